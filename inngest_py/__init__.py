@@ -1,0 +1,1 @@
+"""inngest_py: a durable function server that speaks the Inngest protocol."""

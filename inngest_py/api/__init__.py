@@ -1,0 +1,1 @@
+"""The Flask edge: parse, one engine call, serialise."""

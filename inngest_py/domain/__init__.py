@@ -1,0 +1,1 @@
+"""Rules without I/O, clock, randomness or framework: same input, same answer."""

@@ -1,0 +1,1 @@
+"""Claim, call, plan, write: the one layer that joins storage and transport."""

@@ -1,0 +1,1 @@
+"""The Celery edge: one task a queue-item kind, and the worker's services."""
