@@ -47,9 +47,10 @@ def answers(url: str) -> bool:
     """Whether the URL answers with a 2xx."""
     try:
         with urllib.request.urlopen(url, timeout=2) as reply:
-            return 200 <= reply.status < 300
+            status: int = reply.status
     except (urllib.error.URLError, OSError):
         return False
+    return 200 <= status < 300
 
 
 class Process:
