@@ -57,8 +57,9 @@ class Process:
     """One subprocess tree in its own process group, its output in a log file."""
 
     def __init__(
-        self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+        self, argv: Sequence[str], log: Path, env: Mapping[str, str | None] | None = None
     ) -> None:
+        """Prepare it; `env` adds to our own environment, None takes a variable away."""
         self.argv = list(argv)
         self.log = log
         self.env = dict(env or {})
@@ -83,6 +84,7 @@ class Process:
     def start(self) -> Self:
         """Start it, appending to the log."""
         assert not self.running, "already running"
+        env = {**os.environ, "PYTHONUNBUFFERED": "1", **self.env}
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
             self._popen = subprocess.Popen(
@@ -91,7 +93,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
+                env={name: value for name, value in env.items() if value is not None},
                 start_new_session=True,
             )
         return self
@@ -171,7 +173,7 @@ class Server(Process):
         self,
         *args: str,
         log: Path,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         port: int | None = None,
     ) -> None:
         self.port = free_port() if port is None else port
@@ -197,5 +199,5 @@ class Server(Process):
 class Tool(Process):
     """Another command of the package that needs no port, such as `worker`."""
 
-    def __init__(self, *args: str, log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *args: str, log: Path, env: Mapping[str, str | None] | None = None) -> None:
         super().__init__([sys.executable, "-m", "inngest_py", *args], log, env)

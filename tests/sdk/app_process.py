@@ -1,0 +1,75 @@
+"""A real SDK app as a subprocess: started, registered with a server, stopped and killed."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+from tests.processes import LOOPBACK, Process, free_port
+
+from . import node_runtime
+
+KINDS = ("python-flask", "python-fastapi", "ts-v4", "ts-v3")
+
+
+class SdkApp(Process):
+    """One app; its Inngest app id is its kind, its events are `<kind>/<scenario>`."""
+
+    def __init__(self, kind: str, server_url: str, folder: Path) -> None:
+        self.kind = kind
+        self.port = free_port()
+        self.effects_path = folder / f"{kind}.effects"
+        super().__init__(
+            _argv(kind, self.port),
+            log=folder / f"{kind}.log",
+            env={
+                "INNGEST_DEV": server_url,
+                "EFFECTS": str(self.effects_path),
+                # a developer's own settings must not reach the app
+                "INNGEST_SIGNING_KEY": None,
+                "INNGEST_EVENT_KEY": None,
+            },
+        )
+
+    @property
+    def url(self) -> str:
+        """Its serve endpoint."""
+        return f"http://{LOOPBACK}:{self.port}/api/inngest"
+
+    def start(self) -> Self:
+        """Start it and wait until its endpoint introduces itself."""
+        super().start()
+        return self.wait_ready(lambda: self.introduction() is not None)
+
+    def introduction(self) -> dict[str, Any] | None:
+        """What it answers to GET, None while it does not."""
+        try:
+            reply = requests.get(self.url, timeout=5)
+        except requests.RequestException:
+            return None
+        if reply.status_code != 200 or "x-inngest-sdk" not in reply.headers:
+            return None
+        found: dict[str, Any] = reply.json()
+        return found
+
+    def register(self) -> requests.Response:
+        """Have it register its functions with the server, as a deployment hook does."""
+        return requests.put(self.url, timeout=20)
+
+    def effects(self, run_id: str | None = None) -> list[dict[str, Any]]:
+        """What its step bodies did, in order, of one run or of all."""
+        if not self.effects_path.exists():
+            return []
+        lines = [json.loads(line) for line in self.effects_path.read_text().splitlines()]
+        return [line for line in lines if run_id in (None, line["run_id"])]
+
+
+def _argv(kind: str, port: int) -> list[str]:
+    language, variant = kind.split("-")
+    if language == "python":
+        return [sys.executable, "-m", "tests.sdk.apps.python_app", variant, str(port)]
+    script = node_runtime.HERE / "app.mjs"
+    folder = node_runtime.installed(variant)
+    return [str(node_runtime.NODE), str(script), variant, str(folder), str(port)]

@@ -1,0 +1,43 @@
+"""What a test asks of a server: send an event, read the runs that it started."""
+
+from typing import Any
+
+import requests
+
+from tests.processes import wait_until
+
+ENDED = {"Completed", "Failed", "Cancelled", "Skipped"}
+
+
+class Api:
+    """The public HTTP API of one server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def send(self, name: str, data: dict[str, Any] | None = None) -> str:
+        """Send one event and return its internal id."""
+        reply = requests.post(
+            f"{self.url}/e/test", json={"name": name, "data": data or {}}, timeout=10
+        )
+        assert reply.status_code == 200, reply.text
+        event_id: str = reply.json()["ids"][0]
+        return event_id
+
+    def runs(self, event_id: str) -> list[dict[str, Any]]:
+        """The runs that the event started."""
+        reply = requests.get(f"{self.url}/v1/events/{event_id}/runs", timeout=10)
+        assert reply.status_code == 200, reply.text
+        found: list[dict[str, Any]] = reply.json()["data"]
+        return found
+
+    def run(self, event_id: str, timeout: float = 40.0) -> dict[str, Any]:
+        """Wait until the event's only run has ended and return it."""
+
+        def ended() -> list[dict[str, Any]]:
+            runs = self.runs(event_id)
+            return runs if all(run["status"] in ENDED for run in runs) else []
+
+        runs = wait_until(ended, timeout, f"the run of event {event_id} ended")
+        assert len(runs) == 1, runs
+        return runs[0]

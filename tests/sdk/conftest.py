@@ -1,0 +1,55 @@
+"""One embedded server and one app of each SDK for all scenarios."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Server
+
+from .app_process import KINDS, SdkApp
+from .client import Api
+
+SCENARIOS = (
+    *("noop", "sequential", "parallel", "sleep", "large", "send"),
+    *("retry", "function_retry", "no_retry", "retry_after", "failure", "caught"),
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An app and the event that each scenario was started with."""
+
+    app: SdkApp
+    api: Api
+    event_ids: dict[str, str]
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An embedded dev server on SQLite whose retries come after a second."""
+    folder: Path = tmp_path_factory.mktemp("server")
+    args = ("--db", str(folder / "server.db"), "--no-discovery", "--no-poll")
+    with Server("dev", *args, "--retry-interval", "1", log=folder / "server.log") as server:
+        yield server.start()
+
+
+@pytest.fixture(scope="package", params=KINDS)
+def app(
+    request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SdkApp]:
+    """One SDK app, registered."""
+    kind: str = request.param
+    with SdkApp(kind, server.url, tmp_path_factory.mktemp(kind)).start() as app:
+        reply = app.register()
+        assert reply.status_code == 200, f"{reply.text}\n{app.log_tail()}"
+        yield app
+
+
+@pytest.fixture(scope="package")
+def sent(app: SdkApp, server: Server) -> Sent:
+    """All scenarios of this app, started together: their waits overlap."""
+    api = Api(server.url)
+    events = {name: api.send(f"{app.kind}/{name}", {"n": 1}) for name in SCENARIOS}
+    return Sent(app, api, events)
