@@ -1,0 +1,90 @@
+"""Celery's settings for inngest_py, each with its reason. Edit here; there is no logic.
+
+The database holds the work; a message only hints that queue items are due. So a lost message
+costs a moment until upkeep hints again, and a duplicate costs one failed claim. These settings
+follow from that: cheap messages, early acknowledgement, no results.
+
+The same file ships inside the package (inngest_py/tasks/celeryconfig.py) and is used where no
+celeryconfig.py is on the path.
+"""
+
+# --- the wire -------------------------------------------------------------------------------
+# The broker's URL comes from REDIS_URL, INNGEST_BROKER_URL or --broker-url.
+
+# JSON only: a message is a list of item ids, and pickled ones could run code.
+task_serializer = "json"
+accept_content = ["json"]
+
+# A broker that is away must never hold up an API request or a finished step: one try, and short
+# time-outs below. The row is committed; upkeep finds it.
+task_publish_retry = False
+broker_connection_timeout = 2.0
+
+# Workers wait for the broker for ever, at the start as later: the order of starting is free.
+broker_connection_retry = True
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+
+# Redis gives unacknowledged messages out again after this many seconds. Messages are
+# acknowledged early, so this only matters to a worker that died between the two.
+# The socket time-outs bound how long a publish may block.
+broker_transport_options = {
+    "visibility_timeout": 3600,
+    "socket_timeout": 5.0,
+    "socket_connect_timeout": 2.0,
+    "socket_keepalive": True,
+    "retry_on_timeout": False,
+    "max_retries": 0,
+}
+
+# --- queues ---------------------------------------------------------------------------------
+# One queue a kind of item, so that an operator can watch or consume them apart
+# (celery -A inngest_py worker -Q start,edge).
+task_queues = {"start": {}, "edge": {}, "sleep": {}}
+task_routes = {
+    "inngest.start": {"queue": "start"},
+    "inngest.edge": {"queue": "edge"},
+    "inngest.sleep": {"queue": "sleep"},
+}
+task_default_queue = "edge"
+
+# --- taking and acknowledging ----------------------------------------------------------------
+# Early: the lease in the database guards the work, and a call may last two hours, longer than
+# any visibility time-out.
+task_acks_late = False
+task_reject_on_worker_lost = False
+
+# A hint that waits in a busy worker's memory could be run by an idle one.
+worker_prefetch_multiplier = 1
+
+# Results are rows of steps and runs; Celery's would be written for nobody.
+task_ignore_result = True
+result_backend = None
+
+# --- retry and back-off for infrastructure errors ---------------------------------------------
+# A function's own retries are rows with a due time. These are for what keeps a worker from
+# reaching its row at all: the database away or restarting.
+infrastructure_retry = {
+    "max_retries": 5,
+    "retry_backoff": 1,  # seconds: 1, 2, 4 …
+    "retry_backoff_max": 30,
+    "retry_jitter": True,
+}
+
+# --- time limits ------------------------------------------------------------------------------
+# None: the call itself is bounded (two hours), and a task killed from outside would look like a
+# crash to the run it carries.
+task_time_limit = None
+task_soft_time_limit = None
+
+# --- what Flower and `celery inspect` see ------------------------------------------------------
+worker_send_task_events = True
+task_send_sent_event = False  # one more message for every hint
+task_track_started = True
+
+# --- the worker process ------------------------------------------------------------------------
+# Logging is set up by inngest_py, for workers and server alike.
+worker_hijack_root_logger = False
+worker_cancel_long_running_tasks_on_connection_loss = False
+timezone = "UTC"
+enable_utc = True

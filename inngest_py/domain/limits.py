@@ -1,0 +1,18 @@
+"""The protocol's limits (protocol: execution.md §9)."""
+
+from datetime import timedelta
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+USE_API_ABOVE_BYTES = MAX_REQUEST_BYTES - 1024
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+MAX_STEP_BYTES = 4 * 1024 * 1024
+MAX_STATE_BYTES = 32 * 1024 * 1024
+MAX_STEPS = 1000
+MAX_WAIT = timedelta(days=366)
+MAX_REDIRECTS = 60
+REQUEST_TIMEOUT = timedelta(hours=2)
+MAX_EVENTS = 5000
+MAX_EVENT_BYTES = 3 * 1024 * 1024
+EVENT_ID_WINDOW = timedelta(hours=24)
+MAX_STEP_ID_CHARS = 1024
+MAX_NAME_CHARS = 1024

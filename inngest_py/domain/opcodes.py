@@ -1,0 +1,132 @@
+"""Opcodes: what an SDK asks for in a 206 answer (protocol: execution.md §4)."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from . import canonical
+from .errors import Invalid
+from .limits import MAX_NAME_CHARS, MAX_STEP_ID_CHARS
+
+
+class Opcode(StrEnum):
+    """The opcodes this server acts on."""
+
+    NONE = "None"
+    STEP = "Step"
+    STEP_RUN = "StepRun"
+    STEP_ERROR = "StepError"
+    STEP_FAILED = "StepFailed"
+    STEP_PLANNED = "StepPlanned"
+    SLEEP = "Sleep"
+    RUN_COMPLETE = "RunComplete"
+    DISCOVERY_REQUEST = "DiscoveryRequest"
+
+
+# Ops that make an answer with two or more of them a parallel group (execution.md §6.3).
+PLANNING = frozenset({Opcode.STEP_PLANNED, Opcode.SLEEP})
+_BY_NAME = {code.value.lower(): code for code in Opcode}
+_NEEDS_ID = frozenset(
+    {
+        Opcode.STEP,
+        Opcode.STEP_RUN,
+        Opcode.STEP_ERROR,
+        Opcode.STEP_FAILED,
+        Opcode.STEP_PLANNED,
+        Opcode.SLEEP,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One op of an answer; `id` is the hashed step id, "" where the op has none."""
+
+    code: Opcode
+    id: str = ""
+    name: str = ""
+    display_name: str = ""
+    data: Any = None
+    error: dict[str, Any] | None = None
+    opts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The name for people."""
+        return self.display_name or self.name or self.id
+
+    @property
+    def kind(self) -> str:
+        """The step's type: `opts.type` where the SDK gives one, else the opcode."""
+        given = self.opts.get("type")
+        return given if isinstance(given, str) and given else self.code.value
+
+    @property
+    def races(self) -> bool:
+        """Whether the op belongs to a race, where the first to end goes on (execution.md §6.3)."""
+        return self.opts.get("parallelMode") == "race"
+
+
+def parse(body: bytes) -> list[Op]:
+    """Read the ops of a 206 body; `[]` is one op None.
+
+    Raises Invalid, whose message becomes the run's function-level error.
+    """
+    if not body.strip():
+        raise Invalid("error reading generator opcode response: the body is empty")
+    try:
+        found = canonical.loads(body)
+    except Invalid as error:
+        raise Invalid(f"error reading generator opcode response: {error.message}") from None
+    if isinstance(found, dict):
+        found = [found]
+    if not isinstance(found, list):
+        raise Invalid("error reading generator opcode response: not an array of ops")
+    return [_parse_op(item) for item in found] or [Op(Opcode.NONE)]
+
+
+def _parse_op(item: object) -> Op:
+    if not isinstance(item, dict):
+        raise Invalid("error reading generator opcode response: an op is not an object")
+    name = item.get("op")
+    code = _BY_NAME.get(name.lower()) if isinstance(name, str) else None
+    if code is None:
+        raise Invalid(
+            f"error reading generator opcode response: {name} does not belong to Opcode values"
+        )
+    op = Op(
+        code=code,
+        id=_text(item, "id", MAX_STEP_ID_CHARS),
+        name=_text(item, "name", MAX_NAME_CHARS),
+        display_name=_text(item, "displayName", MAX_NAME_CHARS),
+        data=item.get("data"),
+        error=_object(item, "error"),
+        opts=_object(item, "opts") or {},
+    )
+    if code in _NEEDS_ID and not op.id:
+        raise Invalid(f"error reading generator opcode response: {code.value} has no id")
+    if code is Opcode.STEP_ERROR and op.error is None:
+        raise Invalid("error reading generator opcode response: StepError has no error")
+    return op
+
+
+def _text(item: dict[str, Any], key: str, limit: int) -> str:
+    value = item.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Invalid(f"error reading generator opcode response: {key} is not a string")
+    if key == "id" and len(value) > limit:
+        raise Invalid(f"error reading generator opcode response: id is over {limit} characters")
+    return value[:limit]
+
+
+def _object(item: dict[str, Any], key: str) -> dict[str, Any] | None:
+    value = item.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        if key == "opts":  # an SDK may send anything here; what is not an object says nothing
+            return None
+        return {"name": "Error", "message": str(value)}
+    return value

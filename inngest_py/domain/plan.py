@@ -1,0 +1,290 @@
+"""Plan: everything a reply means for its run, decided without I/O, clock or randomness.
+
+What depends on the run's other branches (the pending set, places in the stack) is decided by
+`settle`, under the run's lock. Protocol: execution.md §4, §6 and §7.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from . import canonical, reply, retries, times
+from .errors import Invalid
+from .items import Item, ItemKind
+from .limits import MAX_STATE_BYTES, MAX_STEP_BYTES, MAX_STEPS, MAX_WAIT
+from .opcodes import PLANNING, Op, Opcode
+from .runs import Run, RunStatus
+
+
+_ASK_AGAIN = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a function is retried; `linear` replaces the back-off table when it is set."""
+
+    retries: int
+    linear: timedelta | None = None
+
+    @property
+    def max_attempts(self) -> int:
+        """Retries plus the first attempt."""
+        return self.retries + 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A result to store; `value` is the memo entry's JSON text (execution.md §2)."""
+
+    hash: str
+    name: str
+    op: str
+    value: str
+    races: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request or timer to queue; `step` is None for a discovery."""
+
+    kind: ItemKind
+    key: str
+    delay: timedelta = timedelta(0)
+    step: str | None = None
+    step_name: str | None = None
+    opts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run's end."""
+
+    status: RunStatus
+    output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the attempt shows in the run's timeline."""
+
+    step: str | None
+    name: str
+    op: str
+    status: str
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to write. `retry` gives the item back, everything else consumes it."""
+
+    results: list[StepResult] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    retry: timedelta | None = None
+    finish: Finish | None = None
+    request_version: int = -1
+    group: list[str] | None = None  # the answer's ops, when it held two or more
+    coalesce: bool = False  # the group waits for all its members before the next discovery
+    traces: list[Trace] = field(default_factory=list)
+
+
+def plan(
+    run: Run, item: Item, policy: Policy, answer: reply.Reply, now: datetime, jitter: float
+) -> Plan:
+    """Decide what an answer to the item's request means; `jitter` lies in [0, 1)."""
+    meaning = reply.read(answer, now)
+    if isinstance(meaning, reply.Returned):
+        return Plan(
+            finish=Finish(RunStatus.COMPLETED, meaning.output),
+            traces=[Trace(None, "Finalization", "Finalization", "completed")],
+        )
+    if isinstance(meaning, reply.Errored):
+        return _fail(item, policy, meaning, jitter)
+    return _Generator(run, item, policy, meaning, now, jitter).plan()
+
+
+def overflow(run: Run) -> Plan | None:
+    """End a run that is over the limits before its next request; None when it is within them."""
+    if run.step_count >= MAX_STEPS:
+        return _too_many_steps()
+    if run.state_bytes > MAX_STATE_BYTES:
+        return _too_much_state()
+    return None
+
+
+def _too_many_steps() -> Plan:
+    text = f"The function run exceeded the step limit of {MAX_STEPS} steps."
+    return fatal("InngestErrFunctionOverflowed", text)
+
+
+def _too_much_state() -> Plan:
+    text = f"The function run exceeded the state size limit of {MAX_STATE_BYTES} bytes."
+    return fatal("InngestErrStateOverflowed", text)
+
+
+def fatal(name: str, message: str) -> Plan:
+    """End the run at once, whatever attempts it has left (execution.md §7.5)."""
+    error = canonical.dumps({"error": {"error": message, "message": message, "name": name}})
+    return Plan(
+        finish=Finish(RunStatus.FAILED, error.decode()),
+        traces=[Trace(None, "Finalization", "Finalization", "failed", error.decode())],
+    )
+
+
+def _fail(item: Item, policy: Policy, meaning: reply.Errored, jitter: float) -> Plan:
+    """Retry a function-level error, or end the run with it (execution.md §7.3)."""
+    name = item.step_name or item.step or "Finalization"
+    last = meaning.no_retry or item.attempt + 1 >= policy.max_attempts
+    trace = Trace(item.step, name, "Execution", "failed" if last else "errored", meaning.output)
+    if last:
+        return Plan(finish=Finish(RunStatus.FAILED, meaning.output), traces=[trace])
+    return Plan(retry=_backoff(item, policy, meaning.retry_after, jitter), traces=[trace])
+
+
+def _backoff(
+    item: Item, policy: Policy, retry_after: timedelta | None, jitter: float
+) -> timedelta:
+    if retry_after is not None:
+        return retry_after
+    return retries.backoff(item.attempt, jitter, policy.linear)
+
+
+class _Generator:
+    """The plan of one 206 answer."""
+
+    def __init__(
+        self,
+        run: Run,
+        item: Item,
+        policy: Policy,
+        meaning: reply.Generated,
+        now: datetime,
+        jitter: float,
+    ) -> None:
+        self.run, self.item, self.policy = run, item, policy
+        self.meaning, self.now, self.jitter = meaning, now, jitter
+        self.made = Plan()
+
+    def plan(self) -> Plan:
+        ops = self.meaning.ops
+        real = [op for op in ops if op.code is not Opcode.NONE or op.id]
+        if not real:  # nothing new was found: ask again, but not as fast as the wire allows
+            self.made.jobs.append(Job(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
+            return self.made
+        if len(real) > MAX_STEPS:
+            return _too_many_steps()
+        self.made.request_version = self.meaning.request_version
+        if len(real) > 1 and not any(op.code is Opcode.RUN_COMPLETE for op in real):
+            self.made.group = [op.id for op in real]
+            self.made.coalesce = any(op.code in PLANNING for op in real)
+        for op in real:
+            ended = self._take(op)
+            if ended is not None:
+                return ended
+        return self.made
+
+    def _take(self, op: Op) -> Plan | None:
+        """Add what one op asks for; a plan in return replaces the whole plan."""
+        if op.code in (Opcode.STEP_RUN, Opcode.STEP):
+            return self._store(op)
+        if op.code in (Opcode.STEP_ERROR, Opcode.STEP_FAILED):
+            return self._step_error(op)
+        if op.code is Opcode.STEP_PLANNED:
+            self._queue(op, ItemKind.EDGE, "plan", timedelta(0))
+        elif op.code is Opcode.SLEEP:
+            return self._sleep(op)
+        elif op.code is Opcode.RUN_COMPLETE:
+            output = canonical.dumps(op.data).decode()
+            self.made.finish = Finish(RunStatus.COMPLETED, output)
+            self.made.traces.append(Trace(None, "Finalization", "Finalization", "completed"))
+        elif op.code is Opcode.DISCOVERY_REQUEST:
+            self.made.jobs.append(Job(ItemKind.EDGE, f"{self.item.id}-discovery"))
+        return None
+
+    def _store(self, op: Op) -> Plan | None:
+        data = op.data if op.code is Opcode.STEP else {"data": op.data}
+        return self._result(op, data, failed=False)
+
+    def _result(self, op: Op, value: Any, *, failed: bool) -> Plan | None:
+        text = canonical.dumps(value).decode()
+        if len(text.encode()) > MAX_STEP_BYTES:
+            return fatal(
+                "InngestErrOutputTooLarge",
+                f"The output of step {op.label!r} is over {MAX_STEP_BYTES} bytes.",
+            )
+        if self.run.state_bytes + len(text) > MAX_STATE_BYTES:
+            return _too_much_state()
+        self.made.results.append(
+            StepResult(op.id, op.label, op.kind, text, races=op.races, failed=failed)
+        )
+        error = canonical.dumps(op.error).decode() if failed and op.error is not None else None
+        status = "failed" if failed else "completed"
+        self.made.traces.append(Trace(op.id, op.label, op.kind, status, error))
+        return None
+
+    def _step_error(self, op: Op) -> Plan | None:
+        """Retry a step, or store its error for user code to see (execution.md §7.2)."""
+        error = dict(op.error or {"name": "Error", "message": "Step failed"})
+        final = (
+            op.code is Opcode.STEP_FAILED
+            or error.get("noRetry") is True
+            or self.meaning.no_retry is True
+            or self.item.attempt + 1 >= self.policy.max_attempts
+        )
+        if final:
+            if op.data is not None and "data" not in error:
+                error["data"] = op.data
+            return self._result(op, {"error": error}, failed=True)
+        text = canonical.dumps(error).decode()
+        self.made.traces.append(Trace(op.id, op.label, op.kind, "errored", text))
+        self.made.retry = _backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
+        return None
+
+    def _sleep(self, op: Op) -> Plan | None:
+        given = op.opts.get("duration")
+        text = given if isinstance(given, str) and given else op.name
+        try:
+            length = times.delay(text, self.now)
+        except Invalid as error:
+            return _fail(self.item, self.policy, reply.unable(error.message), self.jitter)
+        if length > MAX_WAIT:
+            return fatal("InngestErrTimeoutTooLong", "A sleep may last 366 days at most.")
+        self._queue(op, ItemKind.SLEEP, "sleep", length)
+        return None
+
+    def _queue(self, op: Op, kind: ItemKind, suffix: str, delay: timedelta) -> None:
+        opts = canonical.dumps({"race": True}).decode() if op.races else None
+        self.made.jobs.append(
+            Job(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The run's group after results came in: whether to discover, the flag and the pending set."""
+
+    discover: bool
+    force_plan: bool
+    pending: tuple[str, ...]
+
+
+def settle(
+    pending: Iterable[str],
+    done: Iterable[tuple[str, bool]],
+    *,
+    force_plan: bool,
+    request_version: int,
+) -> Settled:
+    """Decide, under the run's lock, whether results call for a discovery (execution.md §6.3).
+
+    `done` holds the hashes stored just now and whether each races. The force-plan flag goes
+    back to false with every discovery from request version 2 on (§6.2).
+    """
+    hashes = dict(done)
+    left = tuple(step for step in pending if step not in hashes)
+    discover = bool(hashes) and (not left or any(hashes.values()))
+    if discover and request_version >= 2:
+        force_plan = False
+    return Settled(discover, force_plan, left)

@@ -1,0 +1,120 @@
+"""The catalogue: functions and their triggers, cached in the process by a version number.
+
+Every registration raises the number in the database; whoever starts runs reads it in the same
+transaction, so no event is matched against functions that were replaced before it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .. import observe
+from ..domain import canonical, cel, names
+from ..domain.errors import Invalid
+from ..domain.functions import EventTrigger, FunctionConfig, config_from_json
+from ..storage import functions as rows
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A registered function as the engine uses it."""
+
+    id: str
+    app_id: str
+    app_name: str
+    slug: str
+    name: str
+    url: str
+    version: int
+    config: FunctionConfig
+
+
+@dataclass(slots=True)
+class Catalog:
+    """The functions known to this process."""
+
+    version: int = -1
+    by_id: dict[str, Function] = field(default_factory=dict)
+    by_slug: dict[str, Function] = field(default_factory=dict)
+    by_pattern: dict[str, list[Function]] = field(default_factory=dict)
+    stored: dict[str, Function] = field(default_factory=dict)
+
+    def refresh(self, tx: Connection) -> None:
+        """Read the functions again when any registration has happened since."""
+        version = rows.catalog_version(tx)
+        if version == self.version:
+            return
+        found = [function_of(row) for row in rows.functions(tx, archived=False)]
+        self.by_id = {function.id: function for function in found}
+        self.by_slug = {function.slug: function for function in found}
+        self.by_pattern = {}
+        for function in found:
+            for trigger in function.config.triggers:
+                if isinstance(trigger, EventTrigger):
+                    listening = self.by_pattern.setdefault(trigger.event, [])
+                    if function not in listening:
+                        listening.append(function)
+        self.version = version
+
+    def get(self, tx: Connection, function_id: str, version: int) -> Function:
+        """Find the function of a run, archived or not, at the version its row has now."""
+        known = self.by_id.get(function_id) or self.stored.get(function_id)
+        if known is None or known.version != version:
+            row = rows.function(tx, function_id)
+            if row is None:
+                raise Invalid(f"function {function_id} does not exist")
+            known = self.stored[function_id] = function_of(row)
+            self.by_id.pop(function_id, None)
+            self.version = -1
+        return known
+
+    def matching(self, name: str, payload: str, now: datetime) -> list[Function]:
+        """List the functions that an event starts, each once (events.md §6, §7)."""
+        patterns = [pattern for pattern in names.patterns(name) if pattern in self.by_pattern]
+        if not patterns:
+            return []
+        candidates: dict[str, Function] = {}
+        for pattern in patterns:
+            for function in self.by_pattern[pattern]:
+                candidates.setdefault(function.id, function)
+        event: list[Any] = []  # parsed once, and only when an expression asks for it
+        return [
+            function
+            for function in candidates.values()
+            if self._triggered(function, patterns, payload, event, now)
+        ]
+
+    def _triggered(
+        self, function: Function, patterns: list[str], payload: str, event: list[Any], now: datetime
+    ) -> bool:
+        for trigger in function.config.triggers:
+            if not isinstance(trigger, EventTrigger) or trigger.event not in patterns:
+                continue
+            if not trigger.expression:
+                return True
+            if not event:
+                event.append(canonical.loads(payload))
+            try:
+                if cel.matches(trigger.expression, {"event": event[0]}, now):
+                    return True
+            except Invalid as error:
+                observe.event(
+                    "trigger.invalid", level=30, function=function.slug, error=error.message
+                )
+        return False
+
+
+def function_of(row: Any) -> Function:
+    """Make a function of its row."""
+    return Function(
+        id=row["id"],
+        app_id=row["app_id"],
+        app_name=row["app_name"],
+        slug=row["slug"],
+        name=row["name"],
+        url=row["url"],
+        version=row["version"],
+        config=config_from_json(row["config"]),
+    )

@@ -1,0 +1,118 @@
+"""The context: everything the engine needs, handed down from the edges."""
+
+import random
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from ..domain import ids
+from ..domain.items import LEASE, ItemKind
+from ..storage.session import Database
+from .catalog import Catalog
+from .commit import Committer
+from .transport.http import Transport
+
+Hint = tuple[ItemKind, str]
+
+
+class Hints(Protocol):
+    """How the engine says, after a commit, that items are due. Never blocks, never raises."""
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Pass the hints on, or lose them."""
+
+
+class NoHints:
+    """Loses every hint: the items are found by upkeep."""
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """The engine's own settings.
+
+    `linear_retry` replaces the back-off table; `carry_for` bounds how long a worker goes on with
+    one run before it lets others have a turn.
+    """
+
+    lease: timedelta = LEASE
+    linear_retry: timedelta | None = None
+    carry_for: timedelta = timedelta(seconds=10)
+    tick: timedelta = timedelta(milliseconds=250)
+    signing_key: str | None = None
+    slots: int = 100
+
+
+def utc_now() -> datetime:
+    """Read the wall clock."""
+    return datetime.now(UTC)
+
+
+def new_ulid(now: datetime) -> str:
+    """Make a random ULID of this moment."""
+    return ids.ulid(int(now.timestamp() * 1000), secrets.token_bytes(10))
+
+
+@dataclass(slots=True)
+class Context:
+    """One process's way to database, clock, endpoints and the others' attention."""
+
+    db: Database
+    transport: Transport
+    committer: Committer
+    hints: Hints = field(default_factory=NoHints)
+    tuning: Tuning = field(default_factory=Tuning)
+    worker_id: str = ""
+    clock: Callable[[], datetime] = utc_now
+    jitter: Callable[[], float] = random.random
+    catalog: Catalog = field(default_factory=Catalog)
+    leases: "Leases" = field(default_factory=lambda: Leases())
+
+    def now(self) -> datetime:
+        """Read the context's clock."""
+        return self.clock()
+
+    def new_id(self, now: datetime | None = None) -> str:
+        """Make an id that sorts by creation."""
+        return new_ulid(now or self.clock())
+
+    def close(self) -> None:
+        """Close connections."""
+        self.transport.close()
+        self.db.close()
+
+
+class Leases:
+    """The leases this process works on now, for the heartbeat to extend."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, int] = {}
+
+    def hold(self, lease_id: str) -> None:
+        """Note one more item under the lease."""
+        with self._lock:
+            self._held[lease_id] = self._held.get(lease_id, 0) + 1
+
+    def drop(self, lease_id: str) -> None:
+        """Note one item fewer under the lease."""
+        with self._lock:
+            left = self._held.get(lease_id, 0) - 1
+            if left > 0:
+                self._held[lease_id] = left
+            else:
+                self._held.pop(lease_id, None)
+
+    def all(self) -> list[str]:
+        """List the leases held."""
+        with self._lock:
+            return list(self._held)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(self._held.values())

@@ -1,0 +1,84 @@
+"""Hints: telling workers that items are due, in batches, without ever waiting for the broker.
+
+A thread of its own publishes. While one publish is under way the next hints pile up and leave
+together: one a message under light load, many under heavy. When the broker is away hints are
+dropped (upkeep finds the rows) and one line a outage is logged.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from .. import observe
+from ..domain.items import ItemKind
+from .context import Hint
+
+Publish = Callable[[ItemKind, list[str]], None]
+
+MOST_IN_MESSAGE = 50
+_MOST_WAITING = 20_000
+_PAUSE_SECONDS = 1.0
+
+
+class Hinter:
+    """Publishes hints from a background thread, started with the first hint of the process."""
+
+    def __init__(self, publish: Publish, *, most: int = MOST_IN_MESSAGE) -> None:
+        self._publish = publish
+        self._most = most
+        self._waiting: list[Hint] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._away = False
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Take hints to publish; over 20,000 waiting, the new ones are dropped."""
+        with self._lock:
+            if len(self._waiting) < _MOST_WAITING:
+                self._waiting.extend(hints)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="hints", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Publish what waits, for a second at the most, and end the thread."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1.0)
+
+    def _loop(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            with self._lock:
+                batch, self._waiting = self._waiting, []
+            self._flush(batch)
+            if self._stopping and not self._waiting:
+                return
+
+    def _flush(self, batch: list[Hint]) -> None:
+        by_kind: dict[ItemKind, list[str]] = {}
+        for kind, item_id in batch:
+            by_kind.setdefault(kind, []).append(item_id)
+        for kind, ids in by_kind.items():
+            for start in range(0, len(ids), self._most):
+                if not self._try(kind, ids[start : start + self._most]):
+                    return
+
+    def _try(self, kind: ItemKind, ids: list[str]) -> bool:
+        try:
+            self._publish(kind, ids)
+        except Exception as error:  # any transport's own errors; the rows are safe
+            if not self._away:
+                self._away = True
+                observe.event("broker.away", level=30, error=type(error).__name__)
+            time.sleep(_PAUSE_SECONDS)
+            return False
+        if self._away:
+            self._away = False
+            observe.event("broker.back")
+        return True

@@ -1,0 +1,90 @@
+"""The loop of every service: interval with jitter, stop, and one log line an outage."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from ... import observe
+from ..context import Context
+from . import leases, retention, timers, workers
+
+_AFTER_OUTAGE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A named duty and how often it is due; `pause` may shorten the wait after a run."""
+
+    name: str
+    run_once: Callable[[Context], bool]
+    every: timedelta
+    pause: Callable[[Context, timedelta], timedelta] | None = None
+
+
+def services(ctx: Context) -> list[Service]:
+    """List what a worker does beside running items."""
+    lease = ctx.tuning.lease
+    return [
+        Service("timers", timers.run_once, ctx.tuning.tick, timers.pause),
+        Service("lapsed", leases.free_lapsed, lease / 6),
+        Service("beat", workers.beat, timedelta(seconds=10)),
+        Service("keys", retention.forget_keys, timedelta(minutes=5)),
+    ]
+
+
+def heartbeat(ctx: Context) -> list[Service]:
+    """List what every process that holds leases must do."""
+    return [Service("leases", leases.extend, ctx.tuning.lease / 3)]
+
+
+class Upkeep:
+    """Runs services, each in a thread of its own, until stopped."""
+
+    def __init__(self, ctx: Context, duties: list[Service]) -> None:
+        self._ctx = ctx
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(
+                target=self._loop, args=(duty,), name=f"upkeep-{duty.name}", daemon=True
+            )
+            for duty in duties
+        ]
+
+    def start(self) -> None:
+        """Start every service."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask every service to end and wait for it briefly."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=2.0)
+
+    def _loop(self, duty: Service) -> None:
+        away = False
+        while not self._stop.is_set():
+            try:
+                again = duty.run_once(self._ctx)
+                wait = self._wait(duty, again)
+                if away:
+                    observe.event("upkeep.back", service=duty.name)
+                away = False
+            except (DBAPIError, SQLAlchemyError, OSError) as error:
+                if not away:
+                    observe.event(
+                        "upkeep.away", level=30, service=duty.name, error=type(error).__name__
+                    )
+                away, wait = True, _AFTER_OUTAGE
+            self._stop.wait(wait.total_seconds())
+
+    def _wait(self, duty: Service, again: bool) -> timedelta:
+        if again:
+            return timedelta(milliseconds=5)
+        if duty.pause is not None:
+            return duty.pause(self._ctx, duty.every)
+        # +-10 %, or workers that started together would all ask at the same moment
+        return duty.every * (0.9 + 0.2 * self._ctx.jitter())

@@ -1,0 +1,174 @@
+"""Apps and their functions, and the version of the whole catalogue that caches check."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    Index,
+    RowMapping,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .base import Base, Json, Timestamp
+from .session import upsert
+
+
+class App(Base):
+    """An SDK app, known by its name; `error` is the code of the last failed sync, or None."""
+
+    __tablename__ = "apps"
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    method: Mapped[str] = mapped_column(Text, server_default="serve")
+    sdk_language: Mapped[str] = mapped_column(Text, server_default="")
+    sdk_version: Mapped[str] = mapped_column(Text, server_default="")
+    framework: Mapped[str] = mapped_column(Text, server_default="")
+    platform: Mapped[str] = mapped_column(Text, server_default="")
+    app_version: Mapped[str] = mapped_column(Text, server_default="")
+    checksum: Mapped[str] = mapped_column(Text, server_default="")
+    error: Mapped[str | None] = mapped_column(Text)
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    discovered: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # serves by_name() and by_url()
+    __table_args__ = (UniqueConstraint("name", "url"), Index("apps_url_idx", "url"))
+
+
+class Function(Base):
+    """A function of an app; `config` is the validated configuration as canonical JSON."""
+
+    __tablename__ = "functions"
+    __table_args__ = (UniqueConstraint("app_id", "slug"), Index("functions_slug_idx", "slug"))
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    app_id: Mapped[str] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"))
+    slug: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    version: Mapped[int]
+    config: Mapped[str] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
+    archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class Meta(Base):
+    """Small facts about the installation, by key."""
+
+    __tablename__ = "meta"
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[int]
+
+
+_apps = App.__table__
+_functions = Function.__table__
+_CATALOG = "catalog_version"
+_catalog_version = select(Meta.value).where(Meta.key == _CATALOG)
+
+
+def catalog_version(tx: Connection) -> int:
+    """Read the number that every registration raises."""
+    return tx.execute(_catalog_version).scalar() or 0
+
+
+def raise_catalog_version(tx: Connection) -> None:
+    """Tell every process, in this transaction, that functions have changed."""
+    bumped = tx.execute(update(Meta).where(Meta.key == _CATALOG).values(value=Meta.value + 1))
+    if not bumped.rowcount:
+        tx.execute(upsert(tx, Meta, {"key": _CATALOG, "value": 1}, keys=["key"]))
+
+
+def apps(tx: Connection) -> list[RowMapping]:
+    """List every app, oldest first."""
+    return list(tx.execute(select(_apps).order_by(App.created_at, App.id)).mappings())
+
+
+def app_by_name(tx: Connection, name: str) -> RowMapping | None:
+    """Find the app with this name; None when there is none."""
+    return tx.execute(select(_apps).where(App.name == name)).mappings().first()
+
+
+def app_by_url(tx: Connection, url: str) -> RowMapping | None:
+    """Find an app by its exact stored URL; None when there is none."""
+    query = select(_apps).where(App.url == url).order_by(App.name.desc())
+    return tx.execute(query).mappings().first()
+
+
+def put_app(tx: Connection, values: dict[str, Any]) -> None:
+    """Insert the app or replace the row with its id."""
+    tx.execute(upsert(tx, App, values, keys=["id"], keep=["created_at"]))
+
+
+def mark_app(tx: Connection, app_id: str, error: str | None, detail: str | None) -> None:
+    """Record the app's last sync error; None clears it."""
+    tx.execute(
+        update(App).where(App.id == app_id).values(error=error, error_detail=detail)
+    )
+
+
+def remove_app(tx: Connection, app_id: str) -> None:
+    """Delete the app and its functions."""
+    tx.execute(delete(Function).where(Function.app_id == app_id))
+    tx.execute(delete(App).where(App.id == app_id))
+
+
+def remove_placeholders(tx: Connection, url: str) -> None:
+    """Delete the nameless rows that stood for an app not yet synced at this URL."""
+    tx.execute(delete(App).where(App.url == url, App.name == ""))
+
+
+def functions(
+    tx: Connection, *, app_id: str | None = None, archived: bool = True
+) -> list[RowMapping]:
+    """List functions with their app's name, of one app or of all."""
+    query = (
+        select(_functions, App.name.label("app_name"), App.url.label("app_url"))
+        .join(App, App.id == Function.app_id)
+        .order_by(Function.created_at, Function.slug)
+    )
+    if app_id is not None:
+        query = query.where(Function.app_id == app_id)
+    if not archived:
+        query = query.where(Function.archived_at.is_(None))
+    return list(tx.execute(query).mappings())
+
+
+_function = select(_functions, App.name.label("app_name")).join(App, App.id == Function.app_id)
+_function_by_id = _function.where(Function.id == bindparam("id"))
+
+
+def function(tx: Connection, function_id: str) -> RowMapping | None:
+    """Find a function by its UUID; None when there is none."""
+    return tx.execute(_function_by_id, {"id": function_id}).mappings().first()
+
+
+def put_function(tx: Connection, values: dict[str, Any]) -> None:
+    """Insert the function or replace the row with its id, un-archiving it."""
+    tx.execute(upsert(tx, Function, values, keys=["id"], keep=["created_at"]))
+
+
+def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) -> None:
+    """Archive the app's functions that are not among `keep` (ids)."""
+    tx.execute(
+        update(Function)
+        .where(
+            Function.app_id == app_id, Function.id.not_in(keep), Function.archived_at.is_(None)
+        )
+        .values(archived_at=now)
+    )
+
+
+def count_functions(tx: Connection) -> int:
+    """Count the functions that are not archived."""
+    query = select(func.count()).select_from(Function).where(Function.archived_at.is_(None))
+    return tx.execute(query).scalar_one()

@@ -1,0 +1,136 @@
+"""Connections and transactions: the one place that knows dialects.
+
+SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes behind a lock of this process (a waiting
+greenlet must not block the hub that runs the writer), plain BEGIN for reads.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from .base import Base
+
+# Serialization failure, deadlock, and lock not available: the transaction may simply run again.
+_RETRIABLE = {"40001", "40P01", "55P03"}
+
+
+class Database:
+    """An engine and the ways to use it. Made once a process, never carried over a fork."""
+
+    def __init__(self, url: str, *, synchronous: str = "FULL", pool_size: int = 20) -> None:
+        self.url: URL = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._write_lock = threading.RLock()
+        self.engine = self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool_size)
+
+    def _postgres(self, pool_size: int) -> Engine:
+        return create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            pool_use_lifo=True,
+            connect_args={"connect_timeout": 5, "application_name": "inngest-py"},
+        )
+
+    def _sqlite(self, synchronous: str) -> Engine:
+        memory = self.url.database in (None, "", ":memory:")
+        extra: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 8}
+        engine = create_engine(
+            self.url, connect_args={"check_same_thread": False, "timeout": 30}, **extra
+        )
+
+        @event.listens_for(engine, "connect")
+        def _set_up(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # our own BEGIN, not the driver's
+            cursor = connection.cursor()
+            for pragma in (
+                "journal_mode=WAL",
+                f"synchronous={synchronous}",
+                "foreign_keys=ON",
+                "busy_timeout=30000",
+                "temp_store=MEMORY",
+                "cache_size=-32000",
+                "journal_size_limit=67108864",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get("writes", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a writing transaction; commits at the end, rolls back on an exception."""
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self._write_lock, self.engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a reading transaction."""
+        if self.is_sqlite and isinstance(self.engine.pool, StaticPool):
+            # one shared connection: a read must not fall into another greenlet's write
+            with self._write_lock, self.engine.connect() as connection:
+                yield connection
+            return
+        with self.engine.connect() as connection:
+            yield connection
+
+    def create_all(self) -> None:
+        """Create every table at once, for a database that lives in memory."""
+        with self._write_lock:
+            Base.metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def retriable(error: DBAPIError) -> bool:
+    """Say whether the transaction failed for a reason that running it again may cure."""
+    code = getattr(error.orig, "pgcode", None)
+    return code in _RETRIABLE or "database is locked" in str(error.orig)
+
+
+def outage(error: DBAPIError) -> bool:
+    """Say whether the database was away rather than unwilling."""
+    code = getattr(error.orig, "pgcode", None)
+    away = error.connection_invalidated or code in {"57P01", "57P02", "57P03", "53300"}
+    return away or (code is None and "OperationalError" in type(error.orig).__name__)
+
+
+def insert(tx: Connection, table: Any) -> Any:
+    """Begin an INSERT that knows ON CONFLICT, in the connection's dialect."""
+    return (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def upsert(
+    tx: Connection, table: Any, values: Any, *, keys: Sequence[str], keep: Sequence[str] = ()
+) -> Any:
+    """Build an INSERT that replaces the row with the same keys, but for the columns in `keep`."""
+    statement = insert(tx, table).values(values)
+    replaced = {name: statement.excluded[name] for name in values if name not in {*keys, *keep}}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
+
+
+def skip_locked(tx: Connection, query: Any) -> Any:
+    """Lock the rows and pass over those locked by others; SQLite has one writer anyway."""
+    return query if tx.dialect.name == "sqlite" else query.with_for_update(skip_locked=True)

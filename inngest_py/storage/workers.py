@@ -1,0 +1,51 @@
+"""Workers: who is alive, by a heartbeat."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Text, delete, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .base import Base, Timestamp
+from .session import upsert
+
+
+class Worker(Base):
+    """A worker process (or a prefork parent) and when it was last heard of."""
+
+    __tablename__ = "workers"
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int]
+    pool: Mapped[str] = mapped_column(Text)
+    concurrency: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(Timestamp)
+    heartbeat_at: Mapped[datetime] = mapped_column(Timestamp)
+
+
+def put(tx: Connection, values: dict[str, Any]) -> None:
+    """Record a worker's start."""
+    tx.execute(upsert(tx, Worker, values, keys=["id"]))
+
+
+def beat(tx: Connection, worker_id: str, now: datetime) -> bool:
+    """Record that a worker lives; False when its row is gone."""
+    beaten = update(Worker).where(Worker.id == worker_id).values(heartbeat_at=now)
+    return tx.execute(beaten).rowcount == 1
+
+
+def remove(tx: Connection, worker_id: str) -> None:
+    """Forget a worker that stopped in order."""
+    tx.execute(delete(Worker).where(Worker.id == worker_id))
+
+
+def remove_silent(tx: Connection, before: datetime) -> int:
+    """Forget workers not heard of since."""
+    return tx.execute(delete(Worker).where(Worker.heartbeat_at < before)).rowcount
+
+
+def alive(tx: Connection, since: datetime) -> list[RowMapping]:
+    """List the workers heard of since."""
+    query = select(Worker.__table__).where(Worker.heartbeat_at >= since).order_by(Worker.name)
+    return list(tx.execute(query).mappings())
