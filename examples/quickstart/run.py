@@ -7,10 +7,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
-SERVER = "http://127.0.0.1:8288"
-APP = "http://127.0.0.1:8000/api/inngest"
+# the variables that the server and app.py read themselves
+SERVER = f"http://127.0.0.1:{os.environ.get('INNGEST_PORT', '8288')}"
+APP = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/api/inngest"
 _START_SECONDS = 30.0
 # a little longer than the server's own grace for calls in flight
 _STOP_SECONDS = 35.0
@@ -36,9 +38,13 @@ def main() -> int:
     children: list[subprocess.Popen[bytes]] = []
     try:
         children.append(_start(str(Path(__file__).with_name("app.py"))))
+        # the server would otherwise find nobody there and look again a while later
+        _wait(lambda: _get(APP) is not None, children)
         # the default waits of 15 s and more before a retry would make a dull demo
         children.append(_start("-m", "inngest_py", "dev", "-u", APP, "--retry-interval", "2"))
-        if _wait_healthy(children):
+        if not _wait(_registered, children):
+            print("The demo app has not registered yet; the server keeps trying.", flush=True)
+        if all(child.poll() is None for child in children):
             print(_NEXT, flush=True)
         while all(child.poll() is None for child in children):
             time.sleep(0.2)
@@ -61,14 +67,26 @@ def _start(*args: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, *args], env=env, start_new_session=True)
 
 
-def _wait_healthy(children: list[subprocess.Popen[bytes]]) -> bool:
+def _registered() -> bool:
+    return _get(f"{SERVER}/v1/apps/quickstart/functions") not in (None, b"[]", b"[]\n")
+
+
+def _get(url: str) -> bytes | None:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            found: bytes = reply.read()
+            return found
+    except (urllib.error.URLError, OSError):
+        return None
+
+
+def _wait(done: Callable[[], bool], children: list[subprocess.Popen[bytes]]) -> bool:
+    """Wait until it is done; give up when a child ends or it takes too long."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and all(child.poll() is None for child in children):
-        try:
-            urllib.request.urlopen(f"{SERVER}/health", timeout=2).close()
+        if done():
             return True
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
+        time.sleep(0.1)
     return False
 
 

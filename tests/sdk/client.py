@@ -31,6 +31,15 @@ class Api:
         found: list[dict[str, Any]] = reply.json()["data"]
         return found
 
+    def functions(self, app: str) -> list[dict[str, Any]]:
+        """The app's registered functions; none while the app is unknown."""
+        reply = requests.get(f"{self.url}/v1/apps/{app}/functions", timeout=10)
+        if reply.status_code == 404:
+            return []
+        assert reply.status_code == 200, reply.text
+        found: list[dict[str, Any]] = reply.json()
+        return found
+
     def run(self, event_id: str, timeout: float = 40.0) -> dict[str, Any]:
         """Wait until the event's only run has ended and return it."""
 
