@@ -30,6 +30,8 @@ and watch its run (one step fails twice before it succeeds):
 Ctrl-C stops both.
 """
 
+_NOT_YET = "\nThe demo app has not registered yet; the server keeps trying.\n"
+
 
 def main() -> int:
     """Run both until one ends or somebody stops us; say how it went as an exit code."""
@@ -42,11 +44,10 @@ def main() -> int:
         _wait(lambda: _get(APP) is not None, children)
         # the default waits of 15 s and more before a retry would make a dull demo
         children.append(_start("-m", "inngest_py", "dev", "-u", APP, "--retry-interval", "2"))
-        if not _wait(_registered, children):
-            print("The demo app has not registered yet; the server keeps trying.", flush=True)
-        if all(child.poll() is None for child in children):
-            print(_NEXT, flush=True)
-        while all(child.poll() is None for child in children):
+        registered = _wait(_registered, children)
+        if _alive(children):
+            print(_NEXT if registered else _NOT_YET + _NEXT, flush=True)
+        while _alive(children):
             time.sleep(0.2)
         print("One of the two ended; stopping the other.", flush=True)
         return 1
@@ -67,6 +68,10 @@ def _start(*args: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, *args], env=env, start_new_session=True)
 
 
+def _alive(children: list[subprocess.Popen[bytes]]) -> bool:
+    return all(child.poll() is None for child in children)
+
+
 def _registered() -> bool:
     return _get(f"{SERVER}/v1/apps/quickstart/functions") not in (None, b"[]", b"[]\n")
 
@@ -83,7 +88,7 @@ def _get(url: str) -> bytes | None:
 def _wait(done: Callable[[], bool], children: list[subprocess.Popen[bytes]]) -> bool:
     """Wait until it is done; give up when a child ends or it takes too long."""
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and all(child.poll() is None for child in children):
+    while time.monotonic() < deadline and _alive(children):
         if done():
             return True
         time.sleep(0.1)
