@@ -189,9 +189,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         try:
             found[name] = _READ.get(name, str)(text)
         except ValueError:
-            raise Invalid(
-                f"{variable}={text!r} cannot be read as {name}", field=variable
-            ) from None
+            raise Invalid(f"{variable}={text!r} cannot be read as {name}", field=variable) from None
     return found
 
 
@@ -205,9 +203,10 @@ def from_file(path: Path) -> dict[str, Any]:
         loaded = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         raise Invalid(f"{path}: not valid: {error}", field="--config") from None
-    if not isinstance(loaded or {}, dict):
+    settings = loaded or {}
+    if not isinstance(settings, dict):
         raise Invalid(f"{path}: must hold settings by name", field="--config")
-    return {_file_key(path, key): _file_value(path, key, value) for key, value in (loaded or {}).items()}
+    return {_file_key(path, key): _file_value(path, key, value) for key, value in settings.items()}
 
 
 def _file_key(path: Path, key: object) -> str:

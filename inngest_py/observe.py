@@ -8,7 +8,7 @@ A subscriber that raises is logged and never disturbs the run.
 import logging
 from typing import Any
 
-from blinker import Namespace, NamedSignal
+from blinker import NamedSignal, Namespace
 
 _signals = Namespace()
 _log = logging.getLogger("inngest_py")

@@ -16,7 +16,6 @@ from .limits import MAX_STATE_BYTES, MAX_STEP_BYTES, MAX_STEPS, MAX_WAIT
 from .opcodes import PLANNING, Op, Opcode
 from .runs import Run, RunStatus
 
-
 _ASK_AGAIN = timedelta(seconds=1)
 
 
@@ -143,9 +142,7 @@ def _fail(item: Item, policy: Policy, meaning: reply.Errored, jitter: float) -> 
     return Plan(retry=_backoff(item, policy, meaning.retry_after, jitter), traces=[trace])
 
 
-def _backoff(
-    item: Item, policy: Policy, retry_after: timedelta | None, jitter: float
-) -> timedelta:
+def _backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: float) -> timedelta:
     if retry_after is not None:
         return retry_after
     return retries.backoff(item.attempt, jitter, policy.linear)

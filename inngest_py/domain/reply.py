@@ -114,7 +114,9 @@ def _unwrap_stream(reply: Reply) -> Reply | Errored:
     given = inner.get("headers")
     if isinstance(given, dict):
         for name, value in given.items():
-            headers[str(name).lower()] = str(value[0] if isinstance(value, list) and value else value)
+            headers[str(name).lower()] = str(
+                value[0] if isinstance(value, list) and value else value
+            )
     body = inner.get("body")
     raw = body.encode() if isinstance(body, str) else canonical.dumps(body)
     return Reply(status=status, headers=headers, body=raw)

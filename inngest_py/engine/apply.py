@@ -83,9 +83,7 @@ def _advance(
     if plan.group is not None:
         open_group = plan.group if plan.coalesce and effective >= 2 else []
         group = (True, canonical.dumps(open_group).decode() if open_group else None)
-    row = runs.advance(
-        tx, run.id, steps=len(plan.results), size=size, version=version, group=group
-    )
+    row = runs.advance(tx, run.id, steps=len(plan.results), size=size, version=version, group=group)
     if row is None:
         raise RunGone
     done.stored = _store(tx, run, plan.results, row.step_count - len(plan.results), now)
@@ -121,7 +119,7 @@ def _pending(tx: Connection, run: Run, plan: Plan, stored: str | None) -> list[s
     """Read the pending set, less members of a new group that ended while it was reported."""
     if stored is None:
         return []
-    pending: list[str] = canonical.loads(stored)  # type: ignore[assignment]
+    pending: list[str] = canonical.loads(stored)
     if plan.group is not None and run.step_count:
         known = steps.known(tx, run.id, pending)
         pending = [step for step in pending if step not in known]
@@ -210,9 +208,7 @@ def _already_stored(tx: Connection, run: Run, jobs: list[Job], done: Applied) ->
     return steps.known(tx, run.id, targets) if targets and done.step_count else set()
 
 
-def _item_row(
-    ctx: Context, run: Run, job: Job, now: datetime, step_count: int
-) -> dict[str, Any]:
+def _item_row(ctx: Context, run: Run, job: Job, now: datetime, step_count: int) -> dict[str, Any]:
     due_at = now + job.delay
     return {
         "id": ctx.new_id(now),

@@ -58,35 +58,6 @@ def new_ulid(now: datetime) -> str:
     return ids.ulid(int(now.timestamp() * 1000), secrets.token_bytes(10))
 
 
-@dataclass(slots=True)
-class Context:
-    """One process's way to database, clock, endpoints and the others' attention."""
-
-    db: Database
-    transport: Transport
-    committer: Committer
-    hints: Hints = field(default_factory=NoHints)
-    tuning: Tuning = field(default_factory=Tuning)
-    worker_id: str = ""
-    clock: Callable[[], datetime] = utc_now
-    jitter: Callable[[], float] = random.random
-    catalog: Catalog = field(default_factory=Catalog)
-    leases: "Leases" = field(default_factory=lambda: Leases())
-
-    def now(self) -> datetime:
-        """Read the context's clock."""
-        return self.clock()
-
-    def new_id(self, now: datetime | None = None) -> str:
-        """Make an id that sorts by creation."""
-        return new_ulid(now or self.clock())
-
-    def close(self) -> None:
-        """Close connections."""
-        self.transport.close()
-        self.db.close()
-
-
 class Leases:
     """The leases this process works on now, for the heartbeat to extend."""
 
@@ -116,3 +87,32 @@ class Leases:
     def __len__(self) -> int:
         with self._lock:
             return sum(self._held.values())
+
+
+@dataclass(slots=True)
+class Context:
+    """One process's way to database, clock, endpoints and the others' attention."""
+
+    db: Database
+    transport: Transport
+    committer: Committer
+    hints: Hints = field(default_factory=NoHints)
+    tuning: Tuning = field(default_factory=Tuning)
+    worker_id: str = ""
+    clock: Callable[[], datetime] = utc_now
+    jitter: Callable[[], float] = random.random
+    catalog: Catalog = field(default_factory=Catalog)
+    leases: Leases = field(default_factory=Leases)
+
+    def now(self) -> datetime:
+        """Read the context's clock."""
+        return self.clock()
+
+    def new_id(self, now: datetime | None = None) -> str:
+        """Make an id that sorts by creation."""
+        return new_ulid(now or self.clock())
+
+    def close(self) -> None:
+        """Close connections."""
+        self.transport.close()
+        self.db.close()

@@ -2,7 +2,7 @@
 
 A thread of its own publishes. While one publish is under way the next hints pile up and leave
 together: one a message under light load, many under heavy. When the broker is away hints are
-dropped (upkeep finds the rows) and one line a outage is logged.
+dropped (upkeep finds the rows) and one line an outage is logged.
 """
 
 import threading
@@ -42,6 +42,11 @@ class Hinter:
                 self._thread = threading.Thread(target=self._loop, name="hints", daemon=True)
                 self._thread.start()
         self._wake.set()
+
+    @property
+    def away(self) -> bool:
+        """Whether the last publish failed."""
+        return self._away
 
     def stop(self) -> None:
         """Publish what waits, for a second at the most, and end the thread."""

@@ -60,7 +60,7 @@ def write_events(tx: Connection, ctx: Context, accepted: Sequence[Event]) -> Sta
     for event in accepted:
         if event.id not in fresh:
             continue
-        for function in ctx.catalog.matching(event.name, event.payload, now):
+        for function in _functions(ctx, event, now):
             run_id = ctx.new_id(now)
             if not _first(tx, event, function, run_id, now):
                 continue
@@ -73,6 +73,14 @@ def write_events(tx: Connection, ctx: Context, accepted: Sequence[Event]) -> Sta
     runs.add(tx, run_rows)
     queue.add(tx, item_rows)
     return started
+
+
+def _functions(ctx: Context, event: Event, now: datetime) -> list[Function]:
+    """List the functions an event starts: an invocation only the one it names (events.md §8.4)."""
+    if event.target is None:
+        return ctx.catalog.matching(event.name, event.payload, now)
+    named = ctx.catalog.by_slug.get(event.target) or ctx.catalog.by_id.get(event.target)
+    return [named] if named is not None else []
 
 
 def _first(tx: Connection, event: Event, function: Function, run_id: str, now: datetime) -> bool:

@@ -57,9 +57,7 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Job]:
     for job in jobs:
         ctx.leases.hold(job.item.lease_id)
         if job.item.kind is ItemKind.START and job.item.attempt == 0:
-            observe.tell(
-                observe.run_started, run_id=job.run.id, function_id=job.run.function_id
-            )
+            observe.tell(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
     return jobs
 
 
@@ -113,9 +111,7 @@ def _wake(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a sleep: its memo is null (execution.md §4.1)."""
     item = job.item
     name = item.step_name or item.step or "sleep"
-    result = StepResult(
-        item.step or "", name, "Sleep", "null", races=item.opts is not None
-    )
+    result = StepResult(item.step or "", name, "Sleep", "null", races=item.opts is not None)
     made = Plan(results=[result], traces=[Trace(item.step, name, "Sleep", "completed")])
     return made, Call(started_at=item.queued_at, ended_at=ctx.now())
 

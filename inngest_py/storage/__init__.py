@@ -1,1 +1,1 @@
-"""Rows and SQL: one module a subject. Takes a connection and values; never commits or decides policy."""
+"""Rows and SQL, one module a subject: takes a connection and values, decides no policy."""

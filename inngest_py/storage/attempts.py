@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Index, RowMapping, Text, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, BigId, Json, Timestamp
+from .base import Base, BigId, Json, Timestamp, table_of
 
 
 class Attempt(Base):
@@ -33,7 +33,7 @@ class Attempt(Base):
     error: Mapped[str | None] = mapped_column(Json)
 
 
-_attempts = Attempt.__table__
+_attempts = table_of(Attempt)
 _add = insert(_attempts)
 
 

@@ -1,9 +1,9 @@
 """The declarative base, the naming of constraints, and the column types all tables share."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -59,3 +59,8 @@ class Timestamp(TypeDecorator[datetime]):
 # Canonical JSON text (RFC 8785), kept as it was stored and spliced into request bodies unparsed.
 Json = Text
 BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def table_of(model: type[Base]) -> Table:
+    """Return a model's table, for Core statements."""
+    return cast(Table, model.__table__)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Index, RowMapping, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, Json, Timestamp
+from .base import Base, Json, Timestamp, table_of
 from .session import insert
 
 
@@ -37,8 +37,8 @@ class RunKey(Base):
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
-_events = Event.__table__
-_keys = RunKey.__table__
+_events = table_of(Event)
+_keys = table_of(RunKey)
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:

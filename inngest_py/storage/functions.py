@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, Json, Timestamp
+from .base import Base, Json, Timestamp, table_of
 from .session import upsert
 
 
@@ -70,8 +70,8 @@ class Meta(Base):
     value: Mapped[int]
 
 
-_apps = App.__table__
-_functions = Function.__table__
+_apps = table_of(App)
+_functions = table_of(Function)
 _CATALOG = "catalog_version"
 _catalog_version = select(Meta.value).where(Meta.key == _CATALOG)
 
@@ -111,9 +111,7 @@ def put_app(tx: Connection, values: dict[str, Any]) -> None:
 
 def mark_app(tx: Connection, app_id: str, error: str | None, detail: str | None) -> None:
     """Record the app's last sync error; None clears it."""
-    tx.execute(
-        update(App).where(App.id == app_id).values(error=error, error_detail=detail)
-    )
+    tx.execute(update(App).where(App.id == app_id).values(error=error, error_detail=detail))
 
 
 def remove_app(tx: Connection, app_id: str) -> None:
@@ -161,9 +159,7 @@ def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) 
     """Archive the app's functions that are not among `keep` (ids)."""
     tx.execute(
         update(Function)
-        .where(
-            Function.app_id == app_id, Function.id.not_in(keep), Function.archived_at.is_(None)
-        )
+        .where(Function.app_id == app_id, Function.id.not_in(keep), Function.archived_at.is_(None))
         .values(archived_at=now)
     )
 

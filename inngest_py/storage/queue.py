@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..domain.errors import LeaseLost
 from ..domain.items import Item, ItemKind, ItemState
-from .base import Base, Json, Timestamp
+from .base import Base, Json, Timestamp, table_of
 from .session import insert, skip_locked
 
 _READY = text("state = 'ready'")
@@ -67,7 +67,7 @@ class QueueItem(Base):
     worker: Mapped[str | None] = mapped_column(Text)
 
 
-_items = QueueItem.__table__
+_items = table_of(QueueItem)
 _columns = (
     _items.c.id,
     _items.c.kind,
@@ -110,7 +110,13 @@ _claim = (
 
 
 def claim(
-    tx: Connection, ids: Sequence[str], *, lease_id: str, now: datetime, lease: timedelta, worker: str
+    tx: Connection,
+    ids: Sequence[str],
+    *,
+    lease_id: str,
+    now: datetime,
+    lease: timedelta,
+    worker: str,
 ) -> list[Item]:
     """Lease those of the items that are ready and due; the others are somebody else's."""
     rows = tx.execute(

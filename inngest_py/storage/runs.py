@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..domain.runs import LIVE, Run, RunStatus, sources
-from .base import Base, Json, Timestamp
+from .base import Base, Json, Timestamp, table_of
 from .events import Event
 from .functions import App, Function
 
@@ -64,7 +64,7 @@ class RunRow(Base):
     skip_reason: Mapped[str | None] = mapped_column(Text)
 
 
-_runs = RunRow.__table__
+_runs = table_of(RunRow)
 _add = insert(_runs)
 
 
@@ -100,8 +100,8 @@ class Advanced:
     pending: str | None
 
 
-_force = bindparam("force")
-_pending = bindparam("new_pending")
+_force: Any = bindparam("force")
+_pending: Any = bindparam("new_pending")
 _advance = (
     update(_runs)
     .where(_runs.c.id == bindparam("run"), _runs.c.status.in_(_LIVE))
@@ -188,9 +188,7 @@ def settle(
 
 _end = (
     update(_runs)
-    .where(
-        _runs.c.id == bindparam("run"), _runs.c.status.in_(bindparam("allowed", expanding=True))
-    )
+    .where(_runs.c.id == bindparam("run"), _runs.c.status.in_(bindparam("allowed", expanding=True)))
     .values(
         status=bindparam("new_status"),
         ended_at=bindparam("now"),
@@ -325,4 +323,4 @@ def page(
 def count_by_status(tx: Connection) -> dict[str, int]:
     """Count runs by status."""
     query = select(_runs.c.status, func.count()).group_by(_runs.c.status)
-    return {status: count for status, count in tx.execute(query)}
+    return {row[0]: row[1] for row in tx.execute(query)}

@@ -79,9 +79,9 @@ class Database:
                 yield connection
             return
         with self._write_lock, self.engine.connect() as connection:
-            connection = connection.execution_options(writes=True)
-            with connection.begin():
-                yield connection
+            writer = connection.execution_options(writes=True)
+            with writer.begin():
+                yield writer
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, Json, Timestamp
+from .base import Base, Json, Timestamp, table_of
 from .session import insert
 
 
@@ -24,7 +24,7 @@ class Step(Base):
     stored_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
-_steps = Step.__table__
+_steps = table_of(Step)
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:

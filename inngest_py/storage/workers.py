@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Text, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, Timestamp
+from .base import Base, Timestamp, table_of
 from .session import upsert
 
 
@@ -47,5 +47,5 @@ def remove_silent(tx: Connection, before: datetime) -> int:
 
 def alive(tx: Connection, since: datetime) -> list[RowMapping]:
     """List the workers heard of since."""
-    query = select(Worker.__table__).where(Worker.heartbeat_at >= since).order_by(Worker.name)
+    query = select(table_of(Worker)).where(Worker.heartbeat_at >= since).order_by(Worker.name)
     return list(tx.execute(query).mappings())

@@ -40,7 +40,7 @@ broker_transport_options = {
 # --- queues ---------------------------------------------------------------------------------
 # One queue a kind of item, so that an operator can watch or consume them apart
 # (celery -A inngest_py worker -Q start,edge).
-task_queues = {"start": {}, "edge": {}, "sleep": {}}
+task_queues: dict[str, dict[str, str]] = {"start": {}, "edge": {}, "sleep": {}}
 task_routes = {
     "inngest.start": {"queue": "start"},
     "inngest.edge": {"queue": "edge"},

@@ -4,7 +4,6 @@ kombu's own polls once a second; here a put wakes the reader, so that an idle se
 a busy one waits for nothing.
 """
 
-import socket
 import threading
 import time
 from queue import Empty
@@ -36,17 +35,18 @@ class Transport(memory.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
         """Deliver the next message; raises TimeoutError when none comes in time."""
+        cycle: Any = self.cycle
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             Channel.arrived.clear()
             try:
-                self.cycle.get(self._deliver, timeout=timeout)
+                cycle.get(self._deliver, timeout=timeout)
             except Empty:
                 left = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
                 if left <= 0:
-                    raise socket.timeout from None
+                    raise TimeoutError from None
                 Channel.arrived.wait(min(left, _LONGEST_WAIT))
             else:
                 return

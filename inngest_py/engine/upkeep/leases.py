@@ -1,8 +1,8 @@
 """Leases: prolong those this process works on; free those of workers that are gone."""
 
+from ... import observe
 from ...storage import queue
 from ..context import Context
-from ... import observe
 
 _BATCH = 500
 

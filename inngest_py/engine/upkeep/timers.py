@@ -19,8 +19,7 @@ def run_once(ctx: Context) -> bool:
         return False
     with ctx.db.transaction() as tx:
         hints = [
-            (kind, item_id)
-            for item_id, kind in queue.due(tx, now, free, again_at=now + HINT_GRACE)
+            (kind, item_id) for item_id, kind in queue.due(tx, now, free, again_at=now + HINT_GRACE)
         ]
     ctx.hints.send(hints)
     return len(hints) == free

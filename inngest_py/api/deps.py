@@ -1,0 +1,27 @@
+"""What views need of the process: settings and context, found through the Flask app."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from ..config import Settings
+from ..engine.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Settings and context of the app that serves the request."""
+
+    settings: Settings
+    ctx: Context
+
+
+def deps() -> Deps:
+    """Return the serving app's settings and context."""
+    found: Deps = current_app.extensions["inngest_py"]
+    return found
+
+
+def context() -> Context:
+    """Return the serving app's context."""
+    return deps().ctx

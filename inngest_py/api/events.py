@@ -1,0 +1,107 @@
+"""`POST /e/{key}` and `POST /invoke/{slug}`: events in (protocol: events.md)."""
+
+from flask import Blueprint, Response, request
+
+from ..domain import canonical, ids
+from ..domain.errors import Invalid
+from ..domain.events import NOT_EVENTS, Event, parse_event, parse_invocation
+from ..domain.limits import MAX_EVENTS
+from ..engine.start import accept
+from . import auth
+from .deps import context
+from .errors import answer
+
+blueprint = Blueprint("events", __name__)
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Link",
+}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Max-Age": "3600",
+}
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@blueprint.after_request
+def _cors(response: Response) -> Response:
+    response.headers.update(_CORS)
+    if request.method == "OPTIONS":
+        response.headers.update(_PREFLIGHT)
+        asked = request.headers.get("Access-Control-Request-Headers", "*")
+        response.headers["Access-Control-Allow-Headers"] = asked
+    return response
+
+
+@blueprint.post("/e/<path:key>")
+def ingest(key: str) -> Response:
+    """Accept one event or an array; commit them with their runs; answer their ids."""
+    refused = auth.refuse_event_key(key)
+    if refused is not None:
+        return refused
+    seed = request.headers.get("x-inngest-event-id-seed")
+    accepted, error = parse_body(request.get_data(cache=False), seed)
+    accept(context(), accepted)
+    found = [event.id for event in accepted]
+    if error is None:
+        return answer({"ids": found, "status": 200})
+    return answer({"ids": found or [""], "status": 400, "error": error}, 400)
+
+
+def parse_body(body: bytes, seed: str | None) -> tuple[list[Event], str | None]:
+    """Read events up to the first bad one; the second value says what is wrong with that."""
+    if not body.strip():
+        return [], None
+    try:
+        payload = canonical.loads(body)
+    except Invalid as bad_json:
+        if (request.mimetype or "") in _FORMS:
+            return [], "form bodies are not supported: send JSON with Content-Type application/json"
+        return [], bad_json.message
+    items = payload if isinstance(payload, list) else [payload]
+    if any(not isinstance(item, dict) for item in items):
+        bad = next(index for index, item in enumerate(items) if not isinstance(item, dict))
+        accepted, error = _parse_all(items[:bad], seed, len(body), single=False)
+        return accepted, error or NOT_EVENTS
+    return _parse_all(items, seed, len(body), single=not isinstance(payload, list))
+
+
+def _parse_all(
+    items: list[object], seed: str | None, size: int, *, single: bool
+) -> tuple[list[Event], str | None]:
+    ctx = context()
+    now = ctx.now()
+    now_ms = int(now.timestamp() * 1000)
+    accepted: list[Event] = []
+    for index, item in enumerate(items, start=1):
+        if index > MAX_EVENTS:
+            return accepted, f"Cannot have more than {MAX_EVENTS} events in a batch"
+        event_id = ids.seeded(seed, index) or ctx.new_id(now)
+        try:
+            length = size if single else len(canonical.dumps(item))
+            accepted.append(parse_event(item, length, now_ms, event_id))
+        except Invalid as error:
+            return accepted, error.message
+    return accepted, None
+
+
+@blueprint.get("/e/<path:key>")
+def no_get(key: str) -> Response:
+    """Say that events are posted."""
+    answered = answer({"ids": [], "status": 405, "error": "events are sent with POST"}, 405)
+    answered.headers["Allow"] = "POST, OPTIONS"
+    return answered
+
+
+@blueprint.post("/invoke/<path:slug>")
+def invoke(slug: str) -> Response:
+    """Run one function directly with the body as its event (events.md §4)."""
+    ctx = context()
+    body = request.get_data(cache=False)
+    payload = canonical.loads(body) if body.strip() else {}
+    now = ctx.now()
+    seed = request.headers.get("x-inngest-event-id-seed")
+    event_id = ids.seeded(seed, 0) or ctx.new_id(now)
+    event = parse_invocation(payload, len(body), int(now.timestamp() * 1000), event_id, slug)
+    accept(ctx, [event])
+    return answer({"id": event.id, "status": 200})

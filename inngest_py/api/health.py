@@ -1,0 +1,45 @@
+"""`GET /health`: whether the server can take work, and what waits."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..engine.upkeep.workers import ALIVE
+from ..storage import queue, workers
+from .deps import context, deps
+from .errors import answer
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/health")
+def health() -> Response:
+    """Answer 200 when events can be accepted, 503 when they cannot.
+
+    A broker that is away or the lack of workers only delays work: they are shown, not failed on.
+    """
+    ctx = context()
+    body: dict[str, Any] = {"status": 200, "message": "OK", "database": "ok"}
+    try:
+        now = ctx.now()
+        with ctx.db.reading() as tx:
+            count, oldest, leased = queue.backlog(tx, now)
+            alive = workers.alive(tx, now - ALIVE)
+    except SQLAlchemyError:
+        return answer(
+            {"status": 503, "message": "the database cannot be reached", "database": "away"}, 503
+        )
+    body["broker"] = _broker()
+    body["workers"] = len(alive)
+    age = max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0
+    body["backlog"] = {"due": count, "oldest_seconds": round(age, 3), "in_flight": leased}
+    return answer(body)
+
+
+def _broker() -> str:
+    settings = deps().settings
+    if settings.embedded:
+        return "in process"
+    hinter = context().hints
+    return "away" if getattr(hinter, "away", False) else "ok"

@@ -1,0 +1,236 @@
+"""`/api/v1`: the server's own REST, with its OpenAPI document and a page to try it.
+
+`GET /api/openapi.json`, `GET /api/docs`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, Response, request, send_from_directory
+from flask.views import MethodView
+from flask_smorest import Api, Blueprint
+from marshmallow import Schema, fields, validate
+from swagger_ui_bundle import swagger_ui_path
+
+from ..domain import canonical, ids
+from ..domain.errors import Invalid
+from ..domain.registration import parse_function
+from ..domain.runs import RunStatus
+from ..engine import register
+from ..engine.ending import cancel as cancel_run
+from ..engine.start import accept
+from ..storage import attempts, events, functions, queue, runs, steps
+from . import auth, shapes
+from .deps import context
+from .errors import answer, public
+from .events import parse_body
+
+blueprint = Blueprint("native", __name__, url_prefix="/api/v1")
+_STATUSES = [status.value for status in RunStatus]
+
+
+def add_to(api: Api) -> None:
+    """Register the routes and the documentation's page on the API's app."""
+    api.register_blueprint(blueprint)
+    app: Flask = api._app
+
+    @app.get("/api/docs-files/<path:name>")
+    def docs_files(name: str) -> Response:
+        return send_from_directory(swagger_ui_path, name)
+
+
+@blueprint.before_request
+def _authenticate() -> Response | None:
+    return auth.refuse_bearer()
+
+
+class RunsQuery(Schema):
+    """How runs are listed."""
+
+    status = fields.List(fields.String(validate=validate.OneOf(_STATUSES)))
+    function = fields.String(metadata={"description": "a function's slug or id"})
+    queued_after = fields.AwareDateTime(default_timezone=None)
+    queued_before = fields.AwareDateTime(default_timezone=None)
+    cursor = fields.String(metadata={"description": "the last answer's `cursor`"})
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
+
+
+class ErrorSchema(Schema):
+    """What went wrong, and in which field."""
+
+    error = fields.String()
+    status = fields.Integer()
+    code = fields.String()
+    data = fields.Dict(allow_none=True)
+
+
+class FunctionBody(Schema):
+    """A function described in JSON; the whole configuration of an SDK's function is accepted."""
+
+    class Meta:
+        """Unknown fields pass to the validation that SDK payloads get."""
+
+        unknown = "include"
+
+    app = fields.String(required=True, validate=validate.Length(1, 255))
+    name = fields.String(required=True, validate=validate.Length(1, 255))
+    url = fields.String(required=True, validate=validate.Length(1, 2048))
+
+
+@blueprint.route("/functions")
+class Functions(MethodView):
+    """Functions, registered by SDKs or here."""
+
+    @blueprint.doc(summary="List functions")
+    @blueprint.response(200)
+    def get(self) -> Any:
+        """List every function, archived ones too."""
+        with context().db.reading() as tx:
+            found = functions.functions(tx)
+        return answer({"data": [shapes.function(row) for row in found]})
+
+    @blueprint.arguments(FunctionBody)
+    @blueprint.alt_response(400, schema=ErrorSchema)
+    @blueprint.response(200)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Register a function served by any HTTP endpoint that speaks the protocol."""
+        sync = parse_function(body)
+        done = register.register_one(context(), sync)
+        return answer({"data": {"id": done.app_id, "slug": sync.functions[0].slug}})
+
+
+@blueprint.post("/events")
+@blueprint.alt_response(400, schema=ErrorSchema)
+@blueprint.response(200)
+def send_events() -> Any:
+    """Send one event or an array of events.
+
+    The body is `{"name": "shop/order", "data": {}}` or an array of such objects.
+    """
+    accepted, error = parse_body(
+        request.get_data(cache=False), request.headers.get("x-inngest-event-id-seed")
+    )
+    if error is None and not accepted:
+        error = "the body holds no event"
+    accept(context(), accepted)
+    found = [event.id for event in accepted]
+    if error is not None:
+        return public(error, 400, data={"ids": found})
+    return answer({"data": {"ids": found}})
+
+
+@blueprint.get("/runs")
+@blueprint.arguments(RunsQuery, location="query")
+@blueprint.alt_response(400, schema=ErrorSchema)
+@blueprint.response(200)
+def list_runs(query: dict[str, Any]) -> Any:
+    """List runs, newest first."""
+    cursor = query.get("cursor")
+    if cursor is not None and not ids.is_ulid(cursor):
+        raise Invalid("cursor is not one of this server's: leave it out", field="cursor")
+    limit: int = query["limit"]
+    with context().db.reading() as tx:
+        chosen = _function_ids(tx, query.get("function"))
+        found = runs.page(
+            tx,
+            limit=limit + 1,
+            cursor=cursor,
+            statuses=[RunStatus(status) for status in query.get("status", ())],
+            function_ids=chosen,
+            after=_moment(query, "queued_after"),
+            before=_moment(query, "queued_before"),
+        )
+    more = len(found) > limit
+    shown = found[:limit]
+    return answer(
+        {
+            "data": [_summary(row) for row in shown],
+            "cursor": shown[-1]["id"] if more else None,
+            "has_more": more,
+        }
+    )
+
+
+def _moment(query: dict[str, Any], name: str) -> datetime | None:
+    value: datetime | None = query.get(name)
+    return value
+
+
+def _function_ids(tx: Any, name: str | None) -> list[str] | None:
+    if name is None:
+        return None
+    return [row["id"] for row in functions.functions(tx) if name in (row["slug"], row["id"])]
+
+
+@blueprint.get("/runs/<run_id>")
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.response(200)
+def show_run(run_id: str) -> Any:
+    """Show a run with its event, steps, attempts and what is queued for it."""
+    if not ids.is_ulid(run_id):
+        raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
+    with context().db.reading() as tx:
+        row = runs.get(tx, run_id)
+        if row is None:
+            return public(f"run {run_id} does not exist", 404)
+        event = events.get(tx, row["event_id"])
+        stored = steps.of_run(tx, run_id)
+        tried = attempts.of_run(tx, run_id)
+        queued = queue.of_run(tx, run_id)
+    shown = _summary(row) | {
+        "output": shapes.output(row),
+        "event": shapes.event(event) if event is not None else None,
+        "steps": [
+            {
+                "id": step.hash,
+                "name": step.name,
+                "op": step.op,
+                "output": canonical.loads(step.output),
+                "stored_at": shapes.stamp(step.stored_at),
+            }
+            for step in stored
+        ],
+        "attempts": [_attempt(item) for item in tried],
+        "queued": [shapes.job(item) for item in queued],
+    }
+    return answer({"data": shown})
+
+
+@blueprint.delete("/runs/<run_id>")
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.response(200)
+def cancel(run_id: str) -> Any:
+    """Cancel a run; one that has ended stays as it is."""
+    if not ids.is_ulid(run_id):
+        raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
+    before = cancel_run(context(), run_id)
+    return answer({"data": {"id": run_id, "was": before.value}})
+
+
+def _summary(row: Any) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "status": row["status"],
+        "function": row["function_slug"],
+        "app": row["app_name"],
+        "event": row["event_name"],
+        "event_id": row["event_id"],
+        "queued_at": shapes.stamp(row["queued_at"]),
+        "started_at": shapes.stamp(row["started_at"]),
+        "ended_at": shapes.stamp(row["ended_at"]),
+    }
+
+
+def _attempt(row: Any) -> dict[str, Any]:
+    return {
+        "step": row["step"],
+        "name": row["name"],
+        "op": row["op"],
+        "attempt": row["attempt"],
+        "status": row["status"],
+        "queued_at": shapes.stamp(row["queued_at"]),
+        "started_at": shapes.stamp(row["started_at"]),
+        "ended_at": shapes.stamp(row["ended_at"]),
+        "http_status": row["http_status"],
+        "error": canonical.loads(row["error"]) if row["error"] is not None else None,
+    }

@@ -1,0 +1,84 @@
+"""`/fn/register`, `/fn/remove` and `/dev` (protocol: sync.md §4, §9, §10)."""
+
+from flask import Blueprint, Response, request
+
+from ..domain import canonical
+from ..domain.errors import Invalid
+from ..domain.registration import parse_registration
+from ..engine import register
+from ..storage import functions as rows
+from ..version import __version__
+from . import auth
+from .deps import context, deps
+from .errors import answer, public
+
+blueprint = Blueprint("registration", __name__)
+
+
+@blueprint.before_request
+def _authenticate() -> Response | None:
+    return auth.refuse_bearer()
+
+
+@blueprint.route("/fn/register", methods=["POST", "PUT"])
+def sync() -> Response:
+    """Store what an SDK says of its app and functions."""
+    expected = request.headers.get("X-Inngest-Expected-Server-Kind", "")
+    kind = deps().settings.kind
+    if expected and expected != kind:
+        return answer({"error": f"Expected server kind {expected}, got {kind}"}, 400)
+    try:
+        payload = canonical.loads(request.get_data(cache=False))
+    except Invalid as error:
+        return answer({"error": f"Invalid request: {error.message}"}, 400)
+    try:
+        found = parse_registration(payload)
+    except Invalid as error:
+        register.refuse(context(), payload, error)
+        return public(error.message, 400, code=error.code, data={"field": error.field})
+    done = register.register(context(), found)
+    return answer(
+        {"ok": True, "modified": done.modified, "sync_id": done.sync_id, "app_id": done.app_id}
+    )
+
+
+@blueprint.delete("/fn/remove")
+def remove() -> Response:
+    """Forget the app at a URL."""
+    register.remove(context(), request.args.get("url", ""))
+    return Response(status=200)
+
+
+@blueprint.get("/dev")
+def dev() -> Response:
+    """Tell SDKs and test harnesses that a dev server runs here."""
+    settings = deps().settings
+    if not settings.dev:
+        return public("not a dev server", 404)
+    with context().db.reading() as tx:
+        functions = rows.functions(tx, archived=False)
+    return answer(
+        {
+            "version": __version__,
+            "authed": False,
+            "startOpts": {
+                "dir": "",
+                "urls": list(settings.sdk_urls),
+                "autodiscover": settings.discovery,
+                "poll": settings.poll,
+                "poll_interval": settings.poll_interval,
+                "tick": settings.tick_ms * 1_000_000,
+                "retry_interval": settings.retry_interval or 0,
+                "queue_workers": settings.concurrency,
+                "require_keys": False,
+            },
+            "functions": [
+                {"id": row["id"], "name": row["name"], "slug": row["slug"]} for row in functions
+            ],
+            "handlers": None,
+            "isSingleNodeService": settings.embedded,
+            "isMissingSigningKey": False,
+            "isMissingEventKeys": False,
+            "features": {},
+        }
+    )

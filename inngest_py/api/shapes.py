@@ -1,0 +1,114 @@
+"""The JSON shapes of events and runs (protocol: api.md §2.1, §2.2)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import RowMapping
+
+from ..domain import canonical, outputs
+from ..domain.errors import Invalid
+from ..domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
+from ..domain.runs import RunStatus
+
+_STATUS = {
+    RunStatus.QUEUED.value: "Scheduled",
+    RunStatus.RUNNING.value: "Running",
+    RunStatus.COMPLETED.value: "Completed",
+    RunStatus.FAILED.value: "Failed",
+    RunStatus.CANCELLED.value: "Cancelled",
+    RunStatus.SKIPPED.value: "Skipped",
+}
+
+
+def stamp(value: datetime | None) -> str | None:
+    """Write a time as RFC 3339 in UTC."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def event(row: RowMapping) -> dict[str, Any]:
+    """Shape an event."""
+    payload = orjson.loads(row["payload"])
+    shaped = {
+        "internal_id": row["id"],
+        "account_id": DEV_ACCOUNT_ID,
+        "environment_id": DEV_ENV_ID,
+        "source": "",
+        "source_id": None,
+        "received_at": stamp(row["received_at"]),
+        "id": row["external_id"],
+        "name": row["name"],
+        "data": payload.get("data", {}),
+        "ts": payload.get("ts"),
+    }
+    for name in ("user", "v"):
+        if payload.get(name):
+            shaped[name] = payload[name]
+    return shaped
+
+
+def output(row: RowMapping) -> Any:
+    """Read a run's output: the result, or for a failed run its error object."""
+    if row["output"] is None:
+        return None
+    value = orjson.loads(row["output"])
+    if row["status"] != RunStatus.FAILED.value:
+        return value
+    try:
+        return outputs.error_object(value, None)
+    except Invalid:
+        return canonical.loads(row["output"])
+
+
+def run(row: RowMapping) -> dict[str, Any]:
+    """Shape a run for /v1."""
+    shaped = {
+        "run_id": row["id"],
+        "run_started_at": stamp(row["started_at"] or row["queued_at"]),
+        "function_id": row["function_id"],
+        "function_version": row["function_version"],
+        "environment_id": DEV_ENV_ID,
+        "event_id": row["event_id"],
+        "status": _STATUS[row["status"]],
+        "ended_at": stamp(row["ended_at"]),
+    }
+    for name in ("batch_id", "original_run_id", "cron"):
+        if row[name] is not None:
+            shaped[name] = row[name]
+    if row["output"] is not None:
+        shaped["output"] = output(row)
+    return shaped
+
+
+def job(row: RowMapping) -> dict[str, Any]:
+    """Shape a queue item for /v1/runs/{id}/jobs."""
+    return {
+        "JobID": row["id"],
+        "at": stamp(row["due_at"]),
+        "position": 0,
+        "kind": row["kind"],
+        "attempt": row["attempt"],
+        "Raw": {
+            "state": row["state"],
+            "step": row["step"],
+            "step_name": row["step_name"],
+            "queued_at": stamp(row["queued_at"]),
+            "lease_until": stamp(row["lease_until"]),
+            "worker": row["worker"],
+        },
+    }
+
+
+def function(row: RowMapping) -> dict[str, Any]:
+    """Shape a function for /v1/apps/{app}/functions."""
+    return {
+        "internal_id": row["id"],
+        "env_id": DEV_ENV_ID,
+        "app_id": row["app_id"],
+        "id": row["slug"],
+        "name": row["name"],
+        "config": orjson.loads(row["config"])
+        | {"id": row["id"], "fv": row["version"], "name": row["name"], "slug": row["slug"]},
+        "created_at": stamp(row["created_at"]),
+        "archived_at": stamp(row["archived_at"]),
+    }

@@ -1,0 +1,101 @@
+"""`dev`, `start` and `api`: the commands that serve HTTP."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.engine import make_url
+
+from ..config import Settings
+from . import options
+from .server import Server
+from .supervisor import Supervisor
+
+
+@click.command()
+@options.server
+@options.apps
+@options.shared
+@click.option("--no-discovery", is_flag=True, help="Do not look for apps on local ports.")
+@click.option("--no-poll", is_flag=True, help="Do not ping known apps.")
+@click.option("--db", "db_path", type=click.Path(path_type=Path), help="The SQLite file.")
+@click.option("--in-memory", is_flag=True, help="Keep nothing over a restart.")
+@click.option("--no-ui", is_flag=True, help="Serve the API only.")
+def dev(
+    no_discovery: bool,
+    no_poll: bool,
+    db_path: Path | None,
+    in_memory: bool,
+    no_ui: bool,
+    **flags: Any,
+) -> None:
+    """Run a development server: one process, no keys needed."""
+    if in_memory and db_path is not None:
+        raise click.UsageError("--db and --in-memory exclude each other: give one of them")
+    if db_path is not None:
+        flags["database_url"] = f"sqlite:///{db_path.absolute()}"
+    if in_memory:
+        flags["database_url"] = "sqlite://"
+    settings = options.settings_of(flags, dev=True, sqlite_synchronous="NORMAL")
+    settings = replace(
+        settings,
+        dev=True,
+        discovery=settings.discovery and not no_discovery,
+        poll=settings.poll and not no_poll,
+        ui=settings.ui and not no_ui,
+    )
+    _serve(settings)
+
+
+@click.command()
+@options.server
+@options.apps
+@options.shared
+@click.option("--workers", type=int, help="Celery workers to supervise; needs a broker.")
+def start(**flags: Any) -> None:
+    """Run the production server."""
+    settings = options.settings_of(flags, discovery=False, poll=False)
+    settings = replace(settings, dev=False)
+    if settings.workers or (not settings.embedded and settings.workers is None):
+        settings = replace(settings, workers=settings.workers or 1)
+    _serve(settings)
+
+
+@click.command()
+@options.server
+@options.apps
+@options.shared
+def api(**flags: Any) -> None:
+    """Run the API alone; workers run elsewhere (celery -A inngest_py worker)."""
+    settings = options.settings_of(flags, discovery=False, poll=False)
+    _serve(replace(settings, dev=False, workers=0))
+
+
+def _serve(settings: Settings) -> None:
+    for warning in settings.warnings():
+        click.echo(f"warning: {warning}", err=True)
+    runs_worker = settings.workers is None
+    supervisor = Supervisor(settings) if settings.workers else None
+    server = Server(settings, with_worker=runs_worker)
+    click.echo(f"inngest-py listens on http://{settings.host}:{settings.port}", err=True)
+    click.echo(f"  database: {_shown(settings)}", err=True)
+    if settings.embedded and runs_worker:
+        click.echo("  embedded: broker and worker live in this process", err=True)
+    try:
+        if supervisor is not None:
+            supervisor.start()
+        server.run()
+    finally:
+        if supervisor is not None:
+            supervisor.stop()
+
+
+def _shown(settings: Settings) -> str:
+    shown = make_url(settings.database_url).render_as_string(hide_password=True)
+    if settings.is_sqlite:
+        told = "survives a crash of the process; the last moments may be lost in a power cut"
+        if settings.sqlite_synchronous.upper() != "NORMAL":
+            told = "syncs to disk before it answers"
+        return f"{shown} ({settings.sqlite_synchronous}: {told})"
+    return shown

@@ -1,0 +1,96 @@
+"""The server process: the API on gevent, and in embedded mode the worker beside it."""
+
+import signal
+import threading
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pywsgi import WSGIServer
+
+from .. import observe
+from ..api.app import create_app
+from ..config import Settings
+from ..engine.discovery import Discovery
+from ..storage import queue
+from ..storage.migrate import prepare
+from ..tasks.app import create_celery
+from ..tasks.runtime import Runtime
+from ..tasks.steps import wait_for_schema
+
+_STOP_SECONDS = 5
+
+
+class Server:
+    """One process that serves the API; with `with_worker` it runs items, too."""
+
+    def __init__(self, settings: Settings, *, with_worker: bool) -> None:
+        self._settings = settings
+        self._with_worker = with_worker
+        self._stopped = Event()
+        self._celery = create_celery(settings)
+        self._runtime: Runtime = self._celery.runtime
+        self._worker: Any = None
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, self._stopped.set)
+        self._runtime.slots = self._settings.concurrency
+        ctx = self._runtime.context()
+        prepare(ctx.db)
+        wait_for_schema(ctx)
+        if self._with_worker and self._settings.embedded and self._settings.is_sqlite:
+            # nobody else works on this file: what was leased when the process died is free
+            with ctx.db.transaction() as tx:
+                freed = queue.release_all(tx, ctx.now())
+            if freed:
+                observe.event("server.recovered", items=freed)
+        http = self._listen(ctx)
+        if self._with_worker:
+            self._start_worker()
+        discovery = self._discovery(ctx)
+        discovery.start()
+        self._stopped.wait()
+        observe.event("server.stopping")
+        discovery.stop()
+        http.stop(timeout=_STOP_SECONDS)
+        if self._worker is not None:
+            self._stop_worker()
+        self._celery.hinter.stop()
+        self._runtime.close()
+
+    def _listen(self, ctx: Any) -> WSGIServer:
+        app = create_app(self._settings, ctx)
+        address = (self._settings.host, self._settings.port)
+        http = WSGIServer(address, app, log=None, error_log=None, backlog=1024)
+        http.start()
+        observe.event("server.ready", host=address[0], port=address[1])
+        return http
+
+    def _start_worker(self) -> None:
+        self._worker = self._celery.WorkController(
+            app=self._celery,
+            hostname="embedded",
+            pool_cls="gevent",
+            concurrency=self._settings.concurrency,
+            without_heartbeat=True,
+            without_mingle=True,
+            without_gossip=True,
+            quiet=True,
+        )
+        threading.Thread(target=self._worker.start, name="worker", daemon=True).start()
+
+    def _stop_worker(self) -> None:
+        self._worker.stop()
+
+    def _discovery(self, ctx: Any) -> Discovery:
+        settings = self._settings
+        return Discovery(
+            ctx,
+            kind=settings.kind,
+            urls=settings.sdk_urls,
+            discover=settings.dev and settings.discovery,
+            poll=settings.poll,
+            every_seconds=settings.poll_interval,
+        )

@@ -1,0 +1,79 @@
+"""Supervising Celery workers: start them, restart one that dies, stop them all."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from .. import observe
+from ..config import Settings, to_environment
+
+_MOST_PAUSE = 30.0
+_STEADY_SECONDS = 60.0
+
+
+class Supervisor:
+    """Keeps `settings.workers` Celery workers alive."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._threads = [
+            threading.Thread(target=self._keep, args=(number,), daemon=True)
+            for number in range(1, (settings.workers or 0) + 1)
+        ]
+
+    def start(self) -> None:
+        """Start every worker."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop every worker: warm first, hard when the grace time is over."""
+        self._stopping.set()
+        for process in list(self._processes.values()):
+            process.terminate()
+        deadline = time.monotonic() + self._settings.grace_seconds + 5
+        for process in list(self._processes.values()):
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _keep(self, number: int) -> None:
+        pause = 1.0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            process = subprocess.Popen(self._command(number), env=self._environment())  # noqa: S603 - our own worker
+            self._processes[number] = process
+            code = process.wait()
+            if self._stopping.is_set():
+                return
+            pause = 1.0 if time.monotonic() - began > _STEADY_SECONDS else pause
+            observe.event("worker.died", level=40, worker=number, code=code, again_in=pause)
+            self._stopping.wait(pause)
+            pause = min(pause * 2, _MOST_PAUSE)
+
+    def _command(self, number: int) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "inngest_py",
+            "worker",
+            "-P",
+            "gevent",
+            "-c",
+            str(self._settings.concurrency),
+            "-n",
+            f"worker{number}-{os.getpid()}@%h",
+            "--loglevel",
+            "WARNING",
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ) | to_environment(self._settings)

@@ -1,0 +1,22 @@
+"""`worker`: a Celery worker on gevent; `celery -A inngest_py worker` is the same with a choice."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from ..config import to_environment
+from . import options
+
+
+@click.command()
+@options.shared
+@click.option("--name", default="worker", help="The worker's name in Flower.")
+def worker(name: str, **flags: Any) -> None:
+    """Run one worker, upkeep included."""
+    settings = options.settings_of(flags)
+    os.environ.update(to_environment(settings))
+    command = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker", "-P", "gevent"]
+    command += ["-c", str(settings.concurrency), "-n", f"{name}@%h"]
+    os.execv(sys.executable, command)  # noqa: S606 - becomes the Celery worker

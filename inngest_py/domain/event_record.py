@@ -1,0 +1,91 @@
+"""The event as it is stored: built in one place, whoever makes it.
+
+Invariant: an event's payload is canonical JSON, holds exactly the fields of events.md §9, and its
+user is an object.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import canonical
+
+FINISHED = "inngest/function.finished"
+FAILED = "inngest/function.failed"
+CANCELLED = "inngest/function.cancelled"
+INVOKED = "inngest/function.invoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An accepted event.
+
+    `id` is the internal ULID, `external_id` what SDKs see as its id. `payload` is the canonical
+    JSON delivered to SDKs: data, id, name, ts, user, and v and meta where there are any. `target`
+    is the slug or UUID of the one function that an invocation is for.
+    """
+
+    id: str
+    external_id: str
+    name: str
+    payload: str
+    ts_ms: int
+    v: str = ""
+    internal: bool = False
+    correlation_id: str | None = None
+    target: str | None = None
+
+
+def make(
+    name: str,
+    data: dict[str, Any],
+    *,
+    id: str,
+    ts_ms: int,
+    external_id: str | None = None,
+    user: dict[str, Any] | None = None,
+    v: str = "",
+    meta: dict[str, Any] | None = None,
+    internal: bool = False,
+) -> Event:
+    """Build an event from parts that are known to be good; time in Unix milliseconds.
+
+    What an invocation is for, and whom it answers, is read from `data._inngest` (events.md §8.4).
+    Raises Invalid only when a part has no canonical form.
+    """
+    whole: dict[str, Any] = {
+        "data": data,
+        "id": external_id or id,
+        "name": name,
+        "ts": ts_ms,
+        "user": user or {},
+    }
+    if v:
+        whole["v"] = v
+    if meta:
+        whole["meta"] = meta
+    routing = data.get("_inngest") if internal and name == INVOKED else None
+    routing = routing if isinstance(routing, dict) else {}
+    return Event(
+        id=id,
+        external_id=external_id or id,
+        name=name,
+        payload=canonical.dumps(whole).decode(),
+        ts_ms=ts_ms,
+        v=v,
+        internal=internal,
+        correlation_id=routing.get("correlation_id"),
+        target=routing.get("fn_id"),
+    )
+
+
+def internal(
+    name: str,
+    data: dict[str, Any],
+    *,
+    id: str,
+    ts_ms: int,
+    external_id: str | None = None,
+    meta: dict[str, Any] | None = None,
+) -> Event:
+    """Build an event that the server itself publishes (events.md §8); see make()."""
+    return make(name, data, id=id, ts_ms=ts_ms, external_id=external_id, meta=meta, internal=True)

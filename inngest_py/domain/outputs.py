@@ -1,0 +1,81 @@
+"""Outputs: a function's result and its error, in the forms that are stored and published."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import canonical
+from .errors import Invalid
+
+DEFAULT_NAME = "Error"
+DEFAULT_MESSAGE = "Function execution error"
+MAX_NESTED_BYTES = 32 * 1024
+
+
+def parse_result(body: bytes) -> bytes:
+    """Make canonical JSON of the body of a 200 answer (execution.md §3.2).
+
+    A JSON string that holds a JSON object is unwrapped once, text that is not JSON becomes a
+    string, an empty body null. Raises Invalid when the value has no canonical form.
+    """
+    if not body.strip():
+        return b"null"
+    try:
+        value = canonical.loads(body)
+    except Invalid:
+        value = body.decode("utf-8", "replace")
+    else:
+        inner = _object_in(value) if isinstance(value, str) else None
+        value = value if inner is None else inner
+    return canonical.dumps(value)
+
+
+def error_object(output: object, fallback_text: str | None = None) -> dict[str, Any]:
+    """Normalise the output of a failed run (execution.md §3.3, events.md §8.3).
+
+    The result holds the strings `error`, `name` and `message`, and `stack`, `cause` and `data`
+    where the output has them. The fallback is the transport's text or the status error's.
+    """
+    default = fallback_text or DEFAULT_MESSAGE
+    if isinstance(output, str):
+        given: Mapping[str, Any] = _object_in(output) or {"message": output}
+    else:
+        given = output if isinstance(output, dict) else {}
+    given = _nested(given)
+    name = _text(given, "name") or DEFAULT_NAME
+    message = _text(given, "message")
+    said = f"{name}: {message}" if message else DEFAULT_MESSAGE
+    made: dict[str, Any] = {
+        "error": _text(given, "error") or fallback_text or said,
+        "name": name,
+        "message": message or default,
+    }
+    if _text(given, "stack"):
+        made["stack"] = given["stack"]
+    made |= {key: given[key] for key in ("cause", "data") if given.get(key) is not None}
+    return made
+
+
+def _nested(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find the error inside the keys that wrap it: an object, or a JSON string of one."""
+    for key in ("error", "body"):
+        value = given.get(key)
+        short = isinstance(value, str) and len(value.encode("utf-8", "replace")) <= MAX_NESTED_BYTES
+        inner = _object_in(value) if short else value
+        if isinstance(inner, dict):
+            return inner
+    return given
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    if not text.lstrip().startswith("{"):  # spares the parser long plain texts
+        return None
+    try:
+        value = canonical.loads(text)
+    except Invalid:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(given: Mapping[str, Any], key: str) -> str | None:
+    value = given.get(key)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,267 @@
+"""Registering apps: storing a sync, and asking SDKs for one (protocol: sync.md)."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .. import observe
+from ..domain import canonical, ids, signing, urls
+from ..domain.errors import Invalid, NotFound
+from ..domain.functions import FunctionConfig
+from ..domain.registration import Registration, parse_registration
+from ..domain.reply import Reply
+from ..storage import functions as rows
+from .context import Context
+
+_PING_TIMEOUT = timedelta(seconds=10)
+_PROBE_TIMEOUT = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The outcome of a sync; `modified` is False when nothing had changed."""
+
+    app_id: str
+    sync_id: str
+    modified: bool
+
+
+def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Registered:
+    """Store an app and its functions in one transaction; functions left out are archived."""
+
+    def write(tx: Connection) -> Registered:
+        now = ctx.now()
+        app = rows.app_by_name(tx, sync.app_name)
+        app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
+        same = app is not None and app["checksum"] == sync.checksum and app["error"] is None
+        if same:
+            return Registered(app_id, str(uuid.uuid5(uuid.NAMESPACE_OID, sync.checksum)), False)
+        rows.remove_placeholders(tx, sync.url)
+        rows.put_app(tx, _app_values(sync, app_id, method, now))
+        kept = _put_functions(tx, app_id, sync.functions, now)
+        rows.archive_others(tx, app_id, kept, now)
+        rows.raise_catalog_version(tx)
+        return Registered(app_id, ctx.new_id(now), True)
+
+    done = ctx.committer.run("register", write)
+    if done.modified:
+        observe.event("app.synced", app=sync.app_name, functions=len(sync.functions))
+    return done
+
+
+def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> dict[str, Any]:
+    return {
+        "id": app_id,
+        "name": sync.app_name,
+        "url": sync.url,
+        "method": method,
+        "sdk_language": sync.sdk_language,
+        "sdk_version": sync.sdk_version,
+        "framework": sync.framework,
+        "platform": sync.platform,
+        "app_version": sync.app_version,
+        "checksum": sync.checksum,
+        "error": None,
+        "error_detail": None,
+        "created_at": now,
+        "synced_at": now,
+    }
+
+
+def _put_functions(
+    tx: Connection, app_id: str, configs: tuple[FunctionConfig, ...], now: datetime
+) -> list[str]:
+    known = {row["slug"]: row for row in rows.functions(tx, app_id=app_id)}
+    kept = []
+    for config in configs:
+        row = known.get(config.slug)
+        function_id = row["id"] if row is not None else _new_id(tx, app_id, config)
+        rows.put_function(
+            tx,
+            {
+                "id": function_id,
+                "app_id": app_id,
+                "slug": config.slug,
+                "name": config.name,
+                "url": config.url,
+                "version": row["version"] + 1 if row is not None else 1,
+                "config": config.to_json(),
+                "created_at": now,
+                "updated_at": now,
+                "archived_at": None,
+            },
+        )
+        kept.append(function_id)
+    return kept
+
+
+def _new_id(tx: Connection, app_id: str, config: FunctionConfig) -> str:
+    """Derive the id from name and URL (sync.md §6), or from app and slug where that is taken."""
+    derived = ids.function_id(config.name, config.url)
+    if rows.function(tx, derived) is None:
+        return derived
+    return ids.function_id(f"{app_id}:{config.slug}", config.url)
+
+
+def register_one(ctx: Context, sync: Registration) -> Registered:
+    """Store one function of an app described in JSON, leaving the app's others as they are."""
+
+    def write(tx: Connection) -> Registered:
+        now = ctx.now()
+        app = rows.app_by_name(tx, sync.app_name)
+        app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
+        if app is None:
+            rows.put_app(tx, _app_values(sync, app_id, "api", now))
+        kept = _put_functions(tx, app_id, sync.functions, now)
+        rows.raise_catalog_version(tx)
+        return Registered(app_id, kept[0], True)
+
+    return ctx.committer.run("register", write)
+
+
+def refuse(ctx: Context, payload: object, error: Invalid) -> None:
+    """Record why a payload was refused on the app it names, whose functions stay as they were."""
+    name = None
+    if isinstance(payload, dict):
+        name = next((v for k, v in payload.items() if str(k).lower() == "appname"), None)
+    observe.event("app.refused", level=30, app=str(name)[:255], error=error.message)
+    if not isinstance(name, str):
+        return
+    with ctx.db.transaction() as tx:
+        app = rows.app_by_name(tx, name)
+        if app is not None:
+            rows.mark_app(tx, app["id"], error.code or "config_invalid", error.message)
+
+
+def remove(ctx: Context, url: str) -> None:
+    """Forget the app with exactly this URL. Raises NotFound."""
+    with ctx.db.transaction() as tx:
+        app = rows.app_by_url(tx, url)
+        if app is None:
+            raise NotFound(f"App not found: {url}")
+        rows.remove_app(tx, app["id"])
+        rows.raise_catalog_version(tx)
+
+
+def add_placeholder(ctx: Context, url: str) -> None:
+    """Record an app known by URL only, until its first sync succeeds (sync.md §3)."""
+    with ctx.db.transaction() as tx:
+        if rows.app_by_url(tx, url) is None:
+            now = ctx.now()
+            rows.put_app(
+                tx,
+                {
+                    "id": ids.app_id(url),
+                    "name": "",
+                    "url": url,
+                    "error": "unreachable",
+                    "created_at": now,
+                },
+            )
+
+
+def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> str | None:
+    """Ask the SDK at a URL to sync; return the app error's code, or None when it did (§2).
+
+    With `in_band` the payload comes in the answer and is stored here (§8.2).
+    """
+    body = canonical.dumps({"url": url})
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Inngest",
+        "X-Inngest-Server-Kind": kind,
+    }
+    if in_band:
+        headers["X-Inngest-Sync-Kind"] = "in_band"
+    if ctx.tuning.signing_key is not None:
+        now_s = int(ctx.now().timestamp())
+        headers["X-Inngest-Signature"] = signing.sign(ctx.tuning.signing_key, body, now_s)
+    reply = ctx.transport.send("PUT", url, headers, body, _PING_TIMEOUT)
+    code = _sync_error(reply)
+    if code is None and reply.header("x-inngest-sync-kind") == "in_band":
+        return _store_in_band(ctx, reply)
+    return code
+
+
+def _store_in_band(ctx: Context, reply: Reply) -> str | None:
+    payload: Any = None
+    try:
+        payload = canonical.loads(reply.body)
+        if isinstance(payload, dict):
+            language, version = payload.get("sdk_language"), payload.get("sdk_version")
+            payload = payload | {
+                "appName": payload.get("app_id"),
+                "sdk": f"{language}:v{version}",
+            }
+        register(ctx, parse_registration(payload))
+    except Invalid as error:
+        refuse(ctx, payload, error)
+        return error.code or "config_invalid"
+    return None
+
+
+_BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "url_not_found"}
+
+
+def _sync_error(reply: Reply) -> str | None:
+    """Map an SDK's answer to an app error (sync.md §2)."""
+    if reply.unreachable is not None:
+        plain = reply.unreachable.startswith("TLS failed")
+        return "unsupported_protocol" if plain else "unreachable"
+    if 200 <= reply.status < 300:
+        return None if reply.header("x-inngest-sdk") else "not_sdk"
+    message = ""
+    try:
+        found = canonical.loads(reply.body)
+        if isinstance(found, dict):
+            message = str(found.get("message") or found.get("error") or "")
+    except Invalid:
+        pass
+    if reply.status == 400:
+        return _by_message(message)
+    return _BY_STATUS.get(reply.status, "internal_server_error")
+
+
+def _by_message(message: str) -> str:
+    for text, code in (
+        ("Your signing key is invalid", "invalid_signing_key"),
+        ("No functions registered", "no_functions"),
+        ("function is invalid", "invalid_function"),
+        ("You didn't specify your workspace's signing key", "missing_signing_key"),
+        ("No INNGEST_ENV branch name found", "missing_branch_env_name"),
+    ):
+        if text in message:
+            return code
+    return "internal_server_error"
+
+
+def note_ping(ctx: Context, url: str, error: str | None) -> None:
+    """Store what a ping of a known app's URL came to, when it differs from what is stored."""
+    with ctx.db.transaction() as tx:
+        app = rows.app_by_url(tx, url)
+        if app is None or (app["error"] == error):
+            return
+        if error is None and app["error"] not in ("unreachable", "url_not_found", "not_sdk"):
+            return  # a refused payload stays an error until a good one is registered
+        rows.mark_app(tx, app["id"], error, None)
+    observe.event("app.error" if error else "app.reachable", url=url, error=error or "")
+
+
+def probe(ctx: Context, url: str) -> bool:
+    """Say whether an SDK answers at a URL (sync.md §3)."""
+    reply = ctx.transport.send("GET", url, {"User-Agent": "Inngest"}, b"", _PROBE_TIMEOUT)
+    return bool(reply.header("x-inngest-sdk"))
+
+
+def known_urls(ctx: Context) -> list[tuple[str, str | None]]:
+    """List the URLs of apps that are pinged, with their error."""
+    with ctx.db.reading() as tx:
+        return [(app["url"], app["error"]) for app in rows.apps(tx) if app["method"] == "serve"]
+
+
+def normalise(url: str) -> str:
+    """Bring a URL given by a person into the stored form. Raises Invalid."""
+    return urls.normalise(url if "://" in url else f"http://{url}")

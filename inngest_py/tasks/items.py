@@ -1,0 +1,109 @@
+"""The tasks: one a kind of queue item. A message names items that are due; rows hold the work."""
+
+import threading
+from typing import Any
+
+from celery import Celery
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from ..domain.items import ItemKind
+from ..engine.work import claim, run_job
+from .runtime import Runtime
+
+_MOST_IDS = 1000
+
+
+def task_name(kind: ItemKind) -> str:
+    """Name the task of a kind, as Flower shows it."""
+    return f"inngest.{kind.value}"
+
+
+def add_tasks(app: Celery, runtime: Runtime) -> None:
+    """Register one task a kind on the app."""
+    runner = Runner(runtime)
+    options: dict[str, Any] = dict(app.conf.get("infrastructure_retry", {}))
+    retries = options.pop("max_retries", 5)
+    for kind in ItemKind:
+
+        def task(item_ids: list[str], kind: ItemKind = kind) -> int:
+            return runner.run(kind, item_ids)
+
+        task.__doc__ = f"Run queue items of kind {kind.value} that are due."
+        app.task(
+            name=task_name(kind),
+            # a second app in the process would otherwise run the first one's tasks
+            shared=False,
+            autoretry_for=(OperationalError, InterfaceError),
+            max_retries=retries,
+            **options,
+        )(task)
+
+
+class Runner:
+    """Runs the items of one message: together under gevent, one by one under other pools."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._slots: threading.Semaphore | None = None
+        self._lock = threading.Lock()
+
+    def run(self, kind: ItemKind, item_ids: list[str]) -> int:
+        """Run those items that are ours; say how many were."""
+        ids = [item for item in item_ids[:_MOST_IDS] if isinstance(item, str)]
+        if _under_gevent():
+            return self._together(ids)
+        return self._one(kind, ids)
+
+    def _one(self, kind: ItemKind, ids: list[str]) -> int:
+        """Run the first item here; the others go back to the broker, for other processes."""
+        ctx = self._runtime.context()
+        if len(ids) > 1:
+            for other in ids[1:]:
+                self._runtime.hints.send([(kind, other)])
+        jobs = claim(ctx, ids[:1])
+        for job in jobs:
+            run_job(ctx, job)
+        return len(jobs)
+
+    def _together(self, ids: list[str]) -> int:
+        """Run the items in greenlets, within this process's number of calls in flight."""
+        from gevent.pool import Group
+
+        ctx, slots = self._runtime.context(), self._semaphore()
+        group, ours = Group(), 0
+        while ids:
+            slots.acquire()
+            taken = 1
+            while taken < len(ids) and slots.acquire(blocking=False):
+                taken += 1
+            chunk, ids = ids[:taken], ids[taken:]
+            try:
+                jobs = claim(ctx, chunk)
+            except BaseException:
+                slots.release(taken)
+                raise
+            ours += len(jobs)
+            if taken > len(jobs):
+                slots.release(taken - len(jobs))
+            for job in jobs:
+                group.spawn(self._run_one, job, slots)
+        group.join()
+        return ours
+
+    def _run_one(self, job: Any, slots: threading.Semaphore) -> None:
+        try:
+            run_job(self._runtime.context(), job)
+        finally:
+            slots.release()
+
+    def _semaphore(self) -> threading.Semaphore:
+        with self._lock:
+            if self._slots is None:
+                self._slots = threading.Semaphore(self._runtime.slots)
+            return self._slots
+
+
+def _under_gevent() -> bool:
+    from gevent.monkey import is_module_patched
+
+    return bool(is_module_patched("threading"))

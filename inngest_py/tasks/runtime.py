@@ -1,0 +1,74 @@
+"""The context of this process: made on first use, and anew after a fork.
+
+Connections and locks must not cross a fork, so the context is kept by process id.
+"""
+
+import os
+import threading
+from datetime import timedelta
+
+from ..config import Settings
+from ..engine.commit import Committer
+from ..engine.context import Context, Hints, Tuning, new_ulid, utc_now
+from ..engine.transport.http import Transport
+from ..engine.upkeep.loop import Upkeep, heartbeat
+from ..storage.session import Database
+
+
+def make_context(
+    settings: Settings, hints: Hints, *, slots: int, worker_id: str = "", shared: bool = True
+) -> Context:
+    """Build a context of settings: `slots` is the number of calls in flight it is made for."""
+    pool = 20 if settings.is_sqlite else max(5, min(40, slots))
+    db = Database(settings.database_url, synchronous=settings.sqlite_synchronous, pool_size=pool)
+    linear = settings.retry_interval
+    return Context(
+        db=db,
+        transport=Transport(connections=slots),
+        committer=Committer(db, shared=shared and slots > 1),
+        hints=hints,
+        worker_id=worker_id or new_ulid(utc_now()),
+        tuning=Tuning(
+            lease=timedelta(seconds=settings.lease_seconds),
+            linear_retry=None if linear is None else timedelta(seconds=linear),
+            tick=settings.tick(),
+            signing_key=settings.signing_key,
+            slots=slots,
+        ),
+    )
+
+
+class Runtime:
+    """Hands out the process's context; every process that asks also prolongs its own leases."""
+
+    def __init__(self, settings: Settings, hints: Hints) -> None:
+        self.settings, self.hints = settings, hints
+        self.worker_id = new_ulid(utc_now())
+        self.slots = settings.concurrency
+        self._lock = threading.Lock()
+        self._pid = -1
+        self._context: Context | None = None
+        self._upkeep: Upkeep | None = None
+
+    def context(self) -> Context:
+        """Return this process's context."""
+        if self._pid != os.getpid():
+            self._lock = self._lock if self._pid == -1 else threading.Lock()
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._context = make_context(
+                        self.settings, self.hints, slots=self.slots, worker_id=self.worker_id
+                    )
+                    self._upkeep = Upkeep(self._context, heartbeat(self._context))
+                    self._upkeep.start()
+                    self._pid = os.getpid()
+        assert self._context is not None
+        return self._context
+
+    def close(self) -> None:
+        """Stop prolonging leases and close connections."""
+        if self._pid == os.getpid() and self._context is not None:
+            if self._upkeep is not None:
+                self._upkeep.stop()
+            self._context.close()
+            self._context, self._pid = None, -1

@@ -1,0 +1,114 @@
+"""The worker's own steps: upkeep beside the pool, and a stop that gives leases back."""
+
+import os
+import signal
+import time
+from typing import Any
+
+from celery import Celery, bootsteps
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import observe
+from ..engine import work
+from ..engine.upkeep import loop, workers
+from ..storage import queue
+from .runtime import Runtime
+
+_LOOK_SECONDS = 0.1
+
+
+def add_steps(app: Celery, runtime: Runtime) -> None:
+    """Add upkeep to every worker of the app."""
+
+    class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
+        """Timers, lapsed leases, heartbeat: in the worker's main process, every pool alike."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def __init__(self, worker: Any, **kwargs: Any) -> None:
+            super().__init__(worker, **kwargs)
+            self.service: WorkerService | None = None
+            # before the pool forks: children work under the same worker id
+            pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
+            runtime.slots = 1 if pool in ("prefork", "solo") else worker.concurrency
+
+        def start(self, worker: Any) -> None:
+            pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
+            self.service = WorkerService(runtime, worker.hostname, pool, worker.concurrency)
+            self.service.start()
+
+        def stop(self, worker: Any) -> None:
+            if self.service is not None and not self.service.stop():
+                _kill_pool(worker)
+                observe.event("worker.cut_calls", level=30)
+                os._exit(0)
+
+    app.steps["worker"].add(UpkeepStep)
+
+
+class WorkerService:
+    """What a worker does beside running items, from its announcement to its leave."""
+
+    def __init__(self, runtime: Runtime, name: str, pool: str, concurrency: int) -> None:
+        self._runtime = runtime
+        self._name, self._pool, self._concurrency = name, pool, concurrency
+        self._upkeep: loop.Upkeep | None = None
+
+    def start(self) -> None:
+        """Wait for the database, say that this worker lives, and start upkeep."""
+        ctx = self._runtime.context()
+        wait_for_schema(ctx)
+        workers.announce(ctx, name=self._name, pool=self._pool, concurrency=self._concurrency)
+        self._upkeep = loop.Upkeep(ctx, loop.services(ctx))
+        self._upkeep.start()
+        observe.event("worker.ready", worker=self._name, pool=self._pool)
+
+    def stop(self) -> bool:
+        """Let calls finish for the grace time; False when leases had to be given back."""
+        ctx = self._runtime.context()
+        if self._upkeep is not None:
+            self._upkeep.stop()
+        deadline = time.monotonic() + self._runtime.settings.grace_seconds
+        finished = True
+        try:
+            while self._held():
+                if time.monotonic() > deadline:
+                    given = work.give_back(ctx, ctx.now())
+                    observe.event("worker.gave_back", level=30, items=given)
+                    finished = False
+                    break
+                time.sleep(_LOOK_SECONDS)
+            workers.leave(ctx)
+        except SQLAlchemyError:
+            # without the database nothing can be given back: the leases will lapse
+            return False
+        return finished
+
+    def _held(self) -> int:
+        ctx = self._runtime.context()
+        with ctx.db.reading() as tx:
+            return queue.held(tx, ctx.worker_id)
+
+
+def wait_for_schema(ctx: Any) -> None:
+    """Wait until the database answers and has its tables, with one log line an outage."""
+    pause, told = 0.2, False
+    while True:
+        try:
+            with ctx.db.reading() as tx:
+                queue.next_due(tx)
+        except SQLAlchemyError as error:
+            if not told:
+                observe.event("database.wait", level=30, error=type(error).__name__)
+                told = True
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        else:
+            return
+
+
+def _kill_pool(worker: Any) -> None:
+    for process in getattr(getattr(worker.pool, "_pool", None), "_pool", None) or []:
+        pid = getattr(process, "pid", None)
+        if isinstance(pid, int):
+            os.kill(pid, signal.SIGKILL)
