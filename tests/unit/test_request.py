@@ -1,0 +1,71 @@
+"""The request's bytes: canonical, complete, and within the size limit."""
+
+import orjson
+import rfc8785
+
+from inngest_py.domain import request
+from inngest_py.domain.limits import MAX_REQUEST_BYTES
+from tests.factories import EVENT, RUN_ID, item, run, step
+
+
+def built(memo: dict[str, str], **changes: object) -> bytes:
+    return request.body(
+        run(**changes), item(), memo, max_attempts=5, request_id="01JD0000000000000000000009"
+    )
+
+
+def test_the_spliced_body_is_canonical() -> None:
+    memo = {step("b"): '{"data":1}', step("a"): "null", 'odd"\\id': '{"data":{"é":[1.5]}}'}
+    body = built(memo, request_version=2)
+    assert body == rfc8785.dumps(orjson.loads(body))
+
+
+def test_it_holds_what_sdks_need() -> None:
+    memo = {step("b"): '{"data":1}', step("a"): "null"}
+    body = orjson.loads(built(memo))
+    context = body["ctx"]
+    assert context["stack"] == {"stack": [step("b"), step("a")], "current": 2}
+    assert (context["attempt"], context["max_attempts"], context["run_id"]) == (0, 5, RUN_ID)
+    assert context["use_api"] is False
+    assert context["disable_immediate_execution"] is False
+    assert "fn_id" not in context
+    assert body["event"] == orjson.loads(EVENT)
+    assert body["events"] == [body["event"]]
+    assert body["steps"] == {step("a"): None, step("b"): {"data": 1}}
+    assert body["version"] == -1
+
+
+def test_large_state_is_left_to_be_fetched() -> None:
+    memo = {step(str(i)): '{"data":"' + "x" * 1_500_000 + '"}' for i in range(3)}
+    body = built(memo)
+    assert len(body) < MAX_REQUEST_BYTES
+    read = orjson.loads(body)
+    assert read["ctx"]["use_api"] is True
+    assert read["use_api"] is True
+    assert read["steps"] == {}
+    assert len(read["ctx"]["stack"]["stack"]) == 3
+
+
+def test_large_events_are_left_out_of_the_list_only() -> None:
+    event = '{"data":"' + "x" * 2_500_000 + '","id":"e","name":"n","ts":1,"user":{}}'
+    read = orjson.loads(built({}, event=event))
+    assert read["use_api"] is True
+    assert read["events"] == []
+    assert read["event"]["name"] == "n"
+
+
+def test_headers_name_run_step_and_version_and_are_signed_with_a_key() -> None:
+    sent = request.headers(
+        run(request_version=2),
+        item(step=step("a")),
+        b"{}",
+        request_id="r",
+        now_s=1700000000,
+        signing_key="signkey-test-12345678",
+    )
+    assert sent["X-Run-ID"] == RUN_ID
+    assert sent["X-Inngest-Step-ID"] == step("a")
+    assert sent["x-inngest-req-version"] == "2"
+    assert sent["X-Inngest-Signature"] == (
+        "t=1700000000&s=5397c8e949f0703f792269df3830d42b01cb1c8de3dec92c91ae2ddbd4aedb00"
+    )
