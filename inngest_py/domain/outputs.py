@@ -59,10 +59,10 @@ def _nested(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Find the error inside the keys that wrap it: an object, or a JSON string of one."""
     for key in ("error", "body"):
         value = given.get(key)
-        short = isinstance(value, str) and len(value.encode("utf-8", "replace")) <= MAX_NESTED_BYTES
-        inner = _object_in(value) if short else value
-        if isinstance(inner, dict):
-            return inner
+        if isinstance(value, str) and len(value.encode("utf-8", "replace")) <= MAX_NESTED_BYTES:
+            value = _object_in(value)
+        if isinstance(value, dict):
+            return value
     return given
 
 
