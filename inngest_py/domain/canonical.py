@@ -1,6 +1,9 @@
-"""Canonical JSON (RFC 8785): stored once, spliced and signed as bytes (protocol: auth.md §4)."""
+"""JSON in and out, in the one canonical form: RFC 8785 (protocol: auth.md §4).
 
-import json
+What SDKs are sent is signed over exactly these bytes (auth.md §2), so everything is made
+canonical once, when it is stored, and spliced from then on.
+"""
+
 import re
 from typing import Any
 
@@ -9,87 +12,102 @@ import rfc8785
 
 from .errors import Invalid
 
-MAX_DEPTH = 200
-# What orjson may write otherwise than RFC 8785: fractions, exponents, integers beyond 2^53.
-_UNSURE = re.compile(rb"\d[.eE]|\d{16,}")
-# From this lead byte on, UTF-8 order of keys may differ from UTF-16 order.
-_HIGH = re.compile(rb"[\xee-\xff]")
-_SAFE = 2**53 - 1
+MOST_LEVELS = 200
+_MOST_EXACT = 2**53 - 1
+# Where orjson's sorted output may differ from RFC 8785: integral or exponent floats and
+# integers that a double cannot hold. A number is what stands between punctuation; text that
+# looks the same only costs the slow path.
+_ODD_NUMBER = re.compile(
+    rb"(?:\A|[:\[,])-?(?:\d{16,}|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+)(?=[,\]}]|\Z)",
+)
+# Sorting by UTF-8 differs from UTF-16 only between these two ranges: U+E000… and beyond the BMP.
+_PRIVATE = re.compile(rb"[\xee\xef]")
+_ASTRAL = re.compile(rb"[\xf0-\xf4]")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 
 
 def loads(raw: bytes | str) -> Any:
-    """Parse JSON; lone surrogates become U+FFFD. Raises Invalid for bad or too deep JSON."""
+    """Read JSON of at most 200 levels; half surrogate pairs become U+FFFD. Raises Invalid."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        value = _loads_slowly(raw, error)
-    text = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise Invalid(f"JSON is nested over {MAX_DEPTH} levels")
+        value = _mended(raw, error)
+    levels = raw.count("[") + raw.count("{") if isinstance(raw, str) else _brackets(raw)
+    if levels > MOST_LEVELS:
+        _check_levels(value)
     return value
 
 
-def _loads_slowly(raw: bytes | str, error: orjson.JSONDecodeError) -> Any:
-    if "surrogate" not in str(error):
-        raise Invalid(f"not valid JSON: {error}") from None
+def dumps(value: object) -> bytes:
+    """Write a value as canonical JSON. Raises Invalid when it has no such form."""
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise Invalid(f"not valid JSON: {error}") from None
-    return _mended(value, 0)
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # perhaps only an integer beyond 64 bits
+        return _slowly(value)
+    if _ODD_NUMBER.search(text) or (_ASTRAL.search(text) and _PRIVATE.search(text)):
+        return _slowly(orjson.loads(text))
+    return text
 
 
-def _mended(value: Any, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise Invalid(f"JSON is nested over {MAX_DEPTH} levels")
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_mended(item, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {_mended(key, 0): _mended(item, depth + 1) for key, item in value.items()}
-    return value
-
-
-def _depth(value: Any) -> int:
-    deepest, level = 0, [value]
-    while level:
-        deepest += 1
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    return deepest
-
-
-def dumps(value: Any) -> bytes:
-    """Write canonical JSON. Raises Invalid for what JSON cannot hold."""
-    try:
-        fast = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:
-        if "64-bit" not in str(error):
-            raise Invalid(f"cannot be written as JSON: {error}") from None
-    else:
-        if _UNSURE.search(fast) is None and _HIGH.search(fast) is None:
-            return fast
-    try:
-        return rfc8785.dumps(_floats(value))
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
-        raise Invalid(f"cannot be written as JSON: {error}") from None
-
-
-def _floats(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _SAFE:
-        return float(value)
-    if isinstance(value, list):
-        return [_floats(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _floats(item) for key, item in value.items()}
-    return value
-
-
-def canonical(raw: bytes) -> bytes:
-    """Bring JSON text into canonical form."""
+def canonical(raw: bytes | str) -> bytes:
+    """Make JSON text canonical. Raises Invalid."""
     return dumps(loads(raw))
+
+
+def _brackets(raw: bytes) -> int:
+    return raw.count(b"[") + raw.count(b"{")
+
+
+def _mended(raw: bytes | str, error: orjson.JSONDecodeError) -> Any:
+    """Read text that orjson refused, once its half surrogate pairs are replaced."""
+    try:
+        data = raw.encode() if isinstance(raw, str) else bytes(raw)
+        mended = _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], data)
+        if mended != data:
+            return orjson.loads(mended)
+    except (orjson.JSONDecodeError, UnicodeEncodeError) as second:
+        raise Invalid(f"this is not JSON: {second}") from second
+    if "recursion" in str(error).lower():
+        raise Invalid(_TOO_DEEP) from error
+    raise Invalid(f"this is not JSON: {error}") from error
+
+
+_TOO_DEEP = f"the JSON is nested deeper than {MOST_LEVELS} levels"
+
+
+def _check_levels(value: object) -> None:
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner.extend(one.values())
+            elif isinstance(one, list):
+                inner.extend(one)
+        if not inner:
+            return
+        level = inner
+    if any(isinstance(one, dict | list) for one in level):
+        raise Invalid(_TOO_DEEP)
+
+
+def _slowly(value: object) -> bytes:
+    try:
+        return rfc8785.dumps(_doubles(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Invalid(f"this has no canonical JSON: {error}") from error
+
+
+def _doubles(value: Any) -> Any:
+    """Replace integers that JavaScript does not know exactly by the doubles it would read."""
+    if isinstance(value, dict):
+        return {key: _doubles(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_doubles(inner) for inner in value]
+    if isinstance(value, int) and not -_MOST_EXACT <= value <= _MOST_EXACT:
+        return float(value)
+    return value

@@ -43,4 +43,6 @@ def parse(text: str) -> int:
 
 def to_timedelta(text: str) -> timedelta:
     """Read a duration. Raises Invalid."""
-    return timedelta(microseconds=parse(text) / 1000)
+    nanoseconds = parse(text)
+    micros = abs(nanoseconds) // 1000
+    return timedelta(microseconds=micros if nanoseconds >= 0 else -micros)

@@ -3,9 +3,10 @@
 
 def patterns(event_name: str) -> list[str]:
     """List the trigger names that an event matches: its own, then `…/*` and `….*` by prefix."""
-    found = [event_name]
+    found = {event_name: None}
     for mark in "/.":
-        for index, character in enumerate(event_name):
-            if character == mark:
-                found.append(f"{event_name[:index]}{mark}*")
-    return found
+        place = event_name.find(mark)
+        while place >= 0:
+            found[f"{event_name[:place]}{mark}*"] = None
+            place = event_name.find(mark, place + 1)
+    return list(found)
