@@ -55,7 +55,7 @@ class RunsQuery(Schema):
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
 
 
-class ErrorSchema(Schema):
+class Problem(Schema):
     """What went wrong, and in which field."""
 
     error = fields.String()
@@ -90,7 +90,7 @@ class Functions(MethodView):
         return answer({"data": [shapes.function(row) for row in found]})
 
     @blueprint.arguments(FunctionBody)
-    @blueprint.alt_response(400, schema=ErrorSchema)
+    @blueprint.alt_response(400, schema=Problem)
     @blueprint.response(200)
     def post(self, body: dict[str, Any]) -> Any:
         """Register a function served by any HTTP endpoint that speaks the protocol."""
@@ -100,7 +100,7 @@ class Functions(MethodView):
 
 
 @blueprint.post("/events")
-@blueprint.alt_response(400, schema=ErrorSchema)
+@blueprint.alt_response(400, schema=Problem)
 @blueprint.response(200)
 def send_events() -> Any:
     """Send one event or an array of events.
@@ -121,7 +121,7 @@ def send_events() -> Any:
 
 @blueprint.get("/runs")
 @blueprint.arguments(RunsQuery, location="query")
-@blueprint.alt_response(400, schema=ErrorSchema)
+@blueprint.alt_response(400, schema=Problem)
 @blueprint.response(200)
 def list_runs(query: dict[str, Any]) -> Any:
     """List runs, newest first."""
@@ -163,7 +163,7 @@ def _function_ids(tx: Any, name: str | None) -> list[str] | None:
 
 
 @blueprint.get("/runs/<run_id>")
-@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(404, schema=Problem)
 @blueprint.response(200)
 def show_run(run_id: str) -> Any:
     """Show a run with its event, steps, attempts and what is queued for it."""
@@ -197,7 +197,7 @@ def show_run(run_id: str) -> Any:
 
 
 @blueprint.delete("/runs/<run_id>")
-@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(404, schema=Problem)
 @blueprint.response(200)
 def cancel(run_id: str) -> Any:
     """Cancel a run; one that has ended stays as it is."""

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import gevent
+from celery.app.trace import setup_worker_optimizations
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
@@ -69,6 +70,8 @@ class Server:
         return http
 
     def _start_worker(self) -> None:
+        # what `celery worker` does first: it tells the pool which app's tasks to run
+        setup_worker_optimizations(self._celery, "embedded")
         self._worker = self._celery.WorkController(
             app=self._celery,
             hostname="embedded",
