@@ -107,7 +107,7 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
         try:
             child.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            print(f"{child.args} did not stop; killing it.", flush=True)
+            print(f"{child.args!r} did not stop; killing it.", flush=True)
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except ProcessLookupError:
