@@ -1,0 +1,63 @@
+"""Frozen dataclasses as JSON and back: one codec for what is stored in a JSON column.
+
+Invariant: decode(cls, encode(value)) == value. What is absent (None, an empty tuple) is left out.
+"""
+
+import types
+from dataclasses import MISSING, fields
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from . import durations
+
+T = TypeVar("T")
+
+
+def encode(value: object) -> dict[str, Any]:
+    """Make a JSON object of a dataclass; durations become texts such as 90s."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]  # any dataclass
+    return {name: _encode(item) for name, item in found.items() if item not in (None, ())}
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    if isinstance(value, timedelta):
+        return _duration(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if isinstance(value, str | int) else encode(value)
+
+
+def _duration(value: timedelta) -> str:
+    whole = value // timedelta(seconds=1)
+    if value == timedelta(seconds=whole):
+        return f"{whole}s"
+    return f"{value // timedelta(microseconds=1)}us"
+
+
+def decode(cls: type[T], stored: dict[str, Any]) -> T:
+    """Make the dataclass of what encode() gave; unknown keys, of a later version, are ignored."""
+    known = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]  # any dataclass
+    return cls(**{key: _decode(known[key], item) for key, item in stored.items() if key in known})
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    if get_origin(kind) is tuple:
+        return tuple(_decode(get_args(kind)[0], item) for item in value)
+    options = get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
+    if isinstance(value, dict):
+        return decode(_fitting(options, value), value)
+    if timedelta in options:
+        return durations.to_timedelta(value)
+    return datetime.fromisoformat(value) if datetime in options else value
+
+
+def _fitting(options: tuple[Any, ...], stored: dict[str, Any]) -> type:
+    """Choose the class whose required fields are all there."""
+    for option in options:
+        if option is not types.NoneType and all(
+            field.name in stored for field in fields(option) if field.default is MISSING
+        ):
+            return option  # type: ignore[no-any-return]  # an annotation's class
+    raise ValueError(f"nothing stored has the fields {sorted(stored)}")
