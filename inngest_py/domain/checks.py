@@ -1,6 +1,14 @@
 """Checks of JSON values that come from outside, and the words for what is wrong with them."""
 
+import re
+
 from .errors import Invalid
+
+# Both below canonical.MOST_LEVELS by what wraps them: the server's own events hold the event and
+# the result of a run, handlers' events hold those events, and all of them have to be read again.
+MOST_EVENT_LEVELS = 150
+MOST_OUTPUT_LEVELS = 190
+_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
 
 
 def kind(value: object) -> str:
@@ -28,3 +36,15 @@ def check_text(value: str, label: str, limit: int, field: str) -> str:
     if size > limit:
         raise Invalid(f"{label} is too long: Max {limit} bytes / Size {size} bytes", field=field)
     return value
+
+
+def is_deeper(text: str, levels: int) -> bool:
+    """Say whether JSON text is nested deeper than so many arrays and objects."""
+    if text.count("[") + text.count("{") <= levels:  # nearly always: spares the scan
+        return False
+    depth = 0
+    for mark in _MARK.finditer(text):
+        depth += (mark[1] is not None) - (mark[2] is not None)
+        if depth > levels:
+            return True
+    return False

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from . import canonical
-from .checks import check_text, kind
+from .checks import MOST_EVENT_LEVELS, check_text, is_deeper, kind
 from .errors import Invalid
 from .event_record import INVOKED, Event, internal, make
 from .internal_events import ended, invoked
@@ -83,7 +83,7 @@ def _build(
     data = {key: value for key, value in _object(given, "data").items() if key != "_inngest"}
     if routing is not None:
         data["_inngest"] = routing
-    return make(
+    event = make(
         name,
         data,
         id=internal_id,
@@ -94,6 +94,9 @@ def _build(
         meta=_meta(given),
         internal=routing is not None,
     )
+    if is_deeper(event.payload, MOST_EVENT_LEVELS):
+        raise Invalid(f"event is nested deeper than {MOST_EVENT_LEVELS} levels")
+    return event
 
 
 def _wrong(key: str, wanted: str, value: object) -> Invalid:

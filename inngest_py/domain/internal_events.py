@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import canonical, ids
+from .checks import MOST_EVENT_LEVELS, MOST_OUTPUT_LEVELS, is_deeper
+from .errors import Invalid
 from .event_record import CANCELLED, FAILED, FINISHED, INVOKED, Event, internal, make
 from .outputs import error_object
 
@@ -61,6 +63,9 @@ def _outcome(status: str, output: str | None, error_text: str | None) -> dict[st
     """Give a finished run's result or error; a cancelled run has neither (events.md §8.1)."""
     if status == "cancelled":
         return {}
+    # an event that nobody can read again would keep the run from ending
+    if output is not None and is_deeper(output, MOST_OUTPUT_LEVELS):
+        output = None
     value = None if output is None else canonical.loads(output)
     result = {} if output is None else {"result": value}
     if status == "failed":
@@ -103,8 +108,9 @@ def invoked(
 
     `routing` becomes `data._inngest`: `fn_id`, and for a step that waits for the answer
     `correlation_id`, `expire` (Unix milliseconds), `source_app_id`, `source_fn_id`, `name` ...
+    Raises Invalid for data that is nested too deep.
     """
-    return make(
+    event = make(
         INVOKED,
         data | {"_inngest": routing},
         id=id,
@@ -115,3 +121,6 @@ def invoked(
         meta=meta,
         internal=True,
     )
+    if is_deeper(event.payload, MOST_EVENT_LEVELS):
+        raise Invalid(f"the invocation's data is nested deeper than {MOST_EVENT_LEVELS} levels")
+    return event

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import canonical
+from .checks import MOST_OUTPUT_LEVELS, is_deeper
 from .errors import Invalid
 
 DEFAULT_NAME = "Error"
@@ -15,7 +16,8 @@ def parse_result(body: bytes) -> bytes:
     """Make canonical JSON of the body of a 200 answer (execution.md §3.2).
 
     A JSON string that holds a JSON object is unwrapped once, text that is not JSON becomes a
-    string, an empty body null. Raises Invalid when the value has no canonical form.
+    string, an empty body null. Raises Invalid when the value has no canonical form, or is nested
+    too deep to be put into the run's finished event.
     """
     if not body.strip():
         return b"null"
@@ -26,7 +28,10 @@ def parse_result(body: bytes) -> bytes:
     else:
         inner = _object_in(value) if isinstance(value, str) else None
         value = value if inner is None else inner
-    return canonical.dumps(value)
+    result = canonical.dumps(value)
+    if is_deeper(result.decode(), MOST_OUTPUT_LEVELS):
+        raise Invalid(f"the output is nested deeper than {MOST_OUTPUT_LEVELS} levels")
+    return result
 
 
 def error_object(output: object, fallback_text: str | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import events, ids
+from inngest_py.domain import canonical, events, ids
 from inngest_py.domain.errors import Invalid
 
 ID = "01JQDAE4RQF8MBCR55T5AK4KXR"
@@ -151,6 +151,32 @@ def test_any_json_is_an_event_or_invalid(given):
     assert "_inngest" not in payload(event)["data"]
 
 
+def nested(levels, value=None):
+    value = {} if value is None else value
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+def test_the_deepest_event_can_be_read_again_in_the_servers_own():
+    event = parse({"name": "a", "data": nested(149)})
+    with pytest.raises(Invalid, match="nested deeper than 150 levels"):
+        parse({"name": "a", "data": nested(150)})
+    for _ in range(10):
+        for built in ended(event=event.payload, status="failed", output="null"):
+            canonical.loads(built.payload)
+        event = built
+
+
+@pytest.mark.parametrize("levels", [190, 191, 200])
+def test_a_deep_error_does_not_keep_a_run_from_ending(levels):
+    output = canonical.dumps({"name": "TypeError", "cause": nested(levels - 1)}).decode()
+    finished, _ = ended(status="failed", output=output, error_text="status")
+    data = canonical.loads(finished.payload)["data"]
+    assert data["error"]["name"] == ("TypeError" if levels == 190 else "Error")
+    assert ("result" in data) == (levels == 190)
+
+
 def test_an_invocation_from_outside():
     given = {"data": {"a": 1, "_inngest": {"correlation_id": "forged"}}, "name": "ignored"}
     event = events.parse_invocation(given, 10, NOW, ID, "shop-ship")
@@ -177,6 +203,11 @@ def test_an_invocation_by_a_step():
         "user": {},
         "data": {"sku": "a", "_inngest": routing},
     }
+
+
+def test_an_invocation_is_not_nested_too_deep():
+    with pytest.raises(Invalid, match="nested deeper"):
+        events.invoked(nested(150), {"fn_id": "f"}, id=ID, ts_ms=NOW)
 
 
 def ended(**given):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inngest_py.domain import outputs
+from inngest_py.domain.errors import Invalid
 
 DEFAULT = outputs.DEFAULT_MESSAGE
 JSON = st.recursive(
@@ -98,3 +99,9 @@ def test_a_long_nested_text_is_not_parsed():
 def test_any_output_has_an_error(output, text):
     error = outputs.error_object(output, text)
     assert all(isinstance(error[key], str) and error[key] for key in ("error", "name", "message"))
+
+
+def test_a_result_is_not_too_deep_to_be_published():
+    assert outputs.parse_result(b"[" * 190 + b"]" * 190)
+    with pytest.raises(Invalid, match="nested deeper than 190 levels"):
+        outputs.parse_result(b"[" * 191 + b"]" * 191)
