@@ -82,9 +82,15 @@ def page(
     name: str | None = None,
     after: datetime | None = None,
     before: datetime | None = None,
+    internal: bool = False,
 ) -> list[RowMapping]:
-    """List events that users sent, newest first, from behind the cursor (an event id)."""
-    query = select(_events).where(_events.c.internal.is_(False))
+    """List events that users sent, newest first, from behind the cursor (an event id).
+
+    With `internal`, the server's own are among them.
+    """
+    query = select(_events)
+    if not internal:
+        query = query.where(_events.c.internal.is_(False))
     if cursor is not None:
         query = query.where(_events.c.id < cursor)
     if name is not None:

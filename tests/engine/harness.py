@@ -1,0 +1,161 @@
+"""An engine over a real database, with a scripted SDK and a clock that tests move."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from inngest_py.domain.events import Event, parse_event
+from inngest_py.domain.registration import parse_registration
+from inngest_py.domain.reply import Reply
+from inngest_py.engine import register, start, work
+from inngest_py.engine.commit import Committer
+from inngest_py.engine.context import Context, Hint, Tuning, new_ulid
+from inngest_py.storage import migrate, queue, runs, steps
+from inngest_py.storage.session import Database
+from tests.factories import NOW, op, reply, step
+
+Script = Callable[[dict[str, Any], str], Reply]
+
+
+class Sdk:
+    """A transport whose answers a test scripts; it keeps the requests it was sent."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.requests: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: Any = None
+    ) -> Reply:
+        request = orjson.loads(body)
+        with self._lock:
+            self.requests.append(request)
+        return self.script(request, headers["X-Inngest-Step-ID"])
+
+    def close(self) -> None:
+        pass
+
+
+class Sent:
+    """Hints that went out, for a test to run."""
+
+    def __init__(self) -> None:
+        self.hints: list[Hint] = []
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        self.hints.extend(hints)
+
+
+class Engine:
+    """A context with its hints, its SDK and its clock."""
+
+    def __init__(self, db: Database, script: Script, *, retries: int = 2) -> None:
+        self.now = NOW
+        self.hinted = Sent()
+        self.sdk = Sdk(script)
+        self.ctx = Context(
+            db=db,
+            transport=self.sdk,  # type: ignore[arg-type]
+            committer=Committer(db, shared=False),
+            hints=self.hinted,
+            tuning=Tuning(linear_retry=timedelta(seconds=5)),
+            worker_id="w1",
+            clock=lambda: self.now,
+        )
+        self.register(retries)
+
+    def register(self, retries: int) -> None:
+        url = "http://localhost:1/api/inngest?fnId=app-fn&stepId=step"
+        step = {"runtime": {"type": "http", "url": url}, "retries": {"attempts": retries}}
+        function = {
+            "id": "app-fn",
+            "name": "fn",
+            "triggers": [{"event": "a/b"}],
+            "steps": {"step": {"id": "step", "name": "step", **step}},
+        }
+        payload = {
+            "appName": "app",
+            "url": "http://localhost:1/api/inngest",
+            "functions": [function],
+        }
+        register.register(self.ctx, parse_registration(payload))
+
+    def event(self, name: str = "a/b", **fields: Any) -> Event:
+        ms = int(self.now.timestamp() * 1000)
+        payload = {"name": name} | fields
+        return parse_event(payload, len(orjson.dumps(payload)), ms, new_ulid(self.now))
+
+    def start(self, **fields: Any) -> str:
+        """Accept an event; return the run it started."""
+        event = self.event(**fields)
+        start.accept(self.ctx, [event])
+        with self.ctx.db.reading() as tx:
+            return str(runs.of_event(tx, event.id)[0]["id"])
+
+    def drain(self) -> None:
+        """Run everything that was hinted at, and what that hints at."""
+        while self.hinted.hints:
+            hints, self.hinted.hints = self.hinted.hints, []
+            for _, item_id in hints:
+                work.work(self.ctx, [item_id])
+
+    def advance(self, **delta: float) -> None:
+        """Move the clock and hint at what has become due."""
+        self.now += timedelta(**delta)
+        with self.ctx.db.transaction() as tx:
+            found = queue.due(tx, self.now, 1000, again_at=self.now + timedelta(seconds=2))
+        self.hinted.send([(kind, item_id) for item_id, kind in found])
+        self.drain()
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        with self.ctx.db.reading() as tx:
+            row = runs.get(tx, run_id)
+            assert row is not None
+            return dict(row)
+
+    def memo(self, run_id: str) -> dict[str, Any]:
+        with self.ctx.db.reading() as tx:
+            return {k: orjson.loads(v) for k, v in steps.memo(tx, [run_id])[run_id].items()}
+
+    def queued(self, run_id: str) -> list[Any]:
+        with self.ctx.db.reading() as tx:
+            return queue.of_run(tx, run_id)
+
+
+def prepared(url: str) -> Database:
+    """Open a database and bring its schema up to date."""
+    db = Database(url, synchronous="NORMAL")
+    migrate.upgrade(db)
+    return db
+
+
+def sequence(*names: str, version: str = "2") -> Script:
+    """Script a function that runs steps one after another and returns their count."""
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        done = len(request["steps"])
+        if done == len(names):
+            return reply(200, {"done": done})
+        return reply(206, [op("StepRun", names[done], data=done)], x_inngest_req_version=version)
+
+    return script
+
+
+def parallel(*names: str, version: str = "2") -> Script:
+    """Script a function that runs steps side by side and returns their count."""
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        headers = {"x_inngest_req_version": version}
+        for name in names:
+            if target == step(name):
+                return reply(206, [op("StepRun", name, data=name)], **headers)
+        left = [name for name in names if step(name) not in request["steps"]]
+        if not left:
+            return reply(200, {"done": len(names)})
+        return reply(206, [op("StepPlanned", name) for name in left], **headers)
+
+    return script

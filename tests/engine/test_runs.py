@@ -1,0 +1,206 @@
+"""Runs from event to end, step by step, on both databases."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from inngest_py.domain.errors import NotFound
+from inngest_py.domain.reply import Reply
+from inngest_py.domain.runs import RunStatus
+from inngest_py.engine import start, work
+from inngest_py.engine.ending import cancel
+from inngest_py.storage import attempts, events, queue, runs
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, Sdk, parallel, sequence
+from tests.factories import op, reply, step
+
+
+def test_steps_run_one_after_another_in_place(db: Database) -> None:
+    engine = Engine(db, sequence("a", "b", "c"))
+    run_id = engine.start()
+    engine.drain()
+    run = engine.run(run_id)
+    assert (run["status"], run["output"]) == ("completed", '{"done":3}')
+    assert engine.memo(run_id) == {step(n): {"data": i} for i, n in enumerate("abc")}
+    assert [r["ctx"]["stack"]["current"] for r in engine.sdk.requests] == [0, 1, 2, 3]
+    assert [r["version"] for r in engine.sdk.requests] == [-1, 2, 2, 2]
+    assert not engine.queued(run_id)
+    assert not engine.hinted.hints
+
+
+@pytest.mark.parametrize(("version", "discoveries"), [("2", 2), ("1", 4)])
+def test_parallel_steps_run_once_each(db: Database, version: str, discoveries: int) -> None:
+    engine = Engine(db, parallel("a", "b", "c", version=version))
+    run_id = engine.start()
+    engine.drain()
+    assert engine.run(run_id)["status"] == "completed"
+    assert set(engine.memo(run_id)) == {step("a"), step("b"), step("c")}
+    asked = [len(r["steps"]) for r in engine.sdk.requests]
+    assert len(asked) <= 3 + discoveries
+    with db.reading() as tx:
+        tried = [row["name"] for row in attempts.of_run(tx, run_id)]
+    assert sorted(tried) == ["Finalization", "a", "b", "c"]
+
+
+def test_version_2_clears_the_force_plan_flag_with_the_discovery(db: Database) -> None:
+    engine = Engine(db, parallel("a", "b"))
+    engine.start()
+    engine.drain()
+    flags = [r["ctx"]["disable_immediate_execution"] for r in engine.sdk.requests]
+    assert flags == [False, True, True, False]
+
+
+def test_a_failing_step_is_retried_later_and_its_error_reaches_user_code(db: Database) -> None:
+    def script(request: dict[str, Any], target: str) -> Reply:
+        if step("a") in request["steps"]:
+            return reply(200, request["steps"][step("a")])
+        return reply(206, [op("StepError", "a", error={"name": "E", "message": "m"})])
+
+    engine = Engine(db, script, retries=1)
+    run_id = engine.start()
+    engine.drain()
+    assert [item["attempt"] for item in engine.queued(run_id)] == [1]
+    engine.advance(seconds=4)
+    assert len(engine.sdk.requests) == 1
+    engine.advance(seconds=1)
+    assert engine.run(run_id)["output"] == '{"error":{"message":"m","name":"E"}}'
+    assert [r["ctx"]["attempt"] for r in engine.sdk.requests] == [0, 1, 0]
+
+
+def test_a_failed_run_publishes_both_events_once(db: Database) -> None:
+    engine = Engine(db, lambda *_: reply(400, {"name": "E"}, x_inngest_no_retry="true"))
+    run_id = engine.start()
+    engine.drain()
+    assert engine.run(run_id)["status"] == "failed"
+    with db.reading() as tx:
+        stored = {
+            name: events.page(tx, limit=10, name=name, internal=True)
+            for name in ("inngest/function.failed", "inngest/function.finished")
+        }
+    assert [len(found) for found in stored.values()] == [1, 1]
+    assert stored["inngest/function.failed"][0]["external_id"] == run_id
+
+
+def test_a_sleep_holds_nothing_and_goes_on_when_it_is_over(db: Database) -> None:
+    def script(request: dict[str, Any], target: str) -> Reply:
+        if step("s") in request["steps"]:
+            return reply(200, "awake")
+        return reply(206, [op("Sleep", "s", name="1h")], x_inngest_req_version="2")
+
+    engine = Engine(db, script)
+    run_id = engine.start()
+    engine.drain()
+    (item,) = engine.queued(run_id)
+    assert (item["kind"], item["state"]) == ("sleep", "ready")
+    engine.advance(minutes=59)
+    assert engine.run(run_id)["status"] == "running"
+    engine.advance(minutes=1)
+    assert engine.run(run_id)["output"] == '"awake"'
+    assert engine.memo(run_id) == {step("s"): None}
+
+
+def test_an_event_of_the_future_starts_then(db: Database) -> None:
+    engine = Engine(db, sequence())
+    later = engine.now + timedelta(hours=1)
+    run_id = engine.start(ts=int(later.timestamp() * 1000))
+    engine.drain()
+    assert engine.run(run_id)["status"] == "queued"
+    engine.advance(hours=1)
+    assert engine.run(run_id)["status"] == "completed"
+
+
+def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
+    engine = Engine(db, sequence())
+    for _ in range(2):
+        start.accept(engine.ctx, [engine.event(id="mine")])
+    with db.reading() as tx:
+        assert len(runs.page(tx, limit=10)) == 1
+        assert len(events.page(tx, limit=10)) == 2
+    engine.now += timedelta(hours=24, seconds=1)
+    start.accept(engine.ctx, [engine.event(id="mine")])
+    with db.reading() as tx:
+        assert len(runs.page(tx, limit=10)) == 2
+
+
+def test_a_retried_batch_of_a_sender_starts_nothing_twice(db: Database) -> None:
+    engine = Engine(db, sequence())
+    event = engine.event()
+    start.accept(engine.ctx, [event])
+    start.accept(engine.ctx, [event])
+    with db.reading() as tx:
+        assert len(runs.page(tx, limit=10)) == 1
+
+
+def test_cancelling_in_mid_call_ignores_the_late_answer(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    run_id = engine.start()
+    inner = engine.sdk.script
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        assert cancel(engine.ctx, run_id) is RunStatus.RUNNING
+        return inner(request, target)
+
+    engine.sdk.script = script
+    engine.drain()
+    run = engine.run(run_id)
+    assert (run["status"], run["step_count"]) == ("cancelled", 0)
+    assert not engine.queued(run_id)
+    assert cancel(engine.ctx, run_id) is RunStatus.CANCELLED
+    with pytest.raises(NotFound):
+        cancel(engine.ctx, "01JD0000000000000000000000")
+
+
+def test_a_lost_lease_writes_nothing(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    run_id = engine.start()
+
+    def stolen(request: dict[str, Any], target: str) -> Reply:
+        with db.transaction() as tx:
+            queue.release(tx, "w1", engine.now)
+        return reply(206, [op("StepRun", "a", data=1)])
+
+    engine.sdk.script = stolen
+    engine.drain()
+    assert engine.memo(run_id) == {}
+    assert engine.run(run_id)["step_count"] == 0
+    engine.sdk.script = sequence("a")
+    engine.advance(seconds=2)
+    assert engine.run(run_id)["status"] == "completed"
+
+
+def test_a_lapsed_lease_makes_the_item_ready_again(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    engine.start()
+    ((_, item_id),) = engine.hinted.hints
+    assert len(work.claim(engine.ctx, [item_id])) == 1
+    assert not work.claim(engine.ctx, [item_id])
+    with db.transaction() as tx:
+        assert queue.free_lapsed(tx, engine.now, 10) == 0
+        engine.now += timedelta(seconds=31)
+        assert queue.free_lapsed(tx, engine.now, 10) == 1
+    assert len(work.claim(engine.ctx, [item_id])) == 1
+
+
+def test_a_worker_that_stops_gives_its_leases_back(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    engine.start()
+    ((_, item_id),) = engine.hinted.hints
+    work.claim(engine.ctx, [item_id])
+    assert work.give_back(engine.ctx, engine.now) == 1
+    assert len(work.claim(engine.ctx, [item_id])) == 1
+
+
+def test_the_sdk_is_called_without_a_connection_held(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    inner = engine.sdk.script
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        return inner(request, target)
+
+    engine.sdk.script = script
+    engine.start()
+    engine.drain()
+    assert isinstance(engine.sdk, Sdk)
+    assert len(engine.sdk.requests) == 2
