@@ -1,4 +1,4 @@
-"""One embedded server and one app of each SDK for all scenarios."""
+"""One server of each kind and one app of each SDK for all scenarios."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import Server
+from tests.servers import Postgres, Valkey
 
 from .app_process import KINDS, SdkApp
 from .client import Api
@@ -26,12 +27,30 @@ class Sent:
     event_ids: dict[str, str]
 
 
-@pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An embedded dev server on SQLite whose retries come after a second."""
-    folder: Path = tmp_path_factory.mktemp("server")
+def _embedded(folder: Path) -> Server:
     args = ("--db", str(folder / "server.db"), "--no-discovery", "--no-poll")
-    with Server("dev", *args, "--retry-interval", "1", log=folder / "server.log") as server:
+    return Server("dev", *args, "--retry-interval", "1", log=folder / "server.log")
+
+
+def _several(folder: Path, request: pytest.FixtureRequest) -> Server:
+    postgres: Postgres = request.getfixturevalue("postgres")
+    valkey: Valkey = request.getfixturevalue("session_valkey")
+    urls = ("--database-url", postgres.create_database(), "--broker-url", valkey.url)
+    env = {"INNGEST_RETRY_INTERVAL": "1"}
+    return Server("start", *urls, "--workers", "2", log=folder / "server.log", env=env)
+
+
+@pytest.fixture(scope="package", params=["embedded", "several"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server whose retries come after a second.
+
+    Either one process on SQLite, or an API and two workers on PostgreSQL and Valkey.
+    """
+    folder: Path = tmp_path_factory.mktemp("server")
+    made = _embedded(folder) if request.param == "embedded" else _several(folder, request)
+    with made as server:
         yield server.start()
 
 
