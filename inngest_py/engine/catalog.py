@@ -94,9 +94,9 @@ class Catalog:
                 continue
             if not trigger.expression:
                 return True
-            if not event:
-                event.append(canonical.loads(payload))
             try:
+                if not event:
+                    event.append(canonical.loads(payload))
                 if cel.matches(trigger.expression, {"event": event[0]}, now):
                     return True
             except Invalid as error:
