@@ -2,9 +2,16 @@
 
 import os
 
+from gevent.monkey import is_module_patched
+
 from . import logs
 from .config import load
 from .tasks.app import create_celery
+
+if is_module_patched("socket"):  # celery worker -P gevent
+    from psycogreen.gevent import patch_psycopg
+
+    patch_psycopg()
 
 settings = load({}, os.environ)
 logs.set_up(settings.log_level, as_json=settings.json_logs)

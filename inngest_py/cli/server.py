@@ -4,6 +4,7 @@ import signal
 import threading
 from typing import Any
 
+import click
 import gevent
 from celery.app.trace import setup_worker_optimizations
 from gevent.event import Event
@@ -12,6 +13,7 @@ from gevent.pywsgi import WSGIServer
 from .. import observe
 from ..api.app import create_app
 from ..config import Settings
+from ..engine.context import Context
 from ..engine.discovery import Discovery
 from ..storage import queue
 from ..storage.migrate import prepare
@@ -41,14 +43,10 @@ class Server:
         ctx = self._runtime.context()
         prepare(ctx.db)
         wait_for_schema(ctx)
-        if self._with_worker and self._settings.embedded and self._settings.is_sqlite:
-            # nobody else works on this file: what was leased when the process died is free
-            with ctx.db.transaction() as tx:
-                freed = queue.release_all(tx, ctx.now())
-            if freed:
-                observe.event("server.recovered", items=freed)
         http = self._listen(ctx)
         if self._with_worker:
+            if self._settings.embedded and self._settings.is_sqlite:
+                self._recover(ctx)
             self._start_worker()
         discovery = self._discovery(ctx)
         discovery.start()
@@ -61,11 +59,22 @@ class Server:
         self._celery.hinter.stop()
         self._runtime.close()
 
-    def _listen(self, ctx: Any) -> WSGIServer:
+    def _recover(self, ctx: Context) -> None:
+        """Free what was leased when the process died: nobody else works on this file."""
+        with ctx.db.transaction() as tx:
+            freed = queue.release_all(tx, ctx.now())
+        if freed:
+            observe.event("server.recovered", items=freed)
+
+    def _listen(self, ctx: Context) -> WSGIServer:
         app = create_app(self._settings, ctx)
         address = (self._settings.host, self._settings.port)
         http = WSGIServer(address, app, log=None, error_log=None, backlog=1024)
-        http.start()
+        try:
+            http.start()
+        except OSError as error:
+            told = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+            raise click.ClickException(f"{told}; use another --port or --host") from None
         observe.event("server.ready", host=address[0], port=address[1])
         return http
 
@@ -87,11 +96,13 @@ class Server:
     def _stop_worker(self) -> None:
         self._worker.stop()
 
-    def _discovery(self, ctx: Any) -> Discovery:
+    def _discovery(self, ctx: Context) -> Discovery:
         settings = self._settings
         return Discovery(
             ctx,
             kind=settings.kind,
+            # SDKs answer in band only to a signed request of a cloud server
+            in_band=not settings.dev and settings.signing_key is not None,
             urls=settings.sdk_urls,
             discover=settings.dev and settings.discovery,
             poll=settings.poll,

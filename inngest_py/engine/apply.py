@@ -189,7 +189,7 @@ def _queue(
         rows.append(_item_row(ctx, run, job, now, done.step_count))
     if carry:
         _lease_first(ctx, item, rows, now)
-    written = set(queue.add(tx, rows))
+    written = queue.add(tx, rows)
     for row in rows:
         if row["id"] not in written or row["due_at"] > now:
             continue

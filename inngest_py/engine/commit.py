@@ -22,15 +22,17 @@ Write = Callable[[Connection], T]
 
 GATHER_SECONDS = 0.001
 _OUTAGE_SECONDS = 60.0
+_SLOWEST_SECONDS = 2.0
 _MOST_TOGETHER = 64
 
 
 class _Entry:
-    __slots__ = ("done", "error", "key", "result", "write")
+    __slots__ = ("called", "error", "key", "leads", "result", "write")
 
     def __init__(self, key: str, write: Write[Any]) -> None:
         self.key, self.write = key, write
-        self.done = threading.Event()
+        self.called = threading.Event()  # the write is done, or its turn to lead has come
+        self.leads = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -43,7 +45,7 @@ class Committer:
         self._shared = shared
         self._lock = threading.Lock()
         self._waiting: list[_Entry] = []
-        self._leading = False
+        self._led = False
         self._last = 1  # how many the last commit joined: alone, nobody waits to gather
 
     def run(self, key: str, write: Write[T]) -> T:
@@ -53,54 +55,60 @@ class Committer:
         same rows in the same order. Outages of the database are waited for, up to a minute.
         """
         if not self._shared:
-            return self._alone(write)
+            return self._alone(write, time.monotonic() + _OUTAGE_SECONDS)
         entry = _Entry(key, write)
         with self._lock:
             self._waiting.append(entry)
-            lead = not self._leading
-            self._leading = True
-        if lead:
-            self._lead()
-        entry.done.wait()
+            entry.leads, self._led = not self._led, True
+        if not entry.leads:
+            entry.called.wait()
+        if entry.leads:
+            self._lead(entry)
         if entry.error is not None:
             raise entry.error
         result: T = entry.result
         return result
 
-    def _lead(self) -> None:
-        while True:
-            if self._last > 1:
-                time.sleep(GATHER_SECONDS)
-            else:
-                time.sleep(0)
-            with self._lock:
-                batch = self._waiting[:_MOST_TOGETHER]
-                del self._waiting[:_MOST_TOGETHER]
-                if not batch:
-                    self._leading = False
-                    return
-            self._last = len(batch)
-            self._write(batch)
-
-    def _write(self, batch: list[_Entry]) -> None:
+    def _lead(self, leader: _Entry) -> None:
+        """Write everything that waits, in one commit, and pass the lead on."""
+        time.sleep(GATHER_SECONDS if self._last > 1 else 0)
+        with self._lock:
+            self._waiting.remove(leader)
+            batch = [leader, *self._waiting[: _MOST_TOGETHER - 1]]
+            del self._waiting[: _MOST_TOGETHER - 1]
+        self._last = len(batch)
         try:
-            if len(batch) > 1 and self._together(batch):
-                return
-            for entry in batch:
-                try:
-                    entry.result = self._alone(entry.write)
-                except Exception as error:
-                    entry.error = error
-        except BaseException as error:  # the greenlet is being killed: nobody may wait for ever
+            self._write(batch)
+        except BaseException as error:  # the leader is being killed: nobody may wait for ever
             for entry in batch:
                 entry.error = entry.error or error
             raise
         finally:
+            self._pass_on()
             for entry in batch:
-                entry.done.set()
+                entry.called.set()
+
+    def _pass_on(self) -> None:
+        """Let the next in line lead: a leader that went on would keep its own run waiting."""
+        with self._lock:
+            if not self._waiting:
+                self._led = False
+                return
+            following = self._waiting[0]
+            following.leads = True
+        following.called.set()
+
+    def _write(self, batch: list[_Entry]) -> None:
+        if len(batch) > 1 and self._together(batch):
+            return
+        deadline = time.monotonic() + _OUTAGE_SECONDS
+        for entry in batch:
+            try:
+                entry.result = self._alone(entry.write, deadline)
+            except Exception as error:
+                entry.error = error
 
     def _together(self, batch: list[_Entry]) -> bool:
-        results = []
         try:
             with self._db.transaction() as tx:
                 ordered = sorted(batch, key=lambda entry: entry.key)
@@ -111,18 +119,18 @@ class Committer:
             entry.result = result
         return True
 
-    def _alone(self, write: Write[T]) -> T:
-        waited, pause = 0.0, 0.05
+    def _alone(self, write: Write[T], deadline: float) -> T:
+        pause, told = 0.05, False
         while True:
             try:
                 with self._db.transaction() as tx:
                     return write(tx)
             except DBAPIError as error:
                 away = outage(error)
-                if not (away or retriable(error)) or waited > _OUTAGE_SECONDS:
+                if not (away or retriable(error)) or time.monotonic() > deadline:
                     raise
-                if waited == 0.0 and away:
+                if away and not told:
+                    told = True
                     observe.event("database.away", level=30)
             time.sleep(pause)
-            waited += pause
-            pause = min(pause * 2, 2.0)
+            pause = min(pause * 2, _SLOWEST_SECONDS)

@@ -41,12 +41,13 @@ class Discovery:
         ctx: Context,
         *,
         kind: str,
+        in_band: bool,
         urls: tuple[str, ...],
         discover: bool,
         poll: bool,
         every_seconds: float,
     ) -> None:
-        self._ctx, self._kind = ctx, kind
+        self._ctx, self._kind, self._in_band = ctx, kind, in_band
         self._urls, self._discover, self._poll = urls, discover, poll
         self._every = max(every_seconds, 0.1)
         self._stop = threading.Event()
@@ -86,7 +87,7 @@ class Discovery:
                     return
 
     def _ping(self, url: str) -> None:
-        error = register.ping(self._ctx, url, kind=self._kind)
+        error = register.ping(self._ctx, url, kind=self._kind, in_band=self._in_band)
         register.note_ping(self._ctx, url, error)
 
     def _candidates(self) -> Iterator[str]:

@@ -5,6 +5,7 @@ together: one a message under light load, many under heavy. When the broker is a
 dropped (upkeep finds the rows) and one line an outage is logged.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,15 +27,22 @@ class Hinter:
     def __init__(self, publish: Publish, *, most: int = MOST_IN_MESSAGE) -> None:
         self._publish = publish
         self._most = most
+        self._stopping = False
+        self._away = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set up for this process: a thread does not cross a fork."""
+        self._pid = os.getpid()
         self._waiting: list[Hint] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._stopping = False
-        self._away = False
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Take hints to publish; over 20,000 waiting, the new ones are dropped."""
+        if self._pid != os.getpid():
+            self._begin()
         with self._lock:
             if len(self._waiting) < _MOST_WAITING:
                 self._waiting.extend(hints)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from .. import observe
 from ..domain import plan as plans
@@ -102,6 +103,10 @@ def _once(ctx: Context, job: Job, *, carry: bool) -> Job | None:
         return None
     except RunGone:
         observe.event("item.run_gone", item_id=job.item.id, run_id=job.run.id)
+        return None
+    except DBAPIError as error:  # away for too long: the lease lapses and the item runs again
+        name = type(error.orig).__name__
+        observe.event("item.not_written", level=40, item_id=job.item.id, error=name)
         return None
     _tell(ctx, job, made, done)
     return None if done.next is None else _following(ctx, job, done, done.next)

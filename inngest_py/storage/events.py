@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Index, RowMapping, Text, bindparam, delete, s
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Json, Timestamp, table_of
-from .session import insert
+from .session import InsertNew, insert
 
 
 class Event(Base):
@@ -41,12 +41,14 @@ _events = table_of(Event)
 _keys = table_of(RunKey)
 
 
+_add = InsertNew(_events, "id")
+
+
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Write events; say the ids of those that were not there already."""
     if not rows:
         return set()
-    statement = insert(tx, _events).values(list(rows)).on_conflict_do_nothing()
-    return set(tx.execute(statement.returning(_events.c.id)).scalars())
+    return _add.run(tx, rows)
 
 
 def take_key(tx: Connection, key: str, run_id: str, now: datetime, until: datetime) -> bool:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..domain.errors import LeaseLost
 from ..domain.items import Item, ItemKind, ItemState
 from .base import Base, Json, Timestamp, table_of
-from .session import insert, skip_locked
+from .session import InsertNew, skip_locked
 
 _READY = text("state = 'ready'")
 _LEASED = text("state = 'leased'")
@@ -83,13 +83,14 @@ _columns = (
 )
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> list[str]:
+_add = InsertNew(_items, "id", keys=["job_key"])
+
+
+def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Write items; say the ids of those whose job was not queued already."""
     if not rows:
-        return []
-    statement = insert(tx, _items).values(list(rows))
-    statement = statement.on_conflict_do_nothing(index_elements=["job_key"])
-    return list(tx.execute(statement.returning(_items.c.id)).scalars())
+        return set()
+    return _add.run(tx, rows)
 
 
 _claim = (

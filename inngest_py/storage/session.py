@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -120,6 +120,26 @@ def outage(error: DBAPIError) -> bool:
 def insert(tx: Connection, table: Any) -> Any:
     """Begin an INSERT that knows ON CONFLICT, in the connection's dialect."""
     return (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+class InsertNew:
+    """An INSERT that passes over rows already there and returns one column of the new ones.
+
+    Built once a dialect, so that SQLAlchemy compiles it once: multi-row VALUES would be compiled
+    for every number of rows.
+    """
+
+    def __init__(self, table: Table, returning: str, *, keys: Sequence[str] | None = None) -> None:
+        self._statements = {
+            name: dialect.insert(table)
+            .on_conflict_do_nothing(index_elements=keys)
+            .returning(table.c[returning])
+            for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+        }
+
+    def run(self, tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+        """Insert the rows, which all have the same columns."""
+        return set(tx.execute(self._statements[tx.dialect.name], list(rows)).scalars())
 
 
 def upsert(

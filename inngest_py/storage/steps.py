@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Json, Timestamp, table_of
-from .session import insert
+from .session import InsertNew
 
 
 class Step(Base):
@@ -27,10 +27,12 @@ class Step(Base):
 _steps = table_of(Step)
 
 
+_add = InsertNew(_steps, "hash")
+
+
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Store results of one run; say the hashes of those that had none before."""
-    statement = insert(tx, _steps).values(list(rows)).on_conflict_do_nothing()
-    return set(tx.execute(statement.returning(_steps.c.hash)).scalars())
+    return _add.run(tx, rows)
 
 
 _known = select(_steps.c.hash).where(
