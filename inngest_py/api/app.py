@@ -6,7 +6,7 @@ from flask_smorest import Api
 from ..config import Settings
 from ..engine.context import Context
 from ..version import __version__
-from . import errors, events, health, native, reading, registration, state
+from . import apps, errors, events, health, native, reading, registration, state
 from .deps import Deps
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -36,7 +36,9 @@ def create_app(settings: Settings, ctx: Context) -> Flask:
         reading.blueprint,
     ):
         app.register_blueprint(blueprint)
-    native.add_to(Api(app))
+    api = Api(app)
+    native.add_to(api)
+    api.register_blueprint(apps.blueprint)
     errors.add_to(app)
 
     @app.after_request

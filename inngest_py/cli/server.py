@@ -13,7 +13,7 @@ from gevent.pywsgi import WSGIServer
 from .. import observe
 from ..api.app import create_app
 from ..config import Settings
-from ..engine.context import Context
+from ..engine.context import Context, NoHints
 from ..engine.discovery import Discovery
 from ..storage import queue
 from ..storage.migrate import prepare
@@ -33,6 +33,9 @@ class Server:
         self._stopped = Event()
         self._celery = create_celery(settings)
         self._runtime: Runtime = self._celery.runtime
+        if settings.embedded and not with_worker:
+            # nobody in this process reads the in-process broker: its queues would only grow
+            self._runtime.hints = NoHints()
         self._worker: Any = None
 
     def run(self) -> None:

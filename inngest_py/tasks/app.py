@@ -21,7 +21,8 @@ def create_celery(settings: Settings) -> Celery:
     inproc.register()
     app = Celery("inngest_py", set_as_current=False, fixups=[])
     app.config_from_object(_config())
-    app.conf.broker_url = settings.broker_url
+    # kombu warns about a URL without a host
+    app.conf.broker_url = "inproc://localhost" if settings.embedded else settings.broker_url
     if settings.embedded or "redis" not in settings.broker_url:
         # the options in celeryconfig.py are Redis's; other transports refuse some of them
         app.conf.broker_transport_options = {}

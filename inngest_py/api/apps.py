@@ -1,0 +1,45 @@
+"""`/api/v1/apps`: the apps that are known, with what their last sync came to."""
+
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from ..storage import functions as rows
+from . import auth, shapes
+from .deps import context
+from .errors import answer
+
+blueprint = Blueprint("apps", __name__, url_prefix="/api/v1")
+
+
+@blueprint.before_request
+def _authenticate() -> Response | None:
+    return auth.refuse_bearer()
+
+
+@blueprint.get("/apps")
+@blueprint.response(200)
+def list_apps() -> Any:
+    """List apps; `error` is the code of the last failed sync (sync.md §2), else null."""
+    with context().db.reading() as tx:
+        found = rows.apps(tx)
+        functions = rows.functions(tx, archived=False)
+    return answer(
+        {
+            "data": [
+                {
+                    "id": app["id"],
+                    "name": app["name"],
+                    "url": app["url"],
+                    "sdk": f"{app['sdk_language']}:{app['sdk_version']}".strip(":"),
+                    "framework": app["framework"],
+                    "error": app["error"],
+                    "error_detail": app["error_detail"],
+                    "synced_at": shapes.stamp(app["synced_at"]),
+                    "functions": sum(row["app_id"] == app["id"] for row in functions),
+                }
+                for app in found
+            ]
+        }
+    )
