@@ -1,0 +1,79 @@
+"""The expressions of triggers, waits, cancellations and keys (protocol: expressions.md).
+
+CEL with relaxed operators: what is missing or of another type compares instead of failing.
+No text makes these functions raise anything but Invalid (bad text) and CelError (a run).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from ..errors import Invalid
+from . import grammar, programs, rules, values
+from .errors import CelError
+from .nodes import MISSING
+from .programs import Program
+
+__all__ = [
+    "MOST_CHARS",
+    "CelError",
+    "Program",
+    "check",
+    "check_restrictive",
+    "compile",
+    "equalities",
+    "evaluate",
+    "key_text",
+    "matches",
+]
+
+# What people may write; interpolation may make it longer.
+MOST_CHARS = 16 * 1024
+
+
+@lru_cache(maxsize=4096)
+def compile(text: str) -> Program:
+    """Make a program of an expression, which may name what is not declared. Raises Invalid."""
+    node = grammar.parse(text)
+    return Program(text, node, programs.build(node))
+
+
+def check(text: str) -> None:
+    """Check an expression as a sync does: its syntax and all names (§9). Raises Invalid."""
+    if len(text) > MOST_CHARS:
+        raise Invalid(f"the expression is longer than {MOST_CHARS} characters")
+    rules.check_declared(compile(text).node)
+
+
+def check_restrictive(text: str) -> None:
+    """Check an expression that may only compare and combine (§8, §9). Raises Invalid."""
+    check(text)
+    rules.check_policy(compile(text).node)
+
+
+def evaluate(text: str, variables: Mapping[str, Any], now: datetime) -> Any:
+    """Give an expression's value; a missing one counts as false (§4.1).
+
+    Raises Invalid when it does not compile and CelError when it fails.
+    """
+    value = compile(text).run(programs.Scope(variables, now))
+    return False if value is MISSING else value
+
+
+def matches(text: str, variables: Mapping[str, Any], now: datetime) -> bool:
+    """Say whether an expression is true: errors and other values are no match (§2, §5)."""
+    try:
+        return evaluate(text, variables, now) is True
+    except (CelError, Invalid):
+        return False
+
+
+def key_text(value: Any) -> str:
+    """Write a value as the text that keys are hashed of (§2). Raises CelError."""
+    return values.text(value)
+
+
+def equalities(text: str) -> list[tuple[tuple[str, ...], Any]]:
+    """List what an `async` event must have to match, for an index (§7). Raises Invalid."""
+    return rules.equalities(compile(text).node)

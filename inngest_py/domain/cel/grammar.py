@@ -1,0 +1,246 @@
+"""Text to tree: CEL's grammar (protocol: expressions.md, head and §9).
+
+The parser is table driven and builds the tree as it goes, so the depth of the text cannot
+exhaust the stack; the tree's own depth is bounded here.
+"""
+
+from typing import Any
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import LarkError, UnexpectedInput, VisitError
+
+from ..errors import Invalid
+from . import literals
+from .nodes import (
+    Call,
+    CelList,
+    CelMap,
+    Has,
+    Index,
+    Literal,
+    Loop,
+    MakeList,
+    MakeMap,
+    Node,
+    Path,
+)
+
+MOST_CHARS = 64 * 1024
+MOST_LEVELS = 240
+LOOPS = {"all": (2,), "exists": (2,), "exists_one": (2,), "map": (2, 3), "filter": (2,)}
+_RESERVED = frozenset(
+    [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
+)
+_GRAMMAR = r"""
+?start: expr
+?expr: or_ | or_ "?" or_ ":" expr -> conditional
+?or_: and_ | and_ ("||" and_)+ -> either
+?and_: relation | relation ("&&" relation)+ -> both
+?relation: sum | relation (LE|LT|GE|GT|EQ|NE|IN) sum -> binary
+?sum: product | sum (PLUS|MINUS) product -> binary
+?product: unary | product (STAR|SLASH|PERCENT) unary -> binary
+?unary: member | NOT+ member -> prefix | MINUS+ member -> prefix
+?member: primary
+    | member "." IDENT -> select
+    | member "." IDENT "(" [args] ")" -> method
+    | member "[" expr "]" -> index
+?primary: "."? IDENT -> variable
+    | "."? IDENT "(" [args] ")" -> call
+    | "(" expr ")"
+    | "[" [items] "]" -> make_list
+    | "{" [entries] "}" -> make_map
+    | FLOAT -> number | UINT -> number | INT -> number
+    | RAW_STRING -> string | STRING -> string
+    | "true" -> true | "false" -> false | "null" -> null
+args: expr ("," expr)*
+items: expr ("," expr)* ","? -> args
+entries: entry ("," entry)* ","?
+entry: expr ":" expr
+
+LE: "<="
+LT: "<"
+GE: ">="
+GT: ">"
+EQ: "=="
+NE: "!="
+IN: "in"
+PLUS: "+"
+MINUS: "-"
+STAR: "*"
+SLASH: "/"
+PERCENT: "%"
+NOT: "!"
+IDENT: /[_a-zA-Z][_a-zA-Z0-9]*/
+FLOAT.4: /[0-9]+\.[0-9]+([eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|\.[0-9]+([eE][+-]?[0-9]+)?/
+UINT.3: /(0[xX][0-9a-fA-F]+|[0-9]+)[uU]/
+INT.2: /0[xX][0-9a-fA-F]+|[0-9]+/
+RAW_STRING.6: /([rR][bB]?|[bB][rR])("{3}(.|\n)*?"{3}|'{3}(.|\n)*?'{3})/
+    | /([rR][bB]?|[bB][rR])("[^"\r\n]*"|'[^'\r\n]*')/
+STRING.5: /[bB]?("{3}([^\\]|\\(.|\n))*?"{3}|'{3}([^\\]|\\(.|\n))*?'{3})/
+    | /[bB]?("([^"\\\r\n]|\\.)*"|'([^'\\\r\n]|\\.)*')/
+COMMENT: /\/\/[^\n]*/
+%ignore /[ \t\r\n\f]+/
+%ignore COMMENT
+"""
+
+
+def _depth(*nodes: Node) -> int:
+    depth = 1 + max((node.depth for node in nodes), default=0)
+    if depth > MOST_LEVELS:
+        raise Invalid(f"the expression is nested deeper than {MOST_LEVELS} levels")
+    return depth
+
+
+def call(name: str, *args: Node, method: bool = False) -> Call:
+    """Make a call of a function or operator."""
+    return Call(_depth(*args), name, args, method)
+
+
+@v_args(inline=True)
+class _Builder(Transformer[Token, Node]):
+    """Makes nodes; the names are those of the grammar's rules."""
+
+    def conditional(self, test: Node, then: Node, other: Node) -> Node:
+        return call("?:", test, then, other)
+
+    def either(self, *args: Node) -> Node:
+        return call("||", *args)
+
+    def both(self, *args: Node) -> Node:
+        return call("&&", *args)
+
+    def binary(self, left: Node, sign: Token, right: Node) -> Node:
+        return call(str(sign), left, right)
+
+    def prefix(self, *parts: Any) -> Node:
+        node: Node = parts[-1]
+        for sign in reversed(parts[:-1]):
+            if sign == "-" and isinstance(node, Literal) and type(node.value) in (int, float):
+                node = Literal(1, -node.value)
+            else:
+                node = call("neg" if sign == "-" else "!", node)
+        return node
+
+    def select(self, operand: Node, name: Token) -> Node:
+        return self._element(operand, Literal(1, str(name)))
+
+    def index(self, operand: Node, key: Node) -> Node:
+        return self._element(operand, key)
+
+    def _element(self, operand: Node, key: Node) -> Node:
+        if isinstance(operand, Path) and isinstance(key, Literal) and type(key.value) is str:
+            return Path(1, operand.root, (*operand.fields, key.value))
+        return Index(_depth(operand, key), operand, key)
+
+    def args(self, *nodes: Node) -> tuple[Node, ...]:
+        return nodes
+
+    def method(self, target: Node, name: Token, args: tuple[Node, ...] | None) -> Node:
+        given = args or ()
+        if len(given) in LOOPS.get(name, ()):
+            return self._loop(str(name), target, given)
+        return call(str(name), target, *given, method=True)
+
+    def _loop(self, kind: str, over: Node, args: tuple[Node, ...]) -> Node:
+        variable = args[0]
+        if not isinstance(variable, Path) or variable.fields:
+            raise Invalid(f"{kind}() names its variable first, like {kind}(x, x > 1)")
+        keep = args[1] if len(args) == 3 else None
+        return Loop(_depth(over, *args), kind, over, variable.root, args[-1], keep)
+
+    def call(self, name: Token, args: tuple[Node, ...] | None) -> Node:
+        given = args or ()
+        if name != "has":
+            return call(str(name), *given)
+        field = given[0] if len(given) == 1 else None
+        if isinstance(field, Path) and field.fields:
+            return Has(2, field)
+        if isinstance(field, Index) and isinstance(field.key, Literal):
+            return Has(_depth(field), field)
+        raise Invalid("has() takes one field, like has(event.data.id)")
+
+    def variable(self, name: Token) -> Node:
+        if name in _RESERVED:
+            raise Invalid(f"{str(name)!r} is a reserved word")
+        return Path(1, str(name))
+
+    def make_list(self, args: tuple[Node, ...] | None) -> Node:
+        items, depth = args or (), _depth(*(args or ()))
+        if all(isinstance(item, Literal) for item in items):
+            return Literal(depth, CelList(item.value for item in items))  # type: ignore[attr-defined]
+        return MakeList(depth, items)
+
+    def entry(self, key: Node, value: Node) -> tuple[Node, Node]:
+        return key, value
+
+    def entries(self, *entries: tuple[Node, Node]) -> tuple[tuple[Node, Node], ...]:
+        return entries
+
+    def make_map(self, entries: tuple[tuple[Node, Node], ...] | None) -> Node:
+        given = entries or ()
+        depth = _depth(*(node for entry in given for node in entry))
+        made = CelMap()
+        for key, value in given:
+            if not isinstance(key, Literal) or not isinstance(value, Literal):
+                return MakeMap(depth, given)
+            if not isinstance(key.value, str | int):
+                raise Invalid("the key of a map must be a string, an integer or a bool")
+            made[key.value] = value.value
+        return Literal(depth, made)
+
+    def number(self, text: Token) -> Node:
+        return Literal(1, literals.number(text))
+
+    def string(self, text: Token) -> Node:
+        return Literal(1, literals.string(text))
+
+    def true(self) -> Node:
+        return Literal(1, True)
+
+    def false(self) -> Node:
+        return Literal(1, False)
+
+    def null(self) -> Node:
+        return Literal(1, None)
+
+
+_PARSER = Lark(_GRAMMAR, parser="lalr", transformer=_Builder(), maybe_placeholders=True)
+
+
+def parse(text: str) -> Node:
+    """Read an expression. Raises Invalid."""
+    if not text.strip():
+        raise Invalid("the expression is empty")
+    if len(text) > MOST_CHARS:
+        raise Invalid(f"the expression is longer than {MOST_CHARS} characters")
+    try:
+        node: Any = _PARSER.parse(text)
+    except UnexpectedInput as error:
+        place = f"line {error.line}, column {error.column}" if error.line > 0 else "its end"
+        raise Invalid(f"the expression has a syntax error at {place}") from error
+    except VisitError as error:
+        if isinstance(error.orig_exc, Invalid):
+            raise error.orig_exc from error
+        raise
+    except LarkError as error:
+        raise Invalid("the expression has a syntax error") from error
+    assert isinstance(node, Node)
+    return node
