@@ -1,0 +1,1 @@
+"""Measures the server: `python -m bench`, or `make bench`."""

@@ -1,0 +1,79 @@
+"""Medians of repeats, and the table."""
+
+from statistics import median
+
+from .scenarios import Figures
+
+Results = dict[str, dict[str, Figures]]
+_COLUMNS = (
+    ("runs/s", "runs_s", 0),
+    ("calls/s", "calls_s", 0),
+    ("first p50", "first_p50_ms", 1),
+    ("p95", "first_p95_ms", 1),
+    ("p99", "first_p99_ms", 1),
+    ("finished p50", "finished_p50_ms", 1),
+    ("p95", "finished_p95_ms", 1),
+    ("p99", "finished_p99_ms", 1),
+    ("CPU ms/run", "cpu_ms_run", 2),
+    ("store CPU", "store_cpu_ms_run", 2),
+    ("peak MB", "peak_mb", 0),
+    ("bytes/run", "database_bytes_run", 0),
+)
+
+
+def medians(repeats: list[dict[str, Figures]]) -> dict[str, Figures]:
+    """Take the median of every figure over the repeats."""
+    return {
+        scenario: {name: median(repeat[scenario][name] for repeat in repeats) for name in figures}
+        for scenario, figures in repeats[0].items()
+    }
+
+
+def ratio(measured: dict[str, Figures]) -> float | None:
+    """Say how many times DBOS's rate of the same run `seq5` reached."""
+    if "seq5" not in measured or "dbos_seq5" not in measured:
+        return None
+    return measured["seq5"]["runs_s"] / measured["dbos_seq5"]["runs_s"]
+
+
+def table(results: Results) -> str:
+    """Write the figures for people."""
+    lines = []
+    for mode, measured in results.items():
+        lines += [f"== {mode}", _row([""] + [title for title, _, _ in _COLUMNS])]
+        for scenario, figures in measured.items():
+            if "runs_s" in figures:
+                cells = [
+                    f"{figures[name]:.{digits}f}" if name in figures else "-"
+                    for _, name, digits in _COLUMNS
+                ]
+                lines.append(_row([scenario, *cells]))
+        lines += _notes(measured)
+    return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    return f"{cells[0]:<10}" + "".join(f"{cell:>13}" for cell in cells[1:])
+
+
+def _notes(measured: dict[str, Figures]) -> list[str]:
+    notes = []
+    if accept := measured.get("accept"):
+        notes.append(
+            f"events accepted/s: {accept['single_events_s']:.0f} singly,"
+            f" {accept['batch_events_s']:.0f} in batches of 100"
+        )
+    if sleep := measured.get("sleep"):
+        notes.append(
+            f"sleepers late: p50 {sleep['late_p50_ms']:.0f} ms, p95 {sleep['late_p95_ms']:.0f} ms,"
+            f" p99 {sleep['late_p99_ms']:.0f} ms"
+        )
+    if idle := measured.get("idle"):
+        notes.append(
+            f"idle: {idle['cpu_percent']:.2f} % of a core, {idle['largest_process_mb']:.0f} MB"
+            f" (all {idle['processes']:.0f} processes: {idle['all_processes_mb']:.0f} MB);"
+            f" started in {idle['start_seconds']:.1f} s"
+        )
+    if (times := ratio(measured)) is not None:
+        notes.append(f"seq5 against DBOS in the same run: {times:.2f} times")
+    return notes

@@ -1,0 +1,221 @@
+"""The server under measurement: started in either mode, with what it costs."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from tests.processes import LOOPBACK, ROOT, Process, Server, free_port, wait_until
+
+MODES = ("embedded", "distributed")
+WORKERS = 2
+_DBOS_SECONDS = 180
+
+
+def fetch(url: str, body: Any = None) -> Any:
+    """GET, or POST when there is a body."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+class App:
+    """The SDK endpoint's process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"http://{LOOPBACK}:{(port := free_port())}"
+        argv = [sys.executable, "-m", "bench.endpoint", "--port", str(port)]
+        self.process = Process(argv, folder / "endpoint.log")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.process.start().wait_ready(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            return fetch(f"{self.url}/count") is not None
+        except OSError:
+            return False
+
+    def register(self, server: str, functions: Iterable[str]) -> None:
+        """Tell the server of the functions."""
+        where = f"{self.url}/api/inngest"
+        listed = [
+            {
+                "id": f"bench-{name}",
+                "name": name,
+                "triggers": [{"event": f"bench/{name}"}],
+                "steps": {
+                    "step": {
+                        "id": "step",
+                        "name": "step",
+                        "retries": {"attempts": 4},
+                        "runtime": {
+                            "type": "http",
+                            "url": f"{where}?fnId=bench-{name}&stepId=step",
+                        },
+                    }
+                },
+            }
+            for name in functions
+        ]
+        payload = {"url": where, "v": "0.1", "appName": "bench", "deployType": "ping"}
+        payload |= {"sdk": "bench:v0.1.0", "framework": "bench"}
+        fetch(f"{server}/fn/register", payload | {"functions": listed})
+
+
+class Subject:
+    """A fresh server of a mode, with its databases, in a folder of its own."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.folder = Path(tempfile.mkdtemp(prefix="inngest-py-bench-"))
+        self.app = App(self.folder)
+        self._parts: list[Any] = []
+        self._postgres: Any = None
+        self._file = self.folder / "bench.db"
+        self.server = self._embedded() if mode == "embedded" else self._distributed()
+
+    def _embedded(self) -> Server:
+        return self._server("--database-url", f"sqlite:///{self._file}")
+
+    def _distributed(self) -> Server:
+        from tests.servers import Postgres, Valkey
+
+        self._postgres, valkey = Postgres(), Valkey()
+        self._parts = [self._postgres, valkey]
+        for part in self._parts:
+            part.start()
+        self._url = self._postgres.create_database()
+        urls = ("--database-url", self._url, "--redis-url", valkey.url)
+        return self._server(*urls, "--workers", str(WORKERS))
+
+    def _server(self, *args: str) -> Server:
+        log = self.folder / "server.log"
+        return Server("start", *args, "--log-level", "warning", log=log, env={"DATABASE_URL": None})
+
+    def start(self, functions: Iterable[str]) -> Self:
+        """Start endpoint and server, register, and wait for the workers."""
+        self.app.start()
+        began = time.monotonic()
+        self.server.start(timeout=60)
+        self.start_seconds = time.monotonic() - began
+        self.app.register(self.server.url, functions)
+        least = 1 if self.mode == "embedded" else WORKERS
+
+        def ready() -> bool:
+            return bool(fetch(f"{self.server.url}/health")["workers"] >= least)
+
+        wait_until(ready, 60, "workers")
+        return self
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's process and its children."""
+        parent = psutil.Process(self.server.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """CPU used by the server's processes so far."""
+        return sum(_cpu(process) for process in self.processes())
+
+    def store_cpu_seconds(self) -> float:
+        """CPU used by PostgreSQL so far, ended connections included."""
+        if self._postgres is None:
+            return 0.0
+        pid = int((self._postgres.data / "postmaster.pid").read_text().split()[0])
+        parent = psutil.Process(pid)
+        reaped = parent.cpu_times()
+        live = [parent, *parent.children(recursive=True)]
+        return reaped.children_user + reaped.children_system + sum(_cpu(one) for one in live)
+
+    def memory_mb(self) -> list[float]:
+        """Resident memory of each process now, the largest first."""
+        return sorted((one.memory_info().rss / 1e6 for one in self.processes()), reverse=True)
+
+    def peak_mb(self) -> float:
+        """The peak of the process that used most."""
+        return max(_peak_kb(one.pid) for one in self.processes()) * 1024 / 1e6
+
+    def database_bytes(self) -> int:
+        """Size of the database."""
+        if self._postgres is None:
+            with sqlite3.connect(self._file) as connection:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                (pages,) = connection.execute("PRAGMA page_count").fetchone()
+                (size,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.close()
+            return int(pages * size)
+        import psycopg2
+
+        connection = psycopg2.connect(self._url)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            (found,) = cursor.fetchone()
+        connection.close()
+        return int(found)
+
+    def dbos(self, runs: int) -> dict[str, float]:
+        """Run DBOS's workflow on the same kind of database."""
+        url = f"sqlite:///{self.folder / 'dbos.db'}"
+        if self._postgres is not None:
+            url = self._postgres.create_database()
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.dbos_seq5", url, str(runs)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=_DBOS_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr[-2000:])
+        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def close(self) -> None:
+        """Stop everything and remove the folder."""
+        if self.server.running:
+            self.server.terminate()
+        self.app.process.kill9()
+        for part in self._parts:
+            part.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            print(self.server.log_tail(), file=sys.stderr)
+        self.close()
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def _peak_kb(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return 0
