@@ -53,6 +53,11 @@ def ulid_ms(text: str) -> int:
     return _decode(text) >> 80
 
 
+def ulid_hex(text: str) -> str:
+    """Write a ULID's 128 bits as 32 hexadecimal digits; raises ValueError for anything else."""
+    return f"{_decode(text):032x}"
+
+
 def following(text: str, places: int = 1) -> str:
     """Make the ULID some places after this one, at the same millisecond.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from . import canonical, signing, urls
+from . import canonical, ids, signing, urls
 from .items import Item
 from .limits import MAX_REQUEST_BYTES, USE_API_ABOVE_BYTES
 from .runs import Run
@@ -95,6 +95,8 @@ def headers(
         "User-Agent": "Inngest",
         "X-Inngest-Step-ID": item.step or DISCOVERY,
         "X-Run-ID": run.id,
+        "account-id": ids.DEV_ACCOUNT_ID,
+        "traceparent": traceparent(run.id, request_id),
         "x-inngest-job-id": item.id,
         "x-inngest-req-version": str(run.request_version),
         "x-request-id": request_id,
@@ -102,6 +104,11 @@ def headers(
     if signing_key is not None:
         built["X-Inngest-Signature"] = signing.sign(signing_key, sent, now_s)
     return built
+
+
+def traceparent(run_id: str, request_id: str) -> str:
+    """Name the W3C trace of a run, the same in every request, and the span of one request."""
+    return f"00-{ids.ulid_hex(run_id)}-{ids.ulid_hex(request_id)[16:]}-01"
 
 
 def url(function_url: str, item: Item) -> str:

@@ -47,15 +47,17 @@ class Catalog:
         if version == self.version:
             return
         found = [function_of(row) for row in rows.functions(tx, archived=False)]
-        self.by_id = {function.id: function for function in found}
-        self.by_slug = {function.slug: function for function in found}
-        self.by_pattern = {}
+        by_pattern: dict[str, list[Function]] = {}
         for function in found:
             for trigger in function.config.triggers:
                 if isinstance(trigger, EventTrigger):
-                    listening = self.by_pattern.setdefault(trigger.event, [])
+                    listening = by_pattern.setdefault(trigger.event, [])
                     if function not in listening:
                         listening.append(function)
+        # whole maps, the version last: another thread must never match against half of them
+        self.by_id = {function.id: function for function in found}
+        self.by_slug = {function.slug: function for function in found}
+        self.by_pattern = by_pattern
         self.version = version
 
     def get(self, tx: Connection, function_id: str, version: int) -> Function:

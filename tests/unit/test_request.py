@@ -59,13 +59,15 @@ def test_headers_name_run_step_and_version_and_are_signed_with_a_key() -> None:
         run(request_version=2),
         item(step=step("a")),
         b"{}",
-        request_id="r",
+        request_id="01JD0000000000000000000009",
         now_s=1700000000,
         signing_key="signkey-test-12345678",
     )
     assert sent["X-Run-ID"] == RUN_ID
     assert sent["X-Inngest-Step-ID"] == step("a")
     assert sent["x-inngest-req-version"] == "2"
+    version, trace, span, flags = sent["traceparent"].split("-")
+    assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
     assert sent["X-Inngest-Signature"] == (
         "t=1700000000&s=5397c8e949f0703f792269df3830d42b01cb1c8de3dec92c91ae2ddbd4aedb00"
     )
