@@ -1,0 +1,105 @@
+"""Celery workers as operators start them: every pool, from any folder, stopped in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.endpoint import STEPS, Endpoint, send, statuses
+from tests.processes import Process, Server, wait_until
+from tests.servers import Postgres, Valkey
+
+RUNS = 40
+
+
+@dataclass
+class Installation:
+    """An API on PostgreSQL and Valkey, and the way to its workers."""
+
+    api: Server
+    endpoint: Endpoint
+    env: dict[str, str]
+    folder: Path
+
+    def worker(self, name: str, pool: str, concurrency: int = 4, **env: str) -> Process:
+        argv = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker"]
+        argv += ["-P", pool, "-c", str(concurrency), "-n", f"{name}@test"]
+        return Process(argv, log=self.folder / f"{name}.log", env=self.env | env)
+
+    def workers(self) -> int:
+        return int(requests.get(f"{self.api.url}/health", timeout=10).json()["workers"])
+
+
+@pytest.fixture
+def installation(postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator[Installation]:
+    env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url}
+    with Server("api", log=tmp_path / "api.log", env=env) as api, Endpoint() as endpoint:
+        api.start()
+        endpoint.register(api.url)
+        yield Installation(api, endpoint, env, tmp_path)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
+def test_every_pool_is_a_full_worker(installation: Installation, pool: str) -> None:
+    url = installation.api.url
+    with installation.worker("one", pool) as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        send(url, RUNS)
+        wait_until(lambda: statuses(url) == {"completed": RUNS}, 60, "all runs to complete")
+        assert len(installation.endpoint.calls) == RUNS * (STEPS + 1)
+        command = [sys.executable, "-m", "celery", "-A", "inngest_py", "inspect", "ping"]
+        pinged = subprocess.run(
+            command,
+            env={**os.environ, **installation.env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "pong" in pinged.stdout
+        assert worker.terminate() == 0
+    assert installation.workers() == 0
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
+def test_a_stop_lets_calls_finish(installation: Installation, pool: str) -> None:
+    url, endpoint = installation.api.url, installation.endpoint
+    endpoint.hold = 2
+    with installation.worker("one", pool) as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        send(url)
+        wait_until(lambda: [number for _, number in endpoint.calls] == [0, 1, 2], 30)
+        os.kill(worker.pid, signal.SIGTERM)
+        endpoint.go.set()
+        wait_until(lambda: not worker.running, 30, "the worker to stop")
+        assert worker.returncode == 0
+    with installation.worker("two", "gevent") as worker:
+        worker.start()
+        wait_until(lambda: statuses(url) == {"completed": 1}, 30, "the run to complete")
+    assert [number for _, number in endpoint.calls] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_a_call_over_the_grace_time_is_given_back_at_once(
+    installation: Installation, pool: str
+) -> None:
+    url, endpoint = installation.api.url, installation.endpoint
+    endpoint.hold = 2
+    with installation.worker("one", pool, INNGEST_GRACE_SECONDS="0.5") as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        send(url)
+        wait_until(lambda: [number for _, number in endpoint.calls] == [0, 1, 2], 30)
+        assert worker.terminate() == 0
+    endpoint.hold = None
+    endpoint.go.set()
+    # far sooner than the lease of 30 s would lapse
+    with installation.worker("two", "gevent") as worker:
+        worker.start()
+        wait_until(lambda: statuses(url) == {"completed": 1}, 15, "the run to complete")
+    assert [number for _, number in endpoint.calls] == [0, 1, 2, 2, 3, 4, 5]
