@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import Invalid
-from . import grammar, programs, rules, values
+from . import folding, grammar, programs, render, rules, values
 from .errors import CelError
-from .nodes import MISSING
+from .nodes import MISSING, Literal, Path, walk
 from .programs import Program
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "compile",
     "equalities",
     "evaluate",
+    "interpolate",
     "key_text",
     "matches",
 ]
@@ -57,7 +58,10 @@ def evaluate(text: str, variables: Mapping[str, Any], now: datetime) -> Any:
 
     Raises Invalid when it does not compile and CelError when it fails.
     """
-    value = compile(text).run(programs.Scope(variables, now))
+    try:
+        value = compile(text).run(programs.Scope(variables, now))
+    except (RecursionError, OverflowError) as error:
+        raise CelError("the value is nested too deeply or out of range") from error
     return False if value is MISSING else value
 
 
@@ -67,6 +71,29 @@ def matches(text: str, variables: Mapping[str, Any], now: datetime) -> bool:
         return evaluate(text, variables, now) is True
     except (CelError, Invalid):
         return False
+
+
+def interpolate(text: str, event: Mapping[str, Any], now: datetime) -> str:
+    """Fill a run's event in, so that only `async` is left to match later (§6).
+
+    A missing field becomes null and a decided expression `true` or `false`. Raises Invalid.
+    """
+    if len(text) > MOST_CHARS:
+        raise Invalid(f"the expression is longer than {MOST_CHARS} characters")
+    node = compile(text).node
+    work = folding.Folding(event, now)
+    try:
+        folded = work.fold(node)
+        if not any(isinstance(part, Path) and part.root == "event" for part in walk(node)):
+            return render.render(folded) if isinstance(folded, Literal) else text
+        filled = render.render(work.mirrored(folded) if work.missing else folded)
+    except (RecursionError, OverflowError) as error:
+        raise Invalid("the event's values are nested too deeply") from error
+    if len(filled) > grammar.MOST_CHARS:
+        raise Invalid(
+            f"with the event's values the expression exceeds {grammar.MOST_CHARS} characters"
+        )
+    return filled
 
 
 def key_text(value: Any) -> str:

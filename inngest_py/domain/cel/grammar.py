@@ -4,6 +4,7 @@ The parser is table driven and builds the tree as it goes, so the depth of the t
 exhaust the stack; the tree's own depth is bounded here.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
@@ -26,29 +27,13 @@ from .nodes import (
 )
 
 MOST_CHARS = 64 * 1024
-MOST_LEVELS = 240
+# Building a program takes three frames of Python's stack a level.
+MOST_LEVELS = 100
+MOST_LITERAL_LEVELS = 240
 LOOPS = {"all": (2,), "exists": (2,), "exists_one": (2,), "map": (2, 3), "filter": (2,)}
-_RESERVED = frozenset(
-    [
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
+RESERVED = {"as", "break", "const", "continue", "else", "for", "function", "if", "import"} | {
+    *("let", "loop", "package", "namespace", "return", "var", "void", "while")
+}
 _GRAMMAR = r"""
 ?start: expr
 ?expr: or_ | or_ "?" or_ ":" expr -> conditional
@@ -103,10 +88,17 @@ COMMENT: /\/\/[^\n]*/
 
 
 def _depth(*nodes: Node) -> int:
-    depth = 1 + max((node.depth for node in nodes), default=0)
-    if depth > MOST_LEVELS:
+    below = max([1 if isinstance(node, Literal) else node.depth for node in nodes], default=0)
+    if below >= MOST_LEVELS:
         raise Invalid(f"the expression is nested deeper than {MOST_LEVELS} levels")
-    return depth
+    return below + 1
+
+
+def _literal(value: CelList | CelMap, parts: Sequence[Node]) -> Literal:
+    depth = 1 + max([part.depth for part in parts], default=0)
+    if depth > MOST_LITERAL_LEVELS:
+        raise Invalid(f"the constant is nested deeper than {MOST_LITERAL_LEVELS} levels")
+    return Literal(depth, value)
 
 
 def call(name: str, *args: Node, method: bool = False) -> Call:
@@ -178,15 +170,16 @@ class _Builder(Transformer[Token, Node]):
         raise Invalid("has() takes one field, like has(event.data.id)")
 
     def variable(self, name: Token) -> Node:
-        if name in _RESERVED:
+        if name in RESERVED:
             raise Invalid(f"{str(name)!r} is a reserved word")
         return Path(1, str(name))
 
     def make_list(self, args: tuple[Node, ...] | None) -> Node:
-        items, depth = args or (), _depth(*(args or ()))
-        if all(isinstance(item, Literal) for item in items):
-            return Literal(depth, CelList(item.value for item in items))  # type: ignore[attr-defined]
-        return MakeList(depth, items)
+        items = args or ()
+        constants = [item.value for item in items if isinstance(item, Literal)]
+        if len(constants) == len(items):
+            return _literal(CelList(constants), items)
+        return MakeList(_depth(*items), items)
 
     def entry(self, key: Node, value: Node) -> tuple[Node, Node]:
         return key, value
@@ -196,15 +189,14 @@ class _Builder(Transformer[Token, Node]):
 
     def make_map(self, entries: tuple[tuple[Node, Node], ...] | None) -> Node:
         given = entries or ()
-        depth = _depth(*(node for entry in given for node in entry))
         made = CelMap()
         for key, value in given:
             if not isinstance(key, Literal) or not isinstance(value, Literal):
-                return MakeMap(depth, given)
+                return MakeMap(_depth(*[node for entry in given for node in entry]), given)
             if not isinstance(key.value, str | int):
                 raise Invalid("the key of a map must be a string, an integer or a bool")
             made[key.value] = value.value
-        return Literal(depth, made)
+        return _literal(made, [value for _, value in given])
 
     def number(self, text: Token) -> Node:
         return Literal(1, literals.number(text))

@@ -96,11 +96,16 @@ def written(value: Any) -> str:
         return f'"{"".join(map(_escaped, value))}"'
     if isinstance(value, bytes):
         return 'b"' + "".join(f"\\x{byte:02x}" for byte in value) + '"'
+    json = type(value) in (dict, list)
     if isinstance(value, Mapping):
-        entries = (f"{written(key)}: {written(inner)}" for key, inner in value.items())
+        entries = [f"{written(key)}: {_inner(one, json)}" for key, one in value.items()]
         return f"{{{', '.join(entries)}}}"
     assert isinstance(value, Sequence)
-    return f"[{', '.join([written(inner) for inner in value])}]"
+    return f"[{', '.join([_inner(one, json) for one in value])}]"
+
+
+def _inner(value: Any, json: bool) -> str:
+    return written(float(value) if json and type(value) is int else value)
 
 
 def _escaped(character: str) -> str:
