@@ -9,8 +9,10 @@ from ..engine.upkeep.workers import ALIVE
 from ..storage import queue, workers
 from .deps import context, deps
 from .errors import answer
+from .events import allow_any_origin
 
 blueprint = Blueprint("health", __name__)
+blueprint.after_request(allow_any_origin)
 
 
 @blueprint.get("/health")

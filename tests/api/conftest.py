@@ -1,0 +1,70 @@
+"""The API as Flask serves it, over SQLite and over PostgreSQL."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from inngest_py.api.app import create_app
+from inngest_py.config import Settings
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, prepared, sequence
+
+
+class Service:
+    """An engine with the API before it."""
+
+    def __init__(self, db: Database, **settings: Any) -> None:
+        self.engine = Engine(db, sequence("one", "two"))
+        self.settings = Settings(dev=True, database_url=str(db.url))
+        self.client = self.with_settings(**settings)
+
+    def with_settings(self, **changes: Any) -> FlaskClient:
+        """Make a client of the same engine under other settings."""
+        app = create_app(replace(self.settings, **changes), self.engine.ctx)
+        self.app = app
+        return app.test_client()
+
+    def send(self, payload: Any, **options: Any) -> Any:
+        """Post JSON to /e; return its answer."""
+        return self.client.post("/e/key", json=payload, **options)
+
+    def function_of(self, app: str, slug: str) -> Any:
+        """Find a function as /v1 lists it."""
+        listed = self.client.get(f"/v1/apps/{app}/functions").json
+        return next(item for item in listed if item["id"] == slug)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A fresh database of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    made = prepared(url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def service(db: Database) -> Service:
+    """A dev server with one app of one function, which runs on a/b."""
+    return Service(db)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lasting(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A dev server that the tests of a module share."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('api') / 'test.db'}"
+    else:
+        url = request.getfixturevalue("module_postgres_url")
+    made = prepared(url)
+    yield Service(made)
+    made.close()
