@@ -1,9 +1,10 @@
 """The Flask app: blueprints joined, one context behind them."""
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_smorest import Api
 
 from ..config import Settings
+from ..domain.errors import Invalid
 from ..engine.context import Context
 from ..version import __version__
 from . import apps, errors, events, health, native, reading, registration, state
@@ -27,7 +28,10 @@ def create_app(settings: Settings, ctx: Context) -> Flask:
         OPENAPI_SWAGGER_UI_URL="/api/docs-files/",
         PROPAGATE_EXCEPTIONS=False,
     )
+    # a redirect would make two slashes in a slug or a key one
+    app.url_map.merge_slashes = False
     app.extensions["inngest_py"] = Deps(settings, ctx)
+    app.before_request(_refuse_nul)
     for blueprint in (
         events.blueprint,
         health.blueprint,
@@ -47,3 +51,9 @@ def create_app(settings: Settings, ctx: Context) -> Flask:
         return response
 
     return app
+
+
+def _refuse_nul() -> None:
+    """Refuse what PostgreSQL cannot take as a parameter."""
+    if "\0" in request.path or any("\0" in value for _, value in request.args.items(multi=True)):
+        raise Invalid("the URL holds a NUL character (%00): remove it")

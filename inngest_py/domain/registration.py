@@ -15,6 +15,8 @@ from .functions import FunctionConfig, parse_config, slug_of
 from .stored import encode
 
 MAX_FUNCTIONS = 1000
+# An app's name and URL share an index row; PostgreSQL refuses those over 2704 bytes.
+MAX_SERVE_URL_BYTES = 1536
 _DEPLOY_TYPES = ("ping", "connect")
 
 
@@ -54,7 +56,7 @@ def parse_registration(payload: object) -> Registration:
     """
     fields = _any_case(Fields.of(payload, ""))
     name = _app_name(fields, "appName")
-    url = _required_url(fields)
+    url = _serve_url(_required_url(fields))
     sdk = fields.text("sdk") or ""
     language, _, version = sdk.partition(":")
     headers = fields.object("headers") or Fields({})
@@ -118,6 +120,12 @@ def _required_url(fields: Fields) -> str:
     return urls.normalise(given)
 
 
+def _serve_url(url: str) -> str:
+    if len(url.encode()) > MAX_SERVE_URL_BYTES:
+        raise wrong("url", f"is over {MAX_SERVE_URL_BYTES} bytes when it is encoded: shorten it")
+    return url
+
+
 def _parse_functions(fields: Fields) -> tuple[FunctionConfig, ...]:
     value = fields.get("functions")
     if value is None:
@@ -156,9 +164,8 @@ def parse_function(payload: object) -> Registration:
         url = _with_function(_required_url(fields), slug)
         given["steps"] = {"step": {"runtime": {"url": url}}}
     config = parse_config(Fields(given))
-    return _with_checksum(
-        Registration(app_name=app, url=urls.serve_url(config.url), functions=(config,))
-    )
+    url = _serve_url(urls.serve_url(config.url))
+    return _with_checksum(Registration(app_name=app, url=url, functions=(config,)))
 
 
 def _with_function(url: str, slug: str) -> str:

@@ -31,6 +31,7 @@ class Registered:
 
 def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Registered:
     """Store an app and its functions in one transaction; functions left out are archived."""
+    sync_id = str(uuid.uuid5(uuid.NAMESPACE_OID, sync.checksum))
 
     def write(tx: Connection) -> Registered:
         now = ctx.now()
@@ -38,13 +39,13 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
         same = app is not None and app["checksum"] == sync.checksum and app["error"] is None
         if same:
-            return Registered(app_id, str(uuid.uuid5(uuid.NAMESPACE_OID, sync.checksum)), False)
+            return Registered(app_id, sync_id, False)
         rows.remove_placeholders(tx, sync.url)
         rows.put_app(tx, _app_values(sync, app_id, method, now))
         kept = _put_functions(tx, app_id, sync.functions, now)
         rows.archive_others(tx, app_id, kept, now)
         rows.raise_catalog_version(tx)
-        return Registered(app_id, ctx.new_id(now), True)
+        return Registered(app_id, sync_id, True)
 
     done = ctx.committer.run("register", write)
     if done.modified:
@@ -128,12 +129,13 @@ def refuse(ctx: Context, payload: object, error: Invalid) -> None:
     if isinstance(payload, dict):
         name = next((v for k, v in payload.items() if str(k).lower() == "appname"), None)
     observe.event("app.refused", level=30, app=str(name)[:255], error=error.message)
-    if not isinstance(name, str):
+    if not isinstance(name, str) or "\0" in name:  # PostgreSQL takes no NUL
         return
+    detail = error.message.replace("\0", "\N{REPLACEMENT CHARACTER}")
     with ctx.db.transaction() as tx:
         app = rows.app_by_name(tx, name)
         if app is not None:
-            rows.mark_app(tx, app["id"], error.code or "config_invalid", error.message)
+            rows.mark_app(tx, app["id"], error.code or "config_invalid", detail)
 
 
 def remove(ctx: Context, url: str) -> None:
