@@ -3,14 +3,13 @@
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from ..storage import functions as rows
-from . import auth, shapes
+from . import auth, openapi, shapes
 from .deps import context
 from .errors import answer
 
-blueprint = Blueprint("apps", __name__, url_prefix="/api/v1")
+blueprint = openapi.documented("apps")
 
 
 @blueprint.before_request
@@ -19,7 +18,7 @@ def _authenticate() -> Response | None:
 
 
 @blueprint.get("/apps")
-@blueprint.response(200)
+@blueprint.response(200, openapi.AppList)
 def list_apps() -> Any:
     """List apps; `error` is the code of the last failed sync (sync.md §2), else null."""
     with context().db.reading() as tx:

@@ -8,8 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, request, send_from_directory
 from flask.views import MethodView
-from flask_smorest import Api, Blueprint
-from marshmallow import Schema, fields, validate
+from flask_smorest import Api
 from swagger_ui_bundle import swagger_ui_path
 
 from ..domain import canonical, ids
@@ -20,13 +19,12 @@ from ..engine import register
 from ..engine.ending import cancel as cancel_run
 from ..engine.start import accept
 from ..storage import attempts, events, functions, queue, runs, steps
-from . import auth, shapes
+from . import auth, openapi, shapes
 from .deps import context
 from .errors import answer, public
 from .events import parse_body
 
-blueprint = Blueprint("native", __name__, url_prefix="/api/v1")
-_STATUSES = [status.value for status in RunStatus]
+blueprint = openapi.documented("native")
 
 
 def add_to(api: Api) -> None:
@@ -44,54 +42,21 @@ def _authenticate() -> Response | None:
     return auth.refuse_bearer()
 
 
-class RunsQuery(Schema):
-    """How runs are listed."""
-
-    status = fields.List(fields.String(validate=validate.OneOf(_STATUSES)))
-    function = fields.String(metadata={"description": "a function's slug or id"})
-    queued_after = fields.AwareDateTime(default_timezone=None)
-    queued_before = fields.AwareDateTime(default_timezone=None)
-    cursor = fields.String(metadata={"description": "the last answer's `cursor`"})
-    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
-
-
-class Problem(Schema):
-    """What went wrong, and in which field."""
-
-    error = fields.String()
-    status = fields.Integer()
-    code = fields.String()
-    data = fields.Dict(allow_none=True)
-
-
-class FunctionBody(Schema):
-    """A function described in JSON; the whole configuration of an SDK's function is accepted."""
-
-    class Meta:
-        """Unknown fields pass to the validation that SDK payloads get."""
-
-        unknown = "include"
-
-    app = fields.String(required=True, validate=validate.Length(1, 255))
-    name = fields.String(required=True, validate=validate.Length(1, 255))
-    url = fields.String(required=True, validate=validate.Length(1, 2048))
-
-
 @blueprint.route("/functions")
 class Functions(MethodView):
     """Functions, registered by SDKs or here."""
 
     @blueprint.doc(summary="List functions")
-    @blueprint.response(200)
+    @blueprint.response(200, openapi.FunctionList)
     def get(self) -> Any:
         """List every function, archived ones too."""
         with context().db.reading() as tx:
             found = functions.functions(tx)
         return answer({"data": [shapes.function(row) for row in found]})
 
-    @blueprint.arguments(FunctionBody)
-    @blueprint.alt_response(400, schema=Problem)
-    @blueprint.response(200)
+    @blueprint.arguments(openapi.FunctionBody)
+    @blueprint.alt_response(400, schema=openapi.Problem)
+    @blueprint.response(200, openapi.FunctionAnswer)
     def post(self, body: dict[str, Any]) -> Any:
         """Register a function served by any HTTP endpoint that speaks the protocol."""
         sync = parse_function(body)
@@ -100,8 +65,9 @@ class Functions(MethodView):
 
 
 @blueprint.post("/events")
-@blueprint.alt_response(400, schema=Problem)
-@blueprint.response(200)
+@blueprint.doc(requestBody=openapi.EVENTS_BODY)
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.response(200, openapi.EventsAnswer)
 def send_events() -> Any:
     """Send one event or an array of events.
 
@@ -120,9 +86,9 @@ def send_events() -> Any:
 
 
 @blueprint.get("/runs")
-@blueprint.arguments(RunsQuery, location="query")
-@blueprint.alt_response(400, schema=Problem)
-@blueprint.response(200)
+@blueprint.arguments(openapi.RunsQuery, location="query")
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.response(200, openapi.RunList)
 def list_runs(query: dict[str, Any]) -> Any:
     """List runs, newest first."""
     cursor = query.get("cursor")
@@ -163,8 +129,9 @@ def _function_ids(tx: Any, name: str | None) -> list[str] | None:
 
 
 @blueprint.get("/runs/<run_id>")
-@blueprint.alt_response(404, schema=Problem)
-@blueprint.response(200)
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, openapi.RunAnswer)
 def show_run(run_id: str) -> Any:
     """Show a run with its event, steps, attempts and what is queued for it."""
     if not ids.is_ulid(run_id):
@@ -197,8 +164,9 @@ def show_run(run_id: str) -> Any:
 
 
 @blueprint.delete("/runs/<run_id>")
-@blueprint.alt_response(404, schema=Problem)
-@blueprint.response(200)
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, openapi.CancelAnswer)
 def cancel(run_id: str) -> Any:
     """Cancel a run; one that has ended stays as it is."""
     if not ids.is_ulid(run_id):

@@ -1,0 +1,282 @@
+"""The blueprint of documented routes, and the schemas that describe their bodies and answers."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Request
+from flask_smorest import Blueprint
+from marshmallow import Schema, fields, validate
+from webargs import missing
+from webargs.flaskparser import FlaskParser
+
+from ..domain import canonical
+from ..domain.runs import RunStatus
+
+STATUSES = [status.value for status in RunStatus]
+
+
+class _Parser(FlaskParser):
+    """Reads JSON as every other route does: the standard library's reader recurses too deep."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        body = req.get_data()
+        return canonical.loads(body) if body.strip() else missing
+
+
+def documented(name: str) -> Blueprint:
+    """Make a blueprint under /api/v1 whose routes stand in the OpenAPI document."""
+    made = Blueprint(name, __name__, url_prefix="/api/v1")
+    made.ARGUMENTS_PARSER = _Parser()
+    return made
+
+
+class _Moment(fields.AwareDateTime):
+    """A time with its offset, as UTC."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> datetime:
+        try:
+            return super()._deserialize(value, attr, data, **more).astimezone(UTC)
+        except OverflowError:  # the year 1 or 9999, which its offset takes out of the calendar
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
+
+
+def _text(**more: Any) -> fields.String:
+    return fields.String(**more)
+
+
+def _time(**more: Any) -> fields.String:
+    return fields.String(metadata={"format": "date-time"}, **more)
+
+
+def _ulid(**more: Any) -> fields.String:
+    metadata = {"example": "01JD0000000000000000000000", "description": "a ULID"}
+    return fields.String(metadata=metadata, **more)
+
+
+class Problem(Schema):
+    """What went wrong, and in which field."""
+
+    error = _text(required=True)
+    status = fields.Integer(required=True)
+    code = _text()
+    data = fields.Dict(required=True, allow_none=True)
+
+
+class RunsQuery(Schema):
+    """How runs are listed."""
+
+    status = fields.List(fields.String(validate=validate.OneOf(STATUSES)))
+    function = fields.String(metadata={"description": "a function's slug or id"})
+    queued_after = _Moment()
+    queued_before = _Moment()
+    cursor = fields.String(metadata={"description": "the last answer's `cursor`"})
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
+
+
+class RunSummary(Schema):
+    """A run in a list."""
+
+    id = _ulid(required=True)
+    status = _text(required=True, validate=validate.OneOf(STATUSES))
+    function = _text(required=True)
+    app = _text(required=True)
+    event = _text(required=True, allow_none=True)
+    event_id = _ulid(required=True)
+    queued_at = _time(required=True)
+    started_at = _time(required=True, allow_none=True)
+    ended_at = _time(required=True, allow_none=True)
+
+
+class RunList(Schema):
+    """A page of runs; `cursor` asks for the next one."""
+
+    data = fields.List(fields.Nested(RunSummary), required=True)
+    cursor = _ulid(required=True, allow_none=True)
+    has_more = fields.Boolean(required=True)
+
+
+class EventShown(Schema):
+    """An event, as `/v1/events/{id}` shows it."""
+
+    internal_id = _ulid(required=True)
+    account_id = _text(required=True)
+    environment_id = _text(required=True)
+    source = _text(required=True)
+    source_id = _text(required=True, allow_none=True)
+    received_at = _time(required=True)
+    id = _text(required=True)
+    name = _text(required=True)
+    data = fields.Dict(required=True)
+    ts = fields.Integer(required=True)
+    user = fields.Dict()
+    v = _text()
+
+
+class StepShown(Schema):
+    """A step's stored result."""
+
+    id = _text(required=True)
+    name = _text(required=True, allow_none=True)
+    op = _text(required=True, allow_none=True)
+    output = fields.Raw(required=True, allow_none=True)
+    stored_at = _time(required=True)
+
+
+class AttemptShown(Schema):
+    """One attempt at a step."""
+
+    step = _text(required=True, allow_none=True)
+    name = _text(required=True, allow_none=True)
+    op = _text(required=True, allow_none=True)
+    attempt = fields.Integer(required=True)
+    status = _text(required=True)
+    queued_at = _time(required=True, allow_none=True)
+    started_at = _time(required=True, allow_none=True)
+    ended_at = _time(required=True, allow_none=True)
+    http_status = fields.Integer(required=True, allow_none=True)
+    error = fields.Raw(required=True, allow_none=True)
+
+
+class Job(Schema):
+    """A queue item of a run."""
+
+    JobID = _ulid(required=True)
+    at = _time(required=True)
+    position = fields.Integer(required=True)
+    kind = _text(required=True)
+    attempt = fields.Integer(required=True)
+    Raw = fields.Dict(required=True)
+
+
+class RunShown(RunSummary):
+    """A run with everything that belongs to it."""
+
+    output = fields.Raw(required=True, allow_none=True)
+    # a field named event is in the class above already, and is a name there
+    event = fields.Nested(EventShown, required=True, allow_none=True)  # type: ignore[assignment]
+    steps = fields.List(fields.Nested(StepShown), required=True)
+    attempts = fields.List(fields.Nested(AttemptShown), required=True)
+    queued = fields.List(fields.Nested(Job), required=True)
+
+
+class RunAnswer(Schema):
+    """One run."""
+
+    data = fields.Nested(RunShown, required=True)
+
+
+class Cancelled(Schema):
+    """A cancelled run, with the status that it had before."""
+
+    id = _ulid(required=True)
+    was = _text(required=True, validate=validate.OneOf(STATUSES))
+
+
+class CancelAnswer(Schema):
+    """What cancelling a run came to."""
+
+    data = fields.Nested(Cancelled, required=True)
+
+
+class EventBody(Schema):
+    """An event to send."""
+
+    name = _text(required=True, validate=validate.Length(1), metadata={"example": "shop/order"})
+    data = fields.Dict(allow_none=True)
+    user = fields.Dict(allow_none=True)
+    id = _text(allow_none=True, metadata={"description": "starts each function once in 24 h"})
+    ts = fields.Integer(allow_none=True, metadata={"description": "Unix milliseconds"})
+    v = _text(allow_none=True)
+    meta = fields.Dict(allow_none=True)
+
+
+EVENTS_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"oneOf": [EventBody, {"type": "array", "items": EventBody}]}
+        }
+    },
+}
+
+
+class Ids(Schema):
+    """The internal ids of accepted events, in their order."""
+
+    ids = fields.List(_ulid(), required=True)
+
+
+class EventsAnswer(Schema):
+    """What was accepted."""
+
+    data = fields.Nested(Ids, required=True)
+
+
+class FunctionBody(Schema):
+    """A function described in JSON; the whole configuration of an SDK's function is accepted."""
+
+    class Meta:
+        """Unknown fields pass to the validation that SDK payloads get."""
+
+        unknown = "include"
+
+    app = _text(required=True, validate=validate.Length(1, 255))
+    name = _text(required=True, validate=validate.Length(1, 255))
+    url = _text(
+        validate=validate.Length(1, 2048),
+        metadata={"description": "where it is served; required where `steps` is left out"},
+    )
+
+
+class FunctionShown(Schema):
+    """A function."""
+
+    internal_id = _text(required=True)
+    env_id = _text(required=True)
+    app_id = _text(required=True)
+    id = _text(required=True, metadata={"description": "the slug"})
+    name = _text(required=True)
+    config = fields.Dict(required=True)
+    created_at = _time(required=True)
+    archived_at = _time(required=True, allow_none=True)
+
+
+class FunctionList(Schema):
+    """Functions."""
+
+    data = fields.List(fields.Nested(FunctionShown), required=True)
+
+
+class FunctionKey(Schema):
+    """A function's app and slug."""
+
+    id = _text(required=True)
+    slug = _text(required=True)
+
+
+class FunctionAnswer(Schema):
+    """What was registered."""
+
+    data = fields.Nested(FunctionKey, required=True)
+
+
+class AppShown(Schema):
+    """An app; `error` is the code of its last failed sync, else null."""
+
+    id = _text(required=True)
+    name = _text(required=True)
+    url = _text(required=True)
+    sdk = _text(required=True)
+    framework = _text(required=True)
+    error = _text(required=True, allow_none=True)
+    error_detail = _text(required=True, allow_none=True)
+    synced_at = _time(required=True, allow_none=True)
+    functions = fields.Integer(required=True)
+
+
+class AppList(Schema):
+    """Apps."""
+
+    data = fields.List(fields.Nested(AppShown), required=True)
