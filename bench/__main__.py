@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 
 from .endpoint import FUNCTIONS
@@ -47,6 +48,8 @@ def main() -> None:
     }
     ratios = {mode: ratio(measured) for mode, measured in results.items()}
     shown = {"results": results, "seq5_to_dbos": ratios, "repeat": given.repeat}
+    # the last minute's load: above the number of cores, others were measured as well
+    shown |= {"cores": os.cpu_count(), "load_average": os.getloadavg()[0]}
     print(json.dumps(shown, indent=1))
     print(table(results))
 
