@@ -14,11 +14,22 @@ from tests.processes import LOOPBACK
 STEPS = 5
 
 
-class Endpoint:
-    """Serves one function of five steps; a call waits while `hold` is set to a step's number."""
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024
 
-    def __init__(self) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a server that is killed cuts its connections."""
+
+
+class Endpoint:
+    """Serves one function of five steps, the first a sleep if the event says so.
+
+    A call waits while `hold` is set to its step's number."""
+
+    def __init__(self, port: int = 0) -> None:
         self.hold: int | None = None
+        self.mood: str | None = None  # how the second step's first attempt goes wrong
         self.go = threading.Event()
         self.calls: list[tuple[str, int]] = []  # run and number of the step
         endpoint = self
@@ -30,19 +41,40 @@ class Endpoint:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 status, answer = endpoint.answer(body)
+                if len(body["steps"]) == 1 and body["ctx"]["attempt"] == 0:
+                    status, answer = self.spoilt(status, answer)
                 self.send_response(status)
                 self.send_header("x-inngest-sdk", "raw:v1")
                 self.send_header("x-inngest-req-version", "2")
-                self.send_header("content-length", str(len(answer)))
+                length = len(answer) + (10 if self.close_connection else 0)
+                self.send_header("content-length", str(length))
                 self.end_headers()
                 self.wfile.write(answer)
+
+            def spoilt(self, status: int, answer: bytes) -> tuple[int, bytes]:
+                mood = endpoint.mood
+                if mood == "slow":
+                    threading.Event().wait(2)
+                elif mood == "cut":  # announces more than it sends
+                    self.close_connection = True
+                elif mood == "garbage":
+                    return 206, bytes(range(256))
+                elif mood == "huge":
+                    return 206, b"x" * (10 * 1024 * 1024)
+                elif mood == "500":
+                    return 500, b"oops"
+                return status, answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _Http((LOOPBACK, port), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._http.server_port)
 
     def answer(self, body: dict[str, Any]) -> tuple[int, bytes]:
         """Answer with the next step, or with the result."""
@@ -50,6 +82,9 @@ class Endpoint:
         self.calls.append((body["ctx"]["run_id"], number))
         if number == self.hold:
             self.go.wait(60)
+        nap = body["event"]["data"].get("sleep")
+        if nap and number == 0:
+            return 206, json.dumps([op("Sleep", "s0", name=nap)]).encode()
         if number == STEPS:
             return 200, b'{"ok":true}'
         return 206, json.dumps([op("StepRun", f"s{number}", data=number)]).encode()
@@ -59,7 +94,7 @@ class Endpoint:
         body = {
             "app": "raw",
             "name": "five",
-            "url": f"http://{LOOPBACK}:{self._http.server_port}/x",
+            "url": f"http://{LOOPBACK}:{self.port}/x",
             "triggers": [{"event": "five/go"}],
         }
         requests.post(f"{server}/api/v1/functions", json=body, timeout=10).raise_for_status()
@@ -79,9 +114,9 @@ class Endpoint:
         self._http.server_close()
 
 
-def send(server: str, count: int = 1) -> list[str]:
+def send(server: str, count: int = 1, **data: Any) -> list[str]:
     """Send events that start the function; return their ids."""
-    events = [{"name": "five/go"}] * count
+    events = [{"name": "five/go", "data": data}] * count
     sent = requests.post(f"{server}/e/key", json=events, timeout=30)
     sent.raise_for_status()
     found: list[str] = sent.json()["ids"]
