@@ -268,6 +268,18 @@ def bounded(value: Any) -> Any:
     return value
 
 
+def unfolds(value: Any) -> Any:
+    """Pass a value on. Raises CelError when its shared parts unfold to too many."""
+    if isinstance(value, CelList | CelMap):
+        meter, rest = Meter(), [value]
+        while rest:
+            one = rest.pop()
+            if isinstance(one, list | dict):
+                meter.spend(len(one))
+                rest.extend(one.values() if isinstance(one, dict) else one)
+    return value
+
+
 def text(value: Any) -> str:
     """Write a value as `+` joins it to a string (§4.2, §4.3)."""
     if isinstance(value, str):
