@@ -60,8 +60,8 @@ class Functions(MethodView):
     def post(self, body: dict[str, Any]) -> Any:
         """Register a function served by any HTTP endpoint that speaks the protocol."""
         sync = parse_function(body)
-        done = register.register_one(context(), sync)
-        return answer({"data": {"id": done.app_id, "slug": sync.functions[0].slug}})
+        function_id = register.register_one(context(), sync)
+        return answer({"data": {"id": function_id, "slug": sync.functions[0].slug}})
 
 
 @blueprint.post("/events")

@@ -250,7 +250,7 @@ class FunctionList(Schema):
 
 
 class FunctionKey(Schema):
-    """A function's app and slug."""
+    """A function's id and slug."""
 
     id = _text(required=True)
     slug = _text(required=True)

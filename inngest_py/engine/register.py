@@ -107,10 +107,13 @@ def _new_id(tx: Connection, app_id: str, config: FunctionConfig) -> str:
     return ids.function_id(f"{app_id}:{config.slug}", config.url)
 
 
-def register_one(ctx: Context, sync: Registration) -> Registered:
-    """Store one function of an app described in JSON, leaving the app's others as they are."""
+def register_one(ctx: Context, sync: Registration) -> str:
+    """Store one function of an app described in JSON; return its id.
 
-    def write(tx: Connection) -> Registered:
+    The app's other functions stay as they are.
+    """
+
+    def write(tx: Connection) -> str:
         now = ctx.now()
         app = rows.app_by_name(tx, sync.app_name)
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
@@ -118,7 +121,7 @@ def register_one(ctx: Context, sync: Registration) -> Registered:
             rows.put_app(tx, _app_values(sync, app_id, "api", now))
         kept = _put_functions(tx, app_id, sync.functions, now)
         rows.raise_catalog_version(tx)
-        return Registered(app_id, kept[0], True)
+        return kept[0]
 
     return ctx.committer.run("register", write)
 
