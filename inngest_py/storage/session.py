@@ -26,6 +26,9 @@ class Database:
 
     def __init__(self, url: str, *, synchronous: str = "FULL", pool_size: int = 20) -> None:
         self.url: URL = make_url(url)
+        if self.url.drivername == "postgresql":
+            # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; psycogreen is psycopg2's
+            self.url = self.url.set(drivername="postgresql+psycopg2")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._write_lock = threading.RLock()
         self.engine = self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool_size)

@@ -1,0 +1,32 @@
+"""Which driver serves a URL, and how errors of the database are told apart."""
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from inngest_py.storage.functions import Meta
+from inngest_py.storage.session import Database, outage, retriable
+from tests.servers import Postgres
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2"])
+def test_postgresql_is_reached_through_psycopg2(scheme: str) -> None:
+    db = Database(f"{scheme}://nobody@127.0.0.1:1/x")
+    assert db.engine.driver == "psycopg2"
+    db.close()
+
+
+def test_a_database_that_is_away_is_an_outage(postgres: Postgres) -> None:
+    db = Database("postgresql://nobody@127.0.0.1:1/x")
+    with pytest.raises(DBAPIError) as caught, db.reading():
+        pass
+    assert outage(caught.value)
+    assert not retriable(caught.value)
+    db.close()
+
+
+def test_a_table_that_is_missing_is_no_outage(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    with pytest.raises(DBAPIError) as caught, db.reading() as tx:
+        tx.execute(Meta.__table__.select())
+    assert not outage(caught.value)
+    db.close()
