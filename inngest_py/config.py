@@ -12,6 +12,7 @@ import yaml
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from .domain import signing
 from .domain.errors import Invalid
 
 INPROC = "inproc://"
@@ -98,6 +99,7 @@ class Settings:
         if self.sqlite_synchronous.upper() not in ("FULL", "NORMAL", "EXTRA"):
             found.append("sqlite synchronous must be FULL, NORMAL or EXTRA")
         found += _url_errors(self.database_url)
+        found += _key_errors(self.signing_key)
         if self.workers and self.embedded:
             found.append(
                 "--workers needs a broker that other processes reach: give --redis-url or"
@@ -120,6 +122,19 @@ class Settings:
         if not self.dev and self.signing_key is None:
             found.append("no signing key is set: requests are not signed (--signing-key)")
         return found
+
+
+def _key_errors(key: str | None) -> list[str]:
+    if key is None:
+        return []
+    try:
+        signing.bearer(key)
+    except Invalid:
+        return [
+            "the signing key must be hexadecimal with an even number of digits, with or without"
+            " signkey-<env>- before it (--signing-key)"
+        ]
+    return []
 
 
 def _url_errors(url: str) -> list[str]:

@@ -54,6 +54,7 @@ def test_the_sdks_own_switch_says_nothing_to_the_server() -> None:
         ({"workers": 2}, "--redis-url"),
         ({"log_level": "loud"}, "log level"),
         ({"tick_ms": 0}, "--tick"),
+        ({"signing_key": "signkey-prod-secret"}, "--signing-key"),
     ],
 )
 def test_every_error_names_its_fix(changes: dict[str, object], told: str) -> None:
