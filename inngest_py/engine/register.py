@@ -120,6 +120,8 @@ def register_one(ctx: Context, sync: Registration) -> str:
         if app is None:
             rows.put_app(tx, _app_values(sync, app_id, "api", now))
         kept = _put_functions(tx, app_id, sync.functions, now)
+        # an SDK's own version of this function must win again with its next sync
+        rows.forget_checksum(tx, app_id)
         rows.raise_catalog_version(tx)
         return kept[0]
 

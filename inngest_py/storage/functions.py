@@ -114,6 +114,11 @@ def mark_app(tx: Connection, app_id: str, error: str | None, detail: str | None)
     tx.execute(update(App).where(App.id == app_id).values(error=error, error_detail=detail))
 
 
+def forget_checksum(tx: Connection, app_id: str) -> None:
+    """Make the app's next sync count as a new one, whatever it holds."""
+    tx.execute(update(App).where(App.id == app_id).values(checksum=""))
+
+
 def remove_app(tx: Connection, app_id: str) -> None:
     """Delete the app and its functions."""
     tx.execute(delete(Function).where(Function.app_id == app_id))

@@ -1,0 +1,30 @@
+"""Registrations of one app by an SDK and by hand."""
+
+from typing import Any
+
+from inngest_py.domain.registration import Registration, parse_function, parse_registration
+from inngest_py.engine.register import register, register_one
+from inngest_py.storage import functions
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, sequence
+
+URL = "http://localhost:1/api/inngest"
+
+
+def sync(name: str) -> Registration:
+    step: dict[str, Any] = {"runtime": {"type": "http", "url": f"{URL}?fnId=shop-f&stepId=step"}}
+    function = {"id": "shop-f", "name": name, "triggers": [{"event": "a/c"}]}
+    function["steps"] = {"step": {"id": "step", "name": "step", **step}}
+    return parse_registration({"appName": "shop", "url": URL, "functions": [function]})
+
+
+def test_an_sdks_version_wins_again_over_one_registered_by_hand(db: Database) -> None:
+    ctx = Engine(db, sequence()).ctx
+    assert register(ctx, sync("first")).modified
+    assert not register(ctx, sync("first")).modified
+    body = {"app": "shop", "id": "shop-f", "name": "by hand", "url": URL}
+    register_one(ctx, parse_function({**body, "triggers": [{"event": "a/c"}]}))
+    assert register(ctx, sync("first")).modified
+    with db.reading() as tx:
+        shop = [row for row in functions.functions(tx) if row["app_name"] == "shop"]
+    assert [(row["name"], row["version"]) for row in shop] == [("first", 3)]
