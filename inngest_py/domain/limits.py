@@ -14,5 +14,5 @@ REQUEST_TIMEOUT = timedelta(hours=2)
 MAX_EVENTS = 5000
 MAX_EVENT_BYTES = 3 * 1024 * 1024
 EVENT_ID_WINDOW = timedelta(hours=24)
-MAX_STEP_ID_CHARS = 1024
+MAX_STEP_ID_BYTES = 1024  # ids are indexed; PostgreSQL refuses index rows over 2704 bytes
 MAX_NAME_CHARS = 1024

@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Any
 
 from . import canonical
+from .checks import check_text
 from .errors import Invalid
-from .limits import MAX_NAME_CHARS, MAX_STEP_ID_CHARS
+from .limits import MAX_NAME_CHARS, MAX_STEP_ID_BYTES
 
 
 class Opcode(StrEnum):
@@ -59,7 +60,7 @@ class Op:
     def kind(self) -> str:
         """The step's type: `opts.type` where the SDK gives one, else the opcode."""
         given = self.opts.get("type")
-        return given if isinstance(given, str) and given else self.code.value
+        return _storable(given) if isinstance(given, str) and given else self.code.value
 
     @property
     def races(self) -> bool:
@@ -96,9 +97,9 @@ def _parse_op(item: object) -> Op:
         )
     op = Op(
         code=code,
-        id=_text(item, "id", MAX_STEP_ID_CHARS),
-        name=_text(item, "name", MAX_NAME_CHARS),
-        display_name=_text(item, "displayName", MAX_NAME_CHARS),
+        id=_id(item),
+        name=_storable(_text(item, "name")[:MAX_NAME_CHARS]),
+        display_name=_storable(_text(item, "displayName")[:MAX_NAME_CHARS]),
         data=item.get("data"),
         error=_object(item, "error"),
         opts=_object(item, "opts") or {},
@@ -110,15 +111,26 @@ def _parse_op(item: object) -> Op:
     return op
 
 
-def _text(item: dict[str, Any], key: str, limit: int) -> str:
+def _text(item: dict[str, Any], key: str) -> str:
     value = item.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise Invalid(f"error reading generator opcode response: {key} is not a string")
-    if key == "id" and len(value) > limit:
-        raise Invalid(f"error reading generator opcode response: id is over {limit} characters")
-    return value[:limit]
+    return value
+
+
+def _id(item: dict[str, Any]) -> str:
+    given = _text(item, "id")
+    try:
+        return check_text(given, "id", MAX_STEP_ID_BYTES, "id")
+    except Invalid as error:
+        raise Invalid(f"error reading generator opcode response: {error.message}") from None
+
+
+def _storable(text: str) -> str:
+    """Replace what PostgreSQL cannot hold: a run whose answer is never stored never ends."""
+    return text.replace("\0", "\ufffd")
 
 
 def _object(item: dict[str, Any], key: str) -> dict[str, Any] | None:
