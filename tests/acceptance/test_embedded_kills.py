@@ -60,7 +60,7 @@ def test_two_hundred_runs_outlive_every_kill(tmp_path: Path, command: str) -> No
         assert len(sent) == RUNS
         cuts: list[Cut] = []
         for _ in range(KILLS[command]):
-            threading.Event().wait(chance.uniform(0.02, 0.6))
+            threading.Event().wait(chance.uniform(0.02, 0.5))
             cuts.append(kill(server))
             left = RUNS * STEPS - len({(effect.run, effect.step) for effect in app.effects()})
             assert left > 0, "the runs ended before the last kill: nothing was under way"
