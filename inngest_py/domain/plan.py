@@ -132,6 +132,11 @@ def fatal(name: str, message: str) -> Plan:
     )
 
 
+def unwritable(item: Item, policy: Policy, jitter: float) -> Plan:
+    """Treat an answer that the database refuses as a function-level error (execution.md §7.3)."""
+    return _fail(item, policy, reply.unable("The answer could not be stored."), jitter)
+
+
 def _fail(item: Item, policy: Policy, meaning: reply.Errored, jitter: float) -> Plan:
     """Retry a function-level error, or end the run with it (execution.md §7.3)."""
     name = item.step_name or item.step or "Finalization"

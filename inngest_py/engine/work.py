@@ -19,6 +19,7 @@ from ..domain.items import Item, ItemKind
 from ..domain.plan import Plan, Policy, StepResult, Trace
 from ..domain.runs import Run, RunStatus
 from ..storage import queue, runs, steps
+from ..storage.session import outage, retriable
 from .apply import Applied, Call, apply
 from .catalog import Function
 from .context import Context
@@ -94,22 +95,43 @@ def _once(ctx: Context, job: Job, *, carry: bool) -> Job | None:
     """Run one item; return the run's next one when this worker holds it."""
     made, call = _wake(ctx, job) if job.item.kind is ItemKind.SLEEP else _request(ctx, job)
     try:
-        done = ctx.committer.run(
-            job.run.id,
-            lambda tx: apply(tx, ctx, job.run, job.item, made, call, carry=carry),
-        )
-    except LeaseLost:
-        observe.event("item.lease_lost", level=30, item_id=job.item.id, run_id=job.run.id)
-        return None
-    except RunGone:
-        observe.event("item.run_gone", item_id=job.item.id, run_id=job.run.id)
-        return None
-    except DBAPIError as error:  # away for too long: the lease lapses and the item runs again
-        name = type(error.orig).__name__
-        observe.event("item.not_written", level=40, item_id=job.item.id, error=name)
+        done = _write(ctx, job, made, call, carry=carry)
+    except Exception as error:
+        # an answer that the database refuses would be asked for again and again, for ever
+        observe.event("item.unwritable", level=40, item_id=job.item.id, error=type(error).__name__)
+        made = plans.unwritable(job.item, _policy(ctx, job), ctx.jitter())
+        done = _write(ctx, job, made, call, carry=False)
+    if done is None:
         return None
     _tell(ctx, job, made, done)
     return None if done.next is None else _following(ctx, job, done, done.next)
+
+
+def _write(ctx: Context, job: Job, made: Plan, call: Call, *, carry: bool) -> Applied | None:
+    """Commit a plan; None when it is not ours to write any more, or cannot be for now.
+
+    Raises what the database raised when it refuses the plan itself.
+    """
+    item = job.item
+    try:
+        return ctx.committer.run(
+            job.run.id, lambda tx: apply(tx, ctx, job.run, item, made, call, carry=carry)
+        )
+    except LeaseLost:
+        observe.event("item.lease_lost", level=30, item_id=item.id, run_id=job.run.id)
+    except RunGone:
+        observe.event("item.run_gone", item_id=item.id, run_id=job.run.id)
+    except DBAPIError as error:
+        if not (outage(error) or retriable(error)):
+            raise
+        # away for too long: the lease lapses and the item runs again
+        name = type(error.orig).__name__
+        observe.event("item.not_written", level=40, item_id=item.id, error=name)
+    return None
+
+
+def _policy(ctx: Context, job: Job) -> Policy:
+    return Policy(job.function.config.retries, ctx.tuning.linear_retry)
 
 
 def _wake(ctx: Context, job: Job) -> tuple[Plan, Call]:
@@ -127,7 +149,7 @@ def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
     over = plans.overflow(job.run)
     if over is not None:
         return over, Call(started_at, started_at)
-    policy = Policy(job.function.config.retries, ctx.tuning.linear_retry)
+    policy = _policy(ctx, job)
     request_id = ctx.new_id(started_at)
     body = request.body(
         job.run, job.item, job.memo, max_attempts=policy.max_attempts, request_id=request_id

@@ -4,9 +4,10 @@ import random
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from inngest_py.storage.session import Database
-from tests.engine.harness import Engine
+from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply, step
 
 WIDE = "".join(chr(random.Random(i).randrange(0x10000, 0x20000)) for i in range(1024))
@@ -40,3 +41,27 @@ def test_a_nul_in_a_name_is_replaced(db: Database, names: dict[str, Any]) -> Non
     engine.drain()
     assert engine.run(run_id)["status"] == "completed"
     assert engine.memo(run_id) == {step("a"): {"data": "\0"}}
+
+
+def refuse_steps(db: Database) -> None:
+    """Make the database refuse every stored step."""
+    statements = ["ALTER TABLE steps ADD CONSTRAINT refused CHECK (name <> 'a')"]
+    if db.is_sqlite:
+        raises = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        statements = [f"CREATE TRIGGER refused BEFORE INSERT ON steps {raises}"]
+    with db.transaction() as tx:
+        for statement in statements:
+            tx.execute(text(statement))
+
+
+def test_an_answer_that_the_database_refuses_uses_up_attempts(db: Database) -> None:
+    engine = Engine(db, sequence("a"), retries=1)
+    refuse_steps(db)
+    run_id = engine.start()
+    engine.drain()
+    assert [item["attempt"] for item in engine.queued(run_id)] == [1]
+    engine.advance(seconds=6)
+    found = engine.run(run_id)
+    assert found["status"] == "failed"
+    assert "could not be stored" in found["output"]
+    assert len(engine.sdk.requests) == 2
