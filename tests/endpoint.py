@@ -23,13 +23,12 @@ class _Http(ThreadingHTTPServer):
 
 
 class Endpoint:
-    """Serves one function of five steps, the first a sleep if the event says so.
+    """Serves one function of five steps.
 
     A call waits while `hold` is set to its step's number."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self) -> None:
         self.hold: int | None = None
-        self.mood: str | None = None  # how the second step's first attempt goes wrong
         self.go = threading.Event()
         self.calls: list[tuple[str, int]] = []  # run and number of the step
         endpoint = self
@@ -41,34 +40,17 @@ class Endpoint:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 status, answer = endpoint.answer(body)
-                if len(body["steps"]) == 1 and body["ctx"]["attempt"] == 0:
-                    status, answer = self.spoilt(status, answer)
                 self.send_response(status)
                 self.send_header("x-inngest-sdk", "raw:v1")
                 self.send_header("x-inngest-req-version", "2")
-                length = len(answer) + (10 if self.close_connection else 0)
-                self.send_header("content-length", str(length))
+                self.send_header("content-length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
-
-            def spoilt(self, status: int, answer: bytes) -> tuple[int, bytes]:
-                mood = endpoint.mood
-                if mood == "slow":
-                    threading.Event().wait(2)
-                elif mood == "cut":  # announces more than it sends
-                    self.close_connection = True
-                elif mood == "garbage":
-                    return 206, bytes(range(256))
-                elif mood == "huge":
-                    return 206, b"x" * (10 * 1024 * 1024)
-                elif mood == "500":
-                    return 500, b"oops"
-                return status, answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._http = _Http((LOOPBACK, port), Handler)
+        self._http = _Http((LOOPBACK, 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
 
     @property
@@ -82,9 +64,6 @@ class Endpoint:
         self.calls.append((body["ctx"]["run_id"], number))
         if number == self.hold:
             self.go.wait(60)
-        nap = body["event"]["data"].get("sleep")
-        if nap and number == 0:
-            return 206, json.dumps([op("Sleep", "s0", name=nap)]).encode()
         if number == STEPS:
             return 200, b'{"ok":true}'
         return 206, json.dumps([op("StepRun", f"s{number}", data=number)]).encode()
@@ -114,9 +93,9 @@ class Endpoint:
         self._http.server_close()
 
 
-def send(server: str, count: int = 1, **data: Any) -> list[str]:
+def send(server: str, count: int = 1) -> list[str]:
     """Send events that start the function; return their ids."""
-    events = [{"name": "five/go", "data": data}] * count
+    events = [{"name": "five/go"}] * count
     sent = requests.post(f"{server}/e/key", json=events, timeout=30)
     sent.raise_for_status()
     found: list[str] = sent.json()["ids"]
