@@ -1,9 +1,13 @@
 """Real servers for every test: started once a session, one fresh database each."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from inngest_py.storage.session import Database
+
+from .engine.harness import prepared
 from .servers import Postgres, Valkey
 
 
@@ -46,3 +50,15 @@ def valkey(session_valkey: Valkey) -> Valkey:
         session_valkey.start()
     session_valkey.flush()
     return session_valkey
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A fresh database of each kind, its schema up to date."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    made = prepared(url)
+    yield made
+    made.close()

@@ -55,7 +55,7 @@ class Committer:
         same rows in the same order. Outages of the database are waited for, up to a minute.
         """
         if not self._shared:
-            return self._alone(write, time.monotonic() + _OUTAGE_SECONDS)
+            return self.run_alone(write)
         entry = _Entry(key, write)
         with self._lock:
             self._waiting.append(entry)
@@ -68,6 +68,10 @@ class Committer:
             raise entry.error
         result: T = entry.result
         return result
+
+    def run_alone(self, write: Write[T]) -> T:
+        """Commit a write in a transaction of its own, as run() does otherwise."""
+        return self._alone(write, time.monotonic() + _OUTAGE_SECONDS)
 
     def _lead(self, leader: _Entry) -> None:
         """Write everything that waits, in one commit, and pass the lead on."""

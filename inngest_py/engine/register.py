@@ -47,7 +47,8 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         rows.raise_catalog_version(tx)
         return Registered(app_id, sync_id, True)
 
-    done = ctx.committer.run("register", write)
+    # alone: an event that shared the commit would cache a catalogue that may be rolled back
+    done = ctx.committer.run_alone(write)
     if done.modified:
         observe.event("app.synced", app=sync.app_name, functions=len(sync.functions))
     return done
@@ -125,7 +126,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
         rows.raise_catalog_version(tx)
         return kept[0]
 
-    return ctx.committer.run("register", write)
+    return ctx.committer.run_alone(write)
 
 
 def refuse(ctx: Context, payload: object, error: Invalid) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .. import observe
+from ..domain import canonical
+from ..domain.errors import Invalid
 from ..domain.events import Event
 from ..domain.items import ItemKind, ItemState
 from ..domain.limits import EVENT_ID_WINDOW
@@ -41,7 +43,7 @@ def accept(ctx: Context, accepted: Sequence[Event]) -> None:
     """Store events with the runs they start, in one commit.
 
     A seeded id that is stored already is a sender's retry: its event is not stored and starts
-    nothing again.
+    nothing again. Raises Invalid, and stores nothing, when that id belongs to another event.
     """
     if not accepted:
         return
@@ -54,6 +56,7 @@ def write_events(tx: Connection, ctx: Context, accepted: Sequence[Event]) -> Sta
     now = ctx.now()
     ctx.catalog.refresh(tx)
     fresh = events.add(tx, [_event_row(event, now) for event in accepted])
+    _check_retries(tx, accepted, fresh)
     started = Started()
     run_rows: list[dict[str, Any]] = []
     item_rows: list[dict[str, Any]] = []
@@ -73,6 +76,26 @@ def write_events(tx: Connection, ctx: Context, accepted: Sequence[Event]) -> Sta
     runs.add(tx, run_rows)
     queue.add(tx, item_rows)
     return started
+
+
+def _check_retries(tx: Connection, accepted: Sequence[Event], fresh: set[str]) -> None:
+    """Refuse events whose seeded id another event has: answering 200 would lose them."""
+    for event in accepted:
+        if event.id in fresh:
+            continue
+        stored = events.get(tx, event.id)
+        if stored is not None and _content(stored["payload"]) != _content(event.payload):
+            raise Invalid(
+                "the seed was used for another event: send a new x-inngest-event-id-seed with"
+                " every batch, and the same one only to repeat it",
+                field="x-inngest-event-id-seed",
+            )
+
+
+def _content(payload: str) -> dict[str, Any]:
+    """Read an event without its time, which is the time of receipt where the sender gave none."""
+    found: dict[str, Any] = canonical.loads(payload)
+    return {name: value for name, value in found.items() if name != "ts"}
 
 
 def _functions(ctx: Context, event: Event, now: datetime) -> list[Function]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,18 +35,6 @@ class Service:
         """Find a function as /v1 lists it."""
         listed = self.client.get(f"/v1/apps/{app}/functions").json
         return next(item for item in listed if item["id"] == slug)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A fresh database of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'test.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    made = prepared(url)
-    yield made
-    made.close()
 
 
 @pytest.fixture

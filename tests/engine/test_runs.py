@@ -1,11 +1,12 @@
 """Runs from event to end, step by step, on both databases."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from inngest_py.domain.errors import NotFound
+from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.runs import RunStatus
 from inngest_py.engine import start, work
@@ -130,6 +131,16 @@ def test_a_retried_batch_of_a_sender_starts_nothing_twice(db: Database) -> None:
     start.accept(engine.ctx, [event])
     with db.reading() as tx:
         assert len(runs.page(tx, limit=10)) == 1
+
+
+def test_a_seed_used_for_another_event_is_refused_and_loses_nothing(db: Database) -> None:
+    engine = Engine(db, sequence())
+    first, other = engine.event(data={"n": 1}), engine.event(data={"n": 2})
+    start.accept(engine.ctx, [first])
+    with pytest.raises(Invalid, match="x-inngest-event-id-seed"):
+        start.accept(engine.ctx, [engine.event(), replace(other, id=first.id)])
+    with db.reading() as tx:
+        assert [row["id"] for row in events.page(tx, limit=10)] == [first.id]
 
 
 def test_cancelling_in_mid_call_ignores_the_late_answer(db: Database) -> None:
