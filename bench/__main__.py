@@ -8,7 +8,7 @@ import sys
 from .endpoint import FUNCTIONS
 from .figures import Results, medians, ratio, table
 from .scenarios import SCENARIOS, SHORT, Figures, Size, warm_up
-from .server import MODES, Subject
+from .server import MODES, WORKERS, Subject
 
 
 def _arguments() -> argparse.Namespace:
@@ -20,13 +20,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="runs of every burst")
     parser.add_argument("--repeat", type=int, default=1, help="medians of so many")
     parser.add_argument("--short", action="store_true", help="small bursts")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="of the distributed mode")
     return parser.parse_args()
 
 
-def _once(mode: str, names: list[str], size: Size) -> dict[str, Figures]:
+def _once(mode: str, workers: int, names: list[str], size: Size) -> dict[str, Figures]:
     """Measure on a fresh server and a fresh database."""
     measured: dict[str, Figures] = {}
-    with Subject(mode) as subject:
+    with Subject(mode, workers=workers) as subject:
         subject.start(FUNCTIONS)
         warm_up(subject)
         for name in names:
@@ -44,7 +45,8 @@ def main() -> None:
     names = [name for name in SCENARIOS if given.scenario is None or name in given.scenario]
     modes = MODES if given.mode == "both" else (given.mode,)
     results: Results = {
-        mode: medians([_once(mode, names, size) for _ in range(given.repeat)]) for mode in modes
+        mode: medians([_once(mode, given.workers, names, size) for _ in range(given.repeat)])
+        for mode in modes
     }
     ratios = {mode: ratio(measured) for mode, measured in results.items()}
     shown = {"results": results, "seq5_to_dbos": ratios, "repeat": given.repeat}

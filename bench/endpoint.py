@@ -11,7 +11,17 @@ from typing import Any
 
 import orjson
 
-FUNCTIONS = ("noop", "seq5", "par10", "sleep")
+FUNCTIONS = (
+    *("noop", "seq5", "par10", "sleep", "held", "wait", "debounce", "batch"),
+    *("limited", "fair"),
+)
+RULES: dict[str, Any] = {
+    "debounce": {"debounce": {"period": "2s"}},
+    "batch": {"batchEvents": {"maxSize": 100, "timeout": "10s"}},
+    "limited": {"concurrency": [{"limit": 10, "key": "int(event.data.i) % 100"}]},
+    # the events of one tenant have indices from 0, those of others negative ones
+    "fair": {"concurrency": [{"limit": 10, "key": "event.data.i < 0 ? event.data.i : 0"}]},
+}
 _SDK = "x-inngest-sdk: bench:v0.1.0\r\nx-inngest-req-version: 2\r\nx-inngest-no-retry: false\r\n"
 
 
@@ -40,12 +50,15 @@ _TARGETED = {
     step: _answer(206, [_op("StepRun", step, name, data={"name": name})])
     for step, name in _PAR.items()
 }
+_COMPLETE = _answer(206, [_op("RunComplete", step_hash("complete"), "", data=1)])
 _SLEEP = _answer(206, [_op("Sleep", step_hash("nap"), "1s")])
+_WAITS = {"timeout": "1h", "if": "async.data.i == event.data.i"}
+_WAIT = _answer(206, [_op("WaitForEvent", step_hash("go"), "bench/go", opts=_WAITS)])
 
 
 def reply(function: str, step: str, memo: dict[str, Any]) -> bytes:
     """Answer one call; `_DONE` is the only answer that ends a run."""
-    if function == "seq5":
+    if function in ("seq5", "limited"):
         return _SEQ[len(memo)] if len(memo) < len(_SEQ) else _DONE
     if function == "par10":
         if step != "step":
@@ -53,6 +66,8 @@ def reply(function: str, step: str, memo: dict[str, Any]) -> bytes:
         return _DONE if len(memo) == len(_PAR) else _PLAN
     if function == "sleep":
         return _DONE if memo else _SLEEP
+    if function == "wait":
+        return _DONE if memo else _WAIT
     return _DONE
 
 
@@ -64,6 +79,8 @@ class Record:
         self.finished = 0
         self.repeated = 0
         self.runs: dict[str, list[Any]] = {}
+        # calls of `held`, which are answered when they are released
+        self.held: list[tuple[asyncio.Transport, Any]] = []
 
     def note(self, run_id: str, index: int, now: float, done: bool) -> None:
         """Note a call of a run."""
@@ -82,6 +99,14 @@ class Record:
     def stats(self) -> bytes:
         """Write everything out: runs are [event index, first call, finished]."""
         return _answer(200, self.counts() | {"runs": list(self.runs.values())}, "")
+
+    def release(self) -> bytes:
+        """Answer every held call."""
+        for transport, _ in self.held:
+            transport.write(_COMPLETE)
+        self.finished += len(self.held)
+        self.held = []
+        return _answer(200, {})
 
     def counts(self) -> dict[str, Any]:
         """Count calls and runs."""
@@ -122,6 +147,10 @@ class Endpoint(asyncio.Protocol):
             return self.record.stats()
         if target == b"/count":
             return _answer(200, self.record.counts(), "")
+        if target == b"/held":
+            return _answer(200, [context for _, context in self.record.held])
+        if target == b"/release":
+            return self.record.release()
         if target == b"/reset":
             Endpoint.record = Record()
             return _answer(200, {}, "")
@@ -132,6 +161,10 @@ class Endpoint(asyncio.Protocol):
         query = dict(part.split("=", 1) for part in target.partition("?")[2].split("&"))
         sent = orjson.loads(body)
         function = query["fnId"].rpartition("-")[2]
+        if function == "held":
+            assert self._transport is not None
+            self.record.held.append((self._transport, sent["ctx"]))
+            return b""
         found = reply(function, query["stepId"], sent["steps"])
         self.record.note(
             sent["ctx"]["run_id"], sent["event"]["data"].get("i", -1), now, found is _DONE

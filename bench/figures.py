@@ -1,5 +1,6 @@
 """Medians of repeats, and the table."""
 
+from collections.abc import Callable
 from statistics import median
 
 from .scenarios import Figures
@@ -57,23 +58,79 @@ def _row(cells: list[str]) -> str:
 
 
 def _notes(measured: dict[str, Figures]) -> list[str]:
-    notes = []
-    if accept := measured.get("accept"):
-        notes.append(
-            f"events accepted/s: {accept['single_events_s']:.0f} singly,"
-            f" {accept['batch_events_s']:.0f} in batches of 100"
-        )
-    if sleep := measured.get("sleep"):
-        notes.append(
-            f"sleepers late: p50 {sleep['late_p50_ms']:.0f} ms, p95 {sleep['late_p95_ms']:.0f} ms,"
-            f" p99 {sleep['late_p99_ms']:.0f} ms"
-        )
-    if idle := measured.get("idle"):
-        notes.append(
-            f"idle: {idle['cpu_percent']:.2f} % of a core, {idle['largest_process_mb']:.0f} MB"
-            f" (all {idle['processes']:.0f} processes: {idle['all_processes_mb']:.0f} MB);"
-            f" started in {idle['start_seconds']:.1f} s"
-        )
+    notes = [note for name in _WORDED if name in measured for note in _WORDED[name](measured[name])]
+    for name in ("debounce", "batch"):
+        if name in measured:
+            notes.append(f"{name}: {_gathered(measured[name])}")
     if (times := ratio(measured)) is not None:
         notes.append(f"seq5 against DBOS in the same run: {times:.2f} times")
     return notes
+
+
+def _accepted(accept: Figures) -> list[str]:
+    return [
+        f"events accepted/s, {when}: {accept[f'{prefix}single_events_s']:.0f} singly,"
+        f" {accept[f'{prefix}batch_events_s']:.0f} in batches of 100"
+        for prefix, when in (("later_", "runs due later"), ("", "runs working"))
+    ]
+
+
+def _gathered(gathered: Figures) -> str:
+    return (
+        f"{gathered['gathered']:.0f} events into {gathered['gathered_runs']:.0f}"
+        f" runs, {gathered['gathered_events_s']:.0f} events/s accepted, all done after"
+        f" {gathered['seconds']:.1f} s, {gathered['cpu_ms_event']:.3f} ms CPU an event"
+        f" + {gathered['store_cpu_ms_event']:.3f} of the store,"
+        f" {gathered['bytes_event']:.0f} bytes an event"
+    )
+
+
+def _checkpointed(steps: Figures) -> list[str]:
+    return [
+        f"checkpointed steps/s: {steps['checkpoints_s']:.0f}, at"
+        f" {steps['cpu_ms_checkpoint']:.2f} ms CPU a call"
+        f" + {steps['store_cpu_ms_checkpoint']:.2f} of the store; p50"
+        f" {steps['checkpoint_p50_ms']:.1f} ms, p99 {steps['checkpoint_p99_ms']:.1f} ms"
+    ]
+
+
+def _slept(sleep: Figures) -> list[str]:
+    return [
+        f"sleepers late: p50 {sleep['late_p50_ms']:.0f} ms, p95 {sleep['late_p95_ms']:.0f} ms,"
+        f" p99 {sleep['late_p99_ms']:.0f} ms"
+    ]
+
+
+def _waited(waiters: Figures) -> list[str]:
+    return [
+        f"among {waiters[f'{name}_waiting']:.0f} waiters, event to call:"
+        f" p50 {waiters[f'{name}_first_p50_ms']:.0f} ms,"
+        f" p99 {waiters[f'{name}_first_p99_ms']:.0f} ms,"
+        f" {waiters[f'{name}_cpu_ms_run']:.1f} ms CPU an event"
+        for name in ("few", "many", "few_again")
+    ]
+
+
+def _fair(fair: Figures) -> list[str]:
+    return [
+        f"first call of another tenant, {fair['backlog_left']:.0f} runs of one still waiting:"
+        f" p50 {fair['other_p50_ms']:.0f} ms, p99 {fair['other_p99_ms']:.0f} ms"
+    ]
+
+
+def _idle(idle: Figures) -> list[str]:
+    return [
+        f"idle: {idle['cpu_percent']:.2f} % of a core, {idle['largest_process_mb']:.0f} MB"
+        f" (all {idle['processes']:.0f} processes: {idle['all_processes_mb']:.0f} MB);"
+        f" started in {idle['start_seconds']:.1f} s"
+    ]
+
+
+_WORDED: dict[str, Callable[[Figures], list[str]]] = {
+    "accept": _accepted,
+    "checkpoint": _checkpointed,
+    "sleep": _slept,
+    "waiters": _waited,
+    "fair": _fair,
+    "idle": _idle,
+}

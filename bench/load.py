@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -31,11 +32,11 @@ class _Connection:
         """Connect."""
         self._reader, self._writer = await asyncio.open_connection(_HOST, self._port)
 
-    async def post(self, body: bytes) -> int:
-        """Post events and return the status."""
+    async def post(self, body: bytes, path: str = "/e/bench") -> int:
+        """Post events, or something else, and return the status."""
         assert self._reader is not None and self._writer is not None
         head = (
-            f"POST /e/bench HTTP/1.1\r\nHost: {_HOST}:{self._port}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {_HOST}:{self._port}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self._writer.write(head.encode() + body)
@@ -52,15 +53,25 @@ class _Connection:
             self._writer.close()
 
 
-def _body(function: str, indices: Sequence[int], single: bool) -> bytes:
-    events = [{"name": f"bench/{function}", "data": {"i": index}} for index in indices]
+def _body(function: str, indices: Sequence[int], single: bool, after_seconds: float = 0.0) -> bytes:
+    events = [body(function, index) for index in indices]
+    if after_seconds:
+        due = int((time.time() + after_seconds) * 1000)
+        events = [event | {"ts": due} for event in events]
     return orjson.dumps(events[0] if single else events)
 
 
-async def _burst(port: int, function: str, count: int, connections: int, size: int) -> Sent:
+def body(function: str, index: int) -> dict[str, Any]:
+    """Make one event for a function."""
+    return {"name": f"bench/{function}", "data": {"i": index}}
+
+
+async def _burst(
+    port: int, function: str, count: int, connections: int, size: int, after_seconds: float
+) -> Sent:
     sent = Sent(count)
     chunks = [range(at, min(at + size, count)) for at in range(0, count, size)]
-    bodies = [_body(function, chunk, size == 1) for chunk in chunks]
+    bodies = [_body(function, chunk, size == 1, after_seconds) for chunk in chunks]
     left = iter(range(len(chunks)))
     opened = [_Connection(port) for _ in range(min(connections, len(chunks)))]
     await asyncio.gather(*(connection.open() for connection in opened))
@@ -108,9 +119,46 @@ async def _steady(port: int, function: str, count: int, rate: float) -> Sent:
     return sent
 
 
-def burst(port: int, function: str, count: int, *, connections: int = 4, size: int = BATCH) -> Sent:
-    """Post `count` events as fast as they are accepted, `size` a request."""
-    return asyncio.run(_burst(port, function, count, connections, size))
+async def _checkpoints(port: int, contexts: Sequence[Any], count: int, many: int) -> Sent:
+    sent = Sent(0)
+    opened = [_Connection(port) for _ in range(min(many, len(contexts)))]
+    await asyncio.gather(*(connection.open() for connection in opened))
+    left = iter(contexts)
+
+    async def post_all(connection: _Connection) -> None:
+        for context in left:
+            run_id = context["run_id"]
+            given = {key: context[key] for key in ("run_id", "fn_id", "qi_id")}
+            for number in range(count):
+                op = {"op": "StepRun", "id": f"{number:040x}", "name": "s", "data": {"n": number}}
+                body, began = orjson.dumps(given | {"steps": [op]}), time.time()
+                if await connection.post(body, f"/v1/checkpoint/{run_id}/async") != 200:
+                    sent.refused += 1
+                sent.at.append(time.time() - began)
+
+    began = time.time()
+    await asyncio.gather(*(post_all(connection) for connection in opened))
+    sent.seconds = time.time() - began
+    for connection in opened:
+        connection.close()
+    return sent
+
+
+def checkpoints(port: int, contexts: Sequence[Any], count: int, *, connections: int) -> Sent:
+    """Checkpoint `count` steps of each request, one a call; `at` holds what each call took."""
+    return asyncio.run(_checkpoints(port, contexts, count, connections))
+
+
+def burst(
+    port: int,
+    function: str,
+    count: int,
+    connections: int = 4,
+    size: int = BATCH,
+    after_seconds: float = 0.0,
+) -> Sent:
+    """Post `count` events as fast as they are accepted, `size` a request, for now or for later."""
+    return asyncio.run(_burst(port, function, count, connections, size, after_seconds))
 
 
 def steady(port: int, function: str, count: int, rate: float) -> Sent:

@@ -17,15 +17,18 @@ import psutil
 
 from tests.processes import LOOPBACK, ROOT, Process, Server, free_port, wait_until
 
+from .endpoint import RULES
+
 MODES = ("embedded", "distributed")
 WORKERS = 2
 _DBOS_SECONDS = 180
 
 
-def fetch(url: str, body: Any = None) -> Any:
-    """GET, or POST when there is a body."""
+def fetch(url: str, body: Any = None, method: str | None = None) -> Any:
+    """GET, or POST when there is a body, but for another method."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    head = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data, head, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.loads(answer.read())
 
@@ -67,6 +70,7 @@ class App:
                         },
                     }
                 },
+                **RULES.get(name, {}),
             }
             for name in functions
         ]
@@ -76,10 +80,13 @@ class App:
 
 
 class Subject:
-    """A fresh server of a mode, with its databases, in a folder of its own."""
+    """A fresh server of a mode, with its databases, in a folder of its own.
 
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
+    `workers` counts those of the distributed mode; `options` are more of `start`'s.
+    """
+
+    def __init__(self, mode: str, *, workers: int = WORKERS, options: Iterable[str] = ()) -> None:
+        self.mode, self._workers, self._options = mode, workers, tuple(options)
         self.folder = Path(tempfile.mkdtemp(prefix="inngest-py-bench-"))
         self.app = App(self.folder)
         self._parts: list[Any] = []
@@ -88,7 +95,8 @@ class Subject:
         self.server = self._embedded() if mode == "embedded" else self._distributed()
 
     def _embedded(self) -> Server:
-        return self._server("--database-url", f"sqlite:///{self._file}")
+        self.database_url = f"sqlite:///{self._file}"
+        return self._server("--database-url", self.database_url)
 
     def _distributed(self) -> Server:
         from tests.servers import Postgres, Valkey
@@ -97,13 +105,14 @@ class Subject:
         self._parts = [self._postgres, valkey]
         for part in self._parts:
             part.start()
-        self._url = self._postgres.create_database()
-        urls = ("--database-url", self._url, "--redis-url", valkey.url)
-        return self._server(*urls, "--workers", str(WORKERS))
+        self.database_url = self._postgres.create_database()
+        urls = ("--database-url", self.database_url, "--redis-url", valkey.url)
+        return self._server(*urls, "--workers", str(self._workers))
 
     def _server(self, *args: str) -> Server:
         log = self.folder / "server.log"
-        return Server("start", *args, "--log-level", "warning", log=log, env={"DATABASE_URL": None})
+        quiet = ("--dev", "--log-level", "warning")
+        return Server("start", *quiet, *args, *self._options, log=log, env={"DATABASE_URL": None})
 
     def start(self, functions: Iterable[str]) -> Self:
         """Start endpoint and server, register, and wait for the workers."""
@@ -112,7 +121,7 @@ class Subject:
         self.server.start(timeout=60)
         self.start_seconds = time.monotonic() - began
         self.app.register(self.server.url, functions)
-        least = 1 if self.mode == "embedded" else WORKERS
+        least = 1 if self.mode == "embedded" else self._workers
 
         def ready() -> bool:
             return bool(fetch(f"{self.server.url}/health")["workers"] >= least)
@@ -158,7 +167,7 @@ class Subject:
             return int(pages * size)
         import psycopg2
 
-        connection = psycopg2.connect(self._url)
+        connection = psycopg2.connect(self.database_url)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_database_size(current_database())")
             (found,) = cursor.fetchone()

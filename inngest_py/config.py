@@ -3,20 +3,22 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
-from .domain import signing
+from . import config_checks as checks
+from .domain import alerts, retention
+from .domain.alerts import Rules
 from .domain.errors import Invalid
 
 INPROC = "inproc://"
 DEFAULT_PORT = 8288
+_PING_SECONDS = 5.0
+_MOST_SECONDS = 86_400
 
 
 def state_folder() -> Path:
@@ -31,29 +33,54 @@ class Settings:
 
     `workers` is the number of Celery worker processes that `start` supervises: None runs the
     worker inside the server (embedded). `retry_interval` None means the protocol's table.
+    `open_gql` lets everybody use GraphQL, as the reference does; else it asks for the bearer key.
+    Proxies at the addresses of `ui_proxies` say in `ui_proxy_header` who uses the dashboard; who is
+    not a user of ours has the role `ui_proxy_role`.
+    `metrics_open` lets everybody read `/metrics`; `metrics_port` is where a worker shows its own.
+    `keep_runs` is how long finished runs are kept (`30d`), `keep_count` how many, None for any.
+    `poll` None means polling when a `poll_interval` is given, and an interval of 0 means none.
     """
 
     dev: bool = False
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
-    database_url: str = ""
-    broker_url: str = INPROC
+    # what may hold a secret is kept out of repr(), and so out of logs and tracebacks
+    database_url: str = field(default="", repr=False)
+    broker_url: str = field(default=INPROC, repr=False)
     workers: int | None = None
     concurrency: int = 100
-    event_keys: tuple[str, ...] = ()
-    signing_key: str | None = None
+    event_keys: tuple[str, ...] = field(default=(), repr=False)
+    signing_key: str | None = field(default=None, repr=False)
+    signing_key_fallback: str | None = field(default=None, repr=False)
     sdk_urls: tuple[str, ...] = ()
     discovery: bool = True
-    poll: bool = True
-    poll_interval: float = 5.0
+    test_api: bool = False
+    poll: bool | None = None
+    poll_interval: float | None = None
     retry_interval: float | None = None
     tick_ms: int = 250
     lease_seconds: float = 30.0
     grace_seconds: float = 30.0
     ui: bool = True
+    open_gql: bool = False
+    ui_proxy_header: str | None = None
+    ui_proxies: tuple[str, ...] = ()
+    ui_proxy_role: str = "viewer"
     log_level: str = "info"
     json_logs: bool = False
     sqlite_synchronous: str = "FULL"
+    cron_missed: str = "skip"
+    keep_runs: str = "forever"
+    keep_count: int | None = None
+    gateway_public_only: bool = False
+    metrics_open: bool = False
+    metrics_port: int | None = None
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    alert_failure_rate: float = 0.5
+    alert_least_runs: int = 10
+    alert_backlog_seconds: float = 300.0
+    alert_window_minutes: float = 15.0
+    alert_quiet_minutes: float = 60.0
 
     @property
     def is_sqlite(self) -> bool:
@@ -71,9 +98,42 @@ class Settings:
         return self.broker_url == INPROC
 
     @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The keys in force: the first signs, each is accepted from callers (auth.md §1)."""
+        return tuple(key for key in (self.signing_key, self.signing_key_fallback) if key)
+
+    @property
+    def polls(self) -> bool:
+        """Whether apps without an error are pinged, too (sync.md §3)."""
+        if self.poll_interval == 0:
+            return False
+        return self.poll_interval is not None if self.poll is None else self.poll
+
+    @property
+    def ping_seconds(self) -> float:
+        """How long to wait between two rounds of pings."""
+        return self.poll_interval or _PING_SECONDS
+
+    @property
     def kind(self) -> str:
         """What the server calls itself to SDKs (sync.md §1)."""
         return "dev" if self.dev else "cloud"
+
+    def alerts(self) -> Rules:
+        """Say what operators are told of; a threshold of 0 is none."""
+        minutes, backlog = timedelta(minutes=1), self.alert_backlog_seconds
+        return Rules(
+            urls=self.alert_urls,
+            failure_rate=self.alert_failure_rate or None,
+            least_runs=self.alert_least_runs,
+            backlog=timedelta(seconds=backlog) if backlog else None,
+            window=self.alert_window_minutes * minutes,
+            quiet=self.alert_quiet_minutes * minutes,
+        )
+
+    def keep(self) -> retention.Keep:
+        """Say which finished runs are kept. Raises Invalid."""
+        return retention.parse(self.keep_runs, self.keep_count)
 
     def tick(self) -> timedelta:
         """How often upkeep looks for due items at least."""
@@ -81,29 +141,60 @@ class Settings:
 
     def errors(self) -> list[str]:
         """List what makes these settings unusable, each with its fix."""
-        found = []
-        if not 0 < self.port < 65536:
-            found.append(f"port {self.port} is not a port: use 1 to 65535 (--port)")
+        found = checks.port_errors(self.port, self.metrics_port)
         if self.concurrency < 1:
             found.append("concurrency must be 1 or more (--concurrency)")
         if self.workers is not None and self.workers < 0:
             found.append("workers must be 0 or more (--workers)")
+        for given, what, least in (
+            (self.poll_interval, "the poll interval (--poll-interval)", 0.0),
+            (self.retry_interval, "the retry interval (--retry-interval)", 0.0),
+            (self.grace_seconds, "the grace time (--grace)", 0.0),
+            (self.lease_seconds, "the lease (INNGEST_LEASE_SECONDS)", 1.0),
+        ):
+            if given is not None and not least <= given <= _MOST_SECONDS:
+                found.append(f"{what} must be {least:g} to {_MOST_SECONDS} seconds")
+        if not all(key.strip() for key in self.event_keys):
+            found.append("an event key must not be empty (--event-key)")
         if self.tick_ms < 1:
             found.append("tick must be 1 ms or more (--tick)")
-        if self.lease_seconds < 1:
-            found.append("the lease must be 1 second or more (INNGEST_LEASE_SECONDS)")
-        if self.log_level not in ("debug", "info", "warning", "error"):
-            found.append(
-                f"log level {self.log_level!r} is unknown: use debug, info, warning or error"
-            )
-        if self.sqlite_synchronous.upper() not in ("FULL", "NORMAL", "EXTRA"):
-            found.append("sqlite synchronous must be FULL, NORMAL or EXTRA")
-        found += _url_errors(self.database_url)
-        found += _key_errors(self.signing_key)
+        found += checks.choice_errors(self.log_level, self.cron_missed, self.sqlite_synchronous)
+        if self.test_api and not self.dev:
+            found.append("the test API is for dev servers only: leave INNGEST_TEST_API out")
+        found += checks.proxy_errors(self.ui_proxy_header, self.ui_proxies, self.ui_proxy_role)
+        found += checks.url_errors(self.database_url)
+        found += checks.key_errors(self.signing_key, self.signing_key_fallback)
+        found += checks.sdk_url_errors(self.sdk_urls)
+        found += self._alert_errors()
+        found += checks.keep_errors(self.keep_runs, self.keep_count)
         if self.workers and self.embedded:
             found.append(
                 "--workers needs a broker that other processes reach: give --redis-url or"
                 " --broker-url, or leave --workers out to run embedded"
+            )
+        return found
+
+    def _alert_errors(self) -> list[str]:
+        spans = (self.alert_backlog_seconds, self.alert_window_minutes, self.alert_quiet_minutes)
+        if not all(0 <= span <= _MOST_SECONDS for span in spans):
+            return ["the times of alerts must be 0 or more (INNGEST_ALERT_…)"]
+        return alerts.errors(self.alerts())
+
+    def missing_keys(self) -> list[str]:
+        """List the keys without which a production server or worker must not run.
+
+        Callers could send anything, and apps could not tell our requests from a stranger's.
+        """
+        found = []
+        if not self.dev and not self.signing_key:
+            found.append(
+                "a signing key is required: set INNGEST_SIGNING_KEY or --signing-key, to the same"
+                f" value as in the apps; make one with: openssl rand -hex 32; {_LOCALLY}"
+            )
+        if not self.dev and not self.event_keys:
+            found.append(
+                "an event key is required: set INNGEST_EVENT_KEY or --event-key, to what senders"
+                f" of events use; make one with: openssl rand -hex 16; {_LOCALLY}"
             )
         return found
 
@@ -117,37 +208,12 @@ class Settings:
                 "SQLite serves the processes of one machine only: use --database-url with"
                 " PostgreSQL for several machines"
             )
-        if not self.dev and not self.event_keys:
-            found.append("no event key is set: any key is accepted (--event-key)")
-        if not self.dev and self.signing_key is None:
-            found.append("no signing key is set: requests are not signed (--signing-key)")
+        if self.dev and (self.event_keys or self.signing_key):
+            found.append("keys are set, but a dev server asks callers for none")
         return found
 
 
-def _key_errors(key: str | None) -> list[str]:
-    if key is None:
-        return []
-    try:
-        signing.bearer(key)
-    except Invalid:
-        return [
-            "the signing key must be hexadecimal with an even number of digits, with or without"
-            " signkey-<env>- before it (--signing-key)"
-        ]
-    return []
-
-
-def _url_errors(url: str) -> list[str]:
-    try:
-        backend = make_url(url).get_backend_name()
-    except ArgumentError:
-        return [
-            "the database URL cannot be read: use sqlite:///PATH or"
-            " postgresql://USER:PASSWORD@HOST/NAME (--database-url)"
-        ]
-    if backend not in ("sqlite", "postgresql"):
-        return [f"the database {backend!r} is not supported: use SQLite or PostgreSQL"]
-    return []
+_LOCALLY = "or run locally without keys: --dev or INNGEST_DEV=1"
 
 
 def _flag(text: str) -> bool:
@@ -157,6 +223,14 @@ def _flag(text: str) -> bool:
     if value in ("0", "false", "no", "off", ""):
         return False
     raise ValueError("not a yes or no")
+
+
+def _is_flag(text: str) -> bool:
+    try:
+        _flag(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -171,6 +245,7 @@ _READ: dict[str, Any] = {
     "event_keys": _list,
     "sdk_urls": _list,
     "discovery": _flag,
+    "test_api": _flag,
     "poll": _flag,
     "poll_interval": float,
     "retry_interval": float,
@@ -178,7 +253,19 @@ _READ: dict[str, Any] = {
     "lease_seconds": float,
     "grace_seconds": float,
     "ui": _flag,
+    "open_gql": _flag,
+    "ui_proxies": _list,
     "json_logs": _flag,
+    "gateway_public_only": _flag,
+    "metrics_open": _flag,
+    "keep_count": int,
+    "metrics_port": int,
+    "alert_urls": _list,
+    "alert_failure_rate": float,
+    "alert_least_runs": int,
+    "alert_backlog_seconds": float,
+    "alert_window_minutes": float,
+    "alert_quiet_minutes": float,
 }
 _NAMES = tuple(field.name for field in fields(Settings))
 _ENVIRONMENT = {f"INNGEST_{name.upper()}": name for name in _NAMES} | {
@@ -188,8 +275,7 @@ _ENVIRONMENT = {f"INNGEST_{name.upper()}": name for name in _NAMES} | {
     "REDIS_URL": "broker_url",
     "DATABASE_URL": "database_url",
 }
-# INNGEST_DEV is the SDKs' own variable and may hold a URL there: it says nothing to the server.
-_ENVIRONMENT.pop("INNGEST_DEV", None)
+_KEYS = ("event_keys", "signing_key", "signing_key_fallback")
 _FILE_ALIASES = {"event_key": "event_keys", "sdk_url": "sdk_urls", "redis_url": "broker_url"}
 
 
@@ -201,6 +287,8 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if text is None or text == "":
             continue
         name = _ENVIRONMENT[variable]
+        if variable == "INNGEST_DEV" and not _is_flag(text):
+            continue  # the SDKs' variable may hold a server's URL, which says nothing to ours
         try:
             found[name] = _READ.get(name, str)(text)
         except ValueError:
@@ -217,11 +305,20 @@ def from_file(path: Path) -> dict[str, Any]:
     try:
         loaded = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise Invalid(f"{path}: not valid: {error}", field="--config") from None
+        raise Invalid(f"{path}: not valid: {_syntax(error)}", field="--config") from None
     settings = loaded or {}
     if not isinstance(settings, dict):
         raise Invalid(f"{path}: must hold settings by name", field="--config")
     return {_file_key(path, key): _file_value(path, key, value) for key, value in settings.items()}
+
+
+def _syntax(error: Exception) -> str:
+    """Say where a file is wrong without quoting it: the line may hold a key."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error).splitlines()[0]
+    mark = error.problem_mark
+    where = f" in line {mark.line + 1}" if mark is not None else ""
+    return f"{error.problem or 'YAML cannot be read'}{where}"
 
 
 def _file_key(path: Path, key: object) -> str:
@@ -234,8 +331,12 @@ def _file_key(path: Path, key: object) -> str:
 
 def _file_value(path: Path, key: object, value: Any) -> Any:
     name = _file_key(path, key)
+    given = value if isinstance(value, list) else [value]
+    if name in _KEYS and not all(isinstance(item, str) for item in given):
+        # YAML reads 0123 as a number in base 8
+        raise Invalid(f"{path}: {key} must be text: put it in quotes", field=str(key))
     try:
-        if name in ("event_keys", "sdk_urls"):
+        if name in ("event_keys", "sdk_urls", "ui_proxies", "alert_urls"):
             listed = value if isinstance(value, list) else _list(str(value))
             return tuple(str(item) for item in listed)
         return _READ.get(name, str)(str(value))
@@ -274,7 +375,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
     found = {}
     for name in _NAMES:
         value = getattr(settings, name)
-        if name == "dev" or value is None or value == ():
+        if value is None or value == ():
             continue
         if isinstance(value, tuple):
             value = ",".join(value)

@@ -1,44 +1,88 @@
-"""Logs: one subscriber words the events of `observe`, for people or as JSON."""
+"""Logs: one subscriber words the events of `observe`, for people or as JSON, one a line."""
 
+import json
 import logging
+import os
+import re
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 import orjson
 
+from . import observe
 
-class _People(logging.Formatter):
-    """`12:00:01 item.lease_lost item_id=… run_id=…`"""
+_PLAIN = re.compile(r"[^\s\"={}\\\x00-\x1f\x7f-\x9f]+")
+_DIM, _BOLD, _END = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_COLOURS = {logging.DEBUG: _DIM, logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    return observe.with_ids(getattr(record, "fields", {}))
+
+
+class People(logging.Formatter):
+    """`12:00:01 warning: item.lease_lost item_id=… run_id=…`; a traceback follows, indented."""
+
+    def __init__(self, *, colours: bool = False) -> None:
+        super().__init__()
+        self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = getattr(record, "fields", {})
-        told = " ".join(f"{name}={value}" for name, value in fields.items())
+        """Word a record."""
         when = self.formatTime(record, "%H:%M:%S")
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        line = f"{when} {level}{record.getMessage()} {told}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        name = getattr(record, "event", None) or " ".join(record.getMessage().split("\n"))
+        told = " ".join(f"{key}={_shown(value)}" for key, value in _fields(record).items())
+        if self._colours:
+            colour = _COLOURS.get(min(record.levelno, logging.ERROR), "")
+            when, told = f"{_DIM}{when}{_END}", told and f"{_DIM}{told}{_END}"
+            name = f"{_BOLD}{name}{_END}"
+            level = level and f"{colour}{level}{_END}"
+        line = f"{when} {level}{name} {told}".rstrip()
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line.replace("\n", "\n    ")
 
 
-class _Json(logging.Formatter):
-    """One JSON object a line."""
+def _shown(value: Any) -> str:
+    """Write a value so that a line stays one, and its end can be seen."""
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+
+
+class Json(logging.Formatter):
+    """One JSON object a line, a traceback included."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "event": getattr(record, "event", record.name),
             "message": record.getMessage(),
         }
-        line |= getattr(record, "fields", {})
+        for name, value in _fields(record).items():
+            line.setdefault(name, value)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # half a surrogate pair
+            return json.dumps(line, default=str)
+
+
+def formatter(stream: TextIO, *, as_json: bool) -> logging.Formatter:
+    """Choose a formatter; colours are for terminals, unless NO_COLOR is set."""
+    if as_json:
+        return Json()
+    return People(colours=stream.isatty() and not os.environ.get("NO_COLOR"))
 
 
 def set_up(level: str, *, as_json: bool) -> None:
     """Log to standard error, from `level` on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if as_json else _People())
+    handler.setFormatter(formatter(sys.stderr, as_json=as_json))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)

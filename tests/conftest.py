@@ -2,35 +2,57 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from inngest_py.storage.session import Database
 
+from .databases import copied
 from .engine.harness import prepared
+from .scheduling import SharedScheduling
 from .servers import Postgres, Valkey
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Give tests to processes by what they share, under `--dist loadfile`."""
+    return SharedScheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The session's PostgreSQL. A test that stops it must start it again."""
-    server = Postgres()
+    server = Postgres(durable=False)
     try:
         yield server.start()
     finally:
         server.close()
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> str:
+    """The URL of a database whose schema is up to date, for copies of it."""
+    url = postgres.create_database()
+    prepared(url).close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file whose schema is up to date, for copies of it."""
+    path = tmp_path_factory.mktemp("migrated") / "test.db"
+    prepared(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> str:
+def postgres_url(postgres: Postgres) -> Iterator[str]:
     """The URL of a fresh, empty database for this test alone."""
-    return postgres.create_database()
-
-
-@pytest.fixture(scope="module")
-def module_postgres_url(postgres: Postgres) -> str:
-    """The URL of a fresh, empty database for this module alone."""
-    return postgres.create_database()
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +77,5 @@ def valkey(session_valkey: Valkey) -> Valkey:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A fresh database of each kind, its schema up to date."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'test.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    made = prepared(url)
-    yield made
-    made.close()
+    with copied(request, request.param, tmp_path) as made:
+        yield made

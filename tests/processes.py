@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.02
+START_SECONDS = 90.0  # machines are shared: a server has been seen to take 30
 
 T = TypeVar("T")
 
@@ -98,7 +99,7 @@ class Process:
             )
         return self
 
-    def wait_ready(self, ready: Callable[[], bool], timeout: float = 30.0) -> Self:
+    def wait_ready(self, ready: Callable[[], bool], timeout: float = START_SECONDS) -> Self:
         """Wait for the predicate, failing at once with the log when the process ends."""
 
         def ready_or_dead() -> bool:
@@ -190,7 +191,9 @@ class Server(Process):
         """Whether it says that it can take work."""
         return answers(f"{self.url}/health")
 
-    def start(self, ready: Callable[[], bool] | None = None, timeout: float = 30.0) -> Self:
+    def start(
+        self, ready: Callable[[], bool] | None = None, timeout: float = START_SECONDS
+    ) -> Self:
         """Start it and wait for GET /health, or for the given predicate."""
         super().start()
         return self.wait_ready(ready or (lambda: self.healthy), timeout)

@@ -21,9 +21,10 @@ from urllib.parse import parse_qs, urlsplit
 from tests.factories import op, step
 
 APP = "raw"
-FUNCTIONS = ("seq5", "sleeper", "par3")
+FUNCTIONS = ("seq5", "sleeper", "par3", "stoppable", "waiter", "invoker")
 MOODS = ("slow", "garbage", "babble", "cut", "huge", "500")
 STEPS = 5
+STOP = {"event": f"{APP}/stop", "if": "event.data.key == async.data.key"}
 BRANCHES = 3
 _SDK = {"x-inngest-sdk": "raw:v1", "x-inngest-req-version": "2"}
 _HUGE = 10 * 1024 * 1024
@@ -86,6 +87,27 @@ class App:
             return Answer(200, b'{"slept":true}')
         return _ops(op("Sleep", "nap", name=f"{request['event']['data']['seconds']}s"))
 
+    async def stoppable(self, request: dict[str, Any], target: str) -> Answer:
+        """Run five steps and rest, unless told not to, until cancelled by `raw/stop`."""
+        if request["event"]["data"]["rests"] and len(request["steps"]) == STEPS:
+            return _ops(op("Sleep", "rest", name="1h"))
+        return await self.seq5(request, target)
+
+    async def waiter(self, request: dict[str, Any], _target: str) -> Answer:
+        """Wait for the `go` event of its own number."""
+        if step("go") in request["steps"]:
+            return Answer(200, json.dumps(request["steps"][step("go")]).encode())
+        opts = {"timeout": "1h", "if": "async.data.n == event.data.n"}
+        return _ops(op("WaitForEvent", "go", name=f"{APP}/go", opts=opts))
+
+    async def invoker(self, request: dict[str, Any], _target: str) -> Answer:
+        """Invoke `seq5` and return its answer."""
+        if step("call") in request["steps"]:
+            return Answer(200, json.dumps(request["steps"][step("call")]).encode())
+        payload = {"data": {"takes": request["event"]["data"].get("takes", 0)}}
+        opts = {"function_id": f"{APP}-seq5", "payload": payload, "timeout": "1h"}
+        return _ops(op("InvokeFunction", "call", opts=opts))
+
     async def _run(self, request: dict[str, Any], name: str, data: int) -> Answer:
         """Run a step's body: note it, and let it last as long as the event says."""
         noted = {"run": request["ctx"]["run_id"], "step": name, "at": time.time()}
@@ -134,6 +156,7 @@ def _function(name: str, url: str) -> dict[str, Any]:
         "name": name,
         "triggers": [{"event": f"{APP}/{name}"}],
         "steps": {"step": {"id": "step", "name": "step", "runtime": runtime}},
+        "cancel": [STOP] if name == "stoppable" else [],
     }
 
 

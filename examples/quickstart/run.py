@@ -25,7 +25,7 @@ The server is at {SERVER}, the demo app at {APP}. Send an event:
 
 and watch its run (one step fails twice before it succeeds):
 
-  {SERVER}/api/v1/runs
+  {SERVER}/runs
 
 Ctrl-C stops both.
 """

@@ -1,48 +1,73 @@
 """The Flask app: blueprints joined, one context behind them."""
 
+from typing import Any
+
 from flask import Flask, Response, request
 from flask_smorest import Api
+from prometheus_client import CollectorRegistry
 
 from ..config import Settings
 from ..domain.errors import Invalid
 from ..engine.context import Context
+from ..metrics.counters import Counters
+from ..metrics.figures import Figures
 from ..version import __version__
-from . import apps, errors, events, health, native, reading, registration, state
+from . import (
+    apps,
+    auth,
+    endpoints,
+    errors,
+    events,
+    health,
+    limits,
+    metrics,
+    native,
+    pausing,
+    registration,
+    signals,
+    sinks,
+    state,
+    testing,
+    v1,
+    v2,
+    why,
+)
 from .deps import Deps
+from .graphql import route as gql
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-def create_app(settings: Settings, ctx: Context) -> Flask:
-    """Build the API over a context."""
+_CONFIG: dict[str, Any] = {
+    "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
+    "MAX_FORM_MEMORY_SIZE": MAX_BODY_BYTES,
+    "API_TITLE": "inngest-py",
+    "API_VERSION": __version__,
+    "OPENAPI_VERSION": "3.0.3",
+    "OPENAPI_URL_PREFIX": "/api",
+    "OPENAPI_JSON_PATH": "openapi.json",
+    "OPENAPI_SWAGGER_UI_PATH": "/docs",
+    "OPENAPI_SWAGGER_UI_URL": "/api/docs-files/",
+    # the page can send the key
+    "API_SPEC_OPTIONS": {
+        "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"key": []}, {}],
+    },
+    "PROPAGATE_EXCEPTIONS": False,
+}
+
+
+def create_app(settings: Settings, ctx: Context, counters: Counters | None = None) -> Flask:
+    """Build the API over a context; `counters` are shown with the database's figures."""
     app = Flask("inngest_py", static_folder=None)
-    app.config.update(
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
-        API_TITLE="inngest-py",
-        API_VERSION=__version__,
-        OPENAPI_VERSION="3.0.3",
-        OPENAPI_URL_PREFIX="/api",
-        OPENAPI_JSON_PATH="openapi.json",
-        OPENAPI_SWAGGER_UI_PATH="/docs",
-        OPENAPI_SWAGGER_UI_URL="/api/docs-files/",
-        PROPAGATE_EXCEPTIONS=False,
-    )
+    app.config.update(_CONFIG)
     # a redirect would make two slashes in a slug or a key one
     app.url_map.merge_slashes = False
-    app.extensions["inngest_py"] = Deps(settings, ctx)
+    app.extensions["inngest_py"] = Deps(settings, ctx, _registries(ctx, counters))
+    app.before_request(auth.refuse_bearer)
     app.before_request(_refuse_nul)
-    for blueprint in (
-        events.blueprint,
-        health.blueprint,
-        registration.blueprint,
-        state.blueprint,
-        reading.blueprint,
-    ):
-        app.register_blueprint(blueprint)
-    api = Api(app)
-    native.add_to(api)
-    api.register_blueprint(apps.blueprint)
+    _add_protocol(app, settings)
+    _add_native(app)
     errors.add_to(app)
 
     @app.after_request
@@ -51,6 +76,44 @@ def create_app(settings: Settings, ctx: Context) -> Flask:
         return response
 
     return app
+
+
+def _add_protocol(app: Flask, settings: Settings) -> None:
+    """Add what the protocol has, with the routes beside it."""
+    for blueprint in (
+        events.blueprint,
+        health.blueprint,
+        metrics.blueprint,
+        registration.blueprint,
+        state.blueprint,
+        endpoints.blueprint,
+        pausing.blueprint,
+        limits.blueprint,
+        why.blueprint,
+        signals.blueprint,
+        v1.blueprint,
+        sinks.blueprint,
+    ):
+        app.register_blueprint(blueprint)
+    if settings.ui:
+        app.register_blueprint(gql.blueprint)
+    if settings.dev and settings.test_api:
+        app.register_blueprint(testing.blueprint)
+    for prefix in v2.PREFIXES:
+        app.register_blueprint(v2.blueprint, url_prefix=prefix, name=prefix.strip("/"))
+
+
+def _add_native(app: Flask) -> None:
+    """Add the API of our own, with its OpenAPI document."""
+    api = Api(app)
+    native.add_to(api)
+    for blueprint in (apps.blueprint, pausing.native, limits.native, why.native):
+        api.register_blueprint(blueprint)
+
+
+def _registries(ctx: Context, counters: Counters | None) -> tuple[CollectorRegistry, ...]:
+    figures = Figures(ctx).registry
+    return (figures,) if counters is None else (figures, counters.registry)
 
 
 def _refuse_nul() -> None:

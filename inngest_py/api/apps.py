@@ -2,19 +2,12 @@
 
 from typing import Any
 
-from flask import Response
-
 from ..storage import functions as rows
-from . import auth, openapi, shapes
+from . import openapi, shapes
 from .deps import context
 from .errors import answer
 
 blueprint = openapi.documented("apps")
-
-
-@blueprint.before_request
-def _authenticate() -> Response | None:
-    return auth.refuse_bearer()
 
 
 @blueprint.get("/apps")

@@ -1,12 +1,33 @@
-"""Who may call: event keys in the path, the hashed signing key as bearer (protocol: auth.md)."""
+"""Who may call: event keys in the path, the signing key as bearer (protocol: auth.md).
+
+Every route asks for the bearer unless it is listed as open, so a new one cannot be forgotten.
+"""
 
 import hmac
 
-from flask import Response, request
+from flask import Response, current_app, request
 
 from ..domain import signing
 from .deps import deps
 from .errors import answer
+
+# auth.md §1.2, and the description of the API, which holds nothing of the installation
+OPEN = frozenset(
+    {
+        "/e/<path:key>",  # asks for an event key
+        "/invoke/<path:slug>",
+        "/health",
+        "/v1/checkpoint/<run_id>/output",  # asks for the run's own token
+        "/v1/http/runs/<run_id>/output",
+        "/api/openapi.json",
+        "/api/docs",
+        "/api/docs-files/<path:name>",
+    }
+)
+METRICS = frozenset({"/metrics", "/v1/prom/<env>"})  # open where the settings say so
+
+# Blueprints that ask for something else than the key, by name, each with what asks for it.
+GUARDS = "inngest_py.guards"
 
 
 def refuse_event_key(key: str) -> Response | None:
@@ -14,26 +35,42 @@ def refuse_event_key(key: str) -> Response | None:
     keys = deps().settings.event_keys
     if deps().settings.dev or not keys:
         return None
-    given = key.encode()
-    # every key is compared, so that time tells nothing about which one was close
-    found = False
-    for known in keys:
-        found |= hmac.compare_digest(given, known.encode())
-    if found:
+    if _among(key, keys):
         return None
     return answer({"status": 401, "message": "", "error": "Event key not found"}, 401)
 
 
 def refuse_bearer() -> Response | None:
-    """Refuse a caller without the signing key (auth.md §1.2); None when it may pass."""
+    """Refuse a caller without a signing key (auth.md §1.2); None when it may pass.
+
+    The key may come hashed or plain, under any prefix; the fallback counts as well, so that
+    apps can be given a new key before or after the server.
+    """
+    guard = current_app.extensions.get(GUARDS, {}).get(request.blueprint)
+    if guard is not None:
+        answered: Response | None = guard()
+        return answered
     settings = deps().settings
-    if settings.dev or settings.signing_key is None:
+    if settings.dev or not settings.signing_keys:
+        return None
+    if request.url_rule is None or request.url_rule.rule in OPEN:
+        return None
+    if settings.open_gql and request.url_rule.rule == "/v0/gql":
+        return None
+    if settings.metrics_open and request.url_rule.rule in METRICS:
         return None
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    given = signing.strip_prefix(token.strip()).encode()
-    plain = signing.strip_prefix(settings.signing_key).encode()
-    hashed = signing.bearer(settings.signing_key).encode()
-    allowed = hmac.compare_digest(given, hashed) | hmac.compare_digest(given, plain)
-    if scheme.lower() == "bearer" and allowed:
+    allowed: list[str] = []
+    for key in settings.signing_keys:
+        allowed += (signing.bearer(key), signing.strip_prefix(key))
+    if _among(signing.strip_prefix(token.strip()), allowed) and scheme.lower() == "bearer":
         return None
     return Response("Authentication failed", status=401, mimetype="text/plain")
+
+
+def _among(given: str, known: tuple[str, ...] | list[str]) -> bool:
+    """Compare with every key, so that time tells nothing about which one was close."""
+    found = False
+    for key in known:
+        found |= hmac.compare_digest(given.encode(errors="surrogatepass"), key.encode())
+    return found

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flask import current_app
+from prometheus_client import CollectorRegistry
 
 from ..config import Settings
 from ..engine.context import Context
@@ -10,10 +11,11 @@ from ..engine.context import Context
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Settings and context of the app that serves the request."""
+    """Settings, context and what `/metrics` shows, of the app that serves the request."""
 
     settings: Settings
     ctx: Context
+    metrics: tuple[CollectorRegistry, ...] = ()
 
 
 def deps() -> Deps:

@@ -12,8 +12,28 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from .. import observe
-from ..domain.errors import InngestPyError, Invalid, NotFound
+from ..domain.errors import (
+    Conflict,
+    InngestPyError,
+    NotFound,
+    RateLimited,
+    Superseded,
+    TooLarge,
+)
 from ..storage.session import outage
+
+_STATUS: dict[type[InngestPyError], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    Superseded: 409,
+    TooLarge: 413,
+    RateLimited: 429,
+}
+
+
+def status_of(error: InngestPyError) -> int:
+    """Say which status an error of ours has; bad input is the rule."""
+    return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 400)
 
 
 def answer(body: Any, status: int = 200) -> Response:
@@ -29,9 +49,28 @@ def public(message: str, status: int, *, code: str | None = None, data: Any = No
     return answer(body, status)
 
 
+# The codes of /v2 for errors that have none of their own (api.md §4).
+_CODES = {400: "invalid_request", 404: "not_found", 413: "invalid_request"}
+
+
+def coded(code: str, message: str, status: int) -> Response:
+    """Answer with the error shape of /v2."""
+    return answer({"errors": [{"code": code, "message": message}]}, status)
+
+
+def _coded(message: str, status: int, error: Exception | None) -> Response:
+    if error is None and 400 < status < 500:  # what the router refuses
+        return coded("api_error", message, status)
+    other = "internal_error" if status >= 500 else "invalid_request"
+    code = getattr(error, "code", None) or _CODES.get(status, other)
+    return coded(code, message, status)
+
+
 def _shaped(message: str, status: int, error: Exception | None = None) -> Response:
     if request.path.startswith(("/e/", "/invoke/")) or request.path == "/e":
         return answer({"ids": [], "status": status, "error": message}, status)
+    if request.path.startswith(("/v2/", "/api/v2/")) or request.path in ("/v2", "/api/v2"):
+        return _coded(message, status, error)
     field = getattr(error, "field", None)
     data = {"field": field} if field else None
     return public(message, status, code=getattr(error, "code", None), data=data)
@@ -42,13 +81,14 @@ def add_to(app: Flask) -> None:
 
     @app.errorhandler(InngestPyError)
     def _ours(error: InngestPyError) -> Response:
-        status = {NotFound: 404, Invalid: 400}.get(type(error), 400)
-        return _shaped(error.message, status, error)
+        return _shaped(error.message, status_of(error), error)
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
         data = getattr(error, "data", None) or {}
         message = str(error.description or error.name)
+        if error.code == 404 and request.path.startswith(("/v2/", "/api/v2/")):
+            message = error.name
         if data.get("messages"):
             message = _worded(data["messages"])
         shaped = _shaped(message, error.code or 500)

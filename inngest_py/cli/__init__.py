@@ -1,20 +1,42 @@
 """The command line: click, one file a command."""
 
+from importlib import import_module
+
 import click
 
 from ..version import __version__
-from .check import check
-from .client import runs, send
-from .db import db
-from .serve import api, dev, start
-from .worker import worker
+
+# Every command, with the module that has it: `send` need not wait for all of the server's code.
+_MODULES = {
+    "dev": "serve",
+    "start": "serve",
+    "api": "serve",
+    "worker": "worker",
+    "check": "check",
+    "db": "db",
+    "send": "client",
+    "runs": "client",
+    "functions": "functions",
+    "users": "users",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        found: click.Command = getattr(
+            import_module(f".{_MODULES[cmd_name]}", __package__), cmd_name
+        )
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="inngest-py")
 def cli() -> None:
     """A durable function server that speaks the Inngest protocol."""
-
-
-for command in (dev, start, api, worker, check, db, send, runs):
-    cli.add_command(command)

@@ -16,6 +16,7 @@ from . import options
 @click.command()
 @options.server
 @options.apps
+@options.mode
 @options.shared
 @click.option("--workers", type=int)
 def check(**flags: Any) -> None:
@@ -29,9 +30,9 @@ def check(**flags: Any) -> None:
     except Invalid as error:
         click.echo(f"error: {error.message}")
         raise SystemExit(1) from None
-    errors = settings.errors()
+    errors = settings.errors() + settings.missing_keys()
     warnings = settings.warnings()
-    if not errors:
+    if not settings.errors():
         errors += [*_database(settings, warnings), *_broker(settings)]
     for text in errors:
         click.echo(f"error: {text}")

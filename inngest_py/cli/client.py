@@ -7,23 +7,41 @@ from typing import Any
 import click
 import requests
 
+from ..domain import signing
+from ..domain.errors import Invalid
+
 _TIMEOUT = 30
 
 
-def _url_option(command: Any) -> Any:
+def url_option(command: Any) -> Any:
+    """Add the option that names the server."""
     default = os.environ.get("INNGEST_BASE_URL", "http://127.0.0.1:8288")
     return click.option("--url", default=default, show_default=True, help="The server.")(command)
 
 
-def _call(method: str, url: str, **options: Any) -> Any:
-    headers = {}
-    key = os.environ.get("INNGEST_SIGNING_KEY")
-    if key:
-        from ..domain import signing
+def _authorizations() -> list[dict[str, str]]:
+    """Make the headers to try in turn: signed by the key, by the fallback, or none."""
+    found = []
+    for variable in ("INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK"):
+        if not (key := os.environ.get(variable)):
+            continue
+        try:
+            found.append({"Authorization": f"Bearer {signing.bearer(key)}"})
+        except Invalid as error:
+            raise click.ClickException(f"{variable}: {error.message}") from None
+    return found or [{}]
 
-        headers["Authorization"] = f"Bearer {signing.bearer(key)}"
+
+def call(method: str, url: str, **options: Any) -> Any:
+    """Call the REST API; ends the command with the server's words when it refuses."""
     try:
-        answer = requests.request(method, url, timeout=_TIMEOUT, headers=headers, **options)
+        for headers in _authorizations():
+            answer = requests.request(method, url, timeout=_TIMEOUT, headers=headers, **options)
+            if answer.status_code != 401:
+                break
+        if answer.status_code == 401:
+            told = "set INNGEST_SIGNING_KEY to the server's signing key"
+            raise click.ClickException(f"{url} refuses this caller (401): {told}")
         body = answer.json()
     except requests.RequestException as error:
         raise click.ClickException(f"{url}: {type(error).__name__}") from None
@@ -38,7 +56,7 @@ def _call(method: str, url: str, **options: Any) -> Any:
 @click.argument("name")
 @click.option("--data", default="{}", help="The event's data, a JSON object.")
 @click.option("--id", "event_id", help="An idempotency id.")
-@_url_option
+@url_option
 def send(name: str, data: str, event_id: str | None, url: str) -> None:
     """Send an event."""
     try:
@@ -46,7 +64,7 @@ def send(name: str, data: str, event_id: str | None, url: str) -> None:
     except ValueError as error:
         raise click.UsageError(f"--data is not JSON: {error}") from None
     event = {"name": name, "data": parsed} | ({"id": event_id} if event_id else {})
-    body = _call("POST", f"{url}/api/v1/events", json=event)
+    body = call("POST", f"{url}/api/v1/events", json=event)
     for sent in body["data"]["ids"]:
         click.echo(sent)
 
@@ -60,28 +78,41 @@ def runs() -> None:
 @click.option("--status", multiple=True)
 @click.option("--function")
 @click.option("--limit", default=20, show_default=True)
-@_url_option
+@url_option
 def list_(status: tuple[str, ...], function: str | None, limit: int, url: str) -> None:
     """List runs, newest first."""
     query = {"status": list(status), "function": function, "limit": limit}
-    body = _call("GET", f"{url}/api/v1/runs", params=query)
+    body = call("GET", f"{url}/api/v1/runs", params=query)
     for run in body["data"]:
         click.echo(f"{run['id']}  {run['status']:<10} {run['queued_at']}  {run['function']}")
 
 
 @runs.command()
 @click.argument("run_id")
-@_url_option
+@url_option
 def show(run_id: str, url: str) -> None:
     """Show a run."""
-    body = _call("GET", f"{url}/api/v1/runs/{run_id}")
+    body = call("GET", f"{url}/api/v1/runs/{run_id}")
     click.echo(json.dumps(body["data"], indent=2))
 
 
 @runs.command()
 @click.argument("run_id")
-@_url_option
+@url_option
+def why(run_id: str, url: str) -> None:
+    """Say why a run waits, or what ended it."""
+    found = call("GET", f"{url}/api/v1/runs/{run_id}/why")["data"]
+    click.echo(f"{run_id} is {found['status']}")
+    for reason in found["reasons"]:
+        click.echo(f"- {reason['text']}")
+    if found["has_more"]:
+        click.echo("- and more")
+
+
+@runs.command()
+@click.argument("run_id")
+@url_option
 def cancel(run_id: str, url: str) -> None:
     """Cancel a run."""
-    body = _call("DELETE", f"{url}/api/v1/runs/{run_id}")
+    body = call("DELETE", f"{url}/api/v1/runs/{run_id}")
     click.echo(f"{run_id} was {body['data']['was']}")

@@ -10,6 +10,7 @@ import click
 from .. import logs
 from ..config import Settings, load
 from ..domain.errors import Invalid
+from ..domain.roles import Role
 
 Command = Callable[..., Any]
 
@@ -20,20 +21,74 @@ _SHARED = (
     click.option(
         "--config", "file", type=click.Path(path_type=Path), help="Settings in YAML or TOML."
     ),
-    click.option("--event-key", "event_keys", multiple=True, help="An accepted event key."),
-    click.option("--signing-key", help="Signs requests to SDKs."),
+    click.option(
+        "--event-key",
+        "event_keys",
+        multiple=True,
+        help="An accepted event key; may be given again.  [INNGEST_EVENT_KEY]",
+    ),
+    click.option(
+        "--signing-key",
+        help="Signs requests to apps, guards the API; hex.  [INNGEST_SIGNING_KEY]",
+    ),
+    click.option(
+        "--signing-key-fallback",
+        help="The other key while keys change.  [INNGEST_SIGNING_KEY_FALLBACK]",
+    ),
     click.option("--concurrency", type=int, help="Calls in flight a worker.  [100]"),
     click.option("--grace", "grace_seconds", type=float, help="Seconds to finish calls.  [30]"),
+    click.option(
+        "--cron-missed",
+        type=click.Choice(["skip", "once", "all"]),
+        help="Cron ticks missed while nothing ran.  [skip]",
+    ),
+    click.option("--keep-runs", help="How long finished runs are kept: 30d, 12h …  [forever]"),
+    click.option("--keep-count", type=int, help="How many finished runs are kept.  [all]"),
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
     click.option("--json", "json_logs", is_flag=True, default=None, help="Logs as JSON."),
+)
+_MODE = (
+    click.option(
+        "--dev",
+        is_flag=True,
+        default=None,
+        help="Behave as a dev server towards apps and callers: no keys needed.  [INNGEST_DEV]",
+    ),
 )
 _SERVER = (
     click.option("--host", help="The address to listen on.  [127.0.0.1]"),
     click.option("--port", type=int, help="The port to listen on.  [8288]"),
 )
+_PAGES = (
+    click.option(
+        "--no-ui",
+        "ui",
+        is_flag=True,
+        flag_value=False,
+        default=None,
+        help="Serve the API only.  [INNGEST_UI]",
+    ),
+    click.option(
+        "--ui-proxy-header",
+        help="The header in which a trusted proxy names the user.  [INNGEST_UI_PROXY_HEADER]",
+    ),
+    click.option(
+        "--ui-proxy",
+        "ui_proxies",
+        multiple=True,
+        help="A trusted proxy's address or network; may be given again.  [INNGEST_UI_PROXIES]",
+    ),
+    click.option(
+        "--ui-proxy-role",
+        type=click.Choice([role.value for role in Role]),
+        help="The role of who is named so and is no user here.  [viewer]",
+    ),
+)
 _APPS = (
-    click.option("-u", "--sdk-url", "sdk_urls", multiple=True, help="An SDK app's URL."),
-    click.option("--poll-interval", type=float, help="Seconds between pings of apps."),
+    click.option(
+        "-u", "--sdk-url", "sdk_urls", multiple=True, help="An app's URL; may be given again."
+    ),
+    click.option("--poll-interval", type=float, help="Seconds between pings; 0: none.  [dev: 5]"),
     click.option("--retry-interval", type=float, help="Makes retries linear: seconds."),
     click.option("--tick", "tick_ms", type=int, help="Milliseconds between looks at timers."),
 )
@@ -49,12 +104,17 @@ def _with(options: tuple[Any, ...]) -> Callable[[Command], Command]:
 
 
 shared = _with(_SHARED)
+mode = _with(_MODE)
 server = _with(_SERVER)
+pages = _with(_PAGES)
 apps = _with(_APPS)
 
 
-def settings_of(flags: dict[str, Any], **defaults: Any) -> Settings:
-    """Join flags, environment and file; exit with every error and its fix when they are bad."""
+def settings_of(flags: dict[str, Any], *, keys: bool = False, **defaults: Any) -> Settings:
+    """Join flags, environment and file; exit with every error and its fix when they are bad.
+
+    With `keys`, a production command must have them.
+    """
     file = flags.pop("file", None)
     redis_url = flags.pop("redis_url", None)
     if flags.get("broker_url") is None:
@@ -64,7 +124,7 @@ def settings_of(flags: dict[str, Any], **defaults: Any) -> Settings:
         settings = load(given, os.environ, file, **defaults)
     except Invalid as error:
         raise click.UsageError(error.message) from None
-    found = settings.errors()
+    found = settings.errors() + (settings.missing_keys() if keys else [])
     if found:
         raise click.UsageError("\n".join(found))
     logs.set_up(settings.log_level, as_json=settings.json_logs)

@@ -21,6 +21,12 @@ from .supervisor import Supervisor
 @click.option("--no-poll", is_flag=True, help="Do not ping known apps.")
 @click.option("--db", "db_path", type=click.Path(path_type=Path), help="The SQLite file.")
 @click.option("--in-memory", is_flag=True, help="Keep nothing over a restart.")
+@click.option(
+    "--test-api",
+    is_flag=True,
+    default=None,
+    help="Serve /test, which pauses, cancels and drops all state.  [INNGEST_TEST_API]",
+)
 @click.option("--no-ui", is_flag=True, help="Serve the API only.")
 def dev(
     no_discovery: bool,
@@ -33,16 +39,18 @@ def dev(
     """Run a development server: one process, no keys needed."""
     if in_memory and db_path is not None:
         raise click.UsageError("--db and --in-memory exclude each other: give one of them")
+    if flags.get("database_url") and (db_path is not None or in_memory):
+        told = "--database-url excludes --db and --in-memory: give one of them"
+        raise click.UsageError(told)
     if db_path is not None:
         flags["database_url"] = f"sqlite:///{db_path.absolute()}"
     if in_memory:
         flags["database_url"] = "sqlite://"
-    settings = options.settings_of(flags, dev=True, sqlite_synchronous="NORMAL")
+    settings = options.settings_of(flags | {"dev": True}, sqlite_synchronous="NORMAL")
     settings = replace(
         settings,
-        dev=True,
         discovery=settings.discovery and not no_discovery,
-        poll=settings.poll and not no_poll,
+        poll=settings.poll is not False and not no_poll,
         ui=settings.ui and not no_ui,
     )
     _serve(settings)
@@ -51,12 +59,14 @@ def dev(
 @click.command()
 @options.server
 @options.apps
+@options.mode
+@options.pages
 @options.shared
 @click.option("--workers", type=int, help="Celery workers to supervise; needs a broker.")
 def start(**flags: Any) -> None:
-    """Run the production server."""
-    settings = options.settings_of(flags, discovery=False, poll=False)
-    settings = replace(settings, dev=False)
+    """Run the production server, which needs a signing key and an event key."""
+    settings = options.settings_of(flags, keys=True, discovery=False)
+    _tell_mode(settings)
     if settings.workers or (not settings.embedded and settings.workers is None):
         settings = replace(settings, workers=settings.workers or 1)
     _serve(settings)
@@ -65,11 +75,20 @@ def start(**flags: Any) -> None:
 @click.command()
 @options.server
 @options.apps
+@options.mode
+@options.pages
 @options.shared
 def api(**flags: Any) -> None:
     """Run the API alone; workers run elsewhere (celery -A inngest_py worker)."""
-    settings = options.settings_of(flags, discovery=False, poll=False)
-    _serve(replace(settings, dev=False, workers=0))
+    settings = options.settings_of(flags, keys=True, discovery=False)
+    _tell_mode(settings)
+    _serve(replace(settings, workers=0))
+
+
+def _tell_mode(settings: Settings) -> None:
+    if settings.dev:
+        told = "dev mode (--dev, INNGEST_DEV): callers need no keys, apps must run in dev mode"
+        click.echo(f"warning: {told}", err=True)
 
 
 def _serve(settings: Settings) -> None:

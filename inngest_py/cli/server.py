@@ -1,7 +1,9 @@
 """The server process: the API on gevent, and in embedded mode the worker beside it."""
 
+import os
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,18 +12,32 @@ from celery.app.trace import setup_worker_optimizations
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
-from .. import observe
+from .. import observe, tracing
 from ..api.app import create_app
 from ..config import Settings
+from ..dashboard import app as dashboard
+from ..dashboard.live import Pulse
 from ..engine.context import Context, NoHints
 from ..engine.discovery import Discovery
-from ..storage import queue
+from ..metrics.counters import Counters
+from ..storage import leases
 from ..storage.migrate import prepare
+from ..tasks import garbage
 from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime
 from ..tasks.steps import wait_for_schema
 
 _STOP_SECONDS = 5
+
+
+def _try_to_write(file: Path) -> None:
+    """Make the database's file, or end: waiting for it, as for a server, would last for ever."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("ab").close()
+    except OSError as error:
+        told = f"the database {file} cannot be written: {error.strerror}"
+        raise click.ClickException(f"{told}; use another --db or --database-url") from None
 
 
 class Server:
@@ -37,6 +53,8 @@ class Server:
             # nobody in this process reads the in-process broker: its queues would only grow
             self._runtime.hints = NoHints()
         self._worker: Any = None
+        self._pulse: Pulse | None = None
+        self._counters: Counters | None = None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -44,7 +62,8 @@ class Server:
             gevent.signal_handler(number, self._stopped.set)
         self._runtime.slots = self._settings.concurrency
         ctx = self._runtime.context()
-        prepare(ctx.db)
+        stop_tracing = tracing.start(os.environ)
+        self._prepare(ctx)
         wait_for_schema(ctx)
         http = self._listen(ctx)
         if self._with_worker:
@@ -53,24 +72,38 @@ class Server:
             self._start_worker()
         discovery = self._discovery(ctx)
         discovery.start()
+        garbage.settle()
         self._stopped.wait()
         observe.event("server.stopping")
         discovery.stop()
+        if self._pulse is not None:
+            self._pulse.close()  # streams would hold the server up
         http.stop(timeout=_STOP_SECONDS)
         if self._worker is not None:
             self._stop_worker()
         self._celery.hinter.stop()
         self._runtime.close()
+        stop_tracing()
+
+    def _prepare(self, ctx: Context) -> None:
+        file = ctx.db.url.database or ""
+        if ctx.db.is_sqlite and not self._settings.in_memory and not file.startswith("file:"):
+            _try_to_write(Path(file))
+        prepare(ctx.db)
 
     def _recover(self, ctx: Context) -> None:
         """Free what was leased when the process died: nobody else works on this file."""
         with ctx.db.transaction() as tx:
-            freed = queue.release_all(tx, ctx.now())
+            freed = leases.release_all(tx, ctx.now())
         if freed:
             observe.event("server.recovered", items=freed)
 
     def _listen(self, ctx: Context) -> WSGIServer:
-        app = create_app(self._settings, ctx)
+        self._counters = Counters(ctx.catalog.slug_of)
+        self._counters.connect()
+        app = create_app(self._settings, ctx, self._counters)
+        if self._settings.ui:
+            self._pulse = dashboard.add_to(app, self._settings, ctx)
         address = (self._settings.host, self._settings.port)
         http = WSGIServer(address, app, log=None, error_log=None, backlog=1024)
         try:
@@ -108,6 +141,6 @@ class Server:
             in_band=not settings.dev and settings.signing_key is not None,
             urls=settings.sdk_urls,
             discover=settings.dev and settings.discovery,
-            poll=settings.poll,
-            every_seconds=settings.poll_interval,
+            poll=settings.polls,
+            every_seconds=settings.ping_seconds,
         )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 from .. import observe
 from ..config import Settings, to_environment
@@ -47,7 +48,7 @@ class Supervisor:
         pause = 1.0
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = subprocess.Popen(self._command(number), env=self._environment())  # noqa: S603 - our own worker
+            process = subprocess.Popen(self._command(number), env=self._environment(number))  # noqa: S603 - our own worker
             self._processes[number] = process
             code = process.wait()
             if self._stopping.is_set():
@@ -62,6 +63,7 @@ class Supervisor:
             sys.executable,
             "-m",
             "celery",
+            "--quiet",  # no banner among the log's lines
             "-A",
             "inngest_py",
             "worker",
@@ -75,5 +77,8 @@ class Supervisor:
             "WARNING",
         ]
 
-    def _environment(self) -> dict[str, str]:
-        return dict(os.environ) | to_environment(self._settings)
+    def _environment(self, number: int) -> dict[str, str]:
+        settings, first = self._settings, self._settings.metrics_port
+        if first is not None:  # workers of one machine need a port each
+            settings = replace(settings, metrics_port=first + number - 1)
+        return dict(os.environ) | to_environment(settings)

@@ -11,11 +11,12 @@ from . import options
 
 
 @click.command()
+@options.mode
 @options.shared
 @click.option("--name", default="worker", help="The worker's name in Flower.")
 def worker(name: str, **flags: Any) -> None:
     """Run one worker, upkeep included."""
-    settings = options.settings_of(flags)
+    settings = options.settings_of(flags, keys=True)
     os.environ.update(to_environment(settings))
     command = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker", "-P", "gevent"]
     command += ["-c", str(settings.concurrency), "-n", f"{name}@%h"]

@@ -78,7 +78,15 @@ def _mended(raw: bytes | str, error: orjson.JSONDecodeError) -> Any:
         raise Invalid(f"this is not JSON: {second}") from second
     if any(word in str(error).lower() for word in ("depth", "recursion")):
         raise Invalid(_TOO_DEEP) from error
-    raise Invalid(f"this is not JSON: {error}") from error
+    raise Invalid(f"this is not JSON: {_worded(error)}") from error
+
+
+def _worded(error: orjson.JSONDecodeError) -> str:
+    """Name what JavaScript and Python write for numbers that JSON does not have."""
+    for word in ("NaN", "Infinity", "-Infinity"):
+        if error.doc.startswith(word, error.pos):
+            return f"it has no number {word}, send null or text instead: {error}"
+    return str(error)
 
 
 _TOO_DEEP = f"the JSON is nested deeper than {MOST_LEVELS} levels"

@@ -5,7 +5,8 @@ zone skips is skipped, and one that it repeats is due twice.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
@@ -75,6 +76,29 @@ def next_after(text: str, after: datetime) -> datetime | None:
         return _next(_parse(text), moment.replace(second=0, microsecond=0) + _MINUTE)
     except OverflowError:  # past the year 9999
         return None
+
+
+def ticks(text: str, first: datetime, last: datetime, most: int) -> list[datetime]:
+    """List the ticks from one instant to another, both included: the newest so many.
+
+    Looks back from the end in growing spans, so that years without a server cost no years' walk.
+    Raises Invalid.
+    """
+    span = _MINUTE * most
+    while True:
+        begin = max(first, last - span)
+        found = deque(_between(text, begin, last), maxlen=most)
+        if len(found) == most or begin <= first:
+            return list(found)
+        span *= 2
+
+
+def _between(text: str, first: datetime, last: datetime) -> Iterator[datetime]:
+    tick = next_after(text, first - _SECOND)
+    while tick is not None and tick <= last:
+        if tick >= first:
+            yield tick
+        tick = next_after(text, tick)
 
 
 def jitter(most: timedelta, function_id: str, tick: datetime) -> timedelta:

@@ -22,6 +22,24 @@ class Invalid(InngestPyError):
         self.code = code
 
 
+class TooLarge(InngestPyError):
+    """This is more than the limits allow."""
+
+
+class RateLimited(InngestPyError):
+    """This is asked for too often."""
+
+    code = "rate_limited"
+
+
+class Conflict(InngestPyError):
+    """This clashes with what is there already."""
+
+    def __init__(self, message: str | None = None, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class LeaseLost(InngestPyError):
     """The item's lease has moved on: somebody else owns it now."""
 
@@ -32,3 +50,15 @@ class RunGone(InngestPyError):
 
 class NotFound(InngestPyError):
     """There is no such thing."""
+
+
+class Superseded(InngestPyError):
+    """Another request does this work now: stop."""
+
+
+class WaitAnswered(InngestPyError):
+    """The wait has ended otherwise before its time-out could end it."""
+
+
+class SignalTaken(InngestPyError):
+    """Signal conflict; signal wait already exists for another run"""

@@ -13,6 +13,8 @@ FINISHED = "inngest/function.finished"
 FAILED = "inngest/function.failed"
 CANCELLED = "inngest/function.cancelled"
 INVOKED = "inngest/function.invoked"
+DEFERRED = "inngest/deferred.schedule"
+SCHEDULED = "inngest/scheduled.timer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Event:
 
     `id` is the internal ULID, `external_id` what SDKs see as its id. `payload` is the canonical
     JSON delivered to SDKs: data, id, name, ts, user, and v and meta where there are any. `target`
-    is the slug or UUID of the one function that an invocation is for.
+    is the slug or UUID of the one function that an invocation or a cron tick is for; `cron` is the
+    schedule of the tick. `traceparent` is the W3C context of the sender's request.
     """
 
     id: str
@@ -33,6 +36,8 @@ class Event:
     internal: bool = False
     correlation_id: str | None = None
     target: str | None = None
+    cron: str | None = None
+    traceparent: str | None = None
 
 
 def make(
@@ -63,8 +68,7 @@ def make(
         whole["v"] = v
     if meta:
         whole["meta"] = meta
-    routing = data.get("_inngest") if internal and name == INVOKED else None
-    routing = routing if isinstance(routing, dict) else {}
+    correlation_id, target = _routing(name, data, internal)
     return Event(
         id=id,
         external_id=external_id or id,
@@ -73,8 +77,34 @@ def make(
         ts_ms=ts_ms,
         v=v,
         internal=internal,
-        correlation_id=routing.get("correlation_id"),
-        target=routing.get("fn_id"),
+        correlation_id=correlation_id,
+        target=target,
+    )
+
+
+def _routing(name: str, data: dict[str, Any], internal: bool) -> tuple[str | None, str | None]:
+    """Read whom an invocation answers, and which function it is for."""
+    routing = data.get("_inngest") if internal and name == INVOKED else None
+    routing = routing if isinstance(routing, dict) else {}
+    return routing.get("correlation_id"), routing.get("fn_id")
+
+
+def stored(
+    *, id: str, external_id: str, name: str, payload: str, ts_ms: int, internal: bool
+) -> Event:
+    """Build an event of what was stored of one."""
+    invocation = internal and name == INVOKED
+    data = canonical.loads(payload)["data"] if invocation else {}
+    correlation_id, target = _routing(name, data, internal)
+    return Event(
+        id=id,
+        external_id=external_id,
+        name=name,
+        payload=payload,
+        ts_ms=ts_ms,
+        internal=internal,
+        correlation_id=correlation_id,
+        target=target,
     )
 
 

@@ -10,7 +10,13 @@ from . import canonical
 from .checks import MOST_EVENT_LEVELS, check_text, is_deeper, kind
 from .errors import Invalid
 from .event_record import INVOKED, Event, internal, make
-from .internal_events import ended, invoked
+from .internal_events import (
+    ended,
+    invoked,
+    refused_invocation,
+    scheduled,
+    unknown_function,
+)
 from .limits import MAX_EVENT_BYTES
 
 __all__ = [
@@ -21,6 +27,9 @@ __all__ = [
     "make",
     "parse_event",
     "parse_invocation",
+    "refused_invocation",
+    "scheduled",
+    "unknown_function",
 ]
 
 RESERVED = "inngest/"

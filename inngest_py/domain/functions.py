@@ -26,6 +26,7 @@ from .function_limits import (
     parse_throttle,
     parse_timeouts,
 )
+from .retries import Backoff
 from .stored import decode, encode
 from .triggers import (
     Cancel,
@@ -77,7 +78,8 @@ class FunctionConfig:
 
     `url` is the normalised step URL, `runtime_type` http or ws, `retries` excludes the first
     attempt. `concurrency` limits steps, in ascending order; `run_concurrency` limits whole runs.
-    `priority` is the expression for a run's seconds.
+    `priority` is the expression for a run's seconds. `backoff` replaces the protocol's table; SDKs
+    have no way to say it.
     """
 
     slug: str
@@ -97,6 +99,7 @@ class FunctionConfig:
     timeouts: Timeouts | None = None
     singleton: Singleton | None = None
     checkpoint: Checkpoint | None = None
+    backoff: Backoff | None = None
 
     def to_json(self) -> str:
         """Write the configuration as canonical JSON, to be stored."""

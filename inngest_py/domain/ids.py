@@ -6,6 +6,8 @@ import hashlib
 import re
 import uuid
 
+from .errors import Invalid
+
 DEV_ACCOUNT_ID = "00000000-0000-4000-a000-000000000000"
 DEV_ENV_ID = "00000000-0000-4000-b000-000000000000"
 
@@ -46,6 +48,14 @@ def _decode(text: str) -> int:
 def is_ulid(text: str) -> bool:
     """Say whether this is a ULID in its canonical, upper-case form."""
     return _ULID.fullmatch(text) is not None
+
+
+def check_ulid(text: str, label: str, field: str | None = None) -> str:
+    """Return a ULID. Raises Invalid, saying what it should be and which field it was given for."""
+    if not is_ulid(text):
+        told = f"{text[:64]!r} is not {label}: a ULID has 26 characters"
+        raise Invalid(told, field=field or label)
+    return text
 
 
 def ulid_ms(text: str) -> int:
@@ -91,6 +101,13 @@ def seeded(header: str | None, index: int) -> str | None:
 def app_id(name: str) -> str:
     """Derive an app's UUID from its name (sync.md §6)."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+
+
+def endpoint_app_id(domain: str) -> str:
+    """Derive the UUID of the app of a durable endpoint's origin (checkpointing.md §3.1)."""
+    name = uuid.UUID(DEV_ENV_ID).bytes + domain.encode()
+    digest = hashlib.sha1(uuid.NAMESPACE_OID.bytes + name, usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def function_id(name: str, url: str) -> str:

@@ -1,13 +1,15 @@
 """Events that the server publishes about runs (events.md §8)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from . import canonical, ids
 from .checks import MOST_EVENT_LEVELS, MOST_OUTPUT_LEVELS, is_deeper
 from .errors import Invalid
-from .event_record import CANCELLED, FAILED, FINISHED, INVOKED, Event, internal, make
-from .outputs import error_object
+from .event_record import CANCELLED, FAILED, FINISHED, INVOKED, SCHEDULED, Event, internal, make
+from .outputs import DEFAULT_NAME, error_object
 
 _ALSO = {"failed": FAILED, "cancelled": CANCELLED}
 
@@ -93,6 +95,26 @@ def _sessions(event: dict[str, Any]) -> dict[str, Any] | None:
     return {"sessions": sessions} if sessions else None
 
 
+def scheduled(cron: str, tick: datetime, fire_at: datetime, *, id: str, function_id: str) -> Event:
+    """Build the event of a cron's tick, which starts that function alone (events.md §8.5)."""
+    at = _rfc3339(tick)
+    event = internal(
+        SCHEDULED,
+        {"cron": cron, "scheduledAt": at, "fireAt": _rfc3339(fire_at)},
+        id=id,
+        external_id=at,
+        ts_ms=int(fire_at.timestamp() * 1000),
+    )
+    return replace(event, target=function_id, cron=cron)
+
+
+def _rfc3339(moment: datetime) -> str:
+    """Write a time in UTC, with milliseconds only where there are any."""
+    utc = moment.astimezone(UTC)
+    text = utc.isoformat(timespec="milliseconds" if utc.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
 def invoked(
     data: dict[str, Any],
     routing: dict[str, Any],
@@ -124,3 +146,22 @@ def invoked(
     if is_deeper(event.payload, MOST_EVENT_LEVELS):
         raise Invalid(f"the invocation's data is nested deeper than {MOST_EVENT_LEVELS} levels")
     return event
+
+
+def unknown_function(target: str) -> str:
+    """Word the error of an invocation whose target does not exist (waits.md §4)."""
+    return f"could not find function with ID: {target}"
+
+
+def refused_invocation(event: Event, message: str, *, id: str, now_ms: int) -> Event:
+    """Build the finished event that answers an invocation which starts no run (waits.md §4)."""
+    payload = canonical.loads(event.payload)
+    data = {
+        "_inngest": {"status": "Failed"},
+        "error": {"message": message, "name": DEFAULT_NAME},
+        "event": payload,
+        "events": [_without_empty_user(payload)],
+        "function_id": event.target,
+        "run_id": "",
+    }
+    return internal(FINISHED, _answer(data, event.correlation_id), id=id, ts_ms=now_ms)

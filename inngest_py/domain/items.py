@@ -1,6 +1,6 @@
 """Queue items: work due at a time.
 
-Invariant: an item is either ready (no lease) or leased (with a lease id and its end).
+Invariant: an item is ready, held or waiting (no lease), or leased (with a lease id and its end).
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 LEASE = timedelta(seconds=30)
+SDK = "sdk"  # holds, in a worker's place, the items of runs that go on in an SDK's own request
 
 
 class ItemKind(StrEnum):
@@ -16,6 +17,22 @@ class ItemKind(StrEnum):
     START = "start"  # the first request of a run
     EDGE = "edge"  # a later request: discovery, or a targeted step
     SLEEP = "sleep"  # the end of a sleep
+    CANCEL = "cancel"  # the runs that an event cancels
+    TIMEOUT = "timeout"  # the end of a run's time
+    GATEWAY = "gateway"  # an HTTP call that the server makes for a step
+    PAUSE = "pause"  # the end of a wait: its answer, or its time-out
+    EVENT = "event"  # the rest of the waits that one event may end
+    DEBOUNCE = "debounce"  # the end of a debounce: its run starts
+    BATCH = "batch"  # the time-out of a batch: its run starts
+    THROTTLE = "throttle"  # a throttle has room for the next of its line
+    REPLACE = "replace"  # a run gives way to a newer one of its singleton
+
+
+# Timers of rules: their `run_id` is no run's, but the name of the bucket or the batch.
+OF_RULES = frozenset({ItemKind.DEBOUNCE, ItemKind.BATCH, ItemKind.THROTTLE, ItemKind.REPLACE})
+
+# Those whose work is a request, which counts against limits of concurrency.
+CALLS = frozenset({ItemKind.START, ItemKind.EDGE, ItemKind.GATEWAY})
 
 
 class ItemState(StrEnum):
@@ -23,14 +40,20 @@ class ItemState(StrEnum):
 
     READY = "ready"
     LEASED = "leased"
+    HELD = "held"  # its function is paused: nobody may claim it until that is resumed
+    WAITING = "waiting"  # for room behind a throttle; only its timer makes it ready
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """A leased queue item, as its holder knows it.
 
-    `step` is the hashed step id for a targeted request or a sleep, None for a discovery.
+    `step` is the hashed step id for a targeted request, a sleep or a wait, None for a discovery.
     `attempt` counts from 0. `current` is the stack position that caused a discovery, or None.
+    `generation` counts the item's requests from 1: it tells late calls of an earlier one apart.
+    `answer` is the JSON of what ended a wait, None until something has. `gate` names the bucket
+    that a start waits for, `rank_us` its place in line. An item of kind `event` or of OF_RULES
+    belongs to no run: its `run_id` is the event's id, or what its rule says.
     """
 
     id: str
@@ -44,6 +67,10 @@ class Item:
     step_name: str | None = None
     current: int | None = None
     opts: str | None = None
+    generation: int = 1
+    answer: str | None = None
+    rank_us: int | None = None
+    gate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from . import canonical
+from . import canonical, timing
 from .checks import check_text
 from .errors import Invalid
-from .limits import MAX_NAME_CHARS, MAX_STEP_ID_BYTES
+from .limits import MAX_NAME_CHARS, MAX_SHOWN_INPUT_BYTES, MAX_STEP_ID_BYTES
 
 
 class Opcode(StrEnum):
@@ -20,12 +20,32 @@ class Opcode(StrEnum):
     STEP_FAILED = "StepFailed"
     STEP_PLANNED = "StepPlanned"
     SLEEP = "Sleep"
+    AI_GATEWAY = "AIGateway"
+    GATEWAY = "Gateway"
+    WAIT_FOR_EVENT = "WaitForEvent"
+    INVOKE_FUNCTION = "InvokeFunction"
+    WAIT_FOR_SIGNAL = "WaitForSignal"
     RUN_COMPLETE = "RunComplete"
     DISCOVERY_REQUEST = "DiscoveryRequest"
+    SYNC_RUN_COMPLETE = "SyncRunComplete"
+    DEFER_ADD = "DeferAdd"
+    DEFER_ABORT = "DeferAbort"
 
 
+# Ops that end when something else happens: an event, an answer, a signal.
+WAITING = frozenset({Opcode.WAIT_FOR_EVENT, Opcode.INVOKE_FUNCTION, Opcode.WAIT_FOR_SIGNAL})
 # Ops that make an answer with two or more of them a parallel group (execution.md §6.3).
-PLANNING = frozenset({Opcode.STEP_PLANNED, Opcode.SLEEP})
+PLANNING = WAITING | {
+    Opcode.STEP_PLANNED,
+    Opcode.SLEEP,
+    Opcode.AI_GATEWAY,
+    Opcode.GATEWAY,
+}
+# Ops that are a step's result and nothing else.
+STORED = frozenset({Opcode.STEP, Opcode.STEP_RUN})
+ENDING = frozenset({Opcode.RUN_COMPLETE, Opcode.SYNC_RUN_COMPLETE})
+# Ops that ride along with others and never count as steps (execution.md §4).
+LAZY = frozenset({Opcode.DEFER_ADD, Opcode.DEFER_ABORT})
 _BY_NAME = {code.value.lower(): code for code in Opcode}
 _NEEDS_ID = frozenset(
     {
@@ -35,13 +55,20 @@ _NEEDS_ID = frozenset(
         Opcode.STEP_FAILED,
         Opcode.STEP_PLANNED,
         Opcode.SLEEP,
+        Opcode.AI_GATEWAY,
+        Opcode.GATEWAY,
     }
+    | WAITING
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One op of an answer; `id` is the hashed step id, "" where the op has none."""
+    """One op of an answer; `id` is the hashed step id, "" where the op has none.
+
+    `took` is when the step's body ran, None where the SDK does not say; `notes` is the metadata
+    that came with it, as it came.
+    """
 
     code: Opcode
     id: str = ""
@@ -50,6 +77,8 @@ class Op:
     data: Any = None
     error: dict[str, Any] | None = None
     opts: dict[str, Any] = field(default_factory=dict)
+    took: timing.Span | None = None
+    notes: tuple[dict[str, Any], ...] = ()
 
     @property
     def label(self) -> str:
@@ -61,6 +90,17 @@ class Op:
         """The step's type: `opts.type` where the SDK gives one, else the opcode."""
         given = self.opts.get("type")
         return _storable(given) if isinstance(given, str) and given else self.code.value
+
+    @property
+    def given(self) -> str | None:
+        """What the step was called with, as an attempt's info (JSON); None where nobody said.
+
+        What is over MAX_SHOWN_INPUT_BYTES is left out: it is only shown.
+        """
+        if self.opts.get("input") is None:
+            return None
+        text = canonical.dumps({"input": self.opts["input"]}).decode()
+        return text if len(text) <= MAX_SHOWN_INPUT_BYTES else None
 
     @property
     def races(self) -> bool:
@@ -83,7 +123,12 @@ def parse(body: bytes) -> list[Op]:
         found = [found]
     if not isinstance(found, list):
         raise Invalid("error reading generator opcode response: not an array of ops")
-    return [_parse_op(item) for item in found] or [Op(Opcode.NONE)]
+    return read(found) or [Op(Opcode.NONE)]
+
+
+def read(items: list[Any]) -> list[Op]:
+    """Read ops that are parsed JSON already. Raises Invalid."""
+    return [_parse_op(item) for item in items]
 
 
 def _parse_op(item: object) -> Op:
@@ -103,6 +148,8 @@ def _parse_op(item: object) -> Op:
         data=item.get("data"),
         error=_object(item, "error"),
         opts=_object(item, "opts") or {},
+        took=timing.read(item.get("timing")),
+        notes=_notes(item.get("metadata")),
     )
     if code in _NEEDS_ID and not op.id:
         raise Invalid(f"error reading generator opcode response: {code.value} has no id")
@@ -118,6 +165,11 @@ def _text(item: dict[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise Invalid(f"error reading generator opcode response: {key} is not a string")
     return value
+
+
+def _notes(given: object) -> tuple[dict[str, Any], ...]:
+    found = given if isinstance(given, list) else [given]
+    return tuple(note for note in found if isinstance(note, dict) and note)
 
 
 def _id(item: dict[str, Any]) -> str:

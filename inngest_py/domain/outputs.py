@@ -84,3 +84,37 @@ def _object_in(text: str) -> dict[str, Any] | None:
 def _text(given: Mapping[str, Any], key: str) -> str | None:
     value = given.get(key)
     return value if isinstance(value, str) and value else None
+
+
+def shown(stored: str) -> dict[str, Any]:
+    """Show a step's stored result (execution.md §2) by its parts: input, data and error.
+
+    What is wrapped in neither is the data itself; data and input are JSON text, and null is None.
+    """
+    value = canonical.loads(stored)
+    if not isinstance(value, dict) or len(value) != 1:
+        return {} if value is None else {"data": stored}
+    [(key, inner)] = value.items()
+    if key == "error":
+        return shown_error(stored)
+    if key in ("data", "input"):
+        return {} if inner is None else {key: canonical.dumps(inner).decode()}
+    return {"data": stored}
+
+
+def shown_error(stored: str) -> dict[str, Any]:
+    """Show an error by its parts; without a message, the raw text is the stack (api.md §5.5)."""
+    value = canonical.loads(stored)
+    given = value.get("error", value) if isinstance(value, dict) else value
+    if not isinstance(given, dict) or _text(given, "message") is None:
+        name = _text(given, "name") if isinstance(given, dict) else None
+        text = given if isinstance(given, str) else canonical.dumps(given).decode()
+        return {"error": {"name": name or DEFAULT_NAME, "message": "", "stack": text}}
+    return {
+        "error": {
+            "name": _text(given, "name") or DEFAULT_NAME,
+            "message": given["message"],
+            "stack": _text(given, "stack"),
+            "cause": given.get("cause"),
+        }
+    }

@@ -5,26 +5,36 @@ What depends on the run's other branches (the pending set, places in the stack) 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import canonical, reply, retries, times
-from .errors import Invalid
+from . import api_result, canonical, defers, gateway, ids, metadata, reply, retries, times, waits
+from .answers import Waiting
+from .defers import Defer
+from .errors import Invalid, TooLarge
 from .items import Item, ItemKind
 from .limits import MAX_STATE_BYTES, MAX_STEP_BYTES, MAX_STEPS, MAX_WAIT
-from .opcodes import PLANNING, Op, Opcode
+from .metadata import Target, Update
+from .opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
+from .retries import Backoff
 from .runs import Run, RunStatus
+from .timing import Span
 
+_FUNCTION = ids.step_hash("complete")  # the id under which SDKs report on the function itself
 _ASK_AGAIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a function is retried; `linear` replaces the back-off table when it is set."""
+    """How a function is retried.
+
+    `linear` replaces the back-off table when it is set, and the function's `own` rule both.
+    """
 
     retries: int
     linear: timedelta | None = None
+    own: Backoff | None = None
 
     @property
     def max_attempts(self) -> int:
@@ -46,7 +56,10 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A request or timer to queue; `step` is None for a discovery."""
+    """A request or timer to queue; `step` is None for a discovery.
+
+    `wait` is what a timer of kind `pause` stands for: its pause is opened with it.
+    """
 
     kind: ItemKind
     key: str
@@ -54,6 +67,7 @@ class Job:
     step: str | None = None
     step_name: str | None = None
     opts: str | None = None
+    wait: waits.Wait | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +80,18 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the attempt shows in the run's timeline."""
+    """What the attempt shows in the run's timeline.
+
+    `took` is the SDK's own measurement, `info` what is particular to the step's kind (JSON).
+    """
 
     step: str | None
     name: str
     op: str
     status: str
     error: str | None = None
+    took: Span | None = None
+    info: str | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +106,9 @@ class Plan:
     group: list[str] | None = None  # the answer's ops, when it held two or more
     coalesce: bool = False  # the group waits for all its members before the next discovery
     traces: list[Trace] = field(default_factory=list)
+    defers: list[Defer] = field(default_factory=list)
+    notes: list[tuple[Target, Update]] = field(default_factory=list)  # metadata of the steps
+    closes: bool = False  # a time-out, valid only while the item's pause is still open
 
 
 def plan(
@@ -101,6 +123,13 @@ def plan(
         )
     if isinstance(meaning, reply.Errored):
         return _fail(item, policy, meaning, jitter)
+    return generated(run, item, policy, meaning, now, jitter)
+
+
+def generated(
+    run: Run, item: Item, policy: Policy, meaning: reply.Generated, now: datetime, jitter: float
+) -> Plan:
+    """Decide what ops mean for the run; see plan()."""
     return _Generator(run, item, policy, meaning, now, jitter).plan()
 
 
@@ -108,9 +137,7 @@ def overflow(run: Run) -> Plan | None:
     """End a run that is over the limits before its next request; None when it is within them."""
     if run.step_count >= MAX_STEPS:
         return _too_many_steps()
-    if run.state_bytes > MAX_STATE_BYTES:
-        return _too_much_state()
-    return None
+    return too_much_state(run, 0)
 
 
 def _too_many_steps() -> Plan:
@@ -118,7 +145,10 @@ def _too_many_steps() -> Plan:
     return fatal("InngestErrFunctionOverflowed", text)
 
 
-def _too_much_state() -> Plan:
+def too_much_state(run: Run, more_bytes: int) -> Plan | None:
+    """End a run whose state would go over its limit; None when it stays within."""
+    if run.state_bytes + more_bytes <= MAX_STATE_BYTES:
+        return None
     text = f"The function run exceeded the state size limit of {MAX_STATE_BYTES} bytes."
     return fatal("InngestErrStateOverflowed", text)
 
@@ -150,7 +180,24 @@ def _fail(item: Item, policy: Policy, meaning: reply.Errored, jitter: float) -> 
 def _backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: float) -> timedelta:
     if retry_after is not None:
         return retry_after
-    return retries.backoff(item.attempt, jitter, policy.linear)
+    return retries.backoff(item.attempt, jitter, policy.linear, policy.own)
+
+
+def result_of(op: Op, *, failed: bool) -> tuple[StepResult, Trace]:
+    """Make of a step's op what is stored and shown (execution.md §2).
+
+    With `failed`, the op's error is stored. Raises TooLarge for more than a step may hold.
+    """
+    data = {"error": op.error} if failed else {"data": op.data}
+    text = canonical.dumps(op.data if op.code is Opcode.STEP else data).decode()
+    if len(text.encode()) > MAX_STEP_BYTES:
+        raise TooLarge(f"The output of step {op.label!r} is over {MAX_STEP_BYTES} bytes.")
+    error = canonical.dumps(op.error).decode() if failed and op.error is not None else None
+    status = "failed" if failed else "completed"
+    return (
+        StepResult(op.id, op.label, op.kind, text, races=op.races, failed=failed),
+        Trace(op.id, op.label, op.kind, status, error, op.took, op.given),
+    )
 
 
 class _Generator:
@@ -178,25 +225,38 @@ class _Generator:
         if len(real) > MAX_STEPS:
             return _too_many_steps()
         self.made.request_version = self.meaning.request_version
-        if len(real) > 1 and not any(op.code is Opcode.RUN_COMPLETE for op in real):
-            self.made.group = [op.id for op in real]
-            self.made.coalesce = any(op.code in PLANNING for op in real)
-        for op in real:
+        self.made.defers = defers.read(real)
+        self.made.notes = metadata.of_ops(real, self.item.attempt)
+        counted = [op for op in real if op.code not in LAZY]
+        if len(counted) > 1 and not any(op.code in ENDING for op in counted):
+            self.made.group = [op.id for op in counted]
+            self.made.coalesce = any(op.code in PLANNING for op in counted)
+        # a wait is open before a sibling can send what ends it (execution.md §6.4)
+        for op in sorted(real, key=lambda op: op.code is not Opcode.WAIT_FOR_EVENT):
             ended = self._take(op)
             if ended is not None:
+                ended.defers, ended.notes = self.made.defers, self.made.notes
                 return ended
         return self.made
 
     def _take(self, op: Op) -> Plan | None:
         """Add what one op asks for; a plan in return replaces the whole plan."""
         if op.code in (Opcode.STEP_RUN, Opcode.STEP):
-            return self._store(op)
+            return self._result(op, failed=False)
         if op.code in (Opcode.STEP_ERROR, Opcode.STEP_FAILED):
             return self._step_error(op)
         if op.code is Opcode.STEP_PLANNED:
             self._queue(op, ItemKind.EDGE, "plan", timedelta(0))
         elif op.code is Opcode.SLEEP:
             return self._sleep(op)
+        elif op.code in (Opcode.AI_GATEWAY, Opcode.GATEWAY):
+            return self._gateway(op)
+        elif op.code in WAITING:
+            return self._wait(op)
+        elif op.code is Opcode.SYNC_RUN_COMPLETE:
+            status, output = api_result.finish(op.data)
+            self.made.finish = Finish(status, output)
+            self.made.traces.append(Trace(None, "Finalization", "Finalization", status.value))
         elif op.code is Opcode.RUN_COMPLETE:
             output = canonical.dumps(op.data).decode()
             self.made.finish = Finish(RunStatus.COMPLETED, output)
@@ -205,30 +265,24 @@ class _Generator:
             self.made.jobs.append(Job(ItemKind.EDGE, f"{self.item.id}-discovery"))
         return None
 
-    def _store(self, op: Op) -> Plan | None:
-        data = op.data if op.code is Opcode.STEP else {"data": op.data}
-        return self._result(op, data, failed=False)
-
-    def _result(self, op: Op, value: Any, *, failed: bool) -> Plan | None:
-        text = canonical.dumps(value).decode()
-        if len(text.encode()) > MAX_STEP_BYTES:
-            return fatal(
-                "InngestErrOutputTooLarge",
-                f"The output of step {op.label!r} is over {MAX_STEP_BYTES} bytes.",
-            )
-        if self.run.state_bytes + len(text) > MAX_STATE_BYTES:
-            return _too_much_state()
-        self.made.results.append(
-            StepResult(op.id, op.label, op.kind, text, races=op.races, failed=failed)
-        )
-        error = canonical.dumps(op.error).decode() if failed and op.error is not None else None
-        status = "failed" if failed else "completed"
-        self.made.traces.append(Trace(op.id, op.label, op.kind, status, error))
+    def _result(self, op: Op, *, failed: bool) -> Plan | None:
+        try:
+            result, trace = result_of(op, failed=failed)
+        except TooLarge as error:
+            return fatal("InngestErrOutputTooLarge", error.message)
+        full = too_much_state(self.run, len(result.value))
+        if full is not None:
+            return full
+        self.made.results.append(result)
+        self.made.traces.append(trace)
         return None
 
     def _step_error(self, op: Op) -> Plan | None:
         """Retry a step, or store its error for user code to see (execution.md §7.2)."""
         error = dict(op.error or {"name": "Error", "message": "Step failed"})
+        if op.id == _FUNCTION and not op.name and not op.display_name:
+            self._function_error(op, error)
+            return None
         final = (
             op.code is Opcode.STEP_FAILED
             or error.get("noRetry") is True
@@ -238,11 +292,22 @@ class _Generator:
         if final:
             if op.data is not None and "data" not in error:
                 error["data"] = op.data
-            return self._result(op, {"error": error}, failed=True)
+            return self._result(replace(op, error=error), failed=True)
         text = canonical.dumps(error).decode()
-        self.made.traces.append(Trace(op.id, op.label, op.kind, "errored", text))
+        shown = Trace(op.id, op.label, op.kind, "errored", text, op.took, op.given)
+        self.made.traces.append(shown)
         self.made.retry = _backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
         return None
+
+    def _function_error(self, op: Op, error: dict[str, Any]) -> None:
+        """Take an op that stands for the function itself: its error came with lazy ops."""
+        said = self.meaning.no_retry is True or error.get("noRetry") is True
+        final = said or op.code is Opcode.STEP_FAILED
+        text = canonical.dumps(error).decode()
+        errored = reply.Errored(text, op.code.value, final, self.meaning.retry_after)
+        failed = _fail(self.item, self.policy, errored, self.jitter)
+        self.made.finish, self.made.retry = failed.finish, failed.retry
+        self.made.traces += failed.traces
 
     def _sleep(self, op: Op) -> Plan | None:
         given = op.opts.get("duration")
@@ -256,8 +321,38 @@ class _Generator:
         self._queue(op, ItemKind.SLEEP, "sleep", length)
         return None
 
-    def _queue(self, op: Op, kind: ItemKind, suffix: str, delay: timedelta) -> None:
-        opts = canonical.dumps({"race": True}).decode() if op.races else None
+    def _wait(self, op: Op) -> Plan | None:
+        try:
+            wait = waits.read(op, self.run, self.now)
+        except waits.BadExpression as error:
+            why = f"{op.label}: opts.if: {error.__cause__}"  # the message is the protocol's
+            meaning = reply.unable(error.message, name="InvalidExpression", stack=why)
+            return _fail(self.item, self.policy, meaning, self.jitter)
+        except Invalid as error:
+            return _fail(self.item, self.policy, reply.unable(error.message), self.jitter)
+        if wait.timeout > MAX_WAIT:
+            return fatal("InngestErrTimeoutTooLong", "A wait may last 366 days at most.")
+        key = f"{self.run.id}-{op.id}-pause"
+        opts = Waiting(wait.kind, wait.info, op.races).written()
+        job = Job(ItemKind.PAUSE, key, wait.timeout, op.id, op.label, opts, wait)
+        self.made.jobs.append(job)
+        return None
+
+    def _gateway(self, op: Op) -> Plan | None:
+        """Queue the call that the server makes; one that no client can send fails the step."""
+        try:
+            opts = gateway.request(op).text()
+        except Invalid as error:
+            error_op = replace(op, error=gateway.refused(op, error.message))
+            return self._result(error_op, failed=True)
+        self._queue(op, ItemKind.GATEWAY, "gateway", timedelta(0), opts)
+        return None
+
+    def _queue(
+        self, op: Op, kind: ItemKind, suffix: str, delay: timedelta, opts: str | None = None
+    ) -> None:
+        if opts is None and op.races:
+            opts = canonical.dumps({"race": True}).decode()
         self.made.jobs.append(
             Job(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
         )

@@ -12,11 +12,10 @@ from . import canonical, urls
 from .config_fields import CONFIG, Fields, listed, wrong
 from .errors import Invalid
 from .functions import FunctionConfig, parse_config, slug_of
+from .retries import parse_backoff
 from .stored import encode
 
 MAX_FUNCTIONS = 1000
-# An app's name and URL share an index row; PostgreSQL refuses those over 2704 bytes.
-MAX_SERVE_URL_BYTES = 1536
 _DEPLOY_TYPES = ("ping", "connect")
 
 
@@ -56,7 +55,7 @@ def parse_registration(payload: object) -> Registration:
     """
     fields = _any_case(Fields.of(payload, ""))
     name = _app_name(fields, "appName")
-    url = _serve_url(_required_url(fields))
+    url = urls.short_enough(_required_url(fields))
     sdk = fields.text("sdk") or ""
     language, _, version = sdk.partition(":")
     headers = fields.object("headers") or Fields({})
@@ -120,12 +119,6 @@ def _required_url(fields: Fields) -> str:
     return urls.normalise(given)
 
 
-def _serve_url(url: str) -> str:
-    if len(url.encode()) > MAX_SERVE_URL_BYTES:
-        raise wrong("url", f"is over {MAX_SERVE_URL_BYTES} bytes when it is encoded: shorten it")
-    return url
-
-
 def _parse_functions(fields: Fields) -> tuple[FunctionConfig, ...]:
     value = fields.get("functions")
     if value is None:
@@ -149,7 +142,8 @@ def parse_function(payload: object) -> Registration:
 
     `app` names its app. The function comes as in a sync, or with its URL as plain `url`, to which
     `fnId` and `stepId` are added where it lacks them. The id's default is the app's name and the
-    slug of the function's. Raises Invalid as parse_registration does.
+    slug of the function's. `backoff` may set its own rule for retries, which an SDK's sync cannot.
+    Raises Invalid as parse_registration does.
     """
     fields = Fields.of(payload, "")
     app = fields.text("app")
@@ -163,8 +157,8 @@ def parse_function(payload: object) -> Registration:
     if fields.get("steps") is None:
         url = _with_function(_required_url(fields), slug)
         given["steps"] = {"step": {"runtime": {"url": url}}}
-    config = parse_config(Fields(given))
-    url = _serve_url(urls.serve_url(config.url))
+    config = replace(parse_config(Fields(given)), backoff=parse_backoff(fields))
+    url = urls.short_enough(urls.serve_url(config.url))
     return _with_checksum(Registration(app_name=app, url=url, functions=(config,)))
 
 

@@ -155,10 +155,13 @@ def _sdk_error(body: bytes, text: str) -> Any:
     return outputs.error_object(found, text)
 
 
-def unable(text: str, message: str | None = None) -> Errored:
+def unable(
+    text: str, message: str | None = None, *, name: str = "Error", stack: str | None = None
+) -> Errored:
     """Build the function-level error that the server itself raises (execution.md §3.3)."""
     message = message or text
-    inner = {"error": message, "message": message, "name": "Error"}
+    inner = {"error": message, "message": message, "name": name}
+    inner |= {} if stack is None else {"stack": stack}
     return Errored(output=canonical.dumps({"error": inner}).decode(), text=text, no_retry=False)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from . import canonical, ids, signing, urls
+from . import canonical, checkpoint, ids, traces, urls
 from .items import Item
 from .limits import MAX_REQUEST_BYTES, USE_API_ABOVE_BYTES
 from .runs import Run
@@ -23,18 +23,19 @@ def body(
     *,
     max_attempts: int,
     request_id: str,
-    events: Sequence[str] = (),
 ) -> bytes:
     """Build the canonical body; `memo` is in the order of the stack.
 
-    `ctx.fn_id` is left out, which keeps SDKs from checkpointing (checkpointing.md §1.1).
+    `ctx.fn_id` and `ctx.qi_id` let SDKs checkpoint (checkpointing.md §1, §2); they are left out
+    while a step is still to run with new input.
     Over the size limit the state is left for the SDK to fetch (execution.md §1.3).
     """
     stack = list(memo)
-    state = sum(map(len, memo.values())) + len(run.event)
-    whole = events or (run.event,)
+    entries = with_input(run, memo)
+    whole = run.events or (run.event,)
+    state = sum(map(len, entries.values())) + sum(map(len, whole))
     for use_api, shown, sent in (
-        (False, memo, whole),
+        (False, entries, whole),
         (True, {}, whole),
         (True, {}, ()),
     ):
@@ -44,6 +45,13 @@ def body(
         if len(built) <= MAX_REQUEST_BYTES:
             return built
     return built
+
+
+def with_input(run: Run, memo: Mapping[str, str]) -> Mapping[str, str]:
+    """Add the input that a rerun gives a step, until that has a result (execution.md §1.2)."""
+    if run.input_step is None or run.input is None or run.input_step in memo:
+        return memo
+    return {**memo, run.input_step: run.input}
 
 
 def _join(
@@ -61,19 +69,26 @@ def _join(
         "attempt": item.attempt,
         "disable_immediate_execution": run.force_plan,
         "env": "",
+        "fn_id": run.function_id,
+        "generation_id": item.generation,
         "job_id": item.id,
         "max_attempts": max_attempts,
+        "qi_id": checkpoint.token(item),
         "request_id": request_id,
         "run_id": run.id,
         "stack": {"current": current, "stack": stack},
         "step_id": DISCOVERY,
         "use_api": use_api,
     }
+    if run.input_step is not None and run.input_step not in stack:
+        # an SDK that checkpoints (TypeScript 4) takes a step with new input for one that has ended
+        del context["fn_id"], context["qi_id"]
+    defers = f'"defers":{run.defers},' if run.defers else ""
     flag = "true" if use_api else "false"
     steps = ",".join(f"{_key(step)}:{memo[step]}" for step in sorted(memo, key=_utf16))
     return (
         f'{{"ctx":{orjson.dumps(context, option=orjson.OPT_SORT_KEYS).decode()}'
-        f',"event":{run.event},"events":[{",".join(events)}],"steps":{{{steps}}}'
+        f',{defers}"event":{run.event},"events":[{",".join(events)}],"steps":{{{steps}}}'
         f',"use_api":{flag},"version":{run.request_version}}}'
     ).encode()
 
@@ -86,29 +101,20 @@ def _utf16(step: str) -> bytes:
     return step.encode("utf-16-be")
 
 
-def headers(
-    run: Run, item: Item, sent: bytes, *, request_id: str, now_s: int, signing_key: str | None
-) -> dict[str, str]:
-    """Build the headers (execution.md §1.1); signed when there is a key."""
-    built = {
+def headers(run: Run, item: Item, *, request_id: str) -> dict[str, str]:
+    """Build the headers (execution.md §1.1), to which the sender adds the signature."""
+    return {
         "Content-Type": "application/json",
         "User-Agent": "Inngest",
         "X-Inngest-Step-ID": item.step or DISCOVERY,
         "X-Run-ID": run.id,
         "account-id": ids.DEV_ACCOUNT_ID,
-        "traceparent": traceparent(run.id, request_id),
+        "traceparent": traces.of_request(run.id, run.traceparent, request_id),
+        "x-inngest-generation-id": str(item.generation),
         "x-inngest-job-id": item.id,
         "x-inngest-req-version": str(run.request_version),
         "x-request-id": request_id,
     }
-    if signing_key is not None:
-        built["X-Inngest-Signature"] = signing.sign(signing_key, sent, now_s)
-    return built
-
-
-def traceparent(run_id: str, request_id: str) -> str:
-    """Name the W3C trace of a run, the same in every request, and the span of one request."""
-    return f"00-{ids.ulid_hex(run_id)}-{ids.ulid_hex(request_id)[16:]}-01"
 
 
 def url(function_url: str, item: Item) -> str:

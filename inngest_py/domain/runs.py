@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from .flow.slots import Slots
+
 
 class RunStatus(StrEnum):
     """Where a run is in its life."""
@@ -58,3 +60,12 @@ class Run:
     correlation_id: str | None
     event_name: str
     event: str  # the event's canonical JSON, as the SDK gets it
+    endpoint: str | None = None  # how a durable endpoint's event holds the body; None without one
+    defers: str | None = None  # JSON: the state of its deferred functions, None without any
+    input_step: str | None = None  # the hash of the step that a rerun gives new input
+    input: str | None = None  # that step's override entry, as JSON
+    paused: bool = False  # whether its function was paused when the run was read
+    singleton_key: str | None = None  # the lock that it gives back at its end
+    slots: Slots | None = None  # what it counts against; None without limits of concurrency
+    traceparent: str | None = None  # the W3C context that its event came in; None without one
+    events: tuple[str, ...] = ()  # those of its batch, in order; empty for a run of one event

@@ -23,13 +23,14 @@ def _encode(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
     if isinstance(value, timedelta):
-        return _duration(value)
+        return duration_text(value)
     if isinstance(value, datetime):
         return value.isoformat()
-    return value if isinstance(value, str | int) else encode(value)
+    return value if isinstance(value, str | int | float) else encode(value)
 
 
-def _duration(value: timedelta) -> str:
+def duration_text(value: timedelta) -> str:
+    """Write a duration such as 90s, which durations.parse() reads."""
     whole = value // timedelta(seconds=1)
     if value == timedelta(seconds=whole):
         return f"{whole}s"

@@ -1,5 +1,7 @@
 """URLs of serve endpoints and of their steps: one spelling each, so that equal ones are equal."""
 
+import ipaddress
+import re
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from .errors import Invalid
@@ -7,6 +9,12 @@ from .errors import Invalid
 HTTP = frozenset({"http", "https"})
 CONNECT = frozenset({"ws", "wss"})
 MAX_URL_CHARS = 2048
+# An app's name and URL share an index row; PostgreSQL refuses those over 2704 bytes.
+MAX_SERVE_URL_BYTES = 1536
+_HINT = "give the URL of the serve endpoint, like http://localhost:3000/api/inngest"
+_LABEL = r"[^\W_](?:[\w-]{0,61}\w)?|_[\w-]{0,61}\w"  # of a name; letters of any script, and `_`
+_HOST = re.compile(rf"(?:{_LABEL})(?:\.(?:{_LABEL}))*\.?")
+_MAX_HOST_CHARS = 253
 _DROPPED = frozenset({"deployId", "probe"})
 _LOOPBACK = frozenset({"127.0.0.1", "0.0.0.0", "localhost"})  # noqa: S104 - a name, not a bind
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -26,7 +34,32 @@ def normalise(url: str, *, field: str = "url") -> str:
     # sorted() is stable: repeated parameters keep their order
     query.sort(key=lambda pair: pair[0])
     path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-    return urlunsplit((parts.scheme, _authority(parts), path, urlencode(query), ""))
+    found = urlunsplit((parts.scheme, _authority(parts), path, urlencode(query), ""))
+    if len(found) > MAX_URL_CHARS:  # percent-encoding makes it longer
+        raise _invalid(field, f"is over {MAX_URL_CHARS} characters: shorten it")
+    return found
+
+
+def serve_endpoint(url: str) -> str:
+    """Bring the URL of an app that a person gave into the stored form (sync.md §3).
+
+    A missing scheme is http where the rest tells a host: by a port, a path or a dot. A word alone
+    could be anything. Raises Invalid, also for what a ping cannot reach.
+    """
+    if "://" not in url:
+        if url != "localhost" and not any(char in url for char in ":/."):
+            raise _invalid("url", f"is not a URL: {_HINT}")
+        url = f"http://{url}"
+    if url.partition(":")[0].lower() not in HTTP:
+        raise _invalid("url", "must begin with http:// or https://")
+    return short_enough(normalise(url))
+
+
+def short_enough(url: str) -> str:
+    """Give back a serve endpoint; raises Invalid when it is too long to be stored."""
+    if len(url.encode()) > MAX_SERVE_URL_BYTES:
+        raise _invalid("url", f"is over {MAX_SERVE_URL_BYTES} bytes when encoded: shorten it")
+    return url
 
 
 def _split(url: str, field: str) -> SplitResult:
@@ -43,7 +76,19 @@ def _split(url: str, field: str) -> SplitResult:
         raise _invalid(field, "must begin with http://, https://, ws:// or wss://")
     if not parts.hostname or port == 0:
         raise _invalid(field, "must name a host, and a port above 0 where it has one")
+    if not _is_host(parts.hostname):
+        raise _invalid(field, f"names a host {parts.hostname[:64]!r} that cannot be one: {_HINT}")
     return parts
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            return False
+        return True
+    return len(host) <= _MAX_HOST_CHARS and _HOST.fullmatch(host) is not None
 
 
 def _query(parts: SplitResult, field: str) -> list[tuple[str, str]]:
@@ -90,6 +135,14 @@ def serve_url(step_url: str) -> str:
     base, _, query = step_url.partition("?")
     kept = [pair for pair in query.split("&") if pair.split("=", 1)[0] not in (_FUNCTION, _STEP)]
     return f"{base}?{'&'.join(kept)}" if any(kept) else base
+
+
+def is_http(url: str) -> bool:
+    """Say whether this is the URL of something that answers to HTTP."""
+    try:
+        return not is_connect(normalise(url))
+    except Invalid:
+        return False
 
 
 def is_connect(url: str) -> bool:

@@ -1,127 +1,195 @@
-"""Apply: the one way a run moves. Writes a plan, fenced by the item's lease.
+"""Apply: the one way runs move. Writes the plans that share a commit, each fenced by its lease.
 
-Order of locks: the run's row, then its items. Writers of one run so settle one after another.
+Every kind of statement runs once for all of them. Order of locks: the runs' rows by id, then
+pauses, then items. Writers of one run settle one after another; those that bring nothing but
+results of their own do so in one statement, since the branches of a group often end together.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from .. import observe
 from ..domain import canonical
-from ..domain.errors import RunGone
-from ..domain.items import Item, ItemKind, ItemState
-from ..domain.plan import Job, Plan, StepResult, settle
-from ..domain.runs import Run, RunStatus
-from ..storage import attempts, queue, runs, steps
-from .context import Context, Hint
-from .ending import end_run
-from .start import HINT_GRACE, Started
+from ..domain.errors import RunGone, WaitAnswered
+from ..domain.ids import pause_id
+from ..domain.items import ItemKind, ItemState
+from ..domain.plan import Job, Plan, settle
+from ..storage import attempts, pauses, queue, runs, steps
+from . import annotate, deferring
+from .commit import waves
+from .ending import Ending, end_runs
+from .flow import concurrency
+from .start import Outbox
+from .waits import open_all, prepare
+from .writes import Applied, Write, attempt_row, item_row, lease_first, leased
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """The request whose answer the plan is of; `http_status` is None when none came."""
+def apply_all(tx: Connection, writes: Sequence[Write]) -> list[Applied]:
+    """Write plans in one transaction.
 
-    started_at: datetime
-    ended_at: datetime
-    http_status: int | None = None
-
-
-@dataclass(slots=True)
-class Applied:
-    """What was written. `next` is the run's following item, leased to this worker already."""
-
-    next: Item | None = None
-    hints: list[Hint] = field(default_factory=list)
-    stored: list[StepResult] = field(default_factory=list)
-    step_count: int = 0
-    request_version: int = -1
-    force_plan: bool = False
-    started: Started = field(default_factory=Started)
-    finished: tuple[RunStatus, str | None] | None = None
-
-
-def apply(
-    tx: Connection, ctx: Context, run: Run, item: Item, plan: Plan, call: Call, *, carry: bool
-) -> Applied:
-    """Write a plan and consume its item; with `carry`, keep the run's next item leased.
-
-    Raises LeaseLost or RunGone, with which the caller's transaction must roll back.
+    Raises LeaseLost or RunGone when one of them is void, WaitAnswered when a wait did not time out
+    after all, SignalTaken when another run waits for a signal; the transaction must then roll back.
     """
-    done = Applied(
-        step_count=run.step_count,
-        request_version=run.request_version,
-        force_plan=run.force_plan,
-    )
-    jobs: list[Job] = list(plan.jobs)
-    if plan.results or plan.group is not None or plan.request_version >= 0:
-        jobs += _advance(tx, run, item, plan, done, call.ended_at)
-    attempts.add(tx, [_attempt_row(run, item, trace, call) for trace in plan.traces])
-    if plan.finish is not None:
-        _finish(tx, ctx, run, item, plan, call, done)
-        return done
-    if plan.retry is not None:
-        queue.retry_later(tx, item, call.ended_at + plan.retry)
-    else:
-        queue.finish(tx, item)
-    _queue(tx, ctx, run, item, jobs, done, call.ended_at, carry=carry and plan.retry is None)
-    return done
+    if len(writes) > 1:
+        runs.lock(tx, sorted({write.run.id for write in writes}))
+    outbox = Outbox()
+    for wave in waves(_bundles(writes), lambda bundle: bundle[0].run.id):
+        _apply(tx, wave, outbox)
+    writes[0].done.started = outbox.write(tx, writes[0].ctx)
+    return [write.done for write in writes]
 
 
-def _advance(
-    tx: Connection, run: Run, item: Item, plan: Plan, done: Applied, now: datetime
-) -> list[Job]:
-    """Store results and settle the run's group; return the discovery that follows, if any."""
-    size = sum(len(result.value) for result in plan.results)
-    version = plan.request_version
-    effective = run.request_version if run.request_version >= 0 else version
+Bundle = list[Write]
+
+
+def _bundles(writes: Sequence[Write]) -> list[Bundle]:
+    """Put together the writes of a run that can settle in one statement."""
+    bundles: list[Bundle] = []
+    for write in sorted(writes, key=lambda write: write.run.id):
+        if bundles and _goes_with(bundles[-1], write):
+            bundles[-1].append(write)
+        else:
+            bundles.append([write])
+    return bundles
+
+
+def _goes_with(bundle: Bundle, write: Write) -> bool:
+    """Say whether the write and all of the bundle bring only results, each of them once."""
+    if write.run.id != bundle[0].run.id or not (write.plain and bundle[0].plain):
+        return False
+    known = {result.hash for other in bundle for result in other.plan.results}
+    return not any(result.hash in known for result in write.plan.results)
+
+
+def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
+    wave = [write for bundle in bundles for write in bundle]
+    for write in wave:
+        run = write.run
+        write.done = Applied(
+            step_count=run.step_count,
+            request_version=run.request_version,
+            force_plan=run.force_plan,
+        )
+        write.jobs = list(write.plan.jobs)
+        write.stays = write.carry
+    _advance(tx, [bundle for bundle in bundles if bundle[0].counts])
+    for write in wave:
+        annotate.note(tx, write.call.ended_at, write.run.id, write.plan.notes)
+    _close(tx, [write for write in wave if write.plan.closes])
+    attempts.add(tx, [attempt_row(write, trace) for write in wave for trace in write.plan.traces])
+    _finish(tx, [write for write in wave if write.plan.finish is not None], outbox)
+    _follow(tx, [write for write in wave if write.plan.finish is None], outbox)
+
+
+def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
+    """Store results and settle the runs' groups; adds the discoveries that follow, if any."""
+    if not bundles:
+        return
+    rows = runs.advance(tx, [_counted(bundle) for bundle in bundles])
+    if len(rows) < len(bundles):
+        raise RunGone
+    _store(tx, bundles, rows)
+    for bundle in bundles:
+        for write in bundle:
+            if write.plan.defers:
+                deferring.remember(tx, write.run.id, write.plan.defers)
+    corrections = [_settled(tx, bundle, rows[bundle[0].run.id]) for bundle in bundles]
+    runs.settle(tx, [correction for correction in corrections if correction is not None])
+
+
+def _close(tx: Connection, wave: Sequence[Write]) -> None:
+    """Close the pauses of waits that time out. Raises WaitAnswered when one was closed before."""
+    wanted = [pause_id(write.run.id, write.item.step or "") for write in wave]
+    if len(pauses.take(tx, wanted)) < len(wave):
+        raise WaitAnswered
+
+
+def _counted(bundle: Bundle) -> runs.Advance:
+    run, plan = bundle[0].run, bundle[0].plan
+    results = [result for write in bundle for result in write.plan.results]
+    effective = run.request_version if run.request_version >= 0 else plan.request_version
     group: tuple[bool, str | None] | None = None
     if plan.group is not None:
         open_group = plan.group if plan.coalesce and effective >= 2 else []
         group = (True, canonical.dumps(open_group).decode() if open_group else None)
-    row = runs.advance(tx, run.id, steps=len(plan.results), size=size, version=version, group=group)
-    if row is None:
-        raise RunGone
-    done.stored = _store(tx, run, plan.results, row.step_count - len(plan.results), now)
-    pending = _pending(tx, run, plan, row.pending)
+    version = max(write.plan.request_version for write in bundle)
+    size = sum(len(result.value) for result in results)
+    return runs.Advance(run.id, len(results), size, version, group)
+
+
+def _store(tx: Connection, bundles: Sequence[Bundle], rows: dict[str, runs.Advanced]) -> None:
+    given = []
+    for bundle in bundles:
+        results = [(write, result) for write in bundle for result in write.plan.results]
+        first = rows[bundle[0].run.id].step_count - len(results)
+        given += [
+            {
+                "run_id": write.run.id,
+                "hash": result.hash,
+                "position": first + place,
+                "name": result.name,
+                "op": result.op,
+                "output": result.value,
+                "stored_at": write.call.ended_at,
+            }
+            for place, (write, result) in enumerate(results)
+        ]
+    new = steps.add(tx, given)
+    for bundle in bundles:
+        for write in bundle:
+            run_id, plan = write.run.id, write.plan
+            write.done.stored = [one for one in plan.results if (run_id, one.hash) in new]
+
+
+def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correction | None:
+    """Decide what the results mean for the run's group; a value when its row must change again."""
+    pending = tuple(_pending(tx, bundle[0], row.pending))
+    force_plan = row.force_plan
+    lost = []
+    for write in bundle:
+        lost += [result for result in write.plan.results if result not in write.done.stored]
+        pending, force_plan = _settle(write, row, pending, force_plan)
+    run_id = bundle[0].run.id
+    for result in lost:
+        observe.event("step.stored_before", level=30, run_id=run_id, step=result.hash)
+    for write in bundle:
+        write.done.step_count = row.step_count - len(lost)
+    left = canonical.dumps(list(pending)).decode() if pending else None
+    if not lost and left == row.pending and force_plan == row.force_plan:
+        return None
+    fewer_bytes = sum(len(result.value) for result in lost)
+    return runs.Correction(run_id, force_plan, left, len(lost), fewer_bytes)
+
+
+def _settle(
+    write: Write, row: runs.Advanced, pending: tuple[str, ...], force_plan: bool
+) -> tuple[tuple[str, ...], bool]:
+    """Settle one write; returns what is pending after it, and the force-plan flag."""
+    plan, done = write.plan, write.done
     settled = settle(
         pending,
         [(result.hash, result.races) for result in plan.results],
-        force_plan=row.force_plan,
+        force_plan=force_plan,
         request_version=row.request_version,
     )
-    lost = [result for result in plan.results if result not in done.stored]
-    left = canonical.dumps(list(settled.pending)).decode() if settled.pending else None
     discover = (settled.discover or _nothing_left(plan, settled.pending)) and plan.retry is None
-    force_plan = settled.force_plan if discover else row.force_plan
-    if lost or left != row.pending or force_plan != row.force_plan:
-        runs.settle(
-            tx,
-            run.id,
-            force_plan=force_plan,
-            pending=left,
-            fewer_steps=len(lost),
-            fewer_bytes=sum(len(result.value) for result in lost),
-        )
-    done.step_count = row.step_count - len(lost)
-    done.request_version, done.force_plan = row.request_version, force_plan
-    if not discover or plan.finish is not None:
-        return []
-    cause = plan.results[-1].hash if plan.results else f"{item.id}-group"
-    return [Job(ItemKind.EDGE, f"{run.id}-{cause}-discovery")]
+    done.force_plan = settled.force_plan if discover else force_plan
+    done.may_carry, done.request_version = not row.held, row.request_version
+    if discover and plan.finish is None:
+        cause = plan.results[-1].hash if plan.results else f"{write.item.id}-group"
+        write.jobs.append(Job(ItemKind.EDGE, f"{write.run.id}-{cause}-discovery"))
+    return settled.pending, done.force_plan
 
 
-def _pending(tx: Connection, run: Run, plan: Plan, stored: str | None) -> list[str]:
+def _pending(tx: Connection, write: Write, stored: str | None) -> list[str]:
     """Read the pending set, less members of a new group that ended while it was reported."""
     if stored is None:
         return []
     pending: list[str] = canonical.loads(stored)
-    if plan.group is not None and run.step_count:
-        known = steps.known(tx, run.id, pending)
+    if write.plan.group is not None and write.run.step_count:
+        known = steps.known(tx, write.run.id, pending)
         pending = [step for step in pending if step not in known]
     return pending
 
@@ -131,142 +199,122 @@ def _nothing_left(plan: Plan, pending: Sequence[str]) -> bool:
     return plan.coalesce and not pending and not plan.jobs
 
 
-def _store(
-    tx: Connection, run: Run, results: list[StepResult], position: int, now: datetime
-) -> list[StepResult]:
-    if not results:
-        return []
-    rows = [
-        {
-            "run_id": run.id,
-            "hash": result.hash,
-            "position": position + index,
-            "name": result.name,
-            "op": result.op,
-            "output": result.value,
-            "stored_at": now,
-        }
-        for index, result in enumerate(results)
-    ]
-    new = steps.add(tx, rows)
-    for result in results:
-        if result.hash not in new:
-            observe.event("step.stored_before", level=30, run_id=run.id, step=result.hash)
-    return [result for result in results if result.hash in new]
-
-
-def _finish(
-    tx: Connection, ctx: Context, run: Run, item: Item, plan: Plan, call: Call, done: Applied
-) -> None:
-    assert plan.finish is not None
-    status, output = plan.finish.status, plan.finish.output
-    if not runs.end(tx, run.id, status, output, call.ended_at, call.started_at):
+def _finish(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
+    if not wave:
+        return
+    endings = []
+    for write in wave:
+        finish, call = write.plan.finish, write.call
+        assert finish is not None
+        endings.append(
+            Ending(write.run, finish.status, finish.output, call.ended_at, call.started_at)
+        )
+        write.done.finished = (finish.status, finish.output)
+    ended, published = end_runs(tx, wave[0].ctx, endings, [write.item for write in wave])
+    if len(ended) < len(wave):
         raise RunGone
-    queue.finish(tx, item)
-    done.started = end_run(tx, ctx, run, status, output, call.ended_at)
-    done.finished = (status, output)
+    outbox.join(published)
+
+
+def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
+    """Consume the items, or give them back to be retried, and queue what follows."""
+    turned, finished, rows = [], [], []
+    _hold_back(tx, [write for write in wave if write.run.slots is not None])
+    for write in wave:
+        if write.plan.retry is not None:
+            queue.retry_later(tx, write.item, write.call.ended_at + write.plan.retry)
+        elif _turns(write):
+            turned.append(write)
+            continue
+        else:
+            finished.append(write)
+        rows += [(write, job, row) for job, row in _item_rows(tx, write)]
+        outbox.lines |= concurrency.lines_of(write.run)
+    turns = [
+        (write.item, write.jobs[0].key, write.done.step_count, write.call.ended_at)
+        for write in turned
+    ]
+    for write, item in zip(turned, queue.turn(tx, turns), strict=True):
+        write.done.next = item
+    queue.finish(tx, [write.item for write in finished])
+    _queue(tx, rows, outbox)
+
+
+def _hold_back(tx: Connection, limited: Sequence[Write]) -> None:
+    """Let runs go on in place only where nobody with an earlier place waits for their slots."""
+    stay = [write for write in limited if write.stays]
+    if stay:
+        free = concurrency.may_carry(tx, [(write.run, write.item) for write in stay])
+        for write in stay:
+            write.stays = write.run.id in free
+
+
+def _turns(write: Write) -> bool:
+    """Say whether the item itself can become the run's next one.
+
+    It can when nothing follows but the discovery after results that nobody stored before: then
+    nobody else can have queued that job.
+    """
+    jobs, done = write.jobs, write.done
+    return (
+        write.stays
+        and done.may_carry
+        and len(jobs) == 1
+        and jobs[0].kind is ItemKind.EDGE
+        and jobs[0].step is None
+        and not jobs[0].delay
+        and bool(done.stored)
+        and len(done.stored) == len(write.plan.results)
+    )
 
 
 def _queue(
-    tx: Connection,
-    ctx: Context,
-    run: Run,
-    item: Item,
-    jobs: list[Job],
-    done: Applied,
-    now: datetime,
-    *,
-    carry: bool,
+    tx: Connection, rows: Sequence[tuple[Write, Job, dict[str, Any]]], outbox: Outbox
 ) -> None:
-    """Write the follow-up items; the first that is due now is leased to this worker on `carry`."""
-    if not jobs:
+    if not rows:
         return
-    known = _already_stored(tx, run, jobs, done)
-    rows = []
-    for job in jobs:
-        if job.step is not None and job.step in known:
+    openings = [
+        (write, prepare(write.ctx, write.run, job.wait, row))
+        for write, job, row in rows
+        if job.wait is not None
+    ]
+    written = queue.add(tx, [row for _, _, row in rows])
+    opened = [one for _, one in openings if one.row["id"] in written]
+    if opened:
+        outbox.events += open_all(tx, openings[0][0].ctx, opened)
+    for write, _, row in rows:
+        if row["id"] not in written or row["due_at"] > write.call.ended_at:
             continue
-        rows.append(_item_row(ctx, run, job, now, done.step_count))
-    if carry:
-        _lease_first(ctx, item, rows, now)
-    written = queue.add(tx, rows)
-    for row in rows:
-        if row["id"] not in written or row["due_at"] > now:
-            continue
+        if row["state"] == ItemState.WAITING.value:
+            continue  # it has a hint when its turn comes
         if row["state"] == ItemState.LEASED.value:
-            done.next = _leased(row)
+            write.done.next = leased(row)
         else:
-            done.hints.append((ItemKind(row["kind"]), row["id"]))
+            write.done.hints.append((ItemKind(row["kind"]), row["id"]))
 
 
-def _already_stored(tx: Connection, run: Run, jobs: list[Job], done: Applied) -> set[str]:
+def _item_rows(tx: Connection, write: Write) -> list[tuple[Job, dict[str, Any]]]:
+    """Build the follow-up items; the first that is due now is leased to this worker on `carry`."""
+    if not write.jobs:
+        return []
+    known = _already_stored(tx, write)
+    rows = [
+        (job, item_row(write, job))
+        for job in write.jobs
+        if job.step is None or job.step not in known
+    ]
+    if write.stays and write.done.may_carry and write.plan.retry is None:
+        lease_first(write, [row for _, row in rows])
+    for _, row in rows:
+        if row["state"] == ItemState.READY.value:
+            concurrency.stand_in_line(row, write.run.slots, write.call.ended_at)
+    return rows
+
+
+def _already_stored(tx: Connection, write: Write) -> set[str]:
     """Find planned steps whose results came in since the SDK was told what is stored.
 
     Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).
     """
-    targets = [job.step for job in jobs if job.step is not None]
-    return steps.known(tx, run.id, targets) if targets and done.step_count else set()
-
-
-def _item_row(ctx: Context, run: Run, job: Job, now: datetime, step_count: int) -> dict[str, Any]:
-    due_at = now + job.delay
-    return {
-        "id": ctx.new_id(now),
-        "kind": job.kind.value,
-        "run_id": run.id,
-        "job_key": job.key,
-        "state": ItemState.READY.value,
-        "queued_at": now,
-        "due_at": due_at,
-        "hint_at": due_at if job.delay > timedelta(0) else now + HINT_GRACE,
-        "attempt": 0,
-        "step": job.step,
-        "step_name": job.step_name,
-        "current": step_count if job.step is None else None,
-        "opts": job.opts,
-        "lease_id": None,
-        "lease_until": None,
-        "worker": None,
-    }
-
-
-def _lease_first(ctx: Context, item: Item, rows: list[dict[str, Any]], now: datetime) -> None:
-    for row in rows:
-        if row["due_at"] <= now:
-            row["state"] = ItemState.LEASED.value
-            row["lease_id"] = item.lease_id
-            row["lease_until"] = now + ctx.tuning.lease
-            row["worker"] = ctx.worker_id
-            return
-
-
-def _leased(row: dict[str, Any]) -> Item:
-    return Item(
-        id=row["id"],
-        kind=ItemKind(row["kind"]),
-        run_id=row["run_id"],
-        lease_id=row["lease_id"],
-        attempt=0,
-        queued_at=row["queued_at"],
-        due_at=row["due_at"],
-        step=row["step"],
-        step_name=row["step_name"],
-        current=row["current"],
-        opts=row["opts"],
-    )
-
-
-def _attempt_row(run: Run, item: Item, trace: Any, call: Call) -> dict[str, Any]:
-    return {
-        "run_id": run.id,
-        "step": trace.step,
-        "name": trace.name,
-        "op": trace.op,
-        "attempt": item.attempt,
-        "status": trace.status,
-        "queued_at": item.queued_at,
-        "started_at": call.started_at,
-        "ended_at": call.ended_at,
-        "http_status": call.http_status,
-        "error": trace.error,
-    }
+    targets = [job.step for job in write.jobs if job.step is not None]
+    return steps.known(tx, write.run.id, targets) if targets and write.done.step_count else set()

@@ -11,15 +11,20 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .. import observe
-from ..domain import canonical, cel, names
+from ..domain import canonical, cel, names, overrides
 from ..domain.errors import Invalid
 from ..domain.functions import EventTrigger, FunctionConfig, config_from_json
 from ..storage import functions as rows
+from ..storage.functions import Revision
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A registered function as the engine uses it."""
+    """A registered function as the engine uses it.
+
+    `overridden` is its configuration while an override is in force: until `until`, None for ever.
+    Only flow/limits.py chooses between the two.
+    """
 
     id: str
     app_id: str
@@ -29,6 +34,15 @@ class Function:
     url: str
     version: int
     config: FunctionConfig
+    paused: str | None = None
+    overridden: FunctionConfig | None = None
+    until: datetime | None = None
+    limits_revision: int = 0
+
+    @property
+    def revision(self) -> Revision:
+        """What has to be the same in its row for this to be true still."""
+        return self.version, self.limits_revision
 
 
 @dataclass(slots=True)
@@ -60,10 +74,10 @@ class Catalog:
         self.by_pattern = by_pattern
         self.version = version
 
-    def get(self, tx: Connection, function_id: str, version: int) -> Function:
-        """Find the function of a run, archived or not, at the version its row has now."""
+    def get(self, tx: Connection, function_id: str, revision: Revision) -> Function:
+        """Find the function of a run, archived or not, at the revision its row has now."""
         known = self.by_id.get(function_id) or self.stored.get(function_id)
-        if known is None or known.version != version:
+        if known is None or known.revision != revision:
             row = rows.function(tx, function_id)
             if row is None:
                 raise Invalid(f"function {function_id} does not exist")
@@ -71,6 +85,25 @@ class Catalog:
             self.by_id.pop(function_id, None)
             self.version = -1
         return known
+
+    def known(self, function_id: str) -> Function | None:
+        """Find a function without asking the database; None when this process has not met it."""
+        return self.by_id.get(function_id) or self.stored.get(function_id)
+
+    def find(self, tx: Connection, function_id: str) -> Function | None:
+        """Find a function, an archived one as it is now; None when it has been deleted.
+
+        Call it after refresh().
+        """
+        known = self.by_id.get(function_id)
+        if known is None and (row := rows.function(tx, function_id)) is not None:
+            known = self.stored[function_id] = function_of(row)
+        return known
+
+    def slug_of(self, function_id: str) -> str | None:
+        """Name a function as known() finds it."""
+        known = self.known(function_id)
+        return None if known is None else known.slug
 
     def matching(self, name: str, payload: str, now: datetime) -> list[Function]:
         """List the functions that an event starts, each once (events.md §6, §7)."""
@@ -110,6 +143,8 @@ class Catalog:
 
 def function_of(row: Any) -> Function:
     """Make a function of its row."""
+    config = config_from_json(row["config"])
+    limits = row["limits"]
     return Function(
         id=row["id"],
         app_id=row["app_id"],
@@ -118,5 +153,9 @@ def function_of(row: Any) -> Function:
         name=row["name"],
         url=row["url"],
         version=row["version"],
-        config=config_from_json(row["config"]),
+        config=config,
+        paused=row["paused"],
+        overridden=limits and overrides.applied(config, overrides.from_json(limits)),
+        until=row["limits_until"],
+        limits_revision=row["limits_revision"],
     )

@@ -9,13 +9,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from ..domain import ids
+from ..domain.alerts import Rules
 from ..domain.items import LEASE, ItemKind
+from ..domain.retention import Keep
 from ..storage.session import Database
 from .catalog import Catalog
 from .commit import Committer
+from .shares import Shares
+from .transport.gateway import Fetcher, Fetches
 from .transport.http import Transport
 
 Hint = tuple[ItemKind, str]
+# How long a hint may take before upkeep sends another.
+HINT_GRACE = timedelta(seconds=2)
+# the least time between two looks of upkeep: under a backlog, hints already on their way go on
+SHORTEST_PAUSE = timedelta(milliseconds=20)
 
 
 class Hints(Protocol):
@@ -44,8 +52,12 @@ class Tuning:
     linear_retry: timedelta | None = None
     carry_for: timedelta = timedelta(seconds=10)
     tick: timedelta = timedelta(milliseconds=250)
-    signing_key: str | None = None
+    # the first signs; the second is tried where an app refuses the first (engine/signed.py)
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
     slots: int = 100
+    cron_missed: str = "skip"
+    alerts: Rules = field(default_factory=Rules)
+    keep: Keep = field(default_factory=Keep)
 
 
 def utc_now() -> datetime:
@@ -97,12 +109,16 @@ class Context:
     transport: Transport
     committer: Committer
     hints: Hints = field(default_factory=NoHints)
+    fetcher: Fetches = field(default_factory=Fetcher)
     tuning: Tuning = field(default_factory=Tuning)
     worker_id: str = ""
     clock: Callable[[], datetime] = utc_now
-    jitter: Callable[[], float] = random.random
+    # the system's own: processes that were forked must not jitter alike
+    jitter: Callable[[], float] = random.SystemRandom().random
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
+    shares: Shares = field(default_factory=lambda: Shares(0))
+    warned: set[str] = field(default_factory=set)  # steps whose waits a warning was logged of
 
     def now(self) -> datetime:
         """Read the context's clock."""
@@ -115,4 +131,5 @@ class Context:
     def close(self) -> None:
         """Close connections."""
         self.transport.close()
+        self.fetcher.close()
         self.db.close()

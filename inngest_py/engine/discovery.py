@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
+from ..domain import urls
 from ..domain.errors import Invalid
 from . import register
 from .context import Context
@@ -56,7 +57,7 @@ class Discovery:
     def start(self) -> None:
         """Record the given URLs and start looking."""
         for url in self._urls:
-            register.add_placeholder(self._ctx, register.normalise(url))
+            register.add_placeholder(self._ctx, urls.serve_endpoint(url))
         self._thread.start()
 
     def stop(self) -> None:
@@ -99,4 +100,4 @@ class Discovery:
             for path in _PATHS:
                 if self._stop.is_set():
                     return
-                yield register.normalise(f"http://127.0.0.1:{port}{path}")
+                yield urls.normalise(f"http://127.0.0.1:{port}{path}")

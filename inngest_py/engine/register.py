@@ -8,13 +8,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .. import observe
-from ..domain import canonical, ids, signing, urls
+from ..domain import canonical, ids
 from ..domain.errors import Invalid, NotFound
-from ..domain.functions import FunctionConfig
+from ..domain.functions import FunctionConfig, config_from_json
 from ..domain.registration import Registration, parse_registration
 from ..domain.reply import Reply
 from ..storage import functions as rows
+from . import audit, crons, signed
+from .audit import Actor
 from .context import Context
+from .flow import changing
+from .flow.changing import Locked
 
 _PING_TIMEOUT = timedelta(seconds=10)
 _PROBE_TIMEOUT = timedelta(seconds=2)
@@ -29,9 +33,15 @@ class Registered:
     modified: bool
 
 
+def sync_id(checksum: str) -> str:
+    """Derive a sync's UUID from what was synced."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, checksum))
+
+
 def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Registered:
     """Store an app and its functions in one transaction; functions left out are archived."""
-    sync_id = str(uuid.uuid5(uuid.NAMESPACE_OID, sync.checksum))
+    made = sync_id(sync.checksum)
+    relimited: set[str] = set()
 
     def write(tx: Connection) -> Registered:
         now = ctx.now()
@@ -39,16 +49,21 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
         same = app is not None and app["checksum"] == sync.checksum and app["error"] is None
         if same:
-            return Registered(app_id, sync_id, False)
+            return Registered(app_id, made, False)
+        held = _lock_changed(tx, app_id, sync.functions, now)
+        relimited.update(held.before)
         rows.remove_placeholders(tx, sync.url)
         rows.put_app(tx, _app_values(sync, app_id, method, now))
         kept = _put_functions(tx, app_id, sync.functions, now)
+        changing.settle(tx, held, now)
         rows.archive_others(tx, app_id, kept, now)
+        crons.plan(tx, app_id, now)
         rows.raise_catalog_version(tx)
-        return Registered(app_id, sync_id, True)
+        return Registered(app_id, made, True)
 
     # alone: an event that shared the commit would cache a catalogue that may be rolled back
     done = ctx.committer.run_alone(write)
+    changing.let_go(ctx, sorted(relimited))
     if done.modified:
         observe.event("app.synced", app=sync.app_name, functions=len(sync.functions))
     return done
@@ -71,6 +86,20 @@ def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> 
         "created_at": now,
         "synced_at": now,
     }
+
+
+def _lock_changed(
+    tx: Connection, app_id: str, configs: tuple[FunctionConfig, ...], now: datetime
+) -> Locked:
+    """Lock what waits for functions whose limits a sync changes, for changing.settle()."""
+    known = {row["slug"]: row for row in rows.functions(tx, app_id=app_id)}
+    changed = [
+        row["id"]
+        for config in configs
+        if (row := known.get(config.slug)) is not None
+        and changing.differs(config_from_json(row["config"]), config)
+    ]
+    return changing.lock(tx, changed, now)
 
 
 def _put_functions(
@@ -113,6 +142,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
 
     The app's other functions stay as they are.
     """
+    relimited: set[str] = set()
 
     def write(tx: Connection) -> str:
         now = ctx.now()
@@ -120,13 +150,19 @@ def register_one(ctx: Context, sync: Registration) -> str:
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
         if app is None:
             rows.put_app(tx, _app_values(sync, app_id, "api", now))
+        held = _lock_changed(tx, app_id, sync.functions, now)
+        relimited.update(held.before)
         kept = _put_functions(tx, app_id, sync.functions, now)
+        changing.settle(tx, held, now)
+        crons.plan(tx, app_id, now)
         # an SDK's own version of this function must win again with its next sync
         rows.forget_checksum(tx, app_id)
         rows.raise_catalog_version(tx)
         return kept[0]
 
-    return ctx.committer.run_alone(write)
+    function_id = ctx.committer.run_alone(write)
+    changing.let_go(ctx, sorted(relimited))
+    return function_id
 
 
 def refuse(ctx: Context, payload: object, error: Invalid) -> None:
@@ -154,7 +190,7 @@ def remove(ctx: Context, url: str) -> None:
         rows.raise_catalog_version(tx)
 
 
-def add_placeholder(ctx: Context, url: str) -> None:
+def add_placeholder(ctx: Context, url: str, by: Actor | None = None) -> None:
     """Record an app known by URL only, until its first sync succeeds (sync.md §3)."""
     with ctx.db.transaction() as tx:
         if rows.app_by_url(tx, url) is None:
@@ -169,12 +205,14 @@ def add_placeholder(ctx: Context, url: str) -> None:
                     "created_at": now,
                 },
             )
+        audit.note(tx, by, ctx.now(), "app.add", url)
 
 
 def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> str | None:
     """Ask the SDK at a URL to sync; return the app error's code, or None when it did (§2).
 
-    With `in_band` the payload comes in the answer and is stored here (§8.2).
+    With `in_band` the payload comes in the answer and is stored here (§8.2), when it is signed
+    with a key of ours (auth.md §3).
     """
     body = canonical.dumps({"url": url})
     headers = {
@@ -184,13 +222,12 @@ def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> str | N
     }
     if in_band:
         headers["X-Inngest-Sync-Kind"] = "in_band"
-    if ctx.tuning.signing_key is not None:
-        now_s = int(ctx.now().timestamp())
-        headers["X-Inngest-Signature"] = signing.sign(ctx.tuning.signing_key, body, now_s)
-    reply = ctx.transport.send("PUT", url, headers, body, _PING_TIMEOUT)
+    reply = signed.send(ctx, "PUT", url, headers, body, _PING_TIMEOUT)
     code = _sync_error(reply)
     if code is None and reply.header("x-inngest-sync-kind") == "in_band":
-        return _store_in_band(ctx, reply)
+        return _store_in_band(ctx, reply) if signed.is_ours(ctx, reply) else "answer_not_signed"
+    if code in ("missing_signing_key", "unauthorized") and not ctx.tuning.signing_keys:
+        return "missing_server_signing_key"
     return code
 
 
@@ -246,6 +283,18 @@ def _by_message(message: str) -> str:
     return "internal_server_error"
 
 
+# what the code alone does not tell: where the fix is
+_DETAILS = {
+    "unauthorized": "the app refused the server's signature: give both the same signing key",
+    "invalid_signing_key": "the app refused the signing key: give it the server's",
+    "missing_signing_key": "the app has no signing key: set INNGEST_SIGNING_KEY there",
+    "missing_server_signing_key": "the app asks for signed requests, and the server has no key:"
+    " set INNGEST_SIGNING_KEY here, or run the app in dev mode (INNGEST_DEV=1)",
+    "answer_not_signed": "the app's answer is not signed with the server's signing key: give both"
+    " the same, and run the app in production mode",
+}
+
+
 def note_ping(ctx: Context, url: str, error: str | None) -> None:
     """Store what a ping of a known app's URL came to, when it differs from what is stored."""
     with ctx.db.transaction() as tx:
@@ -254,13 +303,13 @@ def note_ping(ctx: Context, url: str, error: str | None) -> None:
             return
         if error is None and app["error"] not in ("unreachable", "url_not_found", "not_sdk"):
             return  # a refused payload stays an error until a good one is registered
-        rows.mark_app(tx, app["id"], error, None)
+        rows.mark_app(tx, app["id"], error, _DETAILS.get(error or ""))
     observe.event("app.error" if error else "app.reachable", url=url, error=error or "")
 
 
 def probe(ctx: Context, url: str) -> bool:
     """Say whether an SDK answers at a URL (sync.md §3)."""
-    reply = ctx.transport.send("GET", url, {"User-Agent": "Inngest"}, b"", _PROBE_TIMEOUT)
+    reply = signed.send(ctx, "GET", url, {"User-Agent": "Inngest"}, b"", _PROBE_TIMEOUT)
     return bool(reply.header("x-inngest-sdk"))
 
 
@@ -268,8 +317,3 @@ def known_urls(ctx: Context) -> list[tuple[str, str | None]]:
     """List the URLs of apps that are pinged, with their error."""
     with ctx.db.reading() as tx:
         return [(app["url"], app["error"]) for app in rows.apps(tx) if app["method"] == "serve"]
-
-
-def normalise(url: str) -> str:
-    """Bring a URL given by a person into the stored form. Raises Invalid."""
-    return urls.normalise(url if "://" in url else f"http://{url}")

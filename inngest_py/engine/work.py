@@ -1,4 +1,4 @@
-"""Work: the one way an item runs. Claim, load, call, plan, write, and go on with the run.
+"""Work: the one way an item runs. Call, plan, write, and go on with the run.
 
 No connection is held while the user's code runs. A worker goes on with a run in place as long
 as its next request is due at once, for a bounded time.
@@ -8,103 +8,88 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from .. import observe
+from ..domain import endpoint, gateway, gateway_answers, request, timeouts
 from ..domain import plan as plans
-from ..domain import request
-from ..domain.errors import LeaseLost, RunGone
+from ..domain.errors import LeaseLost, RunGone, SignalTaken, WaitAnswered
 from ..domain.items import Item, ItemKind
-from ..domain.plan import Plan, Policy, StepResult, Trace
-from ..domain.runs import Run, RunStatus
-from ..storage import queue, runs, steps
+from ..domain.plan import Plan, Policy, StepResult
+from ..domain.reply import Reply
+from ..domain.runs import RunStatus
+from ..domain.waking import slept, woken
+from ..storage import leases
 from ..storage.session import outage, retriable
-from .apply import Applied, Call, apply
-from .catalog import Function
+from . import outlived, signed, telling
+from .apply import apply_all
+from .cancels import Cancellation, run_cancellation
+from .claims import Claimed, claim, load
 from .context import Context
+from .fanout import Fanout, run_fanout
+from .flow import limits
+from .flow.firing import Timer, run_timer
+from .jobs import Job
+from .shares import host_of
+from .waits import answer_of
+from .writes import Applied, Call, Write
 
 
-class Job:
-    """A leased item with all that its request needs: run, function and memo."""
-
-    __slots__ = ("function", "item", "memo", "run")
-
-    def __init__(self, item: Item, run: Run, function: Function, memo: dict[str, str]) -> None:
-        self.item, self.run, self.function, self.memo = item, run, function, memo
-
-
-def claim(ctx: Context, item_ids: Sequence[str]) -> list[Job]:
-    """Lease the items that are ours to run and load what they need, in one transaction.
-
-    Raises DBAPIError when the database is away; the edge retries that.
-    """
-    lease_id = ctx.new_id()
-    now = ctx.now()
-    with ctx.db.transaction() as tx:
-        items = queue.claim(
-            tx,
-            item_ids,
-            lease_id=lease_id,
-            now=now,
-            lease=ctx.tuning.lease,
-            worker=ctx.worker_id,
-        )
-        if not items:  # duplicate, early or late hints: nothing to do
-            return []
-        starting = [item.run_id for item in items if item.kind is ItemKind.START]
-        if starting:
-            runs.begin(tx, starting, now)
-        jobs = _load(tx, ctx, items)
-    for job in jobs:
-        ctx.leases.hold(job.item.lease_id)
-        if job.item.kind is ItemKind.START and job.item.attempt == 0:
-            observe.tell(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
-    return jobs
-
-
-def _load(tx: Connection, ctx: Context, items: Sequence[Item]) -> list[Job]:
-    found = runs.load(tx, sorted({item.run_id for item in items}))
-    with_steps = [run_id for run_id, (run, _) in found.items() if run.step_count]
-    memos = steps.memo(tx, with_steps) if with_steps else {}
-    jobs = []
-    for item in items:
-        if item.run_id not in found:
-            observe.event("item.orphan", level=30, item_id=item.id, run_id=item.run_id)
-            queue.drop_run(tx, item.run_id)
-            continue
-        run, version = found[item.run_id]
-        function = ctx.catalog.get(tx, run.function_id, version)
-        jobs.append(Job(item, run, function, dict(memos.get(run.id, {}))))
-    return jobs
-
-
-def run_job(ctx: Context, job: Job) -> None:
+def run_job(ctx: Context, job: Claimed) -> None:
     """Run a claimed item and, in place, what follows from it."""
-    deadline = ctx.now() + ctx.tuning.carry_for
+    with observe.bound(**telling.ids(job.item, job if isinstance(job, Job) else None)):
+        _run(ctx, job)
+
+
+def _run(ctx: Context, job: Claimed) -> None:
+    if isinstance(job, Fanout):
+        run_fanout(ctx, job)
+        return
+    if isinstance(job, Cancellation):
+        run_cancellation(ctx, job)
+        return
+    if isinstance(job, Timer):
+        run_timer(ctx, job)
+        return
     lease_id = job.item.lease_id
     try:
-        current: Job | None = job
-        while current is not None:
-            current = _once(ctx, current, carry=ctx.now() < deadline)
+        with telling.task(job):
+            _carry(ctx, job)
     finally:
         ctx.leases.drop(lease_id)
+        ctx.shares.drop(host_of(job.function.url))
+
+
+def _carry(ctx: Context, job: Job) -> None:
+    deadline = ctx.now() + ctx.tuning.carry_for
+    current: Job | None = job
+    while current is not None:
+        current = _once(ctx, current, carry=ctx.now() < deadline)
 
 
 def _once(ctx: Context, job: Job, *, carry: bool) -> Job | None:
     """Run one item; return the run's next one when this worker holds it."""
-    made, call = _wake(ctx, job) if job.item.kind is ItemKind.SLEEP else _request(ctx, job)
+    made, call = _HANDLERS.get(job.item.kind, _request)(ctx, job)
     try:
         done = _write(ctx, job, made, call, carry=carry)
     except Exception as error:
-        # an answer that the database refuses would be asked for again and again, for ever
-        observe.event("item.unwritable", level=40, item_id=job.item.id, error=type(error).__name__)
-        made = plans.unwritable(job.item, _policy(ctx, job), ctx.jitter())
+        made = _instead(ctx, job, made, error)
         done = _write(ctx, job, made, call, carry=False)
     if done is None:
         return None
-    _tell(ctx, job, made, done)
-    return None if done.next is None else _following(ctx, job, done, done.next)
+    telling.committed(ctx, job, made, done)
+    return None if done.next is None else _following(ctx, job, made, done, done.next)
+
+
+def _instead(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
+    """Plan again what could not be written."""
+    if isinstance(error, WaitAnswered):
+        return woken(job.run, job.item, answer_of(ctx, job.item), open_until_now=False)
+    if isinstance(error, SignalTaken):
+        return replace(plans.fatal("Error", error.message), defers=made.defers)
+    # an answer that the database refuses would be asked for again and again, for ever
+    observe.event("item.unwritable", level=40, item_id=job.item.id, error=type(error).__name__)
+    return plans.unwritable(job.item, _policy(ctx, job), ctx.jitter())
 
 
 def _write(ctx: Context, job: Job, made: Plan, call: Call, *, carry: bool) -> Applied | None:
@@ -114,13 +99,13 @@ def _write(ctx: Context, job: Job, made: Plan, call: Call, *, carry: bool) -> Ap
     """
     item = job.item
     try:
-        return ctx.committer.run(
-            job.run.id, lambda tx: apply(tx, ctx, job.run, item, made, call, carry=carry)
-        )
+        write = Write(ctx, job.run, item, made, call, carry)
+        return ctx.committer.run(job.run.id, apply_all, write)
     except LeaseLost:
         observe.event("item.lease_lost", level=30, item_id=item.id, run_id=job.run.id)
     except RunGone:
         observe.event("item.run_gone", item_id=item.id, run_id=job.run.id)
+        outlived.over(ctx, job)
     except DBAPIError as error:
         if not (outage(error) or retriable(error)):
             raise
@@ -131,15 +116,16 @@ def _write(ctx: Context, job: Job, made: Plan, call: Call, *, carry: bool) -> Ap
 
 
 def _policy(ctx: Context, job: Job) -> Policy:
-    return Policy(job.function.config.retries, ctx.tuning.linear_retry)
+    own = limits.backoff(job.function, ctx.now())
+    return Policy(job.function.config.retries, ctx.tuning.linear_retry, own)
 
 
 def _wake(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a sleep: its memo is null (execution.md §4.1)."""
     item = job.item
-    name = item.step_name or item.step or "sleep"
-    result = StepResult(item.step or "", name, "Sleep", "null", races=item.opts is not None)
-    made = Plan(results=[result], traces=[Trace(item.step, name, "Sleep", "completed")])
+    trace = slept(item, "completed")
+    result = StepResult(item.step or "", trace.name, trace.op, "null", races=item.opts is not None)
+    made = Plan(results=[result], traces=[trace])
     return made, Call(started_at=item.queued_at, ended_at=ctx.now())
 
 
@@ -147,67 +133,85 @@ def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """Call the SDK and decide what its answer means."""
     started_at = ctx.now()
     over = plans.overflow(job.run)
+    late = timeouts.exceeded(job.function.config.timeouts, job.run, started_at)
+    if late is not None:
+        over = timeouts.cancelled("TimeoutExceeded", late.message)
     if over is not None:
         return over, Call(started_at, started_at)
     policy = _policy(ctx, job)
     request_id = ctx.new_id(started_at)
-    body = request.body(
-        job.run, job.item, job.memo, max_attempts=policy.max_attempts, request_id=request_id
-    )
-    headers = request.headers(
-        job.run,
-        job.item,
-        body,
-        request_id=request_id,
-        now_s=int(started_at.timestamp()),
-        signing_key=ctx.tuning.signing_key,
-    )
-    reply = ctx.transport.send("POST", request.url(job.function.url, job.item), headers, body)
+    if job.run.endpoint is None:
+        reply = _ask(ctx, job, policy, request_id)
+    else:
+        call = endpoint.call(job.run, job.item, request_id=request_id)
+        reply = endpoint.answer(
+            signed.send(ctx, call.method, call.url, call.headers, call.body, signs=call.signed)
+        )
     ended_at = ctx.now()
-    made = plans.plan(job.run, job.item, policy, reply, ended_at, ctx.jitter())
+    telling.call(job, "app", request_id, started_at, ended_at, reply.status or None)
+    item = _as_it_is_now(ctx, job.item)
+    made = plans.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
     return made, Call(started_at, ended_at, reply.status or None)
 
 
-def _tell(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
-    """Send hints and signals, now that the transaction has committed."""
-    if done.hints:
-        ctx.hints.send(done.hints)
-    done.started.tell(ctx)
-    run = job.run
-    for result in done.stored:
-        observe.tell(
-            observe.step_finished,
-            run_id=run.id,
-            function_id=run.function_id,
-            step=result.hash,
-            name=result.name,
-            failed=result.failed,
-        )
-    if made.retry is not None:
-        observe.tell(
-            observe.attempt_failed,
-            run_id=run.id,
-            function_id=run.function_id,
-            step=job.item.step,
-            attempt=job.item.attempt,
-            error=made.traces[-1].error if made.traces else None,
-        )
-    if done.finished is not None:
-        status, output = done.finished
-        observe.tell(
-            observe.run_finished,
-            run_id=run.id,
-            function_id=run.function_id,
-            status=status.value,
-            output=output,
-        )
+def _fetch(ctx: Context, job: Job) -> tuple[Plan, Call]:
+    """Make the call that a step asked the server for (execution.md §4.2)."""
+    wanted = gateway.read(job.item.opts or "{}")
+    started_at = ctx.now()
+    reply = ctx.fetcher.fetch(wanted)
+    ended_at = ctx.now()
+    telling.call(job, "gateway", "", started_at, ended_at, reply.status or None)
+    made = gateway_answers.plan(
+        job.run, job.item, _policy(ctx, job), wanted, reply, ended_at, ctx.jitter()
+    )
+    return made, Call(started_at, ended_at, reply.status or None)
 
 
-def _following(ctx: Context, job: Job, done: Applied, item: Item) -> Job | None:
-    """Build the next job from what is known, or read it when other branches wrote meanwhile."""
-    if len(job.memo) + len(done.stored) != done.step_count:
+def _ring(ctx: Context, job: Job) -> tuple[Plan, Call]:
+    """End a run whose time is over (waits.md §7.3)."""
+    now = ctx.now()
+    return timeouts.rung(timeouts.read(job.item.opts or ""), job.run), Call(now, now)
+
+
+def _end_wait(ctx: Context, job: Job) -> tuple[Plan, Call]:
+    """End a wait with its answer, or without one as timed out (waits.md §2)."""
+    made = woken(job.run, job.item, job.answer)
+    return made, Call(started_at=job.item.queued_at, ended_at=ctx.now())
+
+
+_HANDLERS = {
+    ItemKind.SLEEP: _wake,
+    ItemKind.GATEWAY: _fetch,
+    ItemKind.TIMEOUT: _ring,
+    ItemKind.PAUSE: _end_wait,
+}
+
+
+def _ask(ctx: Context, job: Job, policy: Policy, request_id: str) -> Reply:
+    body = request.body(
+        job.run, job.item, job.memo, max_attempts=policy.max_attempts, request_id=request_id
+    )
+    headers = request.headers(job.run, job.item, request_id=request_id)
+    return signed.send(ctx, "POST", request.url(job.function.url, job.item), headers, body)
+
+
+def _as_it_is_now(ctx: Context, item: Item) -> Item:
+    """Read a retried item's attempt again: checkpoints of its own request restart the count."""
+    if not item.attempt:
+        return item
+    try:
         with ctx.db.reading() as tx:
-            found = _load(tx, ctx, [item])
+            attempt = leases.attempt_of(tx, item)
+    except DBAPIError:  # away just now: the answer is worth more than the exact attempt
+        return item
+    return item if attempt is None else replace(item, attempt=attempt)
+
+
+def _following(ctx: Context, job: Job, made: Plan, done: Applied, item: Item) -> Job | None:
+    """Build the next job from what is known, or read it when other branches wrote meanwhile."""
+    if len(job.memo) + len(done.stored) != done.step_count or made.defers:
+        with ctx.db.reading() as tx:
+            found = load(tx, ctx, [item])
         return found[0] if found else None
     memo = dict(job.memo)
     for result in done.stored:
@@ -234,4 +238,4 @@ def work(ctx: Context, item_ids: Sequence[str]) -> int:
 def give_back(ctx: Context, now: datetime) -> int:
     """Return every lease of this worker, for others to take at once."""
     with ctx.db.transaction() as tx:
-        return queue.release(tx, ctx.worker_id, now)
+        return leases.release(tx, ctx.worker_id, now)

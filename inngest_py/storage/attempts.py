@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Index, RowMapping, Text, insert, select
+from sqlalchemy import Connection, Index, RowMapping, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, BigId, Json, Timestamp, table_of
+from .inserts import Insert
 
 
 class Attempt(Base):
     """One attempt; `step` is None for the function's own answer.
 
     The output is the step's stored result (`steps`), or the run's output for the function's own.
+    A wait has two: one of status `waiting` from its beginning, whose `ended_at` says nothing, and
+    another once it has ended. `info` is JSON of what is particular to the step's kind.
     """
 
     __tablename__ = "attempts"
@@ -31,16 +34,17 @@ class Attempt(Base):
     ended_at: Mapped[datetime] = mapped_column(Timestamp)
     http_status: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(Json)
+    info: Mapped[str | None] = mapped_column(Json)
 
 
 _attempts = table_of(Attempt)
-_add = insert(_attempts)
+_add = Insert(_attempts)
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write attempts."""
     if rows:
-        tx.execute(_add, list(rows))
+        _add.run(tx, rows)
 
 
 def of_run(tx: Connection, run_id: str) -> list[RowMapping]:

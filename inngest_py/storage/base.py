@@ -44,7 +44,7 @@ class Timestamp(TypeDecorator[datetime]):
         """Turn an aware datetime into what the column holds."""
         if value is None or dialect.name != "sqlite":
             return value
-        return (value - _EPOCH) // _MICROSECOND
+        return micros(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Turn the column's value into an aware datetime in UTC."""
@@ -54,6 +54,11 @@ class Timestamp(TypeDecorator[datetime]):
             return _EPOCH + timedelta(microseconds=int(value))
         result: datetime = value.astimezone(UTC)
         return result
+
+
+def micros(value: datetime) -> int:
+    """Count the microseconds from 1970, which is what SQLite stores."""
+    return (value - _EPOCH) // _MICROSECOND
 
 
 # Canonical JSON text (RFC 8785), kept as it was stored and spliced into request bodies unparsed.

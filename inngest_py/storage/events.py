@@ -1,14 +1,24 @@
 """Events, and the keys that make a second run for the same event id a no-op."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Index, RowMapping, Text, bindparam, delete, select
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Index,
+    RowMapping,
+    Text,
+    bindparam,
+    delete,
+    select,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Json, Timestamp, table_of
-from .session import InsertNew, insert
+from .batch import Upsert
+from .inserts import InsertNew
 
 
 class Event(Base):
@@ -16,7 +26,11 @@ class Event(Base):
 
     __tablename__ = "events"
     # serves page() with a name; without one the primary key does, since ULIDs sort by time
-    __table_args__ = (Index("events_name_idx", "name", "id"),)
+    # received_at: serves event_list.page()
+    __table_args__ = (
+        Index("events_name_idx", "name", "id"),
+        Index("events_received_idx", "received_at", "id"),
+    )
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     external_id: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
@@ -24,6 +38,8 @@ class Event(Base):
     ts: Mapped[datetime] = mapped_column(Timestamp)
     received_at: Mapped[datetime] = mapped_column(Timestamp)
     internal: Mapped[bool]
+    # the W3C context of the request that brought it; null without one
+    traceparent: Mapped[str | None] = mapped_column(Text)
 
 
 class RunKey(Base):
@@ -48,18 +64,40 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Write events; say the ids of those that were not there already."""
     if not rows:
         return set()
-    return _add.run(tx, rows)
+    return {row[0] for row in _add.run(tx, rows)}
 
 
-def take_key(tx: Connection, key: str, run_id: str, now: datetime, until: datetime) -> bool:
-    """Claim a run key for a run; False when another run holds it still."""
-    statement = insert(tx, _keys).values(key=key, run_id=run_id, expires_at=until)
-    statement = statement.on_conflict_do_update(
-        index_elements=["key"],
-        set_={"run_id": run_id, "expires_at": until},
-        where=_keys.c.expires_at <= now,
-    )
-    return tx.execute(statement.returning(_keys.c.run_id)).scalar() is not None
+_take = Upsert(
+    _keys,
+    {"key": Text(), "run_id": Text(), "expires_at": DateTime(timezone=True)},
+    "key",
+    lambda excluded: {"run_id": excluded.run_id, "expires_at": excluded.expires_at},
+    where=_keys.c.expires_at <= bindparam("now", type_=Timestamp()),
+    returning=["key"],
+)
+
+
+def take_keys(tx: Connection, keys: Mapping[str, str], now: datetime, until: datetime) -> set[str]:
+    """Claim run keys (key → run id); say those that no other run holds still.
+
+    Locks them in sorted order, so that two transactions cannot wait in a ring.
+    """
+    if not keys:
+        return set()
+    rows = [(key, run_id, until) for key, run_id in sorted(keys.items())]
+    return set(_take.run(tx, rows, now=now).scalars())
+
+
+def give_keys_back(tx: Connection, keys: Sequence[str]) -> None:
+    """Free run keys that this transaction has claimed, for runs that are not made after all."""
+    if keys:
+        tx.execute(delete(_keys).where(_keys.c.key.in_(list(keys))))
+
+
+def run_of_key(tx: Connection, key: str, now: datetime) -> str | None:
+    """Find the run that holds a run key still; None when there is none."""
+    query = select(_keys.c.run_id).where(_keys.c.key == key, _keys.c.expires_at > now)
+    return tx.execute(query).scalar()
 
 
 def forget(tx: Connection, now: datetime, limit: int) -> int:
@@ -74,6 +112,12 @@ _by_id = select(_events).where(_events.c.id == bindparam("id"))
 def get(tx: Connection, event_id: str) -> RowMapping | None:
     """Find an event by its internal id; None when there is none."""
     return tx.execute(_by_id, {"id": event_id}).mappings().first()
+
+
+def by_ids(tx: Connection, event_ids: Sequence[str]) -> dict[str, RowMapping]:
+    """Find events by their internal ids."""
+    found = tx.execute(select(_events).where(_events.c.id.in_(event_ids))).mappings()
+    return {row["id"]: row for row in found}
 
 
 def page(

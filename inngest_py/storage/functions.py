@@ -14,12 +14,17 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Json, Timestamp, table_of
 from .session import upsert
+
+# What of a function caches have to follow: its version, and the revision of its override.
+Revision = tuple[int, int]
+_OVERRIDDEN = text("limits_until IS NOT NULL")
 
 
 class App(Base):
@@ -49,7 +54,17 @@ class Function(Base):
     """A function of an app; `config` is the validated configuration as canonical JSON."""
 
     __tablename__ = "functions"
-    __table_args__ = (UniqueConstraint("app_id", "slug"), Index("functions_slug_idx", "slug"))
+    __table_args__ = (
+        UniqueConstraint("app_id", "slug"),
+        Index("functions_slug_idx", "slug"),
+        # serves overrides.expired()
+        Index(
+            "functions_limits_idx",
+            "limits_until",
+            postgresql_where=_OVERRIDDEN,
+            sqlite_where=_OVERRIDDEN,
+        ),
+    )
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     app_id: Mapped[str] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"))
     slug: Mapped[str] = mapped_column(Text)
@@ -60,6 +75,18 @@ class Function(Base):
     created_at: Mapped[datetime] = mapped_column(Timestamp)
     updated_at: Mapped[datetime] = mapped_column(Timestamp)
     archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # what becomes of new events while it is paused: skip or hold; None when it is not paused
+    paused: Mapped[str | None] = mapped_column(Text)
+    paused_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # its held items are being given back: see pausing.py
+    resuming: Mapped[bool] = mapped_column(server_default=text("false"))
+    # limits that go before those of `config` (JSON: see domain.overrides), until when, set when
+    # and by whom; each change raises the revision
+    limits: Mapped[str | None] = mapped_column(Json)
+    limits_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    limits_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    limits_by: Mapped[str | None] = mapped_column(Text)
+    limits_revision: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class Meta(Base):
@@ -109,6 +136,11 @@ def put_app(tx: Connection, values: dict[str, Any]) -> None:
     tx.execute(upsert(tx, App, values, keys=["id"], keep=["created_at"]))
 
 
+def move_app(tx: Connection, app_id: str, url: str) -> None:
+    """Set an app's URL; its next sync counts as a new one."""
+    tx.execute(update(App).where(App.id == app_id).values(url=url, checksum=""))
+
+
 def mark_app(tx: Connection, app_id: str, error: str | None, detail: str | None) -> None:
     """Record the app's last sync error; None clears it."""
     tx.execute(update(App).where(App.id == app_id).values(error=error, error_detail=detail))
@@ -130,15 +162,16 @@ def remove_placeholders(tx: Connection, url: str) -> None:
     tx.execute(delete(App).where(App.url == url, App.name == ""))
 
 
+_listed = select(_functions, App.name.label("app_name"), App.url.label("app_url")).join(
+    App, App.id == Function.app_id
+)
+
+
 def functions(
     tx: Connection, *, app_id: str | None = None, archived: bool = True
 ) -> list[RowMapping]:
     """List functions with their app's name, of one app or of all."""
-    query = (
-        select(_functions, App.name.label("app_name"), App.url.label("app_url"))
-        .join(App, App.id == Function.app_id)
-        .order_by(Function.created_at, Function.slug)
-    )
+    query = _listed.order_by(Function.created_at, Function.slug)
     if app_id is not None:
         query = query.where(Function.app_id == app_id)
     if not archived:
@@ -153,6 +186,12 @@ _function_by_id = _function.where(Function.id == bindparam("id"))
 def function(tx: Connection, function_id: str) -> RowMapping | None:
     """Find a function by its UUID; None when there is none."""
     return tx.execute(_function_by_id, {"id": function_id}).mappings().first()
+
+
+def shown(tx: Connection, function_id: str) -> RowMapping | None:
+    """Find a function as functions() lists it; None when there is none."""
+    query = _listed.where(Function.id == function_id)
+    return tx.execute(query).mappings().first()
 
 
 def put_function(tx: Connection, values: dict[str, Any]) -> None:

@@ -1,30 +1,38 @@
 """Queue items: work due at a time. The row is the truth; a Celery message is a hint."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
     Connection,
+    DateTime,
     Index,
+    Integer,
     Text,
     bindparam,
     delete,
-    func,
     select,
     text,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
 
 from ..domain.errors import LeaseLost
 from ..domain.items import Item, ItemKind, ItemState
-from .base import Base, Json, Timestamp, table_of
-from .session import InsertNew, skip_locked
+from .base import Base, BigId, Json, Timestamp, table_of
+from .batch import Batch, Each
+from .inserts import InsertNew
 
 _READY = text("state = 'ready'")
 _LEASED = text("state = 'leased'")
+_RANKED = text("state = 'ready' AND rank_us IS NOT NULL")
+_WAITING = text("state = 'waiting'")
+_PROMISED = text("state = 'ready' AND gate IS NOT NULL")
+_ANSWERED = text("answer IS NOT NULL")
+_HELD = {name: text(f"state = 'leased' AND {name} IS NOT NULL") for name in ("slot1", "slot2")}
 
 
 class QueueItem(Base):
@@ -44,7 +52,33 @@ class QueueItem(Base):
             postgresql_where=_LEASED,
             sqlite_where=_LEASED,
         ),
-        # serves drop_run() and of_run()
+        # serves due(): items whose order is not that of their hints, the first of them first
+        Index(
+            "queue_items_rank_idx", "rank_us", "id", postgresql_where=_RANKED, sqlite_where=_RANKED
+        ),
+        # serves gates.first()
+        Index(
+            "queue_items_gate_idx",
+            "gate",
+            "rank_us",
+            "id",
+            postgresql_where=_WAITING,
+            sqlite_where=_WAITING,
+        ),
+        # serve slots.look()
+        *(
+            Index(f"queue_items_{name}_idx", name, postgresql_where=held, sqlite_where=held)
+            for name, held in _HELD.items()
+        ),
+        Index(
+            "queue_items_promised_idx",
+            "gate",
+            postgresql_where=_PROMISED,
+            sqlite_where=_PROMISED,
+        ),
+        # serves pruning: of the events that ended waits
+        Index("queue_items_answered_idx", "id", postgresql_where=_ANSWERED, sqlite_where=_ANSWERED),
+        # serves drop_runs() and of_run()
         Index("queue_items_run_idx", "run_id"),
         # makes a job that is already queued a no-op
         Index("queue_items_job_key", "job_key", unique=True),
@@ -62,9 +96,19 @@ class QueueItem(Base):
     step_name: Mapped[str | None] = mapped_column(Text)
     current: Mapped[int | None]
     opts: Mapped[str | None] = mapped_column(Json)
+    answer: Mapped[str | None] = mapped_column(Json)  # what has ended a wait
+    # the place in the line, of runs that have a priority or a throttle: see priority.rank_us()
+    rank_us: Mapped[int | None] = mapped_column(BigId)
+    # what it waits for while it waits: the throttle's bucket, or the full group of slots
+    gate: Mapped[str | None] = mapped_column(Text)
+    # the groups of concurrency that its request counts in while it is leased: see slots
+    slot1: Mapped[str | None] = mapped_column(Text)
+    slot2: Mapped[str | None] = mapped_column(Text)
     lease_id: Mapped[str | None] = mapped_column(Text)  # fences late writers: see finish()
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
     worker: Mapped[str | None] = mapped_column(Text)
+    # counts the requests made for the item: each claim is one
+    generation: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 _items = table_of(QueueItem)
@@ -80,33 +124,50 @@ _columns = (
     _items.c.step_name,
     _items.c.current,
     _items.c.opts,
+    _items.c.generation,
+    _items.c.answer,
+    _items.c.rank_us,
+    _items.c.gate,
 )
 
 
 _add = InsertNew(_items, "id", keys=["job_key"])
+# what a row may leave out: an INSERT of many rows needs the same columns in all
+_EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in _items.c if column.nullable)
+_EMPTY["attempt"] = 0
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Write items; say the ids of those whose job was not queued already."""
     if not rows:
         return set()
-    return _add.run(tx, rows)
+    return {row[0] for row in _add.run(tx, [_EMPTY | row for row in rows])}
 
 
-_claim = (
-    update(_items)
-    .where(
-        _items.c.id.in_(bindparam("ids", expanding=True)),
-        _items.c.state == ItemState.READY.value,
-        _items.c.due_at <= bindparam("now"),
-    )
-    .values(
-        state=ItemState.LEASED.value,
-        lease_id=bindparam("lease"),
-        lease_until=bindparam("until"),
-        worker=bindparam("holder"),
-    )
-    .returning(*_columns)
+_claim = Each(
+    {
+        "item": Text(),
+        "lease": Text(),
+        "until": DateTime(timezone=True),
+        "holder": Text(),
+        "now": DateTime(timezone=True),
+    },
+    lambda v: (
+        update(_items)
+        .where(
+            _items.c.id == v.item,
+            _items.c.state == ItemState.READY.value,
+            _items.c.due_at <= v.now,
+        )
+        .values(
+            state=ItemState.LEASED.value,
+            lease_id=v.lease,
+            lease_until=v.until,
+            worker=v.holder,
+            generation=_items.c.generation + 1,
+        )
+        .returning(*_columns)
+    ),
 )
 
 
@@ -120,10 +181,9 @@ def claim(
     worker: str,
 ) -> list[Item]:
     """Lease those of the items that are ready and due; the others are somebody else's."""
-    rows = tx.execute(
-        _claim,
-        {"ids": list(ids), "now": now, "lease": lease_id, "until": now + lease, "holder": worker},
-    )
+    if not ids:
+        return []
+    rows = _claim.run(tx, [(item_id, lease_id, now + lease, worker, now) for item_id in ids])
     return [_item(row) for row in rows]
 
 
@@ -140,23 +200,135 @@ def _item(row: Any) -> Item:
         step_name=row.step_name,
         current=row.current,
         opts=row.opts,
+        generation=row.generation,
+        answer=row.answer,
+        rank_us=row.rank_us,
+        gate=row.gate,
     )
 
 
-_finish = (
-    delete(_items)
-    .where(_items.c.id == bindparam("item"), _items.c.lease_id == bindparam("lease"))
-    .returning(_items.c.id)
+_held: dict[str, TypeEngine[Any]] = {"item": Text(), "lease": Text()}
+_finish = Each(
+    _held,
+    lambda v: (
+        delete(_items)
+        .where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+        .returning(_items.c.id)
+    ),
 )
 
 
-def finish(tx: Connection, item: Item) -> None:
-    """Remove a leased item, in the transaction that writes its results.
+def finish(tx: Connection, items: Sequence[Item]) -> None:
+    """Remove leased items, in the transaction that writes their results.
 
-    Raises LeaseLost, which rolls those results back, when the lease has moved on.
+    Raises LeaseLost, which rolls those results back, when one of the leases has moved on.
     """
-    gone = tx.execute(_finish, {"item": item.id, "lease": item.lease_id})
-    if gone.scalar() is None:
+    if not items:
+        return
+    gone = _finish.run(tx, [(item.id, item.lease_id) for item in items])
+    if len(gone.all()) < len(items):
+        raise LeaseLost
+
+
+_turn = Each(
+    {**_held, "job_key": Text(), "current": Integer(), "now": DateTime(timezone=True)},
+    lambda v: (
+        update(_items)
+        .where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+        .values(
+            kind=ItemKind.EDGE.value,
+            job_key=v.job_key,
+            current=v.current,
+            queued_at=v.now,
+            due_at=v.now,
+            attempt=0,
+            step=None,
+            step_name=None,
+            opts=None,
+            gate=None,
+            generation=_items.c.generation + 1,
+        )
+        .returning(_items.c.id)
+    ),
+)
+
+
+def turn(tx: Connection, turns: Sequence[tuple[Item, str, int, datetime]]) -> list[Item]:
+    """Make leased items the next discoveries of their runs, under the same leases.
+
+    A turn is the item, the discovery's job key, which nobody else may have queued, the length of
+    the stack, and the time. Returns the items as they are now; raises LeaseLost as finish() does.
+    """
+    if not turns:
+        return []
+    rows = [(item.id, item.lease_id, key, current, now) for item, key, current, now in turns]
+    if len(_turn.run(tx, rows).all()) < len(turns):
+        raise LeaseLost
+    return [
+        Item(
+            id=item.id,
+            kind=ItemKind.EDGE,
+            run_id=item.run_id,
+            lease_id=item.lease_id,
+            attempt=0,
+            queued_at=now,
+            due_at=now,
+            step=None,
+            step_name=None,
+            current=current,
+            opts=None,
+            generation=item.generation + 1,
+        )
+        for item, _, current, now in turns
+    ]
+
+
+_answer = Batch(
+    {
+        "item": Text(),
+        "answer": Text(),
+        "due_at": DateTime(timezone=True),
+        "hint_at": DateTime(timezone=True),
+    },
+    lambda v: (
+        update(_items)
+        .where(_items.c.id == v.item)
+        .values(answer=v.answer, due_at=v.due_at, hint_at=v.hint_at)
+        .returning(_items.c.id)
+    ),
+)
+
+
+def answer(
+    tx: Connection, answers: Sequence[tuple[str, str]], now: datetime, hint_at: datetime
+) -> list[str]:
+    """Give items of waits their answers, which makes them due, whoever holds them.
+
+    Returns those that are there still. Call only for pauses that this transaction has consumed.
+    """
+    if not answers:
+        return []
+    rows = [(item_id, given, now, hint_at) for item_id, given in answers]
+    return list(_answer.run(tx, rows).scalars())
+
+
+_answer_of = select(_items.c.answer).where(_items.c.id == bindparam("item"))
+
+
+def answer_of(tx: Connection, item_id: str) -> str | None:
+    """Read the answer of a wait's item; None while it has none."""
+    found: str | None = tx.execute(_answer_of, {"item": item_id}).scalar()
+    return found
+
+
+def go_on(tx: Connection, item: Item, opts: str) -> None:
+    """Note how far the holder of an item has come. Raises LeaseLost as finish() does."""
+    moved = tx.execute(
+        update(_items)
+        .where(_items.c.id == item.id, _items.c.lease_id == item.lease_id)
+        .values(opts=opts)
+    )
+    if not moved.rowcount:
         raise LeaseLost
 
 
@@ -170,22 +342,18 @@ def retry_later(tx: Connection, item: Item, due_at: datetime) -> None:
             lease_id=None,
             lease_until=None,
             worker=None,
-            attempt=item.attempt + 1,
+            attempt=_items.c.attempt + 1,
             queued_at=due_at,
             due_at=due_at,
             hint_at=due_at,
+            gate=None,  # it has had its turn
         )
     )
     if not moved.rowcount:
         raise LeaseLost
 
 
-def extend(tx: Connection, leases: Iterable[str], until: datetime) -> None:
-    """Prolong the leases that a process still works on."""
-    tx.execute(update(_items).where(_items.c.lease_id.in_(list(leases))).values(lease_until=until))
-
-
-_FREED = {
+FREED = {
     "state": ItemState.READY.value,
     "lease_id": None,
     "lease_until": None,
@@ -193,94 +361,7 @@ _FREED = {
 }
 
 
-def release(tx: Connection, worker: str, now: datetime) -> int:
-    """Give back every lease of a worker that stops; say how many there were."""
-    mine = (_items.c.state == ItemState.LEASED.value, _items.c.worker == worker)
-    freed = update(_items).where(*mine).values(hint_at=now, **_FREED)
-    return tx.execute(freed).rowcount
-
-
-def release_all(tx: Connection, now: datetime) -> int:
-    """Give back every lease: for a server that knows it is the only process on this database."""
-    freed = update(_items).where(_items.c.state == ItemState.LEASED.value)
-    return tx.execute(freed.values(hint_at=now, **_FREED)).rowcount
-
-
-def free_lapsed(tx: Connection, now: datetime, limit: int) -> int:
-    """Make items whose lease has lapsed ready again; locks them, passing over locked ones."""
-    lapsed = skip_locked(
-        tx,
-        select(_items.c.id)
-        .where(_items.c.state == ItemState.LEASED.value, _items.c.lease_until < now)
-        .order_by(_items.c.lease_until)
-        .limit(limit),
-    )
-    freed = update(_items).where(_items.c.id.in_(lapsed)).values(hint_at=now, **_FREED)
-    return tx.execute(freed).rowcount
-
-
-def due(
-    tx: Connection, now: datetime, limit: int, again_at: datetime
-) -> list[tuple[str, ItemKind]]:
-    """Take ready items that are due for a hint, and set when they may be hinted at again."""
-    ids = skip_locked(
-        tx,
-        select(_items.c.id)
-        .where(_items.c.state == ItemState.READY.value, _items.c.hint_at <= now)
-        .order_by(_items.c.hint_at, _items.c.id)
-        .limit(limit),
-    )
-    taken = (
-        update(_items)
-        .where(_items.c.id.in_(ids), _items.c.state == ItemState.READY.value)
-        .values(hint_at=again_at)
-        .returning(_items.c.id, _items.c.kind)
-    )
-    return [(row.id, ItemKind(row.kind)) for row in tx.execute(taken)]
-
-
-_next_due = (
-    select(_items.c.hint_at)
-    .where(_items.c.state == ItemState.READY.value)
-    .order_by(_items.c.hint_at)
-    .limit(1)
-)
-
-
-def next_due(tx: Connection) -> datetime | None:
-    """Say when the next ready item wants a hint; None when nothing waits."""
-    return tx.execute(_next_due).scalar()
-
-
-_drop_run = delete(_items).where(_items.c.run_id == bindparam("run"))
-
-
-def drop_run(tx: Connection, run_id: str) -> None:
-    """Delete what is queued for a run that has ended, leased items included."""
-    tx.execute(_drop_run, {"run": run_id})
-
-
 def of_run(tx: Connection, run_id: str) -> list[Any]:
     """List the items queued for a run, by due time."""
     query = select(_items).where(_items.c.run_id == run_id).order_by(_items.c.due_at)
     return list(tx.execute(query).mappings())
-
-
-def backlog(tx: Connection, now: datetime) -> tuple[int, datetime | None, int]:
-    """Count what is due and not yet held, with the oldest due time, and what is leased."""
-    ready = select(func.count(), func.min(_items.c.due_at)).where(
-        _items.c.state == ItemState.READY.value,
-        _items.c.hint_at <= now + timedelta(seconds=10),
-        _items.c.due_at <= now,
-    )
-    count, oldest = tx.execute(ready).one()
-    leased = select(func.count()).where(_items.c.state == ItemState.LEASED.value)
-    return count, oldest, tx.execute(leased).scalar_one()
-
-
-def held(tx: Connection, worker: str) -> int:
-    """Count the leases of a worker."""
-    query = select(func.count()).where(
-        _items.c.state == ItemState.LEASED.value, _items.c.worker == worker
-    )
-    return tx.execute(query).scalar_one()

@@ -10,27 +10,38 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Connection,
+    DateTime,
     ForeignKey,
     Index,
-    RowMapping,
+    Integer,
+    Select,
     Text,
+    and_,
     bindparam,
     case,
+    exists,
     func,
-    insert,
+    literal_column,
+    or_,
     select,
     text,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..domain.runs import LIVE, Run, RunStatus, sources
+from ..domain.runs import ENDED, LIVE, RunStatus, sources
 from .base import Base, Json, Timestamp, table_of
-from .events import Event
-from .functions import App, Function
+from .batch import Each
+from .functions import Function
+from .inserts import Insert
+from .pauses import Pause
 
 _LIVE = [status.value for status in LIVE]
+_BATCHED = text("batch_id IS NOT NULL")
+_ENDED = text("ended_at IS NOT NULL")
+_HOLDING = text("status = 'running' AND run_slot IS NOT NULL")
 
 
 class RunRow(Base):
@@ -42,6 +53,26 @@ class RunRow(Base):
         Index("runs_function_idx", "function_id", "id"),
         Index("runs_status_idx", "status", "id"),
         Index("runs_event_idx", "event_id"),
+        # serve run_parts.reruns() and answering()
+        Index(
+            "runs_original_idx",
+            "original_run_id",
+            postgresql_where=text("original_run_id IS NOT NULL"),
+            sqlite_where=text("original_run_id IS NOT NULL"),
+        ),
+        Index(
+            "runs_correlation_idx",
+            "correlation_id",
+            postgresql_where=text("correlation_id IS NOT NULL"),
+            sqlite_where=text("correlation_id IS NOT NULL"),
+        ),
+        # serves run_list.page()
+        Index("runs_queued_idx", "queued_at", "id"),
+        # serves of_event() for the events of batches
+        Index("runs_slot_idx", "run_slot", postgresql_where=_HOLDING, sqlite_where=_HOLDING),
+        # serves alerts.ended()
+        Index("runs_ended_idx", "ended_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
+        Index("runs_batch_idx", "batch_id", postgresql_where=_BATCHED, sqlite_where=_BATCHED),
     )
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     function_id: Mapped[str] = mapped_column(ForeignKey("functions.id", ondelete="CASCADE"))
@@ -62,31 +93,55 @@ class RunRow(Base):
     batch_id: Mapped[str | None] = mapped_column(Text)
     cron: Mapped[str | None] = mapped_column(Text)
     skip_reason: Mapped[str | None] = mapped_column(Text)
+    existing_run_id: Mapped[str | None] = mapped_column(Text)  # the one that it was skipped for
+    singleton_key: Mapped[str | None] = mapped_column(Text)  # the lock that it holds until its end
+    # what its requests count against (JSON: see domain.flow.slots), and the group of itself
+    slots: Mapped[str | None] = mapped_column(Json)
+    run_slot: Mapped[str | None] = mapped_column(Text)
+    # a rerun's new input, `{"input":[…]}`, and the hash of the step that gets it
+    input_step: Mapped[str | None] = mapped_column(Text)
+    input: Mapped[str | None] = mapped_column(Json)
+    # a durable endpoint's: how its event holds the request's body
+    endpoint: Mapped[str | None] = mapped_column(Text)
+    # the state of its deferred functions, as SDKs are told it
+    defers: Mapped[str | None] = mapped_column(Json)
+    # its function is paused: no worker goes on with it in place
+    held: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 _runs = table_of(RunRow)
-_add = insert(_runs)
+_add = Insert(_runs)
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write new runs."""
     if rows:
-        tx.execute(_add, list(rows))
+        _add.run(tx, rows)
 
 
-_begin = (
-    update(_runs)
-    .where(
-        _runs.c.id.in_(bindparam("ids", expanding=True)),
-        _runs.c.status == RunStatus.QUEUED.value,
-    )
-    .values(status=RunStatus.RUNNING.value, started_at=bindparam("now"))
+_to_begin = select(_runs.c.id).where(
+    _runs.c.id.in_(bindparam("ids", expanding=True)),
+    _runs.c.status == RunStatus.QUEUED.value,
+    _runs.c.function_id.not_in(select(Function.id).where(Function.paused.is_not(None))),
 )
 
 
-def begin(tx: Connection, ids: Sequence[str], now: datetime) -> None:
-    """Move queued runs to running, as their first request goes out."""
-    tx.execute(_begin, {"ids": list(ids), "now": now})
+def _beginning(waiting: Select[Any]) -> Any:
+    begun = update(_runs).where(_runs.c.id.in_(waiting)).returning(_runs.c.id)
+    return begun.values(status=RunStatus.RUNNING.value, started_at=bindparam("now"))
+
+
+_free = _to_begin.with_for_update(skip_locked=True, key_share=True).cte("free")
+_begin = {"sqlite": _beginning(_to_begin), "postgresql": _beginning(select(_free.c.id))}
+
+
+def begin(tx: Connection, ids: Sequence[str], now: datetime) -> set[str]:
+    """Move queued runs to running, as their first request goes out; gives those it has moved.
+
+    Not those of paused functions. It passes over locked ones: who ends a run holds its row and
+    wants the item, which a claim has locked by then.
+    """
+    return set(tx.execute(_begin[tx.dialect.name], {"ids": list(ids), "now": now}).scalars())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,229 +153,201 @@ class Advanced:
     request_version: int
     force_plan: bool
     pending: str | None
+    function_id: str
+    held: bool
 
 
-_force: Any = bindparam("force")
-_pending: Any = bindparam("new_pending")
-_advance = (
-    update(_runs)
-    .where(_runs.c.id == bindparam("run"), _runs.c.status.in_(_LIVE))
-    .values(
-        step_count=_runs.c.step_count + bindparam("more_steps"),
-        state_bytes=_runs.c.state_bytes + bindparam("more_bytes"),
-        request_version=case(
-            (_runs.c.request_version < 0, bindparam("version")), else_=_runs.c.request_version
-        ),
-        force_plan=_force,
-        pending=_pending,
-    )
-    .returning(
-        _runs.c.step_count,
-        _runs.c.state_bytes,
-        _runs.c.request_version,
-        _runs.c.force_plan,
-        _runs.c.pending,
-    )
+_lock = (
+    select(_runs.c.id)
+    .where(_runs.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_runs.c.id)
+    .with_for_update()
 )
-_advance_keeping = _advance.values(force_plan=_runs.c.force_plan, pending=_runs.c.pending)
 
 
-def advance(
-    tx: Connection,
-    run_id: str,
-    *,
-    steps: int,
-    size: int,
-    version: int,
-    group: tuple[bool, str | None] | None,
-) -> Advanced | None:
-    """Lock a live run and count what is added; None when the run has ended.
+def lock(tx: Connection, ids: Sequence[str]) -> None:
+    """Lock runs in the order of their ids, so that two shared commits cannot wait in a ring."""
+    if tx.dialect.name != "sqlite":
+        tx.execute(_lock, {"ids": list(ids)})
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What an answer adds to its run.
 
     `version` is kept only by a run that has none yet. `group` replaces the force-plan flag and
     the pending set; None leaves both.
     """
-    values: dict[str, Any] = {
-        "run": run_id,
-        "more_steps": steps,
-        "more_bytes": size,
-        "version": version,
-    }
-    if group is None:
-        row = tx.execute(_advance_keeping, values).first()
-    else:
-        row = tx.execute(_advance, values | {"force": group[0], "new_pending": group[1]}).first()
-    return None if row is None else Advanced(*row)
+
+    run_id: str
+    steps: int
+    size: int
+    version: int
+    group: tuple[bool, str | None] | None
 
 
-_settle = (
-    update(_runs)
-    .where(_runs.c.id == bindparam("run"))
-    .values(
-        force_plan=_force,
-        pending=_pending,
-        step_count=_runs.c.step_count - bindparam("fewer_steps"),
-        state_bytes=_runs.c.state_bytes - bindparam("fewer_bytes"),
-    )
-)
+# SQLite would begin with the index of statuses, and walk every running run at every write
+_status = func.coalesce(_runs.c.status, "")
 
 
-def settle(
-    tx: Connection,
-    run_id: str,
-    *,
-    force_plan: bool,
-    pending: str | None,
-    fewer_steps: int = 0,
-    fewer_bytes: int = 0,
-) -> None:
-    """Correct what advance() wrote, under the lock it took."""
-    tx.execute(
-        _settle,
-        {
-            "run": run_id,
-            "force": force_plan,
-            "new_pending": pending,
-            "fewer_steps": fewer_steps,
-            "fewer_bytes": fewer_bytes,
-        },
-    )
-
-
-_end = (
-    update(_runs)
-    .where(_runs.c.id == bindparam("run"), _runs.c.status.in_(bindparam("allowed", expanding=True)))
-    .values(
-        status=bindparam("new_status"),
-        ended_at=bindparam("now"),
-        started_at=func.coalesce(_runs.c.started_at, bindparam("started")),
-        output=bindparam("result"),
-        pending=None,
-    )
-    .returning(_runs.c.id)
-)
-
-
-def end(
-    tx: Connection,
-    run_id: str,
-    status: RunStatus,
-    output: str | None,
-    now: datetime,
-    started_at: datetime | None = None,
-) -> bool:
-    """Move a run to a terminal status, if its status allows that move."""
-    values = {
-        "run": run_id,
-        "allowed": [source.value for source in sources(status)],
-        "new_status": status.value,
-        "now": now,
-        "started": started_at,
-        "result": output,
-    }
-    return tx.execute(_end, values).first() is not None
-
-
-_loaded = (
-    _runs.c.id,
-    _runs.c.function_id,
-    Function.slug.label("function_slug"),
-    _runs.c.event_id,
-    _runs.c.status,
-    _runs.c.queued_at,
-    _runs.c.started_at,
-    _runs.c.request_version,
-    _runs.c.force_plan,
-    _runs.c.step_count,
-    _runs.c.state_bytes,
-    _runs.c.correlation_id,
-    Event.name.label("event_name"),
-    Event.payload.label("event"),
-    Function.version.label("current_version"),
-)
-_load = (
-    select(*_loaded)
-    .select_from(_runs)
-    .join(Event, Event.id == _runs.c.event_id)
-    .join(Function, Function.id == _runs.c.function_id)
-    .where(_runs.c.id.in_(bindparam("ids", expanding=True)))
-)
-
-
-def load(tx: Connection, ids: Sequence[str]) -> dict[str, tuple[Run, int]]:
-    """Read runs with their events, and their functions' versions as of now, by run id."""
-    found = {}
-    for row in tx.execute(_load, {"ids": list(ids)}):
-        run = Run(
-            id=row.id,
-            function_id=row.function_id,
-            function_slug=row.function_slug,
-            event_id=row.event_id,
-            status=RunStatus(row.status),
-            queued_at=row.queued_at,
-            started_at=row.started_at,
-            request_version=row.request_version,
-            force_plan=row.force_plan,
-            step_count=row.step_count,
-            state_bytes=row.state_bytes,
-            correlation_id=row.correlation_id,
-            event_name=row.event_name,
-            event=row.event,
+def _advanced(v: Any) -> Any:
+    return (
+        update(_runs)
+        .where(_runs.c.id == v.run, _status.in_(_LIVE))
+        .values(
+            step_count=_runs.c.step_count + v.steps,
+            state_bytes=_runs.c.state_bytes + v.size,
+            request_version=case(
+                (_runs.c.request_version < 0, v.version), else_=_runs.c.request_version
+            ),
+            force_plan=case((v.regroup, v.force), else_=_runs.c.force_plan),
+            pending=case((v.regroup, v.pending), else_=_runs.c.pending),
         )
-        found[run.id] = (run, row.current_version)
-    return found
-
-
-_shown = (
-    select(
-        _runs,
-        Function.slug.label("function_slug"),
-        Function.name.label("function_name"),
-        App.name.label("app_name"),
-        Event.name.label("event_name"),
+        .returning(
+            _runs.c.id,
+            _runs.c.step_count,
+            _runs.c.state_bytes,
+            _runs.c.request_version,
+            _runs.c.force_plan,
+            _runs.c.pending,
+            _runs.c.function_id,
+            _runs.c.held,
+        )
     )
-    .join(Function, Function.id == _runs.c.function_id)
-    .join(App, App.id == Function.app_id)
-    .join(Event, Event.id == _runs.c.event_id)
+
+
+_advance = Each(
+    {
+        "run": Text(),
+        "steps": Integer(),
+        "size": Integer(),
+        "version": Integer(),
+        "regroup": Boolean(),
+        "force": Boolean(),
+        "pending": Text(),
+    },
+    _advanced,
 )
 
 
-def get(tx: Connection, run_id: str) -> RowMapping | None:
-    """Find a run with the names of its function, app and event; None when there is none."""
-    return tx.execute(_shown.where(_runs.c.id == run_id)).mappings().first()
+def advance(tx: Connection, advances: Sequence[Advance]) -> dict[str, Advanced]:
+    """Lock live runs, each given once, and count what is added; leaves out runs that have ended."""
+    rows = [
+        (a.run_id, a.steps, a.size, a.version, a.group is not None, *(a.group or (False, None)))
+        for a in advances
+    ]
+    return {row[0]: Advanced(*row[1:]) for row in _advance.run(tx, rows)}
 
 
-def of_event(tx: Connection, event_id: str) -> list[RowMapping]:
-    """List the runs that an event started, oldest first."""
-    query = _shown.where(_runs.c.event_id == event_id).order_by(_runs.c.id)
-    return list(tx.execute(query).mappings())
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What advance() has to have written instead."""
+
+    run_id: str
+    force_plan: bool
+    pending: str | None
+    fewer_steps: int = 0
+    fewer_bytes: int = 0
 
 
-def page(
-    tx: Connection,
-    *,
-    limit: int,
-    cursor: str | None = None,
-    statuses: Sequence[RunStatus] = (),
-    function_ids: Sequence[str] | None = None,
-    after: datetime | None = None,
-    before: datetime | None = None,
-) -> list[RowMapping]:
-    """List runs, newest first, from behind the cursor (a run id); times bound `queued_at`."""
-    query = _shown
-    if cursor is not None:
-        query = query.where(_runs.c.id < cursor)
-    if statuses:
-        query = query.where(_runs.c.status.in_([status.value for status in statuses]))
-    if function_ids is not None:
-        query = query.where(_runs.c.function_id.in_(function_ids))
-    if after is not None:
-        query = query.where(_runs.c.queued_at >= after)
-    if before is not None:
-        query = query.where(_runs.c.queued_at < before)
-    return list(tx.execute(query.order_by(_runs.c.id.desc()).limit(limit)).mappings())
+_settle = Each(
+    {
+        "run": Text(),
+        "force": Boolean(),
+        "pending": Text(),
+        "fewer_steps": Integer(),
+        "fewer_bytes": Integer(),
+    },
+    lambda v: (
+        update(_runs)
+        .where(_runs.c.id == v.run)
+        .values(
+            force_plan=v.force,
+            pending=v.pending,
+            step_count=_runs.c.step_count - v.fewer_steps,
+            state_bytes=_runs.c.state_bytes - v.fewer_bytes,
+        )
+    ),
+)
 
 
-def count_by_status(tx: Connection) -> dict[str, int]:
-    """Count runs by status."""
-    query = select(_runs.c.status, func.count()).group_by(_runs.c.status)
-    return {row[0]: row[1] for row in tx.execute(query)}
+def settle(tx: Connection, corrections: Sequence[Correction]) -> None:
+    """Correct what advance() wrote, under the locks it took."""
+    if corrections:
+        _settle.run(
+            tx,
+            [
+                (c.run_id, c.force_plan, c.pending, c.fewer_steps, c.fewer_bytes)
+                for c in corrections
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A run's terminal status; `started_at` is kept only by a run that had not started."""
+
+    run_id: str
+    status: RunStatus
+    output: str | None
+    at: datetime
+    started_at: datetime | None = None
+
+
+def _ended(v: Any) -> Any:
+    moves = [
+        and_(
+            v.status == status.value,
+            _status.in_([source.value for source in sources(status)]),
+        )
+        for status in ENDED
+        if sources(status)
+    ]
+    return (
+        update(_runs)
+        .where(_runs.c.id == v.run, or_(*moves))
+        .values(
+            status=v.status,
+            ended_at=v.at,
+            started_at=func.coalesce(_runs.c.started_at, v.started_at),
+            output=v.output,
+            pending=None,
+        )
+        # not IS NOT NULL: in RETURNING, SQLite 3.40 finds that true of this column's nulls
+        .returning(_runs.c.id, func.coalesce(_runs.c.defers, "") != "", _waits)
+    )
+
+
+# Asked with the move itself: runs without pauses, nearly all, so need no statement more.
+# Written out: SQLAlchemy takes the table's name off in RETURNING on SQLite, and a bare `id` in
+# here is that of the pause.
+_waits = exists(select(Pause.id).where(Pause.run_id == literal_column("runs.id")))
+_time = DateTime(timezone=True)
+_end = Each(
+    {"run": Text(), "status": Text(), "output": Text(), "at": _time, "started_at": _time}, _ended
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an ended run leaves to be seen to: deferred functions, pauses.
+
+    A pause that a commit opened while the statement waited for it is not seen.
+    """
+
+    defers: bool
+    pauses: bool
+
+
+def end(tx: Connection, ends: Sequence[End]) -> dict[str, Left]:
+    """Move runs, each given once, to terminal statuses; give those whose status allowed it."""
+    rows = [(e.run_id, e.status.value, e.output, e.at, e.started_at) for e in ends]
+    return {row[0]: Left(bool(row[1]), bool(row[2])) for row in _end.run(tx, rows)}
+
+
+_show_defers = update(_runs).where(_runs.c.id == bindparam("run")).values(defers=bindparam("shown"))
+
+
+def show_defers(tx: Connection, run_id: str, shown: str) -> None:
+    """Write what SDKs are told of the run's deferred functions."""
+    tx.execute(_show_defers, {"run": run_id, "shown": shown})

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Json, Timestamp, table_of
-from .session import InsertNew
+from .inserts import InsertNew
 
 
 class Step(Base):
@@ -27,12 +27,12 @@ class Step(Base):
 _steps = table_of(Step)
 
 
-_add = InsertNew(_steps, "hash")
+_add = InsertNew(_steps, "run_id", "hash")
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Store results of one run; say the hashes of those that had none before."""
-    return _add.run(tx, rows)
+def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
+    """Store results; say the (run id, hash) of those that had none before."""
+    return {(row.run_id, row.hash) for row in _add.run(tx, rows)} if rows else set()
 
 
 _known = select(_steps.c.hash).where(

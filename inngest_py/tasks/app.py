@@ -15,6 +15,9 @@ from .items import add_tasks, task_name
 from .runtime import Runtime
 from .steps import add_steps
 
+_SHOWN = 3  # ids of a task's arguments in Flower
+_END = 8  # characters of each: a ULID begins with its time, which its neighbours share
+
 
 def create_celery(settings: Settings) -> Celery:
     """Build the app for settings; `app.runtime` holds its context, `app.hinter` its hints."""
@@ -43,6 +46,19 @@ def _config() -> Any:
 
 def _publisher(app: Celery) -> Any:
     def publish(kind: ItemKind, item_ids: list[str]) -> None:
-        app.send_task(task_name(kind), args=[item_ids], ignore_result=True)
+        app.send_task(
+            task_name(kind),
+            args=[item_ids],
+            argsrepr=shown(kind, item_ids),
+            kwargsrepr="",
+            ignore_result=True,
+        )
 
     return publish
+
+
+def shown(kind: ItemKind, item_ids: list[str]) -> str:
+    """Word a task's arguments for Flower: the kind, and the ends of the first ids."""
+    ends = " ".join(f"…{item_id[-_END:]}" for item_id in item_ids[:_SHOWN])
+    more = len(item_ids) - _SHOWN
+    return f"{kind.value} {ends} +{more}" if more > 0 else f"{kind.value} {ends}"

@@ -40,11 +40,33 @@ broker_transport_options = {
 # --- queues ---------------------------------------------------------------------------------
 # One queue a kind of item, so that an operator can watch or consume them apart
 # (celery -A inngest_py worker -Q start,edge).
-task_queues: dict[str, dict[str, str]] = {"start": {}, "edge": {}, "sleep": {}}
+task_queues: dict[str, dict[str, str]] = {
+    "start": {},
+    "edge": {},
+    "sleep": {},
+    "timeout": {},
+    "cancel": {},
+    "gateway": {},
+    "pause": {},
+    "event": {},
+    "debounce": {},
+    "batch": {},
+    "throttle": {},
+    "replace": {},
+}
 task_routes = {
     "inngest.start": {"queue": "start"},
     "inngest.edge": {"queue": "edge"},
     "inngest.sleep": {"queue": "sleep"},
+    "inngest.timeout": {"queue": "timeout"},
+    "inngest.cancel": {"queue": "cancel"},
+    "inngest.gateway": {"queue": "gateway"},
+    "inngest.pause": {"queue": "pause"},
+    "inngest.event": {"queue": "event"},
+    "inngest.debounce": {"queue": "debounce"},
+    "inngest.batch": {"queue": "batch"},
+    "inngest.throttle": {"queue": "throttle"},
+    "inngest.replace": {"queue": "replace"},
 }
 task_default_queue = "edge"
 

@@ -7,8 +7,9 @@ from celery import Celery
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from ..domain.items import ItemKind
-from ..engine.work import claim, run_job
-from .runtime import Runtime
+from ..engine.claims import claim
+from ..engine.work import run_job
+from .runtime import Runtime, under_gevent
 
 _MOST_IDS = 1000
 
@@ -50,7 +51,7 @@ class Runner:
     def run(self, kind: ItemKind, item_ids: list[str]) -> int:
         """Run those items that are ours; say how many were."""
         ids = [item for item in item_ids[:_MOST_IDS] if isinstance(item, str)]
-        if _under_gevent():
+        if under_gevent():
             return self._together(ids)
         return self._one(kind, ids)
 
@@ -101,9 +102,3 @@ class Runner:
             if self._slots is None:
                 self._slots = threading.Semaphore(self._runtime.slots)
             return self._slots
-
-
-def _under_gevent() -> bool:
-    from gevent.monkey import is_module_patched
-
-    return bool(is_module_patched("threading"))

@@ -10,6 +10,8 @@ from datetime import timedelta
 from ..config import Settings
 from ..engine.commit import Committer
 from ..engine.context import Context, Hints, Tuning, new_ulid, utc_now
+from ..engine.shares import Shares
+from ..engine.transport.gateway import Fetcher
 from ..engine.transport.http import Transport
 from ..engine.upkeep.loop import Upkeep, heartbeat
 from ..storage.session import Database
@@ -24,18 +26,39 @@ def make_context(
     linear = settings.retry_interval
     return Context(
         db=db,
-        transport=Transport(connections=slots),
+        transport=make_transport(slots),
         committer=Committer(db, shared=shared and slots > 1),
         hints=hints,
+        fetcher=Fetcher(connections=slots, public_only=settings.gateway_public_only),
         worker_id=worker_id or new_ulid(utc_now()),
+        shares=Shares(slots),
         tuning=Tuning(
             lease=timedelta(seconds=settings.lease_seconds),
             linear_retry=None if linear is None else timedelta(seconds=linear),
             tick=settings.tick(),
-            signing_key=settings.signing_key,
+            signing_keys=settings.signing_keys,
             slots=slots,
+            cron_missed=settings.cron_missed,
+            alerts=settings.alerts(),
+            keep=settings.keep(),
         ),
     )
+
+
+def make_transport(slots: int) -> Transport:
+    """Choose how calls are made: greenlets have a client of their own."""
+    if not under_gevent():
+        return Transport(connections=slots)
+    from ..engine.transport.greenlets import GreenletTransport
+
+    return GreenletTransport(connections=slots)
+
+
+def under_gevent() -> bool:
+    """Say whether this process runs tasks in greenlets."""
+    from gevent.monkey import is_module_patched
+
+    return bool(is_module_patched("threading"))
 
 
 class Runtime:

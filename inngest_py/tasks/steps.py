@@ -6,12 +6,15 @@ import time
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.signals import worker_process_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from .. import observe
+from .. import observe, tracing
 from ..engine import work
 from ..engine.upkeep import loop, workers
-from ..storage import queue
+from ..metrics.serving import WorkerMetrics
+from ..storage import backlog, leases
+from . import garbage
 from .runtime import Runtime
 
 _LOOK_SECONDS = 0.1
@@ -31,19 +34,45 @@ def add_steps(app: Celery, runtime: Runtime) -> None:
             # before the pool forks: children work under the same worker id
             pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
             runtime.slots = 1 if pool in ("prefork", "solo") else worker.concurrency
+            self.metrics = _metrics(runtime, forks=pool == "prefork")
+            # the server traces its own worker's
+            embedded = runtime.settings.embedded
+            self.stop_tracing = tracing.start({} if embedded else os.environ)
+            if pool == "prefork":
+                # children end without atexit
+                worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
 
         def start(self, worker: Any) -> None:
             pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
             self.service = WorkerService(runtime, worker.hostname, pool, worker.concurrency)
             self.service.start()
+            garbage.settle()
+            if self.metrics is not None:
+                self.metrics.start(runtime.settings.host, runtime.settings.metrics_port or 0)
 
         def stop(self, worker: Any) -> None:
+            if self.metrics is not None:
+                self.metrics.stop()
             if self.service is not None and not self.service.stop():
                 _kill_pool(worker)
                 observe.event("worker.cut_calls", level=30)
                 os._exit(0)
+            self.stop_tracing()
 
     app.steps["worker"].add(UpkeepStep)
+
+
+def _metrics(runtime: Runtime, *, forks: bool) -> WorkerMetrics | None:
+    """Begin to count, where the worker has a port to show it; the server shows its own worker's."""
+    settings = runtime.settings
+    if settings.metrics_port is None or settings.embedded:
+        return None
+
+    def slug_of(function_id: str) -> str | None:
+        # of the process that counts: after a fork that is another one
+        return runtime.context().catalog.slug_of(function_id)
+
+    return WorkerMetrics(slug_of, forks=forks)
 
 
 class WorkerService:
@@ -87,7 +116,7 @@ class WorkerService:
     def _held(self) -> int:
         ctx = self._runtime.context()
         with ctx.db.reading() as tx:
-            return queue.held(tx, ctx.worker_id)
+            return leases.held(tx, ctx.worker_id)
 
 
 def wait_for_schema(ctx: Any) -> None:
@@ -96,7 +125,7 @@ def wait_for_schema(ctx: Any) -> None:
     while True:
         try:
             with ctx.db.reading() as tx:
-                queue.next_due(tx)
+                backlog.next_due(tx)
         except SQLAlchemyError as error:
             if not told:
                 observe.event("database.wait", level=30, error=type(error).__name__)

@@ -74,7 +74,11 @@ def seed(chance: random.Random) -> str:
 
 def post(server: str, seed: str, count: int, name: str = "seq5", **data: Any) -> list[str]:
     """Send events until the server says that it has them; return their ids."""
-    events = [{"name": f"raw/{name}", "data": data}] * count
+    return post_events(server, seed, [{"name": f"raw/{name}", "data": data}] * count)
+
+
+def post_events(server: str, seed: str, events: list[dict[str, Any]]) -> list[str]:
+    """Send these events until the server says that it has them; return their ids."""
     headers = {"x-inngest-event-id-seed": seed}
 
     def taken() -> list[str]:

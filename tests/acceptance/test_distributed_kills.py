@@ -40,6 +40,7 @@ class Installation:
         env = {
             "DATABASE_URL": database_url,
             "REDIS_URL": broker_url,
+            "INNGEST_DEV": "1",
             "INNGEST_LEASE_SECONDS": str(LEASE),
             "INNGEST_RETRY_INTERVAL": "1",
         }

@@ -38,7 +38,7 @@ class Installation:
 
 @pytest.fixture
 def installation(postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator[Installation]:
-    env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url}
+    env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url, "INNGEST_DEV": "1"}
     with Server("api", log=tmp_path / "api.log", env=env) as api, Endpoint() as endpoint:
         api.start()
         endpoint.register(api.url)

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
 from inngest_py.storage.session import Database
-from tests.engine.harness import Engine, prepared, sequence
+from tests.databases import copied
+from tests.engine.harness import Engine, sequence
 
 
 class Service:
@@ -48,10 +49,5 @@ def lasting(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """A dev server that the tests of a module share."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('api') / 'test.db'}"
-    else:
-        url = request.getfixturevalue("module_postgres_url")
-    made = prepared(url)
-    yield Service(made)
-    made.close()
+    with copied(request, request.param, tmp_path_factory.mktemp("api")) as made:
+        yield Service(made, test_api=True)

@@ -141,7 +141,12 @@ def test_functions_are_a_bare_array(service: Service) -> None:
         "config",
         "created_at",
         "archived_at",
+        "paused",
+        "paused_at",
+        "paused_events",
+        "limits",
     }
+    assert function["limits"] is None
     assert function["id"] == function["config"]["slug"] == "app-fn"
     assert function["internal_id"] == function["config"]["id"]
     assert function["config"]["fv"] == 1
@@ -167,6 +172,8 @@ def test_what_is_not_there(lasting: Service, path: str) -> None:
 def test_cancelling_what_is_not_there(lasting: Service) -> None:
     for path in (f"/v1/runs/{UNKNOWN}", f"/api/v1/runs/{UNKNOWN}", f"/v0/runs/{UNKNOWN}"):
         assert is_public(lasting.client.delete(path), 404)
+    said = lasting.client.delete(f"/v0/runs/{UNKNOWN}").json["error"]
+    assert said == "A function run with the given ID could not be found"
 
 
 def test_an_unknown_event_has_no_runs(lasting: Service) -> None:
@@ -287,6 +294,6 @@ def test_a_database_that_is_away_is_told(service: Service, monkeypatch: pytest.M
     def fail(*_: Any) -> Any:
         raise OperationalError("select", {}, Exception("gone"), connection_invalidated=True)
 
-    monkeypatch.setattr("inngest_py.storage.queue.backlog", fail)
+    monkeypatch.setattr("inngest_py.storage.backlog.size", fail)
     answered = service.client.get("/health")
     assert (answered.status_code, answered.json["database"]) == (503, "away")

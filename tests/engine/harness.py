@@ -13,7 +13,7 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import register, start, work
 from inngest_py.engine.commit import Committer
 from inngest_py.engine.context import Context, Hint, Tuning, new_ulid
-from inngest_py.storage import migrate, queue, runs, steps
+from inngest_py.storage import backlog, migrate, queue, run_lists, steps
 from inngest_py.storage.session import Database
 from tests.factories import NOW, op, reply, step
 
@@ -25,12 +25,15 @@ class Sdk:
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.pinged = Reply(unreachable="connection refused")
         self.requests: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: Any = None
     ) -> Reply:
+        if method != "POST":  # a ping or a probe
+            return self.pinged
         request = orjson.loads(body)
         with self._lock:
             self.requests.append(request)
@@ -53,7 +56,7 @@ class Sent:
 class Engine:
     """A context with its hints, its SDK and its clock."""
 
-    def __init__(self, db: Database, script: Script, *, retries: int = 2) -> None:
+    def __init__(self, db: Database, script: Script, *, retries: int = 2, **config: Any) -> None:
         self.now = NOW
         self.hinted = Sent()
         self.sdk = Sdk(script)
@@ -66,9 +69,9 @@ class Engine:
             worker_id="w1",
             clock=lambda: self.now,
         )
-        self.register(retries)
+        self.register(retries, **config)
 
-    def register(self, retries: int) -> None:
+    def register(self, retries: int = 2, **config: Any) -> None:
         url = "http://localhost:1/api/inngest?fnId=app-fn&stepId=step"
         step = {"runtime": {"type": "http", "url": url}, "retries": {"attempts": retries}}
         function = {
@@ -76,6 +79,7 @@ class Engine:
             "name": "fn",
             "triggers": [{"event": "a/b"}],
             "steps": {"step": {"id": "step", "name": "step", **step}},
+            **config,
         }
         payload = {
             "appName": "app",
@@ -94,7 +98,7 @@ class Engine:
         event = self.event(**fields)
         start.accept(self.ctx, [event])
         with self.ctx.db.reading() as tx:
-            return str(runs.of_event(tx, event.id)[0]["id"])
+            return str(run_lists.of_event(tx, event.id)[0]["id"])
 
     def drain(self) -> None:
         """Run everything that was hinted at, and what that hints at."""
@@ -107,13 +111,13 @@ class Engine:
         """Move the clock and hint at what has become due."""
         self.now += timedelta(**delta)
         with self.ctx.db.transaction() as tx:
-            found = queue.due(tx, self.now, 1000, again_at=self.now + timedelta(seconds=2))
+            found = backlog.due(tx, self.now, 1000, again_at=self.now + timedelta(seconds=2))
         self.hinted.send([(kind, item_id) for item_id, kind in found])
         self.drain()
 
     def run(self, run_id: str) -> dict[str, Any]:
         with self.ctx.db.reading() as tx:
-            row = runs.get(tx, run_id)
+            row = run_lists.get(tx, run_id)
             assert row is not None
             return dict(row)
 
@@ -126,9 +130,14 @@ class Engine:
             return queue.of_run(tx, run_id)
 
 
+def opened(url: str) -> Database:
+    """Open a database whose schema is up to date."""
+    return Database(url, synchronous="NORMAL")
+
+
 def prepared(url: str) -> Database:
     """Open a database and bring its schema up to date."""
-    db = Database(url, synchronous="NORMAL")
+    db = opened(url)
     migrate.upgrade(db)
     return db
 

@@ -1,6 +1,7 @@
 """Shared commits: many writers, each with its own fate."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,14 +15,11 @@ from inngest_py.storage.session import Database, insert
 WRITERS = 40
 
 
-def add(key: str) -> Any:
-    def write(tx: Connection) -> str:
-        tx.execute(insert(tx, Meta).values(key=key, value=1))
-        if key.endswith("7"):
-            raise LeaseLost
-        return key
-
-    return write
+def add_all(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
+    tx.execute(insert(tx, Meta), [{"key": key, "value": 1} for key in keys])
+    if any(key.endswith("7") for key in keys):
+        raise LeaseLost
+    return keys
 
 
 def test_a_lost_lease_drops_its_own_write_and_no_other(db: Database) -> None:
@@ -32,7 +30,7 @@ def test_a_lost_lease_drops_its_own_write_and_no_other(db: Database) -> None:
     def writer(key: str) -> None:
         begin.wait()
         try:
-            outcomes[key] = committer.run(key, add(key))
+            outcomes[key] = committer.run(key, add_all, key)
         except LeaseLost as error:
             outcomes[key] = error
 
@@ -52,7 +50,7 @@ def test_a_lost_lease_drops_its_own_write_and_no_other(db: Database) -> None:
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_write_alone_returns_its_result_and_raises_its_error(db: Database, shared: bool) -> None:
     committer = Committer(db, shared=shared)
-    assert committer.run("a", add("a")) == "a"
+    assert committer.run("a", add_all, "a") == "a"
     with pytest.raises(LeaseLost):
-        committer.run("b7", add("b7"))
-    assert committer.run("c", add("c")) == "c"
+        committer.run("b7", add_all, "b7")
+    assert committer.run("c", add_all, "c") == "c"

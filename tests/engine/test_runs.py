@@ -9,10 +9,11 @@ import pytest
 from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.runs import RunStatus
-from inngest_py.engine import start, work
+from inngest_py.engine import claims, start, work
 from inngest_py.engine.ending import cancel
-from inngest_py.storage import attempts, events, queue, runs
+from inngest_py.storage import attempts, events, leases, run_lists
 from inngest_py.storage.session import Database
+from tests.engine.flow import Statements
 from tests.engine.harness import Engine, Sdk, parallel, sequence
 from tests.factories import op, reply, step
 
@@ -116,12 +117,12 @@ def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
     for _ in range(2):
         start.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(runs.page(tx, limit=10)) == 1
+        assert len(run_lists.page(tx, limit=10)) == 1
         assert len(events.page(tx, limit=10)) == 2
     engine.now += timedelta(hours=24, seconds=1)
     start.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(runs.page(tx, limit=10)) == 2
+        assert len(run_lists.page(tx, limit=10)) == 2
 
 
 def test_a_retried_batch_of_a_sender_starts_nothing_twice(db: Database) -> None:
@@ -130,7 +131,7 @@ def test_a_retried_batch_of_a_sender_starts_nothing_twice(db: Database) -> None:
     start.accept(engine.ctx, [event])
     start.accept(engine.ctx, [event])
     with db.reading() as tx:
-        assert len(runs.page(tx, limit=10)) == 1
+        assert len(run_lists.page(tx, limit=10)) == 1
 
 
 def test_a_seed_used_for_another_event_is_refused_and_loses_nothing(db: Database) -> None:
@@ -168,7 +169,7 @@ def test_a_lost_lease_writes_nothing(db: Database) -> None:
 
     def stolen(request: dict[str, Any], target: str) -> Reply:
         with db.transaction() as tx:
-            queue.release(tx, "w1", engine.now)
+            leases.release(tx, "w1", engine.now)
         return reply(206, [op("StepRun", "a", data=1)])
 
     engine.sdk.script = stolen
@@ -184,22 +185,22 @@ def test_a_lapsed_lease_makes_the_item_ready_again(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     engine.start()
     ((_, item_id),) = engine.hinted.hints
-    assert len(work.claim(engine.ctx, [item_id])) == 1
-    assert not work.claim(engine.ctx, [item_id])
+    assert len(claims.claim(engine.ctx, [item_id])) == 1
+    assert not claims.claim(engine.ctx, [item_id])
     with db.transaction() as tx:
-        assert queue.free_lapsed(tx, engine.now, 10) == 0
+        assert len(leases.free_lapsed(tx, engine.now, 10)) == 0
         engine.now += timedelta(seconds=31)
-        assert queue.free_lapsed(tx, engine.now, 10) == 1
-    assert len(work.claim(engine.ctx, [item_id])) == 1
+        assert len(leases.free_lapsed(tx, engine.now, 10)) == 1
+    assert len(claims.claim(engine.ctx, [item_id])) == 1
 
 
 def test_a_worker_that_stops_gives_its_leases_back(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     engine.start()
     ((_, item_id),) = engine.hinted.hints
-    work.claim(engine.ctx, [item_id])
+    claims.claim(engine.ctx, [item_id])
     assert work.give_back(engine.ctx, engine.now) == 1
-    assert len(work.claim(engine.ctx, [item_id])) == 1
+    assert len(claims.claim(engine.ctx, [item_id])) == 1
 
 
 def test_the_sdk_is_called_without_a_connection_held(db: Database) -> None:
@@ -215,3 +216,11 @@ def test_the_sdk_is_called_without_a_connection_held(db: Database) -> None:
     engine.drain()
     assert isinstance(engine.sdk, Sdk)
     assert len(engine.sdk.requests) == 2
+
+
+def test_the_end_of_a_plain_run_looks_for_nothing_else(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    engine.start()
+    with Statements(db) as statements:
+        engine.drain()
+    assert not [one for one in statements.seen if "defers." in one or "DELETE FROM pauses" in one]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,13 +12,22 @@ from tests.processes import LOOPBACK, Process, free_port
 
 from . import node_runtime
 
-KINDS = ("python-flask", "python-fastapi", "ts-v4", "ts-v3")
+# the TypeScript SDK 4 checkpoints unless it is told otherwise: one step a call, or in batches
+KINDS = ("python-flask", "python-fastapi", "ts-v4", "ts-v4-buffered", "ts-v4-classic", "ts-v3")
+_OWN = ("steps", "cron", "defers", "endpoint", "extras", "flow")  # ways that are apps of their own
 
 
 class SdkApp(Process):
     """One app; its Inngest app id is its kind, its events are `<kind>/<scenario>`."""
 
-    def __init__(self, kind: str, server_url: str, folder: Path) -> None:
+    def __init__(
+        self,
+        kind: str,
+        server_url: str,
+        folder: Path,
+        env: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Prepare it in dev mode; `env` comes on top."""
         self.kind = kind
         self.port = free_port()
         self.effects_path = folder / f"{kind}.effects"
@@ -29,7 +39,9 @@ class SdkApp(Process):
                 "EFFECTS": str(self.effects_path),
                 # a developer's own settings must not reach the app
                 "INNGEST_SIGNING_KEY": None,
+                "INNGEST_SIGNING_KEY_FALLBACK": None,
                 "INNGEST_EVENT_KEY": None,
+                **(env or {}),
             },
         )
 
@@ -67,9 +79,11 @@ class SdkApp(Process):
 
 
 def _argv(kind: str, port: int) -> list[str]:
-    language, variant = kind.split("-")
+    language, variant, *way = kind.split("-")
+    if kind in ("python-cron", "python-extras", "python-flow"):
+        return [sys.executable, "-m", f"tests.sdk.apps.{variant}_app", kind, str(port)]
     if language == "python":
         return [sys.executable, "-m", "tests.sdk.apps.python_app", variant, str(port)]
-    script = node_runtime.HERE / "app.mjs"
+    script = node_runtime.HERE / (f"{way.pop(0)}.mjs" if way[:1] and way[0] in _OWN else "app.mjs")
     folder = node_runtime.installed(variant)
-    return [str(node_runtime.NODE), str(script), variant, str(folder), str(port)]
+    return [str(node_runtime.NODE), str(script), kind, str(folder), str(port), *way]

@@ -15,6 +15,8 @@ from .client import Api
 SCENARIOS = (
     *("noop", "sequential", "parallel", "sleep", "large", "send"),
     *("retry", "function_retry", "no_retry", "retry_after", "failure", "caught"),
+    *("wait", "wait_in_vain", "wait_timeout", "signal", "signal_timeout"),
+    *("invoke", "invoke_by_id", "invoke_many", "invoke_fails", "invoke_timeout", "invoke_unknown"),
 )
 
 
@@ -36,7 +38,7 @@ def _several(folder: Path, request: pytest.FixtureRequest) -> Server:
     postgres: Postgres = request.getfixturevalue("postgres")
     valkey: Valkey = request.getfixturevalue("session_valkey")
     urls = ("--database-url", postgres.create_database(), "--broker-url", valkey.url)
-    env = {"INNGEST_RETRY_INTERVAL": "1"}
+    env = {"INNGEST_RETRY_INTERVAL": "1", "INNGEST_DEV": "1"}
     return Server("start", *urls, "--workers", "2", log=folder / "server.log", env=env)
 
 

@@ -1,10 +1,14 @@
 """The migrations make exactly what the models say, on both databases."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from inngest_py.storage import migrate
 from inngest_py.storage.models import Base
@@ -18,9 +22,11 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     return Database(request.getfixturevalue("postgres_url"))
 
 
-def test_models_equal_migrations(empty: Database) -> None:
+@pytest.mark.parametrize("make", [migrate.upgrade, migrate.prepare])
+def test_models_equal_migrations(empty: Database, make: Callable[[Database], None]) -> None:
+    """A server makes the tables of the models at once where there are none."""
     assert migrate.current(empty) is None
-    migrate.upgrade(empty)
+    make(empty)
     assert migrate.current(empty) == migrate.head()
     with empty.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -30,6 +36,24 @@ def test_models_equal_migrations(empty: Database) -> None:
 
 def test_an_upgrade_of_what_is_up_to_date_changes_nothing(empty: Database) -> None:
     migrate.prepare(empty)
+    migrate.prepare(empty)
+    assert migrate.current(empty) == migrate.head()
+    empty.close()
+
+
+def test_the_head_is_alembic_s() -> None:
+    folder = Path(migrate.__file__).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    assert migrate.head() == ScriptDirectory.from_config(config).get_current_head()
+
+
+def test_an_old_schema_is_migrated(empty: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    with empty.transaction() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
     migrate.prepare(empty)
     assert migrate.current(empty) == migrate.head()
     empty.close()

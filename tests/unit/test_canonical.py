@@ -128,6 +128,12 @@ def test_what_is_not_json_is_invalid(raw):
         canonical.loads(raw)
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_have_are_named(word):
+    with pytest.raises(Invalid, match=f"it has no number {word.lstrip('-')}"):
+        canonical.loads(f'{{"é":[1,{word}]}}'.encode())
+
+
 @pytest.mark.parametrize("open_close", ["[]", ('{"a":', "}")])
 def test_nesting_is_bounded(open_close):
     left, right = open_close

@@ -1,5 +1,8 @@
 """The command line's answers to good and bad input, without a server."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,8 @@ def run(*args: str, **env: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["dev", "start", "api", "worker", "check", "db", "send", "runs", "db upgrade"]
+    "command",
+    ["dev", "start", "api", "worker", "check", "db", "send", "runs", "functions", "db upgrade"],
 )
 def test_every_command_explains_itself(command: str) -> None:
     code, output = run(*command.split(), "--help")
@@ -29,11 +33,22 @@ def test_every_command_explains_itself(command: str) -> None:
     [
         (("dev", "--port", "0"), "--port"),
         (("dev", "--db", "x", "--in-memory"), "exclude each other"),
+        (("dev", "--db", "/proc/x/y.db"), "cannot be written"),
+        (("start", "--dev", "--database-url", "sqlite:////proc"), "cannot be written"),
+        (("dev", "--db", "x", "--database-url", "sqlite://"), "excludes --db"),
+        (("start",), "openssl rand -hex 32"),
+        (("start", "--signing-key", "00ff"), "--event-key"),
+        (("api", "--event-key", "x"), "INNGEST_SIGNING_KEY"),
+        (("worker",), "INNGEST_DEV=1"),
+        (("check",), "openssl rand -hex 32"),
+        (("start", "--dev", "--signing-key-fallback", "00ff"), "--signing-key"),
+        (("dev", "-u", "http://a/" + "x" * 2048), "over 2048 characters"),
         (("start", "--database-url", "mysql://a/b"), "not supported"),
         (("start", "--workers", "2"), "--redis-url"),
         (("start", "--config", "/does/not/exist.yaml"), "cannot be read"),
         (("send", "a/b", "--data", "{"), "--data is not JSON"),
         (("send", "a/b", "--url", "http://127.0.0.1:1"), "ConnectionError"),
+        (("functions", "pause", "a-b", "--url", "http://127.0.0.1:1"), "ConnectionError"),
         (("runs", "list", "--url", "http://127.0.0.1:1"), "ConnectionError"),
     ],
 )
@@ -44,12 +59,39 @@ def test_bad_input_is_told_with_the_fix(args: tuple[str, ...], told: str) -> Non
     assert "Traceback" not in output
 
 
+SECRET = "5ec7e75ec7e"  # an odd number of digits
+
+
+@pytest.mark.parametrize("command", ["start", "api", "worker", "check", "send a/b", "db upgrade"])
+def test_a_bad_key_is_refused_and_not_shown(command: str) -> None:
+    code, output = run(*command.split(), INNGEST_SIGNING_KEY=SECRET)
+    assert code != 0
+    assert "even" in output
+    assert SECRET not in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("env", "told"), [({}, "openssl rand -hex 32"), ({"INNGEST_SIGNING_KEY": SECRET}, "even")]
+)
+def test_a_celery_worker_does_not_run_without_keys(env: dict[str, str], told: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker", "-P", "solo"]
+    keyless = {k: v for k, v in os.environ.items() if not k.startswith("INNGEST_")}
+    done = subprocess.run(
+        command, env=keyless | env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
 def test_check_accepts_a_database_without_schema_and_one_that_is_current(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    code, output = run("check", "--database-url", url)
+    code, output = run("check", "--dev", "--database-url", url)
     assert (code, "ok:" in output) == (0, True)
     assert run("db", "upgrade", "--database-url", url)[0] == 0
-    code, output = run("check", "--database-url", url)
+    code, output = run("check", "--dev", "--database-url", url)
     assert code == 0
     assert "schema" not in output
 
@@ -58,6 +100,7 @@ def test_check_names_what_cannot_be_reached(tmp_path: Path) -> None:
     port = free_port()
     code, output = run(
         "check",
+        "--dev",
         "--database-url",
         f"postgresql://nobody:hunter2@127.0.0.1:{port}/x",
         "--redis-url",
@@ -70,8 +113,20 @@ def test_check_names_what_cannot_be_reached(tmp_path: Path) -> None:
 
 
 def test_check_wants_the_schema_on_postgresql(postgres_url: str) -> None:
-    code, output = run("check", "--database-url", postgres_url)
+    code, output = run("check", "--dev", "--database-url", postgres_url)
     assert code == 1
     assert "inngest-py db upgrade" in output
     assert run("db", "upgrade", "--database-url", postgres_url)[0] == 0
-    assert run("check", "--database-url", postgres_url)[0] == 0
+    assert run("check", "--dev", "--database-url", postgres_url)[0] == 0
+
+
+def test_a_client_command_does_not_wait_for_the_servers_code() -> None:
+    asked = (
+        "import sys; from inngest_py.cli import cli;"
+        " cli(['send', '--help'], standalone_mode=False);"
+        " print([name for name in ('sqlalchemy', 'celery', 'flask') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,11 +1,14 @@
 """Settings: flags over environment over file, every error with its fix."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from inngest_py.config import Settings, from_environment, from_file, load, to_environment
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.retention import Keep
 
 
 def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
@@ -40,8 +43,74 @@ def test_a_bad_variable_is_named() -> None:
         from_environment({"INNGEST_PORT": "x"})
 
 
-def test_the_sdks_own_switch_says_nothing_to_the_server() -> None:
-    assert from_environment({"INNGEST_DEV": "http://127.0.0.1:1"}) == {}
+@pytest.mark.parametrize("text", ["http://127.0.0.1:1", "localhost:8288", ""])
+def test_a_url_in_the_sdks_own_switch_says_nothing_to_the_server(text: str) -> None:
+    assert from_environment({"INNGEST_DEV": text}) == {}
+
+
+@pytest.mark.parametrize(("text", "dev"), [("1", True), ("true", True), ("0", False)])
+def test_the_switch_chooses_the_mode(text: str, dev: bool) -> None:
+    assert load({}, {"INNGEST_DEV": text}).dev is dev
+
+
+def test_keys_come_from_flags_environment_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("signing_key: '00ff'\nevent_key: [a, b]\nsigning-key-fallback: '01'\n")
+    settings = load({}, {"INNGEST_SIGNING_KEY_FALLBACK": "02", "INNGEST_EVENT_KEY": "c, d"}, file)
+    assert settings.signing_keys == ("00ff", "02")
+    assert settings.event_keys == ("c", "d")
+    assert load({"signing_key": "03"}, {}, file).signing_keys == ("03", "01")
+
+
+@pytest.mark.parametrize("line", ["signing_key: 0123", "event_key: 5", "event_key: [a, 5]"])
+def test_a_key_that_the_file_makes_a_number_is_refused(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(line)
+    with pytest.raises(Invalid, match="quotes"):
+        from_file(file)
+
+
+SECRETS = ("5ec7e7", "hunter2")
+
+
+@pytest.mark.parametrize("name", ["c.yaml", "c.toml"])
+@pytest.mark.parametrize(
+    "line", ["signing_key: [5ec7e7", "{5ec7e7", "5ec7e7: hunter2: x", "= 5ec7e7"]
+)
+def test_a_file_that_cannot_be_read_is_not_quoted(tmp_path: Path, name: str, line: str) -> None:
+    file = tmp_path / name
+    file.write_text(line)
+    with pytest.raises(Invalid) as caught:
+        from_file(file)
+    assert not any(secret in str(caught.value) for secret in SECRETS)
+
+
+def test_secrets_are_not_shown() -> None:
+    flags = {"signing_key": "5ec7e7", "signing_key_fallback": "5ec7e7", "event_keys": ("hunter2",)}
+    url = "postgresql://u:hunter2@h/x"
+    settings = load({**flags, "database_url": url, "broker_url": "redis://:hunter2@h"}, {})
+    told = [repr(settings), *settings.errors(), *settings.warnings(), *settings.missing_keys()]
+    bad = load({"signing_key": "5ec7e7x", "signing_key_fallback": "hunter2"}, {})
+    told += bad.errors()
+    assert len(bad.errors()) == 2
+    assert not any(secret in text for secret in SECRETS for text in told)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, ["openssl rand -hex 32", "openssl rand -hex 16"]),
+        ({"event_keys": ("a",)}, ["INNGEST_SIGNING_KEY"]),
+        ({"signing_key": "00ff"}, ["--event-key"]),
+        ({"signing_key": "00ff", "event_keys": ("a",)}, []),
+        ({"dev": True}, []),
+    ],
+)
+def test_production_needs_both_keys(given: dict[str, object], missing: list[str]) -> None:
+    told = load(given, {}).missing_keys()
+    assert len(told) == len(missing)
+    assert all(text in line for text, line in zip(missing, told, strict=True)), told
+    assert all("INNGEST_DEV=1" in line for line in told)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +120,28 @@ def test_the_sdks_own_switch_says_nothing_to_the_server() -> None:
         ({"concurrency": 0}, "--concurrency"),
         ({"database_url": "mysql://x/y"}, "not supported"),
         ({"database_url": "::"}, "--database-url"),
+        ({"database_url": "postgresql://db:port/x"}, "--database-url"),
         ({"workers": 2}, "--redis-url"),
         ({"log_level": "loud"}, "log level"),
         ({"tick_ms": 0}, "--tick"),
+        ({"test_api": True}, "INNGEST_TEST_API"),
+        ({"poll_interval": -1.0}, "--poll-interval"),
+        ({"retry_interval": float("nan")}, "--retry-interval"),
+        ({"grace_seconds": float("inf")}, "--grace"),
+        ({"lease_seconds": 0.5}, "INNGEST_LEASE_SECONDS"),
+        ({"event_keys": ("a", "")}, "--event-key"),
         ({"signing_key": "signkey-prod-secret"}, "--signing-key"),
+        ({"signing_key": "signkey-prod-"}, "--signing-key"),
+        ({"signing_key": "00", "signing_key_fallback": "0"}, "--signing-key-fallback"),
+        ({"signing_key_fallback": "00"}, "--signing-key"),
+        ({"sdk_urls": ("http://a/" + "x" * 2048,)}, "--sdk-url"),
+        ({"sdk_urls": ("http://a/" + "ü" * 400,)}, "--sdk-url"),
+        ({"sdk_urls": ("ws://a/b",)}, "--sdk-url"),
+        ({"sdk_urls": ("http://",)}, "--sdk-url"),
+        ({"sdk_urls": ("nonsense",)}, "--sdk-url"),
+        ({"alert_urls": ("hook",)}, "INNGEST_ALERT_URLS"),
+        ({"alert_urls": ("slack+http://[bad",)}, "INNGEST_ALERT_URLS"),
+        ({"alert_urls": ("https://host:port/hook",)}, "INNGEST_ALERT_URLS"),
     ],
 )
 def test_every_error_names_its_fix(changes: dict[str, object], told: str) -> None:
@@ -62,11 +149,31 @@ def test_every_error_names_its_fix(changes: dict[str, object], told: str) -> Non
     assert any(told in error for error in errors), errors
 
 
+@pytest.mark.parametrize(
+    ("given", "polls", "seconds"),
+    [
+        ({}, False, 5.0),
+        ({"poll_interval": 2.0}, True, 2.0),
+        ({"poll_interval": 0.0}, False, 5.0),
+        ({"poll": True}, True, 5.0),
+        ({"poll": True, "poll_interval": 0.0}, False, 5.0),
+        ({"poll": False, "poll_interval": 2.0}, False, 2.0),
+    ],
+)
+def test_polling_is_on_by_switch_or_by_interval(
+    given: dict[str, object], polls: bool, seconds: float
+) -> None:
+    settings = load(given, {})
+    assert (settings.polls, settings.ping_seconds) == (polls, seconds)
+
+
 def test_a_child_process_gets_the_same_settings() -> None:
     settings = load(
         {"event_keys": ("a", "b"), "broker_url": "redis://r", "retry_interval": 1.5}, {}
     )
     assert load({}, to_environment(settings)) == settings
+    keyed = replace(settings, dev=True, signing_key="00", signing_key_fallback="01")
+    assert load({}, to_environment(keyed)) == keyed
 
 
 def test_the_default_is_a_file_that_outlives_the_process() -> None:
@@ -75,3 +182,45 @@ def test_the_default_is_a_file_that_outlives_the_process() -> None:
     assert settings.database_url.startswith("sqlite:////")
     assert not settings.errors()
     assert Settings().sqlite_synchronous == "FULL"
+
+
+def test_the_policy_for_missed_ticks_is_one_of_three() -> None:
+    assert load({}, {"INNGEST_CRON_MISSED": "all"}).cron_missed == "all"
+    [told] = replace(load({}, {}), cron_missed="some").errors()
+    assert "--cron-missed" in told
+
+
+@pytest.mark.parametrize(
+    ("age", "count", "kept"),
+    [
+        ("forever", None, Keep()),
+        ("", None, Keep()),
+        ("0", 5, Keep(None, 5)),
+        ("30d", None, Keep(timedelta(days=30))),
+        ("1h30m", 7, Keep(timedelta(minutes=90), 7)),
+    ],
+)
+def test_retention_is_read(age: str, count: int | None, kept: Keep) -> None:
+    assert Settings(keep_runs=age, keep_count=count).keep() == kept
+
+
+@pytest.mark.parametrize(
+    ("age", "count", "told"),
+    [
+        ("30", None, "--keep-runs"),
+        ("-1d", None, "--keep-runs"),
+        ("1ms", None, "--keep-runs"),
+        ("36501d", None, "--keep-runs"),
+        ("30d", 0, "--keep-count"),
+        ("forever", -1, "--keep-count"),
+    ],
+)
+def test_bad_retention_names_its_fix(age: str, count: int | None, told: str) -> None:
+    settings = Settings(database_url="sqlite://", keep_runs=age, keep_count=count)
+    assert any(told in error for error in settings.errors())
+
+
+def test_retention_reaches_workers() -> None:
+    settings = load({"keep_runs": "30d"}, {"INNGEST_KEEP_COUNT": "9"})
+    assert from_environment(to_environment(settings))["keep_runs"] == "30d"
+    assert settings.keep() == Keep(timedelta(days=30), 9)

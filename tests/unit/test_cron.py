@@ -162,3 +162,22 @@ def test_jitter_is_bounded_and_steady(seconds, function_id, tick):
 
 def test_no_jitter_is_none():
     assert cron.jitter(timedelta(0), "f", BASE) == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last", "most", "expected"),
+    [
+        ("* * * * *", "10:00", "10:02", 9, ["10:00", "10:01", "10:02"]),
+        ("* * * * *", "10:00", "10:02", 2, ["10:01", "10:02"]),
+        ("*/30 * * * *", "08:00", "10:59", 2, ["10:00", "10:30"]),
+        ("0 0 * * *", "00:01", "23:59", 5, []),
+    ],
+)
+def test_ticks_are_the_newest_of_a_span(text, first, last, most, expected):
+    found = cron.ticks(text, utc(f"2024-03-08T{first}"), utc(f"2024-03-08T{last}"), most)
+    assert [f"{tick:%H:%M}" for tick in found] == expected
+
+
+def test_ticks_of_years_are_found_from_the_end():
+    found = cron.ticks("0 0 1 1 *", utc("1990-01-01T00:00"), utc("2024-06-01T00:00"), 3)
+    assert found == [utc(f"{year}-01-01T00:00") for year in (2022, 2023, 2024)]

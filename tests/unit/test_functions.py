@@ -352,3 +352,20 @@ def test_what_is_refused_by_field_and_code(given, field, code):
 @pytest.mark.parametrize("key", sorted({*ABSENT} - {"concurrency", "checkpointing"}))
 def test_a_wrong_type_is_refused(key):
     assert refused(**{key: True if key != "checkpoint" else "x"})[0] == key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"concurrency": 1},
+        {"throttle": {"limit": 1, "period": "1m"}},
+        {"rateLimit": {"limit": 1, "period": "1m"}},
+        {"idempotency": "event.data.id"},
+        {"timeouts": {"start": "1m"}},
+        {"retries": {"attempts": 0}},
+        {"priority": {}},
+        {"cancel": []},
+    ],
+)
+def test_what_a_batch_may_be_combined_with(other):
+    assert parse(batchEvents=BATCH, **other).batch is not None

@@ -28,7 +28,7 @@ def test_it_holds_what_sdks_need() -> None:
     assert (context["attempt"], context["max_attempts"], context["run_id"]) == (0, 5, RUN_ID)
     assert context["use_api"] is False
     assert context["disable_immediate_execution"] is False
-    assert "fn_id" not in context
+    assert context["fn_id"] == "f"
     assert body["event"] == orjson.loads(EVENT)
     assert body["events"] == [body["event"]]
     assert body["steps"] == {step("a"): None, step("b"): {"data": 1}}
@@ -54,20 +54,14 @@ def test_large_events_are_left_out_of_the_list_only() -> None:
     assert read["event"]["name"] == "n"
 
 
-def test_headers_name_run_step_and_version_and_are_signed_with_a_key() -> None:
+def test_headers_name_run_step_and_version() -> None:
     sent = request.headers(
         run(request_version=2),
         item(step=step("a")),
-        b"{}",
         request_id="01JD0000000000000000000009",
-        now_s=1700000000,
-        signing_key="signkey-test-12345678",
     )
     assert sent["X-Run-ID"] == RUN_ID
     assert sent["X-Inngest-Step-ID"] == step("a")
     assert sent["x-inngest-req-version"] == "2"
     version, trace, span, flags = sent["traceparent"].split("-")
     assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
-    assert sent["X-Inngest-Signature"] == (
-        "t=1700000000&s=5397c8e949f0703f792269df3830d42b01cb1c8de3dec92c91ae2ddbd4aedb00"
-    )

@@ -35,6 +35,10 @@ BASE = "http://localhost:3000/api/inngest"
         ("ws://example.com/x?fnId=a", "ws://example.com/x?fnId=a"),
         ("wss://example.com:444", "wss://example.com:444"),
         ("http://example.com/é%20x", "http://example.com/%C3%A9%20x"),
+        ("http://my_service-1:3000/x", "http://my_service-1:3000/x"),
+        ("http://_a.b.c./x", "http://_a.b.c./x"),
+        ("http://bücher.example/x", "http://bücher.example/x"),
+        ("http://[fe80::1%25eth0]:80/x", "http://[fe80::1%25eth0]/x"),
     ],
 )
 def test_normalise(url, normal):
@@ -58,6 +62,17 @@ def test_normalise(url, normal):
         "http://example.com:abc/x",
         "http://[::1/x",
         "http://exa mple.com/x",
+        "http://./x",
+        "http://a..b/x",
+        "http://-a/x",
+        "http://a-/x",
+        "http://<b>/x",
+        "http://ex%61mple.com/x",
+        "http://a\\b/x",
+        "http://[::g]/x",
+        "http://[v1.a:b]/x",
+        f"http://{'a' * 64}/x",
+        f"http://{'a.' * 127}/x",
         "http://example.com/\nx",
         "http://example.com/\0",
         "http://example.com/\ud800",
@@ -111,6 +126,43 @@ def test_with_step_encodes_the_step():
 )
 def test_serve_url(url, serve):
     assert urls.serve_url(url) == serve
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ("localhost:3000/api/inngest", "http://localhost:3000/api/inngest"),
+        ("localhost", "http://localhost"),
+        ("web:3000", "http://web:3000"),
+        ("web/api/inngest", "http://web/api/inngest"),
+        ("example.com", "http://example.com"),
+        ("https://web", "https://web"),
+    ],
+)
+def test_a_serve_endpoint_may_leave_the_scheme_out(given: str, place: str) -> None:
+    assert urls.serve_endpoint(given) == place
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "nonsense",
+        "/api/inngest",
+        ":3000/x",
+        "javascript:alert(1)",
+        "a b/c",
+        "ws://example.com",
+        "ftp://example.com",
+        "http://localhost/" + "x" * 1536,
+    ],
+)
+def test_what_is_no_serve_endpoint_is_refused(given: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        urls.serve_endpoint(given)
+    assert caught.value.field == "url"
+    assert caught.value.message.startswith("url ")
+    assert "ws://" not in caught.value.message
 
 
 def test_connect_is_told_from_http():

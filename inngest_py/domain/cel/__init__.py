@@ -40,11 +40,11 @@ def compile(text: str) -> Program:
     return Program(text, node, programs.build(node))
 
 
-def check(text: str) -> None:
+def check(text: str, variables: frozenset[str] = rules.VARIABLES) -> None:
     """Check an expression as a sync does: its syntax and all names (§9). Raises Invalid."""
     if len(text) > MOST_CHARS:
         raise Invalid(f"the expression is longer than {MOST_CHARS} characters")
-    rules.check_declared(compile(text).node)
+    rules.check_declared(compile(text).node, variables)
 
 
 def check_restrictive(text: str) -> None:

@@ -5,6 +5,7 @@ exhaust the stack; the tree's own depth is bounded here.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
@@ -214,7 +215,10 @@ class _Builder(Transformer[Token, Node]):
         return Literal(1, None)
 
 
-_PARSER = Lark(_GRAMMAR, parser="lalr", transformer=_Builder(), maybe_placeholders=True)
+@cache
+def _parser() -> Lark:
+    """Build the parser at the first expression: that is a tenth of a server's start."""
+    return Lark(_GRAMMAR, parser="lalr", transformer=_Builder(), maybe_placeholders=True)
 
 
 def parse(text: str) -> Node:
@@ -224,7 +228,7 @@ def parse(text: str) -> Node:
     if len(text) > MOST_CHARS:
         raise Invalid(f"the expression is longer than {MOST_CHARS} characters")
     try:
-        node: Any = _PARSER.parse(text)
+        node: Any = _parser().parse(text)
     except UnexpectedInput as error:
         place = f"line {error.line}, column {error.column}" if error.line > 0 else "its end"
         raise Invalid(f"the expression has a syntax error at {place}") from error

@@ -15,14 +15,15 @@ _ALLOWED = frozenset({"==", "!=", "<", "<=", ">", ">=", "&&", "||", "!", "?:", "
 }
 
 
-def check_declared(node: Node) -> None:
+def check_declared(node: Node, variables: frozenset[str] = VARIABLES) -> None:
     """Refuse unknown names of variables and functions. Raises Invalid."""
-    rest = [(node, VARIABLES)]
+    rest = [(node, variables)]
     while rest:
         node, known = rest.pop()
         if isinstance(node, Path):
             if node.root not in known and (node.fields or node.root not in functions.TYPES):
-                raise Invalid(f"{node.root!r} is not declared: use event or async")
+                names = " or ".join(sorted(variables - {"vars"}))
+                raise Invalid(f"{node.root!r} is not declared: use {names}")
         elif isinstance(node, Loop):
             rest.append((node.over, known))
             inner = known | {node.variable}

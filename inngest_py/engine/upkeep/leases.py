@@ -1,8 +1,9 @@
 """Leases: prolong those this process works on; free those of workers that are gone."""
 
 from ... import observe
-from ...storage import queue
+from ...storage import leases
 from ..context import Context
+from ..flow import concurrency
 
 _BATCH = 500
 
@@ -12,14 +13,18 @@ def extend(ctx: Context) -> bool:
     held = ctx.leases.all()
     if held:
         with ctx.db.transaction() as tx:
-            queue.extend(tx, held, ctx.now() + ctx.tuning.lease)
+            leases.extend(tx, held, ctx.now() + ctx.tuning.lease)
     return False
 
 
 def free_lapsed(ctx: Context) -> bool:
     """Make items ready whose worker has not prolonged their lease in time."""
+    now = ctx.now()
     with ctx.db.transaction() as tx:
-        freed = queue.free_lapsed(tx, ctx.now(), _BATCH)
+        freed = leases.free_lapsed(tx, now, _BATCH)
+        hints = concurrency.freed(tx, ctx, freed, now)
+    if hints:
+        ctx.hints.send(hints)
     if freed:
-        observe.event("lease.lapsed", level=30, items=freed)
-    return freed == _BATCH
+        observe.event("lease.lapsed", level=30, items=len(freed))
+    return len(freed) == _BATCH

@@ -8,8 +8,21 @@ from datetime import timedelta
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ... import observe
-from ..context import Context
-from . import leases, retention, timers, workers
+from .. import overrides
+from ..context import SHORTEST_PAUSE, Context
+from . import (
+    alerts,
+    cancelling,
+    crons,
+    leases,
+    lines,
+    pruning,
+    resuming,
+    retention,
+    sharing,
+    timers,
+    workers,
+)
 
 _AFTER_OUTAGE = timedelta(seconds=2)
 
@@ -26,12 +39,22 @@ class Service:
 
 def services(ctx: Context) -> list[Service]:
     """List what a worker does beside running items."""
-    lease = ctx.tuning.lease
+    lease, prune, share = ctx.tuning.lease, pruning.Pruning(), sharing.Sharing()
     return [
         Service("timers", timers.run_once, ctx.tuning.tick, timers.pause),
+        Service("crons", crons.run_once, timedelta(seconds=1), crons.pause),
         Service("lapsed", leases.free_lapsed, lease / 6),
+        Service("lines", lines.Standing().run_once, timedelta(seconds=1)),
+        Service("limits", overrides.expire, timedelta(seconds=1)),
         Service("beat", workers.beat, timedelta(seconds=10)),
+        Service("resuming", resuming.run_once, timedelta(seconds=30)),
+        Service("cancelling", cancelling.run_once, timedelta(seconds=5)),
+        Service("alerts", alerts.Alerting().run_once, alerts.EVERY),
+        Service("sharing", share.run_once, sharing.EVERY, share.pause),
+        Service("pruning", prune.run_once, pruning.EVERY, prune.pause),
         Service("keys", retention.forget_keys, timedelta(minutes=5)),
+        Service("pauses", retention.forget_pauses, timedelta(minutes=5)),
+        Service("buckets", retention.forget_buckets, timedelta(minutes=5)),
     ]
 
 
@@ -83,7 +106,7 @@ class Upkeep:
 
     def _wait(self, duty: Service, again: bool) -> timedelta:
         if again:
-            return timedelta(milliseconds=5)
+            return SHORTEST_PAUSE
         if duty.pause is not None:
             return duty.pause(self._ctx, duty.every)
         # +-10 %, or workers that started together would all ask at the same moment

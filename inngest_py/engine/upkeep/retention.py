@@ -1,12 +1,29 @@
 """Retention: delete what has served its time, in small batches."""
 
-from ...storage import events
+from datetime import timedelta
+
+from ...domain.flow import gcra
+from ...storage import buckets, events, pauses
 from ..context import Context
 
 _BATCH = 500
+# what was never consumed: a time-out deletes its pause itself (waits.md §2)
+_PAUSE_GRACE = timedelta(minutes=20)
 
 
 def forget_keys(ctx: Context) -> bool:
     """Delete the keys of events whose 24 hours are over (events.md §5.2)."""
     with ctx.db.transaction() as tx:
         return events.forget(tx, ctx.now(), _BATCH) == _BATCH
+
+
+def forget_pauses(ctx: Context) -> bool:
+    """Delete the pauses that expired and were never consumed (waits.md §2)."""
+    with ctx.db.transaction() as tx:
+        return pauses.forget(tx, ctx.now() - _PAUSE_GRACE, _BATCH) == _BATCH
+
+
+def forget_buckets(ctx: Context) -> bool:
+    """Delete the buckets of rate limits and throttles that are idle again."""
+    with ctx.db.transaction() as tx:
+        return buckets.forget(tx, gcra.to_ns(ctx.now()), _BATCH) == _BATCH

@@ -2,9 +2,8 @@
 
 from datetime import timedelta
 
-from ...storage import queue
-from ..context import Context
-from ..start import HINT_GRACE
+from ...storage import backlog
+from ..context import HINT_GRACE, SHORTEST_PAUSE, Context
 
 
 def run_once(ctx: Context) -> bool:
@@ -14,12 +13,13 @@ def run_once(ctx: Context) -> bool:
         return False
     now = ctx.now()
     with ctx.db.reading() as tx:
-        first = queue.next_due(tx)
+        first = backlog.next_due(tx)
     if first is None or first > now:
         return False
     with ctx.db.transaction() as tx:
         hints = [
-            (kind, item_id) for item_id, kind in queue.due(tx, now, free, again_at=now + HINT_GRACE)
+            (kind, item_id)
+            for item_id, kind in backlog.due(tx, now, free, again_at=now + HINT_GRACE)
         ]
     ctx.hints.send(hints)
     return len(hints) == free
@@ -28,7 +28,7 @@ def run_once(ctx: Context) -> bool:
 def pause(ctx: Context, longest: timedelta) -> timedelta:
     """Say how long to wait for the next due item: `longest` at the most."""
     with ctx.db.reading() as tx:
-        first = queue.next_due(tx)
+        first = backlog.next_due(tx)
     if first is None:
         return longest
-    return min(longest, max(first - ctx.now(), timedelta(milliseconds=5)))
+    return min(longest, max(first - ctx.now(), SHORTEST_PAUSE))

@@ -67,7 +67,19 @@ def _plain(steps: Steps) -> dict[str, Handler]:
     async def large(ctx: inngest.Context) -> Any:
         return sum([len(await ctx.step.run(s, steps.value(ctx, s, LARGE))) for s in "abc"])
 
+    async def nap(ctx: inngest.Context) -> Any:
+        await ctx.step.sleep("nap", datetime.timedelta(hours=1))
+
+    async def given(ctx: inngest.Context) -> Any:
+        async def body(value: Any) -> Any:
+            return await steps.value(ctx, "given", value)()
+
+        await ctx.step.run("first", steps.value(ctx, "first", 1))
+        return await ctx.step.run("given", body, "old")
+
     return {
+        "nap": nap,
+        "given": given,
         "noop": noop,
         "sequential": sequential,
         "parallel": parallel,

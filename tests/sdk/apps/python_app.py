@@ -9,7 +9,7 @@ import sys
 
 import inngest
 
-from . import async_functions, sync_functions
+from . import async_functions, async_waits, sync_functions, sync_waits
 from .effects import Effects
 
 HOST = "127.0.0.1"
@@ -26,7 +26,8 @@ def flask_app(port: int, effects: Effects) -> None:
 
     client = _client("flask")
     app = flask.Flask(__name__)
-    inngest.flask.serve(app, client, sync_functions.define(client, effects))
+    functions = [*sync_functions.define(client, effects), *sync_waits.define(client)]
+    inngest.flask.serve(app, client, functions)
     app.run(host=HOST, port=port, threaded=True)
 
 
@@ -38,7 +39,8 @@ def fastapi_app(port: int, effects: Effects) -> None:
 
     client = _client("fastapi")
     app = fastapi.FastAPI()
-    inngest.fast_api.serve(app, client, async_functions.define(client, effects))
+    functions = [*async_functions.define(client, effects), *async_waits.define(client)]
+    inngest.fast_api.serve(app, client, functions)
     uvicorn.run(app, host=HOST, port=port, log_level="warning")
 
 

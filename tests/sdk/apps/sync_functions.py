@@ -67,7 +67,19 @@ def _plain(steps: Steps) -> dict[str, Handler]:
     def large(ctx: inngest.ContextSync) -> Any:
         return sum(len(ctx.step.run(s, steps.value(ctx, s, LARGE))) for s in "abc")
 
+    def nap(ctx: inngest.ContextSync) -> Any:
+        ctx.step.sleep("nap", datetime.timedelta(hours=1))
+
+    def given(ctx: inngest.ContextSync) -> Any:
+        def body(value: Any) -> Any:
+            return steps.value(ctx, "given", value)()
+
+        ctx.step.run("first", steps.value(ctx, "first", 1))
+        return ctx.step.run("given", body, "old")
+
     return {
+        "nap": nap,
+        "given": given,
         "noop": noop,
         "sequential": sequential,
         "parallel": parallel,

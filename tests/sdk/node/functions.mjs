@@ -50,6 +50,13 @@ function plain({ note, value }) {
       await ctx.step.sleep("rest", "1s");
       return ctx.step.run("after", value(ctx, "after", "rested"));
     },
+    nap: async (ctx) => {
+      await ctx.step.sleep("nap", "1h");
+    },
+    given: async (ctx) => {
+      await ctx.step.run("first", value(ctx, "first", 1));
+      return ctx.step.run("given", (what) => value(ctx, "given", what)(), "old");
+    },
     large: async (ctx) => {
       let total = 0;
       for (const s of ["a", "b", "c"]) {

@@ -1,0 +1,170 @@
+"""How long each page of the dashboard takes with a million runs on PostgreSQL.
+
+    python -m bench.pages [--runs 1000000] [--database-url URL]
+
+The tables are filled by generate_series: runs of 30 days on 20 functions, one event and two
+attempts each, one in fifty failed, 10 a second in the last hour. A database that was given and has
+runs is measured as it is.
+"""
+
+import argparse
+import re
+import time
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+
+from inngest_py.api.app import create_app
+from inngest_py.config import Settings
+from inngest_py.dashboard import app as dashboard
+from inngest_py.storage import migrate
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, sequence
+from tests.servers import Postgres
+
+_FUNCTIONS = 20
+_LAST_HOUR = 36_000
+_REPEATS = 5
+_MOST_MS = 200
+_ID = re.compile(r"[0-9A-Z]{26}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# a ULID's first ten characters are its milliseconds, in Crockford's base 32
+_ULID = """
+CREATE OR REPLACE FUNCTION pg_temp.ulid(at timestamptz, n bigint) RETURNS text AS $$
+  SELECT string_agg(
+    substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((ms >> (5 * (9 - i))) & 31)::int), 1), ''
+    ORDER BY i) || lpad(upper(to_hex(n)), 16, '0')
+  FROM generate_series(0, 9) i, (SELECT floor(extract(epoch FROM at) * 1000)::bigint AS ms) m
+$$ LANGUAGE sql IMMUTABLE
+"""
+# the last rows lie in the last hour, the others in the thirty days before it
+_ROWS = """
+CREATE TEMP TABLE made AS
+SELECT n, at, pg_temp.ulid(at, n) AS id, n % 50 = 0 AS failed, (n % {functions}) + 1 AS place
+FROM (SELECT n, now() - CASE WHEN n > {runs} - {recent}
+  THEN (({runs} - n) * interval '3600 s' / {recent})
+  ELSE interval '1 h' + (({runs} - {recent} - n) * interval '30 days' / {runs}) END AS at
+  FROM generate_series(1, {runs}) n) t
+"""
+_FILL = (
+    """INSERT INTO events (id, external_id, name, payload, ts, received_at, internal)
+    SELECT id, id, 'shop/order.' || place,
+      '{"data":{"n":' || n || '},"name":"shop/order.' || place || '"}', at, at, false FROM made""",
+    """INSERT INTO runs (id, function_id, function_version, event_id, status, queued_at, started_at,
+      ended_at, output)
+    SELECT id, (SELECT array_agg(f.id ORDER BY f.slug) FROM functions f)[place], 1, id,
+      CASE WHEN failed THEN 'failed' ELSE 'completed' END, at, at, at + interval '50 ms',
+      CASE WHEN failed THEN '{"message":"it broke","name":"Error"}' ELSE '{"ok":true}' END
+    FROM made""",
+    """INSERT INTO attempts (run_id, step, name, op, attempt, status, queued_at, started_at,
+      ended_at, http_status, error)
+    SELECT id, CASE WHEN k = 0 THEN 'abc' END, CASE WHEN k = 0 THEN 'pack' ELSE '' END, 'StepRun',
+      0, CASE WHEN failed AND k = 1 THEN 'failed' ELSE 'completed' END, at,
+      at + interval '5 ms', at + interval '30 ms', 206,
+      CASE WHEN failed AND k = 1 THEN '{"message":"it broke","name":"Error"}' END
+    FROM made, generate_series(0, 1) k ORDER BY n, k""",
+    """INSERT INTO queue_items (id, kind, run_id, job_key, state, queued_at, due_at,
+      hint_at, attempt)
+    SELECT id, 'sleep', id, id, 'ready', at, now() + interval '1 h', now() + interval '1 h', 0
+    FROM made WHERE n % 10 = 0""",
+)
+
+
+def main() -> int:
+    """Fill the tables, ask for each page, print a table; 1 when a page took too long."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1_000_000)
+    parser.add_argument("--database-url")
+    given = parser.parse_args()
+    server = None if given.database_url else Postgres().start()
+    url = given.database_url or (server.create_database() if server else "")
+    try:
+        return _measure(Database(url), given.runs)
+    finally:
+        if server is not None:
+            server.close()
+
+
+def _measure(db: Database, runs: int) -> int:
+    migrate.upgrade(db)
+    with db.reading() as tx:
+        is_empty = tx.execute(text("SELECT 1 FROM runs LIMIT 1")).first() is None
+    engine = Engine(db, sequence("one"))
+    if is_empty:
+        with db.transaction() as tx:
+            _fill(tx, runs)
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+    engine.ctx.clock = lambda: datetime.now(UTC)
+    settings = Settings(dev=True, database_url=str(db.url))
+    app = create_app(settings, engine.ctx)
+    dashboard.add_to(app, settings, engine.ctx)
+    client = app.test_client()
+    slow = 0
+    print("| page | first, ms | later, ms |\n|---|---|---|")
+    for page in _pages(db):
+        took = []
+        for _ in range(_REPEATS):
+            began = time.perf_counter()
+            answered = client.get(page)
+            took.append((time.perf_counter() - began) * 1000)
+            assert answered.status_code == 200, f"{page}: {answered.text[:2000]}"
+        later = sorted(took[1:])[len(took) // 2 - 1]
+        slow += later > _MOST_MS
+        print(f"| `{ids_hidden(page)}` | {took[0]:.0f} | {later:.0f} |", flush=True)
+    db.close()
+    return 1 if slow else 0
+
+
+def ids_hidden(page: str) -> str:
+    """Write a page's path without the ids of this database."""
+    return _ID.sub("ID", page)
+
+
+def _fill(tx: Connection, runs: int) -> None:
+    tx.execute(
+        text(
+            "INSERT INTO functions (id, app_id, slug, name, url, version, config, created_at,"
+            " updated_at) SELECT gen_random_uuid()::text, app_id, slug || '-' || n, name, url, 1,"
+            " config, created_at, updated_at FROM functions, generate_series(2, :most) n"
+        ),
+        {"most": _FUNCTIONS},
+    )
+    recent = min(_LAST_HOUR, runs // 2)
+    rows = _ROWS.format(runs=runs, recent=recent, functions=_FUNCTIONS)
+    for statement in (_ULID, rows, *_FILL):
+        tx.exec_driver_sql(statement.replace("%", "%%"))  # the driver's own sign
+
+
+def _pages(db: Database) -> list[str]:
+    with db.reading() as tx:
+        run = tx.execute(text("SELECT id FROM runs ORDER BY id DESC OFFSET 1000 LIMIT 1")).scalar()
+        deep = tx.execute(text("SELECT id FROM runs ORDER BY id LIMIT 1 OFFSET 500000")).scalar()
+        function = tx.execute(text("SELECT id FROM functions ORDER BY slug LIMIT 1")).scalar()
+    return [
+        "/",
+        "/runs",
+        f"/runs?before={deep or run}",
+        "/runs?status=failed",
+        "/runs?status=running",
+        f"/runs?function={function}",
+        f"/runs?function={function}&status=failed",
+        f"/runs?app=app&status=failed&before={deep or run}",
+        "/runs?since=1h&status=failed",
+        "/runs?event=shop/order.3",
+        "/runs?q=it+broke",
+        "/runs?cel=event.data.n+%3E+5",
+        f"/runs/{run}",
+        "/events",
+        f"/events?before={deep or run}",
+        "/events?name=shop/order.7",
+        "/events?q=order.9",
+        f"/events/{run}",
+        "/functions",
+        f"/functions/{function}",
+        "/apps",
+        "/queues",
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,29 @@
+"""`/v1/checkpoint/…` and its alias `/v1/http/runs/…` (protocol: checkpointing.md)."""
+
+from flask import Blueprint, Response, request
+
+from ..domain import checkpoint, ids
+from ..domain.errors import InngestPyError, Invalid
+from ..engine import checkpoint as engine
+from .deps import context
+from .errors import answer, public, status_of
+
+blueprint = Blueprint("checkpoint", __name__, url_prefix="/v1")
+
+
+@blueprint.errorhandler(InngestPyError)
+def _refused(error: InngestPyError) -> Response:
+    """Answer the public error with the run it is about (checkpointing.md §2)."""
+    run_id = (request.view_args or {}).get("run_id")
+    return public(error.message, status_of(error), data={"run_id": run_id})
+
+
+@blueprint.post("/checkpoint/<run_id>/async")
+@blueprint.post("/http/runs/<run_id>/async")
+def store(run_id: str) -> Response:
+    """Store steps that a request in flight has finished."""
+    if not ids.is_ulid(run_id):
+        raise Invalid(f"{run_id[:64]!r} is not a run id: a ULID has 26 characters")
+    given = checkpoint.parse(request.get_data(cache=False), run_id)
+    engine.store(context(), run_id, given)
+    return answer({"data": {"run_id": run_id}})

@@ -1,0 +1,1 @@
+"""`POST /v0/gql`: apps, functions, events, runs and their timelines (protocol: api.md §5)."""

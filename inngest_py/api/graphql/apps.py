@@ -1,0 +1,94 @@
+"""Apps, and the workers that hold a connection for them."""
+
+from typing import Any
+
+from ariadne import ObjectType
+from sqlalchemy import RowMapping
+
+from ...domain.errors import NotFound
+from ...storage import functions as rows
+from . import paging
+from .request import Info, of
+from .root import query
+
+app_type = ObjectType("App")
+
+
+@query.field("apps")
+def list_apps(_: Any, info: Info, filter: dict[str, Any] | None = None) -> Any:
+    """List apps, oldest first."""
+    request = of(info)
+    method = (filter or {}).get("method")
+    found = request.read(rows.apps)
+    if method is not None:
+        found = [row for row in found if row["method"] == method.lower()]
+    request.app_functions.want(row["id"] for row in found)
+    return request.take(found)
+
+
+@query.field("app")
+def show_app(_: Any, info: Info, id: str) -> RowMapping:
+    """Find an app."""
+    found = of(info).apps.get(id)
+    if found is None:
+        raise NotFound(f"app {id} does not exist")
+    return found
+
+
+@app_type.field("name")
+@app_type.field("externalID")
+def name(app: RowMapping, _: Info) -> str:
+    """Tell the name, or for an app that was never synced its URL."""
+    return str(app["name"] or app["url"])
+
+
+@app_type.field("functions")
+def functions(app: RowMapping, info: Info) -> Any:
+    """List the app's functions that are not archived."""
+    request = of(info)
+    request.apps.want([app["id"]])
+    return request.take(request.app_functions.get(app["id"]) or [])
+
+
+@app_type.field("functionCount")
+def function_count(app: RowMapping, info: Info) -> int:
+    """Count the app's functions that are not archived."""
+    return len(of(info).app_functions.get(app["id"]) or [])
+
+
+@app_type.field("connected")
+def connected(app: RowMapping, _: Info) -> bool:
+    """Say whether the last sync or call went well."""
+    return app["error"] is None and app["synced_at"] is not None
+
+
+@app_type.field("method")
+def method(app: RowMapping, _: Info) -> str:
+    """Tell how the app is reached."""
+    return str(app["method"]).upper()
+
+
+for _name, _column in {
+    "sdkLanguage": "sdk_language",
+    "sdkVersion": "sdk_version",
+    "autodiscovered": "discovered",
+    "appVersion": "app_version",
+}.items():
+    app_type.set_alias(_name, _column)
+
+
+@query.field("workerConnections")
+def list_worker_connections(_: Any, info: Info, first: int, **_filter: Any) -> dict[str, Any]:
+    """List the workers that hold a connection: none, as apps are called over HTTP."""
+    paging.check_first(first)
+    info_of_page = {"hasNextPage": False, "hasPreviousPage": False}
+    return {"edges": [], "pageInfo": info_of_page, "totalCount": 0}
+
+
+@query.field("workerConnection")
+def show_worker_connection(_: Any, info: Info, connectionId: str) -> None:
+    """Find a worker's connection."""
+    raise NotFound(f"no worker has the connection {connectionId}")
+
+
+TYPES = (app_type,)

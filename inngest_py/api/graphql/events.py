@@ -1,0 +1,261 @@
+"""Events: lists, single ones, and the stream of what started runs."""
+
+from typing import Any
+
+import orjson
+from ariadne import ObjectType
+from sqlalchemy import RowMapping
+
+from ...domain import canonical, filters, ids
+from ...domain.errors import Invalid, NotFound
+from ...domain.ids import DEV_ENV_ID
+from ...domain.runs import LIVE, RunStatus
+from ...storage import event_list, run_list
+from ...storage.event_list import ORDER, EventQuery
+from . import paging, runs
+from .request import Info, Request, of
+from .root import query
+
+connection_type = ObjectType("EventsConnection")
+event_v2_type = ObjectType("EventV2")
+event_type = ObjectType("Event")
+item_type = ObjectType("StreamItem")
+_LATEST = 50
+_MOST_NAMES = 100
+
+
+@query.field("eventsV2")
+def list_events(
+    _: Any, info: Info, first: int, filter: dict[str, Any], after: str | None = None
+) -> dict[str, Any]:
+    """List events, newest first."""
+    request = of(info)
+    paging.check_first(first)
+    position = paging.position_of(ORDER, after)
+    chosen, wanted = _query_of(filter)
+    fits = _fitting(request, wanted)
+
+    def fetch(start: Any, limit: int) -> list[RowMapping]:
+        return request.read(lambda tx: event_list.page(tx, chosen, limit=limit, position=start))
+
+    page = paging.read_page(request, fetch, _position, first=first, position=position, fits=fits)
+    request.event_runs.want(row["id"] for row in page.rows)
+    request.take(page.rows)
+    made = paging.connection(page, ORDER, lambda row: row, began=position is None)
+    return made | {"count": (chosen, fits, fetch)}
+
+
+def _query_of(filter: dict[str, Any]) -> tuple[EventQuery, filters.Filter | None]:
+    names = filter.get("eventNames")
+    if names is not None and len(names) > _MOST_NAMES:
+        raise Invalid(f"eventNames holds more than {_MOST_NAMES} names", field="eventNames")
+    wanted = runs.filter_of(filter.get("query"), filters.EVENT)
+    chosen = EventQuery(
+        since=filter["from"],
+        until=filter.get("until"),
+        names=names or None,
+        internal=filter["includeInternalEvents"],
+        conditions=wanted.conditions if wanted is not None else (),
+    )
+    return chosen, wanted
+
+
+def _fitting(request: Request, wanted: filters.Filter | None) -> paging.Fits | None:
+    if wanted is None or wanted.exact:
+        return None
+    now = request.ctx.now()
+
+    def fits(row: RowMapping) -> bool:
+        payload = row["payload"]
+        return payload is not None and wanted.matches({"event": canonical.loads(payload)}, now)
+
+    return fits
+
+
+def _position(row: RowMapping) -> tuple[Any, ...]:
+    return row["received_at"], row["id"]
+
+
+@connection_type.field("totalCount")
+def count_events(connection: dict[str, Any], info: Info) -> int:
+    """Count all that match, whatever the page."""
+    request = of(info)
+    chosen, fits, fetch = connection["count"]
+    if fits is None:
+        return request.read(lambda tx: event_list.count(tx, chosen))
+    return paging.count(request, fetch, _position, fits)
+
+
+@query.field("eventV2")
+def show_event_v2(_: Any, info: Info, id: str) -> RowMapping:
+    """Find an event, internal ones too."""
+    return _event(of(info), id)
+
+
+@query.field("event")
+def show_event(_: Any, info: Info, query: dict[str, Any]) -> RowMapping:
+    """Find an event, internal ones too."""
+    return _event(of(info), query["eventId"], "eventId")
+
+
+def _event(request: Request, event_id: str, field: str = "id") -> RowMapping:
+    found = request.events.get(ids.check_ulid(event_id, "an event id", field))
+    if found is None:
+        raise NotFound(f"event {event_id} does not exist")
+    return found
+
+
+@query.field("events")
+def list_latest(_: Any, info: Info, query: dict[str, Any]) -> Any:
+    """List the newest events that users sent."""
+    request = of(info)
+    last = query.get("lastEventId")
+    after = ids.check_ulid(last, "an event id", "lastEventId") if last else None
+    found = request.read(
+        lambda tx: event_list.between(tx, after=after, before=None, limit=_LATEST, internal=False)
+    )
+    request.event_runs.want(row["id"] for row in found)
+    return request.take(found)
+
+
+@query.field("stream")
+def list_stream(_: Any, info: Info, query: dict[str, Any]) -> list[dict[str, Any]]:
+    """List events with the runs of schedules among them, newest first."""
+    request = of(info)
+    limit = paging.check_first(query["limit"], "limit")
+    between: dict[str, Any] = {
+        name: ids.check_ulid(query[name], "an event id", name) if query.get(name) else None
+        for name in ("after", "before")
+    }
+    internal = query["includeInternalEvents"]
+    found = request.read(
+        lambda tx: event_list.between(tx, **between, limit=limit, internal=internal)
+    )
+    ticks = request.read(lambda tx: run_list.scheduled(tx, **between, limit=limit))
+    request.event_runs.want(row["id"] for row in found)
+    items = [*map(_sent, found), *map(_tick, ticks)]
+    items.sort(key=lambda item: str(item["id"]), reverse=True)
+    return list(request.take(items[:limit]))
+
+
+def _sent(row: RowMapping) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "trigger": row["name"],
+        "type": "EVENT",
+        "createdAt": row["received_at"],
+        "started": None,
+    }
+
+
+def _tick(run: RowMapping) -> dict[str, Any]:
+    return {
+        "id": run["id"],
+        "trigger": run["cron"],
+        "type": "CRON",
+        "createdAt": run["queued_at"],
+        "started": [run],
+    }
+
+
+@item_type.field("runs")
+def runs_of_item(item: dict[str, Any], info: Info) -> Any:
+    """List the runs that an item of the stream started."""
+    request = of(info)
+    started = item["started"]
+    return request.take(_runs(request, item["id"]) if started is None else started)
+
+
+@item_type.field("inBatch")
+def is_in_batch(item: dict[str, Any], info: Info) -> bool:
+    """Say whether a batch of events took it."""
+    started = item["started"]
+    started = _runs(of(info), item["id"]) if started is None else started
+    return any(run["batch_id"] is not None for run in started)
+
+
+def _runs(request: Request, event_id: str) -> list[RowMapping]:
+    return request.event_runs.get(event_id) or []
+
+
+@event_v2_type.field("runs")
+@event_type.field("functionRuns")
+def runs_of_event(event: RowMapping, info: Info) -> Any:
+    """List the runs that an event started."""
+    request = of(info)
+    found = _runs(request, event["id"])
+    runs.want(request, found)
+    return request.take(found)
+
+
+@event_v2_type.field("raw")
+@event_type.field("raw")
+def raw(event: RowMapping, info: Info) -> str:
+    """Write the event with `v` null where it has none and `user` only where it holds something."""
+    found: dict[str, Any] = orjson.loads(event["payload"])
+    shown = {name: found.get(name) for name in ("data", "id", "name", "ts")}
+    shown |= {name: found[name] for name in ("user", "meta") if found.get(name)}
+    text = canonical.dumps(shown | {"v": found.get("v")}).decode()
+    return of(info).text(text)
+
+
+@event_type.field("payload")
+def data(event: RowMapping, info: Info) -> str:
+    """Write the event's data."""
+    found = canonical.loads(event["payload"])["data"]
+    return of(info).text(canonical.dumps(found).decode())
+
+
+@event_v2_type.field("version")
+def version(event: RowMapping, _: Info) -> str | None:
+    """Tell the event's version, which senders may give."""
+    found: str | None = canonical.loads(event["payload"]).get("v") or None
+    return found
+
+
+@event_v2_type.field("source")
+def source(event: RowMapping, _: Info) -> dict[str, Any]:
+    """Tell who sent it: the server itself or a client."""
+    kind = "INTERNAL" if event["internal"] else "SDK"
+    return {"id": None, "name": None, "sourceKind": kind}
+
+
+@event_v2_type.field("envID")
+def env_id(*_: Any) -> str:
+    """Tell the one environment of this server."""
+    return DEV_ENV_ID
+
+
+@event_type.field("status")
+def status(event: RowMapping, info: Info) -> str:
+    """Sum up the event's runs."""
+    statuses = [RunStatus(run["status"]) for run in _runs(of(info), event["id"])]
+    if not statuses:
+        return "NO_FUNCTIONS"
+    if any(one in LIVE for one in statuses):
+        return "RUNNING"
+    failed = statuses.count(RunStatus.FAILED)
+    if failed == len(statuses):
+        return "FAILED"
+    return "PARTIALLY_FAILED" if failed else "COMPLETED"
+
+
+@event_type.field("totalRuns")
+def total_runs(event: RowMapping, info: Info) -> int:
+    """Count the event's runs."""
+    return len(_runs(of(info), event["id"]))
+
+
+@event_type.field("pendingRuns")
+def pending_runs(event: RowMapping, info: Info) -> int:
+    """Count those of the event's runs that have not ended."""
+    return sum(RunStatus(run["status"]) in LIVE for run in _runs(of(info), event["id"]))
+
+
+event_v2_type.set_alias("receivedAt", "received_at")
+event_v2_type.set_alias("occurredAt", "ts")
+event_v2_type.set_alias("idempotencyKey", "external_id")
+event_type.set_alias("createdAt", "received_at")
+event_type.set_alias("externalID", "external_id")
+
+TYPES = (connection_type, event_v2_type, event_type, item_type)

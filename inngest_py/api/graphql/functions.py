@@ -1,0 +1,133 @@
+"""Functions and their configurations."""
+
+from datetime import timedelta
+from typing import Any
+
+from ariadne import ObjectType
+from sqlalchemy import RowMapping
+
+from ...domain import stored
+from ...domain.errors import NotFound
+from ...domain.functions import (
+    DEFAULT_RETRIES,
+    Cancel,
+    Concurrency,
+    EventTrigger,
+    FunctionConfig,
+    Trigger,
+    config_from_json,
+)
+from ...engine import overrides
+from ...storage import function_list
+from ...storage import functions as rows
+from .request import Info, of
+from .root import query
+
+function_type = ObjectType("Function")
+_SCOPES = {"fn": "FUNCTION", "env": "ENVIRONMENT", "account": "ACCOUNT"}
+_HANDLER = "-failure"
+
+
+@query.field("functions")
+def list_functions(_: Any, info: Info) -> Any:
+    """List the functions that are not archived."""
+    request = of(info)
+    found = request.read(lambda tx: rows.functions(tx, archived=False))
+    request.apps.want(row["app_id"] for row in found)
+    return request.take(found)
+
+
+@query.field("functionBySlug")
+def show_function(_: Any, info: Info, query: dict[str, str]) -> RowMapping:
+    """Find a function by its slug, with the app's name before it."""
+    slug = query["functionSlug"]
+    found = of(info).read(lambda tx: function_list.by_slug(tx, slug))
+    if found is None:
+        raise NotFound(f"function {slug[:255]} does not exist")
+    return found
+
+
+@function_type.field("triggers")
+def triggers(function: RowMapping, _: Info) -> list[dict[str, Any]]:
+    """List the events and schedules that start the function."""
+    return [_trigger(trigger) for trigger in config_from_json(function["config"]).triggers]
+
+
+def _trigger(trigger: Trigger) -> dict[str, Any]:
+    if isinstance(trigger, EventTrigger):
+        return {"type": "EVENT", "value": trigger.event, "condition": trigger.expression}
+    return {"type": "CRON", "value": trigger.cron, "condition": None}
+
+
+@function_type.field("app")
+def app(function: RowMapping, info: Info) -> RowMapping | None:
+    """Find the function's app."""
+    return of(info).apps.get(function["app_id"])
+
+
+@function_type.field("failureHandler")
+def failure_handler(function: RowMapping, info: Info) -> dict[str, str] | None:
+    """Find the function that SDKs make of `onFailure`."""
+    slug = function["slug"] + _HANDLER
+    siblings = of(info).app_functions.get(function["app_id"]) or []
+    return {"slug": slug} if any(one["slug"] == slug for one in siblings) else None
+
+
+@function_type.field("configuration")
+def configuration(function: RowMapping, info: Info) -> dict[str, Any]:
+    """Show the configuration by its parts, with the limits that are in force."""
+    config = overrides.of_row(function, of(info).ctx.now()).effective
+    return {
+        "cancellations": [_cancellation(item) for item in config.cancel],
+        "retries": {"value": config.retries, "isDefault": config.retries == DEFAULT_RETRIES},
+        "priority": config.priority,
+        "eventsBatch": _part(config.batch, maxSize="max_size", timeout="timeout", key="key"),
+        "concurrency": [_concurrency(item) for item in _concurrencies(config)],
+        "rateLimit": _part(config.rate_limit, limit="limit", period="period", key="key"),
+        "debounce": _part(config.debounce, period="period", timeout="timeout", key="key"),
+        "throttle": _part(
+            config.throttle, burst="burst", key="key", limit="limit", period="period"
+        ),
+        "singleton": _singleton(config),
+    }
+
+
+def _concurrencies(config: FunctionConfig) -> list[Concurrency]:
+    return [*config.concurrency, *([config.run_concurrency] if config.run_concurrency else [])]
+
+
+def _concurrency(item: Concurrency) -> dict[str, Any]:
+    limit = {"value": item.limit, "isPlanLimit": False}
+    return {"scope": _SCOPES[item.scope], "limit": limit, "key": item.key}
+
+
+def _cancellation(item: Cancel) -> dict[str, Any]:
+    timeout = _duration(item.timeout)
+    if timeout is None and item.until is not None:
+        timeout = item.until.isoformat()
+    return {"event": item.event, "timeout": timeout, "condition": item.expression}
+
+
+def _singleton(config: FunctionConfig) -> dict[str, Any] | None:
+    found = config.singleton
+    return None if found is None else {"mode": found.mode.upper(), "key": found.key}
+
+
+def _part(part: object | None, **names: str) -> dict[str, Any] | None:
+    """Show a part of the configuration under the schema's names."""
+    if part is None:
+        return None
+    found = {shown: getattr(part, name) for shown, name in names.items()}
+    return {
+        name: _duration(value) if isinstance(value, timedelta) else value
+        for name, value in found.items()
+    }
+
+
+def _duration(value: timedelta | None) -> str | None:
+    return None if value is None else stored.duration_text(value)
+
+
+function_type.set_alias("appID", "app_id")
+
+TYPES = (function_type,)

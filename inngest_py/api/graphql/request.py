@@ -1,0 +1,108 @@
+"""What a GraphQL request carries: the way to the engine, what it has read, what it may cost."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from graphql import GraphQLResolveInfo
+from sqlalchemy import Connection, RowMapping
+
+from ...domain.defers import Defer
+from ...domain.errors import Invalid
+from ...engine.context import Context
+from ...storage import batches, defers, events, function_list, run_list
+
+T = TypeVar("T")
+MOST_ROWS = 20_000
+MOST_BYTES = 64 * 1024 * 1024
+# Filters that no column decides are evaluated row by row: a page or a count stops after that.
+SCAN_FOR = timedelta(seconds=3)
+
+
+class Loader(Generic[T]):
+    """Reads by key what several parts of an answer ask for, all wanted keys in one query."""
+
+    def __init__(self, load: Callable[[list[str]], Mapping[str, T]]) -> None:
+        self._load = load
+        self._wanted: set[str] = set()
+        self._found: dict[str, T | None] = {}
+
+    def want(self, keys: Iterable[str]) -> None:
+        """Say which keys are likely to be asked for."""
+        self._wanted.update(keys)
+
+    def get(self, key: str) -> T | None:
+        """Return what belongs to the key; None when there is nothing."""
+        if key not in self._found:
+            self._wanted.add(key)
+            keys = sorted(self._wanted - self._found.keys())
+            self._wanted.clear()
+            found = self._load(keys)
+            self._found |= {wanted: found.get(wanted) for wanted in keys}
+        return self._found[key]
+
+
+class Request:
+    """One request's context, of which every resolver has a share.
+
+    `kind` and `in_band` say how this server asks SDKs to sync (sync.md §1, §8.2).
+    """
+
+    def __init__(self, ctx: Context, kind: str, *, in_band: bool) -> None:
+        self.ctx = ctx
+        self.kind = kind
+        self.in_band = in_band
+        self.deadline = ctx.now() + SCAN_FOR
+        self._rows_left = MOST_ROWS
+        self._bytes_left = MOST_BYTES
+        self.functions: Loader[RowMapping] = self._loader(function_list.by_ids)
+        self.apps: Loader[RowMapping] = self._loader(function_list.apps_by_ids)
+        self.app_functions: Loader[list[RowMapping]] = self._loader(function_list.of_apps)
+        self.outputs: Loader[str | None] = self._loader(run_list.outputs)
+        self.event_runs: Loader[list[RowMapping]] = self._loader(run_list.of_events)
+        self.defers: Loader[dict[str, Defer]] = self._loader(defers.of_runs)
+        self.events: Loader[RowMapping] = self._loader(events.by_ids)
+        self.batches: Loader[list[str]] = self._loader(batches.event_ids)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query in a reading transaction of its own."""
+        with self.ctx.db.reading() as tx:
+            return query(tx)
+
+    def take(self, rows: Sequence[T]) -> Sequence[T]:
+        """Count rows of the answer. Raises Invalid when they are too many."""
+        self._rows_left -= len(rows)
+        if self._rows_left < 0:
+            raise Invalid(
+                f"the answer would hold more than {MOST_ROWS} rows: ask for smaller pages or for"
+                " fewer nested lists"
+            )
+        return rows
+
+    def text(self, text: str) -> str:
+        """Count text of the answer. Raises Invalid when it is too much."""
+        self._bytes_left -= len(text)
+        if self._bytes_left < 0:
+            raise Invalid(
+                f"the answer would exceed {MOST_BYTES >> 20} MiB: ask for smaller pages, or leave"
+                " out payloads and outputs"
+            )
+        return text
+
+    def _loader(self, load: Callable[[Connection, Sequence[str]], Mapping[str, T]]) -> Loader[T]:
+        return Loader(lambda keys: self.read(lambda tx: load(tx, keys)))
+
+
+Info = GraphQLResolveInfo[Request]
+
+
+def of(info: Info) -> Request:
+    """Return the request that a resolver works for."""
+    request: Request = info.context
+    return request
+
+
+def late(request: Request) -> bool:
+    """Say whether the request has scanned for as long as it may."""
+    now: datetime = request.ctx.now()
+    return now > request.deadline

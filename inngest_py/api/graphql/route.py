@@ -1,0 +1,55 @@
+"""The route: JSON in, JSON out (protocol: api.md §1, §5)."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ...domain import canonical
+from ...domain.checks import kind
+from ...domain.errors import Invalid
+from ..deps import deps
+from ..errors import answer
+
+blueprint = Blueprint("gql", __name__)
+_MOST_BYTES = 4 * 1024 * 1024
+
+
+def _refuse(message: str, status: int = 400) -> Response:
+    return answer({"errors": [{"message": message}], "data": None}, status)
+
+
+@blueprint.post("/v0/gql")
+def gql() -> Response:
+    """Answer one GraphQL request."""
+    if request.mimetype != "application/json":
+        return _refuse("transport not supported")
+    if (request.content_length or 0) > _MOST_BYTES:
+        return _refuse(f"the request is over {_MOST_BYTES} bytes", 413)
+    try:
+        query, variables, operation = _read(request.get_data(cache=False))
+    except Invalid as error:
+        return _refuse(error.message)
+    # imported and built on first use: a process that never serves it does not pay for it
+    from .request import Request
+    from .server import run
+
+    settings = deps().settings
+    in_band = not settings.dev and settings.signing_key is not None
+    asked = Request(deps().ctx, settings.kind, in_band=in_band)
+    done = run(asked, query, variables, operation)
+    return answer(done.body, done.status)
+
+
+def _read(raw: bytes) -> tuple[str, dict[str, Any], str | None]:
+    body = canonical.loads(raw)
+    if not isinstance(body, dict):
+        raise Invalid(f"the request must be an object, not {kind(body)}")
+    query, operation = body.get("query"), body.get("operationName")
+    variables = body.get("variables")
+    if not isinstance(query, str) or not query.strip():
+        raise Invalid("query must be a string that holds a GraphQL query")
+    if operation is not None and not isinstance(operation, str):
+        raise Invalid(f"operationName must be a string, not {kind(operation)}")
+    if variables is not None and not isinstance(variables, dict):
+        raise Invalid(f"variables must be an object, not {kind(variables)}")
+    return query, variables or {}, operation

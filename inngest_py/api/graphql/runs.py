@@ -1,0 +1,294 @@
+"""Runs: lists, single ones in both shapes, and what started them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ariadne import ObjectType
+from sqlalchemy import RowMapping
+
+from ...domain import canonical, filters, ids, spans
+from ...domain.errors import Invalid, NotFound
+from ...domain.event_record import DEFERRED
+from ...domain.runs import RunStatus
+from ...storage import run_list
+from ...storage.run_list import RunQuery
+from .. import shapes
+from . import paging
+from .request import Info, Request, of
+from .root import query
+
+connection_type = ObjectType("RunsV2Connection")
+run_type = ObjectType("FunctionRunV2")
+old_run_type = ObjectType("FunctionRun")
+_MOST_CHOICES = 500
+
+
+def filter_of(text: str | None, variables: frozenset[str]) -> filters.Filter | None:
+    """Read a filter in CEL; None when there is none. Raises Invalid."""
+    if not text or not text.strip():
+        return None
+    try:
+        return filters.parse(text, variables)
+    except Invalid as error:
+        raise Invalid(f"query: {error.message}", field="query") from None
+
+
+def want(request: Request, rows: Iterable[RowMapping]) -> None:
+    """Say that these runs' functions, apps and outputs may be asked for."""
+    for row in rows:
+        request.functions.want([row["function_id"]])
+        request.apps.want([row["app_id"]])
+        request.outputs.want([row["id"]])
+        request.events.want([row["event_id"]])
+        request.defers.want([row["id"]])
+        if row["batch_id"] is not None:
+            request.batches.want([row["batch_id"]])
+
+
+@query.field("runs")
+def list_runs(
+    _: Any,
+    info: Info,
+    first: int,
+    orderBy: list[dict[str, str]],
+    filter: dict[str, Any],
+    after: str | None = None,
+    preview: bool | None = None,
+) -> dict[str, Any]:
+    """List runs in any order of their times."""
+    request = of(info)
+    paging.check_first(first)
+    keys = run_list.order(_order(orderBy))
+    position = paging.position_of(keys, after)
+    wanted = filter_of(filter.get("query"), filters.RUN)
+    chosen = _query_of(filter, wanted)
+    fits = _fitting(request, wanted)
+
+    def fetch(start: Sequence[Any] | None, limit: int) -> list[RowMapping]:
+        return request.read(
+            lambda tx: run_list.page(
+                tx, chosen, keys, limit=limit, position=start, values=fits is not None
+            )
+        )
+
+    def place(row: RowMapping) -> Sequence[Any]:
+        return run_list.position(keys, row)
+
+    page = paging.read_page(request, fetch, place, first=first, position=position, fits=fits)
+    want(request, page.rows)
+    request.take(page.rows)
+    made = paging.connection(page, keys, lambda row: row, began=position is None)
+    return made | {"count": (chosen, fits, fetch, place)}
+
+
+def _order(given: list[dict[str, str]]) -> list[tuple[str, bool]]:
+    if not given:
+        return [("queued_at", True)]
+    fields = [(item["field"].lower(), item["direction"] == "DESC") for item in given]
+    if len({name for name, _ in fields}) < len(fields):
+        raise Invalid("orderBy names a field twice: name each once", field="orderBy")
+    return fields
+
+
+def _query_of(given: dict[str, Any], wanted: filters.Filter | None) -> RunQuery:
+    for name in ("status", "functionIDs", "appIDs"):
+        if len(given.get(name) or ()) > _MOST_CHOICES:
+            raise Invalid(f"{name} holds more than {_MOST_CHOICES} values", field=name)
+    statuses = given.get("status")
+    return RunQuery(
+        time_field=(given.get("timeField") or "QUEUED_AT").lower(),
+        since=given["from"],
+        until=given.get("until"),
+        statuses=[RunStatus(status.lower()) for status in statuses] if statuses else None,
+        function_ids=given.get("functionIDs") or None,
+        app_ids=given.get("appIDs") or None,
+        deferred=given.get("isDeferred"),
+        conditions=wanted.conditions if wanted is not None else (),
+    )
+
+
+def _fitting(request: Request, wanted: filters.Filter | None) -> paging.Fits | None:
+    if wanted is None or wanted.exact:
+        return None
+    now = request.ctx.now()
+
+    def fits(row: RowMapping) -> bool:
+        if row["payload"] is None:
+            return False
+        variables = {"event": canonical.loads(row["payload"])}
+        if row["output"] is not None:
+            variables["output"] = shapes.output(row)
+        return wanted.matches(variables, now)
+
+    return fits
+
+
+@connection_type.field("totalCount")
+def count_runs(connection: dict[str, Any], info: Info, preview: bool | None = None) -> int:
+    """Count all that match, whatever the page."""
+    request = of(info)
+    chosen, fits, fetch, place = connection["count"]
+    if fits is None:
+        return request.read(lambda tx: run_list.count(tx, chosen))
+    return paging.count(request, fetch, place, fits)
+
+
+def find(request: Request, run_id: str, field: str = "runID") -> RowMapping:
+    """Find the run that an argument names. Raises Invalid and NotFound."""
+    ids.check_ulid(run_id, "a run id", field)
+    found = request.read(lambda tx: run_list.get(tx, run_id))
+    if found is None:
+        raise NotFound(f"run {run_id} does not exist")
+    return found
+
+
+@query.field("run")
+def show_run(_: Any, info: Info, runID: str) -> RowMapping:
+    """Find a run."""
+    return find(of(info), runID)
+
+
+@query.field("functionRun")
+def show_function_run(_: Any, info: Info, query: dict[str, str]) -> RowMapping:
+    """Find a run."""
+    return find(of(info), query["functionRunId"], "functionRunId")
+
+
+@query.field("runTrigger")
+def show_trigger(_: Any, info: Info, runID: str) -> dict[str, Any]:
+    """Show the events that started a run."""
+    request = of(info)
+    run = find(request, runID)
+    event_ids = request.take(_event_ids(request, run))
+    request.events.want(event_ids)
+    event = request.events.get(run["event_id"])
+    stored = [found for found in map(request.events.get, event_ids) if found is not None]
+    return {
+        "eventName": run["event_name"],
+        "IDs": event_ids,
+        "timestamp": event["received_at"] if event is not None else run["queued_at"],
+        "payloads": [request.text(found["payload"]) for found in stored],
+        "isBatch": run["batch_id"] is not None,
+        "batchID": run["batch_id"],
+        "cron": run["cron"],
+    }
+
+
+def _event_ids(request: Request, run: RowMapping) -> list[str]:
+    """List the events that started a run: those of its batch, in order, or the only one."""
+    batched = None if run["batch_id"] is None else request.batches.get(run["batch_id"])
+    return batched or [run["event_id"]]
+
+
+@run_type.field("output")
+@old_run_type.field("output")
+def output(run: RowMapping, info: Info) -> str | None:
+    """Write the result, or the error object of a failed run; None while there is none."""
+    request = of(info)
+    stored = request.outputs.get(run["id"])
+    if stored is None:
+        return None
+    value = shapes.output({"output": stored, "status": run["status"]})
+    return request.text(canonical.dumps(value).decode())
+
+
+@run_type.field("status")
+@old_run_type.field("status")
+def status(run: RowMapping, _: Info) -> str:
+    """Tell the status in upper case."""
+    return str(run["status"]).upper()
+
+
+@run_type.field("function")
+@old_run_type.field("function")
+def function(run: RowMapping, info: Info) -> RowMapping | None:
+    """Find the run's function, archived or not."""
+    return of(info).functions.get(run["function_id"])
+
+
+@run_type.field("app")
+def app(run: RowMapping, info: Info) -> RowMapping | None:
+    """Find the run's app."""
+    return of(info).apps.get(run["app_id"])
+
+
+@old_run_type.field("event")
+def event(run: RowMapping, info: Info) -> RowMapping | None:
+    """Find the event that started the run."""
+    return of(info).events.get(run["event_id"])
+
+
+@run_type.field("traceID")
+def trace_id(run: RowMapping, _: Info) -> str:
+    """Derive the trace's id."""
+    return spans.trace_id(run["id"])
+
+
+@run_type.field("triggerIDs")
+def trigger_ids(run: RowMapping, info: Info) -> Sequence[str]:
+    """List the ids of the events that started the run."""
+    request = of(info)
+    return request.take(_event_ids(request, run))
+
+
+@run_type.field("isBatch")
+def is_batch(run: RowMapping, _: Info) -> bool:
+    """Say whether a batch of events started the run."""
+    return run["batch_id"] is not None
+
+
+@run_type.field("batchCreatedAt")
+def batch_created_at(run: RowMapping, _: Info) -> datetime | None:
+    """Tell when the batch was begun, which its id says."""
+    batch_id: str | None = run["batch_id"]
+    if batch_id is None or not ids.is_ulid(batch_id):
+        return None
+    return datetime.fromtimestamp(ids.ulid_ms(batch_id) / 1000, UTC)
+
+
+@run_type.field("isDeferred")
+def is_deferred(run: RowMapping, _: Info) -> bool:
+    """Say whether another run left this one to be started at its end."""
+    return bool(run["event_name"] == DEFERRED)
+
+
+@run_type.field("defers")
+def defers(run: RowMapping, info: Info) -> Sequence[dict[str, Any]]:
+    """List the functions that the run left to be started at its end."""
+    request = of(info)
+    found = request.defers.get(run["id"]) or {}
+    listed = [
+        {
+            "id": one.hash,
+            "name": one.name,
+            "fnSlug": one.slug,
+            "status": one.status.upper(),
+            "reason": one.reason,
+        }
+        for one in found.values()
+    ]
+    return request.take(listed)
+
+
+for _name, _column in {
+    "appID": "app_id",
+    "functionID": "function_id",
+    "queuedAt": "queued_at",
+    "startedAt": "started_at",
+    "endedAt": "ended_at",
+    "eventName": "event_name",
+    "cronSchedule": "cron",
+    "originalRunID": "original_run_id",
+}.items():
+    run_type.set_alias(_name, _column)
+for _name, _column in {
+    "functionID": "function_id",
+    "startedAt": "started_at",
+    "finishedAt": "ended_at",
+    "eventID": "event_id",
+    "batchID": "batch_id",
+}.items():
+    old_run_type.set_alias(_name, _column)
+
+TYPES = (connection_type, run_type, old_run_type)

@@ -1,0 +1,272 @@
+"""Timelines: a run's tree of spans, and what each span gave."""
+
+from typing import Any
+
+from ariadne import ObjectType, UnionType
+from sqlalchemy import RowMapping
+
+from ...domain import canonical, ids, outputs, spans, times
+from ...domain.errors import NotFound
+from ...domain.runs import RunStatus
+from ...domain.spans import Span, StepOp
+from ...storage import metadata as rows
+from ...storage import timelines, traces
+from . import runs, tokens
+from .request import Info, Request, of
+from .root import query
+
+span_type = ObjectType("RunTraceSpan")
+info_type = UnionType("StepInfo")
+_WAITS: dict[StepOp | None, str] = {
+    StepOp.INVOKE: "InvokeStepInfo",
+    StepOp.WAIT_FOR_EVENT: "WaitForEventStepInfo",
+    StepOp.WAIT_FOR_SIGNAL: "WaitForSignalStepInfo",
+}
+
+
+class Timeline:
+    """A run with its tree; every span's resolver is handed one of its nodes."""
+
+    def __init__(self, request: Request, run: RowMapping) -> None:
+        self.run = run
+        self.metadata: list[RowMapping] | None = None  # read when it is asked for
+        request.outputs.want([run["id"]])
+        has_output = request.outputs.get(run["id"]) is not None
+        self.root = request.read(lambda tx: timelines.of_run(tx, run, has_output=has_output))
+
+
+class Node:
+    """A span within its timeline."""
+
+    __slots__ = ("span", "timeline")
+
+    def __init__(self, timeline: Timeline, span: Span) -> None:
+        self.timeline, self.span = timeline, span
+
+
+@runs.run_type.field("trace")
+def trace_of_run(run: RowMapping, info: Info, preview: bool | None = None) -> Node:
+    """Build a run's timeline."""
+    return _root(of(info), run)
+
+
+def _root(request: Request, run: RowMapping) -> Node:
+    timeline = Timeline(request, run)
+    return Node(timeline, timeline.root)
+
+
+@query.field("runTrace")
+def show_trace(_: Any, info: Info, runID: str) -> Node:
+    """Build a run's timeline."""
+    return _root(of(info), runs.find(of(info), runID))
+
+
+@query.field("runTraceSpanOutputByID")
+def show_output(_: Any, info: Info, outputID: str) -> dict[str, Any]:
+    """Show what a span gave: its data or its error, and what it was called with."""
+    request = of(info)
+    place = tokens.read_output(outputID)
+    step = place.step
+    given: dict[str, Any] = {}
+    if step is not None:
+        text = request.read(lambda tx: traces.step_input(tx, place.run_id, step))
+        given = {} if text is None else {"input": request.text(text)}
+    if place.attempt_id is not None:
+        attempt_id = place.attempt_id
+        error = request.read(lambda tx: traces.attempt_error(tx, place.run_id, attempt_id))
+        return given | outputs.shown_error(request.text(_there(error)))
+    if step is not None:
+        stored = request.read(lambda tx: traces.step_output(tx, place.run_id, step))
+        return given | outputs.shown(request.text(_there(stored)))
+    run = runs.find(request, place.run_id)
+    stored = request.text(_there(request.outputs.get(place.run_id)))
+    failed = run["status"] == RunStatus.FAILED.value
+    return outputs.shown_error(stored) if failed else {"data": stored}
+
+
+def _there(stored: str | None) -> str:
+    if stored is None:
+        raise NotFound("what the span gave is not stored any more")
+    return stored
+
+
+@span_type.field("childrenSpans")
+def children(node: Node, info: Info) -> list[Node]:
+    """List the parts of a span."""
+    found = of(info).take(node.span.children)
+    return [Node(node.timeline, span) for span in found]
+
+
+@span_type.field("parentSpan")
+def parent(node: Node, info: Info) -> Node | None:
+    """Find the span that this one is a part of."""
+    found = node.span.parent
+    if found is None:
+        return None
+    of(info).take([found])
+    return Node(node.timeline, found)
+
+
+@span_type.field("run")
+def run_of_span(node: Node, _: Info) -> RowMapping:
+    """Find the run that the span is a part of."""
+    return node.timeline.run
+
+
+@span_type.field("outputID")
+def output_id(node: Node, _: Info) -> str | None:
+    """Make the token for what the span gave."""
+    output = node.span.output
+    return None if output is None else tokens.write_output(output)
+
+
+@span_type.field("duration")
+def duration_ms(node: Node, _: Info) -> int | None:
+    """Tell how many milliseconds it took."""
+    found = node.span.duration
+    return None if found is None else min(round(found.total_seconds() * 1000), 2**31 - 1)
+
+
+@span_type.field("stepInfo")
+def step_info(node: Node, _: Info) -> dict[str, Any] | None:
+    """Tell what the step waits for, or of which special type it is."""
+    span = node.span
+    info = span.info or {}
+    if span.op is StepOp.SLEEP:
+        return {"kind": "SleepStepInfo", "sleepUntil": _moment(info.get("sleepUntil"), span)}
+    if span.op in _WAITS and info:
+        # a field of that name belongs to RunStepInfo
+        shown = {name: value for name, value in info.items() if name != "type"}
+        timeout = _moment(info.get("timeout"), span)
+        return shown | {"kind": _WAITS[span.op], "timeout": timeout}
+    if span.op is StepOp.RUN and span.type not in (None, StepOp.RUN.value):
+        return {"kind": "RunStepInfo", "type": span.type}
+    return None
+
+
+def _moment(given: Any, span: Span) -> Any:
+    """Read the time of an info; of an old sleep, only its end is known."""
+    return times.parse_time(given) if isinstance(given, str) else given or span.ended_at
+
+
+@info_type.type_resolver
+def info_kind(info: dict[str, Any], *_: Any) -> str:
+    """Tell which member of the union it is."""
+    return str(info["kind"])
+
+
+@span_type.field("metadata")
+def metadata(node: Node, info: Info) -> list[dict[str, Any]]:
+    """List what was attached to the run, the step or the attempt that the span shows."""
+    request, timeline, span = of(info), node.timeline, node.span
+    if timeline.metadata is None:
+        timeline.metadata = request.read(lambda tx: rows.of_run(tx, span.run_id))
+    found = request.take([row for row in timeline.metadata if _is_about(row, span)])
+    return [
+        {
+            "scope": row["scope"],
+            "kind": row["kind"],
+            "values": canonical.loads(request.text(row["content"])),
+            "updatedAt": row["updated_at"],
+        }
+        for row in found
+    ]
+
+
+def _is_about(row: RowMapping, span: Span) -> bool:
+    """Match metadata and spans; a hidden attempt's is shown with its step."""
+    if row["step"] is None:
+        return span.is_root
+    if row["step"] != span.step:
+        return False
+    is_attempt = span.parent is not None and not span.parent.is_root
+    if row["attempt"] is None:
+        return not is_attempt
+    return bool(row["attempt"] == span.attempts) and (is_attempt or not span.children)
+
+
+@span_type.field("response")
+def response(node: Node, _: Info) -> dict[str, Any] | None:
+    """Tell how the SDK answered; headers are not kept."""
+    status = node.span.http_status
+    return None if status is None else {"statusCode": status, "headers": None}
+
+
+@span_type.field("traceID")
+def trace_id(node: Node, _: Info) -> str:
+    """Derive the trace's id."""
+    return spans.trace_id(node.span.run_id)
+
+
+@span_type.field("groupID")
+def group_id(node: Node, _: Info) -> str:
+    """Name what the attempts of a step have in common: the span that holds them."""
+    span = node.span
+    own = span.parent if span.parent is not None and not span.parent.is_root else span
+    return own.id
+
+
+@span_type.field("parentSpanID")
+def parent_span_id(node: Node, _: Info) -> str | None:
+    """Name the span that this one is a part of."""
+    return node.span.parent.id if node.span.parent is not None else None
+
+
+def _debug_id(node: Node, info: Info, name: str) -> str | None:
+    """Read an id that an invocation of a debugging session gave its event."""
+    event = of(info).events.get(node.timeline.run["event_id"])
+    meta = canonical.loads(event["payload"]).get("meta") if event is not None else None
+    debug = meta.get("debug") if isinstance(meta, dict) else None
+    found = debug.get(name) if isinstance(debug, dict) else None
+    return found if isinstance(found, str) and ids.is_ulid(found) else None
+
+
+@span_type.field("debugSessionID")
+def debug_session_id(node: Node, info: Info) -> str | None:
+    """Name the debugging session that invoked the run."""
+    return _debug_id(node, info, "sessionID")
+
+
+@span_type.field("debugRunID")
+def debug_run_id(node: Node, info: Info) -> str | None:
+    """Name the debugging session's run."""
+    return _debug_id(node, info, "runID")
+
+
+def _from_span(name: str, column: str) -> None:
+    span_type.set_field(name, lambda node, _info: getattr(node.span, column))
+
+
+def _from_run(name: str, column: str) -> None:
+    span_type.set_field(name, lambda node, _info: node.timeline.run[column])
+
+
+def _constant(name: str, value: Any) -> None:
+    span_type.set_field(name, lambda _node, _info: value)
+
+
+for _name, _column in {
+    "runID": "run_id",
+    "spanID": "id",
+    "name": "name",
+    "status": "status",
+    "attempts": "attempts",
+    "queuedAt": "queued_at",
+    "scheduledAt": "queued_at",
+    "startedAt": "started_at",
+    "endedAt": "ended_at",
+    "stepOp": "op",
+    "stepID": "step",
+    "stepType": "type",
+    "isRoot": "is_root",
+}.items():
+    _from_span(_name, _column)
+_from_run("appID", "app_id")
+_from_run("functionID", "function_id")
+_from_run("skipReason", "skip_reason")
+_from_run("skipExistingRunID", "existing_run_id")
+# what SDKs' own tracing and debuggers would tell is not received
+_constant("isUserland", False)
+_constant("debugPaused", False)
+
+TYPES = (span_type, info_type)

@@ -1,0 +1,79 @@
+"""`GET`, `PUT` and `DELETE /v1/functions/{id}/limits`, and their twins under /api/v1.
+
+The id is the function's UUID or slug.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ..domain import canonical
+from ..engine import overrides
+from ..engine.overrides import Limits
+from . import openapi, shapes
+from .deps import context
+from .errors import answer
+
+blueprint = Blueprint("v1_limits", __name__, url_prefix="/v1/functions")
+native = openapi.documented("limits")
+
+
+def _enveloped(limits: Limits) -> Response:
+    fetched = {"fetched_at": shapes.stamp(context().now())}
+    return answer({"data": _shape(limits), "metadata": fetched})
+
+
+def _shape(limits: Limits) -> dict[str, Any]:
+    shown = shapes.limits(limits)
+    return {"id": limits.function.slug, "internal_id": limits.function.id, **shown}
+
+
+@blueprint.get("/<path:function>/limits")
+def show(function: str) -> Response:
+    """Show a function's limits."""
+    return _enveloped(overrides.show(context(), function))
+
+
+@blueprint.put("/<path:function>/limits")
+def put(function: str) -> Response:
+    """Override a function's limits."""
+    body = canonical.loads(request.get_data(cache=False))
+    return _enveloped(overrides.put(context(), function, body))
+
+
+@blueprint.delete("/<path:function>/limits")
+def remove(function: str) -> Response:
+    """Undo the override."""
+    return _enveloped(overrides.remove(context(), function))
+
+
+@native.get("/functions/<path:function>/limits")
+@native.alt_response(400, schema=openapi.Problem)
+@native.alt_response(404, schema=openapi.Problem)
+@native.response(200, openapi.LimitsAnswer)
+def show_native(function: str) -> Any:
+    """Show a function's limits: as registered, what overrides them, and what is in force."""
+    return answer({"data": _shape(overrides.show(context(), function))})
+
+
+@native.put("/functions/<path:function>/limits")
+@native.arguments(openapi.LimitsBody)
+@native.alt_response(400, schema=openapi.Problem)
+@native.alt_response(404, schema=openapi.Problem)
+@native.response(200, openapi.LimitsAnswer)
+def put_native(body: dict[str, Any], function: str) -> Any:
+    """Override a function's limits without a deploy, in place of any other override.
+
+    What waits goes by them at once; what runs keeps its slot. Runs that have not begun count
+    against limits with another key, too; those that have keep their own. Kept over syncs.
+    """
+    return answer({"data": _shape(overrides.put(context(), function, body))})
+
+
+@native.delete("/functions/<path:function>/limits")
+@native.alt_response(400, schema=openapi.Problem)
+@native.alt_response(404, schema=openapi.Problem)
+@native.response(200, openapi.LimitsAnswer)
+def remove_native(function: str) -> Any:
+    """Undo the override of a function's limits, if there is one."""
+    return answer({"data": _shape(overrides.remove(context(), function))})

@@ -1,0 +1,81 @@
+"""`POST /v1/functions/{id}/pause` and `/resume`, and their twins under /api/v1.
+
+The id is the function's UUID or slug.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ..domain import canonical
+from ..domain.errors import Invalid, NotFound
+from ..engine import pausing
+from ..storage import functions
+from . import openapi, shapes
+from .deps import context
+from .errors import answer
+
+blueprint = Blueprint("pausing", __name__, url_prefix="/v1/functions")
+native = openapi.documented("functions")
+
+
+def _shown(function_id: str) -> dict[str, Any]:
+    with context().db.reading() as tx:
+        row = functions.shown(tx, function_id)
+    if row is None:
+        raise NotFound(f"function {function_id} does not exist")
+    return shapes.function(row, context().now())
+
+
+def _enveloped(function_id: str) -> Response:
+    fetched = {"fetched_at": shapes.stamp(context().now())}
+    return answer({"data": _shown(function_id), "metadata": fetched})
+
+
+def _events() -> str:
+    """Read the optional body."""
+    body = request.get_data(cache=False)
+    given = canonical.loads(body) if body.strip() else {}
+    if not isinstance(given, dict):
+        raise Invalid('the body must be an object such as {"events": "skip"}')
+    unknown = sorted(set(given) - {"events"})
+    if unknown:
+        raise Invalid(f"{unknown[0][:64]} is not known here: only events is", field=unknown[0][:64])
+    events = given.get("events", pausing.SKIP)
+    if not isinstance(events, str):
+        raise Invalid('events must be "skip" or "hold"', field="events")
+    return events
+
+
+@blueprint.post("/<path:function>/pause")
+def pause(function: str) -> Response:
+    """Pause a function."""
+    return _enveloped(pausing.pause(context(), function, _events()))
+
+
+@blueprint.post("/<path:function>/resume")
+def resume(function: str) -> Response:
+    """Resume a function."""
+    return _enveloped(pausing.resume(context(), function))
+
+
+@native.post("/functions/<path:function>/pause")
+@native.arguments(openapi.PauseBody)
+@native.alt_response(400, schema=openapi.Problem)
+@native.alt_response(404, schema=openapi.Problem)
+@native.response(200, openapi.FunctionShownAnswer)
+def pause_native(body: dict[str, Any], function: str) -> Any:
+    """Pause a function, given by UUID or slug.
+
+    What is queued for it waits; a call in flight may finish. Cron ticks are skipped.
+    """
+    return answer({"data": _shown(pausing.pause(context(), function, body["events"]))})
+
+
+@native.post("/functions/<path:function>/resume")
+@native.alt_response(400, schema=openapi.Problem)
+@native.alt_response(404, schema=openapi.Problem)
+@native.response(200, openapi.FunctionShownAnswer)
+def resume_native(function: str) -> Any:
+    """Resume a function, given by UUID or slug; what waited for it is due at once."""
+    return answer({"data": _shown(pausing.resume(context(), function))})

@@ -1,0 +1,29 @@
+"""`POST /v1/signals`: wake the run that waits for a signal (protocol: waits.md §5)."""
+
+from flask import Blueprint, Response, request
+
+from ..domain import canonical
+from ..domain.checks import kind
+from ..domain.errors import Invalid
+from ..engine.waits import signal
+from . import shapes
+from .deps import context
+from .errors import answer, public
+
+blueprint = Blueprint("signals", __name__, url_prefix="/v1")
+
+
+@blueprint.post("/signals")
+def send() -> Response:
+    """Give the signal's data to its waiter; a signal that nobody waits for is not kept."""
+    body = canonical.loads(request.get_data(cache=False) or b"null")
+    if not isinstance(body, dict):
+        raise Invalid(f'the body must be an object with "signal" and "data", not {kind(body)}')
+    name = body.get("signal")
+    if not isinstance(name, str):
+        raise Invalid(f"signal must be a string, not {kind(name)}", field="signal")
+    run_id = signal(context(), name, body.get("data"))
+    if run_id is None:
+        return public("No signal found", 404)
+    fetched_at = shapes.stamp(context().now())
+    return answer({"data": {"run_id": run_id}, "metadata": {"fetched_at": fetched_at}})

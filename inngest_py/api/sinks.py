@@ -1,0 +1,39 @@
+"""Telemetry that is accepted and not kept: OTLP exports and the UI's own (protocol: api.md §3)."""
+
+from flask import Blueprint, Response, request
+
+from ..domain import canonical
+from ..domain.checks import kind
+from ..domain.errors import Invalid, TooLarge
+from .errors import answer
+
+MAX_BYTES = 8 * 1024 * 1024
+_PROTOBUF = "application/x-protobuf"
+
+blueprint = Blueprint("sinks", __name__)
+
+
+@blueprint.post("/dev/traces")
+@blueprint.post("/dev/logs")
+@blueprint.post("/dev/metrics")
+@blueprint.post("/v0/telemetry")
+def sink() -> Response:
+    """Accept an export."""
+    return swallow()
+
+
+def swallow() -> Response:
+    """Accept a body of up to 8 MiB: protobuf, or JSON that holds an object or an array.
+
+    Raises TooLarge and Invalid.
+    """
+    body = request.get_data(cache=False)
+    if len(body) > MAX_BYTES:
+        raise TooLarge(f"the export is over {MAX_BYTES} bytes: send it in parts")
+    if request.mimetype == _PROTOBUF:
+        return Response(b"", mimetype=_PROTOBUF)
+    if body and request.mimetype == "application/json" and not request.content_encoding:
+        found = canonical.loads(body)
+        if not isinstance(found, dict | list):
+            raise Invalid(f"the export must be an object, not {kind(found)}")
+    return answer({})

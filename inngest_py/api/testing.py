@@ -1,0 +1,63 @@
+"""`/test`: what test suites ask of a dev server (protocol: api.md §3).
+
+Served only by a dev server with `--test-api`. `accountId` is read over: there is one account.
+"""
+
+from flask import Blueprint, Response, request
+
+from ..domain import ids
+from ..domain.errors import Invalid, NotFound
+from ..engine import testing
+from ..engine.ending import cancel as cancel_run
+from ..storage import functions, run_lists
+from ..storage import testing as rows
+from .deps import context
+from .errors import answer
+
+blueprint = Blueprint("testing", __name__, url_prefix="/test")
+
+
+def _function_id() -> str:
+    function_id = request.args.get("fnId", "")
+    if not function_id:
+        raise Invalid("fnId is required: the function's UUID", field="fnId")
+    with context().db.reading() as tx:
+        if functions.function(tx, function_id) is None:
+            raise NotFound(f"function {function_id[:64]} does not exist")
+    return function_id
+
+
+@blueprint.post("/function/pause")
+def pause() -> Response:
+    """Hold a function's work, what new events start included."""
+    testing.pause(context(), _function_id())
+    return answer({"ok": True})
+
+
+@blueprint.post("/function/runs/cancel")
+def cancel() -> Response:
+    """Cancel a run of a function; one that has ended stays as it is."""
+    function_id, run_id = _function_id(), request.args.get("runId", "")
+    if not ids.is_ulid(run_id):
+        raise Invalid("runId must be a run's ULID", field="runId")
+    with context().db.reading() as tx:
+        run = run_lists.get(tx, run_id)
+    if run is None or run["function_id"] != function_id:
+        raise NotFound(f"run {run_id} of this function does not exist")
+    cancel_run(context(), run_id)
+    return answer({"ok": True})
+
+
+@blueprint.get("/queue/function-queue-size")
+def queue_size() -> Response:
+    """Count what is queued for a function."""
+    function_id = _function_id()
+    with context().db.reading() as tx:
+        return answer({"count": rows.queue_size(tx, function_id)})
+
+
+@blueprint.post("/reset")
+def reset() -> Response:
+    """Drop all state; apps and functions stay, and none is paused any more."""
+    testing.reset(context())
+    return answer({"ok": True})

@@ -1,0 +1,6 @@
+"""`/v1`: the REST API that SDKs use (protocol: api.md §2). One file a resource."""
+
+from . import cancellations, metadata, prom, reading, userland
+from .common import blueprint
+
+__all__ = ["blueprint", "cancellations", "metadata", "prom", "reading", "userland"]

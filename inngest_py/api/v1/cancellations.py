@@ -1,0 +1,59 @@
+"""`/v1/cancellations`: cancelling many runs of a function at once (protocol: api.md §2.3)."""
+
+from typing import Any
+
+from flask import Response
+from sqlalchemy import RowMapping
+
+from ...domain import cancellations as rules
+from ...domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
+from ...engine import cancelling
+from ...storage import cancellations as rows
+from .. import shapes
+from ..deps import context
+from ..errors import answer
+from .common import blueprint, body, cursor, enveloped, limit, ulid
+
+_MOST = 1000
+
+
+@blueprint.post("/cancellations")
+def create() -> Response:
+    """Cancel the runs of a function that started in a range, in the background."""
+    ctx = context()
+    return enveloped(_shape(cancelling.create(ctx, rules.parse(body(), ctx.now()))))
+
+
+@blueprint.get("/cancellations")
+def list_cancellations() -> Response:
+    """List bulk cancellations, newest first."""
+    with context().db.reading() as tx:
+        found = rows.page(tx, limit=limit(100, _MOST), cursor=cursor())
+    return enveloped([_shape(row) for row in found])
+
+
+@blueprint.delete("/cancellations/<cancellation_id>")
+def delete(cancellation_id: str) -> Response:
+    """Delete a bulk cancellation: what it has not cancelled yet goes on."""
+    cancelling.remove(context(), ulid(cancellation_id, "cancellation"))
+    return answer({"ok": True})
+
+
+def _shape(row: RowMapping) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "created_at": shapes.stamp(row["created_at"]),
+        "account_id": DEV_ACCOUNT_ID,
+        "environment_id": DEV_ENV_ID,
+        "app_id": row["app_name"],
+        "function_internal_id": row["function_id"],
+        "function_id": row["function_slug"],
+        "started_after": shapes.stamp(row["started_after"]),
+        "started_before": shapes.stamp(row["started_before"]),
+        "if": row["expression"],
+        "kind": "bulk_run",
+        "cause": "API",
+        "cancelled": row["cancelled"],
+        "finished_at": shapes.stamp(row["finished_at"]),
+    }

@@ -1,0 +1,59 @@
+"""What the routes of /v1 share: the blueprint, the envelope and the reading of parameters."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ...domain import canonical, ids, times
+from ...domain.errors import Invalid
+from .. import shapes
+from ..deps import context
+from ..errors import answer
+
+blueprint = Blueprint("v1", __name__, url_prefix="/v1")
+
+
+def enveloped(data: Any) -> Response:
+    """Answer with data and metadata (api.md §1)."""
+    return answer({"data": data, "metadata": {"fetched_at": shapes.stamp(context().now())}})
+
+
+def body() -> Any:
+    """Read the request's JSON; raises Invalid."""
+    return canonical.loads(request.get_data(cache=False))
+
+
+def ulid(text: str, what: str) -> str:
+    """Check an id; raises Invalid."""
+    if not ids.is_ulid(text):
+        raise Invalid(f"{text[:64]!r} is no {what} id: a ULID has 26 characters", field=what)
+    return text
+
+
+def cursor() -> str | None:
+    """Read the query's cursor, an id."""
+    text = request.args.get("cursor") or None
+    return None if text is None else ulid(text, "cursor")
+
+
+def limit(default: int, most: int) -> int:
+    """Read the query's limit, brought into its bounds; raises Invalid for what is no number."""
+    text = request.args.get("limit")
+    if text is None:
+        return default
+    try:
+        return max(1, min(int(text), most))
+    except ValueError:
+        raise Invalid("limit must be a whole number", field="limit") from None
+
+
+def moment(name: str) -> datetime | None:
+    """Read a time of the query; raises Invalid."""
+    text = request.args.get(name)
+    if not text:
+        return None
+    try:
+        return times.parse_time(text)
+    except Invalid:
+        raise Invalid(f"{name} must be an RFC 3339 time", field=name) from None

@@ -1,0 +1,18 @@
+"""`POST /v1/runs/{id}/metadata`: what a run or a step tells of itself (protocol: api.md §2)."""
+
+from flask import Response
+
+from ...domain import metadata as rules
+from ...engine.annotate import annotate
+from ..deps import context
+from ..errors import answer
+from .common import blueprint, body, ulid
+
+
+@blueprint.post("/runs/<run_id>/metadata")
+def add(run_id: str) -> Response:
+    """Add to the metadata of a run, a step or a span."""
+    ulid(run_id, "run")
+    target, updates = rules.parse(body())
+    annotate(context(), run_id, [(target, update) for update in updates])
+    return answer({"ok": True})

@@ -1,0 +1,87 @@
+"""Events, runs and functions as SDKs and their tests read them (protocol: api.md §2)."""
+
+from flask import Response, request
+
+from ...engine.ending import cancel as cancel_run
+from ...storage import events, functions, queue, run_lists
+from .. import shapes
+from ..deps import context
+from ..errors import answer, public
+from .common import blueprint, enveloped, limit, moment, ulid
+
+_MOST_EVENTS = 51
+
+
+@blueprint.get("/events")
+def list_events() -> Response:
+    """List events that users sent, newest first."""
+    cursor = request.args.get("cursor") or None
+    if cursor is not None:
+        ulid(cursor, "cursor")
+    with context().db.reading() as tx:
+        found = events.page(
+            tx,
+            limit=limit(20, _MOST_EVENTS),
+            cursor=cursor,
+            name=request.args.get("name") or None,
+            after=moment("received_after"),
+            before=moment("received_before"),
+        )
+    return enveloped([shapes.event(row) for row in found])
+
+
+@blueprint.get("/events/<event_id>")
+def show_event(event_id: str) -> Response:
+    """Show an event, internal ones too."""
+    with context().db.reading() as tx:
+        row = events.get(tx, ulid(event_id, "event"))
+    if row is None:
+        return public("Event not found", 404)
+    return enveloped(shapes.event(row))
+
+
+@blueprint.get("/events/<event_id>/runs")
+def list_runs(event_id: str) -> Response:
+    """List the runs that an event started."""
+    with context().db.reading() as tx:
+        found = run_lists.of_event(tx, ulid(event_id, "event"))
+    return enveloped([shapes.run(row) for row in found])
+
+
+@blueprint.get("/runs/<run_id>")
+def show_run(run_id: str) -> Response:
+    """Show a run."""
+    with context().db.reading() as tx:
+        row = run_lists.get(tx, ulid(run_id, "run"))
+    if row is None:
+        return public(f"Unable to load function run: {run_id}", 404)
+    return enveloped(shapes.run(row))
+
+
+@blueprint.delete("/runs/<run_id>")
+def cancel(run_id: str) -> Response:
+    """Cancel a run; one that has ended stays as it is."""
+    cancel_run(context(), ulid(run_id, "run"))
+    return Response(status=200)
+
+
+@blueprint.get("/runs/<run_id>/jobs")
+def list_jobs(run_id: str) -> Response:
+    """List what is queued for a run."""
+    with context().db.reading() as tx:
+        row = run_lists.get(tx, ulid(run_id, "run"))
+        jobs = queue.of_run(tx, run_id)
+    if row is None:
+        return public(f"Unable to load function run: {run_id}", 404)
+    return enveloped([shapes.job(job) for job in jobs])
+
+
+@blueprint.get("/apps/<app_name>/functions")
+def list_functions(app_name: str) -> Response:
+    """List an app's functions, as a bare array."""
+    with context().db.reading() as tx:
+        app = functions.app_by_name(tx, app_name)
+        found = functions.functions(tx, app_id=app["id"]) if app is not None else []
+    if app is None:
+        return public("App not found", 404)
+    return answer([shapes.function(row, context().now()) for row in found])

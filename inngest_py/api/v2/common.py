@@ -1,0 +1,207 @@
+"""What the routes of /v2 share: the blueprint, the envelope, and the reading of what they get."""
+
+import base64
+import binascii
+import re
+from datetime import datetime
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from ...domain import canonical, ids, times
+from ...domain.checks import check_text, kind
+from ...domain.errors import Invalid
+from .. import shapes
+from ..deps import context
+from ..errors import answer
+
+PREFIXES = ("/v2", "/api/v2")
+MAX_TEXT_BYTES = 2048
+_MAX_CURSOR_CHARS = 4096
+_DEFAULT_LIMIT, _MOST = 20, 100
+
+blueprint = Blueprint("v2", __name__)
+
+
+def raw(text: str) -> orjson.Fragment:
+    """Splice stored JSON in as it is: what users wrote keeps its zeros."""
+    return orjson.Fragment(text)
+
+
+def compact(value: Any) -> Any:
+    """Leave unset and zero values out of a message, at every depth (api.md §4)."""
+    if isinstance(value, dict):
+        found = {key: compact(item) for key, item in value.items()}
+        return {key: item for key, item in found.items() if not _is_zero(item)}
+    return [compact(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_zero(value: Any) -> bool:
+    return value is None or (isinstance(value, str | bool | int | float | list) and not value)
+
+
+def enveloped(data: Any, page: dict[str, Any] | None = None) -> Response:
+    """Answer with data and metadata, and with the page where there is one."""
+    metadata = {"fetchedAt": shapes.stamp(context().now())}
+    return answer(compact({"data": data, "metadata": metadata, "page": page}))
+
+
+def snake(name: str) -> str:
+    """Write a camelCase name with underscores."""
+    return re.sub(r"[A-Z]", lambda found: "_" + found[0].lower(), name)
+
+
+class Message:
+    """A request's JSON object, whose names may be camelCase or have underscores."""
+
+    def __init__(self, given: object, path: str = "") -> None:
+        if not isinstance(given, dict):
+            what = path or "the body"
+            raise _format(f"{what} must be an object, not {kind(given)}", path or "body")
+        self._given: dict[str, Any] = given
+        self._path = path
+
+    def at(self, name: str) -> str:
+        """Name a field in full."""
+        return f"{self._path}.{name}" if self._path else name
+
+    def get(self, name: str) -> Any:
+        """Read a field; None when it is absent."""
+        value = self._given.get(name)
+        return self._given.get(snake(name)) if value is None else value
+
+    def text(self, name: str, most: int = MAX_TEXT_BYTES) -> str | None:
+        """Read a text; None when it is absent or empty."""
+        value = self.get(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise _format(f"{self.at(name)} must be a string, not {kind(value)}", self.at(name))
+        try:
+            return check_text(value, self.at(name), most, self.at(name))
+        except Invalid as error:
+            raise _format(error.message, self.at(name)) from None
+
+    def needed(self, name: str, most: int = MAX_TEXT_BYTES) -> str:
+        """Read a text that must be there."""
+        value = self.text(name, most)
+        if value is None:
+            raise missing(self.at(name))
+        return value
+
+    def object(self, name: str) -> "Message | None":
+        """Read an object; None when it is absent."""
+        value = self.get(name)
+        return None if value is None else Message(value, self.at(name))
+
+    def objects(self, name: str, most: int) -> "list[Message]":
+        """Read an array of objects that may not be empty."""
+        value = self.get(name)
+        if value is None or value == []:
+            raise missing(self.at(name))
+        if not isinstance(value, list):
+            raise _format(f"{self.at(name)} must be an array, not {kind(value)}", self.at(name))
+        if len(value) > most:
+            raise _format(f"{self.at(name)} holds more than {most} items", self.at(name))
+        return [Message(item, f"{self.at(name)}[{place}]") for place, item in enumerate(value)]
+
+
+def missing(field: str) -> Invalid:
+    """Say that a field is missing."""
+    return Invalid(f"{field} is missing", field=field, code="missing_field")
+
+
+def _format(message: str, field: str) -> Invalid:
+    return Invalid(message, field=field, code="invalid_field_format")
+
+
+def body(*, optional: bool = False) -> Message:
+    """Read the request's JSON object; raises Invalid."""
+    given = request.get_data(cache=False)
+    if optional and not given.strip():
+        return Message({})
+    return Message(canonical.loads(given))
+
+
+def arg(name: str) -> str | None:
+    """Read a parameter of the query; None when it is absent or empty."""
+    return request.args.get(name) or request.args.get(snake(name)) or None
+
+
+def args(name: str) -> list[str]:
+    """Read a parameter that may be given many times."""
+    found = (request.args.getlist(each) for each in (name, f"{name}[]", snake(name)))
+    return list(dict.fromkeys(value for values in found for value in values if value))
+
+
+def flag(name: str) -> bool | None:
+    """Read a boolean of the query; None when it is absent."""
+    value = arg(name)
+    if value is None:
+        return None
+    if value.lower() not in ("true", "false", "1", "0"):
+        raise _format(f"{name} must be true or false", name)
+    return value.lower() in ("true", "1")
+
+
+def moment(name: str) -> datetime | None:
+    """Read a time of the query; None when it is absent."""
+    value = arg(name)
+    if value is None:
+        return None
+    try:
+        return times.parse_time(value)
+    except Invalid:
+        raise _format(f"{name} must be an RFC 3339 time", name) from None
+
+
+def limit() -> int:
+    """Read how many a page may hold."""
+    value = arg("limit")
+    if value is None:
+        return _DEFAULT_LIMIT
+    try:
+        number = int(value)
+    except ValueError:
+        raise _format("limit must be a whole number", "limit") from None
+    if not 1 <= number <= _MOST:
+        raise _format(f"limit must lie between 1 and {_MOST}", "limit")
+    return number
+
+
+def ulid(text: str, what: str) -> str:
+    """Check an id of the path; raises Invalid."""
+    if not ids.is_ulid(text):
+        raise _format(f"{text[:64]!r} is no {what} id: a ULID has 26 characters", f"{what}Id")
+    return text
+
+
+def cursor(kinds: tuple[type, ...]) -> list[Any] | None:
+    """Read the place behind which the page begins: values of these types. None without a cursor."""
+    text = arg("cursor")
+    if text is None:
+        return None
+    wrong = _format("cursor is not one of this server's: leave it out", "cursor")
+    if len(text) > _MAX_CURSOR_CHARS or not text.isascii():
+        raise wrong
+    try:
+        found = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        raise wrong from None
+    if not isinstance(found, list) or len(found) != len(kinds):
+        raise wrong
+    if not all(type(value) is kind for value, kind in zip(found, kinds, strict=True)):
+        raise wrong
+    if any(isinstance(value, str) and "\0" in value for value in found):
+        raise wrong
+    return found
+
+
+def page(rows: list[Any], most: int, position: list[Any] | None) -> dict[str, Any]:
+    """Describe the page of which one row more than `most` was asked for."""
+    more = len(rows) > most
+    token = None
+    if more and position is not None:
+        token = base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
+    return {"cursor": token, "hasMore": more, "limit": most}

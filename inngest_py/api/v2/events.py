@@ -1,0 +1,40 @@
+"""`POST /v2/events`: one event in."""
+
+from flask import Response, request
+
+from ...domain.errors import Invalid
+from ...domain.events import RESERVED, parse_event
+from ...engine.start import accept
+from ..deps import context
+from .common import Message, blueprint, body, enveloped, missing
+
+_MAX_NAME_CHARS = 512
+
+
+@blueprint.post("/events")
+def send() -> Response:
+    """Accept an event, with the runs that it starts."""
+    size = request.content_length or 0
+    given = body()
+    _check_name(given)
+    ctx = context()
+    now = ctx.now()
+    fields = {name: given.get(name) for name in ("name", "data", "user", "id", "ts", "v", "meta")}
+    try:
+        event = parse_event(fields, size, int(now.timestamp() * 1000), ctx.new_id(now))
+    except Invalid as error:
+        raise Invalid(error.message, field=error.field, code="validation_error") from None
+    accept(ctx, [event])
+    return enveloped({"eventId": event.id})
+
+
+def _check_name(given: Message) -> None:
+    name = given.text("name", most=10_000)
+    if name is None:
+        raise missing("name")
+    for wrong, said in (
+        (len(name) > _MAX_NAME_CHARS, f"name is over {_MAX_NAME_CHARS} characters"),
+        (name.lower().startswith(RESERVED), f"name may not begin with {RESERVED}"),
+    ):
+        if wrong:
+            raise Invalid(said, field="name", code="invalid_field_format")

@@ -1,0 +1,57 @@
+"""`GET /v2/apps/{id}/functions` and `…/functions/{id}`."""
+
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Connection
+
+from ...domain.errors import NotFound
+from ...storage import catalog_pages
+from ..deps import context
+from . import apps, shapes
+from .common import blueprint, cursor, enveloped, flag, limit, page
+
+
+@blueprint.get("/apps/<app_id>/functions")
+def list_functions(app_id: str) -> Response:
+    """List an app's functions by slug; archived ones only where they are asked for."""
+    most, place = limit(), cursor((str,))
+    with context().db.reading() as tx:
+        app = apps.find(tx, app_id)
+        found = catalog_pages.functions(
+            tx,
+            app["id"],
+            limit=most + 1,
+            after=place[0] if place else None,
+            archived=bool(flag("archived")),
+        )
+        handlers = _handlers(tx, app["id"], found)
+    shown, now = found[:most], context().now()
+    return enveloped(
+        [shapes.function(row, handlers, now) for row in shown],
+        page(found, most, [shown[-1]["slug"]] if shown else None),
+    )
+
+
+@blueprint.get("/apps/<app_id>/functions/<function_id>")
+def show_function(app_id: str, function_id: str) -> Response:
+    """Show a function."""
+    with context().db.reading() as tx:
+        row = find(tx, app_id, function_id)
+        handlers = _handlers(tx, row["app_id"], [row])
+    return enveloped(shapes.function(row, handlers, context().now()))
+
+
+def find(tx: Connection, app_id: str, function_id: str) -> Any:
+    """Find an app's function by its slug, with the app's name before it or not; raises NotFound."""
+    app = apps.find(tx, app_id)
+    slugs = [f"{app_id}-{function_id}", function_id]
+    found = catalog_pages.functions_of(tx, app["id"], slugs)
+    if not found:
+        raise NotFound(f"function {function_id[:255]!r} does not exist")
+    return min(found, key=lambda row: slugs.index(row["slug"]))
+
+
+def _handlers(tx: Connection, app_uuid: str, rows: list[Any]) -> dict[str, str]:
+    slugs = [f"{row['slug']}-failure" for row in rows]
+    return shapes.handlers(catalog_pages.functions_of(tx, app_uuid, slugs))

@@ -1,0 +1,44 @@
+"""`GET /v2/keys/events` and `/keys/signing`: the keys that are configured."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response
+
+from ..deps import deps
+from .common import blueprint, cursor, enveloped, limit, page
+
+_SHOWN_CHARS = 4
+
+
+@blueprint.get("/keys/events")
+def event_keys() -> Response:
+    """List the event keys."""
+    return _listed("Event key", deps().settings.event_keys)
+
+
+@blueprint.get("/keys/signing")
+def signing_keys() -> Response:
+    """List the signing keys."""
+    return _listed("Signing key", deps().settings.signing_keys)
+
+
+def _listed(name: str, keys: Sequence[str]) -> Response:
+    most = limit()
+    place = cursor((int,))
+    first = max(0, place[0]) if place is not None else 0
+    found = [_shape(name, number, key) for number, key in enumerate(keys)][first:]
+    return enveloped(found[:most], page(found, most, [first + most]))
+
+
+def _shape(name: str, number: int, key: str) -> dict[str, Any]:
+    settings = deps().settings
+    # whoever has shown the signing key may see keys; without one, anybody may ask
+    known = not settings.dev and bool(settings.signing_keys)
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name}:{number}")),
+        "name": f"{name} {number + 1}",
+        "environment": "dev" if settings.dev else "production",
+        "key": key if known else key[:_SHOWN_CHARS] + "…",
+    }

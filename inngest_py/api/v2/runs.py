@@ -1,0 +1,174 @@
+"""`GET /v2/runs`, `/runs/{id}`, and the runs of an event or a function."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Connection
+
+from ...domain.errors import Invalid, NotFound
+from ...domain.runs import RunStatus
+from ...storage import batches, catalog_pages, events, run_list, run_lists
+from ...storage.run_list import RunQuery
+from ..deps import context
+from . import apps, functions, shapes
+from .common import arg as parameter
+from .common import args, blueprint, cursor, enveloped, flag, limit, moment, page, ulid
+
+_TIMES = {"queuedAt": "queued_at", "startedAt": "started_at", "endedAt": "ended_at"}
+_STATUSES = {status.value.upper(): status for status in RunStatus}
+_PREFIX = "FUNCTION_RUN_STATUS_"
+_MOST_NAMES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """How a list was asked for."""
+
+    time_field: str
+    descending: bool
+    position: list[Any] | None
+    most: int
+    output: bool
+
+
+@blueprint.get("/runs")
+def list_runs() -> Response:
+    """List runs, filtered, by one of their times."""
+    asked = _asked()
+    with context().db.reading() as tx:
+        chosen = [apps.find(tx, name) for name in _few("appId")]
+        app_ids = [row["id"] for row in chosen] or None
+        named = _function_ids(tx, chosen, _few("functionId"))
+        return _list(tx, asked, _query(asked, app_ids=app_ids, function_ids=named))
+
+
+@blueprint.get("/apps/<app_id>/functions/<function_id>/runs")
+def list_runs_of_function(app_id: str, function_id: str) -> Response:
+    """List the runs of a function."""
+    asked = _asked()
+    with context().db.reading() as tx:
+        row = functions.find(tx, app_id, function_id)
+        return _list(tx, asked, _query(asked, function_ids=[row["id"]]))
+
+
+@blueprint.get("/events/<event_id>/runs")
+def list_runs_of_event(event_id: str) -> Response:
+    """List the runs that an event started, oldest first."""
+    ulid(event_id, "event")
+    most, place, output = limit(), cursor((str,)), bool(flag("includeOutput"))
+    with context().db.reading() as tx:
+        if events.get(tx, event_id) is None:
+            raise NotFound(f"event {event_id} does not exist")
+        found = [
+            row for row in run_lists.of_event(tx, event_id) if not place or row["id"] > place[0]
+        ]
+        shown = found[:most]
+        shaped = _shaped(tx, shown, output=output)
+    last = [shown[-1]["id"]] if shown else None
+    return enveloped(shaped, page(found, most, last))
+
+
+@blueprint.get("/runs/<run_id>")
+def show_run(run_id: str) -> Response:
+    """Show a run."""
+    ulid(run_id, "run")
+    with context().db.reading() as tx:
+        row = run_lists.get(tx, run_id)
+        if row is None:
+            raise NotFound(f"run {run_id} does not exist")
+        (shaped,) = _shaped(tx, [row], output=bool(flag("includeOutput")))
+    return enveloped(shaped)
+
+
+def _shaped(tx: Connection, rows: Sequence[Any], *, output: bool) -> list[dict[str, Any]]:
+    batched = sorted({row["batch_id"] for row in rows if row["batch_id"] is not None})
+    events_of = batches.event_ids(tx, batched) if batched else {}
+    return [shapes.run(row, events_of, output=output) for row in rows]
+
+
+def _asked() -> _Asked:
+    order = (parameter("order") or "desc").lower()
+    if order not in ("asc", "desc"):
+        raise _wrong("order", "asc or desc")
+    name = parameter("timeField") or "queuedAt"
+    time_field = _TIMES.get(name) or (name if name in run_list.TIMES else None)
+    if time_field is None:
+        raise _wrong("timeField", "queuedAt, startedAt or endedAt")
+    place = cursor((str, str))
+    if place is not None:
+        try:
+            place = [datetime.fromisoformat(place[0]), place[1]]
+            place[0].astimezone()
+        except (ValueError, OverflowError):
+            place = [None, ""]
+        if place[0] is None or place[0].tzinfo is None:
+            raise _wrong("cursor", "one of this server's")
+    return _Asked(time_field, order == "desc", place, limit(), bool(flag("includeOutput")))
+
+
+def _query(asked: _Asked, **more: Any) -> RunQuery:
+    statuses = [_status(text) for text in args("status")]
+    return RunQuery(
+        time_field=asked.time_field,
+        since=moment("from"),
+        until=moment("until"),
+        statuses=statuses or None,
+        deferred=flag("isDeferred"),
+        **more,
+    )
+
+
+def _status(text: str) -> RunStatus:
+    found = _STATUSES.get(text.upper().removeprefix(_PREFIX))
+    if found is None:
+        raise _wrong("status", f"one of {', '.join(_STATUSES)}")
+    return found
+
+
+def _wrong(name: str, wanted: str) -> Invalid:
+    return Invalid(f"{name} must be {wanted}", field=name, code="invalid_field_format")
+
+
+def _few(name: str) -> list[str]:
+    found = args(name)
+    if len(found) > _MOST_NAMES:
+        raise Invalid(
+            f"{name} is given more than {_MOST_NAMES} times",
+            field=name,
+            code="invalid_field_format",
+        )
+    return found
+
+
+def _function_ids(tx: Connection, chosen: list[Any], names: list[str]) -> list[str] | None:
+    """Find functions by name within the apps that are asked for; None when any may be."""
+    if not names:
+        return None
+    if not chosen:
+        said = "functionId needs appId: a function's id is unique within its app only"
+        raise Invalid(said, field="functionId", code="missing_field")
+    found: list[str] = []
+    for app in chosen:
+        slugs = [*names, *(f"{app['name']}-{name}" for name in names)]
+        found += [row["id"] for row in catalog_pages.functions_of(tx, app["id"], slugs)]
+    return found
+
+
+def _list(tx: Connection, asked: _Asked, query: RunQuery) -> Response:
+    keys = run_list.order([(asked.time_field, asked.descending)])
+    found = run_list.page(tx, query, keys, limit=asked.most + 1, position=asked.position)
+    shown = found[: asked.most]
+    outputs = run_list.outputs(tx, [row["id"] for row in shown]) if asked.output else {}
+    names = catalog_pages.names(tx, sorted({row["function_id"] for row in shown}))
+    rows = [
+        {**row, "output": outputs.get(row["id"]), "function_name": names.get(row["function_id"])}
+        for row in shown
+    ]
+    last = None
+    if shown:
+        time, run_id = run_list.position(keys, shown[-1])
+        last = [time.isoformat(), run_id]
+    return enveloped(_shaped(tx, rows, output=asked.output), page(found, asked.most, last))

@@ -1,0 +1,51 @@
+"""`POST /v2/runs/{id}/scores`: how good a run or a step was, kept with its metadata."""
+
+from typing import Any
+
+from flask import Response
+
+from ...domain.checks import kind
+from ...domain.errors import Invalid
+from ...domain.metadata import SCORE, Op, Target, Update, step_hash
+from ...engine.annotate import annotate
+from ..deps import context
+from .common import Message, blueprint, body, enveloped, missing, raw, ulid
+
+_MOST = 100
+_MAX_NAME_BYTES = 128
+
+
+@blueprint.post("/runs/<run_id>/scores")
+def score(run_id: str) -> Response:
+    """Store scores as the SDKs do; one of the same name for the same step is replaced."""
+    ulid(run_id, "run")
+    found = [_parse(item) for item in body().objects("scores", _MOST)]
+    annotate(context(), run_id, [(target, update) for target, update, _ in found])
+    return enveloped([shown for _, _, shown in found])
+
+
+def _parse(item: Message) -> tuple[Target, Update, dict[str, Any]]:
+    name = item.needed("name", _MAX_NAME_BYTES)
+    value = item.get("value")
+    if value is None:
+        raise missing(item.at("value"))
+    if not isinstance(value, bool | int | float):
+        field = item.at("value")
+        said = f"{field} must be a number or a boolean, not {kind(value)}"
+        raise Invalid(said, field=field, code="invalid_field_format")
+    stored: dict[str, Any] = {"value": value}
+    shown: dict[str, Any] = {"name": name, "value": _kept(value)}
+    step_id = item.text("stepId", 1024)
+    experiment = item.object("experiment")
+    if experiment is not None:
+        names = {key: experiment.needed(key, 256) for key in ("id", "variant")}
+        stored["experiment"] = shown["experiment"] = names
+    if step_id is not None:
+        shown["stepId"] = step_id
+    target = Target() if step_id is None else Target(step_hash(step_id))
+    return target, Update(SCORE, Op.MERGE, {name: stored}), shown
+
+
+def _kept(value: float) -> Any:
+    """Keep a score of zero in the answer."""
+    return raw({True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value!r}")

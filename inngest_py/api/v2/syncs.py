@@ -1,0 +1,34 @@
+"""`POST /v2/apps/{id}/syncs`: asks the SDK at a URL to sync now (protocol: sync.md §2)."""
+
+from flask import Response
+
+from ...domain import urls
+from ...engine import register
+from ...storage import functions
+from ..deps import context, deps
+from .common import blueprint, body, enveloped
+
+
+@blueprint.post("/apps/<app_id>/syncs")
+def sync(app_id: str) -> Response:
+    """Sync an app; one that is not known yet is registered under the name it gives itself."""
+    settings, ctx = deps().settings, context()
+    url = urls.serve_endpoint(body().needed("url"))
+    in_band = not settings.dev and settings.signing_key is not None
+    code = register.ping(ctx, url, kind=settings.kind, in_band=in_band)
+    register.note_ping(ctx, url, code)
+    with ctx.db.reading() as tx:
+        row = functions.app_by_url(tx, url) or functions.app_by_name(tx, app_id)
+    name = row["name"] if row is not None else None
+    message = f"the app at {url} did not sync: {code}"
+    if code is None and name != app_id:
+        code, message = "app_sync_failed", f"the app at {url} calls itself {name!r}"
+    error = None if code is None else {"code": code, "message": message}
+    return enveloped(
+        {
+            "id": register.sync_id(row["checksum"] if row is not None else url),
+            "status": "SUCCESS" if error is None else "ERROR",
+            "appId": name or app_id,
+            "error": error,
+        }
+    )

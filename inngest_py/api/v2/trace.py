@@ -1,0 +1,105 @@
+"""`GET /v2/runs/{id}/trace`: a run's timeline as a tree of spans."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Connection, RowMapping
+
+from ...domain import canonical, outputs
+from ...domain.errors import NotFound
+from ...domain.runs import RunStatus
+from ...domain.spans import Output, Span
+from ...storage import metadata, run_list, timelines, traces
+from .. import shapes
+from ..deps import context
+from .common import blueprint, enveloped, flag, raw, ulid
+from .shapes import milliseconds
+
+_STATUS = {"QUEUED": "UNKNOWN"}
+_PART_OF_STEP = ("step", "step_attempt")
+
+
+@blueprint.get("/runs/<run_id>/trace")
+def show_trace(run_id: str) -> Response:
+    """Show a run's timeline, with what each span gave where that is asked for."""
+    ulid(run_id, "run")
+    with context().db.reading() as tx:
+        row = run_list.get(tx, run_id)
+        if row is None:
+            raise NotFound(f"run {run_id} does not exist")
+        output = run_list.outputs(tx, [run_id]).get(run_id)
+        root = timelines.of_run(tx, row, has_output=output is not None)
+        reader = _Reader(tx, row, metadata.of_run(tx, run_id), bool(flag("includeOutput")))
+        shown = reader.span(root)
+    return enveloped({"runId": run_id, "rootSpan": shown})
+
+
+class _Reader:
+    """Shapes the spans of one run."""
+
+    def __init__(
+        self, tx: Connection, run: RowMapping, told: Sequence[RowMapping], with_output: bool
+    ) -> None:
+        self._tx, self._run, self._told, self._with_output = tx, run, told, with_output
+
+    def span(self, span: Span) -> dict[str, Any]:
+        """Shape a TraceSpan with its children."""
+        return {
+            "id": span.id,
+            "name": span.name,
+            "status": _STATUS.get(span.status.value, span.status.value),
+            "stepOp": None if span.op is None else span.op.value,
+            "stepId": span.step,
+            "durationMs": milliseconds(span.started_at or span.queued_at, span.ended_at),
+            "queuedAt": shapes.stamp(span.queued_at),
+            "startedAt": shapes.stamp(span.started_at),
+            "endedAt": shapes.stamp(span.ended_at),
+            **(self._values(span.output) if self._with_output else {}),
+            "metadata": [_metadata(row) for row in self._told if _belongs(row, span)],
+            "children": [self.span(child) for child in span.children],
+        }
+
+    def _values(self, place: Output | None) -> dict[str, Any]:
+        """Read what a span was given and what it gave: its data, or its error."""
+        if place is None:
+            return {}
+        if place.attempt_id is not None:
+            stored = traces.attempt_error(self._tx, place.run_id, place.attempt_id)
+            parts = {} if stored is None else outputs.shown_error(stored)
+        elif place.step is not None:
+            stored = traces.step_output(self._tx, place.run_id, place.step)
+            parts = {} if stored is None else outputs.shown(stored)
+        else:
+            stored = run_list.outputs(self._tx, [place.run_id]).get(place.run_id)
+            failed = self._run["status"] == RunStatus.FAILED.value
+            parts = {"data": stored} if not failed else outputs.shown_error(stored or "null")
+        given = parts.get("input")
+        if given is None and place.step is not None:
+            given = traces.step_input(self._tx, place.run_id, place.step)
+        found = {"input": given, "output": parts.get("data")}
+        shown = {name: raw(text) for name, text in found.items() if text is not None}
+        if "error" in parts:
+            error = {key: value for key, value in parts["error"].items() if value is not None}
+            shown["output"] = raw(canonical.dumps(error).decode())
+        return shown
+
+
+def _belongs(row: RowMapping, span: Span) -> bool:
+    if row["scope"] not in _PART_OF_STEP:
+        return span.is_root
+    if row["step"] != span.step or span.step is None:
+        return False
+    own = span.parent is not None and span.parent.is_root
+    if row["attempt"] is None or not span.children:
+        return own
+    return not own and span.attempts == row["attempt"]
+
+
+def _metadata(row: RowMapping) -> dict[str, Any]:
+    return {
+        "scope": row["scope"].upper(),
+        "kind": row["kind"],
+        "values": raw(row["content"]),
+        "updatedAt": shapes.stamp(row["updated_at"]),
+    }

@@ -1,0 +1,86 @@
+"""`GET /v1/runs/{id}/why` and `/v1/events/{id}/why`, and their twins under /api/v1."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response
+
+from ..domain import ids
+from ..domain.errors import Invalid
+from ..domain.why import Reason
+from ..engine import why, why_event
+from ..engine.why import Explained
+from . import openapi, shapes
+from .deps import context
+from .errors import answer
+
+blueprint = Blueprint("v1_why", __name__, url_prefix="/v1")
+native = openapi.documented("why")
+
+
+def _ulid(text: str, field: str) -> str:
+    if not ids.is_ulid(text):
+        raise Invalid(f"{text[:64]!r} is not an id: a ULID has 26 characters", field=field)
+    return text
+
+
+def _shape(found: Explained) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "status": found.status,
+        "reasons": [_reason(reason) for reason in found.reasons],
+        "has_more": found.more,
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "kind": reason.kind,
+        "text": reason.text,
+        "since": shapes.stamp(reason.since),
+        "until": shapes.stamp(reason.until),
+        "details": _details(reason.details),
+    }
+
+
+def _details(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: shapes.stamp(value) if isinstance(value, datetime) else value
+        for name, value in details.items()
+    }
+
+
+def _enveloped(found: Explained) -> Response:
+    fetched = {"fetched_at": shapes.stamp(context().now())}
+    return answer({"data": _shape(found), "metadata": fetched})
+
+
+@blueprint.get("/runs/<run_id>/why")
+def run(run_id: str) -> Response:
+    """Say why a run waits."""
+    return _enveloped(why.of_run(context(), _ulid(run_id, "run")))
+
+
+@blueprint.get("/events/<event_id>/why")
+def event(event_id: str) -> Response:
+    """Say what has become of an event."""
+    return _enveloped(why_event.of_event(context(), _ulid(event_id, "event")))
+
+
+@native.get("/runs/<run_id>/why")
+@native.alt_response(400, schema=openapi.Problem)
+@native.alt_response(404, schema=openapi.Problem)
+@native.response(200, openapi.WhyAnswer)
+def run_native(run_id: str) -> Any:
+    """Say why a run waits, or what ended it: one reason for each of its branches."""
+    return answer({"data": _shape(why.of_run(context(), _ulid(run_id, "run_id")))})
+
+
+@native.get("/events/<event_id>/why")
+@native.alt_response(400, schema=openapi.Problem)
+@native.alt_response(404, schema=openapi.Problem)
+@native.response(200, openapi.WhyAnswer)
+def event_native(event_id: str) -> Any:
+    """Say what has become of an event: the runs that it started, and where it is parked."""
+    return answer({"data": _shape(why_event.of_event(context(), _ulid(event_id, "event_id")))})

@@ -1,0 +1,87 @@
+"""`users`: who may use the dashboard."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from ..domain.errors import InngestPyError
+from ..domain.roles import Role
+from ..engine import operators
+from ..storage import migrate
+from ..storage import operators as rows
+from ..storage.session import Database
+from . import options
+
+_ROLES = [role.value for role in Role]
+
+
+@click.group()
+def users() -> None:
+    """Look after the users of the dashboard."""
+
+
+@contextmanager
+def _database(flags: dict[str, Any]) -> Iterator[Database]:
+    """Open the database; what is refused becomes the command's error."""
+    database = Database(options.settings_of(flags).database_url)
+    try:
+        migrate.prepare(database)
+        yield database
+    except InngestPyError as error:
+        raise click.ClickException(error.message) from None
+    finally:
+        database.close()
+
+
+def _password() -> str:
+    """Ask for a password, or read a line of the standard input: arguments are seen by others."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return typed
+
+
+@users.command()
+@click.argument("name")
+@click.option(
+    "--role", type=click.Choice([*map(str, Role)]), default=Role.VIEWER.value, show_default=True
+)
+@options.shared
+def add(name: str, role: Role, **flags: Any) -> None:
+    """Add a user; the password is asked for, or read from the standard input."""
+    with _database(flags) as database:
+        operators.add(database, name, _password(), Role(role), datetime.now(UTC))
+    click.echo(f"{name} is {Role(role).value}")
+
+
+@users.command("list")
+@options.shared
+def list_(**flags: Any) -> None:
+    """List the users with their roles."""
+    with _database(flags) as database, database.reading() as tx:
+        for row in rows.every(tx):
+            click.echo(f"{row['name']:<32}  {row['role']}")
+
+
+@users.command()
+@click.argument("name")
+@options.shared
+def remove(name: str, **flags: Any) -> None:
+    """Remove a user, and end the user's logins."""
+    with _database(flags) as database:
+        operators.remove(database, name, datetime.now(UTC))
+    click.echo(f"{name} is removed")
+
+
+@users.command()
+@click.argument("name")
+@options.shared
+def passwd(name: str, **flags: Any) -> None:
+    """Change a user's password, and end the user's logins."""
+    with _database(flags) as database:
+        operators.change_password(database, name, _password(), datetime.now(UTC))
+    click.echo(f"the password of {name} is changed")

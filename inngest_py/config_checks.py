@@ -1,0 +1,113 @@
+"""Checks of single settings; each error names its fix and shows no secret."""
+
+from ipaddress import ip_network
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from .domain import retention, signing, urls
+from .domain.errors import Invalid
+from .domain.roles import Role
+
+
+def port_errors(port: int, metrics_port: int | None) -> list[str]:
+    """List the ports that are none."""
+    found = []
+    if not 0 < port < 65536:
+        found.append(f"port {port} is not a port: use 1 to 65535 (--port)")
+    if metrics_port is not None and not 0 < metrics_port < 65536:
+        found.append(
+            f"metrics port {metrics_port} is not a port: use 1 to 65535 (INNGEST_METRICS_PORT)"
+        )
+    return found
+
+
+def choice_errors(log_level: str, cron_missed: str, synchronous: str) -> list[str]:
+    """List settings whose value is none of those they can have."""
+    found = []
+    if log_level not in ("debug", "info", "warning", "error"):
+        found.append(f"log level {log_level!r} is unknown: use debug, info, warning or error")
+    if cron_missed not in ("skip", "once", "all"):
+        found.append(
+            f"the policy {cron_missed!r} for missed cron ticks is unknown:"
+            " use skip, once or all (--cron-missed)"
+        )
+    if synchronous.upper() not in ("FULL", "NORMAL", "EXTRA"):
+        found.append("sqlite synchronous must be FULL, NORMAL or EXTRA")
+    return found
+
+
+def key_errors(key: str | None, fallback: str | None) -> list[str]:
+    """List what is wrong with the signing keys, without showing them."""
+    found = []
+    for given, flag in ((key, "--signing-key"), (fallback, "--signing-key-fallback")):
+        if given is not None and not _usable(given):
+            found.append(
+                "the signing key must be hexadecimal with an even number of digits, with or"
+                f" without signkey-<env>- before it ({flag})"
+            )
+    if fallback is not None and key is None:
+        found.append("a fallback needs a signing key beside it (--signing-key)")
+    return found
+
+
+def _usable(key: str) -> bool:
+    try:
+        signing.bearer(key)
+    except Invalid:
+        return False
+    return bool(signing.strip_prefix(key).strip())
+
+
+def sdk_url_errors(given: tuple[str, ...]) -> list[str]:
+    """List which of the apps' URLs are none."""
+    found = []
+    for url in given:
+        try:
+            urls.serve_endpoint(url)
+        except Invalid as error:
+            found.append(f"--sdk-url {url[:64]!r}: {error.message}")
+    return found
+
+
+def url_errors(url: str) -> list[str]:
+    """Say why a database URL cannot be used, without showing it."""
+    try:
+        backend = make_url(url).get_backend_name()
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        return [
+            "the database URL cannot be read: use sqlite:///PATH or"
+            " postgresql://USER:PASSWORD@HOST/NAME (--database-url)"
+        ]
+    if backend not in ("sqlite", "postgresql"):
+        return [f"the database {backend!r} is not supported: use SQLite or PostgreSQL"]
+    return []
+
+
+def proxy_errors(header: str | None, proxies: tuple[str, ...], role: str) -> list[str]:
+    """List what is wrong with the settings of a proxy that says who uses the dashboard."""
+    found = []
+    if header and not proxies:
+        found.append(
+            "INNGEST_UI_PROXY_HEADER needs INNGEST_UI_PROXIES (--ui-proxy), the addresses of the"
+            " proxies that set it: anybody could send the header"
+        )
+    for proxy in proxies:
+        try:
+            ip_network(proxy)
+        except ValueError:
+            told = "is not an address or network such as 10.0.0.0/8"
+            found.append(f"{proxy[:64]!r} {told} (--ui-proxy, INNGEST_UI_PROXIES)")
+    if role not in list(Role):
+        known = ", ".join(Role)
+        found.append(f"the role {role!r} is unknown: use {known} (INNGEST_UI_PROXY_ROLE)")
+    return found
+
+
+def keep_errors(age: str, count: int | None) -> list[str]:
+    """List what is wrong with how long runs are kept."""
+    try:
+        retention.parse(age, count)
+    except Invalid as error:
+        return [error.message]
+    return []

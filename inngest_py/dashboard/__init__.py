@@ -1,0 +1,1 @@
+"""The dashboard: pages for operators, rendered on the server."""

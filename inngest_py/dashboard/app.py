@@ -1,0 +1,85 @@
+"""The dashboard on a Flask app: its blueprint, its guard and its error pages."""
+
+from typing import Any
+
+from flask import Flask, Response, g, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from .. import observe
+from ..config import Settings
+from ..domain.errors import Conflict, InngestPyError, NotFound
+from ..domain.roles import Role
+from ..engine.context import Context
+from ..storage.session import outage, too_long
+from . import (
+    apps,
+    audit,
+    event,
+    events,
+    export,
+    functions,
+    guard,
+    home,
+    limits,
+    login,
+    queues,
+    rendering,
+    run,
+    runs,
+)
+from .deps import EXTENSION, Deps
+from .live import Pulse
+from .minutes import Minutes
+from .routes import NAME, blueprint
+
+__all__ = ["PAGES", "add_to"]
+PAGES = (home, runs, run, export, events, event, functions, limits, apps, queues, audit, login)
+_STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409}
+
+
+def add_to(app: Flask, settings: Settings, ctx: Context) -> Pulse:
+    """Serve the dashboard; return its pulse, which must be closed before the server stops."""
+    pulse = Pulse(ctx)
+    app.extensions[EXTENSION] = Deps(settings, ctx, pulse, Minutes())
+    # the blueprint's guard asks for a session where other routes ask for the signing key
+    app.extensions.setdefault("inngest_py.guards", {})[NAME] = guard.check
+    app.register_blueprint(blueprint)
+    return pulse
+
+
+blueprint.after_request(rendering.protect)
+blueprint.after_request(guard.finish)
+blueprint.after_request(audit.tell)
+
+
+@blueprint.errorhandler(InngestPyError)
+def _ours(error: InngestPyError) -> Response:
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 400)
+    return problem(error.message, status)
+
+
+@blueprint.errorhandler(HTTPException)
+def _http(error: HTTPException) -> Response | HTTPException:
+    if error.response is not None:
+        return error
+    return problem(str(error.description or error.name), error.code or 500)
+
+
+@blueprint.errorhandler(DBAPIError)
+def _database(error: DBAPIError) -> Response:
+    if too_long(error):
+        return problem("this took too long to look up: narrow the time or the filter", 503)
+    observe.event("dashboard.database", level=40, error=type(error.orig).__name__)
+    if outage(error):
+        return problem("the database cannot be reached: the page tries again by itself", 503)
+    return problem("internal error: the server's log has more", 500)
+
+
+def problem(message: str, status: int) -> Response:
+    """Answer with a page that says what is wrong."""
+    viewer: Any = g.get("viewer")
+    shown = viewer is not None and viewer.may(Role.VIEWER)
+    if request.method == "HEAD":
+        return Response(status=status)
+    return rendering.page("problem.html", status, message=message, code=status, shown=shown)

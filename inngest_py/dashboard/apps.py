@@ -1,0 +1,91 @@
+"""Apps: whether they are in sync, and what to do when they are not."""
+
+from flask import Response, redirect, request
+from sqlalchemy import Connection, RowMapping
+from werkzeug.wrappers import Response as AnyResponse
+
+from ..domain.errors import Invalid, NotFound
+from ..domain.roles import Role
+from ..engine import apps as moves
+from ..storage import function_list
+from ..storage import functions as rows
+from .audit import actor
+from .deps import context, deps, read
+from .rendering import page, url
+from .routes import route
+
+_FIXES = {
+    "unreachable": "Nothing answers at the URL: start the app, or correct the URL.",
+    "url_not_found": "The app answers 404: the URL must be that of its serve endpoint,"
+    " often /api/inngest.",
+    "not_sdk": "Something else than an Inngest SDK answers: correct the URL.",
+    "unauthorized": "The app refused the signature: give app and server the same signing key.",
+    "forbidden": "The app answers 403: let the server's requests pass.",
+    "unsupported_protocol": "TLS failed: use http:// for an app that serves plain HTTP.",
+    "no_functions": "The app serves no functions: pass them to serve().",
+    "internal_server_error": "The app answered with an error: look into its log.",
+    "config_invalid": "The app's configuration was refused: the detail names the field.",
+    "app_name_empty": "The app has no id: give its client one.",
+    "missing_branch_env_name": "The app names no environment: set INNGEST_ENV there.",
+}
+
+
+@route("/apps", Role.VIEWER)
+def apps() -> Response:
+    """List apps with their state."""
+    return _show()
+
+
+def _show(problem: str | None = None, status: int = 200) -> Response:
+    def load(tx: Connection) -> tuple[list[RowMapping], dict[str, list[RowMapping]]]:
+        found = rows.apps(tx)
+        return found, function_list.of_apps(tx, [row["id"] for row in found])
+
+    found, functions = read(load)
+    return page(
+        "apps.html",
+        status,
+        apps=found,
+        functions=functions,
+        fixes=_FIXES,
+        problem=problem,
+        given=request.form.get("url", ""),
+    )
+
+
+@route("/apps/add", Role.OPERATOR, methods=("POST",))
+def app_add() -> AnyResponse:
+    """Ask the SDK at a URL to sync."""
+    given = request.form.get("url", "").strip()
+    if not given:
+        return _show("write the URL of the app's serve endpoint", 400)
+    try:
+        kind, in_band = deps().settings.kind, deps().in_band
+        moves.create(context(), given, kind=kind, in_band=in_band, by=actor())
+    except Invalid as error:
+        return _show(error.message, 400)
+    return redirect(url("apps", done="synced"), 303)
+
+
+@route("/apps/<app_id>/sync", Role.OPERATOR, methods=("POST",))
+def app_sync(app_id: str) -> AnyResponse:
+    """Ask an app to sync again."""
+    row = _find(app_id)
+    kind, in_band = deps().settings.kind, deps().in_band
+    moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
+    return redirect(url("apps", done="synced"), 303)
+
+
+@route("/apps/<app_id>/forget", Role.ADMIN, methods=("POST",))
+def app_forget(app_id: str) -> AnyResponse:
+    """Forget an app and its functions."""
+    row = _find(app_id)
+    moves.delete(context(), row["id"], actor())
+    return redirect(url("apps", done="forgotten"), 303)
+
+
+def _find(app_id: str) -> RowMapping:
+    found = read(lambda tx: function_list.apps_by_ids(tx, [app_id])).get(app_id)
+    if found is None:
+        raise NotFound(f"app {app_id[:64]} does not exist")
+    return found

@@ -1,0 +1,45 @@
+"""The audit log: who acts, and the page that shows what was done."""
+
+from typing import Any
+
+from flask import Response, g, request
+
+from .. import observe
+from ..domain import ids
+from ..domain.roles import Role
+from ..engine.audit import Actor
+from ..storage import operators as rows
+from . import choices
+from .deps import read
+from .guard import address
+from .rendering import page
+from .routes import route
+
+_PAGE = 100
+
+
+def actor() -> Actor:
+    """Say who acts: the engine notes it with the act."""
+    return Actor(g.viewer.name, address())
+
+
+def tell(response: Response) -> Response:
+    """Tell the log what an operator did; the audit log has it already."""
+    viewer: Any = g.get("viewer")
+    if request.method == "POST" and viewer is not None and response.status_code < 400:
+        act = (request.endpoint or "").rpartition(".")[2]
+        observe.event("dashboard.act", who=viewer.name, action=act, path=request.path)
+    return response
+
+
+@route("/audit", Role.ADMIN)
+def audit() -> Response:
+    """Show who did what, the newest first."""
+    before = request.args.get("before") or None
+    if before is not None:
+        ids.check_ulid(before, "an id", "before")
+    name = choices.text(request.args, "name") or None
+    found = read(lambda tx: rows.acts(tx, before=before, name=name, limit=_PAGE + 1))
+    shown = found[:_PAGE]
+    following = shown[-1]["id"] if len(found) > _PAGE else None
+    return page("audit.html", acts=shown, following=following, name=name or "")

@@ -1,0 +1,133 @@
+"""Small plots as SVG: geometry only; colours come from the style sheet by class.
+
+Markup.format() took two thirds of Home's time: what is written here are numbers and class names of
+this package, and every text is escaped where it comes in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup, escape
+
+from .words import duration, number, stamp
+
+WIDTH, HEIGHT = 600, 120
+_FOOT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One quantity by minute; None where it is not known."""
+
+    name: str
+    css: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawn plot, and what its highest point stands for."""
+
+    svg: Markup
+    peak: str
+
+
+def bars(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
+    """Draw stacked bars, the first series at the bottom."""
+    stacked = [sum(s.values[place] or 0 for s in series) for place in range(len(times))]
+    top = max([*stacked, 1])
+    step = WIDTH / max(1, len(times))
+    drawn: list[str] = []
+    for place, at in enumerate(times):
+        y = float(HEIGHT - _FOOT)
+        parts = []
+        for one in series:
+            height = (one.values[place] or 0) / top * (HEIGHT - _FOOT - 4)
+            if height:
+                height = max(height, 1.5)
+                y -= height
+                parts.append(_rect(place * step + 1, y, step - 2, height, one.css))
+        told = ", ".join(f"{number(int(s.values[place] or 0))} {s.name}" for s in series)
+        drawn.append(_column(place * step, step, at, told, parts))
+    told = _told(series, lambda value: number(int(value)))
+    return Plot(_plot(drawn, told), number(int(max(stacked, default=0))))
+
+
+def lines(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
+    """Draw lines of milliseconds; a minute without a value leaves a gap."""
+    top = max([value for one in series for value in one.values if value is not None] + [1.0])
+    step = WIDTH / max(1, len(times))
+    drawn: list[str] = []
+    for one in series:
+        for piece in _pieces(one.values):
+            points = [
+                (x * step + step / 2, HEIGHT - _FOOT - value / top * (HEIGHT - _FOOT - 6))
+                for x, value in piece
+            ]
+            if len(points) == 1:
+                x, y = points[0]
+                points = [(x - step / 3, y), (x + step / 3, y)]
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+            drawn.append(f'<polyline class="line {one.css}" points="{path}"/>')
+    for place, at in enumerate(times):
+        known = [(s.name, s.values[place]) for s in series]
+        told = ", ".join(f"{name} {duration(v)}" for name, v in known if v is not None)
+        drawn.append(_column(place * step, step, at, told or "no calls", []))
+    values = [value for one in series for value in one.values if value is not None]
+    return Plot(_plot(drawn, _told(series, duration)), duration(max(values)) if values else "none")
+
+
+def _pieces(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    pieces: list[list[tuple[int, float]]] = [[]]
+    for place, value in enumerate(values):
+        if value is None:
+            pieces.append([])
+        else:
+            pieces[-1].append((place, value))
+    return [piece for piece in pieces if piece]
+
+
+def _told(series: Sequence[Series], write: object) -> str:
+    """Say in words what the plot shows, for those who do not see it."""
+    parts = []
+    for one in series:
+        known = [value for value in one.values if value is not None]
+        most = write(max(known)) if known else "nothing"  # type: ignore[operator]
+        parts.append(f"{one.name}: at most {most} in a minute")
+    return "The last hour by minute. " + "; ".join(parts)
+
+
+def _rect(x: float, y: float, width: float, height: float, css: str) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect class="{css}" {place}/>'
+
+
+def _column(x: float, step: float, at: datetime, told: str, parts: Sequence[str]) -> str:
+    """Join what belongs to a minute, under a title that shows where the pointer rests."""
+    title = f"{at:%H:%M} UTC: {escape(told)}"
+    cover = _rect(x, 0, step, HEIGHT, "cover")
+    return f'<g data-at="{stamp(at)}"><title>{title}</title>{"".join(parts)}{cover}</g>'
+
+
+def _plot(drawn: Sequence[str], label: str) -> Markup:
+    y = HEIGHT - _FOOT
+    return Markup(  # noqa: S704 - see the top
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img"'
+        f' aria-label="{escape(label)}"><line class="base" x1="0" y1="{y}" x2="{WIDTH}" y2="{y}"/>'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def row_bar(segments: Sequence[tuple[float, float, str]]) -> Markup:
+    """Draw a row of a waterfall: parts from and to a share of the whole, each with its class."""
+    drawn = []
+    for start, end, css in segments:
+        is_call = css in ("run", "failed", "cancelled")
+        y, height = (5, 14) if is_call else (9, 6)
+        place = f'x="{start * 1000:.2f}" width="{max((end - start) * 1000, 2):.2f}"'
+        drawn.append(f'<rect class="seg {css}" {place} y="{y}" height="{height}"/>')
+    return Markup(  # noqa: S704 - see the top
+        '<svg class="fall" viewBox="0 0 1000 24" preserveAspectRatio="none" aria-hidden="true">'
+        f"{''.join(drawn)}</svg>"
+    )

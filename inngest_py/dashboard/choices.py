@@ -1,0 +1,96 @@
+"""What the filters of a list say in the URL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from werkzeug.datastructures import MultiDict
+
+from ..domain import filters, ids, times
+from ..domain.errors import Invalid
+
+SINCE = {
+    "15m": ("last 15 minutes", timedelta(minutes=15)),
+    "1h": ("last hour", timedelta(hours=1)),
+    "24h": ("last 24 hours", timedelta(days=1)),
+    "7d": ("last 7 days", timedelta(days=7)),
+    "30d": ("last 30 days", timedelta(days=30)),
+}
+_MOST_TEXT = 500
+_MOST_OFFSET = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time as ids: `from_id` is in, `before_id` out; None is open."""
+
+    from_id: str | None
+    before_id: str | None
+
+
+def text(given: Mapping[str, str], name: str) -> str:
+    """Read a text. Raises Invalid."""
+    found = given.get(name, "").strip()
+    if len(found) > _MOST_TEXT:
+        raise Invalid(f"{name} is longer than {_MOST_TEXT} characters", field=name)
+    return filters.check_text(found, name)
+
+
+def span(given: Mapping[str, str], now: datetime) -> Span:
+    """Read `since`, or `from` and `until`, with `before` where a page goes on. Raises Invalid."""
+    since = given.get("since", "")
+    if since and since not in SINCE:
+        raise Invalid(f"since must be one of {', '.join(SINCE)}", field="since")
+    begin = now - SINCE[since][1] if since else _time(given, "from")
+    end = _time(given, "until")
+    cursor = given.get("before", "")
+    if cursor:
+        ids.check_ulid(cursor, "an id", "before")
+    ends = [found for found in (cursor, first_id(end) if end else "") if found]
+    return Span(first_id(begin) if begin else None, min(ends) if ends else None)
+
+
+def _time(given: Mapping[str, str], name: str) -> datetime | None:
+    """Read a time: RFC 3339, or a local one beside `tz`, its minutes behind UTC."""
+    written = given.get(name, "").strip()
+    if not written:
+        return None
+    try:
+        if written[-1] in "Zz" or "+" in written[10:] or "-" in written[10:]:
+            return times.parse_time(written)
+        behind = int(given.get("tz", "0") or 0)
+        if abs(behind) > _MOST_OFFSET:
+            raise ValueError
+        return datetime.fromisoformat(written).replace(tzinfo=UTC) + timedelta(minutes=behind)
+    except (ValueError, OverflowError, Invalid):
+        raise Invalid(f"{name} must be a time such as 2030-01-31T12:00:00Z", field=name) from None
+
+
+def first_id(moment: datetime) -> str:
+    """Give the id before which everything is older than an instant."""
+    ms = int(moment.timestamp() * 1000)
+    return ids.ulid(min(max(0, ms), 2**48 - 1), bytes(10))
+
+
+def cel(given: Mapping[str, str], variables: frozenset[str]) -> filters.Filter | None:
+    """Read the filter in CEL; None when there is none. Raises Invalid."""
+    written = given.get("cel", "").strip()
+    if not written:
+        return None
+    try:
+        return filters.parse(filters.check_text(written, "cel"), variables)
+    except Invalid as error:
+        raise Invalid(f"not filtered: {error.message}", field="cel") from None
+
+
+def query_string(given: "MultiDict[str, str]", **changes: str | None) -> str:
+    """Write the filters as a query string, with changes; None takes one away."""
+    dropped = {"done", "n", "m", *changes}
+    pairs = [
+        (name, value)
+        for name, value in given.items(multi=True)
+        if name not in dropped and value != ""
+    ]
+    pairs += [(name, value) for name, value in changes.items() if value is not None]
+    return urlencode(pairs)

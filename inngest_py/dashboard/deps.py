@@ -1,0 +1,58 @@
+"""What pages need of the process, found through the Flask app."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from flask import current_app
+from sqlalchemy import Connection
+
+from ..config import Settings
+from ..engine.context import Context
+from ..storage.session import limit_time
+from .live import Pulse
+from .minutes import Minutes
+
+T = TypeVar("T")
+EXTENSION = "inngest_py.dashboard"
+# a page that has not read what it shows by then says so
+_MOST_TIME = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Settings, context and what the pages of one process share."""
+
+    settings: Settings
+    ctx: Context
+    pulse: Pulse
+    minutes: Minutes
+
+    @property
+    def in_band(self) -> bool:
+        """Whether SDKs are asked to answer a sync in band (sync.md §8.2)."""
+        return not self.settings.dev and self.settings.signing_key is not None
+
+
+def deps() -> Deps:
+    """Return what belongs to the serving app."""
+    found: Deps = current_app.extensions[EXTENSION]
+    return found
+
+
+def context() -> Context:
+    """Return the serving app's context."""
+    return deps().ctx
+
+
+def read(query: Callable[[Connection], T]) -> T:
+    """Run queries in one reading transaction, each for a bounded time."""
+    return read_with(context(), query)
+
+
+def read_with(ctx: Context, query: Callable[[Connection], T]) -> T:
+    """Do what read() does, outside a request."""
+    with ctx.db.reading() as tx:
+        limit_time(tx, _MOST_TIME)
+        return query(tx)

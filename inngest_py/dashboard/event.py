@@ -1,0 +1,81 @@
+"""An event: what it holds, what it started, and why it did not start the rest."""
+
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Connection
+
+from ..domain import canonical, ids, verdicts
+from ..domain.errors import NotFound
+from ..domain.functions import config_from_json
+from ..domain.roles import Role
+from ..domain.verdicts import Candidate
+from ..storage import event_search, run_list
+from ..storage import events as event_rows
+from ..storage import functions as function_rows
+from . import words
+from .deps import context, read
+from .rendering import page, url
+from .routes import route
+from .run import Value, download
+
+# an event of which more would have to be read is judged by its head alone
+_MOST_JUDGED = 1_000_000
+_MOST_OTHERS = 100
+
+
+@route("/events/<event_id>", Role.VIEWER)
+def event(event_id: str) -> Response:
+    """Show an event, the runs it started and the functions that listen to its name."""
+    ids.check_ulid(event_id, "an event id")
+    now = context().now()
+
+    def load(tx: Connection) -> dict[str, Any]:
+        row = event_search.head(tx, event_id, _MOST_JUDGED)
+        if row is None:
+            raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
+        runs = run_list.of_events(tx, [event_id])[event_id]
+        whole = row["size"] <= _MOST_JUDGED
+        payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
+        candidates = [_candidate(one) for one in function_rows.functions(tx)]
+        judged = verdicts.judge(
+            payload,
+            row["received_at"],
+            candidates,
+            {run["function_id"]: (run["id"], run["status"], run["skip_reason"]) for run in runs},
+            now,
+        )
+        known = {one.function_id for one in judged}
+        others = [one for one in candidates if one.id not in known and not one.archived]
+        return {"event": row, "runs": runs, "verdicts": judged, "others": others}
+
+    found = read(load)
+    row = found["event"]
+    text = row["payload"][: words.MOST_SHOWN]
+    value = Value(
+        "Payload",
+        words.pretty(text) if row["size"] <= words.MOST_SHOWN else text,
+        row["size"],
+        url("event_raw", event_id=event_id),
+    )
+    return page("event.html", **found, value=value, most=_MOST_OTHERS)
+
+
+def _candidate(row: Any) -> Candidate:
+    return Candidate(
+        row["id"],
+        row["slug"],
+        config_from_json(row["config"]),
+        row["updated_at"],
+        row["archived_at"] is not None,
+    )
+
+
+@route("/events/<event_id>/payload", Role.VIEWER)
+def event_raw(event_id: str) -> Response:
+    """Send an event's payload whole, as a file."""
+    ids.check_ulid(event_id, "an event id")
+    row = read(lambda tx: event_rows.get(tx, event_id))
+    if row is None:
+        raise NotFound(f"event {event_id} does not exist")
+    return download(row["payload"], f"{event_id}.json")

@@ -1,0 +1,133 @@
+"""Events: the list with its search, and sending one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, redirect, request
+from sqlalchemy import RowMapping
+from werkzeug.wrappers import Response as AnyResponse
+
+from ..domain import canonical, filters, ids
+from ..domain.errors import Invalid
+from ..domain.events import parse_event
+from ..domain.roles import Role
+from ..engine.start import send
+from ..storage import event_search, run_list
+from ..storage.event_search import EventSearch
+from ..storage.windows import Window
+from . import choices, lists
+from .audit import actor
+from .deps import context, read, read_with
+from .rendering import page, url
+from .routes import route
+from .words import pretty
+
+_MOST_FORM = 1_000_000
+
+
+@route("/events", Role.VIEWER)
+def events() -> Response:
+    """List events, newest first, with the runs that they started."""
+    ctx = context()
+    found, problem, status = lists.Page(), None, 200
+    try:
+        found = _page(request.args)
+    except Invalid as error:
+        problem, status = error.message, 400
+    runs = read_with(ctx, lambda tx: run_list.of_events(tx, [row["id"] for row in found.rows]))
+    following = choices.query_string(request.args, before=found.next) if found.next else None
+    return page(
+        "events.html",
+        status,
+        found=found,
+        runs=runs,
+        given=request.args,
+        since=choices.SINCE,
+        following=following,
+        filtered=bool(choices.query_string(request.args, before=None)),
+        first=not request.args.get("before"),
+        filters=choices.query_string(request.args, before=None),
+        problem=problem,
+    )
+
+
+def _page(given: Mapping[str, str]) -> lists.Page:
+    ctx = context()
+    now = ctx.now()
+    span = choices.span(given, now)
+    wanted = choices.cel(given, filters.EVENT)
+    text = choices.text(given, "q") or None
+    by_value = wanted is not None and not wanted.exact
+
+    def fetch(before: str | None, limit: int) -> Window:
+        search = EventSearch(
+            from_id=span.from_id,
+            before_id=before or span.before_id,
+            name=choices.text(given, "name") or None,
+            internal=given.get("internal") == "1",
+            conditions=wanted.conditions if wanted is not None else (),
+        )
+        return read_with(
+            ctx,
+            lambda tx: event_search.page(tx, search, limit=limit, text=text, values=by_value),
+        )
+
+    def fits(row: RowMapping) -> bool:
+        if wanted is None or wanted.exact:
+            return True
+        return wanted.matches({"event": canonical.loads(row["payload"])}, now)
+
+    return lists.page(fetch, None, fits=fits if text is not None or by_value else None)
+
+
+@route("/events/send", Role.OPERATOR)
+def event_form() -> Response:
+    """Show the form that sends an event, filled with another event to be sent again."""
+    source = request.args.get("like")
+    filled = {"name": request.args.get("name", ""), "data": "{\n  \n}", "user": "", "id": ""}
+    if source:
+        found = read(lambda tx: event_search.head(tx, _ulid(source), _MOST_FORM))
+        if found is None or found["size"] > _MOST_FORM:
+            raise Invalid("the event is gone, or too large for a form: send it by API")
+        payload = canonical.loads(found["payload"])
+        filled["name"] = payload["name"]
+        filled["data"] = _indented(payload.get("data", {}))
+        filled["user"] = _indented(payload["user"]) if payload.get("user") else ""
+    return page("event_form.html", filled=filled)
+
+
+@route("/events/send", Role.OPERATOR, methods=("POST",))
+def event_send() -> AnyResponse:
+    """Store an event with the runs that it starts."""
+    ctx = context()
+    names = ("name", "data", "user", "id")
+    filled = {name: request.form.get(name, "") for name in names}
+    try:
+        payload: dict[str, Any] = {"name": filled["name"].strip()}
+        for name in ("data", "user"):
+            if filled[name].strip():
+                payload[name] = _json(filled[name], name)
+        if filled["id"].strip():
+            payload["id"] = filled["id"].strip()
+        now = ctx.now()
+        size = len(canonical.dumps(payload))
+        event = parse_event(payload, size, int(now.timestamp() * 1000), ctx.new_id(now))
+        send(ctx, event, actor())
+    except Invalid as error:
+        return page("event_form.html", 400, filled=filled, problem=error.message)
+    return redirect(url("event", event_id=event.id, done="sent"), 303)
+
+
+def _json(text: str, name: str) -> Any:
+    try:
+        return canonical.loads(text)
+    except Invalid as error:
+        raise Invalid(f"{name} is not JSON: {error.message}", field=name) from None
+
+
+def _indented(value: Any) -> str:
+    return pretty(canonical.dumps(value).decode())
+
+
+def _ulid(text: str) -> str:
+    return ids.check_ulid(text, "an event id")

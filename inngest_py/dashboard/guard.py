@@ -1,0 +1,147 @@
+"""Who looks at a page, and whether a form is one of ours.
+
+Every browser has a cookie with a random token. The token of a form is derived from it, so no
+other site can make one; in production the cookie is also the key of the session.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from flask import Response, g, request, url_for
+from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from ..domain.roles import Role
+from ..engine import operators
+from .deps import deps
+from .routes import NAME, ROLES
+
+COOKIE = "inngest_py_ui"
+_BYTES = 32
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at the page, with the token for forms."""
+
+    name: str
+    role: Role
+    csrf: str
+    by_proxy: bool = False  # who logs out there
+
+    def may(self, role: str) -> bool:
+        """Say whether the viewer's role includes another one."""
+        return self.role.may(Role(role))
+
+
+def check() -> Response | None:
+    """Let the request of a dashboard route pass, or answer it."""
+    role = ROLES.get(request.endpoint or "", Role.ADMIN)
+    g.cookie = _cookie()
+    if request.method not in _READS and not _is_ours(g.cookie):
+        raise Forbidden(
+            "the form is not from this dashboard, or its cookie is gone: reload the page"
+        )
+    if role is None and request.endpoint == f"{NAME}.static":
+        return None
+    g.viewer = _viewer()
+    if role is None:
+        return None
+    if g.viewer is None:
+        return _ask()
+    if not g.viewer.role.may(role):
+        raise Forbidden(f"this needs the role {role.value}, and {g.viewer.name} is {g.viewer.role}")
+    return None
+
+
+def _viewer() -> Viewer | None:
+    form = token(g.cookie)
+    if deps().settings.dev:
+        return Viewer("dev", Role.ADMIN, form)
+    by_proxy = _named_by_proxy()
+    if by_proxy is not None:
+        role = operators.role_of(deps().ctx, by_proxy)
+        return Viewer(by_proxy, role or Role(deps().settings.ui_proxy_role), form, by_proxy=True)
+    found = None if g.is_new else operators.who(deps().ctx, g.cookie)
+    return None if found is None else Viewer(*found, form)
+
+
+def _named_by_proxy() -> str | None:
+    """Read who a trusted proxy says it is; None without one, or where it says nothing."""
+    header = deps().settings.ui_proxy_header
+    if not header or not _from_proxy():
+        return None
+    given = request.headers.get(header, "")
+    return operators.check_name(given) if given else None
+
+
+def _from_proxy() -> bool:
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return False
+    return any(address in ip_network(proxy) for proxy in deps().settings.ui_proxies)
+
+
+def address() -> str:
+    """Tell the client's address: behind a trusted proxy the last one that it was given."""
+    forwarded = request.headers.get("X-Forwarded-For", "") if _from_proxy() else ""
+    return (forwarded.rpartition(",")[2].strip() or request.remote_addr or "")[:64]
+
+
+def _ask() -> Response:
+    """Send a browser to the login, and tell a script that it is gone."""
+    if request.method != "GET" or "HX-Request" in request.headers or request.endpoint == "ui.live":
+        raise Unauthorized("you are not logged in any more: reload the page")
+    path = request.full_path.rstrip("?")
+    answered = Response(status=303)
+    answered.location = url_for(f"{NAME}.login", next=path if path != "/" else None)
+    return answered
+
+
+def token(cookie: str) -> str:
+    """Derive the token of a browser's forms."""
+    return hashlib.sha256(f"form:{cookie}".encode()).hexdigest()
+
+
+def new_cookie() -> str:
+    """Make the token of a browser."""
+    return secrets.token_urlsafe(_BYTES)
+
+
+def _cookie() -> str:
+    """Read the browser's token, or make one, which finish() sets."""
+    found = request.cookies.get(COOKIE, "")
+    g.is_new = not (20 <= len(found) <= 64 and found.isascii())
+    return new_cookie() if g.is_new else found
+
+
+def _is_ours(cookie: str) -> bool:
+    if g.is_new or request.headers.get("Sec-Fetch-Site", "same-origin") not in (
+        "same-origin",
+        "none",
+    ):
+        return False
+    given = request.form.get("csrf") or request.headers.get("X-CSRF-Token", "")
+    return hmac.compare_digest(given.encode(errors="replace"), token(cookie).encode())
+
+
+def set_cookie(response: AnyResponse, value: str) -> None:
+    """Give the browser its token: out of reach of scripts, and of other sites' posts."""
+    response.set_cookie(COOKIE, value, httponly=True, samesite="Lax", secure=_is_https(), path="/")
+
+
+def _is_https() -> bool:
+    forwarded = request.headers.get("X-Forwarded-Proto", "") if _from_proxy() else ""
+    return request.is_secure or forwarded == "https"
+
+
+def finish(response: Response) -> Response:
+    """Set the cookie of a new browser."""
+    if g.get("is_new") and request.endpoint != "ui.static":
+        set_cookie(response, g.cookie)
+    return response

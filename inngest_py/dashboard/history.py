@@ -1,0 +1,60 @@
+"""What happened in a run, one moment a line, read off its timeline. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..domain.spans import FINALIZATION, Span, SpanStatus, StepOp
+
+MOST_LINES = 500
+_WAITS = {
+    StepOp.SLEEP: "sleeps",
+    StepOp.INVOKE: "invokes a function and waits for it",
+    StepOp.WAIT_FOR_EVENT: "waits for an event",
+    StepOp.WAIT_FOR_SIGNAL: "waits for a signal",
+}
+_BAD = {SpanStatus.FAILED, SpanStatus.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A moment: what it was about, what happened, and whether that was bad."""
+
+    at: datetime
+    about: str
+    text: str
+    bad: bool = False
+
+
+def history(root: Span) -> list[Line]:
+    """List what happened so far, the oldest first; what is equally old in the timeline's order."""
+    lines = [Line(root.queued_at, "run", "queued")]
+    if root.started_at is not None:
+        lines.append(Line(root.started_at, "run", "the first request goes out"))
+    for step in root.children:
+        lines += _of_step(step)
+    if root.ended_at is not None:
+        lines.append(_end(root, "run"))
+    return sorted(lines, key=lambda line: line.at)
+
+
+def _of_step(step: Span) -> Iterator[Line]:
+    about = "the function's answer" if step.name == FINALIZATION else step.name
+    attempts = step.children or [step]
+    for number, one in enumerate(attempts, 1):
+        told = f"attempt {number} " if len(attempts) > 1 else ""
+        if one.started_at is not None:
+            begun = _WAITS.get(one.op or step.op or StepOp.RUN)
+            yield Line(one.started_at, about, begun or f"{told}begins")
+        elif one.ended_at is None and one.queued_at is not None:
+            yield Line(one.queued_at, about, f"{told}queued")
+        if one.ended_at is not None:
+            yield _end(one, about, told)
+
+
+def _end(span: Span, about: str, told: str = "") -> Line:
+    assert span.ended_at is not None
+    text = f"{told}{span.status.value.lower()}"
+    if span.http_status is not None:
+        text += f", HTTP {span.http_status}"
+    return Line(span.ended_at, about, text, span.status in _BAD)

@@ -1,0 +1,81 @@
+"""Home: how the last hour went, and what waits now."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Connection
+
+from ..domain.roles import Role
+from ..engine.upkeep.workers import ALIVE
+from ..storage import functions as function_rows
+from ..storage import run_parts, waiting, workers
+from . import charts
+from .deps import context, deps, read
+from .minutes import MINUTES, Minute, top_failures
+from .rendering import page
+from .routes import route
+
+_MOST_FAILURES = 8
+
+
+@route("/", Role.VIEWER)
+def home() -> Response:
+    """Show the last hour and the present."""
+    now = context().now()
+
+    def load(tx: Connection) -> dict[str, Any]:
+        return {
+            "hour": deps().minutes.last_hour(tx, now),
+            "due": waiting.due(tx, now),
+            "leased": waiting.leased_by_worker(tx),
+            "live_runs": run_parts.live(tx, waiting.MOST_COUNTED),
+            "workers": workers.alive(tx, now - ALIVE),
+            "has_functions": function_rows.count_functions(tx) > 0,
+        }
+
+    found = read(load)
+    hour: list[Minute | None] = found.pop("hour")
+    due = found["due"]
+    return page(
+        "home.html",
+        **found,
+        plots=_plots(hour),
+        totals=_totals(hour),
+        counting=sum(minute is None for minute in hour),
+        failures=top_failures(hour, _MOST_FAILURES),
+        backlog=sum(one.count for one in due),
+        oldest=min([one.oldest for one in due if one.oldest is not None], default=None),
+        most=waiting.MOST_COUNTED,
+        slots=sum(worker["concurrency"] for worker in found["workers"]),
+    )
+
+
+def _plots(hour: list[Minute | None]) -> dict[str, Any]:
+    this = context().now().replace(second=0, microsecond=0)
+    times = [this - timedelta(minutes=MINUTES - 1 - place) for place in range(MINUTES)]
+
+    def of(name: str) -> list[float | None]:
+        return [None if minute is None else getattr(minute, name) for minute in hour]
+
+    def call(place: int) -> list[float | None]:
+        return [minute.call_ms[place] if minute and minute.call_ms else None for minute in hour]
+
+    series = charts.Series
+    return {
+        "ended": charts.bars(
+            times,
+            [series("completed", "ok", of("completed")), series("failed", "bad", of("failed"))],
+        ),
+        "queued": charts.bars(times, [series("runs queued", "info", of("queued"))]),
+        "errors": charts.bars(times, [series("failed attempts", "bad", of("errors"))]),
+        "latency": charts.lines(
+            times, [series("median", "ok", call(0)), series("95 %", "warn", call(1))]
+        ),
+        "wait": charts.lines(times, [series("95 %", "info", of("wait_ms"))]),
+    }
+
+
+def _totals(hour: list[Minute | None]) -> dict[str, int]:
+    names = ("queued", "calls", "errors", "completed", "failed")
+    return {name: sum(getattr(one, name) for one in hour if one is not None) for name in names}

@@ -1,0 +1,124 @@
+"""A function's limits: in words, and changed without a deploy."""
+
+from typing import Any
+
+from flask import redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from ..domain import canonical
+from ..domain import overrides as rules
+from ..domain.errors import Invalid
+from ..domain.functions import Concurrency, FunctionConfig
+from ..domain.roles import Role
+from ..engine import overrides
+from ..engine.overrides import Limits
+from .audit import actor
+from .deps import context
+from .rendering import url
+from .routes import route
+from .words import duration, pretty
+
+# how long an override may be asked for in the form; the API takes any time
+TERMS = {
+    "": "until it is undone",
+    "15m": "for 15 minutes",
+    "1h": "for an hour",
+    "8h": "for 8 hours",
+    "24h": "for a day",
+    "168h": "for a week",
+}
+_EXAMPLE = {"concurrency": 10}
+
+_SCOPES = {"fn": "this function", "env": "the environment", "account": "the account"}
+
+
+def limits(config: FunctionConfig) -> list[tuple[str, str]]:
+    """List the limits in force, each with what it means."""
+    found = [("Retries", f"{config.retries} after the first attempt")]
+    found += [("Concurrency", _concurrency(one, "step")) for one in config.concurrency]
+    if config.run_concurrency is not None:
+        found.append(("Run concurrency", _concurrency(config.run_concurrency, "run")))
+    if (one := config.throttle) is not None:
+        burst = f", {one.burst} more at once" if one.burst else ""
+        told = f"{_counted(one.limit, 'start')} in {duration(one.period)}{burst}"
+        found.append(_keyed("Throttle", told, one.key))
+    if (rate := config.rate_limit) is not None:
+        told = f"{_counted(rate.limit, 'start')} in {duration(rate.period)}; others are dropped"
+        found.append(_keyed("Rate limit", told, rate.key))
+    if (debounce := config.debounce) is not None:
+        most = f", at most {duration(debounce.timeout)}" if debounce.timeout else ""
+        told = f"starts after {duration(debounce.period)} without events{most}"
+        found.append(_keyed("Debounce", told, debounce.key))
+    if (batch := config.batch) is not None:
+        told = f"up to {batch.max_size} events, or after {duration(batch.timeout)}"
+        found.append(_keyed("Batch", told, batch.key))
+    if (backoff := config.backoff) is not None:
+        told = f"{duration(backoff.initial)}, then {backoff.factor:g} times as long each time"
+        found.append(("Back-off", f"{told}, at most {duration(backoff.maximum)}"))
+    if config.priority is not None:
+        found.append(("Priority", f"by {config.priority}"))
+    if (only := config.singleton) is not None:
+        told = "others are skipped" if only.mode == "skip" else "a new one cancels it"
+        found.append(_keyed("Singleton", f"one run at a time; {told}", only.key))
+    if (times := config.timeouts) is not None:
+        if times.start is not None:
+            found.append(("Start time-out", duration(times.start)))
+        if times.finish is not None:
+            found.append(("Finish time-out", duration(times.finish)))
+    for cancel in config.cancel:
+        condition = f", if {cancel.expression}" if cancel.expression else ""
+        found.append(("Cancelled on", f"{cancel.event}{condition}"))
+    return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _concurrency(one: Concurrency, what: str) -> str:
+    told = f"{_counted(one.limit, what)} at a time in {_SCOPES[one.scope]}"
+    return _keyed("", told, one.key)[1]
+
+
+def _keyed(name: str, told: str, key: str | None) -> tuple[str, str]:
+    return name, f"{told}, for each {key}" if key else told
+
+
+def changed(limits: Limits) -> str:
+    """Name the rules that are overridden, for a sentence; empty without an override."""
+    names = {"rateLimit": "rate limit", "backoff": "back-off"}
+    found = () if limits.override is None else limits.override.rules
+    return ", ".join(names.get(rule, rule) for rule in found)
+
+
+def form(limits: Limits) -> dict[str, Any]:
+    """Fill the form with what it was sent with, or else with the limits in force."""
+    in_force = {rule: value for rule, value in rules.shown(limits.effective).items() if value}
+    given = request.form.get("limits")
+    text = pretty(canonical.dumps(in_force or _EXAMPLE).decode()) if given is None else given
+    return {"text": text, "term": request.form.get("term", ""), "is_open": given is not None}
+
+
+@route("/functions/<function_id>/limits", Role.OPERATOR, methods=("POST",))
+def function_limits(function_id: str) -> AnyResponse:
+    """Override limits of a function, in place of any other override."""
+    from .functions import show  # it shows what this module words
+
+    term = request.form.get("term", "")
+    try:
+        wanted = canonical.loads(request.form.get("limits", "").strip() or "{}")
+        if term not in TERMS:
+            raise Invalid(f"term must be one of {', '.join(TERMS)}", field="term")
+        if isinstance(wanted, dict):
+            wanted |= {"by": actor().name} | ({"expiresIn": term} if term else {})
+        overrides.put(context(), function_id, wanted, actor())
+    except Invalid as error:
+        return show(function_id, f"limits: {error.message}", 400)
+    return redirect(url("function", function_id=function_id, done="overridden"), 303)
+
+
+@route("/functions/<function_id>/limits/restore", Role.OPERATOR, methods=("POST",))
+def function_restore(function_id: str) -> AnyResponse:
+    """Undo an override."""
+    overrides.remove(context(), function_id, actor())
+    return redirect(url("function", function_id=function_id, done="restored"), 303)

@@ -1,0 +1,112 @@
+"""News by server-sent events: pages ask again for what they show when something has changed.
+
+One look at the database a second serves all viewers of a process, and none is made when nobody
+watches. A viewer costs a greenlet (a thread on a threaded server) and no connection.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from flask import Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import observe
+from ..domain.roles import Role
+from ..engine.context import Context
+from ..storage import figures
+from .routes import route
+
+MOST_VIEWERS = 200
+_EVERY_SECONDS = 1.0
+# what no id tells (a cancelled run, a worker that is gone) is seen by then
+_AT_LEAST_SECONDS = 10.0
+_KEEP_ALIVE_SECONDS = 15.0
+_RECONNECT_SECONDS = 600.0
+
+
+class Pulse:
+    """Tells the viewers of a process when there is news."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._changed = threading.Condition()
+        self._version = 0
+        self._viewers = 0
+        self._watching = False
+        self._closed = False
+
+    def beat(self) -> None:
+        """Tell every viewer that there is news."""
+        with self._changed:
+            self._version += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End every stream."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def viewers(self) -> int:
+        """How many streams are open."""
+        return self._viewers
+
+    def stream(self, clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
+        """Write news as events, until the pulse is closed or the browser should connect anew."""
+        with self._changed:
+            self._viewers += 1
+            seen = self._version
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, name="pulse", daemon=True).start()
+        try:
+            yield "retry: 2000\n\n"
+            end = clock() + _RECONNECT_SECONDS
+            while not self._closed and clock() < end:
+                with self._changed:
+                    self._changed.wait_for(
+                        lambda seen=seen: self._closed or self._version != seen,  # type: ignore[misc]
+                        _KEEP_ALIVE_SECONDS,
+                    )
+                    news, seen = self._version != seen, self._version
+                yield "event: news\ndata: \n\n" if news else ": alive\n\n"
+        finally:
+            with self._changed:
+                self._viewers -= 1
+
+    def _watch(self) -> None:
+        """Look for news while somebody watches."""
+        known: object = None
+        quiet = 0.0
+        while True:
+            with self._changed:
+                if not self._viewers or self._closed:
+                    self._watching = False
+                    return
+            found: object = known
+            try:
+                with self._ctx.db.reading() as tx:
+                    found = figures.newest(tx)
+            except SQLAlchemyError as error:
+                observe.event("dashboard.pulse", level=30, error=type(error).__name__)
+            quiet += _EVERY_SECONDS
+            if found != known or quiet >= _AT_LEAST_SECONDS:
+                known, quiet = found, 0.0
+                self.beat()
+            time.sleep(_EVERY_SECONDS)
+
+
+@route("/ui/live", Role.VIEWER)
+def live() -> Response:
+    """Stream news."""
+    from .deps import deps
+
+    pulse = deps().pulse
+    if pulse.viewers >= MOST_VIEWERS:
+        return Response("too many viewers: reload later", 503, mimetype="text/plain")
+    answered = Response(pulse.stream(), mimetype="text/event-stream")
+    answered.headers["Cache-Control"] = "no-store"
+    answered.headers["X-Accel-Buffering"] = "no"  # proxies would hold events back
+    return answered

@@ -1,0 +1,167 @@
+"""The last hour by minute, counted once a minute and kept: what is over does not change.
+
+A first look at a busy server counts the newest minutes and leaves the others to the next looks.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..domain import ids, outputs
+from ..domain.errors import Invalid
+from ..storage import figures
+
+MINUTES = 60
+_MINUTE = timedelta(minutes=1)
+# answers that end in a minute may be committed a moment after it
+_SETTLED = timedelta(seconds=10)
+_BUDGET_SECONDS = 0.05
+_MESSAGE = re.compile(r'"message":"((?:[^"\\]|\\.)*)')
+_MOST_LINE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed attempt: where, and the first line of what it said."""
+
+    function: str
+    function_id: str
+    message: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What happened in a minute; latencies are in milliseconds, None without calls."""
+
+    start: datetime
+    queued: int = 0
+    calls: int = 0
+    errors: int = 0
+    completed: int = 0
+    failed: int = 0
+    call_ms: tuple[float, float] | None = None  # median and 95th percentile
+    wait_ms: float | None = None  # how long a call's item was due: 95th percentile
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(slots=True)
+class Minutes:
+    """The minutes that this process has counted."""
+
+    _known: dict[datetime, Minute] = field(default_factory=dict)
+    _first: dict[datetime, int] = field(default_factory=dict)
+
+    def last_hour(
+        self, tx: Connection, now: datetime, clock: Callable[[], float] = time.monotonic
+    ) -> list[Minute | None]:
+        """Give the minutes of the last hour, the oldest first; None for those not counted yet."""
+        this = now.replace(second=0, microsecond=0)
+        starts = [this - _MINUTE * back for back in range(MINUTES)]
+        self._forget(starts[-1])
+        end_by = clock() + _BUDGET_SECONDS
+        look = _Look(tx, figures.end_of_attempts(tx))
+        found: dict[datetime, Minute] = {}
+        for start in starts:
+            if start in self._known:
+                found[start], look.end = self._known[start], self._first[start]
+                continue
+            if clock() > end_by:
+                break
+            found[start] = minute = look.count(start)
+            if now >= start + _MINUTE + _SETTLED:
+                self._known[start], self._first[start] = minute, look.end
+        return [found.get(start) for start in reversed(starts)]
+
+    def _forget(self, oldest: datetime) -> None:
+        for kept in (self._known, self._first):
+            for start in [start for start in kept if start < oldest]:
+                del kept[start]
+
+
+class _Look:
+    """Goes back through the minutes; over those in which nothing happened without a query."""
+
+    def __init__(self, tx: Connection, end: int) -> None:
+        self._tx = tx
+        self.end = end  # before which the minute's attempts lie
+        self._attempt: tuple[int, datetime | None] | None = None
+        self._run: str | None = None  # the newest before what has been looked at; "" for none
+
+    def count(self, start: datetime) -> Minute:
+        """Count a minute, given the later ones were counted before."""
+        tx, end = self._tx, self.end
+        if self._attempt is None or self._attempt[0] != end:
+            self._attempt = end, figures.last_attempt(tx, end)
+        newest = self._attempt[1]
+        if newest is None or newest < start:
+            return Minute(start, queued=self._runs(start))
+        self.end = first = figures.first_attempt_since(tx, start, end)
+        counts = figures.attempts_between(tx, first, end)
+        calls = figures.calls_between(tx, first, end)
+        took = [_ms(row[2] - row[1]) for row in calls]
+        waited = [_ms(row[1] - row[0]) for row in calls]
+        errors = figures.errors_between(tx, first, end) if counts["errors"] else ()
+        return Minute(
+            start,
+            queued=self._runs(start),
+            **{name: counts[name] for name in ("calls", "errors", "completed", "failed")},
+            call_ms=(quantile(took, 0.5), quantile(took, 0.95)) if took else None,
+            wait_ms=quantile(waited, 0.95) if waited else None,
+            failures=tuple(_failure(row) for row in errors),
+        )
+
+    def _runs(self, start: datetime) -> int:
+        first, end = _first_id(start), _first_id(start + _MINUTE)
+        if self._run is None or self._run >= end:
+            self._run = figures.last_run(self._tx, end) or ""
+        return figures.runs_between(self._tx, first, end) if self._run >= first else 0
+
+
+def top_failures(minutes: Sequence[Minute | None], most: int) -> list[tuple[Failure, int]]:
+    """List the commonest failures, each with its newest example and how often it was seen."""
+    seen: Counter[tuple[str, str]] = Counter()
+    newest: dict[tuple[str, str], Failure] = {}
+    for minute in minutes:
+        for failure in reversed(minute.failures if minute is not None else ()):
+            key = failure.function_id, failure.message
+            seen[key] += 1
+            newest[key] = failure
+    return [(newest[key], number) for key, number in seen.most_common(most)]
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Give the value that this share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def first_line(error: str) -> str:
+    """Give the first line of an error's message, also of the head of a long one."""
+    try:
+        shown = outputs.shown_error(error)["error"]
+        told = shown["message"] or shown["stack"] or shown["name"]
+    except Invalid:
+        found = _MESSAGE.search(error)
+        told = found.group(1).replace("\\n", "\n") if found else error
+    line = str(told).strip().partition("\n")[0]
+    return line if len(line) <= _MOST_LINE else line[:_MOST_LINE] + "…"
+
+
+def _failure(row: Any) -> Failure:
+    run_id, _, error, function, function_id = row
+    return Failure(function, function_id, first_line(error), run_id)
+
+
+def _first_id(moment: datetime) -> str:
+    return ids.ulid(max(0, int(moment.timestamp() * 1000)), bytes(10))
+
+
+def _ms(value: timedelta) -> float:
+    return max(0.0, value / timedelta(milliseconds=1))

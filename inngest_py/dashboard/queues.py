@@ -1,0 +1,63 @@
+"""Queues and workers: what waits, what is leased and who holds it."""
+
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Connection
+
+from ..domain.items import SDK, ItemKind
+from ..domain.roles import Role
+from ..engine import lines
+from ..engine.upkeep.workers import ALIVE
+from ..storage import waiting, workers
+from .deps import context, read
+from .rendering import page
+from .routes import route
+
+_MOST_LEASES = 200
+_MOST_LINES = 30
+_KINDS = {
+    ItemKind.START: "first requests of runs",
+    ItemKind.EDGE: "further requests of runs",
+    ItemKind.SLEEP: "ends of sleeps",
+    ItemKind.CANCEL: "cancellations by events",
+    ItemKind.TIMEOUT: "ends of runs' time",
+    ItemKind.GATEWAY: "HTTP calls for steps",
+    ItemKind.PAUSE: "ends of waits",
+    ItemKind.EVENT: "events that end many waits",
+    ItemKind.DEBOUNCE: "ends of debounces",
+    ItemKind.BATCH: "time-outs of batches",
+    ItemKind.THROTTLE: "room behind throttles",
+    ItemKind.REPLACE: "runs that give way to newer ones",
+}
+
+
+@route("/queues", Role.VIEWER)
+def queues() -> Response:
+    """Show the backlog by kind, the leases and the workers."""
+    now = context().now()
+
+    def load(tx: Connection) -> dict[str, Any]:
+        return {
+            "due": waiting.due(tx, now),
+            "later": waiting.later(tx, now),
+            "lines": lines.longest(tx, now, _MOST_LINES),
+            "in_line": waiting.in_line(tx, waiting.MOST_COUNTED),
+            "doing": waiting.doing(tx, waiting.MOST_COUNTED),
+            "leases": waiting.leased(tx, _MOST_LEASES),
+            "by_worker": waiting.leased_by_worker(tx),
+            "workers": workers.alive(tx, now - ALIVE),
+        }
+
+    found = read(load)
+    kinds = sorted({one.kind for one in (*found["due"], *found["later"])})
+    return page(
+        "queues.html",
+        **found,
+        kinds=kinds,
+        words=_KINDS,
+        most=waiting.MOST_COUNTED,
+        most_leases=_MOST_LEASES,
+        sdk=SDK,
+        names={worker["id"]: worker["name"] for worker in found["workers"]},
+    )

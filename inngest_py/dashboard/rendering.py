@@ -1,0 +1,87 @@
+"""Templates: an environment of their own, in which a name that is not given is an error."""
+
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flask import Response, g, request, url_for
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ..version import __version__
+from . import charts, words
+from .deps import deps
+from .guard import token
+from .notices import notice
+
+_STATIC = Path(__file__).parent / "static"
+# no script, style or picture from elsewhere, and none within the page
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Make the environment of all templates."""
+    made = Environment(
+        loader=PackageLoader("inngest_py.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )
+    made.filters.update(words.FILTERS)
+    made.globals.update(url=url, static=static, version=__version__, bars=charts.bars)
+    made.globals.update(lines=charts.lines, row_bar=charts.row_bar)
+    return made
+
+
+def url(view: str, **values: Any) -> str:
+    """Make the URL of a view; values that are None are left out."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return url_for(f"ui.{view}", **given)
+
+
+@lru_cache(maxsize=32)
+def _digest(name: str) -> str:
+    return sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def static(name: str) -> str:
+    """Make the URL of a file, which changes when the file does."""
+    return url_for("ui.static", filename=name, v=_digest(name))
+
+
+def page(template: str, status: int = 200, **values: Any) -> Response:
+    """Render a page."""
+    shared = {
+        "viewer": g.get("viewer"),
+        "csrf": token(g.cookie) if "cookie" in g else "",
+        "dev": deps().settings.dev,
+        "now": deps().ctx.now(),
+        "here": request.full_path.rstrip("?"),
+        "notice": notice(),
+        "problem": None,
+    }
+    text = environment().get_template(template).render({**shared, **values})
+    return Response(text, status=status, mimetype="text/html")
+
+
+def protect(response: Response) -> Response:
+    """Set the headers of every page and file."""
+    response.headers.update(_HEADERS)
+    if request.endpoint == "ui.static":
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,253 @@
+"""A run: its waterfall, what its parts took and gave, and what can be done with it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, redirect, request
+from sqlalchemy import Connection, RowMapping
+from werkzeug.wrappers import Response as AnyResponse
+
+from ..domain import canonical, ids, outputs
+from ..domain import rerun as rules
+from ..domain.errors import Invalid, NotFound
+from ..domain.roles import Role
+from ..domain.runs import ENDED, RunStatus
+from ..domain.spans import Output, Span
+from ..domain.why import Reason
+from ..engine import why
+from ..engine.ending import cancel
+from ..engine.rerun import rerun
+from ..storage import run_list, run_parts, timelines, traces
+from . import history, waterfall, words
+from .audit import actor
+from .deps import context, read
+from .rendering import page, url
+from .routes import route
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A stored value as a page shows it: its head, its whole length, where the rest is."""
+
+    title: str
+    text: str
+    size: int
+    href: str
+    error: dict[str, Any] | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is more than the head."""
+        return self.size > words.MOST_SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Runs that belong to this one, under a word for how."""
+
+    title: str
+    runs: list[RowMapping]
+
+
+def _run(tx: Connection, run_id: str) -> RowMapping:
+    found = run_list.get(tx, ids.check_ulid(run_id, "a run id"))
+    if found is None:
+        raise NotFound(f"run {run_id} does not exist: it never did, or it has been deleted")
+    return found
+
+
+def _why_waiting(run_id: str) -> list[Reason]:
+    """Say in words what a run that goes on waits for; nothing once it has ended or is deleted."""
+    try:
+        explained = why.of_run(context(), run_id)
+    except NotFound:
+        return []
+    return [] if RunStatus(explained.status) in ENDED else explained.reasons
+
+
+@route("/runs/<run_id>", Role.VIEWER)
+def run(run_id: str) -> Response:
+    """Show a run; `span` chooses the part whose values are shown."""
+    return _show(run_id)
+
+
+def _show(run_id: str, problem: str | None = None, status: int = 200) -> Response:
+    now = context().now()
+
+    def load(tx: Connection) -> dict[str, Any]:
+        row = _run(tx, run_id)
+        head = run_parts.run_output(tx, run_id, 1)
+        root = timelines.of_run(tx, row, has_output=head is not None)
+        chosen = _chosen(root)
+        return {
+            "run": row,
+            "log": history.history(root),
+            "fall": waterfall.waterfall(root, now),
+            "chosen": chosen,
+            "values": _values(tx, row, chosen),
+            "related": _related(tx, row, root),
+        }
+
+    found = read(load)
+    chosen, live = found["chosen"], RunStatus(found["run"]["status"]) not in ENDED
+    return page(
+        "run.html",
+        status,
+        **found,
+        live=live,
+        most=history.MOST_LINES,
+        waiting=_why_waiting(run_id) if live else [],
+        problem=problem,
+        input=request.form.get("input", ""),
+        here=url("run", run_id=run_id, span=None if chosen.is_root else chosen.id),
+    )
+
+
+def _chosen(root: Span) -> Span:
+    span_id = request.args.get("span") or request.form.get("span")
+    return (waterfall.find(root, span_id) if span_id else None) or root
+
+
+def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
+    """Read what a part took and gave: heads only, whatever their length."""
+    run_id, most = row["id"], words.MOST_SHOWN
+    made: list[Value] = []
+    if span.output is not None:
+        made += _output(tx, row, span.output)
+    given = run_parts.run_input(tx, run_id, most)
+    if given is not None and given[0] == span.step:
+        href = url("run_value", run_id=run_id, of="input")
+        made.append(_value("Input of the rerun", given[1], href))
+    if span.info:
+        text = canonical.dumps(_plain(span.info)).decode()
+        made.append(Value("Waits for", words.pretty(text), len(text), ""))
+    if span.is_root:
+        event = run_parts.event_payload(tx, row["event_id"], most)
+        if event is not None:
+            title = "Event" if row["batch_id"] is None else "First event of the batch"
+            made.append(_value(title, event, url("event_raw", event_id=row["event_id"])))
+    return made
+
+
+def _plain(info: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: words.stamp(value) if hasattr(value, "astimezone") else value
+        for name, value in info.items()
+    }
+
+
+def _output(tx: Connection, row: RowMapping, place: Output) -> list[Value]:
+    most = words.MOST_SHOWN
+    href = url(
+        "run_value", run_id=row["id"], of="output", step=place.step, attempt=place.attempt_id
+    )
+    if place.attempt_id is not None:
+        head = run_parts.attempt_error(tx, row["id"], place.attempt_id, most)
+    elif place.step is not None:
+        head = run_parts.step_output(tx, row["id"], place.step, most)
+    else:
+        head = run_parts.run_output(tx, row["id"], most)
+    if head is None:
+        return []
+    failed = place.attempt_id is not None or (
+        place.step is None and row["status"] == RunStatus.FAILED.value
+    )
+    return [_value("Error" if failed else "Output", head, href, failed=failed)]
+
+
+def _value(title: str, head: run_parts.Head, href: str, *, failed: bool = False) -> Value:
+    text, size = head
+    error: dict[str, Any] | None = None
+    if size <= words.MOST_SHOWN:
+        if failed:
+            error = outputs.shown_error(text)["error"]
+        elif title == "Output":
+            shown = outputs.shown(text)
+            error = shown.get("error")
+            title = "Error" if error else title
+            text = shown.get("data", shown.get("input", text))
+        text = words.pretty(text)
+    return Value(title, text, size, href, error)
+
+
+def _related(tx: Connection, row: RowMapping, root: Span) -> list[Related]:
+    found: list[Related] = []
+    parent = (row["correlation_id"] or "").partition(".")[0]
+    for title, run_id in (("Invoked by", parent), ("Repeats", row["original_run_id"])):
+        if run_id and (other := run_list.get(tx, run_id)) is not None:
+            found.append(Related(title, [other]))
+    steps = [f"{row['id']}.{child.step}" for child in root.children if child.step]
+    for title, runs in (
+        ("Invokes", run_parts.answering(tx, steps) if steps else []),
+        ("Repeated by", run_parts.reruns(tx, row["id"])),
+        ("Started by the same event", run_parts.siblings(tx, row["event_id"], row["id"])),
+    ):
+        if runs:
+            found.append(Related(title, runs))
+    return found
+
+
+@route("/runs/<run_id>/value", Role.VIEWER)
+def run_value(run_id: str) -> Response:
+    """Send a stored value whole, as a file."""
+    of, step = request.args.get("of"), request.args.get("step")
+    attempt = request.args.get("attempt", type=int)
+
+    def load(tx: Connection) -> str | None:
+        _run(tx, run_id)
+        if of == "input":
+            found = run_parts.run_input(tx, run_id, _WHOLE)
+            return found[1][0] if found else None
+        if attempt is not None:
+            return traces.attempt_error(tx, run_id, attempt)
+        if step is not None:
+            return traces.step_output(tx, run_id, step)
+        return run_list.outputs(tx, [run_id]).get(run_id)
+
+    text = read(load)
+    if text is None:
+        raise NotFound("this value is not stored any more")
+    return download(text, f"{run_id}-{'input' if of == 'input' else 'output'}.json")
+
+
+_WHOLE = 2**30
+
+
+def download(text: str, name: str) -> Response:
+    """Send JSON as a file: never shown as a page, whatever it holds."""
+    answered = Response(text, mimetype="application/json")
+    answered.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answered
+
+
+@route("/runs/<run_id>/cancel", Role.OPERATOR, methods=("POST",))
+def run_cancel(run_id: str) -> AnyResponse:
+    """Cancel a run."""
+    before = cancel(context(), ids.check_ulid(run_id, "a run id"), actor())
+    done = "ended" if before in ENDED else "cancelled"
+    return redirect(url("run", run_id=run_id, done=done), 303)
+
+
+@route("/runs/<run_id>/rerun", Role.OPERATOR, methods=("POST",))
+def run_rerun(run_id: str) -> AnyResponse:
+    """Run again, from the start or from a step with new input."""
+    step = request.form.get("step", "")
+    try:
+        run_id = ids.check_ulid(run_id, "a run id")
+        new_id = rerun(context(), run_id, _from_step(step), actor())
+    except Invalid as error:
+        return _show(run_id, error.message, 400)
+    return redirect(url("run", run_id=new_id, done="rerun"), 303)
+
+
+def _from_step(step: str) -> rules.FromStep | None:
+    if not step:
+        return None
+    text = request.form.get("input", "").strip()
+    if not text:
+        return rules.from_step(step)
+    try:
+        given = canonical.loads(text)
+    except Invalid as error:
+        raise Invalid(f"the input is not JSON: {error.message}", field="input") from None
+    return rules.from_step(step, given)

@@ -1,0 +1,188 @@
+"""Runs: the list with its filters, and what is done with many of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import Response, redirect, request
+from sqlalchemy import RowMapping
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as AnyResponse
+
+from ..domain import canonical, filters, ids, outputs
+from ..domain.errors import Invalid
+from ..domain.roles import Role
+from ..domain.runs import RunStatus
+from ..engine import bulk
+from ..engine.context import Context
+from ..storage import functions as function_rows
+from ..storage import run_list
+from ..storage.run_list import RunQuery
+from ..storage.windows import Window
+from . import choices, lists
+from .audit import actor
+from .deps import context, read, read_with
+from .rendering import page, url
+from .routes import route
+
+MOST_AT_ONCE = 500
+_MOST_LOOKED_AT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which runs a list shows."""
+
+    query: RunQuery
+    before: str | None
+    text: str | None
+    cel: filters.Filter | None
+    now: datetime
+
+    @property
+    def fits(self) -> lists.Fits | None:
+        """How rows are told apart where SQL does not; None where it does."""
+        if self.text is None and (self.cel is None or self.cel.exact):
+            return None
+        return self._fits
+
+    def _fits(self, row: RowMapping) -> bool:
+        if self.cel is None or self.cel.exact:
+            return True
+        variables: dict[str, Any] = {"event": canonical.loads(row["payload"])}
+        if row["output"] is not None:
+            variables["output"] = _output(row)
+        return self.cel.matches(variables, self.now)
+
+    def fetch(self, ctx: Context) -> lists.Fetch:
+        """Make the way to the rows."""
+        values = self.cel is not None and not self.cel.exact
+
+        def look(before: str | None, limit: int) -> Window:
+            return read_with(
+                ctx,
+                lambda tx: run_list.search(
+                    tx,
+                    self.query,
+                    limit=limit,
+                    before=before or self.before,
+                    text=self.text,
+                    values=values,
+                ),
+            )
+
+        return look
+
+
+def _output(row: RowMapping) -> Any:
+    value = canonical.loads(row["output"])
+    return outputs.error_object(value) if row["status"] == RunStatus.FAILED.value else value
+
+
+def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datetime) -> Search:
+    """Read what the URL asks for. Raises Invalid, naming the field."""
+    span = choices.span(given, now)
+    wanted = choices.cel(given, filters.RUN)
+    conditions = wanted.conditions if wanted is not None else ()
+    name = choices.text(given, "event")
+    if name:
+        conditions = (*conditions, filters.Condition(("name",), "==", name))
+    query = RunQuery(
+        statuses=_statuses(given),
+        function_ids=_function_ids(given, functions),
+        conditions=conditions,
+        from_id=span.from_id,
+    )
+    text = choices.text(given, "q") or None
+    return Search(query, span.before_id, text, wanted, now)
+
+
+def _statuses(given: "MultiDict[str, str]") -> list[RunStatus] | None:
+    try:
+        return [RunStatus(word) for word in given.getlist("status") if word] or None
+    except ValueError:
+        words = ", ".join(status.value for status in RunStatus)
+        raise Invalid(f"status must be one of {words}", field="status") from None
+
+
+def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list[str] | None:
+    """Take an app for its functions: an index knows runs by function."""
+    function, app = given.get("function", ""), given.get("app", "")
+    if not function and not app:
+        return None
+    found = [row for row in functions if not app or row["app_name"] == app]
+    found = [row for row in found if not function or function in (row["id"], row["slug"])]
+    return [row["id"] for row in found] or [""]
+
+
+@route("/runs", Role.VIEWER)
+def runs() -> Response:
+    """List runs, newest first."""
+    return _list()
+
+
+def _list(problem: str | None = None, status: int = 200) -> Response:
+    now = context().now()
+    functions = read(function_rows.functions)
+    found = lists.Page()
+    try:
+        wanted = search(request.args, functions, now)
+        if wanted.text is not None and ids.is_ulid(wanted.text):
+            wanted = replace(wanted, text=wanted.text.upper())
+        found = lists.page(wanted.fetch(context()), None, fits=wanted.fits)
+    except Invalid as error:
+        problem, status = problem or error.message, 400
+    following = choices.query_string(request.args, before=found.next) if found.next else None
+    return page(
+        "runs.html",
+        status,
+        found=found,
+        functions=[row for row in functions if row["archived_at"] is None],
+        app_names=sorted({row["app_name"] for row in functions}),
+        given=request.args,
+        chosen=request.args.getlist("status"),
+        statuses=list(RunStatus),
+        since=choices.SINCE,
+        following=following,
+        filters=choices.query_string(request.args, before=None),
+        filtered=bool(choices.query_string(request.args, before=None)),
+        first=not request.args.get("before"),
+        problem=problem,
+        most=MOST_AT_ONCE,
+    )
+
+
+@route("/runs/bulk", Role.OPERATOR, methods=("POST",))
+def runs_bulk() -> AnyResponse:
+    """Cancel or run again the chosen runs, or all that the filter finds, up to a bound."""
+    action = request.form.get("action", "")
+    if action not in ("cancel", "rerun"):
+        raise Invalid("action must be cancel or rerun", field="action")
+    run_ids = _chosen()
+    if not run_ids:
+        raise Invalid("choose runs first: tick them in the list", field="run")
+    done = (bulk.cancel_all if action == "cancel" else bulk.rerun_all)(context(), run_ids, actor())
+    back = MultiDict(_pairs(request.form.get("filters", "")))
+    query = choices.query_string(back, done=f"bulk-{action}", n=str(done.done), m=str(done.refused))
+    return redirect(f"{url('runs')}?{query}", 303)
+
+
+def _chosen() -> list[str]:
+    if request.form.get("all") != "1":
+        chosen = request.form.getlist("run")[:MOST_AT_ONCE]
+        return [ids.check_ulid(run_id, "a run id", "run") for run_id in chosen]
+    given = MultiDict(_pairs(request.form.get("filters", "")))
+    ctx = context()
+    wanted = search(given, read(function_rows.functions), ctx.now())
+    if request.form["action"] == "cancel" and wanted.query.statuses is None:
+        live = [RunStatus.QUEUED, RunStatus.RUNNING]
+        wanted = replace(wanted, query=replace(wanted.query, statuses=live))
+    rows = lists.walk(wanted.fetch(ctx), wanted.fits, _MOST_LOOKED_AT)
+    return [row["id"] for row in islice(rows, MOST_AT_ONCE)]
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query, keep_blank_values=False, max_num_fields=50)

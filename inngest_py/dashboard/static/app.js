@@ -1,0 +1,165 @@
+// What the server cannot do: times in the viewer's zone, keys, themes, and asking again on news.
+(() => {
+  "use strict";
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // --- times -------------------------------------------------------------------------------
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const exact = new Intl.DateTimeFormat(undefined, {
+    hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
+  });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const near = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "short" });
+  const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+  function ago(date) {
+    const seconds = (date - Date.now()) / 1000;
+    const [unit, size] = STEPS.find(([, one]) => Math.abs(seconds) >= one) || STEPS[3];
+    return near.format(Math.trunc(seconds / size), unit);
+  }
+
+  function writeTimes(root) {
+    for (const node of all("time[datetime]", root)) {
+      const date = new Date(node.dateTime);
+      const kind = node.dataset.kind;
+      node.textContent = kind === "ago" ? ago(date) : (kind === "exact" ? exact : full).format(date);
+      if (kind !== "full") node.title = full.format(date);
+    }
+    for (const node of all("g[data-at] > title", root)) {
+      const at = clock.format(new Date(node.parentNode.dataset.at));
+      node.textContent = node.textContent.replace(/^\S+ UTC/, at);
+    }
+    for (const node of all("[data-tz]", root)) node.value = new Date().getTimezoneOffset();
+  }
+  setInterval(() => all('time[data-kind="ago"]').forEach((node) => {
+    node.textContent = ago(new Date(node.dateTime));
+  }), 5000);
+
+  // --- theme -------------------------------------------------------------------------------
+  function switchTheme() {
+    const root = document.documentElement;
+    const dark = root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+  }
+
+  // --- news --------------------------------------------------------------------------------
+  let source = null;
+  const dot = document.getElementById("live-dot");
+
+  function tell(state) {
+    if (!dot || dot.dataset.state === state) return;
+    dot.dataset.state = state;
+    dot.title = state;
+    dot.firstElementChild.textContent = `live: ${state}`;
+  }
+
+  function listen() {
+    const path = document.body.dataset.live;
+    if (!document.querySelector('[hx-trigger*="news"]')) {
+      if (dot) dot.hidden = true;
+      return;
+    }
+    if (!path || source) return;
+    source = new EventSource(path);
+    source.onopen = () => tell("live");
+    source.onerror = () => {
+      tell("not connected");
+      if (source.readyState === EventSource.CLOSED) {
+        source = null;
+        setTimeout(() => document.hidden || listen(), 5000);
+      }
+    };
+    source.addEventListener("news", () => document.body.dispatchEvent(new Event("news")));
+  }
+
+  // a browser opens six connections to a server: hidden tabs give theirs back
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else {
+      listen();
+      document.body.dispatchEvent(new Event("news"));
+    }
+  });
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const part = event.detail.elt;
+    // what the viewer is choosing from must not move
+    const held = "hold" in part.dataset && part.querySelector("input:checked");
+    const selecting = String(getSelection()) && part.contains(getSelection().anchorNode);
+    if (held || selecting) event.preventDefault();
+  });
+  // what is read, scrolled or selected stays as it is until there is something else to show
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { target, fragment } = event.detail;
+    const fresh = fragment.querySelector("[data-version]");
+    event.detail.shouldSwap = !fresh || fresh.dataset.version !== target.dataset.version;
+  });
+  // what was unfolded stays so
+  let unfolded = [];
+  document.addEventListener("htmx:beforeSwap", () => {
+    unfolded = all("#live details[open][id]").map((node) => node.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => unfolded.forEach((id) => {
+    document.getElementById(id)?.setAttribute("open", "");
+  }));
+  document.addEventListener("htmx:afterSwap", () => writeTimes(document.getElementById("main")));
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status === 401) location.reload();
+  });
+
+  // --- forms -------------------------------------------------------------------------------
+  document.addEventListener("submit", (event) => {
+    const asked = event.submitter?.dataset.confirm || event.target.dataset.confirm;
+    if (asked && !confirm(asked)) event.preventDefault();
+  });
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-all]")) return;
+    all('input[name="run"]').forEach((box) => { box.checked = event.target.checked; });
+  });
+
+  // --- keys --------------------------------------------------------------------------------
+  const keys = document.getElementById("keys");
+  let going = false;
+
+  function move(by) {
+    const rows = all("[data-row] [data-open]");
+    if (!rows.length) return;
+    const here = rows.indexOf(document.activeElement);
+    const next = here < 0 ? (by > 0 ? 0 : rows.length - 1) : here + by;
+    rows[Math.min(rows.length - 1, Math.max(0, next))].focus();
+  }
+
+  const ACTS = {
+    j: () => move(1),
+    k: () => move(-1),
+    t: switchTheme,
+    "?": () => keys.showModal(),
+    "/": () => document.querySelector("[data-search]")?.focus(),
+    x: () => document.activeElement.closest("[data-row]")?.querySelector("input")?.click(),
+    g: () => { going = true; setTimeout(() => { going = false; }, 1000); },
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || keys.open) return;
+    if (event.target.matches("input:not([type=checkbox]), textarea, select")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const page = going && document.querySelector(`nav [data-key="${CSS.escape(event.key)}"]`);
+    going = false;
+    if (page) page.click();
+    else if (ACTS[event.key]) ACTS[event.key]();
+    else return;
+    event.preventDefault();
+  });
+
+  document.getElementById("theme").addEventListener("click", switchTheme);
+  document.getElementById("help").addEventListener("click", () => keys.showModal());
+  writeTimes(document);
+  listen();
+})();

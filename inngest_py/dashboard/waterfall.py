@@ -1,0 +1,100 @@
+"""A run's timeline as rows of a waterfall: queueing, waiting and running told apart. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ..domain.spans import Span, SpanStatus, StepOp, is_over
+
+MOST_ROWS = 400
+_WAITS = {StepOp.SLEEP, StepOp.INVOKE, StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL}
+_LIVE_CSS = {SpanStatus.FAILED: "failed", SpanStatus.CANCELLED: "cancelled"}
+Part = tuple[datetime, datetime, str]  # from, to, what it was: queue, wait, run, failed …
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A span, how deep it lies, and the parts of its bar as shares of the whole."""
+
+    span: Span
+    depth: int
+    parts: Sequence[tuple[float, float, str]]
+    took: timedelta
+    queued: timedelta
+
+
+@dataclass(slots=True)
+class Waterfall:
+    """All rows; `left_out` counts those beyond the bound."""
+
+    rows: list[Row] = field(default_factory=list)
+    left_out: int = 0
+    start: datetime | None = None
+    length: timedelta = timedelta(0)
+
+
+def waterfall(root: Span, now: datetime) -> Waterfall:
+    """Lay a timeline out; what has not ended goes on to now."""
+    start = root.queued_at
+    end = max([_end(span, now) for span, _ in _walk(root)])
+    length = max(end - start, timedelta(milliseconds=1))
+    made = Waterfall(start=start, length=end - start)
+    for span, depth in _walk(root):
+        if len(made.rows) >= MOST_ROWS:
+            made.left_out += 1
+            continue
+        parts = _parts(span, now)
+        shares = [
+            (_share(begin - start, length), _share(finish - start, length), css)
+            for begin, finish, css in parts
+            if finish > begin
+        ]
+        began = span.started_at or _end(span, now)
+        queued = max(began - span.queued_at, timedelta(0))
+        took = max(_end(span, now) - began, timedelta(0))
+        made.rows.append(Row(span, depth, shares, took, queued))
+    return made
+
+
+def find(root: Span, span_id: str) -> Span | None:
+    """Find a span of a timeline."""
+    return next((span for span, _ in _walk(root) if span.id == span_id), None)
+
+
+def _walk(span: Span, depth: int = 0) -> Iterator[tuple[Span, int]]:
+    yield span, depth
+    for child in span.children:
+        yield from _walk(child, depth + 1)
+
+
+def _parts(span: Span, now: datetime) -> list[Part]:
+    """Cut a span into what it did; between two attempts it waits."""
+    if span.children and not span.is_root:
+        parts: list[Part] = []
+        for child in span.children:
+            if parts and child.queued_at > parts[-1][1]:
+                parts.append((parts[-1][1], child.queued_at, "wait"))
+            parts += _parts(child, now)
+        return parts
+    end = _end(span, now)
+    began = span.started_at
+    if began is None:
+        # an item of the future waits for its time: a sleep, or the pause before a retry
+        return [(span.queued_at, end, "queue")] if span.queued_at < end else []
+    if span.op in _WAITS:
+        return [(span.queued_at, end, "wait")]
+    css = "whole" if span.is_root else _LIVE_CSS.get(span.status, "run")
+    return [(span.queued_at, began, "queue"), (began, end, css)]
+
+
+def _end(span: Span, now: datetime) -> datetime:
+    if span.ended_at is not None:
+        return span.ended_at
+    own = [child.ended_at for child in span.children if child.ended_at is not None]
+    if is_over(span) and own:
+        return max(own)
+    return max(now, span.queued_at)
+
+
+def _share(part: timedelta, whole: timedelta) -> float:
+    return min(1.0, max(0.0, part / whole))

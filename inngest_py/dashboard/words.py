@@ -1,0 +1,119 @@
+"""How values read on a page: times, durations, sizes, JSON."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from markupsafe import Markup, escape
+
+MOST_SHOWN = 8_000  # characters of a value; the rest is for the download
+# as sentences of the engine have it
+_STAMP = re.compile(
+    r"\b(\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d:[0-5]\d) UTC|\b([0-7][0-9A-HJKMNP-TV-Z]{25})\b"
+)
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+def stamp(value: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, with milliseconds."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(value: datetime | None, kind: str = "full") -> Markup:
+    """Write a time, which the browser turns into the viewer's zone; kinds: full, exact, ago."""
+    if value is None:
+        return Markup('<span class="none">\N{EN DASH}</span>')
+    shown = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}" data-kind="{}">{}</time>').format(stamp(value), kind, shown)
+
+
+def timed(text: str, runs: Sequence[str] = ()) -> Markup:
+    """Write a sentence: times in UTC as the browser's zone has them, ids of these runs as links."""
+    parts, place = [], 0
+    for found in _STAMP.finditer(text):
+        stamped, run_id = found.groups()
+        if stamped is not None:
+            try:
+                at = datetime.strptime(stamped, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+            except ValueError:  # somebody's text, and no day of any month
+                continue
+            shown = moment(at)
+        elif run_id in runs:
+            shown = Markup('<a class="id" href="/runs/{0}">{0}</a>').format(run_id)
+        else:
+            continue
+        parts += [escape(text[place : found.start()]), shown]
+        place = found.end()
+    return Markup("").join([*parts, escape(text[place:])])
+
+
+def duration(value: timedelta | float | None) -> str:
+    """Write a time span (a number is milliseconds) by its two largest units."""
+    if value is None:
+        return "\N{EN DASH}"
+    ms = value / timedelta(milliseconds=1) if isinstance(value, timedelta) else value
+    if ms < 10:
+        return f"{max(ms, 0):.1f} ms" if ms > 0 else "0 ms"
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s".replace(".0 s", " s")
+    left, parts = int(ms // 1000), []
+    for size, unit in _UNITS:
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+        left %= size
+    if left:
+        parts.append(f"{left}s")
+    return " ".join(parts[:2])
+
+
+def number(value: int | float) -> str:
+    """Write a number with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def bounded(value: int, most: int) -> str:
+    """Write a count that stopped at a bound."""
+    return f"{number(most)}+" if value >= most else number(value)
+
+
+def size(characters: int) -> str:
+    """Write the length of a value."""
+    if characters < 10_000:
+        return f"{number(characters)} characters"
+    return f"{characters / 1_000_000:.2f} million characters"
+
+
+def pretty(text: str) -> str:
+    """Indent JSON; what cannot be read as JSON, such as the head of a long one, stays."""
+    try:
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONDecodeError:
+        return text
+
+
+def short(text: str, most: int = 80) -> str:
+    """Cut a text."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def joined(parts: Sequence[Any]) -> Markup:
+    """Join parts by commas, each escaped."""
+    return Markup(", ").join(escape(part) for part in parts)
+
+
+FILTERS = {
+    "moment": moment,
+    "stamp": stamp,
+    "timed": timed,
+    "duration": duration,
+    "number": number,
+    "bounded": bounded,
+    "size": size,
+    "pretty": pretty,
+    "short": short,
+    "joined": joined,
+}

@@ -1,0 +1,36 @@
+"""Debounce: which event is kept, and when its run starts (protocol: flow-control.md §5)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ..function_limits import Debounce
+
+# Added to the timer, so that an event sent just before its end still counts.
+BUFFER = timedelta(milliseconds=1050)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The last event of a bucket (`ts_ms` is its own time), and when its run is due."""
+
+    event_id: str
+    ts_ms: int
+    first_at: datetime
+    fires_at: datetime
+
+
+def arrive(
+    parked: Parked | None, event_id: str, ts_ms: int, rule: Debounce, now: datetime
+) -> Parked:
+    """Park an event and restart the timer; one older than the parked event changes nothing."""
+    if parked is None:
+        return Parked(event_id, ts_ms, now, _fires(now, now, rule))
+    if ts_ms < parked.ts_ms:
+        return parked
+    fires_at = _fires(parked.first_at, now, rule)
+    return replace(parked, event_id=event_id, ts_ms=ts_ms, fires_at=fires_at)
+
+
+def _fires(first_at: datetime, now: datetime, rule: Debounce) -> datetime:
+    fires_at = now + rule.period
+    return fires_at if rule.timeout is None else min(fires_at, first_at + rule.timeout)

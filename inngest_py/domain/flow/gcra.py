@@ -1,0 +1,89 @@
+"""The generic cell rate algorithm, in whole nanoseconds (protocol: flow-control.md §3, §4).
+
+A bucket is one number: the theoretical arrival time of its next event. It lies in the future by
+one interval for each event of late. An idle bucket admits one event and `burst` more at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..function_limits import RateLimit, Throttle
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# Databases hold 64 bits; limits of a week each could otherwise reach beyond them.
+LATEST_NS = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One event an interval, and `burst` more at once; an interval of 0 admits everything."""
+
+    interval_ns: int
+    burst: int
+
+    @classmethod
+    def of_throttle(cls, rule: Throttle) -> "Rate":
+        """Admit `limit` + `burst` at once, then one every `period / limit`."""
+        return cls(_nanoseconds(rule.period) // rule.limit, rule.limit + rule.burst - 1)
+
+    @classmethod
+    def of_rate_limit(cls, rule: RateLimit) -> "Rate":
+        """Admit a tenth of the limit and one at once, then one every `period / limit`."""
+        return cls(_nanoseconds(rule.period) // rule.limit, rule.limit // 10)
+
+
+def _nanoseconds(length: timedelta) -> int:
+    return length // _MICROSECOND * 1000
+
+
+def to_ns(moment: datetime) -> int:
+    """Count the nanoseconds from 1970."""
+    return (moment - _EPOCH) // _MICROSECOND * 1000
+
+
+def to_time(ns: int) -> datetime:
+    """Make a time of nanoseconds, rounded up to whole microseconds."""
+    return _EPOCH + timedelta(microseconds=-(-ns // 1000))
+
+
+def opens_ns(rate: Rate, arrival_ns: int) -> int:
+    """Say from when on the bucket admits one more."""
+    return arrival_ns - rate.burst * rate.interval_ns
+
+
+def rescaled(arrival_ns: int, now_ns: int, old: Rate | None, new: Rate) -> int:
+    """Translate a bucket to a changed rate; `old` is None where there was none just before.
+
+    It is as many events ahead of now as before, but never further than the new rate could have
+    brought it: nobody waits longer than one interval for having been early under the old one.
+    """
+    if arrival_ns <= now_ns:
+        return arrival_ns
+    ahead = arrival_ns - now_ns
+    if old is not None and old.interval_ns:
+        ahead = ahead * new.interval_ns // old.interval_ns
+    return min(now_ns + min(ahead, (new.burst + 1) * new.interval_ns), LATEST_NS)
+
+
+def rescaled_all(
+    numbers: Mapping[str, int], now_ns: int, old: Rate | None, new: Rate
+) -> dict[str, int]:
+    """Translate buckets to a changed rate; gives those whose number changes."""
+    after = {key: rescaled(number, now_ns, old, new) for key, number in numbers.items()}
+    return {key: number for key, number in after.items() if number != numbers[key]}
+
+
+def room(rate: Rate, arrival_ns: int, now_ns: int, most: int) -> int:
+    """Count the events that the bucket admits now, `most` at the most."""
+    if not rate.interval_ns:
+        return most
+    ahead = max(arrival_ns, now_ns) - now_ns
+    left = rate.burst * rate.interval_ns - ahead
+    return 0 if left < 0 else min(most, left // rate.interval_ns + 1)
+
+
+def take(rate: Rate, arrival_ns: int, now_ns: int, count: int) -> int:
+    """Charge a bucket for events that it has room for; return its new number."""
+    return min(max(arrival_ns, now_ns) + count * rate.interval_ns, LATEST_NS)

@@ -1,0 +1,16 @@
+"""Roles: what operators of the dashboard may do."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Each role may do what those before it may."""
+
+    VIEWER = "viewer"  # look at everything but the audit log
+    OPERATOR = "operator"  # change runs, functions and apps, send events
+    ADMIN = "admin"  # see who did what
+
+    def may(self, wanted: "Role") -> bool:
+        """Say whether this role includes another one."""
+        order = list(Role)
+        return order.index(self) >= order.index(wanted)

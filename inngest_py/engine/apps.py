@@ -1,0 +1,67 @@
+"""Apps by hand: made known, moved and forgotten (protocol: api.md §5.3)."""
+
+from ..domain import urls
+from ..domain.errors import Invalid, NotFound
+from ..storage import functions as rows
+from . import audit, register
+from .audit import Actor
+from .context import Context
+
+
+def create(ctx: Context, url: str, *, kind: str, in_band: bool, by: Actor | None = None) -> str:
+    """Ask the SDK at a URL to sync; return the app's id, also where it did not.
+
+    What went wrong is the app's error then (sync.md §2). Raises Invalid for a bad URL.
+    An operator's act is noted with it.
+    """
+    place = urls.serve_endpoint(url)
+    register.add_placeholder(ctx, place, by)
+    return _sync(ctx, place, kind=kind, in_band=in_band)
+
+
+def update(
+    ctx: Context, app_id: str, url: str, *, kind: str, in_band: bool, by: Actor | None = None
+) -> str:
+    """Move an app to another URL and ask the SDK there to sync; return the app's id.
+
+    Raises NotFound, and Invalid for a bad URL and for one where another app is.
+    """
+    place = urls.serve_endpoint(url)
+    with ctx.db.transaction() as tx:
+        if app_id not in [app["id"] for app in rows.apps(tx)]:
+            raise NotFound(f"app {app_id[:64]} does not exist")
+        other = rows.app_by_url(tx, place)
+        if other is not None and other["id"] != app_id:
+            raise Invalid(f"the app {other['name'] or other['id']} is at {place}", field="url")
+        rows.move_app(tx, app_id, place)
+        audit.note(tx, by, ctx.now(), "app.sync", place, app_id)
+    return _sync(ctx, place, kind=kind, in_band=in_band)
+
+
+def _sync(ctx: Context, url: str, *, kind: str, in_band: bool) -> str:
+    error = register.ping(ctx, url, kind=kind, in_band=in_band)
+    register.note_ping(ctx, url, error)
+    with ctx.db.reading() as tx:
+        app = rows.app_by_url(tx, url)
+    if app is None:
+        raise NotFound(f"the app at {url} was removed meanwhile")
+    return str(app["id"])
+
+
+def delete(ctx: Context, app_id: str, by: Actor | None = None) -> bool:
+    """Forget an app and its functions; say whether it was there."""
+    with ctx.db.transaction() as tx:
+        known = {app["id"]: app["name"] or app["url"] for app in rows.apps(tx)}
+        if app_id not in known:
+            return False
+        rows.remove_app(tx, app_id)
+        rows.raise_catalog_version(tx)
+        audit.note(tx, by, ctx.now(), "app.forget", known[app_id], app_id)
+        return True
+
+
+def delete_by_name(ctx: Context, name: str) -> bool:
+    """Forget the app with this name; say whether it was there."""
+    with ctx.db.reading() as tx:
+        app = rows.app_by_name(tx, name)
+    return app is not None and delete(ctx, app["id"])

@@ -1,0 +1,45 @@
+"""The audit log: who did what, written in the transaction of what they did.
+
+Invariant: an act of an operator and its row are stored together or not at all.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ..storage import operators as rows
+from .context import new_ulid
+
+_MOST_DETAIL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and from which address; a process on the server has none."""
+
+    name: str
+    address: str = ""
+
+
+def note(
+    tx: Connection, by: Actor | None, now: datetime, action: str, target: str = "", detail: str = ""
+) -> str | None:
+    """Write an act's row; return its id. Without an actor (a program with a key) none is written.
+
+    Inserts alone: it takes no lock that others wait for. Longer texts are cut.
+    """
+    if by is None:
+        return None
+    act_id = new_ulid(now)
+    values = {
+        "id": act_id,
+        "at": now,
+        "name": by.name,
+        "action": action,
+        "target": target[:_MOST_DETAIL],
+        "detail": detail[:_MOST_DETAIL],
+        "address": by.address,
+    }
+    rows.note(tx, values)
+    return act_id

@@ -1,0 +1,184 @@
+"""Claims: leasing items that are due, with what they need to run.
+
+Claims that arrive together are one transaction, as all commits are: when a burst fills the worker,
+every run that ends frees a slot for one more item, and a transaction for each of those took as
+much CPU as all writes of a five-step run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from .. import observe
+from ..domain.items import OF_RULES, Item, ItemKind
+from ..domain.runs import RunStatus
+from ..storage import drops, leases, queue, run_loading, runs, slots, steps
+from . import outlived
+from .cancels import Cancellation
+from .context import Context, Hint
+from .fanout import Fanout
+from .flow import concurrency, enlisting, regrouping, throttles
+from .flow.firing import Timer
+from .jobs import Job
+from .shares import GATE, host_of
+from .timeouts import finish_timers
+from .waits import answers
+
+# Items that belong to no run.
+_OTHERS: dict[ItemKind, type[Fanout | Cancellation | Timer]] = {
+    ItemKind.EVENT: Fanout,
+    ItemKind.CANCEL: Cancellation,
+    **dict.fromkeys(OF_RULES, Timer),
+}
+Claimed = Job | Fanout | Cancellation | Timer
+
+
+class Wanted(NamedTuple):
+    """What one caller asks for."""
+
+    ctx: Context
+    item_ids: Sequence[str]
+
+
+class Taken(NamedTuple):
+    """What it gets, and hints for others whose turn has come instead of its items'."""
+
+    jobs: list[Claimed]
+    hints: list[Hint]
+
+
+def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
+    """Lease the items that are ours to run and load what they need, in one transaction.
+
+    Start items that their throttle has no room for are put in line instead.
+
+    Raises DBAPIError when the database is away for long; the edge retries that.
+    """
+    key = min(item_ids, default="")
+    jobs, hints = ctx.committer.run(key, claim_all, Wanted(ctx, item_ids))
+    if hints:
+        ctx.hints.send(hints)
+    for job in jobs:
+        ctx.leases.hold(job.item.lease_id)
+        if not isinstance(job, Job):
+            continue
+        ctx.shares.hold(job.item.lease_id, host_of(job.function.url))
+        if job.item.kind is ItemKind.START and job.item.attempt == 0:
+            observe.tell(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
+    return jobs
+
+
+def claim_all(tx: Connection, wanted: Sequence[Wanted]) -> list[Taken]:
+    """Claim for all that share a commit; an item that two of them name goes to the first."""
+    ids = dict.fromkeys(item_id for one in wanted for item_id in one.item_ids)
+    jobs, hints = _take(tx, wanted[0].ctx, list(ids))
+    if len(wanted) == 1:
+        return [Taken(jobs, hints)]
+    left = {job.item.id: job for job in jobs}
+    taken = []
+    for one in wanted:
+        mine = [left.pop(item_id) for item_id in one.item_ids if item_id in left]
+        taken.append(Taken(mine, hints))
+        hints = []
+    return taken
+
+
+def _take(
+    tx: Connection, ctx: Context, item_ids: Sequence[str]
+) -> tuple[list[Claimed], list[Hint]]:
+    """Lease the items; the hints are for others whose turn has come instead."""
+    now = ctx.now()
+    items = queue.claim(
+        tx,
+        item_ids,
+        lease_id=ctx.new_id(now),
+        now=now,
+        lease=ctx.tuning.lease,
+        worker=ctx.worker_id,
+    )
+    if not items:  # duplicate, early or late hints: nothing to do
+        return [], []
+    items, hints = throttles.pass_through(tx, ctx, items, now)
+    live, over = outlived.drop(tx, ctx, load(tx, ctx, items), now)
+    admitted, changed, others_turn = enlisting.enlist(tx, ctx, _without_paused(tx, live), now)
+    loaded = _within_shares(tx, ctx, admitted)
+    locked = regrouping.regroup(tx, loaded, now)
+    ready = [job for job in loaded if job not in locked]
+    aside = [job for job in live if job not in ready]
+    mine, let_go = concurrency.admit(tx, ctx, ready, now, aside)
+    begun = _begin(tx, ctx, mine, now)
+    _give_up(tx, [*changed, *locked, *(job for job in mine if job not in begun)], now)
+    others = [_OTHERS[item.kind](item) for item in items if item.kind in _OTHERS]
+    return [*begun, *others], [*hints, *over, *others_turn, *let_go]
+
+
+def _without_paused(tx: Connection, jobs: list[Job]) -> list[Job]:
+    """Hold the items of functions that are paused, and return the others."""
+    paused = [job.item for job in jobs if job.run.paused]
+    if not paused:
+        return jobs
+    leases.set_aside(tx, paused)
+    return [job for job in jobs if not job.run.paused]
+
+
+def _within_shares(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
+    """Put jobs in line whose app has its share of this process's calls; return the others."""
+    if not jobs:
+        return jobs
+    hosts = [host_of(job.function.url) for job in jobs]
+    fits = ctx.shares.admit(jobs[0].item.lease_id, hosts)
+    if all(fits):
+        return jobs
+    waiting = {
+        job.item.id: GATE + host
+        for job, host, fit in zip(jobs, hosts, fits, strict=True)
+        if not fit
+    }
+    slots.wait(tx, waiting)
+    return [job for job in jobs if job.item.id not in waiting]
+
+
+def _begin(tx: Connection, ctx: Context, jobs: list[Job], now: datetime) -> list[Job]:
+    """Move runs whose first request goes out to running; leaves out those that others hold."""
+    starting = [job for job in jobs if job.item.kind is ItemKind.START]
+    if not starting:
+        return jobs
+    waiting = [job.run.id for job in starting if job.run.status is RunStatus.QUEUED]
+    left = set(waiting).difference(runs.begin(tx, waiting, now) if waiting else ())
+    starting = [job for job in starting if job.run.id not in left]
+    for job in starting:
+        started_at = job.run.started_at or now
+        job.run = replace(job.run, status=RunStatus.RUNNING, started_at=started_at)
+    queue.add(tx, finish_timers(ctx, [(job.run, job.function) for job in starting], now))
+    return [job for job in jobs if job.run.id not in left]
+
+
+def _give_up(tx: Connection, jobs: Sequence[Job], now: datetime) -> None:
+    """Give back items whose runs are being ended or paused: who holds a run's row goes first."""
+    if jobs:
+        leases.give_up(tx, [job.item for job in jobs], now)
+
+
+def load(tx: Connection, ctx: Context, items: Sequence[Item]) -> list[Job]:
+    """Read what the leased items of runs need; items whose runs are gone are dropped."""
+    items = [item for item in items if item.kind not in _OTHERS]
+    if not items:
+        return []
+    found = run_loading.load(tx, sorted({item.run_id for item in items}))
+    with_steps = [run_id for run_id, (run, _) in found.items() if run.step_count]
+    memos = steps.memo(tx, with_steps) if with_steps else {}
+    answered = answers(tx, [(item.id, item.answer) for item in items])
+    jobs = []
+    for item in items:
+        if item.run_id not in found:
+            observe.event("item.orphan", level=30, item_id=item.id, run_id=item.run_id)
+            drops.drop_runs(tx, [item.run_id], [item])
+            continue
+        run, revision = found[item.run_id]
+        function = ctx.catalog.get(tx, run.function_id, revision)
+        memo = dict(memos.get(run.id, {}))
+        jobs.append(Job(item, run, function, memo, answered.get(item.id)))
+    return jobs

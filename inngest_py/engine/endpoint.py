@@ -1,0 +1,232 @@
+"""Durable endpoints: runs that an SDK runs in its caller's own request (checkpointing.md §3).
+
+Such a run's item is leased to the SDK. Each of its calls prolongs the lease; an op that has to
+wait consumes the item as an answer would, and workers go on. When the SDK falls silent the lease
+lapses, and workers go on as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from .. import observe
+from ..domain import canonical, metadata
+from ..domain import plan as plans
+from ..domain.checkpoint import Checkpoint, Dispatch
+from ..domain.defers import read as read_defers
+from ..domain.endpoint import NewRun
+from ..domain.errors import Conflict, InngestPyError, NotFound, RateLimited
+from ..domain.items import SDK, Item, ItemKind, ItemState
+from ..domain.opcodes import LAZY, STORED, Op, Opcode
+from ..domain.plan import Plan, Policy
+from ..domain.reply import Generated
+from ..domain.runs import Run, RunStatus
+from ..storage import events, functions, leases, queue, run_lists, run_loading, runs
+from . import checkpoint
+from .apply import apply_all
+from .catalog import function_of
+from .context import Context
+from .flow import limits, rate_limits
+from .jobs import Job
+from .telling import committed
+from .writes import Applied, Call, Write
+
+# How long an SDK may take from one call to the next: a step of its own, or its end.
+SILENCE = timedelta(minutes=15)
+_RETRY = timedelta(seconds=5)
+_IN_REQUEST = STORED | LAZY | {Opcode.NONE}
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What ops came to, to be told after the commit."""
+
+    stored: checkpoint.Write | None = None
+    job: Job | None = None
+    made: Plan = field(default_factory=Plan)
+    done: Applied = field(default_factory=Applied)
+
+    def tell(self, ctx: Context) -> None:
+        if self.stored is not None:
+            checkpoint.tell(self.stored)
+        if self.job is not None:
+            committed(ctx, self.job, self.made, self.done)
+
+
+def create(ctx: Context, new: NewRun) -> str:
+    """Write a run that an SDK has begun, with its app, its function and its first ops.
+
+    Returns the function's id. Raises Conflict for a run that exists, and RateLimited when the
+    function's rate limit, which an override may give it, has no room.
+    """
+
+    def write(tx: Connection) -> tuple[str, _Taken]:
+        now = ctx.now()
+        if run_lists.get(tx, new.run_id) is not None:
+            raise Conflict(f"run {new.run_id} exists already")
+        function_id, version = _function(tx, new, now)
+        _admit(tx, new, function_id, now)
+        _begin(tx, new, function_id, version, now)
+        return function_id, _take(tx, ctx, new.run_id, new.ops, now)
+
+    try:
+        # alone: it registers a function, as register.py does
+        function_id, taken = ctx.committer.run_alone(write)
+    except IntegrityError:
+        raise Conflict(f"run {new.run_id} exists already") from None
+    about = {"run_id": new.run_id, "function_id": function_id}
+    observe.tell(observe.run_queued, event_id=new.event.id, **about)
+    observe.tell(observe.run_started, **about)
+    taken.tell(ctx)
+    return function_id
+
+
+def append(ctx: Context, run_id: str, ops: Sequence[Op]) -> None:
+    """Take further ops of a run that its SDK runs.
+
+    Raises NotFound, LeaseLost, RunGone and others of the package's errors when they come to
+    nothing: the run is unknown, has ended, or goes on in the background.
+    """
+
+    def write(tx: Connection) -> _Taken:
+        return _take(tx, ctx, run_id, ops, ctx.now())
+
+    ctx.committer.run_alone(write).tell(ctx)
+
+
+def _take(tx: Connection, ctx: Context, run_id: str, ops: Sequence[Op], now: datetime) -> _Taken:
+    found = run_loading.load(tx, [run_id]).get(run_id)
+    if found is None or found[0].endpoint is None:
+        raise NotFound(f"run {run_id} is not that of an endpoint")
+    if not ops:
+        return _Taken()
+    run, revision = found
+    if all(op.code in _IN_REQUEST for op in ops):
+        return _Taken(stored=_store(tx, run, ops, now))
+    function = ctx.catalog.get(tx, run.function_id, revision)
+    item = _item(run, now)
+    linear, own = ctx.tuning.linear_retry or _RETRY, limits.backoff(function, now)
+    policy = Policy(function.config.retries, linear, own)
+    meaning = Generated(list(ops), run.request_version, no_retry=None, retry_after=None)
+    made = plans.generated(run, item, policy, meaning, now, ctx.jitter())
+    [done] = apply_all(tx, [Write(ctx, run, item, made, Call(now, now), carry=False)])
+    return _Taken(job=Job(item, run, function, {}), made=made, done=done)
+
+
+def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkpoint.Write:
+    results = [plans.result_of(op, failed=False) for op in ops if op.code in STORED]
+    given = Checkpoint(
+        Dispatch(run.id, run.id, 0),
+        [result for result, _ in results],
+        [trace for _, trace in results],
+        read_defers(ops),
+        metadata.of_ops(ops, 0),
+    )
+    [written] = checkpoint.store_all(tx, [checkpoint.Write(run.id, given, now)])
+    leases.prolong(tx, run.id, now + SILENCE)
+    return written
+
+
+def _item(run: Run, now: datetime) -> Item:
+    """Describe the item that is leased to the run's SDK: the run's id is its id and its lease."""
+    return Item(run.id, ItemKind.EDGE, run.id, run.id, 0, now, now, generation=0)
+
+
+def _function(tx: Connection, new: NewRun, now: datetime) -> tuple[str, int]:
+    """Find the endpoint's function, or make it and its app; give its id and version."""
+    config = new.config
+    app = functions.app_by_name(tx, new.domain)
+    app_id = app["id"] if app is not None else new.app_id
+    if app is None:
+        values = {"id": app_id, "name": new.domain, "url": new.domain, "method": "api"}
+        functions.put_app(tx, values | {"created_at": now, "synced_at": now, "error": None})
+    known = {row["slug"]: row for row in functions.functions(tx, app_id=app_id)}.get(config.slug)
+    if known is not None and known["archived_at"] is None and known["config"] == config.to_json():
+        return known["id"], known["version"]
+    function_id = known["id"] if known is not None else new.function_id(app_id)
+    version = known["version"] + 1 if known is not None else 1
+    functions.put_function(
+        tx,
+        {
+            "id": function_id,
+            "app_id": app_id,
+            "slug": config.slug,
+            "name": config.name,
+            "url": config.url,
+            "version": version,
+            "config": config.to_json(),
+            "created_at": now,
+            "updated_at": now,
+            "archived_at": None,
+        },
+    )
+    functions.raise_catalog_version(tx)
+    return function_id, version
+
+
+def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> None:
+    row = functions.function(tx, function_id)
+    if row is None or row["limits"] is None:  # SDKs give endpoints no limits
+        return
+    function, payload = function_of(row), new.event.payload
+    if not rate_limits.admits(tx, function, lambda: canonical.loads(payload), now):
+        raise RateLimited(f"{new.config.slug} is over its rate limit")
+
+
+def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: datetime) -> None:
+    event = new.event
+    events.add(
+        tx,
+        [
+            {
+                "id": event.id,
+                "external_id": event.external_id,
+                "name": event.name,
+                "payload": event.payload,
+                "ts": now,
+                "received_at": now,
+                "internal": True,
+            }
+        ],
+    )
+    run = {
+        "id": new.run_id,
+        "function_id": function_id,
+        "function_version": version,
+        "event_id": event.id,
+        "status": RunStatus.RUNNING.value,
+        "queued_at": now,
+        "started_at": now,
+        "request_version": new.request_version,
+        "force_plan": True,
+        "endpoint": new.encoding,
+    }
+    runs.add(tx, [run])
+    queue.add(
+        tx,
+        [
+            {
+                "id": new.run_id,
+                "kind": ItemKind.EDGE.value,
+                "run_id": new.run_id,
+                "job_key": new.run_id,
+                "state": ItemState.LEASED.value,
+                "queued_at": now,
+                "due_at": now,
+                "hint_at": now,
+                "attempt": 0,
+                "lease_id": new.run_id,
+                "lease_until": now + SILENCE,
+                "worker": SDK,
+                "generation": 0,
+            }
+        ],
+    )
+
+
+def refused(run_id: str, error: InngestPyError) -> None:
+    """Log ops that came to nothing; their SDK is told that all is well (§3.2)."""
+    observe.event("endpoint.refused", level=30, run_id=run_id, error=error.message)

@@ -1,0 +1,97 @@
+"""Arrivals: events on their way to become runs of functions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from ... import observe
+from ...domain import canonical, event_record
+from ...domain.event_record import Event
+from ..catalog import Function
+from ..context import Context, Hint
+
+
+class Trigger:
+    """An event, parsed once, and only when a rule of some function asks for it."""
+
+    __slots__ = ("_parsed", "event")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self._parsed: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> "Trigger":
+        """Make a trigger of a stored event's row."""
+        return cls(
+            event_record.stored(
+                id=row["id"],
+                external_id=row["external_id"],
+                name=row["name"],
+                payload=row["payload"],
+                ts_ms=int(row["ts"].timestamp() * 1000),
+                internal=row["internal"],
+            )
+        )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The event as expressions see it."""
+        if self._parsed is None:
+            self._parsed = canonical.loads(self.event.payload)
+        return self._parsed
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A run that is to be made of an event, or of a batch whose first event it is.
+
+    `skip_reason` makes it a run that is never executed; `existing_run_id` is the one in its way.
+    """
+
+    trigger: Trigger
+    function: Function
+    run_id: str
+    batch_id: str | None = None
+    skip_reason: str | None = None
+    existing_run_id: str | None = None
+    singleton_key: str | None = None
+    cron: str | None = None
+
+    @property
+    def event(self) -> Event:
+        """The event, the first one of a batch."""
+        return self.trigger.event
+
+    def due(self, now: datetime) -> datetime:
+        """Say when the run may start: at the event's time, a batch's at once (events.md §6)."""
+        if self.batch_id is not None:
+            return now
+        return max(now, datetime.fromtimestamp(self.event.ts_ms / 1000, UTC))
+
+    def invalid(self, rule: str, error: str) -> None:
+        """Log that a rule's expression has failed for this event."""
+        observe.event(
+            "rule.invalid",
+            level=30,
+            rule=rule,
+            function=self.function.slug,
+            event_id=self.event.id,
+            error=error,
+        )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What rules want besides runs: items to queue, hints to send, events dropped."""
+
+    items: list[dict[str, Any]] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
+    dropped: list[Event] = field(default_factory=list)
+    subscribed: bool = False  # runs were made that events may cancel
+
+
+Rule = Callable[[Connection, Context, Sequence[Arrival], datetime, Outcome], list[Arrival]]

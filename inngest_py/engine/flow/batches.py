@@ -1,0 +1,136 @@
+"""Batching: events gather in their bucket's batch until it is full (flow-control.md §6)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ...domain import cel
+from ...domain.flow import batching, keys
+from ...domain.flow.batching import REPEATED_WITHIN, OpenBatch
+from ...domain.items import ItemKind
+from ...storage import batches
+from ...storage import timers as timer_rows
+from ..context import Context
+from . import timers
+from .arrivals import Arrival, Outcome, Trigger
+
+
+@dataclass(slots=True)
+class _Filling:
+    """What one transaction puts into the batches of its buckets."""
+
+    opened: dict[str, OpenBatch | None]
+    stored: frozenset[str]  # batches that had events, and a timer, before
+    members: list[dict[str, Any]] = field(default_factory=list)
+    full: list[tuple[Arrival, str]] = field(default_factory=list)  # last event, batch
+    firsts: dict[str, Trigger] = field(default_factory=dict)
+
+
+def gather(
+    tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: Outcome
+) -> list[Arrival]:
+    """Take the events that are batched; return the others, and the runs of batches now full."""
+    gathered = [arrival for arrival in arrivals if _is_batched(arrival, now)]
+    if not gathered:
+        return list(arrivals)
+    placed = [(arrival, _bucket(arrival, now)) for arrival in gathered]
+    opened = batches.lock(tx, {key: arrival.function.id for arrival, key in placed})
+    filling = _Filling(opened, frozenset(one.id for one in opened.values() if one is not None))
+    repeated = _repeated(tx, gathered, filling.stored, now)
+    for arrival, key in placed:
+        _add(ctx, arrival, key, filling, repeated, now)
+    runs = [_run(tx, arrival, batch_id, filling) for arrival, batch_id in filling.full]
+    _write(tx, ctx, filling, now, out)
+    taken = {id(arrival) for arrival in gathered}
+    return [arrival for arrival in arrivals if id(arrival) not in taken] + runs
+
+
+def _is_batched(arrival: Arrival, now: datetime) -> bool:
+    """Say whether the event goes into a batch: one whose `if` is not true starts a run at once."""
+    rule = arrival.function.config.batch
+    if rule is None:
+        return False
+    if rule.expression is None:
+        return True
+    return cel.matches(rule.expression, {"event": arrival.trigger.fields}, now)
+
+
+def _bucket(arrival: Arrival, now: datetime) -> str:
+    rule = arrival.function.config.batch
+    assert rule is not None
+    if rule.key is None:
+        return keys.bucket(arrival.function.id, "default")
+    text = keys.text(rule.key, arrival.trigger.fields, now)
+    if text == keys.INVALID:
+        arrival.invalid("batch.key", "the key cannot be evaluated")
+    return keys.bucket(arrival.function.id, text)
+
+
+def _repeated(
+    tx: Connection, gathered: Sequence[Arrival], stored: frozenset[str], now: datetime
+) -> set[tuple[str, str]]:
+    """Find the events' own ids that the open batches have, as (batch, id)."""
+    own = {a.event.external_id for a in gathered if a.event.external_id != a.event.id}
+    if not own or not stored:
+        return set()
+    return batches.repeated(tx, sorted(stored), sorted(own), now - REPEATED_WITHIN)
+
+
+def _add(
+    ctx: Context,
+    arrival: Arrival,
+    key: str,
+    filling: _Filling,
+    repeated: set[tuple[str, str]],
+    now: datetime,
+) -> None:
+    event, rule = arrival.event, arrival.function.config.batch
+    assert rule is not None
+    batch = filling.opened[key]
+    if batch is None:
+        batch = batching.opened(ctx.new_id(now), rule, now)
+        filling.firsts[batch.id] = arrival.trigger
+    if (batch.id, event.external_id) in repeated:
+        return
+    repeated.add((batch.id, event.external_id))
+    filling.members.append(
+        {
+            "batch_id": batch.id,
+            "position": batch.count,
+            "event_id": event.id,
+            "added_at": now,
+        }
+    )
+    batch = batching.added(batch, len(event.payload.encode()))
+    is_full = batching.is_full(batch, rule)
+    filling.opened[key] = None if is_full else batch
+    if is_full:
+        filling.full.append((arrival, batch.id))
+
+
+def _run(tx: Connection, last: Arrival, batch_id: str, filling: _Filling) -> Arrival:
+    """Make the run of a full batch, which is that of its first event (§6)."""
+    trigger = filling.firsts.get(batch_id) or first(tx, batch_id) or last.trigger
+    return Arrival(trigger, last.function, last.run_id, batch_id=batch_id)
+
+
+def first(tx: Connection, batch_id: str) -> Trigger | None:
+    """Read a batch's first event; None when it has been deleted."""
+    row = batches.first_event(tx, batch_id)
+    return None if row is None else Trigger.of(row)
+
+
+def _write(tx: Connection, ctx: Context, filling: _Filling, now: datetime, out: Outcome) -> None:
+    batches.add(tx, filling.members)
+    left = {key: batch for key, batch in filling.opened.items() if batch is not None}
+    batches.put(tx, left)
+    batches.remove(tx, filling.opened.keys() - left.keys())
+    done = [batch_id for _, batch_id in filling.full if batch_id in filling.stored]
+    timer_rows.drop_jobs(tx, [timers.job_key(ItemKind.BATCH, batch_id) for batch_id in done])
+    for key, batch in left.items():
+        if batch.id not in filling.stored:
+            item_id = ctx.new_id(now)
+            out.items.append(timers.row(ItemKind.BATCH, item_id, batch.id, batch.due_at, now, key))

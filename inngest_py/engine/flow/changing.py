@@ -1,0 +1,115 @@
+"""Changing limits: what waits is timed anew, whoever changes them (overrides, their end, deploys).
+
+Who writes a function's row holds the locks of its buckets meanwhile: nobody can look at a line by
+the old rate and set its timer for later. Afterwards every bucket is as full as it was, by the new
+rate, and every line is looked at.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ...domain.errors import NotFound
+from ...domain.flow import gcra
+from ...domain.flow import slots as slot_rules
+from ...domain.functions import FunctionConfig
+from ...storage import buckets, gates, slots
+from ...storage import functions as function_rows
+from ...storage import timers as timer_rows
+from ..catalog import function_of
+from ..context import Context, Hint
+from . import concurrency, limits, rate_limits, throttles
+
+_LINES_AT_ONCE = 100
+
+
+@dataclass(slots=True)
+class Locked:
+    """What is held while limits change: each function as it was, its buckets and its lines."""
+
+    before: dict[str, FunctionConfig] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+
+def differs(one: FunctionConfig, other: FunctionConfig) -> bool:
+    """Say whether what waits under one of two configurations is timed otherwise under the other."""
+    return (one.throttle, one.rate_limit, one.concurrency, one.run_concurrency) != (
+        other.throttle,
+        other.rate_limit,
+        other.concurrency,
+        other.run_concurrency,
+    )
+
+
+def lock(tx: Connection, function_ids: Iterable[str], now: datetime) -> Locked:
+    """Lock the buckets of functions whose rows are to be written. Raises NotFound."""
+    held, names = Locked(), set[str]()
+    ids, now_ns = sorted(set(function_ids)), gcra.to_ns(now)
+    for function_id in ids:
+        gated = throttles.prefix(function_id)
+        held.lines += gates.lines(tx, gated)
+        for prefix in (gated, rate_limits.prefix(function_id)):
+            names.update(buckets.busy(tx, prefix, now_ns))
+    names.update(held.lines)
+    held.numbers = buckets.lock(tx, sorted(names)) if names else {}
+    # read under the locks: others may have changed it while they were waited for
+    held.before = {function_id: whole(tx, function_id) for function_id in ids}
+    return held
+
+
+def settle(tx: Connection, held: Locked, now: datetime) -> None:
+    """Bring the buckets to the limits that have been written, and their timers forward."""
+    changed: dict[str, int] = {}
+    for function_id, before in held.before.items():
+        after = whole(tx, function_id)
+        starts = _of(held.numbers, throttles.prefix(function_id))
+        changed |= throttles.rescaled(starts, before.throttle, after.throttle, now)
+        others = _of(held.numbers, rate_limits.prefix(function_id))
+        changed |= rate_limits.rescaled(others, before.rate_limit, after.rate_limit, now)
+    buckets.put(tx, changed)
+    timer_rows.hasten_all(tx, [throttles.timer_key(gate) for gate in held.lines], now)
+
+
+def _of(numbers: dict[str, int], prefix: str) -> dict[str, int]:
+    return {name: number for name, number in numbers.items() if name.startswith(prefix)}
+
+
+def whole(tx: Connection, function_id: str) -> FunctionConfig:
+    """Read a configuration with its override, even one that has just ended. Raises NotFound."""
+    row = function_rows.function(tx, function_id)
+    if row is None:
+        raise NotFound(f"function {function_id} does not exist")
+    function = function_of(row)
+    return function.overridden or function.config
+
+
+def let_go(ctx: Context, function_ids: Iterable[str]) -> None:
+    """Let the first of the lines for slots go, once the change has been committed.
+
+    Upkeep does it too, should this be lost.
+    """
+    for function_id in function_ids:
+        lines = ctx.committer.run_alone(partial(_lines, ctx=ctx, function_id=function_id))
+        for at in range(0, len(lines), _LINES_AT_ONCE):
+            some = dict.fromkeys(lines[at : at + _LINES_AT_ONCE], function_id)
+            hints = ctx.committer.run_alone(partial(_advance, ctx=ctx, lines=some))
+            if hints:
+                ctx.hints.send(hints)
+
+
+def _lines(tx: Connection, ctx: Context, function_id: str) -> Sequence[str]:
+    ctx.catalog.refresh(tx)
+    function = ctx.catalog.find(tx, function_id)
+    if function is None:
+        return []
+    config = limits.effective(function, ctx.now())
+    prefixes = slot_rules.prefixes(function_id, config.concurrency)
+    return sorted({gate for prefix in prefixes for gate in slots.lines(tx, prefix)})
+
+
+def _advance(tx: Connection, ctx: Context, lines: dict[str, str]) -> list[Hint]:
+    return concurrency.advance(tx, ctx, lines, ctx.now())

@@ -1,0 +1,123 @@
+"""Timers of rules that fire: each does its work in one transaction, fenced by its lease."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain.errors import LeaseLost
+from ...domain.flow import keys
+from ...domain.flow.debounce import BUFFER
+from ...domain.items import Item, ItemKind
+from ...domain.runs import ENDED, Run
+from ...domain.timeouts import reason
+from ...storage import batches as batch_rows
+from ...storage import debounces as debounce_rows
+from ...storage import events, queue, run_loading
+from ...storage import timers as timer_rows
+from ..context import Context
+from ..ending import end_at_once, tell_cancelled
+from ..start import Started, create
+from . import batches, throttles
+from .arrivals import Arrival, Trigger
+
+# What a timer has started, and the run that it has cancelled, if any.
+Fired = tuple[Started, Run | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A leased item of a rule, whose `run_id` is no run's: see OF_RULES."""
+
+    item: Item
+
+
+def run_timer(ctx: Context, job: Timer) -> None:
+    """Do what a claimed timer is for; does nothing when its lease is lost.
+
+    Raises DBAPIError when the database refuses; the lease then lapses and it fires again.
+    """
+    item = job.item
+    fired = _FIRES[item.kind]
+    try:
+        started, replaced = ctx.committer.run_alone(lambda tx: fired(tx, ctx, item, ctx.now()))
+        started.tell(ctx)
+        if replaced is not None:
+            tell_cancelled(replaced)
+    except LeaseLost:
+        observe.event("item.lease_lost", level=30, item_id=item.id, kind=item.kind.value)
+    finally:
+        ctx.leases.drop(item.lease_id)
+
+
+def _debounce(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
+    """Start the run of the last event, or go on waiting when others have come (§5)."""
+    started = Started()
+    row = debounce_rows.get(tx, item.run_id)
+    if row is not None and row["fires_at"] + BUFFER > now:
+        timer_rows.rearm(tx, item, row["fires_at"] + BUFFER)
+        return started, None
+    if row is not None:
+        debounce_rows.remove(tx, item.run_id)
+        event = events.get(tx, row["event_id"])
+        trigger = None if event is None else Trigger.of(event)
+        _create(tx, ctx, row["function_id"], trigger, None, now, started)
+    queue.finish(tx, [item])
+    return started, None
+
+
+def _batch(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
+    """Start the run of a batch whose time is up; its bucket is named in the timer (§6)."""
+    started = Started()
+    batch_id, key = item.run_id, item.opts or ""
+    batch = batch_rows.open_batch(tx, key)
+    if batch is not None and batch.id == batch_id:
+        batch_rows.remove(tx, [key])
+        trigger = batches.first(tx, batch_id)
+        _create(tx, ctx, keys.function_of(key), trigger, batch_id, now, started)
+    queue.finish(tx, [item])
+    return started, None
+
+
+def _create(
+    tx: Connection,
+    ctx: Context,
+    function_id: str,
+    trigger: Trigger | None,
+    batch_id: str | None,
+    now: datetime,
+    started: Started,
+) -> None:
+    ctx.catalog.refresh(tx)
+    function = ctx.catalog.by_id.get(function_id)
+    if function is None or trigger is None:  # archived, or deleted, since the event came
+        observe.event("timer.orphan", level=30, function_id=function_id)
+        return
+    arrival = Arrival(trigger, function, ctx.new_id(now), batch_id=batch_id)
+    create(tx, ctx, [arrival], now, started)
+
+
+def _throttle(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
+    return Started(hints=throttles.fire(tx, ctx, item, now)), None
+
+
+def _replace(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
+    """Cancel the run that another one replaces; its items, this one too, go with it (§8)."""
+    found = run_loading.load(tx, [item.run_id]).get(item.run_id)
+    if found is not None and found[0].status not in ENDED:
+        shown = reason("CancelledBySingleton", "Cancelled by a newer run of the singleton.")
+        ended, started = end_at_once(tx, ctx, found[0], shown, now, [item])
+        if ended:
+            return started, found[0]
+    queue.finish(tx, [item])
+    return Started(), None
+
+
+_FIRES: dict[ItemKind, Callable[[Connection, Context, Item, datetime], Fired]] = {
+    ItemKind.DEBOUNCE: _debounce,
+    ItemKind.BATCH: _batch,
+    ItemKind.THROTTLE: _throttle,
+    ItemKind.REPLACE: _replace,
+}

@@ -1,0 +1,21 @@
+"""Places: where runs stand in every line that they may have to wait in (flow-control.md §7)."""
+
+from datetime import datetime
+from typing import Any
+
+from ...domain import canonical
+from ...domain.flow import priority
+from . import limits
+
+
+def rank_us(job: Any, now: datetime) -> int:
+    """Give a job's place: the one it has, or the one that its run would have been made with."""
+    held, rank = job.run.slots, job.item.rank_us
+    if held is not None:
+        rank = held.rank_us
+    if rank is not None:
+        return int(rank)
+    rule, ahead = limits.effective(job.function, now).priority, 0
+    if rule is not None:
+        ahead = priority.seconds(rule, canonical.loads(job.run.event), now)
+    return priority.rank_us(job.item.due_at, ahead)

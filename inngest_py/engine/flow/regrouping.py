@@ -1,0 +1,55 @@
+"""Regrouping: runs that have not begun count against the limits that are in force when they do.
+
+What a run counts against is worked out when it is made. Limits may have another key since, by an
+override, its end or a deploy: a run that waited meanwhile gets the groups of today at its first
+claim, and stands in their lines, so that a backlog never runs past the new limits. A run that has
+begun keeps its groups to its end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from ...domain import canonical
+from ...domain.flow import slots as rules
+from ...domain.flow.slots import Slots
+from ...domain.items import ItemKind
+from ...domain.runs import RunStatus
+from ...storage import slots
+from . import limits, places
+
+J = TypeVar("J", bound=Any)
+
+
+def regroup(tx: Connection, jobs: Sequence[J], now: datetime) -> list[J]:
+    """Give claimed first requests the groups of their functions' limits, where these differ.
+
+    Returns those whose runs somebody else has locked: they are to be given back.
+    """
+    changed = []
+    for job in jobs:
+        if job.item.kind is not ItemKind.START or job.run.status is not RunStatus.QUEUED:
+            continue
+        config, held = limits.effective(job.function, now), job.run.slots
+        if rules.is_current(held, job.function.id, config.concurrency, config.run_concurrency):
+            continue
+        changed.append(job)
+    free = slots.lock_runs(tx, [job.run.id for job in changed])
+    ours = [job for job in changed if job.run.id in free]
+    for job in ours:
+        job.run = replace(job.run, slots=_slots(job, now))
+    slots.regroup(tx, [(job.run.id, job.item.id, job.run.slots) for job in ours])
+    return [job for job in changed if job.run.id not in free]
+
+
+def _slots(job: Any, now: datetime) -> Slots | None:
+    config = limits.effective(job.function, now)
+    if not limits.counts(job.function, now):
+        return None
+    event, rank = canonical.loads(job.run.event), places.rank_us(job, now)
+    return rules.of_run(
+        job.function.id, config.concurrency, config.run_concurrency, event, now, rank
+    )

@@ -1,0 +1,230 @@
+"""Throttle: runs start no faster than their rate; those beyond it stand in line (§3).
+
+A start item of a throttled function carries the name of its bucket. Who claims it charges the
+bucket under its lock: there is room for it, or it waits outside the queue, behind one timer a
+bucket that lets the first of the line go when there is room again. Nothing polls, what is
+cancelled leaves no gap, and a charged item that a crash leaves behind is not charged again.
+
+A bucket's name tells the key's expression, too: the line of a throttle that is gone, or has
+another key now, is let go uncharged, and enlisting.py sees to what is in force instead.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import canonical
+from ...domain.flow import gcra, keys, priority
+from ...domain.flow.gcra import Rate
+from ...domain.functions import Throttle
+from ...domain.items import Item, ItemKind
+from ...storage import buckets, gates, queue
+from ...storage import timers as timer_rows
+from ..catalog import Function
+from ..context import HINT_GRACE, Context, Hint
+from . import limits, timers
+from .arrivals import Arrival
+
+_KIND = "throttle:"
+MOST_AT_ONCE = 500
+# How often a line looks whether its paused function has been resumed.
+_WHILE_PAUSED = timedelta(seconds=5)
+
+
+def place(arrival: Arrival, now: datetime, position: int) -> dict[str, Any]:
+    """Give the columns of a start item that say where in the line it stands and for what.
+
+    `position` orders runs that are made at the same moment.
+    """
+    config, rule = arrival.function.config, limits.throttle(arrival.function, now)
+    ahead = 0
+    if config.priority is not None:
+        ahead = priority.seconds(config.priority, arrival.trigger.fields, now)
+    gate = None
+    if rule is not None:
+        gate = gate_of(arrival.function, rule, lambda: arrival.trigger.fields, now)
+    if gate is None and not ahead and not limits.counts(arrival.function, now):
+        return {"rank_us": None, "gate": None}
+    rank = priority.rank_us(arrival.due(now), ahead) + min(position, 999)
+    return {"rank_us": rank, "gate": gate}
+
+
+def of_rerun(function: Function, payload: str, now: datetime) -> dict[str, Any]:
+    """Give the same columns for a run that repeats another: at the end of the line."""
+    rule = limits.throttle(function, now)
+    if rule is None:
+        return {"rank_us": None, "gate": None}
+    gate = gate_of(function, rule, lambda: canonical.loads(payload), now)
+    return {"rank_us": priority.rank_us(now, 0), "gate": gate}
+
+
+def gate_of(
+    function: Function, rule: Throttle, event: Callable[[], Mapping[str, Any]], now: datetime
+) -> str:
+    """Name the bucket of an event, which the key is read from."""
+    text = keys.text(rule.key, event() if rule.key else {}, now)
+    return _KIND + keys.bucket(_group(function.id, rule), text)
+
+
+def _group(function_id: str, rule: Throttle) -> str:
+    return keys.bucket(function_id, rule.key or "")
+
+
+def timer_key(gate: str) -> str:
+    """Name the job of the timer that lets the first of a gate's line go."""
+    return timers.job_key(ItemKind.THROTTLE, gate)
+
+
+def prefix(function_id: str) -> str:
+    """Give how the names of a function's gates begin."""
+    return f"{_KIND}{function_id}:"
+
+
+def rescaled(
+    numbers: Mapping[str, int], old: Throttle | None, new: Throttle | None, now: datetime
+) -> dict[str, int]:
+    """Translate the numbers of buckets to a changed rate; gives those that change."""
+    if new is None:
+        return {}
+    before = None if old is None else Rate.of_throttle(old)
+    return gcra.rescaled_all(numbers, gcra.to_ns(now), before, Rate.of_throttle(new))
+
+
+def pass_through(
+    tx: Connection, ctx: Context, items: Sequence[Item], now: datetime
+) -> tuple[list[Item], list[Hint]]:
+    """Let claimed items through their gates; return those to run now, and hints for others.
+
+    The rest of the given items waits, without a lease. Those that were charged for say so in
+    their options.
+    """
+    lines: dict[str, list[Item]] = defaultdict(list)
+    gated = [(item.gate, item) for item in items if item.gate and item.gate.startswith(_KIND)]
+    if gated:
+        ctx.catalog.refresh(tx)
+    for gate, item in gated:
+        # a paused function's items are held, and come here again
+        if not _paused(tx, ctx, gate):
+            lines[gate].append(item)
+    if not lines:
+        return list(items), []
+    waiting, charged, hints = admit(tx, ctx, lines, now)
+    through = [item for item in items if item.id not in waiting]
+    return [
+        replace(item, opts=gates.CHARGED) if item.id in charged else item for item in through
+    ], hints
+
+
+def admit(
+    tx: Connection, ctx: Context, lines: Mapping[str, Sequence[Item]], now: datetime
+) -> tuple[set[str], set[str], list[Hint]]:
+    """Let claimed items join the lines of their gates, and the first of each line go.
+
+    Returns the ids of the items that wait now, without a lease, and of those that their throttle
+    was charged for, with hints for others. Locks the buckets.
+    """
+    numbers = buckets.lock(tx, list(lines))
+    # again: who changes a limit holds the locks of its lines, and wants the new one to count
+    ctx.catalog.refresh(tx)
+    hints: list[Hint] = []
+    waiting: set[str] = set()
+    charged: set[str] = set()
+    rows = []
+    for gate in sorted(lines):
+        rate = _rate(tx, ctx, gate, now)
+        let_go, left = _advance(tx, gate, rate, numbers, lines[gate], now)
+        own = {item.id for item in lines[gate]}
+        charged |= own.intersection(let_go) if rate is not None else set()
+        waiting |= own.difference(let_go)
+        _tell(tx, ctx, gate, len(own.difference(let_go)))
+        hints += [(ItemKind.START, item_id) for item_id in let_go if item_id not in own]
+        if left is not None:
+            rows.append(timers.row(ItemKind.THROTTLE, ctx.new_id(now), gate, left, now, None))
+            if let_go:  # the rate may have been raised since the timer was set
+                timer_rows.hasten(tx, timers.job_key(ItemKind.THROTTLE, gate), left)
+    queue.add(tx, rows)
+    buckets.put(tx, numbers)
+    gates.passed(tx, sorted(charged))
+    gates.wait(tx, [item for line in lines.values() for item in line if item.id in waiting])
+    return waiting, charged, hints
+
+
+def _tell(tx: Connection, ctx: Context, gate: str, count: int) -> None:
+    function = _function(tx, ctx, gate) if count else None
+    if function is not None:
+        observe.event("throttle.waits", level=10, function=function.slug, items=count)
+
+
+def _advance(
+    tx: Connection,
+    gate: str,
+    rate: Rate | None,
+    numbers: dict[str, int],
+    claimed: Sequence[Item],
+    now: datetime,
+) -> tuple[list[str], datetime | None]:
+    """Let the first of a line go, those just claimed among them, under the bucket's lock.
+
+    Returns their ids in order, with when the next may go; None when nobody is left. Without a
+    rate all may go, uncharged.
+    """
+    now_ns, most = gcra.to_ns(now), MOST_AT_ONCE + len(claimed)
+    room = most if rate is None else gcra.room(rate, numbers[gate], now_ns, most)
+    line = [(item.rank_us or 0, item.id) for item in claimed]
+    if room or not line:
+        # one more than there is room for tells whether anybody is left
+        line = sorted(line + gates.first(tx, gate, room + 1))
+    let_go = [item_id for _, item_id in line[:room]]
+    others = set(let_go).difference(item.id for item in claimed)
+    gates.let_go(tx, sorted(others), now, now + HINT_GRACE, charged=rate is not None)
+    if rate is None:
+        return let_go, now if len(line) > room else None
+    if let_go:
+        numbers[gate] = gcra.take(rate, numbers[gate], now_ns, len(let_go))
+    if len(line) <= room:
+        return let_go, None
+    return let_go, max(now, gcra.to_time(gcra.opens_ns(rate, numbers[gate])))
+
+
+def _rate(tx: Connection, ctx: Context, gate: str, now: datetime) -> Rate | None:
+    """Read the rate of a gate as it is now; None when its function has no such throttle any more.
+
+    An archived function keeps its rate: its queued runs are as many calls to the app as before.
+    """
+    function = _function(tx, ctx, gate)
+    rule = None if function is None else limits.throttle(function, now)
+    if function is None or rule is None:
+        return None
+    group = gate.removeprefix(_KIND).rpartition(":")[0]
+    return Rate.of_throttle(rule) if group == _group(function.id, rule) else None
+
+
+def _function(tx: Connection, ctx: Context, gate: str) -> Function | None:
+    return ctx.catalog.find(tx, gate.removeprefix(_KIND).partition(":")[0])
+
+
+def _paused(tx: Connection, ctx: Context, gate: str) -> bool:
+    function = _function(tx, ctx, gate)
+    return function is not None and function.paused is not None
+
+
+def fire(tx: Connection, ctx: Context, item: Item, now: datetime) -> list[Hint]:
+    """Let the first of the line go, and set the timer for the next."""
+    gate = item.run_id
+    numbers = buckets.lock(tx, [gate])
+    ctx.catalog.refresh(tx)
+    if _paused(tx, ctx, gate):
+        timer_rows.rearm(tx, item, now + _WHILE_PAUSED)
+        return []
+    let_go, left = _advance(tx, gate, _rate(tx, ctx, gate, now), numbers, [], now)
+    buckets.put(tx, numbers)
+    if left is None:
+        queue.finish(tx, [item])
+    else:
+        timer_rows.rearm(tx, item, left)
+    return [(ItemKind.START, item_id) for item_id in let_go]

@@ -1,0 +1,32 @@
+"""The rows of timers: queue items of rules, which belong to no run."""
+
+from datetime import datetime
+from typing import Any
+
+from ...domain.items import ItemKind, ItemState
+from ..context import HINT_GRACE
+
+
+def job_key(kind: ItemKind, name: str) -> str:
+    """Name the one timer of a bucket or batch."""
+    return f"{kind.value}:{name}"
+
+
+def row(
+    kind: ItemKind, item_id: str, name: str, due_at: datetime, now: datetime, opts: str | None
+) -> dict[str, Any]:
+    """Make the row of a timer; `name` is its bucket or batch, or the run that it is about."""
+    return {
+        "id": item_id,
+        "kind": kind.value,
+        "run_id": name,
+        "job_key": job_key(kind, name),
+        "state": ItemState.READY.value,
+        "queued_at": now,
+        "due_at": due_at,
+        "hint_at": due_at if due_at > now else now + HINT_GRACE,
+        "attempt": 0,
+        "opts": opts,
+        "rank_us": None,
+        "gate": None,
+    }

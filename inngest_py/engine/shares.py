@@ -1,0 +1,133 @@
+"""Shares: how apps share the calls that a process may have in flight.
+
+An app that hangs keeps every call it is given. So each app, known by the host of its endpoint,
+has a part of the slots that no other can take: half of them are divided among all apps, the other
+half is for whoever comes. A job that finds no room gives its lease back and stands in line outside
+the queue, in the state `waiting`; when its host has room again, upkeep lets the first of the line
+go. With one host there is nothing to share, and nothing is asked.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+GATE = "app:"
+# A claim that has not been committed by then never will be.
+_RESERVED_SECONDS = 10.0
+
+
+def host_of(url: str) -> str:
+    """Name the host that a function is called at."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+class Shares:
+    """Counts the jobs in flight of one process, by host."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._known: frozenset[str] = frozenset()
+        self._held: Counter[str] = Counter()
+        # claimed in transactions that are not committed yet, by lease
+        self._reserved: dict[str, tuple[float, Counter[str]]] = {}
+        self._lined: frozenset[str] = frozenset()
+        self._room = threading.Event()
+
+    @property
+    def lined(self) -> list[str]:
+        """The hosts that this process knows to have a line."""
+        return sorted(self._lined)
+
+    def know(self, hosts: Iterable[str]) -> None:
+        """Say which hosts there are: one that is not among them counts as one more."""
+        self._known = frozenset(hosts)
+
+    def line(self, host: str) -> None:
+        """Say that a host has a line."""
+        with self._lock:
+            self._lined |= {host}
+
+    def unline(self, host: str) -> None:
+        """Say that a host's line was found empty."""
+        with self._lock:
+            self._lined -= {host}
+
+    def admit(self, lease_id: str, hosts: Sequence[str]) -> list[bool]:
+        """Say for each of the jobs of a lease, in their order, whether there is room for it.
+
+        The room is kept for a moment: hold() takes it once the claim is committed.
+        """
+        if self._slots < 2 or len(self._known.union(hosts)) < 2:
+            return [True] * len(hosts)
+        with self._lock:
+            self._forget()
+            taken = self._taken()
+            answers = []
+            mine: Counter[str] = Counter()
+            for host in hosts:
+                fits = self._room_for(host, taken) > 0
+                answers.append(fits)
+                if fits:
+                    taken[host] += 1
+                    mine[host] += 1
+            self._reserved[lease_id] = (time.monotonic() + _RESERVED_SECONDS, mine)
+            self._lined |= {host for host, fits in zip(hosts, answers, strict=True) if not fits}
+        return answers
+
+    def room(self, host: str) -> int:
+        """Say how many jobs more a host may have in flight now."""
+        with self._lock:
+            self._forget()
+            return max(0, self._room_for(host, self._taken()))
+
+    def hold(self, lease_id: str, host: str) -> None:
+        """Count a job that has been claimed."""
+        with self._lock:
+            reserved = self._reserved.get(lease_id)
+            if reserved is not None:
+                reserved[1][host] -= 1
+                if reserved[1].total() <= 0:
+                    del self._reserved[lease_id]
+            self._held[host] += 1
+
+    def drop(self, host: str) -> None:
+        """Count a job no more."""
+        with self._lock:
+            self._held[host] -= 1
+            if self._held[host] <= 0:
+                del self._held[host]
+        if self._lined:
+            self._room.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a job ends while there are lines, at most so long; say whether one has."""
+        ended = self._room.wait(seconds)
+        self._room.clear()
+        return ended
+
+    def _taken(self) -> Counter[str]:
+        taken = self._held.copy()
+        for _, mine in self._reserved.values():
+            taken.update(mine)
+        return taken
+
+    def _room_for(self, host: str, taken: Counter[str]) -> int:
+        """Say how many slots are free for a host once what others have of their own is kept."""
+        hosts = self._known.union(taken, [host])
+        if len(hosts) < 2:
+            return self._slots - taken.total()
+        own = self._slots // (2 * len(hosts)) or int(self._slots > len(hosts))
+        kept = sum(max(0, own - taken[other]) for other in hosts if other != host)
+        # with fewer slots than hosts nobody has one of its own: one is left for the others
+        kept = kept or int(own == 0 and taken.total() == taken[host])
+        return max(self._slots - taken.total() - kept, own - taken[host])
+
+    def _forget(self) -> None:
+        """Forget claims that failed."""
+        now = time.monotonic()
+        late = [lease for lease, (until, _) in self._reserved.items() if until < now]
+        for lease in late:
+            del self._reserved[lease]

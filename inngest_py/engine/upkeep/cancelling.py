@@ -1,0 +1,9 @@
+"""Bulk cancellations: carries on with those that are not finished."""
+
+from ..cancelling import cancel_page
+from ..context import Context
+
+
+def run_once(ctx: Context) -> bool:
+    """Cancel one page of runs; another worker takes another cancellation meanwhile."""
+    return cancel_page(ctx)

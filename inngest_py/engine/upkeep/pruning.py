@@ -1,0 +1,91 @@
+"""Pruning: delete finished runs that need not be kept any more, a small batch at a time.
+
+Every worker prunes: batches pass over rows that others have locked. A process rests four times as
+long as each batch has taken, so that pruning a large backlog leaves the database to the work.
+"""
+
+import time
+from datetime import datetime, timedelta
+
+from ... import observe
+from ...domain.retention import events_before
+from ...storage import pruning
+from ..context import Context
+
+EVERY = timedelta(minutes=1)
+_RUNS = 100
+_EVENTS = 500
+_REST = 4
+_LEAST_REST = timedelta(milliseconds=5)
+# What an event was kept for may be gone later: so often all old events are looked at again.
+_SWEEP_AGAIN = timedelta(hours=6)
+
+
+class Pruning:
+    """The service: a round takes what is over at its beginning, then waits for the next."""
+
+    def __init__(self) -> None:
+        self._before: datetime | None = None  # of the round under way
+        self._pruned = 0
+        self._place: pruning.Position | None = None
+        self._swept_at: datetime | None = None  # when the sweep last began at the first event
+        self.rest: timedelta | None = None  # until the next batch; None at the end of a round
+
+    def run_once(self, ctx: Context) -> bool:
+        """Delete one batch; see pause() for when the next one is due."""
+        began = time.monotonic()
+        more = self._batch(ctx, ctx.now())
+        took = timedelta(seconds=time.monotonic() - began)
+        self.rest = max(took * _REST, _LEAST_REST) if more else None
+        return False
+
+    def pause(self, ctx: Context, longest: timedelta) -> timedelta:
+        """Say how long to wait: short between the batches of a round."""
+        if self.rest is not None:
+            return self.rest
+        age = ctx.tuning.keep.age
+        often = longest if age is None else min(longest, max(age / 10, timedelta(seconds=1)))
+        return often * (0.9 + 0.2 * ctx.jitter())
+
+    def _batch(self, ctx: Context, now: datetime) -> bool:
+        """Take the next batch of the round, or begin one; say whether the round goes on."""
+        if ctx.tuning.keep.all:
+            return False
+        if self._before is None:
+            self._before = self._begin(ctx, now)
+            if self._before is None:
+                return False
+        if self._runs(ctx, self._before, now) or self._events(ctx, self._before, now):
+            return True
+        if self._pruned:
+            observe.event("runs.pruned", runs=self._pruned, before=self._before.isoformat())
+        self._before, self._pruned = None, 0
+        return False
+
+    def _begin(self, ctx: Context, now: datetime) -> datetime | None:
+        keep = ctx.tuning.keep
+        with ctx.db.reading() as tx:
+            oldest = None if keep.count is None else pruning.oldest_kept(tx, keep.count)
+        return keep.before(now, oldest)
+
+    def _runs(self, ctx: Context, before: datetime, now: datetime) -> bool:
+        with ctx.db.reading() as tx:
+            if not pruning.finished_before(tx, before):
+                return False
+        with ctx.db.transaction() as tx:
+            done = pruning.prune_runs(tx, before, events_before(before, now), _RUNS)
+        self._pruned += done.runs
+        return done.full
+
+    def _events(self, ctx: Context, before: datetime, now: datetime) -> bool:
+        """Look at the next events behind those looked at before."""
+        if self._swept_at is None or now - self._swept_at > _SWEEP_AGAIN:
+            self._swept_at, self._place = now, None
+        until = events_before(before, now)
+        with ctx.db.reading() as tx:
+            if not pruning.came_before(tx, until, self._place):
+                return False
+        with ctx.db.transaction() as tx:
+            _, place = pruning.sweep_events(tx, until, self._place, _EVENTS)
+        self._place = place or self._place
+        return place is not None

@@ -1,0 +1,14 @@
+"""Resuming: end resumptions whose process died before it had given everything back."""
+
+from ...storage import pausing as rows
+from .. import pausing
+from ..context import Context
+
+
+def run_once(ctx: Context) -> bool:
+    """Give back what is held of functions that are not paused any more."""
+    with ctx.db.reading() as tx:
+        found = rows.resuming(tx)
+    for function_id in found:
+        pausing.give_back(ctx, function_id)
+    return False

@@ -1,0 +1,59 @@
+"""Sharing: which apps there are, and whose line goes on as calls end (see engine/shares.py)."""
+
+import time
+from datetime import timedelta
+
+from ... import observe
+from ...storage import gates
+from .. import shares
+from ..context import HINT_GRACE, Context
+
+EVERY = timedelta(seconds=1)
+_LOOK_SECONDS = 5.0
+# calls that end within a moment let the line go on in one transaction
+_GATHER = timedelta(milliseconds=10)
+
+
+class Sharing:
+    """The service: looks at the database now and then, and at once when a line may go on."""
+
+    def __init__(self) -> None:
+        self._look_at = 0.0
+
+    def run_once(self, ctx: Context) -> bool:
+        """Let the first of lines go whose host has room in this process."""
+        if ctx.tuning.slots < 2:
+            return False
+        if time.monotonic() >= self._look_at:
+            self._look(ctx)
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+        for host in ctx.shares.lined:
+            room = ctx.shares.room(host)
+            if room:
+                _let_go(ctx, host, room)
+        return False
+
+    def pause(self, ctx: Context, longest: timedelta) -> timedelta:
+        """Wait here, so that the end of a call cuts it short; then for a moment."""
+        ctx.shares.wait(longest.total_seconds())
+        return _GATHER
+
+    def _look(self, ctx: Context) -> None:
+        with ctx.db.reading() as tx:
+            ctx.catalog.refresh(tx)
+            lines = gates.names(tx, shares.GATE)
+        functions = list(ctx.catalog.by_id.values())
+        ctx.shares.know(shares.host_of(function.url) for function in functions)
+        for gate in lines:
+            ctx.shares.line(gate.removeprefix(shares.GATE))
+
+
+def _let_go(ctx: Context, host: str, room: int) -> None:
+    now = ctx.now()
+    with ctx.db.transaction() as tx:
+        hints = gates.take_turns(tx, shares.GATE + host, room, now + HINT_GRACE)
+    if len(hints) < room:
+        ctx.shares.unline(host)
+    if hints:
+        observe.event("app.goes_on", level=10, host=host, items=len(hints))
+        ctx.hints.send(hints)

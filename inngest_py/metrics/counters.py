@@ -1,0 +1,144 @@
+"""Counters: what happens in this process, counted by subscribers of `observe`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from blinker import NamedSignal
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from .. import observe
+from .labels import OTHER, FunctionLabels
+
+# Calls last from milliseconds to two hours.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_UNREACHABLE = "unreachable"
+
+
+class Counters:
+    """The counters of one process, in a registry of their own.
+
+    Nothing is counted before connect().
+    """
+
+    def __init__(self, slug_of: Callable[[str], str | None]) -> None:
+        self.registry = CollectorRegistry()
+        self._labels = FunctionLabels(slug_of)
+        # labels() costs more than the count itself: what it gave is kept
+        self._children: dict[tuple[Any, ...], Any] = {}
+        self._events = self._counter("events_accepted", "Events that were accepted from senders.")
+        self._queued = self._counter("runs_queued", "Runs that were created.", "function")
+        self._started = self._counter(
+            "runs_started", "Runs whose first request went out.", "function"
+        )
+        self._finished = self._counter(
+            "runs_finished", "Runs that have ended.", "function", "status"
+        )
+        self._steps = self._counter(
+            "steps_finished", "Steps whose result was stored.", "function", "outcome"
+        )
+        self._failed = self._counter(
+            "attempts_failed", "Attempts that failed and are made again.", "function"
+        )
+        self._calls = self._counter(
+            "calls",
+            "Requests made, to apps or for steps (gateway), by answer: 2xx to 5xx, unreachable.",
+            "function",
+            "to",
+            "answer",
+        )
+        self._seconds = Histogram(
+            "inngest_call_seconds",
+            "How long requests took, to apps or for steps (gateway).",
+            ["function", "to"],
+            registry=self.registry,
+            buckets=BUCKETS,
+        )
+        self._limits = self._counter(
+            "limits_reached",
+            "Runs dropped by a rate limit, and items that a limit made wait.",
+            "function",
+            "limit",
+        )
+        self._checkpoints = self._counter("checkpoints", "Checkpoint calls stored.", "function")
+        self._lapsed = self._counter("leases_lapsed", "Leases whose holder was gone.")
+        self._lost = self._counter("leases_lost", "Results dropped: another had the item by then.")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"inngest_{name}", text, labels, registry=self.registry)
+
+    def connect(self) -> None:
+        """Begin to count."""
+        for signal, receiver in self._receivers():
+            observe.hear(signal, receiver)
+        observe.watch(self._event)
+
+    def disconnect(self) -> None:
+        """Count no more."""
+        for signal, receiver in self._receivers():
+            observe.unhear(signal, receiver)
+        observe.unwatch(self._event)
+
+    def _receivers(self) -> list[tuple[NamedSignal, Callable[..., None]]]:
+        return [
+            (observe.events_accepted, self._on_events),
+            (observe.run_queued, self._on_queued),
+            (observe.run_started, self._on_started),
+            (observe.run_finished, self._on_finished),
+            (observe.step_finished, self._on_step),
+            (observe.attempt_failed, self._on_failed),
+            (observe.call_finished, self._on_call),
+        ]
+
+    def _child(self, metric: Any, function_id: str, *more: str) -> Any:
+        key = (metric, function_id, *more)
+        child = self._children.get(key)
+        if child is None:
+            label = self._labels.of_id(function_id)
+            child = metric.labels(label, *more)
+            if label != OTHER:  # a function may become known, and those over the bound are many
+                self._children[key] = child
+        return child
+
+    def _on_events(self, *, count: int) -> None:
+        self._events.inc(count)
+
+    def _on_queued(self, *, function_id: str, **_: Any) -> None:
+        self._child(self._queued, function_id).inc()
+
+    def _on_started(self, *, function_id: str, **_: Any) -> None:
+        self._child(self._started, function_id).inc()
+
+    def _on_finished(self, *, function_id: str, status: str, **_: Any) -> None:
+        self._child(self._finished, function_id, status).inc()
+
+    def _on_step(self, *, function_id: str, failed: bool, **_: Any) -> None:
+        self._child(self._steps, function_id, "failed" if failed else "completed").inc()
+
+    def _on_failed(self, *, function_id: str, **_: Any) -> None:
+        self._child(self._failed, function_id).inc()
+
+    def _on_call(
+        self, *, function_id: str, to: str, seconds: float, status: int | None, **_: Any
+    ) -> None:
+        answer = f"{status // 100}xx" if status else _UNREACHABLE
+        self._child(self._calls, function_id, to, answer).inc()
+        self._child(self._seconds, function_id, to).observe(seconds)
+
+    def _event(self, name: str, fields: dict[str, Any]) -> None:
+        """Count those events that no signal tells of; all of them are rare."""
+        if name == "lease.lapsed":
+            self._lapsed.inc(fields["items"])
+        elif name == "item.lease_lost":
+            self._lost.inc()
+        elif name == "checkpoint.stored":
+            self._child(self._checkpoints, fields["function_id"]).inc()
+        elif name in _LIMITS:
+            label = self._labels.of_slug(fields["function"])
+            self._limits.labels(label, _LIMITS[name]).inc(fields.get("items", 1))
+
+
+_LIMITS = {
+    "rate_limit.dropped": "rate_limit",
+    "throttle.waits": "throttle",
+    "concurrency.waits": "concurrency",
+}

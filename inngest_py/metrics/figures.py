@@ -1,0 +1,97 @@
+"""Figures: what is in the database now, read when somebody asks, at most once in a few seconds."""
+
+import threading
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..domain.items import ItemKind
+from ..domain.runs import LIVE
+from ..engine.context import Context
+from ..engine.upkeep.workers import ALIVE
+from ..storage import run_parts, waiting, workers
+
+# Counts stop here: an index of so many entries is read in about 0.1 s.
+MOST = 100_000
+KEEP = timedelta(seconds=3)
+LIMITS = ("throttle", "concurrency")
+
+
+class Figures(Collector):
+    """Reads the database's figures; without the database `inngest_database_up` alone, as 0."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._lock = threading.Lock()
+        self._read_at: datetime | None = None
+        self._kept: list[Metric] = []
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """Promise no names, so that registering reads nothing."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the figures, read anew when the last ones are a few seconds old."""
+        with self._lock:  # others who ask meanwhile get what the first one reads
+            now = self._ctx.now()
+            if self._read_at is None or not self._read_at <= now < self._read_at + KEEP:
+                self._kept, self._read_at = self._read(now), now
+            return self._kept
+
+    def _read(self, now: datetime) -> list[Metric]:
+        up = GaugeMetricFamily("inngest_database_up", "Whether the database answers.")
+        try:
+            found = self._figures(now)
+        except SQLAlchemyError:
+            up.add_metric([], 0)
+            return [up]
+        up.add_metric([], 1)
+        return [up, *found]
+
+    def _figures(self, now: datetime) -> list[Metric]:
+        with self._ctx.db.reading() as tx:
+            live = run_parts.live(tx, MOST)
+            due = waiting.due(tx, now, MOST)
+            held = waiting.in_flight(tx, MOST)
+            in_line = waiting.in_line(tx, MOST)
+            alive = len(workers.alive(tx, now - ALIVE))
+        depth = {one.kind: one.count for one in due}
+        ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}
+        return [
+            _gauge("inngest_runs", "Runs that have not ended.", "status", LIVE, live),
+            _gauge("inngest_queue_due", "Items due and not held.", "kind", ItemKind, depth),
+            _gauge(
+                "inngest_queue_oldest_seconds",
+                "How long the oldest due item has been due.",
+                "kind",
+                ItemKind,
+                ages,
+            ),
+            _gauge(
+                "inngest_queue_in_flight", "Items that are being worked on.", "kind", ItemKind, held
+            ),
+            _gauge(
+                "inngest_queue_waiting",
+                "Items that a limit keeps in line.",
+                "limit",
+                LIMITS,
+                in_line,
+            ),
+            GaugeMetricFamily("inngest_workers", "Workers that are alive.", alive),
+        ]
+
+
+def _gauge(
+    name: str, text: str, label: str, keys: Iterable[str], values: dict[str, float] | dict[str, int]
+) -> Metric:
+    """Make a gauge with every key, those without a value at 0: a series must not come and go."""
+    made = GaugeMetricFamily(name, text, labels=[label])
+    for key in keys:
+        made.add_metric([str(key)], values.get(str(key), 0))
+    return made

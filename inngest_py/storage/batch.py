@@ -1,0 +1,165 @@
+"""Batches: one statement for many rows, on both databases.
+
+The rows reach the statement as parameters of a fixed SQL text, which SQLAlchemy compiles once:
+as arrays that PostgreSQL unnests, as one JSON document that SQLite reads. A shared commit so costs
+one round trip a kind of statement, however many writers share it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Executable, Table, bindparam, cast, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY, psycopg2
+from sqlalchemy.types import TypeEngine
+
+from .base import micros
+from .rowwise import RowWise, given
+
+_ROWS = "given_rows"
+
+
+class Batch:
+    """A statement over given rows; `build` gets their columns as attributes by name.
+
+    Rows are tuples in the order of `columns`. Values are bound by the databases' own types, so a
+    column that holds times is declared as `DateTime(timezone=True)`.
+    """
+
+    def __init__(
+        self, columns: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
+    ) -> None:
+        self._names = list(columns)
+        self._statements = {
+            "postgresql": build(_unnested(columns)),
+            "sqlite": build(_from_json(self._names)),
+        }
+
+    def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
+        """Execute the statement over the rows, which may not be empty; returns its result.
+
+        `more` are parameters that the statement names beside the rows.
+        """
+        if tx.dialect.name == "sqlite":
+            document = orjson.dumps([[_plain(value) for value in row] for row in rows]).decode()
+            return tx.execute(self._statements["sqlite"], {_ROWS: document, **more})
+        columns = zip(*rows, strict=True)
+        given_columns = {
+            _ROWS + name: list(column) for name, column in _named(self._names, columns)
+        }
+        return tx.execute(self._statements["postgresql"], {**given_columns, **more})
+
+
+class Each(Batch):
+    """A Batch whose rows do not depend on each other: on SQLite it runs row by row.
+
+    It is an INSERT, UPDATE or DELETE, and no parameters stand beside its rows.
+    """
+
+    def __init__(
+        self, columns: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
+    ) -> None:
+        self._names = list(columns)
+        self._statements = {"postgresql": build(_unnested(columns))}
+        self._row_wise = RowWise(build(SimpleNamespace(**given(self._names))), self._names)
+
+    def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
+        """Execute the statement over the rows, which may not be empty; returns its result."""
+        if tx.dialect.name == "sqlite":
+            return self._row_wise.run(tx, rows)
+        return super().run(tx, rows, **more)
+
+
+Changes = Callable[[Any], dict[str, Any]]
+
+
+class Upsert(Batch):
+    """An INSERT over given rows whose conflicts with rows that are there update those.
+
+    `changes` gets the row that could not be inserted and says what is set; `where` may keep a row
+    as it is, which then is not returned. Every row it meets is locked, in the order given: give
+    rows sorted, no key twice.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: dict[str, TypeEngine[Any]],
+        key: str,
+        changes: Changes,
+        *,
+        where: Any = None,
+        returning: Sequence[str] = (),
+    ) -> None:
+        names = list(columns)
+
+        def built(dialect: Any, given: Any) -> Any:
+            rows = select(*(getattr(given, name).label(name) for name in names))
+            # without a WHERE, SQLite reads ON CONFLICT as part of a join
+            statement = dialect.insert(table).from_select(names, rows.where(text("1 = 1")))
+            statement = statement.on_conflict_do_update(
+                index_elements=[key], set_=changes(statement.excluded), where=where
+            )
+            return statement.returning(*(table.c[name] for name in returning or [key]))
+
+        self._names = names
+        self._statements = {
+            "postgresql": built(postgresql, _unnested(columns)),
+            "sqlite": built(sqlite, _from_json(names)),
+        }
+
+
+class Together:
+    """Two batches that PostgreSQL gets in one message; the second sees what the first waited for.
+
+    Each has a snapshot of its own, as READ COMMITTED gives every statement. Columns of the same
+    name hold the same values in both.
+    """
+
+    def __init__(self, first: Batch, second: Batch) -> None:
+        self._names = list(dict.fromkeys([*first._names, *second._names]))
+        dialect = psycopg2.dialect()  # type: ignore[no-untyped-call]
+        built: list[Any] = [one._statements["postgresql"] for one in (first, second)]
+        parts = [one.compile(dialect=dialect) for one in built]
+        self._sql = ";\n".join(str(part) for part in parts)
+        self._more: dict[str, Any] = {}
+        for part in parts:
+            clash = {n for n, v in part.params.items() if self._more.get(n, v) != v}
+            assert not clash, clash
+            self._more |= part.params
+
+    def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Any:
+        """Execute them over rows of the columns of both; returns the second's result."""
+        columns = dict(_named(self._names, zip(*rows, strict=True)))
+        given = {_ROWS + name: list(column) for name, column in columns.items()}
+        return tx.exec_driver_sql(self._sql, {**self._more, **given})
+
+
+def _named(names: list[str], columns: Any) -> Any:
+    return zip(names, columns, strict=True)
+
+
+def _plain(value: Any) -> Any:
+    return micros(value) if isinstance(value, datetime) else value
+
+
+def _unnested(columns: dict[str, TypeEngine[Any]]) -> Any:
+    arrays = [
+        cast(bindparam(_ROWS + name, type_=ARRAY(kind)), ARRAY(kind))
+        for name, kind in columns.items()
+    ]
+    relation = func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+    return relation.c
+
+
+def _from_json(names: list[str]) -> Any:
+    relation = func.json_each(bindparam(_ROWS)).table_valued("value", name="given")
+    return SimpleNamespace(
+        **{
+            name: func.json_extract(relation.c.value, f"$[{place}]")
+            for place, name in enumerate(names)
+        }
+    )

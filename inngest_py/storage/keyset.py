@@ -1,0 +1,53 @@
+"""Keyset paging: a page goes on behind a position, whatever rows came in between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, literal, or_, tuple_
+
+from .base import Timestamp
+
+# What has not happened yet sorts as if it happened last.
+LAST = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A column to sort by; the last key of an order must be unique."""
+
+    name: str
+    column: ColumnElement[Any]
+    descending: bool = True
+
+    @property
+    def sort(self) -> ColumnElement[Any]:
+        """Write the key with its direction, for ORDER BY."""
+        return self.column.desc() if self.descending else self.column.asc()
+
+    def bound(self, value: Any) -> ColumnElement[Any]:
+        """Write a value of this key."""
+        return literal(value, self.column.type)
+
+
+def known_or_last(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Write a time that may not have come yet."""
+    return func.coalesce(column, literal(LAST, Timestamp), type_=Timestamp)
+
+
+def behind(keys: Sequence[Key], position: Sequence[Any]) -> ColumnElement[bool]:
+    """Restrict a query to the rows that come after the position in the keys' order."""
+    columns = [key.column for key in keys]
+    values = [key.bound(value) for key, value in zip(keys, position, strict=True)]
+    if len({key.descending for key in keys}) == 1:
+        # row values: both databases go straight to their place in an index
+        here, there = tuple_(*columns), tuple_(*values)
+        return here < there if keys[0].descending else here > there
+    choices = []
+    for place, key in enumerate(keys):
+        same = [column == value for column, value in zip(columns[:place], values, strict=False)]
+        value = values[place]
+        ahead = key.column < value if key.descending else key.column > value
+        choices.append(and_(*same, ahead))
+    return or_(*choices)

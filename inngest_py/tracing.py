@@ -1,0 +1,219 @@
+"""OpenTelemetry: one trace a run, from its event through each Celery task to each HTTP call.
+
+An optional extra (`pip install inngest-py[otel]`): without the standard OTEL_* variables nothing of
+it is imported. The ids of spans follow from those of runs and requests (domain.traces), so a
+request's `traceparent` names its span whether or not it is recorded, and no process has to ask
+another for the parent.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from blinker import NamedSignal
+
+from . import observe
+from .domain import traces
+from .version import __version__
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+def wanted(environ: Mapping[str, str]) -> bool:
+    """Say whether the standard variables ask for traces."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    if environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() == "none":
+        return False
+    return any(environ.get(name) for name in _ENDPOINTS)
+
+
+def start(environ: Mapping[str, str]) -> Callable[[], None]:
+    """Send spans by OTLP over HTTP where the environment asks for it; return how to stop.
+
+    Call it in the process that works, before it forks.
+    """
+    if not wanted(environ):
+        return _nothing
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        observe.event("tracing.not_installed", level=40, error=str(error), fix="inngest-py[otel]")
+        return _nothing
+    spans = make(environ)
+    spans.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    spans.connect()
+    observe.event("tracing.ready")
+    return spans.close
+
+
+def _nothing() -> None:
+    pass
+
+
+def make(environ: Mapping[str, str]) -> "Spans":
+    """Make what turns signals into spans, with a provider that has no exporter yet."""
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+    class Ids(RandomIdGenerator):
+        """Gives the ids that were set for this thread's next span, random ones without."""
+
+        def __init__(self) -> None:
+            self.next = threading.local()
+
+        def generate_span_id(self) -> int:
+            span, self.next.span = getattr(self.next, "span", 0), 0
+            return span or super().generate_span_id()
+
+        def generate_trace_id(self) -> int:
+            trace, self.next.trace = getattr(self.next, "trace", 0), 0
+            return trace or super().generate_trace_id()
+
+    name = environ.get("OTEL_SERVICE_NAME") or "inngest-py"
+    ids = Ids()
+    resource = Resource.create({"service.name": name, "service.version": __version__})
+    return Spans(TracerProvider(resource=resource, id_generator=ids), ids)
+
+
+class Spans:
+    """Turns signals into spans: `run` from queue to end, a task's work on it, each call."""
+
+    def __init__(self, provider: Any, ids: Any) -> None:
+        from opentelemetry import context, trace
+
+        self.provider, self._ids = provider, ids
+        self._trace, self._context = trace, context
+        self._tracer = provider.get_tracer("inngest_py", __version__)
+        self._open = threading.local()
+        self._heard: list[tuple[NamedSignal, observe.Listener]] = [
+            (observe.job_started, self._on_job),
+            (observe.job_ended, self._on_job_end),
+            (observe.call_finished, self._on_call),
+            (observe.run_finished, self._on_run),
+        ]
+
+    def connect(self) -> None:
+        """Begin to make spans."""
+        for signal, listener in self._heard:
+            observe.hear(signal, listener)
+
+    def close(self) -> None:
+        """Make no more, and send what is left."""
+        for signal, listener in self._heard:
+            observe.unhear(signal, listener)
+        self.provider.shutdown()
+
+    def _on_job(
+        self,
+        *,
+        run_id: str,
+        function: str,
+        item_id: str,
+        kind: str,
+        traceparent: str | None,
+        **_: Any,
+    ) -> None:
+        span = self._tracer.start_span(
+            f"inngest.{kind}",
+            context=self._run_context(run_id, traceparent),
+            kind=self._trace.SpanKind.CONSUMER,
+            attributes=_about(run_id, function) | {"inngest.item_id": item_id},
+        )
+        token = self._context.attach(self._trace.set_span_in_context(span))
+        self._open.task = (span, token)
+
+    def _on_job_end(self, **_: Any) -> None:
+        span, token = self._open.task
+        self._context.detach(token)
+        span.end()
+
+    def _on_call(
+        self,
+        *,
+        run_id: str,
+        to: str,
+        request_id: str,
+        started_at: datetime,
+        seconds: float,
+        status: int | None,
+        **_: Any,
+    ) -> None:
+        attributes: dict[str, Any] = {"inngest.run_id": run_id, "inngest.to": to}
+        if status is not None:
+            attributes["http.response.status_code"] = status
+        if request_id:
+            self._ids.next.span = int(traces.span_id(request_id), 16)
+        span = self._tracer.start_span(
+            f"POST {to}",
+            kind=self._trace.SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=_ns(started_at),
+        )
+        if status is None or status >= 400:
+            span.set_status(self._trace.StatusCode.ERROR)
+        span.end(_ns(started_at + timedelta(seconds=seconds)))
+
+    def _on_run(
+        self,
+        *,
+        run_id: str,
+        function: str,
+        status: str,
+        queued_at: datetime,
+        traceparent: str | None,
+        **_: Any,
+    ) -> None:
+        parent = None
+        if traceparent is not None:
+            parent = self._parent(int(traceparent[3:35], 16), traceparent[36:52], traceparent[-2:])
+        else:
+            parent = self._context.Context()  # not the task's
+            self._ids.next.trace = int(traces.trace_id(run_id, None), 16)
+        self._ids.next.span = int(traces.span_id(run_id), 16)
+        span = self._tracer.start_span(
+            f"run {function}",
+            context=parent,
+            kind=self._trace.SpanKind.INTERNAL,
+            attributes=_about(run_id, function) | {"inngest.status": status},
+            start_time=_ns(queued_at),
+        )
+        if status == "failed":
+            span.set_status(self._trace.StatusCode.ERROR)
+        span.end()
+
+    def _run_context(self, run_id: str, traceparent: str | None) -> Any:
+        """Make the run's span the parent: it is sampled as that will be, by trace id."""
+        trace_id = int(traces.trace_id(run_id, traceparent), 16)
+        if traceparent is None:
+            sampled = self.provider.sampler.should_sample(
+                None, trace_id, "run"
+            ).decision.is_sampled()
+            flags = "01" if sampled else "00"
+        else:
+            flags = traceparent[-2:]
+        return self._parent(trace_id, traces.span_id(run_id), flags)
+
+    def _parent(self, trace_id: int, span_id: str, flags: str) -> Any:
+        parent = self._trace.SpanContext(
+            trace_id,
+            int(span_id, 16),
+            is_remote=True,
+            trace_flags=self._trace.TraceFlags(int(flags, 16)),
+        )
+        return self._trace.set_span_in_context(
+            self._trace.NonRecordingSpan(parent), self._context.Context()
+        )
+
+
+def _about(run_id: str, function: str) -> dict[str, Any]:
+    return {"inngest.run_id": run_id, "inngest.function": function}
+
+
+def _ns(when: datetime) -> int:
+    """Write a time as nanoseconds of the epoch, without a float's rounding."""
+    micros = (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return micros * 1000

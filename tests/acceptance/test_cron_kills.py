@@ -1,0 +1,79 @@
+"""The server is killed again and again across a full minute: each tick is one run, none is lost."""
+
+import random
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.acceptance.raw_app import RawApp, runs, show
+from tests.processes import Server, free_port, wait_until
+
+FUNCTIONS = 20
+KILLS = 5
+
+
+def next_tick(server: Server, app: RawApp) -> datetime:
+    """Register functions whose schedules have one tick a day, and wait until just before it."""
+    tick = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    if tick - datetime.now(UTC) < timedelta(seconds=20):
+        tick += timedelta(minutes=1)
+    for number in range(FUNCTIONS):
+        body = {
+            "app": "clock",
+            "id": f"clock-{number}",
+            "name": str(number),
+            "url": f"{app.url}?fnId=raw-seq5&stepId=step",
+            "triggers": [{"cron": f"{tick.minute} {tick.hour} * * *"}],
+        }
+        reply = requests.post(f"{server.url}/api/v1/functions", json=body, timeout=10)
+        assert reply.ok, reply.text
+    threading.Event().wait((tick - datetime.now(UTC)).total_seconds() - 0.3)
+    return tick
+
+
+def ticks(server: Server) -> Counter[tuple[str, str]]:
+    """Count the runs of each function and tick; all of them must have completed."""
+    own = [run for run in runs(server.url) if run["function"].startswith("clock-")]
+    shown: list[Any] = [show(server.url, run["id"]) for run in own]
+    assert {run["status"] for run in shown} <= {"completed"}, shown
+    return Counter((run["function"], run["event"]["id"]) for run in shown)
+
+
+def all_ran_once(server: Server, tick: datetime) -> None:
+    """Wait until every function has run for the tick, once each and for no other."""
+    url = f"{server.url}/api/v1/runs"
+
+    def ended() -> bool:
+        query: dict[str, Any] = {"status": ["queued", "running"], "limit": 1}
+        try:
+            left = requests.get(url, params=query, timeout=10)
+        except requests.RequestException:
+            return False
+        return left.ok and not left.json()["data"] and len(ticks(server)) >= FUNCTIONS
+
+    wait_until(ended, 90, "the runs of the tick to end")
+    found = ticks(server)
+    assert set(found) == {
+        (f"clock-{number}", f"{tick:%Y-%m-%dT%H:%M:%SZ}") for number in range(FUNCTIONS)
+    }
+    assert set(found.values()) == {1}
+
+
+def test_ticks_outlive_kills(tmp_path: Path) -> None:
+    chance = random.Random(20260104)
+    port = free_port()
+    app = RawApp(tmp_path, f"http://127.0.0.1:{port}")
+    args = ("--db", str(tmp_path / "x.db"), "--no-discovery", "--no-poll")
+    server = Server("dev", *args, log=tmp_path / "server.log", port=port)
+    with app.up(), server.start():
+        tick = next_tick(server, app)
+        for _ in range(KILLS):
+            threading.Event().wait(chance.uniform(0.05, 0.4))
+            server.kill9()
+            server.start()
+        all_ran_once(server, tick)
+        assert Counter(app_run.step for app_run in app.effects())["s4"] >= FUNCTIONS

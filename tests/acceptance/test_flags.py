@@ -1,0 +1,79 @@
+"""Flags of `dev` and `start` do what their help says, with a real app."""
+
+import json
+from pathlib import Path
+
+import requests
+
+from inngest_py.cli.serve import start
+from tests.processes import Server, free_port, wait_until
+from tests.sdk.app_process import SdkApp
+from tests.sdk.client import Api
+from tests.servers import Valkey
+
+KIND = "python-flask"
+
+
+def synced(api: Api) -> bool:
+    return bool(api.functions(KIND))
+
+
+def test_flags_of_dev(tmp_path: Path) -> None:
+    port, log, file = free_port(), tmp_path / "server.log", tmp_path / "new" / "x.db"
+    with SdkApp(KIND, f"http://127.0.0.1:{port}", tmp_path).start() as app:
+        args = ("-u", app.url.removeprefix("http://"), "--poll-interval", "0.2", "--json")
+        args += ("--retry-interval", "1", "--tick", "50", "--concurrency", "3", "--grace", "2")
+        args += ("--db", str(file), "--log-level", "debug", "--no-discovery", "--no-ui")
+        with Server("dev", *args, log=log, port=port).start() as server:
+            api = Api(server.url)
+            wait_until(lambda: synced(api), 20, "the app to be known")
+            run = api.run(api.send(f"{KIND}/retry"), timeout=15)
+            assert run["status"] == "Completed"
+            assert server.terminate() == 0
+    assert file.exists()
+    banner, *lines = log.read_text().split("  embedded: broker and worker live in this process\n")
+    assert f":{port}" in banner
+    events = [json.loads(line)["event"] for line in lines[0].splitlines()]
+    assert events[0] == "server.ready"
+
+
+def test_a_trusted_proxy_by_flags(tmp_path: Path) -> None:
+    env = {"INNGEST_DEV": None, "INNGEST_SIGNING_KEY": "ab" * 16, "INNGEST_EVENT_KEY": "k"}
+    args = ("--database-url", f"sqlite:///{tmp_path / 'x.db'}", "--ui-proxy-header", "X-User")
+    args += ("--ui-proxy", "127.0.0.1", "--ui-proxy", "192.0.2.0/24", "--ui-proxy-role", "admin")
+    with Server("start", *args, log=tmp_path / "server.log", env=env).start() as server:
+        seen = {
+            name: requests.get(
+                f"{server.url}/audit",
+                headers={"X-User": name} if name else {},
+                allow_redirects=False,
+                timeout=30,
+            )
+            for name in ("ann", "")
+        }
+    assert seen["ann"].status_code == 200
+    assert "ann" in seen["ann"].text
+    assert seen[""].status_code == 303
+    assert seen[""].headers["Location"] == "/login?next=/audit"
+
+
+def test_no_ui_is_a_flag_of_start() -> None:
+    assert start.make_context("start", ["--no-ui"]).params["ui"] is False
+    assert start.make_context("start", []).params["ui"] is None
+
+
+def test_settings_of_start_in_a_file(tmp_path: Path, postgres_url: str, valkey: Valkey) -> None:
+    port, log, file = free_port(), tmp_path / "server.log", tmp_path / "c.toml"
+    with SdkApp(KIND, f"http://127.0.0.1:{port}", tmp_path).start() as app:
+        file.write_text(
+            f"dev = true\nsdk-url = ['{app.url}']\nworkers = 1\njson_logs = true\n"
+            f"database_url = '{postgres_url}'\nredis_url = '{valkey.url}'\nconcurrency = 5\n"
+        )
+        env = {"INNGEST_DEV": None}
+        with Server("start", "--config", str(file), log=log, port=port, env=env).start() as server:
+            api = Api(server.url)
+            wait_until(lambda: synced(api), 20, "the app to be known")
+            assert api.run(api.send(f"{KIND}/sequential"))["output"] == [1, 2, 3]
+            assert server.terminate() == 0
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines() if line[:1] == "{"]
+    assert {"server.ready", "worker.ready"} <= set(events)

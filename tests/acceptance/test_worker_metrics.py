@@ -1,0 +1,36 @@
+"""What a worker of each pool shows on its metrics port, in real processes."""
+
+import pytest
+import requests
+
+from tests.acceptance.test_workers import Installation, installation
+from tests.endpoint import STEPS, send, statuses
+from tests.metrics import total, value
+from tests.processes import LOOPBACK, free_port, wait_until
+
+__all__ = ["installation"]
+RUNS = 20
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
+def test_a_worker_of_every_pool_shows_what_it_has_done(
+    installation: Installation, pool: str
+) -> None:
+    url, port = installation.api.url, free_port()
+
+    def page() -> str:
+        return requests.get(f"http://{LOOPBACK}:{port}/metrics", timeout=10).text
+
+    with installation.worker("one", pool, INNGEST_METRICS_PORT=str(port)) as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        send(url, RUNS)
+        wait_until(lambda: statuses(url) == {"completed": RUNS}, 60, "all runs to complete")
+        # a signal follows the commit that statuses() has seen
+        wait_until(lambda: total(page(), "inngest_runs_finished_total") == RUNS, 10, page())
+        assert total(page(), "inngest_calls_total") == RUNS * (STEPS + 1)
+        assert total(page(), "inngest_call_seconds_count") == RUNS * (STEPS + 1)
+        api = requests.get(f"{url}/metrics", timeout=10).text
+        assert value(api, "inngest_events_accepted_total") == RUNS
+        assert value(api, "inngest_workers") == 1
+        assert total(api, "inngest_runs_finished_total") == 0
+        assert worker.terminate() == 0

@@ -1,0 +1,169 @@
+"""`/metrics` over both databases: what is counted, what is read, and for whom."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from inngest_py.api.app import create_app
+from inngest_py.engine import claims, work
+from inngest_py.engine.upkeep import leases
+from inngest_py.metrics.counters import Counters
+from inngest_py.metrics.figures import KEEP
+from inngest_py.metrics.labels import OTHER, FunctionLabels
+from inngest_py.storage.session import Database
+from tests.api.conftest import Service
+from tests.factories import reply
+from tests.metrics import samples, total, value
+
+FN = "app-fn"
+
+
+class Measured(Service):
+    """A server that counts."""
+
+    def __init__(self, db: Database, **settings: Any) -> None:
+        super().__init__(db, **settings)
+        self.counters = Counters(self.engine.ctx.catalog.slug_of)
+        self.counters.connect()
+        app = create_app(self.settings, self.engine.ctx, self.counters)
+        self.client = app.test_client()
+
+    def page(self) -> str:
+        """Read the page, a few seconds after the last time."""
+        self.engine.now += KEEP
+        answered = self.client.get("/metrics")
+        assert answered.status_code == 200
+        return answered.text
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return value(self.page(), name, **labels)
+
+    def run(self, count: int = 1) -> None:
+        self.send([{"name": "a/b", "data": {"n": n}} for n in range(count)])
+        self.engine.drain()
+
+
+@pytest.fixture
+def measured(db: Database) -> Iterator[Measured]:
+    made = Measured(db)
+    yield made
+    made.counters.disconnect()
+
+
+def test_a_run_is_counted_from_its_event_to_its_end(measured: Measured) -> None:
+    measured.send([{"name": "a/b"}, {"name": "nobody/listens"}])
+    page = measured.page()
+    assert value(page, "inngest_events_accepted_total") == 2
+    assert value(page, "inngest_runs", status="queued") == 1
+    assert value(page, "inngest_queue_due", kind="start") == 1
+    assert value(page, "inngest_queue_oldest_seconds", kind="start") == KEEP.total_seconds()
+    measured.engine.drain()
+    page = measured.page()
+    for name, labels, expected in (
+        ("runs_queued_total", {}, 1),
+        ("runs_started_total", {}, 1),
+        ("runs_finished_total", {"status": "completed"}, 1),
+        ("steps_finished_total", {"outcome": "completed"}, 2),
+        ("calls_total", {"to": "app", "answer": "2xx"}, 3),
+        ("call_seconds_count", {"to": "app"}, 3),
+    ):
+        assert value(page, f"inngest_{name}", function=FN, **labels) == expected, name
+    assert value(page, "inngest_runs", status="queued") == 0
+    assert total(page, "inngest_queue_due") == 0
+
+
+def test_failures_are_counted_by_attempt_and_by_run(measured: Measured) -> None:
+    measured.engine.sdk.script = lambda *_: reply(500, {"message": "no"})
+    measured.run()
+    for _ in range(2):
+        measured.engine.advance(minutes=1)
+    page = measured.page()
+    assert value(page, "inngest_attempts_failed_total", function=FN) == 2
+    assert value(page, "inngest_runs_finished_total", function=FN, status="failed") == 1
+    assert value(page, "inngest_calls_total", function=FN, to="app", answer="5xx") == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "limit", "reached", "in_line"),
+    [
+        ({"rateLimit": {"limit": 1, "period": "1h"}}, "rate_limit", 2, None),
+        ({"throttle": {"limit": 1, "period": "1h"}}, "throttle", 2, 2),
+        ({"concurrency": [{"limit": 1}]}, "concurrency", 2, 2),
+    ],
+)
+def test_limits_are_counted_and_what_they_keep_in_line(
+    measured: Measured, config: dict[str, Any], limit: str, reached: int, in_line: int | None
+) -> None:
+    measured.engine.register(**config)
+    measured.send([{"name": "a/b"} for _ in range(3)])
+    hints = measured.engine.hinted.hints
+    claims.claim(measured.engine.ctx, [item_id for _, item_id in hints])
+    assert measured.value("inngest_limits_reached_total", function=FN, limit=limit) == reached
+    assert measured.value("inngest_queue_waiting", limit=limit) == in_line
+
+
+def test_lapsed_and_lost_leases_are_counted(measured: Measured) -> None:
+    engine = measured.engine
+    measured.send({"name": "a/b"})
+    (hint,) = engine.hinted.hints
+    (job,) = claims.claim(engine.ctx, [hint[1]])
+    assert measured.value("inngest_queue_in_flight", kind="start") == 1
+    engine.now += timedelta(minutes=2)
+    leases.free_lapsed(engine.ctx)
+    claims.claim(engine.ctx, [hint[1]])
+    work.run_job(engine.ctx, job)
+    page = measured.page()
+    assert value(page, "inngest_leases_lapsed_total") == 1
+    assert value(page, "inngest_leases_lost_total") == 1
+
+
+def test_the_database_is_read_at_most_once_in_a_few_seconds(measured: Measured) -> None:
+    def queued() -> float | None:
+        return value(measured.client.get("/metrics").text, "inngest_runs", status="queued")
+
+    assert queued() == 0
+    measured.send({"name": "a/b"})
+    assert queued() == 0
+    measured.engine.now += KEEP
+    assert queued() == 1
+
+
+def test_without_the_database_the_counters_are_still_shown(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured.run()
+    with measured.engine.ctx.db.transaction() as tx:
+        tx.exec_driver_sql("ALTER TABLE queue_items RENAME TO gone")
+    page = measured.page()
+    assert value(page, "inngest_database_up") == 0
+    assert value(page, "inngest_runs", status="queued") is None
+    assert value(page, "inngest_events_accepted_total") == 1
+
+
+def test_v1_shows_the_same_page(measured: Measured) -> None:
+    measured.run()
+    page = measured.page()
+    again = measured.client.get("/v1/prom/dev")
+    assert again.mimetype == "text/plain"
+    assert {key for key in samples(again.text) if not key[0].endswith("_created")} == {
+        key for key in samples(page) if not key[0].endswith("_created")
+    }
+
+
+def test_it_is_open_in_production_only_where_settings_say_so(service: Service) -> None:
+    keys: dict[str, Any] = {"dev": False, "event_keys": ("k",), "signing_key": "ab" * 16}
+    for is_open, expected in ((False, 401), (True, 200)):
+        client = service.with_settings(**keys, metrics_open=is_open)
+        for path in ("/metrics", "/v1/prom/x"):
+            assert client.get(path).status_code == expected
+        assert client.get("/v1/events").status_code == 401
+
+
+def test_the_number_of_function_labels_is_bounded() -> None:
+    slugs: Callable[[str], str | None] = {"a": "app-a", "b": "app-b", "c": "app-c"}.get
+    labels = FunctionLabels(slugs, most=2)
+    assert [labels.of_id(name) for name in "unknown"[:1]] == [OTHER]
+    assert [labels.of_id(name) for name in "abcab"] == ["app-a", "app-b", OTHER, "app-a", "app-b"]
+    assert labels.of_slug("app-d") == OTHER

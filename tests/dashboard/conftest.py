@@ -1,0 +1,58 @@
+"""The dashboard as Flask serves it, over SQLite and over PostgreSQL."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from inngest_py.api.app import create_app
+from inngest_py.config import Settings
+from inngest_py.dashboard import app as dashboard
+from inngest_py.engine.start import accept
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, sequence
+
+_CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
+
+
+class Site:
+    """An engine with API and dashboard before it, and a browser of a sort."""
+
+    def __init__(self, db: Database, **settings: Any) -> None:
+        self.engine = Engine(db, sequence("one", "two"))
+        self.settings = replace(Settings(dev=True, database_url=str(db.url)), **settings)
+        self.app = create_app(self.settings, self.engine.ctx)
+        self.pulse = dashboard.add_to(self.app, self.settings, self.engine.ctx)
+        self.client: FlaskClient = self.app.test_client()
+
+    def get(self, path: str, status: int = 200) -> str:
+        """Read a page."""
+        answered = self.client.get(path)
+        assert answered.status_code == status, f"{path}: {answered.status_code} {answered.text}"
+        return answered.text
+
+    def csrf(self, path: str = "/apps") -> str:
+        """Read the token of the forms on a page."""
+        found = _CSRF.search(self.get(path))
+        assert found is not None
+        return found.group(1)
+
+    def post(self, path: str, status: int = 303, **form: Any) -> Any:
+        """Send a form, with its token; return the answer."""
+        answered = self.client.post(path, data={"csrf": self.csrf(), **form})
+        assert answered.status_code == status, f"{path}: {answered.status_code} {answered.text}"
+        return answered
+
+    def send(self, **payload: Any) -> str:
+        """Send an event; return its id."""
+        event = self.engine.event(**payload)
+        accept(self.engine.ctx, [event])
+        return event.id
+
+
+@pytest.fixture
+def site(db: Database) -> Site:
+    """A dev server with one app of one function, which runs on a/b."""
+    return Site(db)

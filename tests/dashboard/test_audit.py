@@ -1,0 +1,69 @@
+"""Every act of an operator is noted, and stored together with its row or not at all."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from inngest_py.engine import audit
+from inngest_py.storage import operators as rows
+from tests.dashboard.conftest import Site
+
+ACTS = {
+    "run.cancel": ("/runs/{run}/cancel", {}),
+    "run.rerun": ("/runs/{run}/rerun", {}),
+    "function.pause": ("/functions/{function}/pause", {"events": "hold"}),
+    "function.resume": ("/functions/{function}/resume", {}),
+    "function.invoke": ("/functions/{function}/invoke", {"data": "{}"}),
+    "event.send": ("/events/send", {"name": "a/b", "data": "{}"}),
+    "limits.override": ("/functions/{function}/limits", {"limits": '{"concurrency": 3}'}),
+    "limits.restore": ("/functions/{function}/limits/restore", {}),
+    "app.add": ("/apps/add", {"url": "http://127.0.0.1:9/api/inngest"}),
+    "app.sync": ("/apps/{app}/sync", {}),
+    "app.forget": ("/apps/{app}/forget", {}),
+}
+COUNTED = ("runs", "events", "apps", "queue_items")
+
+
+def place(site: Site, path: str) -> str:
+    run = site.engine.start()
+    with site.engine.ctx.db.reading() as tx:
+        function, app = tx.execute(text("SELECT id, app_id FROM functions")).one()
+    return path.format(run=run, function=function, app=app)
+
+
+def state(site: Site) -> Any:
+    with site.engine.ctx.db.reading() as tx:
+        counts = [tx.execute(text(f"SELECT count(*) FROM {name}")).scalar() for name in COUNTED]
+        live = tx.execute(text("SELECT count(*) FROM runs WHERE status = 'queued'")).scalar()
+        return counts, live, tx.execute(text("SELECT paused, limits FROM functions")).all()
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_an_act_and_its_row_are_one(site: Site, act: str) -> None:
+    path, form = ACTS[act]
+    made = place(site, path)
+    csrf, db = site.csrf(), site.engine.ctx.db
+    with db.transaction() as tx:  # room for one row alone, and there is one
+        audit.note(tx, audit.Actor("before"), site.engine.now, "x")
+        tx.execute(text("CREATE UNIQUE INDEX one ON audit ((length(action) > 0))"))
+    before = state(site)
+    assert site.client.post(made, data={"csrf": csrf, **form}).status_code == 500
+    assert state(site) == before
+    with db.transaction() as tx:
+        tx.execute(text("DROP INDEX one"))
+    assert site.client.post(made, data={"csrf": csrf, **form}).status_code == 303
+    with db.reading() as tx:
+        [noted] = rows.acts(tx, before=None, name="dev", limit=10)
+    assert noted["action"] == act
+    assert noted["target"]
+
+
+def test_each_run_of_many_is_noted(site: Site) -> None:
+    runs = [site.engine.start() for _ in range(3)]
+    site.post("/runs/bulk", action="cancel", run=runs)
+    site.post("/runs/bulk", action="cancel", run=runs)  # ended: nothing is done to them
+    with site.engine.ctx.db.reading() as tx:
+        acts = rows.acts(tx, before=None, name=None, limit=10)
+    assert sorted(act["target"] for act in acts) == sorted(runs)
+    assert {act["action"] for act in acts} == {"run.cancel"}

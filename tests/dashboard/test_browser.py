@@ -1,0 +1,279 @@
+"""A real browser clicks through every page of a real server with a real SDK's app."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    expect,
+)
+from sqlalchemy import delete
+
+from inngest_py.storage.runs import RunRow
+from inngest_py.storage.session import Database
+from tests.processes import Server, free_port, wait_until
+from tests.sdk.app_process import SdkApp
+from tests.sdk.client import Api
+
+from . import browser as browsers
+from .browser import flaws, shot
+
+pytestmark = pytest.mark.skipif(
+    browsers.found() is None,
+    reason="no Chromium: make browser installs it where apt does, or set CHROMIUM to one",
+)
+SCENARIOS = ("noop", "sequential", "parallel", "sleep", "retry", "no_retry", "invoke_many")
+# as long as a machine may be busy with other things
+expect.set_options(timeout=30_000)
+PAGES = ("Home", "Runs", "Events", "Functions", "Apps", "Queues")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A dev server with an app whose runs have ended."""
+    folder: Path = tmp_path_factory.mktemp("browser")
+    args = ("--db", str(folder / "s.db"), "--no-discovery", "--retry-interval", "1")
+    with Server("dev", *args, log=folder / "server.log") as made:
+        made.start()
+        with SdkApp("python-flask", made.url, folder).start() as app:
+            assert app.register().status_code == 200
+            _register_a_long_name(made)
+            api = Api(made.url)
+            for name in SCENARIOS:
+                api.send(f"python-flask/{name}", {"n": 1, "html": "<b>bold</b><script>x</script>"})
+            yield made
+
+
+def _register_a_long_name(server: Server) -> None:
+    """Register an app that nobody serves, with a name that no column has room for."""
+    url = f"http://127.0.0.1:{free_port()}/api/inngest"
+    slug = "far-" + "-".join(["longer", "than", "any", "column"] * 5)
+    runtime = {"type": "http", "url": f"{url}?fnId={slug}&stepId=step"}
+    function = {
+        "id": slug,
+        "name": slug,
+        "triggers": [{"event": f"far/{slug}"}],
+        "steps": {"step": {"id": "step", "name": "step", "runtime": runtime}},
+    }
+    payload = {"appName": "far", "url": url, "sdk": "raw:v1", "functions": [function]}
+    requests.post(f"{server.url}/fn/register", json=payload, timeout=30).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browsers.chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context(viewport={"width": 1280, "height": 860}, timezone_id="Asia/Tokyo")
+    made.set_default_timeout(30_000)
+    yield made
+    made.close()
+
+
+def _note(wrong: list[str], told: ConsoleMessage) -> None:
+    # what a busy machine answers late, or not at all, is no fault of the page: it asks again
+    if told.type == "error" and not told.text.startswith("Failed to load resource"):
+        wrong.append(told.text)
+
+
+def _note_answer(wrong: list[str], answered: Response) -> None:
+    if answered.status == 500 or (answered.status >= 400 and "/ui/static/" in answered.url):
+        wrong.append(f"{answered.status} {answered.url}")
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page on which nothing may go wrong unseen."""
+    made = context.new_page()
+    wrong: list[str] = []
+    made.on("console", lambda told: _note(wrong, told))
+    made.on("pageerror", lambda error: wrong.append(str(error)))
+    made.on("response", lambda answered: _note_answer(wrong, answered))
+    yield made
+    assert wrong == []
+
+
+def test_every_page_by_its_link_dark_and_light_and_small(server: Server, page: Page) -> None:
+    script = browsers.axe()
+    page.goto(server.url)
+    for dark in (False, True):
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        for name in PAGES:
+            page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
+            expect(page.locator("#live")).to_be_visible()
+            assert flaws(page, script) == [], name
+            shot(page, f"{name.lower()}-{'dark' if dark else 'light'}")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for name in PAGES:
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
+        expect(page.locator("#live")).to_be_visible()
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{name} is {wide} px too wide for a phone"
+        shot(page, f"{name.lower()}-phone")
+
+
+def test_a_failed_run_its_step_and_its_rerun(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/runs?status=failed")
+    page.get_by_role("link", name="python-flask-no_retry").click()
+    expect(page.get_by_text("never", exact=False).first).to_be_visible()
+    shot(page, "run-failed")
+    page.goto(f"{server.url}/runs")
+    page.get_by_role("link", name="python-flask-retry").first.click()
+    page.locator(".falls a", has_text="flaky").first.click()
+    expect(page.get_by_role("heading", name="flaky")).to_be_visible()
+    assert flaws(page, browsers.axe()) == []
+    shot(page, "run-step")
+    page.get_by_role("button", name="Run again", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="repeats")).to_be_visible()
+    expect(page.locator(".facts .status").first).to_have_text("completed")  # by news alone
+
+
+def test_lists_renew_themselves_and_times_are_the_viewers(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/events")
+    expect(page.locator("#live-dot[data-state=live]")).to_be_visible()
+    Api(server.url).send("live/one", {})
+    expect(page.get_by_role("link", name="live/one")).to_be_visible()
+    page.get_by_role("link", name="live/one").click()
+    expect(page.get_by_text("No function listens to this name")).to_be_visible()
+    time = page.locator("time").first
+    stamp = time.get_attribute("datetime") or ""
+    hour = (int(stamp[11:13]) + 9) % 12 or 12
+    assert re.search(rf"\b{hour}:{stamp[14:16]}", time.inner_text())
+
+
+def test_markup_shows_as_text(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/events?name=python-flask/noop")
+    page.get_by_role("link", name="python-flask/noop").first.click()
+    expect(page.locator("pre")).to_contain_text("<script>x</script>")
+
+
+def test_keys(server: Server, page: Page) -> None:
+    page.goto(server.url)
+    for key, path in (("r", "/runs"), ("e", "/events"), ("f", "/functions"), ("h", "/")):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_url(f"{server.url}{path}")
+    page.goto(f"{server.url}/runs")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/runs/\w+"))
+    page.goto(f"{server.url}/runs")
+    page.keyboard.press("/")
+    expect(page.locator("[data-search]")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_forms(server: Server, page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"{server.url}/events/send")
+    page.get_by_label("Name").fill("python-flask/noop")
+    page.get_by_label("Data, a JSON object").fill('{"by": "hand"}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("status").filter(has_text="stored")).to_be_visible()
+    page.goto(f"{server.url}/functions?q=noop")
+    page.locator("a[data-open]").first.click()
+    page.get_by_role("button", name="Pause, hold new").click()
+    expect(page.get_by_text("Paused since")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Paused since")).to_be_hidden()
+    page.goto(f"{server.url}/runs")
+    page.get_by_label("on this page").check()
+    page.get_by_role("button", name="Run again").click()
+    expect(page.get_by_role("status").filter(has_text="run again")).to_be_visible()
+
+
+def test_filters_stay_in_the_url_and_say_what_is_wrong(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/runs?status=failed")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Expression (CEL)").fill("event.data.n == ")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_role("alert")).to_contain_text("syntax error")
+    expect(page.get_by_text("No run matches")).to_be_hidden()
+    page.get_by_label("Expression (CEL)").fill("event.data.n == 1")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url(re.compile(r"status=failed.*cel=event.data.n"))
+    expect(page.locator("a[data-open]").first).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="CSV").click()
+    rows = Path(saved.value.path()).read_text().splitlines()
+    assert len(rows) == 1 + page.locator("a[data-open]").count()
+
+
+def test_a_step_is_run_again_with_what_was_typed(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/runs")
+    page.get_by_role("link", name="python-flask-sequential").last.click()
+    page.locator(".falls .d1 a").first.click()
+    page.get_by_text("Run again from this step").click()
+    page.get_by_label("New input").fill("[1")
+    page.get_by_role("button", name="Run from here").click()
+    expect(page.get_by_role("alert")).to_contain_text("not JSON")
+    expect(page.get_by_label("New input")).to_have_value("[1")
+    page.get_by_label("New input").fill("[1]")
+    page.get_by_role("button", name="Run from here").click()
+    expect(page.get_by_role("status").filter(has_text="repeats")).to_be_visible()
+
+
+def test_limits_and_invocation(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/functions?q=python-flask-noop")
+    page.locator("a[data-open]").first.click()
+    page.get_by_text("Change limits without a deploy").click()
+    page.get_by_label("Limits as JSON").fill('{"concurrency": 7}')
+    page.get_by_role("button", name="Change limits").click()
+    expect(page.get_by_text("7 steps at a time").first).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("7 steps at a time")).to_be_hidden()
+    page.get_by_label("Data, a JSON object").fill("{")
+    page.get_by_role("button", name="Invoke").click()
+    expect(page.get_by_role("alert")).to_contain_text("not JSON")
+    page.get_by_label("Data, a JSON object").fill('{"by": "hand"}')
+    page.get_by_role("button", name="Invoke").click()
+    expect(page.get_by_role("status").filter(has_text="invoked")).to_be_visible()
+
+
+def test_an_app_is_added_by_its_url(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/apps")
+    page.get_by_label("Add an app").fill("ftp://nowhere")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    dead = f"127.0.0.1:{free_port()}"
+    page.get_by_label("Add an app").fill(f"http://{dead}/api/inngest")
+    page.get_by_role("button", name="Add").click()
+    card = page.locator("article", has_text=dead.partition(":")[2])
+    expect(card.get_by_text("unreachable")).to_be_visible()
+    assert flaws(page, browsers.axe()) == []
+    page.get_by_role("link", name="Audit").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text(dead.partition(":")[2])
+
+
+def test_a_run_that_is_deleted_while_shown_says_so(server: Server, page: Page) -> None:
+    db = Database(f"sqlite:///{server.log.parent / 's.db'}")
+    api = Api(server.url)
+    function = f"{server.url}/v1/functions/python-flask-sequential"
+    held = requests.post(f"{function}/pause", json={"events": "hold"}, timeout=30)
+    assert held.status_code == 200  # its run goes on for as long as it takes
+    event_id = api.send("python-flask/sequential", {})
+    [run] = wait_until(lambda: api.runs(event_id), 30, "the run")
+    page.goto(f"{server.url}/runs/{run['run_id']}")
+    expect(page.locator("#live[hx-trigger]")).to_be_visible()
+    expect(page.locator("#live-dot[data-state=live]")).to_be_visible()
+    with db.transaction() as tx:
+        tx.execute(delete(RunRow).where(RunRow.id == run["run_id"]))
+    db.close()
+    api.send("live/two", {})
+    expect(page.locator("#live")).to_contain_text("has been deleted")
+    requests.post(f"{function}/resume", timeout=30).raise_for_status()

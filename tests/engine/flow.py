@@ -1,0 +1,93 @@
+"""Helpers for tests of flow control."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, event, text
+
+from inngest_py.domain.events import Event
+from inngest_py.engine import start
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine
+
+
+def rows(db: Database, query: str) -> list[Any]:
+    """Read rows with plain SQL."""
+    with db.reading() as tx:
+        return list(tx.execute(text(query)))
+
+
+def statuses(engine: Engine) -> list[str]:
+    """List the runs' statuses in order of creation."""
+    return [row[0] for row in rows(engine.ctx.db, "SELECT status FROM runs ORDER BY id")]
+
+
+def send(engine: Engine, *data: dict[str, Any], **fields: Any) -> list[Event]:
+    """Accept an event for each of the data, in one transaction."""
+    made = [engine.event(data=one, **fields) for one in data]
+    start.accept(engine.ctx, made)
+    return made
+
+
+def ran(engine: Engine) -> list[Any]:
+    """List `data.n` of the events whose runs have called, in order of the calls."""
+    return [request["event"]["data"].get("n") for request in engine.sdk.requests]
+
+
+def together(count: int, act: Callable[[int], None]) -> None:
+    """Run an action in threads that begin at the same moment; raises what one of them raised."""
+    barrier, errors = threading.Barrier(count), []
+
+    def call(number: int) -> None:
+        try:
+            barrier.wait()
+            act(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+class Statements:
+    """Counts the statements that the database is sent within the block, by their first words."""
+
+    def __init__(self, db: Database) -> None:
+        self._engine = db.engine
+        self._traced: list[Any] = []
+        self.seen: list[str] = []
+
+    def _sent(self, _c: Any, _cu: Any, statement: str, *_: Any) -> None:
+        self.seen.append(" ".join(statement.split())[:60])
+
+    def _run(self, statement: str) -> None:
+        """Note what SQLite ran; a statement that it ran for row after row counts once."""
+        first = " ".join(statement.split())[:60]
+        if statement not in ("COMMIT", "ROLLBACK") and self.seen[-1:] != [first]:
+            self.seen.append(first)
+
+    def _begun(self, connection: Connection) -> None:
+        """Trace SQLite itself, since many statements reach it through its own cursors."""
+        driver: Any = connection.connection.dbapi_connection
+        driver.set_trace_callback(self._run)
+        self._traced.append(driver)
+
+    def _listening(self) -> tuple[str, Any]:
+        if self._engine.dialect.name == "sqlite":
+            return "begin", self._begun
+        return "before_cursor_execute", self._sent
+
+    def __enter__(self) -> "Statements":
+        event.listen(self._engine, *self._listening())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, *self._listening())
+        for driver in self._traced:
+            driver.set_trace_callback(None)

@@ -1,0 +1,234 @@
+"""Cancellations by events, on both databases."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from inngest_py.domain.reply import Reply
+from inngest_py.engine import cancels, start, work
+from inngest_py.engine.ending import cancel
+from inngest_py.engine.rerun import rerun
+from inngest_py.storage import attempts, events, leases, pauses, queue, run_lists
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, Script, sequence
+from tests.factories import op, reply
+
+BY_KEY = {"event": "x/stop", "if": "event.data.key == async.data.key"}
+SLEEP = op("Sleep", "s", name="1h")
+WAIT = op("WaitForEvent", "w", name="never", opts={"timeout": "1h"})
+RETRY = op("StepError", "a", error={"name": "E", "message": "m"})
+
+
+def answering(*ops: dict[str, Any]) -> Script:
+    return lambda *_: reply(206, list(ops), x_inngest_req_version="2")
+
+
+def stoppable(db: Database, script: Script, *entries: dict[str, Any]) -> Engine:
+    engine = Engine(db, script)
+    engine.register(cancel=list(entries or (BY_KEY,)))
+    return engine
+
+
+def pass_time(engine: Engine) -> None:
+    """Let a millisecond pass: ids of the same one have no order."""
+    engine.now += timedelta(milliseconds=1)
+
+
+def stop(engine: Engine, name: str = "x/stop", **data: Any) -> str:
+    pass_time(engine)
+    event = engine.event(name, data=data)
+    start.accept(engine.ctx, [event])
+    return event.id
+
+
+def listening(engine: Engine, run_id: str) -> list[dict[str, Any]]:
+    with engine.ctx.db.reading() as tx:
+        return [dict(row) for row in pauses.of_run(tx, run_id)]
+
+
+def ends(engine: Engine) -> Counter[tuple[str, str]]:
+    """Count the events of runs' ends, by run."""
+    with engine.ctx.db.reading() as tx:
+        rows = events.page(tx, limit=1000, internal=True)
+    told = [(orjson.loads(row["payload"]), row["name"]) for row in rows]
+    return Counter(
+        (event["data"]["run_id"], name.rpartition(".")[2])
+        for event, name in told
+        if name.startswith("inngest/function.")
+    )
+
+
+def assert_cancelled(engine: Engine, *run_ids: str) -> None:
+    for run_id in run_ids:
+        run = engine.run(run_id)
+        assert (run["status"], run["output"]) == ("cancelled", None)
+        assert not engine.queued(run_id)
+        assert not listening(engine, run_id)
+    wanted = {(run_id, name): 1 for run_id in run_ids for name in ("cancelled", "finished")}
+    assert ends(engine) == wanted
+
+
+@pytest.mark.parametrize("ops", [[SLEEP], [WAIT], [RETRY]], ids=["sleep", "wait", "retry"])
+def test_a_run_under_way_is_cancelled_by_its_event(db: Database, ops: list[Any]) -> None:
+    engine = stoppable(db, answering(*ops))
+    run_id = engine.start(data={"key": 1})
+    other = engine.start(data={"key": 2})
+    engine.drain()
+    event_id = stop(engine, key=1)
+    engine.drain()
+    assert_cancelled(engine, run_id)
+    assert engine.run(other)["status"] == "running"
+    with db.reading() as tx:
+        shown = attempts.of_run(tx, run_id)[-1]
+    assert shown["status"] == "cancelled"
+    assert event_id in orjson.loads(shown["error"])["message"]
+
+
+def test_a_queued_run_is_cancelled_and_never_asked(db: Database) -> None:
+    engine = stoppable(db, sequence("a"))
+    run_id = engine.start(data={"key": 1})
+    waiting = engine.hinted.hints[:]
+    engine.hinted.hints.clear()  # every worker is busy
+    stop(engine, key=1)
+    engine.drain()
+    engine.hinted.hints += waiting
+    engine.drain()
+    assert_cancelled(engine, run_id)
+    assert not engine.sdk.requests
+
+
+def test_the_answer_of_a_call_in_flight_is_dropped(db: Database) -> None:
+    called, go = threading.Event(), threading.Event()
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        called.set()
+        go.wait(20)
+        return reply(200, "late")
+
+    engine = stoppable(db, script)
+    run_id = engine.start(data={"key": 1})
+    worker = threading.Thread(target=engine.drain)
+    worker.start()
+    assert called.wait(20)
+    stop(engine, key=1)
+    ((_, item_id),) = engine.hinted.hints
+    work.work(engine.ctx, [item_id])
+    assert_cancelled(engine, run_id)
+    go.set()
+    worker.join(20)
+    assert_cancelled(engine, run_id)
+
+
+def test_only_events_after_the_run_that_meet_the_condition_in_time_cancel(db: Database) -> None:
+    engine = stoppable(db, answering(SLEEP), BY_KEY | {"timeout": "10m"})
+    early = engine.event("x/stop", data={"key": 1})  # made before the run, stored after it
+    pass_time(engine)
+    run_id = engine.start(data={"key": 1})
+    engine.drain()
+    start.accept(engine.ctx, [early])
+    stop(engine, key="1")
+    stop(engine)
+    stop(engine, "x/other", key=1)
+    engine.drain()
+    assert engine.run(run_id)["status"] == "running"
+    engine.advance(minutes=10)
+    stop(engine, key=1)
+    engine.drain()
+    assert engine.run(run_id)["status"] == "running"
+
+
+def test_a_run_is_not_cancelled_by_the_event_that_started_it(db: Database) -> None:
+    engine = stoppable(db, answering(SLEEP), {"event": "a/b"})
+    first = engine.start()
+    engine.drain()
+    assert engine.run(first)["status"] == "running"
+    engine.now = engine.now.replace(second=30)
+    second = engine.start()
+    engine.drain()
+    assert engine.run(first)["status"] == "cancelled"
+    assert engine.run(second)["status"] == "running"
+
+
+def test_subscriptions_go_with_their_run_and_reruns_have_their_own(db: Database) -> None:
+    never = {"event": "x/stop", "if": "event.data.key == 'nobody'"}
+    engine = stoppable(db, sequence("a"), BY_KEY, never, {"event": "y/stop"})
+    run_id = engine.start(data={"key": 1})
+    assert sorted(row["event_name"] for row in listening(engine, run_id)) == ["x/stop", "y/stop"]
+    engine.drain()
+    assert engine.run(run_id)["status"] == "completed"
+    assert not listening(engine, run_id)
+    again = rerun(engine.ctx, run_id)
+    stop(engine, "y/stop")
+    engine.drain()
+    assert {engine.run(again)["status"]} <= {"cancelled", "completed"}
+    assert not listening(engine, again)
+
+
+def test_functions_without_cancellations_and_events_nobody_hears_pay_nothing(db: Database) -> None:
+    engine = Engine(db, answering(SLEEP))
+    run_id = engine.start(data={"key": 1})
+    engine.drain()
+    assert not listening(engine, run_id)
+    stop(engine, key=1)
+    assert not engine.hinted.hints
+
+
+def test_an_event_that_cancels_very_many_runs_does_it_in_turns(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancels, "MOST_AT_ONCE", 7)
+    engine = stoppable(db, answering(SLEEP), BY_KEY, {"event": "x/stop"})
+    run_ids = [engine.start(data={"key": n % 2}) for n in range(30)]
+    engine.drain()
+    stop(engine, key=1)
+    ((_, item_id),) = engine.hinted.hints
+    real = queue.go_on
+    turns = []
+
+    def crash_once(*args: Any) -> None:
+        real(*args)
+        turns.append(args)
+        if len(turns) == 3:
+            raise KeyboardInterrupt  # the worker dies before this turn's commit
+
+    monkeypatch.setattr(queue, "go_on", crash_once)
+    with pytest.raises(KeyboardInterrupt):
+        work.work(engine.ctx, [item_id])
+    with db.reading() as tx:
+        assert 0 < run_lists.count_by_status(tx)["cancelled"] < 30
+    with db.transaction() as tx:
+        leases.release(tx, "w1", engine.now)
+    engine.advance(seconds=3)
+    assert_cancelled(engine, *run_ids)
+
+
+def test_a_finishing_answer_and_cancellations_race_to_one_end(db: Database) -> None:
+    engine = stoppable(db, sequence("a"))
+    engine.ctx.committer = type(engine.ctx.committer)(db, shared=True)
+    count = 12
+    run_ids = [engine.start(data={"key": 1}) for _ in range(count)]
+    stop(engine, key=1)
+    hints = engine.hinted.hints[:]
+    engine.hinted.hints.clear()
+    jobs: list[Any] = [lambda item=item: work.work(engine.ctx, [item]) for _, item in hints]
+    jobs[2:2] = [lambda run_id=run_id: cancel(engine.ctx, run_id) for run_id in run_ids[::3]]
+    jobs.insert(3, jobs.pop())  # the event's item comes early
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result(timeout=60)
+    for _ in range(5):
+        engine.drain()
+        engine.advance(seconds=40)
+    counted = ends(engine)
+    for run_id in run_ids:
+        status = engine.run(run_id)["status"]
+        assert status in ("completed", "cancelled")
+        assert counted[run_id, "finished"] == 1
+        assert counted[run_id, "cancelled"] == (status == "cancelled")
+        assert not engine.queued(run_id)
+        assert not listening(engine, run_id)

@@ -1,0 +1,103 @@
+"""Plans that share a commit: branches of one run settle one after another in it."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inngest_py.domain.errors import LeaseLost
+from inngest_py.domain.reply import Reply
+from inngest_py.engine import apply as applying
+from inngest_py.engine import claims, work
+from inngest_py.engine import writes as planned
+from inngest_py.engine.commit import Committer
+from inngest_py.storage import leases, queue
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, parallel, sequence
+from tests.factories import step
+
+BRANCHES = [f"s{n}" for n in range(8)]
+
+
+def test_branches_of_one_run_in_one_commit_lead_to_one_discovery(db: Database) -> None:
+    engine = Engine(db, _together(parallel(*BRANCHES), len(BRANCHES)))
+    run_id = engine.start()
+    _, start = engine.hinted.hints.pop()
+    engine.ctx.committer = Committer(db)
+    work.work(engine.ctx, [start])
+    threads = [
+        threading.Thread(target=work.work, args=(engine.ctx, [item]))
+        for _, item in engine.hinted.hints
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert engine.run(run_id)["status"] == "completed"
+    assert sorted(engine.memo(run_id)) == sorted(step(name) for name in BRANCHES)
+    discoveries = [r for r in engine.sdk.requests if len(r["steps"]) == len(BRANCHES)]
+    assert len(discoveries) == 1
+    assert discoveries[0]["ctx"]["stack"]["current"] == len(BRANCHES)
+
+
+def _together(script: Any, branches: int) -> Any:
+    """Let targeted requests answer at the same moment, so that their writes share a commit."""
+    barrier = threading.Barrier(branches - 1)
+
+    def answer(request: dict[str, Any], target: str) -> Reply:
+        if target != "step" and request["ctx"]["attempt"] == 0 and target != step(BRANCHES[0]):
+            barrier.wait(20)
+        reply: Reply = script(request, target)
+        return reply
+
+    return answer
+
+
+def test_a_lost_lease_voids_the_shared_transaction(db: Database) -> None:
+    engine = Engine(db, sequence("a", "b"))
+    jobs = []
+    for _ in range(2):
+        engine.start()
+        [(_, item_id)] = engine.hinted.hints[-1:]
+        jobs += claims.claim(engine.ctx, [item_id])
+    writes = []
+    for job in jobs:
+        made, call = work._request(engine.ctx, job)
+        writes.append(planned.Write(engine.ctx, job.run, job.item, made, call, carry=True))
+    with db.transaction() as tx:
+        leases.release(tx, "w1", engine.now)
+        queue.claim(
+            tx,
+            [jobs[0].item.id],
+            lease_id=jobs[0].item.lease_id,
+            now=engine.now,
+            lease=engine.ctx.tuning.lease,
+            worker="w1",
+        )
+    with pytest.raises(LeaseLost), db.transaction() as tx:
+        applying.apply_all(tx, writes)
+    assert all(engine.memo(job.run.id) == {} for job in jobs)
+
+
+def test_a_result_that_two_writes_of_a_commit_bring_is_stored_once(db: Database) -> None:
+    engine = Engine(db, parallel("a", "b", "c"))
+    run_id = engine.start()
+    [planning] = _made(engine, [engine.hinted.hints[0][1]])
+    with db.transaction() as tx:
+        applying.apply_all(tx, [planning])
+    writes = _made(engine, [item.id for item in engine.queued(run_id)])
+    writes[1].plan = replace(writes[1].plan, results=writes[0].plan.results)
+    with db.transaction() as tx:
+        done = applying.apply_all(tx, writes)
+    assert [len(one.stored) for one in done] == [1, 0, 1]
+    assert len(engine.memo(run_id)) == engine.run(run_id)["step_count"] == 2
+
+
+def _made(engine: Engine, item_ids: list[str]) -> list[planned.Write]:
+    """Claim items and make their requests, up to the write."""
+    made = []
+    for job in claims.claim(engine.ctx, item_ids):
+        plan, call = work._request(engine.ctx, job)
+        made.append(planned.Write(engine.ctx, job.run, job.item, plan, call, carry=False))
+    return made

@@ -1,0 +1,105 @@
+"""Jobs of an app that has its share stand in line, and go on as its calls end."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from inngest_py.domain.reply import Reply
+from inngest_py.engine import why, work
+from inngest_py.engine.shares import Shares
+from inngest_py.engine.upkeep.sharing import Sharing
+from inngest_py.storage import waiting
+from inngest_py.storage.session import Database
+from tests.engine.flow import ran, rows, send, statuses
+from tests.engine.harness import Engine, sequence
+
+OTHER = "other.example:1"
+
+
+def shared(db: Database, script: Any, slots: int = 4, **config: Any) -> tuple[Engine, Sharing]:
+    """Make an engine whose process has so many slots and knows another app, so that 3 are ours."""
+    engine = Engine(db, script, **config)
+    engine.ctx.shares = Shares(slots)
+    engine.ctx.shares.know(["localhost:1", OTHER])
+    return engine, Sharing()
+
+
+def go_on(engine: Engine, service: Sharing) -> int:
+    """Let lines go as upkeep does; return how many items may run."""
+    service._look(engine.ctx)
+    engine.ctx.shares.know(["localhost:1", OTHER])
+    service._look_at = float("inf")
+    service.run_once(engine.ctx)
+    return len(engine.hinted.hints)
+
+
+def test_what_finds_no_room_goes_on_later(db: Database) -> None:
+    release, calls = threading.Event(), threading.Semaphore(0)
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        calls.release()
+        assert release.wait(30)
+        return sequence("a")(request, target)
+
+    engine, service = shared(db, script)
+    send(engine, *({"n": n} for n in range(8)))
+    hints, engine.hinted.hints = engine.hinted.hints, []
+    jobs = work.claim(engine.ctx, [item_id for _, item_id in hints])
+    assert len(jobs) == 3
+    with db.reading() as tx:
+        assert waiting.in_line(tx, 100) == {"app": 5}
+    threads = [threading.Thread(target=work.run_job, args=(engine.ctx, job)) for job in jobs]
+    for thread in threads:
+        thread.start()
+        assert calls.acquire(timeout=30)
+    assert go_on(engine, service) == 0
+    (run_id,) = rows(db, "SELECT run_id FROM queue_items WHERE state = 'waiting' LIMIT 1")[0]
+    told = why.of_run(engine.ctx, run_id)
+    assert [(one.kind, one.details) for one in told.reasons] == [("app", {"host": "localhost:1"})]
+    release.set()
+    for thread in threads:
+        thread.join(30)
+    assert go_on(engine, service) == 3
+    engine.drain()
+    assert go_on(engine, service) == 2
+    engine.drain()
+    assert statuses(engine) == ["completed"] * 8
+    assert go_on(engine, service) == 0
+    assert engine.ctx.shares.lined == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"throttle": {"limit": 6, "period": "1h", "burst": 1}},
+        {"concurrency": 6},
+        {"concurrency": {"fn": [{"limit": 6}]}},
+    ],
+)
+def test_other_limits_count_once(db: Database, config: dict[str, Any]) -> None:
+    """A run that has passed its throttle is not charged again, and nobody's turn is lost."""
+    engine, service = shared(db, sequence("a"), **config)
+    send(engine, *({"n": n} for n in range(6)))
+    hints, engine.hinted.hints = engine.hinted.hints, []
+    jobs = work.claim(engine.ctx, [item_id for _, item_id in hints])
+    assert len(jobs) == min(3, len(hints))
+    for job in jobs:
+        work.run_job(engine.ctx, job)
+    for _ in range(6):
+        go_on(engine, service)
+        engine.drain()
+        engine.advance(seconds=1)
+    engine.advance(hours=6)
+    for _ in range(6):
+        go_on(engine, service)
+        engine.drain()
+    assert statuses(engine) == ["completed"] * 6
+    assert sorted(set(ran(engine))) == list(range(6))
+
+
+def test_one_app_alone_has_every_slot(db: Database) -> None:
+    engine, _ = shared(db, sequence())
+    engine.ctx.shares.know(["localhost:1"])
+    send(engine, *({} for _ in range(8)))
+    assert len(work.claim(engine.ctx, [item_id for _, item_id in engine.hinted.hints])) == 8

@@ -1,0 +1,239 @@
+"""Slots of concurrency that become free are handed on in the same transaction, and only then."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from inngest_py.domain.reply import Reply
+from inngest_py.engine import claims, ending, pausing, work
+from inngest_py.engine.upkeep import leases as upkeep
+from inngest_py.engine.upkeep import lines
+from inngest_py.storage import leases, pruning
+from inngest_py.storage.session import Database
+from tests.engine.flow import Statements, rows, send, statuses, together
+from tests.engine.harness import Engine, parallel, sequence
+from tests.factories import reply, step
+
+LIMITED = {"concurrency": 1}
+
+
+def claim(engine: Engine) -> work.Job:
+    """Claim the only item that is hinted at."""
+    [(_, item_id)] = engine.hinted.hints
+    engine.hinted.hints.clear()
+    [job] = claims.claim(engine.ctx, [item_id])
+    assert isinstance(job, work.Job)
+    return job
+
+
+def deadlocks(db: Database) -> int:
+    """Count the transactions that PostgreSQL has ended for a deadlock."""
+    if db.is_sqlite:
+        return 0
+    db.close()  # a session that ends has its figures counted
+    query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    return int(rows(db, query)[0][0])
+
+
+def test_a_lapsed_lease_hands_its_slot_on(db: Database) -> None:
+    engine = Engine(db, sequence("a"), **LIMITED)
+    send(engine, {"n": 0}, {"n": 1})
+    dead = claim(engine)
+    engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
+    assert not upkeep.free_lapsed(engine.ctx)
+    assert claim(engine).item.id == dead.item.id  # the run keeps its place before the others
+    engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
+    upkeep.free_lapsed(engine.ctx)
+    engine.drain()
+    assert statuses(engine) == ["completed"] * 2
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_stops_keeps_the_slots_of_calls_that_go_on(db: Database, restarted: bool) -> None:
+    engine = Engine(db, sequence("a"), **LIMITED)
+    send(engine, {"n": 0}, {"n": 1})
+    claim(engine)
+    with db.transaction() as tx:
+        if restarted:
+            assert leases.release_all(tx, engine.now) == 0
+        else:
+            assert leases.release(tx, "w1", engine.now) == 0
+    engine.advance(seconds=3)
+    assert engine.sdk.requests == []
+    engine.now += engine.ctx.tuning.lease
+    upkeep.free_lapsed(engine.ctx)
+    engine.drain()
+    assert statuses(engine) == ["completed"] * 2
+
+
+def test_a_cancelled_run_has_its_slot_until_its_call_is_over(db: Database) -> None:
+    engine = Engine(db, sequence("a"), **LIMITED)
+    send(engine, {"n": 0}, {"n": 1})
+    job = claim(engine)
+    ending.cancel(engine.ctx, job.run.id)
+    assert engine.hinted.hints == []
+    work.run_job(engine.ctx, job)  # its answer comes: nothing of it is kept
+    [_] = engine.hinted.hints
+    engine.drain()
+    assert sorted(statuses(engine)) == ["cancelled", "completed"]
+    assert rows(db, "SELECT id FROM queue_items") == []
+
+
+def test_a_cancelled_run_of_a_dead_worker_has_its_slot_until_the_lease_ends(db: Database) -> None:
+    engine = Engine(db, sequence("a"), **LIMITED)
+    send(engine, {"n": 0}, {"n": 1})
+    job = claim(engine)
+    ending.cancel(engine.ctx, job.run.id)
+    engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
+    upkeep.free_lapsed(engine.ctx)
+    engine.drain()
+    assert sorted(statuses(engine)) == ["cancelled", "completed"]
+    assert len(engine.sdk.requests) == 2  # both of the other run
+    assert rows(db, "SELECT id FROM queue_items") == []
+
+
+def test_a_call_whose_run_is_deleted_gives_its_slot_back_with_the_lease(db: Database) -> None:
+    engine = Engine(db, sequence("a"), **LIMITED)
+    send(engine, {"n": 0}, {"n": 1})
+    gone = claim(engine)
+    ending.cancel(engine.ctx, gone.run.id)
+    later = engine.now + timedelta(seconds=1)
+    with db.transaction() as tx:
+        assert pruning.prune_runs(tx, later, later, 100).runs == 1
+    engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
+    upkeep.free_lapsed(engine.ctx)
+    engine.drain()
+    assert engine.queued(gone.run.id) == []
+    lines.Standing().run_once(engine.ctx)
+    engine.drain()
+    assert statuses(engine) == ["completed"]
+
+
+def test_branches_that_fail_or_lapse_keep_a_place_in_line(db: Database) -> None:
+    """A follow-up that is written leased waits like the others when it must."""
+    inner, failed = parallel("a", "b"), set()
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        if target == step("a") and request["ctx"]["run_id"] not in failed:
+            failed.add(request["ctx"]["run_id"])
+            return reply(500, {"name": "E", "message": "m"})
+        return inner(request, target)
+
+    engine = Engine(db, script, **LIMITED)
+    send(engine, {"n": 0})
+    engine.drain()
+    engine.now += timedelta(seconds=5)
+    send(engine, {"n": 1})
+    holder = claim(engine)
+    engine.advance(seconds=1)  # the retry is due, and finds no room
+    assert len(rows(db, "SELECT 1 FROM queue_items WHERE state = 'waiting'")) == 1
+    work.run_job(engine.ctx, holder)
+    engine.drain()
+    engine.advance(seconds=10)
+    assert statuses(engine) == ["completed"] * 2
+
+
+def test_a_paused_function_passes_its_turn_on(db: Database) -> None:
+    shared = {"concurrency": [{"limit": 1, "scope": "account", "key": "'x'"}]}
+    engine = Engine(db, sequence("a"), **shared)
+    send(engine, {"n": 0}, {"n": 1})
+    [hint] = engine.hinted.hints
+    engine.hinted.hints.clear()
+    with db.reading() as tx:
+        engine.ctx.catalog.refresh(tx)
+    [function] = engine.ctx.catalog.by_id
+    with db.transaction() as tx:  # marked, and its items not held yet
+        pausing.pausing.pause(tx, function, "hold", engine.now)
+    assert claims.claim(engine.ctx, [hint[1]]) == []
+    [(_, following)] = engine.hinted.hints
+    assert following != hint[1]
+
+
+def test_a_throttled_line_is_not_let_go_by_a_slot(db: Database) -> None:
+    throttle = {"limit": 1, "period": "60s", "burst": 1}
+    engine = Engine(db, sequence("a"), throttle=throttle, **LIMITED)
+    send(engine, *({"n": n} for n in range(6)))
+    ids = [item_id for _, item_id in engine.hinted.hints]
+    engine.hinted.hints.clear()
+    assert len(claims.claim(engine.ctx, ids)) <= 1
+    throttled = "SELECT 1 FROM queue_items WHERE state = 'waiting' AND gate LIKE 'throttle:%'"
+    assert len(rows(db, throttled)) == 4
+
+
+def test_a_claim_and_a_cancellation_do_not_wait_for_each_other(db: Database) -> None:
+    engine = Engine(db, sequence("a"), concurrency=5)
+    for _ in range(15):
+        engine.hinted.hints.clear()
+        run_id = engine.start()
+        [(_, item_id)] = engine.hinted.hints
+
+        def act(number: int, run_id: str = run_id, item_id: str = item_id) -> None:
+            if number:
+                ending.cancel(engine.ctx, run_id)
+            else:
+                for job in claims.claim(engine.ctx, [item_id]):
+                    work.run_job(engine.ctx, job)
+
+        together(2, act)
+    engine.advance(seconds=3)
+    assert set(statuses(engine)) <= {"cancelled", "completed"}
+    assert rows(db, "SELECT id FROM queue_items") == []
+    assert deadlocks(db) == 0
+
+
+def test_a_waiting_run_is_cancelled_while_a_slot_is_handed_on(db: Database) -> None:
+    """Who cancels holds the waiting item and wants the group; who finishes the other way round."""
+    engine = Engine(db, sequence(), **LIMITED)
+    events = send(engine, *({"n": n} for n in range(40)))
+    assert len(events) == 40
+    lock, left = threading.Lock(), [row[0] for row in rows(db, "SELECT id FROM runs ORDER BY id")]
+
+    def act(number: int) -> None:
+        while True:
+            with lock:
+                if number == 0:
+                    hint = engine.hinted.hints.pop(0) if engine.hinted.hints else None
+                elif not left:
+                    return
+                else:
+                    run_id = left.pop(0 if number == 1 else -1)
+            if number:
+                ending.cancel(engine.ctx, run_id)
+            elif hint is not None:
+                work.work(engine.ctx, [hint[1]])
+            elif not left:
+                return
+
+    together(3, act)
+    for _ in range(3):
+        engine.advance(seconds=3)
+    assert set(statuses(engine)) <= {"cancelled", "completed"}
+    assert rows(db, "SELECT id FROM queue_items") == []
+    assert deadlocks(db) == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "claims", "ends"),
+    [
+        ({}, 0, 0),
+        (LIMITED, 1, 1),
+        ({"concurrency": [{"limit": 9}, {"limit": 3, "key": "1"}]}, 1, 1),
+    ],
+)
+def test_a_limit_costs_one_statement_a_claim_and_one_an_end(
+    db: Database, limits: dict[str, Any], claims: int, ends: int
+) -> None:
+    def counted(**config: Any) -> tuple[int, int]:
+        engine = Engine(db, sequence(), **config)
+        send(engine, {"n": 0})
+        with Statements(db) as seen:
+            job = claim(engine)
+        claimed = len(seen.seen)
+        with Statements(db) as seen:
+            work.run_job(engine.ctx, job)
+        return claimed, len(seen.seen)
+
+    plain, limited = counted(), counted(**limits)
+    assert limited == (plain[0] + claims, plain[1] + ends)

@@ -1,0 +1,178 @@
+"""Both transports against a server that misbehaves in every way the wire allows."""
+
+import gzip
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from inngest_py.domain.limits import MAX_RESPONSE_BYTES
+from inngest_py.engine.transport.greenlets import GreenletTransport
+from inngest_py.engine.transport.http import Transport
+from tests.processes import LOOPBACK, free_port
+
+HEADERS = {"Content-Type": "application/json", "X-Run-ID": "r"}
+_ZIPPED = gzip.compress(b'{"zipped":true}')
+
+
+def _head(status: int, *lines: str) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status} X", *lines, "", ""]).encode()
+
+
+def _whole(status: int, body: bytes, *lines: str) -> bytes:
+    return _head(status, f"Content-Length: {len(body)}", *lines) + body
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    answers: dict[str, Callable[[bytes], bytes | None]]
+    seen: list[tuple[str, bytes]]
+    connections = 0
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        self.server.connections += 1
+        while line := self.rfile.readline():
+            method, target, _ = line.decode().split(" ", 2)
+            length = 0
+            while header := self.rfile.readline().strip():
+                name, _, value = header.decode().partition(":")
+                length = int(value) if name.lower() == "content-length" else length
+            body = self.rfile.read(length)
+            self.server.seen.append((f"{method} {target}", body))
+            answer = self.server.answers[target.partition("?")[0]](body)
+            if answer is None:
+                return
+            self.wfile.write(answer)
+            if b"Connection: close" in answer:
+                return
+
+
+def _stall(body: bytes) -> bytes:
+    threading.Event().wait(30)
+    return b""
+
+
+ANSWERS: dict[str, Callable[[bytes], bytes | None]] = {
+    "/ok": lambda body: _whole(206, body, "X-Inngest-SDK: raw:v1"),
+    "/chunked": lambda body: _head(200, "Transfer-Encoding: chunked") + b"3\r\nabc\r\n0\r\n\r\n",
+    "/zipped": lambda body: _whole(200, _ZIPPED, "Content-Encoding: gzip"),
+    "/last": lambda body: _whole(200, b"bye", "Connection: close"),
+    "/until-close": lambda body: _head(200, "Connection: close") + b"all of it",
+    "/cut": lambda body: None,
+    "/half": lambda body: _head(200, "Content-Length: 100", "Connection: close") + b"half",
+    "/garbage": lambda body: b"not http at all\r\n\r\nConnection: close",
+    "/huge": lambda body: (
+        _head(200, f"Content-Length: {MAX_RESPONSE_BYTES + 1}", "Connection: close")
+        + b"x" * (MAX_RESPONSE_BYTES + 1)
+    ),
+    "/moved": lambda body: _whole(307, b"", "Location: /ok?extra=1"),
+    "/around": lambda body: _whole(307, b"", "Location: /around"),
+    "/away": lambda body: _whole(302, b"", "Location: ftp://example.com/x"),
+    "/nowhere": lambda body: _whole(302, b"", "Location: http://[::1/x"),
+    "/stall": _stall,
+}
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    with _Server((LOOPBACK, 0), _Handler) as made:
+        made.answers, made.seen = ANSWERS, []
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture(params=[Transport, GreenletTransport])
+def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
+    made: Transport = request.param(connections=2)
+    yield made
+    made.close()
+
+
+def _post(transport: Transport, server: _Server, path: str, **more: Any) -> Any:
+    url = f"http://{LOOPBACK}:{server.server_address[1]}{path}"
+    return transport.send("POST", url, HEADERS, b'{"a":1}', **more)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("/ok?fnId=f&stepId=step", 206, b'{"a":1}'),
+        ("/chunked", 200, b"abc"),
+        ("/zipped", 200, b'{"zipped":true}'),
+        ("/last", 200, b"bye"),
+        ("/until-close", 200, b"all of it"),
+        ("/moved?fnId=f", 206, b'{"a":1}'),
+    ],
+)
+def test_whole_answers(
+    transport: Transport, server: _Server, path: str, status: int, body: bytes
+) -> None:
+    for _ in range(2):
+        reply = _post(transport, server, path)
+        assert (reply.status, reply.body, reply.unreachable) == (status, body, None)
+    assert all(sent == b'{"a":1}' for _, sent in server.seen)
+
+
+@pytest.mark.parametrize("path", ["/cut", "/half", "/garbage", "/around", "/away", "/nowhere"])
+def test_broken_answers_are_replies_and_the_request_is_sent_once(
+    transport: Transport, server: _Server, path: str
+) -> None:
+    reply = _post(transport, server, path)
+    assert reply.unreachable
+    assert "0x" not in reply.unreachable
+    if path != "/around":
+        assert len(server.seen) == 1
+
+
+def test_an_answer_that_is_too_large_is_not_kept(transport: Transport, server: _Server) -> None:
+    reply = _post(transport, server, "/huge")
+    assert (reply.too_large, reply.body) == (True, b"")
+    assert _post(transport, server, "/ok").status == 206
+
+
+def test_a_call_ends_at_its_deadline(transport: Transport, server: _Server) -> None:
+    for _ in range(3):  # more than there are connections: each must have been given back
+        reply = _post(transport, server, "/stall", timeout=timedelta(seconds=0.1))
+        assert reply.unreachable == "timed out"
+    assert _post(transport, server, "/ok").status == 206
+
+
+def test_connections_are_kept_and_a_dead_one_is_replaced(
+    transport: Transport, server: _Server
+) -> None:
+    for _ in range(3):
+        _post(transport, server, "/ok")
+    assert server.connections == 1
+    _post(transport, server, "/last")
+    assert _post(transport, server, "/ok").status == 206
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("made", [Transport, GreenletTransport])
+def test_a_connection_that_was_idle_for_long_is_replaced(
+    made: type[Transport], server: _Server
+) -> None:
+    transport = made(kept_seconds=0)
+    for count in (1, 2, 3):
+        assert _post(transport, server, "/ok").status == 206
+        assert server.connections == count
+    transport.close()
+
+
+def test_nobody_listens(transport: Transport) -> None:
+    url = f"http://{LOOPBACK}:{free_port()}/x"
+    assert transport.send("POST", url, HEADERS, b"{}").unreachable == "connection refused"
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1/x", "http://a b/x", "http://h:99999/x"])
+def test_an_url_that_cannot_be_called(transport: Transport, url: str) -> None:
+    assert transport.send("POST", url, HEADERS, b"{}").unreachable

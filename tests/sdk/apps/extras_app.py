@@ -1,0 +1,149 @@
+"""A Python app of races, middleware, models and code that changes: `… extras_app KIND PORT`.
+
+`SECRET` encrypts what one function gives and sends; EFFECTS names the effects log.
+"""
+
+import datetime
+import logging
+import os
+import sys
+from typing import Any
+
+import flask
+import inngest
+import inngest.flask
+import pydantic
+from inngest_encryption import EncryptionMiddleware
+
+from .effects import Effects
+
+LARGE = "x" * 1_500_000
+SECRET = "a secret that no server knows"
+effects = Effects(os.environ["EFFECTS"])
+
+
+class User(pydantic.BaseModel):
+    """What events, steps and functions may be made of."""
+
+    name: str
+    born: datetime.date
+
+
+class Stamp(inngest.MiddlewareSync):
+    """Leaves its mark on what goes into a function and comes out of its steps."""
+
+    def transform_input(self, ctx: Any, function: Any, steps: Any) -> None:
+        """Mark the event that a function is given."""
+        ctx.event.data = {**ctx.event.data, "seen": True}
+
+    def transform_output(self, result: inngest.TransformOutputResult) -> None:
+        """Mark what steps give."""
+        if isinstance(result.output, str):
+            result.output += "!"
+
+
+def _define(client: inngest.Inngest, kind: str) -> list[Any]:
+    made: list[Any] = []
+    broken: set[str] = set()
+
+    def function(name: str, **options: Any) -> Any:
+        def add(handler: Any) -> None:
+            trigger = inngest.TriggerEvent(event=f"{kind}/{name}")
+            given = {"retries": 0, **options}
+            made.append(client.create_function(fn_id=name, trigger=trigger, **given)(handler))
+
+        return add
+
+    def noted(ctx: inngest.ContextSync, step: str) -> Any:
+        def body() -> str:
+            effects.note(ctx.run_id, step, ctx.attempt)
+            return step
+
+        return ctx.step.run(step, body)
+
+    @function("race")
+    def race(ctx: inngest.ContextSync) -> Any:
+        def slow() -> Any:
+            ctx.step.sleep("nap", datetime.timedelta(seconds=3))
+            return noted(ctx, "late")
+
+        def quick() -> Any:
+            noted(ctx, "first")
+            return noted(ctx, "then")
+
+        mode = inngest.ParallelMode.RACE
+        return ctx.group.parallel((slow, quick), parallel_mode=mode)
+
+    @function(
+        "batched", batch_events=inngest.Batch(max_size=3, timeout=datetime.timedelta(seconds=60))
+    )
+    def batched(ctx: inngest.ContextSync) -> Any:
+        return ctx.step.run("sizes", lambda: [len(str(e.data["text"])) for e in ctx.events])
+
+    @function("models", output_type=User)
+    def models(ctx: inngest.ContextSync) -> Any:
+        given = User.model_validate(ctx.event.data)
+
+        def older() -> User:
+            return given.model_copy(update={"born": given.born - datetime.timedelta(days=1)})
+
+        found = ctx.step.run("older", older, output_type=User)
+        assert isinstance(found, User)
+        return found
+
+    @function("changed", retries=1)
+    def changed(ctx: inngest.ContextSync) -> Any:
+        if ctx.run_id not in broken:
+            noted(ctx, "kept")
+            noted(ctx, "dropped")
+            broken.add(ctx.run_id)
+            effects.note(ctx.run_id, "broken", ctx.attempt)
+            raise ValueError("a bug, mended by the next attempt")
+        noted(ctx, "inserted")
+        return [noted(ctx, "kept"), noted(ctx, "renamed")]
+
+    @function("mended", retries=2)
+    def mended(ctx: inngest.ContextSync) -> Any:
+        def body() -> Any:
+            if effects.note(ctx.run_id, "body", ctx.attempt) == 1:
+                raise ValueError("not yet")
+            return {"attempt": ctx.attempt}
+
+        return ctx.step.run("mended", body)
+
+    @function("unexpected")
+    def unexpected(ctx: inngest.ContextSync) -> Any:
+        if effects.note(ctx.run_id, "request", ctx.attempt) > 1:
+            noted(ctx, "surprise")
+        return ctx.group.parallel((lambda: noted(ctx, "a"), lambda: noted(ctx, "b")))
+
+    @function("stamped", middleware=[Stamp])
+    def stamped(ctx: inngest.ContextSync) -> Any:
+        given = ctx.step.run("give", lambda: "given")
+        return {"seen": ctx.event.data["seen"], "given": given}
+
+    @function("secret", middleware=[EncryptionMiddleware.factory(SECRET)])
+    def secret(ctx: inngest.ContextSync) -> Any:
+        given = ctx.step.run("give", lambda: "very private")
+        event = inngest.Event(name=f"{kind}/told", data={"encrypted": {"given": given}})
+        return {"ids": ctx.step.send_event("tell", event)}
+
+    @function("told", middleware=[EncryptionMiddleware.factory(SECRET)])
+    def told(ctx: inngest.ContextSync) -> Any:
+        effects.note(ctx.run_id, "told", ctx.attempt, data=ctx.event.data["encrypted"])
+
+    return made
+
+
+def main(kind: str, port: int) -> None:
+    """Serve until killed."""
+    client = inngest.Inngest(
+        app_id=kind, logger=logging.getLogger("sdk"), serializer=inngest.PydanticSerializer()
+    )
+    app = flask.Flask(__name__)
+    inngest.flask.serve(app, client, _define(client, kind))
+    app.run(host="127.0.0.1", port=port, threaded=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,146 @@
+"""Pauses: opened once, consumed once, found through the index."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from inngest_py.storage import pauses
+from inngest_py.storage.session import Database
+from tests.factories import NOW
+
+
+def row(pause_id: str, **changes: Any) -> dict[str, Any]:
+    made = {
+        "id": pause_id,
+        "kind": "event",
+        "run_id": "r",
+        "step": "s",
+        "event_name": "x/y",
+        "expression": None,
+        "lookup_path": "",
+        "lookup_key": "",
+        "signal": None,
+        "created_by": "e",
+        "created_at": NOW,
+        "expires_at": NOW + timedelta(hours=1),
+        "item_id": f"item-{pause_id}",
+    }
+    return made | changes
+
+
+def add(db: Database, *rows: dict[str, Any]) -> set[str]:
+    with db.transaction() as tx:
+        return pauses.add(tx, list(rows))
+
+
+def test_a_pause_is_opened_once(db: Database) -> None:
+    assert add(db, row("a")) == {"a"}
+    assert add(db, row("a"), row("b")) == {"b"}
+
+
+def test_a_signal_has_one_waiter_until_it_is_taken_over(db: Database) -> None:
+    late = NOW + timedelta(hours=1)
+    assert add(db, row("a", signal="s")) == {"a"}
+    assert add(db, row("b", signal="s")) == set()
+    with db.transaction() as tx:
+        pauses.free_signal(tx, "s", NOW, replaces=False)
+        assert pauses.add(tx, [row("b", signal="s")]) == set()
+        pauses.free_signal(tx, "s", late, replaces=False)  # the first has expired
+        assert pauses.add(tx, [row("b", signal="s")]) == {"b"}
+        pauses.free_signal(tx, "s", NOW, replaces=True)
+        assert pauses.add(tx, [row("c", signal="s")]) == {"c"}
+        assert pauses.take_signal(tx, "s", late) is None
+        assert pauses.take_signal(tx, "s", NOW) == ("r", "item-c")
+        assert pauses.take_signal(tx, "s", NOW) is None
+        assert len(pauses.of_run(tx, "r")) == 2
+
+
+def test_paths_are_listed_once_each(db: Database) -> None:
+    add(db, *(row(f"{path}{n}", lookup_path=path) for path in ("", "p", "q") for n in range(5)))
+    add(db, row("z", event_name="other", lookup_path="o"), row("n", event_name=None))
+    with db.reading() as tx:
+        found = pauses.paths(tx, ["x/y", "unknown"])
+        assert sorted(found) == [("x/y", ""), ("x/y", "p"), ("x/y", "q")]
+        assert pauses.paths(tx, ["unknown"]) == []
+
+
+def test_candidates_are_those_behind_the_keys(db: Database) -> None:
+    add(
+        db,
+        row("a", lookup_path="p", lookup_key="1"),
+        row("b", lookup_path="p", lookup_key="2"),
+        row("c"),
+        row("d", kind="cancel"),
+        row("e", event_name="z"),
+    )
+    with db.reading() as tx:
+        found = pauses.candidates(tx, [("x/y", "p", "1"), ("x/y", "", ""), ("x/y", "", "")])
+    assert found is not None
+    assert sorted(pause.id for pause in found) == ["a", "c"]
+
+
+def test_more_candidates_than_a_transaction_takes_are_paged(db: Database) -> None:
+    add(db, *(row(f"{n:04}") for n in range(pauses.MOST_TOGETHER + 1)))
+    with db.reading() as tx:
+        assert pauses.candidates(tx, [("x/y", "", "")]) is None
+        first = pauses.page(tx, ("x/y", "", ""), "")
+        second = pauses.page(tx, ("x/y", "", ""), first[-1].id)
+    assert len(first) == len(second) == pauses.MOST_AT_ONCE
+
+
+def test_only_one_of_many_consumes_a_pause(db: Database) -> None:
+    ids = [f"p{n}" for n in range(20)]
+    add(db, *(row(one) for one in ids))
+    taken: list[str] = []
+    start = threading.Barrier(4)
+
+    def take(order: int) -> None:
+        start.wait()
+        with db.transaction() as tx:
+            taken.extend(pauses.take(tx, ids[::order]))
+
+    threads = [threading.Thread(target=take, args=(order,)) for order in (1, -1, 1, -1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == sorted(ids)
+
+
+def test_the_pauses_of_ended_runs_and_long_expired_ones_go(db: Database) -> None:
+    add(db, row("a"), row("b", run_id="other"), row("c", run_id="other", expires_at=NOW))
+    with db.transaction() as tx:
+        pauses.drop_runs(tx, ["r"])
+        assert [one["id"] for one in pauses.of_run(tx, "other")] == ["b", "c"]
+        assert pauses.forget(tx, NOW + timedelta(seconds=1), 10) == 1
+        assert [one["id"] for one in pauses.of_run(tx, "other")] == ["b"]
+
+
+@pytest.mark.parametrize("count", [2000])
+def test_look_ups_use_the_index(db: Database, count: int) -> None:
+    add(db, *(row(f"{n:05}", lookup_path="p", lookup_key=str(n)) for n in range(count)))
+    with db.transaction() as tx:
+        tx.execute(text("ANALYZE"))
+        seen: list[str] = []
+
+        def explain(statement: str, parameters: Any) -> None:
+            prefix = "EXPLAIN QUERY PLAN " if db.is_sqlite else "EXPLAIN "
+            cursor = tx.connection.cursor()
+            cursor.execute(prefix + statement, parameters)
+            seen.extend(str(line) for line in cursor.fetchall())
+
+        from sqlalchemy import event
+
+        @event.listens_for(tx, "before_cursor_execute")
+        def _before(_c: Any, _cur: Any, statement: str, parameters: Any, *_: Any) -> None:
+            explain(statement, parameters)
+
+        found = pauses.candidates(tx, [("x/y", "p", "7")])
+        assert found is not None
+        assert [one.id for one in found] == ["00007"]
+        pauses.paths(tx, ["x/y"])
+    assert "pauses_lookup_idx" in "".join(seen)
+    assert not [line for line in seen if "SCAN pauses" in line or "Seq Scan on pauses" in line]

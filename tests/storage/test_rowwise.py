@@ -1,0 +1,70 @@
+"""Statements that SQLite runs row by row: what they are given, return and raise."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from inngest_py.storage import attempts, queue
+from inngest_py.storage.queue import QueueItem
+from inngest_py.storage.rowwise import RowWise, given
+from inngest_py.storage.session import Database, outage
+from tests.engine.harness import prepared
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+ITEM = {
+    "id": "i",
+    "kind": "edge",
+    "run_id": "r",
+    "job_key": "k",
+    "state": "ready",
+    "queued_at": NOW,
+    "due_at": NOW,
+    "hint_at": NOW,
+    "attempt": 0,
+    "generation": 0,
+}
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Database:
+    return prepared(f"sqlite:///{tmp_path / 'test.db'}")
+
+
+def test_rows_come_back_as_they_were_given(sqlite: Database) -> None:
+    table = QueueItem.__table__
+    names = ["id", "due_at"]
+    values = given(names)
+    moved = table.update().where(table.c.id == values["id"]).values(due_at=values["due_at"])
+    statement = RowWise(moved.returning(table.c.id, table.c.due_at, table.c.opts), names)
+    later = NOW.replace(year=2027)
+    with sqlite.transaction() as tx:
+        assert queue.add(tx, [ITEM, ITEM | {"id": "j", "job_key": "l"}]) == {"i", "j"}
+        assert queue.add(tx, [ITEM]) == set()  # its job is queued already
+        found = statement.run(tx, [("i", later), ("none", later), ("j", NOW)])
+        assert [(row.id, row.due_at, row.opts) for row in found] == [
+            ("i", later, None),
+            ("j", NOW, None),
+        ]
+        assert found.scalars() == ["i", "j"]
+
+
+def test_a_refused_row_raises_what_sqlalchemy_would(sqlite: Database) -> None:
+    with pytest.raises(IntegrityError) as caught, sqlite.transaction() as tx:
+        queue.add(tx, [ITEM])
+        attempts.add(tx, [{"run_id": "r", "attempt": 0}])
+    assert "queued_at" not in str(caught.value.params)
+    assert not outage(caught.value)
+    with sqlite.reading() as tx:
+        assert queue.of_run(tx, "r") == []  # all of the transaction was rolled back
+
+
+def test_a_locked_database_is_an_outage_to_wait_for(sqlite: Database, tmp_path: Path) -> None:
+    other = Database(str(sqlite.url))
+    with sqlite.transaction(), other.reading() as tx:
+        tx.exec_driver_sql("PRAGMA busy_timeout=1")
+        with pytest.raises(DBAPIError) as caught:
+            queue.add(tx, [ITEM])
+    assert outage(caught.value)
+    other.close()

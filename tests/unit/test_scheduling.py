@@ -1,0 +1,20 @@
+"""Tests which share servers and apps run in one process, all others by file."""
+
+import pytest
+
+from tests.scheduling import group
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "expected"),
+    [
+        ("tests/sdk/test_waits.py::test_a[python-embedded-case0]", "embedded"),
+        ("tests/sdk/test_traces.py::test_b[ts-v4-embedded]", "embedded"),
+        ("tests/sdk/test_scenarios.py::test_c[ts-v3-several-noop-expected0]", "several"),
+        ("tests/sdk/test_scenarios.py::test_of_none", "tests/sdk/test_scenarios.py"),
+        ("tests/sdk/test_flow.py::test_d[python-embedded]", "tests/sdk/test_flow.py"),
+        ("tests/unit/test_ids.py::test_e", "tests/unit/test_ids.py"),
+    ],
+)
+def test_a_test_is_grouped_by_what_it_shares(nodeid: str, expected: str) -> None:
+    assert group(nodeid) == expected
