@@ -7,7 +7,7 @@ the public error `{"error", "data", "status"}`.
 from typing import Any
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
@@ -22,6 +22,8 @@ from ..domain.errors import (
 )
 from ..storage.session import outage
 
+# The app's extension that answers a path which no route has with a page, or leaves it with None.
+LOST = "inngest_py.lost"
 _STATUS: dict[type[InngestPyError], int] = {
     NotFound: 404,
     Conflict: 409,
@@ -76,6 +78,26 @@ def _shaped(message: str, status: int, error: Exception | None = None) -> Respon
     return public(message, status, code=getattr(error, "code", None), data=data)
 
 
+def _of_http(error: HTTPException) -> Response:
+    """Answer what the router, or a schema, refuses: a browser that is lost with a page."""
+    page = current_app.extensions.get(LOST)
+    if page is not None and error.code == 404 and request.url_rule is None:
+        shown: Response | None = page()
+        if shown is not None:
+            return shown
+    data = getattr(error, "data", None) or {}
+    message = str(error.description or error.name)
+    if error.code == 404 and request.path.startswith(("/v2/", "/api/v2/")):
+        message = error.name
+    if data.get("messages"):
+        message = _worded(data["messages"])
+    shaped = _shaped(message, error.code or 500)
+    for name, value in error.get_headers():
+        if name.lower() == "allow":
+            shaped.headers[name] = value
+    return shaped
+
+
 def add_to(app: Flask) -> None:
     """Register the handlers on the app."""
 
@@ -83,19 +105,7 @@ def add_to(app: Flask) -> None:
     def _ours(error: InngestPyError) -> Response:
         return _shaped(error.message, status_of(error), error)
 
-    @app.errorhandler(HTTPException)
-    def _http(error: HTTPException) -> Response:
-        data = getattr(error, "data", None) or {}
-        message = str(error.description or error.name)
-        if error.code == 404 and request.path.startswith(("/v2/", "/api/v2/")):
-            message = error.name
-        if data.get("messages"):
-            message = _worded(data["messages"])
-        shaped = _shaped(message, error.code or 500)
-        for name, value in error.get_headers():
-            if name.lower() == "allow":
-                shaped.headers[name] = value
-        return shaped
+    app.register_error_handler(HTTPException, _of_http)
 
     @app.errorhandler(DBAPIError)
     def _database(error: DBAPIError) -> Response:

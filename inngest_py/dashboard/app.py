@@ -44,6 +44,7 @@ def add_to(app: Flask, settings: Settings, ctx: Context) -> Pulse:
     app.extensions[EXTENSION] = Deps(settings, ctx, pulse, Minutes())
     # the blueprint's guard asks for a session where other routes ask for the signing key
     app.extensions.setdefault("inngest_py.guards", {})[NAME] = guard.check
+    app.extensions["inngest_py.lost"] = _lost
     app.register_blueprint(blueprint)
     return pulse
 
@@ -74,6 +75,19 @@ def _database(error: DBAPIError) -> Response:
     if outage(error):
         return problem("the database cannot be reached: the page tries again by itself", 503)
     return problem("internal error: the server's log has more", 500)
+
+
+def _lost() -> Response | None:
+    """Tell a browser that there is no such page; None leaves other clients to the API."""
+    # by name: other clients accept anything
+    named = "text/html" in request.headers.get("Accept", "")
+    if request.method not in ("GET", "HEAD") or not named:
+        return None
+    try:
+        guard.look()
+    except (InngestPyError, DBAPIError):
+        g.viewer = None
+    return rendering.protect(problem(f"there is no page at {request.path[:200]}", 404))
 
 
 def problem(message: str, status: int) -> Response:

@@ -58,6 +58,12 @@ def check() -> Response | None:
     return None
 
 
+def look() -> None:
+    """Note who looks at a page that no route of the dashboard answers."""
+    g.cookie = _cookie()
+    g.viewer = _viewer()
+
+
 def _viewer() -> Viewer | None:
     form = token(g.cookie)
     if deps().settings.dev:

@@ -17,12 +17,14 @@ from ..domain.why import Reason
 from ..engine import why
 from ..engine.ending import cancel
 from ..engine.rerun import rerun
-from ..storage import run_list, run_parts, timelines, traces
+from ..storage import batches, run_list, run_parts, timelines, traces
 from . import history, waterfall, words
 from .audit import actor
 from .deps import context, read
 from .rendering import page, url
 from .routes import route
+
+MOST_OF_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ class Related:
 
     title: str
     runs: list[RowMapping]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The first events of the batch that started a run, and how many there are in all."""
+
+    events: list[RowMapping]
+    size: int
 
 
 def _run(tx: Connection, run_id: str) -> RowMapping:
@@ -86,6 +96,7 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
             "chosen": chosen,
             "values": _values(tx, row, chosen),
             "related": _related(tx, row, root),
+            "batch": None if row["batch_id"] is None else _batch(tx, row["batch_id"]),
         }
 
     found = read(load)
@@ -101,6 +112,10 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
         input=request.form.get("input", ""),
         here=url("run", run_id=run_id, span=None if chosen.is_root else chosen.id),
     )
+
+
+def _batch(tx: Connection, batch_id: str) -> Batch:
+    return Batch(batches.listed(tx, batch_id, MOST_OF_BATCH), batches.size(tx, batch_id))
 
 
 def _chosen(root: Span) -> Span:

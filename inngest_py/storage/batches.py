@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -167,6 +168,19 @@ def event_ids(tx: Connection, batch_ids: Sequence[str]) -> dict[str, list[str]]:
     for row in tx.execute(_event_ids, {"batches": list(batch_ids)}):
         found.setdefault(row[0], []).append(row[1])
     return found
+
+
+def listed(tx: Connection, batch_id: str, limit: int) -> list[RowMapping]:
+    """List id and name of a batch's first events, in order, without those that were deleted."""
+    query = select(Event.id, Event.name).join(_members, Event.id == _members.c.event_id)
+    query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position)
+    return list(tx.execute(query.limit(limit)).mappings())
+
+
+def size(tx: Connection, batch_id: str) -> int:
+    """Count a batch's events."""
+    query = select(func.count()).select_from(_members).where(_members.c.batch_id == batch_id)
+    return int(tx.execute(query).scalar_one())
 
 
 def first_event(tx: Connection, batch_id: str) -> RowMapping | None:

@@ -67,6 +67,29 @@ def test_pages_of_a_run_that_completed(site: Site) -> None:
     assert run_id in site.get(f"/functions/{row['function_id']}")
 
 
+def test_a_browser_that_is_lost_is_told_so_on_a_page(site: Site) -> None:
+    lost = site.client.get("/rnus", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert lost.status_code == 404
+    assert "there is no page at /rnus" in lost.text
+    assert 'href="/runs"' in lost.text
+    assert "default-src 'none'" in lost.headers["Content-Security-Policy"]
+    other = site.client.get("/rnus", headers={"Accept": "*/*"})
+    assert (other.status_code, other.mimetype) == (404, "application/json")
+    known = site.client.get("/v1/events/none", headers={"Accept": "text/html"})
+    assert known.mimetype == "application/json"
+
+
+def test_a_run_of_a_batch_lists_its_events(site: Site) -> None:
+    site.engine.register(batchEvents={"maxSize": 3, "timeout": "60s"})
+    sent = [site.send(data={"n": n}) for n in range(3)]
+    site.engine.drain()
+    (run_id,) = run_ids(site)
+    shown = site.get(f"/runs/{run_id}")
+    assert "(a batch of 3)" in shown
+    listed = shown.split("Events of the batch")[1]
+    assert [event_id for event_id in sent if f'href="/events/{event_id}"' in listed] == sent
+
+
 def test_a_failed_run_shows_its_error_as_text(site: Site) -> None:
     site.engine.sdk.script = failing
     run_id = site.engine.start(name="a/b", data={"html": EVIL})
