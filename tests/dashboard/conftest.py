@@ -1,11 +1,13 @@
-"""The dashboard as Flask serves it, over SQLite and over PostgreSQL."""
+"""The dashboard as Flask serves it, on both databases, and a real browser before a server."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect
 
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
@@ -14,6 +16,10 @@ from inngest_py.engine.start import accept
 from inngest_py.storage.session import Database
 from tests.engine.harness import Engine, sequence
 
+from . import browser as browsers
+
+# as long as a machine may be busy with other things
+expect.set_options(timeout=30_000)
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
@@ -56,3 +62,40 @@ class Site:
 def site(db: Database) -> Site:
     """A dev server with one app of one function, which runs on a/b."""
     return Site(db)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browsers.chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context(viewport={"width": 1280, "height": 860}, timezone_id="Asia/Tokyo")
+    made.set_default_timeout(30_000)
+    yield made
+    made.close()
+
+
+def _note(wrong: list[str], told: ConsoleMessage) -> None:
+    # what a busy machine answers late, or not at all, is no fault of the page: it asks again
+    if told.type == "error" and not told.text.startswith("Failed to load resource"):
+        wrong.append(told.text)
+
+
+def _note_answer(wrong: list[str], answered: Response) -> None:
+    if answered.status == 500 or (answered.status >= 400 and "/ui/static/" in answered.url):
+        wrong.append(f"{answered.status} {answered.url}")
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page on which nothing may go wrong unseen."""
+    made = context.new_page()
+    wrong: list[str] = []
+    made.on("console", lambda told: _note(wrong, told))
+    made.on("pageerror", lambda error: wrong.append(str(error)))
+    made.on("response", lambda answered: _note_answer(wrong, answered))
+    yield made
+    assert wrong == []

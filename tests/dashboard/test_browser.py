@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Page,
-    Response,
-    expect,
-)
+from playwright.sync_api import Page, expect
 from sqlalchemy import delete
 
 from inngest_py.storage.runs import RunRow
@@ -30,8 +23,6 @@ pytestmark = pytest.mark.skipif(
     reason="no Chromium: make browser installs it where apt does, or set CHROMIUM to one",
 )
 SCENARIOS = ("noop", "sequential", "parallel", "sleep", "retry", "no_retry", "invoke_many")
-# as long as a machine may be busy with other things
-expect.set_options(timeout=30_000)
 PAGES = ("Home", "Runs", "Events", "Functions", "Apps", "Queues")
 
 
@@ -64,43 +55,6 @@ def _register_a_long_name(server: Server) -> None:
     }
     payload = {"appName": "far", "url": url, "sdk": "raw:v1", "functions": [function]}
     requests.post(f"{server.url}/fn/register", json=payload, timeout=30).raise_for_status()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browsers.chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    made = chromium.new_context(viewport={"width": 1280, "height": 860}, timezone_id="Asia/Tokyo")
-    made.set_default_timeout(30_000)
-    yield made
-    made.close()
-
-
-def _note(wrong: list[str], told: ConsoleMessage) -> None:
-    # what a busy machine answers late, or not at all, is no fault of the page: it asks again
-    if told.type == "error" and not told.text.startswith("Failed to load resource"):
-        wrong.append(told.text)
-
-
-def _note_answer(wrong: list[str], answered: Response) -> None:
-    if answered.status == 500 or (answered.status >= 400 and "/ui/static/" in answered.url):
-        wrong.append(f"{answered.status} {answered.url}")
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A page on which nothing may go wrong unseen."""
-    made = context.new_page()
-    wrong: list[str] = []
-    made.on("console", lambda told: _note(wrong, told))
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on("response", lambda answered: _note_answer(wrong, answered))
-    yield made
-    assert wrong == []
 
 
 def test_every_page_by_its_link_dark_and_light_and_small(server: Server, page: Page) -> None:
@@ -226,6 +180,57 @@ def test_a_step_is_run_again_with_what_was_typed(server: Server, page: Page) -> 
     page.get_by_label("New input").fill("[1]")
     page.get_by_role("button", name="Run from here").click()
     expect(page.get_by_role("status").filter(has_text="repeats")).to_be_visible()
+
+
+def test_an_event_is_edited_and_sent_again(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/events?name=python-flask/noop")
+    page.locator("a[data-open]").last.click()
+    page.get_by_role("link", name="Edit and send again").click()
+    data = page.get_by_label("Data, a JSON object")
+    expect(data).to_have_value(re.compile("<b>bold</b>"))
+    data.fill('{"edited": [1}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("alert")).to_contain_text("not JSON")
+    data.fill('{"edited": [1]}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("status").filter(has_text="stored")).to_be_visible()
+    expect(page.locator("pre")).to_contain_text('"edited"')
+    expect(page.locator("#live .status")).to_have_text("completed")
+
+
+def test_chosen_runs_are_cancelled(server: Server, page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    api = Api(server.url)
+    function = f"{server.url}/v1/functions/python-flask-noop"
+    held = requests.post(f"{function}/pause", json={"events": "hold"}, timeout=30)
+    assert held.status_code == 200
+    sent = [api.send("python-flask/noop", {"n": n}) for n in range(3)]
+    wait_until(lambda: all(api.runs(event_id) for event_id in sent), 30, "three runs")
+    page.goto(f"{server.url}/runs?status=queued&function=python-flask-noop")
+    rows = page.locator("input[name=run]")
+    expect(rows).to_have_count(3)
+    rows.nth(0).check()
+    rows.nth(2).check()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="2 cancelled, 0 had")).to_be_visible()
+    expect(rows).to_have_count(1)
+    requests.post(f"{function}/resume", timeout=30).raise_for_status()
+    page.goto(f"{server.url}/runs/{api.runs(sent[1])[0]['run_id']}")
+    expect(page.locator(".facts .status").first).to_have_text("completed")
+
+
+def test_an_app_is_synced_again(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/apps")
+    card = page.get_by_role("article", name="python-flask")
+    card.get_by_role("button", name="Sync again").click()
+    expect(page.get_by_role("status").filter(has_text="asked to sync")).to_be_visible()
+    expect(card.get_by_text("in sync")).to_be_visible()
+
+
+def test_a_lost_browser_finds_its_way(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/rnus")
+    page.get_by_role("main").get_by_role("link", name="runs").click()
+    page.wait_for_url(f"{server.url}/runs")
 
 
 def test_limits_and_invocation(server: Server, page: Page) -> None:
