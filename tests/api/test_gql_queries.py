@@ -54,6 +54,14 @@ def test_a_run_in_all_its_shapes(service: Service, run: str) -> None:
         "app": {"name": "app"},
     }
     assert len(shown["traceID"]) == 32
+    listed = ask(service, "runs", filter={"from": SINCE})
+    assert [edge["node"] for edge in listed["edges"]] == [shown]
+    assert listed["totalCount"] == 1
+
+
+def test_a_run_as_older_queries_show_it(service: Service, run: str) -> None:
+    at = "2026-01-02T03:04:05Z"
+    event_id = ask(service, "run", id=run)["triggerIDs"][0]
     assert ask(service, "functionRun", id=run) == {
         "id": run,
         "status": "COMPLETED",
@@ -81,9 +89,6 @@ def test_a_run_in_all_its_shapes(service: Service, run: str) -> None:
         "batchID": None,
         "cron": None,
     }
-    listed = ask(service, "runs", filter={"from": SINCE})
-    assert [edge["node"] for edge in listed["edges"]] == [shown]
-    assert listed["totalCount"] == 1
 
 
 def test_an_event_in_all_its_shapes(service: Service, run: str) -> None:

@@ -255,27 +255,29 @@ def _broken(request: dict[str, Any], target: str) -> Reply:
     return reply(400, {"name": "E", "message": "bad"}, x_inngest_no_retry="true")
 
 
+BIG: tuple[dict[str, Any], ...] = (
+    {
+        "id": "app-big",
+        "name": "Big",
+        "triggers": [{"event": "x", "expression": "event.data.a == 1"}, {"cron": "0 1 * * *"}],
+        "cancel": [{"event": "stop", "timeout": "1h", "if": "async.data.a == event.data.a"}],
+        "concurrency": [{"limit": 3, "key": "event.data.k"}],
+        "rateLimit": {"limit": 1, "period": "1m"},
+        "debounce": {"period": "10s"},
+        "throttle": {"limit": 2, "period": "1s"},
+        "singleton": {"mode": "skip"},
+    },
+    {
+        "id": "app-big-failure",
+        "name": "Big (failure)",
+        "triggers": [{"event": "inngest/function.failed"}],
+    },
+)
+
+
 def test_apps_and_functions(db: Database) -> None:
     service = Service(db)
-    register(
-        service,
-        {
-            "id": "app-big",
-            "name": "Big",
-            "triggers": [{"event": "x", "expression": "event.data.a == 1"}, {"cron": "0 1 * * *"}],
-            "cancel": [{"event": "stop", "timeout": "1h", "if": "async.data.a == event.data.a"}],
-            "concurrency": [{"limit": 3, "key": "event.data.k"}],
-            "rateLimit": {"limit": 1, "period": "1m"},
-            "debounce": {"period": "10s"},
-            "throttle": {"limit": 2, "period": "1s"},
-            "singleton": {"mode": "skip"},
-        },
-        {
-            "id": "app-big-failure",
-            "name": "Big (failure)",
-            "triggers": [{"event": "inngest/function.failed"}],
-        },
-    )
+    register(service, *BIG)
     (app,) = get(service, "/apps")["data"]
     assert (app["id"], app["method"], app["functionCount"]) == ("app", "SERVE", 2)
     assert app["latestSync"]["status"] == "SUCCESS"

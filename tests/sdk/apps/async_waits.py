@@ -7,16 +7,35 @@ import inngest
 
 SECOND = datetime.timedelta(seconds=1)
 MINUTE = datetime.timedelta(minutes=1)
+Made = list[inngest.Function[Any]]
 
 
-def define(client: inngest.Inngest) -> list[inngest.Function[Any]]:
+def define(client: inngest.Inngest) -> Made:
     """Make the functions, each triggered by `<app>/<scenario>`."""
-    app = client.app_id
+    children = _children(client)
+    return [*children, *_waits(client), *_invokes(client, *children)]
 
-    def create(name: str, handler: Any) -> inngest.Function[Any]:
-        trigger = inngest.TriggerEvent(event=f"{app}/{name}")
-        return client.create_function(fn_id=name, trigger=trigger, retries=0)(handler)
 
+async def _error_of(call: Any) -> Any:
+    try:
+        await call()
+    except inngest.StepError as error:
+        return [error.name, error.message]
+    return None
+
+
+def _create(client: inngest.Inngest, *handlers: Any) -> Made:
+    return [
+        client.create_function(
+            fn_id=handler.__name__,
+            trigger=inngest.TriggerEvent(event=f"{client.app_id}/{handler.__name__}"),
+            retries=0,
+        )(handler)
+        for handler in handlers
+    ]
+
+
+def _children(client: inngest.Inngest) -> Made:
     async def invoked(ctx: inngest.Context) -> Any:
         async def look() -> Any:
             return ctx.event.data["n"]
@@ -29,9 +48,11 @@ def define(client: inngest.Inngest) -> list[inngest.Function[Any]]:
     async def invoked_sleeps(ctx: inngest.Context) -> Any:
         await ctx.step.sleep("long", MINUTE)
 
-    child = create("invoked", invoked)
-    failing = create("invoked_fails", invoked_fails)
-    sleeping = create("invoked_sleeps", invoked_sleeps)
+    return _create(client, invoked, invoked_fails, invoked_sleeps)
+
+
+def _waits(client: inngest.Inngest) -> Made:
+    app = client.app_id
 
     async def _wait(ctx: inngest.Context, wanted: int, timeout: datetime.timedelta) -> Any:
         """Wait beside a step that sends an event of number 1 and one of number 2."""
@@ -58,6 +79,12 @@ def define(client: inngest.Inngest) -> list[inngest.Function[Any]]:
         found = await ctx.step.wait_for_event("wait", event=f"{app}/never", timeout=SECOND)
         return "timed out" if found is None else found.name
 
+    return _create(client, wait, wait_in_vain, wait_timeout)
+
+
+def _invokes(client: inngest.Inngest, child: Any, failing: Any, sleeping: Any) -> Made:
+    app = client.app_id
+
     async def invoke(ctx: inngest.Context) -> Any:
         return await ctx.step.invoke("call", function=child, data={"n": 7})
 
@@ -72,13 +99,6 @@ def define(client: inngest.Inngest) -> list[inngest.Function[Any]]:
             )
         )
 
-    async def _error_of(call: Any) -> Any:
-        try:
-            await call()
-        except inngest.StepError as error:
-            return [error.name, error.message]
-        return None
-
     async def invoke_fails(ctx: inngest.Context) -> Any:
         return await _error_of(lambda: ctx.step.invoke("call", function=failing))
 
@@ -88,16 +108,12 @@ def define(client: inngest.Inngest) -> list[inngest.Function[Any]]:
     async def invoke_unknown(ctx: inngest.Context) -> Any:
         return await _error_of(lambda: ctx.step.invoke_by_id("call", function_id="nobody"))
 
-    handlers = {
-        "wait": wait,
-        "wait_in_vain": wait_in_vain,
-        "wait_timeout": wait_timeout,
-        "invoke": invoke,
-        "invoke_by_id": invoke_by_id,
-        "invoke_many": invoke_many,
-        "invoke_fails": invoke_fails,
-        "invoke_timeout": invoke_timeout,
-        "invoke_unknown": invoke_unknown,
-    }
-    made = [create(name, handler) for name, handler in handlers.items()]
-    return [child, failing, sleeping, *made]
+    return _create(
+        client,
+        invoke,
+        invoke_by_id,
+        invoke_many,
+        invoke_fails,
+        invoke_timeout,
+        invoke_unknown,
+    )

@@ -42,24 +42,36 @@ class Stamp(inngest.MiddlewareSync):
             result.output += "!"
 
 
-def _define(client: inngest.Inngest, kind: str) -> list[Any]:
-    made: list[Any] = []
-    broken: set[str] = set()
+class Maker:
+    """Makes functions, each triggered by `<app>/<name>`, and keeps them."""
 
-    def function(name: str, **options: Any) -> Any:
+    def __init__(self, client: inngest.Inngest) -> None:
+        self.client = client
+        self.made: list[Any] = []
+
+    def __call__(self, name: str, **options: Any) -> Any:
         def add(handler: Any) -> None:
-            trigger = inngest.TriggerEvent(event=f"{kind}/{name}")
-            given = {"retries": 0, **options}
-            made.append(client.create_function(fn_id=name, trigger=trigger, **given)(handler))
+            trigger = inngest.TriggerEvent(event=f"{self.client.app_id}/{name}")
+            create = self.client.create_function(
+                fn_id=name, trigger=trigger, **{"retries": 0, **options}
+            )
+            self.made.append(create(handler))
 
         return add
 
-    def noted(ctx: inngest.ContextSync, step: str) -> Any:
-        def body() -> str:
-            effects.note(ctx.run_id, step, ctx.attempt)
-            return step
 
-        return ctx.step.run(step, body)
+def noted(ctx: inngest.ContextSync, step: str) -> Any:
+    """Run a step that notes itself and gives its name."""
+
+    def body() -> str:
+        effects.note(ctx.run_id, step, ctx.attempt)
+        return step
+
+    return ctx.step.run(step, body)
+
+
+def _add_steps(function: Maker) -> None:
+    broken: set[str] = set()
 
     @function("race")
     def race(ctx: inngest.ContextSync) -> Any:
@@ -73,23 +85,6 @@ def _define(client: inngest.Inngest, kind: str) -> list[Any]:
 
         mode = inngest.ParallelMode.RACE
         return ctx.group.parallel((slow, quick), parallel_mode=mode)
-
-    @function(
-        "batched", batch_events=inngest.Batch(max_size=3, timeout=datetime.timedelta(seconds=60))
-    )
-    def batched(ctx: inngest.ContextSync) -> Any:
-        return ctx.step.run("sizes", lambda: [len(str(e.data["text"])) for e in ctx.events])
-
-    @function("models", output_type=User)
-    def models(ctx: inngest.ContextSync) -> Any:
-        given = User.model_validate(ctx.event.data)
-
-        def older() -> User:
-            return given.model_copy(update={"born": given.born - datetime.timedelta(days=1)})
-
-        found = ctx.step.run("older", older, output_type=User)
-        assert isinstance(found, User)
-        return found
 
     @function("changed", retries=1)
     def changed(ctx: inngest.ContextSync) -> Any:
@@ -117,6 +112,25 @@ def _define(client: inngest.Inngest, kind: str) -> list[Any]:
             noted(ctx, "surprise")
         return ctx.group.parallel((lambda: noted(ctx, "a"), lambda: noted(ctx, "b")))
 
+
+def _add_data(function: Maker) -> None:
+    @function(
+        "batched", batch_events=inngest.Batch(max_size=3, timeout=datetime.timedelta(seconds=60))
+    )
+    def batched(ctx: inngest.ContextSync) -> Any:
+        return ctx.step.run("sizes", lambda: [len(str(e.data["text"])) for e in ctx.events])
+
+    @function("models", output_type=User)
+    def models(ctx: inngest.ContextSync) -> Any:
+        given = User.model_validate(ctx.event.data)
+
+        def older() -> User:
+            return given.model_copy(update={"born": given.born - datetime.timedelta(days=1)})
+
+        found = ctx.step.run("older", older, output_type=User)
+        assert isinstance(found, User)
+        return found
+
     @function("stamped", middleware=[Stamp])
     def stamped(ctx: inngest.ContextSync) -> Any:
         given = ctx.step.run("give", lambda: "given")
@@ -125,14 +139,14 @@ def _define(client: inngest.Inngest, kind: str) -> list[Any]:
     @function("secret", middleware=[EncryptionMiddleware.factory(SECRET)])
     def secret(ctx: inngest.ContextSync) -> Any:
         given = ctx.step.run("give", lambda: "very private")
-        event = inngest.Event(name=f"{kind}/told", data={"encrypted": {"given": given}})
+        event = inngest.Event(
+            name=f"{function.client.app_id}/told", data={"encrypted": {"given": given}}
+        )
         return {"ids": ctx.step.send_event("tell", event)}
 
     @function("told", middleware=[EncryptionMiddleware.factory(SECRET)])
     def told(ctx: inngest.ContextSync) -> Any:
         effects.note(ctx.run_id, "told", ctx.attempt, data=ctx.event.data["encrypted"])
-
-    return made
 
 
 def main(kind: str, port: int) -> None:
@@ -141,7 +155,10 @@ def main(kind: str, port: int) -> None:
         app_id=kind, logger=logging.getLogger("sdk"), serializer=inngest.PydanticSerializer()
     )
     app = flask.Flask(__name__)
-    inngest.flask.serve(app, client, _define(client, kind))
+    function = Maker(client)
+    _add_steps(function)
+    _add_data(function)
+    inngest.flask.serve(app, client, function.made)
     app.run(host="127.0.0.1", port=port, threaded=True)
 
 
