@@ -115,7 +115,8 @@ def remove(ctx: Context, function: str, by: Actor | None = None) -> Limits:
 def expire(ctx: Context) -> bool:
     """Clear overrides that have ended, and let go what may go by the limits after them."""
     with ctx.db.reading() as tx:
-        found = rows.expired(tx, ctx.now())
+        first, now = rows.first_end(tx), ctx.now()
+        found = rows.expired(tx, now) if first is not None and first <= now else []
 
     def write(tx: Connection, function_id: str) -> bool:
         if not rows.is_expired(tx, function_id, ctx.now()):

@@ -8,6 +8,7 @@ from ..domain.flow.priority import rank_us
 from ..domain.items import ItemKind, ItemState
 from .base import Timestamp, table_of
 from .batch import Each
+from .glance import Glance
 from .queue import QueueItem
 from .session import past_locked
 
@@ -64,7 +65,7 @@ def due(
     return [(item_id, kinds[item_id]) for item_id in ids]
 
 
-_next_due = (
+_next_due = Glance(
     select(_items.c.hint_at)
     .where(_items.c.state == ItemState.READY.value)
     .order_by(_items.c.hint_at)
@@ -74,7 +75,8 @@ _next_due = (
 
 def next_due(tx: Connection) -> datetime | None:
     """Say when the next ready item wants a hint; None when nothing waits."""
-    return tx.execute(_next_due).scalar()
+    found: datetime | None = _next_due.value(tx)
+    return found
 
 
 def size(tx: Connection, now: datetime) -> tuple[int, datetime | None, int]:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Timestamp, table_of
 from .functions import Function
+from .glance import Glance
 
 
 class Cron(Base):
@@ -39,7 +40,7 @@ class Cron(Base):
 
 _crons = table_of(Cron)
 Key = tuple[str, str]  # function and expression
-_first = select(func.min(_crons.c.tick))
+_first = Glance(select(func.min(_crons.c.tick)))
 
 
 def of_app(tx: Connection, app_id: str) -> set[Key]:
@@ -67,7 +68,8 @@ def remove(tx: Connection, key: Key) -> None:
 
 def first(tx: Connection) -> datetime | None:
     """Say when the next tick of all is; None without schedules."""
-    return tx.execute(_first).scalar()
+    found: datetime | None = _first.value(tx)
+    return found
 
 
 def due(tx: Connection, now: datetime, limit: int) -> list[Row[tuple[str, str, datetime]]]:

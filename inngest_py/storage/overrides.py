@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from .base import table_of
 from .functions import Function
+from .glance import Glance
 
 _functions = table_of(Function)
+_ends = _functions.c.limits_until
+_first_end = Glance(select(func.min(_ends)).where(_ends.is_not(None)))
 _EMPTY = dict.fromkeys(("limits", "limits_until", "limits_by", "limits_at"))
 
 
@@ -34,6 +37,12 @@ def _change(tx: Connection, function_id: str, values: Mapping[str, object]) -> N
     revision = _functions.c.limits_revision + 1
     changed = update(_functions).where(_functions.c.id == function_id)
     tx.execute(changed.values(limits_revision=revision, **values))
+
+
+def first_end(tx: Connection) -> datetime | None:
+    """Say when the first override of all ends; None when none does by itself."""
+    found: datetime | None = _first_end.value(tx)
+    return found
 
 
 def expired(tx: Connection, now: datetime) -> list[str]:

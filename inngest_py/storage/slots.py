@@ -28,6 +28,7 @@ from ..domain.runs import RunStatus
 from . import buckets, gates
 from .base import table_of
 from .batch import Batch, Together
+from .glance import Glance
 from .queue import QueueItem
 from .runs import RunRow
 from .session import skip_locked
@@ -194,6 +195,19 @@ _next_line = (
     .order_by(_items.c.gate, _items.c.rank_us, _items.c.id)
     .limit(1)
 )
+
+
+_stands = Glance(
+    select(_items.c.gate)
+    .where(_items.c.state == ItemState.WAITING.value, _items.c.gate > "")
+    .order_by(_items.c.gate)
+    .limit(1)
+)
+
+
+def stand(tx: Connection) -> bool:
+    """Say whether anything stands in any line, be it for slots or for something else."""
+    return _stands.value(tx) is not None
 
 
 def next_line(tx: Connection, after: str) -> tuple[str, str] | None:

@@ -21,6 +21,8 @@ class Standing:
         """Let the first of lines go where there is room."""
         now, firsts = ctx.now(), dict[str, str]()
         with ctx.db.reading() as tx:
+            if not slots.stand(tx):
+                return False
             while len(firsts) < _AT_ONCE and (found := slots.next_line(tx, self.after)):
                 self.after, run_id = found
                 firsts[self.after] = run_id

@@ -1,6 +1,7 @@
 """The loop of every service: interval with jitter, stop, and one log line an outage."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,9 +40,10 @@ class Service:
 
 def services(ctx: Context) -> list[Service]:
     """List what a worker does beside running items."""
-    lease, prune, share = ctx.tuning.lease, pruning.Pruning(), sharing.Sharing()
+    lease, timer = ctx.tuning.lease, timers.Timers()
+    prune, share = pruning.Pruning(), sharing.Sharing()
     return [
-        Service("timers", timers.run_once, ctx.tuning.tick, timers.pause),
+        Service("timers", timer.run_once, ctx.tuning.tick, timer.pause),
         Service("crons", crons.run_once, timedelta(seconds=1), crons.pause),
         Service("lapsed", leases.free_lapsed, lease / 6),
         Service("lines", lines.Standing().run_once, timedelta(seconds=1)),
@@ -69,6 +71,8 @@ class Upkeep:
     def __init__(self, ctx: Context, duties: list[Service]) -> None:
         self._ctx = ctx
         self._stop = threading.Event()
+        # workers that started together would all ask at the same moment
+        self._phase = timedelta(seconds=60 * ctx.jitter())
         self._threads = [
             threading.Thread(
                 target=self._loop, args=(duty,), name=f"upkeep-{duty.name}", daemon=True
@@ -107,7 +111,15 @@ class Upkeep:
     def _wait(self, duty: Service, again: bool) -> timedelta:
         if again:
             return SHORTEST_PAUSE
-        if duty.pause is not None:
-            return duty.pause(self._ctx, duty.every)
-        # +-10 %, or workers that started together would all ask at the same moment
-        return duty.every * (0.9 + 0.2 * self._ctx.jitter())
+        wait = until_beat(timedelta(seconds=time.monotonic()), duty.every, self._phase)
+        return wait if duty.pause is None else duty.pause(self._ctx, wait)
+
+
+def until_beat(now: timedelta, every: timedelta, phase: timedelta) -> timedelta:
+    """Say how long it is to a process's next beat of an interval, or to the one after a near one.
+
+    Services that are due in the same second wake together: what an idle process costs is the
+    number of times that it wakes a core and fills its caches, not what it does then.
+    """
+    wait = every - (now - phase) % every
+    return wait if wait > every / 10 else wait + every

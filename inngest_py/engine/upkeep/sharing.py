@@ -35,8 +35,8 @@ class Sharing:
 
     def pause(self, ctx: Context, longest: timedelta) -> timedelta:
         """Wait here, so that the end of a call cuts it short; then for a moment."""
-        ctx.shares.wait(longest.total_seconds())
-        return _GATHER
+        ended = ctx.shares.wait(longest.total_seconds())
+        return _GATHER if ended else timedelta(0)
 
     def _look(self, ctx: Context) -> None:
         with ctx.db.reading() as tx:

@@ -1,0 +1,66 @@
+"""A glance reads what SQLAlchemy's own statement reads, and outlives a lost connection."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from inngest_py.domain.runs import RunStatus
+from inngest_py.storage import backlog
+from inngest_py.storage.base import table_of
+from inngest_py.storage.glance import Glance
+from inngest_py.storage.runs import RunRow
+from inngest_py.storage.session import Database, outage
+from tests.engine.harness import Engine, sequence
+from tests.servers import Postgres
+
+_runs = table_of(RunRow)
+
+
+def test_a_moment_is_read_as_it_was_stored(db: Database) -> None:
+    engine = Engine(db, sequence("one"))
+    with db.reading() as tx:
+        assert backlog.next_due(tx) is None
+    engine.start()
+    with db.reading() as tx:
+        first = backlog.next_due(tx)
+    assert first is not None
+    assert timedelta(0) <= first - engine.now < timedelta(minutes=1)
+
+
+def test_constants_are_part_of_the_query(db: Database) -> None:
+    engine = Engine(db, sequence("one"))
+    run_id = engine.start()
+    wanted = select(_runs.c.id).where(_runs.c.status == RunStatus.QUEUED.value)
+    none = select(_runs.c.id).where(_runs.c.status == RunStatus.FAILED.value)
+    with db.reading() as tx:
+        assert Glance(wanted).value(tx) == run_id
+        assert Glance(none).value(tx) is None
+
+
+def test_an_error_is_sqlalchemys(db: Database) -> None:
+    wrong = Glance(select(text("nothing")).select_from(_runs))
+    with db.reading() as tx, pytest.raises(DBAPIError) as raised:
+        wrong.value(tx)
+    assert not raised.value.connection_invalidated
+
+
+def test_a_lost_connection_is_an_outage_and_not_used_again(postgres: Postgres) -> None:
+    url = postgres.create_database()
+    db = Database(url, pool_size=1)
+    asked = Glance(select(text("1")))
+    with db.reading() as tx:
+        pid = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    other = Database(url)
+    with other.transaction() as tx:
+        tx.exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+    other.close()
+    with db.reading() as tx, pytest.raises(DBAPIError) as raised:
+        asked.value(tx)
+    assert raised.value.connection_invalidated
+    assert outage(raised.value)
+    with db.reading() as tx:
+        assert asked.value(tx) == 1
+    db.close()
+    postgres.drop_database(url)

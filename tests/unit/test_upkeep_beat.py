@@ -1,0 +1,27 @@
+"""Services of a process wake together, and no service waits much longer than its interval."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inngest_py.engine.upkeep.loop import until_beat
+
+MOMENTS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=40))
+PHASES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=1))
+SECOND = timedelta(seconds=1)
+
+
+@given(MOMENTS, PHASES, st.sampled_from([SECOND / 4, SECOND, 10 * SECOND]))
+def test_a_beat_comes_within_the_interval_and_a_tenth(
+    now: timedelta, phase: timedelta, every: timedelta
+) -> None:
+    wait = until_beat(now, every, phase)
+    assert every / 10 < wait <= every * 1.1
+    assert (now + wait - phase) % every == timedelta(0)
+
+
+@given(MOMENTS, PHASES)
+def test_beats_of_a_second_are_beats_of_its_quarters(now: timedelta, phase: timedelta) -> None:
+    beat = now + until_beat(now, SECOND, phase)
+    assert (beat - phase) % (SECOND / 4) == timedelta(0)
