@@ -122,6 +122,7 @@ class Server:
             hostname="embedded",
             pool_cls="gevent",
             concurrency=self._settings.concurrency,
+            task_events=False,  # nobody else is on this process's broker
             without_heartbeat=True,
             without_mingle=True,
             without_gossip=True,

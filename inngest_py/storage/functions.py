@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Json, Timestamp, table_of
+from .glance import Glance
 from .session import upsert
 
 # What of a function caches have to follow: its version, and the revision of its override.
@@ -100,12 +101,12 @@ class Meta(Base):
 _apps = table_of(App)
 _functions = table_of(Function)
 _CATALOG = "catalog_version"
-_catalog_version = select(Meta.value).where(Meta.key == _CATALOG)
+_catalog_version = Glance(select(Meta.value).where(Meta.key == _CATALOG))
 
 
 def catalog_version(tx: Connection) -> int:
     """Read the number that every registration raises."""
-    return tx.execute(_catalog_version).scalar() or 0
+    return _catalog_version.value(tx) or 0
 
 
 def raise_catalog_version(tx: Connection) -> None:
