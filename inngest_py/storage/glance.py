@@ -1,7 +1,7 @@
-"""Glances: single values that services ask for several times a second, by the driver's own cursor.
+"""Glances: single values that are asked for again and again, by the driver's own cursor.
 
-An idle process does little else. On a core that slept in between, its caches cold, such a question
-took 2 to 4 ms through SQLAlchemy's statements, which still write the SQL, once for each dialect.
+SQLAlchemy still writes the SQL, once for each dialect. Of CPU, a glance takes 2 µs on SQLite and 44
+on PostgreSQL, where SQLAlchemy's own statements take 44 and 72.
 """
 
 from typing import Any

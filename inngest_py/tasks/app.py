@@ -29,6 +29,8 @@ def create_celery(settings: Settings) -> Celery:
     if settings.embedded or "redis" not in settings.broker_url:
         # the options in celeryconfig.py are Redis's; other transports refuse some of them
         app.conf.broker_transport_options = {}
+    # nobody else is on that broker, and a mailbox is looked at every second
+    app.conf.worker_enable_remote_control = not settings.embedded
     hinter = Hinter(_publisher(app))
     runtime = Runtime(settings, hinter)
     add_tasks(app, runtime)

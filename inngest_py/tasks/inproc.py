@@ -11,7 +11,7 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, memory
 
-_LONGEST_WAIT = 1.0
+_LONGEST_WAIT = 5.0  # no message comes unannounced
 
 
 class Channel(memory.Channel):

@@ -1,15 +1,19 @@
 """Timers: hints at items that have become due, and at those whose hint was lost."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ...storage import backlog
 from ..context import HINT_GRACE, SHORTEST_PAUSE, Context
+
+# with nothing due for so long, this process looks half as often
+_BUSY = timedelta(seconds=5)
 
 
 class Timers:
     """The service: one look serves both to find what is due and to say when to look again."""
 
     def __init__(self) -> None:
+        self._busy_until = datetime.min.replace(tzinfo=UTC)
         self._seen: tuple[datetime | None] | None = None  # what the last look found, if it lasts
 
     def run_once(self, ctx: Context) -> bool:
@@ -22,6 +26,7 @@ class Timers:
         if first is None or first > now:
             self._seen = (first,)
             return False
+        self._busy_until = now + _BUSY
         with ctx.db.transaction() as tx:
             hints = [
                 (kind, item_id)
@@ -31,11 +36,16 @@ class Timers:
         return len(hints) == free
 
     def pause(self, ctx: Context, longest: timedelta) -> timedelta:
-        """Say how long to wait for the next due item: `longest` at the most."""
-        (first,) = self._seen or (_next_due(ctx),)
+        """Say how long to wait for the next due item: `longest` at the most, and a tick when idle.
+
+        What is stored meanwhile and due before the next look is late by the rest of that time.
+        """
+        (first,), now = self._seen or (_next_due(ctx),), ctx.now()
+        if now > self._busy_until and not ctx.leases:
+            longest += ctx.tuning.tick
         if first is None:
             return longest
-        return min(longest, max(first - ctx.now(), SHORTEST_PAUSE))
+        return min(longest, max(first - now, SHORTEST_PAUSE))
 
 
 def _next_due(ctx: Context) -> datetime | None:
