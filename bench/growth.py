@@ -155,7 +155,7 @@ def _filters(now: datetime, function_id: str) -> dict[str, dict[str, Any]]:
             "from": (now - timedelta(days=8)).isoformat(),
             "until": (now - timedelta(days=7)).isoformat(),
         },
-        "gql runs, CEL": since | {"query": "event.data.i % 7 == 3"},
+        "gql runs, CEL": since | {"query": "int(event.data.i) % 7 == 3"},
     }
 
 

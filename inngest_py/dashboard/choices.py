@@ -47,8 +47,8 @@ def span(given: Mapping[str, str], now: datetime) -> Span:
     cursor = given.get("before", "")
     if cursor:
         ids.check_ulid(cursor, "an id", "before")
-    ends = [found for found in (cursor, first_id(end) if end else "") if found]
-    return Span(first_id(begin) if begin else None, min(ends) if ends else None)
+    ends = [found for found in (cursor, ids.first_of(end) if end else "") if found]
+    return Span(ids.first_of(begin) if begin else None, min(ends) if ends else None)
 
 
 def _time(given: Mapping[str, str], name: str) -> datetime | None:
@@ -65,12 +65,6 @@ def _time(given: Mapping[str, str], name: str) -> datetime | None:
         return datetime.fromisoformat(written).replace(tzinfo=UTC) + timedelta(minutes=behind)
     except (ValueError, OverflowError, Invalid):
         raise Invalid(f"{name} must be a time such as 2030-01-31T12:00:00Z", field=name) from None
-
-
-def first_id(moment: datetime) -> str:
-    """Give the id before which everything is older than an instant."""
-    ms = int(moment.timestamp() * 1000)
-    return ids.ulid(min(max(0, ms), 2**48 - 1), bytes(10))
 
 
 def cel(given: Mapping[str, str], variables: frozenset[str]) -> filters.Filter | None:

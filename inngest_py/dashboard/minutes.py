@@ -118,7 +118,7 @@ class _Look:
         )
 
     def _runs(self, start: datetime) -> int:
-        first, end = _first_id(start), _first_id(start + _MINUTE)
+        first, end = ids.first_of(start), ids.first_of(start + _MINUTE)
         if self._run is None or self._run >= end:
             self._run = figures.last_run(self._tx, end) or ""
         return figures.runs_between(self._tx, first, end) if self._run >= first else 0
@@ -157,10 +157,6 @@ def first_line(error: str) -> str:
 def _failure(row: Any) -> Failure:
     run_id, _, error, function, function_id = row
     return Failure(function, function_id, first_line(error), run_id)
-
-
-def _first_id(moment: datetime) -> str:
-    return ids.ulid(max(0, int(moment.timestamp() * 1000)), bytes(10))
 
 
 def _ms(value: timedelta) -> float:

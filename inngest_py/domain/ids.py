@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import re
 import uuid
+from datetime import datetime, timedelta
 
 from .errors import Invalid
 
@@ -61,6 +62,12 @@ def check_ulid(text: str, label: str, field: str | None = None) -> str:
 def ulid_ms(text: str) -> int:
     """Read a ULID's time in Unix milliseconds; raises ValueError for anything else."""
     return _decode(text) >> 80
+
+
+def first_of(moment: datetime, later: timedelta = timedelta(0)) -> str:
+    """Give the id before which everything is older than a moment, or than so much later."""
+    ms = int((moment.timestamp() + later.total_seconds()) * 1000)
+    return ulid(min(max(0, ms), _MAX_MS), bytes(_ENTROPY_BYTES))
 
 
 def ulid_hex(text: str) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from .base import Base, Json, Timestamp, table_of
 from .batch import Upsert
 from .inserts import InsertNew
+from .keyset import SKEW_OF_EVENTS, within
 
 
 class Event(Base):
@@ -145,4 +146,6 @@ def page(
         query = query.where(_events.c.received_at >= after)
     if before is not None:
         query = query.where(_events.c.received_at <= before)
+    # an event that was sent again has an older id, never a newer one
+    query = query.where(*within(_events.c.id, None, before, SKEW_OF_EVENTS))
     return list(tx.execute(query.order_by(_events.c.id.desc()).limit(limit)).mappings())

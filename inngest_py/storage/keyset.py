@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, literal, or_, tuple_
 
+from ..domain import ids
 from .base import Timestamp
 
 # What has not happened yet sorts as if it happened last.
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
+# Ids that others make, of events and of durable endpoints' runs, may be off by their clocks.
+SKEW = timedelta(minutes=5)
+SKEW_OF_EVENTS = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,25 @@ class Key:
     def bound(self, value: Any) -> ColumnElement[Any]:
         """Write a value of this key."""
         return literal(value, self.column.type)
+
+
+def within(
+    column: ColumnElement[str],
+    since: datetime | None,
+    until: datetime | None,
+    skew: timedelta = SKEW,
+) -> list[ColumnElement[bool]]:
+    """Bound ids by the times that they were made at, beside an exact condition on those times.
+
+    A list in the order of ids then begins at its place instead of reading all that is newer.
+    None leaves an end open.
+    """
+    bounds = []
+    if since is not None:
+        bounds.append(column >= ids.first_of(since, -skew))
+    if until is not None:
+        bounds.append(column < ids.first_of(until, skew))
+    return bounds
 
 
 def known_or_last(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -26,7 +26,7 @@ from .batches import BatchEvent
 from .conditions import on_columns, on_json
 from .events import Event
 from .functions import App, Function
-from .keyset import Key, behind, known_or_last
+from .keyset import Key, behind, known_or_last, within
 from .runs import RunRow
 from .windows import Window, matching, whole
 
@@ -94,6 +94,7 @@ def page(
     """
     chosen = _from(select(*_shown))
     chosen = chosen.add_columns(*[key.column.label(f"key_{key.name}") for key in keys[:-1]])
+    sorted_by = _sorted_by(query, keys)
     if values:
         fits = on_json(tx, query.conditions)
         payload = Event.payload if fits is None else case((fits, Event.payload))
@@ -101,9 +102,24 @@ def page(
         chosen = chosen.add_columns(payload.label("payload"), output.label("output"))
     chosen = _where(chosen, query)
     if position is not None:
-        chosen = chosen.where(behind(keys, position))
-    chosen = chosen.order_by(*[key.sort for key in keys]).limit(limit)
+        chosen = chosen.where(behind(sorted_by, position[-len(sorted_by) :]))
+    chosen = chosen.order_by(*[key.sort for key in sorted_by]).limit(limit)
     return list(tx.execute(chosen).mappings())
+
+
+def _sorted_by(query: RunQuery, keys: Sequence[Key]) -> Sequence[Key]:
+    """Write an order as an index has it, where one has.
+
+    Ids sort as the times of queueing do: statuses and functions are indexed with ids. A time that
+    is bounded is known, so that nothing has to stand in for it.
+    """
+    first = keys[0]
+    if first.name == "queued_at":
+        return (Key("id", _runs.c.id, first.descending),)
+    bounded = query.since is not None or query.until is not None
+    if bounded and first.name == query.time_field:
+        return (Key(first.name, _runs.c[first.name], first.descending), *keys[1:])
+    return keys
 
 
 def search(
@@ -164,6 +180,8 @@ def _where(chosen: Select[Any], query: RunQuery) -> Select[Any]:
         chosen = chosen.where(column >= query.since)
     if query.until is not None:
         chosen = chosen.where(column < query.until)
+    if query.time_field == "queued_at":
+        chosen = chosen.where(*within(_runs.c.id, query.since, query.until))
     if query.statuses is not None:
         chosen = chosen.where(_runs.c.status.in_([status.value for status in query.statuses]))
     if query.function_ids is not None:

@@ -10,6 +10,7 @@ from . import batches
 from .base import table_of
 from .events import Event
 from .functions import App, Function
+from .keyset import within
 from .runs import RunRow
 
 _runs = table_of(RunRow)
@@ -78,6 +79,7 @@ def page(
         query = query.where(_runs.c.queued_at >= after)
     if before is not None:
         query = query.where(_runs.c.queued_at < before)
+    query = query.where(*within(_runs.c.id, after, before))
     return list(tx.execute(query.order_by(_runs.c.id.desc()).limit(limit)).mappings())
 
 

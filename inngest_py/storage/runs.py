@@ -49,9 +49,10 @@ class RunRow(Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        # serves page() with a function, with a status, and of_event()
-        Index("runs_function_idx", "function_id", "id"),
-        Index("runs_status_idx", "status", "id"),
+        # serve lists by id with a function, with a status, or with both: the other of the two is
+        # compared within the index
+        Index("runs_function_idx", "function_id", "id", "status"),
+        Index("runs_status_idx", "status", "id", "function_id"),
         Index("runs_event_idx", "event_id"),
         # serve run_parts.reruns() and answering()
         Index(

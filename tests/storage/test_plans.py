@@ -1,8 +1,8 @@
-"""SQLite's plans of the hot statements: each finds its rows by id, whatever else there is."""
+"""SQLite's plans: hot statements find their rows by id, lists theirs in the order of an index."""
 
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.domain.items import Item, ItemKind
 from inngest_py.domain.runs import RunStatus
-from inngest_py.storage import drops, migrate, queue, run_loading, runs
+from inngest_py.storage import drops, migrate, queue, run_list, run_loading, runs
+from inngest_py.storage.run_list import RunQuery
 from inngest_py.storage.session import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,8 +30,9 @@ STATEMENTS: dict[str, Callable[[Connection], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
+@contextmanager
+def explained(tmp_path: Path) -> Iterator[tuple[Connection, list[str]]]:
+    """Run statements on an empty database; at the end the list has the steps of their plans."""
     db = Database(f"sqlite:///{tmp_path / 'plans.db'}", synchronous="OFF")
     migrate.upgrade(db)
     ran: list[str] = []
@@ -38,15 +40,48 @@ def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
     with db.transaction() as tx:
         driver: Any = tx.connection.dbapi_connection
         driver.set_trace_callback(ran.append)
-        with suppress(LeaseLost):  # there are no rows
-            STATEMENTS[name](tx)
+        yield tx, steps
         driver.set_trace_callback(None)
         for statement in ran:
-            explained = driver.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-            steps += [row[3] for row in explained]
+            rows = driver.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            steps += [row[3] for row in rows]
     db.close()
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
+    with explained(tmp_path) as (tx, steps), suppress(LeaseLost):  # there are no rows
+        STATEMENTS[name](tx)
     assert steps
     framed = ("SCAN given", "LIST SUBQUERY", "CORRELATED SCALAR SUBQUERY")
     own = [step for step in steps if not step.startswith(framed)]
     by_id = ("_1 (id=?)", "queue_items_run_idx (run_id=?)", "pauses_run_idx (run_id=?)")
     assert all(step.endswith(by_id) for step in own), own
+
+
+FAILED, SINCE = [RunStatus.FAILED], NOW - timedelta(days=1)
+LISTS: dict[str, tuple[RunQuery, str, tuple[str, ...]]] = {
+    "all": (RunQuery(), "queued_at", ("autoindex_runs_1",)),
+    "a status": (RunQuery(statuses=FAILED), "queued_at", ("runs_status_idx",)),
+    "a function": (RunQuery(function_ids=["f"]), "queued_at", ("runs_function_idx",)),
+    "both": (
+        RunQuery(statuses=FAILED, function_ids=["f"], since=SINCE),
+        "queued_at",
+        ("runs_status_idx", "runs_function_idx"),
+    ),
+    "a span": (RunQuery(since=SINCE, until=NOW), "queued_at", ("autoindex_runs_1",)),
+    "a span of ends": (
+        RunQuery(time_field="ended_at", since=SINCE, until=NOW),
+        "ended_at",
+        ("runs_ended_idx",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_is_read_in_the_order_of_an_index(name: str, tmp_path: Path) -> None:
+    query, by, indexes = LISTS[name]
+    with explained(tmp_path) as (tx, steps):
+        run_list.page(tx, query, run_list.order([(by, True)]), limit=41)
+    assert any(index in step for step in steps for index in indexes), steps
+    assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), steps

@@ -1,0 +1,82 @@
+"""Lists begin at their place by ids, and lose nothing to clocks that are a little off."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import column
+
+from inngest_py.domain import ids
+from inngest_py.engine import start
+from inngest_py.storage import events, run_list, run_lists
+from inngest_py.storage.keyset import SKEW, within
+from inngest_py.storage.run_list import RunQuery
+from inngest_py.storage.session import Database
+from tests.engine.harness import NOW, Engine, sequence
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, tzinfo=UTC),
+    ],
+)
+def test_the_ends_of_time_are_bounds_as_any(moment: datetime) -> None:
+    assert len(within(column("id"), moment, moment)) == 2
+
+
+def test_runs_between_two_times(db: Database) -> None:
+    engine = Engine(db, sequence("one"))
+    made = []
+    for _ in range(4):
+        made.append(engine.start())
+        engine.now += MINUTE
+    since, until = NOW + MINUTE, NOW + 3 * MINUTE
+    query = RunQuery(since=since, until=until)
+    with db.reading() as tx:
+        by_time = run_list.page(tx, query, run_list.order([("queued_at", True)]), limit=9)
+        rising = run_list.page(tx, query, run_list.order([("queued_at", False)]), limit=9)
+        plain = run_lists.page(tx, limit=9, after=since, before=until)
+    assert [row["id"] for row in by_time] == [made[2], made[1]]
+    assert [row["id"] for row in rising] == [made[1], made[2]]
+    assert [row["id"] for row in plain] == [made[2], made[1]]
+
+
+def test_a_page_goes_on_from_a_time_and_an_id(db: Database) -> None:
+    engine = Engine(db, sequence("one"))
+    made = [engine.start() for _ in range(3)]
+    keys = run_list.order([("queued_at", True)])
+    with db.reading() as tx:
+        first = run_list.page(tx, RunQuery(), keys, limit=1)
+        place = run_list.position(keys, first[0])
+        rest = run_list.page(tx, RunQuery(), keys, limit=9, position=place)
+    assert len(place) == 2
+    assert [row["id"] for row in (*first, *rest)] == sorted(made, reverse=True)
+
+
+@pytest.mark.parametrize("field", ["started_at", "ended_at"])
+def test_a_time_that_has_not_come_is_no_part_of_a_span(db: Database, field: str) -> None:
+    engine = Engine(db, sequence("one"))
+    over = engine.start()
+    engine.drain()
+    waiting = engine.start()
+    keys = run_list.order([(field, True)])
+    with db.reading() as tx:
+        every = run_list.page(tx, RunQuery(time_field=field), keys, limit=9)
+        since = RunQuery(time_field=field, since=NOW - MINUTE)
+        known = run_list.page(tx, since, keys, limit=9)
+    assert [row["id"] for row in every] == [waiting, over]
+    assert [row["id"] for row in known] == [over]
+
+
+def test_an_event_whose_sender_is_ahead_is_found_by_its_receipt(db: Database) -> None:
+    engine = Engine(db, sequence("one"))
+    ahead = ids.first_of(NOW, SKEW)
+    event = engine.event()
+    start.accept(engine.ctx, [replace(event, id=ahead)])
+    with db.reading() as tx:
+        found = events.page(tx, limit=9, before=NOW + MINUTE)
+    assert [row["id"] for row in found] == [ahead]
