@@ -26,6 +26,7 @@ from ..tasks import garbage
 from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime
 from ..tasks.steps import wait_for_schema
+from .listener import listen
 
 _STOP_SECONDS = 5
 
@@ -104,15 +105,7 @@ class Server:
         app = create_app(self._settings, ctx, self._counters)
         if self._settings.ui:
             self._pulse = dashboard.add_to(app, self._settings, ctx)
-        address = (self._settings.host, self._settings.port)
-        http = WSGIServer(address, app, log=None, error_log=None, backlog=1024)
-        try:
-            http.start()
-        except OSError as error:
-            told = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
-            raise click.ClickException(f"{told}; use another --port or --host") from None
-        observe.event("server.ready", host=address[0], port=address[1])
-        return http
+        return listen((self._settings.host, self._settings.port), app)
 
     def _start_worker(self) -> None:
         # what `celery worker` does first: it tells the pool which app's tasks to run

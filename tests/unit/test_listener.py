@@ -1,0 +1,18 @@
+"""Answers of the API leave at once, in two parts as they are written."""
+
+import socket
+from types import SimpleNamespace
+
+from inngest_py.cli.listener import _Handler
+
+
+def test_nothing_is_held_back_on_a_connection() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()),
+    ):
+        accepted, address = server.accept()
+        with accepted:
+            assert not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            _Handler(accepted, address, SimpleNamespace())
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
