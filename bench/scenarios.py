@@ -15,8 +15,10 @@ from .waiting import put_to_wait, stop_waiting
 
 Figures = dict[str, float]
 RATE = 20.0
-IDLE_SECONDS = 5.0
-WAKE_SECONDS = 10.0
+# what came before leaves connections to close, and timers that look more often
+SETTLE_SECONDS = 6.0
+IDLE_SECONDS = 15.0
+WAKE_SECONDS = 30.0
 DBOS_RUNS = 300
 _PATIENCE_SECONDS = 240.0
 _POLL_SECONDS = 0.02
@@ -228,6 +230,7 @@ def _checkpoint(subject: Subject, size: Size) -> Figures:
 
 
 def _idle(subject: Subject, size: Size) -> Figures:
+    time.sleep(SETTLE_SECONDS)
     cpu, began = subject.cpu_seconds(), time.monotonic()
     time.sleep(IDLE_SECONDS)
     used = (subject.cpu_seconds() - cpu) / (time.monotonic() - began)
