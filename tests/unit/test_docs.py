@@ -3,32 +3,51 @@
 import re
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from inngest_py import observe
+from tests.servers import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"```(python|sql)\n(.*?)```", re.DOTALL)
 
 
-def blocks() -> list[tuple[str, str]]:
+def blocks(language: str) -> list[tuple[str, str]]:
     files = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return [
         (f"{file.name}-{number}", code)
         for file in files
-        for number, code in enumerate(_BLOCK.findall(file.read_text()), start=1)
+        for number, (found, code) in enumerate(_BLOCK.findall(file.read_text()), start=1)
+        if found == language
     ]
 
 
 # the SDK's own use of pydantic warns
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize(("name", "code"), blocks(), ids=lambda value: value[:30])
+@pytest.mark.parametrize(("name", "code"), blocks("python"), ids=lambda value: value[:30])
 def test_it_runs(name: str, code: str) -> None:
     exec(compile(code, name, "exec"), {"__name__": name})
 
 
+@pytest.mark.parametrize(("name", "code"), blocks("sql"), ids=lambda value: value[:30])
+def test_postgresql_takes_it(
+    name: str, code: str, postgres: Postgres, migrated_postgres: str
+) -> None:
+    url = postgres.create_database(like=migrated_postgres)
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for statement in filter(str.strip, code.split(";")):
+            cursor.execute(statement)
+        cursor.execute("ALTER SYSTEM RESET ALL")
+    connection.close()
+    postgres.drop_database(url)
+
+
 def test_the_documents_hold_code() -> None:
-    assert len(blocks()) >= 2
+    assert len(blocks("python")) >= 2
+    assert len(blocks("sql")) >= 1
 
 
 def test_a_listener_hears_and_a_broken_one_disturbs_nobody() -> None:
