@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Flask, Response, g, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from .. import observe
@@ -85,9 +85,11 @@ def _lost() -> Response | None:
         return None
     try:
         guard.look()
-    except (InngestPyError, DBAPIError):
+    except (InngestPyError, SQLAlchemyError):
         g.viewer = None
-    return rendering.protect(problem(f"there is no page at {request.path[:200]}", 404))
+    shown = rendering.protect(problem(f"there is no page at {request.path[:200]}", 404))
+    shown.headers["Vary"] = "Accept"
+    return shown
 
 
 def problem(message: str, status: int) -> Response:

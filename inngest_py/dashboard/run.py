@@ -107,6 +107,7 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
         **found,
         live=live,
         most=history.MOST_LINES,
+        most_of_batch=MOST_OF_BATCH,
         waiting=_why_waiting(run_id) if live else [],
         problem=problem,
         input=request.form.get("input", ""),

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from .base import Base, Json, Timestamp, table_of
 from .batch import Upsert
 from .inserts import InsertNew
-from .keyset import SKEW_OF_EVENTS, within
+from .keyset import within
 
 
 class Event(Base):
@@ -146,6 +146,6 @@ def page(
         query = query.where(_events.c.received_at >= after)
     if before is not None:
         query = query.where(_events.c.received_at <= before)
-    # an event that was sent again has an older id, never a newer one
-    query = query.where(*within(_events.c.id, None, before, SKEW_OF_EVENTS))
+    # a seed may be much older than the event's receipt: it tells when it was first sent
+    query = query.where(*within(_events.c.id, None, before))
     return list(tx.execute(query.order_by(_events.c.id.desc()).limit(limit)).mappings())

@@ -12,9 +12,9 @@ from .base import Timestamp
 
 # What has not happened yet sorts as if it happened last.
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
-# Ids that others make, of events and of durable endpoints' runs, may be off by their clocks.
-SKEW = timedelta(minutes=5)
-SKEW_OF_EVENTS = timedelta(hours=1)
+# How far ids that others make, of seeded events and of durable endpoints' runs, may be off by
+# their clocks and still be found. A list reads as much more as there was in that time.
+SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,7 @@ class Key:
 
 
 def within(
-    column: ColumnElement[str],
-    since: datetime | None,
-    until: datetime | None,
-    skew: timedelta = SKEW,
+    column: ColumnElement[str], since: datetime | None, until: datetime | None
 ) -> list[ColumnElement[bool]]:
     """Bound ids by the times that they were made at, beside an exact condition on those times.
 
@@ -48,9 +45,9 @@ def within(
     """
     bounds = []
     if since is not None:
-        bounds.append(column >= ids.first_of(since, -skew))
+        bounds.append(column >= ids.first_of(since, -SKEW))
     if until is not None:
-        bounds.append(column < ids.first_of(until, skew))
+        bounds.append(column < ids.first_of(until, SKEW))
     return bounds
 
 

@@ -73,7 +73,7 @@ class RowWise:
                 driver.execute(self._sql, values)
                 found += driver.fetchall()
         except tx.dialect.loaded_dbapi.Error as error:
-            raise _wrapped(tx, self._sql, error) from error
+            raise wrapped(tx.dialect, self._sql, error) from error
         finally:
             driver.close()
         return Found(self._read(row) for row in found)
@@ -111,13 +111,13 @@ def _plain(value: Any) -> Any:
     return micros(value) if isinstance(value, datetime) else value
 
 
-def _wrapped(tx: Connection, sql: str, error: BaseException) -> BaseException:
-    kinds = tx.dialect.loaded_dbapi.Error
+def wrapped(dialect: Dialect, sql: str, error: BaseException) -> BaseException:
+    """Make SQLAlchemy's error of a driver's, without the parameters: they hold keys."""
     return DBAPIError.instance(
         sql,
         None,
         error,
-        kinds,
+        dialect.loaded_dbapi.Error,
         hide_parameters=True,
-        dialect=tx.dialect,
+        dialect=dialect,
     )

@@ -40,6 +40,7 @@ from .pauses import Pause
 
 _LIVE = [status.value for status in LIVE]
 _BATCHED = text("batch_id IS NOT NULL")
+_STARTED = text("started_at IS NOT NULL")
 _ENDED = text("ended_at IS NOT NULL")
 _HOLDING = text("status = 'running' AND run_slot IS NOT NULL")
 
@@ -67,12 +68,11 @@ class RunRow(Base):
             postgresql_where=text("correlation_id IS NOT NULL"),
             sqlite_where=text("correlation_id IS NOT NULL"),
         ),
-        # serves run_list.page()
-        Index("runs_queued_idx", "queued_at", "id"),
-        # serves of_event() for the events of batches
         Index("runs_slot_idx", "run_slot", postgresql_where=_HOLDING, sqlite_where=_HOLDING),
-        # serves alerts.ended()
+        # serve lists of what started or ended within a span, and alerts.ended()
+        Index("runs_started_idx", "started_at", postgresql_where=_STARTED, sqlite_where=_STARTED),
         Index("runs_ended_idx", "ended_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
+        # serves of_event() for the events of batches
         Index("runs_batch_idx", "batch_id", postgresql_where=_BATCHED, sqlite_where=_BATCHED),
     )
     id: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -11,7 +11,6 @@ from tests.sdk.client import Api
 
 LEAST_RUNS = 3
 # workers look every 15 seconds, and try a receiver again as late
-# workers look every 15 seconds, and try a receiver again as late
 DEADLINE = 90
 
 

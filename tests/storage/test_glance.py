@@ -1,6 +1,7 @@
 """A glance reads what SQLAlchemy's own statement reads, and outlives a lost connection."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -46,21 +47,30 @@ def test_an_error_is_sqlalchemys(db: Database) -> None:
     assert not raised.value.connection_invalidated
 
 
-def test_a_lost_connection_is_an_outage_and_not_used_again(postgres: Postgres) -> None:
+def test_after_a_restart_one_glance_fails_and_no_later_statement(postgres: Postgres) -> None:
     url = postgres.create_database()
-    db = Database(url, pool_size=1)
+    db, other = Database(url), Database(url)
     asked = Glance(select(text("1")))
-    with db.reading() as tx:
-        pid = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
-    other = Database(url)
+    with db.reading() as first, db.reading() as second, db.reading() as third:
+        pids = [tx.exec_driver_sql("SELECT pg_backend_pid()").scalar() for tx in (first, second)]
+        pids.append(third.exec_driver_sql("SELECT pg_backend_pid()").scalar())
     with other.transaction() as tx:
-        tx.exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+        for pid in pids:
+            tx.exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
     other.close()
     with db.reading() as tx, pytest.raises(DBAPIError) as raised:
         asked.value(tx)
-    assert raised.value.connection_invalidated
     assert outage(raised.value)
-    with db.reading() as tx:
-        assert asked.value(tx) == 1
+    with db.reading() as first, db.reading() as second:
+        assert asked.value(first) == asked.value(second) == 1
     db.close()
     postgres.drop_database(url)
+
+
+def test_a_connection_that_the_driver_closed_is_an_error_as_any(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    with db.reading() as tx, pytest.raises(DBAPIError):
+        driver: Any = tx.connection.dbapi_connection
+        driver.close()
+        Glance(select(text("1"))).value(tx)
+    db.close()

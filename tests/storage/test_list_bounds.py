@@ -4,13 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import column
+from sqlalchemy import column, update
 
 from inngest_py.domain import ids
 from inngest_py.engine import start
 from inngest_py.storage import events, run_list, run_lists
-from inngest_py.storage.keyset import SKEW, within
+from inngest_py.storage.keyset import within
 from inngest_py.storage.run_list import RunQuery
+from inngest_py.storage.runs import RunRow
 from inngest_py.storage.session import Database
 from tests.engine.harness import NOW, Engine, sequence
 
@@ -45,6 +46,18 @@ def test_runs_between_two_times(db: Database) -> None:
     assert [row["id"] for row in plain] == [made[2], made[1]]
 
 
+@pytest.mark.parametrize("minutes", [-50, 50])
+def test_a_run_whose_id_another_clock_made_is_found(db: Database, minutes: int) -> None:
+    engine = Engine(db, sequence("one"))
+    run_id, other = engine.start(), ids.first_of(NOW, timedelta(minutes=minutes))
+    with db.transaction() as tx:
+        tx.execute(update(RunRow).where(RunRow.id == run_id).values(id=other))
+    span = RunQuery(since=NOW, until=NOW + MINUTE)
+    with db.reading() as tx:
+        assert run_list.count(tx, span) == 1
+        assert len(run_lists.page(tx, limit=9, after=span.since, before=span.until)) == 1
+
+
 def test_a_page_goes_on_from_a_time_and_an_id(db: Database) -> None:
     engine = Engine(db, sequence("one"))
     made = [engine.start() for _ in range(3)]
@@ -74,7 +87,7 @@ def test_a_time_that_has_not_come_is_no_part_of_a_span(db: Database, field: str)
 
 def test_an_event_whose_sender_is_ahead_is_found_by_its_receipt(db: Database) -> None:
     engine = Engine(db, sequence("one"))
-    ahead = ids.first_of(NOW, SKEW)
+    ahead = ids.first_of(NOW, timedelta(minutes=50))
     event = engine.event()
     start.accept(engine.ctx, [replace(event, id=ahead)])
     with db.reading() as tx:

@@ -70,6 +70,11 @@ LISTS: dict[str, tuple[RunQuery, str, tuple[str, ...]]] = {
         ("runs_status_idx", "runs_function_idx"),
     ),
     "a span": (RunQuery(since=SINCE, until=NOW), "queued_at", ("autoindex_runs_1",)),
+    "a span of starts": (
+        RunQuery(time_field="started_at", since=SINCE),
+        "started_at",
+        ("runs_started_idx",),
+    ),
     "a span of ends": (
         RunQuery(time_field="ended_at", since=SINCE, until=NOW),
         "ended_at",

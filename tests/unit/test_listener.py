@@ -3,7 +3,7 @@
 import socket
 from types import SimpleNamespace
 
-from inngest_py.cli.listener import _Handler
+from inngest_py.cli.listener import _Handler, listen
 
 
 def test_nothing_is_held_back_on_a_connection() -> None:
@@ -16,3 +16,11 @@ def test_nothing_is_held_back_on_a_connection() -> None:
             assert not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             _Handler(accepted, address, SimpleNamespace())
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_every_connection_of_the_server_is_such() -> None:
+    http = listen(("127.0.0.1", 0), lambda _environ, _start: [])
+    try:
+        assert http.handler_class is _Handler
+    finally:
+        http.stop()

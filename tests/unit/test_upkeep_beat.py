@@ -1,11 +1,14 @@
 """Services of a process wake together, and no service waits much longer than its interval."""
 
+import time
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.engine.upkeep.loop import until_beat
+from inngest_py.engine.upkeep.loop import Service, Upkeep, until_beat
 
 MOMENTS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=40))
 PHASES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=1))
@@ -25,3 +28,12 @@ def test_a_beat_comes_within_the_interval_and_a_tenth(
 def test_beats_of_a_second_are_beats_of_its_quarters(now: timedelta, phase: timedelta) -> None:
     beat = now + until_beat(now, SECOND, phase)
     assert (beat - phase) % (SECOND / 4) == timedelta(0)
+
+
+def test_a_service_is_waited_for_until_a_beat_of_its_process() -> None:
+    ctx: Any = SimpleNamespace(jitter=lambda: 0.5)
+    upkeep = Upkeep(ctx, [])
+    wait = upkeep._wait(Service("any", lambda _: False, 10 * SECOND), again=False)
+    at = timedelta(seconds=time.monotonic()) + wait
+    off = (at - timedelta(seconds=30)) % (10 * SECOND)
+    assert min(off, 10 * SECOND - off) < timedelta(seconds=2)
