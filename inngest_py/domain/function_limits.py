@@ -38,11 +38,12 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `limit` starts a period; the others are dropped."""
+    """At most `limit` starts a period; the others are dropped. Idempotency is one of 1 a day."""
 
     limit: int
     period: timedelta
     key: str | None = None
+    idempotency: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def parse_rate_limit(config: Fields) -> RateLimit | None:
     """Read the rate limit; `idempotency` makes one of 1 a day and replaces any other."""
     key = config.expression("idempotency")
     if key is not None:
-        return RateLimit(1, DAY, key)
+        return RateLimit(1, DAY, key, idempotency=True)
     item = config.object("rateLimit")
     if item is None:
         return None

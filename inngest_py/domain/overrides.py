@@ -77,6 +77,7 @@ def parse(body: object, now: datetime) -> Wanted:
     if not rules:
         raise Invalid(f"the body sets no limit: give one of {', '.join(RULES)}", field="body")
     _check_concurrency(fields)
+    _check_parts(fields)
     steps, whole = parse_concurrency(fields)
     override = Override(
         rules,
@@ -95,6 +96,52 @@ def _check_concurrency(fields: Fields) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float | dict | list | None):
         said = f"must be a number, an array or an object, not {kind(value)}"
         raise wrong("concurrency", said, "concurrency_limit_invalid")
+    _check_limit(value, "concurrency")
+
+
+_PARTS = {
+    "throttle": ("limit", "period", "burst", "key"),
+    "rateLimit": ("limit", "period", "key"),
+}
+_ENTRY = ("limit", "scope", "key", "hash")
+
+
+def _check_parts(fields: Fields) -> None:
+    """Refuse unknown keys and limits that are missing or 0: `null` lifts a rule, nothing else."""
+    for rule, known in _PARTS.items():
+        if fields.given.get(rule) is not None:
+            _check_part(Fields.of(fields.given[rule], rule), known)
+    value = fields.given.get("concurrency")
+    if isinstance(value, dict) and ("fn" in value or "step" in value):
+        _only(Fields(value, "concurrency"), ("fn", "step"))
+        lists = [(value.get(key) or [], f"concurrency.{key}") for key in ("fn", "step")]
+    elif isinstance(value, dict):
+        _check_part(Fields(value, "concurrency"), _ENTRY)
+        return
+    else:
+        lists = [(value if isinstance(value, list) else [], "concurrency")]
+    for items, path in lists:
+        for place, item in enumerate(items if isinstance(items, list) else []):
+            _check_part(Fields.of(item, f"{path}[{place}]"), _ENTRY)
+
+
+def _check_part(part: Fields, known: tuple[str, ...]) -> None:
+    _only(part, known)
+    limit = part.get("limit")
+    if limit is None:
+        raise wrong(part.at("limit"), "is missing")
+    _check_limit(limit, part.at("limit"))
+
+
+def _check_limit(limit: object, path: str) -> None:
+    if limit == 0 and limit is not False:
+        raise wrong(path, "must be above 0: null for the whole rule lifts it, a pause stops all")
+
+
+def _only(part: Fields, known: tuple[str, ...]) -> None:
+    unknown = sorted(set(part.given).difference(known))
+    if unknown:
+        raise wrong(part.at(unknown[0][:64]), f"is not known here: only {', '.join(known)} are")
 
 
 def _until(fields: Fields, now: datetime) -> datetime | None:
@@ -119,8 +166,12 @@ def _until(fields: Fields, now: datetime) -> datetime | None:
 
 def applied(config: FunctionConfig, override: Override) -> FunctionConfig:
     """Give a configuration with an override over it."""
+    kept = config.rate_limit is not None and config.rate_limit.idempotency
     changed: dict[str, Any] = {
-        name: getattr(override, name) for rule in override.rules for name in RULES[rule]
+        name: getattr(override, name)
+        for rule in override.rules
+        for name in RULES[rule]
+        if not (kept and rule == "rateLimit")
     }
     return replace(config, **changed)
 
@@ -131,7 +182,7 @@ def shown(limits: FunctionConfig | Override) -> dict[str, Any]:
     found = {
         "concurrency": _concurrency(limits),
         "throttle": _part(limits.throttle),
-        "rateLimit": _part(limits.rate_limit),
+        "rateLimit": _rate_limit(limits.rate_limit),
         "backoff": _part(limits.backoff),
     }
     return {rule: value for rule, value in found.items() if rule in rules}
@@ -143,6 +194,13 @@ def _concurrency(limits: FunctionConfig | Override) -> dict[str, Any] | None:
     return {"step": steps, "fn": whole} if steps or whole else None
 
 
+def _rate_limit(rate: RateLimit | None) -> dict[str, Any] | None:
+    part = _part(rate)
+    if part is not None and not part.get("idempotency"):
+        part.pop("idempotency", None)
+    return part
+
+
 def _part(part: object | None) -> dict[str, Any] | None:
     return None if part is None else encode(part)
 
@@ -152,7 +210,11 @@ def words(limits: FunctionConfig) -> str:
     said = [_count(entry, "steps") for entry in limits.concurrency]
     if limits.run_concurrency is not None:
         said.append(_count(limits.run_concurrency, "runs"))
-    for name, rule in (("throttle", limits.throttle), ("rate limit", limits.rate_limit)):
+    rate = limits.rate_limit
+    if rate is not None and rate.idempotency:
+        said.append(f"idempotent by {rate.key}")
+        rate = None
+    for name, rule in (("throttle", limits.throttle), ("rate limit", rate)):
         if rule is not None:
             key = f" by {rule.key}" if rule.key else ""
             said.append(f"{name} {rule.limit}/{duration_text(rule.period)}{key}")

@@ -193,16 +193,21 @@ def calling(
     now: datetime,
     *,
     gateway: bool,
+    workers: int = 1,
 ) -> Reason:
     """Say that a call is in flight, or that its worker has not been heard of since."""
     details = {"worker": worker, "lease_until": lease_until, "step": label}
     if lease_until < now:
-        text = f"{worker} had {label} and has gone silent: another worker takes it within seconds."
+        then = "another worker takes it within seconds"
+        then = then if workers else "no worker is alive: start one"
+        text = f"{worker} had {label} and has gone silent: {then}."
         return Reason("silent", text, since, None, details)
     what = f"makes the HTTP call of {label}" if gateway else f"runs {label}"
-    text = f"{worker} {what} since {stamp(since)}; its lease, which it prolongs, ends at "
-    kind = "gateway" if gateway else "call"
-    return Reason(kind, f"{text}{stamp(lease_until)}.", since, None, details)
+    text = (
+        f"{worker} {what} since {stamp(since)}; should it not be heard of until "
+        f"{stamp(lease_until)}, another worker takes over."
+    )
+    return Reason("gateway" if gateway else "call", text, since, None, details)
 
 
 def scheduled(since: datetime, due: datetime) -> Reason:
@@ -216,11 +221,12 @@ def delayed(label: str, since: datetime, due: datetime) -> Reason:
     return Reason("delayed", text, since, due, {"step": label})
 
 
-def paused(function: str, since: datetime | None) -> Reason:
-    """Say that its function is paused."""
+def paused(function: str, since: datetime | None, due: datetime | None = None) -> Reason:
+    """Say that its function is paused; `due` is when it would go on by itself, if later."""
     at = f" since {stamp(since)}" if since else ""
-    text = f"The function {function} is paused{at}: it goes on when that is resumed."
-    return Reason("paused", text, since, None, {"function": function})
+    text = f"The function {function} is paused{at}: the run goes on once the function is resumed"
+    text += f", not before {stamp(due)}, or what it waits for." if due else "."
+    return Reason("paused", text, since, None, {"function": function, "due": due})
 
 
 def due(label: str, workers: int, ahead: int, since: datetime, *, has_turn: bool = False) -> Reason:
@@ -236,6 +242,16 @@ def due(label: str, workers: int, ahead: int, since: datetime, *, has_turn: bool
         f"{_counted(ahead)} others have been due for longer."
     )
     return Reason("worker", text, since, None, details)
+
+
+def overdue(reasons: Sequence[Reason], workers: int, now: datetime) -> list[Reason]:
+    """Say, beside what should be over by now, that there is nobody to go on with it."""
+    told = any(one.kind in ("no_worker", "silent") for one in reasons)
+    late = any(one.until is not None and one.until <= now for one in reasons)
+    if workers or told or not late:
+        return []
+    text = "What ends this is overdue, but no worker is alive: start one."
+    return [Reason("no_worker", text, None, None, {"workers": 0})]
 
 
 def broker_away() -> Reason:
@@ -302,15 +318,25 @@ def started(run_id: str, function: str, status: str, since: datetime) -> Reason:
     return Reason("run", text, since, None, {"run_id": run_id, "function": function})
 
 
-def not_started(function: str, rate_limited: bool, other: str | None, since: datetime) -> Reason:
-    """Say what can be said of a function that matches an event and has no run of it."""
+DROPS = {
+    "debounce_dropped": "its debounce has probably dropped it for a later event",
+    "idempotency": "its idempotency key has probably come already, within 24 hours",
+    "rate_limit": "probably dropped by its rate limit, which stores nothing",
+}
+
+
+def not_started(function: str, dropped: str | None, other: str | None, since: datetime) -> Reason:
+    """Say what can be said of a function that matches an event and has no run of it.
+
+    `dropped` is the rule that has probably done so, one of DROPS; None without any.
+    """
     details = {"function": function, "run_id": other}
     if other is not None:
         text = f"{function} has run {other} of an event with the same id: it is started once."
         return Reason("repeated", text, since, None, details)
-    if rate_limited:
-        text = f"No run of {function}: probably dropped by its rate limit, which stores nothing."
-        return Reason("rate_limit", text, since, None, details)
+    if dropped is not None:
+        text = f"No run of {function}: {DROPS[dropped]}."
+        return Reason(dropped, text, since, None, details)
     text = f"No run of {function}: it may have been registered, or changed, after the event came."
     return Reason("not_started", text, since, None, details)
 

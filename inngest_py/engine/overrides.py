@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from .. import observe
 from ..domain import overrides as rules
-from ..domain.errors import NotFound
+from ..domain.errors import Invalid, NotFound
 from ..domain.functions import FunctionConfig
 from ..storage import functions as function_rows
 from ..storage import overrides as rows
@@ -89,6 +89,7 @@ def put(ctx: Context, function: str, body: object, by: Actor | None = None) -> L
     wanted = rules.parse(body, now)
 
     def write(tx: Connection, function_id: str) -> bool:
+        _keep_idempotency(tx, function_id, wanted.override)
         text = wanted.override.to_json()
         rows.put(tx, function_id, text, wanted.until, wanted.by, now)
         audit.note(tx, by, now, "limits.override", _slug(tx, function_id), text)
@@ -97,6 +98,17 @@ def put(ctx: Context, function: str, body: object, by: Actor | None = None) -> L
     _change(ctx, function, write)
     observe.event("limits.overridden", function=function, rules=",".join(wanted.override.rules))
     return show(ctx, function)
+
+
+def _keep_idempotency(tx: Connection, function_id: str, override: rules.Override) -> None:
+    row = function_rows.function(tx, function_id)
+    rate = None if row is None else function_of(row).config.rate_limit
+    if rate is not None and rate.idempotency and "rateLimit" in override.rules:
+        raise Invalid(
+            "rateLimit cannot be overridden here: the function's idempotency is one, and would"
+            " forget the keys of 24 hours",
+            field="rateLimit",
+        )
 
 
 def remove(ctx: Context, function: str, by: Actor | None = None) -> Limits:

@@ -73,6 +73,7 @@ def of_run(ctx: Context, run_id: str) -> Explained:
         reasons = [_reason(facts, item, waits.get(item["id"])) for item in items]
     if not reasons:
         reasons = [words.nothing(run["started_at"] or run["queued_at"])]
+    reasons += words.overdue(reasons, facts.workers, facts.now)
     if getattr(ctx.hints, "away", False) and any(one.kind == "worker" for one in reasons):
         reasons.append(words.broker_away())
     return Explained(run_id, status.value, reasons, len(items) == rows.MOST_ITEMS)
@@ -125,7 +126,8 @@ def _reason(facts: _Facts, item: RowMapping, pause: RowMapping | None) -> Reason
     if state is ItemState.LEASED:
         return _calling(facts, item, kind, label)
     if state is ItemState.HELD or facts.function.paused is not None:
-        return words.paused(facts.function.slug, facts.paused_at)
+        later = item["due_at"] > facts.now
+        return words.paused(facts.function.slug, facts.paused_at, item["due_at"] if later else None)
     if state is ItemState.WAITING:
         return _in_line(facts, item)
     since, due_at = item["queued_at"], item["due_at"]
@@ -154,11 +156,15 @@ def _calling(facts: _Facts, item: RowMapping, kind: ItemKind, label: str) -> Rea
         worker = rows.worker(facts.tx, holder)
         name = f"Worker {worker['name']}" if worker is not None else f"Worker {holder}"
     gateway = kind is ItemKind.GATEWAY
-    return words.calling(label, name, since, item["lease_until"], facts.now, gateway=gateway)
+    return words.calling(
+        label, name, since, item["lease_until"], facts.now, gateway=gateway, workers=facts.workers
+    )
 
 
 def _retry(facts: _Facts, item: RowMapping, label: str) -> Reason:
     failed = rows.last_failure(facts.tx, facts.run["id"], step=item["step"])
+    if failed is not None and failed["step"] is not None:
+        label = words.step_label(failed["name"], failed["step"])
     text = None if failed is None else _said(failed["error"])[0]
     most = facts.function.config.retries + 1
     since = facts.run["queued_at"] if failed is None else failed["ended_at"]

@@ -21,6 +21,7 @@ from .catalog import Function
 from .context import Context
 from .flow import limits
 from .flow.arrivals import Trigger
+from .upkeep.workers import ALIVE
 from .why import Explained
 
 _MOST_RUNS = 50
@@ -43,6 +44,7 @@ def of_event(ctx: Context, event_id: str) -> Explained:
         for batch in rows.batches(tx, event_id):
             seen.add(batch["function_id"])
             reasons.append(_batched(tx, batch))
+        workers = rows.alive(tx, now - ALIVE)
         ctx.catalog.refresh(tx)
         matching = _matching(ctx, row, now)
         reasons += [
@@ -52,6 +54,7 @@ def of_event(ctx: Context, event_id: str) -> Explained:
         ]
     if not reasons:
         reasons = [words.unmatched(row["name"], since)]
+    reasons += words.overdue(reasons, workers, now)
     return Explained(event_id, "stored", reasons, len(runs) > _MOST_RUNS)
 
 
@@ -86,5 +89,12 @@ def _parked_or_not(
     other = None
     if row["external_id"] != row["id"]:
         other = events.run_of_key(tx, f"{function.id}:{row['external_id']}", now)
-    limited = limits.rate_limit(function, now) is not None
-    return words.not_started(function.slug, limited, other, since)
+    return words.not_started(function.slug, _dropping(function, now), other, since)
+
+
+def _dropping(function: Function, now: datetime) -> str | None:
+    """Name the rule that may have dropped an event; None without any."""
+    rate = limits.rate_limit(function, now)
+    if rate is not None:
+        return "idempotency" if rate.idempotency else "rate_limit"
+    return None if function.config.debounce is None else "debounce_dropped"

@@ -4,14 +4,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, select, update
 
 from ..domain.items import SDK, Item, ItemState
 from .base import table_of
 from .queue import FREED, QueueItem
+from .runs import RunRow
 from .session import skip_locked
 
-_items = table_of(QueueItem)
+_items, _runs = table_of(QueueItem), table_of(RunRow)
+# a limit of whole runs counts their calls, too
+_WITHOUT_SLOTS = and_(
+    _items.c.slot1.is_(None),
+    ~exists().where(_runs.c.id == _items.c.run_id, _runs.c.run_slot.is_not(None)),
+)
 
 
 def extend(tx: Connection, leases: Iterable[str], until: datetime) -> None:
@@ -41,7 +47,7 @@ def release(tx: Connection, worker: str, now: datetime) -> int:
     the leases end.
     """
     mine = (_items.c.state == ItemState.LEASED.value, _items.c.worker == worker)
-    freed = update(_items).where(*mine, _items.c.slot1.is_(None)).values(hint_at=now, **FREED)
+    freed = update(_items).where(*mine, _WITHOUT_SLOTS).values(hint_at=now, **FREED)
     return tx.execute(freed).rowcount
 
 
@@ -53,7 +59,7 @@ def release_all(tx: Connection, now: datetime) -> int:
     freed = update(_items).where(
         _items.c.state == ItemState.LEASED.value,
         _items.c.worker.is_distinct_from(SDK),
-        _items.c.slot1.is_(None),
+        _WITHOUT_SLOTS,
     )
     return tx.execute(freed.values(hint_at=now, **FREED)).rowcount
 

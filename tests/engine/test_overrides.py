@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.errors import NotFound
+from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import claims, overrides
 from inngest_py.engine.catalog import Catalog
@@ -32,13 +32,24 @@ def claimed(engine: Engine) -> int:
     return sum(len(claims.claim(engine.ctx, [item_id])) for _, item_id in hints)
 
 
-@pytest.mark.parametrize("body", [{"concurrency": 3}, {"concurrency": 0}, {"concurrency": None}])
+@pytest.mark.parametrize("body", [{"concurrency": 3}, {"concurrency": None}])
 def test_a_raised_limit_lets_waiting_requests_go_at_once(db: Database, body: Any) -> None:
     engine = Engine(db, sequence("a"), concurrency=1)
     send(engine, *({"n": n} for n in range(3)))
     assert claimed(engine) == 1
     put(engine, **body)
     assert claimed(engine) == 2
+
+
+def test_idempotency_forgets_no_key_for_an_override(db: Database) -> None:
+    engine = Engine(db, sequence("a"), idempotency="event.data.k")
+    send(engine, {"k": 1})
+    for body in ({"rateLimit": {"limit": 9, "period": "1s"}}, {"rateLimit": None}):
+        with pytest.raises(Invalid) as raised:
+            put(engine, **body)
+        assert raised.value.field == "rateLimit"
+    send(engine, {"k": 1})
+    assert len(statuses(engine)) == 1
 
 
 def test_a_lowered_limit_counts_from_the_next_claim(db: Database) -> None:

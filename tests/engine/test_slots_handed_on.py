@@ -68,6 +68,17 @@ def test_who_stops_keeps_the_slots_of_calls_that_go_on(db: Database, restarted: 
     assert statuses(engine) == ["completed"] * 2
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_call_of_a_limited_run_goes_on_too(db: Database, restarted: bool) -> None:
+    limited = {"concurrency": {"fn": [{"limit": 1}]}}
+    engine = Engine(db, sequence("a"), **limited)
+    send(engine, {"n": 0}, {"n": 1})
+    claim(engine)
+    with db.transaction() as tx:
+        freed = leases.release_all if restarted else (lambda tx, now: leases.release(tx, "w1", now))
+        assert freed(tx, engine.now) == 0
+
+
 def test_a_cancelled_run_has_its_slot_until_its_call_is_over(db: Database) -> None:
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})

@@ -215,6 +215,58 @@ def test_a_paused_function(db: Database) -> None:
     assert (skipped.kind, skipped.details["skip_reason"]) == ("skipped", "FunctionPaused")
 
 
+def test_a_paused_run_that_would_sleep_on_says_so(db: Database) -> None:
+    engine = Engine(db, waiting.waits(op("Sleep", "nap", name="1h")))
+    run_id = engine.start()
+    engine.drain()
+    pausing.pause(engine.ctx, "app-fn", "hold")
+    found = reason(engine, run_id)
+    assert found.kind == "paused"
+    assert found.details["due"] == engine.now + timedelta(hours=1)
+    assert "not before" in found.text
+
+
+def test_a_failed_step_is_named(db: Database) -> None:
+    def failing_step(request: dict[str, Any], target: str) -> Reply:
+        return reply(206, [op("StepError", "bad", error={"name": "E", "message": "no"})])
+
+    engine = Engine(db, failing_step, retries=1)
+    run_id = engine.start()
+    engine.drain()
+    assert "at step 'bad'" in reason(engine, run_id).text
+
+
+def test_what_is_overdue_without_a_worker_says_so(db: Database) -> None:
+    engine = Engine(db, sequence(), throttle={"limit": 1, "period": "10s"})
+    send(engine, {"n": 0}, {"n": 1})
+    engine.drain()
+    [waits] = in_order(db)
+    assert [one.kind for one in reasons(engine, waits)] == ["throttle"]
+    engine.now += timedelta(seconds=11)
+    assert [one.kind for one in reasons(engine, waits)] == ["throttle", "no_worker"]
+    announced(engine)
+    assert [one.kind for one in reasons(engine, waits)] == ["throttle"]
+
+
+def test_a_batch_that_is_overdue_says_so_of_its_events(db: Database) -> None:
+    engine = Engine(db, sequence(), batchEvents={"maxSize": 3, "timeout": "5s"})
+    [first] = send(engine, {"n": 0})
+    engine.now += timedelta(seconds=6)
+    assert [one.kind for one in events(engine, first.id)] == ["batch", "no_worker"]
+
+
+def test_a_silent_worker_with_nobody_else(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    run_id = engine.start()
+    claim(engine)
+    engine.now += timedelta(hours=1)
+    found = reason(engine, run_id)
+    assert found.kind == "silent"
+    assert "no worker is alive" in found.text
+    announced(engine)
+    assert "another worker takes it" in reason(engine, run_id).text
+
+
 def test_what_a_singleton_skips_names_the_holder(db: Database) -> None:
     engine = Engine(db, sequence(), singleton={"mode": "skip"})
     first = engine.start()
@@ -259,6 +311,8 @@ def test_events_that_a_debounce_holds_or_drops(db: Database) -> None:
     assert (dropped.kind, dropped.details["event_id"]) == ("debounce_dropped", last.id)
     engine.now = held.until
     engine.advance(seconds=0)
+    [over] = events(engine, first.id)
+    assert over.kind == "debounce_dropped"
     [found] = events(engine, last.id)
     assert (found.kind, found.details["run_id"]) == ("run", runs(engine)[0])
 
@@ -278,6 +332,9 @@ def test_events_without_a_run(db: Database) -> None:
     engine = Engine(db, sequence(), rateLimit={"limit": 1, "period": "1m"})
     _, dropped = send(engine, {"n": 0}, {"n": 1})
     assert [one.kind for one in events(engine, dropped.id)] == ["rate_limit"]
+    engine.register(2, idempotency="event.data.n")
+    _, same = send(engine, {"n": 5}, {"n": 5})
+    assert [one.kind for one in events(engine, same.id)] == ["idempotency"]
     engine.register(2)
     first = engine.event(id="own")
     second = engine.event(id="own")

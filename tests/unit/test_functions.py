@@ -163,7 +163,7 @@ ACCEPTED = [
     ({"throttle": {"limit": 0, "period": "1m"}}, {"throttle": Throttle(1, MINUTE)}),
     ({"rateLimit": {"limit": 2, "period": "24h"}}, {"rate_limit": RateLimit(2, DAY)}),
     ({"idempotency": KEY, "rateLimit": {"limit": 5, "period": "1m"}},
-     {"rate_limit": RateLimit(1, DAY, KEY)}),
+     {"rate_limit": RateLimit(1, DAY, KEY, idempotency=True)}),
     ({"idempotency": ""}, {}),
     ({"debounce": {"period": "1s"}}, {"debounce": Debounce(timedelta(seconds=1))}),
     ({"debounce": {"period": "168h", "key": KEY, "timeout": "2w"}},

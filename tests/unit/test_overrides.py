@@ -33,7 +33,6 @@ ENTRY = {"limit": 3, "scope": "fn"}
     ("body", "changed"),
     [
         ({"concurrency": 5}, {"concurrency": {"step": [ENTRY | {"limit": 5}], "fn": []}}),
-        ({"concurrency": 0}, {"concurrency": None}),
         ({"concurrency": []}, {"concurrency": None}),
         ({"concurrency": None}, {"concurrency": None}),
         (
@@ -50,7 +49,7 @@ ENTRY = {"limit": 3, "scope": "fn"}
             {"throttle": {"limit": 7, "period": "60s", "burst": 1}},
         ),
         ({"throttle": None}, {"throttle": None}),
-        ({"rateLimit": None, "concurrency": 0}, {"rateLimit": None, "concurrency": None}),
+        ({"rateLimit": None, "concurrency": None}, {"rateLimit": None, "concurrency": None}),
         (
             {"backoff": {"initial": "5s", "factor": 1.5, "maximum": "10m", "jitter": 0.25}},
             {"backoff": {"initial": "5s", "factor": 1.5, "maximum": "600s", "jitter": 0.25}},
@@ -59,6 +58,14 @@ ENTRY = {"limit": 3, "scope": "fn"}
 )
 def test_what_is_named_is_replaced(body: dict[str, Any], changed: dict[str, Any]) -> None:
     assert effective(CONFIGURED, **body) == shown(CONFIGURED) | changed
+
+
+def test_idempotency_is_not_lifted_by_an_override_of_before() -> None:
+    keyed = config(idempotency="event.data.k")
+    override = parse({"rateLimit": {"limit": 100, "period": "1m"}, "concurrency": 2}, NOW).override
+    effective = applied(keyed, override)
+    assert effective.rate_limit == keyed.rate_limit
+    assert words(effective) == "2 steps at a time, idempotent by event.data.k"
 
 
 def test_what_is_shown_can_be_set() -> None:
@@ -88,6 +95,17 @@ def test_an_override_may_end(body: dict[str, Any], until: datetime | None) -> No
         ({"concurrency": "5"}, "concurrency"),
         ({"concurrency": True}, "concurrency"),
         ({"concurrency": -1}, "concurrency"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": [{"limit": 0}]}, "concurrency[0].limit"),
+        ({"throttle": {"limit": 0, "period": "1s"}}, "throttle.limit"),
+        ({"concurrency": {}}, "concurrency.limit"),
+        ({"concurrency": [{}]}, "concurrency[0].limit"),
+        ({"concurrency": {"limit": 1, "scop": "fn"}}, "concurrency.scop"),
+        ({"concurrency": {"fn": [], "stepp": []}}, "concurrency.stepp"),
+        ({"concurrency": {"fn": [{"limt": 1}]}}, "concurrency.fn[0].limt"),
+        ({"throttle": {"limit": 1, "period": "1s", "bust": 1}}, "throttle.bust"),
+        ({"throttle": {"period": "1s"}}, "throttle.limit"),
+        ({"rateLimit": {"limit": 1, "period": "1m", "burst": 2}}, "rateLimit.burst"),
         ({"concurrency": [{"limit": 1, "scope": "env"}]}, "concurrency[0].key"),
         ({"concurrency": [{"limit": 1}] * 3}, "concurrency"),
         ({"throttle": 5}, "throttle"),
