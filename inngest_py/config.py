@@ -163,6 +163,7 @@ class Settings:
             found.append("the test API is for dev servers only: leave INNGEST_TEST_API out")
         found += checks.proxy_errors(self.ui_proxy_header, self.ui_proxies, self.ui_proxy_role)
         found += checks.url_errors(self.database_url)
+        found += [] if self.embedded else checks.broker_errors(self.broker_url)
         found += checks.key_errors(self.signing_key, self.signing_key_fallback)
         found += checks.sdk_url_errors(self.sdk_urls)
         found += self._alert_errors()
@@ -300,6 +301,8 @@ def from_file(path: Path) -> dict[str, Any]:
     """Read settings from a YAML or TOML file. Raises Invalid naming file and key."""
     try:
         text = path.read_text()
+    except UnicodeDecodeError:
+        raise Invalid(f"{path}: not valid: it is not text in UTF-8", field="--config") from None
     except OSError as error:
         raise Invalid(f"{path}: cannot be read: {error.strerror}", field="--config") from None
     try:

@@ -84,6 +84,21 @@ def url_errors(url: str) -> list[str]:
     return []
 
 
+def broker_errors(url: str) -> list[str]:
+    """Say why a broker's URL cannot be used, without showing it."""
+    from kombu.transport import TRANSPORT_ALIASES  # importing it costs what few commands need
+
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme.partition("+")[0] not in TRANSPORT_ALIASES:
+        return [
+            "the broker's URL names no transport that Celery knows: use"
+            " redis://HOST:PORT/NUMBER, amqp://… (--redis-url, --broker-url)"
+        ]
+    if scheme == "memory":
+        return ["the broker memory:// joins no two processes: leave it out to run embedded"]
+    return []
+
+
 def proxy_errors(header: str | None, proxies: tuple[str, ...], role: str) -> list[str]:
     """List what is wrong with the settings of a proxy that says who uses the dashboard."""
     found = []

@@ -64,5 +64,6 @@ inngest.flask.serve(app, client, [ship_order])
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # the access log would drown what matters here
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    for name in ("werkzeug", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     app.run(host="127.0.0.1", port=int(os.environ.get("PORT", "8000")), threaded=True)

@@ -81,7 +81,7 @@ def _shaped(message: str, status: int, error: Exception | None = None) -> Respon
 def _of_http(error: HTTPException) -> Response:
     """Answer what the router, or a schema, refuses: a browser that is lost with a page."""
     page = current_app.extensions.get(LOST)
-    if page is not None and error.code == 404 and request.url_rule is None:
+    if page is not None and error.code in (404, 405) and request.url_rule is None:
         shown: Response | None = page()
         if shown is not None:
             return shown

@@ -10,7 +10,7 @@ from ..config import Settings, load
 from ..domain.errors import Invalid
 from ..storage import migrate
 from ..storage.session import Database
-from . import options
+from . import databases, options
 
 
 @click.command()
@@ -50,8 +50,7 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
     try:
         at, head = migrate.current(database), migrate.head()
     except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[:1]
-        return [f"the database cannot be reached ({' '.join(reason)}): check --database-url"]
+        return [databases.unreachable(error)]
     finally:
         database.close()
     if at is None and settings.is_sqlite:
@@ -72,6 +71,9 @@ def _broker(settings: Settings) -> list[str]:
     try:
         with Connection(settings.broker_url, connect_timeout=3) as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
+    except ImportError as error:
+        return [f"the broker needs the package {error.name}: install it with pip"]
     except (OSError, KombuError, ValueError) as error:
-        return [f"the broker cannot be reached ({type(error).__name__}): check --broker-url"]
+        told = f"the broker cannot be reached ({type(error).__name__})"
+        return [f"{told}: check --redis-url or --broker-url"]
     return []

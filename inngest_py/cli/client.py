@@ -44,12 +44,26 @@ def call(method: str, url: str, **options: Any) -> Any:
             raise click.ClickException(f"{url} refuses this caller (401): {told}")
         body = answer.json()
     except requests.RequestException as error:
-        raise click.ClickException(f"{url}: {type(error).__name__}") from None
-    except ValueError:
-        raise click.ClickException(f"{url} answered {answer.status_code}, not JSON") from None
+        raise click.ClickException(_failure(url, error)) from None
     if answer.status_code >= 400:
         raise click.ClickException(str(body.get("error") or body))
     return body
+
+
+def _failure(url: str, error: requests.RequestException) -> str:
+    """Word why a call has no answer to be read, with the fix."""
+    kinds = requests.exceptions
+    if isinstance(error, kinds.JSONDecodeError):
+        return f"{url} answers something else than JSON: is --url this server's?"
+    if isinstance(error, kinds.InvalidJSONError):
+        return "--data holds NaN or Infinity, which JSON does not have"
+    if isinstance(error, kinds.MissingSchema | kinds.InvalidSchema | kinds.InvalidURL):
+        return "--url must be a server's, such as http://127.0.0.1:8288"
+    if isinstance(error, kinds.Timeout):
+        return f"{url} has not answered in time: try again"
+    if isinstance(error, kinds.ConnectionError):
+        return f"nothing answers at {url}: start the server, or give --url"
+    return f"{url}: {type(error).__name__}"
 
 
 @click.command()

@@ -5,8 +5,7 @@ from typing import Any
 import click
 
 from ..storage import migrate
-from ..storage.session import Database
-from . import options
+from . import databases, options
 
 
 @click.group()
@@ -18,8 +17,6 @@ def db() -> None:
 @options.shared
 def upgrade(**flags: Any) -> None:
     """Bring the schema up to date."""
-    settings = options.settings_of(flags)
-    database = Database(settings.database_url)
-    migrate.upgrade(database)
-    click.echo(f"the schema is at {migrate.current(database)}")
-    database.close()
+    with databases.opened(flags) as database:
+        migrate.upgrade(database)
+        click.echo(f"the schema is at {migrate.current(database)}")

@@ -11,6 +11,7 @@ import gevent
 from celery.app.trace import setup_worker_optimizations
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
+from sqlalchemy.exc import DBAPIError
 
 from .. import observe, tracing
 from ..api.app import create_app
@@ -26,6 +27,7 @@ from ..tasks import garbage
 from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime
 from ..tasks.steps import wait_for_schema
+from .databases import unreachable
 from .listener import listen
 
 _STOP_SECONDS = 5
@@ -48,6 +50,7 @@ class Server:
         self._settings = settings
         self._with_worker = with_worker
         self._stopped = Event()
+        self._waits = True  # for the database: nothing has begun that would have to end
         self._celery = create_celery(settings)
         self._runtime: Runtime = self._celery.runtime
         if settings.embedded and not with_worker:
@@ -59,13 +62,15 @@ class Server:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
+        main = gevent.getcurrent()
         for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, self._stopped.set)
+            gevent.signal_handler(number, self._stop, main)
         self._runtime.slots = self._settings.concurrency
         ctx = self._runtime.context()
         stop_tracing = tracing.start(os.environ)
         self._prepare(ctx)
         wait_for_schema(ctx)
+        self._waits = False
         http = self._listen(ctx)
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:
@@ -86,11 +91,20 @@ class Server:
         self._runtime.close()
         stop_tracing()
 
+    def _stop(self, main: gevent.Greenlet) -> None:
+        self._stopped.set()
+        if self._waits:
+            observe.event("server.stopping")
+            gevent.get_hub().loop.run_callback(main.throw, SystemExit(0))
+
     def _prepare(self, ctx: Context) -> None:
         file = ctx.db.url.database or ""
         if ctx.db.is_sqlite and not self._settings.in_memory and not file.startswith("file:"):
             _try_to_write(Path(file))
-        prepare(ctx.db)
+        try:
+            prepare(ctx.db)
+        except DBAPIError as error:
+            raise click.ClickException(unreachable(error)) from None
 
     def _recover(self, ctx: Context) -> None:
         """Free what was leased when the process died: nobody else works on this file."""

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from ..domain.errors import InngestPyError
 from ..domain.roles import Role
 from ..engine import operators
 from ..storage import migrate
 from ..storage import operators as rows
 from ..storage.session import Database
-from . import options
+from . import databases, options
 
 _ROLES = [role.value for role in Role]
 
@@ -26,15 +25,10 @@ def users() -> None:
 
 @contextmanager
 def _database(flags: dict[str, Any]) -> Iterator[Database]:
-    """Open the database; what is refused becomes the command's error."""
-    database = Database(options.settings_of(flags).database_url)
-    try:
+    """Open the database, with its schema."""
+    with databases.opened(flags) as database:
         migrate.prepare(database)
         yield database
-    except InngestPyError as error:
-        raise click.ClickException(error.message) from None
-    finally:
-        database.close()
 
 
 def _password() -> str:

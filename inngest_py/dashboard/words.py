@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from markupsafe import Markup, escape
 
+from ..domain.spans import Span
+
 MOST_SHOWN = 8_000  # characters of a value; the rest is for the download
 # as sentences of the engine have it
 _STAMP = re.compile(
@@ -105,7 +107,14 @@ def joined(parts: Sequence[Any]) -> Markup:
     return Markup(", ").join(escape(part) for part in parts)
 
 
+def part(span: Span) -> str:
+    """Name a part of a timeline; attempts count from 1 on pages, from 0 in the protocol."""
+    is_attempt = span.name == f"Attempt {span.attempts}"
+    return f"Attempt {span.attempts + 1}" if is_attempt else span.name
+
+
 FILTERS = {
+    "part": part,
     "moment": moment,
     "stamp": stamp,
     "timed": timed,

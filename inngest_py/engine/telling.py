@@ -1,12 +1,15 @@
 """Telling: what those who listen are told of a job, and its ids in the log."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from .. import observe
+from ..domain import outputs
 from ..domain.items import Item
 from ..domain.plan import Plan
+from ..domain.runs import RunStatus
 from .context import Context
 from .jobs import Job
 from .writes import Applied
@@ -72,6 +75,8 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
             failed=result.failed,
         )
     if made.retry is not None:
+        error = _error_name(made.traces[-1].error) if made.traces else None
+        observe.event("attempt.failed", attempt=job.item.attempt + 1, error=error)
         observe.tell(
             observe.attempt_failed,
             run_id=run.id,
@@ -82,6 +87,10 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
         )
     if done.finished is not None:
         status, output = done.finished
+        if status is RunStatus.FAILED:
+            observe.event("run.failed", level=logging.WARNING, error=_error_name(output))
+        else:
+            observe.event("run.ended", level=logging.DEBUG, status=status.value)
         observe.tell(
             observe.run_finished,
             run_id=run.id,
@@ -92,3 +101,11 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
             function=run.function_slug,
             traceparent=run.traceparent,
         )
+
+
+def _error_name(stored: str | None) -> str | None:
+    """Name an error for the log: its message is the user's, and may hold what no log should."""
+    if stored is None:
+        return None
+    name: str = outputs.shown_error(stored)["error"]["name"]
+    return name[:100]

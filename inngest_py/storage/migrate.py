@@ -95,7 +95,8 @@ def prepare(db: Database) -> None:
             if not outage(error):
                 raise
             if not told:
-                observe.event("database.wait", level=30, error=type(error.orig).__name__)
+                reason = str(error.orig).strip().partition("\n")[0]
+                observe.event("database.wait", level=30, error=reason)
                 told = True
             time.sleep(pause)
             pause = min(pause * 2, 5.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import worker_process_shutdown
+from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe, tracing
@@ -128,9 +129,11 @@ def wait_for_schema(ctx: Any) -> None:
                 backlog.next_due(tx)
         except SQLAlchemyError as error:
             if not told:
-                observe.event("database.wait", level=30, error=type(error).__name__)
+                reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+                observe.event("database.wait", level=30, error=reason)
                 told = True
             time.sleep(pause)
+            state.maybe_shutdown()  # a worker that is told to stop need not wait
             pause = min(pause * 2, 5.0)
         else:
             return

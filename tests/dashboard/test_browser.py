@@ -219,6 +219,17 @@ def test_chosen_runs_are_cancelled(server: Server, page: Page) -> None:
     expect(page.locator(".facts .status").first).to_have_text("completed")
 
 
+def test_nothing_is_done_to_runs_that_nobody_chose(server: Server, page: Page) -> None:
+    told: list[str] = []
+    page.on("dialog", lambda dialog: (told.append(dialog.message), dialog.accept()))
+    page.goto(f"{server.url}/runs?status=completed")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.locator("input[name=run]").first).to_be_visible()
+    assert len(told) == 1
+    assert "Choose runs first" in told[0]
+    assert page.url == f"{server.url}/runs?status=completed"
+
+
 def test_an_app_is_synced_again(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/apps")
     card = page.get_by_role("article", name="python-flask")
@@ -263,6 +274,10 @@ def test_an_app_is_added_by_its_url(server: Server, page: Page) -> None:
     assert flaws(page, browsers.axe()) == []
     page.get_by_role("link", name="Audit").click()
     expect(page.get_by_role("row").nth(1)).to_contain_text(dead.partition(":")[2])
+    page.set_viewport_size({"width": 390, "height": 844})
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, f"the audit is {wide} px too wide for a phone"
+    shot(page, "audit-phone")
 
 
 def test_a_run_that_is_deleted_while_shown_says_so(server: Server, page: Page) -> None:

@@ -75,6 +75,9 @@ def test_a_browser_that_is_lost_is_told_so_on_a_page(site: Site) -> None:
     assert "default-src 'none'" in lost.headers["Content-Security-Policy"]
     other = site.client.get("/rnus", headers={"Accept": "*/*"})
     assert (other.status_code, other.mimetype) == (404, "application/json")
+    form = site.client.get("/runs/bulk/none", headers={"Accept": "text/html"})
+    only_posted = site.client.get("/apps/add", headers={"Accept": "text/html"})
+    assert (form.mimetype, only_posted.mimetype) == ("text/html", "text/html")
     known = site.client.get("/v1/events/none", headers={"Accept": "text/html"})
     assert known.mimetype == "application/json"
 

@@ -114,6 +114,11 @@
 
   // --- forms -------------------------------------------------------------------------------
   document.addEventListener("submit", (event) => {
+    if ("bulk" in event.target.dataset && !event.target.querySelector("input:checked")) {
+      event.preventDefault();
+      alert("Choose runs first: tick them, or all that match.");
+      return;
+    }
     const asked = event.submitter?.dataset.confirm || event.target.dataset.confirm;
     if (asked && !confirm(asked)) event.preventDefault();
   });

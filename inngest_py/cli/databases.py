@@ -1,0 +1,37 @@
+"""The database of a command that ends: opened at once, or the command says what is wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..domain.errors import InngestPyError
+from ..storage import migrate
+from ..storage.session import Database
+from . import options
+
+
+def unreachable(error: Exception) -> str:
+    """Word why a database cannot be used, with what to check; the driver's words hold no secret."""
+    reason = str(getattr(error, "orig", error)).strip().splitlines()[:1]
+    return f"the database cannot be reached ({' '.join(reason)}): check --database-url"
+
+
+@contextmanager
+def opened(flags: dict[str, Any]) -> Iterator[Database]:
+    """Open the database that flags and environment name; what is refused ends the command."""
+    database = Database(options.settings_of(flags).database_url)
+    try:
+        if database.is_sqlite and database.url.database:
+            Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
+        migrate.current(database)  # a server would wait for it
+        yield database
+    except InngestPyError as error:
+        raise click.ClickException(error.message) from None
+    except (SQLAlchemyError, OSError) as error:
+        raise click.ClickException(unreachable(error)) from None
+    finally:
+        database.close()
