@@ -126,9 +126,14 @@ def _worded(messages: Any) -> str:
     for place, fields in messages.items():
         if isinstance(fields, dict):
             for name, told in fields.items():
-                first = told[0] if isinstance(told, list) and told else told
-                parts.append(f"{name}: {first}")
+                parts.append(f"{name}: {_first(told)}")
         else:
-            first = fields[0] if isinstance(fields, list) and fields else fields
-            parts.append(f"{place}: {first}")
+            parts.append(f"{place}: {_first(fields)}")
     return "; ".join(parts)
+
+
+def _first(told: Any) -> Any:
+    """Find the first of the messages of a field, which are by place where it is a list."""
+    while told and isinstance(told, list | dict):
+        told = next(iter(told.values())) if isinstance(told, dict) else told[0]
+    return told

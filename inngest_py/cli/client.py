@@ -9,6 +9,7 @@ import requests
 
 from ..domain import signing
 from ..domain.errors import Invalid
+from ..domain.runs import ENDED
 
 _TIMEOUT = 30
 
@@ -97,6 +98,8 @@ def list_(status: tuple[str, ...], function: str | None, limit: int, url: str) -
     """List runs, newest first."""
     query = {"status": list(status), "function": function, "limit": limit}
     body = call("GET", f"{url}/api/v1/runs", params=query)
+    if not body["data"]:
+        click.echo("no runs", err=True)
     for run in body["data"]:
         click.echo(f"{run['id']}  {run['status']:<10} {run['queued_at']}  {run['function']}")
 
@@ -129,4 +132,7 @@ def why(run_id: str, url: str) -> None:
 def cancel(run_id: str, url: str) -> None:
     """Cancel a run."""
     body = call("DELETE", f"{url}/api/v1/runs/{run_id}")
-    click.echo(f"{run_id} was {body['data']['was']}")
+    was = body["data"]["was"]
+    over = was in [status.value for status in ENDED]
+    told = f"had ended already: {was}" if over else f"is cancelled, it was {was}"
+    click.echo(f"{run_id} {told}")

@@ -1,5 +1,6 @@
 """`dev`, `start` and `api`: the commands that serve HTTP."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy.engine import make_url
 
+from .. import observe
 from ..config import Settings
 from . import options
 from .server import Server
@@ -92,15 +94,14 @@ def _tell_mode(settings: Settings) -> None:
 
 
 def _serve(settings: Settings) -> None:
-    for warning in settings.warnings():
-        click.echo(f"warning: {warning}", err=True)
     runs_worker = settings.workers is None
     supervisor = Supervisor(settings) if settings.workers else None
     server = Server(settings, with_worker=runs_worker)
-    click.echo(f"inngest-py listens on http://{settings.host}:{settings.port}", err=True)
-    click.echo(f"  database: {_shown(settings)}", err=True)
-    if settings.embedded and runs_worker:
-        click.echo("  embedded: broker and worker live in this process", err=True)
+    if settings.json_logs:  # who reads lines of JSON is told the rest by server.ready
+        for warning in settings.warnings():
+            observe.event("server.warning", level=logging.WARNING, text=warning)
+    else:
+        _introduce(settings, embedded=settings.embedded and runs_worker)
     try:
         if supervisor is not None:
             supervisor.start()
@@ -110,7 +111,18 @@ def _serve(settings: Settings) -> None:
             supervisor.stop()
 
 
+def _introduce(settings: Settings, *, embedded: bool) -> None:
+    for warning in settings.warnings():
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"inngest-py at http://{settings.host}:{settings.port}", err=True)
+    click.echo(f"  database: {_shown(settings)}", err=True)
+    if embedded:
+        click.echo("  embedded: broker and worker live in this process", err=True)
+
+
 def _shown(settings: Settings) -> str:
+    if settings.in_memory:
+        return "in memory"
     shown = make_url(settings.database_url).render_as_string(hide_password=True)
     if settings.is_sqlite:
         told = "survives a crash of the process; the last moments may be lost in a power cut"

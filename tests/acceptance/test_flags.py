@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import requests
+from click.testing import CliRunner
 
+from inngest_py.cli import cli
 from inngest_py.cli.serve import start
 from tests.processes import Server, free_port, wait_until
 from tests.sdk.app_process import SdkApp
@@ -29,12 +31,25 @@ def test_flags_of_dev(tmp_path: Path) -> None:
             wait_until(lambda: synced(api), 20, "the app to be known")
             run = api.run(api.send(f"{KIND}/retry"), timeout=15)
             assert run["status"] == "Completed"
+            shell_looks_at_runs(server, run["run_id"])
             assert server.terminate() == 0
     assert file.exists()
-    banner, *lines = log.read_text().split("  embedded: broker and worker live in this process\n")
-    assert f":{port}" in banner
-    events = [json.loads(line)["event"] for line in lines[0].splitlines()]
-    assert events[0] == "server.ready"
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert "server.ready" in events
+    assert {"attempt.failed", "run.ended"} <= set(events)
+
+
+def shell_looks_at_runs(server: Server, run_id: str) -> None:
+    """Ask for runs as users of the command line do."""
+    said = {
+        words: CliRunner().invoke(cli, ["runs", *words, "--url", server.url]).output
+        for words in (("list",), ("list", "--function", "none"), ("cancel", run_id))
+    }
+    assert run_id in said["list",]
+    assert said["list", "--function", "none"] == "no runs\n"
+    assert "had ended already: completed" in said["cancel", run_id]
+    wrong = CliRunner().invoke(cli, ["runs", "list", "--status", "banana", "--url", server.url])
+    assert "status: Must be one of: queued" in wrong.output
 
 
 def test_a_trusted_proxy_by_flags(tmp_path: Path) -> None:
