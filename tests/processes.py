@@ -1,5 +1,6 @@
 """Real processes for tests, each in a group of its own, watched with deadlines, killed whole."""
 
+import json
 import os
 import signal
 import socket
@@ -178,6 +179,7 @@ class Server(Process):
         port: int | None = None,
     ) -> None:
         self.port = free_port() if port is None else port
+        self._workers = int(args[args.index("--workers") + 1]) if "--workers" in args else 0
         where = ("--port", str(self.port), "--host", LOOPBACK)
         super().__init__([sys.executable, "-m", "inngest_py", args[0], *where, *args[1:]], log, env)
 
@@ -188,8 +190,12 @@ class Server(Process):
 
     @property
     def healthy(self) -> bool:
-        """Whether it says that it can take work."""
-        return answers(f"{self.url}/health")
+        """Whether it says that it can take work, and its workers live."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=2) as reply:
+                return int(json.loads(reply.read())["workers"]) >= self._workers
+        except (urllib.error.URLError, OSError):
+            return False
 
     def start(
         self, ready: Callable[[], bool] | None = None, timeout: float = START_SECONDS

@@ -91,7 +91,7 @@ def limited(
 def test_a_raised_limit_lets_the_one_that_waits_run(limited: Limited) -> None:
     sent = [limited.api.send(f"{APP}/limited", {"tenant": "t"}) for _ in range(2)]
     runs = {limited.run_id(event_id) for event_id in sent}
-    [holder] = wait_until(limited.running, 20, "one run holds the slot")
+    [holder] = wait_until(limited.running, 60, "one run holds the slot")
     [waiter] = runs - {holder}
     reason = limited.why(waiter)
     assert reason["kind"] == "concurrency"
