@@ -190,7 +190,11 @@ class Valkey:
     @property
     def url(self) -> str:
         """The URL of its database 0, as a Celery broker URL."""
-        return f"redis://{LOOPBACK}:{self.port}/0"
+        return self.url_of(0)
+
+    def url_of(self, database: int) -> str:
+        """Give the URL of a database: installations in one would take each other's hints."""
+        return f"redis://{LOOPBACK}:{self.port}/{database}"
 
     def start(self) -> Self:
         """Start it and wait until it answers."""

@@ -37,7 +37,7 @@ def _embedded(folder: Path) -> Server:
 def _several(folder: Path, request: pytest.FixtureRequest) -> Server:
     postgres: Postgres = request.getfixturevalue("postgres")
     valkey: Valkey = request.getfixturevalue("session_valkey")
-    urls = ("--database-url", postgres.create_database(), "--broker-url", valkey.url)
+    urls = ("--database-url", postgres.create_database(), "--broker-url", valkey.url_of(1))
     env = {"INNGEST_RETRY_INTERVAL": "1", "INNGEST_DEV": "1"}
     return Server("start", *urls, "--workers", "2", log=folder / "server.log", env=env)
 

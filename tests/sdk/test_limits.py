@@ -66,7 +66,7 @@ def limited(
     else:
         postgres: Postgres = request.getfixturevalue("postgres")
         valkey: Valkey = request.getfixturevalue("session_valkey")
-        urls = ("--database-url", postgres.create_database(), "--broker-url", valkey.url)
+        urls = ("--database-url", postgres.create_database(), "--broker-url", valkey.url_of(2))
         made = Server("start", *urls, "--workers", "2", log=log, env={"INNGEST_DEV": "1"})
     with made as server:
         found = Limited(server.start(), folder)

@@ -27,11 +27,10 @@ class Timers:
             self._seen = (first,)
             return False
         self._busy_until = now + _BUSY
+        # in step with the broker's own rhythm, hints could go to the same deaf consumer for ever
+        again_at = now + HINT_GRACE * (1 + ctx.jitter() / 4)
         with ctx.db.transaction() as tx:
-            hints = [
-                (kind, item_id)
-                for item_id, kind in backlog.due(tx, now, free, again_at=now + HINT_GRACE)
-            ]
+            hints = [(kind, item_id) for item_id, kind in backlog.due(tx, now, free, again_at)]
         ctx.hints.send(hints)
         return len(hints) == free
 
