@@ -124,4 +124,5 @@ def _postgres(url: str, count: int, rows: Any) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
+        cursor.execute("CHECKPOINT")  # writing it all out is no part of the runs that follow
     connection.close()

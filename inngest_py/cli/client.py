@@ -57,7 +57,7 @@ def _failure(url: str, error: requests.RequestException) -> str:
     if isinstance(error, kinds.JSONDecodeError):
         return f"{url} answers something else than JSON: is --url this server's?"
     if isinstance(error, kinds.InvalidJSONError):
-        return "--data holds NaN or Infinity, which JSON does not have"
+        return "what is to be sent holds NaN or Infinity, which JSON does not have"
     if isinstance(error, kinds.MissingSchema | kinds.InvalidSchema | kinds.InvalidURL):
         return "--url must be a server's, such as http://127.0.0.1:8288"
     if isinstance(error, kinds.Timeout):

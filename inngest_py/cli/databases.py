@@ -10,14 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..domain.errors import InngestPyError
 from ..storage import migrate
-from ..storage.session import Database
+from ..storage.session import Database, reason
 from . import options
 
 
 def unreachable(error: Exception) -> str:
-    """Word why a database cannot be used, with what to check; the driver's words hold no secret."""
-    reason = str(getattr(error, "orig", error)).strip().splitlines()[:1]
-    return f"the database cannot be reached ({' '.join(reason)}): check --database-url"
+    """Word why a database cannot be used, with what to check."""
+    return f"the database cannot be reached ({reason(error)}): check --database-url"
 
 
 @contextmanager

@@ -15,8 +15,6 @@ from ..storage import operators as rows
 from ..storage.session import Database
 from . import databases, options
 
-_ROLES = [role.value for role in Role]
-
 
 @click.group()
 def users() -> None:

@@ -22,7 +22,6 @@ from .runs import Run
 
 INVOKE_TIMEOUT = timedelta(days=365)
 BAD_EXPRESSION = "Wait for event If expression failed to compile"
-SIGNAL_CONFLICT = "Signal conflict; signal wait already exists for another run"
 # an event that was received this long before the pause was made came too late for it (§3)
 LATE_AFTER = timedelta(seconds=5)
 

@@ -193,13 +193,13 @@ def calling(
     now: datetime,
     *,
     gateway: bool,
-    workers: int = 1,
+    workers: int,
 ) -> Reason:
     """Say that a call is in flight, or that its worker has not been heard of since."""
     details = {"worker": worker, "lease_until": lease_until, "step": label}
     if lease_until < now:
-        then = "another worker takes it within seconds"
-        then = then if workers else "no worker is alive: start one"
+        others = "another worker takes it within seconds"
+        then = others if workers else "no worker is alive: start one"
         text = f"{worker} had {label} and has gone silent: {then}."
         return Reason("silent", text, since, None, details)
     what = f"makes the HTTP call of {label}" if gateway else f"runs {label}"

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import observe
 from .models import Base
-from .session import Database, outage
+from .session import Database, outage, reason
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x1A7E57  # one upgrade at a time, whoever starts first
@@ -95,8 +95,7 @@ def prepare(db: Database) -> None:
             if not outage(error):
                 raise
             if not told:
-                reason = str(error.orig).strip().partition("\n")[0]
-                observe.event("database.wait", level=30, error=reason)
+                observe.event("database.wait", level=30, error=reason(error))
                 told = True
             time.sleep(pause)
             pause = min(pause * 2, 5.0)

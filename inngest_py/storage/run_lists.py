@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, and_, or_, select
 
 from ..domain.runs import RunStatus
 from . import batches
@@ -81,9 +81,3 @@ def page(
         query = query.where(_runs.c.queued_at < before)
     query = query.where(*within(_runs.c.id, after, before))
     return list(tx.execute(query.order_by(_runs.c.id.desc()).limit(limit)).mappings())
-
-
-def count_by_status(tx: Connection) -> dict[str, int]:
-    """Count runs by status."""
-    query = select(_runs.c.status, func.count()).group_by(_runs.c.status)
-    return {row[0]: row[1] for row in tx.execute(query)}

@@ -137,6 +137,11 @@ def outage(error: DBAPIError) -> bool:
     return away or (code is None and "OperationalError" in type(error.orig).__name__)
 
 
+def reason(error: BaseException) -> str:
+    """Give the first line of what the driver says of an error; it names no password."""
+    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
+
+
 def insert(tx: Connection, table: Any) -> Any:
     """Begin an INSERT that knows ON CONFLICT, in the connection's dialect."""
     return (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(table)

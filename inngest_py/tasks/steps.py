@@ -15,6 +15,7 @@ from ..engine import work
 from ..engine.upkeep import loop, workers
 from ..metrics.serving import WorkerMetrics
 from ..storage import backlog, leases
+from ..storage.session import reason
 from . import garbage
 from .runtime import Runtime
 
@@ -129,8 +130,7 @@ def wait_for_schema(ctx: Any) -> None:
                 backlog.next_due(tx)
         except SQLAlchemyError as error:
             if not told:
-                reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-                observe.event("database.wait", level=30, error=reason)
+                observe.event("database.wait", level=30, error=reason(error))
                 told = True
             time.sleep(pause)
             state.maybe_shutdown()  # a worker that is told to stop need not wait

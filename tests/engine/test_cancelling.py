@@ -12,9 +12,10 @@ from inngest_py.domain import cancellations as rules
 from inngest_py.domain.errors import NotFound
 from inngest_py.engine import cancelling
 from inngest_py.engine.upkeep import cancelling as service
-from inngest_py.storage import attempts, run_lists
+from inngest_py.storage import attempts
 from inngest_py.storage import cancellations as rows
 from inngest_py.storage.session import Database
+from tests.engine import flow
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply
 
@@ -33,8 +34,7 @@ def ask(engine: Engine, **more: Any) -> str:
 
 
 def statuses(engine: Engine) -> Counter[str]:
-    with engine.ctx.db.reading() as tx:
-        return Counter(run_lists.count_by_status(tx))
+    return Counter(flow.statuses(engine))
 
 
 def shown(engine: Engine, cancellation_id: str) -> Any:

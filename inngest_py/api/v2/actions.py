@@ -3,7 +3,7 @@
 from flask import Response
 
 from ...domain import rerun as rules
-from ...domain.errors import Conflict, Invalid, NotFound
+from ...domain.errors import Conflict, Invalid
 from ...domain.runs import ENDED, RunStatus
 from ...engine.ending import cancel as cancel_run
 from ...engine.rerun import rerun as rerun_run
@@ -36,8 +36,3 @@ def cancel(run_id: str) -> Response:
     if before in ENDED:
         raise Conflict(f"run {run_id} has ended: {before.value}", code="run_already_ended")
     return enveloped({"runId": run_id})
-
-
-def unknown_run(run_id: str) -> NotFound:
-    """Say that there is no such run."""
-    return NotFound(f"run {run_id} does not exist")

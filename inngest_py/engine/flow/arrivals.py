@@ -1,17 +1,16 @@
 """Arrivals: events on their way to become runs of functions."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 
 from ... import observe
 from ...domain import canonical, event_record
 from ...domain.event_record import Event
 from ..catalog import Function
-from ..context import Context, Hint
+from ..context import Hint
 
 
 class Trigger:
@@ -92,6 +91,3 @@ class Outcome:
     hints: list[Hint] = field(default_factory=list)
     dropped: list[Event] = field(default_factory=list)
     subscribed: bool = False  # runs were made that events may cancel
-
-
-Rule = Callable[[Connection, Context, Sequence[Arrival], datetime, Outcome], list[Arrival]]

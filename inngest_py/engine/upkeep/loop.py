@@ -1,4 +1,4 @@
-"""The loop of every service: interval with jitter, stop, and one log line an outage."""
+"""The loop of every service: its interval on the process's beats, stop, a log line an outage."""
 
 import threading
 import time

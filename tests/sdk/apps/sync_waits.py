@@ -5,9 +5,10 @@ from typing import Any
 
 import inngest
 
+from .creating import Made, create
+
 SECOND = datetime.timedelta(seconds=1)
 MINUTE = datetime.timedelta(minutes=1)
-Made = list[inngest.Function[Any]]
 
 
 def define(client: inngest.Inngest) -> Made:
@@ -24,17 +25,6 @@ def _error_of(call: Any) -> Any:
     return None
 
 
-def _create(client: inngest.Inngest, *handlers: Any) -> Made:
-    return [
-        client.create_function(
-            fn_id=handler.__name__,
-            trigger=inngest.TriggerEvent(event=f"{client.app_id}/{handler.__name__}"),
-            retries=0,
-        )(handler)
-        for handler in handlers
-    ]
-
-
 def _children(client: inngest.Inngest) -> Made:
     def invoked(ctx: inngest.ContextSync) -> Any:
         return {"got": ctx.step.run("look", lambda: ctx.event.data["n"])}
@@ -45,7 +35,7 @@ def _children(client: inngest.Inngest) -> Made:
     def invoked_sleeps(ctx: inngest.ContextSync) -> Any:
         ctx.step.sleep("long", MINUTE)
 
-    return _create(client, invoked, invoked_fails, invoked_sleeps)
+    return create(client, invoked, invoked_fails, invoked_sleeps)
 
 
 def _waits(client: inngest.Inngest) -> Made:
@@ -76,7 +66,7 @@ def _waits(client: inngest.Inngest) -> Made:
         found = ctx.step.wait_for_event("wait", event=f"{app}/never", timeout=SECOND)
         return "timed out" if found is None else found.name
 
-    return _create(client, wait, wait_in_vain, wait_timeout)
+    return create(client, wait, wait_in_vain, wait_timeout)
 
 
 def _invokes(client: inngest.Inngest, child: Any, failing: Any, sleeping: Any) -> Made:
@@ -105,7 +95,7 @@ def _invokes(client: inngest.Inngest, child: Any, failing: Any, sleeping: Any) -
     def invoke_unknown(ctx: inngest.ContextSync) -> Any:
         return _error_of(lambda: ctx.step.invoke_by_id("call", function_id="nobody"))
 
-    return _create(
+    return create(
         client,
         invoke,
         invoke_by_id,
