@@ -86,10 +86,11 @@ def _parse_all(
     for index, item in enumerate(items, start=1):
         if index > MAX_EVENTS:
             return accepted, f"Cannot have more than {MAX_EVENTS} events in a batch"
-        event_id = ids.seeded(seed, index) or ctx.new_id(now)
+        seeded = ids.seeded(seed, index)
         try:
             length = size if single else len(canonical.dumps(item))
-            accepted.append(parse_event(item, length, now_ms, event_id))
+            event = parse_event(item, length, now_ms, seeded or ctx.new_id(now))
+            accepted.append(replace(event, fresh=seeded is None))
         except Invalid as error:
             return accepted, error.message
     return accepted, None

@@ -24,7 +24,8 @@ class Event:
     `id` is the internal ULID, `external_id` what SDKs see as its id. `payload` is the canonical
     JSON delivered to SDKs: data, id, name, ts, user, and v and meta where there are any. `target`
     is the slug or UUID of the one function that an invocation or a cron tick is for; `cron` is the
-    schedule of the tick. `traceparent` is the W3C context of the sender's request.
+    schedule of the tick. `traceparent` is the W3C context of the sender's request. `fresh` says
+    that the id was made for this event just now: no event with that id can be stored.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Event:
     target: str | None = None
     cron: str | None = None
     traceparent: str | None = None
+    fresh: bool = False
 
 
 def make(
@@ -51,6 +53,7 @@ def make(
     v: str = "",
     meta: dict[str, Any] | None = None,
     internal: bool = False,
+    fresh: bool = False,
 ) -> Event:
     """Build an event from parts that are known to be good; time in Unix milliseconds.
 
@@ -79,6 +82,7 @@ def make(
         internal=internal,
         correlation_id=correlation_id,
         target=target,
+        fresh=fresh,
     )
 
 
@@ -117,5 +121,14 @@ def internal(
     external_id: str | None = None,
     meta: dict[str, Any] | None = None,
 ) -> Event:
-    """Build an event that the server itself publishes (events.md §8); see make()."""
-    return make(name, data, id=id, ts_ms=ts_ms, external_id=external_id, meta=meta, internal=True)
+    """Build an event that the server itself publishes (events.md §8), with a new id; see make()."""
+    return make(
+        name,
+        data,
+        id=id,
+        ts_ms=ts_ms,
+        external_id=external_id,
+        meta=meta,
+        internal=True,
+        fresh=True,
+    )

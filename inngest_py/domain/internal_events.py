@@ -142,6 +142,7 @@ def invoked(
         v=v,
         meta=meta,
         internal=True,
+        fresh=True,
     )
     if is_deeper(event.payload, MOST_EVENT_LEVELS):
         raise Invalid(f"the invocation's data is nested deeper than {MOST_EVENT_LEVELS} levels")

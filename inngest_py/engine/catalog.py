@@ -55,9 +55,13 @@ class Catalog:
     by_pattern: dict[str, list[Function]] = field(default_factory=dict)
     stored: dict[str, Function] = field(default_factory=dict)
 
-    def refresh(self, tx: Connection) -> None:
-        """Read the functions again when any registration has happened since."""
-        version = rows.catalog_version(tx)
+    def refresh(self, tx: Connection, version: int | None = None) -> None:
+        """Read the functions again when any registration has happened since.
+
+        `version` is the catalogue's, where the transaction has read it already.
+        """
+        if version is None:
+            version = rows.catalog_version(tx)
         if version == self.version:
             return
         found = [function_of(row) for row in rows.functions(tx, archived=False)]

@@ -152,7 +152,7 @@ def _begin(tx: Connection, ctx: Context, jobs: list[Job], now: datetime) -> list
     for job in starting:
         started_at = job.run.started_at or now
         job.run = replace(job.run, status=RunStatus.RUNNING, started_at=started_at)
-    queue.add(tx, finish_timers(ctx, [(job.run, job.function) for job in starting], now))
+    queue.put(tx, finish_timers(ctx, [(job.run, job.function) for job in starting], now))
     return [job for job in jobs if job.run.id not in left]
 
 

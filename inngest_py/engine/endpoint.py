@@ -205,7 +205,7 @@ def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: dat
         "endpoint": new.encoding,
     }
     runs.add(tx, [run])
-    queue.add(
+    queue.put(
         tx,
         [
             {

@@ -47,13 +47,22 @@ class Arrival:
         return cel.matches(pause.expression, {"async": self.event}, now)
 
 
-def match(tx: Connection, ctx: Context, stored: Sequence[Event], now: datetime) -> list[Hint]:
-    """End the waits that events which were stored just now end; return the hints to send."""
-    if not stored:
-        return []
+def match(
+    tx: Connection,
+    ctx: Context,
+    stored: Sequence[Event],
+    open_paths: Iterable[tuple[str, str]],
+    now: datetime,
+) -> list[Hint]:
+    """End the waits that events which were stored just now end; return the hints to send.
+
+    `open_paths` are the pauses.paths() of their names.
+    """
     paths: dict[str, list[str]] = {}
-    for name, path in pauses.paths(tx, sorted({event.name for event in stored})):
+    for name, path in open_paths:
         paths.setdefault(name, []).append(path)
+    if not stored or not paths:
+        return []
     arrivals = [
         Arrival(event.id, event.name, event.payload, now) for event in stored if event.name in paths
     ]
@@ -107,5 +116,5 @@ def _defer(tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datet
         }
         for arrival in arrivals
     ]
-    queue.add(tx, rows)
+    queue.put(tx, rows)
     return [(ItemKind.EVENT, str(row["id"])) for row in rows]

@@ -56,8 +56,8 @@ def _write(
     item |= throttles.of_rerun(function, payload, now)
     item |= concurrency.columns(held, ItemKind.START)
     group = concurrency.stand_in_line(item, held, now)
-    queue.add(tx, [item])
-    queue.add(tx, start_timers(ctx, function, new_id, now))
+    queue.put(tx, [item])
+    queue.put(tx, start_timers(ctx, function, new_id, now))
     pauses.add(tx, subscribe(new_id, function, source["event_id"], payload, now))
     if group is None:
         started.hints.append((ItemKind.START, item["id"]))

@@ -1,11 +1,12 @@
 """Starting runs: events, their runs and their first items, in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from .. import observe
 from ..domain import canonical
@@ -15,7 +16,7 @@ from ..domain.flow.slots import Slots
 from ..domain.items import ItemKind, ItemState
 from ..domain.limits import EVENT_ID_WINDOW
 from ..domain.runs import RunStatus
-from ..storage import events, pauses, queue, runs
+from ..storage import arriving, events, pauses, queue, runs
 from . import audit, pausing
 from .audit import Actor
 from .catalog import Function
@@ -82,7 +83,13 @@ def accept(ctx: Context, accepted: Sequence[Event]) -> None:
     """
     if not accepted:
         return
-    started = ctx.committer.run(accepted[0].id, _write_all, (ctx, accepted))
+    key = accepted[0].id
+    try:
+        started = ctx.committer.run(key, _write_all, (ctx, accepted))
+    except IntegrityError:
+        # stored already: the commit was done, and its answer lost with the connection
+        known = [replace(event, fresh=False) for event in accepted]
+        started = ctx.committer.run(key, _write_all, (ctx, known))
     started.tell(ctx)
     observe.tell(observe.events_accepted, count=len(accepted))
 
@@ -125,10 +132,12 @@ def write_events(
             create(tx, ctx, [], ctx.now(), started, releases, lines=lines)
         return started
     now = ctx.now()
-    ctx.catalog.refresh(tx)
     fresh = _store(tx, accepted, now)
+    names = sorted({event.name for event in accepted})
+    version, open_paths = arriving.look(tx, names)
+    ctx.catalog.refresh(tx, version)
     # pauses are locked before the rows of rules, as by who ends a run
-    started.hints += match(tx, ctx, fresh, now)
+    started.hints += match(tx, ctx, fresh, open_paths, now)
     refused: list[Event] = []
     ticks: list[Arrival] = []
     arrivals: list[Arrival] = []
@@ -143,7 +152,7 @@ def write_events(
         arrivals = rule(tx, ctx, arrivals, now, outcome)
     create(tx, ctx, [*ticks, *arrivals], now, started, releases, outcome, lines)
     if outcome.subscribed:  # one event of many may cancel what another has started
-        started.hints += match(tx, ctx, fresh, now)
+        started.hints += match(tx, ctx, fresh, pauses.paths(tx, names), now)
     invocations = [event for event in outcome.dropped if event.correlation_id is not None]
     refused += [_refusal(ctx, event, RATE_LIMITED, now) for event in invocations]
     if refused:
@@ -189,8 +198,8 @@ def create(
         elif item["due_at"] <= now:
             started.hints.append((ItemKind.START, item["id"]))
     runs.add(tx, run_rows)
-    queue.add(tx, item_rows)
-    queue.add(tx, timer_rows)
+    queue.put(tx, item_rows)
+    queue.put(tx, timer_rows)
     pauses.add(tx, cancel_rows)
     outcome.subscribed = bool(cancel_rows)
     let_go = concurrency.advance(tx, ctx, lines, now)
@@ -224,7 +233,11 @@ def _store(tx: Connection, accepted: Sequence[Event], now: datetime) -> list[Eve
 
     Raises Invalid for a seeded id that another event has: answering 200 would lose the new one.
     """
-    unseen = events.add(tx, [_event_row(event, now) for event in accepted])
+    rows = [_event_row(event, now) for event in accepted]
+    if all(event.fresh for event in accepted):
+        events.put(tx, rows)
+        return list(accepted)
+    unseen = events.add(tx, rows)
     fresh = []
     for event in accepted:
         if event.id in unseen:

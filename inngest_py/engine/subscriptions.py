@@ -58,7 +58,7 @@ def ask(
         for event_id, lookups in found.items()
         if heard.intersection(lookups)
     ]
-    queue.add(tx, wanted)
+    queue.put(tx, wanted)
     return [(ItemKind.CANCEL, row["id"]) for row in wanted]
 
 

@@ -2,7 +2,7 @@
 
 The rows reach the statement as parameters of a fixed SQL text, which SQLAlchemy compiles once:
 as arrays that PostgreSQL unnests, as one JSON document that SQLite reads. A shared commit so costs
-one round trip a kind of statement, however many writers share it.
+one round trip a kind of statement at the most, however many writers share it.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,12 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Executable, Table, bindparam, cast, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY, psycopg2
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 from .base import micros
+from .driven import ROWS, Driven, tells_times
 from .rowwise import RowWise, given
-
-_ROWS = "given_rows"
 
 
 class Batch:
@@ -33,10 +32,13 @@ class Batch:
         self, columns: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
     ) -> None:
         self._names = list(columns)
-        self._statements = {
-            "postgresql": build(_unnested(columns)),
-            "sqlite": build(_from_json(self._names)),
-        }
+        self._set(build(unnested(columns)), build(_from_json(self._names)))
+
+    def _set(self, postgres: Any, sqlite: Any) -> None:
+        """Take the statements of both databases; Each has none here for SQLite."""
+        self._postgres, self._sqlite = postgres, sqlite
+        self._driven = Driven(self._names, postgres)
+        self._tells_times = tells_times(postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
         """Execute the statement over the rows, which may not be empty; returns its result.
@@ -45,12 +47,19 @@ class Batch:
         """
         if tx.dialect.name == "sqlite":
             document = orjson.dumps([[_plain(value) for value in row] for row in rows]).decode()
-            return tx.execute(self._statements["sqlite"], {_ROWS: document, **more})
-        columns = zip(*rows, strict=True)
-        given_columns = {
-            _ROWS + name: list(column) for name, column in _named(self._names, columns)
-        }
-        return tx.execute(self._statements["postgresql"], {**given_columns, **more})
+            return tx.execute(self._sqlite, {ROWS: document, **more})
+        if self._tells_times:
+            columns = zip(self._names, zip(*rows, strict=True), strict=True)
+            arrays = {ROWS + name: list(column) for name, column in columns}
+            return tx.execute(self._postgres, {**arrays, **more})
+        return self._driven.run(tx, rows, **more)
+
+    def later(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> None:
+        """Execute it for a transaction that needs no result; see session.later()."""
+        if tx.dialect.name == "sqlite":
+            self.run(tx, rows, **more)
+        else:
+            self._driven.later(tx, rows, **more)
 
 
 class Each(Batch):
@@ -63,7 +72,7 @@ class Each(Batch):
         self, columns: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
     ) -> None:
         self._names = list(columns)
-        self._statements = {"postgresql": build(_unnested(columns))}
+        self._set(build(unnested(columns)), None)
         self._row_wise = RowWise(build(SimpleNamespace(**given(self._names))), self._names)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
@@ -106,10 +115,7 @@ class Upsert(Batch):
             return statement.returning(*(table.c[name] for name in returning or [key]))
 
         self._names = names
-        self._statements = {
-            "postgresql": built(postgresql, _unnested(columns)),
-            "sqlite": built(sqlite, _from_json(names)),
-        }
+        self._set(built(postgresql, unnested(columns)), built(sqlite, _from_json(names)))
 
 
 class Together:
@@ -120,35 +126,22 @@ class Together:
     """
 
     def __init__(self, first: Batch, second: Batch) -> None:
-        self._names = list(dict.fromkeys([*first._names, *second._names]))
-        dialect = psycopg2.dialect()  # type: ignore[no-untyped-call]
-        built: list[Any] = [one._statements["postgresql"] for one in (first, second)]
-        parts = [one.compile(dialect=dialect) for one in built]
-        self._sql = ";\n".join(str(part) for part in parts)
-        self._more: dict[str, Any] = {}
-        for part in parts:
-            clash = {n for n, v in part.params.items() if self._more.get(n, v) != v}
-            assert not clash, clash
-            self._more |= part.params
+        names = list(dict.fromkeys([*first._names, *second._names]))
+        self._driven = Driven(names, first._postgres, second._postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Any:
         """Execute them over rows of the columns of both; returns the second's result."""
-        columns = dict(_named(self._names, zip(*rows, strict=True)))
-        given = {_ROWS + name: list(column) for name, column in columns.items()}
-        return tx.exec_driver_sql(self._sql, {**self._more, **given})
-
-
-def _named(names: list[str], columns: Any) -> Any:
-    return zip(names, columns, strict=True)
+        return self._driven.run(tx, rows)
 
 
 def _plain(value: Any) -> Any:
     return micros(value) if isinstance(value, datetime) else value
 
 
-def _unnested(columns: dict[str, TypeEngine[Any]]) -> Any:
+def unnested(columns: dict[str, TypeEngine[Any]]) -> Any:
+    """Make a relation of the rows that Driven passes, as a builder of statements gets it."""
     arrays = [
-        cast(bindparam(_ROWS + name, type_=ARRAY(kind)), ARRAY(kind))
+        cast(bindparam(ROWS + name, None, type_=ARRAY(kind)), ARRAY(kind))
         for name, kind in columns.items()
     ]
     relation = func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
@@ -156,7 +149,7 @@ def _unnested(columns: dict[str, TypeEngine[Any]]) -> Any:
 
 
 def _from_json(names: list[str]) -> Any:
-    relation = func.json_each(bindparam(_ROWS)).table_valued("value", name="given")
+    relation = func.json_each(bindparam(ROWS)).table_valued("value", name="given")
     return SimpleNamespace(
         **{
             name: func.json_extract(relation.c.value, f"$[{place}]")

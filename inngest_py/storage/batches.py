@@ -96,7 +96,7 @@ def put(tx: Connection, opened: Mapping[str, OpenBatch]) -> None:
     rows: Sequence[tuple[Any, ...]] = [
         (key, one.id, one.count, one.size, one.due_at) for key, one in sorted(opened.items())
     ]
-    _put.run(tx, rows)
+    _put.later(tx, rows)
 
 
 def remove(tx: Connection, keys: Iterable[str]) -> None:

@@ -51,7 +51,7 @@ _put = Batch(
 def put(tx: Connection, arrivals: Mapping[str, int]) -> None:
     """Write the numbers of buckets that this transaction has locked."""
     if arrivals:
-        _put.run(tx, sorted(arrivals.items()))
+        _put.later(tx, sorted(arrivals.items()))
 
 
 def busy(tx: Connection, prefix: str, now_ns: int) -> list[str]:

@@ -70,7 +70,7 @@ def put(tx: Connection, parked: Mapping[str, Parked]) -> None:
         (key, one.event_id, one.ts_ms, one.first_at, one.fires_at)
         for key, one in sorted(parked.items())
     ]
-    _put.run(tx, rows)
+    _put.later(tx, rows)
 
 
 def get(tx: Connection, key: str) -> RowMapping | None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Json, Timestamp, table_of
 from .batch import Upsert
-from .inserts import InsertNew
+from .inserts import Insert, InsertNew
 from .keyset import within
 
 
@@ -59,13 +59,20 @@ _keys = table_of(RunKey)
 
 
 _add = InsertNew(_events, "id")
+_put = Insert(_events)
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Write events; say the ids of those that were not there already."""
     if not rows:
         return set()
-    return {row[0] for row in _add.run(tx, rows)}
+    return {row[0] for row in _add.fresh(tx, rows)}
+
+
+def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write events that cannot be there. The transaction fails with IntegrityError if one is."""
+    if rows:
+        _put.run(tx, rows)
 
 
 _take = Upsert(
@@ -73,7 +80,7 @@ _take = Upsert(
     {"key": Text(), "run_id": Text(), "expires_at": DateTime(timezone=True)},
     "key",
     lambda excluded: {"run_id": excluded.run_id, "expires_at": excluded.expires_at},
-    where=_keys.c.expires_at <= bindparam("now", type_=Timestamp()),
+    where=_keys.c.expires_at <= bindparam("now", None, type_=Timestamp()),
     returning=["key"],
 )
 

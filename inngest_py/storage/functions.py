@@ -101,7 +101,8 @@ class Meta(Base):
 _apps = table_of(App)
 _functions = table_of(Function)
 _CATALOG = "catalog_version"
-_catalog_version = Glance(select(Meta.value).where(Meta.key == _CATALOG))
+VERSION = select(Meta.value).where(Meta.key == _CATALOG)
+_catalog_version = Glance(VERSION)
 
 
 def catalog_version(tx: Connection) -> int:

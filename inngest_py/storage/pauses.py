@@ -75,7 +75,7 @@ _add = InsertNew(_pauses, "id")
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Open pauses; say the ids of those that are new and whose signal nobody waits for yet."""
-    return {row.id for row in _add.run(tx, rows)} if rows else set()
+    return {row.id for row in _add.fresh(tx, rows)} if rows else set()
 
 
 _free = (
@@ -93,7 +93,7 @@ def free_signal(tx: Connection, signal: str, now: datetime, *, replaces: bool) -
     tx.execute(_free, {"name": signal, "now": now, "replaces": replaces})
 
 
-def _distinct_paths(v: Any) -> Any:
+def distinct_paths(v: Any) -> Any:
     """Skip from one path of a name to the next: as many index look-ups as there are paths."""
     first, following = _pauses.alias(), _pauses.alias()
     least = select(func.min(first.c.lookup_path)).where(first.c.event_name == v.name)
@@ -111,7 +111,7 @@ def _distinct_paths(v: Any) -> Any:
     return select(paths.c.name, paths.c.path).where(paths.c.path.is_not(None))
 
 
-_paths = Batch({"name": Text()}, _distinct_paths)
+_paths = Batch({"name": Text()}, distinct_paths)
 
 
 def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:

@@ -132,6 +132,7 @@ _columns = (
 
 
 _add = InsertNew(_items, "id", keys=["job_key"])
+_put = InsertNew(_items, keys=["job_key"])
 # what a row may leave out: an INSERT of many rows needs the same columns in all
 _EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in _items.c if column.nullable)
 _EMPTY["attempt"] = 0
@@ -141,7 +142,13 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Write items; say the ids of those whose job was not queued already."""
     if not rows:
         return set()
-    return {row[0] for row in _add.run(tx, [_EMPTY | row for row in rows])}
+    return {row[0] for row in _add.fresh(tx, [_EMPTY | row for row in rows])}
+
+
+def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write items, but for those whose job is queued already."""
+    if rows:
+        _put.run(tx, [_EMPTY | row for row in rows])
 
 
 _claim = Each(

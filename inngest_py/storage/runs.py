@@ -275,7 +275,7 @@ _settle = Each(
 def settle(tx: Connection, corrections: Sequence[Correction]) -> None:
     """Correct what advance() wrote, under the locks it took."""
     if corrections:
-        _settle.run(
+        _settle.later(
             tx,
             [
                 (c.run_id, c.force_plan, c.pending, c.fewer_steps, c.fewer_bytes)

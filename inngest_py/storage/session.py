@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from .base import Base
+from .pipelined import Pipelined
 
 # Serialization failure, deadlock, and lock not available: the transaction may simply run again.
 _RETRIABLE = {"40001", "40P01", "55P03"}
@@ -43,7 +44,11 @@ class Database:
             pool_recycle=1800,
             pool_use_lifo=True,
             hide_parameters=True,  # items hold keys, and errors are logged
-            connect_args={"connect_timeout": 5, "application_name": "inngest-py"},
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "inngest-py",
+                "connection_factory": Pipelined,
+            },
         )
 
     def _sqlite(self, synchronous: str) -> Engine:
@@ -93,8 +98,17 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a reading transaction."""
-        if self.is_sqlite and isinstance(self.engine.pool, StaticPool):
+        """Open a connection to read from; on PostgreSQL it is in no transaction."""
+        if not self.is_sqlite:
+            with self.engine.connect() as connection:
+                driver = _pipelined(connection)
+                driver.begins = False
+                try:
+                    yield connection
+                finally:
+                    driver.begins = True
+            return
+        if isinstance(self.engine.pool, StaticPool):
             # one shared connection: a read must not fall into another greenlet's write
             with self._write_lock, self.engine.connect() as connection:
                 yield connection
@@ -112,11 +126,26 @@ class Database:
         self.engine.dispose()
 
 
+def later(tx: Connection, sql: str, values: Any = None) -> None:
+    """Let PostgreSQL have a statement of the transaction with the next one, or with COMMIT.
+
+    Nobody gets its result; when it fails, the transaction does.
+    """
+    _pipelined(tx).later(sql, values)
+
+
+def _pipelined(tx: Connection) -> Pipelined:
+    return cast(Pipelined, tx.connection.dbapi_connection)
+
+
 def limit_time(tx: Connection, most: timedelta) -> None:
-    """Let PostgreSQL end a statement of this transaction that takes longer; see too_long()."""
+    """Let PostgreSQL end a statement that takes longer; see too_long().
+
+    It makes a transaction of what follows on the connection.
+    """
     if tx.dialect.name != "sqlite":
-        milliseconds = most // timedelta(milliseconds=1)
-        tx.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
+        _pipelined(tx).begins = True
+        later(tx, f"SET LOCAL statement_timeout = {most // timedelta(milliseconds=1)}")
 
 
 def too_long(error: DBAPIError) -> bool:

@@ -41,7 +41,7 @@ _put = Batch(
 def put(tx: Connection, holders: Mapping[str, str]) -> None:
     """Give keys that this transaction has locked to runs."""
     if holders:
-        _put.run(tx, sorted(holders.items()))
+        _put.later(tx, sorted(holders.items()))
 
 
 def remove(tx: Connection, keys: Iterable[str]) -> None:

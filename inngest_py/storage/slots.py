@@ -118,7 +118,7 @@ _wait = Batch(
 def wait(tx: Connection, items: dict[str, str]) -> None:
     """Put items that this transaction has leased in line, each for its group."""
     if items:
-        _wait.run(tx, sorted(items.items()))
+        _wait.later(tx, sorted(items.items()))
 
 
 _waiting = select(_items.c.id).where(
@@ -177,12 +177,12 @@ def regroup(tx: Connection, changes: Sequence[tuple[str, str, Slots | None]]) ->
     if not changes:
         return
     runs = [(run, held and held.to_json(), held and held.run) for run, _, held in changes]
-    _run_slots.run(tx, runs)
+    _run_slots.later(tx, runs)
     items = []
     for _, item, held in changes:
         first, second = ((*held.steps, None, None) if held else (None, None))[:2]
         items.append((item, first, second, held and held.rank_us))
-    _item_slots.run(tx, items)
+    _item_slots.later(tx, items)
 
 
 _next_line = (

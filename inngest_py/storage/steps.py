@@ -32,7 +32,7 @@ _add = InsertNew(_steps, "run_id", "hash")
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
     """Store results; say the (run id, hash) of those that had none before."""
-    return {(row.run_id, row.hash) for row in _add.run(tx, rows)} if rows else set()
+    return {(row.run_id, row.hash) for row in _add.fresh(tx, rows)} if rows else set()
 
 
 _known = select(_steps.c.hash).where(

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, event, text
 
 from inngest_py.domain.events import Event
 from inngest_py.engine import start
+from inngest_py.storage.pipelined import Pipelined
 from inngest_py.storage.session import Database
 from tests.engine.harness import Engine
 
@@ -66,6 +67,15 @@ class Statements:
     def _sent(self, _c: Any, _cu: Any, statement: str, *_: Any) -> None:
         self.seen.append(" ".join(statement.split())[:60])
 
+    def _noting(self, taken: Any) -> Any:
+        """Note statements that wait for the next, too: they are statements all the same."""
+
+        def later(driver: Pipelined, sql: str, values: Any = None) -> None:
+            self.seen.append(" ".join(sql.split())[:60])
+            taken(driver, sql, values)
+
+        return later
+
     def _run(self, statement: str) -> None:
         """Note what SQLite ran; a statement that it ran for row after row counts once."""
         first = " ".join(statement.split())[:60]
@@ -85,9 +95,12 @@ class Statements:
 
     def __enter__(self) -> "Statements":
         event.listen(self._engine, *self._listening())
+        self._later = Pipelined.later
+        Pipelined.later = self._noting(self._later)  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
         event.remove(self._engine, *self._listening())
+        Pipelined.later = self._later  # type: ignore[method-assign]
         for driver in self._traced:
             driver.set_trace_callback(None)

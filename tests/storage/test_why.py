@@ -37,7 +37,7 @@ def test_rows_are_found_by_index(name: str, db: Database) -> None:
             cursor.execute(f"{explain} {statement}", given)
             plans.extend(str(row[-1]) for row in cursor.fetchall())
 
-    with db.reading() as tx:
+    with db.transaction() as tx:
         if not db.is_sqlite:  # empty tables are scanned otherwise
             tx.execute(text("SET LOCAL enable_seqscan = off"))
         event.listen(db.engine, "before_cursor_execute", note)

@@ -147,7 +147,7 @@ def admit(
             rows.append(timers.row(ItemKind.THROTTLE, ctx.new_id(now), gate, left, now, None))
             if let_go:  # the rate may have been raised since the timer was set
                 timer_rows.hasten(tx, timers.job_key(ItemKind.THROTTLE, gate), left)
-    queue.add(tx, rows)
+    queue.put(tx, rows)
     buckets.put(tx, numbers)
     gates.passed(tx, sorted(charged))
     gates.wait(tx, [item for line in lines.values() for item in line if item.id in waiting])
