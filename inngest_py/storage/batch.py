@@ -17,27 +17,27 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 from .base import micros
-from .driven import ROWS, Driven, tells_times
+from .driven import ROWS, Driven, columns, tells_times, values
 from .rowwise import RowWise, given
 
 
 class Batch:
     """A statement over given rows; `build` gets their columns as attributes by name.
 
-    Rows are tuples in the order of `columns`. Values are bound by the databases' own types, so a
+    Rows are tuples in the order of `kinds`. Values are bound by the databases' own types, so a
     column that holds times is declared as `DateTime(timezone=True)`.
     """
 
     def __init__(
-        self, columns: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
+        self, kinds: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
     ) -> None:
-        self._names = list(columns)
-        self._set(build(unnested(columns)), build(_from_json(self._names)))
+        self._names = list(kinds)
+        self._set(build(unnested(kinds)), build(_from_json(self._names)))
 
     def _set(self, postgres: Any, sqlite: Any) -> None:
         """Take the statements of both databases; Each has none here for SQLite."""
         self._postgres, self._sqlite = postgres, sqlite
-        self._driven = Driven(self._names, postgres)
+        self._driven = Driven(postgres)
         self._tells_times = tells_times(postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
@@ -49,37 +49,46 @@ class Batch:
             document = orjson.dumps([[_plain(value) for value in row] for row in rows]).decode()
             return tx.execute(self._sqlite, {ROWS: document, **more})
         if self._tells_times:
-            columns = zip(self._names, zip(*rows, strict=True), strict=True)
-            arrays = {ROWS + name: list(column) for name, column in columns}
-            return tx.execute(self._postgres, {**arrays, **more})
-        return self._driven.run(tx, rows, **more)
+            return tx.execute(self._postgres, columns(self._names, rows) | more)
+        return self._driven.run(tx, columns(self._names, rows) | more)
 
     def later(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> None:
         """Execute it for a transaction that needs no result; see session.later()."""
         if tx.dialect.name == "sqlite":
             self.run(tx, rows, **more)
         else:
-            self._driven.later(tx, rows, **more)
+            self._driven.later(tx, columns(self._names, rows) | more)
 
 
 class Each(Batch):
     """A Batch whose rows do not depend on each other: on SQLite it runs row by row.
 
-    It is an INSERT, UPDATE or DELETE, and no parameters stand beside its rows.
+    It is an INSERT, UPDATE or DELETE, and no parameters stand beside its rows. A single row needs
+    no relation on PostgreSQL either, which has less to plan then.
     """
 
     def __init__(
-        self, columns: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
+        self, kinds: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
     ) -> None:
-        self._names = list(columns)
-        self._set(build(unnested(columns)), None)
-        self._row_wise = RowWise(build(SimpleNamespace(**given(self._names))), self._names)
+        self._names = list(kinds)
+        self._set(build(unnested(kinds)), None)
+        single = build(SimpleNamespace(**given(self._names)))
+        self._row_wise, self._single = RowWise(single, self._names), Driven(single)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
         """Execute the statement over the rows, which may not be empty; returns its result."""
         if tx.dialect.name == "sqlite":
             return self._row_wise.run(tx, rows)
+        if len(rows) == 1 and not self._tells_times:
+            return self._single.run(tx, values(self._names, rows[0]))
         return super().run(tx, rows, **more)
+
+    def later(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> None:
+        """Execute it for a transaction that needs no result; see session.later()."""
+        if tx.dialect.name != "sqlite" and len(rows) == 1:
+            self._single.later(tx, values(self._names, rows[0]))
+        else:
+            super().later(tx, rows, **more)
 
 
 Changes = Callable[[Any], dict[str, Any]]
@@ -127,11 +136,11 @@ class Together:
 
     def __init__(self, first: Batch, second: Batch) -> None:
         names = list(dict.fromkeys([*first._names, *second._names]))
-        self._driven = Driven(names, first._postgres, second._postgres)
+        self._names, self._driven = names, Driven(first._postgres, second._postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Any:
         """Execute them over rows of the columns of both; returns the second's result."""
-        return self._driven.run(tx, rows)
+        return self._driven.run(tx, columns(self._names, rows))
 
 
 def _plain(value: Any) -> Any:

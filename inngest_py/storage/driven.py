@@ -1,4 +1,4 @@
-"""Statements as PostgreSQL's driver takes them: SQL that SQLAlchemy wrote once, and rows as arrays.
+"""Statements as PostgreSQL's driver takes them: SQL that SQLAlchemy wrote once.
 
 SQLAlchemy's own way to a statement takes 40 to 100 µs of CPU more each time.
 """
@@ -10,19 +10,19 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg2
 
 from .base import Timestamp
+from .rowwise import GIVEN
 from .session import later
 
 ROWS = "given_rows"  # begins the names of the parameters that hold the columns of given rows
 
 
 class Driven:
-    """One statement or several over given rows, sent in one message; the last has the result."""
+    """One statement or several, sent in one message; the last has the result."""
 
-    def __init__(self, names: Sequence[str], *statements: Any) -> None:
+    def __init__(self, *statements: Any) -> None:
         dialect = psycopg2.dialect()  # type: ignore[no-untyped-call]
         whole = {"render_postcompile": True}
         parts = [one.compile(dialect=dialect, compile_kwargs=whole) for one in statements]
-        self._names = list(names)
         self._sql = ";\n".join(str(part) for part in parts)
         self._constants: dict[str, Any] = {}
         for part in parts:
@@ -30,17 +30,23 @@ class Driven:
             assert not clash, clash
             self._constants |= part.params
 
-    def run(self, tx: Connection, rows: Sequence[Sequence[Any]], **more: Any) -> Any:
+    def run(self, tx: Connection, values: dict[str, Any]) -> Any:
         """Execute it; times among the results are in the session's time zone."""
-        return tx.exec_driver_sql(self._sql, self._parameters(rows, more))
+        return tx.exec_driver_sql(self._sql, self._constants | values)
 
-    def later(self, tx: Connection, rows: Sequence[Sequence[Any]], **more: Any) -> None:
+    def later(self, tx: Connection, values: dict[str, Any]) -> None:
         """Have it executed with the transaction's next statement or its commit."""
-        later(tx, self._sql, self._parameters(rows, more))
+        later(tx, self._sql, self._constants | values)
 
-    def _parameters(self, rows: Sequence[Sequence[Any]], more: dict[str, Any]) -> dict[str, Any]:
-        columns = zip(self._names, zip(*rows, strict=True), strict=True)
-        return self._constants | more | {ROWS + name: list(column) for name, column in columns}
+
+def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Make the parameters of rows' columns, for statements over unnested ones."""
+    return {ROWS + name: list(c) for name, c in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def values(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """Make the parameters of one row, for statements over given() ones."""
+    return {GIVEN + name: value for name, value in zip(names, row, strict=True)}
 
 
 def tells_times(statement: Any) -> bool:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Table, select
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg2
 
-from .base import Timestamp
-from .batch import unnested
-from .driven import Driven
-from .rowwise import RowWise, given
+from .rowwise import GIVEN, RowWise, given
+from .session import later
 
+Written = tuple[str, str, str]  # an INSERT: what is before the first row, that row, what follows
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -23,39 +23,47 @@ class Insert:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._made: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._columns = [column.name for column in table.c]
+        self._made: dict[tuple[str, ...], RowWise] = {}
+        self._written: dict[tuple[str, ...], Written] = {}
 
     def run(self, tx: Connection, rows: Rows) -> None:
         """Insert the rows, at least one, which all have the same columns; see session.later()."""
-        statement, given_rows = self._given(tx, rows)
+        names, given_rows = self._in_order(rows)
         if tx.dialect.name == "sqlite":
-            statement.run(tx, given_rows)
+            self._sqlite(names).run(tx, given_rows)
         else:
-            statement.later(tx, given_rows)
+            later(tx, *self._postgres(names, given_rows))
 
-    def _given(self, tx: Connection, rows: Rows) -> tuple[Any, list[list[Any]]]:
-        names = tuple(rows[0])
-        kind = (tx.dialect.name, names)
-        statement = self._made.get(kind)
-        if statement is None:
-            made = self._for_sqlite(names) if kind[0] == "sqlite" else self._for_postgres(names)
-            statement = self._made[kind] = made
-        return statement, [[row[name] for name in names] for row in rows]
+    def _in_order(self, rows: Rows) -> tuple[tuple[str, ...], list[list[Any]]]:
+        """Bring the rows' values into the order of the table's columns."""
+        names = tuple(name for name in self._columns if name in rows[0])
+        return names, [[row[name] for name in names] for row in rows]
 
-    def _for_sqlite(self, names: tuple[str, ...]) -> RowWise:
-        statement = sqlite.insert(self._table).values(**given(names))
-        return RowWise(self._finished(statement), names)
+    def _sqlite(self, names: tuple[str, ...]) -> RowWise:
+        made = self._made.get(names)
+        if made is None:
+            statement = sqlite.insert(self._table).values(**given(names))
+            made = self._made[names] = RowWise(self._finished(statement), names)
+        return made
 
-    def _for_postgres(self, names: tuple[str, ...]) -> Driven:
-        kinds = {name: self._table.c[name].type for name in names}
-        columns = {
-            name: DateTime(timezone=True) if isinstance(kind, Timestamp) else kind
-            for name, kind in kinds.items()
-        }
-        rows = unnested(columns)
-        source = select(*(rows[name] for name in names))
-        statement = postgresql.insert(self._table).from_select(list(names), source)
-        return Driven(names, self._finished(statement))
+    def _postgres(
+        self, names: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Write the SQL, and its parameters in their order.
+
+        All rows in one VALUES: a relation of arrays takes PostgreSQL a seventh more of CPU a run.
+        """
+        written = self._written.get(names)
+        if written is None:
+            dialect = psycopg2.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+            statement = postgresql.insert(self._table).values(**given(names))
+            compiled = self._finished(statement).compile(dialect=dialect)
+            assert compiled.positiontup == [GIVEN + name for name in names]
+            written = self._written[names] = str(compiled).partition(_row(names))
+        head, row, tail = written
+        sql = head + ", ".join([row] * len(rows)) + tail
+        return sql, tuple(value for values in rows for value in values)
 
     def _finished(self, statement: Any) -> Any:
         return statement
@@ -70,9 +78,15 @@ class InsertNew(Insert):
 
     def fresh(self, tx: Connection, rows: Rows) -> Any:
         """Insert the rows; returns the columns named as `returning` of those that are new."""
-        statement, given_rows = self._given(tx, rows)
-        return statement.run(tx, given_rows)
+        names, given_rows = self._in_order(rows)
+        if tx.dialect.name == "sqlite":
+            return self._sqlite(names).run(tx, given_rows)
+        return tx.exec_driver_sql(*self._postgres(names, given_rows))
 
     def _finished(self, statement: Any) -> Any:
         statement = statement.on_conflict_do_nothing(index_elements=self._keys)
         return statement.returning(*self._returning) if self._returning else statement
+
+
+def _row(names: tuple[str, ...]) -> str:
+    return f"({', '.join(['%s'] * len(names))})"
