@@ -31,6 +31,9 @@ class ItemKind(StrEnum):
 # Timers of rules: their `run_id` is no run's, but the name of the bucket or the batch.
 OF_RULES = frozenset({ItemKind.DEBOUNCE, ItemKind.BATCH, ItemKind.THROTTLE, ItemKind.REPLACE})
 
+# All that belong to no run.
+RUNLESS = OF_RULES | {ItemKind.EVENT, ItemKind.CANCEL}
+
 # Those whose work is a request, which counts against limits of concurrency.
 CALLS = frozenset({ItemKind.START, ItemKind.EDGE, ItemKind.GATEWAY})
 

@@ -13,9 +13,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from .. import observe
-from ..domain.items import OF_RULES, Item, ItemKind
+from ..domain.items import OF_RULES, RUNLESS, Item, ItemKind
 from ..domain.runs import RunStatus
-from ..storage import drops, leases, queue, run_loading, runs, slots, steps
+from ..storage import claiming, drops, leases, queue, run_loading, runs, slots, steps
+from ..storage.run_loading import Loaded
+from ..storage.session import commit_soon
 from . import outlived
 from .cancels import Cancellation
 from .context import Context, Hint
@@ -91,7 +93,7 @@ def _take(
 ) -> tuple[list[Claimed], list[Hint]]:
     """Lease the items; the hints are for others whose turn has come instead."""
     now = ctx.now()
-    items = queue.claim(
+    claimed = claiming.claim(
         tx,
         item_ids,
         lease_id=ctx.new_id(now),
@@ -99,10 +101,10 @@ def _take(
         lease=ctx.tuning.lease,
         worker=ctx.worker_id,
     )
-    if not items:  # duplicate, early or late hints: nothing to do
+    if not claimed.items:  # duplicate, early or late hints: nothing to do
         return [], []
-    items, hints = throttles.pass_through(tx, ctx, items, now)
-    live, over = outlived.drop(tx, ctx, load(tx, ctx, items), now)
+    items, hints = throttles.pass_through(tx, ctx, claimed.items, now)
+    live, over = outlived.drop(tx, ctx, _jobs(tx, ctx, items, claimed.runs), now)
     admitted, changed, others_turn = enlisting.enlist(tx, ctx, _without_paused(tx, live), now)
     loaded = _within_shares(tx, ctx, admitted)
     locked = regrouping.regroup(tx, loaded, now)
@@ -112,7 +114,20 @@ def _take(
     begun = _begin(tx, ctx, mine, now)
     _give_up(tx, [*changed, *locked, *(job for job in mine if job not in begun)], now)
     others = [_OTHERS[item.kind](item) for item in items if item.kind in _OTHERS]
+    if _unlimited(begun, claimed.items):
+        commit_soon(tx)
     return [*begun, *others], [*hints, *over, *others_turn, *let_go]
+
+
+def _unlimited(begun: Sequence[Job], items: Sequence[Item]) -> bool:
+    """Say whether the claim may be lost in a crash of the database.
+
+    All that it did is then undone, and the items are claimed again: as after a lapsed lease, their
+    calls are repeated and the first answers refused. But what counts against a limit must stay
+    counted, since its call goes on.
+    """
+    free = (job.run.slots is None and job.item.gate is None for job in begun)
+    return len(begun) == len(items) and all(free)
 
 
 def _without_paused(tx: Connection, jobs: list[Job]) -> list[Job]:
@@ -164,10 +179,14 @@ def _give_up(tx: Connection, jobs: Sequence[Job], now: datetime) -> None:
 
 def load(tx: Connection, ctx: Context, items: Sequence[Item]) -> list[Job]:
     """Read what the leased items of runs need; items whose runs are gone are dropped."""
-    items = [item for item in items if item.kind not in _OTHERS]
+    found = run_loading.load(tx, sorted({item.run_id for item in items}))
+    return _jobs(tx, ctx, items, found)
+
+
+def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) -> list[Job]:
+    items = [item for item in items if item.kind not in RUNLESS]
     if not items:
         return []
-    found = run_loading.load(tx, sorted({item.run_id for item in items}))
     with_steps = [run_id for run_id, (run, _) in found.items() if run.step_count]
     memos = steps.memo(tx, with_steps) if with_steps else {}
     answered = answers(tx, [(item.id, item.answer) for item in items])

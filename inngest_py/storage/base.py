@@ -52,8 +52,12 @@ class Timestamp(TypeDecorator[datetime]):
             return None
         if dialect.name == "sqlite":
             return _EPOCH + timedelta(microseconds=int(value))
-        result: datetime = value.astimezone(UTC)
-        return result
+        return utc(value)
+
+
+def utc(value: datetime) -> datetime:
+    """Bring an aware datetime into UTC: PostgreSQL's driver gives it in the session's zone."""
+    return value.astimezone(UTC)
 
 
 def micros(value: datetime) -> int:

@@ -1,7 +1,7 @@
 """Queue items: work due at a time. The row is the truth; a Celery message is a hint."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -112,24 +112,6 @@ class QueueItem(Base):
 
 
 _items = table_of(QueueItem)
-_columns = (
-    _items.c.id,
-    _items.c.kind,
-    _items.c.run_id,
-    _items.c.lease_id,
-    _items.c.attempt,
-    _items.c.queued_at,
-    _items.c.due_at,
-    _items.c.step,
-    _items.c.step_name,
-    _items.c.current,
-    _items.c.opts,
-    _items.c.generation,
-    _items.c.answer,
-    _items.c.rank_us,
-    _items.c.gate,
-)
-
 
 _add = InsertNew(_items, "id", keys=["job_key"])
 _put = InsertNew(_items, keys=["job_key"])
@@ -149,69 +131,6 @@ def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write items, but for those whose job is queued already."""
     if rows:
         _put.run(tx, [_EMPTY | row for row in rows])
-
-
-_claim = Each(
-    {
-        "item": Text(),
-        "lease": Text(),
-        "until": DateTime(timezone=True),
-        "holder": Text(),
-        "now": DateTime(timezone=True),
-    },
-    lambda v: (
-        update(_items)
-        .where(
-            _items.c.id == v.item,
-            _items.c.state == ItemState.READY.value,
-            _items.c.due_at <= v.now,
-        )
-        .values(
-            state=ItemState.LEASED.value,
-            lease_id=v.lease,
-            lease_until=v.until,
-            worker=v.holder,
-            generation=_items.c.generation + 1,
-        )
-        .returning(*_columns)
-    ),
-)
-
-
-def claim(
-    tx: Connection,
-    ids: Sequence[str],
-    *,
-    lease_id: str,
-    now: datetime,
-    lease: timedelta,
-    worker: str,
-) -> list[Item]:
-    """Lease those of the items that are ready and due; the others are somebody else's."""
-    if not ids:
-        return []
-    rows = _claim.run(tx, [(item_id, lease_id, now + lease, worker, now) for item_id in ids])
-    return [_item(row) for row in rows]
-
-
-def _item(row: Any) -> Item:
-    return Item(
-        id=row.id,
-        kind=ItemKind(row.kind),
-        run_id=row.run_id,
-        lease_id=row.lease_id,
-        attempt=row.attempt,
-        queued_at=row.queued_at,
-        due_at=row.due_at,
-        step=row.step,
-        step_name=row.step_name,
-        current=row.current,
-        opts=row.opts,
-        generation=row.generation,
-        answer=row.answer,
-        rank_us=row.rank_us,
-        gate=row.gate,
-    )
 
 
 _held: dict[str, TypeEngine[Any]] = {"item": Text(), "lease": Text()}

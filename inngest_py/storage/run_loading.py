@@ -1,19 +1,22 @@
 """Loading runs, with what the next request of each needs of its event and its function."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
 from ..domain.flow.slots import from_json
 from ..domain.runs import Run, RunStatus
 from . import batches
-from .base import table_of
+from .base import table_of, utc
 from .events import Event
 from .functions import Function, Revision
 from .runs import RunRow
 
+Loaded = dict[str, tuple[Run, Revision]]  # by run id
+
 _runs = table_of(RunRow)
-_loaded = (
+LOADED = (
     _runs.c.id,
     _runs.c.function_id,
     Function.slug.label("function_slug"),
@@ -41,7 +44,7 @@ _loaded = (
     Function.paused,
 )
 _load = (
-    select(*_loaded)
+    select(*LOADED)
     .select_from(_runs)
     .join(Event, Event.id == _runs.c.event_id)
     .join(Function, Function.id == _runs.c.function_id)
@@ -49,37 +52,47 @@ _load = (
 )
 
 
-def load(tx: Connection, ids: Sequence[str]) -> dict[str, tuple[Run, Revision]]:
+def load(tx: Connection, ids: Sequence[str]) -> Loaded:
     """Read runs with their events, and their functions' revisions as of now, by run id."""
-    found = {}
-    rows = tx.execute(_load, {"ids": list(ids)}).all()
+    return built(tx, tx.execute(_load, {"ids": list(ids)}).all())
+
+
+def built(tx: Connection, rows: Sequence[Any]) -> Loaded:
+    """Make runs of rows with the columns LOADED."""
     batched = sorted({row.batch_id for row in rows if row.batch_id is not None})
     events = batches.payloads(tx, batched) if batched else {}
-    for row in rows:
-        run = Run(
-            id=row.id,
-            function_id=row.function_id,
-            function_slug=row.function_slug,
-            event_id=row.event_id,
-            status=RunStatus(row.status),
-            queued_at=row.queued_at,
-            started_at=row.started_at,
-            request_version=row.request_version,
-            force_plan=row.force_plan,
-            step_count=row.step_count,
-            state_bytes=row.state_bytes,
-            correlation_id=row.correlation_id,
-            event_name=row.event_name,
-            event=row.event,
-            input_step=row.input_step,
-            input=row.input,
-            defers=row.defers,
-            endpoint=row.endpoint,
-            paused=row.paused is not None,
-            singleton_key=row.singleton_key,
-            slots=from_json(row.slots),
-            traceparent=row.traceparent,
-            events=tuple(events.get(row.batch_id, ())),
+    return {
+        row.id: (
+            _run(row, events.get(row.batch_id, ())),
+            (row.current_version, row.limits_revision),
         )
-        found[run.id] = (run, (row.current_version, row.limits_revision))
-    return found
+        for row in rows
+    }
+
+
+def _run(row: Any, events: Sequence[str]) -> Run:
+    return Run(
+        id=row.id,
+        function_id=row.function_id,
+        function_slug=row.function_slug,
+        event_id=row.event_id,
+        status=RunStatus(row.status),
+        queued_at=utc(row.queued_at),
+        started_at=row.started_at and utc(row.started_at),
+        request_version=row.request_version,
+        force_plan=row.force_plan,
+        step_count=row.step_count,
+        state_bytes=row.state_bytes,
+        correlation_id=row.correlation_id,
+        event_name=row.event_name,
+        event=row.event,
+        input_step=row.input_step,
+        input=row.input,
+        defers=row.defers,
+        endpoint=row.endpoint,
+        paused=row.paused is not None,
+        singleton_key=row.singleton_key,
+        slots=from_json(row.slots),
+        traceparent=row.traceparent,
+        events=tuple(events),
+    )

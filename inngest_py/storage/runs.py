@@ -16,7 +16,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    Select,
     Text,
     and_,
     bindparam,
@@ -29,11 +28,13 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..domain.runs import ENDED, LIVE, RunStatus, sources
 from .base import Base, Json, Timestamp, table_of
 from .batch import Each
+from .driven import Driven
 from .functions import Function
 from .inserts import Insert
 from .pauses import Pause
@@ -120,20 +121,26 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
         _add.run(tx, rows)
 
 
-_to_begin = select(_runs.c.id).where(
-    _runs.c.id.in_(bindparam("ids", expanding=True)),
-    _runs.c.status == RunStatus.QUEUED.value,
-    _runs.c.function_id.not_in(select(Function.id).where(Function.paused.is_not(None))),
+# SQLite would begin with the index of statuses, and walk every running run at every write
+_status = func.coalesce(_runs.c.status, "")
+
+
+def _may_begin(chosen: Any) -> Any:
+    of_paused = exists().where(Function.id == _runs.c.function_id, Function.paused.is_not(None))
+    return select(_runs.c.id).where(chosen, _status == RunStatus.QUEUED.value, ~of_paused)
+
+
+def _begun(ids: Any) -> Any:
+    begun = update(_runs).where(_runs.c.id.in_(ids)).returning(_runs.c.id)
+    return begun.values(status=RunStatus.RUNNING.value, started_at=bindparam("now", None))
+
+
+_in_list = _may_begin(_runs.c.id.in_(bindparam("ids", expanding=True)))
+_in_array = _may_begin(_runs.c.id == func.any(bindparam("ids", None, type_=ARRAY(Text()))))
+_begin_sqlite = _begun(_in_list)
+_begin_postgres = Driven(
+    _begun(select(_in_array.with_for_update(skip_locked=True, key_share=True).cte("free").c.id))
 )
-
-
-def _beginning(waiting: Select[Any]) -> Any:
-    begun = update(_runs).where(_runs.c.id.in_(waiting)).returning(_runs.c.id)
-    return begun.values(status=RunStatus.RUNNING.value, started_at=bindparam("now"))
-
-
-_free = _to_begin.with_for_update(skip_locked=True, key_share=True).cte("free")
-_begin = {"sqlite": _beginning(_to_begin), "postgresql": _beginning(select(_free.c.id))}
 
 
 def begin(tx: Connection, ids: Sequence[str], now: datetime) -> set[str]:
@@ -142,7 +149,10 @@ def begin(tx: Connection, ids: Sequence[str], now: datetime) -> set[str]:
     Not those of paused functions. It passes over locked ones: who ends a run holds its row and
     wants the item, which a claim has locked by then.
     """
-    return set(tx.execute(_begin[tx.dialect.name], {"ids": list(ids), "now": now}).scalars())
+    given = {"ids": list(ids), "now": now}
+    if tx.dialect.name == "sqlite":
+        return set(tx.execute(_begin_sqlite, given).scalars())
+    return set(_begin_postgres.run(tx, given).scalars())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +195,6 @@ class Advance:
     size: int
     version: int
     group: tuple[bool, str | None] | None
-
-
-# SQLite would begin with the index of statuses, and walk every running run at every write
-_status = func.coalesce(_runs.c.status, "")
 
 
 def _advanced(v: Any) -> Any:

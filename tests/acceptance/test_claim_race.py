@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inngest_py.domain.items import ItemKind, ItemState
-from inngest_py.storage import migrate, queue
+from inngest_py.storage import claiming, migrate, queue
 from inngest_py.storage.session import Database
 
 PROCESSES = 2
@@ -61,7 +61,7 @@ def claimant(
     for number, item_id in enumerate(ids):
         together.wait(LONGEST)
         with db.transaction() as tx:
-            claimed = queue.claim(
+            claimed = claiming.claim(
                 tx,
                 [item_id],
                 lease_id=f"{name}-{number}",
@@ -69,7 +69,7 @@ def claimant(
                 lease=timedelta(minutes=5),
                 worker=name,
             )
-        mine += [item.id for item in claimed]
+        mine += [item.id for item in claimed.items]
     db.close()
     won.put((name, mine))
 

@@ -71,7 +71,8 @@ class Statements:
         """Note statements that wait for the next, too: they are statements all the same."""
 
         def later(driver: Pipelined, sql: str, values: Any = None) -> None:
-            self.seen.append(" ".join(sql.split())[:60])
+            if not sql.startswith("SET LOCAL"):
+                self.seen.append(" ".join(sql.split())[:60])
             taken(driver, sql, values)
 
         return later

@@ -12,7 +12,7 @@ from inngest_py.engine import apply as applying
 from inngest_py.engine import claims, work
 from inngest_py.engine import writes as planned
 from inngest_py.engine.commit import Committer
-from inngest_py.storage import leases, queue
+from inngest_py.storage import claiming, leases
 from inngest_py.storage.session import Database
 from tests.engine.harness import Engine, parallel, sequence
 from tests.factories import step
@@ -67,7 +67,7 @@ def test_a_lost_lease_voids_the_shared_transaction(db: Database) -> None:
         writes.append(planned.Write(engine.ctx, job.run, job.item, made, call, carry=True))
     with db.transaction() as tx:
         leases.release(tx, "w1", engine.now)
-        queue.claim(
+        claiming.claim(
             tx,
             [jobs[0].item.id],
             lease_id=jobs[0].item.lease_id,
