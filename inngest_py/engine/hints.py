@@ -50,6 +50,7 @@ class Hinter:
                 self._thread = threading.Thread(target=self._loop, name="hints", daemon=True)
                 self._thread.start()
         self._wake.set()
+        time.sleep(0)  # a greenlet that went on would keep the hint until it waits for something
 
     @property
     def away(self) -> bool:

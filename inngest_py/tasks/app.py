@@ -10,7 +10,7 @@ from ..config import Settings
 from ..domain.items import ItemKind
 from ..engine.hints import Hinter
 from . import celeryconfig as packaged
-from . import inproc
+from . import inproc, redis
 from .items import add_tasks, task_name
 from .runtime import Runtime
 from .steps import add_steps
@@ -22,6 +22,7 @@ _END = 8  # characters of each: a ULID begins with its time, which its neighbour
 def create_celery(settings: Settings) -> Celery:
     """Build the app for settings; `app.runtime` holds its context, `app.hinter` its hints."""
     inproc.register()
+    redis.register()
     app = Celery("inngest_py", set_as_current=False, fixups=[])
     app.config_from_object(_config())
     # kombu warns about a URL without a host

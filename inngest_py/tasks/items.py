@@ -71,17 +71,21 @@ class Runner:
         from gevent.pool import Group
 
         ctx, slots = self._runtime.context(), self._semaphore()
+        intake = self._runtime.intake
         group, ours = Group(), 0
+        intake.read(len(ids))
         while ids:
             slots.acquire()
             taken = 1
             while taken < len(ids) and slots.acquire(blocking=False):
                 taken += 1
             chunk, ids = ids[:taken], ids[taken:]
+            intake.placed(taken)
             try:
                 jobs = claim(ctx, chunk)
             except BaseException:
                 slots.release(taken)
+                intake.placed(len(ids))
                 raise
             ours += len(jobs)
             if taken > len(jobs):

@@ -15,6 +15,7 @@ from ..engine.transport.gateway import Fetcher
 from ..engine.transport.http import Transport
 from ..engine.upkeep.loop import Upkeep, heartbeat
 from ..storage.session import Database
+from .intake import Intake
 
 
 def make_context(
@@ -68,6 +69,7 @@ class Runtime:
         self.settings, self.hints = settings, hints
         self.worker_id = new_ulid(utc_now())
         self.slots = settings.concurrency
+        self.intake = Intake()
         self._lock = threading.Lock()
         self._pid = -1
         self._context: Context | None = None
