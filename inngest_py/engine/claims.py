@@ -111,7 +111,8 @@ def _take(
     ready = [job for job in loaded if job not in locked]
     aside = [job for job in live if job not in ready]
     mine, let_go = concurrency.admit(tx, ctx, ready, now, aside)
-    begun = _begin(tx, ctx, mine, now)
+    begun = _begin(tx, ctx, mine, claimed.begun, now)
+    runs.put_back(tx, sorted(claimed.begun.difference(job.run.id for job in begun)))
     _give_up(tx, [*changed, *locked, *(job for job in mine if job not in begun)], now)
     others = [_OTHERS[item.kind](item) for item in items if item.kind in _OTHERS]
     if _unlimited(begun, claimed.items):
@@ -156,12 +157,18 @@ def _within_shares(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
     return [job for job in jobs if job.item.id not in waiting]
 
 
-def _begin(tx: Connection, ctx: Context, jobs: list[Job], now: datetime) -> list[Job]:
-    """Move runs whose first request goes out to running; leaves out those that others hold."""
+def _begin(
+    tx: Connection, ctx: Context, jobs: list[Job], begun: set[str], now: datetime
+) -> list[Job]:
+    """Move runs whose first request goes out to running; leaves out those that others hold.
+
+    Those that are `begun` are running already.
+    """
     starting = [job for job in jobs if job.item.kind is ItemKind.START]
     if not starting:
         return jobs
-    waiting = [job.run.id for job in starting if job.run.status is RunStatus.QUEUED]
+    queued = [job.run.id for job in starting if job.run.status is RunStatus.QUEUED]
+    waiting = [run_id for run_id in queued if run_id not in begun]
     left = set(waiting).difference(runs.begin(tx, waiting, now) if waiting else ())
     starting = [job for job in starting if job.run.id not in left]
     for job in starting:

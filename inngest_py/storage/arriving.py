@@ -2,22 +2,27 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Text, cast, null, union_all
+from sqlalchemy import Connection, Text, func, select
+from sqlalchemy.types import TypeEngine
 
+from .base import table_of
 from .batch import unnested
 from .driven import Driven, columns
 from .functions import VERSION, catalog_version
-from .pauses import distinct_paths, paths
+from .pauses import Pause, paths
 
-_names = unnested({"name": Text()})
-_version = VERSION.with_only_columns(null().label("name"), cast(VERSION.selected_columns[0], Text))
-_look = Driven(union_all(_version, distinct_paths(_names)))
+_pauses = table_of(Pause)
+_row: dict[str, TypeEngine[str]] = {"name": Text()}
+_names = unnested(_row)
+# whether anything waits is cheaper to plan than what does: it is asked of every event
+_waits = select(_pauses.c.id).where(_pauses.c.event_name == _names.name).exists()
+_awaited = func.array(select(_names.name).where(_waits).scalar_subquery())
+_look = Driven(select(VERSION.scalar_subquery(), _awaited))
 
 
 def look(tx: Connection, names: Sequence[str]) -> tuple[int, list[tuple[str, str]]]:
     """Read the catalogue's version and the paths() of events with these names, at least one."""
     if tx.dialect.name == "sqlite":
         return catalog_version(tx), paths(tx, names)
-    rows = _look.run(tx, columns(["name"], [(name,) for name in names])).all()
-    version = next((int(row[1]) for row in rows if row[0] is None), 0)
-    return version, [(row[0], row[1]) for row in rows if row[0] is not None]
+    [(version, awaited)] = _look.run(tx, columns(list(_row), [(name,) for name in names]))
+    return version or 0, paths(tx, awaited) if awaited else []

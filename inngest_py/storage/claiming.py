@@ -1,34 +1,26 @@
 """Claiming: who leases items gets with them what their next requests need of their runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, DateTime, Text, select, update
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Connection, Text, and_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from ..domain.items import RUNLESS, Item, ItemKind, ItemState
+from ..domain.runs import RunStatus
 from . import run_loading
 from .base import table_of, utc
-from .batch import unnested
-from .driven import Driven, columns, values
+from .driven import Driven, values
 from .events import Event
 from .functions import Function
 from .queue import QueueItem
 from .rowwise import RowWise, given
 from .run_loading import Loaded
-from .runs import RunRow
+from .runs import RunRow, may_begin
 
 _items, _runs = table_of(QueueItem), table_of(RunRow)
-_row: dict[str, TypeEngine[Any]] = {
-    "item": Text(),
-    "lease": Text(),
-    "until": DateTime(timezone=True),
-    "holder": Text(),
-    "now": DateTime(timezone=True),
-}
-_names = list(_row)
 _columns = [
     _items.c[name].label(f"item_{name}")
     for name in (
@@ -52,10 +44,14 @@ _columns = [
 
 
 class Claimed(NamedTuple):
-    """Leased items and their runs."""
+    """Leased items and their runs, as these were before.
+
+    Those of the runs that are `begun` have been moved to running in the transaction already.
+    """
 
     items: list[Item]
     runs: Loaded
+    begun: set[str]
 
 
 def claim(
@@ -68,57 +64,78 @@ def claim(
     worker: str,
 ) -> Claimed:
     """Lease those of the items that are ready and due; the others are somebody else's."""
-    rows = [(item_id, lease_id, now + lease, worker, now) for item_id in ids]
-    if not rows:
-        return Claimed([], {})
+    if not ids:
+        return Claimed([], {}, set())
+    how = (lease_id, now + lease, worker, now)
     if tx.dialect.name == "sqlite":
-        return _by_reading(tx, rows)
-    if len(rows) == 1:
-        found = _one.run(tx, values(_names, rows[0])).all()
-    else:
-        found = _many.run(tx, columns(_names, rows)).all()
+        return _by_reading(tx, [(item_id, *how) for item_id in ids])
+    found = _claim.run(tx, {"ids": list(ids), **values(_HOW, how)})
     whole = [row for row in found if None not in (row.id, row.event, row.function_slug)]
-    return Claimed([_item(row) for row in found], run_loading.built(tx, whole))
+    runs, begun = run_loading.built(tx, whole), {row.id for row in whole if row.begun}
+    for run_id in begun:
+        run, revision = runs[run_id]
+        runs[run_id] = replace(run, status=RunStatus.QUEUED, started_at=None), revision
+    return Claimed([_item(row) for row in found], runs, begun)
 
 
 def _by_reading(tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Claimed:
     """Claim on SQLite, which has no round trips to save."""
     items = [_item(row) for row in _leasing.run(tx, rows)]
     ids = sorted({item.run_id for item in items if item.kind not in RUNLESS})
-    return Claimed(items, run_loading.load(tx, ids) if ids else {})
+    return Claimed(items, run_loading.load(tx, ids) if ids else {}, set())
 
 
-def _leased(v: Any) -> Any:
-    ours = (_items.c.id == v.item, _items.c.state == ItemState.READY.value)
+def _leased(chosen: Any) -> Any:
+    ready = and_(_items.c.state == ItemState.READY.value, _items.c.due_at <= _given["now"])
     return (
         update(_items)
-        .where(*ours, _items.c.due_at <= v.now)
+        .where(chosen, ready)
         .values(
             state=ItemState.LEASED.value,
-            lease_id=v.lease,
-            lease_until=v.until,
-            worker=v.holder,
+            lease_id=_given["lease"],
+            lease_until=_given["until"],
+            worker=_given["holder"],
             generation=_items.c.generation + 1,
         )
     )
 
 
-def _looked(v: Any) -> Any:
+def _begun(ours: Any) -> Any:
+    """Begin what nothing seems to hold back, as runs.begin() does; undone where something does."""
+    starting = select(_items.c.run_id).where(
+        ours, _items.c.kind == ItemKind.START.value, _items.c.gate.is_(None)
+    )
+    # an array: joined, PostgreSQL may read all runs to find these
+    chosen = _runs.c.id == func.any(func.array(starting.scalar_subquery()))
+    free = may_begin(and_(chosen, _runs.c.slots.is_(None)))
+    locked = free.with_for_update(skip_locked=True, key_share=True).cte("free")
+    begun = update(_runs).where(_runs.c.id.in_(select(locked.c.id)))
+    return begun.values(status=RunStatus.RUNNING.value, started_at=_given["now"])
+
+
+def _looked(ours: Any) -> Any:
     """Read in a statement of its own: the first may have waited for writers of the runs."""
+    begun = and_(
+        _items.c.kind == ItemKind.START.value,
+        _runs.c.status == RunStatus.RUNNING.value,
+        _runs.c.started_at == _given["now"],
+    )
     return (
-        select(*_columns, *run_loading.LOADED)
+        select(*_columns, *run_loading.LOADED, begun.label("begun"))
         .select_from(_items)
         .outerjoin(_runs, _runs.c.id == _items.c.run_id)
         .outerjoin(Event, Event.id == _runs.c.event_id)
         .outerjoin(Function, Function.id == _runs.c.function_id)
-        .where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+        .where(ours)
     )
 
 
-_given = SimpleNamespace(**given(_names))
-_leasing = RowWise(_leased(_given).returning(*_columns), _names)
-_one = Driven(_leased(_given), _looked(_given))
-_many = Driven(_leased(unnested(_row)), _looked(unnested(_row)))
+_HOW = ("lease", "until", "holder", "now")
+_given = given(("item", *_HOW))
+_leasing = RowWise(_leased(_items.c.id == _given["item"]).returning(*_columns), ("item", *_HOW))
+_wanted = _items.c.id == func.any(bindparam("ids", None, type_=ARRAY(Text())))
+_ours = and_(_wanted, _items.c.lease_id == _given["lease"])
+_claim = Driven(_leased(_wanted), _begun(_ours), _looked(_ours))
 
 
 def _item(row: Any) -> Item:

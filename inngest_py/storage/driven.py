@@ -3,14 +3,17 @@
 SQLAlchemy's own way to a statement takes 40 to 100 µs of CPU more each time.
 """
 
-from collections.abc import Sequence
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg2
 
 from .base import Timestamp
-from .rowwise import GIVEN
+from .rowwise import GIVEN, Found, wrapped
 from .session import later
 
 ROWS = "given_rows"  # begins the names of the parameters that hold the columns of given rows
@@ -30,13 +33,41 @@ class Driven:
             assert not clash, clash
             self._constants |= part.params
 
-    def run(self, tx: Connection, values: dict[str, Any]) -> Any:
-        """Execute it; times among the results are in the session's time zone."""
-        return tx.exec_driver_sql(self._sql, self._constants | values)
+    def run(self, tx: Connection, values: dict[str, Any]) -> Found:
+        """Execute it; times among the results are in the session's time zone.
+
+        Raises DBAPIError, as SQLAlchemy does.
+        """
+        return execute(tx, self._sql, self._constants | values)
 
     def later(self, tx: Connection, values: dict[str, Any]) -> None:
         """Have it executed with the transaction's next statement or its commit."""
         later(tx, self._sql, self._constants | values)
+
+
+def execute(tx: Connection, sql: str, values: Any) -> Found:
+    """Execute SQL by the driver's own cursor; see Driven.run()."""
+    connection, dialect = tx.connection, tx.dialect
+    try:
+        with closing(connection.cursor()) as driver:
+            driver.execute(sql, values)
+            if driver.description is None:
+                return Found()
+            row = _row(tuple(column[0] for column in driver.description))
+            return Found(map(row, driver.fetchall()))
+    except dialect.loaded_dbapi.Error as error:
+        if dialect.is_disconnect(error, connection.dbapi_connection, None):
+            # meets it, too, and gives up the pool's other connections of that time as well
+            tx.exec_driver_sql("SELECT 1")
+        raise wrapped(dialect, sql, error) from error
+
+
+@cache
+def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Make the maker of rows with these columns."""
+    made: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+    maker: Callable[[Any], Any] = made._make
+    return maker
 
 
 def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:

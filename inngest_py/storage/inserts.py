@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg2
 
+from .driven import execute
 from .rowwise import GIVEN, RowWise, given
 from .session import later
 
@@ -81,7 +82,7 @@ class InsertNew(Insert):
         names, given_rows = self._in_order(rows)
         if tx.dialect.name == "sqlite":
             return self._sqlite(names).run(tx, given_rows)
-        return tx.exec_driver_sql(*self._postgres(names, given_rows))
+        return execute(tx, *self._postgres(names, given_rows))
 
     def _finished(self, statement: Any) -> Any:
         statement = statement.on_conflict_do_nothing(index_elements=self._keys)

@@ -125,7 +125,8 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 _status = func.coalesce(_runs.c.status, "")
 
 
-def _may_begin(chosen: Any) -> Any:
+def may_begin(chosen: Any) -> Any:
+    """Select those of runs that are queued and whose functions are not paused."""
     of_paused = exists().where(Function.id == _runs.c.function_id, Function.paused.is_not(None))
     return select(_runs.c.id).where(chosen, _status == RunStatus.QUEUED.value, ~of_paused)
 
@@ -135,8 +136,8 @@ def _begun(ids: Any) -> Any:
     return begun.values(status=RunStatus.RUNNING.value, started_at=bindparam("now", None))
 
 
-_in_list = _may_begin(_runs.c.id.in_(bindparam("ids", expanding=True)))
-_in_array = _may_begin(_runs.c.id == func.any(bindparam("ids", None, type_=ARRAY(Text()))))
+_in_list = may_begin(_runs.c.id.in_(bindparam("ids", expanding=True)))
+_in_array = may_begin(_runs.c.id == func.any(bindparam("ids", None, type_=ARRAY(Text()))))
 _begin_sqlite = _begun(_in_list)
 _begin_postgres = Driven(
     _begun(select(_in_array.with_for_update(skip_locked=True, key_share=True).cte("free").c.id))
@@ -153,6 +154,19 @@ def begin(tx: Connection, ids: Sequence[str], now: datetime) -> set[str]:
     if tx.dialect.name == "sqlite":
         return set(tx.execute(_begin_sqlite, given).scalars())
     return set(_begin_postgres.run(tx, given).scalars())
+
+
+_put_back = (
+    update(_runs)
+    .where(_runs.c.id.in_(bindparam("ids", expanding=True)))
+    .values(status=RunStatus.QUEUED.value, started_at=None)
+)
+
+
+def put_back(tx: Connection, ids: Sequence[str]) -> None:
+    """Undo the begin of runs that this transaction has begun."""
+    if ids:
+        tx.execute(_put_back, {"ids": list(ids)})
 
 
 @dataclass(frozen=True, slots=True)

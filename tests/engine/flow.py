@@ -8,7 +8,7 @@ from sqlalchemy import Connection, event, text
 
 from inngest_py.domain.events import Event
 from inngest_py.engine import start
-from inngest_py.storage.pipelined import Pipelined
+from inngest_py.storage.pipelined import Cursor, Pipelined
 from inngest_py.storage.session import Database
 from tests.engine.harness import Engine
 
@@ -64,18 +64,15 @@ class Statements:
         self._traced: list[Any] = []
         self.seen: list[str] = []
 
-    def _sent(self, _c: Any, _cu: Any, statement: str, *_: Any) -> None:
-        self.seen.append(" ".join(statement.split())[:60])
-
     def _noting(self, taken: Any) -> Any:
-        """Note statements that wait for the next, too: they are statements all the same."""
+        """Note what PostgreSQL's driver is given, or keeps for the next statement."""
 
-        def later(driver: Pipelined, sql: str, values: Any = None) -> None:
-            if not sql.startswith("SET LOCAL"):
-                self.seen.append(" ".join(sql.split())[:60])
+        def noted(driver: Any, sql: Any, values: Any = None) -> None:
+            if sql not in ("COMMIT", "ROLLBACK") and not str(sql).startswith("SET LOCAL"):
+                self.seen.append(" ".join(str(sql).split())[:60])
             taken(driver, sql, values)
 
-        return later
+        return noted
 
     def _run(self, statement: str) -> None:
         """Note what SQLite ran; a statement that it ran for row after row counts once."""
@@ -85,23 +82,21 @@ class Statements:
 
     def _begun(self, connection: Connection) -> None:
         """Trace SQLite itself, since many statements reach it through its own cursors."""
+        if self._engine.dialect.name != "sqlite":
+            return
         driver: Any = connection.connection.dbapi_connection
         driver.set_trace_callback(self._run)
         self._traced.append(driver)
 
-    def _listening(self) -> tuple[str, Any]:
-        if self._engine.dialect.name == "sqlite":
-            return "begin", self._begun
-        return "before_cursor_execute", self._sent
-
     def __enter__(self) -> "Statements":
-        event.listen(self._engine, *self._listening())
-        self._later = Pipelined.later
-        Pipelined.later = self._noting(self._later)  # type: ignore[method-assign]
+        event.listen(self._engine, "begin", self._begun)
+        self._taken = (Cursor.execute, Pipelined.later)
+        Cursor.execute = self._noting(Cursor.execute)  # type: ignore[method-assign]
+        Pipelined.later = self._noting(Pipelined.later)  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
-        event.remove(self._engine, *self._listening())
-        Pipelined.later = self._later  # type: ignore[method-assign]
+        event.remove(self._engine, "begin", self._begun)
+        Cursor.execute, Pipelined.later = self._taken  # type: ignore[method-assign]
         for driver in self._traced:
             driver.set_trace_callback(None)

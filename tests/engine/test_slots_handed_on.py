@@ -247,4 +247,6 @@ def test_a_limit_costs_one_statement_a_claim_and_one_an_end(
         return claimed, len(seen.seen)
 
     plain, limited = counted(), counted(**limits)
-    assert limited == (plain[0] + claims, plain[1] + ends)
+    # on PostgreSQL, a run without limits begins in the message that claims its item
+    begin = 0 if db.is_sqlite else claims
+    assert limited == (plain[0] + claims + begin, plain[1] + ends)
