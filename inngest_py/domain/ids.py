@@ -17,6 +17,7 @@ _DIGITS = {char: value for value, char in enumerate(_ALPHABET)}
 _ULID = re.compile(rf"[0-7][{_ALPHABET}]{{25}}")
 _MAX_MS = 2**48 - 1
 _ENTROPY_BYTES = 10
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # of ten bits each
 # 2**48 has 15 digits; int() would also take signs, underscores and other scripts' digits.
 _SEED = re.compile(r"([0-9]{1,15}),([A-Za-z0-9+/]{14}==)")
 
@@ -34,7 +35,7 @@ def ulid(ms: int, entropy: bytes) -> str:
 
 
 def _encode(number: int) -> str:
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -10, -10)])
 
 
 def _decode(text: str) -> int:

@@ -5,6 +5,7 @@ at the most, so no more than these wait here.
 """
 
 import threading
+import time
 from typing import Any
 
 from celery.worker import state
@@ -43,6 +44,8 @@ class Intake:
             while not self._none.wait(_LOOK_SECONDS):
                 if state.should_stop is not None or state.should_terminate is not None:
                     break  # the loop must come to see that
-            return take(*args, **kwargs)
+            begun = take(*args, **kwargs)
+            time.sleep(0)  # let the task begin before the next message is asked for
+            return begun
 
         pool.on_apply = on_apply

@@ -9,14 +9,10 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from ..domain.items import ItemKind
 from ..engine.claims import claim
 from ..engine.work import run_job
+from .publishing import task_name
 from .runtime import Runtime, under_gevent
 
 _MOST_IDS = 1000
-
-
-def task_name(kind: ItemKind) -> str:
-    """Name the task of a kind, as Flower shows it."""
-    return f"inngest.{kind.value}"
 
 
 def add_tasks(app: Celery, runtime: Runtime) -> None:

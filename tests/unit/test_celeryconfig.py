@@ -6,7 +6,7 @@ from inngest_py.config import load
 from inngest_py.domain.items import ItemKind
 from inngest_py.tasks import celeryconfig as packaged
 from inngest_py.tasks.app import create_celery
-from inngest_py.tasks.items import task_name
+from inngest_py.tasks.publishing import task_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
