@@ -57,11 +57,12 @@ class Server:
             # nobody in this process reads the in-process broker: its queues would only grow
             self._runtime.hints = NoHints()
         self._worker: Any = None
+        self._failed = False
         self._pulse: Pulse | None = None
         self._counters: Counters | None = None
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until SIGTERM or SIGINT; exits with 1 when the worker in this process ends."""
         main = gevent.getcurrent()
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._stop, main)
@@ -90,6 +91,8 @@ class Server:
         self._celery.hinter.stop()
         self._runtime.close()
         stop_tracing()
+        if self._failed:
+            raise SystemExit(1)
 
     def _stop(self, main: gevent.Greenlet) -> None:
         self._stopped.set()
@@ -135,7 +138,14 @@ class Server:
             without_gossip=True,
             quiet=True,
         )
-        threading.Thread(target=self._worker.start, name="worker", daemon=True).start()
+        threading.Thread(target=self._work, name="worker", daemon=True).start()
+
+    def _work(self) -> None:
+        self._worker.start()
+        if not self._stopped.is_set():  # a server that takes events and runs none must not go on
+            observe.event("server.worker_ended", level=50)
+            self._failed = True
+            self._stopped.set()
 
     def _stop_worker(self) -> None:
         self._worker.stop()

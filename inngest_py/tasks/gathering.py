@@ -23,10 +23,10 @@ class GatherEvents(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = ("celery.worker.consumer.events:Events",)
 
     def start(self, consumer: Any) -> None:
-        """Take over a new connection's dispatcher."""
-        if consumer.hub is not None:
-            return
+        """Take over a new connection's dispatcher; there is none where nothing is sent."""
         dispatcher, waiting = consumer.event_dispatcher, threading.Event()
+        if consumer.hub is not None or dispatcher is None:
+            return
 
         def flush() -> None:
             waiting.clear()

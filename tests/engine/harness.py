@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -91,7 +92,8 @@ class Engine:
     def event(self, name: str = "a/b", **fields: Any) -> Event:
         ms = int(self.now.timestamp() * 1000)
         payload = {"name": name} | fields
-        return parse_event(payload, len(orjson.dumps(payload)), ms, new_ulid(self.now))
+        event = parse_event(payload, len(orjson.dumps(payload)), ms, new_ulid(self.now))
+        return replace(event, fresh=True)
 
     def start(self, **fields: Any) -> str:
         """Accept an event; return the run it started."""

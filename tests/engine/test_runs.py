@@ -125,9 +125,10 @@ def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
         assert len(run_lists.page(tx, limit=10)) == 2
 
 
-def test_a_retried_batch_of_a_sender_starts_nothing_twice(db: Database) -> None:
+@pytest.mark.parametrize("fresh", [False, True], ids=["a retry", "a commit's answer was lost"])
+def test_an_event_that_is_stored_already_starts_nothing_twice(db: Database, fresh: bool) -> None:
     engine = Engine(db, sequence())
-    event = engine.event()
+    event = replace(engine.event(), fresh=fresh)
     start.accept(engine.ctx, [event])
     start.accept(engine.ctx, [event])
     with db.reading() as tx:

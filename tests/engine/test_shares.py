@@ -49,6 +49,8 @@ def test_what_finds_no_room_goes_on_later(db: Database) -> None:
     assert len(jobs) == 3
     with db.reading() as tx:
         assert waiting.in_line(tx, 100) == {"app": 5}
+    begun = rows(db, "SELECT status, started_at IS NULL, count(*) FROM runs GROUP BY 1, 2")
+    assert sorted(tuple(row) for row in begun) == [("queued", True, 5), ("running", False, 3)]
     threads = [threading.Thread(target=work.run_job, args=(engine.ctx, job)) for job in jobs]
     for thread in threads:
         thread.start()

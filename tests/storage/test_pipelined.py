@@ -1,0 +1,113 @@
+"""Connections to PostgreSQL that save round trips."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DataError, IntegrityError
+
+from inngest_py.engine import start
+from inngest_py.engine.claims import claim
+from inngest_py.storage import pipelined
+from inngest_py.storage.session import Database, later
+from tests.engine.flow import rows
+from tests.engine.harness import Engine, sequence
+
+
+@pytest.fixture
+def db(migrated_postgres: str, postgres_url: str) -> Iterator[Database]:
+    """An empty database with one table."""
+    made = Database(postgres_url)
+    with made.transaction() as tx:
+        tx.execute(text("CREATE TABLE numbers (n int PRIMARY KEY)"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is sent to PostgreSQL, a text a round trip."""
+    sent: list[str] = []
+    execute = pipelined.Cursor.execute
+
+    def noted(cursor: pipelined.Cursor, query: object, values: object = None) -> None:
+        waits = b"".join(cursor.connection._waiting).decode()
+        execute(cursor, query, values)
+        sent.append(f"{waits} {query!s}")
+
+    monkeypatch.setattr(pipelined.Cursor, "execute", noted)
+    return sent
+
+
+def test_begin_and_what_needs_no_answer_leave_with_the_next_statement(
+    db: Database, messages: list[str]
+) -> None:
+    with db.transaction() as tx:
+        later(tx, "INSERT INTO numbers VALUES (%s)", (1,))
+        assert messages == []
+        assert tx.execute(text("SELECT n FROM numbers")).scalars().all() == [1]
+        later(tx, "INSERT INTO numbers VALUES (%s)", (2,))
+    assert len(messages) == 2
+    assert "VALUES (2)" in messages[1] and messages[1].endswith("COMMIT")
+    assert [row.n for row in rows(db, "SELECT n FROM numbers ORDER BY n")] == [1, 2]
+
+
+def test_what_waits_fails_the_transaction(db: Database) -> None:
+    with pytest.raises(IntegrityError), db.transaction() as tx:
+        later(tx, "INSERT INTO numbers VALUES (1), (2)")
+        later(tx, "INSERT INTO numbers VALUES (2)")
+    with pytest.raises(DataError), db.transaction() as tx:
+        later(tx, "INSERT INTO numbers VALUES (3)")
+        later(tx, "INSERT INTO numbers VALUES (1 / 0)")
+        tx.execute(text("SELECT 1"))
+    assert rows(db, "SELECT n FROM numbers") == []
+
+
+def test_a_rollback_forgets_what_waits(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError), db.transaction() as tx:
+        later(tx, "INSERT INTO numbers VALUES (1)")
+        raise ZeroDivisionError
+    with db.transaction() as tx:
+        later(tx, "INSERT INTO numbers VALUES (2)")
+    assert [row.n for row in rows(db, "SELECT n FROM numbers")] == [2]
+
+
+def test_a_transaction_is_rolled_back_as_a_whole(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError), db.transaction() as tx:
+        tx.execute(text("INSERT INTO numbers VALUES (1)"))
+        raise ZeroDivisionError
+    assert rows(db, "SELECT n FROM numbers") == []
+
+
+def test_readers_are_in_no_transaction(db: Database, messages: list[str]) -> None:
+    with db.reading() as tx:
+        pid = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with db.transaction() as other:
+            query = text("SELECT state FROM pg_stat_activity WHERE pid = :pid")
+            assert other.execute(query, {"pid": pid}).scalar_one() == "idle"
+    assert len(messages) == 3, "two reads and a COMMIT"
+
+
+def test_many_parameters_are_part_of_the_transaction(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError), db.transaction() as tx:
+        later(tx, "INSERT INTO numbers VALUES (1), (2)")
+        tx.execute(text("UPDATE numbers SET n = n + :d WHERE n > :d"), [{"d": 1}, {"d": 2}])
+        raise ZeroDivisionError
+    assert rows(db, "SELECT n FROM numbers") == []
+
+
+def test_an_event_takes_two_round_trips_and_a_claim_two(
+    migrated_postgres: str, messages: list[str]
+) -> None:
+    db = Database(migrated_postgres)
+    engine = Engine(db, sequence())
+    engine.ctx.catalog.version = -1
+    start.accept(engine.ctx, [engine.event()])  # reads the catalogue
+    messages.clear()
+    start.accept(engine.ctx, [engine.event()])
+    assert len(messages) == 2, messages
+    messages.clear()
+    assert claim(engine.ctx, [engine.hinted.hints[-1][1]])
+    assert len(messages) == 2, messages
+    assert "synchronous_commit = off" in messages[1]
+    db.close()
