@@ -26,7 +26,8 @@ broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 
 # Redis gives unacknowledged messages out again after this many seconds. Messages are
-# acknowledged early, so this only matters to a worker that died between the two.
+# acknowledged early, and under gevent not at all, so this only matters to a worker of another
+# pool that died between the two.
 # The socket time-outs bound how long a publish may block.
 broker_transport_options = {
     "visibility_timeout": 3600,
