@@ -105,14 +105,14 @@ class Upsert(Batch):
     def __init__(
         self,
         table: Table,
-        columns: dict[str, TypeEngine[Any]],
+        kinds: dict[str, TypeEngine[Any]],
         key: str,
         changes: Changes,
         *,
         where: Any = None,
         returning: Sequence[str] = (),
     ) -> None:
-        names = list(columns)
+        names = list(kinds)
 
         def built(dialect: Any, given: Any) -> Any:
             rows = select(*(getattr(given, name).label(name) for name in names))
@@ -124,7 +124,7 @@ class Upsert(Batch):
             return statement.returning(*(table.c[name] for name in returning or [key]))
 
         self._names = names
-        self._set(built(postgresql, unnested(columns)), built(sqlite, _from_json(names)))
+        self._set(built(postgresql, unnested(kinds)), built(sqlite, _from_json(names)))
 
 
 class Together:

@@ -93,7 +93,7 @@ def free_signal(tx: Connection, signal: str, now: datetime, *, replaces: bool) -
     tx.execute(_free, {"name": signal, "now": now, "replaces": replaces})
 
 
-def distinct_paths(v: Any) -> Any:
+def _distinct_paths(v: Any) -> Any:
     """Skip from one path of a name to the next: as many index look-ups as there are paths."""
     first, following = _pauses.alias(), _pauses.alias()
     least = select(func.min(first.c.lookup_path)).where(first.c.event_name == v.name)
@@ -111,7 +111,7 @@ def distinct_paths(v: Any) -> Any:
     return select(paths.c.name, paths.c.path).where(paths.c.path.is_not(None))
 
 
-_paths = Batch({"name": Text()}, distinct_paths)
+_paths = Batch({"name": Text()}, _distinct_paths)
 
 
 def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:
