@@ -45,7 +45,8 @@ class Tuning:
     """The engine's own settings.
 
     `linear_retry` replaces the back-off table; `carry_for` bounds how long a worker goes on with
-    one run before it lets others have a turn.
+    one run before it lets others have a turn. `alone` says that no other process has to do with the
+    database.
     """
 
     lease: timedelta = LEASE
@@ -55,6 +56,7 @@ class Tuning:
     # the first signs; the second is tried where an app refuses the first (engine/signed.py)
     signing_keys: tuple[str, ...] = field(default=(), repr=False)
     slots: int = 100
+    alone: bool = False
     cron_missed: str = "skip"
     alerts: Rules = field(default_factory=Rules)
     keep: Keep = field(default_factory=Keep)
@@ -118,6 +120,7 @@ class Context:
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
     shares: Shares = field(default_factory=lambda: Shares(0))
+    phase: timedelta = timedelta(0)  # of the beats of upkeep
     warned: set[str] = field(default_factory=set)  # steps whose waits a warning was logged of
 
     def now(self) -> datetime:

@@ -33,6 +33,7 @@ class Database:
             self.url = self.url.set(drivername="postgresql+psycopg2")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._write_lock = threading.RLock()
+        self.written = threading.Event()  # set by every commit of this process on SQLite
         self.engine = self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool_size)
 
     def _postgres(self, pool_size: int) -> Engine:
@@ -95,6 +96,7 @@ class Database:
             writer = connection.execution_options(writes=True)
             with writer.begin():
                 yield writer
+        self.written.set()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

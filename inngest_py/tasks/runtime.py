@@ -4,6 +4,7 @@ Connections and locks must not cross a fork, so the context is kept by process i
 """
 
 import os
+import random
 import threading
 from datetime import timedelta
 
@@ -33,12 +34,15 @@ def make_context(
         fetcher=Fetcher(connections=slots, public_only=settings.gateway_public_only),
         worker_id=worker_id or new_ulid(utc_now()),
         shares=Shares(slots),
+        # workers that started together would all ask at the same moment
+        phase=timedelta(seconds=60 * random.SystemRandom().random()),
         tuning=Tuning(
             lease=timedelta(seconds=settings.lease_seconds),
             linear_retry=None if linear is None else timedelta(seconds=linear),
             tick=settings.tick(),
             signing_keys=settings.signing_keys,
             slots=slots,
+            alone=settings.embedded and settings.is_sqlite,
             cron_missed=settings.cron_missed,
             alerts=settings.alerts(),
             keep=settings.keep(),

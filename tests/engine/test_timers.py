@@ -1,6 +1,10 @@
 """How long timers wait until they look again: to what is due next, longer with nothing to do."""
 
+import time
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from inngest_py.engine.upkeep.timers import Timers
 from inngest_py.storage.session import Database
@@ -41,3 +45,38 @@ def test_what_is_due_sooner_is_waited_for_alone(db: Database) -> None:
     engine.start(ts=int(soon.timestamp() * 1000))
     assert not timers.run_once(engine.ctx)
     assert timers.pause(engine.ctx, TICK) == timedelta(milliseconds=100)
+
+
+def alone(db: Database) -> Engine:
+    engine = Engine(db, sequence("one"))
+    engine.ctx.tuning = replace(engine.ctx.tuning, alone=True)
+    return engine
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+def test_who_is_alone_waits_until_something_is_stored(db: Database) -> None:
+    engine, timers = alone(db), Timers()
+    assert not timers.run_once(engine.ctx)
+    began = time.monotonic()
+    assert timers.pause(engine.ctx, TICK) == timedelta(0)
+    assert TICK.total_seconds() < time.monotonic() - began < 5, "it waits for a beat of a second"
+    assert not timers.run_once(engine.ctx)
+    soon = engine.now + timedelta(milliseconds=600)
+    engine.start(ts=int(soon.timestamp() * 1000))  # while it waits, for all that it knows
+    began = time.monotonic()
+    assert timers.pause(engine.ctx, TICK) == timedelta(0)
+    assert time.monotonic() - began < 1
+    assert not timers.run_once(engine.ctx)
+    assert timers.pause(engine.ctx, TICK) == TICK, "what is stored next may be due next"
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+def test_who_is_alone_waits_for_what_is_due(db: Database) -> None:
+    engine, timers = alone(db), Timers()
+    soon = engine.now + timedelta(milliseconds=30)
+    engine.start(ts=int(soon.timestamp() * 1000))
+    assert not timers.run_once(engine.ctx)
+    assert timers.pause(engine.ctx, TICK) == timedelta(0)
+    engine.now = soon
+    timers.run_once(engine.ctx)
+    assert len(engine.hinted.hints) == 1

@@ -7,6 +7,8 @@ import pytest
 from celery import Celery
 from celery.worker import state
 from kombu import Connection
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.utils.imports import symbol_by_name
 
 from inngest_py.config import load
 from inngest_py.domain.items import ItemKind
@@ -68,7 +70,8 @@ def test_a_queue_is_declared_once(app: Celery, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_channel_of_redis_keeps_its_client(valkey: Valkey) -> None:
     redis.register()
-    with Connection(valkey.url) as connection:
+    assert symbol_by_name(TRANSPORT_ALIASES["redis"]) is redis.Transport
+    with Connection(valkey.url, transport=redis.Transport) as connection:
         channel = connection.default_channel
         assert isinstance(channel, redis.Channel)
         queue = connection.SimpleQueue("kept")

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.engine.upkeep.loop import Service, Upkeep, until_beat
+from inngest_py.engine.upkeep.beats import until_beat
+from inngest_py.engine.upkeep.loop import Service, Upkeep
 
 MOMENTS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=40))
 PHASES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=1))
@@ -31,7 +32,7 @@ def test_beats_of_a_second_are_beats_of_its_quarters(now: timedelta, phase: time
 
 
 def test_a_service_is_waited_for_until_a_beat_of_its_process() -> None:
-    ctx: Any = SimpleNamespace(jitter=lambda: 0.5)
+    ctx: Any = SimpleNamespace(phase=30 * SECOND)
     upkeep = Upkeep(ctx, [])
     wait = upkeep._wait(Service("any", lambda _: False, 10 * SECOND), again=False)
     at = timedelta(seconds=time.monotonic()) + wait

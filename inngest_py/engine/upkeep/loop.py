@@ -24,6 +24,7 @@ from . import (
     timers,
     workers,
 )
+from .beats import until_beat
 
 _AFTER_OUTAGE = timedelta(seconds=2)
 
@@ -71,8 +72,6 @@ class Upkeep:
     def __init__(self, ctx: Context, duties: list[Service]) -> None:
         self._ctx = ctx
         self._stop = threading.Event()
-        # workers that started together would all ask at the same moment
-        self._phase = timedelta(seconds=60 * ctx.jitter())
         self._threads = [
             threading.Thread(
                 target=self._loop, args=(duty,), name=f"upkeep-{duty.name}", daemon=True
@@ -88,6 +87,7 @@ class Upkeep:
     def stop(self) -> None:
         """Ask every service to end and wait for it briefly."""
         self._stop.set()
+        self._ctx.db.written.set()  # timers may wait for it
         for thread in self._threads:
             thread.join(timeout=2.0)
 
@@ -111,15 +111,5 @@ class Upkeep:
     def _wait(self, duty: Service, again: bool) -> timedelta:
         if again:
             return SHORTEST_PAUSE
-        wait = until_beat(timedelta(seconds=time.monotonic()), duty.every, self._phase)
+        wait = until_beat(timedelta(seconds=time.monotonic()), duty.every, self._ctx.phase)
         return wait if duty.pause is None else duty.pause(self._ctx, wait)
-
-
-def until_beat(now: timedelta, every: timedelta, phase: timedelta) -> timedelta:
-    """Say how long it is to a process's next beat of an interval, or to the one after a near one.
-
-    Services that are due in the same second wake together: what an idle process costs is the
-    number of times that it wakes a core and fills its caches, not what it does then.
-    """
-    wait = every - (now - phase) % every
-    return wait if wait > every / 10 else wait + every

@@ -1,12 +1,17 @@
 """Timers: hints at items that have become due, and at those whose hint was lost."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from ...storage import backlog
 from ..context import HINT_GRACE, SHORTEST_PAUSE, Context
+from .beats import until_beat
 
-# with nothing due for so long, this process looks half as often
+# with nothing due for so long, this process looks half as often, and one that is alone every second
 _BUSY = timedelta(seconds=5)
+_SECOND = timedelta(seconds=1)
+# a look after each of many commits would cost more than the ticks of a moment
+_STIRRED = timedelta(seconds=1)
 
 
 class Timers:
@@ -19,6 +24,7 @@ class Timers:
     def run_once(self, ctx: Context) -> bool:
         """Send hints for as many due items as this worker has free slots."""
         self._seen = None
+        ctx.db.written.clear()
         free = ctx.tuning.slots - len(ctx.leases)
         if free <= 0:
             return False
@@ -37,14 +43,23 @@ class Timers:
     def pause(self, ctx: Context, longest: timedelta) -> timedelta:
         """Say how long to wait for the next due item: `longest` at the most, and a tick when idle.
 
-        What is stored meanwhile and due before the next look is late by the rest of that time.
+        What is stored meanwhile and due before the next look is late by the rest of that time; a
+        process that is alone waits here instead, until something is stored.
         """
         (first,), now = self._seen or (_next_due(ctx),), ctx.now()
-        if now > self._busy_until and not ctx.leases:
+        idle = now > self._busy_until and not ctx.leases
+        if idle:
             longest += ctx.tuning.tick
-        if first is None:
+        if idle and ctx.tuning.alone and longest < _SECOND:
+            longest = until_beat(timedelta(seconds=time.monotonic()), _SECOND, ctx.phase)
+        if first is not None:
+            longest = min(longest, max(first - now, SHORTEST_PAUSE))
+        if not (idle and ctx.tuning.alone):
             return longest
-        return min(longest, max(first - now, SHORTEST_PAUSE))
+        # whatever makes an item is a commit of this process: nothing can be missed
+        if ctx.db.written.wait(longest.total_seconds()):
+            self._busy_until = ctx.now() + _STIRRED
+        return timedelta(0)
 
 
 def _next_due(ctx: Context) -> datetime | None:
