@@ -14,9 +14,12 @@ from .pauses import Pause, paths
 _pauses = table_of(Pause)
 _row: dict[str, TypeEngine[str]] = {"name": Text()}
 _names = unnested(_row)
-# whether anything waits is cheaper to plan than what does: it is asked of every event
-_waits = select(_pauses.c.id).where(_pauses.c.event_name == _names.name).exists()
-_awaited = func.array(select(_names.name).where(_waits).scalar_subquery())
+# Whether anything waits is cheaper to plan than what does: it is asked of every event. The least
+# path is read from the index; EXISTS became a join that met each of 100,000 waits.
+_least = select(func.min(_pauses.c.lookup_path)).where(_pauses.c.event_name == _names.name)
+_awaited = func.array(
+    select(_names.name).where(_least.scalar_subquery().is_not(None)).scalar_subquery()
+)
 _look = Driven(select(VERSION.scalar_subquery(), _awaited))
 
 

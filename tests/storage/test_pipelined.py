@@ -8,7 +8,8 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from inngest_py.engine import start
 from inngest_py.engine.claims import claim
-from inngest_py.storage import pipelined
+from inngest_py.storage import arriving, pipelined
+from inngest_py.storage.driven import columns
 from inngest_py.storage.session import Database, later
 from tests.engine.flow import rows
 from tests.engine.harness import Engine, sequence
@@ -111,3 +112,20 @@ def test_an_event_takes_two_round_trips_and_a_claim_two(
     assert len(messages) == 2, messages
     assert "synchronous_commit = off" in messages[1]
     db.close()
+
+
+def test_an_event_does_not_meet_each_of_many_waits(migrated_postgres: str) -> None:
+    db = Database(migrated_postgres)
+    with db.transaction() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO pauses (id, kind, run_id, event_name, created_by, created_at, expires_at)"
+            " SELECT n, 'event', n, 'a/b', 'e', now(), now() FROM generate_series(1, 5000) n"
+        )
+        tx.exec_driver_sql("ANALYZE pauses")
+        given = arriving._look._constants | columns(["name"], [("a/b",)])
+        plan = tx.exec_driver_sql(f"EXPLAIN ANALYZE {arriving._look._sql}", given).scalars().all()
+        tx.rollback()
+    db.close()
+    on_pauses = [line for line in plan if "pauses" in line and "actual" in line]
+    assert on_pauses, plan
+    assert all("rows=1.00" in line or "rows=1 " in line for line in on_pauses), on_pauses
