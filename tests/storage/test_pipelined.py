@@ -114,7 +114,7 @@ def test_an_event_takes_two_round_trips_and_a_claim_two(
     db.close()
 
 
-def test_an_event_does_not_meet_each_of_many_waits(migrated_postgres: str) -> None:
+def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated_postgres: str) -> None:
     db = Database(migrated_postgres)
     with db.transaction() as tx:
         tx.exec_driver_sql(
@@ -122,10 +122,9 @@ def test_an_event_does_not_meet_each_of_many_waits(migrated_postgres: str) -> No
             " SELECT n, 'event', n, 'a/b', 'e', now(), now() FROM generate_series(1, 5000) n"
         )
         tx.exec_driver_sql("ANALYZE pauses")
-        given = arriving._look._constants | columns(["name"], [("a/b",)])
-        plan = tx.exec_driver_sql(f"EXPLAIN ANALYZE {arriving._look._sql}", given).scalars().all()
+        given = arriving._look._constants | columns(["name"], [("c/d",)])
+        plan = tx.exec_driver_sql(f"EXPLAIN {arriving._look._sql}", given).scalars().all()
         tx.rollback()
     db.close()
-    on_pauses = [line for line in plan if "pauses" in line and "actual" in line]
-    assert on_pauses, plan
-    assert all("rows=1.00" in line or "rows=1 " in line for line in on_pauses), on_pauses
+    on_pauses = [line for line in plan if " on pauses" in line]
+    assert on_pauses and all("Index" in line for line in on_pauses), plan
