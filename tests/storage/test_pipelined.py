@@ -8,8 +8,9 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from inngest_py.engine import start
 from inngest_py.engine.claims import claim
-from inngest_py.storage import arriving, pipelined
-from inngest_py.storage.driven import columns
+from inngest_py.storage import arriving, claiming, pipelined
+from inngest_py.storage.driven import columns, values
+from inngest_py.storage.runs import RunRow
 from inngest_py.storage.session import Database, later
 from tests.engine.flow import rows
 from tests.engine.harness import Engine, sequence
@@ -128,3 +129,27 @@ def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated_postgres
     db.close()
     on_pauses = [line for line in plan if " on pauses" in line]
     assert on_pauses and all("Index" in line for line in on_pauses), plan
+
+
+def test_a_claim_does_not_read_all_runs(migrated_postgres: str) -> None:
+    db = Database(migrated_postgres)
+    engine = Engine(db, sequence())
+    start.accept(engine.ctx, [engine.event()])
+    wanted = {"ids": [engine.hinted.hints[-1][1]]}
+    plans: list[str] = []
+    with db.transaction() as tx:
+        names = [column.name for column in RunRow.__table__.c]
+        copied = ", ".join("id || n" if name == "id" else name for name in names)
+        tx.exec_driver_sql(
+            f"INSERT INTO runs ({', '.join(names)})"
+            f" SELECT {copied} FROM runs, generate_series(1, 5000) n"
+        )
+        tx.exec_driver_sql("ANALYZE runs")
+        how = values(claiming._HOW, ("lease", engine.now, "worker", engine.now))
+        given = claiming._claim._constants | wanted | how
+        for statement in claiming._claim._sql.split(";\n"):
+            plans += tx.exec_driver_sql(f"EXPLAIN {statement}", given).scalars().all()
+        tx.rollback()
+    db.close()
+    on_runs = [line for line in plans if "Scan on runs" in line or "using runs" in line]
+    assert on_runs and not any("Seq Scan" in line for line in on_runs), plans
