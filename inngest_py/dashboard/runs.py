@@ -121,20 +121,16 @@ def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list
 @route("/runs", Role.VIEWER)
 def runs() -> Response:
     """List runs, newest first."""
-    return _list()
-
-
-def _list(problem: str | None = None, status: int = 200) -> Response:
     now = context().now()
     functions = read(function_rows.functions)
-    found = lists.Page()
+    found, problem, status = lists.Page(), None, 200
     try:
         wanted = search(request.args, functions, now)
         if wanted.text is not None and ids.is_ulid(wanted.text):
             wanted = replace(wanted, text=wanted.text.upper())
         found = lists.page(wanted.fetch(context()), None, fits=wanted.fits)
     except Invalid as error:
-        problem, status = problem or error.message, 400
+        problem, status = error.message, 400
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
         "runs.html",

@@ -186,6 +186,13 @@ def test_bad_filters_name_themselves(site: Site, query: str) -> None:
     assert answered.status_code == 400
     assert 'role="alert"' in answered.text
     assert "No run matches" not in answered.text  # nobody has looked
+    assert "hx-get" not in answered.text  # nor does the page ask for the same error on every news
+
+
+def test_a_list_follows_the_news(site: Site) -> None:
+    assert "hx-get" in site.get("/runs")
+    assert "hx-get" in site.get("/events")
+    assert "hx-get" not in site.client.get("/events?cel=event.").text
 
 
 def test_home_counts_on_until_it_has_the_hour(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
