@@ -120,13 +120,16 @@ def add_to(app: Flask) -> None:
         return _shaped("internal error", 500)
 
 
+_WHOLE = {"_schema": "the body"}  # marshmallow's name for what is of no field
+
+
 def _worded(messages: Any) -> str:
     """Word marshmallow's messages: each field with what is wrong with it."""
     parts = []
     for place, fields in messages.items():
         if isinstance(fields, dict):
             for name, told in fields.items():
-                parts.append(f"{name}: {_first(told)}")
+                parts.append(f"{_WHOLE.get(name, name)}: {_first(told)}")
         else:
             parts.append(f"{place}: {_first(fields)}")
     return "; ".join(parts)

@@ -55,6 +55,12 @@ def _ulid(**more: Any) -> fields.String:
     return fields.String(metadata=metadata, **more)
 
 
+class _Body(Schema):
+    """A body, and how it is refused when it is something else."""
+
+    error_messages = {"type": "must be a JSON object"}
+
+
 class Problem(Schema):
     """What went wrong, and in which field."""
 
@@ -221,7 +227,7 @@ class EventsAnswer(Schema):
     data = fields.Nested(Ids, required=True)
 
 
-class FunctionBody(Schema):
+class FunctionBody(_Body):
     """A function described in JSON; the whole configuration of an SDK's function is accepted."""
 
     class Meta:
@@ -273,7 +279,7 @@ def _any(name: str, example: Any) -> fields.Raw:
     return fields.Raw(data_key=name, attribute=name, allow_none=True, metadata={"example": example})
 
 
-class LimitsBody(Schema):
+class LimitsBody(_Body):
     """Limits to override, in the shapes of a registration; null lifts one."""
 
     class Meta:
@@ -331,7 +337,7 @@ class WhyAnswer(Schema):
     data = fields.Nested(Why, required=True)
 
 
-class PauseBody(Schema):
+class PauseBody(_Body):
     """What becomes of new events while a function is paused.
 
     `skip`: their runs are recorded as skipped. `hold`: their runs wait until it is resumed.

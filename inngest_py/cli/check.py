@@ -1,6 +1,7 @@
 """`check`: everything that is wrong with a configuration, each with its fix."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -47,6 +48,10 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
     if settings.in_memory:
         return []
     database = Database(settings.database_url)
+    if database.is_sqlite and database.url.database:
+        folder = Path(database.url.database).absolute().parent
+        if not folder.exists():
+            return _folder(folder, warnings)
     try:
         at, head = migrate.current(database), migrate.head()
     except (SQLAlchemyError, OSError) as error:
@@ -59,6 +64,15 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
         return ["the database has no schema: run inngest-py db upgrade"]
     elif at != head:
         return [f"the schema is at {at}, this version needs {head}: run inngest-py db upgrade"]
+    return []
+
+
+def _folder(folder: Path, warnings: list[str]) -> list[str]:
+    """Say whether a server could make the folder of its SQLite file."""
+    nearest = next(above for above in folder.parents if above.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return [f"{folder} does not exist and cannot be made in {nearest}: check --database-url"]
+    warnings.append(f"{folder} does not exist yet: the server makes it at its start")
     return []
 
 

@@ -14,7 +14,7 @@ def db() -> None:
 
 
 @db.command()
-@options.shared
+@options.database
 def upgrade(**flags: Any) -> None:
     """Bring the schema up to date."""
     with databases.opened(flags) as database:

@@ -14,13 +14,19 @@ from ..domain.roles import Role
 
 Command = Callable[..., Any]
 
-_SHARED = (
+_DATABASE = (
     click.option("--database-url", help="sqlite:///PATH or postgresql://…  [DATABASE_URL]"),
-    click.option("--redis-url", help="The broker, a Redis URL.  [REDIS_URL]"),
-    click.option("--broker-url", help="The broker, any URL that Celery knows."),
     click.option(
         "--config", "file", type=click.Path(path_type=Path), help="Settings in YAML or TOML."
     ),
+)
+_LOGS = (
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
+    click.option("--json", "json_logs", is_flag=True, default=None, help="Logs as JSON."),
+)
+_ENGINE = (
+    click.option("--redis-url", help="The broker, a Redis URL.  [REDIS_URL]"),
+    click.option("--broker-url", help="The broker, any URL that Celery knows."),
     click.option(
         "--event-key",
         "event_keys",
@@ -44,8 +50,6 @@ _SHARED = (
     ),
     click.option("--keep-runs", help="How long finished runs are kept: 30d, 12h …  [forever]"),
     click.option("--keep-count", type=int, help="How many finished runs are kept.  [all]"),
-    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
-    click.option("--json", "json_logs", is_flag=True, default=None, help="Logs as JSON."),
 )
 _MODE = (
     click.option(
@@ -103,7 +107,8 @@ def _with(options: tuple[Any, ...]) -> Callable[[Command], Command]:
     return add
 
 
-shared = _with(_SHARED)
+database = _with((*_DATABASE, *_LOGS))
+shared = _with((*_DATABASE, *_ENGINE, *_LOGS))
 mode = _with(_MODE)
 server = _with(_SERVER)
 pages = _with(_PAGES)

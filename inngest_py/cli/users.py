@@ -42,7 +42,7 @@ def _password() -> str:
 @click.option(
     "--role", type=click.Choice([*map(str, Role)]), default=Role.VIEWER.value, show_default=True
 )
-@options.shared
+@options.database
 def add(name: str, role: Role, **flags: Any) -> None:
     """Add a user; the password is asked for, or read from the standard input."""
     with _database(flags) as database:
@@ -51,7 +51,7 @@ def add(name: str, role: Role, **flags: Any) -> None:
 
 
 @users.command("list")
-@options.shared
+@options.database
 def list_(**flags: Any) -> None:
     """List the users with their roles."""
     with _database(flags) as database, database.reading() as tx:
@@ -61,7 +61,7 @@ def list_(**flags: Any) -> None:
 
 @users.command()
 @click.argument("name")
-@options.shared
+@options.database
 def remove(name: str, **flags: Any) -> None:
     """Remove a user, and end the user's logins."""
     with _database(flags) as database:
@@ -71,7 +71,7 @@ def remove(name: str, **flags: Any) -> None:
 
 @users.command()
 @click.argument("name")
-@options.shared
+@options.database
 def passwd(name: str, **flags: Any) -> None:
     """Change a user's password, and end the user's logins."""
     with _database(flags) as database:

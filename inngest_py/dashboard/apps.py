@@ -61,10 +61,10 @@ def app_add() -> AnyResponse:
         return _show("write the URL of the app's serve endpoint", 400)
     try:
         kind, in_band = deps().settings.kind, deps().in_band
-        moves.create(context(), given, kind=kind, in_band=in_band, by=actor())
+        app_id = moves.create(context(), given, kind=kind, in_band=in_band, by=actor())
     except Invalid as error:
         return _show(error.message, 400)
-    return redirect(url("apps", done="synced"), 303)
+    return _asked(app_id)
 
 
 @route("/apps/<app_id>/sync", Role.OPERATOR, methods=("POST",))
@@ -73,7 +73,12 @@ def app_sync(app_id: str) -> AnyResponse:
     row = _find(app_id)
     kind, in_band = deps().settings.kind, deps().in_band
     moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
-    return redirect(url("apps", done="synced"), 303)
+    return _asked(row["id"])
+
+
+def _asked(app_id: str) -> AnyResponse:
+    synced = any(row["id"] == app_id and row["error"] is None for row in read(rows.apps))
+    return redirect(url("apps", done="synced" if synced else "not-synced"), 303)
 
 
 @route("/apps/<app_id>/forget", Role.ADMIN, methods=("POST",))

@@ -12,7 +12,8 @@ _WORDS = {
     "restored": "The limits are again those that the app registered.",
     "sent": "The event was stored, with the runs that it starts.",
     "invoked": "The function was invoked.",
-    "synced": "The app was asked to sync.",
+    "synced": "The app was asked to sync, and answered.",
+    "not-synced": "The app was asked to sync and did not: what went wrong is told with it.",
     "forgotten": "The app was forgotten, with its functions and their runs.",
 }
 _COUNTED = {

@@ -207,20 +207,38 @@ def _part(part: object | None) -> dict[str, Any] | None:
 
 def words(limits: FunctionConfig) -> str:
     """Word limits in a line, for a list; empty without any."""
-    said = [_count(entry, "steps") for entry in limits.concurrency]
+    said = [_count(entry, "step") for entry in limits.concurrency]
     if limits.run_concurrency is not None:
-        said.append(_count(limits.run_concurrency, "runs"))
+        said.append(_count(limits.run_concurrency, "run"))
     rate = limits.rate_limit
     if rate is not None and rate.idempotency:
         said.append(f"idempotent by {rate.key}")
         rate = None
     for name, rule in (("throttle", limits.throttle), ("rate limit", rate)):
         if rule is not None:
-            key = f" by {rule.key}" if rule.key else ""
-            said.append(f"{name} {rule.limit}/{duration_text(rule.period)}{key}")
-    return ", ".join(said)
+            said.append(f"{name} {rule.limit}/{duration_text(rule.period)}{_by(rule.key)}")
+    return ", ".join(said + _gathering(limits))
+
+
+def _gathering(limits: FunctionConfig) -> list[str]:
+    said = []
+    if (debounce := limits.debounce) is not None:
+        said.append(f"debounce {duration_text(debounce.period)}{_by(debounce.key)}")
+    if (batch := limits.batch) is not None:
+        size = f"{batch.max_size}/{duration_text(batch.timeout)}"
+        said.append(f"batch {size}{_by(batch.key)}")
+    if (singleton := limits.singleton) is not None:
+        said.append(f"singleton {singleton.mode}{_by(singleton.key)}")
+    if limits.priority is not None:
+        said.append(f"priority {limits.priority}")
+    return said
 
 
 def _count(entry: Concurrency, what: str) -> str:
     scope = "" if entry.scope == "fn" else f" in the {entry.scope}"
-    return f"{entry.limit} {what} at a time{scope}{f' by {entry.key}' if entry.key else ''}"
+    many = "" if entry.limit == 1 else "s"
+    return f"{entry.limit} {what}{many} at a time{scope}{_by(entry.key)}"
+
+
+def _by(key: str | None) -> str:
+    return f" by {key}" if key else ""

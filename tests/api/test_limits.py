@@ -96,3 +96,11 @@ def test_a_function_described_in_json_may_set_its_backoff(service: Service) -> N
     assert shown["backoff"] == backoff | {"maximum": "600s"}
     refused = service.client.post("/api/v1/functions", json=given | {"backoff": {"initial": "x"}})
     assert (refused.status_code, refused.json["data"]) == (400, {"field": "backoff.initial"})
+
+
+def test_what_is_no_object_is_told_of_the_body(service: Service) -> None:
+    for path in ("app-fn/limits", "app-fn/pause"):
+        method = service.client.put if "limits" in path else service.client.post
+        refused = method(f"/api/v1/functions/{path}", json=[])
+        assert refused.status_code in (400, 422)
+        assert "the body: must be a JSON object" in refused.text

@@ -284,8 +284,9 @@ def test_sending_an_event(site: Site) -> None:
 def test_apps_show_their_errors_with_the_fix(site: Site) -> None:
     site.engine.sdk.script = lambda request, target: reply(404, {})
     site.engine.ctx.transport.send = lambda *_, **__: reply(404, {})  # type: ignore[method-assign]
-    site.post("/apps/add", url="http://localhost:9/api/inngest")
-    page = site.get("/apps")
+    added = site.post("/apps/add", url="http://localhost:9/api/inngest")
+    page = site.get(added.headers["Location"])
+    assert "and did not" in page
     assert "url_not_found" in page
     assert "serve endpoint" in page
     assert site.post("/apps/add", 400, url="no url").text.count('role="alert"') == 1

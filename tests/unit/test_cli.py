@@ -112,6 +112,24 @@ def test_check_names_what_cannot_be_reached(tmp_path: Path) -> None:
     assert "hunter2" not in output
 
 
+def test_check_says_whether_a_server_could_make_its_folder(tmp_path: Path) -> None:
+    code, output = run("check", "--dev", "--database-url", f"sqlite:///{tmp_path}/a/b/c.db")
+    assert (code, "a/b does not exist yet" in output) == (0, True)
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "a").write_text("a file")
+    code, output = run("check", "--dev", "--database-url", f"sqlite:///{tmp_path}/a/b/c.db")
+    assert (code, "cannot be made" in output) == (1, True)
+    assert "--database-url" in output
+
+
+@pytest.mark.parametrize("command", ["users list", "db upgrade"])
+def test_a_command_offers_what_it_heeds(command: str) -> None:
+    code, output = run(*command.split(), "--help")
+    assert code == 0
+    assert "--database-url" in output
+    assert "--signing-key" not in output
+
+
 def test_check_wants_the_schema_on_postgresql(postgres_url: str) -> None:
     code, output = run("check", "--dev", "--database-url", postgres_url)
     assert code == 1

@@ -134,6 +134,11 @@ def test_a_bad_body_is_refused_by_its_field(body: Any, field: str) -> None:
 def test_limits_are_worded_for_lists() -> None:
     assert words(CONFIGURED) == "3 steps at a time, throttle 2/10s, rate limit 9/60s"
     assert words(config(concurrency={"fn": [{"limit": 1, "key": "event.data.k"}]})) == (
-        "1 runs at a time by event.data.k"
+        "1 run at a time by event.data.k"
     )
     assert words(config()) == ""
+    later = config(debounce={"period": "5s", "key": "event.data.k"}, singleton={"mode": "skip"})
+    assert words(later) == "debounce 5s by event.data.k, singleton skip"
+    assert words(config(priority={"run": "event.data.p"})) == "priority event.data.p"
+    gathered = config(batchEvents={"maxSize": 9, "timeout": "10s"})
+    assert words(gathered) == "batch 9/10s"
