@@ -1,7 +1,7 @@
 """SQLite's plans: hot statements find their rows by id, lists theirs in the order of an index."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def explained(tmp_path: Path) -> Iterator[tuple[Connection, list[str]]]:
     migrate.upgrade(db)
     ran: list[str] = []
     steps: list[str] = []
-    with db.transaction() as tx:
+    with closing(db), db.transaction() as tx:
         driver: Any = tx.connection.dbapi_connection
         driver.set_trace_callback(ran.append)
         yield tx, steps
@@ -45,7 +45,6 @@ def explained(tmp_path: Path) -> Iterator[tuple[Connection, list[str]]]:
         for statement in ran:
             rows = driver.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             steps += [row[3] for row in rows]
-    db.close()
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -1,5 +1,6 @@
 """Statements that SQLite runs row by row: what they are given, return and raise."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,8 +29,10 @@ ITEM = {
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Database:
-    return prepared(f"sqlite:///{tmp_path / 'test.db'}")
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    made = prepared(f"sqlite:///{tmp_path / 'test.db'}")
+    yield made
+    made.close()
 
 
 def test_rows_come_back_as_they_were_given(sqlite: Database) -> None:
