@@ -10,7 +10,7 @@ from ..domain.errors import NotFound
 from ..domain.functions import config_from_json
 from ..domain.roles import Role
 from ..domain.verdicts import Candidate
-from ..storage import event_search, run_list
+from ..storage import event_search, operators, run_list
 from ..storage import events as event_rows
 from ..storage import functions as function_rows
 from . import words
@@ -47,7 +47,14 @@ def event(event_id: str) -> Response:
         )
         known = {one.function_id for one in judged}
         others = [one for one in candidates if one.id not in known and not one.archived]
-        return {"event": row, "runs": runs, "verdicts": judged, "others": others}
+        sender = operators.sender(tx, event_id, row["received_at"])
+        return {
+            "event": row,
+            "runs": runs,
+            "verdicts": judged,
+            "others": others,
+            "sender": sender,
+        }
 
     found = read(load)
     row = found["event"]

@@ -1,7 +1,7 @@
 """Operators of the dashboard: who they are, where they are logged in, what they did."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -49,7 +49,7 @@ class AuditRow(Base):
     """What an operator did, or somebody who was refused tried."""
 
     __tablename__ = "audit"
-    # serves failures()
+    # serves failures() and sender()
     __table_args__ = (Index("audit_action_idx", "action", "at"),)
     id: Mapped[str] = mapped_column(Text, primary_key=True)  # ULID
     at: Mapped[datetime] = mapped_column(Timestamp)
@@ -153,3 +153,16 @@ def acts(tx: Connection, *, before: str | None, name: str | None, limit: int) ->
     if name is not None:
         query = query.where(_audit.c.name == name)
     return list(tx.execute(query.order_by(_audit.c.id.desc()).limit(limit)).mappings())
+
+
+def sender(tx: Connection, event_id: str, received_at: datetime) -> str | None:
+    """Name the operator who sent an event from the dashboard; None when nobody did.
+
+    Both times are of the same request: a minute is more than it may take.
+    """
+    query = select(_audit.c.name).where(
+        _audit.c.action == "event.send",
+        _audit.c.at.between(received_at, received_at + timedelta(minutes=1)),
+        _audit.c.target == event_id,
+    )
+    return tx.execute(query.limit(1)).scalar()
