@@ -48,13 +48,8 @@ def event(event_id: str) -> Response:
         known = {one.function_id for one in judged}
         others = [one for one in candidates if one.id not in known and not one.archived]
         sender = operators.sender(tx, event_id, row["received_at"])
-        return {
-            "event": row,
-            "runs": runs,
-            "verdicts": judged,
-            "others": others,
-            "sender": sender,
-        }
+        shown = {"event": row, "runs": runs, "verdicts": judged, "others": others}
+        return shown | {"sender": sender}
 
     found = read(load)
     row = found["event"]
