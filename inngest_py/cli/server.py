@@ -141,11 +141,13 @@ class Server:
         threading.Thread(target=self._work, name="worker", daemon=True).start()
 
     def _work(self) -> None:
-        self._worker.start()
-        if not self._stopped.is_set():  # a server that takes events and runs none must not go on
-            observe.event("server.worker_ended", level=50)
-            self._failed = True
-            self._stopped.set()
+        try:
+            self._worker.start()
+        finally:
+            if not self._stopped.is_set():  # who takes events and runs none must not go on
+                observe.event("server.worker_ended", level=50)
+                self._failed = True
+                self._stopped.set()
 
     def _stop_worker(self) -> None:
         self._worker.stop()

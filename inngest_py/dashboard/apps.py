@@ -72,13 +72,13 @@ def app_sync(app_id: str) -> AnyResponse:
     """Ask an app to sync again."""
     row = _find(app_id)
     kind, in_band = deps().settings.kind, deps().in_band
-    moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
-    return _asked(row["id"])
+    app = moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
+    return _asked(app)
 
 
 def _asked(app_id: str) -> AnyResponse:
-    synced = any(row["id"] == app_id and row["error"] is None for row in read(rows.apps))
-    return redirect(url("apps", done="synced" if synced else "not-synced"), 303)
+    done = "synced" if _find(app_id)["error"] is None else "not-synced"
+    return redirect(url("apps", done=done), 303)
 
 
 @route("/apps/<app_id>/forget", Role.ADMIN, methods=("POST",))
