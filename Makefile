@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv dev test lint format bench bench-check browser clean
+.PHONY: venv dev test suite lint format bench bench-check browser clean
 
 venv: $(VENV)/.test-installed
 
@@ -51,11 +51,19 @@ browser:
 	      chromium fonts-dejavu-core >/dev/null 2>&1; } || \
 	  echo "no Chromium here: the dashboard's browser tests will be skipped"
 
+# Writes the commit that passed to $(VENV)/.passed. Tests chosen by hand say nothing of the whole.
+test: $(VENV)/.test-installed
+ifeq ($(origin PYTEST_ARGS)$(PYTEST_ADDOPTS),file)
+	@+.ci/passed $(VENV)/.passed $(MAKE) --no-print-directory suite
+else
+	@+$(MAKE) --no-print-directory suite
+endif
+
 # Lint first, so that the last lines are pytest's summary. Tests start hundreds of processes: from
 # bytecode, even where PYTHONDONTWRITEBYTECODE is set, each saves half a second of CPU.
-test: lint browser
+suite: lint browser
 	@$(BIN)/python -m compileall -q inngest_py tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -p tests.second_run -p tests.slow $(PYTEST_ARGS)
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .
