@@ -1,13 +1,14 @@
 """The app that `celery -A inngest_py …` finds, made of the environment's settings."""
 
+import logging
 import os
 from typing import Any
 
-from celery.signals import celeryd_init
+from celery.signals import celeryd_after_setup, celeryd_init, setup_logging
 from gevent.monkey import is_module_patched
 
-from . import logs
-from .config import load
+from . import logs, starting
+from .config_reading import read
 from .tasks.app import create_celery
 
 if is_module_patched("socket"):  # celery worker -P gevent
@@ -15,19 +16,55 @@ if is_module_patched("socket"):  # celery worker -P gevent
 
     patch_psycopg()
 
-settings = load({}, os.environ)
+settings, _errors = read({}, os.environ)
+_errors += settings.errors()
+if _errors:
+    starting.refuse(settings, _errors)
 logs.set_up(settings.log_level, as_json=settings.json_logs)
 app = create_celery(settings)
 
 
 def refuse_to_work(**_signal: Any) -> None:
-    """End a worker before it starts when its settings are bad or it could not sign.
+    """End a worker before it starts when it could not sign.
 
     Other commands, such as `flower` and `inspect`, do without keys.
     """
-    found = settings.errors() + settings.missing_keys()
-    if found:
-        raise SystemExit("\n".join(f"error: {text}" for text in found))
+    if found := settings.missing_keys():
+        starting.refuse(settings, found)
+
+
+def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: Any) -> None:
+    """Log as our settings say, to the file of Celery's `--logfile` if there is one.
+
+    Celery asks for it in a worker and, where each has a file of its own (`%i`), in prefork's
+    children. Its `--loglevel` is for lines that are not ours.
+    """
+    try:
+        logs.set_up(settings.log_level, as_json=settings.json_logs, file=logfile)
+    except OSError as error:
+        told = f"the log file {logfile} cannot be opened: {error.strerror}"
+        starting.refuse(settings, [told])
+    if loglevel:
+        logging.getLogger().setLevel(loglevel)
+
+
+def begin(instance: Any, **_signal: Any) -> None:
+    """Tell what may surprise, and keep what is printed within the log."""
+    starting.warn(settings, logged=True)
+    if settings.json_logs:
+        from celery.apps import worker as worker_program
+
+        instance.quiet = True  # no banner
+        # "worker: Warm shutdown", which Celery writes past all logging
+        worker_program.safe_say = _say_nothing
+    if instance.redirect_stdouts:  # Celery leaves it to who sets logging up
+        instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
+
+
+def _say_nothing(*_words: Any) -> None:
+    pass
 
 
 celeryd_init.connect(refuse_to_work)
+setup_logging.connect(log_to)
+celeryd_after_setup.connect(begin)

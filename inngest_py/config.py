@@ -1,19 +1,13 @@
-"""Settings: one frozen object, from flags over environment over file, checked at the start."""
+"""Settings: one frozen object, checked at the start; `config_reading` makes it."""
 
 import os
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from . import config_checks as checks
 from .domain import alerts, retention
 from .domain.alerts import Rules
-from .domain.errors import Invalid
 
 INPROC = "inproc://"
 DEFAULT_PORT = 8288
@@ -25,6 +19,11 @@ def state_folder() -> Path:
     """Say where this user's state lives (XDG base directories)."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "inngest-py"
+
+
+def default_database(dev: bool) -> str:
+    """Name the SQLite file that is used when no database is given."""
+    return f"sqlite:///{state_folder() / ('dev.db' if dev else 'inngest.db')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,178 +208,16 @@ class Settings:
                 "SQLite serves the processes of one machine only: use --database-url with"
                 " PostgreSQL for several machines"
             )
+        if self.embedded and not self.is_sqlite:
+            found.append(
+                "PostgreSQL without a broker is for one process: with several, the others learn"
+                " of new work up to two seconds late; give --redis-url or --broker-url"
+            )
         if self.dev and (self.event_keys or self.signing_key):
             found.append("keys are set, but a dev server asks callers for none")
-        return found
+        if not self.dev:
+            found += checks.key_warnings(self.signing_keys, self.event_keys)
+        return found + checks.broker_warnings(self.broker_url)
 
 
 _LOCALLY = "or run locally without keys: --dev or INNGEST_DEV=1"
-
-
-def _flag(text: str) -> bool:
-    value = text.strip().lower()
-    if value in ("1", "true", "yes", "on"):
-        return True
-    if value in ("0", "false", "no", "off", ""):
-        return False
-    raise ValueError("not a yes or no")
-
-
-def _is_flag(text: str) -> bool:
-    try:
-        _flag(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-_READ: dict[str, Any] = {
-    "dev": _flag,
-    "port": int,
-    "workers": int,
-    "concurrency": int,
-    "event_keys": _list,
-    "sdk_urls": _list,
-    "discovery": _flag,
-    "test_api": _flag,
-    "poll": _flag,
-    "poll_interval": float,
-    "retry_interval": float,
-    "tick_ms": int,
-    "lease_seconds": float,
-    "grace_seconds": float,
-    "ui": _flag,
-    "open_gql": _flag,
-    "ui_proxies": _list,
-    "json_logs": _flag,
-    "gateway_public_only": _flag,
-    "metrics_open": _flag,
-    "keep_count": int,
-    "metrics_port": int,
-    "alert_urls": _list,
-    "alert_failure_rate": float,
-    "alert_least_runs": int,
-    "alert_backlog_seconds": float,
-    "alert_window_minutes": float,
-    "alert_quiet_minutes": float,
-}
-_NAMES = tuple(field.name for field in fields(Settings))
-_ENVIRONMENT = {f"INNGEST_{name.upper()}": name for name in _NAMES} | {
-    "INNGEST_EVENT_KEY": "event_keys",
-    "INNGEST_SDK_URL": "sdk_urls",
-    "INNGEST_REDIS_URL": "broker_url",
-    "REDIS_URL": "broker_url",
-    "DATABASE_URL": "database_url",
-}
-_KEYS = ("event_keys", "signing_key", "signing_key_fallback")
-_FILE_ALIASES = {"event_key": "event_keys", "sdk_url": "sdk_urls", "redis_url": "broker_url"}
-
-
-def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Read settings from environment variables. Raises Invalid naming the variable."""
-    found: dict[str, Any] = {}
-    for variable in sorted(_ENVIRONMENT, key=lambda name: name.startswith("INNGEST_")):
-        text = environ.get(variable)
-        if text is None or text == "":
-            continue
-        name = _ENVIRONMENT[variable]
-        if variable == "INNGEST_DEV" and not _is_flag(text):
-            continue  # the SDKs' variable may hold a server's URL, which says nothing to ours
-        try:
-            found[name] = _READ.get(name, str)(text)
-        except ValueError:
-            raise Invalid(f"{variable}={text!r} cannot be read as {name}", field=variable) from None
-    return found
-
-
-def from_file(path: Path) -> dict[str, Any]:
-    """Read settings from a YAML or TOML file. Raises Invalid naming file and key."""
-    try:
-        text = path.read_text()
-    except UnicodeDecodeError:
-        raise Invalid(f"{path}: not valid: it is not text in UTF-8", field="--config") from None
-    except OSError as error:
-        raise Invalid(f"{path}: cannot be read: {error.strerror}", field="--config") from None
-    try:
-        loaded = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise Invalid(f"{path}: not valid: {_syntax(error)}", field="--config") from None
-    settings = loaded or {}
-    if not isinstance(settings, dict):
-        raise Invalid(f"{path}: must hold settings by name", field="--config")
-    return {_file_key(path, key): _file_value(path, key, value) for key, value in settings.items()}
-
-
-def _syntax(error: Exception) -> str:
-    """Say where a file is wrong without quoting it: the line may hold a key."""
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return str(error).splitlines()[0]
-    mark = error.problem_mark
-    where = f" in line {mark.line + 1}" if mark is not None else ""
-    return f"{error.problem or 'YAML cannot be read'}{where}"
-
-
-def _file_key(path: Path, key: object) -> str:
-    name = str(key).replace("-", "_").lower()
-    name = _FILE_ALIASES.get(name, name)
-    if name not in _NAMES:
-        raise Invalid(f"{path}: {key!r} is not a setting", field=str(key))
-    return name
-
-
-def _file_value(path: Path, key: object, value: Any) -> Any:
-    name = _file_key(path, key)
-    given = value if isinstance(value, list) else [value]
-    if name in _KEYS and not all(isinstance(item, str) for item in given):
-        # YAML reads 0123 as a number in base 8
-        raise Invalid(f"{path}: {key} must be text: put it in quotes", field=str(key))
-    try:
-        if name in ("event_keys", "sdk_urls", "ui_proxies", "alert_urls"):
-            listed = value if isinstance(value, list) else _list(str(value))
-            return tuple(str(item) for item in listed)
-        return _READ.get(name, str)(str(value))
-    except ValueError:
-        raise Invalid(f"{path}: {key} = {value!r} cannot be read", field=str(key)) from None
-
-
-def load(
-    flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None, **defaults: Any
-) -> Settings:
-    """Join flags over environment over file over defaults; None among flags means not given."""
-    if file is None and environ.get("INNGEST_CONFIG"):
-        file = Path(environ["INNGEST_CONFIG"])
-    values: dict[str, Any] = dict(defaults)
-    if file is not None:
-        values |= from_file(file)
-    values |= from_environment(environ)
-    values |= {name: value for name, value in flags.items() if value is not None}
-    settings = replace(Settings(), **values)
-    if not settings.database_url:
-        settings = replace(settings, database_url=default_database(settings.dev))
-    return replace(settings, database_url=_driver(settings.database_url))
-
-
-def default_database(dev: bool) -> str:
-    """Name the SQLite file that is used when no database is given."""
-    return f"sqlite:///{state_folder() / ('dev.db' if dev else 'inngest.db')}"
-
-
-def _driver(url: str) -> str:
-    return "postgresql" + url.removeprefix("postgres") if url.startswith("postgres://") else url
-
-
-def to_environment(settings: Settings) -> dict[str, str]:
-    """Write settings as the environment of a child process; from_environment() reads them back."""
-    found = {}
-    for name in _NAMES:
-        value = getattr(settings, name)
-        if value is None or value == ():
-            continue
-        if isinstance(value, tuple):
-            value = ",".join(value)
-        found[f"INNGEST_{name.upper()}"] = str(value)
-    return found

@@ -1,6 +1,7 @@
 """Checks of single settings; each error names its fix and shows no secret."""
 
 from ipaddress import ip_network
+from urllib.parse import parse_qs
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -8,6 +9,11 @@ from sqlalchemy.exc import ArgumentError
 from .domain import retention, signing, urls
 from .domain.errors import Invalid
 from .domain.roles import Role
+
+# Of the database; psycopg2 is the one that works with gevent and sends statements in one message.
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}
+# 128 bits in hexadecimal, and what `openssl rand -hex 8` makes
+_LEAST_SIGNING_KEY, _LEAST_EVENT_KEY = 32, 16
 
 
 def port_errors(port: int, metrics_port: int | None) -> list[str]:
@@ -51,6 +57,22 @@ def key_errors(key: str | None, fallback: str | None) -> list[str]:
     return found
 
 
+def key_warnings(signing_keys: tuple[str, ...], event_keys: tuple[str, ...]) -> list[str]:
+    """List the keys that could be guessed, without showing them."""
+    found = []
+    if any(len(signing.strip_prefix(key)) < _LEAST_SIGNING_KEY for key in signing_keys):
+        found.append(
+            f"a signing key has fewer than {_LEAST_SIGNING_KEY} digits and could be guessed:"
+            " make one with: openssl rand -hex 32"
+        )
+    if any(len(key.strip()) < _LEAST_EVENT_KEY for key in event_keys):
+        found.append(
+            f"an event key has fewer than {_LEAST_EVENT_KEY} characters and could be guessed:"
+            " make one with: openssl rand -hex 16"
+        )
+    return found
+
+
 def _usable(key: str) -> bool:
     try:
         signing.bearer(key)
@@ -73,14 +95,20 @@ def sdk_url_errors(given: tuple[str, ...]) -> list[str]:
 def url_errors(url: str) -> list[str]:
     """Say why a database URL cannot be used, without showing it."""
     try:
-        backend = make_url(url).get_backend_name()
+        parsed = make_url(url)
     except (ArgumentError, ValueError):  # the latter for a port that is no number
         return [
             "the database URL cannot be read: use sqlite:///PATH or"
             " postgresql://USER:PASSWORD@HOST/NAME (--database-url)"
         ]
-    if backend not in ("sqlite", "postgresql"):
+    backend, _, driver = parsed.drivername.partition("+")
+    if backend not in _DRIVERS:
         return [f"the database {backend!r} is not supported: use SQLite or PostgreSQL"]
+    if driver not in ("", _DRIVERS[backend]):
+        return [
+            f"the driver {driver!r} is not supported: begin the database URL with"
+            f" {backend}:// (--database-url)"
+        ]
     return []
 
 
@@ -97,6 +125,19 @@ def broker_errors(url: str) -> list[str]:
     if scheme == "memory":
         return ["the broker memory:// joins no two processes: leave it out to run embedded"]
     return []
+
+
+def broker_warnings(url: str) -> list[str]:
+    """Say what of a broker's URL may surprise."""
+    scheme, _, rest = url.partition("://")
+    asked = parse_qs(rest.partition("?")[2]).get("ssl_cert_reqs", ["none"])[-1]
+    if scheme != "rediss" or not asked.lower().removeprefix("cert_").startswith("none"):
+        return []
+    return [
+        "rediss:// without ssl_cert_reqs=required takes any certificate, so somebody in between"
+        " could read the broker's password: add ?ssl_cert_reqs=required, and ssl_ca_certs=FILE for"
+        " an authority of your own (--redis-url)"
+    ]
 
 
 def proxy_errors(header: str | None, proxies: tuple[str, ...], role: str) -> list[str]:

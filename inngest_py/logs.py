@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from logging.handlers import WatchedFileHandler
 from typing import Any, TextIO
 
 import orjson
@@ -79,12 +80,19 @@ def formatter(stream: TextIO, *, as_json: bool) -> logging.Formatter:
     return People(colours=stream.isatty() and not os.environ.get("NO_COLOR"))
 
 
-def set_up(level: str, *, as_json: bool) -> None:
-    """Log to standard error, from `level` on."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter(sys.stderr, as_json=as_json))
+def set_up(level: str, *, as_json: bool, file: str | None = None) -> None:
+    """Log to standard error, or to a file, from `level` on. Raises OSError for the file.
+
+    A file that is moved away is opened anew, as logrotate expects. With JSON, what Python warns of
+    is a log line, too.
+    """
+    handler: logging.StreamHandler[Any] = (
+        WatchedFileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
+    )
+    handler.setFormatter(formatter(handler.stream, as_json=as_json))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(as_json)
     logging.getLogger("inngest_py").setLevel(level.upper())
     logging.getLogger("celery.worker.consumer.connection").setLevel(logging.CRITICAL)

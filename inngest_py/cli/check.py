@@ -7,11 +7,14 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..config import Settings, load
-from ..domain.errors import Invalid
-from ..storage import migrate
-from ..storage.session import Database
+from .. import config_checks, config_reading
+from ..config import Settings
+from ..domain.errors import InngestPyError
+from ..storage import migrate, strangers
+from ..storage.session import Database, reason
 from . import databases, options
+
+_CHECK = "check --redis-url or --broker-url"
 
 
 @click.command()
@@ -22,19 +25,13 @@ from . import databases, options
 @click.option("--workers", type=int)
 def check(**flags: Any) -> None:
     """Print every error and warning of a configuration, with the fix."""
-    file = flags.pop("file", None)
-    redis_url = flags.pop("redis_url", None)
-    flags["broker_url"] = flags.get("broker_url") or redis_url
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
-    try:
-        settings = load(given, os.environ, file)
-    except Invalid as error:
-        click.echo(f"error: {error.message}")
-        raise SystemExit(1) from None
-    errors = settings.errors() + settings.missing_keys()
-    warnings = settings.warnings()
-    if not settings.errors():
-        errors += [*_database(settings, warnings), *_broker(settings)]
+    settings, errors = options.read(flags)
+    errors += settings.errors() + settings.missing_keys()
+    warnings = settings.warnings() + config_reading.unknown(os.environ)
+    if not config_checks.url_errors(settings.database_url):
+        errors += _database(settings, warnings)
+    if not settings.embedded and not config_checks.broker_errors(settings.broker_url):
+        errors += _broker(settings)
     for text in errors:
         click.echo(f"error: {text}")
     for text in warnings:
@@ -53,12 +50,20 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
         if not folder.exists():
             return _folder(folder, warnings)
     try:
-        at, head = migrate.current(database), migrate.head()
+        return _schema(database, warnings)
+    except InngestPyError as error:
+        return [error.message]
     except (SQLAlchemyError, OSError) as error:
         return [databases.unreachable(error)]
     finally:
         database.close()
-    if at is None and settings.is_sqlite:
+
+
+def _schema(database: Database, warnings: list[str]) -> list[str]:
+    with database.reading() as connection:
+        strangers.refuse(connection)
+    at, head = migrate.current(database), migrate.head()
+    if at is None and database.is_sqlite:
         warnings.append("the schema does not exist yet: the server makes it at its start")
     elif at is None:
         return ["the database has no schema: run inngest-py db upgrade"]
@@ -77,17 +82,19 @@ def _folder(folder: Path, warnings: list[str]) -> list[str]:
 
 
 def _broker(settings: Settings) -> list[str]:
-    if settings.embedded:
-        return []
-    from kombu.connection import Connection
     from kombu.exceptions import KombuError
 
-    try:
-        with Connection(settings.broker_url, connect_timeout=3) as connection:
+    from ..tasks.app import create_celery
+
+    try:  # with the options of celeryconfig.py, as workers do
+        with create_celery(settings).connection_for_write(connect_timeout=3) as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
     except ImportError as error:
         return [f"the broker needs the package {error.name}: install it with pip"]
-    except (OSError, KombuError, ValueError) as error:
-        told = f"the broker cannot be reached ({type(error).__name__})"
-        return [f"{told}: check --redis-url or --broker-url"]
+    except (OSError, KombuError) as error:
+        return [
+            f"the broker cannot be reached ({reason(error)}): check --redis-url or --broker-url"
+        ]
+    except ValueError:  # its words may quote the password
+        return ["the broker's URL cannot be read: check --redis-url or --broker-url"]
     return []

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from .. import logs
-from ..config import Settings, load
-from ..domain.errors import Invalid
+from .. import config_reading, logs, starting
+from ..config import Settings
 from ..domain.roles import Role
 
 Command = Callable[..., Any]
@@ -115,22 +114,26 @@ pages = _with(_PAGES)
 apps = _with(_APPS)
 
 
-def settings_of(flags: dict[str, Any], *, keys: bool = False, **defaults: Any) -> Settings:
-    """Join flags, environment and file; exit with every error and its fix when they are bad.
-
-    With `keys`, a production command must have them.
-    """
+def read(flags: dict[str, Any], **defaults: Any) -> tuple[Settings, list[str]]:
+    """Join flags, environment and file; return the settings and what could not be read."""
     file = flags.pop("file", None)
     redis_url = flags.pop("redis_url", None)
     if flags.get("broker_url") is None:
         flags["broker_url"] = redis_url
     given = {name: value for name, value in flags.items() if value not in (None, ())}
-    try:
-        settings = load(given, os.environ, file, **defaults)
-    except Invalid as error:
-        raise click.UsageError(error.message) from None
-    found = settings.errors() + (settings.missing_keys() if keys else [])
-    if found:
-        raise click.UsageError("\n".join(found))
+    return config_reading.read(given, os.environ, file, **defaults)
+
+
+def settings_of(flags: dict[str, Any], *, keys: bool = False, **defaults: Any) -> Settings:
+    """Make the settings of a command; exit with every error and its fix when they are bad.
+
+    With `keys`, a production command must have them.
+    """
+    settings, errors = read(flags, **defaults)
+    errors += settings.errors() + (settings.missing_keys() if keys else [])
+    if errors and settings.json_logs:
+        starting.refuse(settings, errors, click.UsageError.exit_code)
+    if errors:
+        raise click.UsageError("\n".join(errors))
     logs.set_up(settings.log_level, as_json=settings.json_logs)
     return settings

@@ -1,6 +1,5 @@
 """`dev`, `start` and `api`: the commands that serve HTTP."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 from sqlalchemy.engine import make_url
 
-from .. import observe
+from .. import starting
 from ..config import Settings
 from . import options
 from .server import Server
@@ -68,10 +67,9 @@ def dev(
 def start(**flags: Any) -> None:
     """Run the production server, which needs a signing key and an event key."""
     settings = options.settings_of(flags, keys=True, discovery=False)
-    _tell_mode(settings)
     if settings.workers or (not settings.embedded and settings.workers is None):
         settings = replace(settings, workers=settings.workers or 1)
-    _serve(settings)
+    _serve(settings, *_mode(settings))
 
 
 @click.command()
@@ -83,24 +81,21 @@ def start(**flags: Any) -> None:
 def api(**flags: Any) -> None:
     """Run the API alone; workers run elsewhere (celery -A inngest_py worker)."""
     settings = options.settings_of(flags, keys=True, discovery=False)
-    _tell_mode(settings)
-    _serve(replace(settings, workers=0))
+    _serve(replace(settings, workers=0), *_mode(settings))
 
 
-def _tell_mode(settings: Settings) -> None:
+def _mode(settings: Settings) -> list[str]:
     if settings.dev:
-        told = "dev mode (--dev, INNGEST_DEV): callers need no keys, apps must run in dev mode"
-        click.echo(f"warning: {told}", err=True)
+        return ["dev mode (--dev, INNGEST_DEV): callers need no keys, apps must run in dev mode"]
+    return []
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, *warnings: str) -> None:
     runs_worker = settings.workers is None
     supervisor = Supervisor(settings) if settings.workers else None
     server = Server(settings, with_worker=runs_worker)
-    if settings.json_logs:  # who reads lines of JSON is told the rest by server.ready
-        for warning in settings.warnings():
-            observe.event("server.warning", level=logging.WARNING, text=warning)
-    else:
+    starting.warn(settings, *warnings)
+    if not settings.json_logs:  # who reads lines of JSON is told the rest by server.ready
         _introduce(settings, embedded=settings.embedded and runs_worker)
     try:
         if supervisor is not None:
@@ -112,8 +107,6 @@ def _serve(settings: Settings) -> None:
 
 
 def _introduce(settings: Settings, *, embedded: bool) -> None:
-    for warning in settings.warnings():
-        click.echo(f"warning: {warning}", err=True)
     click.echo(f"inngest-py at http://{settings.host}:{settings.port}", err=True)
     click.echo(f"  database: {_shown(settings)}", err=True)
     if embedded:

@@ -18,6 +18,7 @@ from ..api.app import create_app
 from ..config import Settings
 from ..dashboard import app as dashboard
 from ..dashboard.live import Pulse
+from ..domain.errors import InngestPyError
 from ..engine.context import Context, NoHints
 from ..engine.discovery import Discovery
 from ..metrics.counters import Counters
@@ -108,6 +109,8 @@ class Server:
             prepare(ctx.db)
         except DBAPIError as error:
             raise click.ClickException(unreachable(error)) from None
+        except InngestPyError as error:
+            raise click.ClickException(error.message) from None
 
     def _recover(self, ctx: Context) -> None:
         """Free what was leased when the process died: nobody else works on this file."""

@@ -8,7 +8,8 @@ import time
 from dataclasses import replace
 
 from .. import observe
-from ..config import Settings, to_environment
+from ..config import Settings
+from ..config_reading import to_environment
 
 _MOST_PAUSE = 30.0
 _STEADY_SECONDS = 60.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..config import to_environment
+from ..config_reading import to_environment
 from . import options
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from .. import observe
+from . import strangers
 from .models import Base
 from .session import Database, outage, reason
 
@@ -45,7 +46,10 @@ def _current(connection: Connection) -> str | None:
 
 
 def upgrade(db: Database) -> None:
-    """Bring the schema to head, under a lock against others that do the same."""
+    """Bring the schema to head, under a lock against others that do the same.
+
+    Raises Conflict when the database is another program's.
+    """
     from alembic import command
     from alembic.config import Config
 
@@ -53,6 +57,7 @@ def upgrade(db: Database) -> None:
     config.set_main_option("script_location", str(_FOLDER))
     with db.transaction() as connection:
         _lock(connection)
+        strangers.refuse(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -82,7 +87,10 @@ def _create(db: Database) -> bool:
 
 
 def prepare(db: Database) -> None:
-    """Make the schema ready at a server's start, waiting for a database that is away."""
+    """Make the schema ready at a server's start, waiting for a database that is away.
+
+    Raises Conflict when the database is another program's.
+    """
     if db.is_sqlite and db.url.database:
         Path(db.url.database).parent.mkdir(parents=True, exist_ok=True)
     pause, told = 0.2, False

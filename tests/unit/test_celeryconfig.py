@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from inngest_py.config import load
+from inngest_py.config_reading import load
 from inngest_py.domain.items import ItemKind
 from inngest_py.tasks import celeryconfig as packaged
 from inngest_py.tasks.app import create_celery

@@ -41,7 +41,10 @@ def test_a_file_that_is_no_database_is_told(command: tuple[str, ...], tmp_path: 
         ("http://x", "names no transport"),
         ("garbage", "names no transport"),
         ("memory://", "joins no two processes"),
-        ("redis://127.0.0.1:1/0", "check --redis-url or --broker-url"),
+        ("redis://127.0.0.1:1/0", "Connection refused"),
+        ("redis://:hidden@127.0.0.1:1/0", "check --redis-url or --broker-url"),
+        ("redis://127.0.0.1:hidden/0", "check --redis-url or --broker-url"),
+        ("amqp://u:hidden@127.0.0.1:1//", "Connection refused"),
     ],
 )
 def test_a_broker_that_cannot_be_used_is_told(url: str, told: str) -> None:

@@ -5,8 +5,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.engine import make_url
 
-from inngest_py.config import Settings, from_environment, from_file, load, to_environment
+from inngest_py.config import Settings
+from inngest_py.config_reading import (
+    from_environment,
+    from_file,
+    load,
+    read,
+    to_environment,
+    unknown,
+)
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.retention import Keep
 
@@ -22,7 +32,7 @@ def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
 def test_a_toml_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('event_key = ["a", "b"]\nport = 9\n')
-    assert from_file(file) == {"event_keys": ("a", "b"), "port": 9}
+    assert from_file(file) == ({"event_keys": ("a", "b"), "port": 9}, [])
 
 
 @pytest.mark.parametrize("text", ["colour: red", "- 1", "port: many", "a: [", "port: [1]"])
@@ -30,22 +40,22 @@ def test_a_bad_file_names_what_is_wrong(tmp_path: Path, text: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(text)
     with pytest.raises(Invalid, match=r"c\.yaml"):
-        from_file(file)
+        load({}, {}, file)
 
 
 def test_common_variables_are_read_and_our_own_win() -> None:
     found = from_environment({"DATABASE_URL": "a", "INNGEST_DATABASE_URL": "b", "REDIS_URL": "r"})
-    assert found == {"database_url": "b", "broker_url": "r"}
+    assert found == ({"database_url": "b", "broker_url": "r"}, [])
 
 
 def test_a_bad_variable_is_named() -> None:
     with pytest.raises(Invalid, match="INNGEST_PORT"):
-        from_environment({"INNGEST_PORT": "x"})
+        load({}, {"INNGEST_PORT": "x"})
 
 
 @pytest.mark.parametrize("text", ["http://127.0.0.1:1", "localhost:8288", ""])
 def test_a_url_in_the_sdks_own_switch_says_nothing_to_the_server(text: str) -> None:
-    assert from_environment({"INNGEST_DEV": text}) == {}
+    assert from_environment({"INNGEST_DEV": text}) == ({}, [])
 
 
 @pytest.mark.parametrize(("text", "dev"), [("1", True), ("true", True), ("0", False)])
@@ -67,7 +77,7 @@ def test_a_key_that_the_file_makes_a_number_is_refused(tmp_path: Path, line: str
     file = tmp_path / "c.yaml"
     file.write_text(line)
     with pytest.raises(Invalid, match="quotes"):
-        from_file(file)
+        load({}, {}, file)
 
 
 SECRETS = ("5ec7e7", "hunter2")
@@ -80,9 +90,8 @@ SECRETS = ("5ec7e7", "hunter2")
 def test_a_file_that_cannot_be_read_is_not_quoted(tmp_path: Path, name: str, line: str) -> None:
     file = tmp_path / name
     file.write_text(line)
-    with pytest.raises(Invalid) as caught:
-        from_file(file)
-    assert not any(secret in str(caught.value) for secret in SECRETS)
+    [told] = from_file(file).errors
+    assert not any(secret in told for secret in SECRETS)
 
 
 def test_secrets_are_not_shown() -> None:
@@ -120,6 +129,9 @@ def test_production_needs_both_keys(given: dict[str, object], missing: list[str]
         ({"concurrency": 0}, "--concurrency"),
         ({"database_url": "mysql://x/y"}, "not supported"),
         ({"database_url": "::"}, "--database-url"),
+        ({"database_url": "postgresql+psycopg://h/x"}, "begin the database URL with postgresql://"),
+        ({"database_url": "postgresql+asyncpg://h/x"}, "'asyncpg' is not supported"),
+        ({"database_url": "sqlite+aiosqlite:///x"}, "begin the database URL with sqlite://"),
         ({"database_url": "postgresql://db:port/x"}, "--database-url"),
         ({"workers": 2}, "--redis-url"),
         ({"log_level": "loud"}, "log level"),
@@ -222,5 +234,93 @@ def test_bad_retention_names_its_fix(age: str, count: int | None, told: str) -> 
 
 def test_retention_reaches_workers() -> None:
     settings = load({"keep_runs": "30d"}, {"INNGEST_KEEP_COUNT": "9"})
-    assert from_environment(to_environment(settings))["keep_runs"] == "30d"
+    assert from_environment(to_environment(settings)).values["keep_runs"] == "30d"
     assert settings.keep() == Keep(timedelta(days=30), 9)
+
+
+def test_every_mistake_of_file_and_environment_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("colour: red\nport: many\ntick_ms: 9\n")
+    environ = {"INNGEST_WORKERS": "two", "INNGEST_UI": "maybe", "INNGEST_CONCURRENCY": "7"}
+    settings, errors = read({}, environ, file)
+    assert (settings.tick_ms, settings.concurrency, settings.port) == (9, 7, 8288)
+    told = ["'colour'", "port = 'many'", "INNGEST_WORKERS='two'", "INNGEST_UI='maybe'"]
+    assert len(errors) == len(told)
+    assert all(text in line for text, line in zip(told, errors, strict=True)), errors
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("INNGEST_KEEP_RUN", "did you mean INNGEST_KEEP_RUNS?"),
+        ("INNGEST_SIGNINGKEY", "did you mean INNGEST_SIGNING_KEY?"),
+        ("INNGEST_COLOUR", "it has no effect"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_told(variable: str, told: str) -> None:
+    [line] = unknown({variable: "5ec7e7", "HOME": "/"})
+    assert line.startswith(variable)
+    assert told in line
+    assert "5ec7e7" not in line
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        to_environment(Settings(workers=2, event_keys=("k",))),
+        {"INNGEST_BASE_URL": "http://x", "INNGEST_ENV": "staging", "INNGEST_SERVE_PATH": "/x"},
+        # what Kubernetes sets in every pod beside a service that is named inngest
+        {"INNGEST_PORT": "tcp://10.0.0.1:8288", "INNGEST_PORT_8288_TCP_ADDR": "10.0.0.1"},
+        {"INNGEST_SERVICE_HOST": "10.0.0.1", "INNGEST_SERVICE_PORT": "8288"},
+    ],
+)
+def test_known_variables_are_not_told(environ: dict[str, str]) -> None:
+    assert unknown(environ) == []
+    assert read({}, environ)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"signing_key": "signkey-prod-" + "ab" * 15, "event_keys": ("k" * 16,)}, "signing key"),
+        ({"signing_key_fallback": "ab", "signing_key": "ab" * 16}, "signing key"),
+        ({"event_keys": ("k" * 16, "short")}, "event key"),
+        ({"broker_url": "rediss://h"}, "ssl_cert_reqs=required"),
+        ({"broker_url": "rediss://h?ssl_cert_reqs=CERT_NONE"}, "ssl_cert_reqs=required"),
+        ({"broker_url": "rediss://h?ssl_cert_reqs=none"}, "ssl_cert_reqs=required"),
+        ({"database_url": "postgresql://h/x"}, "give --redis-url"),
+    ],
+)
+def test_what_may_surprise_is_told(changes: dict[str, object], told: str) -> None:
+    warnings = load(changes, {}).warnings()
+    assert [told in warning for warning in warnings].count(True) == 1, warnings
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signing_key": "signkey-prod-" + "ab" * 16, "event_keys": ("k" * 16,)},
+        {"signing_key": "ab" * 32, "database_url": "postgresql://h/x", "broker_url": "redis://h"},
+        {"broker_url": "rediss://h?ssl_cert_reqs=required", "database_url": "postgresql://h/x"},
+        {"dev": True},
+    ],
+)
+def test_good_settings_have_no_warning(changes: dict[str, object]) -> None:
+    assert load(changes, {}).warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts", "ports"),
+    [
+        ("postgresql://u:a,b@h1,h2:6432/x?sslmode=require", "h1,h2", "5432,6432"),
+        ("postgres://u@[::1]:1,h2/x", "::1,h2", "1,5432"),
+        ("postgresql+psycopg2://h1:1,h2:2,h3:3/x?target_session_attrs=any", "h1,h2,h3", "1,2,3"),
+    ],
+)
+def test_a_list_of_hosts_is_read_as_libpq_reads_it(given: str, hosts: str, ports: str) -> None:
+    settings = load({"database_url": given}, {})
+    assert settings.errors() == []
+    _, options = PGDialect_psycopg2().create_connect_args(make_url(settings.database_url))
+    assert (options["host"], options["port"], options["dbname"]) == (hosts, ports, "x")
+    assert options.get("password") == ("a,b" if "a,b" in given else None)
+    assert load({}, to_environment(settings)).database_url == settings.database_url

@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
-from inngest_py.config import from_environment
+from inngest_py.config_reading import from_environment
 from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import Figures
 from tests.engine.harness import Engine, prepared, sequence
@@ -96,7 +96,9 @@ def test_compose_runs_it_only_where_asked_to_and_mounts_what_is_there() -> None:
     for job in scraped["scrape_configs"]:
         for target in job["dns_sd_configs"]:
             assert set(target["names"]) <= services.keys()
-    worker = from_environment(services["worker-1"]["environment"] | {"INNGEST_METRICS_OPEN": "0"})
+    worker = from_environment(
+        services["worker-1"]["environment"] | {"INNGEST_METRICS_OPEN": "0"}
+    ).values
     assert worker["metrics_port"] == 9090
     for folder in ("datasources", "dashboards"):
         [file] = (DOCKER / "grafana" / "provisioning" / folder).glob("*.yml")

@@ -1,0 +1,255 @@
+"""Reading settings: flags over environment over file; every mistake is told at once."""
+
+import difflib
+import re
+import tomllib
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+import yaml
+
+from .config import Settings, default_database
+from .domain.errors import Invalid
+
+
+class Read(NamedTuple):
+    """Settings by name, and what could not be read: it is left out."""
+
+    values: dict[str, Any]
+    errors: list[str]
+
+
+def _flag(text: str) -> bool:
+    value = text.strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("not a yes or no")
+
+
+def _is_flag(text: str) -> bool:
+    try:
+        _flag(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _reader(hint: Any) -> Callable[[str], Any]:
+    """Find what reads the text of a setting of this type."""
+    if get_origin(hint) is types.UnionType:
+        [hint] = [one for one in get_args(hint) if one is not types.NoneType]
+    if get_origin(hint) is tuple:
+        return _list
+    return _flag if hint is bool else hint
+
+
+_READERS = {name: _reader(hint) for name, hint in get_type_hints(Settings).items()}
+_ENVIRONMENT = {f"INNGEST_{name.upper()}": name for name in _READERS} | {
+    "INNGEST_EVENT_KEY": "event_keys",
+    "INNGEST_SDK_URL": "sdk_urls",
+    "INNGEST_REDIS_URL": "broker_url",
+    "REDIS_URL": "broker_url",
+    "DATABASE_URL": "database_url",
+}
+_KEYS = ("event_keys", "signing_key", "signing_key_fallback")
+_FILE_ALIASES = {"event_key": "event_keys", "sdk_url": "sdk_urls", "redis_url": "broker_url"}
+
+# Read by our command line or by SDKs, which may share the environment.
+_OTHERS = {
+    "INNGEST_CONFIG",
+    "INNGEST_BASE_URL",
+    "INNGEST_API_BASE_URL",
+    "INNGEST_EVENT_API_BASE_URL",
+    "INNGEST_API_ORIGIN",
+    "INNGEST_EVENT_API_ORIGIN",
+    "INNGEST_API_URL",
+    "INNGEST_DEVSERVER_URL",
+    "INNGEST_ENV",
+    "INNGEST_APP_ID",
+    "INNGEST_SERVE_ORIGIN",
+    "INNGEST_SERVE_HOST",
+    "INNGEST_SERVE_PATH",
+    "INNGEST_STREAMING",
+    "INNGEST_ALLOW_IN_BAND_SYNC",
+    "INNGEST_ENABLE_UNAUTHED_SYNC",
+    "INNGEST_THREAD_POOL_MAX_WORKERS",
+    "INNGEST_MAX_STEP_COUNT",
+}
+# Kubernetes sets the last two in pods beside a service that is named inngest.
+_OTHERS_BEGIN = ("INNGEST_CONNECT_", "INNGEST_PORT_", "INNGEST_SERVICE_")
+
+
+def from_environment(environ: Mapping[str, str]) -> Read:
+    """Read settings from environment variables."""
+    found = Read({}, [])
+    for variable in sorted(_ENVIRONMENT, key=lambda name: name.startswith("INNGEST_")):
+        text = environ.get(variable)
+        if text is None or text == "":
+            continue
+        name = _ENVIRONMENT[variable]
+        if _is_anothers(variable, text):
+            continue
+        try:
+            found.values[name] = _READERS[name](text)
+        except ValueError:
+            found.errors.append(f"{variable}={text!r} cannot be read as {name}")
+    return found
+
+
+def _is_anothers(variable: str, text: str) -> bool:
+    """Say whether a value is not for us: an SDK's URL of a server, Kubernetes' of a service."""
+    if variable == "INNGEST_DEV":
+        return not _is_flag(text)
+    return variable == "INNGEST_PORT" and text.startswith("tcp://")
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """List the variables `INNGEST_…` that nobody reads, with those that may be meant."""
+    found = []
+    for variable in sorted(environ):
+        if not variable.startswith("INNGEST_") or variable in _OTHERS | set(_ENVIRONMENT):
+            continue
+        if variable.startswith(_OTHERS_BEGIN):
+            continue
+        near = _near(variable.removeprefix("INNGEST_").lower())
+        told = f"did you mean INNGEST_{near.upper()}?" if near else "it has no effect"
+        found.append(f"{variable} is not a setting: {told}")
+    return found
+
+
+def _near(name: str) -> str | None:
+    """Find the setting that may be meant by a name."""
+    return next(iter(difflib.get_close_matches(name, _READERS, n=1, cutoff=0.7)), None)
+
+
+def from_file(path: Path) -> Read:
+    """Read settings from a YAML or TOML file."""
+    try:
+        text = path.read_text()
+        loaded = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except UnicodeDecodeError:
+        return Read({}, [f"{path}: not valid: it is not text in UTF-8"])
+    except OSError as error:
+        return Read({}, [f"{path}: cannot be read: {error.strerror}"])
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        return Read({}, [f"{path}: not valid: {_syntax(error)}"])
+    settings = loaded or {}
+    if not isinstance(settings, dict):
+        return Read({}, [f"{path}: must hold settings by name"])
+    found = Read({}, [])
+    for key, value in settings.items():
+        try:
+            name = _file_key(path, key)
+            found.values[name] = _file_value(path, key, name, value)
+        except Invalid as error:
+            found.errors.append(error.message)
+    return found
+
+
+def _syntax(error: Exception) -> str:
+    """Say where a file is wrong without quoting it: the line may hold a key."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error).splitlines()[0]
+    mark = error.problem_mark
+    where = f" in line {mark.line + 1}" if mark is not None else ""
+    return f"{error.problem or 'YAML cannot be read'}{where}"
+
+
+def _file_key(path: Path, key: object) -> str:
+    name = str(key).replace("-", "_").lower()
+    name = _FILE_ALIASES.get(name, name)
+    if name not in _READERS:
+        near = _near(name)
+        told = f": did you mean {near}?" if near else ""
+        raise Invalid(f"{path}: {key!r} is not a setting{told}")
+    return name
+
+
+def _file_value(path: Path, key: object, name: str, value: Any) -> Any:
+    given = value if isinstance(value, list) else [value]
+    if name in _KEYS and not all(isinstance(item, str) for item in given):
+        # YAML reads 0123 as a number in base 8
+        raise Invalid(f"{path}: {key} must be text: put it in quotes")
+    read = _READERS[name]
+    try:
+        if read is _list and isinstance(value, list):
+            return tuple(str(item) for item in value)
+        return read(str(value))
+    except ValueError:
+        raise Invalid(f"{path}: {key} = {value!r} cannot be read") from None
+
+
+def read(
+    flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None, **defaults: Any
+) -> tuple[Settings, list[str]]:
+    """Join flags over environment over file over defaults; None among flags means not given.
+
+    Returns the settings, and every mistake of environment and file; what is wrong is left out.
+    """
+    if file is None and environ.get("INNGEST_CONFIG"):
+        file = Path(environ["INNGEST_CONFIG"])
+    filed = from_file(file) if file is not None else Read({}, [])
+    set_ = from_environment(environ)
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = replace(Settings(), **{**defaults, **filed.values, **set_.values, **given})
+    url = settings.database_url or default_database(settings.dev)
+    return replace(settings, database_url=_plain(url)), filed.errors + set_.errors
+
+
+def load(
+    flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None, **defaults: Any
+) -> Settings:
+    """Do what read() does. Raises Invalid with every mistake, a line each."""
+    settings, errors = read(flags, environ, file, **defaults)
+    if errors:
+        raise Invalid("\n".join(errors))
+    return settings
+
+
+# user and password, several hosts, the rest
+_HOSTS = re.compile(
+    r"(postgresql(?:\+\w+)?://)((?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)((?:[/?#].*)?)", re.DOTALL
+)
+
+
+def _plain(url: str) -> str:
+    """Write a database's URL as SQLAlchemy reads it: libpq has shorter names and lists of hosts."""
+    if url.startswith("postgres://"):
+        url = "postgresql" + url.removeprefix("postgres")
+    if (found := _HOSTS.fullmatch(url)) is None:
+        return url
+    scheme, user, hosts, rest = found.groups()
+    path, _, query = rest.partition("?")
+    # SQLAlchemy takes a list of hosts in the query alone, with as many ports
+    pairs = [_host_and_port(host) for host in hosts.split(",")]
+    names, ports = (",".join(column) for column in zip(*pairs, strict=True))
+    return f"{scheme}{user}{path or '/'}?host={names}&port={ports}{'&' + query if query else ''}"
+
+
+def _host_and_port(text: str) -> tuple[str, str]:
+    host, colon, port = text.rpartition(":")
+    if not colon or port.endswith("]"):
+        host, port = text, ""
+    return host.strip("[]"), port or "5432"
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Write settings as the environment of a child process; from_environment() reads them back."""
+    found = {}
+    for name in _READERS:
+        value = getattr(settings, name)
+        if value is None or value == ():
+            continue
+        if isinstance(value, tuple):
+            value = ",".join(value)
+        found[f"INNGEST_{name.upper()}"] = str(value)
+    return found

@@ -1,0 +1,31 @@
+"""What a process says of its settings before it works: errors, which end it, and warnings."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from . import logs, observe
+from .config import Settings
+from .config_reading import unknown
+
+
+def refuse(settings: Settings, errors: Sequence[str], code: int = 1) -> NoReturn:
+    """End the process with a sentence for each error, as log lines where these are JSON."""
+    if settings.json_logs:
+        logs.set_up("info", as_json=True)
+        for text in errors:
+            observe.event("server.refused", level=logging.ERROR, text=text)
+    else:
+        sys.stderr.writelines(f"error: {text}\n" for text in errors)
+    raise SystemExit(code)
+
+
+def warn(settings: Settings, *more: str, logged: bool = False) -> None:
+    """Tell what may surprise: as log lines where these are JSON or `logged`, else as text."""
+    for text in [*more, *settings.warnings(), *unknown(os.environ)]:
+        if logged or settings.json_logs:
+            observe.event("server.warning", level=logging.WARNING, text=text)
+        else:
+            sys.stderr.write(f"warning: {text}\n")
