@@ -32,15 +32,12 @@ from . import (
     v2,
     why,
 )
+from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
-
-
 _CONFIG: dict[str, Any] = {
-    "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
-    "MAX_FORM_MEMORY_SIZE": MAX_BODY_BYTES,
+    "MAX_FORM_MEMORY_SIZE": MOST,
     "API_TITLE": "inngest-py",
     "API_VERSION": __version__,
     "OPENAPI_VERSION": "3.0.3",
@@ -60,6 +57,7 @@ _CONFIG: dict[str, Any] = {
 def create_app(settings: Settings, ctx: Context, counters: Counters | None = None) -> Flask:
     """Build the API over a context; `counters` are shown with the database's figures."""
     app = Flask("inngest_py", static_folder=None)
+    app.request_class = BoundedRequest
     app.config.update(_CONFIG)
     # a redirect would make two slashes in a slug or a key one
     app.url_map.merge_slashes = False

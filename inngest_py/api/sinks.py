@@ -4,10 +4,9 @@ from flask import Blueprint, Response, request
 
 from ..domain import canonical
 from ..domain.checks import kind
-from ..domain.errors import Invalid, TooLarge
+from ..domain.errors import Invalid
 from .errors import answer
 
-MAX_BYTES = 8 * 1024 * 1024
 _PROTOBUF = "application/x-protobuf"
 
 blueprint = Blueprint("sinks", __name__)
@@ -23,13 +22,8 @@ def sink() -> Response:
 
 
 def swallow() -> Response:
-    """Accept a body of up to 8 MiB: protobuf, or JSON that holds an object or an array.
-
-    Raises TooLarge and Invalid.
-    """
+    """Accept a body: protobuf, or JSON that holds an object or an array. Raises Invalid."""
     body = request.get_data(cache=False)
-    if len(body) > MAX_BYTES:
-        raise TooLarge(f"the export is over {MAX_BYTES} bytes: send it in parts")
     if request.mimetype == _PROTOBUF:
         return Response(b"", mimetype=_PROTOBUF)
     if body and request.mimetype == "application/json" and not request.content_encoding:

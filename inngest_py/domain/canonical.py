@@ -54,6 +54,11 @@ def dumps(value: object) -> bytes:
     return text
 
 
+def size(text: str) -> int:
+    """Count the bytes of JSON text, which is UTF-8 wherever it is sent."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def canonical(raw: bytes | str) -> bytes:
     """Make JSON text canonical. Raises Invalid."""
     return dumps(loads(raw))

@@ -42,7 +42,7 @@ class Defer:
     @property
     def size(self) -> int:
         """The bytes that count against the run's limit."""
-        return len(self.input or "") + len(self.meta or "")
+        return canonical.size(self.input or "") + canonical.size(self.meta or "")
 
 
 def read(ops: Iterable[Op]) -> list[Defer]:

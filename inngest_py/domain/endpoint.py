@@ -118,7 +118,7 @@ def _event(event: Mapping[str, Any], data: dict[str, Any], now_ms: int, event_id
     given = event.get("ts")
     ts_ms = given if isinstance(given, int) and 0 < given < 2**47 else now_ms
     made = internal(HTTP_REQUEST, data, id=event_id, ts_ms=ts_ms)
-    if len(made.payload) > MAX_EVENT_BYTES:
+    if canonical.size(made.payload) > MAX_EVENT_BYTES:
         raise TooLarge(f"the request's event may have {MAX_EVENT_BYTES} bytes at most")
     if is_deeper(made.payload, MOST_EVENT_LEVELS):
         raise Invalid(f"the event is nested deeper than {MOST_EVENT_LEVELS} levels")

@@ -53,6 +53,11 @@ class StepResult:
     races: bool = False
     failed: bool = False
 
+    @property
+    def size(self) -> int:
+        """The value's bytes, which count against the run's state."""
+        return canonical.size(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -270,7 +275,7 @@ class _Generator:
             result, trace = result_of(op, failed=failed)
         except TooLarge as error:
             return fatal("InngestErrOutputTooLarge", error.message)
-        full = too_much_state(self.run, len(result.value))
+        full = too_much_state(self.run, result.size)
         if full is not None:
             return full
         self.made.results.append(result)

@@ -115,7 +115,7 @@ def _counted(bundle: Bundle) -> runs.Advance:
         open_group = plan.group if plan.coalesce and effective >= 2 else []
         group = (True, canonical.dumps(open_group).decode() if open_group else None)
     version = max(write.plan.request_version for write in bundle)
-    size = sum(len(result.value) for result in results)
+    size = sum(result.size for result in results)
     return runs.Advance(run.id, len(results), size, version, group)
 
 
@@ -159,7 +159,7 @@ def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correct
     left = canonical.dumps(list(pending)).decode() if pending else None
     if not lost and left == row.pending and force_plan == row.force_plan:
         return None
-    fewer_bytes = sum(len(result.value) for result in lost)
+    fewer_bytes = sum(result.size for result in lost)
     return runs.Correction(run_id, force_plan, left, len(lost), fewer_bytes)
 
 

@@ -41,7 +41,7 @@ class Write:
     @property
     def size(self) -> int:
         """The bytes of its results."""
-        return sum(len(result.value) for result in self.given.results)
+        return sum(result.size for result in self.given.results)
 
     @property
     def lost(self) -> list[StepResult]:
@@ -162,7 +162,7 @@ def _correction(write: Write, row: runs.Advanced) -> runs.Correction | None:
     if not lost and left == pending:
         return None
     kept = canonical.dumps(left).decode() if left else None
-    fewer_bytes = sum(len(result.value) for result in lost)
+    fewer_bytes = sum(result.size for result in lost)
     return runs.Correction(write.run_id, row.force_plan, kept, len(lost), fewer_bytes)
 
 

@@ -190,7 +190,7 @@ def signal(ctx: Context, name: str, data: Any) -> str | None:
     """
     check_signal(name)
     answer = canonical.dumps({"data": data}).decode()
-    if len(answer) > MAX_STEP_BYTES:
+    if canonical.size(answer) > MAX_STEP_BYTES:
         raise Invalid(f"the signal's data is over {MAX_STEP_BYTES} bytes", field="data")
     if is_deeper(answer, MOST_EVENT_LEVELS):
         raise Invalid(

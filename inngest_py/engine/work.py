@@ -222,7 +222,7 @@ def _following(ctx: Context, job: Job, made: Plan, done: Applied, item: Item) ->
         request_version=done.request_version,
         force_plan=done.force_plan,
         step_count=done.step_count,
-        state_bytes=job.run.state_bytes + sum(len(result.value) for result in done.stored),
+        state_bytes=job.run.state_bytes + sum(result.size for result in done.stored),
     )
     return Job(item, run, job.function, memo)
 

@@ -11,6 +11,7 @@ from .events import Event
 from .functions import Function
 from .queue import QueueItem
 from .runs import RunRow
+from .session import byte_length
 from .steps import Step
 
 _runs = table_of(RunRow)
@@ -64,7 +65,7 @@ def copy(
 ) -> tuple[int, int]:
     """Copy results to another run, in the order of the stack; return how many and their size.
 
-    The size is in characters, as `runs.state_bytes` counts it.
+    The size is in bytes, as `runs.state_bytes` counts it.
     """
     if not hashes:
         return 0, 0
@@ -81,7 +82,7 @@ def copy(
     names = ["run_id", "hash", "position", "name", "op", "output", "stored_at"]
     tx.execute(insert(_steps).from_select(names, chosen))
     _copy_timeline(tx, run_id, new_run_id, hashes, now)
-    size = select(func.count(), func.coalesce(func.sum(func.length(_steps.c.output)), 0))
+    size = select(func.count(), func.coalesce(func.sum(byte_length(tx, _steps.c.output)), 0))
     count, total = tx.execute(size.where(_steps.c.run_id == new_run_id)).one()
     return int(count), int(total)
 

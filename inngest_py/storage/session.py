@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, func, select
+from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -209,3 +210,10 @@ def past_locked(query: Any) -> Any:
     each time past the rows locked before: LIMIT 3 took 40. A locking WITH query runs once.
     """
     return select(*query.with_for_update(skip_locked=True).cte("taken").c)
+
+
+def byte_length(tx: Connection, text: Any) -> Any:
+    """Count the bytes of a column of text, where length() counts characters."""
+    if tx.dialect.name == "sqlite":
+        return func.length(cast_to(text, LargeBinary))
+    return func.octet_length(text)

@@ -180,18 +180,6 @@ def test_other_methods_and_unknown_paths(lasting: Service) -> None:
             call(lasting.client, method, path, "unknown path")
 
 
-def test_a_body_that_is_too_large(lasting: Service) -> None:
-    app, most = lasting.app, lasting.app.config["MAX_CONTENT_LENGTH"]
-    app.config["MAX_CONTENT_LENGTH"] = 1000
-    try:
-        for path in ("/e/x", "/invoke/x", "/fn/register", "/api/v1/events", "/v2/events"):
-            answered = lasting.client.post(path, data=b"x" * 1001, content_type=TYPES[0])
-            check(answered, path)
-            assert answered.status_code == 413
-    finally:
-        app.config["MAX_CONTENT_LENGTH"] = most
-
-
 def test_text_of_functions_that_databases_refuse(lasting: Service) -> None:
     bad = "a\0b"
     shapes: list[dict[str, Any]] = [

@@ -44,7 +44,11 @@ def test_steps_are_stored(service: Service, held: dict[str, Any], path: str) -> 
         ({"run": "nonsense"}, 400, "is not a run id"),
         ({"qi_id": "nonsense"}, 400, "qi_id"),
         ({"qi_id": None}, 400, "qi_id is missing"),
-        ({"steps": [op("StepRun", "a", data="x" * MAX_RESPONSE_BYTES)]}, 413, "bytes at most"),
+        (
+            {"steps": [op("StepRun", "a", data="x" * MAX_RESPONSE_BYTES)]},
+            413,
+            "body is over 8388608 ",
+        ),
     ],
 )
 def test_refusals_are_public_errors(

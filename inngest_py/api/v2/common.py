@@ -55,12 +55,13 @@ def snake(name: str) -> str:
 class Message:
     """A request's JSON object, whose names may be camelCase or have underscores."""
 
-    def __init__(self, given: object, path: str = "") -> None:
+    def __init__(self, given: object, path: str = "", size: int = 0) -> None:
         if not isinstance(given, dict):
             what = path or "the body"
             raise _format(f"{what} must be an object, not {kind(given)}", path or "body")
         self._given: dict[str, Any] = given
         self._path = path
+        self.size = size  # in bytes, of a whole body
 
     def at(self, name: str) -> str:
         """Name a field in full."""
@@ -121,7 +122,7 @@ def body(*, optional: bool = False) -> Message:
     given = request.get_data(cache=False)
     if optional and not given.strip():
         return Message({})
-    return Message(canonical.loads(given))
+    return Message(canonical.loads(given), size=len(given))
 
 
 def arg(name: str) -> str | None:

@@ -1,6 +1,6 @@
 """`POST /v2/events`: one event in."""
 
-from flask import Response, request
+from flask import Response
 
 from ...domain.errors import Invalid
 from ...domain.events import RESERVED, parse_event
@@ -14,14 +14,13 @@ _MAX_NAME_CHARS = 512
 @blueprint.post("/events")
 def send() -> Response:
     """Accept an event, with the runs that it starts."""
-    size = request.content_length or 0
     given = body()
     _check_name(given)
     ctx = context()
     now = ctx.now()
     fields = {name: given.get(name) for name in ("name", "data", "user", "id", "ts", "v", "meta")}
     try:
-        event = parse_event(fields, size, int(now.timestamp() * 1000), ctx.new_id(now))
+        event = parse_event(fields, given.size, int(now.timestamp() * 1000), ctx.new_id(now))
     except Invalid as error:
         raise Invalid(error.message, field=error.field, code="validation_error") from None
     accept(ctx, [event])

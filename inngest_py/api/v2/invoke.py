@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response
 
 from ...domain.errors import Conflict, Invalid, RateLimited
 from ...domain.runs import ENDED, RunStatus
@@ -23,7 +23,6 @@ _MOST_SECONDS = 60.0
 def invoke(app_id: str, function_id: str) -> Response:
     """Invoke a function; with `?wait=<seconds>` the answer waits for its end, at most so long."""
     wait = _wait()
-    size = request.content_length or 0
     given = body(optional=True)
     key = given.text("idempotencyKey")
     ctx = context()
@@ -31,7 +30,7 @@ def invoke(app_id: str, function_id: str) -> Response:
         function = functions.find(tx, app_id, function_id)
     payload = {"data": given.get("data")}
     try:
-        done = engine.invoke(ctx, function["id"], payload, size, idempotency_key=key)
+        done = engine.invoke(ctx, function["id"], payload, given.size, idempotency_key=key)
     except Invalid as error:
         raise Invalid(error.message, field=error.field, code="validation_error") from None
     if done.run_id is None:

@@ -1,0 +1,83 @@
+"""How large the body of a request may be: what is read counts, whatever was announced.
+
+Every route has MOST unless LIMITS lists it, so a new one cannot be forgotten.
+"""
+
+from functools import cached_property
+from typing import IO, cast
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import get_input_stream
+
+from ..domain.errors import TooLarge
+from ..domain.limits import MAX_EVENT_BYTES, MAX_RESPONSE_BYTES
+
+_MIB = 1024 * 1024
+MOST = 16 * _MIB
+_EVENTS = 64 * _MIB
+_EVENT = MAX_EVENT_BYTES + _MIB  # one event; who is a little over it is told its exact size
+_FORM = 64 * 1024
+LIMITS = {
+    "/e/<path:key>": _EVENTS,
+    "/api/v1/events": _EVENTS,
+    "/invoke/<path:slug>": _EVENT,
+    "/v2/events": _EVENT,
+    "/api/v2/events": _EVENT,
+    "/v2/apps/<app_id>/functions/<function_id>/invoke": _EVENT,
+    "/api/v2/apps/<app_id>/functions/<function_id>/invoke": _EVENT,
+    "/v0/gql": 4 * _MIB,
+    # the same steps could have come in one answer
+    "/v1/checkpoint": MAX_RESPONSE_BYTES,
+    "/v1/http/runs": MAX_RESPONSE_BYTES,
+    "/v1/checkpoint/<run_id>/async": MAX_RESPONSE_BYTES,
+    "/v1/http/runs/<run_id>/async": MAX_RESPONSE_BYTES,
+    "/v1/checkpoint/<run_id>/steps": MAX_RESPONSE_BYTES,
+    "/v1/http/runs/<run_id>/steps": MAX_RESPONSE_BYTES,
+    # telemetry (api.md §3)
+    "/v1/traces/userland": 8 * _MIB,
+    "/dev/traces": 8 * _MIB,
+    "/dev/logs": 8 * _MIB,
+    "/dev/metrics": 8 * _MIB,
+    "/v0/telemetry": 8 * _MIB,
+    # strangers may send it
+    "/login": _FORM,
+}
+_CHUNK = 64 * 1024
+
+
+class BoundedRequest(Request):
+    """A request whose body raises TooLarge when more of it is read than its route takes."""
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body. Raises TooLarge at once where its announced length is over the bound."""
+        most = LIMITS.get(self.url_rule.rule, MOST) if self.url_rule is not None else MOST
+        if (self.content_length or 0) > most:
+            raise _too_large(most)
+        return cast(IO[bytes], _Body(get_input_stream(self.environ), most))
+
+
+class _Body:
+    """A stream that is read up to its bound."""
+
+    def __init__(self, stream: IO[bytes], most: int) -> None:
+        self._stream = stream
+        self._most = self._left = most
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read so much, or all. Raises TooLarge, and ClientDisconnected where the sender left."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(_CHUNK), b""))
+        try:
+            found = self._stream.read(size)
+        except OSError:
+            raise ClientDisconnected from None
+        self._left -= len(found)
+        if self._left < 0:
+            raise _too_large(self._most)
+        return found
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"the body is over {most} bytes: send less in one request")
