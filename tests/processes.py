@@ -142,6 +142,14 @@ class Process:
         finally:
             self.kill9()
 
+    def suspend(self) -> None:
+        """Stop the whole group's clock, as a virtual machine or a closed lid does."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the group go on."""
+        self._signal(signal.SIGCONT)
+
     def log_tail(self, lines: int = 60) -> str:
         """The end of the log, for messages of failed tests."""
         if not self.log.exists():

@@ -56,7 +56,7 @@ def run_cancellation(ctx: Context, job: Cancellation) -> None:
     except LeaseLost:
         observe.event("item.lease_lost", level=30, item_id=job.item.id, event_id=job.item.run_id)
     finally:
-        ctx.leases.drop(job.item.lease_id)
+        ctx.leases.drop(job.item)
 
 
 def _turn_of(ctx: Context, item: Item, opts: str | None) -> Any:

@@ -64,7 +64,7 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
     if hints:
         ctx.hints.send(hints)
     for job in jobs:
-        ctx.leases.hold(job.item.lease_id)
+        ctx.leases.hold(job.item)
         if not isinstance(job, Job):
             continue
         ctx.shares.hold(job.item.lease_id, host_of(job.function.url))

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..domain import ids
 from ..domain.alerts import Rules
-from ..domain.items import LEASE, ItemKind
+from ..domain.items import LEASE, Item, ItemKind
 from ..domain.retention import Keep
 from ..storage.session import Database
 from .catalog import Catalog
@@ -20,6 +20,7 @@ from .transport.gateway import Fetcher, Fetches
 from .transport.http import Transport
 
 Hint = tuple[ItemKind, str]
+Held = tuple[str, str]  # an item's id and its lease
 # How long a hint may take before upkeep sends another.
 HINT_GRACE = timedelta(seconds=2)
 # the least time between two looks of upkeep: under a backlog, hints already on their way go on
@@ -73,34 +74,39 @@ def new_ulid(now: datetime) -> str:
 
 
 class Leases:
-    """The leases this process works on now, for the heartbeat to extend."""
+    """The items this process works on now, for the heartbeat to extend their leases.
+
+    Each item is on its own: those of one claim share a lease id, and end at different times.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[str, int] = {}
+        self._held: set[Held] = set()
 
-    def hold(self, lease_id: str) -> None:
-        """Note one more item under the lease."""
+    def hold(self, item: Item) -> None:
+        """Note one item more."""
         with self._lock:
-            self._held[lease_id] = self._held.get(lease_id, 0) + 1
+            self._held.add((item.id, item.lease_id))
 
-    def drop(self, lease_id: str) -> None:
-        """Note one item fewer under the lease."""
+    def drop(self, item: Item) -> None:
+        """Note that an item is worked on no more."""
         with self._lock:
-            left = self._held.get(lease_id, 0) - 1
-            if left > 0:
-                self._held[lease_id] = left
-            else:
-                self._held.pop(lease_id, None)
+            self._held.discard((item.id, item.lease_id))
 
-    def all(self) -> list[str]:
-        """List the leases held."""
+    def pass_on(self, item: Item, following: Item) -> None:
+        """Note that the work goes on with another item, or with the same one again."""
         with self._lock:
-            return list(self._held)
+            self._held.discard((item.id, item.lease_id))
+            self._held.add((following.id, following.lease_id))
+
+    def all(self) -> list[Held]:
+        """List the items held, with their leases."""
+        with self._lock:
+            return sorted(self._held)
 
     def __len__(self) -> int:
         with self._lock:
-            return sum(self._held.values())
+            return len(self._held)
 
 
 @dataclass(slots=True)

@@ -51,20 +51,25 @@ def _run(ctx: Context, job: Claimed) -> None:
     if isinstance(job, Timer):
         run_timer(ctx, job)
         return
-    lease_id = job.item.lease_id
     try:
         with telling.task(job):
             _carry(ctx, job)
     finally:
-        ctx.leases.drop(lease_id)
         ctx.shares.drop(host_of(job.function.url))
 
 
 def _carry(ctx: Context, job: Job) -> None:
     deadline = ctx.now() + ctx.tuning.carry_for
-    current: Job | None = job
-    while current is not None:
-        current = _once(ctx, current, carry=ctx.now() < deadline)
+    item = job.item
+    try:
+        current: Job | None = job
+        while current is not None:
+            current = _once(ctx, current, carry=ctx.now() < deadline)
+            if current is not None:
+                ctx.leases.pass_on(item, current.item)
+                item = current.item
+    finally:
+        ctx.leases.drop(item)
 
 
 def _once(ctx: Context, job: Job, *, carry: bool) -> Job | None:

@@ -1,13 +1,14 @@
 """Leases: prolonging them, and giving items back whose holder stops or is gone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Text, and_, bindparam, exists, func, select, update
 
 from ..domain.items import SDK, Item, ItemState
-from .base import table_of
+from .base import Timestamp, table_of
+from .batch import Batch
 from .queue import FREED, QueueItem
 from .runs import RunRow
 from .session import skip_locked
@@ -20,11 +21,26 @@ _WITHOUT_SLOTS = and_(
 )
 
 
-def extend(tx: Connection, leases: Iterable[str], until: datetime) -> None:
-    """Prolong the leases that a process still works on."""
-    # the state lets the index of leases find them: there is none of lease ids
-    ours = (_items.c.state == ItemState.LEASED.value, _items.c.lease_id.in_(list(leases)))
-    tx.execute(update(_items).where(*ours).values(lease_until=until))
+def _extended(v: Any) -> Any:
+    mine = select(_items.c.id).where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+    # a locked item is being written, by its holder or by who ends its run: waiting for it here
+    # could let all the others lapse
+    free = mine.with_for_update(skip_locked=True, of=_items).cte("free")
+    until = bindparam("until", type_=Timestamp())
+    return update(_items).where(_items.c.id.in_(select(free.c.id))).values(lease_until=until)
+
+
+_extend = Batch({"item": Text(), "lease": Text()}, _extended)
+
+
+def extend(tx: Connection, held: Sequence[tuple[str, str]], until: datetime) -> None:
+    """Prolong the leases of items (ids and leases) that a process still works on.
+
+    Each is found on its own, also where it has lapsed and nobody has taken it over. Passes over
+    items that are locked.
+    """
+    if held:
+        _extend.run(tx, held, until=until)
 
 
 def prolong(tx: Connection, item_id: str, until: datetime) -> None:

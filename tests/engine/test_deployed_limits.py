@@ -126,7 +126,7 @@ def test_runs_that_have_begun_are_not_held_back(db: Database, way: str) -> None:
     engine.drain()
     assert ran(engine) == [1, 1] or ran(engine) == [2, 2]
     engine.now += timedelta(minutes=1)
-    leases.free_lapsed(engine.ctx)  # its worker is gone
+    leases.free_lapsed(engine.ctx, engine.now)  # its worker is gone
     engine.advance(seconds=0)
     assert engine.run(run_id)["status"] == "completed"
 

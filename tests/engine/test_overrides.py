@@ -224,7 +224,7 @@ def test_runs_that_have_not_begun_stand_in_the_new_lines(
     put(engine, concurrency=after)
     assert claimed(engine) <= at_once
     engine.now += timedelta(minutes=1)
-    leases.free_lapsed(engine.ctx)  # their worker is gone
+    leases.free_lapsed(engine.ctx, engine.now)  # their worker is gone
     for _ in range(10):
         lines.Standing().run_once(engine.ctx)  # as upkeep does: a lease was lost
         engine.advance(seconds=2)

@@ -42,10 +42,10 @@ def test_a_lapsed_lease_hands_its_slot_on(db: Database) -> None:
     send(engine, {"n": 0}, {"n": 1})
     dead = claim(engine)
     engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
-    assert not upkeep.free_lapsed(engine.ctx)
+    assert not upkeep.free_lapsed(engine.ctx, engine.now)
     assert claim(engine).item.id == dead.item.id  # the run keeps its place before the others
     engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
-    upkeep.free_lapsed(engine.ctx)
+    upkeep.free_lapsed(engine.ctx, engine.now)
     engine.drain()
     assert statuses(engine) == ["completed"] * 2
 
@@ -63,7 +63,7 @@ def test_who_stops_keeps_the_slots_of_calls_that_go_on(db: Database, restarted: 
     engine.advance(seconds=3)
     assert engine.sdk.requests == []
     engine.now += engine.ctx.tuning.lease
-    upkeep.free_lapsed(engine.ctx)
+    upkeep.free_lapsed(engine.ctx, engine.now)
     engine.drain()
     assert statuses(engine) == ["completed"] * 2
 
@@ -98,7 +98,7 @@ def test_a_cancelled_run_of_a_dead_worker_has_its_slot_until_the_lease_ends(db: 
     job = claim(engine)
     ending.cancel(engine.ctx, job.run.id)
     engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
-    upkeep.free_lapsed(engine.ctx)
+    upkeep.free_lapsed(engine.ctx, engine.now)
     engine.drain()
     assert sorted(statuses(engine)) == ["cancelled", "completed"]
     assert len(engine.sdk.requests) == 2  # both of the other run
@@ -114,7 +114,7 @@ def test_a_call_whose_run_is_deleted_gives_its_slot_back_with_the_lease(db: Data
     with db.transaction() as tx:
         assert pruning.prune_runs(tx, later, later, 100).runs == 1
     engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
-    upkeep.free_lapsed(engine.ctx)
+    upkeep.free_lapsed(engine.ctx, engine.now)
     engine.drain()
     assert engine.queued(gone.run.id) == []
     lines.Standing().run_once(engine.ctx)

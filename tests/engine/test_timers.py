@@ -9,6 +9,7 @@ import pytest
 from inngest_py.engine.upkeep.timers import Timers
 from inngest_py.storage.session import Database
 from tests.engine.harness import Engine, sequence
+from tests.factories import item
 
 TICK = timedelta(milliseconds=250)
 
@@ -17,7 +18,7 @@ def test_an_idle_process_looks_half_as_often(db: Database) -> None:
     engine, timers = Engine(db, sequence("one")), Timers()
     assert not timers.run_once(engine.ctx)
     assert timers.pause(engine.ctx, TICK) == 2 * TICK
-    engine.ctx.leases.hold("a lease")
+    engine.ctx.leases.hold(item())
     assert not timers.run_once(engine.ctx)
     assert timers.pause(engine.ctx, TICK) == TICK
 

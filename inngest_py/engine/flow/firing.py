@@ -49,7 +49,7 @@ def run_timer(ctx: Context, job: Timer) -> None:
     except LeaseLost:
         observe.event("item.lease_lost", level=30, item_id=item.id, kind=item.kind.value)
     finally:
-        ctx.leases.drop(item.lease_id)
+        ctx.leases.drop(item)
 
 
 def _debounce(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:

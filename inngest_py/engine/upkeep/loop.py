@@ -46,7 +46,7 @@ def services(ctx: Context) -> list[Service]:
     return [
         Service("timers", timer.run_once, ctx.tuning.tick, timer.pause),
         Service("crons", crons.run_once, timedelta(seconds=1), crons.pause),
-        Service("lapsed", leases.free_lapsed, lease / 6),
+        Service("lapsed", leases.Lapsed().run_once, lease / 6),
         Service("lines", lines.Standing().run_once, timedelta(seconds=1)),
         Service("limits", overrides.expire, timedelta(seconds=1)),
         Service("beat", workers.beat, timedelta(seconds=10)),

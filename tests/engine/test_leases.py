@@ -1,0 +1,134 @@
+"""Leases: each item has its own, and silence is held against nobody who could not speak."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from inngest_py.engine import claims
+from inngest_py.engine.context import Context, Leases
+from inngest_py.engine.upkeep import leases as upkeep
+from inngest_py.storage import leases
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, sequence
+from tests.factories import item
+
+LEASE = timedelta(seconds=30)
+
+
+def claimed(engine: Engine, count: int = 1) -> list[Any]:
+    """Claim the start items of new runs in one transaction."""
+    for _ in range(count):
+        engine.start()
+    ids = [item_id for _, item_id in engine.hinted.hints]
+    engine.hinted.hints = []
+    jobs = claims.claim(engine.ctx, ids)
+    assert len({job.item.lease_id for job in jobs}) == 1
+    assert len(jobs) == count
+    return [job.item for job in jobs]
+
+
+def leased(engine: Engine) -> set[str]:
+    with engine.ctx.db.reading() as tx:
+        rows = tx.exec_driver_sql("SELECT id FROM queue_items WHERE state = 'leased'")
+        return {row.id for row in rows}
+
+
+def test_an_item_that_was_given_up_lapses_beside_a_long_call_of_its_claim(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    long_call, given_up = claimed(engine, 2)
+    engine.ctx.leases.drop(given_up)
+    lapsed = upkeep.Lapsed()
+    for _ in range(8):
+        engine.now += LEASE / 6
+        upkeep.extend(engine.ctx)
+        lapsed.run_once(engine.ctx)
+    assert leased(engine) == {long_call.id}
+
+
+def test_a_worker_holds_the_item_that_it_goes_on_with() -> None:
+    held, first, second = Leases(), item(id="a"), item(id="b")
+    held.hold(first)
+    held.pass_on(first, second)
+    held.pass_on(second, second)
+    assert held.all() == [("b", "l")]
+    held.drop(second)
+    assert not len(held)
+
+
+def test_a_lease_is_extended_past_an_item_that_somebody_writes(db: Database) -> None:
+    if db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    engine = Engine(db, sequence("a"))
+    locked, free = claimed(engine, 2)
+    until = engine.now + 2 * LEASE
+    held = engine.ctx.leases.all()
+    with db.transaction() as writer:
+        leases.hold(writer, [locked.id])
+        with db.transaction() as tx:
+            leases.extend(tx, held, until)
+        with db.transaction() as tx:
+            lapsed = leases.free_lapsed(tx, until - LEASE / 2, 10)
+    assert [row.id for row in lapsed] == []
+    engine.now = until - LEASE / 2
+    upkeep.free_lapsed(engine.ctx, engine.now)
+    assert leased(engine) == {free.id}
+
+
+def test_a_process_that_stood_still_renews_before_it_looks_for_the_lapsed(db: Database) -> None:
+    engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
+    held = {one.id for one in claimed(engine, 2)}
+    lapsed.run_once(engine.ctx)
+    engine.now += 10 * LEASE
+    lapsed.run_once(engine.ctx)
+    assert leased(engine) == held
+    for _ in range(5):  # its heart beats again
+        engine.now += LEASE / 6
+        upkeep.extend(engine.ctx)
+        lapsed.run_once(engine.ctx)
+    assert leased(engine) == held
+
+
+def other(engine: Engine) -> Context:
+    """Make another worker on the same database, which calls now what the first one held."""
+    made = replace(engine.ctx, worker_id="w2", leases=Leases())
+    made.leases, engine.ctx.leases = engine.ctx.leases, made.leases
+    return made
+
+
+def test_others_may_renew_first_after_the_database_was_away(db: Database) -> None:
+    engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
+    held = {one.id for one in claimed(engine, 2)}
+    neighbour = other(engine)
+    lapsed.run_once(engine.ctx)
+    engine.now += 10 * LEASE
+    lapsed.run_once(engine.ctx)
+    engine.now += LEASE / 3
+    lapsed.run_once(engine.ctx)
+    upkeep.extend(neighbour)
+    engine.now += LEASE / 3
+    lapsed.run_once(engine.ctx)
+    assert leased(engine) == held
+
+
+def test_who_is_gone_is_not_waited_for_longer_than_that(db: Database) -> None:
+    engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
+    claimed(engine)
+    other(engine)
+    lapsed.run_once(engine.ctx)
+    engine.now += 10 * LEASE
+    for _ in range(2):  # even where every look is late
+        lapsed.run_once(engine.ctx)
+        engine.now += LEASE
+    assert not leased(engine)
+
+
+def test_a_process_that_stands_still_again_and_again_keeps_its_own(db: Database) -> None:
+    engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
+    held = {one.id for one in claimed(engine)}
+    for _ in range(4):
+        lapsed.run_once(engine.ctx)
+        engine.now += 2 * LEASE
+    lapsed.run_once(engine.ctx)
+    assert leased(engine) == held
