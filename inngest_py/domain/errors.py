@@ -62,3 +62,7 @@ class WaitAnswered(InngestPyError):
 
 class SignalTaken(InngestPyError):
     """Signal conflict; signal wait already exists for another run"""
+
+
+class Stalled(InngestPyError):
+    """The app's answers do not bring the run any further."""

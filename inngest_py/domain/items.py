@@ -37,6 +37,9 @@ RUNLESS = OF_RULES | {ItemKind.EVENT, ItemKind.CANCEL}
 # Those whose work is a request, which counts against limits of concurrency.
 CALLS = frozenset({ItemKind.START, ItemKind.EDGE, ItemKind.GATEWAY})
 
+# Those that bring a run on: one that has not ended has at least one of them.
+DRIVING = CALLS | {ItemKind.SLEEP, ItemKind.PAUSE}
+
 
 class ItemState(StrEnum):
     """Whether somebody holds the item."""

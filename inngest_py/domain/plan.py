@@ -108,7 +108,7 @@ class Plan:
     retry: timedelta | None = None
     finish: Finish | None = None
     request_version: int = -1
-    group: list[str] | None = None  # the answer's ops, when it held two or more
+    group: list[str] | None = None  # the answer's steps, when it held two ops or more
     coalesce: bool = False  # the group waits for all its members before the next discovery
     traces: list[Trace] = field(default_factory=list)
     defers: list[Defer] = field(default_factory=list)
@@ -234,7 +234,7 @@ class _Generator:
         self.made.notes = metadata.of_ops(real, self.item.attempt)
         counted = [op for op in real if op.code not in LAZY]
         if len(counted) > 1 and not any(op.code in ENDING for op in counted):
-            self.made.group = [op.id for op in counted]
+            self.made.group = [op.id for op in counted if _is_step(op)]
             self.made.coalesce = any(op.code in PLANNING for op in counted)
         # a wait is open before a sibling can send what ends it (execution.md §6.4)
         for op in sorted(real, key=lambda op: op.code is not Opcode.WAIT_FOR_EVENT):
@@ -285,7 +285,7 @@ class _Generator:
     def _step_error(self, op: Op) -> Plan | None:
         """Retry a step, or store its error for user code to see (execution.md §7.2)."""
         error = dict(op.error or {"name": "Error", "message": "Step failed"})
-        if op.id == _FUNCTION and not op.name and not op.display_name:
+        if _is_function(op):
             self._function_error(op, error)
             return None
         final = (
@@ -305,7 +305,7 @@ class _Generator:
         return None
 
     def _function_error(self, op: Op, error: dict[str, Any]) -> None:
-        """Take an op that stands for the function itself: its error came with lazy ops."""
+        """Take the error of the function itself."""
         said = self.meaning.no_retry is True or error.get("noRetry") is True
         final = said or op.code is Opcode.STEP_FAILED
         text = canonical.dumps(error).decode()
@@ -361,6 +361,16 @@ class _Generator:
         self.made.jobs.append(
             Job(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
         )
+
+
+def _is_step(op: Op) -> bool:
+    """Say whether an op names a step that ends some time: a group waits for nothing else."""
+    return op.code not in (Opcode.NONE, Opcode.DISCOVERY_REQUEST) and not _is_function(op)
+
+
+def _is_function(op: Op) -> bool:
+    """Say whether an op stands for the function itself: its error comes so with lazy ops."""
+    return op.id == _FUNCTION and not op.name and not op.display_name
 
 
 @dataclass(frozen=True, slots=True)

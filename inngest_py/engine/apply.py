@@ -15,9 +15,9 @@ from ..domain import canonical
 from ..domain.errors import RunGone, WaitAnswered
 from ..domain.ids import pause_id
 from ..domain.items import ItemKind, ItemState
-from ..domain.plan import Job, Plan, settle
+from ..domain.plan import Job, settle
 from ..storage import attempts, pauses, queue, runs, steps
-from . import annotate, deferring
+from . import annotate, deferring, rounds
 from .commit import waves
 from .ending import Ending, end_runs
 from .flow import concurrency
@@ -30,7 +30,8 @@ def apply_all(tx: Connection, writes: Sequence[Write]) -> list[Applied]:
     """Write plans in one transaction.
 
     Raises LeaseLost or RunGone when one of them is void, WaitAnswered when a wait did not time out
-    after all, SignalTaken when another run waits for a signal; the transaction must then roll back.
+    after all, SignalTaken when another run waits for a signal, Stalled when an app's answers do
+    not bring a run on; the transaction must then roll back.
     """
     if len(writes) > 1:
         runs.lock(tx, sorted({write.run.id for write in writes}))
@@ -169,18 +170,29 @@ def _settle(
     """Settle one write; returns what is pending after it, and the force-plan flag."""
     plan, done = write.plan, write.done
     settled = settle(
-        pending,
+        _without_own(write, pending),
         [(result.hash, result.races) for result in plan.results],
         force_plan=force_plan,
         request_version=row.request_version,
     )
-    discover = (settled.discover or _nothing_left(plan, settled.pending)) and plan.retry is None
+    discover = settled.discover and plan.retry is None
     done.force_plan = settled.force_plan if discover else force_plan
     done.may_carry, done.request_version = not row.held, row.request_version
     if discover and plan.finish is None:
-        cause = plan.results[-1].hash if plan.results else f"{write.item.id}-group"
-        write.jobs.append(Job(ItemKind.EDGE, f"{write.run.id}-{cause}-discovery"))
+        key = f"{write.run.id}-{plan.results[-1].hash}-discovery"
+        write.jobs.append(Job(ItemKind.EDGE, key))
     return settled.pending, done.force_plan
+
+
+def _without_own(write: Write, pending: tuple[str, ...]) -> Sequence[str]:
+    """Take out a step whose request has ended without its result, and is not made again.
+
+    The app answered with other steps; the group would wait for this one for ever.
+    """
+    own, plan = write.item.step, write.plan
+    if own not in pending or plan.retry is not None or own in {job.step for job in plan.jobs}:
+        return pending
+    return [step for step in pending if step != own]
 
 
 def _pending(tx: Connection, write: Write, stored: str | None) -> list[str]:
@@ -192,11 +204,6 @@ def _pending(tx: Connection, write: Write, stored: str | None) -> list[str]:
         known = steps.known(tx, write.run.id, pending)
         pending = [step for step in pending if step not in known]
     return pending
-
-
-def _nothing_left(plan: Plan, pending: Sequence[str]) -> bool:
-    """Say whether a coalesced group had ended before it was written down: nobody would go on."""
-    return plan.coalesce and not pending and not plan.jobs
 
 
 def _finish(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
@@ -295,14 +302,11 @@ def _queue(
 
 def _item_rows(tx: Connection, write: Write) -> list[tuple[Job, dict[str, Any]]]:
     """Build the follow-up items; the first that is due now is leased to this worker on `carry`."""
-    if not write.jobs:
-        return []
     known = _already_stored(tx, write)
-    rows = [
-        (job, item_row(write, job))
-        for job in write.jobs
-        if job.step is None or job.step not in known
-    ]
+    new = [job for job in write.jobs if job.step is None or job.step not in known]
+    rows = [(job, item_row(write, job)) for job in rounds.follow_ups(tx, write, new)]
+    if not rows:
+        return []
     if write.stays and write.done.may_carry and write.plan.retry is None:
         lease_first(write, [row for _, row in rows])
     for _, row in rows:

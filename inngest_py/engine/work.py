@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from .. import observe
 from ..domain import endpoint, gateway, gateway_answers, request, timeouts
 from ..domain import plan as plans
-from ..domain.errors import LeaseLost, RunGone, SignalTaken, WaitAnswered
+from ..domain.errors import LeaseLost, RunGone, SignalTaken, Stalled, WaitAnswered
 from ..domain.items import Item, ItemKind
 from ..domain.plan import Plan, Policy, StepResult
 from ..domain.reply import Reply
@@ -90,6 +90,8 @@ def _instead(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     """Plan again what could not be written."""
     if isinstance(error, WaitAnswered):
         return woken(job.run, job.item, answer_of(ctx, job.item), open_until_now=False)
+    if isinstance(error, Stalled):
+        return replace(plans.fatal("NoProgress", error.message), defers=made.defers)
     if isinstance(error, SignalTaken):
         return replace(plans.fatal("Error", error.message), defers=made.defers)
     # an answer that the database refuses would be asked for again and again, for ever

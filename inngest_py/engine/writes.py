@@ -55,10 +55,10 @@ class Write:
 
     @property
     def counts(self) -> bool:
-        """Whether the plan changes the run's row before its end."""
+        """Whether the plan changes the run's row before its end, or needs to know its steps."""
         plan = self.plan
         moved = bool(plan.results) or plan.group is not None or plan.request_version >= 0
-        return moved or bool(plan.defers)
+        return moved or bool(plan.defers) or bool(plan.jobs)
 
     @property
     def plain(self) -> bool:

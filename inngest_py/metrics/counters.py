@@ -61,6 +61,9 @@ class Counters:
         )
         self._checkpoints = self._counter("checkpoints", "Checkpoint calls stored.", "function")
         self._lapsed = self._counter("leases_lapsed", "Leases whose holder was gone.")
+        self._repaired = self._counter(
+            "runs_repaired", "Runs that nothing brought on, and that were asked again.", "function"
+        )
         self._lost = self._counter("leases_lost", "Results dropped: another had the item by then.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -128,6 +131,8 @@ class Counters:
         """Count those events that no signal tells of; all of them are rare."""
         if name == "lease.lapsed":
             self._lapsed.inc(fields["items"])
+        elif name == "run.repaired":
+            self._child(self._repaired, fields["function_id"]).inc()
         elif name == "item.lease_lost":
             self._lost.inc()
         elif name == "checkpoint.stored":

@@ -11,10 +11,11 @@ import orjson
 from inngest_py.domain.events import Event, parse_event
 from inngest_py.domain.registration import parse_registration
 from inngest_py.domain.reply import Reply
+from inngest_py.domain.runs import LIVE
 from inngest_py.engine import register, start, work
 from inngest_py.engine.commit import Committer
 from inngest_py.engine.context import Context, Hint, Tuning, new_ulid
-from inngest_py.storage import backlog, migrate, queue, run_lists, steps
+from inngest_py.storage import backlog, migrate, queue, run_lists, steps, stranded
 from inngest_py.storage.session import Database
 from tests.factories import NOW, op, reply, step
 
@@ -103,11 +104,17 @@ class Engine:
             return str(run_lists.of_event(tx, event.id)[0]["id"])
 
     def drain(self) -> None:
-        """Run everything that was hinted at, and what that hints at."""
+        """Run everything that was hinted at, and what that hints at; no run may be left behind."""
         while self.hinted.hints:
             hints, self.hinted.hints = self.hinted.hints, []
             for _, item_id in hints:
                 work.work(self.ctx, [item_id])
+        assert not self.stranded()
+
+    def stranded(self) -> list[str]:
+        """List the runs that have not ended and that nothing brings on."""
+        with self.ctx.db.reading() as tx:
+            return [run for status in LIVE for run in stranded.look(tx, status, "", 10_000)[0]]
 
     def advance(self, **delta: float) -> None:
         """Move the clock and hint at what has become due."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.domain.items import Item, ItemKind
 from inngest_py.domain.runs import RunStatus
-from inngest_py.storage import drops, migrate, queue, run_list, run_loading, runs
+from inngest_py.storage import drops, migrate, queue, run_list, run_loading, runs, stranded
 from inngest_py.storage.run_list import RunQuery
 from inngest_py.storage.session import Database
 
@@ -56,6 +56,15 @@ def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
     own = [step for step in steps if not step.startswith(framed)]
     by_id = ("_1 (id=?)", "queue_items_run_idx (run_id=?)", "pauses_run_idx (run_id=?)")
     assert all(step.endswith(by_id) for step in own), own
+
+
+def test_a_look_for_stranded_runs_reads_no_more_than_its_page(tmp_path: Path) -> None:
+    with explained(tmp_path) as (tx, steps):
+        stranded.look(tx, RunStatus.RUNNING, "a", 500)
+        stranded.driven(tx, "r", "i")
+    assert any("runs_status_idx (status=? AND id>?)" in step for step in steps), steps
+    assert sum("queue_items_run_idx (run_id=?)" in step for step in steps) == 2, steps
+    assert not any("TEMP B-TREE" in step or step.startswith("SCAN runs") for step in steps), steps
 
 
 FAILED, SINCE = [RunStatus.FAILED], NOW - timedelta(days=1)

@@ -21,6 +21,7 @@ from . import (
     resuming,
     retention,
     sharing,
+    stranded,
     timers,
     workers,
 )
@@ -48,6 +49,7 @@ def services(ctx: Context) -> list[Service]:
         Service("crons", crons.run_once, timedelta(seconds=1), crons.pause),
         Service("lapsed", leases.Lapsed().run_once, lease / 6),
         Service("lines", lines.Standing().run_once, timedelta(seconds=1)),
+        Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
         Service("limits", overrides.expire, timedelta(seconds=1)),
         Service("beat", workers.beat, timedelta(seconds=10)),
         Service("resuming", resuming.run_once, timedelta(seconds=30)),

@@ -1,0 +1,69 @@
+"""Stranded runs: repairs those that have not ended and that nothing brings on.
+
+There should be none; each one found is logged, counted and asked again. A look takes a bounded
+number of live runs and goes on where the last one ended, so a million of them cost a look no more
+than a thousand.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain.items import ItemKind
+from ...domain.runs import Run, RunStatus
+from ...storage import queue, run_loading, stranded
+from ..context import Context, Hint
+from ..flow import concurrency
+from ..start import start_item
+
+_AT_ONCE = 500
+_STATUSES = (RunStatus.RUNNING, RunStatus.QUEUED)
+
+
+class Stranded:
+    """The service; `_after` is the run of each status that was looked at last."""
+
+    def __init__(self) -> None:
+        self._after = dict.fromkeys(_STATUSES, "")
+
+    def run_once(self, ctx: Context) -> bool:
+        """Look at the next runs of each live status."""
+        found: list[str] = []
+        with ctx.db.reading() as tx:
+            for status, after in self._after.items():
+                ids, self._after[status] = stranded.look(tx, status, after, _AT_ONCE)
+                found += ids
+        if found:
+            repair(ctx, found)
+        return False
+
+
+def repair(ctx: Context, run_ids: list[str]) -> None:
+    """Ask again for those of the runs that are stranded still."""
+
+    def write(tx: Connection) -> tuple[list[Run], list[Hint]]:
+        statuses = stranded.release(tx, sorted(run_ids))
+        if not statuses:
+            return [], []
+        found = [run for run, _ in run_loading.load(tx, sorted(statuses)).values()]
+        rows = [_item(ctx, run, statuses[run.id]) for run in found]
+        queue.put(tx, rows)
+        return found, [(ItemKind(row["kind"]), row["id"]) for row in rows]
+
+    repaired, hints = ctx.committer.run_alone(write)
+    for run in repaired:
+        told = {"function_id": run.function_id, "function": run.function_slug}
+        observe.event("run.repaired", level=40, run_id=run.id, status=run.status.value, **told)
+    if hints:
+        ctx.hints.send(hints)
+
+
+def _item(ctx: Context, run: Run, status: RunStatus) -> dict[str, Any]:
+    """Make the first request of a run that has not begun, or a discovery."""
+    now = ctx.now()
+    row = start_item(ctx.new_id(now), run.id, now, now)
+    if status is RunStatus.QUEUED:
+        return row | concurrency.columns(run.slots, ItemKind.START)
+    edge = {"kind": ItemKind.EDGE.value, "job_key": f"{run.id}-repair"}
+    return row | edge | concurrency.columns(run.slots, ItemKind.EDGE)
