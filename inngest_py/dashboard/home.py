@@ -68,7 +68,6 @@ def _plots(hour: list[Minute | None]) -> dict[str, Any]:
             [series("completed", "ok", of("completed")), series("failed", "bad", of("failed"))],
         ),
         "queued": charts.bars(times, [series("runs queued", "info", of("queued"))]),
-        "errors": charts.bars(times, [series("failed attempts", "bad", of("errors"))]),
         "latency": charts.lines(
             times, [series("median", "ok", call(0)), series("95 %", "warn", call(1))]
         ),

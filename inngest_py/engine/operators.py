@@ -10,7 +10,9 @@ from functools import lru_cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection
 
+from .. import observe
 from ..domain.errors import Conflict, InngestPyError, Invalid, NotFound
 from ..domain.filters import check_text
 from ..domain.roles import Role
@@ -93,12 +95,13 @@ def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> 
     """Begin a session under a browser's token. Raises WrongPassword and TooManyTries."""
     now = ctx.now()
     name = "".join(char for char in name[:_MOST_NAME] if char.isprintable())
+    by = Actor(name, address)
     with ctx.db.transaction() as tx:
-        by_name, by_address = rows.failures(tx, now - _WINDOW, name=name, address=address)
-        if by_name >= _MOST_BY_NAME or by_address >= _MOST_BY_ADDRESS:
-            raise TooManyTries
-        tried = note(tx, Actor(name, address), now, rows.FAILED_LOGIN)
+        closed = _closed(tx, by, now)
+        tried = None if closed else note(tx, by, now, rows.FAILED_LOGIN)
         found = rows.get(tx, name)
+    if closed:
+        raise TooManyTries
     if not _is_right(found["password"] if found is not None else _nobodys_hash(), password):
         raise WrongPassword
     with ctx.db.transaction() as tx:
@@ -110,6 +113,28 @@ def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> 
         rows.add_session(tx, values)
         if tried is not None:
             rows.rename_act(tx, tried, "login")
+
+
+def _closed(tx: Connection, by: Actor, now: datetime) -> bool:
+    """Say whether a name or an address has had its tries.
+
+    The first refusal of each window is noted, and no more: guessing must not fill the audit log.
+    """
+    since, who = now - _WINDOW, {"name": by.name, "address": by.address}
+    by_name, by_address = rows.tries(tx, rows.FAILED_LOGIN, since, **who)
+    if by_name >= _MOST_BY_NAME:
+        action, told = "login.name_closed", rows.tries(tx, "login.name_closed", since, **who)[0]
+    elif by_address >= _MOST_BY_ADDRESS:
+        action, told = (
+            "login.address_closed",
+            rows.tries(tx, "login.address_closed", since, **who)[1],
+        )
+    else:
+        return False
+    if not told:
+        note(tx, by, now, action)
+        observe.event("login.closed", level=30, act=action, who=by.name, address=by.address)
+    return True
 
 
 def _is_right(hashed: str, password: str) -> bool:

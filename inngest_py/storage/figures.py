@@ -18,6 +18,23 @@ from .runs import RunRow
 
 _attempts, _runs, _events = table_of(Attempt), table_of(RunRow), table_of(Event)
 _FAILED = ("errored", "failed")
+_of_run = _attempts.alias("of_run")
+_last_step = (
+    select(_of_run.c.status)
+    .where(
+        _of_run.c.run_id == _attempts.c.run_id,
+        _of_run.c.id < _attempts.c.id,
+        _of_run.c.step.is_not(None),
+    )
+    .order_by(_of_run.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+# A function that is told of a step's failure fails with it: one failure, not two. The look at the
+# run's other attempts comes last, so that it is made for failed functions alone.
+_fails = _attempts.c.status.in_(_FAILED) & (
+    _attempts.c.step.is_not(None) | (func.coalesce(_last_step, "") != "failed")
+)
 # how many of a minute's calls its latencies, and how many failures its errors are taken from
 SAMPLE = 200
 ERRORS = 50
@@ -79,11 +96,11 @@ def first_attempt_since(tx: Connection, since: datetime, end: int) -> int:
 
 
 def attempts_between(tx: Connection, first: int, end: int) -> RowMapping:
-    """Count attempts by ids: all of them, failed ones, and runs that ended well or not."""
+    """Count attempts by ids: all, failures (see _fails), and runs that ended well or not."""
     own = _attempts.c.step.is_(None)
     counts = {
         "calls": func.count(),
-        "errors": func.count(case((_attempts.c.status.in_(_FAILED), 1))),
+        "errors": func.count(case((_fails, 1))),
         "completed": func.count(case((own & (_attempts.c.status == "completed"), 1))),
         "failed": func.count(case((own & (_attempts.c.status == "failed"), 1))),
     }
@@ -109,7 +126,7 @@ def calls_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
 
 
 def errors_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
-    """List failed attempts by ids: run, step's name, the head of the error, function and its id."""
+    """List failures by ids: run, step's name, the head of the error, function and its id."""
     query = (
         select(
             _attempts.c.run_id,
@@ -123,7 +140,7 @@ def errors_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
         .where(
             _attempts.c.id >= first,
             _attempts.c.id < end,
-            _attempts.c.status.in_(_FAILED),
+            _fails,
             _attempts.c.error.is_not(None),
         )
         .order_by(_attempts.c.id.desc())

@@ -49,7 +49,7 @@ class AuditRow(Base):
     """What an operator did, or somebody who was refused tried."""
 
     __tablename__ = "audit"
-    # serves failures() and sender()
+    # serves tries() and sender()
     __table_args__ = (Index("audit_action_idx", "action", "at"),)
     id: Mapped[str] = mapped_column(Text, primary_key=True)  # ULID
     at: Mapped[datetime] = mapped_column(Timestamp)
@@ -135,9 +135,11 @@ def rename_act(tx: Connection, act_id: str, action: str) -> None:
     tx.execute(update(_audit).where(_audit.c.id == act_id).values(action=action))
 
 
-def failures(tx: Connection, since: datetime, *, name: str, address: str) -> tuple[int, int]:
-    """Count failed logins since: under a name, and from an address."""
-    recent = (_audit.c.action == FAILED_LOGIN, _audit.c.at >= since)
+def tries(
+    tx: Connection, action: str, since: datetime, *, name: str, address: str
+) -> tuple[int, int]:
+    """Count logins that ended so since: under a name, and from an address."""
+    recent = (_audit.c.action == action, _audit.c.at >= since)
     counts = [
         tx.execute(select(func.count()).select_from(_audit).where(*recent, same)).scalar_one()
         for same in (_audit.c.name == name, _audit.c.address == address)

@@ -152,6 +152,39 @@ def test_tries_are_limited(production: Production) -> None:
     production.log_in("admin")
 
 
+def closed(production: Production) -> list[tuple[str, str, str]]:
+    with production.engine.ctx.db.reading() as tx:
+        acts = rows.acts(tx, before=None, name=None, limit=1000)
+    told = [(act["action"], act["name"], act["address"]) for act in acts]
+    return sorted(act for act in told if act[0].endswith("_closed"))
+
+
+def test_a_closed_name_or_address_leaves_one_row_and_one_line(
+    production: Production, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(10):
+        production.log_in("admin", "wrong password", 401)
+    assert closed(production) == []
+    for _ in range(3):
+        production.log_in("admin", status=429)
+    expected = [("login.name_closed", "admin", "127.0.0.1")]
+    assert closed(production) == sorted(expected)
+    for number in range(20):
+        production.log_in(f"nobody{number}", "x", 401)
+    for number in range(3):
+        production.log_in(f"another{number}", "x", 429)
+    expected.append(("login.address_closed", "another0", "127.0.0.1"))
+    assert closed(production) == sorted(expected)
+    production.engine.now += timedelta(minutes=16)
+    for _ in range(10):
+        production.log_in("admin", "wrong password", 401)
+    production.log_in("admin", status=429)
+    expected.append(expected[0])
+    assert closed(production) == sorted(expected)
+    lines = [record for record in caplog.records if record.message.startswith("login.closed")]
+    assert len(lines) == len(expected)
+
+
 def test_acts_are_noted(production: Production) -> None:
     run_id = production.engine.start()
     client = production.log_in("operator")

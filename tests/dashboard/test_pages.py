@@ -106,6 +106,46 @@ def test_a_failed_run_shows_its_error_as_text(site: Site) -> None:
     assert EVIL not in home
 
 
+def _step_fails(request: dict[str, Any], target: str) -> Any:
+    """Fail a step at every attempt, and then the function with what it was told."""
+    told = request["steps"].get(step("charge"))
+    if told is None:
+        error = {"name": "Declined", "message": "no funds"}
+        last = request["ctx"]["attempt"] == 1
+        return reply(206, [op("StepFailed" if last else "StepError", "charge", error=error)])
+    return reply(500, {"name": "StepError", "message": "no funds"}, x_inngest_no_retry="true")
+
+
+def _catches(request: dict[str, Any], target: str) -> Any:
+    """Go on after a step's failure, and fail later of itself."""
+    if step("charge") not in request["steps"] or step("note") in request["steps"]:
+        return _step_fails(request, target)
+    return reply(206, [op("StepRun", "note", data=1)])
+
+
+@pytest.mark.parametrize(
+    ("script", "failures"),
+    [
+        (_step_fails, 2),  # both attempts of the step
+        (_catches, 3),  # and the function's own
+        (failing, 1),
+    ],
+)
+def test_a_step_s_failure_that_fails_the_function_counts_once(
+    site: Site, script: Any, failures: int
+) -> None:
+    site.engine.register(retries=1)
+    site.engine.sdk.script = script
+    run_id = site.engine.start()
+    site.engine.drain()
+    site.engine.advance(seconds=30)
+    site.engine.drain()
+    assert site.engine.run(run_id)["status"] == RunStatus.FAILED
+    home = site.get("/")
+    assert f"{failures} failed attempts of" in home
+    assert f'<td class="num">{failures}</td>' in home.split('id="top-errors"')[1]
+
+
 def test_markup_in_names_and_searches_shows_as_text(site: Site) -> None:
     event_id = site.send(name=EVIL, data={"a": EVIL})
     for path in ("/events", f"/events/{event_id}", f"/events/send?like={event_id}"):
