@@ -41,7 +41,7 @@ def sync() -> Response:
 
 @blueprint.delete("/fn/remove")
 def remove() -> Response:
-    """Forget the app at a URL."""
+    """Archive the app at a URL; its runs go on, and its history stays."""
     url = request.args.get("url", "")
     if not url:
         raise Invalid("url is missing: name the app by the URL it serves at, as ?url=", field="url")

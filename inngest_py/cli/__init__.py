@@ -18,6 +18,7 @@ _MODULES = {
     "runs": "client",
     "functions": "functions",
     "users": "users",
+    "apps": "apps",
 }
 
 

@@ -81,12 +81,12 @@ def _asked(app_id: str) -> AnyResponse:
     return redirect(url("apps", done=done), 303)
 
 
-@route("/apps/<app_id>/forget", Role.ADMIN, methods=("POST",))
-def app_forget(app_id: str) -> AnyResponse:
-    """Forget an app and its functions."""
+@route("/apps/<app_id>/archive", Role.ADMIN, methods=("POST",))
+def app_archive(app_id: str) -> AnyResponse:
+    """Archive an app and its functions."""
     row = _find(app_id)
     moves.delete(context(), row["id"], actor())
-    return redirect(url("apps", done="forgotten"), 303)
+    return redirect(url("apps", done="archived"), 303)
 
 
 def _find(app_id: str) -> RowMapping:

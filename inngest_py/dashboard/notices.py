@@ -14,7 +14,7 @@ _WORDS = {
     "invoked": "The function was invoked.",
     "synced": "The app was asked to sync, and answered.",
     "not-synced": "The app was asked to sync and did not: what went wrong is told with it.",
-    "forgotten": "The app was forgotten, with its functions and their runs.",
+    "archived": "The app is archived: nothing starts its functions, and its runs go on.",
 }
 _COUNTED = {
     "bulk-cancel": "{n} cancelled, {m} had ended already or were gone.",

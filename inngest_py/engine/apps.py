@@ -1,4 +1,4 @@
-"""Apps by hand: made known, moved and forgotten (protocol: api.md §5.3)."""
+"""Apps by hand: made known, moved, archived and erased (protocol: api.md §5.3)."""
 
 from ..domain import urls
 from ..domain.errors import Invalid, NotFound
@@ -49,19 +49,19 @@ def _sync(ctx: Context, url: str, *, kind: str, in_band: bool) -> str:
 
 
 def delete(ctx: Context, app_id: str, by: Actor | None = None) -> bool:
-    """Forget an app and its functions; say whether it was there."""
+    """Archive an app and its functions; say whether it was there."""
     with ctx.db.transaction() as tx:
-        known = {app["id"]: app["name"] or app["url"] for app in rows.apps(tx)}
-        if app_id not in known:
+        app = next((app for app in rows.apps(tx) if app["id"] == app_id), None)
+        if app is None:
             return False
-        rows.remove_app(tx, app_id)
-        rows.raise_catalog_version(tx)
-        audit.note(tx, by, ctx.now(), "app.forget", known[app_id], app_id)
+        now = ctx.now()
+        register.archive(tx, app, now)
+        audit.note(tx, by, now, "app.archive", app["name"] or app["url"], app_id)
         return True
 
 
 def delete_by_name(ctx: Context, name: str) -> bool:
-    """Forget the app with this name; say whether it was there."""
+    """Archive the app with this name; say whether it was there."""
     with ctx.db.reading() as tx:
         app = rows.app_by_name(tx, name)
     return app is not None and delete(ctx, app["id"])

@@ -143,6 +143,8 @@ def _function(tx: Connection, new: NewRun, now: datetime) -> tuple[str, int]:
     if app is None:
         values = {"id": app_id, "name": new.domain, "url": new.domain, "method": "api"}
         functions.put_app(tx, values | {"created_at": now, "synced_at": now, "error": None})
+    elif app["archived_at"] is not None:
+        functions.restore_app(tx, app_id)
     known = {row["slug"]: row for row in functions.functions(tx, app_id=app_id)}.get(config.slug)
     if known is not None and known["archived_at"] is None and known["config"] == config.to_json():
         return known["id"], known["version"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from .. import observe
 from ..domain import canonical, ids
@@ -85,6 +85,7 @@ def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> 
         "error_detail": None,
         "created_at": now,
         "synced_at": now,
+        "archived_at": None,
     }
 
 
@@ -150,6 +151,8 @@ def register_one(ctx: Context, sync: Registration) -> str:
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
         if app is None:
             rows.put_app(tx, _app_values(sync, app_id, "api", now))
+        else:
+            rows.restore_app(tx, app_id)
         held = _lock_changed(tx, app_id, sync.functions, now)
         relimited.update(held.before)
         kept = _put_functions(tx, app_id, sync.functions, now)
@@ -181,13 +184,25 @@ def refuse(ctx: Context, payload: object, error: Invalid) -> None:
 
 
 def remove(ctx: Context, url: str) -> None:
-    """Forget the app with exactly this URL. Raises NotFound."""
+    """Archive the app with exactly this URL. Raises NotFound."""
     with ctx.db.transaction() as tx:
         app = rows.app_by_url(tx, url)
         if app is None:
             raise NotFound(f"App not found: {url}")
+        archive(tx, app, ctx.now())
+
+
+def archive(tx: Connection, app: RowMapping, now: datetime) -> None:
+    """Take an app out of use: nothing starts its functions, runs that have begun go on.
+
+    Its history stays, and its next sync brings it back. One that was never synced is deleted.
+    """
+    if not app["name"]:
         rows.remove_app(tx, app["id"])
-        rows.raise_catalog_version(tx)
+        return
+    rows.archive_app(tx, app["id"], now)
+    crons.plan(tx, app["id"], now)
+    rows.raise_catalog_version(tx)
 
 
 def add_placeholder(ctx: Context, url: str, by: Actor | None = None) -> None:

@@ -12,9 +12,13 @@ _apps = table_of(App)
 _functions = table_of(Function)
 
 
-def apps(tx: Connection, *, limit: int, after: str | None = None) -> list[RowMapping]:
-    """List apps that have synced, from behind a name."""
+def apps(
+    tx: Connection, *, limit: int, after: str | None = None, archived: bool = False
+) -> list[RowMapping]:
+    """List apps that have synced, from behind a name: those that are archived, or the others."""
+    is_archived = _apps.c.archived_at.is_not(None)
     query = select(_apps).where(_apps.c.name > (after or ""))
+    query = query.where(is_archived if archived else ~is_archived)
     return list(tx.execute(query.order_by(_apps.c.name).limit(limit)).mappings())
 
 

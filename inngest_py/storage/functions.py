@@ -47,6 +47,8 @@ class App(Base):
     discovered: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Timestamp)
     synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # it was removed: its functions are archived, its runs go on
+    archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
     # serves by_name() and by_url()
     __table_args__ = (UniqueConstraint("name", "url"), Index("apps_url_idx", "url"))
 
@@ -118,18 +120,20 @@ def raise_catalog_version(tx: Connection) -> None:
 
 
 def apps(tx: Connection) -> list[RowMapping]:
-    """List every app, oldest first."""
-    return list(tx.execute(select(_apps).order_by(App.created_at, App.id)).mappings())
+    """List every app that is not archived, oldest first."""
+    query = select(_apps).where(App.archived_at.is_(None))
+    return list(tx.execute(query.order_by(App.created_at, App.id)).mappings())
 
 
 def app_by_name(tx: Connection, name: str) -> RowMapping | None:
-    """Find the app with this name; None when there is none."""
+    """Find the app with this name, an archived one, too; None when there is none."""
     return tx.execute(select(_apps).where(App.name == name)).mappings().first()
 
 
 def app_by_url(tx: Connection, url: str) -> RowMapping | None:
-    """Find an app by its exact stored URL; None when there is none."""
-    query = select(_apps).where(App.url == url).order_by(App.name.desc())
+    """Find an app that is not archived by its exact stored URL; None when there is none."""
+    query = select(_apps).where(App.url == url, App.archived_at.is_(None))
+    query = query.order_by(App.name.desc())
     return tx.execute(query).mappings().first()
 
 
@@ -153,8 +157,20 @@ def forget_checksum(tx: Connection, app_id: str) -> None:
     tx.execute(update(App).where(App.id == app_id).values(checksum=""))
 
 
+def archive_app(tx: Connection, app_id: str, now: datetime) -> None:
+    """Archive the app and its functions; its next sync counts as a new one."""
+    tx.execute(update(App).where(App.id == app_id).values(archived_at=now, checksum=""))
+    archive_others(tx, app_id, [], now)
+
+
+def restore_app(tx: Connection, app_id: str) -> None:
+    """Take the app itself out of the archive."""
+    archived = (App.id == app_id, App.archived_at.is_not(None))
+    tx.execute(update(App).where(*archived).values(archived_at=None))
+
+
 def remove_app(tx: Connection, app_id: str) -> None:
-    """Delete the app and its functions."""
+    """Delete the app, its functions, and all that hangs on them."""
     tx.execute(delete(Function).where(Function.app_id == app_id))
     tx.execute(delete(App).where(App.id == app_id))
 
@@ -208,6 +224,11 @@ def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) 
         .where(Function.app_id == app_id, Function.id.not_in(keep), Function.archived_at.is_(None))
         .values(archived_at=now)
     )
+
+
+def lock_functions(tx: Connection, app_id: str) -> None:
+    """Lock the rows of an app's functions: a run that is started refers to one, and waits."""
+    tx.execute(select(Function.id).where(Function.app_id == app_id).with_for_update()).all()
 
 
 def count_functions(tx: Connection) -> int:

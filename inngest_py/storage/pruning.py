@@ -68,7 +68,17 @@ def prune_runs(tx: Connection, before: datetime, events_before: datetime, limit:
     Their events go as well where they came before `events_before` and nothing else refers to them.
     Order of locks: the runs' rows, pauses, items, events.
     """
-    taken = _take(tx, before, limit)
+    return _prune(tx, [_runs.c.ended_at < before], events_before, limit)
+
+
+def erase_runs(tx: Connection, function_ids: Sequence[str], before: datetime, limit: int) -> Pruned:
+    """Delete runs of functions that ended before a time, as prune_runs() does."""
+    those = [_runs.c.function_id.in_(list(function_ids)), _runs.c.ended_at < before]
+    return _prune(tx, those, before, limit)
+
+
+def _prune(tx: Connection, those: Sequence[Any], events_before: datetime, limit: int) -> Pruned:
+    taken = _take(tx, those, limit)
     ids = [row.id for row in taken]
     if not ids:
         return Pruned(0, 0, full=False)
@@ -84,12 +94,12 @@ def prune_runs(tx: Connection, before: datetime, events_before: datetime, limit:
     return Pruned(len(ids), drop_events(tx, sorted(candidates), events_before), full=True)
 
 
-def _take(tx: Connection, before: datetime, limit: int) -> list[Any]:
+def _take(tx: Connection, those: Sequence[Any], limit: int) -> list[Any]:
     """Lock the runs that are next, as many as one transaction should delete."""
     columns = (_runs.c.id, _runs.c.event_id, _runs.c.batch_id)
     query = (
         select(*columns, _runs.c.step_count, _runs.c.state_bytes)
-        .where(_runs.c.ended_at < before)
+        .where(*those)
         .order_by(_runs.c.ended_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -20,7 +20,7 @@ ACTS = {
     "limits.restore": ("/functions/{function}/limits/restore", {}),
     "app.add": ("/apps/add", {"url": "http://127.0.0.1:9/api/inngest"}),
     "app.sync": ("/apps/{app}/sync", {}),
-    "app.forget": ("/apps/{app}/forget", {}),
+    "app.archive": ("/apps/{app}/archive", {}),
 }
 COUNTED = ("runs", "events", "apps", "queue_items")
 

@@ -17,7 +17,7 @@ POSTS = [
     "/functions/f/limits/restore",
     "/apps/add",
     "/apps/a/sync",
-    "/apps/a/forget",
+    "/apps/a/archive",
     "/login",
     "/logout",
 ]

@@ -43,7 +43,7 @@ def test_empty_pages_say_what_to_do_next(site: Site, path: str, shown: str) -> N
     if path == "/":
         apps = site.get("/apps")
         app_id = apps.split("/apps/")[-1].split("/")[0]
-        site.post(f"/apps/{app_id}/forget")
+        site.post(f"/apps/{app_id}/archive")
     assert shown in site.get(path)
 
 

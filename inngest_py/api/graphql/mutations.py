@@ -45,7 +45,7 @@ def _app(request: Request, app_id: str) -> RowMapping:
 
 @mutation.field("deleteApp")
 def delete_app(_: Any, info: Info, id: str) -> str:
-    """Forget an app."""
+    """Archive an app."""
     if not app_moves.delete(of(info).ctx, id):
         raise NotFound(f"app {id[:64]} does not exist")
     return id
@@ -53,7 +53,7 @@ def delete_app(_: Any, info: Info, id: str) -> str:
 
 @mutation.field("deleteAppByName")
 def delete_app_by_name(_: Any, info: Info, name: str) -> bool:
-    """Forget the app with this name, if there is one."""
+    """Archive the app with this name, if there is one."""
     return app_moves.delete_by_name(of(info).ctx, name)
 
 

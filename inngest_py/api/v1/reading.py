@@ -81,7 +81,7 @@ def list_functions(app_name: str) -> Response:
     """List an app's functions, as a bare array."""
     with context().db.reading() as tx:
         app = functions.app_by_name(tx, app_name)
-        found = functions.functions(tx, app_id=app["id"]) if app is not None else []
-    if app is None:
-        return public("App not found", 404)
+        if app is None or app["archived_at"] is not None:
+            return public("App not found", 404)
+        found = functions.functions(tx, app_id=app["id"])
     return answer([shapes.function(row, context().now()) for row in found])

@@ -14,12 +14,15 @@ from .common import blueprint, cursor, enveloped, flag, limit, page
 
 @blueprint.get("/apps")
 def list_apps() -> Response:
-    """List apps by name; none is ever archived."""
+    """List apps by name; archived ones only where they are asked for."""
     most, place = limit(), cursor((str,))
-    if flag("archived"):
-        return enveloped([], page([], most, None))
     with context().db.reading() as tx:
-        found = catalog_pages.apps(tx, limit=most + 1, after=place[0] if place else None)
+        found = catalog_pages.apps(
+            tx,
+            limit=most + 1,
+            after=place[0] if place else None,
+            archived=bool(flag("archived")),
+        )
         counts = catalog_pages.function_counts(tx, [row["id"] for row in found])
     shown = found[:most]
     return enveloped(
@@ -38,7 +41,7 @@ def show_app(app_id: str) -> Response:
 
 
 def find(tx: Connection, app_id: str) -> Any:
-    """Find an app by its name; raises NotFound."""
+    """Find an app by its name, an archived one, too; raises NotFound."""
     row = functions.app_by_name(tx, app_id) if app_id else None
     if row is None:
         raise NotFound(f"app {app_id[:255]!r} does not exist")

@@ -63,6 +63,8 @@ def app(row: Any, functions: int) -> dict[str, Any]:
         "method": row["method"].upper(),
         "appVersion": row["app_version"],
         "createdAt": shapes.stamp(row["created_at"]),
+        "isArchived": row["archived_at"] is not None,
+        "archivedAt": shapes.stamp(row["archived_at"]),
         "functionCount": functions,
         "latestSync": compact(
             {

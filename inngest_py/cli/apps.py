@@ -1,0 +1,50 @@
+"""`apps`: the apps that are known, and the one way to delete one with its history."""
+
+import getpass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from ..engine import erasing
+from ..engine.audit import Actor
+from ..storage import functions as rows
+from ..storage import migrate
+from . import databases, options
+
+
+@click.group()
+def apps() -> None:
+    """Look at apps; delete one with its history."""
+
+
+@apps.command("list")
+@options.database
+def list_(**flags: Any) -> None:
+    """List the apps that are in use: name, URL, and what went wrong with the last sync."""
+    with databases.opened(flags) as database:
+        migrate.prepare(database)
+        with database.reading() as tx:
+            for row in rows.apps(tx):
+                click.echo(f"{row['name'] or '-':<32}  {row['url']}  {row['error'] or ''}".rstrip())
+
+
+@apps.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.database
+def delete(name: str, yes: bool, **flags: Any) -> None:
+    """Delete an app, its functions and all their runs for good.
+
+    Apps that are removed over the API or the dashboard are archived, which loses nothing.
+    """
+    with databases.opened(flags) as database:
+        migrate.prepare(database)
+        doomed = erasing.look(database, name)
+        told = f"{name}: {doomed.functions} functions and {doomed.runs} runs are deleted for good"
+        if not yes:
+            click.echo(told, err=True)
+            if click.prompt("Write the app's name to go on", err=True) != name:
+                raise click.ClickException("this is not the app's name: nothing was deleted")
+        erased = erasing.erase(database, name, datetime.now(UTC), Actor(getpass.getuser()))
+    click.echo(f"{name} is deleted, with {erased} runs")
