@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -25,11 +25,19 @@ def wrong(field: str, text: str, code: str = CONFIG) -> Invalid:
 class Fields:
     """A JSON object at a path; null and an empty array mean that a field is absent.
 
-    Each reader returns None for an absent field and raises Invalid for a value of a wrong type.
+    Keys are found in any case, the last one of several, as the reader of Go's standard library does
+    (sync.md §4.1): SDKs rely on it. Each reader returns None for an absent field and raises Invalid
+    for a value of a wrong type.
     """
 
     given: dict[str, Any]
     path: str = ""
+    _folded: dict[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        items = self.given.items()
+        folded = {key.casefold(): value for key, value in items if value is not None}
+        object.__setattr__(self, "_folded", folded)
 
     @classmethod
     def of(cls, value: object, path: str, code: str = CONFIG) -> "Fields":
@@ -42,9 +50,13 @@ class Fields:
         """Name the path of a key."""
         return f"{self.path}.{key}" if self.path else key
 
+    def has(self, key: str) -> bool:
+        """Say whether a field is there, with whatever value but null."""
+        return key.casefold() in self._folded
+
     def get(self, key: str) -> Any:
         """Read a value of any type."""
-        value = self.given.get(key)
+        value = self._folded.get(key.casefold())
         return None if value == [] else value
 
     def text(self, key: str, limit: int = MAX_NAME_CHARS, code: str = CONFIG) -> str | None:

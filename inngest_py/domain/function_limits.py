@@ -87,15 +87,15 @@ def parse_concurrency(config: Fields) -> tuple[tuple[Concurrency, ...], Concurre
     A limit of 0 sets none; what is neither number, array nor object is ignored.
     """
     value, path = config.get("concurrency"), config.at("concurrency")
-    if isinstance(value, dict) and ("fn" in value or "step" in value):
-        shaped = Fields(value, path)
+    shaped = Fields(value, path) if isinstance(value, dict) else Fields({})
+    if shaped.has("fn") or shaped.has("step"):
         steps = _entries(shaped.get("step"), shaped.at("step"), MAX_STEP_CONCURRENCY)
         return steps, _run_entry(shaped)
     if isinstance(value, int | float) and not isinstance(value, bool):
         limit = whole(value, path, code=_CONCURRENCY)
         return ((Concurrency(limit),) if limit else ()), None
     if isinstance(value, dict):
-        entry = _entry(Fields(value, path))
+        entry = _entry(shaped)
         return ((entry,) if entry.limit else ()), None
     if isinstance(value, list):
         return _entries(value, path, MAX_STEP_CONCURRENCY), None

@@ -58,7 +58,6 @@ __all__ = [
 
 DEFAULT_RETRIES = 4
 MAX_RETRIES = 20
-STEP = "step"
 _RUNTIMES = ("http", "ws")
 _COMBINATION = "combo_unsupported"
 
@@ -156,16 +155,17 @@ def slug_of(name: str) -> str:
 def _parse_step(config: Fields) -> tuple[str, str, int]:
     """Read the one step: its normalised URL, its runtime's type and the retries."""
     steps = config.object("steps")
-    if steps is None or list(steps.given) != [STEP]:
-        raise wrong(config.at("steps"), f"must hold exactly one step, under the key {STEP}")
-    step = steps.object(STEP)
-    runtime = step.object("runtime") if step else None
-    if step is None or runtime is None:
-        raise wrong(config.at("steps.step.runtime"), 'is missing: write {"type":"http","url":"…"}')
-    given = runtime.text("url", urls.MAX_URL_CHARS)
-    if given is None:
+    if steps is None or len(steps.given) != 1:
+        raise wrong(config.at("steps"), "must hold exactly one step, under a name such as step")
+    [(name, given)] = steps.given.items()
+    step = Fields.of({} if given is None else given, steps.at(name[:64]))
+    runtime = step.object("runtime")
+    if runtime is None:
+        raise wrong(step.at("runtime"), 'is missing: write {"type":"http","url":"…"}')
+    written = runtime.text("url", urls.MAX_URL_CHARS)
+    if written is None:
         raise wrong(runtime.at("url"), "is missing: give the URL that serves the function")
-    url = urls.normalise(given, field=runtime.at("url"))
+    url = urls.normalise(written, field=runtime.at("url"))
     kind = runtime.text("type") or ("ws" if urls.is_connect(url) else "http")
     if kind not in _RUNTIMES:
         raise wrong(runtime.at("type"), "must be http or ws")

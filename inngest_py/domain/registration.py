@@ -5,7 +5,6 @@ Invariant: a payload is accepted whole or refused whole.
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlencode
 
 from . import canonical, urls
@@ -48,12 +47,12 @@ class Registration:
 
 
 def parse_registration(payload: object) -> Registration:
-    """Check a sync's payload; keys of its top level are matched in any case.
+    """Check a sync's payload.
 
     Raises Invalid with the field's path and the code of sync.md §5.4; for an empty app name the
     message is "App ID required" and the field appName.
     """
-    fields = _any_case(Fields.of(payload, ""))
+    fields = Fields.of(payload, "")
     name = _app_name(fields, "appName")
     url = urls.short_enough(_required_url(fields))
     sdk = fields.text("sdk") or ""
@@ -78,31 +77,6 @@ def parse_registration(payload: object) -> Registration:
             idempotency_key=fields.text("idempotencyKey") or "",
         )
     )
-
-
-_KEYS = (
-    "appName",
-    "appVersion",
-    "deployType",
-    "framework",
-    "functions",
-    "headers",
-    "idempotencyKey",
-    "platform",
-    "sdk",
-    "url",
-)
-_BY_LOWER = {key.lower(): key for key in _KEYS}
-
-
-def _any_case(fields: Fields) -> Fields:
-    """Give the known keys their own spelling; where one comes twice, the exact one counts."""
-    found: dict[str, Any] = {}
-    for given, value in fields.given.items():
-        key = _BY_LOWER.get(given.lower())
-        if key is not None and (given == key or key not in fields.given):
-            found[key] = value
-    return Fields(found)
 
 
 def _app_name(fields: Fields, key: str) -> str:

@@ -196,6 +196,56 @@ ACCEPTED = [
 ]  # fmt: skip
 
 
+def other_case(value):
+    """Write all keys of a configuration as Go's SDK writes some, but for the names of steps."""
+    if isinstance(value, list):
+        return [other_case(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key[:1].upper() + key[1:]: other_case(item) for key, item in value.items()}
+
+
+EVERYTHING = {
+    "triggers": [{"event": "a/b", "expression": "event.data.x == 1"}],
+    "concurrency": {"fn": [{"limit": 2}], "step": [{"limit": 3, "key": "event.data.k"}]},
+    "throttle": {"limit": 2, "period": "1m", "burst": 3, "key": "event.data.k"},
+    "rateLimit": {"limit": 2, "period": "1m", "key": "event.data.k"},
+    "debounce": {"period": "2s", "key": "event.data.k", "timeout": "1m"},
+    "priority": {"run": "event.data.p"},
+    "cancel": [{"event": "a/c", "if": "event.data.x == async.data.x", "timeout": "1h"}],
+    "timeouts": {"start": "1m", "finish": "2m"},
+    "singleton": {"mode": "skip", "key": "event.data.k"},
+    "retries": {"attempts": 7},
+    "checkpoint": {"batch_steps": 3, "max_runtime": "1m"},
+}
+BATCHED = {
+    "triggers": [{"cron": "*/5 * * * *", "jitter": "2s"}],
+    "batchEvents": {"maxSize": 3, "timeout": "5s", "key": "event.data.k", "if": "true"},
+    "concurrency": [{"limit": 2, "scope": "env", "key": "'a'"}],
+    "idempotency": "event.data.k",
+}
+
+
+@pytest.mark.parametrize("given", [EVERYTHING, BATCHED], ids=["everything", "batched"])
+def test_keys_are_read_in_any_case_at_every_level(given):
+    as_written = parse(**given)
+    assert as_written.singleton or as_written.batch
+    shouted = {key.upper(): value for key, value in other_case(config(**given)).items()}
+    assert functions.parse_config(Fields(shouted)) == as_written
+
+
+def test_the_last_of_several_spellings_counts_but_for_null():
+    assert parse(singleton={"mode": "skip"}, Singleton={"mode": "cancel"}).singleton == (
+        Singleton("cancel")
+    )
+    assert parse(Singleton={"mode": "skip"}, singleton=None).singleton == (Singleton("skip"))
+
+
+@pytest.mark.parametrize("name", ["step-1", "step", "", "Step", "ünicode"])
+def test_the_one_step_may_have_any_name(name):
+    assert parse(steps={name: STEP}) == parse()
+
+
 @pytest.mark.parametrize(("given", "made"), ACCEPTED)
 def test_what_is_accepted_and_stored(given, made):
     found = parse(**given)
@@ -232,7 +282,7 @@ REFUSED = [
     ({"id": "x" * 256}, "id", "config_invalid"),
     ({"steps": None}, "steps", "config_invalid"),
     ({"steps": {}}, "steps", "config_invalid"),
-    ({"steps": {"other": STEP}}, "steps", "config_invalid"),
+    ({"steps": {"other": {}}}, "steps.other.runtime", "config_invalid"),
     ({"steps": {"step": STEP, "two": STEP}}, "steps", "config_invalid"),
     ({"steps": [STEP]}, "steps", "config_invalid"),
     ({"steps": {"step": "x"}}, "steps.step", "config_invalid"),

@@ -66,8 +66,9 @@ def test_every_field():
     "payload",
     [
         {"APPNAME": "shop", "Url": BASE},
-        {"appName": "shop", "appname": "other", "url": BASE},
+        {"appName": "other", "appname": "shop", "url": BASE},
         {"appname": "other", "appName": "shop", "url": BASE},
+        {"appName": "shop", "appname": None, "url": BASE},
         LEAST | {"functions": None},
         LEAST | {"functions": []},
         LEAST | {"sdk": None, "headers": None, "deployType": "", "v": 5, "unknown": []},
