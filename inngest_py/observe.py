@@ -80,15 +80,21 @@ def with_ids(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**ids, **fields}
 
 
-def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log a named event with its fields."""
+def event(
+    name: str,
+    *,
+    level: int = logging.INFO,
+    exc_info: BaseException | None = None,
+    **fields: Any,
+) -> None:
+    """Log a named event with its fields, and the traceback of an exception."""
     for watcher in _watchers:
         try:
             watcher(name, fields)
         except Exception:
             _failed()
     if _log.isEnabledFor(level):
-        _log.log(level, name, extra={"event": name, "fields": fields})
+        _log.log(level, name, exc_info=exc_info, extra={"event": name, "fields": fields})
 
 
 def hear(signal: NamedSignal, listener: Listener) -> None:

@@ -40,8 +40,6 @@ def health() -> Response:
 
 
 def _broker() -> str:
-    settings = deps().settings
-    if settings.embedded:
+    if deps().settings.embedded:
         return "in process"
-    hinter = context().hints
-    return "away" if getattr(hinter, "away", False) else "ok"
+    return "ok" if context().hints.reachable() else "away"

@@ -255,10 +255,10 @@ def overdue(reasons: Sequence[Reason], workers: int, now: datetime) -> list[Reas
 
 
 def broker_away() -> Reason:
-    """Say that hints get lost."""
+    """Say that no hints reach workers."""
     text = (
-        "The broker cannot be reached from this server: workers find what is due by looking, "
-        "which takes up to a few seconds."
+        "The broker cannot be reached from this server: workers look for what is due in the "
+        "database, where they see it about two seconds after it is due."
     )
     return Reason("broker", text)
 

@@ -33,12 +33,19 @@ class Hints(Protocol):
     def send(self, hints: Sequence[Hint]) -> None:
         """Pass the hints on, or lose them."""
 
+    def reachable(self) -> bool:
+        """Ask whether what carries them can be reached now; waits two seconds at the most."""
+
 
 class NoHints:
     """Loses every hint: the items are found by upkeep."""
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Do nothing."""
+
+    def reachable(self) -> bool:
+        """Say yes: nothing is away."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)

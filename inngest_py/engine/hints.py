@@ -1,8 +1,9 @@
 """Hints: telling workers that items are due, in batches, without ever waiting for the broker.
 
 A thread of its own publishes. While one publish is under way the next hints pile up and leave
-together: one a message under light load, many under heavy. When the broker is away hints are
-dropped (upkeep finds the rows) and one line an outage is logged.
+together: one a message under light load, many under heavy. Hints that an absent broker cannot carry
+are run by the worker that sends them; other processes drop them, and upkeep of the workers finds
+the rows.
 """
 
 import os
@@ -10,25 +11,29 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from .. import observe
 from ..domain.items import ItemKind
+from .broker import Broker
 from .context import Hint
 
 Publish = Callable[[ItemKind, list[str]], None]
+Take = Callable[[ItemKind, list[str]], None]
 
 MOST_IN_MESSAGE = 50
 _MOST_WAITING = 20_000
-_PAUSE_SECONDS = 1.0
 
 
 class Hinter:
-    """Publishes hints from a background thread, started with the first hint of the process."""
+    """Publishes hints from a background thread, started with the first hint of the process.
 
-    def __init__(self, publish: Publish, *, most: int = MOST_IN_MESSAGE) -> None:
+    `instead`, where it is set, is given the hints that the broker cannot carry.
+    """
+
+    def __init__(self, publish: Publish, broker: Broker, *, most: int = MOST_IN_MESSAGE) -> None:
         self._publish = publish
+        self._broker = broker
         self._most = most
         self._stopping = False
-        self._away = False
+        self.instead: Take | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -52,10 +57,9 @@ class Hinter:
         self._wake.set()
         time.sleep(0)  # a greenlet that went on would keep the hint until it waits for something
 
-    @property
-    def away(self) -> bool:
-        """Whether the last publish failed."""
-        return self._away
+    def reachable(self) -> bool:
+        """Ask the broker whether it can be reached now: see Broker."""
+        return self._broker.reachable()
 
     def stop(self) -> None:
         """Publish what waits, for a second at the most, and end the thread."""
@@ -80,19 +84,14 @@ class Hinter:
             by_kind.setdefault(kind, []).append(item_id)
         for kind, ids in by_kind.items():
             for start in range(0, len(ids), self._most):
-                if not self._try(kind, ids[start : start + self._most]):
-                    return
+                self._send(kind, ids[start : start + self._most])
 
-    def _try(self, kind: ItemKind, ids: list[str]) -> bool:
-        try:
-            self._publish(kind, ids)
-        except Exception as error:  # any transport's own errors; the rows are safe
-            if not self._away:
-                self._away = True
-                observe.event("broker.away", level=30, error=type(error).__name__)
-            time.sleep(_PAUSE_SECONDS)
-            return False
-        if self._away:
-            self._away = False
-            observe.event("broker.back")
-        return True
+    def _send(self, kind: ItemKind, ids: list[str]) -> None:
+        if not self._broker.away:
+            try:
+                self._publish(kind, ids)
+                return
+            except Exception as error:  # any transport's own errors; the rows are safe
+                self._broker.lost(error)
+        if self.instead is not None:
+            self.instead(kind, ids)

@@ -74,7 +74,7 @@ def of_run(ctx: Context, run_id: str) -> Explained:
     if not reasons:
         reasons = [words.nothing(run["started_at"] or run["queued_at"])]
     reasons += words.overdue(reasons, facts.workers, facts.now)
-    if getattr(ctx.hints, "away", False) and any(one.kind == "worker" for one in reasons):
+    if any(one.kind == "worker" for one in reasons) and not ctx.hints.reachable():
         reasons.append(words.broker_away())
     return Explained(run_id, status.value, reasons, len(items) == rows.MOST_ITEMS)
 

@@ -15,9 +15,8 @@ from .runtime import Runtime, under_gevent
 _MOST_IDS = 1000
 
 
-def add_tasks(app: Celery, runtime: Runtime) -> None:
+def add_tasks(app: Celery, runner: "Runner") -> None:
     """Register one task a kind on the app."""
-    runner = Runner(runtime)
     options: dict[str, Any] = dict(app.conf.get("infrastructure_retry", {}))
     retries = options.pop("max_retries", 5)
     for kind in ItemKind:
@@ -50,6 +49,10 @@ class Runner:
         if under_gevent():
             return self._together(ids)
         return self._one(kind, ids)
+
+    def run_one(self, kind: ItemKind, item_id: str) -> int:
+        """Run an item that nobody sent a message of; say 1 if it was ours."""
+        return self._together([item_id]) if under_gevent() else self._one(kind, [item_id])
 
     def _one(self, kind: ItemKind, ids: list[str]) -> int:
         """Run the first item here; the others go back to the broker, for other processes."""

@@ -20,9 +20,18 @@ from .intake import Intake
 
 
 def make_context(
-    settings: Settings, hints: Hints, *, slots: int, worker_id: str = "", shared: bool = True
+    settings: Settings,
+    hints: Hints,
+    *,
+    slots: int,
+    worker_id: str = "",
+    shared: bool = True,
+    shares: int | None = None,
 ) -> Context:
-    """Build a context of settings: `slots` is the number of calls in flight it is made for."""
+    """Build a context of settings: `slots` is the number of calls in flight it is made for.
+
+    `shares` is how many of them apps share, where that is another number.
+    """
     pool = 20 if settings.is_sqlite else max(5, min(40, slots))
     db = Database(settings.database_url, synchronous=settings.sqlite_synchronous, pool_size=pool)
     linear = settings.retry_interval
@@ -33,7 +42,7 @@ def make_context(
         hints=hints,
         fetcher=Fetcher(connections=slots, public_only=settings.gateway_public_only),
         worker_id=worker_id or new_ulid(utc_now()),
-        shares=Shares(slots),
+        shares=Shares(slots if shares is None else shares),
         # workers that started together would all ask at the same moment
         phase=timedelta(seconds=60 * random.SystemRandom().random()),
         tuning=Tuning(
@@ -73,9 +82,10 @@ class Runtime:
         self.settings, self.hints = settings, hints
         self.worker_id = new_ulid(utc_now())
         self.slots = settings.concurrency
+        self.forks = False  # into processes of one call each
         self.intake = Intake()
         self._lock = threading.Lock()
-        self._pid = -1
+        self._pid, self._main_pid = -1, os.getpid()
         self._context: Context | None = None
         self._upkeep: Upkeep | None = None
 
@@ -85,14 +95,22 @@ class Runtime:
             self._lock = self._lock if self._pid == -1 else threading.Lock()
             with self._lock:
                 if self._pid != os.getpid():
-                    self._context = make_context(
-                        self.settings, self.hints, slots=self.slots, worker_id=self.worker_id
-                    )
+                    self._context = self._made()
                     self._upkeep = Upkeep(self._context, heartbeat(self._context))
                     self._upkeep.start()
                     self._pid = os.getpid()
         assert self._context is not None
         return self._context
+
+    def _made(self) -> Context:
+        child = self.forks and os.getpid() != self._main_pid
+        return make_context(
+            self.settings,
+            self.hints,
+            slots=1 if child else self.slots,
+            worker_id=self.worker_id,
+            shares=1 if self.forks else None,
+        )
 
     def close(self) -> None:
         """Stop prolonging leases and close connections."""

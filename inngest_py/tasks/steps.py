@@ -17,6 +17,7 @@ from ..metrics.serving import WorkerMetrics
 from ..storage import backlog, leases
 from ..storage.session import reason
 from . import garbage
+from .direct import Direct
 from .runtime import Runtime
 
 _LOOK_SECONDS = 0.1
@@ -33,9 +34,11 @@ def add_steps(app: Celery, runtime: Runtime) -> None:
         def __init__(self, worker: Any, **kwargs: Any) -> None:
             super().__init__(worker, **kwargs)
             self.service: WorkerService | None = None
+            self.direct = Direct(runtime, app.runner)
             # before the pool forks: children work under the same worker id
             pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
-            runtime.slots = 1 if pool in ("prefork", "solo") else worker.concurrency
+            runtime.slots = 1 if pool == "solo" else worker.concurrency
+            runtime.forks = pool == "prefork"
             self.metrics = _metrics(runtime, forks=pool == "prefork")
             if pool == "gevent" and "redis" in app.connection().as_uri():
                 _take_unacknowledged(app)
@@ -50,6 +53,7 @@ def add_steps(app: Celery, runtime: Runtime) -> None:
             pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
             self.service = WorkerService(runtime, worker.hostname, pool, worker.concurrency)
             self.service.start()
+            app.hinter.instead = self.direct.take
             if pool == "gevent":
                 runtime.intake.hold_up(worker.pool)
             garbage.settle()
@@ -59,6 +63,7 @@ def add_steps(app: Celery, runtime: Runtime) -> None:
         def stop(self, worker: Any) -> None:
             if self.metrics is not None:
                 self.metrics.stop()
+            self.direct.stop()
             if self.service is not None and not self.service.stop():
                 _kill_pool(worker)
                 observe.event("worker.cut_calls", level=30)

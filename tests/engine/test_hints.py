@@ -1,10 +1,33 @@
 """Hints leave in batches and never make their sender wait."""
 
 import threading
+import time
 
 from inngest_py.domain.items import ItemKind
+from inngest_py.engine.broker import Broker
 from inngest_py.engine.hints import Hinter
 from tests.processes import wait_until
+
+
+class Wire:
+    """What a broker takes, and how it is reached."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away, self.hangs = away, threading.Event()
+        self.sent: list[str] = []
+        self.tries = 0
+        self.broker = Broker(self.reach)
+
+    def reach(self) -> None:
+        self.tries += 1
+        if self.away:
+            self.hangs.wait(20)
+            raise ConnectionError("no broker")
+
+    def publish(self, kind: ItemKind, ids: list[str]) -> None:
+        if self.away:
+            raise ConnectionError("no broker")
+        self.sent.extend(ids)
 
 
 def test_hints_pile_up_while_a_publish_is_under_way() -> None:
@@ -15,7 +38,7 @@ def test_hints_pile_up_while_a_publish_is_under_way() -> None:
         sent.append(ids)
         go.wait(10)
 
-    hinter = Hinter(publish, most=3)
+    hinter = Hinter(publish, Wire().broker, most=3)
     hinter.send([(ItemKind.EDGE, "first")])
     wait_until(lambda: sent)
     hinter.send([(ItemKind.EDGE, str(n)) for n in range(5)])
@@ -26,23 +49,39 @@ def test_hints_pile_up_while_a_publish_is_under_way() -> None:
 
 
 def test_a_broker_that_is_away_costs_the_sender_nothing_and_comes_back() -> None:
-    away, sent = threading.Event(), []
-    away.set()
-
-    def publish(kind: ItemKind, ids: list[str]) -> None:
-        if away.is_set():
-            raise ConnectionError("no broker")
-        sent.extend(ids)
-
-    hinter = Hinter(publish)
+    wire = Wire(away=True)
+    wire.hangs.set()
+    hinter, instead = Hinter(wire.publish, wire.broker), list[str]()
     hinter.send([(ItemKind.START, "lost")])
-    wait_until(lambda: hinter.away)
-    away.clear()
-
-    def arrives() -> bool:
-        hinter.send([(ItemKind.START, "later")])
-        return bool(sent)
-
-    wait_until(arrives)
-    assert not hinter.away
+    wait_until(lambda: wire.broker.away)
+    hinter.instead = lambda _kind, ids: instead.extend(ids)
+    hinter.send([(ItemKind.START, "here")])
+    wait_until(lambda: instead == ["here"])
+    assert not hinter.reachable()
+    wire.away = False
+    wait_until(lambda: not wire.broker.away)
+    hinter.send([(ItemKind.START, "later")])
+    wait_until(lambda: wire.sent == ["later"])
+    assert instead == ["here"]
+    wait_until(hinter.reachable)
     hinter.stop()
+
+
+def test_a_broker_that_does_not_answer_is_away_before_long() -> None:
+    wire = Wire(away=True)
+    began = time.monotonic()
+    answers = [wire.broker.reachable() for _ in range(3)]
+    assert answers == [False, False, False]
+    assert time.monotonic() - began < 10, "one time-out for all"
+    assert wire.tries == 1
+    wire.hangs.set()
+
+
+def test_an_answer_is_kept_for_a_moment() -> None:
+    wire = Wire()
+    assert [wire.broker.reachable() for _ in range(20)] == [True] * 20
+    assert wire.tries < 20
+    wire.away = True
+    wire.hangs.set()
+    wait_until(lambda: not wire.broker.reachable(), 10, "the answer to be asked for again")
+    wait_until(lambda: wire.broker.away, 10, "hints to take another way")

@@ -10,6 +10,7 @@ from inngest_py.domain.errors import NotFound
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.why import Reason
 from inngest_py.engine import claims, ending, pausing, start, why, why_event, work
+from inngest_py.engine.context import NoHints
 from inngest_py.engine.upkeep import workers
 from inngest_py.storage.session import Database
 from tests.engine import waiting
@@ -184,11 +185,9 @@ def test_due_with_and_without_workers(db: Database) -> None:
     found = reason(engine, later)
     assert (found.kind, found.details["ahead"], found.details["workers"]) == ("worker", 1, 1)
 
-    class Away:
-        away = True
-
-        def send(self, hints: Any) -> None:
-            pass
+    class Away(NoHints):
+        def reachable(self) -> bool:
+            return False
 
     ctx = replace(engine.ctx, hints=Away())
     assert [one.kind for one in why.of_run(ctx, later).reasons] == ["worker", "broker"]

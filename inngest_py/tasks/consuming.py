@@ -1,0 +1,43 @@
+"""The worker's consumer: back within a second of the broker's return.
+
+Celery's own waits two seconds longer after every try, up to half a minute, and then a second for
+answers of other workers: which tasks were revoked, of which there are none here.
+"""
+
+from typing import Any
+
+from celery.worker.consumer import Consumer as CelerysConsumer
+from celery.worker.state import maybe_shutdown
+
+CONSUMER = "inngest_py.tasks.consuming:Consumer"
+
+_PAUSE_SECONDS = 0.5
+
+
+class Consumer(CelerysConsumer):  # type: ignore[misc]
+    """Tries to connect twice a second, for ever, and says so once an outage."""
+
+    def __init__(self, *args: Any, worker_options: Any = None, **kwargs: Any) -> None:
+        options = dict(worker_options or {}, without_mingle=True)
+        super().__init__(*args, worker_options=options, **kwargs)
+
+    def ensure_connected(self, connection: Any) -> Any:
+        """Connect, however long it takes, unless the worker is to stop."""
+        connected = connection.ensure_connection(
+            lambda error, _interval: self.app.broker.lost(error),
+            interval_start=_PAUSE_SECONDS,
+            interval_step=0,
+            interval_max=_PAUSE_SECONDS,
+            callback=maybe_shutdown,
+        )
+        self.first_connection_attempt = False
+        return connected
+
+    def on_connection_error_before_connected(self, error: Exception) -> None:
+        """Have hints take another way until the broker is back."""
+        self.app.broker.lost(error)
+
+    def on_connection_error_after_connected(self, error: Exception) -> None:
+        """Have hints take another way until the broker is back, and close the connection."""
+        self.app.broker.lost(error)
+        super().on_connection_error_after_connected(error)

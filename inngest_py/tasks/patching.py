@@ -1,0 +1,53 @@
+"""gevent's patch, brought to what was imported before it.
+
+`celery worker -P gevent` has gevent patch the process first of all. But to find existing locks,
+gevent looks at every object, Celery's lazy proxies among them, and that look imports half of
+Celery and kombu while `time` and `queue` are not patched yet. A name they took then,
+`from time import sleep`, stays the native one: kombu waits for its broker with it, and all
+greenlets of the process stand still meanwhile.
+"""
+
+import sys
+from types import ModuleType
+
+from gevent import monkey
+
+# what runs on the way of a message
+_PACKAGES = ("amqp", "billiard", "celery", "kombu", "redis", "vine")
+# modules whose functions and classes wait
+WAITING = ("queue", "select", "socket", "subprocess", "threading", "time")
+
+
+def patch_early() -> list[str]:
+    """Replace what those packages took of unpatched modules; return the names, for the log."""
+    patched = {
+        id(native): getattr(sys.modules[module], name)
+        for module in WAITING
+        for name, native in natives(module).items()
+    }
+    found = []
+    for module in loaded():
+        for name, value in list(vars(module).items()):
+            if id(value) in patched:
+                setattr(module, name, patched[id(value)])
+                found.append(f"{module.__name__}.{name}")
+    return found
+
+
+def natives(module: str) -> dict[str, object]:
+    """List the callables of a module that gevent has replaced, as they were."""
+    names = vars(sys.modules[module])
+    return {
+        name: native
+        for name, now in names.items()
+        if (native := monkey.get_original(module, name)) is not now and callable(native)
+    }
+
+
+def loaded() -> list[ModuleType]:
+    """List the modules of those packages that are imported."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in _PACKAGES and isinstance(module, ModuleType)
+    ]

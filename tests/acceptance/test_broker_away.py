@@ -1,0 +1,111 @@
+"""The broker goes away for a while: calls in flight end, and new events run, in every pool."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import requests
+
+from tests.endpoint import STEPS, Endpoint, send, statuses
+from tests.processes import Process, Server, wait_until
+from tests.servers import Postgres, Valkey
+
+CALLS = 8
+# Celery's first pauses are 2, 4 and 6 s; a lease of so many lapses in a process that stands still
+LEASE = 6
+# the documented two seconds, a tick of upkeep, and a loaded machine
+LOOKS = 10
+
+
+@dataclass
+class Installation:
+    """An API, and the way to its workers; the broker is the test's alone, to kill."""
+
+    api: Server
+    endpoint: Endpoint
+    valkey: Valkey
+    env: dict[str, str]
+    folder: Path
+
+    def worker(self, pool: str, concurrency: int = 2 * CALLS) -> Process:
+        argv = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker"]
+        argv += ["-P", pool, "-c", str(concurrency), "-n", "one@test"]
+        return Process(argv, log=self.folder / "worker.log", env=self.env)
+
+    def health(self) -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{self.api.url}/health", timeout=10).json()
+        return answer
+
+    def works(self) -> bool:
+        return int(self.health()["workers"]) == 1
+
+    def reads(self) -> bool:
+        """Whether a worker waits for messages at the broker."""
+        with redis.Redis(port=self.valkey.port) as client:
+            return any(one["cmd"] == "brpop" for one in client.client_list())
+
+    def heard(self, worker: Process, event: str) -> Callable[[], bool]:
+        return lambda: event in worker.log.read_text()
+
+
+@pytest.fixture
+def installation(postgres: Postgres, tmp_path: Path) -> Iterator[Installation]:
+    valkey = Valkey().start()
+    env = {
+        "DATABASE_URL": postgres.create_database(),
+        "REDIS_URL": valkey.url,
+        "INNGEST_DEV": "1",
+        "INNGEST_LEASE_SECONDS": str(LEASE),
+    }
+    try:
+        with Server("api", log=tmp_path / "api.log", env=env) as api, Endpoint() as endpoint:
+            api.start()
+            endpoint.register(api.url)
+            yield Installation(api, endpoint, valkey, env, tmp_path)
+    finally:
+        valkey.close()
+
+
+def completed(installation: Installation, count: int) -> Callable[[], bool]:
+    return lambda: statuses(installation.api.url).get("completed") == count
+
+
+@pytest.mark.parametrize("pool", ["gevent", "threads", "prefork", "solo"])
+def test_calls_end_and_new_events_run_without_the_broker(
+    installation: Installation, pool: str
+) -> None:
+    """Takes a minute: an outage lasts until Celery would have stood still for over a lease."""
+    url, endpoint = installation.api.url, installation.endpoint
+    calls = 1 if pool == "solo" else CALLS
+    with installation.worker(pool) as worker:
+        worker.start().wait_ready(installation.works)
+        endpoint.hold = STEPS  # the last call of each run
+        send(url, calls)
+        wait_until(lambda: [n for _, n in endpoint.calls].count(STEPS) == calls, 30)
+        installation.valkey.kill()
+        wait_until(lambda: installation.health()["broker"] == "away", 5)
+
+        endpoint.hold = None
+        gone_at = time.monotonic()
+        send(url, 1)
+        if pool != "solo":  # its one call is held
+            wait_until(completed(installation, 1), LOOKS, "a new event to run")
+        wait_until(lambda: time.monotonic() > gone_at + 2 * LEASE, 3 * LEASE)
+        endpoint.go.set()
+        wait_until(completed(installation, calls + 1), LOOKS, "the calls in flight to end")
+        send(url, CALLS)
+        wait_until(completed(installation, calls + 1 + CALLS), 4 * LOOKS, "more events to run")
+        assert set(Counter(endpoint.calls).values()) == {1}, "a call was made again"
+
+        installation.valkey.start()
+        wait_until(installation.reads, 5, "the worker to read messages")
+        wait_until(installation.heard(worker, "broker.back"), 5)
+        wait_until(lambda: installation.health()["broker"] == "ok", 5)
+        assert worker.log.read_text().count("broker.away") == 1
+        assert worker.terminate() == 0
