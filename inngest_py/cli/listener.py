@@ -4,9 +4,10 @@ import socket
 from typing import Any
 
 import click
-from gevent.pywsgi import Input, WSGIHandler, WSGIServer
+from gevent.pywsgi import Input
 
 from .. import observe
+from .draining import Handler, Server
 
 _BACKLOG = 1024
 _MOST_LEFT = 64 * 1024 * 1024
@@ -37,7 +38,7 @@ class _Input(Input):  # type: ignore[misc]
         return bool(self.chunked_input or self.position < (self.content_length or 0))
 
 
-class _Handler(WSGIHandler):  # type: ignore[misc]
+class _Handler(Handler):
     """A connection. Head and body are sent apart: on one that is kept alive, the kernel would hold
     the second back until the client has acknowledged the first, which takes clients 40 ms.
     """
@@ -65,11 +66,9 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             self.close_connection = True
 
 
-def listen(address: tuple[str, int], app: Any) -> WSGIServer:
+def listen(address: tuple[str, int], app: Any) -> Server:
     """Serve a WSGI app. Raises ClickException where the address cannot be had."""
-    http = WSGIServer(
-        address, app, log=None, error_log=None, backlog=_BACKLOG, handler_class=_Handler
-    )
+    http = Server(address, app, log=None, error_log=None, backlog=_BACKLOG, handler_class=_Handler)
     try:
         http.start()
     except OSError as error:

@@ -93,7 +93,7 @@ def _mode(settings: Settings) -> list[str]:
 def _serve(settings: Settings, *warnings: str) -> None:
     runs_worker = settings.workers is None
     supervisor = Supervisor(settings) if settings.workers else None
-    server = Server(settings, with_worker=runs_worker)
+    server = Server(settings, with_worker=runs_worker, workers=supervisor)
     starting.warn(settings, *warnings)
     if not settings.json_logs:  # who reads lines of JSON is told the rest by server.ready
         _introduce(settings, embedded=settings.embedded and runs_worker)

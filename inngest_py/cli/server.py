@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ import click
 import gevent
 from celery.app.trace import setup_worker_optimizations
 from gevent.event import Event
-from gevent.pywsgi import WSGIServer
 from sqlalchemy.exc import DBAPIError
 
 from .. import observe, tracing
@@ -29,9 +30,12 @@ from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime
 from ..tasks.steps import wait_for_schema
 from .databases import unreachable
+from .draining import Server as HttpServer
 from .listener import listen
+from .supervisor import Supervisor
 
-_STOP_SECONDS = 5
+# the least that requests get which came while the workers' calls ended
+_LEAST_DRAIN = 5.0
 
 
 def _try_to_write(file: Path) -> None:
@@ -45,10 +49,16 @@ def _try_to_write(file: Path) -> None:
 
 
 class Server:
-    """One process that serves the API; with `with_worker` it runs items, too."""
+    """One process that serves the API; with `with_worker` it runs items, too.
 
-    def __init__(self, settings: Settings, *, with_worker: bool) -> None:
+    `workers` are those it has to stop before it stops itself.
+    """
+
+    def __init__(
+        self, settings: Settings, *, with_worker: bool, workers: Supervisor | None = None
+    ) -> None:
         self._settings = settings
+        self._workers = workers
         self._with_worker = with_worker
         self._stopped = Event()
         self._waits = True  # for the database: nothing has begun that would have to end
@@ -64,9 +74,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; exits with 1 when the worker in this process ends."""
-        main = gevent.getcurrent()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, self._stop, main)
+        self._heed_signals()
         self._runtime.slots = self._settings.concurrency
         ctx = self._runtime.context()
         stop_tracing = tracing.start(os.environ)
@@ -84,16 +92,49 @@ class Server:
         self._stopped.wait()
         observe.event("server.stopping")
         discovery.stop()
-        if self._pulse is not None:
-            self._pulse.close()  # streams would hold the server up
-        http.stop(timeout=_STOP_SECONDS)
-        if self._worker is not None:
-            self._stop_worker()
+        self._end_work(http)
         self._celery.hinter.stop()
         self._runtime.close()
         stop_tracing()
         if self._failed:
             raise SystemExit(1)
+
+    def _heed_signals(self) -> None:
+        main = gevent.getcurrent()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, self._stop, main)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
+            return
+        if sys.stdin is not None and sys.stdin.isatty():  # the terminal it is run in has closed
+            gevent.signal_handler(signal.SIGHUP, self._stop, main)
+        else:
+            gevent.signal_handler(signal.SIGHUP, self._refuse_to_reload)
+
+    def _refuse_to_reload(self) -> None:
+        told = "SIGHUP changes nothing: restart to have settings read again"
+        observe.event("server.not_reloaded", level=30, text=told)
+
+    def _end_work(self, http: HttpServer) -> None:
+        """Let calls end and then requests, all within the grace time.
+
+        Apps report to the API from within calls, so it serves until the last call has ended.
+        """
+        deadline = time.monotonic() + self._settings.grace_seconds
+
+        def drain() -> None:
+            if self._pulse is not None:
+                self._pulse.close()  # streams would hold the server up
+            cut = http.drain(max(deadline - time.monotonic(), least))
+            if cut:
+                observe.event("server.cut_requests", level=30, requests=cut)
+
+        least = 0.0 if self._worker is None and self._workers is None else _LEAST_DRAIN
+        if self._workers is not None:
+            self._workers.stop()
+        if self._worker is not None:
+            self._runtime.before_cut = drain
+            self._worker.stop()
+        drain()
 
     def _stop(self, main: gevent.Greenlet) -> None:
         self._stopped.set()
@@ -119,7 +160,7 @@ class Server:
         if freed:
             observe.event("server.recovered", items=freed)
 
-    def _listen(self, ctx: Context) -> WSGIServer:
+    def _listen(self, ctx: Context) -> HttpServer:
         self._counters = Counters(ctx.catalog.slug_of)
         self._counters.connect()
         app = create_app(self._settings, ctx, self._counters)
@@ -151,9 +192,6 @@ class Server:
                 observe.event("server.worker_ended", level=50)
                 self._failed = True
                 self._stopped.set()
-
-    def _stop_worker(self) -> None:
-        self._worker.stop()
 
     def _discovery(self, ctx: Context) -> Discovery:
         settings = self._settings

@@ -1,4 +1,8 @@
-"""Supervising Celery workers: start them, restart one that dies, stop them all."""
+"""Supervising Celery workers: start them, restart one that dies, stop them all.
+
+Each holds the end of a pipe whose other end is here: it is closed when this process is gone,
+however it went, and a worker that sees that stops (tasks/lifeline.py).
+"""
 
 import os
 import subprocess
@@ -10,6 +14,7 @@ from dataclasses import replace
 from .. import observe
 from ..config import Settings
 from ..config_reading import to_environment
+from ..tasks import lifeline
 
 _MOST_PAUSE = 30.0
 _STEADY_SECONDS = 60.0
@@ -21,6 +26,7 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
+        self._line, self._held = os.pipe()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._threads = [
             threading.Thread(target=self._keep, args=(number,), daemon=True)
@@ -49,7 +55,9 @@ class Supervisor:
         pause = 1.0
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = subprocess.Popen(self._command(number), env=self._environment(number))  # noqa: S603 - our own worker
+            process = subprocess.Popen(  # noqa: S603 - our own worker
+                self._command(number), env=self._environment(number), pass_fds=[self._line]
+            )
             self._processes[number] = process
             code = process.wait()
             if self._stopping.is_set():
@@ -82,4 +90,5 @@ class Supervisor:
         settings, first = self._settings, self._settings.metrics_port
         if first is not None:  # workers of one machine need a port each
             settings = replace(settings, metrics_port=first + number - 1)
-        return dict(os.environ) | to_environment(settings)
+        line = {lifeline.VARIABLE: str(self._line)}
+        return dict(os.environ) | to_environment(settings) | line

@@ -41,6 +41,11 @@ class Direct:
                 self._running += 1
             threading.Thread(target=self._run, args=(kind, item_id), daemon=True).start()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something runs."""
+        return self._running > 0
+
     def stop(self) -> None:
         """Begin nothing more."""
         self._stopping = True

@@ -6,6 +6,7 @@ Connections and locks must not cross a fork, so the context is kept by process i
 import os
 import random
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from ..config import Settings
@@ -84,6 +85,8 @@ class Runtime:
         self.slots = settings.concurrency
         self.forks = False  # into processes of one call each
         self.intake = Intake()
+        # what the process has to do yet when calls are cut at its end
+        self.before_cut: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._pid, self._main_pid = -1, os.getpid()
         self._context: Context | None = None

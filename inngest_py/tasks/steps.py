@@ -1,8 +1,8 @@
 """The worker's own steps: upkeep beside the pool, and a stop that gives leases back."""
 
 import os
-import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -16,8 +16,9 @@ from ..engine.upkeep import loop, workers
 from ..metrics.serving import WorkerMetrics
 from ..storage import backlog, leases
 from ..storage.session import reason
-from . import garbage
+from . import forks, garbage, lifeline
 from .direct import Direct
+from .reloading import Reload
 from .runtime import Runtime
 
 _LOOK_SECONDS = 0.1
@@ -35,26 +36,32 @@ def add_steps(app: Celery, runtime: Runtime) -> None:
             super().__init__(worker, **kwargs)
             self.service: WorkerService | None = None
             self.direct = Direct(runtime, app.runner)
+            self.reload = Reload()
             # before the pool forks: children work under the same worker id
-            pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
-            runtime.slots = 1 if pool == "solo" else worker.concurrency
-            runtime.forks = pool == "prefork"
-            self.metrics = _metrics(runtime, forks=pool == "prefork")
-            if pool == "gevent" and "redis" in app.connection().as_uri():
+            self.pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
+            runtime.slots = 1 if self.pool == "solo" else worker.concurrency
+            runtime.forks = self.pool == "prefork"
+            self.metrics = _metrics(runtime, forks=runtime.forks)
+            if self.pool == "gevent" and "redis" in app.connection().as_uri():
                 _take_unacknowledged(app)
             # the server traces its own worker's
             embedded = runtime.settings.embedded
             self.stop_tracing = tracing.start({} if embedded else os.environ)
-            if pool == "prefork":
+            if runtime.forks:
+                forks.keep_calls()
                 # children end without atexit
                 worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
 
         def start(self, worker: Any) -> None:
-            pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
-            self.service = WorkerService(runtime, worker.hostname, pool, worker.concurrency)
+            if not runtime.settings.embedded:
+                self.reload.heed()
+                lifeline.hold(dict(os.environ))
+            if runtime.forks:
+                forks.end_by_kill(worker.pool)
+            self.service = WorkerService(runtime, worker.hostname, self.pool, worker.concurrency)
             self.service.start()
             app.hinter.instead = self.direct.take
-            if pool == "gevent":
+            if self.pool == "gevent":
                 runtime.intake.hold_up(worker.pool)
             garbage.settle()
             if self.metrics is not None:
@@ -64,11 +71,28 @@ def add_steps(app: Celery, runtime: Runtime) -> None:
             if self.metrics is not None:
                 self.metrics.stop()
             self.direct.stop()
-            if self.service is not None and not self.service.stop():
-                _kill_pool(worker)
-                observe.event("worker.cut_calls", level=30)
-                os._exit(0)
+            if self.service is not None and not self.service.stop(self._calls_go_on(worker)):
+                self._cut_calls(worker)
             self.stop_tracing()
+
+        def terminate(self, worker: Any) -> None:
+            """Stop at once: what a cold shutdown asks for."""
+            self.direct.stop()
+            if self.service is not None and not self.service.stop(lambda: False):
+                self._cut_calls(worker)
+
+        def _calls_go_on(self, worker: Any) -> Callable[[], bool]:
+            if not runtime.forks:
+                return lambda: True
+            return lambda: self.direct.is_busy or forks.is_calling(worker.pool)
+
+        def _cut_calls(self, worker: Any) -> None:
+            """End the process, whose threads would wait for the calls."""
+            forks.kill(worker.pool)
+            observe.event("worker.cut_calls", level=30)
+            runtime.before_cut()
+            self.reload.again()
+            os._exit(0)
 
     app.steps["worker"].add(UpkeepStep)
 
@@ -113,8 +137,11 @@ class WorkerService:
         self._upkeep.start()
         observe.event("worker.ready", worker=self._name, pool=self._pool)
 
-    def stop(self) -> bool:
-        """Let calls finish for the grace time; False when leases had to be given back."""
+    def stop(self, goes_on: Callable[[], bool]) -> bool:
+        """Let calls finish for the grace time; False when leases had to be given back.
+
+        `goes_on` says whether the calls whose leases are held go on: nobody waits for the dead.
+        """
         ctx = self._runtime.context()
         if self._upkeep is not None:
             self._upkeep.stop()
@@ -122,7 +149,7 @@ class WorkerService:
         finished = True
         try:
             while self._held():
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or not goes_on():
                     given = work.give_back(ctx, ctx.now())
                     observe.event("worker.gave_back", level=30, items=given)
                     finished = False
@@ -156,10 +183,3 @@ def wait_for_schema(ctx: Any) -> None:
             pause = min(pause * 2, 5.0)
         else:
             return
-
-
-def _kill_pool(worker: Any) -> None:
-    for process in getattr(getattr(worker.pool, "_pool", None), "_pool", None) or []:
-        pid = getattr(process, "pid", None)
-        if isinstance(pid, int):
-            os.kill(pid, signal.SIGKILL)

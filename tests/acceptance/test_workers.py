@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -16,6 +18,7 @@ from tests.processes import Process, Server, wait_until
 from tests.servers import Postgres, Valkey
 
 RUNS = 40
+GRACE = 30  # seconds that calls may finish, and a lease lasts
 
 
 @dataclass
@@ -67,15 +70,20 @@ def test_every_pool_is_a_full_worker(installation: Installation, pool: str) -> N
     assert installation.workers() == 0
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
-def test_a_stop_lets_calls_finish(installation: Installation, pool: str) -> None:
+# as a supervisor sends it to the process that it started, and as systemd does to all of a service
+@pytest.mark.parametrize("tell", [os.kill, os.killpg])
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent", "solo"])
+def test_a_stop_lets_calls_finish(
+    installation: Installation, pool: str, tell: Callable[[int, int], None]
+) -> None:
     url, endpoint = installation.api.url, installation.endpoint
     endpoint.hold = 2
     with installation.worker("one", pool) as worker:
         worker.start().wait_ready(lambda: installation.workers() == 1)
         send(url)
         wait_until(lambda: [number for _, number in endpoint.calls] == [0, 1, 2], 30)
-        os.kill(worker.pid, signal.SIGTERM)
+        tell(worker.pid, signal.SIGTERM)
+        wait_until(lambda: "shutdown (MainProcess)" in worker.log.read_text(), 30)
         endpoint.go.set()
         wait_until(lambda: not worker.running, 30, "the worker to stop")
         assert worker.returncode == 0
@@ -103,3 +111,54 @@ def test_a_call_over_the_grace_time_is_given_back_at_once(
         worker.start()
         wait_until(lambda: statuses(url) == {"completed": 1}, 15, "the run to complete")
     assert [number for _, number in endpoint.calls] == [0, 1, 2, 2, 3, 4, 5]
+
+
+def test_nobody_waits_for_children_that_are_dead(installation: Installation) -> None:
+    url, endpoint = installation.api.url, installation.endpoint
+    endpoint.hold = 2
+    with installation.worker("one", "prefork") as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        send(url)
+        wait_until(lambda: [number for _, number in endpoint.calls] == [0, 1, 2], 30)
+        # all at once, or Celery would make new ones
+        os.kill(worker.pid, signal.SIGSTOP)
+        children = psutil.Process(worker.pid).children()
+        for child in children:
+            child.kill()
+        os.kill(worker.pid, signal.SIGTERM)
+        os.kill(worker.pid, signal.SIGCONT)
+        began = time.monotonic()
+        wait_until(lambda: not worker.running, 60, "the worker to stop")
+        assert time.monotonic() - began < GRACE / 2
+        assert worker.returncode == 0
+    endpoint.hold = None
+    with installation.worker("two", "gevent") as worker:
+        worker.start()
+        wait_until(lambda: statuses(url) == {"completed": 1}, GRACE / 2, "its lease to be free")
+
+
+def test_a_cold_stop_cuts_calls_and_gives_them_back(installation: Installation) -> None:
+    url, endpoint = installation.api.url, installation.endpoint
+    endpoint.hold = 2
+    with installation.worker("one", "prefork") as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        send(url)
+        wait_until(lambda: [number for _, number in endpoint.calls] == [0, 1, 2], 30)
+        os.kill(worker.pid, signal.SIGQUIT)
+        wait_until(lambda: not worker.running, GRACE / 2, "the worker to stop")
+    endpoint.hold = None
+    with installation.worker("two", "gevent") as worker:
+        worker.start()
+        wait_until(lambda: statuses(url) == {"completed": 1}, GRACE / 2, "its lease to be free")
+
+
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_a_hangup_begins_the_worker_anew(installation: Installation, pool: str) -> None:
+    url = installation.api.url
+    with installation.worker("one", pool) as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        os.killpg(worker.pid, signal.SIGHUP)
+        wait_until(lambda: worker.log.read_text().count("worker.ready") == 2, 60, "a new start")
+        send(url)
+        wait_until(lambda: statuses(url) == {"completed": 1}, 30, "the run to complete")
+        assert worker.terminate() == 0

@@ -23,9 +23,8 @@ print(sorted(
 
 
 def run(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", _BEGIN + code], capture_output=True, text=True, timeout=120
-    )
+    argv = [sys.executable, "-c", _BEGIN + code]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
