@@ -53,7 +53,7 @@ def repair(ctx: Context, run_ids: list[str]) -> None:
 
     repaired, hints = ctx.committer.run_alone(write)
     for run in repaired:
-        told = {"function_id": run.function_id, "function": run.function_slug}
+        told: dict[str, Any] = {"function_id": run.function_id, "function": run.function_slug}
         observe.event("run.repaired", level=40, run_id=run.id, status=run.status.value, **told)
     if hints:
         ctx.hints.send(hints)

@@ -1,0 +1,151 @@
+"""A server that is told to stop answers the requests it has, and hears that it is not to reload."""
+
+import http.client
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.endpoint import STEPS, Endpoint, send, statuses
+from tests.processes import LOOPBACK, Server, Tool, wait_until
+from tests.servers import Postgres, Valkey
+
+REQUESTS = 20
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as endpoint:
+        endpoint.hold = STEPS  # the last call of a run
+        yield endpoint
+
+
+def ask(pool: ThreadPoolExecutor, server: Server, endpoint: Endpoint) -> list[Future[str]]:
+    """Make requests that last until their runs have ended, and wait until all are under way."""
+    url = f"{server.url}/api/v2/apps/raw/functions/five/invoke"
+
+    def one() -> str:
+        answer = requests.post(url, params={"wait": 60}, json={"data": {}}, timeout=90)
+        answer.raise_for_status()
+        return str(answer.json()["data"].get("result"))
+
+    asked = [pool.submit(one) for _ in range(REQUESTS)]
+    wait_until(lambda: [n for _, n in endpoint.calls].count(STEPS) == REQUESTS, 60, "the calls")
+    return asked
+
+
+def refuses(server: Server) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, server.port)) != 0
+
+
+def test_the_api_answers_what_it_has(
+    postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url, "INNGEST_DEV": "1"}
+    api = Server("api", log=tmp_path / "api.log", env=env)
+    with ExitStack() as stack, api, Tool("worker", log=tmp_path / "w", env=env) as worker:
+        api.start()
+        endpoint.register(api.url)
+        worker.start()
+        kept = http.client.HTTPConnection(LOOPBACK, api.port)
+        kept.request("GET", "/health")
+        stack.callback(kept.close)
+        kept.getresponse().read()  # it stays open, and must hold nothing up
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            asked = ask(pool, api, endpoint)
+            os.kill(api.pid, signal.SIGTERM)
+            wait_until(lambda: refuses(api), 10, "no new connections to be taken")
+            assert api.running
+            endpoint.go.set()
+            assert [one.result() for one in asked] == [str({"ok": True})] * REQUESTS
+        wait_until(lambda: not api.running, 20, "the API to end")
+        assert api.returncode == 0
+
+
+def test_an_embedded_server_ends_its_calls_and_answers(endpoint: Endpoint, tmp_path: Path) -> None:
+    file = f"sqlite:///{tmp_path / 'x.db'}"
+    with Server("start", "--dev", "--database-url", file, log=tmp_path / "log") as server:
+        server.start()
+        endpoint.register(server.url)
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            asked = ask(pool, server, endpoint)
+            os.kill(server.pid, signal.SIGTERM)
+            wait_until(lambda: "server.stopping" in server.log_tail(), 10)
+            # apps report to it from within their calls
+            assert requests.get(f"{server.url}/health", timeout=10).ok
+            endpoint.go.set()
+            assert [one.result() for one in asked] == [str({"ok": True})] * REQUESTS
+        wait_until(lambda: not server.running, 20, "the server to end")
+        assert server.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["api", "start"])
+def test_the_grace_time_bounds_it(
+    command: str, postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    """With the workers' part of the grace time, `start` has a few seconds more for requests."""
+    env = {"INNGEST_GRACE_SECONDS": "1", "INNGEST_DEV": "1"}
+    url = postgres.create_database()
+    broker = {"REDIS_URL": valkey.url} if command == "api" else {}
+    server = Server(command, log=tmp_path / "log", env={**env, "DATABASE_URL": url, **broker})
+    worker = Tool("worker", log=tmp_path / "worker", env={**env, "DATABASE_URL": url, **broker})
+    with server, worker, ThreadPoolExecutor(REQUESTS) as pool:
+        server.start()
+        endpoint.register(server.url)
+        if broker:
+            worker.start()
+        asked = ask(pool, server, endpoint)
+        os.kill(server.pid, signal.SIGTERM)
+        began = time.monotonic()
+        wait_until(lambda: not server.running, 40, "the server to end")
+        assert time.monotonic() - began < 25
+        assert server.returncode == 0
+        assert f"server.cut_requests requests={REQUESTS}" in server.log_tail()
+        assert all(one.exception() for one in asked)
+
+
+def test_a_hangup_ends_nothing(tmp_path: Path) -> None:
+    file = f"sqlite:///{tmp_path / 'x.db'}"
+    with Server("start", "--dev", "--database-url", file, log=tmp_path / "log") as server:
+        server.start()
+        os.killpg(server.pid, signal.SIGHUP)
+        wait_until(lambda: "server.not_reloaded" in server.log_tail(), 10)
+        assert server.healthy
+
+
+def test_a_supervised_worker_ends_with_its_server(
+    postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url, "INNGEST_DEV": "1"}
+    with Server("start", "--workers", "1", log=tmp_path / "log", env=env) as server:
+        server.start()
+        endpoint.register(server.url)
+        send(server.url)
+        wait_until(lambda: [n for _, n in endpoint.calls].count(STEPS) == 1, 30, "the last call")
+        group = server.pid
+        os.kill(server.pid, signal.SIGKILL)
+        wait_until(lambda: not server.running, 10)
+        wait_until(lambda: "worker.orphaned" in server.log_tail(), 20, "the worker to notice")
+        endpoint.go.set()  # its call may end
+        wait_until(lambda: not lives(group), 30, "the worker to end")
+        with Server("api", log=tmp_path / "api", env=env) as api:
+            api.start()
+            assert statuses(api.url) == {"completed": 1}
+    assert [n for _, n in endpoint.calls].count(STEPS) == 1
+
+
+def lives(group: int) -> bool:
+    """Whether any process of a group is alive."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
