@@ -160,11 +160,23 @@ def too_much_state(run: Run, more_bytes: int) -> Plan | None:
 
 def fatal(name: str, message: str) -> Plan:
     """End the run at once, whatever attempts it has left (execution.md §7.5)."""
-    error = canonical.dumps({"error": {"error": message, "message": message, "name": name}})
+    return _fatal({"error": message, "message": message, "name": name})
+
+
+def _fatal(error: dict[str, str]) -> Plan:
+    output = canonical.dumps({"error": error}).decode()
     return Plan(
-        finish=Finish(RunStatus.FAILED, error.decode()),
-        traces=[Trace(None, "Finalization", "Finalization", "failed", error.decode())],
+        finish=Finish(RunStatus.FAILED, output),
+        traces=[Trace(None, "Finalization", "Finalization", "failed", output)],
     )
+
+
+def _bad_condition(op: Op, error: waits.BadExpression) -> Plan:
+    """End a run whose wait cannot be opened: its condition is the same at the next attempt."""
+    name, message = "InvalidExpression", error.message
+    why = f"{op.label}: opts.if: {error.__cause__}"  # the message is the protocol's
+    said = {"error": f"{name}: {message}", "message": message, "name": name, "stack": why}
+    return _fatal(said)
 
 
 def unwritable(item: Item, policy: Policy, jitter: float) -> Plan:
@@ -330,9 +342,7 @@ class _Generator:
         try:
             wait = waits.read(op, self.run, self.now)
         except waits.BadExpression as error:
-            why = f"{op.label}: opts.if: {error.__cause__}"  # the message is the protocol's
-            meaning = reply.unable(error.message, name="InvalidExpression", stack=why)
-            return _fail(self.item, self.policy, meaning, self.jitter)
+            return _bad_condition(op, error)
         except Invalid as error:
             return _fail(self.item, self.policy, reply.unable(error.message), self.jitter)
         if wait.timeout > MAX_WAIT:

@@ -11,6 +11,7 @@ from inngest_py.domain.answers import Answer, Waiting, ended
 from inngest_py.domain.items import ItemKind
 from inngest_py.domain.lookups import key_in, lookup
 from inngest_py.domain.plan import Job, Plan, Policy
+from inngest_py.domain.runs import RunStatus
 from inngest_py.domain.waits import INVOKE_TIMEOUT, PauseKind, Wait
 from inngest_py.domain.waking import woken
 from tests.factories import NOW, RUN_ID, item, op, reply, run, step
@@ -97,17 +98,29 @@ def test_a_condition_that_is_false_already_is_found_by_no_event() -> None:
     assert wait.info["eventName"] == "x/y"
 
 
-@pytest.mark.parametrize("condition", ["async.data.x ==", "foo.bar == 1", "nope(async.data)"])
-def test_a_condition_that_does_not_compile_is_a_function_error(condition: str) -> None:
-    bad = op("WaitForEvent", "w", name="x/y", opts={"timeout": "1h", "if": condition})
-    assert planned(bad).retry is not None
-    last = planned(bad, attempt=2)
-    assert last.finish is not None
-    error = orjson.loads(str(last.finish.output))["error"]
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("async.data.x ==", "w: opts.if: "),
+        ("foo.bar == 1", "foo"),
+        ("nope(async.data)", "nope"),
+        ("async.data.x == '" + "x" * 20_000 + "'", "longer than 16 KiB (16384 characters)"),
+    ],
+)
+def test_a_condition_that_does_not_compile_fails_the_run_at_once(condition: str, why: str) -> None:
+    made = planned(op("WaitForEvent", "w", name="x/y", opts={"timeout": "1h", "if": condition}))
+    assert made.retry is None
+    assert not made.jobs
+    assert made.finish is not None
+    assert made.finish.status is RunStatus.FAILED
+    [(key, error)] = orjson.loads(str(made.finish.output)).items()
+    assert key == "error"
+    assert set(error) == {"error", "message", "name", "stack"}
+    assert error["error"] == "InvalidExpression: Wait for event If expression failed to compile"
     assert error["name"] == "InvalidExpression"
     assert error["message"] == "Wait for event If expression failed to compile"
+    assert why in error["stack"]
     assert error["stack"].startswith("w: opts.if: ")
-    assert len(error["stack"]) > len("w: opts.if: None")
 
 
 @pytest.mark.parametrize(

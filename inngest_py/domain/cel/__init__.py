@@ -42,9 +42,14 @@ def compile(text: str) -> Program:
 
 def check(text: str, variables: frozenset[str] = rules.VARIABLES) -> None:
     """Check an expression as a sync does: its syntax and all names (§9). Raises Invalid."""
-    if len(text) > MOST_CHARS:
-        raise Invalid(f"the expression is longer than {MOST_CHARS} characters")
+    _check_length(text)
     rules.check_declared(compile(text).node, variables)
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MOST_CHARS:
+        most = f"{MOST_CHARS // 1024} KiB ({MOST_CHARS} characters)"
+        raise Invalid(f"the expression is longer than {most}: it has {len(text)}")
 
 
 def check_restrictive(text: str) -> None:
@@ -78,8 +83,7 @@ def interpolate(text: str, event: Mapping[str, Any], now: datetime) -> str:
 
     A missing field becomes null and a decided expression `true` or `false`. Raises Invalid.
     """
-    if len(text) > MOST_CHARS:
-        raise Invalid(f"the expression is longer than {MOST_CHARS} characters")
+    _check_length(text)
     node = compile(text).node
     work = folding.Folding(event, now)
     try:
