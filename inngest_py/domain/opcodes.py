@@ -105,7 +105,8 @@ class Op:
     @property
     def races(self) -> bool:
         """Whether the op belongs to a race, where the first to end goes on (execution.md §6.3)."""
-        return self.opts.get("parallelMode") == "race"
+        mode = self.opts.get("parallelMode")
+        return isinstance(mode, str) and mode.lower() == "race"  # Go writes "Race"
 
 
 def parse(body: bytes) -> list[Op]:

@@ -1,10 +1,9 @@
 """Plan: everything a reply means for its run, decided without I/O, clock or randomness.
 
 What depends on the run's other branches (the pending set, places in the stack) is decided by
-`settle`, under the run's lock. Protocol: execution.md §4, §6 and §7.
+`groups`, under the run's lock. Protocol: execution.md §4, §6 and §7.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,7 +107,8 @@ class Plan:
     retry: timedelta | None = None
     finish: Finish | None = None
     request_version: int = -1
-    group: list[str] | None = None  # the answer's steps, when it held two ops or more
+    # the answer's steps, and whether each races, when it held two ops or more
+    group: dict[str, bool] | None = None
     coalesce: bool = False  # the group waits for all its members before the next discovery
     traces: list[Trace] = field(default_factory=list)
     defers: list[Defer] = field(default_factory=list)
@@ -246,7 +246,7 @@ class _Generator:
         self.made.notes = metadata.of_ops(real, self.item.attempt)
         counted = [op for op in real if op.code not in LAZY]
         if len(counted) > 1 and not any(op.code in ENDING for op in counted):
-            self.made.group = [op.id for op in counted if _is_step(op)]
+            self.made.group = {op.id: op.races for op in counted if _is_step(op)}
             self.made.coalesce = any(op.code in PLANNING for op in counted)
         # a wait is open before a sibling can send what ends it (execution.md §6.4)
         for op in sorted(real, key=lambda op: op.code is not Opcode.WAIT_FOR_EVENT):
@@ -381,32 +381,3 @@ def _is_step(op: Op) -> bool:
 def _is_function(op: Op) -> bool:
     """Say whether an op stands for the function itself: its error comes so with lazy ops."""
     return op.id == _FUNCTION and not op.name and not op.display_name
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The run's group after results came in: whether to discover, the flag and the pending set."""
-
-    discover: bool
-    force_plan: bool
-    pending: tuple[str, ...]
-
-
-def settle(
-    pending: Iterable[str],
-    done: Iterable[tuple[str, bool]],
-    *,
-    force_plan: bool,
-    request_version: int,
-) -> Settled:
-    """Decide, under the run's lock, whether results call for a discovery (execution.md §6.3).
-
-    `done` holds the hashes stored just now and whether each races. The force-plan flag goes
-    back to false with every discovery from request version 2 on (§6.2).
-    """
-    hashes = dict(done)
-    left = tuple(step for step in pending if step not in hashes)
-    discover = bool(hashes) and (not left or any(hashes.values()))
-    if discover and request_version >= 2:
-        force_plan = False
-    return Settled(discover, force_plan, left)

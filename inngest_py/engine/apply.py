@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .. import observe
-from ..domain import canonical
+from ..domain import groups
 from ..domain.errors import RunGone, WaitAnswered
 from ..domain.ids import pause_id
 from ..domain.items import ItemKind, ItemState
-from ..domain.plan import Job, settle
+from ..domain.plan import Job
 from ..storage import attempts, pauses, queue, runs, steps
 from . import annotate, deferring, rounds
 from .commit import waves
@@ -113,8 +113,7 @@ def _counted(bundle: Bundle) -> runs.Advance:
     effective = run.request_version if run.request_version >= 0 else plan.request_version
     group: tuple[bool, str | None] | None = None
     if plan.group is not None:
-        open_group = plan.group if plan.coalesce and effective >= 2 else []
-        group = (True, canonical.dumps(open_group).decode() if open_group else None)
+        group = (True, groups.written(plan.group if plan.coalesce and effective >= 2 else {}))
     version = max(write.plan.request_version for write in bundle)
     size = sum(result.size for result in results)
     return runs.Advance(run.id, len(results), size, version, group)
@@ -146,7 +145,7 @@ def _store(tx: Connection, bundles: Sequence[Bundle], rows: dict[str, runs.Advan
 
 def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correction | None:
     """Decide what the results mean for the run's group; a value when its row must change again."""
-    pending = tuple(_pending(tx, bundle[0], row.pending))
+    pending = _pending(tx, bundle[0], row.pending)
     force_plan = row.force_plan
     lost = []
     for write in bundle:
@@ -157,7 +156,7 @@ def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correct
         observe.event("step.stored_before", level=30, run_id=run_id, step=result.hash)
     for write in bundle:
         write.done.step_count = row.step_count - len(lost)
-    left = canonical.dumps(list(pending)).decode() if pending else None
+    left = groups.written(pending)
     if not lost and left == row.pending and force_plan == row.force_plan:
         return None
     fewer_bytes = sum(result.size for result in lost)
@@ -165,11 +164,11 @@ def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correct
 
 
 def _settle(
-    write: Write, row: runs.Advanced, pending: tuple[str, ...], force_plan: bool
-) -> tuple[tuple[str, ...], bool]:
+    write: Write, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
+) -> tuple[dict[str, bool], bool]:
     """Settle one write; returns what is pending after it, and the force-plan flag."""
     plan, done = write.plan, write.done
-    settled = settle(
+    settled = groups.settle(
         _without_own(write, pending),
         [(result.hash, result.races) for result in plan.results],
         force_plan=force_plan,
@@ -184,7 +183,7 @@ def _settle(
     return settled.pending, done.force_plan
 
 
-def _without_own(write: Write, pending: tuple[str, ...]) -> Sequence[str]:
+def _without_own(write: Write, pending: dict[str, bool]) -> dict[str, bool]:
     """Take out a step whose request has ended without its result, and is not made again.
 
     The app answered with other steps; the group would wait for this one for ever.
@@ -192,17 +191,15 @@ def _without_own(write: Write, pending: tuple[str, ...]) -> Sequence[str]:
     own, plan = write.item.step, write.plan
     if own not in pending or plan.retry is not None or own in {job.step for job in plan.jobs}:
         return pending
-    return [step for step in pending if step != own]
+    return {step: races for step, races in pending.items() if step != own}
 
 
-def _pending(tx: Connection, write: Write, stored: str | None) -> list[str]:
+def _pending(tx: Connection, write: Write, stored: str | None) -> dict[str, bool]:
     """Read the pending set, less members of a new group that ended while it was reported."""
-    if stored is None:
-        return []
-    pending: list[str] = canonical.loads(stored)
-    if write.plan.group is not None and write.run.step_count:
-        known = steps.known(tx, write.run.id, pending)
-        pending = [step for step in pending if step not in known]
+    pending = groups.read(stored)
+    if pending and write.plan.group is not None and write.run.step_count:
+        known = steps.known(tx, write.run.id, list(pending))
+        pending = {step: races for step, races in pending.items() if step not in known}
     return pending
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .. import observe
-from ..domain import canonical
+from ..domain import groups
 from ..domain.checkpoint import Checkpoint
 from ..domain.errors import Invalid, Superseded, TooLarge
 from ..domain.limits import MAX_STATE_BYTES, MAX_STEPS
@@ -155,13 +155,13 @@ def _check_limits(row: runs.Advanced, write: Write) -> None:
 
 def _correction(write: Write, row: runs.Advanced) -> runs.Correction | None:
     """Take the steps out of the pending set, and what was stored before out of the counts."""
-    pending: list[str] = canonical.loads(row.pending) if row.pending else []
+    pending = groups.read(row.pending)
     done = {result.hash for result in write.given.results}
-    left = [step for step in pending if step not in done]
+    left = {step: races for step, races in pending.items() if step not in done}
     lost = write.lost
     if not lost and left == pending:
         return None
-    kept = canonical.dumps(left).decode() if left else None
+    kept = groups.written(left)
     fewer_bytes = sum(result.size for result in lost)
     return runs.Correction(write.run_id, row.force_plan, kept, len(lost), fewer_bytes)
 

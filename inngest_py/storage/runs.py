@@ -48,7 +48,7 @@ _HOLDING = text("status = 'running' AND run_slot IS NOT NULL")
 
 
 class RunRow(Base):
-    """A run; `pending` is the set of step hashes a parallel group still waits for (JSON list)."""
+    """A run; `pending` holds the steps that a parallel group still waits for: see domain.groups."""
 
     __tablename__ = "runs"
     __table_args__ = (

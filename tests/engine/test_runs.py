@@ -53,6 +53,37 @@ def test_version_2_clears_the_force_plan_flag_with_the_discovery(db: Database) -
     assert flags == [False, True, True, False]
 
 
+def test_a_race_runs_no_step_twice_and_waits_for_none(db: Database) -> None:
+    """An SDK that runs the one step it finds, unless it is told to plan: as TypeScript's does."""
+    race = {"opts": {"parallelMode": "Race"}}
+    ops = {"a": op("StepPlanned", "a", **race), "slow": op("Sleep", "slow", name="1h", **race)}
+    ran: list[str] = []
+
+    def script(request: dict[str, Any], target: str) -> Reply:
+        left = [one for name, one in ops.items() if step(name) not in request["steps"]]
+        if step("a") in request["steps"] and step("after") not in request["steps"]:
+            left.append(op("StepPlanned", "after"))
+        elif step("after") in request["steps"] and step("end") not in request["steps"]:
+            left.append(op("StepPlanned", "end"))
+        elif step("end") in request["steps"]:
+            return reply(200, "won")
+        planned = [one["displayName"] for one in left if one["op"] == "StepPlanned"]
+        for name in planned:
+            alone = len(left) == 1 and not request["ctx"]["disable_immediate_execution"]
+            if target == step(name) or (target == "step" and alone):
+                ran.append(name)
+                return reply(206, [op("StepRun", name)], x_inngest_req_version="2")
+        return reply(206, left, x_inngest_req_version="2")
+
+    engine = Engine(db, script)
+    run_id = engine.start()
+    engine.drain()
+    assert ran == ["a", "after", "end"]
+    assert engine.run(run_id)["output"] == '"won"'
+    flags = [r["ctx"]["disable_immediate_execution"] for r in engine.sdk.requests]
+    assert flags == [False, *[True] * (len(flags) - 1)]
+
+
 def test_a_failing_step_is_retried_later_and_its_error_reaches_user_code(db: Database) -> None:
     def script(request: dict[str, Any], target: str) -> Reply:
         if step("a") in request["steps"]:

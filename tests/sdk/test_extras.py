@@ -53,6 +53,13 @@ def test_branches_of_a_race_do_not_wait_for_each_other(extras: Extras) -> None:
     assert run["output"] == ["late", "then"]
 
 
+def test_no_step_of_a_race_runs_twice(extras: Extras) -> None:
+    """The slow one is under way while the others go on, each with a discovery of its own."""
+    run = extras.run("sprint")
+    assert run["output"] == ["then", "after"]
+    assert sorted(extras.bodies(run)) == ["after", "first", "slow", "then"]
+
+
 def test_a_batch_that_the_sdk_fetches(extras: Extras) -> None:
     with ThreadPoolExecutor(3) as pool:
         sent = list(pool.map(lambda _: extras.send("batched", text=LARGE), range(3)))

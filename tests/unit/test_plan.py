@@ -6,9 +6,11 @@ from typing import Any
 import orjson
 import pytest
 
+from inngest_py.domain import groups
 from inngest_py.domain import plan as plans
+from inngest_py.domain.groups import Settled
 from inngest_py.domain.items import ItemKind
-from inngest_py.domain.plan import Plan, Policy, settle
+from inngest_py.domain.plan import Plan, Policy
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.runs import RunStatus
 from tests.factories import NOW, item, op, reply, run, step
@@ -55,7 +57,7 @@ def test_a_legacy_step_is_stored_raw_and_no_data_is_null() -> None:
 def test_several_planned_ops_are_a_group_that_coalesces() -> None:
     ops = [op("StepPlanned", "a"), op("StepPlanned", "b"), op("Sleep", "s", name="1m")]
     made = planned(reply(206, ops))
-    assert made.group == [step("a"), step("b"), step("s")]
+    assert made.group == {step("a"): False, step("b"): False, step("s"): False}
     assert made.coalesce
     assert [(j.kind, j.delay) for j in made.jobs] == [
         (ItemKind.EDGE, timedelta(0)),
@@ -198,18 +200,46 @@ def test_a_sleep_that_cannot_be_read_is_a_function_error() -> None:
     assert planned(reply(206, [op("Sleep", "s", name="soon")])).retry is not None
 
 
+def settle(pending: dict[str, bool], *done: tuple[str, bool], version: int = 2) -> Settled:
+    return groups.settle(pending, done, force_plan=True, request_version=version)
+
+
 def test_an_open_group_discovers_only_when_its_last_member_is_done() -> None:
-    first = settle(["a", "b"], [("a", False)], force_plan=True, request_version=2)
-    assert (first.discover, first.force_plan, first.pending) == (False, True, ("b",))
-    last = settle(["b"], [("b", False)], force_plan=True, request_version=2)
-    assert (last.discover, last.force_plan, last.pending) == (True, False, ())
+    first = settle({"a": False, "b": False}, ("a", False))
+    assert (first.discover, first.force_plan, first.pending) == (False, True, {"b": False})
+    last = settle({"b": False}, ("b", False))
+    assert (last.discover, last.force_plan, last.pending) == (True, False, {})
 
 
-def test_a_racing_member_discovers_at_once() -> None:
-    assert settle(["a", "b"], [("a", True)], force_plan=True, request_version=2).discover
+def test_a_racing_member_discovers_at_once_and_nothing_runs_twice() -> None:
+    """The flag stays until no member of the race pends."""
+    first = settle({"a": True, "b": True}, ("a", True))
+    assert (first.discover, first.force_plan, first.pending) == (True, True, {"b": True})
+    last = settle({"b": True}, ("b", True))
+    assert (last.discover, last.force_plan, last.pending) == (True, False, {})
+
+
+def test_nobody_waits_for_what_races() -> None:
+    settled = settle({"b": True}, ("after", False))
+    assert (settled.discover, settled.force_plan) == (True, True)
+    assert not settle({"b": True, "c": False}, ("after", False)).discover
+
+
+@pytest.mark.parametrize("pending", [{}, {"a": False, "b": False}, {"a": False, "b": True}])
+def test_a_group_is_written_and_read(pending: dict[str, bool]) -> None:
+    text = groups.written(pending)
+    assert groups.read(text) == pending
+    assert (text is None) == (not pending)
+    assert text is None or isinstance(orjson.loads(text), dict if pending["b"] else list)
+
+
+@pytest.mark.parametrize("mode", ["race", "Race", "RACE"])
+def test_a_race_is_known_whatever_the_case_of_its_mode(mode: str) -> None:
+    ops = [op("StepPlanned", name, opts={"parallelMode": mode}) for name in "ab"]
+    assert planned(reply(206, ops)).group == {step("a"): True, step("b"): True}
 
 
 def test_version_1_keeps_the_force_plan_flag() -> None:
-    settled = settle([], [("a", False)], force_plan=True, request_version=1)
+    settled = settle({}, ("a", False), version=1)
     assert settled.discover
     assert settled.force_plan

@@ -7,6 +7,7 @@ import datetime
 import logging
 import os
 import sys
+import time
 from typing import Any
 
 import flask
@@ -85,6 +86,24 @@ def _add_steps(function: Maker) -> None:
 
         mode = inngest.ParallelMode.RACE
         return ctx.group.parallel((slow, quick), parallel_mode=mode)
+
+    @function("sprint")
+    def sprint(ctx: inngest.ContextSync) -> Any:
+        def run_slow() -> str:
+            effects.note(ctx.run_id, "slow", ctx.attempt)
+            time.sleep(4)
+            return "slow"
+
+        def slow() -> Any:
+            return ctx.step.run("slow", run_slow)
+
+        def quick() -> Any:
+            noted(ctx, "first")
+            return noted(ctx, "then")
+
+        mode = inngest.ParallelMode.RACE
+        results = ctx.group.parallel((slow, quick), parallel_mode=mode)
+        return [results[1], noted(ctx, "after")]
 
     @function("changed", retries=1)
     def changed(ctx: inngest.ContextSync) -> Any:

@@ -95,6 +95,21 @@ const handlers = {
     // version 3 goes on with each branch by itself unless it is told otherwise
     return isV3 ? both() : ctx.group.parallel({ mode: "race" }, both);
   },
+  sprint: async (ctx) => {
+    const slow = () =>
+      ctx.step.run("slow", async () => {
+        note(ctx.runId, "slow", ctx.attempt);
+        await new Promise((resolve) => setTimeout(resolve, 4000));
+        return "slow";
+      });
+    const quick = async () => {
+      await noted(ctx, "first");
+      return noted(ctx, "then");
+    };
+    const both = () => Promise.race([slow(), quick()]);
+    const winner = await (isV3 ? both() : ctx.group.parallel({ mode: "race" }, both));
+    return [winner, await noted(ctx, "after")];
+  },
   batched: ({ events, step }) => step.run("sizes", () => events.map((e) => e.data.text.length)),
   changed: async (ctx) => {
     if (!broken.has(ctx.runId)) {
