@@ -7,8 +7,6 @@ from typing import Any
 import orjson
 from sqlalchemy import RowMapping
 
-from ..domain import canonical, outputs
-from ..domain.errors import Invalid
 from ..domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ..domain.runs import RunStatus
 from ..engine import overrides
@@ -51,16 +49,8 @@ def event(row: RowMapping) -> dict[str, Any]:
 
 
 def output(row: Mapping[str, Any] | RowMapping) -> Any:
-    """Read a run's output: the result, or for a failed run its error object."""
-    if row["output"] is None:
-        return None
-    value = orjson.loads(row["output"])
-    if row["status"] != RunStatus.FAILED.value:
-        return value
-    try:
-        return outputs.error_object(value, None)
-    except Invalid:
-        return canonical.loads(row["output"])
+    """Read a run's output: the result, or what a failed run's SDK sent, unchanged."""
+    return None if row["output"] is None else orjson.loads(row["output"])
 
 
 def run(row: RowMapping) -> dict[str, Any]:

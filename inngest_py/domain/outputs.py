@@ -26,12 +26,20 @@ def parse_result(body: bytes) -> bytes:
     except Invalid:
         value = body.decode("utf-8", "replace")
     else:
-        inner = _object_in(value) if isinstance(value, str) else None
+        inner = object_in(value) if isinstance(value, str) else None
         value = value if inner is None else inner
     result = canonical.dumps(value)
     if is_deeper(result.decode(), MOST_OUTPUT_LEVELS):
         raise Invalid(f"the output is nested deeper than {MOST_OUTPUT_LEVELS} levels")
     return result
+
+
+def raw(body: bytes) -> str:
+    """Make canonical JSON of a body that no SDK sent: what it is, or its text."""
+    try:
+        return parse_result(body).decode()
+    except Invalid:
+        return canonical.dumps(body.decode("utf-8", "replace")).decode()
 
 
 def error_object(output: object, fallback_text: str | None = None) -> dict[str, Any]:
@@ -42,7 +50,7 @@ def error_object(output: object, fallback_text: str | None = None) -> dict[str, 
     """
     default = fallback_text or DEFAULT_MESSAGE
     if isinstance(output, str):
-        given: Mapping[str, Any] = _object_in(output) or {"message": output}
+        given: Mapping[str, Any] = object_in(output) or {"message": output}
     else:
         given = output if isinstance(output, dict) else {}
     given = _nested(given)
@@ -65,13 +73,14 @@ def _nested(given: Mapping[str, Any]) -> Mapping[str, Any]:
     for key in ("error", "body"):
         value = given.get(key)
         if isinstance(value, str) and len(value.encode("utf-8", "replace")) <= MAX_NESTED_BYTES:
-            value = _object_in(value)
+            value = object_in(value)
         if isinstance(value, dict):
             return value
     return given
 
 
-def _object_in(text: str) -> dict[str, Any] | None:
+def object_in(text: str) -> dict[str, Any] | None:
+    """Read the JSON object that a text holds; None when it holds none."""
     if not text.lstrip().startswith("{"):  # spares the parser long plain texts
         return None
     try:

@@ -76,10 +76,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The run's end."""
+    """The run's end; `error_text` is what its events say of an error that is not the SDK's own."""
 
     status: RunStatus
     output: str | None
+    error_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +189,11 @@ def _fail(item: Item, policy: Policy, meaning: reply.Errored, jitter: float) -> 
     """Retry a function-level error, or end the run with it (execution.md §7.3)."""
     name = item.step_name or item.step or "Finalization"
     last = meaning.no_retry or item.attempt + 1 >= policy.max_attempts
-    trace = Trace(item.step, name, "Execution", "failed" if last else "errored", meaning.output)
+    shown = meaning.shown or meaning.output
+    trace = Trace(item.step, name, "Execution", "failed" if last else "errored", shown)
     if last:
-        return Plan(finish=Finish(RunStatus.FAILED, meaning.output), traces=[trace])
+        finish = Finish(RunStatus.FAILED, meaning.output, meaning.text)
+        return Plan(finish=finish, traces=[trace])
     return Plan(retry=_backoff(item, policy, meaning.retry_after, jitter), traces=[trace])
 
 
@@ -321,7 +324,9 @@ class _Generator:
         said = self.meaning.no_retry is True or error.get("noRetry") is True
         final = said or op.code is Opcode.STEP_FAILED
         text = canonical.dumps(error).decode()
-        errored = reply.Errored(text, op.code.value, final, self.meaning.retry_after)
+        errored = reply.Errored(
+            text, reply.NO_RETRY if final else None, final, self.meaning.retry_after
+        )
         failed = _fail(self.item, self.policy, errored, self.jitter)
         self.made.finish, self.made.retry = failed.finish, failed.retry
         self.made.traces += failed.traces

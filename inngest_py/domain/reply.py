@@ -1,16 +1,19 @@
 """Replies: what an answer of the SDK, or its absence, means (protocol: execution.md §3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from . import canonical, opcodes, outputs, times
 from .errors import Invalid
-from .limits import MAX_RESPONSE_BYTES
 
 _FAILED_EARLY = "Server returned a fatal error"
+_TOO_LARGE = "Your function's response body exceeds the maximum size limit"
+_NOT_SDK = "response did not come from an Inngest SDK"
 _SHOWN_BODY_CHARS = 2048
+# what failure events say of an error that the SDK would not have retried (events.md §8.3)
+NO_RETRY = "NonRetriableError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,17 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Errored:
-    """A function-level error; `output` is what the run shows if this is its end."""
+    """A function-level error.
+
+    `output` is what the run shows if this is its end: what the SDK sent, unchanged. `text` is
+    what the server says of it, `shown` the error of the attempt where that is not the output.
+    """
 
     output: str
-    text: str
+    text: str | None
     no_retry: bool
     retry_after: timedelta | None = None
+    shown: str | None = None
 
 
 Meaning = Generated | Returned | Errored
@@ -67,10 +75,7 @@ def read(reply: Reply, now: datetime) -> Meaning:
     if reply.unreachable is not None:
         return unable(f"Unable to reach SDK URL: {reply.unreachable}", "Unable to reach SDK URL")
     if reply.too_large:
-        return unable(
-            f"output_too_large: the response is over {MAX_RESPONSE_BYTES} bytes",
-            "output_too_large",
-        )
+        return unable(_TOO_LARGE, name="output_too_large")
     if reply.status == 201 and reply.header("x-inngest-sdk"):
         unwrapped = _unwrap_stream(reply)
         return unwrapped if isinstance(unwrapped, Errored) else read(unwrapped, now)
@@ -81,7 +86,7 @@ def read(reply: Reply, now: datetime) -> Meaning:
 
 def _read_success(reply: Reply, now: datetime) -> Meaning:
     if not reply.header("x-inngest-sdk"):
-        return unable("not_sdk: response did not come from an Inngest SDK", "not_sdk")
+        return _not_sdk(reply)
     if reply.status == 206:
         try:
             ops = opcodes.parse(reply.body)
@@ -94,6 +99,14 @@ def _read_success(reply: Reply, now: datetime) -> Meaning:
         return Returned(outputs.parse_result(reply.body).decode())
     except Invalid as error:
         return unable(f"the function's result cannot be stored: {error.message}")
+
+
+def _not_sdk(reply: Reply) -> Errored:
+    """Refuse an answer that only looks like success; the run shows what it was."""
+    if reply.status == 206:
+        return unable(f"error reading generator opcode response: {_NOT_SDK}", name="not_sdk")
+    error = unable(_NOT_SDK, name="not_sdk")
+    return replace(error, output=outputs.raw(reply.body), shown=error.output)
 
 
 def _unwrap_stream(reply: Reply) -> Reply | Errored:
@@ -123,46 +136,41 @@ def _unwrap_stream(reply: Reply) -> Reply | Errored:
 
 
 def _read_error(reply: Reply, now: datetime) -> Errored:
-    text = f"invalid status code: {reply.status}"
+    status_text = f"invalid status code: {reply.status}"
     if reply.header("x-inngest-sdk"):
-        output = _sdk_error(reply.body, text)
+        output = _sdk_error(reply.body, status_text)
     else:
         shown = reply.body[:_SHOWN_BODY_CHARS].decode("utf-8", "replace")
         said = f"Your server returned HTTP {reply.status} before the SDK responded."
         explained = f"{said} The response did not come from the Inngest SDK. Its body:\n{shown}"
         output = {"error": said, "message": said, "name": _FAILED_EARLY, "stack": explained}
+    no_retry = _no_retry(reply) is True
     return Errored(
         output=canonical.dumps(output).decode(),
-        text=text,
-        no_retry=_no_retry(reply) is True,
+        text=NO_RETRY if no_retry else status_text,
+        no_retry=no_retry,
         retry_after=_retry_after(reply, now),
     )
 
 
 def _sdk_error(body: bytes, text: str) -> Any:
+    """Read the error that an SDK sent; JavaScript's may be an object in a JSON string."""
+    if not body.strip():
+        return outputs.error_object(None, text)
     try:
-        found = canonical.loads(body) if body else None
+        found = canonical.loads(body)
     except Invalid:
-        found = body[:_SHOWN_BODY_CHARS].decode("utf-8", "replace")
-    if isinstance(found, str):  # JS wraps the error object in a JSON string
-        try:
-            inner = canonical.loads(found)
-        except Invalid:
-            inner = None
-        found = inner if isinstance(inner, dict) else found
-    if isinstance(found, dict):
-        return found
-    return outputs.error_object(found, text)
+        return body[:_SHOWN_BODY_CHARS].decode("utf-8", "replace")
+    inner = outputs.object_in(found) if isinstance(found, str) else None
+    return found if inner is None else inner
 
 
-def unable(
-    text: str, message: str | None = None, *, name: str = "Error", stack: str | None = None
-) -> Errored:
+def unable(text: str, message: str | None = None, *, name: str | None = None) -> Errored:
     """Build the function-level error that the server itself raises (execution.md §3.3)."""
     message = message or text
-    inner = {"error": message, "message": message, "name": name}
-    inner |= {} if stack is None else {"stack": stack}
-    return Errored(output=canonical.dumps({"error": inner}).decode(), text=text, no_retry=False)
+    said = message if name is None else f"{name}: {message}"
+    inner = {"error": said, "message": message, "name": name or "Error"}
+    return Errored(output=canonical.dumps({"error": inner}).decode(), text=said, no_retry=False)
 
 
 def _version(reply: Reply) -> int:

@@ -6,6 +6,7 @@ results of their own do so in one statement, since the branches of a group often
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -210,9 +211,8 @@ def _finish(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
     for write in wave:
         finish, call = write.plan.finish, write.call
         assert finish is not None
-        endings.append(
-            Ending(write.run, finish.status, finish.output, call.ended_at, call.started_at)
-        )
+        over = Ending(write.run, finish.status, finish.output, call.ended_at, call.started_at)
+        endings.append(replace(over, error_text=finish.error_text))
         write.done.finished = (finish.status, finish.output)
     ended, published = end_runs(tx, wave[0].ctx, endings, [write.item for write in wave])
     if len(ended) < len(wave):

@@ -73,7 +73,7 @@ def _turn(tx: Connection, ctx: Context, item: Item, opts: str | None) -> _Turn:
     paths = sorted(path for _, path in pauses.paths(tx, [arrival.name]) if path >= place)
     for lookup in arrival.lookups(paths):
         behind = after if lookup[1] == place else ""
-        found = rows.page(tx, lookup, event_id=arrival.id, after=behind, limit=MOST_AT_ONCE)
+        found = rows.page(tx, lookup, arrival.received_at, after=behind, limit=MOST_AT_ONCE)
         if not found:
             continue
         cancelled, started = _cancel(tx, ctx, arrival, found)

@@ -30,13 +30,17 @@ _SILENT = frozenset({"inngest/function.finished", "inngest/function.failed"})
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A run and the terminal status it takes; `started_at` is for one that had not started."""
+    """A run and the terminal status it takes.
+
+    `started_at` is for one that had not started, `error_text` what its events say of its error.
+    """
 
     run: Run
     status: RunStatus
     output: str | None
     at: datetime
     started_at: datetime | None = None
+    error_text: str | None = None
 
 
 def end_runs(
@@ -123,6 +127,7 @@ def _published(ctx: Context, ending: Ending) -> list[Event]:
         event=run.event,
         events=run.events,
         output=ending.output,
+        error_text=ending.error_text,
         correlation_id=run.correlation_id,
         finished_id=ctx.new_id(ending.at),
         now_ms=int(ending.at.timestamp() * 1000),

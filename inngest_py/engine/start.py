@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -141,8 +141,9 @@ def write_events(
     refused: list[Event] = []
     ticks: list[Arrival] = []
     arrivals: list[Arrival] = []
+    came = {event.id: _received_at(place, now) for place, event in enumerate(accepted)}
     for event in fresh:
-        trigger, found = Trigger(event), _functions(ctx, event, now)
+        trigger, found = Trigger(event, came[event.id]), _functions(ctx, event, now)
         if event.target is not None and event.correlation_id is not None and not found:
             refused.append(_refusal(ctx, event, unknown_function(event.target), now))
         made = [Arrival(trigger, function, ctx.new_id(now)) for function in found]
@@ -218,8 +219,8 @@ def _first_item(
 
 
 def _subscribed(arrival: Arrival, now: datetime) -> list[dict[str, Any]]:
-    event = arrival.event
-    return subscribe(arrival.run_id, arrival.function, event.id, event.payload, now)
+    event, made_at = arrival.event, arrival.trigger.received_at or now
+    return subscribe(arrival.run_id, arrival.function, event.id, event.payload, made_at)
 
 
 def _refusal(ctx: Context, event: Event, message: str, now: datetime) -> Event:
@@ -233,7 +234,7 @@ def _store(tx: Connection, accepted: Sequence[Event], now: datetime) -> list[Eve
 
     Raises Invalid for a seeded id that another event has: answering 200 would lose the new one.
     """
-    rows = [_event_row(event, now) for event in accepted]
+    rows = [_event_row(event, _received_at(place, now)) for place, event in enumerate(accepted)]
     if all(event.fresh for event in accepted):
         events.put(tx, rows)
         return list(accepted)
@@ -296,14 +297,22 @@ def _give_back(tx: Connection, made: Sequence[Arrival]) -> None:
     events.give_keys_back(tx, [key for key in keys if key is not None])
 
 
-def _event_row(event: Event, now: datetime) -> dict[str, Any]:
+def _received_at(place: int, now: datetime) -> datetime:
+    """Give each event of a transaction a time of its own, so that their order is kept.
+
+    What cancels a run has to come after it, and ids tell of the clocks of senders.
+    """
+    return now + timedelta(microseconds=place)
+
+
+def _event_row(event: Event, received_at: datetime) -> dict[str, Any]:
     return {
         "id": event.id,
         "external_id": event.external_id,
         "name": event.name,
         "payload": event.payload,
         "ts": datetime.fromtimestamp(event.ts_ms / 1000, UTC),
-        "received_at": now,
+        "received_at": received_at,
         "internal": event.internal,
         "traceparent": event.traceparent,
     }

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Text, bindparam, delete, select
 
 from ..domain.waits import PauseKind
-from .base import table_of
+from .base import Timestamp, table_of
 from .batch import Batch
 from .pauses import Pause
 
@@ -55,9 +55,9 @@ _page = (
         _pauses.c.lookup_path == bindparam("path"),
         _pauses.c.lookup_key == bindparam("key"),
         _pauses.c.id > bindparam("after"),
-        # a run that was made after the event, or by it, is not meant by it (waits.md §7.1)
-        _pauses.c.run_id < bindparam("event"),
-        _pauses.c.created_by != bindparam("event"),
+        # A run that was made after the event, or by it, is not meant by it (waits.md §7.1). Not
+        # by their ids: that of the event may tell of its sender's clock.
+        _pauses.c.created_at < bindparam("received_at", type_=Timestamp()),
         _CANCELS,
     )
     .order_by(_pauses.c.id)
@@ -66,11 +66,11 @@ _page = (
 
 
 def page(
-    tx: Connection, lookup: Lookup, *, event_id: str, after: str, limit: int
+    tx: Connection, lookup: Lookup, received_at: datetime, *, after: str, limit: int
 ) -> list[Candidate]:
     """List runs behind a place of the index that are older than the event, from behind an id."""
     name, path, key = lookup
-    values = {"name": name, "path": path, "key": key, "after": after, "event": event_id}
+    values = {"name": name, "path": path, "key": key, "after": after, "received_at": received_at}
     return [Candidate(*row) for row in tx.execute(_page, values | {"most": limit})]
 
 

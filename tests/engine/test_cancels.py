@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import cancels, start, work
+from inngest_py.engine.context import new_ulid
 from inngest_py.engine.ending import cancel
 from inngest_py.engine.rerun import rerun
 from inngest_py.storage import attempts, events, leases, pauses, queue
@@ -127,11 +129,12 @@ def test_the_answer_of_a_call_in_flight_is_dropped(db: Database) -> None:
 
 def test_only_events_after_the_run_that_meet_the_condition_in_time_cancel(db: Database) -> None:
     engine = stoppable(db, answering(SLEEP), BY_KEY | {"timeout": "10m"})
-    early = engine.event("x/stop", data={"key": 1})  # made before the run, stored after it
+    other = engine.start(data={"key": 1})
+    stop(engine, key=1)  # before the run, and looked at after it was made
     pass_time(engine)
     run_id = engine.start(data={"key": 1})
     engine.drain()
-    start.accept(engine.ctx, [early])
+    assert engine.run(other)["status"] == "cancelled"
     stop(engine, key="1")
     stop(engine)
     stop(engine, "x/other", key=1)
@@ -141,6 +144,30 @@ def test_only_events_after_the_run_that_meet_the_condition_in_time_cancel(db: Da
     stop(engine, key=1)
     engine.drain()
     assert engine.run(run_id)["status"] == "running"
+
+
+def test_a_sender_whose_clock_is_behind_cancels(db: Database) -> None:
+    """The event's id tells of its sender's clock: an id of half a second before the run."""
+    engine = stoppable(db, answering(SLEEP))
+    run_id = engine.start(data={"key": 1})
+    engine.drain()
+    pass_time(engine)
+    event = replace(engine.event("x/stop", data={"key": 1}), fresh=False)
+    behind = new_ulid(engine.now - timedelta(milliseconds=500))
+    start.accept(engine.ctx, [replace(event, id=behind, external_id=behind)])
+    engine.drain()
+    assert engine.run(run_id)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(("order", "status"), [((0, 1), "cancelled"), ((1, 0), "running")])
+def test_events_of_one_request_come_in_its_order(
+    db: Database, order: tuple[int, int], status: str
+) -> None:
+    engine = stoppable(db, answering(SLEEP))
+    both = [engine.event("a/b", data={"key": 1}), engine.event("x/stop", data={"key": 1})]
+    start.accept(engine.ctx, [both[place] for place in order])
+    engine.drain()
+    assert [row[0] for row in rows(db, "SELECT status FROM runs")] == [status]
 
 
 def test_a_run_is_not_cancelled_by_the_event_that_started_it(db: Database) -> None:

@@ -50,7 +50,7 @@ def child_of(engine: Engine) -> str:
         (returning(200, b"null"), {"data": None}),
         (
             returning(400, {"name": "E", "message": "m"}, x_inngest_no_retry="true"),
-            {"error": {"error": "E: m", "name": "E", "message": "m"}},
+            {"error": {"error": "NonRetriableError", "name": "E", "message": "m"}},
         ),
     ],
 )

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from inngest_py.domain.errors import Invalid, NotFound
@@ -113,6 +114,9 @@ def test_a_failed_run_publishes_both_events_once(db: Database) -> None:
         }
     assert [len(found) for found in stored.values()] == [1, 1]
     assert stored["inngest/function.failed"][0]["external_id"] == run_id
+    for found in stored.values():
+        error = orjson.loads(found[0]["payload"])["data"]["error"]
+        assert (error["error"], error["name"]) == ("NonRetriableError", "E")
 
 
 def test_a_sleep_holds_nothing_and_goes_on_when_it_is_over(db: Database) -> None:

@@ -114,7 +114,7 @@ def test_gateways_are_planned_ops_of_a_group() -> None:
     ops = [op("AIGateway", "a", opts=AI), op("Gateway", "g", opts={"url": "http://h"})]
     ops[1]["opts"]["parallelMode"] = "race"
     made = plans.plan(run(), item(), Policy(3), reply(206, ops), NOW, 0.5)
-    assert made.group == [step("a"), step("g")]
+    assert made.group == {step("a"): False, step("g"): True}
     assert made.coalesce
     assert [job.kind for job in made.jobs] == [ItemKind.GATEWAY] * 2
     assert [gateway.read(job.opts or "").race for job in made.jobs] == [False, True]

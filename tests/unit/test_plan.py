@@ -150,6 +150,50 @@ def test_what_is_not_an_sdk_answer_is_retried(answer: Reply, text: str) -> None:
     assert text in str(made.traces[0].error)
 
 
+SDK = {"x-inngest-sdk": "py:v1"}
+MAX_SIZE = "Your function's response body exceeds the maximum size limit"
+LARGE = {"error": f"output_too_large: {MAX_SIZE}", "message": MAX_SIZE, "name": "output_too_large"}
+CODED = {"code": "c", "message": "m", "name": "E", "stack": None}
+
+
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [
+        (reply(500, CODED), CODED),
+        (reply(500, {"error": CODED}), {"error": CODED}),
+        (reply(500, '{"message":"m","name":"E"}'), {"message": "m", "name": "E"}),
+        (reply(500, "went wrong"), "went wrong"),
+        (reply(500, b"went wrong"), "went wrong"),
+        (reply(500, [1, 2]), [1, 2]),
+        (Reply(status=200, headers=SDK, too_large=True), {"error": LARGE}),
+        (Reply(status=200, headers={}, body=b'{"ok":true}'), {"ok": True}),
+        (Reply(status=200, headers={}, body=b"<html>no</html>"), "<html>no</html>"),
+    ],
+)
+def test_a_failed_run_has_the_output_that_was_sent(answer: Reply, output: Any) -> None:
+    assert error_of(planned(answer, attempt=2)) == output
+
+
+def test_a_206_that_no_sdk_sent_is_told() -> None:
+    output = error_of(planned(Reply(status=206, headers={}, body=b"[]"), attempt=2))
+    assert "error reading generator opcode response" in output["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (reply(500, CODED), "invalid status code: 500"),
+        (reply(500, CODED, x_inngest_no_retry="true"), "NonRetriableError"),
+        (reply(400, CODED, x_inngest_no_retry="true"), "NonRetriableError"),
+        (reply(500, CODED, x_inngest_no_retry="false"), "invalid status code: 500"),
+    ],
+)
+def test_the_events_of_a_failure_say_what_the_answer_was(answer: Reply, text: str) -> None:
+    finish = planned(answer, attempt=2).finish
+    assert finish is not None
+    assert finish.error_text == text
+
+
 def test_a_stream_is_unwrapped_with_its_own_headers() -> None:
     inner = {
         "status": 206,

@@ -170,7 +170,7 @@ def test_waits_come_before_what_may_end_them_and_count_as_planned() -> None:
         op("WaitForEvent", "w", name="x/y", opts={"timeout": "1h"}),
     )
     assert [job.step for job in made.jobs] == [step("w"), step("i")]
-    assert made.group == [step("send"), step("i"), step("w")]
+    assert list(made.group or ()) == [step("send"), step("i"), step("w")]
     assert made.coalesce
 
 

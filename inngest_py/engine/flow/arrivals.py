@@ -14,12 +14,15 @@ from ..context import Hint
 
 
 class Trigger:
-    """An event, parsed once, and only when a rule of some function asks for it."""
+    """An event, parsed once, and only when a rule of some function asks for it.
 
-    __slots__ = ("_parsed", "event")
+    `received_at` is None for an event that was stored before, and starts its run only now.
+    """
 
-    def __init__(self, event: Event) -> None:
-        self.event = event
+    __slots__ = ("_parsed", "event", "received_at")
+
+    def __init__(self, event: Event, received_at: datetime | None = None) -> None:
+        self.event, self.received_at = event, received_at
         self._parsed: dict[str, Any] | None = None
 
     @classmethod
