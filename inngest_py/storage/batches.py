@@ -120,25 +120,6 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
         tx.execute(insert(_members), list(rows))
 
 
-_repeated = (
-    select(_members.c.batch_id, Event.external_id)
-    .join(Event, Event.id == _members.c.event_id)
-    .where(
-        _members.c.batch_id.in_(bindparam("batches", expanding=True)),
-        _members.c.added_at > bindparam("since", type_=Timestamp()),
-        Event.external_id.in_(bindparam("ids", expanding=True)),
-    )
-)
-
-
-def repeated(
-    tx: Connection, batch_ids: Sequence[str], external_ids: Sequence[str], since: datetime
-) -> set[tuple[str, str]]:
-    """Find which of the events' own ids batches have taken since then, as (batch, id)."""
-    given = {"batches": list(batch_ids), "ids": list(external_ids), "since": since}
-    return {(row[0], row[1]) for row in tx.execute(_repeated, given)}
-
-
 _payloads = (
     select(_members.c.batch_id, Event.payload)
     .join(Event, Event.id == _members.c.event_id)

@@ -73,7 +73,8 @@ def test_keys_and_conditions(db: Database) -> None:
     assert sorted(batched(engine)[2:]) == [[0, 2], [1, 3]]
 
 
-def test_an_id_that_is_in_the_buffer_is_ignored(db: Database) -> None:
+def test_an_event_that_a_client_repeats_is_in_one_batch(db: Database) -> None:
+    """Its bucket remembers an id for half an hour, whatever became of the batch that has it."""
     engine = Engine(db, sequence(), batchEvents={"maxSize": 3, "timeout": "1h"})
     send(engine, {"n": 0}, {"n": 1}, id="same")
     send(engine, {"n": 2}, id="same")
@@ -83,9 +84,21 @@ def test_an_id_that_is_in_the_buffer_is_ignored(db: Database) -> None:
     send(engine, {"n": 4}, id="same")
     engine.drain()
     assert batched(engine) == [[0, 3, 4]]
-    send(engine, {"n": 5}, id="same")  # another batch
+    engine.advance(minutes=29)
+    send(engine, {"n": 5}, id="same")  # that batch has run
+    engine.advance(minutes=2)
+    send(engine, {"n": 6}, id="same")
+    send(engine, {"n": 7}, id="other")
     engine.advance(hours=1)
-    assert batched(engine)[1] == [5]
+    assert batched(engine)[1:] == [[6, 7]]
+
+
+def test_one_id_in_two_buckets_is_in_both(db: Database) -> None:
+    rule = {"maxSize": 10, "timeout": "5s", "key": "event.data.k"}
+    engine = Engine(db, sequence(), batchEvents=rule)
+    send(engine, {"n": 0, "k": 0}, {"n": 1, "k": 1}, {"n": 2, "k": 1}, id="same")
+    engine.advance(seconds=5)
+    assert sorted(batched(engine)) == [[0], [1]]
 
 
 def test_a_future_event_waits_for_the_batch_only(db: Database) -> None:

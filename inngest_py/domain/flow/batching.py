@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ..function_limits import Batch
 
 MAX_BYTES = 10 * 1024 * 1024
-# How long an event's own id is remembered within an open batch.
+# How long a bucket remembers an event's own id, whatever became of its batch.
 REPEATED_WITHIN = timedelta(minutes=30)
 
 

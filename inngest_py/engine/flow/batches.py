@@ -11,7 +11,7 @@ from ...domain import cel
 from ...domain.flow import batching, keys
 from ...domain.flow.batching import REPEATED_WITHIN, OpenBatch
 from ...domain.items import ItemKind
-from ...storage import batches
+from ...storage import batches, events
 from ...storage import timers as timer_rows
 from ..context import Context
 from . import timers
@@ -39,9 +39,10 @@ def gather(
     placed = [(arrival, _bucket(arrival, now)) for arrival in gathered]
     opened = batches.lock(tx, {key: arrival.function.id for arrival, key in placed})
     filling = _Filling(opened, frozenset(one.id for one in opened.values() if one is not None))
-    repeated = _repeated(tx, gathered, filling.stored, now)
+    repeated = _repeated(tx, placed, now)
     for arrival, key in placed:
-        _add(ctx, arrival, key, filling, repeated, now)
+        if arrival.run_id not in repeated:
+            _add(ctx, arrival, key, filling, now)
     runs = [_run(tx, arrival, batch_id, filling) for arrival, batch_id in filling.full]
     _write(tx, ctx, filling, now, out)
     taken = {id(arrival) for arrival in gathered}
@@ -69,33 +70,30 @@ def _bucket(arrival: Arrival, now: datetime) -> str:
     return keys.bucket(arrival.function.id, text)
 
 
-def _repeated(
-    tx: Connection, gathered: Sequence[Arrival], stored: frozenset[str], now: datetime
-) -> set[tuple[str, str]]:
-    """Find the events' own ids that the open batches have, as (batch, id)."""
-    own = {a.event.external_id for a in gathered if a.event.external_id != a.event.id}
-    if not own or not stored:
-        return set()
-    return batches.repeated(tx, sorted(stored), sorted(own), now - REPEATED_WITHIN)
+def _repeated(tx: Connection, placed: Sequence[tuple[Arrival, str]], now: datetime) -> set[str]:
+    """Remember the events' own ids in their buckets; give the runs of those that are there.
+
+    A batch may be full, and run, before a client repeats an event, so its bucket remembers.
+    """
+    keyed: dict[str, str] = {}
+    repeated = set()
+    for arrival, bucket in placed:
+        if arrival.event.external_id == arrival.event.id:
+            continue  # nobody else can have this id
+        key = f"{bucket}:{arrival.event.external_id}"
+        if keyed.setdefault(key, arrival.run_id) != arrival.run_id:
+            repeated.add(arrival.run_id)
+    ours = events.take_keys(tx, keyed, now, now + REPEATED_WITHIN)
+    return repeated | {run_id for key, run_id in keyed.items() if key not in ours}
 
 
-def _add(
-    ctx: Context,
-    arrival: Arrival,
-    key: str,
-    filling: _Filling,
-    repeated: set[tuple[str, str]],
-    now: datetime,
-) -> None:
+def _add(ctx: Context, arrival: Arrival, key: str, filling: _Filling, now: datetime) -> None:
     event, rule = arrival.event, arrival.function.config.batch
     assert rule is not None
     batch = filling.opened[key]
     if batch is None:
         batch = batching.opened(ctx.new_id(now), rule, now)
         filling.firsts[batch.id] = arrival.trigger
-    if (batch.id, event.external_id) in repeated:
-        return
-    repeated.add((batch.id, event.external_id))
     filling.members.append(
         {
             "batch_id": batch.id,
