@@ -72,7 +72,7 @@ format: $(VENV)/.test-installed
 bench: $(VENV)/.bench-installed
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-# under two minutes; exit code 1 when seq5 is more than 15 % slower, against DBOS, than recorded
+# some two minutes; exit code 1 when seq5, against DBOS, is surely more than 15 % slower than recorded
 bench-check: $(VENV)/.bench-installed
 	@$(BIN)/python -m bench.check $(BENCH_ARGS)
 

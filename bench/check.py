@@ -1,10 +1,10 @@
-"""Has `seq5` become slower? `python -m bench.check` compares ratios to DBOS with recorded ones.
+"""Has `seq5` become slower? `python -m bench.check` compares it with DBOS, and that with before.
 
-Machines differ and are shared, so only ratios count: the rate and the CPU of `seq5` against those
-of DBOS on the same kind of database, measured in turns, the median of three. It takes under two
-minutes. Fails (exit code 1) when a ratio is more than 15 % below the recorded one; while one is,
-further turns are measured as long as there is time. `--record` writes what was measured to
-`bench/ratios.json`.
+Machines differ, are shared, and change their speed within the hour, so only ratios count: the rate
+of `seq5` to that of DBOS on the same kind of database, and DBOS's CPU a run to that of `seq5`. Both
+are measured in pairs, one right after the other, in changing order. Each ratio has an interval (see
+bench/pairs.py). Fails (exit code 1) only when all of one lies more than 15 % below what is recorded
+in `bench/ratios.json`; `--record` writes that file, from more pairs. It takes about two minutes.
 """
 
 import argparse
@@ -13,117 +13,141 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from statistics import median
 
 from .endpoint import FUNCTIONS
-from .scenarios import SCENARIOS, SHORT, warm_up
+from .pairs import Interval, Pair, T, Verdict, in_turns, interval, least_pairs
+from .scenarios import SCENARIOS, SHORT, Figures, warm_up
 from .server import MODES, Subject
 
 RECORDED = Path(__file__).parent / "ratios.json"
 ALLOWED = 0.15
-_SECONDS = 50.0  # for each mode
-_TURNS, _MOST_TURNS = 3, 7
-_SIZE = replace(SHORT, seq5=150)
-_DBOS_RUNS = 60
-_KINDS = {"rate": "runs/s", "cpu": "runs for the same CPU"}
-Ratios = dict[str, float]
+# odd numbers have a pair in the middle; a record counts for months
+_PAIRS, _RECORD_PAIRS = 15, 45
+_SECONDS = 50.0  # for each mode of a check
+# about as long as each other. CPU is counted in hundredths of a second: these take sixty of them
+_SIZE = replace(SHORT, seq5=300)
+_DBOS_RUNS = 45
+_KINDS = {"rate": "DBOS's runs/s", "cpu": "DBOS's runs for the same CPU"}
+Intervals = dict[str, Interval]
+Recorded = dict[str, float]
 
 
-def _turn(subject: Subject) -> Ratios:
-    ours = SCENARIOS["seq5"](subject, _SIZE)
-    theirs = subject.dbos(_DBOS_RUNS)
+def ratios(pairs: list[tuple[Figures, Figures]]) -> Intervals:
+    """Compare ours with theirs, the first of each pair with the second."""
+    rates: list[Pair] = [(ours["runs_s"], theirs["runs_s"]) for ours, theirs in pairs]
     # the CPU of the processes alone: PostgreSQL's is not split by who asked
+    cpu: list[Pair] = [(theirs["cpu_ms_run"], ours["cpu_ms_run"]) for ours, theirs in pairs]
+    return {"rate": interval(rates), "cpu": interval(cpu)}
+
+
+def measure(mode: str, pairs: int, seconds: float | None) -> Intervals:
+    """Measure pairs of `seq5` and DBOS, as many as fit into the time."""
+    with Subject(mode) as subject, subject.dbos() as dbos:
+        subject.start(FUNCTIONS)
+        warm_up(subject)
+        dbos.measure(_DBOS_RUNS)
+        turns = in_turns(
+            lambda: SCENARIOS["seq5"](subject, _SIZE), lambda: dbos.measure(_DBOS_RUNS)
+        )
+        return ratios(taken(turns, pairs, seconds, time.monotonic))
+
+
+def taken(
+    turns: Iterator[T], pairs: int, seconds: float | None, clock: Callable[[], float]
+) -> list[T]:
+    """Take so many pairs, fewer when time is short, enough for an interval in any case.
+
+    What was found so far has no say in it: who goes on until they like the result finds it.
+    """
+    found: list[T] = []
+    began = clock()
+    for pair in islice(turns, pairs):
+        found.append(pair)
+        late = seconds is not None and clock() - began > seconds
+        if late and len(found) >= least_pairs():
+            break
+    return found
+
+
+def judge(measured: Intervals, recorded: Recorded) -> dict[str, Verdict]:
+    """Say where each ratio lies to the lowest that is allowed; nothing where none is recorded."""
     return {
-        "rate": ours["runs_s"] / theirs["runs_s"],
-        "cpu": theirs["cpu_ms_run"] / ours["cpu_ms_run"],
+        kind: found.against(recorded[kind] * (1 - ALLOWED))
+        for kind, found in measured.items()
+        if kind in recorded
     }
 
 
-def _middle(turns: list[Ratios]) -> Ratios:
-    return {kind: median(turn[kind] for turn in turns) for kind in _KINDS}
+_WORDS = {
+    Verdict.AT_LEAST: "as fast as recorded",
+    Verdict.UNCLEAR: "UNCLEAR: more pairs or a quieter machine would tell",
+    Verdict.BELOW: f"SLOWER by more than {ALLOWED:.0%}",
+}
 
 
-def measure(mode: str, recorded: Ratios) -> tuple[Ratios, int]:
-    """Measure in turns; return the medians and how many turns they are of."""
-    with Subject(mode) as subject:
-        subject.start(FUNCTIONS)
-        warm_up(subject)
-        return _turns(lambda: _turn(subject), recorded, time.monotonic)
-
-
-def _turns(
-    turn: Callable[[], Ratios], recorded: Ratios, clock: Callable[[], float]
-) -> tuple[Ratios, int]:
-    """Take turns: three, unless time is short; more, while a median is bad and there is time."""
-    turns: list[Ratios] = []
-    began = clock()
-    while True:
-        turns.append(turn())
-        print(f"  {_worded(turns[-1])}", file=sys.stderr, flush=True)
-        enough = len(turns) >= _TURNS and not slower(_middle(turns), recorded)
-        used = clock() - began
-        if enough or len(turns) == _MOST_TURNS or used * (1 + 1 / len(turns)) > _SECONDS:
-            return _middle(turns), len(turns)
-
-
-def slower(measured: Ratios, recorded: Ratios) -> list[str]:
-    """Say which ratios are more than what is allowed below the recorded ones."""
-    return [
-        f"{_KINDS[kind]}: {measured[kind]:.2f} times DBOS, recorded {recorded[kind]:.2f}"
-        f" ({measured[kind] / recorded[kind] - 1:+.0%})"
-        for kind in _KINDS
-        if kind in recorded and measured[kind] < recorded[kind] * (1 - ALLOWED)
-    ]
-
-
-def _worded(ratios: Ratios) -> str:
-    return ", ".join(f"{ratios[kind]:.2f} times DBOS's {_KINDS[kind]}" for kind in _KINDS)
+def _told(mode: str, measured: Intervals, recorded: Recorded) -> list[str]:
+    verdicts = judge(measured, recorded)
+    lines = []
+    for kind, found in measured.items():
+        line = f"{mode}, {found.pairs} pairs: {found} times {_KINDS[kind]}"
+        if kind in verdicts:
+            line += f", recorded {recorded[kind]:.2f}: {_WORDS[verdicts[kind]]}"
+        lines.append(line)
+    return lines
 
 
 def main() -> int:
     """Measure, compare, and print the ratios last; 1 when one fell too far."""
     parser = argparse.ArgumentParser(prog="bench.check", description=__doc__)
     parser.add_argument("--mode", choices=[*MODES, "both"], default="both")
+    parser.add_argument("--pairs", type=int, help="take this many, however long it takes")
     parser.add_argument("--record", action="store_true", help="write the ratios down")
     given = parser.parse_args()
-    modes = MODES if given.mode == "both" else (given.mode,)
+    if given.pairs is not None and given.pairs < least_pairs():
+        parser.error(f"--pairs: an interval needs {least_pairs()} at least")
     recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
-    found: dict[str, Ratios] = {}
-    bad: list[str] = []
-    for mode in modes:
+    found: dict[str, Intervals] = {}
+    slower = False
+    for mode in MODES if given.mode == "both" else (given.mode,):
         print(f"{mode}: seq5 and DBOS in turns", file=sys.stderr, flush=True)
         before = {} if given.record else recorded.get(mode, {})
-        found[mode], turns = measure(mode, before)
-        print(f"{mode}, median of {turns}: {_worded(found[mode])}")
-        bad += [f"{mode}, {told}" for told in slower(found[mode], before)]
+        pairs = given.pairs or (_RECORD_PAIRS if given.record else _PAIRS)
+        found[mode] = measure(mode, pairs, None if given.pairs or given.record else _SECONDS)
+        print(*_told(mode, found[mode], before), sep="\n", flush=True)
+        slower = slower or Verdict.BELOW in judge(found[mode], before).values()
         if not before and not given.record:
             print(f"{mode}: nothing is recorded: run python -m bench.check --record")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if given.record:
         kept = recorded | _rounded(found) | {"how": _how()}
         RECORDED.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
-    for told in bad:
-        print(f"SLOWER by more than {ALLOWED:.0%}: {told}")
-    rates = ", ".join(f"{mode} {ratios['rate']:.2f}" for mode, ratios in found.items())
+    rates = ", ".join(f"{mode} {measured['rate']}" for mode, measured in found.items())
     print(f"seq5 to DBOS: {rates}")
-    return 1 if bad else 0
+    return 1 if slower else 0
 
 
-def _rounded(found: dict[str, Ratios]) -> dict[str, Ratios]:
+def _rounded(found: dict[str, Intervals]) -> dict[str, dict[str, float | list[float]]]:
+    """What is recorded: the ratios that later ones are compared with, and how sure they were."""
     return {
-        mode: {kind: round(ratio, 2) for kind, ratio in ratios.items()}
-        for mode, ratios in found.items()
+        mode: {kind: round(one.ratio, 2) for kind, one in measured.items()}
+        | {
+            f"{kind}_between": [round(one.low, 2), round(one.high, 2)]
+            for kind, one in measured.items()
+        }
+        for mode, measured in found.items()
     }
 
 
 def _how() -> str:
     return (
-        f"python -m bench.check --record, Python {platform.python_version()},"
-        f" DBOS {version('dbos')}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
+        f"python -m bench.check --record, {_RECORD_PAIRS} pairs, Python"
+        f" {platform.python_version()}, DBOS {version('dbos')}, {os.cpu_count()} cores,"
+        f" load average {os.getloadavg()[0]:.1f}"
     )
 
 

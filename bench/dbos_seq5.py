@@ -1,4 +1,7 @@
-"""DBOS's five steps one after another, in process: `python -m bench.dbos_seq5 URL RUNS`."""
+"""DBOS's five steps one after another, in process: `python -m bench.dbos_seq5 URL`.
+
+Reads a number of runs a line, starts them all at once, waits for them, and answers with a line.
+"""
 
 import json
 import os
@@ -7,14 +10,13 @@ import time
 
 
 def main() -> None:
-    """Start every run at once, wait for all of them, print runs/s."""
+    """Answer each line with runs/s and CPU a run, until there are no more."""
     from dbos import DBOS
 
-    url, runs = sys.argv[1], int(sys.argv[2])
     DBOS(
         config={
             "name": "bench",
-            "system_database_url": url,
+            "system_database_url": sys.argv[1],
             "log_level": "ERROR",
             "run_admin_server": False,
         }
@@ -32,14 +34,16 @@ def main() -> None:
 
     DBOS.launch()
     seq5(-1)
-    cpu = time.process_time()
-    began = time.perf_counter()
-    handles = [DBOS.start_workflow(seq5, index) for index in range(runs)]
-    for handle in handles:
-        handle.get_result()
-    seconds = time.perf_counter() - began
-    cpu = time.process_time() - cpu
-    print(json.dumps({"runs_s": runs / seconds, "cpu_ms_run": cpu * 1000 / runs}), flush=True)
+    for line in sys.stdin:
+        runs = int(line)
+        cpu = time.process_time()
+        began = time.perf_counter()
+        handles = [DBOS.start_workflow(seq5, index) for index in range(runs)]
+        for handle in handles:
+            handle.get_result()
+        seconds = time.perf_counter() - began
+        cpu = time.process_time() - cpu
+        print(json.dumps({"runs_s": runs / seconds, "cpu_ms_run": cpu * 1000 / runs}), flush=True)
     # DBOS's threads poll on: there is nothing to wait for
     os._exit(0)
 

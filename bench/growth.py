@@ -1,10 +1,11 @@
 """Does it stay fast as it grows? The same figures in an empty database and in one of many runs.
 
-    python -m bench.growth [--mode embedded] [--runs 1000000] [--repeat 3]
+    python -m bench.growth [--mode embedded] [--runs 1000000] [--pairs 9]
 
-Measures `noop`, `seq5` and `accept`, fills the database with finished runs (five steps each, see
-`bench/grown.py`), measures again, and asks for lists of runs with filters. Fails (exit code 1) when
-a figure changed by more than 20 % or a list took more than 50 ms.
+Starts two servers, fills the database of one with finished runs (five steps each, see
+`bench/grown.py`), measures `noop`, `seq5` and `accept` on both in turns, pair by pair, and asks the
+grown one for lists of runs with filters. Fails (exit code 1) when all of a figure's interval (see
+`bench/pairs.py`) is more than 20 % worse than in the empty one, or when a list took over 50 ms.
 """
 
 import argparse
@@ -15,12 +16,13 @@ import time
 import urllib.parse
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from statistics import median
 from typing import Any
 
 from .endpoint import FUNCTIONS
-from .figures import medians
 from .grown import fill
+from .pairs import Interval, Verdict, in_turns, interval, least_pairs
 from .scenarios import SCENARIOS, SHORT, Figures, warm_up
 from .server import MODES, Subject, fetch
 
@@ -37,6 +39,7 @@ _WATCHED = (
     ("accept", "batch_events_s", 1),
     ("accept", "batch_cpu_ms_run", -1),
 )
+Pairs = dict[str, list[tuple[Figures, Figures]]]  # by scenario: the grown one's, the empty one's
 _MOST_CHANGE, _MOST_MS, _ASKED = 0.2, 50.0, 9
 _RUNS = """query($filter: RunsFilterV2!) { runs(first: 40, filter: $filter,
   orderBy: [{field: QUEUED_AT, direction: DESC}]) {
@@ -49,57 +52,76 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.growth", description=__doc__)
     parser.add_argument("--mode", choices=[*MODES, "both"], default="both")
     parser.add_argument("--runs", type=int, default=1_000_000)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=9)
     given = parser.parse_args()
+    if given.pairs < least_pairs():
+        parser.error(f"--pairs: an interval needs {least_pairs()} at least")
     modes = MODES if given.mode == "both" else (given.mode,)
-    slow = [told for mode in modes for told in _measure(mode, given.runs, given.repeat)]
+    slow = [told for mode in modes for told in _measure(mode, given.runs, given.pairs)]
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     for told in slow:
         print(f"SLOW: {told}")
     return 1 if slow else 0
 
 
-def _measure(mode: str, runs: int, repeat: int) -> list[str]:
-    with Subject(mode) as subject:
-        subject.start(FUNCTIONS)
-        warm_up(subject)
-        before = _hot(subject, repeat)
+def _measure(mode: str, runs: int, pairs: int) -> list[str]:
+    with Subject(mode) as grown, Subject(mode) as empty:
+        for subject in (grown, empty):
+            subject.start(FUNCTIONS)
+            warm_up(subject)
         began = time.monotonic()
-        fill(subject.database_url, runs)
+        fill(grown.database_url, runs)
         _say(f"{mode}: {runs:,} runs filled in {time.monotonic() - began:.0f} s")
-        size = subject.database_bytes()
-        warm_up(subject)
-        after = _hot(subject, repeat)
-        lists = _lists(subject)
-    print(json.dumps({mode: {"before": before, "after": after, "lists": lists, "bytes": size}}))
-    return _table(mode, runs, size, before, after) + _lists_table(mode, lists)
+        size = grown.database_bytes()
+        warm_up(grown)
+        measured = {name: _hot(name, grown, empty, pairs) for name in _HOT}
+        lists = _lists(grown)
+    print(json.dumps({mode: {"pairs": measured, "lists": lists, "bytes": size}}))
+    return _table(mode, runs, size, measured) + _lists_table(mode, lists)
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _hot(subject: Subject, repeat: int) -> dict[str, Figures]:
+def _hot(name: str, grown: Subject, empty: Subject, pairs: int) -> list[tuple[Figures, Figures]]:
+    measure = SCENARIOS[name]
+    turns = in_turns(lambda: measure(grown, _SIZE), lambda: measure(empty, _SIZE))
     found = []
-    for _ in range(repeat):
-        found.append({name: SCENARIOS[name](subject, _SIZE) for name in _HOT})
-        _say(f"{subject.mode}: seq5 {found[-1]['seq5']['runs_s']:.0f} runs/s")
-    return medians(found)
+    for pair in islice(turns, pairs):
+        found.append(pair)
+        _say(f"{grown.mode}: {name}, pair {len(found)} of {pairs}")
+    return found
 
 
-def _table(
-    mode: str, runs: int, size: int, before: dict[str, Figures], after: dict[str, Figures]
-) -> list[str]:
-    print(f"\n| {mode} | empty | {runs:,} runs, {size / 1e9:.1f} GB | change |\n|---|---|---|---|")
+def change(
+    pairs: list[tuple[Figures, Figures]], figure: str, good: int
+) -> tuple[Interval, Verdict]:
+    """Compare a figure, the first of each pair with the second: the change, and if it is for worse.
+
+    `good` is 1 where more is better, and -1 where it costs more.
+    """
+    found = interval([(first[figure], second[figure]) for first, second in pairs])
+    if good > 0:
+        return found, found.against(1 - _MOST_CHANGE)
+    return found, found.inverse().against(1 / (1 + _MOST_CHANGE))
+
+
+def _table(mode: str, runs: int, size: int, measured: Pairs) -> list[str]:
+    print(f"\n| {mode} | empty | {runs:,} runs, {size / 1e9:.1f} GB | change, and its interval |")
+    print("|---|---|---|---|")
     slow = []
     for scenario, figure, good in _WATCHED:
-        was, now = before[scenario][figure], after[scenario][figure]
-        if not was:
+        pairs = measured[scenario]
+        now, was = (median(pair[place][figure] for pair in pairs) for place in (0, 1))
+        if not was:  # SQLite has no process of its own
             continue
-        change = now / was - 1
-        print(f"| {scenario} {figure} | {was:,.2f} | {now:,.2f} | {change:+.0%} |")
-        if change * good < -_MOST_CHANGE:
-            slow.append(f"{mode}: {scenario} {figure} {change:+.0%}")
+        found, verdict = change(pairs, figure, good)
+        told = f"{found.ratio - 1:+.0%} ({found.low - 1:+.0%} to {found.high - 1:+.0%})"
+        unclear = ", unclear" if verdict is Verdict.UNCLEAR else ""
+        print(f"| {scenario} {figure} | {was:,.2f} | {now:,.2f} | {told}{unclear} |")
+        if verdict is Verdict.BELOW:
+            slow.append(f"{mode}: {scenario} {figure} {told}")
     return slow
 
 

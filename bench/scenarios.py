@@ -245,7 +245,8 @@ def _idle(subject: Subject, size: Size) -> Figures:
 
 
 def _dbos(subject: Subject, size: Size) -> Figures:
-    return dict(subject.dbos(DBOS_RUNS))
+    with subject.dbos() as dbos:
+        return dbos.measure(DBOS_RUNS)
 
 
 def _gathered(name: str, events_a_run: int | None) -> Callable[[Subject, Size], Figures]:

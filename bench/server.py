@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,13 +14,13 @@ from typing import Any, Self
 
 import psutil
 
-from tests.processes import LOOPBACK, ROOT, Process, Server, free_port, wait_until
+from tests.processes import LOOPBACK, Process, Server, free_port, wait_until
 
+from .dbos import Dbos
 from .endpoint import RULES
 
 MODES = ("embedded", "distributed")
 WORKERS = 2
-_DBOS_SECONDS = 180
 
 
 def fetch(url: str, body: Any = None, method: str | None = None) -> Any:
@@ -174,23 +173,13 @@ class Subject:
         connection.close()
         return int(found)
 
-    def dbos(self, runs: int) -> dict[str, float]:
-        """Run DBOS's workflow on the same kind of database."""
-        url = f"sqlite:///{self.folder / 'dbos.db'}"
-        if self._postgres is not None:
+    def dbos(self) -> Dbos:
+        """Start DBOS on the same kind of database."""
+        if self._postgres is None:
+            url = f"sqlite:///{self.folder / 'dbos.db'}"
+        else:
             url = self._postgres.create_database()
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.dbos_seq5", url, str(runs)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=_DBOS_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(done.stderr[-2000:])
-        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        return found
+        return Dbos(url, self.folder / "dbos.log")
 
     def close(self) -> None:
         """Stop everything and remove the folder."""

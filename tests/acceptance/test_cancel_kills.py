@@ -69,6 +69,7 @@ def _live(server: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("command", KILLS)
 def test_bursts_of_cancellations_outlive_kills(tmp_path: Path, command: str) -> None:
+    """Slow: a server starts anew after each kill."""
     chance = random.Random(20260105)
     server, app = embedded(command, tmp_path)
     with app.up(), server.start():

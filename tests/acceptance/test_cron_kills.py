@@ -64,6 +64,7 @@ def all_ran_once(server: Server, tick: datetime) -> None:
 
 
 def test_ticks_outlive_kills(tmp_path: Path) -> None:
+    """Slow: a tick is up to 80 s away, and a server starts anew after each kill."""
     chance = random.Random(20260104)
     port = free_port()
     app = RawApp(tmp_path, f"http://127.0.0.1:{port}")

@@ -93,6 +93,7 @@ def pause(chance: random.Random, longest: float) -> None:
 
 
 def test_workers_and_api_are_killed(installation: Installation) -> None:
+    """Slow: what was killed starts anew each time, and its leases lapse."""
     chance = random.Random(20260104)
     each = RUNS // KILLS
     cuts: list[Cut] = []

@@ -15,6 +15,7 @@ from tests.servers import Postgres, Valkey
 def test_cancellations_and_ticks_outlive_kills(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:
+    """Slow: a tick is up to 80 s away, and what was killed starts anew each time."""
     url = postgres.create_database()
     made = Installation(tmp_path, url, valkey.url)
     one, two = made.workers

@@ -54,6 +54,7 @@ def kill(server: Server) -> Cut:
 
 @pytest.mark.parametrize("command", KILLS)
 def test_two_hundred_runs_outlive_every_kill(tmp_path: Path, command: str) -> None:
+    """Slow: a server starts anew after each kill, under a thousand steps."""
     chance = random.Random(20260103)
     server, app = embedded(command, tmp_path)
     with app.up(), server.start():

@@ -45,6 +45,7 @@ def nothing_waits(server: Server, database: Path) -> bool:
 
 
 def test_debounces_and_batches_outlive_kills(tmp_path: Path) -> None:
+    """Slow: a server starts anew after each kill, and debounces wait for quiet."""
     chance = random.Random(20260106)
     server, app = embedded("dev", tmp_path)
     database = tmp_path / "x.db"

@@ -16,6 +16,7 @@ RUNS = 60
 def test_runs_go_while_others_run(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    """Slow: runs are kept for five seconds, and looked for each few seconds."""
     if kind == "embedded":
         args = ["start", "--dev", "--database-url", f"sqlite:///{tmp_path / 'a.db'}"]
     else:

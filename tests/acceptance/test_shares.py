@@ -29,6 +29,7 @@ def ended(endpoint: Endpoint) -> int:
 
 @pytest.mark.parametrize("kind", ["embedded", "distributed"])
 def test_one_that_hangs(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Slow: ten apps share slots while one holds its calls."""
     processes = 1
     if kind == "embedded":
         args = ["start", "--dev", "--database-url", f"sqlite:///{tmp_path / 'a.db'}"]

@@ -84,6 +84,7 @@ def _interrupted(url: str, chance: random.Random, kill: Callable[[], None]) -> N
 
 @pytest.mark.parametrize("command", ["dev", "start"])
 def test_embedded_server_killed_among_waits(tmp_path: Path, command: str) -> None:
+    """Slow: a server starts anew after each kill."""
     server, app = embedded(command, tmp_path)
     with app.up(), server.start():
         wait_until(lambda: registered(server.url), 20, "the app to be registered")

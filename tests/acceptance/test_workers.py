@@ -50,6 +50,7 @@ def installation(postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
 def test_every_pool_is_a_full_worker(installation: Installation, pool: str) -> None:
+    """Slow: a worker starts, and Celery is asked for it by commands of their own."""
     url = installation.api.url
     with installation.worker("one", pool) as worker:
         worker.start().wait_ready(lambda: installation.workers() == 1)
@@ -97,6 +98,7 @@ def test_a_stop_lets_calls_finish(
 def test_a_call_over_the_grace_time_is_given_back_at_once(
     installation: Installation, pool: str
 ) -> None:
+    """Slow: two workers start one after the other."""
     url, endpoint = installation.api.url, installation.endpoint
     endpoint.hold = 2
     with installation.worker("one", pool, INNGEST_GRACE_SECONDS="0.5") as worker:

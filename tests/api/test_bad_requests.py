@@ -137,6 +137,7 @@ def call(client: FlaskClient, method: str, url: str, what: str, **options: Any) 
 
 
 def test_bodies(lasting: Service) -> None:
+    """Slow: every body goes to every route twice, 17,000 requests."""
     for method, rule in calls(lasting):
         for value in ("x", UNKNOWN):
             for what, body in BODIES.items():
@@ -145,6 +146,7 @@ def test_bodies(lasting: Service) -> None:
 
 
 def test_content_types(lasting: Service) -> None:
+    """Slow: four bodies go to every route as each type."""
     for method, rule in calls(lasting):
         for mimetype in TYPES:
             for what in ("binary", "wrong types", "text", "object"):
@@ -153,12 +155,14 @@ def test_content_types(lasting: Service) -> None:
 
 
 def test_paths(lasting: Service) -> None:
+    """Slow: every value goes to every route with parameters."""
     for method, rule in calls(lasting):
         for value in (*SEGMENTS, LONG, quote("😀" * 5000), "a/b", "a//b"):
             call(lasting.client, method, urls_of(rule, value), "path", data=b"{}")
 
 
 def test_queries(lasting: Service) -> None:
+    """Slow: every query goes to every route."""
     for method, rule in calls(lasting):
         for query in QUERIES:
             url = f"{urls_of(rule, UNKNOWN)}?{query}"

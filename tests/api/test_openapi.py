@@ -35,6 +35,7 @@ def hold_to(operation: schemathesis.APIOperation, mode: schemathesis.GenerationM
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 def test_the_document_is_true(lasting: Service, mode: schemathesis.GenerationMode) -> None:
+    """Slow: each operation is asked with many generated inputs."""
     lasting.engine.start(data={"n": 1})
     lasting.engine.drain()
     lasting.engine.start()

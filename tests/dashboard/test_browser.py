@@ -58,6 +58,7 @@ def _register_a_long_name(server: Server) -> None:
 
 
 def test_every_page_by_its_link_dark_and_light_and_small(server: Server, page: Page) -> None:
+    """Slow: a browser opens every page three times, and its contrast and labels are checked."""
     script = browsers.axe()
     page.goto(server.url)
     for dark in (False, True):
