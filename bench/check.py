@@ -4,7 +4,8 @@ Machines differ, are shared, and change their speed within the hour, so only rat
 of `seq5` to that of DBOS on the same kind of database, and DBOS's CPU a run to that of `seq5`. Both
 are measured in pairs, one right after the other, in changing order. Each ratio has an interval (see
 bench/pairs.py). Fails (exit code 1) only when all of one lies more than 15 % below what is recorded
-in `bench/ratios.json`; `--record` writes that file, from more pairs. It takes about two minutes.
+in `bench/ratios.json`, and the machine was ours meanwhile; `--record` writes that file, from more
+pairs. It takes about two minutes.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
+from . import neighbours
 from .endpoint import FUNCTIONS
 from .pairs import Interval, Pair, T, Verdict, in_turns, interval, least_pairs
 from .scenarios import SCENARIOS, SHORT, Figures, warm_up
@@ -45,8 +47,8 @@ def ratios(pairs: list[tuple[Figures, Figures]]) -> Intervals:
     return {"rate": interval(rates), "cpu": interval(cpu)}
 
 
-def measure(mode: str, pairs: int, seconds: float | None) -> Intervals:
-    """Measure pairs of `seq5` and DBOS, as many as fit into the time."""
+def measure(mode: str, pairs: int, seconds: float | None) -> tuple[Intervals, float]:
+    """Measure pairs of `seq5` and DBOS; return the ratios, and others' share of the machine."""
     with Subject(mode) as subject, subject.dbos() as dbos:
         subject.start(FUNCTIONS)
         warm_up(subject)
@@ -54,7 +56,9 @@ def measure(mode: str, pairs: int, seconds: float | None) -> Intervals:
         turns = in_turns(
             lambda: SCENARIOS["seq5"](subject, _SIZE), lambda: dbos.measure(_DBOS_RUNS)
         )
-        return ratios(taken(turns, pairs, seconds, time.monotonic))
+        before = neighbours.look(subject)
+        found = ratios(taken(turns, pairs, seconds, time.monotonic))
+        return found, neighbours.look(subject).share_of_others(before)
 
 
 def taken(
@@ -74,10 +78,15 @@ def taken(
     return found
 
 
-def judge(measured: Intervals, recorded: Recorded) -> dict[str, Verdict]:
-    """Say where each ratio lies to the lowest that is allowed; nothing where none is recorded."""
+def judge(measured: Intervals, recorded: Recorded, others: float = 0.0) -> dict[str, Verdict]:
+    """Say where each ratio lies to the lowest that is allowed; nothing where none is recorded.
+
+    All is unclear where others had a good part of the machine.
+    """
     return {
         kind: found.against(recorded[kind] * (1 - ALLOWED))
+        if others <= neighbours.MOST
+        else Verdict.UNCLEAR
         for kind, found in measured.items()
         if kind in recorded
     }
@@ -85,13 +94,14 @@ def judge(measured: Intervals, recorded: Recorded) -> dict[str, Verdict]:
 
 _WORDS = {
     Verdict.AT_LEAST: "as fast as recorded",
-    Verdict.UNCLEAR: "UNCLEAR: more pairs or a quieter machine would tell",
+    Verdict.UNCLEAR: "UNCLEAR: more pairs, or a quieter machine, would tell",
     Verdict.BELOW: f"SLOWER by more than {ALLOWED:.0%}",
 }
 
 
-def _told(mode: str, measured: Intervals, recorded: Recorded) -> list[str]:
-    verdicts = judge(measured, recorded)
+def _told(
+    mode: str, measured: Intervals, verdicts: dict[str, Verdict], recorded: Recorded
+) -> list[str]:
     lines = []
     for kind, found in measured.items():
         line = f"{mode}, {found.pairs} pairs: {found} times {_KINDS[kind]}"
@@ -111,24 +121,31 @@ def main() -> int:
     if given.pairs is not None and given.pairs < least_pairs():
         parser.error(f"--pairs: an interval needs {least_pairs()} at least")
     recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+    pairs = given.pairs or (_RECORD_PAIRS if given.record else _PAIRS)
+    seconds = None if given.pairs or given.record else _SECONDS
     found: dict[str, Intervals] = {}
-    slower = False
+    crowded = slower = False
     for mode in MODES if given.mode == "both" else (given.mode,):
         print(f"{mode}: seq5 and DBOS in turns", file=sys.stderr, flush=True)
         before = {} if given.record else recorded.get(mode, {})
-        pairs = given.pairs or (_RECORD_PAIRS if given.record else _PAIRS)
-        found[mode] = measure(mode, pairs, None if given.pairs or given.record else _SECONDS)
-        print(*_told(mode, found[mode], before), sep="\n", flush=True)
-        slower = slower or Verdict.BELOW in judge(found[mode], before).values()
+        found[mode], others = measure(mode, pairs, seconds)
+        verdicts = judge(found[mode], before, others)
+        print(*_told(mode, found[mode], verdicts, before), sep="\n", flush=True)
+        slower = slower or Verdict.BELOW in verdicts.values()
+        if others > neighbours.MOST:
+            crowded = True
+            print(f"{mode}: others took {others:.0%} of the machine meanwhile: nothing is certain")
         if not before and not given.record:
             print(f"{mode}: nothing is recorded: run python -m bench.check --record")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    if given.record:
-        kept = recorded | _rounded(found) | {"how": _how()}
+    if given.record and not crowded:
+        kept = recorded | _rounded(found) | {"how": _how(pairs)}
         RECORDED.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+    elif given.record:
+        print("not recorded: a record needs a machine of its own")
     rates = ", ".join(f"{mode} {measured['rate']}" for mode, measured in found.items())
     print(f"seq5 to DBOS: {rates}")
-    return 1 if slower else 0
+    return 1 if slower or (given.record and crowded) else 0
 
 
 def _rounded(found: dict[str, Intervals]) -> dict[str, dict[str, float | list[float]]]:
@@ -143,9 +160,9 @@ def _rounded(found: dict[str, Intervals]) -> dict[str, dict[str, float | list[fl
     }
 
 
-def _how() -> str:
+def _how(pairs: int) -> str:
     return (
-        f"python -m bench.check --record, {_RECORD_PAIRS} pairs, Python"
+        f"python -m bench.check --record, {pairs} pairs, Python"
         f" {platform.python_version()}, DBOS {version('dbos')}, {os.cpu_count()} cores,"
         f" load average {os.getloadavg()[0]:.1f}"
     )

@@ -135,7 +135,7 @@ class Subject:
 
     def cpu_seconds(self) -> float:
         """CPU used by the server's processes so far."""
-        return sum(_cpu(process) for process in self.processes())
+        return sum(cpu(process) for process in self.processes())
 
     def store_cpu_seconds(self) -> float:
         """CPU used by PostgreSQL so far, ended connections included."""
@@ -145,7 +145,7 @@ class Subject:
         parent = psutil.Process(pid)
         reaped = parent.cpu_times()
         live = [parent, *parent.children(recursive=True)]
-        return reaped.children_user + reaped.children_system + sum(_cpu(one) for one in live)
+        return reaped.children_user + reaped.children_system + sum(cpu(one) for one in live)
 
     def memory_mb(self) -> list[float]:
         """Resident memory of each process now, the largest first."""
@@ -204,7 +204,8 @@ class Subject:
         self.close()
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu(process: psutil.Process) -> float:
+    """CPU used by a process so far; 0 for one that is gone."""
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:

@@ -10,6 +10,7 @@ from flask import Response, current_app, request
 from ..domain import signing
 from .deps import deps
 from .errors import answer
+from .refusals import Refusals
 
 # auth.md §1.2, and the description of the API, which holds nothing of the installation
 OPEN = frozenset(
@@ -28,6 +29,7 @@ METRICS = frozenset({"/metrics", "/v1/prom/<env>"})  # open where the settings s
 
 # Blueprints that ask for something else than the key, by name, each with what asks for it.
 GUARDS = "inngest_py.guards"
+REFUSALS = "inngest_py.refusals"
 
 
 def refuse_event_key(key: str) -> Response | None:
@@ -37,6 +39,7 @@ def refuse_event_key(key: str) -> Response | None:
         return None
     if _among(key, keys):
         return None
+    _note("event key")
     return answer({"status": 401, "message": "", "error": "Event key not found"}, 401)
 
 
@@ -65,7 +68,15 @@ def refuse_bearer() -> Response | None:
         allowed += (signing.bearer(key), signing.strip_prefix(key))
     if _among(signing.strip_prefix(token.strip()), allowed) and scheme.lower() == "bearer":
         return None
+    _note("signing key")
     return Response("Authentication failed", status=401, mimetype="text/plain")
+
+
+def _note(key: str) -> None:
+    """Tell the log of a key that was refused."""
+    rule = request.url_rule.rule if request.url_rule is not None else ""
+    refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())
+    refusals.note(key, rule, request.remote_addr or "")
 
 
 def _among(given: str, known: tuple[str, ...] | list[str]) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from bench.check import ALLOWED, Intervals, judge, ratios, taken
 from bench.growth import change
+from bench.neighbours import Used
 from bench.pairs import Interval, Verdict, interval
 
 RECORDED = {"rate": 4.0, "cpu": 2.0}
@@ -35,6 +36,20 @@ def test_all_of_an_interval_must_be_fifteen_per_cent_below(
     found = judge(measured(rate, cpu), RECORDED)
     assert (found["rate"], found["cpu"]) == expected
     assert judge(measured(rate, cpu), {}) == {}
+
+
+def test_nothing_is_clear_where_others_had_the_machine() -> None:
+    found = judge(measured((2.0, 2.1), (1.9, 2.1)), RECORDED, others=0.16)
+    assert set(found.values()) == {Verdict.UNCLEAR}
+    found = judge(measured((2.0, 2.1), (1.9, 2.1)), RECORDED, others=0.15)
+    assert found == {"rate": Verdict.BELOW, "cpu": Verdict.AT_LEAST}
+
+
+def test_what_neither_we_nor_nobody_used_went_to_others() -> None:
+    before = Used(capacity=1000.0, busy=600.0, own=100.0)
+    assert Used(1020.0, 616.0, 112.0).share_of_others(before) == pytest.approx(0.2)
+    assert Used(1020.0, 612.0, 112.5).share_of_others(before) == 0.0  # both are rounded
+    assert before.share_of_others(before) == 0.0
 
 
 def test_ratios_are_better_when_higher() -> None:

@@ -1,0 +1,37 @@
+"""A caller with a wrong key leaves a trace in the log, and many leave one line a minute."""
+
+from typing import Any
+
+import pytest
+
+from inngest_py.api.auth import REFUSALS
+from inngest_py.api.refusals import Refusals
+from inngest_py.storage.session import Database
+from tests.api.conftest import Service
+
+
+def _lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    records: list[Any] = [one for one in caplog.records if one.message == "api.key_refused"]
+    return [record.fields for record in records]
+
+
+def test_wrong_keys_are_told_once_a_minute_for_each_kind(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(db, dev=False, event_keys=("right",), signing_key="abcdef")
+    client, now = service.client, 0.0
+    service.app.extensions[REFUSALS] = Refusals(clock=lambda: now)
+    for _ in range(5):
+        assert client.post("/e/secret-that-is-wrong", json={"name": "a/b"}).status_code == 401
+    for token in ("wrong", "wronger"):
+        headers = {"Authorization": f"Bearer {token}"}
+        assert client.get("/v1/events", headers=headers).status_code == 401
+    first = {"key": "event key", "route": "/e/<path:key>", "address": "127.0.0.1", "more": 0}
+    second = {"key": "signing key", "route": "/v1/events", "address": "127.0.0.1", "more": 0}
+    assert _lines(caplog) == [first, second]
+    now = 61.0
+    client.post("/e/secret-that-is-wrong", json={"name": "a/b"})
+    assert _lines(caplog)[2:] == [first | {"more": 4}]
+    assert client.post("/e/right", json={"name": "a/b"}).status_code == 200
+    assert len(_lines(caplog)) == 3
+    assert not any("wrong" in str(record.__dict__) for record in caplog.records)
