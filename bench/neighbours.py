@@ -29,7 +29,7 @@ class Used:
         return max(0.0, others / capacity) if capacity > 0 else 0.0
 
 
-def look(subject: Subject) -> Used:
+def look(*subjects: Subject) -> Used:
     """Count what was used up to now; what the host took (steal) went to others."""
     times = psutil.cpu_times()._asdict()
     free = times["idle"] + times.get("iowait", 0.0)
@@ -38,8 +38,6 @@ def look(subject: Subject) -> Used:
         times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal")
     )
     me = psutil.Process()
-    # PostgreSQL is nobody's child
-    own = subject.store_cpu_seconds() + sum(
-        cpu(process) for process in (me, *me.children(recursive=True))
-    )
+    own = sum(cpu(process) for process in (me, *me.children(recursive=True)))
+    own += sum(subject.store_cpu_seconds() for subject in subjects)  # PostgreSQL is nobody's child
     return Used(busy + free, busy, own)
