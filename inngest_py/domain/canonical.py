@@ -11,9 +11,9 @@ import orjson
 import re2
 import rfc8785
 
-from .errors import Invalid
+from .errors import Invalid, TooDeep
 
-MOST_LEVELS = 200
+READABLE_LEVELS = 200
 _MOST_EXACT = 2**53 - 1
 # Where orjson's sorted output may differ from RFC 8785: integral or exponent floats and
 # integers that a double cannot hold. A number is what stands between punctuation; text that
@@ -31,15 +31,18 @@ _ESCAPE = re.compile(
 )
 
 
-def loads(raw: bytes | str) -> Any:
-    """Read JSON of at most 200 levels; half surrogate pairs become U+FFFD. Raises Invalid."""
+def loads(raw: bytes | str, most: int = READABLE_LEVELS) -> Any:
+    """Read JSON of at most so many levels; half surrogate pairs become U+FFFD.
+
+    Raises Invalid, TooDeep for what is nested deeper.
+    """
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        value = _mended(raw, error)
+        value = _mended(raw, error, most)
     levels = raw.count("[") + raw.count("{") if isinstance(raw, str) else _brackets(raw)
-    if levels > MOST_LEVELS:
-        _check_levels(value)
+    if levels > most:
+        _check_levels(value, most)
     return value
 
 
@@ -72,7 +75,7 @@ def _brackets(raw: bytes) -> int:
     return raw.count(b"[") + raw.count(b"{")
 
 
-def _mended(raw: bytes | str, error: orjson.JSONDecodeError) -> Any:
+def _mended(raw: bytes | str, error: orjson.JSONDecodeError, most: int) -> Any:
     """Read text that orjson refused, once its half surrogate pairs are replaced."""
     try:
         data = raw.encode() if isinstance(raw, str) else bytes(raw)
@@ -82,7 +85,7 @@ def _mended(raw: bytes | str, error: orjson.JSONDecodeError) -> Any:
     except (orjson.JSONDecodeError, UnicodeEncodeError) as second:
         raise Invalid(f"this is not JSON: {second}") from second
     if any(word in str(error).lower() for word in ("depth", "recursion")):
-        raise Invalid(_TOO_DEEP) from error
+        raise _too_deep(most) from error
     raise Invalid(f"this is not JSON: {_worded(error)}") from error
 
 
@@ -94,12 +97,13 @@ def _worded(error: orjson.JSONDecodeError) -> str:
     return str(error)
 
 
-_TOO_DEEP = f"the JSON is nested deeper than {MOST_LEVELS} levels"
+def _too_deep(most: int) -> TooDeep:
+    return TooDeep(f"the JSON is nested deeper than {most} levels")
 
 
-def _check_levels(value: object) -> None:
+def _check_levels(value: object, most: int) -> None:
     level = [value]
-    for _ in range(MOST_LEVELS):
+    for _ in range(most):
         inner: list[object] = []
         for one in level:
             if isinstance(one, dict):
@@ -110,7 +114,7 @@ def _check_levels(value: object) -> None:
             return
         level = inner
     if any(isinstance(one, dict | list) for one in level):
-        raise Invalid(_TOO_DEEP)
+        raise _too_deep(most)
 
 
 def _slowly(value: object) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import canonical, defers, metadata, opcodes
+from .checks import MOST_LEVELS
 from .defers import Defer
 from .errors import Invalid, Superseded, TooLarge
 from .items import Item
@@ -81,7 +82,7 @@ def parse(body: bytes, run_id: str) -> Checkpoint:
 
 def read_body(body: bytes, run_id: str | None) -> dict[str, Any]:
     """Read the object that every checkpoint call sends. Raises Invalid."""
-    given = canonical.loads(body)
+    given = canonical.loads(body, MOST_LEVELS + 1 + opcodes.WRAPPED)
     if not isinstance(given, dict):
         raise Invalid("a checkpoint is a JSON object")
     if run_id is not None and given.get("run_id") not in (None, run_id):

@@ -4,10 +4,11 @@ import re
 
 from .errors import Invalid
 
-# Both below canonical.MOST_LEVELS by what wraps them: the server's own events hold the event and
-# the result of a run, handlers' events hold those events, and all of them have to be read again.
-MOST_EVENT_LEVELS = 150
-MOST_OUTPUT_LEVELS = 190
+# How deep an event, a result, an error, an input or what else anybody gives may be nested. Below
+# canonical.READABLE_LEVELS by what wraps it: the server's own events hold the event and the result
+# of a run, handlers' events hold those events, and all of them have to be read again.
+MOST_LEVELS = 150
+CUT = '"[nested too deep]"'
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
 
 
@@ -48,3 +49,17 @@ def is_deeper(text: str, levels: int) -> bool:
         if depth > levels:
             return True
     return False
+
+
+def cut(text: str, levels: int) -> str:
+    """Put CUT in the place of what JSON text holds beyond so many levels."""
+    kept, depth, start = [], 0, 0
+    for mark in _MARK.finditer(text):
+        depth += mark[1] is not None
+        if depth == levels + 1 and mark[1] is not None:
+            kept += [text[start : mark.start()], CUT]
+            start = len(text)
+        elif depth == levels + 1 and mark[2] is not None:
+            start = mark.end()
+        depth -= mark[2] is not None
+    return "".join([*kept, text[start:]])

@@ -10,13 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 from . import canonical
-from .checks import MOST_EVENT_LEVELS, is_deeper
+from .checks import MOST_LEVELS, is_deeper
 from .errors import Invalid
 from .event_record import DEFERRED, Event, internal
 from .limits import MAX_DEFER_BYTES, MAX_DEFERS, MAX_NAME_CHARS
 from .opcodes import LAZY, Op, Opcode
-
-_ROOM = 4  # levels that the event wraps around the input
 
 
 class DeferStatus(StrEnum):
@@ -74,8 +72,8 @@ def _checked(op: Op) -> Defer:
     if not isinstance(given, dict | None):
         raise Invalid("opts.input is not an object")
     text = canonical.dumps(given or {}).decode()
-    if is_deeper(text, MOST_EVENT_LEVELS - _ROOM):
-        raise Invalid("opts.input is nested too deep")
+    if is_deeper(text, MOST_LEVELS):
+        raise Invalid(f"opts.input is nested deeper than {MOST_LEVELS} levels")
     about = canonical.dumps(meta).decode() if isinstance(meta, dict) and meta else None
     made = Defer(op.id, DeferStatus.SCHEDULED, op.label, slug, text, about)
     if made.size > MAX_DEFER_BYTES:

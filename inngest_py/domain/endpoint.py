@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import api_result, canonical, checkpoint, ids, opcodes, reply, request, urls
-from .checks import MOST_EVENT_LEVELS, check_text, is_deeper
+from .checks import MOST_LEVELS, check_text, is_deeper
 from .errors import Invalid, TooLarge
 from .event_record import Event, internal
 from .functions import FunctionConfig
@@ -120,8 +120,8 @@ def _event(event: Mapping[str, Any], data: dict[str, Any], now_ms: int, event_id
     made = internal(HTTP_REQUEST, data, id=event_id, ts_ms=ts_ms)
     if canonical.size(made.payload) > MAX_EVENT_BYTES:
         raise TooLarge(f"the request's event may have {MAX_EVENT_BYTES} bytes at most")
-    if is_deeper(made.payload, MOST_EVENT_LEVELS):
-        raise Invalid(f"the event is nested deeper than {MOST_EVENT_LEVELS} levels")
+    if is_deeper(made.payload, MOST_LEVELS):
+        raise Invalid(f"the event is nested deeper than {MOST_LEVELS} levels")
     return made
 
 

@@ -22,6 +22,10 @@ class Invalid(InngestPyError):
         self.code = code
 
 
+class TooDeep(Invalid):
+    """The JSON is nested deeper than the limit."""
+
+
 class TooLarge(InngestPyError):
     """This is more than the limits allow."""
 

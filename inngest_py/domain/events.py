@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from . import canonical
-from .checks import MOST_EVENT_LEVELS, check_text, is_deeper, kind
+from .checks import MOST_LEVELS, check_text, is_deeper, kind
 from .errors import Invalid
 from .event_record import INVOKED, Event, internal, make
 from .internal_events import (
@@ -103,8 +103,8 @@ def _build(
         meta=_meta(given),
         internal=routing is not None,
     )
-    if is_deeper(event.payload, MOST_EVENT_LEVELS):
-        raise Invalid(f"event is nested deeper than {MOST_EVENT_LEVELS} levels")
+    if is_deeper(event.payload, MOST_LEVELS):
+        raise Invalid(f"event is nested deeper than {MOST_LEVELS} levels")
     return event
 
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from . import canonical, gateway, retries, times
-from .checks import MOST_OUTPUT_LEVELS, is_deeper
-from .errors import Invalid
+from .checks import MOST_LEVELS, is_deeper
+from .errors import Invalid, TooDeep
 from .items import Item
 from .limits import MAX_STEP_BYTES
 from .plan import Plan, Policy, StepResult, Trace, too_much_state
@@ -101,7 +101,9 @@ def _ai(request: gateway.Request, reply: Reply) -> Any:
         text = f"Error making AI request: unsuccessful status code: {reply.status}"
         raise Failed(text, **_said(request, reply))
     try:
-        return canonical.loads(reply.body)
+        return canonical.loads(reply.body, MOST_LEVELS)
+    except TooDeep as error:
+        raise Failed(f"Error making AI request: {error.message}", final=True) from None
     except Invalid:
         text = "Error making AI request: the response is not JSON"
         raise Failed(text, **_said(request, reply)) from None
@@ -112,7 +114,7 @@ def _said(request: gateway.Request, reply: Reply) -> dict[str, Any]:
     raw = request.redact(reply.body[:_SHOWN_CHARS].decode("utf-8", "replace"))
     try:
         data = canonical.loads(raw)
-        if is_deeper(canonical.dumps(data).decode(), MOST_OUTPUT_LEVELS):
+        if is_deeper(canonical.dumps(data).decode(), MOST_LEVELS):
             data = None
     except Invalid:
         data = None
@@ -150,8 +152,8 @@ def _stored(request: gateway.Request, value: dict[str, Any]) -> str:
     except Invalid as error:
         said = f"Error making {label} request: the response cannot be stored: {error.message}"
         raise Failed(said, final=True) from None
-    if is_deeper(text, MOST_OUTPUT_LEVELS):
-        said = f"Error making {label} request: the response is nested too deep"
+    if is_deeper(text, MOST_LEVELS):
+        said = f"Error making {label} request: the JSON is nested deeper than {MOST_LEVELS} levels"
         raise Failed(said, final=True)
     if len(text.encode()) > MAX_STEP_BYTES:
         said = f"Error making {label} request: the response is over {MAX_STEP_BYTES} bytes"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import canonical, ids
-from .checks import MOST_EVENT_LEVELS, MOST_OUTPUT_LEVELS, is_deeper
+from .checks import MOST_LEVELS, cut, is_deeper
 from .errors import Invalid
 from .event_record import CANCELLED, FAILED, FINISHED, INVOKED, SCHEDULED, Event, internal, make
 from .outputs import DEFAULT_NAME, error_object
@@ -66,8 +66,8 @@ def _outcome(status: str, output: str | None, error_text: str | None) -> dict[st
     if status == "cancelled":
         return {}
     # an event that nobody can read again would keep the run from ending
-    if output is not None and is_deeper(output, MOST_OUTPUT_LEVELS):
-        output = None
+    if output is not None and is_deeper(output, MOST_LEVELS):
+        output = cut(output, MOST_LEVELS)
     value = None if output is None else canonical.loads(output)
     result = {} if output is None else {"result": value}
     if status == "failed":
@@ -144,8 +144,8 @@ def invoked(
         internal=True,
         fresh=True,
     )
-    if is_deeper(event.payload, MOST_EVENT_LEVELS):
-        raise Invalid(f"the invocation's data is nested deeper than {MOST_EVENT_LEVELS} levels")
+    if is_deeper(event.payload, MOST_LEVELS):
+        raise Invalid(f"the invocation's data is nested deeper than {MOST_LEVELS} levels")
     return event
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from . import canonical, ids
-from .checks import MOST_EVENT_LEVELS, check_text, is_deeper, kind
+from .checks import MOST_LEVELS, check_text, is_deeper, kind
 from .errors import Invalid, TooLarge
 from .limits import MAX_STEP_ID_BYTES
 
@@ -149,8 +149,9 @@ def _update(item: object, path: str) -> Update:
         raise Invalid(f"{path}.op must be one of {', '.join(Op)}", field=f"{path}.op")
     values = _object(given.get("values") or {}, f"{path}.values", f"{path}.values")
     # what has no canonical form cannot be stored
-    if is_deeper(canonical.dumps(values).decode(), MOST_EVENT_LEVELS):
-        raise Invalid(f"{path}.values is nested too deep", field=f"{path}.values")
+    if is_deeper(canonical.dumps(values).decode(), MOST_LEVELS):
+        text = f"{path}.values is nested deeper than {MOST_LEVELS} levels"
+        raise Invalid(text, field=f"{path}.values")
     return Update(name, Op(op), values)
 
 

@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Any
 
 from . import canonical, timing
-from .checks import check_text
-from .errors import Invalid
+from .checks import CUT, MOST_LEVELS, check_text, cut
+from .errors import Invalid, TooDeep
 from .limits import MAX_NAME_CHARS, MAX_SHOWN_INPUT_BYTES, MAX_STEP_ID_BYTES
 
 
@@ -46,6 +46,7 @@ STORED = frozenset({Opcode.STEP, Opcode.STEP_RUN})
 ENDING = frozenset({Opcode.RUN_COMPLETE, Opcode.SYNC_RUN_COMPLETE})
 # Ops that ride along with others and never count as steps (execution.md §4).
 LAZY = frozenset({Opcode.DEFER_ADD, Opcode.DEFER_ABORT})
+WRAPPED = 2  # levels that an answer wraps around what an op holds: the array, the op
 _BY_NAME = {code.value.lower(): code for code in Opcode}
 _NEEDS_ID = frozenset(
     {
@@ -117,7 +118,7 @@ def parse(body: bytes) -> list[Op]:
     if not body.strip():
         raise Invalid("error reading generator opcode response: the body is empty")
     try:
-        found = canonical.loads(body)
+        found = _loads(body)
     except Invalid as error:
         raise Invalid(f"error reading generator opcode response: {error.message}") from None
     if isinstance(found, dict):
@@ -125,6 +126,21 @@ def parse(body: bytes) -> list[Op]:
     if not isinstance(found, list):
         raise Invalid("error reading generator opcode response: not an array of ops")
     return read(found) or [Op(Opcode.NONE)]
+
+
+def _loads(body: bytes) -> Any:
+    """Read the body. Of errors, what is nested too deep is cut off, so that the rest is kept."""
+    try:
+        return canonical.loads(body, MOST_LEVELS + WRAPPED)
+    except TooDeep:
+        found = canonical.loads(cut(body.decode("utf-8", "replace"), MOST_LEVELS + WRAPPED))
+    for op in found if isinstance(found, list) else [found]:
+        rest = {key: op[key] for key in op if key != "error"} if isinstance(op, dict) else op
+        if CUT in canonical.dumps(rest).decode():
+            name = op.get("displayName") or op.get("name") if isinstance(op, dict) else None
+            where = f" of step {name!r}" if isinstance(name, str) else ""
+            raise TooDeep(f"what an op{where} holds is nested deeper than {MOST_LEVELS} levels")
+    return found
 
 
 def read(items: list[Any]) -> list[Op]:

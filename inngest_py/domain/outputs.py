@@ -1,11 +1,12 @@
 """Outputs: a function's result and its error, in the forms that are stored and published."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from . import canonical
-from .checks import MOST_OUTPUT_LEVELS, is_deeper
-from .errors import Invalid
+from .checks import MOST_LEVELS, cut
+from .errors import Invalid, TooDeep
 
 DEFAULT_NAME = "Error"
 DEFAULT_MESSAGE = "Function execution error"
@@ -16,22 +17,32 @@ def parse_result(body: bytes) -> bytes:
     """Make canonical JSON of the body of a 200 answer (execution.md §3.2).
 
     A JSON string that holds a JSON object is unwrapped once, text that is not JSON becomes a
-    string, an empty body null. Raises Invalid when the value has no canonical form, or is nested
-    too deep to be put into the run's finished event.
+    string, an empty body null. Raises Invalid when the value has no canonical form, as NaN has
+    none, and TooDeep when it is nested deeper than MOST_LEVELS.
     """
     if not body.strip():
         return b"null"
     try:
-        value = canonical.loads(body)
+        value = canonical.loads(body, MOST_LEVELS)
+    except TooDeep:
+        raise
     except Invalid:
+        if _is_python_json(body):
+            raise
         value = body.decode("utf-8", "replace")
     else:
         inner = object_in(value) if isinstance(value, str) else None
         value = value if inner is None else inner
-    result = canonical.dumps(value)
-    if is_deeper(result.decode(), MOST_OUTPUT_LEVELS):
-        raise Invalid(f"the output is nested deeper than {MOST_OUTPUT_LEVELS} levels")
-    return result
+    return canonical.dumps(value)
+
+
+def _is_python_json(body: bytes) -> bool:
+    """Say whether a body is JSON but for NaN or Infinity, which Python writes into it."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def raw(body: bytes) -> str:
@@ -40,6 +51,23 @@ def raw(body: bytes) -> str:
         return parse_result(body).decode()
     except Invalid:
         return canonical.dumps(body.decode("utf-8", "replace")).decode()
+
+
+def parse_error(body: bytes) -> Any:
+    """Read the error that an SDK sent, and keep what there is of it.
+
+    What is nested too deep is cut off, numbers that JSON does not have become null. Raises Invalid
+    for what is not JSON.
+    """
+    try:
+        return canonical.loads(body, MOST_LEVELS)
+    except Invalid:
+        text = cut(body.decode("utf-8", "replace"), MOST_LEVELS)
+    try:
+        found = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"this is not JSON: {error}") from error
+    return canonical.loads(canonical.dumps(found))
 
 
 def error_object(output: object, fallback_text: str | None = None) -> dict[str, Any]:
@@ -84,7 +112,7 @@ def object_in(text: str) -> dict[str, Any] | None:
     if not text.lstrip().startswith("{"):  # spares the parser long plain texts
         return None
     try:
-        value = canonical.loads(text)
+        value = canonical.loads(text, MOST_LEVELS)
     except Invalid:
         return None
     return value if isinstance(value, dict) else None

@@ -325,7 +325,7 @@ class _Generator:
         final = said or op.code is Opcode.STEP_FAILED
         text = canonical.dumps(error).decode()
         errored = reply.Errored(
-            text, reply.NO_RETRY if final else None, final, self.meaning.retry_after
+            text, reply.NO_RETRY if final else op.code.value, final, self.meaning.retry_after
         )
         failed = _fail(self.item, self.policy, errored, self.jitter)
         self.made.finish, self.made.retry = failed.finish, failed.retry

@@ -61,7 +61,7 @@ class Errored:
     """
 
     output: str
-    text: str | None
+    text: str
     no_retry: bool
     retry_after: timedelta | None = None
     shown: str | None = None
@@ -119,7 +119,8 @@ def _unwrap_stream(reply: Reply) -> Reply | Errored:
         return unable("the streamed response is not valid: it holds no status")
     failure = inner.get("error")
     if failure:
-        return unable(failure if isinstance(failure, str) else canonical.dumps(failure).decode())
+        text = failure if isinstance(failure, str) else canonical.dumps(failure).decode()
+        return unable(text[:_SHOWN_BODY_CHARS])
     status = inner["status"]
     if status == 201:
         return unable("the streamed response is not valid: it holds another stream")
@@ -158,7 +159,7 @@ def _sdk_error(body: bytes, text: str) -> Any:
     if not body.strip():
         return outputs.error_object(None, text)
     try:
-        found = canonical.loads(body)
+        found = outputs.parse_error(body)
     except Invalid:
         return body[:_SHOWN_BODY_CHARS].decode("utf-8", "replace")
     inner = outputs.object_in(found) if isinstance(found, str) else None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import canonical, ids
-from .checks import MOST_OUTPUT_LEVELS, is_deeper, kind
+from .checks import MOST_LEVELS, is_deeper, kind
 from .errors import Invalid
 from .limits import MAX_STEP_BYTES, MAX_STEP_ID_BYTES
 
@@ -39,10 +39,8 @@ def from_step(step_id: object, given: object = None) -> FromStep:
     text = canonical.dumps({"input": given}).decode()
     if len(text.encode()) > MAX_STEP_BYTES:
         raise Invalid(f"input is over {MAX_STEP_BYTES} bytes", field="fromStep.input")
-    if is_deeper(text, MOST_OUTPUT_LEVELS):
-        raise Invalid(
-            f"input is nested deeper than {MOST_OUTPUT_LEVELS} levels", field="fromStep.input"
-        )
+    if is_deeper(text, MOST_LEVELS):
+        raise Invalid(f"input is nested deeper than {MOST_LEVELS} levels", field="fromStep.input")
     return FromStep(step_id, text)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import canonical, cel, durations, times
 from .cel.literals import written
-from .checks import MOST_EVENT_LEVELS, check_text, is_deeper, kind
+from .checks import MOST_LEVELS, check_text, is_deeper, kind
 from .errors import Invalid
 from .event_record import FINISHED
 from .events import MAX_NAME_BYTES
@@ -156,8 +156,8 @@ def _invocation(function: str, payload: object) -> Invocation:
     text = canonical.dumps(given).decode()
     if len(text.encode()) > MAX_STEP_BYTES:
         raise Invalid(f"the invocation's payload is over {MAX_STEP_BYTES} bytes")
-    if is_deeper(text, MOST_EVENT_LEVELS):
-        raise Invalid(f"the invocation's payload is nested deeper than {MOST_EVENT_LEVELS} levels")
+    if is_deeper(text, MOST_LEVELS):
+        raise Invalid(f"the invocation's payload is nested deeper than {MOST_LEVELS} levels")
     data = _part(given, "data")
     return Invocation(
         function=function,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from .. import observe
 from ..domain import canonical, cel, events, ids
 from ..domain.answers import Answer, waiting
-from ..domain.checks import MOST_EVENT_LEVELS, is_deeper
+from ..domain.checks import MOST_LEVELS, is_deeper
 from ..domain.errors import Invalid, SignalTaken
 from ..domain.events import Event
 from ..domain.items import Item, ItemKind
@@ -192,10 +192,8 @@ def signal(ctx: Context, name: str, data: Any) -> str | None:
     answer = canonical.dumps({"data": data}).decode()
     if canonical.size(answer) > MAX_STEP_BYTES:
         raise Invalid(f"the signal's data is over {MAX_STEP_BYTES} bytes", field="data")
-    if is_deeper(answer, MOST_EVENT_LEVELS):
-        raise Invalid(
-            f"the signal's data is nested deeper than {MOST_EVENT_LEVELS} levels", field="data"
-        )
+    if is_deeper(answer, MOST_LEVELS + 1):
+        raise Invalid(f"the signal's data is nested deeper than {MOST_LEVELS} levels", field="data")
     taken = ctx.committer.run_alone(lambda tx: _take(tx, name, answer, ctx.now()))
     if taken is None:
         return None

@@ -51,3 +51,11 @@ def test_check_text_counts_bytes():
         "f",
         "x is too long: Max 3 bytes / Size 4 bytes",
     )
+
+
+@given(JSON, st.integers(0, 6))
+def test_cut_leaves_what_is_not_too_deep(value, levels):
+    text = json.dumps(value)
+    cut = checks.cut(text, levels)
+    assert depth(json.loads(cut)) <= levels
+    assert (cut == text) == (depth(value) <= levels)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import outputs
+from inngest_py.domain import checks, outputs
 from inngest_py.domain.errors import Invalid
 
 DEFAULT = outputs.DEFAULT_MESSAGE
@@ -101,7 +101,41 @@ def test_any_output_has_an_error(output, text):
     assert all(isinstance(error[key], str) and error[key] for key in ("error", "name", "message"))
 
 
-def test_a_result_is_not_too_deep_to_be_published():
-    assert outputs.parse_result(b"[" * 190 + b"]" * 190)
-    with pytest.raises(Invalid, match="nested deeper than 190 levels"):
-        outputs.parse_result(b"[" * 191 + b"]" * 191)
+def nested(levels):
+    return b"[" * levels + b"]" * levels
+
+
+@pytest.mark.parametrize("levels", [151, 190, 201, 3000, 100_000])
+def test_a_result_that_is_too_deep_is_refused_and_not_made_a_string(levels):
+    assert outputs.parse_result(nested(150)) == nested(150)
+    with pytest.raises(Invalid, match="nested deeper than 150 levels"):
+        outputs.parse_result(nested(levels))
+
+
+@pytest.mark.parametrize("body", [b"NaN", b'{"a":NaN}', b"[1,Infinity]", b'{"a":-Infinity}'])
+def test_a_result_with_a_number_that_json_does_not_have_is_refused(body):
+    """And not taken for text: what is stored would be of another type than what was returned."""
+    with pytest.raises(Invalid, match="it has no number"):
+        outputs.parse_result(body)
+
+
+def test_text_about_such_numbers_is_text():
+    assert outputs.parse_result(b"NaN is not a number") == b'"NaN is not a number"'
+    assert outputs.parse_result(b"{NaN}") == b'"{NaN}"'
+
+
+@pytest.mark.parametrize("levels", [149, 151, 200, 3000])
+def test_an_error_keeps_its_name_and_message_whatever_its_cause(levels):
+    body = b'{"cause":' + nested(levels) + b',"message":"m","name":"E"}'
+    error = outputs.parse_error(body)
+    assert (error["name"], error["message"]) == ("E", "m")
+    assert not checks.is_deeper(json.dumps(error), 150)
+    if levels < 150:
+        assert error == json.loads(body)
+    else:
+        assert "[nested too deep]" in json.dumps(error)
+
+
+def test_an_error_with_a_number_that_json_does_not_have_keeps_the_rest():
+    body = b'{"data":{"n":NaN},"message":"m","name":"E"}'
+    assert outputs.parse_error(body) == {"data": {"n": None}, "message": "m", "name": "E"}

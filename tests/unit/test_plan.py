@@ -150,6 +150,43 @@ def test_what_is_not_an_sdk_answer_is_retried(answer: Reply, text: str) -> None:
     assert text in str(made.traces[0].error)
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(("levels", "stored"), [(150, True), (151, False), (190, False)])
+def test_a_step_s_result_is_nested_no_deeper_than_a_run_s(levels: int, stored: bool) -> None:
+    made = planned(reply(206, [op("StepRun", "a", data=nested(levels))]))
+    assert bool(made.results) is stored
+    assert (made.retry is None) is stored
+    told = "what an op of step 'a' holds is nested deeper than 150 levels"
+    assert stored or told in str(made.traces[0].error)
+    completed = planned(reply(200, nested(levels)))
+    assert (completed.finish is not None) is stored
+
+
+@pytest.mark.parametrize("levels", [100, 160, 240])
+def test_an_error_with_a_deep_cause_keeps_its_name_and_message(levels: int) -> None:
+    error = {"cause": nested(levels), "message": "m", "name": "E"}
+    failed = planned(reply(206, [op("StepFailed", "a", error=error)]))
+    kept = orjson.loads(failed.results[0].value)["error"]
+    assert (kept["name"], kept["message"]) == ("E", "m")
+    output = error_of(planned(reply(500, error), attempt=2))
+    assert (output["name"], output["message"]) == ("E", "m")
+    assert (output == error) is (levels == 100)
+
+
+@pytest.mark.parametrize("status", [200, 206])
+def test_a_number_that_json_does_not_have_fails_the_attempt(status: int) -> None:
+    body = b'{"a":NaN}' if status == 200 else b'[{"op":"StepRun","id":"a","data":NaN}]'
+    made = planned(reply(status, body))
+    assert made.retry is not None
+    assert "it has no number NaN" in str(made.traces[0].error)
+
+
 SDK = {"x-inngest-sdk": "py:v1"}
 MAX_SIZE = "Your function's response body exceeds the maximum size limit"
 LARGE = {"error": f"output_too_large: {MAX_SIZE}", "message": MAX_SIZE, "name": "output_too_large"}
