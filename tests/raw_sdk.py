@@ -4,7 +4,8 @@ It decides from the request alone what comes next, and notes every step body tha
 file, so that a test can tell how often each ran whatever happened to the server.
 
 What an event's data may ask for: `takes` (seconds a step's body lasts), `seconds` (of the
-sleeper's sleep) and `mood`, which spoils the first attempt of every request.
+sleeper's sleep), `stuck`, which asks for its first step again and again, and `mood`, which spoils
+the first attempt of every request.
 """
 
 import argparse
@@ -58,6 +59,8 @@ class App:
             return Answer(200, b"{}")
         asked = parse_qs(urlsplit(target).query)
         request = json.loads(body)
+        if request["event"]["data"].get("stuck") and request["steps"]:
+            return _ops(op("StepPlanned", "s0"))
         call = getattr(self, asked["fnId"][0].removeprefix(f"{APP}-"))
         good: Answer = await call(request, asked["stepId"][0])
         first = request["ctx"]["attempt"] == 0

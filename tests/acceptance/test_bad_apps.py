@@ -69,6 +69,16 @@ def test_parallel_steps_go_wrong(embedded: Embedded, mood: str) -> None:
     assert found["bodies"] == {f"p{number}": tries for number in range(BRANCHES)}
 
 
+def test_the_app_asks_for_a_stored_step_for_ever(embedded: Embedded) -> None:
+    """The run fails and says why, after ten rounds, most of them a second apart."""
+    url, run_id = embedded.server.url, embedded.run(stuck=True)
+    wait_until(lambda: show(url, run_id)["ended_at"], 60, "the run to end")
+    shown = show(url, run_id)
+    assert (shown["status"], shown["output"]["error"]["name"]) == ("failed", "NoProgress")
+    assert not shown["queued"]
+    assert [effect.step for effect in embedded.app.effects() if effect.run == run_id] == ["s0"]
+
+
 def test_the_app_is_down_for_a_while(embedded: Embedded) -> None:
     app, url = embedded.app, embedded.server.url
     app.kill9()

@@ -1,5 +1,6 @@
 """The routes of /v1 beside reading: cancellations, metadata, metrics, telemetry."""
 
+import json
 import threading
 from datetime import timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Service
-from tests.factories import RUN_ID, step
+from tests.factories import RUN_ID, reply, step
 
 
 def test_bulk_cancellation(service: Service) -> None:
@@ -71,6 +72,25 @@ def test_metrics(service: Service) -> None:
     assert answered.mimetype == "text/plain"
     assert 'inngest_runs{status="queued"} 1.0\n' in answered.text
     assert '\ninngest_queue_due{kind="start"} 1.0\n' in answered.text
+
+
+SENT = [
+    {"code": "c", "message": "m", "name": "E", "stack": None},
+    {"error": {"message": "m", "name": "E"}},
+    "went wrong",
+]
+
+
+@pytest.mark.parametrize("sent", SENT)
+def test_the_output_of_a_failed_run_is_what_was_sent(service: Service, sent: Any) -> None:
+    engine = service.engine
+    engine.sdk.script = lambda *_: reply(500, sent, x_inngest_no_retry="true")
+    run_id = engine.start()
+    engine.drain()
+    assert service.client.get(f"/v1/runs/{run_id}").json["data"]["output"] == sent
+    query = f'{{ run(runID: "{run_id}") {{ output }} }}'
+    shown = service.client.post("/v0/gql", json={"query": query}).json["data"]["run"]["output"]
+    assert json.loads(shown) == sent
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-import orjson
 from flask import Response
 
+from ...domain import outputs
 from ...domain.errors import Conflict, Invalid, RateLimited
 from ...domain.runs import ENDED, RunStatus
 from ...engine import invoke as engine
@@ -83,7 +83,7 @@ def _shape(run_id: str, row: Any) -> dict[str, Any]:
     if row["status"] == RunStatus.COMPLETED.value:
         shown["result"] = raw(row["output"] or "null")
     elif row["output"] is not None:
-        shown["error"] = raw(orjson.dumps(shapes.output(row)).decode())
+        shown["error"] = outputs.error_object(shapes.output(row))
     else:
         shown["error"] = {"name": "Error", "message": f"the run was {row['status']}"}
     return shown
