@@ -119,6 +119,32 @@ def test_a_failed_run_publishes_both_events_once(db: Database) -> None:
         assert (error["error"], error["name"]) == ("NonRetriableError", "E")
 
 
+WHOLE = {"id": step("complete"), "error": {"name": "E", "message": "rather long"}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(500, {"name": "E", "message": "rather long"}),
+        reply(400, {"name": "E", "message": "rather long"}, x_inngest_no_retry="true"),
+        reply(206, [{"op": "StepError"} | WHOLE]),
+        reply(206, [{"op": "StepFailed"} | WHOLE]),
+    ],
+)
+def test_the_events_of_a_failure_have_its_text_in_the_error_and_the_result(
+    db: Database, answer: Reply
+) -> None:
+    engine = Engine(db, lambda *_: answer, retries=0)
+    engine.start()
+    engine.drain()
+    with db.reading() as tx:
+        for name in ("inngest/function.failed", "inngest/function.finished"):
+            [found] = events.page(tx, limit=10, name=name, internal=True)
+            data = orjson.loads(found["payload"])["data"]
+            assert data["error"]["message"] == data["result"]["message"] == "rather long"
+            assert found["payload"].count("rather long") == 2
+
+
 def test_a_sleep_holds_nothing_and_goes_on_when_it_is_over(db: Database) -> None:
     def script(request: dict[str, Any], target: str) -> Reply:
         if step("s") in request["steps"]:
