@@ -4,9 +4,13 @@ The database holds the work; a message only hints that queue items are due. So a
 costs a moment until upkeep hints again, and a duplicate costs one failed claim. These settings
 follow from that: cheap messages, early acknowledgement, no results.
 
-The same file ships inside the package (inngest_py/tasks/celeryconfig.py) and is used where no
-celeryconfig.py is on the path.
+The same file ships inside the package (inngest_py/tasks/celeryconfig.py) and is used where there is
+no celeryconfig.py on the path, or one that does not say what it configures: Celery's other users
+have files of that name.
 """
+
+# The mark of a file that is for inngest_py: one without it is named in a warning and left alone.
+configures = "inngest_py"
 
 # --- the wire -------------------------------------------------------------------------------
 # The broker's URL comes from REDIS_URL, INNGEST_BROKER_URL or --broker-url.
@@ -25,18 +29,25 @@ broker_connection_retry = True
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 
-# Redis gives unacknowledged messages out again after this many seconds. Messages are
+# Given as they are to whatever broker there is: Sentinel's `master_name`, SQS's `region` and
+# `queue_name_prefix` … With Redis they beat those below.
+broker_transport_options: dict[str, object] = {}
+
+# Given to Redis, with Sentinel or without.
+# It gives unacknowledged messages out again after the visibility time-out. Messages are
 # acknowledged early, and under gevent not at all, so this only matters to a worker of another
 # pool that died between the two.
 # The socket time-outs bound how long a publish may block.
-broker_transport_options = {
+redis_transport_options = {
     "visibility_timeout": 3600,
     "socket_timeout": 5.0,
     "socket_connect_timeout": 2.0,
     "socket_keepalive": True,
     "retry_on_timeout": False,
-    "max_retries": 0,
 }
+
+# AMQP: a broker that says nothing for so long is taken for away.
+broker_heartbeat = 10
 
 # --- queues ---------------------------------------------------------------------------------
 # One queue a kind of item, so that an operator can watch or consume them apart

@@ -9,6 +9,7 @@ from gevent.monkey import is_module_patched
 
 from . import logs, starting
 from .config_reading import read
+from .domain.errors import Invalid
 from .tasks.app import create_celery
 
 if is_module_patched("socket"):  # celery worker -P gevent
@@ -24,7 +25,10 @@ _errors += settings.errors()
 if _errors:
     starting.refuse(settings, _errors)
 logs.set_up(settings.log_level, as_json=settings.json_logs)
-app = create_celery(settings)
+try:
+    app = create_celery(settings)
+except Invalid as error:
+    starting.refuse(settings, [error.message])
 
 
 def refuse_to_work(**_signal: Any) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import config_checks, config_reading
 from ..config import Settings
-from ..domain.errors import InngestPyError
+from ..domain.errors import InngestPyError, Invalid
 from ..storage import migrate, strangers
 from ..storage.session import Database, reason
 from . import databases, options
@@ -89,6 +89,8 @@ def _broker(settings: Settings) -> list[str]:
     try:  # with the options of celeryconfig.py, as workers do
         with create_celery(settings).connection_for_write(connect_timeout=3) as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
+    except Invalid as error:  # celeryconfig.py
+        return [error.message]
     except ImportError as error:
         return [f"the broker needs the package {error.name}: install it with pip"]
     except (OSError, KombuError) as error:

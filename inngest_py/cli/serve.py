@@ -9,6 +9,7 @@ from sqlalchemy.engine import make_url
 
 from .. import starting
 from ..config import Settings
+from ..domain.errors import Invalid
 from . import options
 from .server import Server
 from .supervisor import Supervisor
@@ -93,7 +94,10 @@ def _mode(settings: Settings) -> list[str]:
 def _serve(settings: Settings, *warnings: str) -> None:
     runs_worker = settings.workers is None
     supervisor = Supervisor(settings) if settings.workers else None
-    server = Server(settings, with_worker=runs_worker, workers=supervisor)
+    try:
+        server = Server(settings, with_worker=runs_worker, workers=supervisor)
+    except Invalid as error:  # celeryconfig.py
+        raise click.ClickException(error.message) from None
     starting.warn(settings, *warnings)
     if not settings.json_logs:  # who reads lines of JSON is told the rest by server.ready
         _introduce(settings, embedded=settings.embedded and runs_worker)

@@ -1,16 +1,11 @@
 """The Celery app: settings joined with celeryconfig.py, tasks, the worker's services."""
 
-import importlib
-import importlib.util
-from typing import Any
-
 from celery import Celery
 
 from ..config import Settings
 from ..engine.broker import Broker
 from ..engine.hints import Hinter
-from . import celeryconfig as packaged
-from . import inproc, redis
+from . import configuration, inproc, redis
 from .consuming import CONSUMER
 from .gathering import gather_events
 from .items import Runner, add_tasks
@@ -28,14 +23,14 @@ def create_celery(settings: Settings) -> Celery:
     inproc.register()
     redis.register()
     app = Celery("inngest_py", set_as_current=False, fixups=[])
-    app.config_from_object(_config())
+    app.config_from_object(configuration.find())
     # kombu warns about a URL without a host
     app.conf.broker_url = "inproc://localhost" if settings.embedded else settings.broker_url
-    if settings.embedded or "redis" not in settings.broker_url:
-        # the options in celeryconfig.py are Redis's; other transports refuse some of them
-        app.conf.broker_transport_options = {}
-    # nobody else is on that broker, and a mailbox is looked at every second
-    app.conf.worker_enable_remote_control = not settings.embedded
+    app.conf.broker_transport_options = (
+        {} if settings.embedded else configuration.transport_options(app.conf, settings.broker_url)
+    )
+    if settings.embedded:  # nobody else is on that broker, and a mailbox is looked at every second
+        app.conf.worker_enable_remote_control = False
     app.conf.worker_consumer = CONSUMER
     app.broker = Broker(lambda: _reach(app))
     app.hinter = Hinter(Publisher(app), app.broker)
@@ -52,10 +47,3 @@ def _reach(app: Celery) -> None:
     with app.connection_for_write() as connection:
         others = len(connection.alt or ()) - 1
         connection.ensure_connection(max_retries=max(0, others), interval_start=0)
-
-
-def _config() -> Any:
-    """Find celeryconfig.py on the path, else take the packaged one."""
-    if importlib.util.find_spec("celeryconfig") is not None:
-        return importlib.import_module("celeryconfig")
-    return packaged

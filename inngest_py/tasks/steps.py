@@ -16,7 +16,7 @@ from ..engine.upkeep import loop, workers
 from ..metrics.serving import WorkerMetrics
 from ..storage import backlog, leases
 from ..storage.session import reason
-from . import forks, garbage, lifeline
+from . import configuration, forks, garbage, lifeline
 from .direct import Direct
 from .reloading import Reload
 from .runtime import Runtime
@@ -42,7 +42,7 @@ def add_steps(app: Celery, runtime: Runtime) -> None:
             runtime.slots = 1 if self.pool == "solo" else worker.concurrency
             runtime.forks = self.pool == "prefork"
             self.metrics = _metrics(runtime, forks=runtime.forks)
-            if self.pool == "gevent" and "redis" in app.connection().as_uri():
+            if self.pool == "gevent" and configuration.is_redis(app.conf.broker_url):
                 _take_unacknowledged(app)
             # the server traces its own worker's
             embedded = runtime.settings.embedded

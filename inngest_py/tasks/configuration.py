@@ -1,0 +1,72 @@
+"""Finding celeryconfig.py: the one on the path is ours only if it says so.
+
+Celery's users have a file of that name in their working directory. Taken for ours it would bring
+other queues, and workers that wait for messages which nobody sends.
+"""
+
+import ast
+import importlib
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Any
+
+from .. import observe
+from ..domain.errors import Invalid
+from . import celeryconfig as packaged
+
+_NAME = "celeryconfig"
+_MARK, _OURS = "configures", "inngest_py"
+# Redis's transport, and Sentinel's, which is made of it
+_REDIS = ("redis", "rediss", "sentinel")
+
+
+def find() -> Any:
+    """Give the module of Celery's settings: the file on the path, if it is marked, else ours.
+
+    Raises Invalid when the file is marked and cannot be imported.
+    """
+    spec = importlib.util.find_spec(_NAME)
+    if spec is None:
+        return packaged
+    file = spec.origin or str(spec.name)
+    if not _is_marked(file):
+        told = f'our own defaults are used; one for inngest_py says {_MARK} = "{_OURS}"'
+        observe.event("celeryconfig.ignored", level=logging.WARNING, file=file, text=told)
+        return packaged
+    try:
+        return importlib.import_module(_NAME)
+    except Exception as error:
+        raise Invalid(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def transport_options(config: Any, broker_url: str) -> dict[str, Any]:
+    """Join ours for Redis with those that the file has for whatever broker there is."""
+    options: dict[str, Any] = {}
+    if is_redis(broker_url):
+        # each address is tried once before a publish fails
+        ours = config.get("redis_transport_options", packaged.redis_transport_options)
+        options |= ours | {"max_retries": broker_url.count(";")}
+    options |= config.broker_transport_options
+    return options
+
+
+def is_redis(broker_url: str) -> bool:
+    """Say whether a URL leads to Redis, by Sentinel or not."""
+    return broker_url.partition(":")[0].partition("+")[0] in _REDIS
+
+
+def _is_marked(file: str) -> bool:
+    """Look for the mark without running the file, which may be anybody's."""
+    try:
+        parsed = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return any(_marks(statement) for statement in parsed.body)
+
+
+def _marks(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Constant):
+        return False
+    names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
+    return _MARK in names and statement.value.value == _OURS
