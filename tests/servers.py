@@ -228,6 +228,11 @@ class Valkey:
         except redis.RedisError:
             return False
 
+    def is_read(self) -> bool:
+        """Whether a worker waits for messages."""
+        with redis.Redis(port=self.port) as client:
+            return any(one["cmd"] == "brpop" for one in client.client_list())
+
     def close(self) -> None:
         """Stop it and remove its folder."""
         self.kill()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 import requests
 
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import Process, Server, wait_until
+from tests.rabbit import SERVER, Rabbit
 from tests.servers import Postgres, Valkey
 
 CALLS = 8
@@ -29,7 +29,7 @@ class Installation:
 
     api: Server
     endpoint: Endpoint
-    valkey: Valkey
+    broker: Valkey | Rabbit
     env: dict[str, str]
     folder: Path
 
@@ -45,21 +45,19 @@ class Installation:
     def works(self) -> bool:
         return int(self.health()["workers"]) == 1
 
-    def reads(self) -> bool:
-        """Whether a worker waits for messages at the broker."""
-        with redis.Redis(port=self.valkey.port) as client:
-            return any(one["cmd"] == "brpop" for one in client.client_list())
-
     def heard(self, worker: Process, event: str) -> Callable[[], bool]:
         return lambda: event in worker.log.read_text()
 
 
 @pytest.fixture
-def installation(postgres: Postgres, tmp_path: Path) -> Iterator[Installation]:
-    valkey = Valkey().start()
+def installation(
+    postgres: Postgres, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Installation]:
+    broker: Valkey | Rabbit = request.param()
+    broker.start()
     env = {
         "DATABASE_URL": postgres.create_database(),
-        "REDIS_URL": valkey.url,
+        "REDIS_URL": broker.url,
         "INNGEST_DEV": "1",
         "INNGEST_LEASE_SECONDS": str(LEASE),
     }
@@ -67,16 +65,30 @@ def installation(postgres: Postgres, tmp_path: Path) -> Iterator[Installation]:
         with Server("api", log=tmp_path / "api.log", env=env) as api, Endpoint() as endpoint:
             api.start()
             endpoint.register(api.url)
-            yield Installation(api, endpoint, valkey, env, tmp_path)
+            yield Installation(api, endpoint, broker, env, tmp_path)
     finally:
-        valkey.close()
+        broker.close()
 
 
 def completed(installation: Installation, count: int) -> Callable[[], bool]:
     return lambda: statuses(installation.api.url).get("completed") == count
 
 
-@pytest.mark.parametrize("pool", ["gevent", "threads", "prefork", "solo"])
+RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
+
+
+@pytest.mark.parametrize(
+    ("pool", "installation"),
+    [
+        ("gevent", Valkey),
+        ("threads", Valkey),
+        ("prefork", Valkey),
+        ("solo", Valkey),
+        pytest.param("gevent", Rabbit, marks=RABBIT),
+        pytest.param("prefork", Rabbit, marks=RABBIT),
+    ],
+    indirect=["installation"],
+)
 def test_calls_end_and_new_events_run_without_the_broker(
     installation: Installation, pool: str
 ) -> None:
@@ -88,7 +100,7 @@ def test_calls_end_and_new_events_run_without_the_broker(
         endpoint.hold = STEPS  # the last call of each run
         send(url, calls)
         wait_until(lambda: [n for _, n in endpoint.calls].count(STEPS) == calls, 30)
-        installation.valkey.kill()
+        installation.broker.kill()
         wait_until(lambda: installation.health()["broker"] == "away", 5)
 
         endpoint.hold = None
@@ -103,8 +115,8 @@ def test_calls_end_and_new_events_run_without_the_broker(
         wait_until(completed(installation, calls + 1 + CALLS), 4 * LOOKS, "more events to run")
         assert set(Counter(endpoint.calls).values()) == {1}, "a call was made again"
 
-        installation.valkey.start()
-        wait_until(installation.reads, 5, "the worker to read messages")
+        installation.broker.start()
+        wait_until(installation.broker.is_read, 5, "the worker to read messages")
         wait_until(installation.heard(worker, "broker.back"), 5)
         wait_until(lambda: installation.health()["broker"] == "ok", 5)
         assert worker.log.read_text().count("broker.away") == 1
