@@ -32,6 +32,8 @@ class Settings:
 
     `workers` is the number of Celery worker processes that `start` supervises: None runs the
     worker inside the server (embedded). `retry_interval` None means the protocol's table.
+    `invoke_keys` are what `/invoke` takes as bearer, the event keys where there are none; "off"
+    closes it.
     `open_gql` lets everybody use GraphQL, as the reference does; else it asks for the bearer key.
     Proxies at the addresses of `ui_proxies` say in `ui_proxy_header` who uses the dashboard; who is
     not a user of ours has the role `ui_proxy_role`.
@@ -49,6 +51,7 @@ class Settings:
     workers: int | None = None
     concurrency: int = 100
     event_keys: tuple[str, ...] = field(default=(), repr=False)
+    invoke_keys: tuple[str, ...] = field(default=(), repr=False)
     signing_key: str | None = field(default=None, repr=False)
     signing_key_fallback: str | None = field(default=None, repr=False)
     sdk_urls: tuple[str, ...] = ()
@@ -155,6 +158,7 @@ class Settings:
                 found.append(f"{what} must be {least:g} to {_MOST_SECONDS} seconds")
         if not all(key.strip() for key in self.event_keys):
             found.append("an event key must not be empty (--event-key)")
+        found += checks.invoke_key_errors(self.invoke_keys)
         if self.tick_ms < 1:
             found.append("tick must be 1 ms or more (--tick)")
         found += checks.choice_errors(self.log_level, self.cron_missed, self.sqlite_synchronous)

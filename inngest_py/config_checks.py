@@ -14,6 +14,7 @@ from .domain.roles import Role
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}
 # 128 bits in hexadecimal, and what `openssl rand -hex 8` makes
 _LEAST_SIGNING_KEY, _LEAST_EVENT_KEY = 32, 16
+INVOKE_OFF = "off"
 
 
 def port_errors(port: int, metrics_port: int | None) -> list[str]:
@@ -55,6 +56,15 @@ def key_errors(key: str | None, fallback: str | None) -> list[str]:
     if fallback is not None and key is None:
         found.append("a fallback needs a signing key beside it (--signing-key)")
     return found
+
+
+def invoke_key_errors(keys: tuple[str, ...]) -> list[str]:
+    """List what is wrong with the keys of /invoke."""
+    if not all(key.strip() for key in keys):
+        return ["a key of /invoke must not be empty (--invoke-key)"]
+    if INVOKE_OFF in keys and len(keys) > 1:
+        return ["--invoke-key off closes /invoke: leave the other keys out, or off"]
+    return []
 
 
 def key_warnings(signing_keys: tuple[str, ...], event_keys: tuple[str, ...]) -> list[str]:

@@ -55,13 +55,19 @@ def _reader(hint: Any) -> Callable[[str], Any]:
 _READERS = {name: _reader(hint) for name, hint in get_type_hints(Settings).items()}
 _ENVIRONMENT = {f"INNGEST_{name.upper()}": name for name in _READERS} | {
     "INNGEST_EVENT_KEY": "event_keys",
+    "INNGEST_INVOKE_KEY": "invoke_keys",
     "INNGEST_SDK_URL": "sdk_urls",
     "INNGEST_REDIS_URL": "broker_url",
     "REDIS_URL": "broker_url",
     "DATABASE_URL": "database_url",
 }
-_KEYS = ("event_keys", "signing_key", "signing_key_fallback")
-_FILE_ALIASES = {"event_key": "event_keys", "sdk_url": "sdk_urls", "redis_url": "broker_url"}
+_KEYS = ("event_keys", "invoke_keys", "signing_key", "signing_key_fallback")
+_FILE_ALIASES = {
+    "event_key": "event_keys",
+    "invoke_key": "invoke_keys",
+    "sdk_url": "sdk_urls",
+    "redis_url": "broker_url",
+}
 
 # Read by our command line or by SDKs, which may share the environment.
 _OTHERS = {

@@ -7,6 +7,7 @@ import hmac
 
 from flask import Response, current_app, request
 
+from ..config_checks import INVOKE_OFF
 from ..domain import signing
 from .deps import deps
 from .errors import answer
@@ -16,7 +17,7 @@ from .refusals import Refusals
 OPEN = frozenset(
     {
         "/e/<path:key>",  # asks for an event key
-        "/invoke/<path:slug>",
+        "/invoke/<path:slug>",  # asks for a key of its own
         "/health",
         "/v1/checkpoint/<run_id>/output",  # asks for the run's own token
         "/v1/http/runs/<run_id>/output",
@@ -43,6 +44,23 @@ def refuse_event_key(key: str) -> Response | None:
     return answer({"status": 401, "message": "", "error": "Event key not found"}, 401)
 
 
+def refuse_invocation() -> Response | None:
+    """Refuse who may not invoke: 404 where that is closed; None when the caller may pass.
+
+    The bearer is a key of /invoke, or the signing key, which opens everything.
+    """
+    settings = deps().settings
+    if settings.invoke_keys == (INVOKE_OFF,):
+        said = "/invoke is closed on this server (--invoke-key off)"
+        return answer({"ids": [], "status": 404, "error": said}, 404)
+    keys = settings.invoke_keys or settings.event_keys
+    if settings.dev or not keys or _is_bearer(keys) or _has_signing_key():
+        return None
+    _note("invoke key")
+    said = "Invoke key not found: send it as Authorization: Bearer"
+    return answer({"ids": [], "status": 401, "error": said}, 401)
+
+
 def refuse_bearer() -> Response | None:
     """Refuse a caller without a signing key (auth.md §1.2); None when it may pass.
 
@@ -62,11 +80,7 @@ def refuse_bearer() -> Response | None:
         return None
     if settings.metrics_open and request.url_rule.rule in METRICS:
         return None
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    allowed: list[str] = []
-    for key in settings.signing_keys:
-        allowed += (signing.bearer(key), signing.strip_prefix(key))
-    if _among(signing.strip_prefix(token.strip()), allowed) and scheme.lower() == "bearer":
+    if _has_signing_key():
         return None
     _note("signing key")
     return Response("Authentication failed", status=401, mimetype="text/plain")
@@ -77,6 +91,24 @@ def _note(key: str) -> None:
     rule = request.url_rule.rule if request.url_rule is not None else ""
     refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())
     refusals.note(key, rule, request.remote_addr or "")
+
+
+def _has_signing_key() -> bool:
+    scheme, token = _bearer()
+    allowed: list[str] = []
+    for key in deps().settings.signing_keys:
+        allowed += (signing.bearer(key), signing.strip_prefix(key))
+    return _among(signing.strip_prefix(token), allowed) and scheme == "bearer"
+
+
+def _is_bearer(keys: tuple[str, ...]) -> bool:
+    scheme, token = _bearer()
+    return _among(token, keys) and scheme == "bearer"
+
+
+def _bearer() -> tuple[str, str]:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower(), token.strip()
 
 
 def _among(given: str, known: tuple[str, ...] | list[str]) -> bool:

@@ -8,6 +8,7 @@ from ..domain import canonical, ids, traces
 from ..domain.errors import Invalid
 from ..domain.events import NOT_EVENTS, Event, parse_event, parse_invocation
 from ..domain.limits import MAX_EVENTS
+from ..engine.invoke import check_known
 from ..engine.start import accept
 from . import auth
 from .deps import context
@@ -107,6 +108,9 @@ def no_get(key: str) -> Response:
 @blueprint.post("/invoke/<path:slug>")
 def invoke(slug: str) -> Response:
     """Run one function directly with the body as its event (events.md §4)."""
+    refused = auth.refuse_invocation()
+    if refused is not None:
+        return refused
     ctx = context()
     body = request.get_data(cache=False)
     payload = canonical.loads(body) if body.strip() else {}
@@ -114,5 +118,6 @@ def invoke(slug: str) -> Response:
     seed = request.headers.get("x-inngest-event-id-seed")
     event_id = ids.seeded(seed, 0) or ctx.new_id(now)
     event = parse_invocation(payload, len(body), int(now.timestamp() * 1000), event_id, slug)
+    check_known(ctx, slug)
     accept(ctx, [_in_its_trace(event)])
     return answer({"id": event.id, "status": 200})

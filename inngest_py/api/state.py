@@ -1,5 +1,6 @@
 """`/v0/runs/{id}/…`: the state that was too large for the request (execution.md §1.4)."""
 
+import orjson
 from flask import Blueprint, Response
 from sqlalchemy import Connection, RowMapping
 
@@ -31,8 +32,8 @@ def actions(run_id: str) -> Response:
         memo = steps.memo(tx, [run_id])[run_id]
     if run["input_step"] is not None:
         memo.setdefault(run["input_step"], run["input"])
-    entries = ",".join(f'"{step}":{value}' for step, value in memo.items())
-    return _json(f"{{{entries}}}")
+    raw = {step: orjson.Fragment(value) for step, value in memo.items()}
+    return Response(orjson.dumps(raw), mimetype="application/json")
 
 
 @blueprint.get("/<run_id>/batch")

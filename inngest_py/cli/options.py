@@ -33,6 +33,13 @@ _ENGINE = (
         help="An accepted event key; may be given again.  [INNGEST_EVENT_KEY]",
     ),
     click.option(
+        "--invoke-key",
+        "invoke_keys",
+        multiple=True,
+        help="A bearer that POST /invoke takes, or off to close it; may be given again."
+        "  [the event keys; INNGEST_INVOKE_KEY]",
+    ),
+    click.option(
         "--signing-key",
         help="Signs requests to apps, guards the API; hex.  [INNGEST_SIGNING_KEY]",
     ),

@@ -312,6 +312,15 @@ def batched(function: str, count: int, most: int, due_at: datetime, since: datet
     return Reason("batch", text, since, due_at, details)
 
 
+def kept(function: str, rule: str, since: datetime) -> Reason:
+    """Say that an event waits in a debounce or batch for a function that is archived."""
+    text = (
+        f"Kept in the {rule} of {function}, which no app serves now: its run starts when an app"
+        " registers the function again."
+    )
+    return Reason("function_archived", text, since, None, {"function": function, "rule": rule})
+
+
 def started(run_id: str, function: str, status: str, since: datetime) -> Reason:
     """Name a run that an event has started."""
     text = f"Started run {run_id} of {function}, which is {status}."

@@ -1,7 +1,8 @@
 """The catalogue: functions and their triggers, cached in the process by a version number.
 
-Every registration raises the number in the database; whoever starts runs reads it in the same
+Every registration replaces the number in the database; whoever starts runs reads it in the same
 transaction, so no event is matched against functions that were replaced before it.
+Invariant: what is cached has been committed. A transaction that changes functions never asks.
 """
 
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Catalog:
             version = rows.catalog_version(tx)
         if version == self.version:
             return
+        _refuse_uncommitted(tx)
         found = [function_of(row) for row in rows.functions(tx, archived=False)]
         by_pattern: dict[str, list[Function]] = {}
         for function in found:
@@ -82,13 +84,18 @@ class Catalog:
         """Find the function of a run, archived or not, at the revision its row has now."""
         known = self.by_id.get(function_id) or self.stored.get(function_id)
         if known is None or known.revision != revision:
+            _refuse_uncommitted(tx)
             row = rows.function(tx, function_id)
             if row is None:
                 raise Invalid(f"function {function_id} does not exist")
             known = self.stored[function_id] = function_of(row)
             self.by_id.pop(function_id, None)
-            self.version = -1
+            self.distrust()
         return known
+
+    def distrust(self) -> None:
+        """Read the functions again at the next refresh()."""
+        self.version = -1
 
     def known(self, function_id: str) -> Function | None:
         """Find a function without asking the database; None when this process has not met it."""
@@ -100,6 +107,8 @@ class Catalog:
         Call it after refresh().
         """
         known = self.by_id.get(function_id)
+        if known is None:
+            _refuse_uncommitted(tx)
         if known is None and (row := rows.function(tx, function_id)) is not None:
             known = self.stored[function_id] = function_of(row)
         return known
@@ -143,6 +152,12 @@ class Catalog:
                     "trigger.invalid", level=30, function=function.slug, error=error.message
                 )
         return False
+
+
+def _refuse_uncommitted(tx: Connection) -> None:
+    """Keep a fault of ours out of every other transaction of this process."""
+    if rows.is_uncommitted(tx):
+        raise RuntimeError("a transaction that changes functions asks the catalogue")
 
 
 def function_of(row: Any) -> Function:

@@ -78,8 +78,7 @@ def _take(
     for row in found:
         expression, tick = row.expression, row.tick
         key = (row.function_id, expression)
-        function = ctx.catalog.by_id.get(row.function_id)
-        trigger = _trigger(function, expression)
+        function, trigger = _of_schedule(tx, ctx, row.function_id, expression)
         following = cron.next_after(expression, now)
         if function is None or trigger is None or following is None:
             crons.remove(tx, key)
@@ -89,6 +88,22 @@ def _take(
             for each in _ticks(expression, tick, now, missed):
                 published.append(_event(ctx, function, trigger, each, now))
     return write_events(tx, ctx, published)
+
+
+def _of_schedule(
+    tx: Connection, ctx: Context, function_id: str, expression: str
+) -> tuple[Function | None, CronTrigger | None]:
+    """Find a schedule's function and trigger; that they are gone only the database can say."""
+    function = ctx.catalog.by_id.get(function_id)
+    trigger = _trigger(function, expression)
+    if function is not None and trigger is not None:
+        return function, trigger
+    row = rows.function(tx, function_id)
+    if row is None or row["archived_at"] is not None:
+        return None, None
+    ctx.catalog.distrust()
+    function = function_of(row)
+    return function, _trigger(function, expression)
 
 
 def _trigger(function: Function | None, expression: str) -> CronTrigger | None:

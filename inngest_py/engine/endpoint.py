@@ -8,8 +8,9 @@ lapses, and workers go on as well.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from .. import observe
@@ -63,18 +64,19 @@ def create(ctx: Context, new: NewRun) -> str:
     function's rate limit, which an override may give it, has no room.
     """
 
-    def write(tx: Connection) -> tuple[str, _Taken]:
+    def write(tx: Connection) -> _Taken:
         now = ctx.now()
         if run_lists.get(tx, new.run_id) is not None:
             raise Conflict(f"run {new.run_id} exists already")
-        function_id, version = _function(tx, new, now)
-        _admit(tx, new, function_id, now)
+        version = _admit(tx, new, function_id, now)
         _begin(tx, new, function_id, version, now)
-        return function_id, _take(tx, ctx, new.run_id, new.ops, now)
+        return _take(tx, ctx, new.run_id, new.ops, now)
 
+    # in a transaction before: what starts with the run is looked up in the catalogue, which must
+    # not learn of a function that may be rolled back
+    function_id = _registered(ctx, new)
     try:
-        # alone: it registers a function, as register.py does
-        function_id, taken = ctx.committer.run_alone(write)
+        taken = ctx.committer.run_alone(write)
     except IntegrityError:
         raise Conflict(f"run {new.run_id} exists already") from None
     about = {"run_id": new.run_id, "function_id": function_id}
@@ -135,20 +137,41 @@ def _item(run: Run, now: datetime) -> Item:
     return Item(run.id, ItemKind.EDGE, run.id, run.id, 0, now, now, generation=0)
 
 
-def _function(tx: Connection, new: NewRun, now: datetime) -> tuple[str, int]:
-    """Find the endpoint's function, or make it and its app; give its id and version."""
-    config = new.config
+def _registered(ctx: Context, new: NewRun) -> str:
+    """Find the endpoint's function, or make it and its app; give its id."""
+    with ctx.db.reading() as tx:
+        app, known = _known(tx, new)
+    if app is not None and app["archived_at"] is None and _is_as(known, new):
+        return str(known["id"])
+    return ctx.committer.run_alone(lambda tx: _register(tx, new, ctx.now()))
+
+
+def _known(tx: Connection, new: NewRun) -> tuple[RowMapping | None, RowMapping | None]:
     app = functions.app_by_name(tx, new.domain)
+    if app is None:
+        return None, None
+    listed = functions.functions(tx, app_id=app["id"])
+    return app, next((row for row in listed if row["slug"] == new.config.slug), None)
+
+
+def _is_as(known: RowMapping | None, new: NewRun) -> TypeGuard[RowMapping]:
+    if known is None or known["archived_at"] is not None:
+        return False
+    return bool(known["config"] == new.config.to_json())
+
+
+def _register(tx: Connection, new: NewRun, now: datetime) -> str:
+    config = new.config
+    app, known = _known(tx, new)
     app_id = app["id"] if app is not None else new.app_id
     if app is None:
         values = {"id": app_id, "name": new.domain, "url": new.domain, "method": "api"}
         functions.put_app(tx, values | {"created_at": now, "synced_at": now, "error": None})
     elif app["archived_at"] is not None:
         functions.restore_app(tx, app_id)
-    known = {row["slug"]: row for row in functions.functions(tx, app_id=app_id)}.get(config.slug)
-    if known is not None and known["archived_at"] is None and known["config"] == config.to_json():
-        return known["id"], known["version"]
-    function_id = known["id"] if known is not None else new.function_id(app_id)
+    if _is_as(known, new):
+        return str(known["id"])
+    function_id = str(known["id"]) if known is not None else new.function_id(app_id)
     version = known["version"] + 1 if known is not None else 1
     functions.put_function(
         tx,
@@ -165,17 +188,20 @@ def _function(tx: Connection, new: NewRun, now: datetime) -> tuple[str, int]:
             "archived_at": None,
         },
     )
-    functions.raise_catalog_version(tx)
-    return function_id, version
+    functions.renew_catalog_version(tx)
+    return function_id
 
 
-def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> None:
+def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> int:
+    """Let the run in by the function's rate limit; return the function's version."""
     row = functions.function(tx, function_id)
-    if row is None or row["limits"] is None:  # SDKs give endpoints no limits
-        return
-    function, payload = function_of(row), new.event.payload
-    if not rate_limits.admits(tx, function, lambda: canonical.loads(payload), now):
-        raise RateLimited(f"{new.config.slug} is over its rate limit")
+    if row is None:
+        raise Conflict(f"{new.config.slug} was deleted meanwhile: send the run again")
+    if row["limits"] is not None:  # SDKs give endpoints no limits
+        function, payload = function_of(row), new.event.payload
+        if not rate_limits.admits(tx, function, lambda: canonical.loads(payload), now):
+            raise RateLimited(f"{new.config.slug} is over its rate limit")
+    return int(row["version"])
 
 
 def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: datetime) -> None:

@@ -60,7 +60,7 @@ def erase(db: Database, name: str, now: datetime, by: Actor) -> int:
         if total:
             raise Conflict(f"{name} has had another run meanwhile: give the command again")
         rows.remove_app(tx, app["id"])
-        rows.raise_catalog_version(tx)
+        rows.renew_catalog_version(tx)
         audit.note(tx, by, now, "app.erase", name, f"{erased} runs")
     return erased
 

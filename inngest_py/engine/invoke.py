@@ -48,10 +48,7 @@ def invoke(
 
     def write(tx: Connection) -> tuple[Invoked, Started]:
         now = ctx.now()
-        ctx.catalog.refresh(tx)
-        function = ctx.catalog.by_slug.get(slug) or ctx.catalog.by_id.get(slug)
-        if function is None:
-            raise NotFound(f"function {slug[:255]!r} does not exist")
+        function = _find(tx, ctx, slug)
         given = payload if idempotency_key is None else payload | {"id": idempotency_key}
         now_ms = int(now.timestamp() * 1000)
         event = parse_invocation(given, size, now_ms, ctx.new_id(now), function.slug)
@@ -66,6 +63,20 @@ def invoke(
     done, started = ctx.committer.run_alone(write)
     started.tell(ctx)
     return done
+
+
+def check_known(ctx: Context, slug: str) -> None:
+    """Raise NotFound unless there is a function with this slug or UUID that is not archived."""
+    with ctx.db.reading() as tx:
+        _find(tx, ctx, slug)
+
+
+def _find(tx: Connection, ctx: Context, slug: str) -> Function:
+    ctx.catalog.refresh(tx)
+    function = ctx.catalog.by_slug.get(slug) or ctx.catalog.by_id.get(slug)
+    if function is None:
+        raise NotFound(f"function {slug[:255]!r} does not exist")
+    return function
 
 
 def _refuse_repeated(tx: Connection, function: Function, key: str, now: datetime) -> None:

@@ -154,7 +154,7 @@ def _change(ctx: Context, function: str, write: Callable[[Connection, str], bool
         if not write(tx, function_id):
             return None
         changing.settle(tx, held, now)
-        function_rows.raise_catalog_version(tx)
+        function_rows.renew_catalog_version(tx)
         return function_id
 
     function_id = ctx.committer.run_alone(act)

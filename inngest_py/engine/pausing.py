@@ -63,7 +63,7 @@ def pause(ctx: Context, function: str, events: str = SKIP, by: Actor | None = No
         function_id = find(tx, function)
         now = ctx.now()
         pausing.pause(tx, function_id, events, now)
-        rows.raise_catalog_version(tx)
+        rows.renew_catalog_version(tx)
         audit.note(tx, by, now, "function.pause", _slug(tx, function_id), events)
         return function_id
 
@@ -83,7 +83,7 @@ def resume(ctx: Context, function: str, by: Actor | None = None) -> str:
     def unmark(tx: Connection) -> str:
         function_id = find(tx, function)
         pausing.resume(tx, function_id)
-        rows.raise_catalog_version(tx)
+        rows.renew_catalog_version(tx)
         audit.note(tx, by, ctx.now(), "function.resume", _slug(tx, function_id))
         return function_id
 

@@ -14,6 +14,7 @@ from ..domain.functions import FunctionConfig, config_from_json
 from ..domain.registration import Registration, parse_registration
 from ..domain.reply import Reply
 from ..storage import functions as rows
+from ..storage import timers
 from . import audit, crons, signed
 from .audit import Actor
 from .context import Context
@@ -58,7 +59,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         changing.settle(tx, held, now)
         rows.archive_others(tx, app_id, kept, now)
         crons.plan(tx, app_id, now)
-        rows.raise_catalog_version(tx)
+        rows.renew_catalog_version(tx)
         return Registered(app_id, made, True)
 
     # alone: an event that shared the commit would cache a catalogue that may be rolled back
@@ -107,7 +108,7 @@ def _put_functions(
     tx: Connection, app_id: str, configs: tuple[FunctionConfig, ...], now: datetime
 ) -> list[str]:
     known = {row["slug"]: row for row in rows.functions(tx, app_id=app_id)}
-    kept = []
+    kept, restored = [], []
     for config in configs:
         row = known.get(config.slug)
         function_id = row["id"] if row is not None else _new_id(tx, app_id, config)
@@ -127,6 +128,10 @@ def _put_functions(
             },
         )
         kept.append(function_id)
+        if row is not None and row["archived_at"] is not None:
+            restored.append(function_id)
+    if restored:
+        timers.hasten_overdue(tx, restored, now)
     return kept
 
 
@@ -160,7 +165,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
         crons.plan(tx, app_id, now)
         # an SDK's own version of this function must win again with its next sync
         rows.forget_checksum(tx, app_id)
-        rows.raise_catalog_version(tx)
+        rows.renew_catalog_version(tx)
         return kept[0]
 
     function_id = ctx.committer.run_alone(write)
@@ -202,7 +207,7 @@ def archive(tx: Connection, app: RowMapping, now: datetime) -> None:
         return
     rows.archive_app(tx, app["id"], now)
     crons.plan(tx, app["id"], now)
-    rows.raise_catalog_version(tx)
+    rows.renew_catalog_version(tx)
 
 
 def add_placeholder(ctx: Context, url: str, by: Actor | None = None) -> None:

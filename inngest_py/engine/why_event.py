@@ -44,6 +44,8 @@ def of_event(ctx: Context, event_id: str) -> Explained:
         for batch in rows.batches(tx, event_id):
             seen.add(batch["function_id"])
             reasons.append(_batched(tx, batch))
+        for parked in rows.parked_for_archived(tx, event_id):
+            reasons.append(words.kept(parked["slug"], "debounce", parked["fires_at"]))
         workers = rows.alive(tx, now - ALIVE)
         ctx.catalog.refresh(tx)
         matching = _matching(ctx, row, now)
@@ -68,6 +70,8 @@ def _matching(ctx: Context, row: Any, now: datetime) -> list[Function]:
 
 def _batched(tx: Connection, batch: Any) -> Reason:
     row = function_rows.function(tx, batch["function_id"])
+    if row is not None and row["archived_at"] is not None:
+        return words.kept(row["slug"], "batch", batch["due_at"])
     config = None if row is None else canonical.loads(row["config"]).get("batch")
     most = config["max_size"] if config else batch["count"]
     slug = batch["function_id"] if row is None else row["slug"]

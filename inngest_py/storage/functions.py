@@ -1,5 +1,6 @@
 """Apps and their functions, and the version of the whole catalogue that caches check."""
 
+import secrets
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, Json, Timestamp, table_of
+from .base import Base, BigId, Json, Timestamp, table_of
 from .glance import Glance
 from .session import upsert
 
@@ -97,26 +98,36 @@ class Meta(Base):
 
     __tablename__ = "meta"
     key: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[int]
+    value: Mapped[int] = mapped_column(BigId)
 
 
 _apps = table_of(App)
 _functions = table_of(Function)
 _CATALOG = "catalog_version"
+_VERSION_BITS = 62
 VERSION = select(Meta.value).where(Meta.key == _CATALOG)
 _catalog_version = Glance(VERSION)
 
 
 def catalog_version(tx: Connection) -> int:
-    """Read the number that every registration raises."""
+    """Read the number that every registration replaces."""
     return _catalog_version.value(tx) or 0
 
 
-def raise_catalog_version(tx: Connection) -> None:
-    """Tell every process, in this transaction, that functions have changed."""
-    bumped = tx.execute(update(Meta).where(Meta.key == _CATALOG).values(value=Meta.value + 1))
-    if not bumped.rowcount:
-        tx.execute(upsert(tx, Meta, {"key": _CATALOG, "value": 1}, keys=["key"]))
+def renew_catalog_version(tx: Connection) -> None:
+    """Tell every process, in this transaction, that functions have changed.
+
+    The number is a random one: the next after the last would come twice where a transaction that
+    took it was rolled back. The transaction may not fill caches from now on: see is_uncommitted().
+    """
+    number = secrets.randbits(_VERSION_BITS)
+    tx.execute(upsert(tx, Meta, {"key": _CATALOG, "value": number}, keys=["key"]))
+    tx.execution_options(**{_CATALOG: number})
+
+
+def is_uncommitted(tx: Connection) -> bool:
+    """Say whether the transaction has changed functions itself, which may yet be rolled back."""
+    return _CATALOG in tx.get_execution_options()
 
 
 def apps(tx: Connection) -> list[RowMapping]:

@@ -159,9 +159,10 @@ def _holds(text: str) -> ColumnElement[bool]:
     return or_(*[func.coalesce(place, "").icontains(text, autoescape=True) for place in places])
 
 
-def count(tx: Connection, query: RunQuery) -> int:
-    """Count the runs that match all that columns decide."""
-    total: int = tx.execute(_where(_from(select(func.count())), query)).scalar_one()
+def count(tx: Connection, query: RunQuery, most: int) -> int:
+    """Count the runs that match all that columns decide, up to `most`."""
+    found = _where(_from(select(_runs.c.id)), query).limit(most).subquery()
+    total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
     return total
 
 

@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, literal, select, update
 
 from ..domain.errors import LeaseLost
-from ..domain.items import Item, ItemState
+from ..domain.items import Item, ItemKind, ItemState
 from .base import table_of
+from .batches import BatchBucket
+from .debounces import Debounce
 from .queue import FREED, QueueItem
 
 _items = table_of(QueueItem)
+_debounces, _buckets = table_of(Debounce), table_of(BatchBucket)
+# The rest look for themselves: a transaction may not lock any number of rows.
+_MOST_HASTENED = 1000
 
 
 def rearm(tx: Connection, item: Item, due_at: datetime) -> None:
@@ -37,6 +42,18 @@ def hasten_all(tx: Connection, job_keys: Sequence[str], due_at: datetime) -> Non
         locked = held.order_by(_items.c.job_key).with_for_update()
         sooner = update(_items).where(_items.c.id.in_(locked), _items.c.due_at > due_at)
         tx.execute(sooner.values(due_at=due_at, hint_at=due_at))
+
+
+def hasten_overdue(tx: Connection, function_ids: Sequence[str], now: datetime) -> None:
+    """Make the timers due now that have waited for functions while these were archived."""
+    parked = select(literal(f"{ItemKind.DEBOUNCE.value}:") + _debounces.c.key).where(
+        _debounces.c.function_id.in_(list(function_ids)), _debounces.c.fires_at <= now
+    )
+    gathered = select(literal(f"{ItemKind.BATCH.value}:") + _buckets.c.batch_id).where(
+        _buckets.c.function_id.in_(list(function_ids)), _buckets.c.due_at <= now
+    )
+    keys = tx.execute(parked.union_all(gathered).limit(_MOST_HASTENED)).scalars()
+    hasten_all(tx, sorted(keys), now)
 
 
 def drop_jobs(tx: Connection, job_keys: Sequence[str]) -> None:

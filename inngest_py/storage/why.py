@@ -14,6 +14,7 @@ from .base import table_of
 from .batches import BatchBucket, BatchEvent
 from .buckets import Bucket
 from .debounces import Debounce
+from .functions import Function
 from .queue import QueueItem
 from .runs import RunRow
 from .workers import Worker
@@ -114,6 +115,17 @@ def parked(tx: Connection, key: str) -> RowMapping | None:
     """Read what a debounce has parked in a bucket; None when it is empty."""
     query = select(_debounces).where(_debounces.c.key == key, _debounces.c.event_id.is_not(None))
     return tx.execute(query).mappings().first()
+
+
+def parked_for_archived(tx: Connection, event_id: str) -> list[RowMapping]:
+    """List the functions that are archived while their debounce has an event parked: slug, time."""
+    query = (
+        select(Function.slug, _debounces.c.fires_at)
+        .join(Function, Function.id == _debounces.c.function_id)
+        .where(_debounces.c.event_id == event_id, Function.archived_at.is_not(None))
+        .limit(MOST_ITEMS)
+    )
+    return list(tx.execute(query).mappings())
 
 
 def batches(tx: Connection, event_id: str) -> list[RowMapping]:

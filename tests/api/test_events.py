@@ -8,6 +8,7 @@ import pytest
 
 from inngest_py.domain import ids
 from inngest_py.domain.limits import MAX_EVENT_BYTES
+from inngest_py.storage import run_lists
 from tests.api.conftest import Service
 
 NOT_EVENTS = "Request body must contain an event object or an array of event objects"
@@ -220,6 +221,64 @@ def test_an_invocation_runs_the_function_it_names(service: Service) -> None:
     assert event["data"]["_inngest"]["fn_id"] == "app-fn"
     assert stored(service) == []
     assert service.client.post("/invoke/app-fn").status_code == 200
+
+
+@pytest.mark.parametrize("slug", ["nobody", "app-fn/x"])
+def test_an_invocation_of_nobody_is_not_found(service: Service, slug: str) -> None:
+    answered = service.client.post(f"/invoke/{slug}", json={})
+    assert (answered.status_code, answered.json["status"]) == (404, 404)
+    assert slug in answered.json["error"]
+    assert stored(service) == []
+
+
+def test_an_archived_function_cannot_be_invoked(service: Service) -> None:
+    [app] = service.client.get("/api/v1/apps").json["data"]
+    service.client.delete("/fn/remove", query_string={"url": app["url"]})
+    assert service.client.post("/invoke/app-fn", json={}).status_code == 404
+
+
+SIGNING = "signkey-prod-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("invoke_keys", "sent", "status"),
+    [
+        ((), "Bearer k", 200),
+        ((), "bearer  l", 200),
+        ((), f"Bearer {SIGNING}", 200),
+        ((), None, 401),
+        ((), "k", 401),
+        ((), "Bearer ", 401),
+        ((), "Bearer x", 401),
+        ((), "Basic k", 401),
+        (("own",), "Bearer own", 200),
+        (("own",), "Bearer k", 401),
+        (("own",), f"Bearer {SIGNING}", 200),
+        (("off",), f"Bearer {SIGNING}", 404),
+        (("off",), "Bearer off", 404),
+    ],
+)
+def test_production_asks_who_invokes_for_a_key(
+    service: Service, invoke_keys: tuple[str, ...], sent: str | None, status: int
+) -> None:
+    client = service.with_settings(
+        dev=False, event_keys=("k", "l"), signing_key=SIGNING, invoke_keys=invoke_keys
+    )
+    headers = {} if sent is None else {"Authorization": sent}
+    answered = client.post("/invoke/app-fn", json={}, headers=headers)
+    assert answered.status_code == status, answered.text
+    if status != 200:
+        assert (answered.json["status"], answered.json["ids"]) == (status, [])
+        assert "invoke" in answered.json["error"].lower()
+        with service.engine.ctx.db.reading() as tx:
+            assert run_lists.page(tx, limit=1) == []
+
+
+def test_a_dev_server_asks_for_no_key_but_may_be_closed(service: Service) -> None:
+    client = service.with_settings(dev=True, event_keys=("k",), invoke_keys=("own",))
+    assert client.post("/invoke/app-fn", json={}).status_code == 200
+    closed = service.with_settings(dev=True, invoke_keys=("off",))
+    assert closed.post("/invoke/app-fn", json={}).status_code == 404
 
 
 def test_a_bad_invocation_is_refused(service: Service) -> None:

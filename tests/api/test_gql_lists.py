@@ -324,3 +324,14 @@ def test_the_ends_of_time(service: Service) -> None:
     for field in ("QUEUED_AT", "STARTED_AT", "ENDED_AT"):
         assert len(run_ids(service, timeField=field, **whole)) == (field == "QUEUED_AT")
     assert len(names(service, **whole)) == 1
+
+
+@pytest.mark.parametrize("field", ["runs", "eventsV2"])
+def test_a_total_is_counted_up_to_a_bound(
+    service: Service, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    for _ in range(4):
+        service.engine.start()
+    assert ask(service, field, filter={"from": SINCE}, first=1)["totalCount"] == 4
+    monkeypatch.setattr(paging, "MOST_COUNTED", 3)
+    assert ask(service, field, filter={"from": SINCE}, first=1)["totalCount"] == 3

@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from inngest_py.domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from tests.api.conftest import Service
 from tests.api.test_register import is_public
+from tests.factories import op, reply
 
 UNKNOWN = "01JD0000000000000000000000"
 
@@ -297,3 +298,17 @@ def test_a_database_that_is_away_is_told(service: Service, monkeypatch: pytest.M
     monkeypatch.setattr("inngest_py.storage.backlog.size", fail)
     answered = service.client.get("/health")
     assert (answered.status_code, answered.json["database"]) == (503, "away")
+
+
+def test_actions_are_json_whatever_a_step_is_called(service: Service) -> None:
+    engine, name = service.engine, 'a"b\\c\nü'
+
+    def script(request: dict[str, Any], target: str) -> Any:
+        if not request["steps"]:
+            return reply(206, [op("StepRun", "a", data=1) | {"id": name}])
+        return reply(206, [op("Sleep", "nap", name="1h")])
+
+    engine.sdk.script = script
+    run_id = engine.start()
+    engine.drain()
+    assert service.client.get(f"/v0/runs/{run_id}/actions").json == {name: {"data": 1}}

@@ -142,6 +142,8 @@ def test_production_needs_both_keys(given: dict[str, object], missing: list[str]
         ({"grace_seconds": float("inf")}, "--grace"),
         ({"lease_seconds": 0.5}, "INNGEST_LEASE_SECONDS"),
         ({"event_keys": ("a", "")}, "--event-key"),
+        ({"invoke_keys": ("a", "")}, "--invoke-key"),
+        ({"invoke_keys": ("a", "off")}, "--invoke-key"),
         ({"signing_key": "signkey-prod-secret"}, "--signing-key"),
         ({"signing_key": "signkey-prod-"}, "--signing-key"),
         ({"signing_key": "00", "signing_key_fallback": "0"}, "--signing-key-fallback"),

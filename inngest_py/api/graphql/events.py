@@ -78,11 +78,11 @@ def _position(row: RowMapping) -> tuple[Any, ...]:
 
 @connection_type.field("totalCount")
 def count_events(connection: dict[str, Any], info: Info) -> int:
-    """Count all that match, whatever the page."""
+    """Count what matches, whatever the page, up to MOST_COUNTED."""
     request = of(info)
     chosen, fits, fetch = connection["count"]
     if fits is None:
-        return request.read(lambda tx: event_list.count(tx, chosen))
+        return paging.count_columns(request, lambda tx, most: event_list.count(tx, chosen, most))
     return paging.count(request, fetch, _position, fits)
 
 

@@ -8,17 +8,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import DBAPIError
 
 from ...domain import ids
 from ...domain.errors import Invalid
 from ...storage.keyset import LAST, Key
-from .request import Request, late
+from ...storage.session import limit_time, too_long
+from .request import SCAN_FOR, Request, late
 
 MOST_FIRST = 500
 _WINDOW = 200
 # How many rows a page or a count looks at where only the expression decides.
 MOST_SCANNED = 10_000
+# A count that columns decide goes so far: a list of a million rows is not read for one number.
+MOST_COUNTED = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_MICROSECONDS = (LAST - _EPOCH) // _MICROSECOND
@@ -119,6 +123,26 @@ def read_page(
                 return page
         if len(window) < size:
             return page
+
+
+def count_columns(request: Request, query: Callable[[Connection, int], int]) -> int:
+    """Count what columns decide, up to MOST_COUNTED. Raises Invalid when that takes too long."""
+
+    def bounded(tx: Connection) -> int:
+        limit_time(tx, SCAN_FOR)
+        return query(tx, MOST_COUNTED)
+
+    try:
+        return request.read(bounded)
+    except DBAPIError as error:
+        if not too_long(error):
+            raise
+        seconds = SCAN_FOR.total_seconds()
+        raise Invalid(
+            f"counting took over {seconds:g} seconds: narrow from and until, or leave totalCount"
+            " out",
+            field="totalCount",
+        ) from None
 
 
 def count(

@@ -126,11 +126,11 @@ def _fitting(request: Request, wanted: filters.Filter | None) -> paging.Fits | N
 
 @connection_type.field("totalCount")
 def count_runs(connection: dict[str, Any], info: Info, preview: bool | None = None) -> int:
-    """Count all that match, whatever the page."""
+    """Count what matches, whatever the page, up to MOST_COUNTED."""
     request = of(info)
     chosen, fits, fetch, place = connection["count"]
     if fits is None:
-        return request.read(lambda tx: run_list.count(tx, chosen))
+        return paging.count_columns(request, lambda tx, most: run_list.count(tx, chosen, most))
     return paging.count(request, fetch, place, fits)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -15,14 +15,17 @@ from ...domain.runs import ENDED, Run
 from ...domain.timeouts import reason
 from ...storage import batches as batch_rows
 from ...storage import debounces as debounce_rows
-from ...storage import events, queue, run_loading
+from ...storage import events, functions, queue, run_loading
 from ...storage import timers as timer_rows
+from ..catalog import Function
 from ..context import Context
 from ..ending import end_at_once, tell_cancelled
 from ..start import Started, create
 from . import batches, throttles
 from .arrivals import Arrival, Trigger
 
+# how soon and how late the timer of an archived function looks again
+_SOONEST, _LATEST = timedelta(seconds=5), timedelta(minutes=10)
 # What a timer has started, and the run that it has cancelled, if any.
 Fired = tuple[Started, Run | None]
 
@@ -60,10 +63,14 @@ def _debounce(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
         timer_rows.rearm(tx, item, row["fires_at"] + BUFFER)
         return started, None
     if row is not None:
+        found = _function(tx, ctx, row["function_id"])
+        if found.is_archived:
+            _keep(tx, item, found, row["fires_at"], now)
+            return started, None
         debounce_rows.remove(tx, item.run_id)
         event = events.get(tx, row["event_id"])
         trigger = None if event is None else Trigger.of(event)
-        _create(tx, ctx, row["function_id"], trigger, None, now, started)
+        _create(tx, ctx, found, trigger, None, now, started)
     queue.finish(tx, [item])
     return started, None
 
@@ -74,28 +81,57 @@ def _batch(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
     batch_id, key = item.run_id, item.opts or ""
     batch = batch_rows.open_batch(tx, key)
     if batch is not None and batch.id == batch_id:
+        found = _function(tx, ctx, keys.function_of(key))
+        if found.is_archived:
+            _keep(tx, item, found, batch.due_at, now)
+            return started, None
         batch_rows.remove(tx, [key])
         trigger = batches.first(tx, batch_id)
-        _create(tx, ctx, keys.function_of(key), trigger, batch_id, now, started)
+        _create(tx, ctx, found, trigger, batch_id, now, started)
     queue.finish(tx, [item])
     return started, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A timer's function; None when it is archived, or has been deleted."""
+
+    id: str
+    function: Function | None
+    is_archived: bool = False
+
+
+def _function(tx: Connection, ctx: Context, function_id: str) -> _Found:
+    ctx.catalog.refresh(tx)
+    function = ctx.catalog.by_id.get(function_id)
+    if function is not None:
+        return _Found(function_id, function)
+    row = functions.function(tx, function_id)
+    return _Found(function_id, None, is_archived=row is not None)
+
+
+def _keep(tx: Connection, item: Item, found: _Found, since: datetime, now: datetime) -> None:
+    """Look again later: its app may bring the function back, which hastens this."""
+    again = now + min(max(now - since, _SOONEST), _LATEST)
+    timer_rows.rearm(tx, item, again)
+    observe.event(
+        "timer.kept", level=30, function_id=found.id, since=since.isoformat(), kind=item.kind.value
+    )
 
 
 def _create(
     tx: Connection,
     ctx: Context,
-    function_id: str,
+    found: _Found,
     trigger: Trigger | None,
     batch_id: str | None,
     now: datetime,
     started: Started,
 ) -> None:
-    ctx.catalog.refresh(tx)
-    function = ctx.catalog.by_id.get(function_id)
-    if function is None or trigger is None:  # archived, or deleted, since the event came
-        observe.event("timer.orphan", level=30, function_id=function_id)
+    if found.function is None or trigger is None:  # deleted for good since the event came
+        observe.event("timer.orphan", level=30, function_id=found.id)
         return
-    arrival = Arrival(trigger, function, ctx.new_id(now), batch_id=batch_id)
+    arrival = Arrival(trigger, found.function, ctx.new_id(now), batch_id=batch_id)
     create(tx, ctx, [arrival], now, started)
 
 
