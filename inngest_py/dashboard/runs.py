@@ -54,7 +54,9 @@ class Search:
             return True
         variables: dict[str, Any] = {"event": canonical.loads(row["payload"])}
         if row["output"] is not None:
-            variables["output"] = _output(row)
+            variables["output"] = output = _output(row)
+            if row["status"] == RunStatus.FAILED.value:
+                variables["error"] = output
         return self.cel.matches(variables, self.now)
 
     def fetch(self, ctx: Context) -> lists.Fetch:

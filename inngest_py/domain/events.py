@@ -40,6 +40,8 @@ MAX_ID_BYTES = 2048
 MIN_TS_MS = 315_532_800_000  # 1980-01-01
 MAX_TS_MS = 4_102_444_800_000  # 2100-01-01
 MAX_SESSIONS = 5
+# what a sender gives, and what an SDK passes on from the run that sends
+_OWN, _INHERITED = "sessions", "propagated_sessions"
 MAX_SESSION_KEY_BYTES = 128
 MAX_SESSION_ID_BYTES = 512
 
@@ -147,26 +149,37 @@ def _ts(given: dict[str, Any], received_ms: int) -> int:
 
 def _meta(given: dict[str, Any]) -> dict[str, Any]:
     meta = _object(given, "meta")
-    sessions = meta.get("sessions")
-    rest = {key: value for key, value in meta.items() if key != "sessions"}
-    if sessions is None:
-        return rest
-    if not isinstance(sessions, dict):
-        raise _wrong("meta.sessions", "an object", sessions)
-    # null takes back an inherited session; what a user sends inherits none
-    kept = {key: _session(key, value) for key, value in sessions.items() if value is not None}
+    own, inherited = (_sessions(meta, name) for name in (_OWN, _INHERITED))
+    rest = {key: value for key, value in meta.items() if key not in (_OWN, _INHERITED)}
+    # what was given by hand wins, and null takes an inherited session back
+    kept = {key: value for key, value in own.items() if value is not None}
     if len(kept) > MAX_SESSIONS:
         raise Invalid(
             f"event meta.sessions holds {len(kept)} sessions: Max {MAX_SESSIONS}",
             field="meta.sessions",
         )
+    for key, value in sorted(inherited.items()):
+        # who sends does not choose what is inherited: no reason to refuse the event
+        if value is not None and key not in own and len(kept) < MAX_SESSIONS:
+            kept[key] = value
     return rest | ({"sessions": kept} if kept else {})
 
 
-def _session(key: str, value: object) -> str:
-    check_text(key, "event meta.sessions key", MAX_SESSION_KEY_BYTES, "meta.sessions")
+def _sessions(meta: dict[str, Any], name: str) -> dict[str, str | None]:
+    sessions = meta.get(name)
+    if sessions is None:
+        return {}
+    if not isinstance(sessions, dict):
+        raise _wrong(f"meta.{name}", "an object", sessions)
+    return {key: _session(key, value, f"meta.{name}") for key, value in sessions.items()}
+
+
+def _session(key: str, value: object, field: str) -> str | None:
+    if value is None:
+        return None
+    check_text(key, f"event {field} key", MAX_SESSION_KEY_BYTES, field)
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = canonical.dumps(value).decode()
     if not isinstance(value, str):
-        raise _wrong("meta.sessions id", "a string or a number", value)
-    return check_text(value, "event meta.sessions id", MAX_SESSION_ID_BYTES, "meta.sessions")
+        raise _wrong(f"{field} id", "a string or a number", value)
+    return check_text(value, f"event {field} id", MAX_SESSION_ID_BYTES, field)

@@ -15,10 +15,11 @@ from .cel.nodes import Call, Literal, Node, Path
 from .errors import Invalid
 
 EVENT = frozenset({"event"})
-RUN = frozenset({"event", "output"})
+RUN = frozenset({"event", "output", "error"})
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_KEYS = 10
+_MOST_LINES = 50
 _MOST_TEXT = 1024
 _MOST_EXACT = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,23 +46,26 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """An expression with the conditions that follow from it."""
+    """Expressions that must all hold, with the conditions that follow from them."""
 
-    text: str
+    texts: tuple[str, ...]
     conditions: tuple[Condition, ...] = ()
     exact: bool = False
 
     def matches(self, variables: Mapping[str, Any], now: datetime) -> bool:
-        """Say whether the expression is true of an event or run; an error is no match."""
-        return cel.matches(self.text, variables, now)
+        """Say whether they are true of an event or run; an error is no match."""
+        return all(cel.matches(text, variables, now) for text in self.texts)
 
 
 def parse(text: str, variables: frozenset[str]) -> Filter:
-    """Read a filter over `variables` (EVENT or RUN). Raises Invalid."""
-    cel.check(text, variables)
+    """Read a filter over `variables` (EVENT or RUN): an expression a line. Raises Invalid."""
+    lines = tuple(line for line in (line.strip() for line in text.splitlines()) if line)
+    texts = _checked(lines, text, variables) if len(lines) > 1 else (text,)
+    if texts == (text,):
+        cel.check(text, variables)
     found: list[Condition] = []
     exact = True
-    rest: list[Node] = [cel.compile(text).node]
+    rest: list[Node] = [cel.compile(each).node for each in reversed(texts)]
     while rest:
         node = rest.pop()
         if isinstance(node, Call) and node.name == "&&" and not node.method:
@@ -71,7 +75,23 @@ def parse(text: str, variables: frozenset[str]) -> Filter:
         exact = exact and condition is not None and not condition.in_json
         if condition is not None:
             found.append(condition)
-    return Filter(text, tuple(found), exact)
+    return Filter(texts, tuple(found), exact)
+
+
+def _checked(lines: tuple[str, ...], whole: str, variables: frozenset[str]) -> tuple[str, ...]:
+    """Take each line as an expression, or all of them as one that was broken into lines."""
+    if len(lines) > _MOST_LINES:
+        raise Invalid(f"there are {len(lines)} expressions: at most {_MOST_LINES} are allowed")
+    for number, line in enumerate(lines, start=1):
+        try:
+            cel.check(line, variables)
+        except Invalid as error:
+            try:
+                cel.check(whole, variables)
+            except Invalid:
+                raise Invalid(f"line {number}: {error.message}") from None
+            return (whole,)
+    return lines
 
 
 def _condition(node: Node) -> Condition | None:

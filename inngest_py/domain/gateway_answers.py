@@ -73,7 +73,7 @@ def _retry_after(reply: Reply, now: datetime) -> timedelta | None:
 def _result(
     run: Run, item: Item, request: gateway.Request, text: str, error: dict[str, Any] | None
 ) -> Plan:
-    full = too_much_state(run, len(text))
+    full = too_much_state(run, canonical.size(text))
     if full is not None:
         return full
     name = item.step_name or item.step or request.op

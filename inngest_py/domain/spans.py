@@ -15,6 +15,7 @@ from . import ids
 from .runs import ENDED, RunStatus
 
 FINALIZATION = "Finalization"
+FINAL = "FINALIZATION"  # the type of the span of that name
 CANCELLATION = "Cancellation"  # says why a run was cancelled
 EXECUTION = "Execution"
 UNKNOWN = "Unknown step"
@@ -188,7 +189,7 @@ class _Group:
 def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> Span:
     """Build a run's timeline; `tried` in the order in which the attempts ended."""
     root = Span(
-        id=_id(run.id, "run"),
+        id=span_id(run.id, "run"),
         run_id=run.id,
         name="Run",
         status=_RUN[run.status],
@@ -233,7 +234,8 @@ def _steps(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -
 
 def _wait(run: TracedRun, row: Tried) -> Pending:
     """Take a wait as open, unless its run has ended, which closes it."""
-    status = SpanStatus.CANCELLED if run.status in ENDED else SpanStatus.WAITING
+    open_ = SpanStatus.RUNNING if row.op == "InvokeFunction" else SpanStatus.WAITING
+    status = SpanStatus.CANCELLED if run.status in ENDED else open_
     ended_at = run.ended_at if run.status in ENDED else None
     return Pending(
         row.step, row.name, row.op, 0, status, row.queued_at, row.started_at, row.info, ended_at
@@ -321,7 +323,7 @@ def _attempt_span(
 ) -> Span:
     op, kind = _kind(group, final=final)
     span = Span(
-        id=_id(run.id, key),
+        id=span_id(run.id, key),
         run_id=run.id,
         name=item.name,
         status=SpanStatus.QUEUED,
@@ -373,7 +375,7 @@ def _name(group: _Group, *, final: bool) -> str:
 def _kind(group: _Group, *, final: bool) -> tuple[StepOp | None, str | None]:
     """Tell the step's op and type: the type the SDK gave, else the op's name."""
     if final:
-        return None, "FINALIZATION"
+        return None, FINAL
     if group.step is None:
         return None, None
     ops = [row.op for row in reversed(group.tried)]
@@ -384,7 +386,8 @@ def _kind(group: _Group, *, final: bool) -> tuple[StepOp | None, str | None]:
     return op, op.value if named in _PLAIN else named
 
 
-def _id(run_id: str, key: str) -> str:
+def span_id(run_id: str, key: str) -> str:
+    """Derive a span's id from what tells it from the run's others."""
     return hashlib.sha256(f"{run_id}:{key}".encode()).hexdigest()[:16]
 
 

@@ -23,7 +23,7 @@ def woken(run: Run, item: Item, answer: Answer | None, *, open_until_now: bool =
     """
     wait = waiting(item.opts)
     end = ended(wait, answer)
-    full = plan.too_much_state(run, len(end.value))
+    full = plan.too_much_state(run, canonical.size(end.value))
     if full is not None:
         return full
     name, op = item.step_name or item.step or wait.kind.value, _WAIT_OPS[wait.kind]

@@ -1,31 +1,59 @@
 """A run's timeline, read and built: see domain/spans.py."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, RowMapping, select
 
-from ..domain import canonical, spans
+from ..domain import canonical, older_spans, spans, waits
 from ..domain.items import ItemKind, ItemState
-from ..domain.runs import RunStatus
+from ..domain.runs import ENDED, RunStatus
 from ..domain.spans import Pending, Span, SpanStatus, TracedRun, Tried
 from . import traces
+from .base import table_of
+from .runs import RunRow
 
+_runs = table_of(RunRow)
 # Other items are no requests, or time-outs of waits, which the attempts show already.
 _SHOWN = {ItemKind.START, ItemKind.EDGE, ItemKind.SLEEP, ItemKind.GATEWAY}
 
 
-def of_run(tx: Connection, run: RowMapping, *, has_output: bool) -> Span:
-    """Read what a run's timeline is built of and build it."""
-    return tree_of(run, traces.of_run(tx, run["id"]), has_output=has_output)
+def of_run(tx: Connection, run: RowMapping, *, has_output: bool, older: bool = False) -> Span:
+    """Read what a run's timeline is built of and build it, on request in the older way."""
+    found = traces.of_run(tx, run["id"])
+    return tree_of(run, found, _children(tx, run, found), has_output=has_output, older=older)
 
 
-def tree_of(run: RowMapping, found: traces.Trace, *, has_output: bool) -> Span:
-    """Build a run's tree of what is stored."""
-    return spans.tree(
+def tree_of(
+    run: RowMapping,
+    found: traces.Trace,
+    children: Mapping[str, str] | None = None,
+    *,
+    has_output: bool,
+    older: bool = False,
+) -> Span:
+    """Build a run's tree of what is stored; `children` are the runs that invoke steps wait for."""
+    draw = older_spans.tree if older else spans.tree
+    return draw(
         _traced(run, has_output=has_output),
-        [_tried(row) for row in found.attempts],
+        [_tried(row, children or {}) for row in found.attempts],
         [_pending(item) for item in found.queued if item["kind"] in _SHOWN],
     )
+
+
+def _children(tx: Connection, run: RowMapping, found: traces.Trace) -> dict[str, str]:
+    """Find the runs that a live run's invoke steps wait for, by step."""
+    last = {row["step"]: row for row in found.attempts if row["step"] is not None}
+    steps = [
+        step
+        for step, row in last.items()
+        if (row["status"], row["op"]) == ("waiting", "InvokeFunction")
+    ]
+    if not steps or RunStatus(run["status"]) in ENDED:
+        return {}
+    known = {waits.correlation_id(run["id"], step): step for step in steps}
+    query = select(_runs.c.id, _runs.c.correlation_id).where(_runs.c.correlation_id.in_(known))
+    return {known[row.correlation_id]: row.id for row in tx.execute(query)}
 
 
 def _traced(run: RowMapping, *, has_output: bool) -> TracedRun:
@@ -39,7 +67,10 @@ def _traced(run: RowMapping, *, has_output: bool) -> TracedRun:
     )
 
 
-def _tried(row: RowMapping) -> Tried:
+def _tried(row: RowMapping, children: Mapping[str, str]) -> Tried:
+    info = canonical.loads(row["info"]) if row.get("info") else None
+    if row["step"] in children and row["status"] == "waiting":
+        info = (info or {}) | {"runID": children[row["step"]]}
     return Tried(
         id=row["id"],
         step=row["step"],
@@ -52,7 +83,7 @@ def _tried(row: RowMapping) -> Tried:
         ended_at=row["ended_at"],
         http_status=row["http_status"],
         has_error=row["error"] is not None,
-        info=canonical.loads(row["info"]) if row.get("info") else None,
+        info=info,
     )
 
 

@@ -215,6 +215,13 @@ def test_runs_that_match_an_expression(service: Service) -> None:
     assert run_ids(service, query="event.data.n == 2") == [waiting, second]
     assert run_ids(service, query="output.ok == true") == [second]
     assert run_ids(service, query="output.ok == false && event.data.n == 1") == [first]
+    assert run_ids(service, query="error.message == 'boom'") == [third]
+    assert run_ids(service, query="error.name == 'TypeError' && event.data.n >= 0") == [third]
+    assert run_ids(service, query="error.message != null") == [third]
+    both = "output.ok == false\n\n  event.data.n == 1 \r\n"
+    assert run_ids(service, query=both) == [first]
+    assert run_ids(service, query="output.ok == true\nevent.data.n == 1") == []
+    assert run_ids(service, query="output.ok == false &&\n  event.data.n == 1") == [first]
     assert run_ids(service, query="output.message == 'boom'") == [third]
     assert run_ids(service, query="event.name == 'a/b'", status=["COMPLETED"]) == [second, first]
     assert run_ids(service, query="output.ok == null") == [waiting, third]
@@ -295,8 +302,10 @@ def test_a_cursor_belongs_to_its_order(service: Service) -> None:
         ("eventsV2", {"first": 501}, "first must be from 1 to 500"),
         ("eventsV2", {"first": 10**9}, "first must be from 1 to 500"),
         ("runs", {"query": "event.("}, "query:"),
-        ("runs", {"query": "nobody.x == 1"}, "use event or output"),
+        ("runs", {"query": "nobody.x == 1"}, "use error or event or output"),
         ("eventsV2", {"query": "output.x == 1"}, "use event"),
+        ("runs", {"query": "event.name == 'a'\nevent.name =="}, "line 2: "),
+        ("runs", {"query": "true\n" * 51}, "51 expressions: at most 50"),
         ("eventsV2", {"query": "f(event)"}, "no function f()"),
         ("eventsV2", {"query": "x" * 20_000}, "longer than"),
         ("eventsV2", {"query": "event.name == '\0'"}, "NUL"),

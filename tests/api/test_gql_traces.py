@@ -244,3 +244,81 @@ def test_metadata(service: Service) -> None:
         "two": [("step_attempt", "userland.attempt", {"x": 1})],
         "Finalization": [],
     }
+
+
+OLDER = """query($id: String!) { run(runID: $id) { trace(preview: false) {
+  name status attempts stepOp outputID isRoot childrenSpans {
+    name status attempts stepOp outputID isRoot childrenSpans {
+      name status attempts stepOp outputID isRoot childrenSpans { name } } } } } }"""
+
+
+def older(service: Service, run_id: str, query: str = OLDER) -> dict[str, Any]:
+    answer = service.client.post("/v0/gql", json={"query": query, "variables": {"id": run_id}})
+    trace: dict[str, Any] = answer.json["data"]["run"]["trace"]
+    return trace
+
+
+def test_the_older_timeline_names_what_a_function_gave(service: Service) -> None:
+    service.engine.sdk.script = sequence("one", "two")
+    run_id = service.engine.start()
+    service.engine.drain()
+    trace = older(service, run_id)
+    assert (trace["name"], trace["isRoot"], trace["status"]) == ("Run", True, "COMPLETED")
+    assert outline(trace) == [
+        ("one", "COMPLETED", "RUN", 0, []),
+        ("two", "COMPLETED", "RUN", 0, []),
+        ("function success", "COMPLETED", None, 0, []),
+    ]
+    by_default = older(service, run_id, OLDER.replace("(preview: false)", ""))
+    assert by_default == trace
+
+
+def test_the_older_timeline_groups_a_failed_request_with_the_step_its_retry_found(
+    service: Service,
+) -> None:
+    def script(request: dict[str, Any], target: str) -> Any:
+        if request["ctx"]["attempt"] == 0 and not request["steps"]:
+            return reply(500, {"name": "Error", "message": "not yet"})
+        return sequence("one")(request, target)
+
+    service.engine.sdk.script = script
+    run_id = service.engine.start()
+    service.engine.drain()
+    trace = older(service, run_id)
+    assert trace["status"] == "RUNNING"
+    assert outline(trace) == [("execute", "RUNNING", None, 1, ["Attempt 0"])]
+    [waits] = trace["childrenSpans"]
+    assert waits["childrenSpans"][0]["status"] == "FAILED"
+    assert output(service, waits["childrenSpans"][0])["error"]["message"] == "not yet"
+    service.engine.advance(seconds=30)
+    trace = older(service, run_id)
+    assert outline(trace) == [
+        ("one", "COMPLETED", "RUN", 1, ["Attempt 0", "Attempt 1"]),
+        ("function success", "COMPLETED", None, 0, []),
+    ]
+    statuses = [one["status"] for one in trace["childrenSpans"][0]["childrenSpans"]]
+    assert statuses == ["FAILED", "COMPLETED"]
+
+
+def test_the_older_timeline_of_a_run_that_fails(service: Service) -> None:
+    service.engine.sdk.script = lambda *_: reply(500, {"name": "Error", "message": "no"})
+    run_id = service.engine.start()
+    for _ in range(4):
+        service.engine.advance(seconds=30)
+    numbers = ["Attempt 0", "Attempt 1", "Attempt 2"]
+    trace = older(service, run_id)
+    assert outline(trace) == [("function error", "FAILED", None, 2, numbers)]
+    assert output(service, trace["childrenSpans"][0])["error"]["message"] == "no"
+
+
+def test_the_older_timeline_shows_a_request_under_way(service: Service) -> None:
+    seen: list[Any] = []
+
+    def script(request: dict[str, Any], target: str) -> Any:
+        seen.append(outline(older(service, request["ctx"]["run_id"])))
+        return reply(200, 1)
+
+    service.engine.sdk.script = script
+    service.engine.start()
+    service.engine.drain()
+    assert seen == [[("execute", "RUNNING", None, 0, [])]]

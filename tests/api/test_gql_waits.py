@@ -93,6 +93,20 @@ def test_an_invocation(service: Service) -> None:
         assert output(service, span) == {"input": None, **gave}
 
 
+def test_an_invocation_under_way_names_the_run_that_it_waits_for(service: Service) -> None:
+    engine = service.engine
+    waiting.add_functions(engine, {"app-fn": "a/b", "app-child": "child/x"})
+    child = waiting.waits(waiting.for_event())
+    scripts = {"a/b": waiting.waits(waiting.invoke()), "inngest/function.invoked": child}
+    run_id = begin(service, waiting.by_event(scripts))
+    span = first(service, run_id)
+    assert (span["status"], span["stepOp"], span["endedAt"]) == ("RUNNING", "INVOKE", None)
+    child_id = span["stepInfo"]["runID"]
+    assert engine.run(child_id)["function_slug"] == "app-child"
+    service.client.delete(f"/v1/runs/{run_id}")
+    assert first(service, run_id)["status"] == "CANCELLED"
+
+
 def test_a_signal(service: Service) -> None:
     run_id = begin(service, waiting.waits(waiting.for_signal()))
     span = first(service, run_id)

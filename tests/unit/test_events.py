@@ -117,6 +117,8 @@ def test_nulls_and_empty_values_are_absent():
         ({"meta": {"sessions": {"k" * 129: "a"}}}, "event meta.sessions key is too long"),
         ({"meta": {"sessions": {"k": "a" * 513}}}, "event meta.sessions id is too long"),
         ({"meta": {"sessions": dict.fromkeys("abcdef", "x")}}, "event meta.sessions holds 6"),
+        ({"meta": {"propagated_sessions": 5}}, "event meta.propagated_sessions must be an object"),
+        ({"meta": {"propagated_sessions": {"k" * 129: "a"}}}, "event meta.propagated_sessions key"),
     ],
 )
 def test_what_is_wrong_is_said(given, message):
@@ -282,6 +284,28 @@ def test_a_cancelled_run_has_neither_result_nor_error():
     assert not {"result", "error"} & set(payload(finished)["data"])
     assert cancelled.name == "inngest/function.cancelled"
     assert cancelled.external_id == RUN
+
+
+@pytest.mark.parametrize(
+    ("own", "inherited", "kept"),
+    [
+        (None, {"a": "1"}, {"a": "1"}),
+        ({"a": "mine"}, {"a": "1", "b": 2}, {"a": "mine", "b": "2"}),
+        ({"a": None}, {"a": "1", "b": "2"}, {"b": "2"}),
+        ({"a": None}, {"a": "1"}, None),
+        ({"a": "1"}, None, {"a": "1"}),
+        ({"a": "1"}, {"a": None, "b": None}, {"a": "1"}),
+        (
+            dict.fromkeys("vwxy", "1"),
+            {"b": "2", "a": "2"},
+            {**dict.fromkeys("vwxy", "1"), "a": "2"},
+        ),
+    ],
+)
+def test_inherited_sessions_fold_into_those_given_by_hand(own, inherited, kept):
+    meta = {"sessions": own, "propagated_sessions": inherited, "more": 1}
+    made = payload(parse({"name": "a", "meta": meta}))
+    assert made["meta"] == {"more": 1} | ({"sessions": kept} if kept else {})
 
 
 def test_sessions_are_copied():

@@ -7,7 +7,7 @@ from typing import Any
 from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
-from ...domain import canonical, filters, ids, spans
+from ...domain import canonical, filters, ids, outputs, spans
 from ...domain.errors import Invalid, NotFound
 from ...domain.event_record import DEFERRED
 from ...domain.runs import RunStatus
@@ -118,7 +118,9 @@ def _fitting(request: Request, wanted: filters.Filter | None) -> paging.Fits | N
             return False
         variables = {"event": canonical.loads(row["payload"])}
         if row["output"] is not None:
-            variables["output"] = shapes.output(row)
+            variables["output"] = output = shapes.output(row)
+            if row["status"] == RunStatus.FAILED.value:
+                variables["error"] = outputs.error_object(output)
         return wanted.matches(variables, now)
 
     return fits

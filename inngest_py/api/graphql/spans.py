@@ -27,12 +27,14 @@ _WAITS: dict[StepOp | None, str] = {
 class Timeline:
     """A run with its tree; every span's resolver is handed one of its nodes."""
 
-    def __init__(self, request: Request, run: RowMapping) -> None:
+    def __init__(self, request: Request, run: RowMapping, *, older: bool) -> None:
         self.run = run
         self.metadata: list[RowMapping] | None = None  # read when it is asked for
         request.outputs.want([run["id"]])
         has_output = request.outputs.get(run["id"]) is not None
-        self.root = request.read(lambda tx: timelines.of_run(tx, run, has_output=has_output))
+        self.root = request.read(
+            lambda tx: timelines.of_run(tx, run, has_output=has_output, older=older)
+        )
 
 
 class Node:
@@ -46,12 +48,12 @@ class Node:
 
 @runs.run_type.field("trace")
 def trace_of_run(run: RowMapping, info: Info, preview: bool | None = None) -> Node:
-    """Build a run's timeline."""
-    return _root(of(info), run)
+    """Build a run's timeline: by default in the older way, with `preview` in the newer."""
+    return _root(of(info), run, older=not preview)
 
 
-def _root(request: Request, run: RowMapping) -> Node:
-    timeline = Timeline(request, run)
+def _root(request: Request, run: RowMapping, *, older: bool = False) -> Node:
+    timeline = Timeline(request, run, older=older)
     return Node(timeline, timeline.root)
 
 
