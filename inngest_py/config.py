@@ -34,6 +34,7 @@ class Settings:
     worker inside the server (embedded). `retry_interval` None means the protocol's table.
     `invoke_keys` are what `/invoke` takes as bearer, the event keys where there are none; "off"
     closes it.
+    `ai_prices` is the file of models' prices that replaces the package's own.
     `open_gql` lets everybody use GraphQL, as the reference does; else it asks for the bearer key.
     Proxies at the addresses of `ui_proxies` say in `ui_proxy_header` who uses the dashboard; who is
     not a user of ours has the role `ui_proxy_role`.
@@ -75,6 +76,7 @@ class Settings:
     keep_runs: str = "forever"
     keep_count: int | None = None
     gateway_public_only: bool = False
+    ai_prices: str | None = None
     metrics_open: bool = False
     metrics_port: int | None = None
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
@@ -159,6 +161,7 @@ class Settings:
         if not all(key.strip() for key in self.event_keys):
             found.append("an event key must not be empty (--event-key)")
         found += checks.invoke_key_errors(self.invoke_keys)
+        found += checks.price_errors(self.ai_prices)
         if self.tick_ms < 1:
             found.append("tick must be 1 ms or more (--tick)")
         found += checks.choice_errors(self.log_level, self.cron_missed, self.sqlite_synchronous)

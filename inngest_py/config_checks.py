@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from . import ai_prices
 from .domain import retention, signing, urls
 from .domain.errors import Invalid
 from .domain.roles import Role
@@ -64,6 +65,15 @@ def invoke_key_errors(keys: tuple[str, ...]) -> list[str]:
         return ["a key of /invoke must not be empty (--invoke-key)"]
     if INVOKE_OFF in keys and len(keys) > 1:
         return ["--invoke-key off closes /invoke: leave the other keys out, or off"]
+    return []
+
+
+def price_errors(file: str | None) -> list[str]:
+    """List what is wrong with the file of models' prices."""
+    try:
+        ai_prices.load(file)
+    except Invalid as error:
+        return [f"{error.message} (INNGEST_AI_PRICES)"]
     return []
 
 

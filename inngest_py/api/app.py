@@ -97,6 +97,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
         app.register_blueprint(gql.blueprint)
     if settings.dev and settings.test_api:
         app.register_blueprint(testing.blueprint)
+        app.register_blueprint(testing.limits)
     for prefix in v2.PREFIXES:
         app.register_blueprint(v2.blueprint, url_prefix=prefix, name=prefix.strip("/"))
 

@@ -1,4 +1,4 @@
-"""`/test`: what test suites ask of a dev server (protocol: api.md §3).
+"""`/test` and `/fn/…-limit`: what test suites ask of a dev server (api.md §3, sync.md §10).
 
 Served only by a dev server with `--test-api`. `accountId` is read over: there is one account.
 """
@@ -6,6 +6,7 @@ Served only by a dev server with `--test-api`. `accountId` is read over: there i
 from flask import Blueprint, Response, request
 
 from ..domain import ids
+from ..domain.config_fields import MAX_INTEGER
 from ..domain.errors import Invalid, NotFound
 from ..engine import testing
 from ..engine.ending import cancel as cancel_run
@@ -15,6 +16,7 @@ from .deps import context
 from .errors import answer
 
 blueprint = Blueprint("testing", __name__, url_prefix="/test")
+limits = Blueprint("test_limits", __name__, url_prefix="/fn")
 
 
 def _function_id() -> str:
@@ -61,3 +63,31 @@ def reset() -> Response:
     """Drop all state; apps and functions stay, and none is paused any more."""
     testing.reset(context())
     return answer({"ok": True})
+
+
+@limits.route("/step-limit", methods=["POST", "DELETE"])
+def step_limit() -> Response:
+    """Set how many steps a function's runs may have, or take that back."""
+    return _limit("steps")
+
+
+@limits.route("/state-size-limit", methods=["POST", "DELETE"])
+def state_size_limit() -> Response:
+    """Set how many bytes the state of a function's runs may have, or take that back."""
+    return _limit("state_bytes")
+
+
+def _limit(name: str) -> Response:
+    named = request.values.get("functionId", "")
+    if not named:
+        raise Invalid("functionId is missing: the function's UUID or slug", field="functionId")
+    most = None if request.method == "DELETE" else _most()
+    testing.limit_runs(context(), named, name, most)
+    return answer({"ok": True})
+
+
+def _most() -> int:
+    text = request.values.get("limit", "")
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) <= MAX_INTEGER):
+        raise Invalid(f"limit must be a whole number from 1 to {MAX_INTEGER}", field="limit")
+    return int(text)

@@ -1,5 +1,6 @@
 """The protocol's limits (protocol: execution.md §9)."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
@@ -19,3 +20,14 @@ EVENT_ID_WINDOW = timedelta(hours=24)
 MAX_STEP_ID_BYTES = 1024  # ids are indexed; PostgreSQL refuses index rows over 2704 bytes
 MAX_NAME_CHARS = 1024
 MAX_SHOWN_INPUT_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How far a run may grow."""
+
+    steps: int = MAX_STEPS
+    state_bytes: int = MAX_STATE_BYTES
+
+
+NORMAL = RunLimits()

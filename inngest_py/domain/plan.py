@@ -13,7 +13,7 @@ from .answers import Waiting
 from .defers import Defer
 from .errors import Invalid, TooLarge
 from .items import Item, ItemKind
-from .limits import MAX_STATE_BYTES, MAX_STEP_BYTES, MAX_STEPS, MAX_WAIT
+from .limits import MAX_STEP_BYTES, MAX_WAIT
 from .metadata import Target, Update
 from .opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
 from .retries import Backoff
@@ -141,21 +141,22 @@ def generated(
 
 def overflow(run: Run) -> Plan | None:
     """End a run that is over the limits before its next request; None when it is within them."""
-    if run.step_count >= MAX_STEPS:
-        return _too_many_steps()
+    if run.step_count >= run.limits.steps:
+        return _too_many_steps(run)
     return too_much_state(run, 0)
 
 
-def _too_many_steps() -> Plan:
-    text = f"The function run exceeded the step limit of {MAX_STEPS} steps."
+def _too_many_steps(run: Run) -> Plan:
+    text = f"The function run exceeded the step limit of {run.limits.steps} steps."
     return fatal("InngestErrFunctionOverflowed", text)
 
 
 def too_much_state(run: Run, more_bytes: int) -> Plan | None:
     """End a run whose state would go over its limit; None when it stays within."""
-    if run.state_bytes + more_bytes <= MAX_STATE_BYTES:
+    most = run.limits.state_bytes
+    if run.state_bytes + more_bytes <= most:
         return None
-    text = f"The function run exceeded the state size limit of {MAX_STATE_BYTES} bytes."
+    text = f"The function run exceeded the state size limit of {most} bytes."
     return fatal("InngestErrStateOverflowed", text)
 
 
@@ -242,8 +243,8 @@ class _Generator:
         if not real:  # nothing new was found: ask again, but not as fast as the wire allows
             self.made.jobs.append(Job(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
             return self.made
-        if len(real) > MAX_STEPS:
-            return _too_many_steps()
+        if len(real) > self.run.limits.steps:
+            return _too_many_steps(self.run)
         self.made.request_version = self.meaning.request_version
         self.made.defers = defers.read(real)
         self.made.notes = metadata.of_ops(real, self.item.attempt)

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from .flow.slots import Slots
+from .limits import NORMAL, RunLimits
 
 
 class RunStatus(StrEnum):
@@ -69,3 +70,4 @@ class Run:
     slots: Slots | None = None  # what it counts against; None without limits of concurrency
     traceparent: str | None = None  # the W3C context that its event came in; None without one
     events: tuple[str, ...] = ()  # those of its batch, in order; empty for a run of one event
+    limits: RunLimits = NORMAL

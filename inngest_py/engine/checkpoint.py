@@ -5,7 +5,7 @@ from being superseded before the steps are written: whoever claims the item next
 reads a memo that holds them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from .. import observe
 from ..domain import groups
 from ..domain.checkpoint import Checkpoint
 from ..domain.errors import Invalid, Superseded, TooLarge
-from ..domain.limits import MAX_STATE_BYTES, MAX_STEPS
+from ..domain.limits import NORMAL, RunLimits
 from ..domain.plan import StepResult, Trace
 from ..storage import attempts, leases, run_lists, runs, steps
 from . import annotate, deferring
@@ -34,6 +34,7 @@ class Write:
     run_id: str
     given: Checkpoint
     now: datetime
+    limits: Mapping[str, RunLimits] = field(default_factory=dict)  # of functions that have own ones
     function_id: str = ""
     stored: list[StepResult] = field(default_factory=list)
     released: bool = False
@@ -57,7 +58,7 @@ def store(ctx: Context, run_id: str, given: Checkpoint) -> None:
     whose lease has lapsed, and which nobody has taken over yet, is told the same, but its steps
     are kept: no other request can be running them.
     """
-    done = ctx.committer.run(run_id, store_all, Write(run_id, given, ctx.now()))
+    done = ctx.committer.run(run_id, store_all, Write(run_id, given, ctx.now(), ctx.run_limits))
     tell(done)
     observe.event(
         "checkpoint.stored",
@@ -146,10 +147,11 @@ def _hold(tx: Connection, wave: Sequence[Write]) -> None:
 
 def _check_limits(row: runs.Advanced, write: Write) -> None:
     """Refuse what would bring the run to a limit: as an answer, the same steps end it (§7.5)."""
-    if row.step_count - len(write.lost) >= MAX_STEPS:
-        raise TooLarge(f"The function run exceeded the step limit of {MAX_STEPS} steps.")
-    if row.state_bytes > MAX_STATE_BYTES:
-        limit = f"the state size limit of {MAX_STATE_BYTES} bytes"
+    most = write.limits.get(row.function_id, NORMAL)
+    if row.step_count - len(write.lost) >= most.steps:
+        raise TooLarge(f"The function run exceeded the step limit of {most.steps} steps.")
+    if row.state_bytes > most.state_bytes:
+        limit = f"the state size limit of {most.state_bytes} bytes"
         raise TooLarge(f"The function run exceeded {limit}.")
 
 

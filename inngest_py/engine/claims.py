@@ -205,6 +205,8 @@ def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) ->
             continue
         run, revision = found[item.run_id]
         function = ctx.catalog.get(tx, run.function_id, revision)
+        if run.function_id in ctx.run_limits:
+            run = replace(run, limits=ctx.run_limits[run.function_id])
         memo = dict(memos.get(run.id, {}))
         jobs.append(Job(item, run, function, memo, answered.get(item.id)))
     return jobs

@@ -11,6 +11,7 @@ from typing import Protocol
 from ..domain import ids
 from ..domain.alerts import Rules
 from ..domain.items import LEASE, Item, ItemKind
+from ..domain.limits import RunLimits
 from ..domain.retention import Keep
 from ..storage.session import Database
 from .catalog import Catalog
@@ -134,6 +135,8 @@ class Context:
     leases: Leases = field(default_factory=Leases)
     shares: Shares = field(default_factory=lambda: Shares(0))
     phase: timedelta = timedelta(0)  # of the beats of upkeep
+    # what a test suite has set for functions, by their ids; empty otherwise
+    run_limits: dict[str, RunLimits] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)  # steps whose waits a warning was logged of
 
     def now(self) -> datetime:

@@ -322,3 +322,14 @@ def test_the_older_timeline_shows_a_request_under_way(service: Service) -> None:
     service.engine.start()
     service.engine.drain()
     assert seen == [[("execute", "RUNNING", None, 0, [])]]
+
+
+def test_metadata_of_models_tells_what_they_cost(service: Service) -> None:
+    run_id = service.engine.start()
+    told = {"model": "gpt-4o-2024-08-06", "input_tokens": 1000, "output_tokens": 100}
+    body = {"metadata": [{"kind": "inngest.ai", "values": told}]}
+    assert service.client.post(f"/v1/runs/{run_id}/metadata", json=body).status_code == 200
+    [shown] = ask(service, "runTrace", id=run_id)["metadata"]
+    assert shown["values"] == told | {"estimated_cost": 0.0035}
+    trace = service.client.get(f"/v2/runs/{run_id}/trace").json["data"]["rootSpan"]
+    assert trace["metadata"][0]["values"] == told | {"estimated_cost": 0.0035}

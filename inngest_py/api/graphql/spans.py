@@ -11,6 +11,7 @@ from ...domain.runs import RunStatus
 from ...domain.spans import Span, StepOp
 from ...storage import metadata as rows
 from ...storage import timelines, traces
+from .. import costs
 from . import runs, tokens
 from .request import Info, Request, of
 from .root import query
@@ -168,7 +169,7 @@ def metadata(node: Node, info: Info) -> list[dict[str, Any]]:
         {
             "scope": row["scope"],
             "kind": row["kind"],
-            "values": canonical.loads(request.text(row["content"])),
+            "values": canonical.loads(request.text(costs.content(row))),
             "updatedAt": row["updated_at"],
         }
         for row in found

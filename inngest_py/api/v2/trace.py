@@ -11,7 +11,7 @@ from ...domain.errors import NotFound
 from ...domain.runs import RunStatus
 from ...domain.spans import Output, Span
 from ...storage import metadata, run_list, timelines, traces
-from .. import shapes
+from .. import costs, shapes
 from ..deps import context
 from .common import blueprint, enveloped, flag, raw, ulid
 from .shapes import milliseconds
@@ -100,6 +100,6 @@ def _metadata(row: RowMapping) -> dict[str, Any]:
     return {
         "scope": row["scope"].upper(),
         "kind": row["kind"],
-        "values": raw(row["content"]),
+        "values": raw(costs.content(row)),
         "updatedAt": shapes.stamp(row["updated_at"]),
     }

@@ -1,0 +1,17 @@
+"""Metadata as clients read it: with the estimated cost of what a language model did."""
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from ..ai_prices import load
+from ..domain import ai_costs, canonical
+from .deps import deps
+
+
+def content(row: RowMapping) -> str:
+    """Write an entry's values as JSON text."""
+    if row["kind"] != ai_costs.KIND:
+        return str(row["content"])
+    values: dict[str, Any] = canonical.loads(row["content"])
+    return canonical.dumps(ai_costs.with_cost(values, load(deps().settings.ai_prices))).decode()
