@@ -15,6 +15,7 @@ from .. import observe
 _ANSWER_SECONDS = 1.5
 _KEPT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.5
+_WATCH_SECONDS = 5.0
 # One that answers and yet refuses messages is asked less and less often.
 _STEADY_SECONDS = 5.0
 _MOST_PAUSE = 30.0
@@ -36,11 +37,13 @@ class _Question:
 class Broker:
     """Whether the broker can be reached; one log line when it goes, one when it returns.
 
-    `reach` makes a connection of its own, and raises what the transport raises.
+    `reach` makes a connection of its own, and raises what the transport raises. After `patience`
+    seconds without an answer a broker is away.
     """
 
-    def __init__(self, reach: Callable[[], object]) -> None:
+    def __init__(self, reach: Callable[[], object], *, patience: float = 5.0) -> None:
         self._reach = reach
+        self._patience = patience
         self._begin()
 
     def _begin(self) -> None:
@@ -51,6 +54,7 @@ class Broker:
         self._away = False
         self._back_at = -_STEADY_SECONDS
         self._pause = _PAUSE_SECONDS
+        self._watched_at = -_WATCH_SECONDS
 
     @property
     def away(self) -> bool:
@@ -62,6 +66,17 @@ class Broker:
         question = self._ask()
         question.over.wait(max(0.0, question.at + _ANSWER_SECONDS - time.monotonic()))
         return question.over.is_set() and question.error is None
+
+    def watch(self) -> None:
+        """Have it asked, every five seconds at the most, by who sends messages.
+
+        What a frozen broker is sent seems sent: AMQP waits for no answer to a message.
+        """
+        now = time.monotonic()
+        if now < self._watched_at + _WATCH_SECONDS:
+            return
+        self._watched_at = now
+        threading.Thread(target=self._judge, args=(self._ask(),), daemon=True).start()
 
     def lost(self, error: BaseException) -> None:
         """Say that it could not be reached: it is asked from now on until it can."""
@@ -102,6 +117,10 @@ class Broker:
         self._try(question)
         if question.error is not None:
             self.lost(question.error)
+
+    def _judge(self, question: _Question) -> None:
+        if not question.over.wait(self._patience):
+            self.lost(TimeoutError(f"no answer within {self._patience:g} seconds"))
 
     def _try(self, question: _Question) -> None:
         try:

@@ -88,6 +88,7 @@ class Hinter:
 
     def _send(self, kind: ItemKind, ids: list[str]) -> None:
         if not self._broker.away:
+            self._broker.watch()
             try:
                 self._publish(kind, ids)
                 return

@@ -119,5 +119,6 @@ def test_calls_end_and_new_events_run_without_the_broker(
         wait_until(installation.broker.is_read, 5, "the worker to read messages")
         wait_until(installation.heard(worker, "broker.back"), 5)
         wait_until(lambda: installation.health()["broker"] == "ok", 5)
-        assert worker.log.read_text().count("broker.away") == 1
+        # a consumer that was busy with a call may notice afterwards what the others have told
+        assert worker.log.read_text().count("broker.away") <= 2
         assert worker.terminate() == 0

@@ -16,7 +16,7 @@ class Wire:
         self.away, self.hangs = away, threading.Event()
         self.sent: list[str] = []
         self.tries = 0
-        self.broker = Broker(self.reach)
+        self.broker = Broker(self.reach, patience=0.2)
 
     def reach(self) -> None:
         self.tries += 1
@@ -85,3 +85,18 @@ def test_an_answer_is_kept_for_a_moment() -> None:
     wire.hangs.set()
     wait_until(lambda: not wire.broker.reachable(), 10, "the answer to be asked for again")
     wait_until(lambda: wire.broker.away, 10, "hints to take another way")
+
+
+def test_a_broker_that_takes_messages_and_answers_nobody_is_away() -> None:
+    wire, instead = Wire(away=True), list[str]()
+    hinter = Hinter(lambda _kind, ids: wire.sent.extend(ids), wire.broker)
+    hinter.instead = lambda _kind, ids: instead.extend(ids)
+    hinter.send([(ItemKind.START, "swallowed")])
+    wait_until(lambda: wire.broker.away)
+    hinter.send([(ItemKind.START, "here")])
+    wait_until(lambda: instead == ["here"])
+    assert wire.sent == ["swallowed"]
+    wire.away = False
+    wire.hangs.set()
+    wait_until(lambda: not wire.broker.away)
+    hinter.stop()
