@@ -39,7 +39,8 @@ class Settings:
     Proxies at the addresses of `ui_proxies` say in `ui_proxy_header` who uses the dashboard; who is
     not a user of ours has the role `ui_proxy_role`.
     `metrics_open` lets everybody read `/metrics`; `metrics_port` is where a worker shows its own.
-    `keep_runs` is how long finished runs are kept (`30d`), `keep_count` how many, None for any.
+    `keep_runs` is how long finished runs are kept (`30d`), `keep_count` how many, None for any,
+    `keep_audit` how long the rows of the audit log are.
     `poll` None means polling when a `poll_interval` is given, and an interval of 0 means none.
     """
 
@@ -75,6 +76,7 @@ class Settings:
     cron_missed: str = "skip"
     keep_runs: str = "forever"
     keep_count: int | None = None
+    keep_audit: str = "365d"
     gateway_public_only: bool = False
     ai_prices: str | None = None
     metrics_open: bool = False
@@ -139,6 +141,10 @@ class Settings:
         """Say which finished runs are kept. Raises Invalid."""
         return retention.parse(self.keep_runs, self.keep_count)
 
+    def audit_kept(self) -> timedelta | None:
+        """Say how long rows of the audit log are kept; None is for ever. Raises Invalid."""
+        return checks.audit_span(self.keep_audit)
+
     def tick(self) -> timedelta:
         """How often upkeep looks for due items at least."""
         return timedelta(milliseconds=self.tick_ms)
@@ -173,7 +179,7 @@ class Settings:
         found += checks.key_errors(self.signing_key, self.signing_key_fallback)
         found += checks.sdk_url_errors(self.sdk_urls)
         found += self._alert_errors()
-        found += checks.keep_errors(self.keep_runs, self.keep_count)
+        found += checks.keep_errors(self.keep_runs, self.keep_count, self.keep_audit)
         if self.workers and self.embedded:
             found.append(
                 "--workers needs a broker that other processes reach: give --redis-url or"

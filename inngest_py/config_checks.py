@@ -1,5 +1,7 @@
 """Checks of single settings; each error names its fix and shows no secret."""
 
+from datetime import timedelta
+from functools import partial
 from ipaddress import ip_network
 from urllib.parse import parse_qs
 
@@ -180,10 +182,17 @@ def proxy_errors(header: str | None, proxies: tuple[str, ...], role: str) -> lis
     return found
 
 
-def keep_errors(age: str, count: int | None) -> list[str]:
-    """List what is wrong with how long runs are kept."""
-    try:
-        retention.parse(age, count)
-    except Invalid as error:
-        return [error.message]
-    return []
+def keep_errors(age: str, count: int | None, audit: str) -> list[str]:
+    """List what is wrong with how long runs and the audit log are kept."""
+    found = []
+    for read in (partial(retention.parse, age, count), partial(audit_span, audit)):
+        try:
+            read()
+        except Invalid as error:
+            found.append(error.message)
+    return found
+
+
+def audit_span(text: str) -> timedelta | None:
+    """Read how long the audit log is kept; None is for ever. Raises Invalid."""
+    return retention.span(text, "the audit log is", "INNGEST_KEEP_AUDIT")

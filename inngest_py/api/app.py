@@ -6,6 +6,7 @@ from flask import Flask, Response, request
 from flask_smorest import Api
 from prometheus_client import CollectorRegistry
 
+from .. import proxies
 from ..config import Settings
 from ..domain.errors import Invalid
 from ..engine.context import Context
@@ -36,6 +37,7 @@ from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
 
+_HSTS = "max-age=31536000"  # a year
 _CONFIG: dict[str, Any] = {
     "MAX_FORM_MEMORY_SIZE": MOST,
     "API_TITLE": "inngest-py",
@@ -69,8 +71,12 @@ def create_app(settings: Settings, ctx: Context, counters: Counters | None = Non
     errors.add_to(app)
 
     @app.after_request
-    def _server_kind(response: Response) -> Response:
+    def _mark(response: Response) -> Response:
         response.headers["X-Inngest-Server-Kind"] = settings.kind
+        if proxies.is_https(settings, request):
+            response.headers["Strict-Transport-Security"] = _HSTS
+        if request.routing_exception is not None and request.path.startswith(events.OPEN_PATHS):
+            return events.allow_any_origin(response)  # no blueprint has it
         return response
 
     return app

@@ -8,7 +8,7 @@ import hmac
 from flask import Response, current_app, request
 
 from ..config_checks import INVOKE_OFF
-from ..domain import signing
+from .actors import bearer_key
 from .deps import deps
 from .errors import answer
 from .refusals import Refusals
@@ -54,7 +54,7 @@ def refuse_invocation() -> Response | None:
         said = "/invoke is closed on this server (--invoke-key off)"
         return answer({"ids": [], "status": 404, "error": said}, 404)
     keys = settings.invoke_keys or settings.event_keys
-    if settings.dev or not keys or _is_bearer(keys) or _has_signing_key():
+    if settings.dev or not keys or _is_bearer(keys) or bearer_key() is not None:
         return None
     _note("invoke key")
     said = "Invoke key not found: send it as Authorization: Bearer"
@@ -80,7 +80,7 @@ def refuse_bearer() -> Response | None:
         return None
     if settings.metrics_open and request.url_rule.rule in METRICS:
         return None
-    if _has_signing_key():
+    if bearer_key() is not None:
         return None
     _note("signing key")
     return Response("Authentication failed", status=401, mimetype="text/plain")
@@ -93,14 +93,6 @@ def _note(key: str) -> None:
     refusals.note(key, rule, request.remote_addr or "")
 
 
-def _has_signing_key() -> bool:
-    scheme, token = _bearer()
-    allowed: list[str] = []
-    for key in deps().settings.signing_keys:
-        allowed += (signing.bearer(key), signing.strip_prefix(key))
-    return _among(signing.strip_prefix(token), allowed) and scheme == "bearer"
-
-
 def _is_bearer(keys: tuple[str, ...]) -> bool:
     scheme, token = _bearer()
     return _among(token, keys) and scheme == "bearer"
@@ -111,7 +103,7 @@ def _bearer() -> tuple[str, str]:
     return scheme.lower(), token.strip()
 
 
-def _among(given: str, known: tuple[str, ...] | list[str]) -> bool:
+def _among(given: str, known: tuple[str, ...]) -> bool:
     """Compare with every key, so that time tells nothing about which one was close."""
     found = False
     for key in known:

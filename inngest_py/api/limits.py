@@ -11,6 +11,7 @@ from ..domain import canonical
 from ..engine import overrides
 from ..engine.overrides import Limits
 from . import openapi, shapes
+from .actors import actor
 from .deps import context
 from .errors import answer
 
@@ -38,13 +39,13 @@ def show(function: str) -> Response:
 def put(function: str) -> Response:
     """Override a function's limits."""
     body = canonical.loads(request.get_data(cache=False))
-    return _enveloped(overrides.put(context(), function, body))
+    return _enveloped(overrides.put(context(), function, body, actor()))
 
 
 @blueprint.delete("/<path:function>/limits")
 def remove(function: str) -> Response:
     """Undo the override."""
-    return _enveloped(overrides.remove(context(), function))
+    return _enveloped(overrides.remove(context(), function, actor()))
 
 
 @native.get("/functions/<path:function>/limits")
@@ -67,7 +68,7 @@ def put_native(body: dict[str, Any], function: str) -> Any:
     What waits goes by them at once; what runs keeps its slot. Runs that have not begun count
     against limits with another key, too; those that have keep their own. Kept over syncs.
     """
-    return answer({"data": _shape(overrides.put(context(), function, body))})
+    return answer({"data": _shape(overrides.put(context(), function, body, actor()))})
 
 
 @native.delete("/functions/<path:function>/limits")
@@ -76,4 +77,4 @@ def put_native(body: dict[str, Any], function: str) -> Any:
 @native.response(200, openapi.LimitsAnswer)
 def remove_native(function: str) -> Any:
     """Undo the override of a function's limits, if there is one."""
-    return answer({"data": _shape(overrides.remove(context(), function))})
+    return answer({"data": _shape(overrides.remove(context(), function, actor()))})

@@ -15,11 +15,11 @@ from ..domain import canonical, ids
 from ..domain.errors import Invalid
 from ..domain.registration import parse_function
 from ..domain.runs import RunStatus
-from ..engine import register
+from ..engine import register, start
 from ..engine.ending import cancel as cancel_run
-from ..engine.start import accept
 from ..storage import attempts, events, functions, queue, run_lists, steps
 from . import openapi, shapes
+from .actors import actor
 from .deps import context
 from .errors import answer, public
 from .events import parse_body
@@ -74,7 +74,11 @@ def send_events() -> Any:
     )
     if error is None and not accepted:
         error = "the body holds no event"
-    accept(context(), accepted)
+    by = actor()
+    if by.claim and error is None:  # from our command line; programs say nothing of the kind
+        start.send(context(), accepted, by)
+    else:
+        start.accept(context(), accepted)
     found = [event.id for event in accepted]
     if error is not None:
         return public(error, 400, data={"ids": found})
@@ -167,7 +171,7 @@ def cancel(run_id: str) -> Any:
     """Cancel a run; one that has ended stays as it is."""
     if not ids.is_ulid(run_id):
         raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
-    before = cancel_run(context(), run_id)
+    before = cancel_run(context(), run_id, actor())
     return answer({"data": {"id": run_id, "was": before.value}})
 
 

@@ -12,6 +12,7 @@ from ..domain.errors import Invalid, NotFound
 from ..engine import pausing
 from ..storage import functions
 from . import openapi, shapes
+from .actors import actor
 from .deps import context
 from .errors import answer
 
@@ -50,13 +51,13 @@ def _events() -> str:
 @blueprint.post("/<path:function>/pause")
 def pause(function: str) -> Response:
     """Pause a function."""
-    return _enveloped(pausing.pause(context(), function, _events()))
+    return _enveloped(pausing.pause(context(), function, _events(), actor()))
 
 
 @blueprint.post("/<path:function>/resume")
 def resume(function: str) -> Response:
     """Resume a function."""
-    return _enveloped(pausing.resume(context(), function))
+    return _enveloped(pausing.resume(context(), function, actor()))
 
 
 @native.post("/functions/<path:function>/pause")
@@ -69,7 +70,7 @@ def pause_native(body: dict[str, Any], function: str) -> Any:
 
     What is queued for it waits; a call in flight may finish. Cron ticks are skipped.
     """
-    return answer({"data": _shown(pausing.pause(context(), function, body["events"]))})
+    return answer({"data": _shown(pausing.pause(context(), function, body["events"], actor()))})
 
 
 @native.post("/functions/<path:function>/resume")
@@ -78,4 +79,4 @@ def pause_native(body: dict[str, Any], function: str) -> Any:
 @native.response(200, openapi.FunctionShownAnswer)
 def resume_native(function: str) -> Any:
     """Resume a function, given by UUID or slug; what waited for it is due at once."""
-    return answer({"data": _shown(pausing.resume(context(), function))})
+    return answer({"data": _shown(pausing.resume(context(), function, actor()))})

@@ -8,6 +8,7 @@ from ..domain.registration import parse_registration
 from ..engine import register
 from ..storage import functions as rows
 from ..version import __version__
+from .actors import actor
 from .deps import context, deps
 from .errors import answer, public
 
@@ -45,7 +46,7 @@ def remove() -> Response:
     url = request.args.get("url", "")
     if not url:
         raise Invalid("url is missing: name the app by the URL it serves at, as ?url=", field="url")
-    register.remove(context(), url)
+    register.remove(context(), url, actor())
     return Response(status=200)
 
 

@@ -9,6 +9,7 @@ from ..domain.errors import NotFound
 from ..domain.runs import ENDED, RunStatus
 from ..engine.ending import cancel as cancel_run
 from ..storage import batches, events, run_lists, steps
+from .actors import actor
 from .deps import context
 from .errors import public
 
@@ -62,7 +63,7 @@ def cancel(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
     try:
-        before = cancel_run(context(), run_id)
+        before = cancel_run(context(), run_id, actor())
     except NotFound:
         return public(_NO_RUN, 404)
     return public(_NO_RUN, 404) if before in ENDED else Response(status=204)

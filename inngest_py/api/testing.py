@@ -12,6 +12,7 @@ from ..engine import testing
 from ..engine.ending import cancel as cancel_run
 from ..storage import functions, run_lists
 from ..storage import testing as rows
+from .actors import actor
 from .deps import context
 from .errors import answer
 
@@ -46,7 +47,7 @@ def cancel() -> Response:
         run = run_lists.get(tx, run_id)
     if run is None or run["function_id"] != function_id:
         raise NotFound(f"run {run_id} of this function does not exist")
-    cancel_run(context(), run_id)
+    cancel_run(context(), run_id, actor())
     return answer({"ok": True})
 
 

@@ -1,16 +1,17 @@
 """`apps`: the apps that are known, and the one way to delete one with its history."""
 
-import getpass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from ..engine import erasing
-from ..engine.audit import Actor
+from ..engine.audit import SHELL
 from ..storage import functions as rows
 from ..storage import migrate
 from . import databases, options
+from .who import user
 
 
 @click.group()
@@ -46,5 +47,5 @@ def delete(name: str, yes: bool, **flags: Any) -> None:
             click.echo(told, err=True)
             if click.prompt("Write the app's name to go on", err=True) != name:
                 raise click.ClickException("this is not the app's name: nothing was deleted")
-        erased = erasing.erase(database, name, datetime.now(UTC), Actor(getpass.getuser()))
+        erased = erasing.erase(database, name, datetime.now(UTC), replace(SHELL, claim=user()))
     click.echo(f"{name} is deleted, with {erased} runs")

@@ -9,7 +9,9 @@ import requests
 
 from ..domain import signing
 from ..domain.errors import Invalid
+from ..domain.roles import CLAIM
 from ..domain.runs import ENDED
+from .who import user
 
 _TIMEOUT = 30
 
@@ -37,6 +39,7 @@ def call(method: str, url: str, **options: Any) -> Any:
     """Call the REST API; ends the command with the server's words when it refuses."""
     try:
         for headers in _authorizations():
+            headers[CLAIM] = user().encode("ascii", "replace").decode()
             answer = requests.request(method, url, timeout=_TIMEOUT, headers=headers, **options)
             if answer.status_code != 401:
                 break

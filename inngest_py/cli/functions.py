@@ -1,6 +1,5 @@
 """`functions`: list, limit, pause and resume functions through the REST API."""
 
-import getpass
 import json
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +10,7 @@ from ..domain import overrides
 from ..domain.functions import FunctionConfig
 from ..domain.stored import decode
 from .client import call, url_option
+from .who import user
 
 
 @click.group()
@@ -65,7 +65,7 @@ def _override(body: str, expires_in: str | None) -> dict[str, Any]:
         raise click.UsageError(f"--set is not JSON: {error}") from None
     if not isinstance(given, dict):
         raise click.UsageError('--set must be an object such as {"concurrency": 5}')
-    asked = {"by": getpass.getuser()} | given
+    asked = {"by": user()} | given
     return asked | ({"expiresIn": expires_in} if expires_in else {})
 
 

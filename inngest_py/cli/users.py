@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +11,12 @@ import click
 
 from ..domain.roles import Role
 from ..engine import operators
+from ..engine.audit import SHELL, Actor
 from ..storage import migrate
 from ..storage import operators as rows
 from ..storage.session import Database
 from . import databases, options
+from .who import user
 
 
 @click.group()
@@ -37,6 +40,10 @@ def _password() -> str:
     return typed
 
 
+def _actor() -> Actor:
+    return replace(SHELL, claim=user())
+
+
 @users.command()
 @click.argument("name")
 @click.option(
@@ -46,7 +53,7 @@ def _password() -> str:
 def add(name: str, role: Role, **flags: Any) -> None:
     """Add a user; the password is asked for, or read from the standard input."""
     with _database(flags) as database:
-        operators.add(database, name, _password(), Role(role), datetime.now(UTC))
+        operators.add(database, name, _password(), Role(role), datetime.now(UTC), _actor())
     click.echo(f"{name} is {Role(role).value}")
 
 
@@ -65,7 +72,7 @@ def list_(**flags: Any) -> None:
 def remove(name: str, **flags: Any) -> None:
     """Remove a user, and end the user's logins."""
     with _database(flags) as database:
-        operators.remove(database, name, datetime.now(UTC))
+        operators.remove(database, name, datetime.now(UTC), _actor())
     click.echo(f"{name} is removed")
 
 
@@ -75,5 +82,5 @@ def remove(name: str, **flags: Any) -> None:
 def passwd(name: str, **flags: Any) -> None:
     """Change a user's password, and end the user's logins."""
     with _database(flags) as database:
-        operators.change_password(database, name, _password(), datetime.now(UTC))
+        operators.change_password(database, name, _password(), datetime.now(UTC), _actor())
     click.echo(f"the password of {name} is changed")

@@ -112,7 +112,7 @@ def event_send() -> AnyResponse:
         now = ctx.now()
         size = len(canonical.dumps(payload))
         event = parse_event(payload, size, int(now.timestamp() * 1000), ctx.new_id(now))
-        send(ctx, event, actor())
+        send(ctx, [event], actor())
     except Invalid as error:
         return page("event_form.html", 400, filled=filled, problem=error.message)
     return redirect(url("event", event_id=event.id, done="sent"), 303)

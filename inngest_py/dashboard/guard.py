@@ -8,12 +8,12 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 
 from flask import Response, g, request, url_for
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
+from .. import proxies
 from ..domain.roles import Role
 from ..engine import operators
 from .deps import deps
@@ -79,24 +79,15 @@ def _viewer() -> Viewer | None:
 def _named_by_proxy() -> str | None:
     """Read who a trusted proxy says it is; None without one, or where it says nothing."""
     header = deps().settings.ui_proxy_header
-    if not header or not _from_proxy():
+    if not header or not proxies.trusted(deps().settings, request):
         return None
     given = request.headers.get(header, "")
     return operators.check_name(given) if given else None
 
 
-def _from_proxy() -> bool:
-    try:
-        address = ip_address(request.remote_addr or "")
-    except ValueError:
-        return False
-    return any(address in ip_network(proxy) for proxy in deps().settings.ui_proxies)
-
-
 def address() -> str:
-    """Tell the client's address: behind a trusted proxy the last one that it was given."""
-    forwarded = request.headers.get("X-Forwarded-For", "") if _from_proxy() else ""
-    return (forwarded.rpartition(",")[2].strip() or request.remote_addr or "")[:64]
+    """Tell the client's address."""
+    return proxies.client(deps().settings, request)
 
 
 def _ask() -> Response:
@@ -138,12 +129,8 @@ def _is_ours(cookie: str) -> bool:
 
 def set_cookie(response: AnyResponse, value: str) -> None:
     """Give the browser its token: out of reach of scripts, and of other sites' posts."""
-    response.set_cookie(COOKIE, value, httponly=True, samesite="Lax", secure=_is_https(), path="/")
-
-
-def _is_https() -> bool:
-    forwarded = request.headers.get("X-Forwarded-Proto", "") if _from_proxy() else ""
-    return request.is_secure or forwarded == "https"
+    secure = proxies.is_https(deps().settings, request)
+    response.set_cookie(COOKIE, value, httponly=True, samesite="Lax", secure=secure, path="/")
 
 
 def finish(response: Response) -> Response:

@@ -52,13 +52,18 @@ def parse(age: str, count: int | None) -> Keep:
     """Read the settings. Raises Invalid, naming the fix."""
     if count is not None and count < 1:
         raise Invalid("the number of runs to keep must be 1 or more (--keep-count)")
-    text = age.strip().lower()
+    return Keep(span(age, "runs are", "--keep-runs"), count)
+
+
+def span(text: str, what: str, fix: str) -> timedelta | None:
+    """Read how long something is kept; None is for ever. Raises Invalid, naming the fix."""
+    text = text.strip().lower()
     if text in _FOR_EVER:
-        return Keep(None, count)
+        return None
     try:
-        span = durations.to_timedelta(text)
+        found = durations.to_timedelta(text)
     except Invalid as error:
-        raise Invalid(f"{error.message} (--keep-runs)") from None
-    if not _LEAST <= span <= _MOST:
-        raise Invalid("runs are kept for 1s to 36500d, or forever (--keep-runs)")
-    return Keep(span, count)
+        raise Invalid(f"{error.message} ({fix})") from None
+    if not _LEAST <= found <= _MOST:
+        raise Invalid(f"{what} kept for 1s to 36500d, or forever ({fix})")
+    return found

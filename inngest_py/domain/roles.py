@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+# The header by which our command line says who runs it: many share a key. It proves nothing.
+CLAIM = "X-Inngest-Py-User"
+
 
 class Role(StrEnum):
     """Each role may do what those before it may."""

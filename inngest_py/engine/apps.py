@@ -38,6 +38,12 @@ def update(
     return _sync(ctx, place, kind=kind, in_band=in_band)
 
 
+def note_sync(ctx: Context, url: str, by: Actor) -> None:
+    """Note that somebody asked the SDK at a URL to sync."""
+    with ctx.db.transaction() as tx:
+        audit.note(tx, by, ctx.now(), "app.sync", url)
+
+
 def _sync(ctx: Context, url: str, *, kind: str, in_band: bool) -> str:
     error = register.ping(ctx, url, kind=kind, in_band=in_band)
     register.note_ping(ctx, url, error)
@@ -60,8 +66,8 @@ def delete(ctx: Context, app_id: str, by: Actor | None = None) -> bool:
         return True
 
 
-def delete_by_name(ctx: Context, name: str) -> bool:
+def delete_by_name(ctx: Context, name: str, by: Actor | None = None) -> bool:
     """Archive the app with this name; say whether it was there."""
     with ctx.db.reading() as tx:
         app = rows.app_by_name(tx, name)
-    return app is not None and delete(ctx, app["id"])
+    return app is not None and delete(ctx, app["id"], by)

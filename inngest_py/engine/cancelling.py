@@ -18,6 +18,8 @@ from ..domain.runs import Run, RunStatus
 from ..domain.timeouts import reason
 from ..storage import cancellations as rows
 from ..storage import run_loading, runs
+from . import audit
+from .audit import Actor
 from .context import Context
 from .ending import Ending, end_runs, note_cancelled, tell_cancelled
 from .start import Started
@@ -28,7 +30,7 @@ _PAGE = 100
 SETTLED = timedelta(seconds=90)
 
 
-def create(ctx: Context, asked: BulkCancel) -> RowMapping:
+def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMapping:
     """Store a bulk cancellation and do its first page; return its row.
 
     Raises NotFound for an unknown function.
@@ -53,6 +55,8 @@ def create(ctx: Context, asked: BulkCancel) -> RowMapping:
             "due_at": now,
         }
         rows.add(tx, row)
+        told = f"as {cancellation_id} from {asked.started_after} to {asked.started_before}"
+        audit.note(tx, by, now, "runs.cancel", function["slug"], told)
 
     ctx.committer.run_alone(write)
     with contextlib.suppress(SQLAlchemyError):  # it is stored: upkeep carries it out
@@ -64,11 +68,12 @@ def create(ctx: Context, asked: BulkCancel) -> RowMapping:
     return found
 
 
-def remove(ctx: Context, cancellation_id: str) -> None:
+def remove(ctx: Context, cancellation_id: str, by: Actor | None = None) -> None:
     """Delete a bulk cancellation: what it has not cancelled yet goes on. Raises NotFound."""
     with ctx.db.transaction() as tx:
         if not rows.remove(tx, cancellation_id):
             raise NotFound("cancellation not found")
+        audit.note(tx, by, ctx.now(), "runs.cancel.stop", cancellation_id)
 
 
 def cancel_page(ctx: Context, cancellation_id: str | None = None) -> bool:

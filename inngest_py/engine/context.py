@@ -69,6 +69,7 @@ class Tuning:
     cron_missed: str = "skip"
     alerts: Rules = field(default_factory=Rules)
     keep: Keep = field(default_factory=Keep)
+    keep_audit: timedelta | None = None  # None: for ever
 
 
 def utc_now() -> datetime:

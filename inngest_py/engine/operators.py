@@ -18,7 +18,7 @@ from ..domain.filters import check_text
 from ..domain.roles import Role
 from ..storage import operators as rows
 from ..storage.session import Database
-from .audit import Actor, note
+from .audit import SHELL, Actor, note
 from .context import Context
 
 # OWASP's second choice of parameters: 19 MiB and two rounds, some 30 ms of CPU
@@ -28,7 +28,6 @@ _WINDOW = timedelta(minutes=15)
 _MOST_BY_NAME, _MOST_BY_ADDRESS = 10, 30
 _LEAST_PASSWORD, _MOST_PASSWORD = 8, 1024
 _MOST_NAME = 64
-_SHELL = Actor("command line")
 
 
 class WrongPassword(InngestPyError):
@@ -59,7 +58,9 @@ def _nobodys_hash() -> str:
     return _HASHER.hash("nobody has this password")
 
 
-def add(db: Database, name: str, password: str, role: Role, now: datetime) -> None:
+def add(
+    db: Database, name: str, password: str, role: Role, now: datetime, by: Actor = SHELL
+) -> None:
     """Make an operator. Raises Invalid, and Conflict where there is one of this name."""
     values = {
         "name": check_name(name),
@@ -71,24 +72,26 @@ def add(db: Database, name: str, password: str, role: Role, now: datetime) -> No
         if rows.get(tx, name) is not None:
             raise Conflict(f"there is a user {name} already: change the password with passwd")
         rows.add(tx, values)
-        note(tx, _SHELL, now, "user.add", name, role.value)
+        note(tx, by, now, "user.add", name, role.value)
 
 
-def remove(db: Database, name: str, now: datetime) -> None:
+def remove(db: Database, name: str, now: datetime, by: Actor = SHELL) -> None:
     """Remove an operator and end all logins. Raises NotFound."""
     with db.transaction() as tx:
         if not rows.remove(tx, name):
             raise NotFound(f"there is no user {name[:_MOST_NAME]}")
-        note(tx, _SHELL, now, "user.remove", name)
+        note(tx, by, now, "user.remove", name)
 
 
-def change_password(db: Database, name: str, password: str, now: datetime) -> None:
+def change_password(
+    db: Database, name: str, password: str, now: datetime, by: Actor = SHELL
+) -> None:
     """Change a password and end all logins. Raises Invalid and NotFound."""
     hashed = _hash(password)
     with db.transaction() as tx:
         if not rows.set_password(tx, name, hashed):
             raise NotFound(f"there is no user {name[:_MOST_NAME]}")
-        note(tx, _SHELL, now, "user.passwd", name)
+        note(tx, by, now, "user.passwd", name)
 
 
 def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> None:

@@ -188,13 +188,15 @@ def refuse(ctx: Context, payload: object, error: Invalid) -> None:
             rows.mark_app(tx, app["id"], error.code or "config_invalid", detail)
 
 
-def remove(ctx: Context, url: str) -> None:
+def remove(ctx: Context, url: str, by: Actor | None = None) -> None:
     """Archive the app with exactly this URL. Raises NotFound."""
     with ctx.db.transaction() as tx:
         app = rows.app_by_url(tx, url)
         if app is None:
             raise NotFound(f"App not found: {url}")
-        archive(tx, app, ctx.now())
+        now = ctx.now()
+        archive(tx, app, now)
+        audit.note(tx, by, now, "app.archive", app["name"] or url, app["id"])
 
 
 def archive(tx: Connection, app: RowMapping, now: datetime) -> None:

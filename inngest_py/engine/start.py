@@ -94,16 +94,17 @@ def accept(ctx: Context, accepted: Sequence[Event]) -> None:
     observe.tell(observe.events_accepted, count=len(accepted))
 
 
-def send(ctx: Context, event: Event, by: Actor) -> None:
-    """Store an event that an operator sends, with what it starts and the row of the act."""
+def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
+    """Store events that an operator sends, with what they start and a row for each act."""
 
     def write(tx: Connection) -> Started:
-        started = write_events(tx, ctx, [event])
-        audit.note(tx, by, ctx.now(), "event.send", event.id, event.name)
+        started = write_events(tx, ctx, sent)
+        for event in sent:
+            audit.note(tx, by, ctx.now(), "event.send", event.id, event.name)
         return started
 
     ctx.committer.run_alone(write).tell(ctx)
-    observe.tell(observe.events_accepted, count=1)
+    observe.tell(observe.events_accepted, count=len(sent))
 
 
 def _write_all(tx: Connection, writes: Sequence[tuple[Context, Sequence[Event]]]) -> list[Started]:

@@ -18,7 +18,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ..domain import ids
 from .base import Base, Timestamp, table_of
+from .session import skip_locked
 
 FAILED_LOGIN = "login.failed"
 
@@ -155,6 +157,13 @@ def acts(tx: Connection, *, before: str | None, name: str | None, limit: int) ->
     if name is not None:
         query = query.where(_audit.c.name == name)
     return list(tx.execute(query.order_by(_audit.c.id.desc()).limit(limit)).mappings())
+
+
+def forget_acts(tx: Connection, before: datetime, limit: int) -> int:
+    """Delete audit rows from before a time, the oldest first; say how many. Ids sort by time."""
+    query = select(_audit.c.id).where(_audit.c.id < ids.first_of(before))
+    oldest = skip_locked(tx, query.order_by(_audit.c.id).limit(limit))
+    return tx.execute(delete(_audit).where(_audit.c.id.in_(oldest))).rowcount
 
 
 def sender(tx: Connection, event_id: str, received_at: datetime) -> str | None:

@@ -56,6 +56,7 @@ def make_context(
             cron_missed=settings.cron_missed,
             alerts=settings.alerts(),
             keep=settings.keep(),
+            keep_audit=settings.audit_kept(),
         ),
     )
 

@@ -317,7 +317,7 @@ def test_sending_an_event(site: Site) -> None:
     page = site.get(sent.location)
     assert "The event was stored" in page
     assert "queued" in page
-    assert "the dashboard, by dev" in page
+    assert "an operator, dev" in page
     assert "a client" in site.get(f"/events/{site.send(data={})}")
     for form in ({"name": "", "data": "{}"}, {"name": "a/b", "data": "{"}, {"name": "inngest/x"}):
         assert 'role="alert"' in site.post("/events/send", 400, **form).text

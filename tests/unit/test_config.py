@@ -234,6 +234,14 @@ def test_bad_retention_names_its_fix(age: str, count: int | None, told: str) -> 
     assert any(told in error for error in settings.errors())
 
 
+def test_the_audit_log_is_kept_for_a_year_or_as_long_as_is_said() -> None:
+    kept = {text: Settings(keep_audit=text).audit_kept() for text in ("90d", "forever")}
+    assert kept == {"90d": timedelta(days=90), "forever": None}
+    assert Settings().audit_kept() == timedelta(days=365)
+    [told] = Settings(database_url="sqlite://", keep_audit="soon").errors()
+    assert "INNGEST_KEEP_AUDIT" in told
+
+
 def test_retention_reaches_workers() -> None:
     settings = load({"keep_runs": "30d"}, {"INNGEST_KEEP_COUNT": "9"})
     assert from_environment(to_environment(settings)).values["keep_runs"] == "30d"

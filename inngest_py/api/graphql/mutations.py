@@ -13,6 +13,7 @@ from ...engine.ending import cancel
 from ...engine.invoke import invoke
 from ...engine.rerun import rerun
 from ...storage import function_list
+from ..actors import actor
 from . import runs
 from .request import Info, Request, of
 from .root import mutation
@@ -22,7 +23,9 @@ from .root import mutation
 def create_app(_: Any, info: Info, input: dict[str, str]) -> RowMapping:
     """Ask the SDK at a URL to sync."""
     request = of(info)
-    made = app_moves.create(request.ctx, input["url"], kind=request.kind, in_band=request.in_band)
+    made = app_moves.create(
+        request.ctx, input["url"], kind=request.kind, in_band=request.in_band, by=actor()
+    )
     return _app(request, made)
 
 
@@ -31,7 +34,12 @@ def update_app(_: Any, info: Info, input: dict[str, str]) -> RowMapping:
     """Move an app to another URL."""
     request = of(info)
     moved = app_moves.update(
-        request.ctx, input["id"], input["url"], kind=request.kind, in_band=request.in_band
+        request.ctx,
+        input["id"],
+        input["url"],
+        kind=request.kind,
+        in_band=request.in_band,
+        by=actor(),
     )
     return _app(request, moved)
 
@@ -46,7 +54,7 @@ def _app(request: Request, app_id: str) -> RowMapping:
 @mutation.field("deleteApp")
 def delete_app(_: Any, info: Info, id: str) -> str:
     """Archive an app."""
-    if not app_moves.delete(of(info).ctx, id):
+    if not app_moves.delete(of(info).ctx, id, actor()):
         raise NotFound(f"app {id[:64]} does not exist")
     return id
 
@@ -54,7 +62,7 @@ def delete_app(_: Any, info: Info, id: str) -> str:
 @mutation.field("deleteAppByName")
 def delete_app_by_name(_: Any, info: Info, name: str) -> bool:
     """Archive the app with this name, if there is one."""
-    return app_moves.delete_by_name(of(info).ctx, name)
+    return app_moves.delete_by_name(of(info).ctx, name, actor())
 
 
 @mutation.field("invokeFunction")
@@ -72,7 +80,7 @@ def invoke_function(
     if any(debug.values()):
         kept = {name: value for name, value in debug.items() if value is not None}
         payload["meta"] = {**payload.get("meta", {}), "debug": kept}
-    invoke(of(info).ctx, functionSlug, payload, len(canonical.dumps(payload)))
+    invoke(of(info).ctx, functionSlug, payload, len(canonical.dumps(payload)), by=actor())
     return True
 
 
@@ -80,7 +88,7 @@ def invoke_function(
 def cancel_run(_: Any, info: Info, runID: str) -> RowMapping:
     """Cancel a run that has not ended."""
     request = of(info)
-    before = cancel(request.ctx, runID)
+    before = cancel(request.ctx, runID, actor())
     if before in ENDED:
         raise Invalid(f"run {runID} cannot be cancelled: it is {before.value}", field="runID")
     return runs.find(request, runID)
@@ -89,7 +97,8 @@ def cancel_run(_: Any, info: Info, runID: str) -> RowMapping:
 @mutation.field("rerun")
 def rerun_run(_: Any, info: Info, runID: str, fromStep: dict[str, str] | None = None) -> str:
     """Start a run again, from its start or from a step."""
-    return rerun(of(info).ctx, runID, None if fromStep is None else _from_step(fromStep))
+    step = None if fromStep is None else _from_step(fromStep)
+    return rerun(of(info).ctx, runID, step, actor())
 
 
 def _from_step(given: dict[str, str]) -> rules.FromStep:

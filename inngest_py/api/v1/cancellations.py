@@ -10,6 +10,7 @@ from ...domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ...engine import cancelling
 from ...storage import cancellations as rows
 from .. import shapes
+from ..actors import actor
 from ..deps import context
 from ..errors import answer
 from .common import blueprint, body, cursor, enveloped, limit, ulid
@@ -21,7 +22,7 @@ _MOST = 1000
 def create() -> Response:
     """Cancel the runs of a function that started in a range, in the background."""
     ctx = context()
-    return enveloped(_shape(cancelling.create(ctx, rules.parse(body(), ctx.now()))))
+    return enveloped(_shape(cancelling.create(ctx, rules.parse(body(), ctx.now()), actor())))
 
 
 @blueprint.get("/cancellations")
@@ -35,7 +36,7 @@ def list_cancellations() -> Response:
 @blueprint.delete("/cancellations/<cancellation_id>")
 def delete(cancellation_id: str) -> Response:
     """Delete a bulk cancellation: what it has not cancelled yet goes on."""
-    cancelling.remove(context(), ulid(cancellation_id, "cancellation"))
+    cancelling.remove(context(), ulid(cancellation_id, "cancellation"), actor())
     return answer({"ok": True})
 
 

@@ -5,6 +5,7 @@ from flask import Response, request
 from ...engine.ending import cancel as cancel_run
 from ...storage import events, functions, queue, run_lists
 from .. import shapes
+from ..actors import actor
 from ..deps import context
 from ..errors import answer, public
 from .common import blueprint, enveloped, limit, moment, ulid
@@ -61,7 +62,7 @@ def show_run(run_id: str) -> Response:
 @blueprint.delete("/runs/<run_id>")
 def cancel(run_id: str) -> Response:
     """Cancel a run; one that has ended stays as it is."""
-    cancel_run(context(), ulid(run_id, "run"))
+    cancel_run(context(), ulid(run_id, "run"), actor())
     return Response(status=200)
 
 

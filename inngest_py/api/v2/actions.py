@@ -7,6 +7,7 @@ from ...domain.errors import Conflict, Invalid
 from ...domain.runs import ENDED, RunStatus
 from ...engine.ending import cancel as cancel_run
 from ...engine.rerun import rerun as rerun_run
+from ..actors import actor
 from ..deps import context
 from .common import blueprint, body, enveloped, ulid
 
@@ -24,13 +25,13 @@ def rerun(run_id: str) -> Response:
         except Invalid as error:
             code = "invalid_field_format"
             raise Invalid(error.message, field=error.field, code=code) from None
-    return enveloped({"runId": rerun_run(context(), run_id, step)})
+    return enveloped({"runId": rerun_run(context(), run_id, step, actor())})
 
 
 @blueprint.post("/runs/<run_id>/cancel")
 def cancel(run_id: str) -> Response:
     """Cancel a run that has not ended."""
-    before = cancel_run(context(), ulid(run_id, "run"))
+    before = cancel_run(context(), ulid(run_id, "run"), actor())
     if before is RunStatus.CANCELLED:
         raise Conflict(f"run {run_id} is cancelled already", code="run_already_cancelled")
     if before in ENDED:

@@ -12,6 +12,7 @@ from ...engine import invoke as engine
 from ...engine import overrides
 from ...storage import run_lists
 from .. import shapes
+from ..actors import actor
 from ..deps import context
 from . import functions
 from .common import arg, blueprint, body, enveloped, raw
@@ -30,7 +31,9 @@ def invoke(app_id: str, function_id: str) -> Response:
         function = functions.find(tx, app_id, function_id)
     payload = {"data": given.get("data")}
     try:
-        done = engine.invoke(ctx, function["id"], payload, given.size, idempotency_key=key)
+        done = engine.invoke(
+            ctx, function["id"], payload, given.size, idempotency_key=key, by=actor()
+        )
     except Invalid as error:
         raise Invalid(error.message, field=error.field, code="validation_error") from None
     if done.run_id is None:

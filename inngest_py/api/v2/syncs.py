@@ -3,8 +3,9 @@
 from flask import Response
 
 from ...domain import urls
-from ...engine import register
+from ...engine import apps, register
 from ...storage import functions
+from ..actors import actor
 from ..deps import context, deps
 from .common import blueprint, body, enveloped
 
@@ -17,6 +18,7 @@ def sync(app_id: str) -> Response:
     in_band = not settings.dev and settings.signing_key is not None
     code = register.ping(ctx, url, kind=settings.kind, in_band=in_band)
     register.note_ping(ctx, url, code)
+    apps.note_sync(ctx, url, actor())
     with ctx.db.reading() as tx:
         row = functions.app_by_url(tx, url) or functions.app_by_name(tx, app_id)
     name = row["name"] if row is not None else None

@@ -60,6 +60,7 @@ def services(ctx: Context) -> list[Service]:
         Service("keys", retention.forget_keys, timedelta(minutes=5)),
         Service("pauses", retention.forget_pauses, timedelta(minutes=5)),
         Service("buckets", retention.forget_buckets, timedelta(minutes=5)),
+        Service("audit", retention.forget_acts, timedelta(minutes=5)),
     ]
 
 

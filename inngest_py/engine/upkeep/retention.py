@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from ...domain.flow import gcra
-from ...storage import buckets, events, pauses
+from ...storage import buckets, events, operators, pauses
 from ..context import Context
 
 _BATCH = 500
@@ -27,3 +27,12 @@ def forget_buckets(ctx: Context) -> bool:
     """Delete the buckets of rate limits and throttles that are idle again."""
     with ctx.db.transaction() as tx:
         return buckets.forget(tx, gcra.to_ns(ctx.now()), _BATCH) == _BATCH
+
+
+def forget_acts(ctx: Context) -> bool:
+    """Delete the rows of the audit log that have been kept for long enough."""
+    kept = ctx.tuning.keep_audit
+    if kept is None:
+        return False
+    with ctx.db.transaction() as tx:
+        return operators.forget_acts(tx, ctx.now() - kept, _BATCH) == _BATCH

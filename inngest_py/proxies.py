@@ -1,0 +1,32 @@
+"""Proxies before the server: what those that are trusted say of their clients."""
+
+from ipaddress import ip_address, ip_network
+
+from werkzeug.wrappers import Request
+
+from .config import Settings
+
+_LONGEST = 64
+
+
+def trusted(settings: Settings, request: Request) -> bool:
+    """Say whether a request comes from one of the proxies that the settings name."""
+    if not settings.ui_proxies:
+        return False
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return False
+    return any(address in ip_network(proxy) for proxy in settings.ui_proxies)
+
+
+def client(settings: Settings, request: Request) -> str:
+    """Tell the client's address: behind a trusted proxy the last one that it was given."""
+    given = request.headers.get("X-Forwarded-For", "") if trusted(settings, request) else ""
+    return (given.rpartition(",")[2].strip() or request.remote_addr or "")[:_LONGEST]
+
+
+def is_https(settings: Settings, request: Request) -> bool:
+    """Say whether the client speaks TLS: to us, or to a trusted proxy that says so."""
+    given = request.headers.get("X-Forwarded-Proto", "") if trusted(settings, request) else ""
+    return request.is_secure or given == "https"
