@@ -32,11 +32,13 @@ run_finished: NamedSignal = _signals.signal("run-finished")
 events_accepted: NamedSignal = _signals.signal("events-accepted")
 """Events of a sender are stored: `count`."""
 call_finished: NamedSignal = _signals.signal("call-finished")
-"""A request is over: `run_id`, `function_id`, `to` (app, gateway), `request_id`, `started_at`,
-`seconds`, `status` (None without an answer), `traceparent` (of the event's request)."""
+"""A request is over: `run_id`, `function_id`, `to` (app, gateway), `url`, `request_id`,
+`started_at`, `seconds`, `status` (None without an answer), `steps` (the names of those that its
+answer is about), `attempt` (from 0), `traceparent` (of the event's request)."""
 
 job_started: NamedSignal = _signals.signal("job-started")
-"""A task takes up a run: `run_id`, `function_id`, `function`, `item_id`, `kind`, `traceparent`."""
+"""A task takes up a run: `run_id`, `function_id`, `function`, `item_id`, `kind`, `step` (the name
+where it is known by then), `attempt` (from 0), `traceparent`."""
 job_ended: NamedSignal = _signals.signal("job-ended")
 """The same task lets go of it, in the same thread or greenlet: `run_id`."""
 

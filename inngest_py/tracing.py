@@ -1,15 +1,17 @@
 """OpenTelemetry: one trace a run, from its event through each Celery task to each HTTP call.
 
-An optional extra (`pip install inngest-py[otel]`): without the standard OTEL_* variables nothing of
+An optional extra (`otel` in setup.cfg): without the standard OTEL_* variables nothing of
 it is imported. The ids of spans follow from those of runs and requests (domain.traces), so a
 request's `traceparent` names its span whether or not it is recorded, and no process has to ask
 another for the parent.
 """
 
+import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from blinker import NamedSignal
 
@@ -17,6 +19,9 @@ from . import observe
 from .domain import traces
 from .version import __version__
 
+_PACKAGES = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+_PORTS = {"http": 80, "https": 443}
+_MOST_STEPS = 10  # named by a span: an answer may plan a thousand
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -40,7 +45,7 @@ def start(environ: Mapping[str, str]) -> Callable[[], None]:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        observe.event("tracing.not_installed", level=40, error=str(error), fix="inngest-py[otel]")
+        observe.event("tracing.not_installed", level=40, error=str(error), fix=_PACKAGES)
         return _nothing
     spans = make(environ)
     spans.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -75,7 +80,8 @@ def make(environ: Mapping[str, str]) -> "Spans":
 
     name = environ.get("OTEL_SERVICE_NAME") or "inngest-py"
     ids = Ids()
-    resource = Resource.create({"service.name": name, "service.version": __version__})
+    about = {"service.name": name, "service.version": __version__}
+    resource = Resource.create(about | {"host.name": socket.gethostname()})
     return Spans(TracerProvider(resource=resource, id_generator=ids), ids)
 
 
@@ -114,14 +120,20 @@ class Spans:
         function: str,
         item_id: str,
         kind: str,
+        step: str | None,
+        attempt: int,
         traceparent: str | None,
         **_: Any,
     ) -> None:
+        about = _about(run_id, function)
+        about |= {"inngest.item_id": item_id, "inngest.attempt": attempt}
+        if step is not None:
+            about["inngest.step"] = step
         span = self._tracer.start_span(
             f"inngest.{kind}",
             context=self._run_context(run_id, traceparent),
             kind=self._trace.SpanKind.CONSUMER,
-            attributes=_about(run_id, function) | {"inngest.item_id": item_id},
+            attributes=about,
         )
         token = self._context.attach(self._trace.set_span_in_context(span))
         self._open.task = (span, token)
@@ -136,13 +148,23 @@ class Spans:
         *,
         run_id: str,
         to: str,
+        url: str,
         request_id: str,
         started_at: datetime,
         seconds: float,
         status: int | None,
+        steps: Sequence[str],
+        attempt: int,
         **_: Any,
     ) -> None:
-        attributes: dict[str, Any] = {"inngest.run_id": run_id, "inngest.to": to}
+        attributes: dict[str, Any] = {
+            "inngest.run_id": run_id,
+            "inngest.to": to,
+            "inngest.attempt": attempt,
+            **_server(url),
+        }
+        if steps:
+            attributes["inngest.step"] = ", ".join(steps[:_MOST_STEPS])
         if status is not None:
             attributes["http.response.status_code"] = status
         if request_id:
@@ -207,6 +229,17 @@ class Spans:
         return self._trace.set_span_in_context(
             self._trace.NonRecordingSpan(parent), self._context.Context()
         )
+
+
+def _server(url: str) -> dict[str, Any]:
+    """Name host and port of a URL; what else it holds may be a key."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return {}
+    found: dict[str, Any] = {} if host is None else {"server.address": host}
+    return found if port is None else found | {"server.port": port}
 
 
 def _about(run_id: str, function: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The Flask app: blueprints joined, one context behind them."""
 
+import time
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask_smorest import Api
 from prometheus_client import CollectorRegistry
 
@@ -10,6 +11,7 @@ from .. import proxies
 from ..config import Settings
 from ..domain.errors import Invalid
 from ..engine.context import Context
+from ..metrics import process
 from ..metrics.counters import Counters
 from ..metrics.figures import Figures
 from ..version import __version__
@@ -64,6 +66,8 @@ def create_app(settings: Settings, ctx: Context, counters: Counters | None = Non
     # a redirect would make two slashes in a slug or a key one
     app.url_map.merge_slashes = False
     app.extensions["inngest_py"] = Deps(settings, ctx, _registries(ctx, counters))
+    if counters is not None:
+        _count_requests(app, counters)
     app.before_request(auth.refuse_bearer)
     app.before_request(_refuse_nul)
     _add_protocol(app, settings)
@@ -117,8 +121,26 @@ def _add_native(app: Flask) -> None:
 
 
 def _registries(ctx: Context, counters: Counters | None) -> tuple[CollectorRegistry, ...]:
-    figures = Figures(ctx).registry
-    return (figures,) if counters is None else (figures, counters.registry)
+    own = CollectorRegistry()
+    process.add_to(own)
+    registries = (Figures(ctx).registry, own)
+    return registries if counters is None else (*registries, counters.registry)
+
+
+def _count_requests(app: Flask, counters: Counters) -> None:
+    """Count what is answered; hooks of the app run before those of blueprints, and after them."""
+
+    @app.before_request
+    def _began() -> None:
+        g.began = time.perf_counter()
+
+    @app.after_request
+    def _answered(response: Response) -> Response:
+        rule = request.url_rule
+        seconds = time.perf_counter() - g.began
+        route = None if rule is None else rule.rule
+        counters.on_request(request.method, route, response.status_code, seconds)
+        return response
 
 
 def _refuse_nul() -> None:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 from .. import observe
 from ..domain import outputs
@@ -12,7 +11,7 @@ from ..domain.plan import Plan
 from ..domain.runs import RunStatus
 from .context import Context
 from .jobs import Job
-from .writes import Applied
+from .writes import Applied, Call
 
 
 def ids(item: Item, job: Job | None) -> dict[str, str]:
@@ -34,6 +33,8 @@ def task(job: Job) -> Iterator[None]:
         function=run.function_slug,
         item_id=item.id,
         kind=item.kind.value,
+        step=item.step_name,
+        attempt=item.attempt,
         traceparent=run.traceparent,
     )
     try:
@@ -42,19 +43,20 @@ def task(job: Job) -> Iterator[None]:
         observe.tell(observe.job_ended, run_id=run.id)
 
 
-def call(
-    job: Job, to: str, request_id: str, started_at: datetime, ended_at: datetime, status: int | None
-) -> None:
+def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -> None:
     """Tell of a request that is over: `to` is `app` or `gateway`, which has no request id."""
     observe.tell(
         observe.call_finished,
         run_id=job.run.id,
         function_id=job.run.function_id,
         to=to,
+        url=url,
         request_id=request_id,
-        started_at=started_at,
-        seconds=(ended_at - started_at).total_seconds(),
-        status=status,
+        started_at=done.started_at,
+        seconds=(done.ended_at - done.started_at).total_seconds(),
+        status=done.http_status,
+        steps=[trace.name for trace in made.traces if trace.step is not None],
+        attempt=job.item.attempt,
         traceparent=job.run.traceparent,
     )
 

@@ -148,17 +148,19 @@ def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
     policy = _policy(ctx, job)
     request_id = ctx.new_id(started_at)
     if job.run.endpoint is None:
-        reply = _ask(ctx, job, policy, request_id)
+        url, reply = job.function.url, _ask(ctx, job, policy, request_id)
     else:
         call = endpoint.call(job.run, job.item, request_id=request_id)
         reply = endpoint.answer(
             signed.send(ctx, call.method, call.url, call.headers, call.body, signs=call.signed)
         )
+        url = call.url
     ended_at = ctx.now()
-    telling.call(job, "app", request_id, started_at, ended_at, reply.status or None)
     item = _as_it_is_now(ctx, job.item)
     made = plans.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
-    return made, Call(started_at, ended_at, reply.status or None)
+    done = Call(started_at, ended_at, reply.status or None)
+    telling.call(job, "app", url, request_id, made, done)
+    return made, done
 
 
 def _fetch(ctx: Context, job: Job) -> tuple[Plan, Call]:
@@ -167,11 +169,12 @@ def _fetch(ctx: Context, job: Job) -> tuple[Plan, Call]:
     started_at = ctx.now()
     reply = ctx.fetcher.fetch(wanted)
     ended_at = ctx.now()
-    telling.call(job, "gateway", "", started_at, ended_at, reply.status or None)
     made = gateway_answers.plan(
         job.run, job.item, _policy(ctx, job), wanted, reply, ended_at, ctx.jitter()
     )
-    return made, Call(started_at, ended_at, reply.status or None)
+    done = Call(started_at, ended_at, reply.status or None)
+    telling.call(job, "gateway", wanted.url, "", made, done)
+    return made, done
 
 
 def _ring(ctx: Context, job: Job) -> tuple[Plan, Call]:

@@ -12,6 +12,7 @@ from .labels import OTHER, FunctionLabels
 # Calls last from milliseconds to two hours.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _UNREACHABLE = "unreachable"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Counters:
@@ -25,6 +26,7 @@ class Counters:
         self._labels = FunctionLabels(slug_of)
         # labels() costs more than the count itself: what it gave is kept
         self._children: dict[tuple[Any, ...], Any] = {}
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._events = self._counter("events_accepted", "Events that were accepted from senders.")
         self._queued = self._counter("runs_queued", "Runs that were created.", "function")
         self._started = self._counter(
@@ -50,6 +52,20 @@ class Counters:
             "inngest_call_seconds",
             "How long requests took, to apps or for steps (gateway).",
             ["function", "to"],
+            registry=self.registry,
+            buckets=BUCKETS,
+        )
+        self._requests = self._counter(
+            "http_requests",
+            "Requests that this server answered, by the route's pattern: 2xx to 5xx.",
+            "method",
+            "route",
+            "answer",
+        )
+        self._answering = Histogram(
+            "inngest_http_request_seconds",
+            "How long this server took to answer.",
+            ["method", "route"],
             registry=self.registry,
             buckets=BUCKETS,
         )
@@ -91,6 +107,19 @@ class Counters:
             (observe.attempt_failed, self._on_failed),
             (observe.call_finished, self._on_call),
         ]
+
+    def on_request(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Count a request that this server answered; `route` is None for what it does not have."""
+        key = (method if method in _METHODS else OTHER, route or OTHER, status // 100)
+        kept = self._answered.get(key)
+        if kept is None:  # as many as there are routes and methods
+            *labels, answer = key
+            kept = self._answered[key] = (
+                self._requests.labels(*labels, f"{answer}xx"),
+                self._answering.labels(*labels),
+            )
+        kept[0].inc()
+        kept[1].observe(seconds)
 
     def _child(self, metric: Any, function_id: str, *more: str) -> Any:
         key = (metric, function_id, *more)

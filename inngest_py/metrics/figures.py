@@ -22,7 +22,10 @@ LIMITS = ("throttle", "concurrency")
 
 
 class Figures(Collector):
-    """Reads the database's figures; without the database `inngest_database_up` alone, as 0."""
+    """Reads the database's figures, and asks the broker.
+
+    Without the database, `inngest_database_up` is 0 and its figures are missing.
+    """
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -50,9 +53,16 @@ class Figures(Collector):
             found = self._figures(now)
         except SQLAlchemyError:
             up.add_metric([], 0)
-            return [up]
+            return [up, self._broker()]
         up.add_metric([], 1)
-        return [up, *found]
+        return [up, self._broker(), *found]
+
+    def _broker(self) -> Metric:
+        found = GaugeMetricFamily(
+            "inngest_broker_up", "Whether the broker answers; 1 where it is in this process."
+        )
+        found.add_metric([], float(self._ctx.hints.reachable()))
+        return found
 
     def _figures(self, now: datetime) -> list[Metric]:
         with self._ctx.db.reading() as tx:

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, multiprocess, start_http_server, values
 
 from .. import observe
+from . import process
 from .counters import Counters
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -32,6 +33,7 @@ class WorkerMetrics:
         if forks:
             self.registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
+        process.add_to(self.registry)
         self._server: Any = None
 
     def _share(self) -> None:

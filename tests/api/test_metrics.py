@@ -1,5 +1,6 @@
 """`/metrics` over both databases: what is counted, what is read, and for whom."""
 
+import platform
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,9 +14,10 @@ from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import KEEP
 from inngest_py.metrics.labels import OTHER, FunctionLabels
 from inngest_py.storage.session import Database
+from inngest_py.version import __version__
 from tests.api.conftest import Service
 from tests.factories import reply
-from tests.metrics import samples, total, value
+from tests.metrics import Labels, samples, total, value
 
 FN = "app-fn"
 
@@ -50,6 +52,35 @@ def measured(db: Database) -> Iterator[Measured]:
     made = Measured(db)
     yield made
     made.counters.disconnect()
+
+
+def test_requests_are_counted_by_route_and_answer(measured: Measured) -> None:
+    measured.send({"name": "a/b"})
+    measured.send([])
+    measured.client.get("/api/v1/runs/x")
+    measured.client.get("/nothing")
+    measured.client.open("/e/key", method="BREW")
+    count, route = "inngest_http_requests_total", "/e/<path:key>"
+    page = measured.page()
+    assert value(page, count, method="POST", route=route, answer="2xx") == 2
+    found = value(page, count, method="GET", route="/api/v1/runs/<run_id>", answer="4xx")
+    assert found == 1
+    assert value(page, count, method="GET", route="other", answer="4xx") == 1
+    assert value(page, count, method="other", route="other", answer="4xx") == 1
+    assert value(page, "inngest_http_request_seconds_count", method="POST", route=route) == 2
+
+
+def test_process_and_build_are_shown(measured: Measured) -> None:
+    page = measured.page()
+    shown = value(page, "inngest_build_info", version=__version__, python=platform.python_version())
+    assert shown == 1
+    assert (value(page, "process_resident_memory_bytes") or 0) > 1_000_000
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_the_broker_is_asked(measured: Measured, up: bool) -> None:
+    measured.engine.ctx.hints.reachable = lambda: up  # type: ignore[method-assign]
+    assert measured.value("inngest_broker_up") == up
 
 
 def test_a_run_is_counted_from_its_event_to_its_end(measured: Measured) -> None:
@@ -111,7 +142,7 @@ def test_lapsed_and_lost_leases_are_counted(measured: Measured) -> None:
     (job,) = claims.claim(engine.ctx, [hint[1]])
     assert measured.value("inngest_queue_in_flight", kind="start") == 1
     engine.now += timedelta(minutes=2)
-    leases.free_lapsed(engine.ctx)
+    leases.free_lapsed(engine.ctx, engine.now)
     claims.claim(engine.ctx, [hint[1]])
     work.run_job(engine.ctx, job)
     page = measured.page()
@@ -147,9 +178,13 @@ def test_v1_shows_the_same_page(measured: Measured) -> None:
     page = measured.page()
     again = measured.client.get("/v1/prom/dev")
     assert again.mimetype == "text/plain"
-    assert {key for key in samples(again.text) if not key[0].endswith("_created")} == {
-        key for key in samples(page) if not key[0].endswith("_created")
-    }
+    assert _lasting(again.text) == _lasting(page)
+
+
+def _lasting(page: str) -> set[tuple[str, Labels]]:
+    """Name the series that reading the page itself does not add to."""
+    found = samples(page)
+    return {key for key in found if "_http_" not in key[0] and not key[0].endswith("_created")}
 
 
 def test_it_is_open_in_production_only_where_settings_say_so(service: Service) -> None:

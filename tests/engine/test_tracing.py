@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from inngest_py import observe, tracing
 from inngest_py.domain import traces
 from inngest_py.domain.ids import ulid_hex
 from inngest_py.engine import ending
+from inngest_py.engine.upkeep.timers import Timers
 from inngest_py.storage.session import Database
 from tests.api.conftest import Service
 from tests.engine.harness import Engine, sequence
@@ -76,6 +78,22 @@ def test_a_run_is_one_trace_from_its_event_to_its_calls(traced: Traced, given: s
     )
     assert task.name == "inngest.start"
     assert task.attributes and task.attributes["inngest.run_id"] == run_id
+
+
+def test_a_call_names_its_step_its_attempt_and_its_host(traced: Traced) -> None:
+    answers = iter([reply(500, {"message": "no"})])
+    rest = traced.engine.sdk.script
+    traced.engine.sdk.script = lambda *asked: next(answers, None) or rest(*asked)
+    traced.send({"name": "a/b"})
+    traced.engine.drain()
+    traced.engine.now += timedelta(hours=1)
+    Timers().run_once(traced.engine.ctx)
+    traced.engine.drain()
+    found = [dict(call.attributes or {}) for call in traced.named("POST ")]
+    assert [one["inngest.attempt"] for one in found] == [0, 1, 0, 0]
+    assert [one.get("inngest.step") for one in found] == [None, "one", "two", None]
+    assert {(one["server.address"], one["server.port"]) for one in found} == {("localhost", 1)}
+    assert all("inngest.attempt" in (task.attributes or {}) for task in traced.named("inngest."))
 
 
 def test_failures_are_errors_and_cancelled_runs_have_a_span_too(traced: Traced) -> None:
