@@ -1,8 +1,10 @@
 """`GET /health`: whether the server can take work, and what waits."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response
+from sqlalchemy import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..engine.upkeep.workers import ALIVE
@@ -34,9 +36,15 @@ def health() -> Response:
         )
     body["broker"] = _broker()
     body["workers"] = len(alive)
+    body["upkeep_faults"] = sorted({*ctx.faults, *_faults(alive)})
     age = max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0
     body["backlog"] = {"due": count, "oldest_seconds": round(age, 3), "in_flight": leased}
     return answer(body)
+
+
+def _faults(alive: Sequence[RowMapping]) -> list[str]:
+    """Name the services of upkeep that fail in some worker."""
+    return [name for row in alive if row["faults"] for name in row["faults"].split(",")]
 
 
 def _broker() -> str:

@@ -91,6 +91,9 @@ class Pulse:
                     found = figures.newest(tx)
             except SQLAlchemyError as error:
                 observe.event("dashboard.pulse", level=30, error=type(error).__name__)
+            except Exception as error:  # a fault of ours; viewers are told of news all the same
+                what = type(error).__name__
+                observe.event("dashboard.pulse", level=40, exc_info=error, error=what)
             quiet += _EVERY_SECONDS
             if found != known or quiet >= _AT_LEAST_SECONDS:
                 known, quiet = found, 0.0

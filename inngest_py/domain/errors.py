@@ -44,6 +44,10 @@ class Conflict(InngestPyError):
         self.code = code
 
 
+class Unreadable(InngestPyError):
+    """A row cannot be read: a newer version may have written it. Its work waits for that."""
+
+
 class LeaseLost(InngestPyError):
     """The item's lease has moved on: somebody else owns it now."""
 

@@ -38,15 +38,20 @@ def duration_text(value: timedelta) -> str:
 
 
 def decode(cls: type[T], stored: dict[str, Any]) -> T:
-    """Make the dataclass of what encode() gave; unknown keys, of a later version, are ignored."""
+    """Make the dataclass of what encode() gave.
+
+    What a later version wrote is ignored as far as possible: unknown keys, and those of many that
+    are of an unknown kind. Raises ValueError, TypeError or KeyError where a field cannot be read.
+    """
     known = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]  # any dataclass
     return cls(**{key: _decode(known[key], item) for key, item in stored.items() if key in known})
 
 
 def _decode(kind: Any, value: Any) -> Any:
     if get_origin(kind) is tuple:
-        return tuple(_decode(get_args(kind)[0], item) for item in value)
-    options = get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
+        member = get_args(kind)[0]
+        return tuple(_decode(member, item) for item in value if _is_known(member, item))
+    options = _options(kind)
     if isinstance(value, dict):
         return decode(_fitting(options, value), value)
     if timedelta in options:
@@ -54,11 +59,27 @@ def _decode(kind: Any, value: Any) -> Any:
     return datetime.fromisoformat(value) if datetime in options else value
 
 
-def _fitting(options: tuple[Any, ...], stored: dict[str, Any]) -> type:
-    """Choose the class whose required fields are all there."""
+def _is_known(kind: Any, value: Any) -> bool:
+    """Say whether one of many is not of a kind that only a later version knows."""
+    return not isinstance(value, dict) or _fits(_options(kind), value) is not None
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
+
+
+def _fits(options: tuple[Any, ...], stored: dict[str, Any]) -> type | None:
+    """Choose the class whose required fields are all there; None when there is none."""
     for option in options:
         if option is not types.NoneType and all(
             field.name in stored for field in fields(option) if field.default is MISSING
         ):
             return option  # type: ignore[no-any-return]  # an annotation's class
-    raise ValueError(f"nothing stored has the fields {sorted(stored)}")
+    return None
+
+
+def _fitting(options: tuple[Any, ...], stored: dict[str, Any]) -> type:
+    found = _fits(options, stored)
+    if found is None:
+        raise ValueError(f"nothing stored has the fields {sorted(stored)}")
+    return found

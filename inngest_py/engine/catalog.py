@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from .. import observe
 from ..domain import canonical, cel, names, overrides
-from ..domain.errors import Invalid
+from ..domain.errors import Invalid, Unreadable
 from ..domain.functions import EventTrigger, FunctionConfig, config_from_json
 from ..storage import functions as rows
 from ..storage.functions import Revision
@@ -55,6 +55,7 @@ class Catalog:
     by_slug: dict[str, Function] = field(default_factory=dict)
     by_pattern: dict[str, list[Function]] = field(default_factory=dict)
     stored: dict[str, Function] = field(default_factory=dict)
+    unreadable: dict[str, Revision] = field(default_factory=dict)  # left to newer versions
 
     def refresh(self, tx: Connection, version: int | None = None) -> None:
         """Read the functions again when any registration has happened since.
@@ -66,7 +67,8 @@ class Catalog:
         if version == self.version:
             return
         _refuse_uncommitted(tx)
-        found = [function_of(row) for row in rows.functions(tx, archived=False)]
+        stored = (self._read(row) for row in rows.functions(tx, archived=False))
+        found = [function for function in stored if function is not None]
         by_pattern: dict[str, list[Function]] = {}
         for function in found:
             for trigger in function.config.triggers:
@@ -80,8 +82,24 @@ class Catalog:
         self.by_pattern = by_pattern
         self.version = version
 
+    def _read(self, row: Any) -> Function | None:
+        """Read a function; one that cannot be read must not keep events from all the others."""
+        try:
+            found = function_of(row)
+        except Unreadable as error:
+            revision = (row["version"], row["limits_revision"])
+            if self.unreadable.get(row["id"]) != revision:
+                self.unreadable[row["id"]] = revision
+                observe.event("function.unreadable", level=40, exc_info=error, function=row["slug"])
+            return None
+        self.unreadable.pop(row["id"], None)
+        return found
+
     def get(self, tx: Connection, function_id: str, revision: Revision) -> Function:
-        """Find the function of a run, archived or not, at the revision its row has now."""
+        """Find the function of a run, archived or not, at the revision its row has now.
+
+        Raises Unreadable.
+        """
         known = self.by_id.get(function_id) or self.stored.get(function_id)
         if known is None or known.revision != revision:
             _refuse_uncommitted(tx)
@@ -104,7 +122,7 @@ class Catalog:
     def find(self, tx: Connection, function_id: str) -> Function | None:
         """Find a function, an archived one as it is now; None when it has been deleted.
 
-        Call it after refresh().
+        Call it after refresh(). Raises Unreadable.
         """
         known = self.by_id.get(function_id)
         if known is None:
@@ -161,9 +179,13 @@ def _refuse_uncommitted(tx: Connection) -> None:
 
 
 def function_of(row: Any) -> Function:
-    """Make a function of its row."""
-    config = config_from_json(row["config"])
+    """Make a function of its row. Raises Unreadable."""
     limits = row["limits"]
+    try:
+        config = config_from_json(row["config"])
+        overridden = limits and overrides.applied(config, overrides.from_json(limits))
+    except (Invalid, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Unreadable(f"the function {row['slug']} cannot be read here") from error
     return Function(
         id=row["id"],
         app_id=row["app_id"],
@@ -174,7 +196,7 @@ def function_of(row: Any) -> Function:
         version=row["version"],
         config=config,
         paused=row["paused"],
-        overridden=limits and overrides.applied(config, overrides.from_json(limits)),
+        overridden=overridden,
         until=row["limits_until"],
         limits_revision=row["limits_revision"],
     )

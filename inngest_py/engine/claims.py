@@ -7,12 +7,13 @@ much CPU as all writes of a five-step run.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from .. import observe
+from ..domain.errors import Unreadable
 from ..domain.items import OF_RULES, RUNLESS, Item, ItemKind
 from ..domain.runs import RunStatus
 from ..storage import claiming, drops, leases, queue, run_loading, runs, slots, steps
@@ -36,6 +37,8 @@ _OTHERS: dict[ItemKind, type[Fanout | Cancellation | Timer]] = {
     **dict.fromkeys(OF_RULES, Timer),
 }
 Claimed = Job | Fanout | Cancellation | Timer
+# when upkeep hints again at what this version cannot run
+_FOR_OTHERS = timedelta(seconds=30)
 
 
 class Wanted(NamedTuple):
@@ -204,7 +207,12 @@ def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) ->
             drops.drop_runs(tx, [item.run_id], [item])
             continue
         run, revision = found[item.run_id]
-        function = ctx.catalog.get(tx, run.function_id, revision)
+        try:
+            function = ctx.catalog.get(tx, run.function_id, revision)
+        except Unreadable as error:  # a newer version's: its workers will find the item
+            leases.give_up(tx, [item], ctx.now() + _FOR_OTHERS)
+            observe.event("function.unreadable", level=40, exc_info=error, run_id=run.id)
+            continue
         if run.function_id in ctx.run_limits:
             run = replace(run, limits=ctx.run_limits[run.function_id])
         memo = dict(memos.get(run.id, {}))

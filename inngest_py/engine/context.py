@@ -138,6 +138,8 @@ class Context:
     phase: timedelta = timedelta(0)  # of the beats of upkeep
     # what a test suite has set for functions, by their ids; empty otherwise
     run_limits: dict[str, RunLimits] = field(default_factory=dict)
+    # services of upkeep whose last run raised, with the name of what
+    faults: dict[str, str] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)  # steps whose waits a warning was logged of
 
     def now(self) -> datetime:

@@ -76,6 +76,8 @@ def _take(
     ctx.catalog.refresh(tx)
     published: list[Event] = []
     for row in found:
+        if row.function_id in ctx.catalog.unreadable:
+            continue
         expression, tick = row.expression, row.tick
         key = (row.function_id, expression)
         function, trigger = _of_schedule(tx, ctx, row.function_id, expression)

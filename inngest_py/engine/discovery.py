@@ -71,6 +71,9 @@ class Discovery:
                 self.run_once(first=first)
             except (SQLAlchemyError, Invalid) as error:
                 observe.event("discovery.failed", level=30, error=type(error).__name__)
+            except Exception as error:  # a fault of ours; it goes on all the same
+                what = type(error).__name__
+                observe.event("discovery.failed", level=40, exc_info=error, error=what)
             first = False
             self._stop.wait(self._every)
 

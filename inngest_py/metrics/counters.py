@@ -80,6 +80,9 @@ class Counters:
         self._repaired = self._counter(
             "runs_repaired", "Runs that nothing brought on, and that were asked again.", "function"
         )
+        self._faults = self._counter(
+            "upkeep_faults", "Runs of a service of upkeep that raised.", "service"
+        )
         self._lost = self._counter("leases_lost", "Results dropped: another had the item by then.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -162,6 +165,8 @@ class Counters:
             self._lapsed.inc(fields["items"])
         elif name == "run.repaired":
             self._child(self._repaired, fields["function_id"]).inc()
+        elif name == "upkeep.failed":
+            self._faults.labels(fields["service"]).inc()
         elif name == "item.lease_lost":
             self._lost.inc()
         elif name == "checkpoint.stored":

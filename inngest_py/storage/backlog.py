@@ -15,11 +15,14 @@ from .session import past_locked
 _items = table_of(QueueItem)
 
 
+# a newer version's workers hint at theirs
+_KNOWN = [kind.value for kind in ItemKind]
 _ready = (
     select(_items.c.id, _items.c.due_at, _items.c.rank_us)
     .where(
         _items.c.state == ItemState.READY.value,
         _items.c.hint_at <= bindparam("now", type_=Timestamp()),
+        _items.c.kind.in_(_KNOWN),
     )
     .limit(bindparam("most", type_=Integer()))
 )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Text, delete, select, update
+from sqlalchemy import Connection, RowMapping, Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Timestamp, table_of
@@ -22,17 +22,13 @@ class Worker(Base):
     concurrency: Mapped[int]
     started_at: Mapped[datetime] = mapped_column(Timestamp)
     heartbeat_at: Mapped[datetime] = mapped_column(Timestamp)
+    # the names of its services of upkeep that fail, joined by commas; None when all is well
+    faults: Mapped[str | None] = mapped_column(Text)
 
 
 def put(tx: Connection, values: dict[str, Any]) -> None:
-    """Record a worker's start."""
+    """Record that a worker lives, whether or not it was known."""
     tx.execute(upsert(tx, Worker, values, keys=["id"]))
-
-
-def beat(tx: Connection, worker_id: str, now: datetime) -> bool:
-    """Record that a worker lives; False when its row is gone."""
-    beaten = update(Worker).where(Worker.id == worker_id).values(heartbeat_at=now)
-    return tx.execute(beaten).rowcount == 1
 
 
 def remove(tx: Connection, worker_id: str) -> None:

@@ -125,15 +125,16 @@ class WorkerService:
 
     def __init__(self, runtime: Runtime, name: str, pool: str, concurrency: int) -> None:
         self._runtime = runtime
-        self._name, self._pool, self._concurrency = name, pool, concurrency
+        self._name, self._pool = name, pool
+        self._presence = workers.Presence(name, pool, concurrency)
         self._upkeep: loop.Upkeep | None = None
 
     def start(self) -> None:
         """Wait for the database, say that this worker lives, and start upkeep."""
         ctx = self._runtime.context()
         wait_for_schema(ctx)
-        workers.announce(ctx, name=self._name, pool=self._pool, concurrency=self._concurrency)
-        self._upkeep = loop.Upkeep(ctx, loop.services(ctx))
+        self._presence.announce(ctx)
+        self._upkeep = loop.Upkeep(ctx, loop.services(ctx, self._presence))
         self._upkeep.start()
         observe.event("worker.ready", worker=self._name, pool=self._pool)
 
@@ -155,7 +156,7 @@ class WorkerService:
                     finished = False
                     break
                 time.sleep(_LOOK_SECONDS)
-            workers.leave(ctx)
+            self._presence.leave(ctx)
         except SQLAlchemyError:
             # without the database nothing can be given back: the leases will lapse
             return False

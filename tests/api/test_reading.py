@@ -1,11 +1,13 @@
 """Reading events, runs, functions and health (protocol: api.md §2)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from inngest_py.domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
+from inngest_py.engine.upkeep.workers import Presence
 from tests.api.conftest import Service
 from tests.api.test_register import is_public
 from tests.factories import op, reply
@@ -283,11 +285,18 @@ def test_health(service: Service) -> None:
         "database": "ok",
         "broker": "in process",
         "workers": 0,
+        "upkeep_faults": [],
         "backlog": {"due": 0, "oldest_seconds": 0.0, "in_flight": 0},
     }
+    other = replace(service.engine.ctx, worker_id="w2", faults={"timers": "KeyError"})
+    Presence("w@host", "threads", 1).announce(other)
+    service.engine.ctx.faults["leases"] = "KeyError"
     service.engine.start()
     service.engine.now = service.engine.now.replace(second=35)
-    backlog = service.client.get("/health").json["backlog"]
+    answered = service.client.get("/health")
+    assert answered.status_code == 200
+    assert answered.json["upkeep_faults"] == ["leases", "timers"]
+    backlog = answered.json["backlog"]
     assert backlog == {"due": 1, "oldest_seconds": 30.0, "in_flight": 0}
 
 

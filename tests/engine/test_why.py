@@ -33,7 +33,7 @@ def runs(engine: Engine) -> list[str]:
 
 
 def announced(engine: Engine) -> None:
-    workers.announce(engine.ctx, name="w@host", pool="threads", concurrency=1)
+    workers.Presence("w@host", "threads", 1).announce(engine.ctx)
 
 
 def claim(engine: Engine) -> None:

@@ -1,4 +1,9 @@
-"""The loop of every service: its interval on the process's beats, stop, a log line an outage."""
+"""The loop of every service: its interval on the process's beats, its supervision, its stop.
+
+Whatever a service raises, it runs again. While the database is away there is one log line a
+service; anything else is a fault, which is logged with its traceback each time, counted, told to
+`/health` until a run succeeds, and waited after for longer and longer.
+"""
 
 import threading
 import time
@@ -6,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ... import observe
+from ...storage.session import outage, retriable
 from .. import overrides
 from ..context import SHORTEST_PAUSE, Context
 from . import (
@@ -28,6 +35,8 @@ from . import (
 from .beats import until_beat
 
 _AFTER_OUTAGE = timedelta(seconds=2)
+_AFTER_FAULT = timedelta(seconds=1)
+_LONGEST_AFTER_FAULT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class Service:
     pause: Callable[[Context, timedelta], timedelta] | None = None
 
 
-def services(ctx: Context) -> list[Service]:
+def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List what a worker does beside running items."""
     lease, timer = ctx.tuning.lease, timers.Timers()
     prune, share = pruning.Pruning(), sharing.Sharing()
@@ -51,7 +60,7 @@ def services(ctx: Context) -> list[Service]:
         Service("lines", lines.Standing().run_once, timedelta(seconds=1)),
         Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
         Service("limits", overrides.expire, timedelta(seconds=1)),
-        Service("beat", workers.beat, timedelta(seconds=10)),
+        Service("beat", presence.beat, timedelta(seconds=10)),
         Service("resuming", resuming.run_once, timedelta(seconds=30)),
         Service("cancelling", cancelling.run_once, timedelta(seconds=5)),
         Service("alerts", alerts.Alerting().run_once, alerts.EVERY),
@@ -67,6 +76,50 @@ def services(ctx: Context) -> list[Service]:
 def heartbeat(ctx: Context) -> list[Service]:
     """List what every process that holds leases must do."""
     return [Service("leases", leases.extend, ctx.tuning.lease / 3)]
+
+
+class _Watch:
+    """What became of a service's last runs."""
+
+    def __init__(self, ctx: Context, duty: Service) -> None:
+        self._ctx, self._duty = ctx, duty
+        self._away = False
+        self._pause = _AFTER_FAULT
+
+    def well(self) -> None:
+        """Note a run that succeeded."""
+        faulty = self._ctx.faults.pop(self._duty.name, None) is not None
+        if self._away or faulty:
+            observe.event("upkeep.back", service=self._duty.name)
+        self._away, self._pause = False, _AFTER_FAULT
+
+    def failed(self, error: Exception) -> timedelta:
+        """Tell of a run that raised; say how long to wait before the next."""
+        name, what = self._duty.name, type(error).__name__
+        if _is_away(error):
+            if not self._away:
+                observe.event("upkeep.away", level=30, service=name, error=what)
+            self._away = True
+            return min(_AFTER_OUTAGE, self._duty.every)
+        pause = self._pause
+        self._pause = min(pause * 2, max(self._duty.every, _LONGEST_AFTER_FAULT))
+        self._ctx.faults[name] = what
+        observe.event(
+            "upkeep.failed",
+            level=40,
+            exc_info=error,
+            service=name,
+            error=what,
+            again_in=pause.total_seconds(),
+        )
+        return pause
+
+
+def _is_away(error: Exception) -> bool:
+    """Say whether the database, or a host, was away for the moment."""
+    if isinstance(error, DBAPIError):
+        return outage(error) or retriable(error)
+    return isinstance(error, PoolTimeoutError | OSError)
 
 
 class Upkeep:
@@ -95,20 +148,14 @@ class Upkeep:
             thread.join(timeout=2.0)
 
     def _loop(self, duty: Service) -> None:
-        away = False
+        watch = _Watch(self._ctx, duty)
         while not self._stop.is_set():
             try:
                 again = duty.run_once(self._ctx)
                 wait = self._wait(duty, again)
-                if away:
-                    observe.event("upkeep.back", service=duty.name)
-                away = False
-            except (DBAPIError, SQLAlchemyError, OSError) as error:
-                if not away:
-                    observe.event(
-                        "upkeep.away", level=30, service=duty.name, error=type(error).__name__
-                    )
-                away, wait = True, _AFTER_OUTAGE
+                watch.well()
+            except Exception as error:
+                wait = watch.failed(error)
             self._stop.wait(wait.total_seconds())
 
     def _wait(self, duty: Service, again: bool) -> timedelta:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ...storage import workers
 from ..context import Context
@@ -11,35 +11,45 @@ ALIVE = timedelta(seconds=30)
 _FORGET = timedelta(minutes=10)
 
 
-def announce(ctx: Context, *, name: str, pool: str, concurrency: int) -> None:
-    """Record this worker's start."""
-    now = ctx.now()
-    with ctx.db.transaction() as tx:
-        workers.put(
-            tx,
-            {
-                "id": ctx.worker_id,
-                "name": name,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "pool": pool,
-                "concurrency": concurrency,
-                "started_at": now,
-                "heartbeat_at": now,
-            },
-        )
+class Presence:
+    """This worker's row, from its start to its stop in order."""
 
+    def __init__(self, name: str, pool: str, concurrency: int) -> None:
+        self._name, self._pool, self._concurrency = name, pool, concurrency
+        self._started_at: datetime | None = None
+        self._left = False
 
-def beat(ctx: Context) -> bool:
-    """Record that this worker lives, and forget the long silent."""
-    now = ctx.now()
-    with ctx.db.transaction() as tx:
-        workers.beat(tx, ctx.worker_id, now)
-        workers.remove_silent(tx, now - _FORGET)
-    return False
+    def announce(self, ctx: Context) -> None:
+        """Record this worker's start."""
+        self.beat(ctx)
 
+    def beat(self, ctx: Context) -> bool:
+        """Record that this worker lives and which of its services fail; forget the long silent.
 
-def leave(ctx: Context) -> None:
-    """Forget this worker, which stops in order."""
-    with ctx.db.transaction() as tx:
-        workers.remove(tx, ctx.worker_id)
+        A worker that somebody has forgotten, after an outage that silenced all, is there again.
+        """
+        if self._left:
+            return False
+        now = ctx.now()
+        self._started_at = self._started_at or now
+        row = {
+            "id": ctx.worker_id,
+            "name": self._name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "pool": self._pool,
+            "concurrency": self._concurrency,
+            "started_at": self._started_at,
+            "heartbeat_at": now,
+            "faults": ",".join(sorted(ctx.faults)) or None,
+        }
+        with ctx.db.transaction() as tx:
+            workers.put(tx, row)
+            workers.remove_silent(tx, now - _FORGET)
+        return False
+
+    def leave(self, ctx: Context) -> None:
+        """Forget this worker, which stops in order."""
+        self._left = True
+        with ctx.db.transaction() as tx:
+            workers.remove(tx, ctx.worker_id)

@@ -1,0 +1,114 @@
+"""Rows that a newer version wrote, while both versions run on one database."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import update
+
+from inngest_py.engine import crons
+from inngest_py.engine.crons import Missed
+from inngest_py.storage import functions
+from inngest_py.storage.crons import of_app
+from inngest_py.storage.functions import Function
+from inngest_py.storage.queue import QueueItem
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, sequence
+
+CRON = {"triggers": [{"event": "a/b"}, {"cron": "* * * * *"}]}
+
+
+def rewritten(engine: Engine, change: Callable[[dict[str, Any]], Any]) -> str:
+    """Change the stored configuration as another process would; return the one before."""
+    with engine.ctx.db.transaction() as tx:
+        (row,) = functions.functions(tx)
+        config = orjson.loads(row["config"])
+        made = orjson.dumps(change(config) or config).decode()
+        tx.execute(update(Function).values(config=made, version=Function.version + 1))
+        functions.raise_catalog_version(tx)
+    return str(row["config"])
+
+
+def unreadable(config: dict[str, Any]) -> None:
+    del config["slug"]
+    config["identity"] = {"slug": "app-fn"}
+
+
+def other_app(engine: Engine) -> None:
+    """Register a second function, which both versions can read."""
+    from tests.engine.test_register import register, sync
+
+    register(engine.ctx, sync("second"))
+
+
+def test_fields_and_triggers_of_a_later_version_are_ignored(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+
+    def change(config: dict[str, Any]) -> None:
+        config["colour"] = {"name": "red"}
+        config["triggers"] += [{"webhook": "https://x.test"}]
+
+    rewritten(engine, change)
+    run_id = engine.start()
+    engine.drain()
+    assert engine.run(run_id)["status"] == "completed"
+    with db.reading() as tx:
+        (row,) = functions.functions(tx)
+    assert "webhook" in row["config"], "it is kept"
+
+
+@pytest.mark.parametrize("change", [unreadable, lambda _: ["a list"]])
+def test_a_function_that_cannot_be_read_keeps_no_event_from_the_others(
+    db: Database, change: Callable[[dict[str, Any]], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine(db, sequence("a"))
+    other_app(engine)
+    with db.transaction() as tx:
+        mine = [row for row in functions.functions(tx) if row["slug"] == "app-fn"]
+        config = orjson.loads(mine[0]["config"])
+        made = orjson.dumps(change(config) or config).decode()
+        tx.execute(update(Function).where(Function.slug == "app-fn").values(config=made))
+        functions.raise_catalog_version(tx)
+    for _ in range(3):
+        run_id = engine.start(name="a/c")
+    engine.drain()
+    assert engine.run(run_id)["status"] == "completed"
+    told = [line for line in caplog.records if line.message == "function.unreadable"]
+    assert len(told) == 1
+    assert told[0].exc_info
+
+
+def test_its_runs_and_its_schedule_wait_for_workers_that_can_read_it(db: Database) -> None:
+    engine = Engine(db, sequence("a"), **CRON)
+    run_id = engine.start()
+    before = rewritten(engine, unreadable)
+    engine.drain()
+    (item,) = engine.queued(run_id)
+    assert (item["state"], item["attempt"]) == ("ready", 0)
+    assert engine.run(run_id)["status"] == "queued"
+    engine.now += engine.ctx.tuning.lease * 4
+    crons.run_due(engine.ctx, Missed.SKIP)
+    with db.reading() as tx:
+        (app,) = functions.apps(tx)
+        assert len(of_app(tx, app["id"])) == 1
+    rewritten(engine, lambda _: orjson.loads(before))
+    engine.advance()
+    assert engine.run(run_id)["status"] == "completed"
+    assert not engine.ctx.catalog.unreadable
+
+
+def test_items_of_an_unknown_kind_are_left_to_those_who_know_it(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    run_id = engine.start()
+    engine.hinted.hints.clear()
+    with db.transaction() as tx:
+        tx.execute(update(QueueItem).values(kind="dream"))
+    engine.advance(seconds=5)
+    assert engine.hinted.hints == []
+    (item,) = engine.queued(run_id)
+    assert item["state"] == "ready"
+    with db.transaction() as tx:
+        tx.execute(update(QueueItem).values(kind="start"))
+    engine.advance(seconds=5)
+    assert engine.run(run_id)["status"] == "completed"

@@ -1,0 +1,113 @@
+"""Services of upkeep: whatever they raise, they run again, and somebody is told."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from inngest_py.engine.context import Context
+from inngest_py.engine.upkeep.loop import Service, Upkeep
+from inngest_py.engine.upkeep.workers import Presence
+from inngest_py.metrics.counters import Counters
+from inngest_py.storage import workers
+from inngest_py.storage.session import Database
+from tests.engine.harness import Engine, sequence
+from tests.processes import wait_until
+
+NAME = "odd"
+BEAT = timedelta(milliseconds=10)
+
+
+class Odd:
+    """A service that raises as often as it is told to."""
+
+    def __init__(self, *raises: BaseException) -> None:
+        self._raises = list(raises)
+        self.runs = 0
+
+    def run_once(self, ctx: Context) -> bool:
+        self.runs += 1
+        if self._raises:
+            raise self._raises.pop(0)
+        return False
+
+
+@contextmanager
+def running(engine: Engine, odd: Odd) -> Iterator[None]:
+    upkeep = Upkeep(engine.ctx, [Service(NAME, odd.run_once, BEAT)])
+    upkeep.start()
+    try:
+        yield
+    finally:
+        upkeep.stop()
+
+
+def test_a_service_that_raises_runs_again_and_is_told_of(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, counters = Engine(db, sequence("a")), Counters(lambda _: None)
+    odd = Odd(KeyError("a"), RecursionError())
+    counters.connect()
+    try:
+        with running(engine, odd):
+            wait_until(lambda: engine.ctx.faults == {NAME: "KeyError"})
+            wait_until(lambda: odd.runs > 2 and not engine.ctx.faults)
+    finally:
+        counters.disconnect()
+    failed = [line for line in caplog.records if line.message == "upkeep.failed"]
+    assert [line.exc_info and line.exc_info[0] for line in failed] == [KeyError, RecursionError]
+    pauses = [line.fields["again_in"] for line in failed]  # type: ignore[attr-defined]
+    assert pauses == [1.0, 2.0]
+    counted = counters.registry.get_sample_value("inngest_upkeep_faults_total", {"service": NAME})
+    assert counted == 2
+
+
+def test_a_database_that_is_away_is_no_fault(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="inngest_py")
+    engine = Engine(db, sequence("a"))
+    away = [OperationalError("SELECT 1", None, gone()) for _ in range(3)]
+    odd = Odd(*away)
+    with running(engine, odd):
+        wait_until(lambda: odd.runs > 4)
+    assert not engine.ctx.faults
+    assert [line.message for line in caplog.records if "upkeep." in line.message] == [
+        "upkeep.away",
+        "upkeep.back",
+    ]
+
+
+class OperationalErrorOfADriver(Exception):
+    """As drivers name it; without a code, nobody answered."""
+
+
+def gone() -> BaseException:
+    return OperationalErrorOfADriver("server closed the connection unexpectedly")
+
+
+def test_a_worker_tells_its_faults_and_outlives_being_forgotten(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    others = [Presence(f"w{n}@host", "threads", 1) for n in range(2)]
+    contexts = [engine.ctx, Engine(db, sequence("a")).ctx]
+    contexts[1].worker_id = "w2"
+    for ctx, presence in zip(contexts, others, strict=True):
+        presence.announce(ctx)
+    engine.now += timedelta(minutes=11)  # nobody could say anything
+    others[0].beat(contexts[0])
+    assert alive(engine) == {"w0@host": None}
+    contexts[1].clock = lambda: engine.now
+    contexts[1].faults["crons"] = "KeyError"
+    others[1].beat(contexts[1])
+    assert alive(engine) == {"w0@host": None, "w1@host": "crons"}
+    others[1].leave(contexts[1])
+    others[1].beat(contexts[1])  # it was under way at the stop
+    assert alive(engine) == {"w0@host": None}
+
+
+def alive(engine: Engine) -> dict[str, str | None]:
+    with engine.ctx.db.reading() as tx:
+        return {row["name"]: row["faults"] for row in workers.alive(tx, engine.now)}
