@@ -9,9 +9,6 @@ def main() -> None:
     from gevent import monkey
 
     monkey.patch_all()
-    from psycogreen.gevent import patch_psycopg
-
-    patch_psycopg()
     from .cli import cli
 
     cli(prog_name="inngest-py")

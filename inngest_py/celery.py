@@ -13,11 +13,8 @@ from .domain.errors import Invalid
 from .tasks.app import create_celery
 
 if is_module_patched("socket"):  # celery worker -P gevent
-    from psycogreen.gevent import patch_psycopg
-
     from .tasks.patching import patch_early
 
-    patch_psycopg()
     patch_early()
 
 settings, _errors = read({}, os.environ)

@@ -49,6 +49,10 @@ class Settings:
     port: int = DEFAULT_PORT
     # what may hold a secret is kept out of repr(), and so out of logs and tracebacks
     database_url: str = field(default="", repr=False)
+    database_connect_seconds: float = 5.0
+    database_network_seconds: float = 10.0
+    database_statement_seconds: float = 10.0
+    database_lock_seconds: float = 5.0
     broker_url: str = field(default=INPROC, repr=False)
     workers: int | None = None
     concurrency: int = 100
@@ -161,6 +165,7 @@ class Settings:
             (self.retry_interval, "the retry interval (--retry-interval)", 0.0),
             (self.grace_seconds, "the grace time (--grace)", 0.0),
             (self.lease_seconds, "the lease (INNGEST_LEASE_SECONDS)", 1.0),
+            *self._database_times(),
         ):
             if given is not None and not least <= given <= _MOST_SECONDS:
                 found.append(f"{what} must be {least:g} to {_MOST_SECONDS} seconds")
@@ -186,6 +191,16 @@ class Settings:
                 " --broker-url, or leave --workers out to run embedded"
             )
         return found
+
+    def _database_times(self) -> list[tuple[float, str, float]]:
+        return [
+            (
+                getattr(self, f"database_{what}_seconds"),
+                f"INNGEST_DATABASE_{what.upper()}_SECONDS",
+                0.0,
+            )
+            for what in ("connect", "network", "statement", "lock")
+        ]
 
     def _alert_errors(self) -> list[str]:
         spans = (self.alert_backlog_seconds, self.alert_window_minutes, self.alert_quiet_minutes)

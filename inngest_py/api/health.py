@@ -34,6 +34,7 @@ def health() -> Response:
         return answer(
             {"status": 503, "message": "the database cannot be reached", "database": "away"}, 503
         )
+    body["clock_skew_seconds"] = round(ctx.db.clock.skew.total_seconds(), 1)
     body["broker"] = _broker()
     body["workers"] = len(alive)
     body["upkeep_faults"] = sorted({*ctx.faults, *_faults(alive)})

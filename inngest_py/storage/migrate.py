@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from .. import observe
 from . import strangers
 from .models import Base
-from .session import Database, outage, reason
+from .session import Database, outage, reason, take_your_time
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x1A7E57  # one upgrade at a time, whoever starts first
@@ -63,6 +63,7 @@ def upgrade(db: Database) -> None:
 
 
 def _lock(connection: Connection) -> None:
+    take_your_time(connection)
     if connection.dialect.name != "sqlite":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 

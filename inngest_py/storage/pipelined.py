@@ -11,6 +11,10 @@ from typing import Any
 from psycopg2 import extensions
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKNOWN
 
+from . import sockets
+from .clock import Clock
+from .limits import Limits
+
 _CLOSED = (TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKNOWN)
 
 
@@ -39,15 +43,51 @@ class Pipelined(extensions.connection):
     """A connection that sends its own BEGIN and COMMIT.
 
     With `begins` off, statements are not part of a transaction, as readers want it who would have
-    a snapshot a statement anyhow.
+    a snapshot a statement anyhow. `patience` is how long an answer is waited for, in seconds.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+        self.waiter = sockets.waiter()
+        self.patience = limits.connect or None
         super().__init__(*args, **kwargs)
         self.cursor_factory = Cursor
         self.begins = True
+        self._limits = limits
+        self._begin = b"BEGIN"
         self._waiting: list[bytes] = []
         self.autocommit = True  # as the driver has it: it leaves BEGIN to us
+
+    def introduce(self, clock: Clock) -> None:
+        """Compare clocks with the server, and tell it how long it may take.
+
+        A pool that has one server's session serve many clients in turn, as PgBouncer does, shows
+        in the session's process id, which it makes up. Settings of a session would then be
+        others', too: so there each transaction begins with its own.
+        """
+        self.begins = False
+        with self.cursor() as cursor:
+            before = clock.wall()
+            cursor.execute("SELECT pg_backend_pid(), clock_timestamp()")
+            [(process, theirs)] = cursor.fetchall()
+            clock.compare(before, theirs, clock.wall())
+            settings = self._limits.settings().items()
+            if process == self.info.backend_pid:
+                cursor.execute(";".join(f"SET {name} = {value}" for name, value in settings))
+            else:
+                local = (f"SET LOCAL {name} = {value}" for name, value in settings)
+                self._begin = ";".join(["BEGIN", *local]).encode()
+        self.begins = True
+        self.patience = self._limits.patience
+
+    def take_your_time(self) -> None:
+        """Let statements of this transaction take as long as they need."""
+        self.later("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+        self.patience = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        self.waiter.close()
 
     def later(self, sql: str, values: Any = None) -> None:
         """Take a statement of the transaction whose result nobody needs."""
@@ -58,7 +98,7 @@ class Pipelined(extensions.connection):
         """Give what has to go ahead of the next statement, and forget it."""
         waiting, self._waiting = self._waiting, []
         if self.begins and self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
-            waiting.insert(0, b"BEGIN")
+            waiting.insert(0, self._begin)
         return b"".join(part + b";" for part in waiting)
 
     def commit(self) -> None:
@@ -79,3 +119,4 @@ class Pipelined(extensions.connection):
     def _say(self, word: str) -> None:
         with self.cursor() as cursor:
             cursor.execute(word)
+        self.patience = self._limits.patience

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, func, select
@@ -17,8 +18,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from . import sockets
 from .base import Base
+from .clock import Clock
+from .limits import Limits
 from .pipelined import Pipelined
+
+_CLOCK = select(func.clock_timestamp())
 
 # Serialization failure, deadlock, and lock not available: the transaction may simply run again.
 _RETRIABLE = {"40001", "40P01", "55P03"}
@@ -27,18 +33,31 @@ _RETRIABLE = {"40001", "40P01", "55P03"}
 class Database:
     """An engine and the ways to use it. Made once a process, never carried over a fork."""
 
-    def __init__(self, url: str, *, synchronous: str = "FULL", pool_size: int = 20) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        synchronous: str = "FULL",
+        pool_size: int = 20,
+        limits: Limits | None = None,
+    ) -> None:
         self.url: URL = make_url(url)
+        self.clock = Clock()
         if self.url.drivername == "postgresql":
-            # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; psycogreen is psycopg2's
+            # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; Pipelined is psycopg2's
             self.url = self.url.set(drivername="postgresql+psycopg2")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._write_lock = threading.RLock()
         self.written = threading.Event()  # set by every commit of this process on SQLite
-        self.engine = self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool_size)
+        self.engine = (
+            self._sqlite(synchronous)
+            if self.is_sqlite
+            else self._postgres(pool_size, limits or Limits())
+        )
 
-    def _postgres(self, pool_size: int) -> Engine:
-        return create_engine(
+    def _postgres(self, pool_size: int, limits: Limits) -> Engine:
+        sockets.install()
+        engine = create_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=pool_size,
@@ -47,11 +66,17 @@ class Database:
             pool_use_lifo=True,
             hide_parameters=True,  # items hold keys, and errors are logged
             connect_args={
-                "connect_timeout": 5,
                 "application_name": "inngest-py",
-                "connection_factory": Pipelined,
+                "connection_factory": partial(Pipelined, limits=limits),
+                **limits.arguments(self.url.query),
             },
         )
+
+        @event.listens_for(engine, "connect")
+        def _introduce(connection: Pipelined, _record: Any) -> None:
+            connection.introduce(self.clock)
+
+        return engine
 
     def _sqlite(self, synchronous: str) -> Engine:
         memory = self.url.database in (None, "", ":memory:")
@@ -119,6 +144,15 @@ class Database:
         with self.engine.connect() as connection:
             yield connection
 
+    def compare_clocks(self) -> None:
+        """Measure again how far this machine's clock is from PostgreSQL's."""
+        if self.is_sqlite:
+            return
+        with self.reading() as tx:
+            before = self.clock.wall()
+            theirs = tx.execute(_CLOCK).scalar_one()
+            self.clock.compare(before, theirs, self.clock.wall())
+
     def create_all(self) -> None:
         """Create every table at once, for a database that lives in memory."""
         with self._write_lock:
@@ -149,6 +183,12 @@ def commit_soon(tx: Connection) -> None:
 
 def _pipelined(tx: Connection) -> Pipelined:
     return cast(Pipelined, tx.connection.dbapi_connection)
+
+
+def take_your_time(tx: Connection) -> None:
+    """Let statements of this transaction take as long as they need, as those of migrations do."""
+    if tx.dialect.name != "sqlite":
+        _pipelined(tx).take_your_time()
 
 
 def limit_time(tx: Connection, most: timedelta) -> None:

@@ -16,6 +16,7 @@ from ..engine.shares import Shares
 from ..engine.transport.gateway import Fetcher
 from ..engine.transport.http import Transport
 from ..engine.upkeep.loop import Upkeep, heartbeat
+from ..storage.limits import Limits
 from ..storage.session import Database
 from .intake import Intake
 
@@ -34,7 +35,17 @@ def make_context(
     `shares` is how many of them apps share, where that is another number.
     """
     pool = 20 if settings.is_sqlite else max(5, min(40, slots))
-    db = Database(settings.database_url, synchronous=settings.sqlite_synchronous, pool_size=pool)
+    db = Database(
+        settings.database_url,
+        synchronous=settings.sqlite_synchronous,
+        pool_size=pool,
+        limits=Limits(
+            connect=settings.database_connect_seconds,
+            network=settings.database_network_seconds,
+            statement=settings.database_statement_seconds,
+            lock=settings.database_lock_seconds,
+        ),
+    )
     linear = settings.retry_interval
     return Context(
         db=db,
@@ -42,6 +53,7 @@ def make_context(
         committer=Committer(db, shared=shared and slots > 1),
         hints=hints,
         fetcher=Fetcher(connections=slots, public_only=settings.gateway_public_only),
+        clock=db.clock.now,
         worker_id=worker_id or new_ulid(utc_now()),
         shares=Shares(slots if shares is None else shares),
         # workers that started together would all ask at the same moment

@@ -283,6 +283,7 @@ def test_health(service: Service) -> None:
         "status": 200,
         "message": "OK",
         "database": "ok",
+        "clock_skew_seconds": 0.0,
         "broker": "in process",
         "workers": 0,
         "upkeep_faults": [],

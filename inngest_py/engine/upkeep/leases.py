@@ -11,7 +11,8 @@ _BATCH = 500
 
 
 def extend(ctx: Context) -> bool:
-    """Prolong the leases of the calls in flight in this process."""
+    """Prolong the leases of the calls in flight in this process, by the database's clock."""
+    ctx.db.compare_clocks()
     held = ctx.leases.all()
     if held:
         with ctx.db.transaction() as tx:
@@ -33,6 +34,7 @@ class Lapsed:
 
     def run_once(self, ctx: Context) -> bool:
         """Make items ready whose worker has not prolonged their lease in time."""
+        ctx.db.compare_clocks()
         now, patience = ctx.now(), ctx.tuning.lease / 2
         if self._looked_at is not None and now - self._looked_at > patience:
             extend(ctx)

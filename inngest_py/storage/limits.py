@@ -1,0 +1,54 @@
+"""How long a process waits for PostgreSQL, and how it asks the kernel and the server to wait."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+# The server ends what takes too long before the client gives the connection up.
+_ANSWERS_LATER = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds; 0 means no limit.
+
+    `connect` is for each step of making a connection, `network` for packets that nobody confirms,
+    `statement` for one statement, `lock` for a lock that somebody else holds.
+    """
+
+    connect: float = 5.0
+    network: float = 10.0
+    statement: float = 10.0
+    lock: float = 5.0
+
+    @property
+    def patience(self) -> float | None:
+        """How long a sent statement's answer is waited for; None for ever."""
+        return self.statement + _ANSWERS_LATER if self.statement else None
+
+    def settings(self) -> dict[str, int]:
+        """Say what the server is told of a session, in milliseconds.
+
+        Who stands still in the middle of a transaction must not hold its locks for ever.
+        """
+        return {
+            "statement_timeout": round(self.statement * 1000),
+            "lock_timeout": round(self.lock * 1000),
+            "idle_in_transaction_session_timeout": round(self.statement * 1000),
+        }
+
+    def arguments(self, given: Container[str]) -> dict[str, Any]:
+        """Make libpq's parameters, but for those `given` in the URL.
+
+        A silent network is probed from half the time on, so that it is noticed within it.
+        """
+        probe = max(1, round(self.network / 6))
+        made = {
+            "connect_timeout": max(2, round(self.connect)) if self.connect else 0,
+            "keepalives": int(bool(self.network)),
+            "keepalives_idle": max(1, round(self.network / 2)),
+            "keepalives_interval": probe,
+            "keepalives_count": 3,
+            "tcp_user_timeout": round(self.network * 1000),
+        }
+        return {name: value for name, value in made.items() if name not in given}
