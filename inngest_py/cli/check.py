@@ -1,6 +1,7 @@
 """`check`: everything that is wrong with a configuration, each with its fix."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from .. import config_checks, config_reading
 from ..config import Settings
 from ..domain.errors import InngestPyError, Invalid
 from ..storage import migrate, strangers
+from ..storage.clock import TOLD
 from ..storage.session import Database, reason
 from . import databases, options
 
@@ -62,6 +64,7 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
 def _schema(database: Database, warnings: list[str]) -> list[str]:
     with database.reading() as connection:
         strangers.refuse(connection)
+    warnings += _clock(database)
     at, head = migrate.current(database), migrate.head()
     if at is None and database.is_sqlite:
         warnings.append("the schema does not exist yet: the server makes it at its start")
@@ -70,6 +73,16 @@ def _schema(database: Database, warnings: list[str]) -> list[str]:
     elif at != head:
         return [f"the schema is at {at}, this version needs {head}: run inngest-py db upgrade"]
     return []
+
+
+def _clock(database: Database) -> list[str]:
+    """Tell of a clock that is off; connecting has measured it."""
+    skew = database.clock.skew
+    if abs(skew) < TOLD:
+        return []
+    way = "behind" if skew > timedelta(0) else "ahead of"
+    told = f"this machine's clock is {abs(skew.total_seconds()):.1f} s {way} the database's"
+    return [f"{told}, which decides: have NTP keep both"]
 
 
 def _folder(folder: Path, warnings: list[str]) -> list[str]:

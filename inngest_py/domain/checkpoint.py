@@ -55,7 +55,7 @@ def read_token(text: object) -> Dispatch:
         item_id, lease_id, generation = base64.b64decode(text, validate=True).decode().split("::")
         if "\0" in item_id or not (generation.isascii() and generation.isdigit()):
             raise ValueError
-        return Dispatch(item_id, lease_id, int(generation[:9]))
+        return Dispatch(item_id, lease_id, int(generation[:10]))
     except (binascii.Error, ValueError):
         raise Invalid("qi_id is not a ctx.qi_id of this server", field="qi_id") from None
 

@@ -56,7 +56,8 @@ class Item:
 
     `step` is the hashed step id for a targeted request, a sleep or a wait, None for a discovery.
     `attempt` counts from 0. `current` is the stack position that caused a discovery, or None.
-    `generation` counts the item's requests from 1: it tells late calls of an earlier one apart.
+    `generation` is another number for each of the item's requests, so that late calls of an earlier
+    one can be told apart.
     `answer` is the JSON of what ended a wait, None until something has. `gate` names the bucket
     that a start waits for, `rank_us` its place in line. An item of kind `event` or of OF_RULES
     belongs to no run: its `run_id` is the event's id, or what its rule says.

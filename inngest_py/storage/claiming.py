@@ -1,5 +1,6 @@
 """Claiming: who leases items gets with them what their next requests need of their runs."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -66,7 +67,7 @@ def claim(
     """Lease those of the items that are ready and due; the others are somebody else's."""
     if not ids:
         return Claimed([], {}, set())
-    how = (lease_id, now + lease, worker, now)
+    how = (lease_id, now + lease, worker, now, _generation())
     if tx.dialect.name == "sqlite":
         return _by_reading(tx, [(item_id, *how) for item_id in ids])
     found = _claim.run(tx, {"ids": list(ids), **values(_HOW, how)})
@@ -76,6 +77,15 @@ def claim(
         run, revision = runs[run_id]
         runs[run_id] = replace(run, status=RunStatus.QUEUED, started_at=None), revision
     return Claimed([_item(row) for row in found], runs, begun)
+
+
+def _generation() -> int:
+    """Make the number of a dispatch.
+
+    Counting on from the row's would give it twice: a crash of the database may take a claim back
+    (session.commit_soon), whose request has gone out and still reports steps.
+    """
+    return 1 + secrets.randbelow(10**9)
 
 
 def _by_reading(tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Claimed:
@@ -95,7 +105,7 @@ def _leased(chosen: Any) -> Any:
             lease_id=_given["lease"],
             lease_until=_given["until"],
             worker=_given["holder"],
-            generation=_items.c.generation + 1,
+            generation=_given["generation"],
         )
     )
 
@@ -130,7 +140,7 @@ def _looked(ours: Any) -> Any:
     )
 
 
-_HOW = ("lease", "until", "holder", "now")
+_HOW = ("lease", "until", "holder", "now", "generation")
 _given = given(("item", *_HOW))
 _leasing = RowWise(_leased(_items.c.id == _given["item"]).returning(*_columns), ("item", *_HOW))
 _wanted = _items.c.id == func.any(bindparam("ids", None, type_=ARRAY(Text())))

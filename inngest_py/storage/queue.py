@@ -107,7 +107,7 @@ class QueueItem(Base):
     lease_id: Mapped[str | None] = mapped_column(Text)  # fences late writers: see finish()
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
     worker: Mapped[str | None] = mapped_column(Text)
-    # counts the requests made for the item: each claim is one
+    # the number of the last request made for the item, no two of which have the same
     generation: Mapped[int] = mapped_column(server_default=text("0"))
 
 

@@ -1,10 +1,12 @@
 """Connections and transactions: the one place that knows dialects.
 
 SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes behind a lock of this process (a waiting
-greenlet must not block the hub that runs the writer), plain BEGIN for reads.
+greenlet must not block the hub that runs the writer), plain BEGIN for reads. SQLite's own wait for
+another process's lock sleeps in C and would stop all greenlets: writers wait here instead.
 """
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +17,7 @@ from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, fu
 from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from . import sockets
@@ -26,8 +28,14 @@ from .pipelined import Pipelined
 
 _CLOCK = select(func.clock_timestamp())
 
-# Serialization failure, deadlock, and lock not available: the transaction may simply run again.
-_RETRIABLE = {"40001", "40P01", "55P03"}
+_TOO_LONG = "57014"
+# SQLite's own wait, in C: readers need it, rarely, and for a moment
+_BUSY_MS = 20
+_BUSY_SECONDS = 30.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
+# Serialization failure, deadlock, lock not available, and a statement over its time on a database
+# that is overloaded: the transaction may simply run again.
+_RETRIABLE = {"40001", "40P01", "55P03", _TOO_LONG}
 
 
 class Database:
@@ -83,7 +91,7 @@ class Database:
         extra: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 8}
         engine = create_engine(
             self.url,
-            connect_args={"check_same_thread": False, "timeout": 30},
+            connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS},
             hide_parameters=True,
             **extra,
         )
@@ -96,10 +104,10 @@ class Database:
                 "journal_mode=WAL",
                 f"synchronous={synchronous}",
                 "foreign_keys=ON",
-                "busy_timeout=30000",
                 "temp_store=MEMORY",
                 "cache_size=-32000",
                 "journal_size_limit=67108864",
+                f"busy_timeout={_BUSY_MS}",  # last: the first of these may have to wait for long
             ):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
@@ -107,7 +115,10 @@ class Database:
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("writes", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            if writes:
+                _begin_writing(connection)
+            else:
+                connection.exec_driver_sql("BEGIN")
 
         return engine
 
@@ -163,6 +174,24 @@ class Database:
         self.engine.dispose()
 
 
+def _begin_writing(connection: Connection) -> None:
+    """Wait for other processes to write, asleep as this process's pool has it.
+
+    Raises OperationalError, which is retriable(), when that takes too long.
+    """
+    deadline, pause = time.monotonic() + _BUSY_SECONDS, _SHORTEST_WAIT
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if "database is locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_WAIT)
+
+
 def later(tx: Connection, sql: str, values: Any = None) -> None:
     """Let PostgreSQL have a statement of the transaction with the next one, or with COMMIT.
 
@@ -202,8 +231,8 @@ def limit_time(tx: Connection, most: timedelta) -> None:
 
 
 def too_long(error: DBAPIError) -> bool:
-    """Say whether a statement was ended by limit_time()."""
-    return getattr(error.orig, "pgcode", None) == "57014"
+    """Say whether a statement was ended by limit_time(), or by the limit of all."""
+    return getattr(error.orig, "pgcode", None) == _TOO_LONG
 
 
 def retriable(error: DBAPIError) -> bool:

@@ -82,6 +82,9 @@ def test_a_transaction_is_rolled_back_as_a_whole(db: Database) -> None:
 
 
 def test_readers_are_in_no_transaction(db: Database, messages: list[str]) -> None:
+    with db.reading(), db.transaction() as tx:  # two connections are made, and known
+        tx.execute(text("SELECT 1"))
+    messages.clear()
     with db.reading() as tx:
         pid = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
         with db.transaction() as other:

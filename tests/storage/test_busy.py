@@ -1,0 +1,81 @@
+"""SQLite's file is written by another process for long: greenlets and threads wait, hubs do not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from inngest_py.storage import session
+from inngest_py.storage.session import Database, retriable
+from tests.processes import ROOT
+
+GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import sys, time, gevent
+from sqlalchemy import text
+from inngest_py.storage.session import Database
+
+def write():
+    with db.transaction() as tx:
+        tx.execute(text("INSERT INTO numbers VALUES (1)"))
+
+def read():
+    with db.reading() as tx:
+        return tx.execute(text("SELECT count(*) FROM numbers")).scalar_one()
+
+def ticks():
+    while True:
+        seen.append(time.monotonic())
+        gevent.sleep(0.02)
+
+seen = []
+db = Database(sys.argv[1])
+read()
+gevent.spawn(ticks)
+writers = [gevent.spawn(write) for _ in range(3)]
+while len(seen) < 50:
+    gevent.sleep(0.02)
+    assert read() == 0, "readers go on"
+assert not any(writer.ready() for writer in writers)
+assert max(b - a for a, b in zip(seen, seen[1:])) < 0.9, "nobody is held up"
+print("waits", flush=True)
+gevent.joinall(writers, raise_error=True)
+assert read() == 3
+print("done", flush=True)
+"""
+
+
+def test_greenlets_go_on_while_another_process_writes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    other = Database(url)
+    with other.transaction() as tx:
+        tx.execute(text("CREATE TABLE numbers (n int)"))
+    with subprocess.Popen(
+        [sys.executable, "-c", GREENLETS, url], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as child:
+        assert child.stdout is not None
+        with other.transaction():
+            assert child.stdout.readline().strip() == "waits"
+        assert child.stdout.readline().strip() == "done"
+        assert child.wait(30) == 0
+    other.close()
+
+
+def test_waiting_ends_with_an_error_that_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_BUSY_SECONDS", 0.1)
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    holder, other = Database(url), Database(url)
+    with holder.transaction():
+        with pytest.raises(OperationalError) as caught, other.transaction():
+            pass
+        assert retriable(caught.value)
+    with other.transaction():
+        pass
+    for db in (holder, other):
+        db.close()

@@ -1,0 +1,216 @@
+"""Connections to PostgreSQL: a silent network, a slow server and a pooler between."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from inngest_py.storage.limits import Limits
+from inngest_py.storage.session import Database, later, limit_time, outage, retriable
+from tests.processes import LOOPBACK, ROOT, Process, free_port, wait_until
+from tests.servers import Postgres
+from tests.tcp import Wire
+
+# what the issue of a silent network may cost at the most
+NOTICED = 15.0
+HASTY = Limits(connect=2, network=2, statement=1, lock=0.5)
+TCP_USER_TIMEOUT = 18  # Linux's number; Python's socket module has no name for it before 3.12
+SHOW = "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')"
+
+
+@pytest.fixture
+def wire(postgres: Postgres) -> Iterator[Wire]:
+    with Wire(postgres.port) as made:
+        yield made
+
+
+def shown(db: Database, query: str = SHOW, *, writes: bool = False) -> str:
+    with db.transaction() if writes else db.reading() as tx:
+        return str(tx.execute(text(query)).scalar_one())
+
+
+def option(db: Database, level: int, name: int) -> int:
+    with db.reading() as tx:
+        driver = tx.connection.dbapi_connection
+        assert driver is not None
+        link = socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        with link:
+            return link.getsockopt(level, name)
+
+
+def test_the_kernel_notices_a_network_that_drops_packets(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    tcp = socket.IPPROTO_TCP
+    assert option(db, socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert option(db, tcp, TCP_USER_TIMEOUT) / 1000 < NOTICED
+    idle, every = option(db, tcp, socket.TCP_KEEPIDLE), option(db, tcp, socket.TCP_KEEPINTVL)
+    assert idle + every * option(db, tcp, socket.TCP_KEEPCNT) < NOTICED
+    patience = Limits().patience
+    assert patience is not None
+    assert patience < NOTICED
+    db.close()
+
+
+def test_what_the_url_says_goes_first(postgres_url: str) -> None:
+    db = Database(f"{postgres_url}?tcp_user_timeout=3000&keepalives_idle=7")
+    assert option(db, socket.IPPROTO_TCP, TCP_USER_TIMEOUT) == 3000
+    assert option(db, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
+    db.close()
+
+
+def test_a_silent_server_is_given_up_and_found_again(postgres_url: str, wire: Wire) -> None:
+    db = Database(wire.url(postgres_url), limits=HASTY)
+    assert shown(db, "SELECT 1") == "1"
+    wire.silent = True
+    began = time.monotonic()
+    with pytest.raises(DBAPIError) as caught:
+        shown(db, "SELECT 2")
+    assert outage(caught.value)
+    assert "did not answer" in str(caught.value)
+    with pytest.raises(DBAPIError) as caught:  # a new connection finds nobody either
+        shown(db, "SELECT 3", writes=True)
+    assert outage(caught.value)
+    assert time.monotonic() - began < NOTICED
+    wire.silent = False
+    assert shown(db, "SELECT 4", writes=True) == "4"
+    db.close()
+
+
+GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import sys, time, gevent
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from inngest_py.storage.limits import Limits
+from inngest_py.storage.session import Database, outage
+
+def read(db, query):
+    with db.reading() as tx:
+        return tx.execute(text(query)).scalar_one()
+
+def ticks():
+    while True:
+        seen.append(time.monotonic())
+        gevent.sleep(0.05)
+
+seen = []
+db = Database(sys.argv[1], limits=Limits(connect=2, network=2, statement=1, lock=0.5))
+assert read(db, "SELECT 1 FROM pg_sleep(0.1)") == 1
+assert read(db, "SELECT sum(n) FROM generate_series(1, 100000) AS n") == 5000050000
+gevent.spawn(ticks)
+print("silence", flush=True)
+sys.stdin.readline()
+reads = [gevent.spawn(read, db, "SELECT 2") for _ in range(5)]
+gevent.joinall(reads)
+for each in reads:
+    assert isinstance(each.exception, DBAPIError) and outage(each.exception), each.exception
+assert max(b - a for a, b in zip(seen, seen[1:])) < 1.5, "others went on"
+print("noise", flush=True)
+sys.stdin.readline()
+assert read(db, "SELECT 3") == 3
+db.close()
+print("done", flush=True)
+"""
+
+
+def test_greenlets_give_up_without_holding_others_up(postgres_url: str, wire: Wire) -> None:
+    command = [sys.executable, "-c", GREENLETS, wire.url(postgres_url)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for said, silent in (("silence", True), ("noise", False)):
+            assert child.stdout.readline().strip() == said
+            wire.silent = silent
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        assert child.stdout.readline().strip() == "done"
+        child.stdin.close()
+        assert child.wait(30) == 0
+
+
+def test_statements_and_locks_are_waited_for_within_bounds(postgres_url: str) -> None:
+    db = Database(postgres_url, limits=HASTY)
+    assert shown(db) == shown(db, writes=True) == "1s 500ms"
+    with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
+        tx.execute(text("SELECT pg_sleep(30)"))
+    assert retriable(caught.value)
+    with db.transaction() as tx:
+        tx.execute(text("CREATE TABLE numbers (n int)"))
+    with db.transaction() as holder:
+        holder.execute(text("LOCK TABLE numbers"))
+        with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
+            tx.execute(text("INSERT INTO numbers VALUES (1)"))
+    assert retriable(caught.value)
+    with db.transaction() as tx:
+        later(tx, "INSERT INTO numbers VALUES (2)")
+    db.close()
+
+
+def test_a_slow_list_is_no_outage(postgres_url: str) -> None:
+    from datetime import timedelta
+
+    db = Database(postgres_url)
+    with pytest.raises(DBAPIError) as caught, db.reading() as tx:
+        limit_time(tx, timedelta(milliseconds=100))
+        tx.execute(text("SELECT pg_sleep(30)"))
+    assert not outage(caught.value)
+    assert shown(db) == "10s 5s"
+    db.close()
+
+
+@pytest.fixture
+def pooler(postgres: Postgres, tmp_path: Path) -> Iterator[str]:
+    """PgBouncer in transaction mode before PostgreSQL: what to put in place of its address."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not installed")
+    port = free_port()
+    users, ini = tmp_path / "users.txt", tmp_path / "pgbouncer.ini"
+    users.write_text('"postgres" ""\n')
+    ini.write_text(
+        f"[databases]\n* = host={LOOPBACK} port={postgres.port}\n[pgbouncer]\n"
+        f"listen_addr = {LOOPBACK}\nlisten_port = {port}\nauth_type = trust\nunix_socket_dir =\n"
+        f"auth_file = {users}\npool_mode = transaction\ndefault_pool_size = 1\n"
+    )
+    for path in (tmp_path, users, ini):
+        path.chmod(0o755)
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == tmp_path.stat().st_uid and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    command = [program, "-u", "nobody", str(ini)]
+    with Process(command, tmp_path / "pgbouncer.log") as process:
+        process.start().wait_ready(lambda: _listens(port), 20)
+        yield f"{LOOPBACK}:{port}"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def test_a_pooler_s_sessions_stay_as_they_are(
+    postgres: Postgres, postgres_url: str, pooler: str
+) -> None:
+    through = postgres_url.replace(f"{LOOPBACK}:{postgres.port}", pooler)
+    db, other = Database(through, limits=HASTY), Database(through)
+    assert shown(db, writes=True) == "1s 500ms"
+    assert shown(other, writes=True) == "10s 5s"
+    assert shown(db) == shown(other) == "0 0", "the one session, as PgBouncer gives it to others"
+    with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
+        tx.execute(text("SELECT pg_sleep(30)"))
+    assert retriable(caught.value)
+    with db.transaction() as tx:
+        later(tx, "CREATE TABLE numbers (n int)")
+    wait_until(lambda: shown(other, "SELECT count(*) FROM numbers") == "0")
+    for made in (db, other):
+        made.close()

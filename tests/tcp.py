@@ -1,0 +1,79 @@
+"""A TCP proxy on loopback whose wire can be cut without a word."""
+
+import selectors
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from .processes import LOOPBACK
+
+_CHUNK = 65536
+
+
+class Wire:
+    """Carries bytes to a port, until it is told to swallow them and to say nothing."""
+
+    def __init__(self, to_port: int) -> None:
+        self._to_port = to_port
+        self._listener = socket.create_server((LOOPBACK, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.silent = False
+        self._closed = False
+        self._peers: dict[socket.socket, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+
+    def url(self, url: str) -> str:
+        """Make a database's URL one through the wire."""
+        return url.replace(f":{self._to_port}/", f":{self.port}/")
+
+    def _carry(self) -> None:
+        while not self._closed:
+            for key, _ in self._selector.select(0.05):
+                link = key.fileobj
+                assert isinstance(link, socket.socket)
+                if link is self._listener:
+                    self._join(link.accept()[0])
+                elif link in self._peers:
+                    self._pass(link, self._peers[link])
+
+    def _join(self, client: socket.socket) -> None:
+        server = socket.create_connection((LOOPBACK, self._to_port))
+        self._peers |= {client: server, server: client}
+        for link in (client, server):
+            self._selector.register(link, selectors.EVENT_READ)
+
+    def _pass(self, link: socket.socket, peer: socket.socket) -> None:
+        data = b""
+        with suppress(OSError):
+            data = link.recv(_CHUNK)
+        if self.silent and data:
+            return
+        if data:
+            with suppress(OSError):
+                peer.sendall(data)
+            return
+        for each in (link, peer):
+            self._selector.unregister(each)
+            self._peers.pop(each)
+            each.close()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closed = True
+        self._thread.join(5)
+        self._listener.close()
+        for link in list(self._peers):
+            link.close()
+        self._selector.close()
