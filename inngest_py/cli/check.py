@@ -70,8 +70,15 @@ def _schema(database: Database, warnings: list[str]) -> list[str]:
         warnings.append("the schema does not exist yet: the server makes it at its start")
     elif at is None:
         return ["the database has no schema: run inngest-py db upgrade"]
+    elif migrate.refuse_newer(database):
+        warnings.append(
+            f"the schema is at {at}, newer than this version's {head}, which can use it"
+        )
     elif at != head:
-        return [f"the schema is at {at}, this version needs {head}: run inngest-py db upgrade"]
+        return [
+            f"the schema is at {at}, older than {head}, which this version needs:"
+            " run inngest-py db upgrade"
+        ]
     return []
 
 

@@ -19,4 +19,6 @@ def upgrade(**flags: Any) -> None:
     """Bring the schema up to date."""
     with databases.opened(flags) as database:
         migrate.upgrade(database)
-        click.echo(f"the schema is at {migrate.current(database)}")
+        at = migrate.current(database)
+        newer = f", newer than this version's {migrate.head()}, which can use it"
+        click.echo(f"the schema is at {at}{newer if migrate.is_newer(at) else ''}")

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, BigId, Json, Timestamp, table_of
 from .glance import Glance
+from .meta import Meta
 from .session import upsert
 
 # What of a function caches have to follow: its version, and the revision of its override.
@@ -91,14 +92,6 @@ class Function(Base):
     limits_at: Mapped[datetime | None] = mapped_column(Timestamp)
     limits_by: Mapped[str | None] = mapped_column(Text)
     limits_revision: Mapped[int] = mapped_column(server_default=text("0"))
-
-
-class Meta(Base):
-    """Small facts about the installation, by key."""
-
-    __tablename__ = "meta"
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[int] = mapped_column(BigId)
 
 
 _apps = table_of(App)

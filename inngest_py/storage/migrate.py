@@ -3,6 +3,10 @@
 A server imports Alembic only when there is something to migrate: it costs a start a tenth of its
 time. An empty database gets the tables of the models at once, which are what the migrations make
 (tests compare them).
+
+Versions run side by side on one schema, the newest one's. A migration that older versions cannot
+work with says `breaks = True`; the last of these that a database has had is noted in it, where an
+older version, which does not know that migration, can read it.
 """
 
 import re
@@ -13,12 +17,15 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from .. import observe
-from . import strangers
+from ..domain.errors import Conflict
+from . import meta, strangers
 from .models import Base
 from .session import Database, outage, reason, take_your_time
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x1A7E57  # one upgrade at a time, whoever starts first
+_BREAKS = re.compile("^breaks = True$", re.MULTILINE)
+_OLDEST = "schema_oldest"  # the oldest head that can work with the schema, as a number
 _NAMES = re.compile(r'^(revision|down_revision) = "(.+)"$', re.MULTILINE)
 
 
@@ -30,6 +37,13 @@ def head() -> str:
             named[role].add(name)
     [newest] = named["revision"] - named["down_revision"]
     return newest
+
+
+def _oldest() -> int:
+    """Say which is the oldest head that can work with the newest schema."""
+    files = (_FOLDER / "versions").glob("[0-9]*.py")
+    breaking = [int(file.name[:4]) for file in files if _BREAKS.search(file.read_text())]
+    return max(breaking, default=0)
 
 
 def current(db: Database) -> str | None:
@@ -45,11 +59,46 @@ def _current(connection: Connection) -> str | None:
     return found
 
 
+def is_newer(at: str | None) -> bool:
+    """Say whether a newer version has made the schema."""
+    return at is not None and strangers.REVISION.fullmatch(at) is not None and at > head()
+
+
+def refuse_newer(db: Database) -> bool:
+    """Say whether the schema is a newer version's; raises Conflict when this one cannot use it."""
+    with db.reading() as connection:
+        at = _current(connection)
+        if not is_newer(at):
+            return False
+        oldest = meta.value(connection, _OLDEST)
+    mine = head()
+    if oldest is None or oldest > int(mine):
+        raise Conflict(
+            f"the schema is at {at}, of a newer version, and this version, which knows it up to"
+            f" {mine}, cannot use it: install the newer version here, too"
+        )
+    return True
+
+
+def unready(db: Database) -> str | None:
+    """Say what a worker has to wait for before it can use the schema; None when it can.
+
+    Raises Conflict as refuse_newer() does, and DBAPIError.
+    """
+    at, mine = current(db), head()
+    if at == mine or refuse_newer(db):
+        return None
+    told = "there is no schema yet" if at is None else f"the schema is at {at}"
+    return f"{told}, and {mine} is needed: start a server, or run inngest-py db upgrade"
+
+
 def upgrade(db: Database) -> None:
     """Bring the schema to head, under a lock against others that do the same.
 
-    Raises Conflict when the database is another program's.
+    A newer schema stays. Raises Conflict when it cannot be used, or is another program's.
     """
+    if refuse_newer(db):
+        return
     from alembic import command
     from alembic.config import Config
 
@@ -60,6 +109,7 @@ def upgrade(db: Database) -> None:
         strangers.refuse(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        meta.put(connection, _OLDEST, _oldest())
 
 
 def _lock(connection: Connection) -> None:
@@ -84,21 +134,26 @@ def _create(db: Database) -> bool:
         )
         made = text("INSERT INTO alembic_version (version_num) VALUES (:head)")
         connection.execute(made, {"head": head()})
+        meta.put(connection, _OLDEST, _oldest())
     return True
 
 
 def prepare(db: Database) -> None:
     """Make the schema ready at a server's start, waiting for a database that is away.
 
-    Raises Conflict when the database is another program's.
+    Raises Conflict when the schema is a newer version's that this one cannot use, or another
+    program's.
     """
     if db.is_sqlite and db.url.database:
         Path(db.url.database).parent.mkdir(parents=True, exist_ok=True)
     pause, told = 0.2, False
     while True:
         try:
-            if current(db) != head() and not _create(db):
+            at = current(db)
+            if at != head() and not _create(db):
                 upgrade(db)
+            if is_newer(at):
+                observe.event("schema.newer", at=at, known=head())
             return
         except DBAPIError as error:
             if not outage(error):

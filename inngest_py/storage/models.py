@@ -10,7 +10,8 @@ from .crons import Cron
 from .debounces import Debounce
 from .defers import DeferRow
 from .events import Event, RunKey
-from .functions import App, Function, Meta
+from .functions import App, Function
+from .meta import Meta
 from .metadata import RunMetadata
 from .operators import AuditRow, Operator, OperatorSession
 from .pauses import Pause

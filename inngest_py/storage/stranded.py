@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
-from ..domain.items import DRIVING
+from ..domain.items import DRIVING, ItemKind
 from ..domain.runs import LIVE, RunStatus
 from ..domain.waits import PauseKind
 from .base import table_of
@@ -19,7 +19,8 @@ from .runs import RunRow
 from .session import skip_locked
 
 _items, _pauses, _runs = table_of(QueueItem), table_of(Pause), table_of(RunRow)
-_DRIVING = _items.c.kind.in_(sorted(kind.value for kind in DRIVING))
+# a kind that only a newer version knows may well bring its run on
+_DRIVING = _items.c.kind.not_in(sorted(kind.value for kind in set(ItemKind) - DRIVING))
 _LIVE = [status.value for status in LIVE]
 
 _driven = select(

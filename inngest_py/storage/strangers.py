@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from ..domain.errors import Conflict
 from .models import Base
 
-_REVISION = re.compile(r"\d{4}")  # ours are numbers; Alembic's own are 12 hexadecimal digits
+REVISION = re.compile(r"\d{4}")  # ours are numbers; Alembic's own are 12 hexadecimal digits
 _MOST_NAMED = 5
 
 
@@ -20,7 +20,7 @@ def refuse(connection: Connection) -> None:
     clash = sorted(found & set(Base.metadata.tables))
     if "alembic_version" in found:
         at = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if at is None or (_REVISION.fullmatch(at) and clash):
+        if at is None or (REVISION.fullmatch(at) and clash):
             return
         clash = ["alembic_version"]
     if clash:

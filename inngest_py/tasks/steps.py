@@ -11,10 +11,11 @@ from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe, tracing
+from ..domain.errors import Conflict
 from ..engine import work
 from ..engine.upkeep import loop, workers
 from ..metrics.serving import WorkerMetrics
-from ..storage import backlog, leases
+from ..storage import leases, migrate
 from ..storage.session import reason
 from . import configuration, forks, garbage, lifeline
 from .direct import Direct
@@ -169,18 +170,24 @@ class WorkerService:
 
 
 def wait_for_schema(ctx: Any) -> None:
-    """Wait until the database answers and has its tables, with one log line an outage."""
+    """Wait until the database answers and has its tables, with one log line an outage.
+
+    Ends the process when a newer version has changed them so that this one cannot use them.
+    """
     pause, told = 0.2, False
     while True:
         try:
-            with ctx.db.reading() as tx:
-                backlog.next_due(tx)
+            why = migrate.unready(ctx.db)
+        except Conflict as error:
+            observe.event("schema.refused", level=50, error=error.message)
+            raise SystemExit(1) from None
         except SQLAlchemyError as error:
-            if not told:
-                observe.event("database.wait", level=30, error=reason(error))
-                told = True
-            time.sleep(pause)
-            state.maybe_shutdown()  # a worker that is told to stop need not wait
-            pause = min(pause * 2, 5.0)
-        else:
+            why = reason(error)
+        if why is None:
             return
+        if not told:
+            observe.event("database.wait", level=30, error=why)
+            told = True
+        time.sleep(pause)
+        state.maybe_shutdown()  # a worker that is told to stop need not wait
+        pause = min(pause * 2, 5.0)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.engine.commit import Committer
-from inngest_py.storage.functions import Meta
+from inngest_py.storage.meta import Meta
 from inngest_py.storage.session import Database, insert
 
 WRITERS = 40

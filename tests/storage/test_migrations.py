@@ -1,7 +1,10 @@
 """The migrations make exactly what the models say, on both databases."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from alembic import command
@@ -9,11 +12,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from click.testing import CliRunner
 from sqlalchemy import Connection, text
 
+from inngest_py.cli import cli
+from inngest_py.domain.errors import Conflict
 from inngest_py.storage import migrate
 from inngest_py.storage.models import Base
 from inngest_py.storage.session import Database
+from inngest_py.tasks.steps import wait_for_schema
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -63,11 +70,103 @@ def test_the_head_is_alembic_s() -> None:
 
 
 def test_an_old_schema_is_migrated(empty: Database) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
-    with empty.transaction() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    _at(empty, "0001")
     migrate.prepare(empty)
     assert migrate.current(empty) == migrate.head()
     empty.close()
+
+
+NEWER = """
+revision = "9999"
+down_revision = "{head}"
+branch_labels = None
+depends_on = None
+breaks = {breaks}
+
+
+def upgrade() -> None:
+    pass
+"""
+
+
+@pytest.fixture(params=[False, True], ids=["compatible", "breaking"])
+def newer(
+    request: pytest.FixtureRequest, empty: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> bool:
+    """Migrate the database as a newer version does; say whether that breaks older ones."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrate._FOLDER, folder)
+    written = NEWER.format(head=migrate.head(), breaks=request.param)
+    (folder / "versions" / "9999_be_newer.py").write_text(written)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "_FOLDER", folder)
+        migrate.prepare(empty)
+        migrate.upgrade(empty)
+        assert migrate.current(empty) == "9999"
+    return bool(request.param)
+
+
+def test_a_newer_schema_is_used_where_its_migrations_allow(empty: Database, newer: bool) -> None:
+    head = migrate.head()
+    if newer:
+        for use in (migrate.prepare, migrate.upgrade, migrate.unready):
+            with pytest.raises(Conflict, match=f"at 9999, of a newer .* up to {head}, cannot"):
+                use(empty)
+    else:
+        migrate.prepare(empty)
+        migrate.upgrade(empty)
+        assert migrate.unready(empty) is None
+    assert migrate.current(empty) == "9999", "it stays as it is"
+    empty.close()
+
+
+def test_commands_tell_newer_from_older(empty: Database, newer: bool) -> None:
+    where = ("--database-url", empty.url.render_as_string(hide_password=False))
+    head = migrate.head()
+    upgraded, checked = (
+        CliRunner().invoke(cli, [*command, *where])
+        for command in (("db", "upgrade"), ("check", "--dev"))
+    )
+    if newer:
+        told = (
+            "the schema is at 9999, of a newer version, and this version, which knows it up to"
+            f" {head}, cannot use it"
+        )
+        assert upgraded.exit_code == checked.exit_code == 1
+    else:
+        told = f"the schema is at 9999, newer than this version's {head}, which can use it"
+        assert upgraded.exit_code == checked.exit_code == 0
+    assert told in upgraded.output
+    assert told in checked.output
+    empty.close()
+
+
+def test_check_tells_that_a_schema_is_older(empty: Database) -> None:
+    _at(empty, "0001")
+    where = ("--database-url", empty.url.render_as_string(hide_password=False))
+    checked = CliRunner().invoke(cli, ["check", "--dev", *where])
+    assert f"the schema is at 0001, older than {migrate.head()}" in checked.output
+    assert checked.exit_code == 1
+    assert "is needed: start a server" in (migrate.unready(empty) or "")
+    empty.close()
+
+
+def test_a_worker_ends_that_cannot_use_the_schema(
+    empty: Database, newer: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ctx: Any = SimpleNamespace(db=empty)
+    if newer:
+        with pytest.raises(SystemExit):
+            wait_for_schema(ctx)
+        assert "schema.refused" in caplog.messages
+    else:
+        wait_for_schema(ctx)
+    empty.close()
+
+
+def _at(db: Database, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    with db.transaction() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

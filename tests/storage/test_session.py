@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from inngest_py.storage.functions import Meta
+from inngest_py.storage.meta import Meta
 from inngest_py.storage.session import Database, outage, retriable
 from tests.servers import Postgres
 

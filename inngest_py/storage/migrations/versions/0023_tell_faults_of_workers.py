@@ -6,8 +6,8 @@ Goes before the code that needs it: it only adds a column that may be empty.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
