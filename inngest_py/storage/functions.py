@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, BigId, Json, Timestamp, table_of
+from .base import Base, Json, Timestamp, table_of
 from .glance import Glance
 from .meta import Meta
 from .session import upsert

@@ -26,7 +26,7 @@ def rewritten(engine: Engine, change: Callable[[dict[str, Any]], Any]) -> str:
         config = orjson.loads(row["config"])
         made = orjson.dumps(change(config) or config).decode()
         tx.execute(update(Function).values(config=made, version=Function.version + 1))
-        functions.raise_catalog_version(tx)
+        functions.renew_catalog_version(tx)
     return str(row["config"])
 
 
@@ -69,7 +69,7 @@ def test_a_function_that_cannot_be_read_keeps_no_event_from_the_others(
         config = orjson.loads(mine[0]["config"])
         made = orjson.dumps(change(config) or config).decode()
         tx.execute(update(Function).where(Function.slug == "app-fn").values(config=made))
-        functions.raise_catalog_version(tx)
+        functions.renew_catalog_version(tx)
     for _ in range(3):
         run_id = engine.start(name="a/c")
     engine.drain()
