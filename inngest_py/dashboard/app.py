@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from .. import observe
 from ..config import Settings
-from ..domain.errors import Conflict, InngestPyError, NotFound
+from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
 from ..domain.roles import Role
 from ..engine.context import Context
 from ..storage.session import outage, too_long
@@ -35,7 +35,7 @@ from .routes import NAME, blueprint
 
 __all__ = ["PAGES", "add_to"]
 PAGES = (home, runs, run, export, events, event, functions, limits, apps, queues, audit, login)
-_STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409}
+_STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 
 
 def add_to(app: Flask, settings: Settings, ctx: Context) -> Pulse:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
+from inngest_py.api.bodies import LIMITS
 from inngest_py.cli import cli
 from inngest_py.config import Settings
 from inngest_py.domain.roles import Role
@@ -106,6 +107,16 @@ def test_login_leads_back_but_never_away(production: Production) -> None:
         assert csrf is not None
         form = {"csrf": csrf.group(1), "name": "viewer", "password": PASSWORD, "next": given}
         assert client.post("/login", data=form).location == leads
+
+
+def test_a_stranger_s_form_is_bounded(production: Production) -> None:
+    client = production.app.test_client()
+    csrf = _CSRF.search(client.get("/login").text)
+    assert csrf is not None
+    form = {"csrf": csrf.group(1), "name": "x" * LIMITS["/login"], "password": PASSWORD}
+    answered = client.post("/login", data=form)
+    assert answered.status_code == 413
+    assert f"the body is over {LIMITS['/login']} bytes" in answered.text
 
 
 def test_cookies_change_with_the_login_and_end_with_it(production: Production) -> None:
