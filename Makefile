@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv dev test suite lint format bench bench-check browser clean
+.PHONY: venv lock dev test suite lint format bench bench-check browser clean
 
 venv: $(VENV)/.test-installed
 
@@ -19,17 +19,40 @@ $(BIN)/python:
 	done; \
 	echo "no Python 3.11 or newer was found: install one first" >&2; exit 1
 
-$(VENV)/.installed: $(BIN)/python setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet -e . inngest
+# What is installed is locked in requirements/, with hashes: setuptools, too, which builds this
+# package and what has no wheel.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+define install
+$(PIP) --require-hashes -r requirements/build.txt
+$(PIP) --require-hashes --no-build-isolation -r requirements/$(1).txt
+$(PIP) --no-build-isolation --no-deps -e .
+endef
+
+$(VENV)/.installed: $(BIN)/python setup.cfg pyproject.toml requirements/build.txt requirements/dev.txt
+	$(call install,dev)
 	@touch $@
 
-$(VENV)/.test-installed: $(BIN)/python setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[test,lint]'
+$(VENV)/.test-installed: $(BIN)/python setup.cfg pyproject.toml requirements/build.txt requirements/test.txt
+	$(call install,test)
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.bench-installed: $(BIN)/python setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[test,lint,bench]'
+$(VENV)/.bench-installed: $(BIN)/python setup.cfg pyproject.toml requirements/build.txt requirements/bench.txt
+	$(call install,bench)
 	@touch $@ $(VENV)/.installed $(VENV)/.test-installed
+
+# Renews requirements/ from setup.cfg for Python 3.11 and later, with the hashes of all wheels. The
+# files agree: each takes the versions of the largest.
+COMPILE = $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+lock:
+	@[ -x $(VENV)/uv/bin/uv ] || { $(MAKE) --no-print-directory $(BIN)/python && \
+	  $(BIN)/python -m venv $(VENV)/uv && $(VENV)/uv/bin/python -m pip install --quiet uv; }
+	@mkdir -p requirements
+	$(COMPILE) --upgrade setup.cfg --extra otel --extra test --extra lint --extra bench -o requirements/bench.txt
+	$(COMPILE) setup.cfg --extra test --extra lint -c requirements/bench.txt -o requirements/test.txt
+	$(COMPILE) setup.cfg --extra otel -c requirements/bench.txt -o requirements/server.txt
+	echo inngest | $(COMPILE) setup.cfg - -c requirements/bench.txt -o requirements/dev.txt
+	echo 'setuptools>=70.1' | $(COMPILE) - -o requirements/build.txt
 
 # exec: Ctrl-C reaches run.py, which stops server and app
 dev: $(VENV)/.installed
