@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from blinker import NamedSignal, Namespace
@@ -82,6 +83,25 @@ def with_ids(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**ids, **fields}
 
 
+_held: ContextVar[list[Callable[[], None]] | None] = ContextVar("inngest_py_held", default=None)
+
+
+@contextmanager
+def if_done() -> Iterator[None]:
+    """Hold the events of a transaction until it is done; one that fails has none.
+
+    It may well be run again, and what it said would then be told, and counted, twice.
+    """
+    held: list[Callable[[], None]] = []
+    token = _held.set(held)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+    for tell_one in held:
+        tell_one()
+
+
 def event(
     name: str,
     *,
@@ -90,6 +110,14 @@ def event(
     **fields: Any,
 ) -> None:
     """Log a named event with its fields, and the traceback of an exception."""
+    held = _held.get()
+    if held is None:
+        _event(name, level, exc_info, fields)
+    else:
+        held.append(partial(_event, name, level, exc_info, fields))
+
+
+def _event(name: str, level: int, exc_info: BaseException | None, fields: dict[str, Any]) -> None:
     for watcher in _watchers:
         try:
             watcher(name, fields)

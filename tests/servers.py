@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -160,15 +160,29 @@ class Postgres:
         except (FileNotFoundError, IndexError):
             return None
 
+    def suspend(self) -> None:
+        """Stop all of its processes: the kernel goes on to take what clients send."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let its processes go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def _in_use(self) -> bool:
         """Whether a process still works in the data directory."""
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and (entry / "cwd").readlink() == self.data:
-                    return True
-            except OSError:
-                continue
-        return False
+        return any(self._pids())
+
+    def _pids(self) -> Iterator[int]:
+        """Find the processes that work in the data directory, the postmaster first."""
+        for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
+            with suppress(OSError):
+                if (entry / "cwd").readlink() == self.data:
+                    yield int(entry.name)
 
 
 def _name(url: str) -> str:

@@ -14,6 +14,7 @@ from ..engine.context import Context
 from ..metrics import process
 from ..metrics.counters import Counters
 from ..metrics.figures import Figures
+from ..storage import deadlines
 from ..version import __version__
 from . import (
     apps,
@@ -38,7 +39,10 @@ from . import (
 from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
+from .probe import Probe
 
+# How long a request waits for a database that is away before it answers 503.
+REQUEST_SECONDS = 10.0
 _HSTS = "max-age=31536000"  # a year
 _CONFIG: dict[str, Any] = {
     "MAX_FORM_MEMORY_SIZE": MOST,
@@ -65,7 +69,7 @@ def create_app(settings: Settings, ctx: Context, counters: Counters | None = Non
     app.config.update(_CONFIG)
     # a redirect would make two slashes in a slug or a key one
     app.url_map.merge_slashes = False
-    app.extensions["inngest_py"] = Deps(settings, ctx, _registries(ctx, counters))
+    app.extensions["inngest_py"] = Deps(settings, ctx, Probe(ctx), _registries(ctx, counters))
     if counters is not None:
         _count_requests(app, counters)
     app.before_request(auth.refuse_bearer)
@@ -73,6 +77,7 @@ def create_app(settings: Settings, ctx: Context, counters: Counters | None = Non
     _add_protocol(app, settings)
     _add_native(app)
     errors.add_to(app)
+    app.wsgi_app = _Bounded(app.wsgi_app)  # type: ignore[method-assign]
 
     @app.after_request
     def _mark(response: Response) -> Response:
@@ -84,6 +89,17 @@ def create_app(settings: Settings, ctx: Context, counters: Counters | None = Non
         return response
 
     return app
+
+
+class _Bounded:
+    """Gives requests a bound to how long they wait for the database."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        with deadlines.within(REQUEST_SECONDS):
+            return self._app(environ, start_response)
 
 
 def _add_protocol(app: Flask, settings: Settings) -> None:

@@ -7,14 +7,16 @@ from prometheus_client import CollectorRegistry
 
 from ..config import Settings
 from ..engine.context import Context
+from .probe import Probe
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Settings, context and what `/metrics` shows, of the app that serves the request."""
+    """What the app that serves the request has; `metrics` is what `/metrics` shows."""
 
     settings: Settings
     ctx: Context
+    probe: Probe
     metrics: tuple[CollectorRegistry, ...] = ()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, current_app, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from .. import observe
@@ -20,7 +20,7 @@ from ..domain.errors import (
     Superseded,
     TooLarge,
 )
-from ..storage.session import outage
+from ..storage.outages import logged, outage, told
 
 # The app's extension that answers a path which no route has with a page, or leaves it with None.
 LOST = "inngest_py.lost"
@@ -107,11 +107,11 @@ def add_to(app: Flask) -> None:
 
     app.register_error_handler(HTTPException, _of_http)
 
-    @app.errorhandler(DBAPIError)
-    def _database(error: DBAPIError) -> Response:
-        observe.event("api.database", level=40, error=type(error.orig).__name__)
+    @app.errorhandler(SQLAlchemyError)
+    def _database(error: SQLAlchemyError) -> Response:
+        observe.event("api.database", level=40, **logged(error))
         if outage(error):
-            return _shaped("the database cannot be reached: try again", 503)
+            return _shaped(f"{told(error)}: try again", 503)
         return _shaped("internal error", 500)
 
     @app.errorhandler(Exception)

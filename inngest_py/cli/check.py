@@ -13,7 +13,8 @@ from ..config import Settings
 from ..domain.errors import InngestPyError, Invalid
 from ..storage import migrate, strangers
 from ..storage.clock import TOLD
-from ..storage.session import Database, reason
+from ..storage.outages import reason
+from ..storage.session import Database
 from . import databases, options
 
 _CHECK = "check --redis-url or --broker-url"

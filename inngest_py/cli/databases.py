@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..domain.errors import InngestPyError
 from ..storage import migrate
-from ..storage.session import Database, reason
+from ..storage.outages import reason
+from ..storage.session import Database
 from . import options
 
 

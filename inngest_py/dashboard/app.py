@@ -11,7 +11,7 @@ from ..config import Settings
 from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
 from ..domain.roles import Role
 from ..engine.context import Context
-from ..storage.session import outage, too_long
+from ..storage.outages import logged, outage, told, too_long
 from . import (
     apps,
     audit,
@@ -67,13 +67,13 @@ def _http(error: HTTPException) -> Response | HTTPException:
     return problem(str(error.description or error.name), error.code or 500)
 
 
-@blueprint.errorhandler(DBAPIError)
-def _database(error: DBAPIError) -> Response:
-    if too_long(error):
+@blueprint.errorhandler(SQLAlchemyError)
+def _database(error: SQLAlchemyError) -> Response:
+    if isinstance(error, DBAPIError) and too_long(error):
         return problem("this took too long to look up: narrow the time or the filter", 503)
-    observe.event("dashboard.database", level=40, error=type(error.orig).__name__)
+    observe.event("dashboard.database", level=40, **logged(error))
     if outage(error):
-        return problem("the database cannot be reached: the page tries again by itself", 503)
+        return problem(f"{told(error)}: the page tries again by itself", 503)
     return problem("internal error: the server's log has more", 500)
 
 

@@ -59,8 +59,9 @@ class Item:
     `generation` is another number for each of the item's requests, so that late calls of an earlier
     one can be told apart.
     `answer` is the JSON of what ended a wait, None until something has. `gate` names the bucket
-    that a start waits for, `rank_us` its place in line. An item of kind `event` or of OF_RULES
-    belongs to no run: its `run_id` is the event's id, or what its rule says.
+    that a start waits for, `rank_us` its place in line. `lapses` counts the leases that ended
+    without a word of their holder since the last attempt that was over. An item of kind `event` or
+    of OF_RULES belongs to no run: its `run_id` is the event's id, or what its rule says.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Item:
     answer: str | None = None
     rank_us: int | None = None
     gate: str | None = None
+    lapses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ MAX_EVENT_BYTES = 3 * 1024 * 1024
 EVENT_ID_WINDOW = timedelta(hours=24)
 MAX_STEP_ID_BYTES = 1024  # ids are indexed; PostgreSQL refuses index rows over 2704 bytes
 MAX_NAME_CHARS = 1024
+MAX_LAPSES = 20  # ours: so many workers in a row may be lost with one request
 MAX_SHOWN_INPUT_BYTES = 256 * 1024
 
 

@@ -186,6 +186,24 @@ def unwritable(item: Item, policy: Policy, jitter: float) -> Plan:
     return _fail(item, policy, reply.unable("The answer could not be stored."), jitter)
 
 
+def crashed(item: Item, policy: Policy, name: str, jitter: float) -> Plan:
+    """Treat what was raised while the server worked on the item as a function-level error.
+
+    `name` is the exception's class: its words may hold what is nobody's business.
+    """
+    text = f"The server could not work on this attempt ({name}): its log has more."
+    return _fail(item, policy, reply.unable(text, name=name), jitter)
+
+
+def worker_lost(item: Item) -> Plan:
+    """End a run with whose request every worker was lost."""
+    text = (
+        f"worker lost: {item.lapses} times in a row, the worker that ran this request ended"
+        " or fell silent before the answer was stored"
+    )
+    return fatal("WorkerLost", text)
+
+
 def _fail(item: Item, policy: Policy, meaning: reply.Errored, jitter: float) -> Plan:
     """Retry a function-level error, or end the run with it (execution.md §7.3)."""
     name = item.step_name or item.step or "Finalization"

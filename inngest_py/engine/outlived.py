@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
 from ..domain.errors import LeaseLost
 from ..domain.items import Item
 from ..domain.runs import ENDED
 from ..storage import attempts, queue
+from ..storage.outages import logged
 from .context import Context, Hint
 from .ending import cut_off
 from .flow import concurrency
@@ -31,8 +32,8 @@ def over(ctx: Context, job: Job) -> None:
         hints = ctx.committer.run_alone(lambda tx: _drop(tx, ctx, [job], ctx.now()))
     except LeaseLost:  # it has lapsed
         return
-    except DBAPIError as error:  # it will lapse
-        observe.event("item.not_written", level=40, item_id=job.item.id, error=type(error).__name__)
+    except SQLAlchemyError as error:  # it will lapse
+        observe.event("item.not_written", level=40, item_id=job.item.id, **logged(error))
         return
     if hints:
         ctx.hints.send(hints)

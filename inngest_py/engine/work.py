@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
-from ..domain import endpoint, gateway, gateway_answers, request, timeouts
+from ..domain import endpoint, gateway, gateway_answers, request, retries, timeouts
 from ..domain import plan as plans
 from ..domain.errors import LeaseLost, RunGone, SignalTaken, Stalled, WaitAnswered
 from ..domain.items import Item, ItemKind
+from ..domain.limits import MAX_LAPSES
 from ..domain.plan import Plan, Policy, StepResult
 from ..domain.reply import Reply
 from ..domain.runs import RunStatus
 from ..domain.waking import slept, woken
-from ..storage import leases
-from ..storage.session import outage, retriable
+from ..storage import deadlines, leases, queue
+from ..storage.outages import logged
 from . import outlived, signed, telling
 from .apply import apply_all
 from .cancels import Cancellation, run_cancellation
@@ -36,9 +37,30 @@ from .writes import Applied, Call, Write
 
 
 def run_job(ctx: Context, job: Claimed) -> None:
-    """Run a claimed item and, in place, what follows from it."""
-    with observe.bound(**telling.ids(job.item, job if isinstance(job, Job) else None)):
-        _run(ctx, job)
+    """Run a claimed item and, in place, what follows from it.
+
+    Whatever is raised meanwhile is logged and ends as a failed attempt; where not even that can be
+    written, the lease lapses, which is counted.
+    """
+    ids = telling.ids(job.item, job if isinstance(job, Job) else None)
+    with observe.bound(**ids), deadlines.patient():
+        try:
+            _run(ctx, job)
+        except Exception as error:
+            observe.event("item.failed", level=40, **logged(error))
+            if not isinstance(job, Job):
+                _put_off(ctx, job.item)
+
+
+def _put_off(ctx: Context, item: Item) -> None:
+    """Give back an item of no run that failed, to be tried again later."""
+    due_at = ctx.now() + retries.backoff(item.attempt, ctx.jitter(), ctx.tuning.linear_retry)
+    try:
+        ctx.committer.run_alone(lambda tx: queue.retry_later(tx, item, due_at))
+    except LeaseLost:  # it was written, or lapsed
+        return
+    except SQLAlchemyError as error:  # it will lapse
+        observe.event("item.not_written", level=40, **logged(error))
 
 
 def _run(ctx: Context, job: Claimed) -> None:
@@ -74,7 +96,7 @@ def _carry(ctx: Context, job: Job) -> None:
 
 def _once(ctx: Context, job: Job, *, carry: bool) -> Job | None:
     """Run one item; return the run's next one when this worker holds it."""
-    made, call = _HANDLERS.get(job.item.kind, _request)(ctx, job)
+    made, call = _planned(ctx, job)
     try:
         done = _write(ctx, job, made, call, carry=carry)
     except Exception as error:
@@ -86,6 +108,20 @@ def _once(ctx: Context, job: Job, *, carry: bool) -> Job | None:
     return None if done.next is None else _following(ctx, job, made, done, done.next)
 
 
+def _planned(ctx: Context, job: Job) -> tuple[Plan, Call]:
+    """Do what the item asks for, and decide what that means."""
+    started_at = ctx.now()
+    if job.item.lapses >= MAX_LAPSES:
+        return plans.worker_lost(job.item), Call(started_at, started_at)
+    try:
+        return _HANDLERS.get(job.item.kind, _request)(ctx, job)
+    except Exception as error:
+        observe.event("item.failed", level=40, **logged(error))
+        policy, name = _policy(ctx, job), type(error).__name__
+        made = plans.crashed(job.item, policy, name, ctx.jitter())
+        return made, Call(started_at, ctx.now())
+
+
 def _instead(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     """Plan again what could not be written."""
     if isinstance(error, WaitAnswered):
@@ -95,13 +131,14 @@ def _instead(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     if isinstance(error, SignalTaken):
         return replace(plans.fatal("Error", error.message), defers=made.defers)
     # an answer that the database refuses would be asked for again and again, for ever
-    observe.event("item.unwritable", level=40, item_id=job.item.id, error=type(error).__name__)
+    observe.event("item.unwritable", level=40, item_id=job.item.id, **logged(error))
     return plans.unwritable(job.item, _policy(ctx, job), ctx.jitter())
 
 
 def _write(ctx: Context, job: Job, made: Plan, call: Call, *, carry: bool) -> Applied | None:
-    """Commit a plan; None when it is not ours to write any more, or cannot be for now.
+    """Commit a plan; None when it is not ours to write any more.
 
+    An outage of the database is waited for, however long it takes: the heartbeat keeps the lease.
     Raises what the database raised when it refuses the plan itself.
     """
     item = job.item
@@ -113,12 +150,6 @@ def _write(ctx: Context, job: Job, made: Plan, call: Call, *, carry: bool) -> Ap
     except RunGone:
         observe.event("item.run_gone", item_id=item.id, run_id=job.run.id)
         outlived.over(ctx, job)
-    except DBAPIError as error:
-        if not (outage(error) or retriable(error)):
-            raise
-        # away for too long: the lease lapses and the item runs again
-        name = type(error.orig).__name__
-        observe.event("item.not_written", level=40, item_id=item.id, error=name)
     return None
 
 
@@ -212,7 +243,7 @@ def _as_it_is_now(ctx: Context, item: Item) -> Item:
     try:
         with ctx.db.reading() as tx:
             attempt = leases.attempt_of(tx, item)
-    except DBAPIError:  # away just now: the answer is worth more than the exact attempt
+    except SQLAlchemyError:  # away just now: the answer is worth more than the exact attempt
         return item
     return item if attempt is None else replace(item, attempt=attempt)
 
@@ -220,8 +251,7 @@ def _as_it_is_now(ctx: Context, item: Item) -> Item:
 def _following(ctx: Context, job: Job, made: Plan, done: Applied, item: Item) -> Job | None:
     """Build the next job from what is known, or read it when other branches wrote meanwhile."""
     if len(job.memo) + len(done.stored) != done.step_count or made.defers:
-        with ctx.db.reading() as tx:
-            found = load(tx, ctx, [item])
+        found = ctx.committer.read(lambda tx: load(tx, ctx, [item]))
         return found[0] if found else None
     memo = dict(job.memo)
     for result in done.stored:

@@ -13,11 +13,12 @@ from ..domain.items import ItemKind
 from ..domain.runs import LIVE
 from ..engine.context import Context
 from ..engine.upkeep.workers import ALIVE
-from ..storage import run_parts, waiting, workers
+from ..storage import deadlines, run_parts, waiting, workers
 
 # Counts stop here: an index of so many entries is read in about 0.1 s.
 MOST = 100_000
 KEEP = timedelta(seconds=3)
+_READ_SECONDS = 5.0
 LIMITS = ("throttle", "concurrency")
 
 
@@ -44,13 +45,14 @@ class Figures(Collector):
         with self._lock:  # others who ask meanwhile get what the first one reads
             now = self._ctx.now()
             if self._read_at is None or not self._read_at <= now < self._read_at + KEEP:
-                self._kept, self._read_at = self._read(now), now
+                self._kept, self._read_at = self._read(now), self._ctx.now()
             return self._kept
 
     def _read(self, now: datetime) -> list[Metric]:
         up = GaugeMetricFamily("inngest_database_up", "Whether the database answers.")
         try:
-            found = self._figures(now)
+            with deadlines.within(_READ_SECONDS):
+                found = self._figures(now)
         except SQLAlchemyError:
             up.add_metric([], 0)
             return [up, self._broker()]

@@ -40,6 +40,7 @@ _columns = [
         "answer",
         "rank_us",
         "gate",
+        "lapses",
     )
 ]
 
@@ -165,4 +166,5 @@ def _item(row: Any) -> Item:
         answer=row.item_answer,
         rank_us=row.item_rank_us,
         gate=row.item_gate,
+        lapses=row.item_lapses,
     )

@@ -5,12 +5,13 @@ SQLAlchemy's own way to a statement takes 40 to 100 µs of CPU more each time.
 
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg2
+from sqlalchemy.exc import DBAPIError
 
 from .base import Timestamp
 from .rowwise import GIVEN, Found, wrapped
@@ -58,7 +59,9 @@ def execute(tx: Connection, sql: str, values: Any) -> Found:
     except dialect.loaded_dbapi.Error as error:
         if dialect.is_disconnect(error, connection.dbapi_connection, None):
             # meets it, too, and gives up the pool's other connections of that time as well
-            tx.exec_driver_sql("SELECT 1")
+            with suppress(DBAPIError):
+                tx.exec_driver_sql("SELECT 1")
+            raise wrapped(dialect, sql, error, lost=True) from error
         raise wrapped(dialect, sql, error) from error
 
 

@@ -14,6 +14,7 @@ from .runs import RunRow
 from .session import skip_locked
 
 _items, _runs = table_of(QueueItem), table_of(RunRow)
+_lapsed = _items.c.lapses + 1
 # a limit of whole runs counts their calls, too
 _WITHOUT_SLOTS = and_(
     _items.c.slot1.is_(None),
@@ -77,11 +78,12 @@ def release_all(tx: Connection, now: datetime) -> int:
         _items.c.worker.is_distinct_from(SDK),
         _WITHOUT_SLOTS,
     )
-    return tx.execute(freed.values(hint_at=now, **FREED)).rowcount
+    return tx.execute(freed.values(hint_at=now, lapses=_lapsed, **FREED)).rowcount
 
 
 def free_lapsed(tx: Connection, now: datetime, limit: int) -> list[Any]:
-    """Make items whose lease has lapsed ready again; gives their ids, runs and groups of slots.
+    """Make items whose lease has lapsed ready again; gives their ids, kinds, runs, groups of
+    slots, and how often they have lapsed.
 
     Locks them, passing over locked ones.
     """
@@ -92,9 +94,18 @@ def free_lapsed(tx: Connection, now: datetime, limit: int) -> list[Any]:
         .order_by(_items.c.lease_until)
         .limit(limit),
     )
-    freed = update(_items).where(_items.c.id.in_(lapsed)).values(hint_at=now, gate=None, **FREED)
-    columns = (_items.c.id, _items.c.run_id, _items.c.slot1, _items.c.slot2)
+    freed = update(_items).where(_items.c.id.in_(lapsed))
+    freed = freed.values(hint_at=now, gate=None, lapses=_lapsed, **FREED)
+    names = ("id", "run_id", "slot1", "slot2", "kind", "lapses")
+    columns = [_items.c[name] for name in names]
     return list(tx.execute(freed.returning(*columns)))
+
+
+def delay(tx: Connection, ids: Sequence[str], until: datetime) -> None:
+    """Make ready items due only later."""
+    if ids:
+        chosen = (_items.c.id.in_(ids), _items.c.state == ItemState.READY.value)
+        tx.execute(update(_items).where(*chosen).values(due_at=until, hint_at=until))
 
 
 def give_up(tx: Connection, items: Sequence[Item], hint_at: datetime) -> None:
@@ -148,7 +159,7 @@ def hold(tx: Connection, ids: Sequence[str]) -> dict[str, Any]:
 _restart = (
     update(_items)
     .where(_items.c.id.in_(bindparam("ids", expanding=True)))
-    .values(attempt=0, current=None)
+    .values(attempt=0, current=None, lapses=0)
 )
 
 

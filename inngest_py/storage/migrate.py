@@ -14,13 +14,14 @@ import time
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
 from ..domain.errors import Conflict
 from . import meta, strangers
 from .models import Base
-from .session import Database, outage, reason, take_your_time
+from .outages import outage, reason
+from .session import Database, take_your_time
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x1A7E57  # one upgrade at a time, whoever starts first
@@ -155,7 +156,7 @@ def prepare(db: Database) -> None:
             if is_newer(at):
                 observe.event("schema.newer", at=at, known=head())
             return
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             if not outage(error):
                 raise
             if not told:

@@ -109,6 +109,8 @@ class QueueItem(Base):
     worker: Mapped[str | None] = mapped_column(Text)
     # the number of the last request made for the item, no two of which have the same
     generation: Mapped[int] = mapped_column(server_default=text("0"))
+    # leases that ended without a word of their holder, since the last attempt that was over
+    lapses: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 _items = table_of(QueueItem)
@@ -173,6 +175,7 @@ _turn = Each(
             opts=None,
             gate=None,
             generation=_items.c.generation + 1,
+            lapses=0,
         )
         .returning(_items.c.id)
     ),
@@ -273,6 +276,7 @@ def retry_later(tx: Connection, item: Item, due_at: datetime) -> None:
             due_at=due_at,
             hint_at=due_at,
             gate=None,  # it has had its turn
+            lapses=0,
         )
     )
     if not moved.rowcount:

@@ -111,13 +111,19 @@ def _plain(value: Any) -> Any:
     return micros(value) if isinstance(value, datetime) else value
 
 
-def wrapped(dialect: Dialect, sql: str, error: BaseException) -> BaseException:
-    """Make SQLAlchemy's error of a driver's, without the parameters: they hold keys."""
+def wrapped(
+    dialect: Dialect, sql: str, error: BaseException, *, lost: bool = False
+) -> BaseException:
+    """Make SQLAlchemy's error of a driver's, without the parameters: they hold keys.
+
+    `lost` says that the connection was.
+    """
     return DBAPIError.instance(
         sql,
         None,
         error,
         dialect.loaded_dbapi.Error,
         hide_parameters=True,
+        connection_invalidated=lost,
         dialect=dialect,
     )

@@ -17,25 +17,24 @@ from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, fu
 from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
-from . import sockets
+from .. import observe
+from . import deadlines, sockets
 from .base import Base
 from .clock import Clock
 from .limits import Limits
+from .outages import Fault, Outage, fault
 from .pipelined import Pipelined
 
 _CLOCK = select(func.clock_timestamp())
-
-_TOO_LONG = "57014"
+# How long a connection of the pool is waited for before that counts as an outage.
+_POOL_SECONDS = 5
 # SQLite's own wait, in C: readers need it, rarely, and for a moment
 _BUSY_MS = 20
 _BUSY_SECONDS = 30.0
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
-# Serialization failure, deadlock, lock not available, and a statement over its time on a database
-# that is overloaded: the transaction may simply run again.
-_RETRIABLE = {"40001", "40P01", "55P03", _TOO_LONG}
 
 
 class Database:
@@ -57,6 +56,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._write_lock = threading.RLock()
         self.written = threading.Event()  # set by every commit of this process on SQLite
+        self.outage = Outage()
         self.engine = (
             self._sqlite(synchronous)
             if self.is_sqlite
@@ -69,6 +69,7 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=pool_size,
+            pool_timeout=_POOL_SECONDS,
             pool_pre_ping=False,
             pool_recycle=1800,
             pool_use_lifo=True,
@@ -124,16 +125,20 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Open a writing transaction; commits at the end, rolls back on an exception."""
+        """Open a writing transaction; commits at the end, rolls back on an exception.
+
+        Events that are logged within are told after the commit.
+        """
         if not self.is_sqlite:
-            with self.engine.begin() as connection:
+            with observe.if_done(), self.engine.begin() as connection:
                 yield connection
             return
-        with self._write_lock, self.engine.connect() as connection:
-            writer = connection.execution_options(writes=True)
-            with writer.begin():
-                yield writer
-        self.written.set()
+        with observe.if_done():
+            with self._write_lock, self.engine.connect() as connection:
+                writer = connection.execution_options(writes=True)
+                with writer.begin():
+                    yield writer
+            self.written.set()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -177,14 +182,16 @@ class Database:
 def _begin_writing(connection: Connection) -> None:
     """Wait for other processes to write, asleep as this process's pool has it.
 
-    Raises OperationalError, which is retriable(), when that takes too long.
+    Raises OperationalError, of Fault.BUSY, when that takes too long.
     """
-    deadline, pause = time.monotonic() + _BUSY_SECONDS, _SHORTEST_WAIT
+    left = deadlines.left()
+    deadline = time.monotonic() + (_BUSY_SECONDS if left is None else min(left, _BUSY_SECONDS))
+    pause = _SHORTEST_WAIT
     while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         except OperationalError as error:
-            if "database is locked" not in str(error.orig) or time.monotonic() > deadline:
+            if fault(error) is not Fault.BUSY or time.monotonic() > deadline:
                 raise
         else:
             return
@@ -221,36 +228,13 @@ def take_your_time(tx: Connection) -> None:
 
 
 def limit_time(tx: Connection, most: timedelta) -> None:
-    """Let PostgreSQL end a statement that takes longer; see too_long().
+    """Let PostgreSQL end a statement that takes longer; see outages.too_long().
 
     It makes a transaction of what follows on the connection.
     """
     if tx.dialect.name != "sqlite":
         _pipelined(tx).begins = True
         later(tx, f"SET LOCAL statement_timeout = {most // timedelta(milliseconds=1)}")
-
-
-def too_long(error: DBAPIError) -> bool:
-    """Say whether a statement was ended by limit_time(), or by the limit of all."""
-    return getattr(error.orig, "pgcode", None) == _TOO_LONG
-
-
-def retriable(error: DBAPIError) -> bool:
-    """Say whether the transaction failed for a reason that running it again may cure."""
-    code = getattr(error.orig, "pgcode", None)
-    return code in _RETRIABLE or "database is locked" in str(error.orig)
-
-
-def outage(error: DBAPIError) -> bool:
-    """Say whether the database was away rather than unwilling."""
-    code = getattr(error.orig, "pgcode", None)
-    away = error.connection_invalidated or code in {"57P01", "57P02", "57P03", "53300"}
-    return away or (code is None and "OperationalError" in type(error.orig).__name__)
-
-
-def reason(error: BaseException) -> str:
-    """Give the first line of what the driver says of an error; it names no password."""
-    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
 
 
 def insert(tx: Connection, table: Any) -> Any:

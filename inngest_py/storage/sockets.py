@@ -12,6 +12,8 @@ from gevent import get_hub, getcurrent
 from gevent.monkey import is_module_patched
 from psycopg2 import OperationalError, extensions
 
+from . import deadlines
+
 _READ, _WRITE = 1, 2  # of gevent's loops
 
 
@@ -98,11 +100,13 @@ def install() -> None:
 def _wait(connection: Any) -> None:
     """Wait until the connection has done what it is at. Raises OperationalError.
 
-    What is no connection of ours has no patience to lose.
+    What is no connection of ours has no patience to lose. Who asks may have a deadline before its.
     """
     waits = getattr(connection, "waiter", None) or waiter()
     patience: float | None = getattr(connection, "patience", None)
     while (state := connection.poll()) != extensions.POLL_OK:
         events = _READ if state == extensions.POLL_READ else _WRITE
-        if not waits.wait(connection.fileno(), events, patience):
-            raise OperationalError(f"PostgreSQL did not answer within {patience:g} s")
+        left = deadlines.left()
+        seconds = patience if left is None or (patience and patience < left) else left
+        if not waits.wait(connection.fileno(), events, seconds):
+            raise OperationalError(f"PostgreSQL did not answer within {seconds:g} s")

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from celery import Celery
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from ..domain.items import ItemKind
 from ..engine.claims import claim
@@ -13,6 +13,7 @@ from .publishing import task_name
 from .runtime import Runtime, under_gevent
 
 _MOST_IDS = 1000
+_LOOK_SECONDS = 1.0
 
 
 def add_tasks(app: Celery, runner: "Runner") -> None:
@@ -29,7 +30,7 @@ def add_tasks(app: Celery, runner: "Runner") -> None:
             name=task_name(kind),
             # a second app in the process would otherwise run the first one's tasks
             shared=False,
-            autoretry_for=(OperationalError, InterfaceError),
+            autoretry_for=(OperationalError, InterfaceError, TimeoutError),
             max_retries=retries,
             **options,
         )(task)
@@ -73,24 +74,23 @@ class Runner:
         intake = self._runtime.intake
         group, ours = Group(), 0
         intake.read(len(ids))
-        while ids:
-            slots.acquire()
-            taken = 1
-            while taken < len(ids) and slots.acquire(blocking=False):
-                taken += 1
-            chunk, ids = ids[:taken], ids[taken:]
-            intake.placed(taken)
-            try:
-                jobs = claim(ctx, chunk)
-            except BaseException:
-                slots.release(taken)
-                intake.placed(len(ids))
-                raise
-            ours += len(jobs)
-            if taken > len(jobs):
-                slots.release(taken - len(jobs))
-            for job in jobs:
-                group.spawn(self._run_one, job, slots)
+        try:
+            while ids:
+                taken = _acquire(slots, len(ids))
+                chunk, ids = ids[:taken], ids[taken:]
+                intake.placed(taken)
+                try:
+                    jobs = claim(ctx, chunk)
+                except BaseException:
+                    slots.release(taken)
+                    raise
+                ours += len(jobs)
+                if taken > len(jobs):
+                    slots.release(taken - len(jobs))
+                for job in jobs:
+                    group.spawn(self._run_one, job, slots)
+        finally:  # also when it is killed while it waits: the intake would stay shut
+            intake.placed(len(ids))
         group.join()
         return ours
 
@@ -105,3 +105,14 @@ class Runner:
             if self._slots is None:
                 self._slots = threading.Semaphore(self._runtime.slots)
             return self._slots
+
+
+def _acquire(slots: threading.Semaphore, most: int) -> int:
+    """Take a slot, waiting for it, and more of those that are free; say how many."""
+    # looks again: one that was woken for a slot and killed at that moment has told nobody
+    while not slots.acquire(timeout=_LOOK_SECONDS):
+        pass
+    taken = 1
+    while taken < most and slots.acquire(blocking=False):
+        taken += 1
+    return taken

@@ -16,7 +16,7 @@ from ..engine import work
 from ..engine.upkeep import loop, workers
 from ..metrics.serving import WorkerMetrics
 from ..storage import leases, migrate
-from ..storage.session import reason
+from ..storage.outages import reason
 from . import configuration, forks, garbage, lifeline
 from .direct import Direct
 from .reloading import Reload

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from inngest_py.storage import session
-from inngest_py.storage.session import Database, retriable
+from inngest_py.storage.outages import Fault, fault
+from inngest_py.storage.session import Database
 from tests.processes import ROOT
 
 GREENLETS = """
@@ -74,7 +75,7 @@ def test_waiting_ends_with_an_error_that_may_be_tried_again(
     with holder.transaction():
         with pytest.raises(OperationalError) as caught, other.transaction():
             pass
-        assert retriable(caught.value)
+        assert fault(caught.value) is Fault.BUSY
     with other.transaction():
         pass
     for db in (holder, other):

@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from inngest_py.storage.limits import Limits
-from inngest_py.storage.session import Database, later, limit_time, outage, retriable
+from inngest_py.storage.outages import Fault, fault, outage, too_long
+from inngest_py.storage.session import Database, later, limit_time
 from tests.processes import LOOPBACK, ROOT, Process, free_port, wait_until
 from tests.servers import Postgres
 from tests.tcp import Wire
@@ -90,7 +91,8 @@ import sys, time, gevent
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from inngest_py.storage.limits import Limits
-from inngest_py.storage.session import Database, outage
+from inngest_py.storage.outages import Fault, fault, outage, too_long
+from inngest_py.storage.session import Database
 
 def read(db, query):
     with db.reading() as tx:
@@ -143,27 +145,27 @@ def test_statements_and_locks_are_waited_for_within_bounds(postgres_url: str) ->
     assert shown(db) == shown(db, writes=True) == "1s 500ms"
     with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
         tx.execute(text("SELECT pg_sleep(30)"))
-    assert retriable(caught.value)
+    assert fault(caught.value) is Fault.BUSY
     with db.transaction() as tx:
         tx.execute(text("CREATE TABLE numbers (n int)"))
     with db.transaction() as holder:
         holder.execute(text("LOCK TABLE numbers"))
         with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
             tx.execute(text("INSERT INTO numbers VALUES (1)"))
-    assert retriable(caught.value)
+    assert fault(caught.value) is Fault.BUSY
     with db.transaction() as tx:
         later(tx, "INSERT INTO numbers VALUES (2)")
     db.close()
 
 
-def test_a_slow_list_is_no_outage(postgres_url: str) -> None:
+def test_a_slow_list_is_told_apart(postgres_url: str) -> None:
     from datetime import timedelta
 
     db = Database(postgres_url)
     with pytest.raises(DBAPIError) as caught, db.reading() as tx:
         limit_time(tx, timedelta(milliseconds=100))
         tx.execute(text("SELECT pg_sleep(30)"))
-    assert not outage(caught.value)
+    assert too_long(caught.value)
     assert shown(db) == "10s 5s"
     db.close()
 
@@ -208,7 +210,7 @@ def test_a_pooler_s_sessions_stay_as_they_are(
     assert shown(db) == shown(other) == "0 0", "the one session, as PgBouncer gives it to others"
     with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
         tx.execute(text("SELECT pg_sleep(30)"))
-    assert retriable(caught.value)
+    assert fault(caught.value) is Fault.BUSY
     with db.transaction() as tx:
         later(tx, "CREATE TABLE numbers (n int)")
     wait_until(lambda: shown(other, "SELECT count(*) FROM numbers") == "0")

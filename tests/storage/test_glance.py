@@ -11,8 +11,9 @@ from inngest_py.domain.runs import RunStatus
 from inngest_py.storage import backlog
 from inngest_py.storage.base import table_of
 from inngest_py.storage.glance import Glance
+from inngest_py.storage.outages import outage
 from inngest_py.storage.runs import RunRow
-from inngest_py.storage.session import Database, outage
+from inngest_py.storage.session import Database
 from tests.engine.harness import Engine, sequence
 from tests.servers import Postgres
 

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from inngest_py.storage import attempts, queue
+from inngest_py.storage.outages import outage
 from inngest_py.storage.queue import QueueItem
 from inngest_py.storage.rowwise import RowWise, given
-from inngest_py.storage.session import Database, outage
+from inngest_py.storage.session import Database
 from tests.engine.harness import prepared
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

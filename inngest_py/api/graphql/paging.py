@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from ...domain import ids
 from ...domain.errors import Invalid
 from ...storage.keyset import LAST, Key
-from ...storage.session import limit_time, too_long
+from ...storage.outages import too_long
+from ...storage.session import limit_time
 from .request import SCAN_FOR, Request, late
 
 MOST_FIRST = 500

@@ -17,11 +17,10 @@ from graphql import (
     validate,
 )
 from graphql.execution.values import get_variable_values
-from sqlalchemy.exc import DBAPIError
 
 from ... import observe
 from ...domain.errors import InngestPyError, Invalid
-from ...storage.session import outage
+from ...storage.outages import logged, outage, told
 from . import apps, events, functions, limits, mutations, runs, scalars, spans
 from .request import Request
 from .root import mutation, query
@@ -88,7 +87,7 @@ def run(request: Request, text: str, variables: dict[str, Any], operation: str |
     body: dict[str, Any] = {"data": result.data}
     if result.errors:
         body = {"errors": [_worded(error) for error in result.errors[:_MOST_ERRORS]], **body}
-    away = any(_is_outage(error) for error in result.errors or ())
+    away = any(outage(error.original_error) for error in result.errors or ())
     return Answer(body, 503 if away else 200)
 
 
@@ -142,16 +141,11 @@ def _worded(error: GraphQLError) -> dict[str, Any]:
         shown["extensions"] = {"code": "BAD_USER_INPUT", "field": cause.field}
     elif cause is not None and not isinstance(cause, InngestPyError | GraphQLError):
         shown["message"] = "internal error"
-        if _is_outage(error):
-            shown["message"] = "the database cannot be reached: try again"
-        observe.event("gql.failed", level=40, path=_path(error.path), error=type(cause).__name__)
+        if outage(cause):
+            shown["message"] = f"{told(cause)}: try again"
+        observe.event("gql.failed", level=40, path=_path(error.path), **logged(cause))
     return shown
 
 
 def _path(path: Sequence[str | int] | None) -> str:
     return ".".join(map(str, path or ()))
-
-
-def _is_outage(error: GraphQLError) -> bool:
-    cause = error.original_error
-    return isinstance(cause, DBAPIError) and outage(cause)

@@ -11,11 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
 from ... import observe
-from ...storage.session import outage, retriable
+from ...storage.outages import outage, reason
 from .. import overrides
 from ..context import SHORTEST_PAUSE, Context
 from . import (
@@ -96,9 +93,9 @@ class _Watch:
     def failed(self, error: Exception) -> timedelta:
         """Tell of a run that raised; say how long to wait before the next."""
         name, what = self._duty.name, type(error).__name__
-        if _is_away(error):
+        if outage(error) or isinstance(error, OSError):
             if not self._away:
-                observe.event("upkeep.away", level=30, service=name, error=what)
+                observe.event("upkeep.away", level=30, service=name, error=reason(error))
             self._away = True
             return min(_AFTER_OUTAGE, self._duty.every)
         pause = self._pause
@@ -113,13 +110,6 @@ class _Watch:
             again_in=pause.total_seconds(),
         )
         return pause
-
-
-def _is_away(error: Exception) -> bool:
-    """Say whether the database, or a host, was away for the moment."""
-    if isinstance(error, DBAPIError):
-        return outage(error) or retriable(error)
-    return isinstance(error, PoolTimeoutError | OSError)
 
 
 class Upkeep:

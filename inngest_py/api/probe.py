@@ -1,0 +1,88 @@
+"""The probe behind `/health`: it writes to the database, and answers in time whatever that does.
+
+The database is asked in a thread of its own, by one at a time: one that stands still holds up one
+thread. It is written to once a second at the most, however often somebody asks.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..engine.context import Context
+from ..engine.upkeep.workers import ALIVE
+from ..storage import backlog, deadlines, workers
+from ..storage.outages import Fault, fault, told
+from ..storage.probing import probe
+
+ANSWER_SECONDS = 1.8
+_WRITE_SECONDS = 1.0
+# a write of somebody's that failed so lately tells more than one of the probe's that did not
+_RECENT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the database answered; with `fault` it takes no events, for the reason in `told`."""
+
+    fault: Fault | None = None
+    told: str = "OK"
+    due: int = 0
+    oldest: timedelta | None = None
+    leased: int = 0
+    workers: int = 0
+    faults: tuple[str, ...] = ()  # the services of upkeep that fail in some worker
+
+
+_SILENT = Found(Fault.AWAY, "the database does not answer")
+
+
+class Probe:
+    """Asks the database of a context."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._lock = threading.Lock()
+        self._answered: threading.Event | None = None  # of the one who asks now
+        self._found, self._wrote_at = _SILENT, float("-inf")
+
+    def ask(self) -> Found:
+        """Say how the database is, within two seconds."""
+        with self._lock:
+            if self._answered is None:
+                self._answered = threading.Event()
+                threading.Thread(target=self._ask, name="health", daemon=True).start()
+            answered = self._answered
+        return self._found if answered.wait(ANSWER_SECONDS) else _SILENT
+
+    def _ask(self) -> None:
+        found = _SILENT
+        try:
+            with deadlines.within(ANSWER_SECONDS):
+                found = self._look()
+        except SQLAlchemyError as error:
+            found = Found(fault(error) or Fault.REFUSES, told(error))
+        finally:
+            with self._lock:
+                self._found, answered, self._answered = found, self._answered, None
+            if answered is not None:
+                answered.set()
+
+    def _look(self) -> Found:
+        ctx = self._ctx
+        if time.monotonic() - self._wrote_at >= _WRITE_SECONDS:
+            probe(ctx.db)
+            self._wrote_at = time.monotonic()
+        error = ctx.db.outage.latest(_RECENT_SECONDS)
+        if error is not None:
+            return Found(fault(error), told(error))
+        now = ctx.now()
+        with ctx.db.reading() as tx:
+            due, oldest, leased = backlog.size(tx, now)
+            alive = workers.alive(tx, now - ALIVE)
+        age = None if oldest is None else max(timedelta(0), now - oldest)
+        named = (name for row in alive if row["faults"] for name in row["faults"].split(","))
+        faults = tuple(sorted({*ctx.faults, *named}))
+        return Found(None, "OK", due, age, leased, len(alive), faults)

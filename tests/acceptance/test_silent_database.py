@@ -1,0 +1,66 @@
+"""An API whose database stands still answers in time, and says what is wrong."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.processes import Server, wait_until
+from tests.servers import Postgres
+
+REQUESTS = 200
+HEALTH, METRICS, EVENTS = 2.0, 5.0, 15.0  # seconds, as documented in operating.md
+SLACK = 2.0  # of a loaded machine
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Iterator[tuple[Postgres, Server]]:
+    """An API that was in use, on a PostgreSQL that this test may stop."""
+    postgres = Postgres(durable=False).start()
+    env = {"DATABASE_URL": postgres.url(), "INNGEST_DEV": "1"}
+    try:
+        with Server("api", log=tmp_path / "api.log", env=env) as api:
+            api.start()
+            assert send(api)[0] == 200
+            postgres.suspend()
+            yield postgres, api
+    finally:
+        postgres.resume()
+        postgres.close()
+
+
+def took(api: Server, path: str) -> tuple[int, str, float]:
+    """Ask the API; give status, body and seconds."""
+    begun = time.monotonic()
+    answered = requests.get(f"{api.url}{path}", timeout=60)
+    return answered.status_code, answered.text, time.monotonic() - begun
+
+
+def send(api: Server) -> tuple[int, float]:
+    """Send an event; give status and seconds."""
+    begun = time.monotonic()
+    answered = requests.post(f"{api.url}/e/key", json={"name": "a/b"}, timeout=120)
+    return answered.status_code, time.monotonic() - begun
+
+
+def test_an_api_whose_database_stands_still_answers_in_time(
+    frozen: tuple[Postgres, Server],
+) -> None:
+    postgres, api = frozen
+    for _ in range(3):
+        status, body, seconds = took(api, "/health")
+        assert (status, seconds < HEALTH + SLACK) == (503, True), seconds
+        assert "does not answer" in body
+    status, body, seconds = took(api, "/metrics")
+    assert (status, seconds < METRICS + SLACK) == (200, True), seconds
+    assert "inngest_database_up 0.0" in body
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        sent = list(pool.map(lambda _: send(api), range(REQUESTS)))
+    assert {status for status, _ in sent} == {503}
+    assert max(seconds for _, seconds in sent) < EVENTS + SLACK
+    postgres.resume()
+    wait_until(lambda: took(api, "/health")[0] == 200, 30, "health")
+    assert send(api)[0] == 200
