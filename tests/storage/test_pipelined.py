@@ -148,7 +148,7 @@ def test_a_claim_does_not_read_all_runs(migrated_postgres: str) -> None:
             f" SELECT {copied} FROM runs, generate_series(1, 5000) n"
         )
         tx.exec_driver_sql("ANALYZE runs")
-        how = values(claiming._HOW, ("lease", engine.now, "worker", engine.now))
+        how = values(claiming._HOW, ("lease", engine.now, "worker", engine.now, 1))
         given = claiming._claim._constants | wanted | how
         for statement in claiming._claim._sql.split(";\n"):
             plans += tx.exec_driver_sql(f"EXPLAIN {statement}", given).scalars().all()
