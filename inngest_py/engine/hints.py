@@ -46,6 +46,9 @@ class Hinter:
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Take hints to publish; over 20,000 waiting, the new ones are dropped."""
+        if self._broker.away:  # a publish may be hanging: nothing waits behind it
+            self._do_instead(hints)
+            return
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
@@ -78,11 +81,8 @@ class Hinter:
             if self._stopping and not self._waiting:
                 return
 
-    def _flush(self, batch: list[Hint]) -> None:
-        by_kind: dict[ItemKind, list[str]] = {}
-        for kind, item_id in batch:
-            by_kind.setdefault(kind, []).append(item_id)
-        for kind, ids in by_kind.items():
+    def _flush(self, batch: Sequence[Hint]) -> None:
+        for kind, ids in _by_kind(batch).items():
             for start in range(0, len(ids), self._most):
                 self._send(kind, ids[start : start + self._most])
 
@@ -94,5 +94,16 @@ class Hinter:
                 return
             except Exception as error:  # any transport's own errors; the rows are safe
                 self._broker.lost(error)
+        self._do_instead([(kind, item_id) for item_id in ids])
+
+    def _do_instead(self, hints: Sequence[Hint]) -> None:
         if self.instead is not None:
-            self.instead(kind, ids)
+            for kind, ids in _by_kind(hints).items():
+                self.instead(kind, ids)
+
+
+def _by_kind(hints: Sequence[Hint]) -> dict[ItemKind, list[str]]:
+    found: dict[ItemKind, list[str]] = {}
+    for kind, item_id in hints:
+        found.setdefault(kind, []).append(item_id)
+    return found

@@ -52,17 +52,17 @@ def test_a_broker_that_is_away_costs_the_sender_nothing_and_comes_back() -> None
     wire = Wire(away=True)
     wire.hangs.set()
     hinter, instead = Hinter(wire.publish, wire.broker), list[str]()
-    hinter.send([(ItemKind.START, "lost")])
-    wait_until(lambda: wire.broker.away)
     hinter.instead = lambda _kind, ids: instead.extend(ids)
+    hinter.send([(ItemKind.START, "failed")])
+    wait_until(lambda: instead == ["failed"])
     hinter.send([(ItemKind.START, "here")])
-    wait_until(lambda: instead == ["here"])
+    wait_until(lambda: instead == ["failed", "here"])
     assert not hinter.reachable()
     wire.away = False
     wait_until(lambda: not wire.broker.away)
     hinter.send([(ItemKind.START, "later")])
     wait_until(lambda: wire.sent == ["later"])
-    assert instead == ["here"]
+    assert instead == ["failed", "here"]
     wait_until(hinter.reachable)
     hinter.stop()
 
@@ -88,14 +88,20 @@ def test_an_answer_is_kept_for_a_moment() -> None:
 
 
 def test_a_broker_that_takes_messages_and_answers_nobody_is_away() -> None:
-    wire, instead = Wire(away=True), list[str]()
-    hinter = Hinter(lambda _kind, ids: wire.sent.extend(ids), wire.broker)
+    wire, instead, go = Wire(away=True), list[str](), threading.Event()
+
+    def publish(_kind: ItemKind, ids: list[str]) -> None:
+        wire.sent.extend(ids)
+        go.wait(20)
+
+    hinter = Hinter(publish, wire.broker)
     hinter.instead = lambda _kind, ids: instead.extend(ids)
     hinter.send([(ItemKind.START, "swallowed")])
     wait_until(lambda: wire.broker.away)
     hinter.send([(ItemKind.START, "here")])
     wait_until(lambda: instead == ["here"])
-    assert wire.sent == ["swallowed"]
+    assert wire.sent == ["swallowed"], "the publish hangs still"
+    go.set()
     wire.away = False
     wire.hangs.set()
     wait_until(lambda: not wire.broker.away)
