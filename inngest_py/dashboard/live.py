@@ -15,6 +15,7 @@ from .. import observe
 from ..domain.roles import Role
 from ..engine.context import Context
 from ..storage import figures
+from ..storage.outages import logged
 from .routes import route
 
 MOST_VIEWERS = 200
@@ -90,7 +91,7 @@ class Pulse:
                 with self._ctx.db.reading() as tx:
                     found = figures.newest(tx)
             except SQLAlchemyError as error:
-                observe.event("dashboard.pulse", level=30, error=type(error).__name__)
+                observe.event("dashboard.pulse", level=30, **logged(error))
             except Exception as error:  # a fault of ours; viewers are told of news all the same
                 what = type(error).__name__
                 observe.event("dashboard.pulse", level=40, exc_info=error, error=what)

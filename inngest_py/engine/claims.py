@@ -17,6 +17,7 @@ from ..domain.errors import Unreadable
 from ..domain.items import OF_RULES, RUNLESS, Item, ItemKind
 from ..domain.runs import RunStatus
 from ..storage import claiming, drops, leases, queue, run_loading, runs, slots, steps
+from ..storage.outages import logged, outage
 from ..storage.run_loading import Loaded
 from ..storage.session import commit_soon
 from . import outlived
@@ -30,6 +31,8 @@ from .shares import GATE, host_of
 from .timeouts import finish_timers
 from .waits import answers
 
+# How long an item waits that cannot even be claimed.
+_PUT_OFF = timedelta(minutes=1)
 # Items that belong to no run.
 _OTHERS: dict[ItemKind, type[Fanout | Cancellation | Timer]] = {
     ItemKind.EVENT: Fanout,
@@ -60,10 +63,15 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
 
     Start items that their throttle has no room for are put in line instead.
 
-    Raises DBAPIError when the database is away for long; the edge retries that.
+    Raises SQLAlchemyError when the database is away for long; the edge retries that.
     """
     key = min(item_ids, default="")
-    jobs, hints = ctx.committer.run(key, claim_all, Wanted(ctx, item_ids))
+    try:
+        jobs, hints = ctx.committer.run(key, claim_all, Wanted(ctx, item_ids))
+    except Exception as error:
+        if outage(error) or not item_ids:
+            raise
+        return _apart(ctx, item_ids, error)
     if hints:
         ctx.hints.send(hints)
     for job in jobs:
@@ -74,6 +82,16 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
         if job.item.kind is ItemKind.START and job.item.attempt == 0:
             observe.tell(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
     return jobs
+
+
+def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Claimed]:
+    """Claim one by one what cannot be claimed together; what cannot be at all is put off."""
+    if len(item_ids) > 1:
+        return [job for item_id in item_ids for job in claim(ctx, [item_id])]
+    observe.event("item.failed", level=40, item_id=item_ids[0], **logged(error))
+    later = ctx.now() + _PUT_OFF
+    ctx.committer.run_alone(lambda tx: leases.delay(tx, item_ids, later))
+    return []
 
 
 def claim_all(tx: Connection, wanted: Sequence[Wanted]) -> list[Taken]:

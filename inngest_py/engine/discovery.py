@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import observe
 from ..domain import urls
 from ..domain.errors import Invalid
+from ..storage.outages import reason
 from . import register
 from .context import Context
 
@@ -70,7 +71,7 @@ class Discovery:
             try:
                 self.run_once(first=first)
             except (SQLAlchemyError, Invalid) as error:
-                observe.event("discovery.failed", level=30, error=type(error).__name__)
+                observe.event("discovery.failed", level=30, error=reason(error))
             except Exception as error:  # a fault of ours; it goes on all the same
                 what = type(error).__name__
                 observe.event("discovery.failed", level=40, exc_info=error, error=what)

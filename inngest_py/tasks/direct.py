@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Sequence
 
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 
 from .. import observe
 from ..domain.items import ItemKind
@@ -61,7 +61,7 @@ class Direct:
     def _run(self, kind: ItemKind, item_id: str) -> None:
         try:
             self._runner.run_one(kind, item_id)
-        except (OperationalError, InterfaceError):  # not claimed: it is found again
+        except (OperationalError, InterfaceError, TimeoutError):  # not claimed: it is found again
             pass
         except Exception as error:
             observe.event("item.failed", level=40, exc_info=error, item_id=item_id)

@@ -154,3 +154,17 @@ def test_a_timer_that_loses_every_worker_is_tried_once_an_hour(db: Database) -> 
     assert not claim(engine.ctx, [item_id])
     engine.now += timedelta(hours=1)
     assert len(claim(engine.ctx, [item_id])) == 1
+
+
+def test_an_item_that_cannot_be_claimed_keeps_no_other_from_it(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine(db, sequence())
+    bad, good = engine.start(), engine.start()
+    with db.transaction() as tx:
+        tx.execute(text("UPDATE runs SET slots = 'x' WHERE id = :id"), {"id": bad})
+    ids = [item_id for _, item_id in engine.hinted.hints]
+    assert [job.item.run_id for job in claim(engine.ctx, ids)] == [good]
+    assert len(failed(caplog)) == 1
+    (item,) = engine.queued(bad)
+    assert (item["state"], item["due_at"] > engine.now) == ("ready", True)
