@@ -55,6 +55,14 @@ class Rabbit:
         """Kill it."""
         self._process.kill9()
 
+    def freeze(self) -> None:
+        """Stop it in its tracks; connections stay open."""
+        self._process.suspend()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
     def answers(self) -> bool:
         """Whether it takes connections."""
         try:

@@ -242,6 +242,14 @@ class Valkey:
         except redis.RedisError:
             return False
 
+    def freeze(self) -> None:
+        """Stop it in its tracks; connections stay open."""
+        self._process.suspend()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
     def is_read(self) -> bool:
         """Whether a worker waits for messages."""
         with redis.Redis(port=self.port) as client:

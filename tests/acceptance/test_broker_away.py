@@ -122,3 +122,21 @@ def test_calls_end_and_new_events_run_without_the_broker(
         # a consumer that was busy with a call may notice afterwards what the others have told
         assert worker.log.read_text().count("broker.away") <= 2
         assert worker.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    "installation", [Valkey, pytest.param(Rabbit, marks=RABBIT)], indirect=True
+)
+def test_a_frozen_broker_is_one_that_is_away(installation: Installation) -> None:
+    """Takes half a minute: a broker that answers nobody is found out by time-outs."""
+    url, broker = installation.api.url, installation.broker
+    with installation.worker("gevent") as worker:
+        worker.start().wait_ready(installation.works)
+        broker.freeze()
+        wait_until(lambda: installation.health()["broker"] == "away", 10)
+        send(url, CALLS)
+        wait_until(completed(installation, CALLS), 4 * LOOKS, "new events to run")
+        broker.thaw()
+        wait_until(lambda: installation.health()["broker"] == "ok", 10)
+        wait_until(installation.heard(worker, "broker.back"), 15)
+        assert set(Counter(installation.endpoint.calls).values()) == {1}
