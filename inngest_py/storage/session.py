@@ -130,10 +130,10 @@ class Database:
         Events that are logged within are told after the commit.
         """
         if not self.is_sqlite:
-            with observe.if_done(), self.engine.begin() as connection:
+            with observe.IfDone(), self.engine.begin() as connection:
                 yield connection
             return
-        with observe.if_done():
+        with observe.IfDone():
             with self._write_lock, self.engine.connect() as connection:
                 writer = connection.execution_options(writes=True)
                 with writer.begin():
