@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock dev test suite lint format bench bench-check browser clean
+.PHONY: venv lock dev test suite lint format bench bench-check servers clean
 
 venv: $(VENV)/.test-installed
 
@@ -64,15 +64,22 @@ lint: $(VENV)/.test-installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# the dashboard's tests need a Chromium: without one, and without apt as root, they are skipped
-browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || [ -n "$$CHROMIUM" ] || \
-	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
-	    echo "installing chromium for the dashboard's tests" && \
-	    apt-get update -qq >/dev/null 2>&1 && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	      chromium fonts-dejavu-core >/dev/null 2>&1; } || \
-	  echo "no Chromium here: the dashboard's browser tests will be skipped"
+# Programs that tests need and no wheel brings: where one is missing, apt installs it for root.
+# Without it, its tests are skipped. $(call debian,programs of which one is enough,packages)
+define debian
+@for program in $(1); do command -v $$program >/dev/null 2>&1 && exit 0; done; \
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+  echo "installing $(2) for tests" && apt-get update -qq >/dev/null 2>&1 && \
+  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
+    $(2) >/dev/null 2>&1 && exit 0; \
+fi; echo "no $(firstword $(2)) here: its tests will be skipped"
+endef
+
+# a browser for the dashboard, a broker that is not Redis, a pooler of connections
+servers:
+	$(call debian,chromium chromium-browser google-chrome $$CHROMIUM,chromium fonts-dejavu-core)
+	$(call debian,/usr/lib/rabbitmq/bin/rabbitmq-server,rabbitmq-server)
+	$(call debian,pgbouncer /usr/sbin/pgbouncer,pgbouncer)
 
 # Writes the commit that passed to $(VENV)/.passed. Tests chosen by hand say nothing of the whole.
 test: $(VENV)/.test-installed
@@ -82,19 +89,9 @@ else
 	@+$(MAKE) --no-print-directory suite
 endif
 
-# a broker that is not Redis: without RabbitMQ, and without apt as root, its tests are skipped
-rabbit:
-	@[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || \
-	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
-	    echo "installing rabbitmq-server for the brokers' tests" && \
-	    apt-get update -qq >/dev/null 2>&1 && \
-	    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
-	      rabbitmq-server >/dev/null 2>&1; } || \
-	  echo "no RabbitMQ here: its tests will be skipped"
-
 # Lint first, so that the last lines are pytest's summary. Tests start hundreds of processes: from
 # bytecode, even where PYTHONDONTWRITEBYTECODE is set, each saves half a second of CPU.
-suite: lint browser rabbit
+suite: lint servers
 	@$(BIN)/python -m compileall -q inngest_py tests
 	@$(BIN)/python -m pytest -p tests.second_run -p tests.slow $(PYTEST_ARGS)
 

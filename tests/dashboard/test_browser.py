@@ -20,7 +20,7 @@ from .browser import flaws, shot
 
 pytestmark = pytest.mark.skipif(
     browsers.found() is None,
-    reason="no Chromium: make browser installs it where apt does, or set CHROMIUM to one",
+    reason="no Chromium: make servers installs it where apt does, or set CHROMIUM to one",
 )
 SCENARIOS = ("noop", "sequential", "parallel", "sleep", "retry", "no_retry", "invoke_many")
 PAGES = ("Home", "Runs", "Events", "Functions", "Apps", "Queues")

@@ -14,7 +14,7 @@ from tests.sdk.client import Api
 from . import browser as browsers
 from .browser import flaws, shot
 
-pytestmark = pytest.mark.skipif(browsers.found() is None, reason="no Chromium: see make browser")
+pytestmark = pytest.mark.skipif(browsers.found() is None, reason="no Chromium: see make servers")
 PASSWORDS = {"viewer": "look but not touch", "operator": "press every button", "admin": "all of it"}
 KEYS = ("--event-key", "e" * 32, "--signing-key", "signkey-prod-" + "ab" * 32)
 
