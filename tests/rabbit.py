@@ -23,7 +23,11 @@ class Rabbit:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="inngest-py-rabbit-"))
         home = str(self.folder)
-        self._epmd = {"ERL_EPMD_PORT": str(free_port()), "ERL_EPMD_ADDRESS": LOOPBACK}
+        self._epmd = {
+            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",  # it may be killed while a node is known
+        }
         env = {
             "HOME": home,
             "RABBITMQ_NODENAME": "test@localhost",
