@@ -21,6 +21,8 @@ _OUTPUT = ("output_tokens", "outputTokens", "completion_tokens", "completionToke
 _MODEL = ("model", "response_model", "request_model")
 # what may follow a model's name without making it another one: dates, versions, "latest"
 _VERSION = re.compile(r"(?:[-@:](?:\d{4,8}|\d{2}|\d{3}|v\d+|latest|preview|exp))*")
+_MOST_NAME = 200  # characters of a model's name: prices are looked for by every beginning of it
+_MOST_TOKENS = 2**53
 _DIGITS = 12  # after the point: a token costs as little as a hundredth of a millionth
 
 
@@ -42,6 +44,8 @@ class Prices:
     def of(self, model: str) -> Price | None:
         """Find a model's price, with a provider before its name or not; None when unknown."""
         name = model.lower().rpartition("/")[2]
+        if len(name) > _MOST_NAME:
+            return None
         for start in (name, name.rpartition("anthropic.")[2]):
             for length in range(len(start), 0, -1):
                 price = self.models.get(start[:length])
@@ -91,6 +95,8 @@ def with_cost(values: dict[str, Any], prices: Prices) -> dict[str, Any]:
 def _tokens(values: Mapping[str, Any], keys: tuple[str, ...]) -> float | None:
     for key in keys:
         value = values.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if 0 <= value <= _MOST_TOKENS:
             return value
     return None

@@ -44,6 +44,8 @@ PRICES = parse(GIVEN)
         ({"model": "small", "input_tokens": -5}, None),
         ({"model": "small", "input_tokens": True}, None),
         ({"model": "small", "input_tokens": "5"}, None),
+        ({"model": "small", "input_tokens": 1e308}, None),
+        ({"model": "small" + "-2030" * 200, "input_tokens": 5}, None),
     ],
 )
 def test_a_cost_is_told_where_it_can_be(values: dict[str, Any], cost: float | None) -> None:
