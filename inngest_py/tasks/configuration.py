@@ -4,10 +4,10 @@ Celery's users have a file of that name in their working directory. Taken for ou
 other queues, and workers that wait for messages which nobody sends.
 """
 
-import ast
 import importlib
 import importlib.util
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from ..domain.errors import Invalid
 from . import celeryconfig as packaged
 
 _NAME = "celeryconfig"
-_MARK, _OURS = "configures", "inngest_py"
+_MARK = 'configures = "inngest_py"'
+_MARKED = re.compile(rb"""^configures\b[^=\n]*=\s*["']inngest_py["']""", re.MULTILINE)
 # Redis's transport, and Sentinel's, which is made of it
 _REDIS = ("redis", "rediss", "sentinel")
 
@@ -31,7 +32,7 @@ def find() -> Any:
         return packaged
     file = spec.origin or str(spec.name)
     if not _is_marked(file):
-        told = f'our own defaults are used; one for inngest_py says {_MARK} = "{_OURS}"'
+        told = f"our own defaults are used; one for inngest_py says {_MARK}"
         observe.event("celeryconfig.ignored", level=logging.WARNING, file=file, text=told)
         return packaged
     try:
@@ -59,14 +60,6 @@ def is_redis(broker_url: str) -> bool:
 def _is_marked(file: str) -> bool:
     """Look for the mark without running the file, which may be anybody's."""
     try:
-        parsed = ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        return _MARKED.search(Path(file).read_bytes()) is not None
+    except OSError:
         return False
-    return any(_marks(statement) for statement in parsed.body)
-
-
-def _marks(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Constant):
-        return False
-    names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
-    return _MARK in names and statement.value.value == _OURS

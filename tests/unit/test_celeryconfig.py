@@ -66,9 +66,6 @@ def test_a_file_that_is_broken(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, f'configures = "inngest_py"\n{broken}\n', monkeypatch)
-    if broken == "1 +":  # nobody can say whose it is
-        create_celery(load({"database_url": "sqlite://"}, {}))
-        return
     with pytest.raises(Invalid, match=r"celeryconfig\.py cannot be imported"):
         create_celery(load({"database_url": "sqlite://"}, {}))
 
