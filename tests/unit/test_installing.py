@@ -80,6 +80,21 @@ def test_every_setting_can_be_passed(service: str) -> None:
     assert {ALIASES.get(name, f"INNGEST_{name.upper()}") for name in names} <= environment.keys()
 
 
+@pytest.mark.parametrize("service", ["api", "worker-1", "worker-2"])
+def test_every_name_that_the_manual_gives_is_passed_on(service: str) -> None:
+    manual = (ROOT / "docs" / "operating.md").read_text()
+    table = manual[manual.index("## Settings") : manual.index("### Celery's settings")]
+    named = {
+        name
+        for first in re.findall(r"^\| (`[^|]*) \|", table, re.M)
+        for name in re.findall(r"`([A-Z_]+)`", first)
+    }
+    of_the_file = {f"INNGEST_{name.upper()}" for name in FIXED}
+    of_the_file |= {"INNGEST_DATABASE_URL", "INNGEST_BROKER_URL"}
+    assert len(named) > 30
+    assert named - of_the_file <= compose()["services"][service]["environment"].keys()
+
+
 def test_compose_has_no_password_and_no_open_door() -> None:
     text = (ROOT / "docker" / "compose.yaml").read_text()
     services = compose()["services"]
