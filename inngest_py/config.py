@@ -244,7 +244,7 @@ class Settings:
         if self.dev and (self.event_keys or self.signing_key):
             found.append("keys are set, but a dev server asks callers for none")
         if not self.dev:
-            found += checks.key_warnings(self.signing_keys, self.event_keys)
+            found += checks.key_warnings(self.signing_keys, self.event_keys, self.invoke_keys)
         return found + checks.broker_warnings(self.broker_url)
 
 

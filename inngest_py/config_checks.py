@@ -17,7 +17,6 @@ from .domain.roles import Role
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}
 # 128 bits in hexadecimal, and what `openssl rand -hex 8` makes
 _LEAST_SIGNING_KEY, _LEAST_EVENT_KEY = 32, 16
-INVOKE_OFF = "off"
 
 
 def port_errors(port: int, metrics_port: int | None) -> list[str]:
@@ -65,9 +64,14 @@ def invoke_key_errors(keys: tuple[str, ...]) -> list[str]:
     """List what is wrong with the keys of /invoke."""
     if not all(key.strip() for key in keys):
         return ["a key of /invoke must not be empty (--invoke-key)"]
-    if INVOKE_OFF in keys and len(keys) > 1:
+    if len(keys) > 1 and any(is_off(key) for key in keys):
         return ["--invoke-key off closes /invoke: leave the other keys out, or off"]
     return []
+
+
+def is_off(key: str) -> bool:
+    """Say whether what stands for a key of /invoke closes it."""
+    return key.strip().lower() == "off"
 
 
 def price_errors(file: str | None) -> list[str]:
@@ -79,19 +83,23 @@ def price_errors(file: str | None) -> list[str]:
     return []
 
 
-def key_warnings(signing_keys: tuple[str, ...], event_keys: tuple[str, ...]) -> list[str]:
+def key_warnings(
+    signing_keys: tuple[str, ...], event_keys: tuple[str, ...], invoke_keys: tuple[str, ...]
+) -> list[str]:
     """List the keys that could be guessed, without showing them."""
     found = []
+    others = {"an event key": event_keys, "a key of /invoke": invoke_keys}
     if any(len(signing.strip_prefix(key)) < _LEAST_SIGNING_KEY for key in signing_keys):
         found.append(
             f"a signing key has fewer than {_LEAST_SIGNING_KEY} digits and could be guessed:"
             " make one with: openssl rand -hex 32"
         )
-    if any(len(key.strip()) < _LEAST_EVENT_KEY for key in event_keys):
-        found.append(
-            f"an event key has fewer than {_LEAST_EVENT_KEY} characters and could be guessed:"
-            " make one with: openssl rand -hex 16"
-        )
+    found += [
+        f"{what} has fewer than {_LEAST_EVENT_KEY} characters and could be guessed:"
+        " make one with: openssl rand -hex 16"
+        for what, keys in others.items()
+        if any(len(key.strip()) < _LEAST_EVENT_KEY and not is_off(key) for key in keys)
+    ]
     return found
 
 

@@ -90,8 +90,12 @@ _OTHERS = {
     "INNGEST_THREAD_POOL_MAX_WORKERS",
     "INNGEST_MAX_STEP_COUNT",
 }
-# Kubernetes sets the last two in pods beside a service that is named inngest.
-_OTHERS_BEGIN = ("INNGEST_CONNECT_", "INNGEST_PORT_", "INNGEST_SERVICE_")
+_OTHERS_BEGIN = ("INNGEST_CONNECT_",)
+# Kubernetes sets these in pods beside services that are named inngest, inngest-py, inngest-api …
+_OF_KUBERNETES = re.compile(
+    r"INNGEST_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
+)
+_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 def from_environment(environ: Mapping[str, str]) -> Read:
@@ -115,7 +119,7 @@ def _is_anothers(variable: str, text: str) -> bool:
     """Say whether a value is not for us: an SDK's URL of a server, Kubernetes' of a service."""
     if variable == "INNGEST_DEV":
         return not _is_flag(text)
-    return variable == "INNGEST_PORT" and text.startswith("tcp://")
+    return variable == "INNGEST_PORT" and _ADDRESS.match(text) is not None
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
@@ -124,12 +128,18 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
     for variable in sorted(environ):
         if not variable.startswith("INNGEST_") or variable in _OTHERS | set(_ENVIRONMENT):
             continue
-        if variable.startswith(_OTHERS_BEGIN):
+        if variable.startswith(_OTHERS_BEGIN) or _is_of_kubernetes(variable, environ[variable]):
             continue
         near = _near(variable.removeprefix("INNGEST_").lower())
         told = f"did you mean INNGEST_{near.upper()}?" if near else "it has no effect"
         found.append(f"{variable} is not a setting: {told}")
     return found
+
+
+def _is_of_kubernetes(variable: str, text: str) -> bool:
+    if _OF_KUBERNETES.fullmatch(variable):
+        return True
+    return variable.endswith("_PORT") and _ADDRESS.match(text) is not None
 
 
 def _near(name: str) -> str | None:

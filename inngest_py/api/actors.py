@@ -36,11 +36,16 @@ def bearer_key() -> str | None:
 
     Compares with every key, so that time tells nothing about which one was close.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    given = signing.strip_prefix(token.strip()).encode(errors="surrogatepass")
+    given = signing.strip_prefix(bearer()).encode(errors="surrogatepass")
     found = None
     for key in deps().settings.signing_keys:
         for form in (signing.bearer(key), signing.strip_prefix(key)):
             if hmac.compare_digest(given, form.encode()):
                 found = key
-    return found if scheme.lower() == "bearer" else None
+    return found
+
+
+def bearer() -> str:
+    """Read the request's bearer, which is no key yet; empty when there is none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

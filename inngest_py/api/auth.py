@@ -7,8 +7,8 @@ import hmac
 
 from flask import Response, current_app, request
 
-from ..config_checks import INVOKE_OFF
-from .actors import bearer_key
+from ..config_checks import is_off
+from .actors import bearer, bearer_key
 from .deps import deps
 from .errors import answer
 from .refusals import Refusals
@@ -50,11 +50,11 @@ def refuse_invocation() -> Response | None:
     The bearer is a key of /invoke, or the signing key, which opens everything.
     """
     settings = deps().settings
-    if settings.invoke_keys == (INVOKE_OFF,):
+    if any(is_off(key) for key in settings.invoke_keys):
         said = "/invoke is closed on this server (--invoke-key off)"
         return answer({"ids": [], "status": 404, "error": said}, 404)
     keys = settings.invoke_keys or settings.event_keys
-    if settings.dev or not keys or _is_bearer(keys) or bearer_key() is not None:
+    if settings.dev or not keys or _among(bearer(), keys) or bearer_key() is not None:
         return None
     _note("invoke key")
     said = "Invoke key not found: send it as Authorization: Bearer"
@@ -91,16 +91,6 @@ def _note(key: str) -> None:
     rule = request.url_rule.rule if request.url_rule is not None else ""
     refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())
     refusals.note(key, rule, request.remote_addr or "")
-
-
-def _is_bearer(keys: tuple[str, ...]) -> bool:
-    scheme, token = _bearer()
-    return _among(token, keys) and scheme == "bearer"
-
-
-def _bearer() -> tuple[str, str]:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower(), token.strip()
 
 
 def _among(given: str, known: tuple[str, ...]) -> bool:

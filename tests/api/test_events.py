@@ -256,6 +256,7 @@ SIGNING = "signkey-prod-0123456789abcdef"
         (("own",), f"Bearer {SIGNING}", 200),
         (("off",), f"Bearer {SIGNING}", 404),
         (("off",), "Bearer off", 404),
+        (("OFF",), "Bearer OFF", 404),
     ],
 )
 def test_production_asks_who_invokes_for_a_key(

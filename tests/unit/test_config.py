@@ -144,6 +144,7 @@ def test_production_needs_both_keys(given: dict[str, object], missing: list[str]
         ({"event_keys": ("a", "")}, "--event-key"),
         ({"invoke_keys": ("a", "")}, "--invoke-key"),
         ({"invoke_keys": ("a", "off")}, "--invoke-key"),
+        ({"invoke_keys": ("OFF", "a")}, "--invoke-key"),
         ({"signing_key": "signkey-prod-secret"}, "--signing-key"),
         ({"signing_key": "signkey-prod-"}, "--signing-key"),
         ({"signing_key": "00", "signing_key_fallback": "0"}, "--signing-key-fallback"),
@@ -265,6 +266,7 @@ def test_every_mistake_of_file_and_environment_is_told_at_once(tmp_path: Path) -
         ("INNGEST_KEEP_RUN", "did you mean INNGEST_KEEP_RUNS?"),
         ("INNGEST_SIGNINGKEY", "did you mean INNGEST_SIGNING_KEY?"),
         ("INNGEST_COLOUR", "it has no effect"),
+        ("INNGEST_METRIC_PORT", "did you mean INNGEST_METRICS_PORT?"),
     ],
 )
 def test_a_variable_that_nobody_reads_is_told(variable: str, told: str) -> None:
@@ -279,9 +281,16 @@ def test_a_variable_that_nobody_reads_is_told(variable: str, told: str) -> None:
     [
         to_environment(Settings(workers=2, event_keys=("k",))),
         {"INNGEST_BASE_URL": "http://x", "INNGEST_ENV": "staging", "INNGEST_SERVE_PATH": "/x"},
-        # what Kubernetes sets in every pod beside a service that is named inngest
+        # what Kubernetes sets in every pod beside a service that is named inngest, or inngest-py
         {"INNGEST_PORT": "tcp://10.0.0.1:8288", "INNGEST_PORT_8288_TCP_ADDR": "10.0.0.1"},
         {"INNGEST_SERVICE_HOST": "10.0.0.1", "INNGEST_SERVICE_PORT": "8288"},
+        {
+            "INNGEST_PY_SERVICE_HOST": "10.0.0.1",
+            "INNGEST_PY_SERVICE_PORT_HTTP": "8288",
+            "INNGEST_PY_PORT": "tcp://10.0.0.1:8288",
+            "INNGEST_PY_PORT_8288_TCP": "tcp://10.0.0.1:8288",
+            "INNGEST_PY_PORT_8288_TCP_PROTO": "tcp",
+        },
     ],
 )
 def test_known_variables_are_not_told(environ: dict[str, str]) -> None:
@@ -295,6 +304,7 @@ def test_known_variables_are_not_told(environ: dict[str, str]) -> None:
         ({"signing_key": "signkey-prod-" + "ab" * 15, "event_keys": ("k" * 16,)}, "signing key"),
         ({"signing_key_fallback": "ab", "signing_key": "ab" * 16}, "signing key"),
         ({"event_keys": ("k" * 16, "short")}, "event key"),
+        ({"invoke_keys": ("k" * 16, "no")}, "key of /invoke"),
         ({"broker_url": "rediss://h"}, "ssl_cert_reqs=required"),
         ({"broker_url": "rediss://h?ssl_cert_reqs=CERT_NONE"}, "ssl_cert_reqs=required"),
         ({"broker_url": "rediss://h?ssl_cert_reqs=none"}, "ssl_cert_reqs=required"),
@@ -310,6 +320,7 @@ def test_what_may_surprise_is_told(changes: dict[str, object], told: str) -> Non
     "changes",
     [
         {"signing_key": "signkey-prod-" + "ab" * 16, "event_keys": ("k" * 16,)},
+        {"signing_key": "ab" * 32, "invoke_keys": ("off",)},
         {"signing_key": "ab" * 32, "database_url": "postgresql://h/x", "broker_url": "redis://h"},
         {"broker_url": "rediss://h?ssl_cert_reqs=required", "database_url": "postgresql://h/x"},
         {"dev": True},
