@@ -6,6 +6,7 @@ the connection is then closed, as psycopg2 does when the callback raises.
 """
 
 import select
+import socket
 from typing import Any, Protocol
 
 from gevent import get_hub, getcurrent
@@ -57,6 +58,8 @@ class _GreenletWaiter:
             hub.wait(watcher)
             return True
         if seconds != self._after:
+            if self._timer is not None:
+                self._timer.close()
             self._timer, self._after = hub.loop.timer(seconds), seconds
         self._timer.start(getcurrent().throw, _Silence, update=False)
         try:
@@ -104,9 +107,34 @@ def _wait(connection: Any) -> None:
     """
     waits = getattr(connection, "waiter", None) or waiter()
     patience: float | None = getattr(connection, "patience", None)
+    connecting = connection.status == extensions.STATUS_SETUP
     while (state := connection.poll()) != extensions.POLL_OK:
+        if connecting:
+            # libpq may have gone on to the next address, whose socket often has the same number:
+            # a watcher that is kept would not notice, and wait for the closed one
+            waits.close()
         events = _READ if state == extensions.POLL_READ else _WRITE
         left = deadlines.left()
         seconds = patience if left is None or (patience and patience < left) else left
-        if not waits.wait(connection.fileno(), events, seconds):
-            raise OperationalError(f"PostgreSQL did not answer within {seconds:g} s")
+        if waits.wait(connection.fileno(), events, seconds):
+            continue
+        silence = OperationalError(f"PostgreSQL did not answer within {seconds:g} s")
+        if not (connecting and _goes_on(connection)):
+            raise silence
+
+
+def _goes_on(connection: Any) -> bool:
+    """End the try to reach an address; say whether libpq goes on to the next.
+
+    It does by itself where an address refuses, but not where nobody answers: its own time-out does
+    not hold for who polls.
+    """
+    if deadlines.left() == 0:
+        return False
+    try:
+        with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as link:
+            link.shutdown(socket.SHUT_RDWR)
+        connection.poll()
+    except (OSError, OperationalError):
+        return False
+    return True

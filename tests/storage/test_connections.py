@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,53 @@ def test_greenlets_give_up_without_holding_others_up(postgres_url: str, wire: Wi
         assert child.stdout.readline().strip() == "done"
         child.stdin.close()
         assert child.wait(30) == 0
+
+
+@pytest.fixture
+def hole() -> Iterator[int]:
+    """Give a port where connecting gets no answer, as to a machine that is gone."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((LOOPBACK, 0), backlog=0))
+        while True:
+            link = stack.enter_context(socket.socket())
+            link.settimeout(0.5)
+            try:
+                link.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()[1]
+
+
+ADDRESSES = """
+import sys
+if sys.argv[1] == "greenlets":
+    from gevent import monkey
+    monkey.patch_all()
+from sqlalchemy import text
+from inngest_py.storage.limits import Limits
+from inngest_py.storage.session import Database
+
+db = Database(sys.argv[2], limits=Limits(connect=2))
+with db.reading() as tx:
+    print(tx.execute(text("SELECT 1")).scalar_one())
+db.close()
+"""
+
+
+@pytest.mark.parametrize("pool", ["greenlets", "threads"])
+@pytest.mark.parametrize("first", ["refuses", "silent"])
+def test_the_next_address_is_tried(
+    pool: str, first: str, postgres: Postgres, request: pytest.FixtureRequest
+) -> None:
+    """libpq has more than one for `localhost` as well: IPv6's and IPv4's."""
+    dead = request.getfixturevalue("hole") if first == "silent" else free_port()
+    hosts = "&".join(f"host={LOOPBACK}:{port}" for port in (dead, postgres.port))
+    url = f"postgresql://postgres@/postgres?{hosts}"
+    command = [sys.executable, "-c", ADDRESSES, pool, url]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_statements_and_locks_are_waited_for_within_bounds(postgres_url: str) -> None:
