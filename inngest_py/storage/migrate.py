@@ -14,17 +14,20 @@ import time
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from .. import observe
 from ..domain.errors import Conflict
 from . import meta, strangers
 from .models import Base
-from .outages import outage, reason
-from .session import Database, take_your_time
+from .outages import Fault, fault, outage, reason
+from .session import Database, limit_locks, take_your_time
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x1A7E57  # one upgrade at a time, whoever starts first
+# A migration that waits for a table holds up all who come after it, readers too: less than their
+# own limit of 5 s, and not at all for a while then.
+_LOCK_SECONDS, _LOCK_PAUSE = 3.0, 2.0
 _BREAKS = re.compile("^breaks = True$", re.MULTILINE)
 _OLDEST = "schema_oldest"  # the oldest head that can work with the schema, as a number
 _NAMES = re.compile(r'^(revision|down_revision) = "(.+)"$', re.MULTILINE)
@@ -97,9 +100,24 @@ def upgrade(db: Database) -> None:
     """Bring the schema to head, under a lock against others that do the same.
 
     A newer schema stays. Raises Conflict when it cannot be used, or is another program's.
+    Behind PostgreSQL's locks of others it waits for moments at a time, as often as it takes: what
+    it has changed by then is rolled back.
     """
-    if refuse_newer(db):
-        return
+    told = False
+    while not refuse_newer(db):
+        try:
+            _upgrade(db)
+            return
+        except DBAPIError as error:
+            if db.is_sqlite or fault(error) is not Fault.BUSY:
+                raise
+            if not told:
+                observe.event("database.wait", level=30, error=reason(error))
+                told = True
+            time.sleep(_LOCK_PAUSE)
+
+
+def _upgrade(db: Database) -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -107,6 +125,7 @@ def upgrade(db: Database) -> None:
     config.set_main_option("script_location", str(_FOLDER))
     with db.transaction() as connection:
         _lock(connection)
+        limit_locks(connection, _LOCK_SECONDS)
         strangers.refuse(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

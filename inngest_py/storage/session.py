@@ -227,6 +227,12 @@ def take_your_time(tx: Connection) -> None:
         _pipelined(tx).take_your_time()
 
 
+def limit_locks(tx: Connection, seconds: float) -> None:
+    """Let PostgreSQL end a statement of this transaction that waits longer for a lock."""
+    if tx.dialect.name != "sqlite":
+        later(tx, f"SET LOCAL lock_timeout = {round(seconds * 1000)}")
+
+
 def limit_time(tx: Connection, most: timedelta) -> None:
     """Let PostgreSQL end a statement that takes longer; see outages.too_long().
 

@@ -1,6 +1,7 @@
 """The migrations make exactly what the models say, on both databases."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from inngest_py.storage import migrate
 from inngest_py.storage.models import Base
 from inngest_py.storage.session import Database
 from inngest_py.tasks.steps import wait_for_schema
+from tests.processes import wait_until
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -162,6 +164,34 @@ def test_a_worker_ends_that_cannot_use_the_schema(
     else:
         wait_for_schema(ctx)
     empty.close()
+
+
+def test_a_migration_that_waits_for_a_table_holds_nobody_up_for_long(postgres_url: str) -> None:
+    """A dump, say, reads the table for hours; who comes behind a waiting ALTER waits as well."""
+    db = Database(postgres_url)
+    _at(db, "0023")
+    upgrading = threading.Thread(target=migrate.upgrade, args=(db,), daemon=True)
+    with db.engine.connect() as dump:
+        dump.execute(text("SELECT 1; LOCK TABLE queue_items IN ACCESS SHARE MODE"))
+        upgrading.start()
+        wait_until(lambda: _one(db, ALTERS), 60, "the migration waits")
+        assert _one(db, "SELECT count(*) FROM queue_items") == 0, "within the limit of its locks"
+        assert _one(db, "SELECT count(*) FROM apps") == 0
+        assert migrate.current(db) == "0023"
+    upgrading.join(60)
+    assert migrate.current(db) == migrate.head()
+    db.close()
+
+
+ALTERS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE query LIKE '%ALTER TABLE queue_items%' AND wait_event_type = 'Lock'"
+)
+
+
+def _one(db: Database, query: str) -> Any:
+    with db.reading() as tx:
+        return tx.execute(text(query)).scalar_one()
 
 
 def _at(db: Database, revision: str) -> None:
