@@ -7,7 +7,9 @@ from pathlib import Path
 
 from . import config_checks as checks
 from .domain import alerts, retention
+from .domain import reach as reaching
 from .domain.alerts import Rules
+from .domain.reach import Reach
 
 INPROC = "inproc://"
 DEFAULT_PORT = 8288
@@ -81,6 +83,7 @@ class Settings:
     keep_runs: str = "forever"
     keep_count: int | None = None
     keep_audit: str = "365d"
+    call_hosts: tuple[str, ...] = ()
     gateway_public_only: bool = False
     ai_prices: str | None = None
     metrics_open: bool = False
@@ -149,6 +152,10 @@ class Settings:
         """Say how long rows of the audit log are kept; None is for ever. Raises Invalid."""
         return checks.audit_span(self.keep_audit)
 
+    def reach(self) -> Reach:
+        """Say which hosts may be called, for apps and for steps. Raises Invalid."""
+        return reaching.parse(self.call_hosts, dev=self.dev)
+
     def tick(self) -> timedelta:
         """How often upkeep looks for due items at least."""
         return timedelta(milliseconds=self.tick_ms)
@@ -182,7 +189,9 @@ class Settings:
         found += checks.url_errors(self.database_url)
         found += [] if self.embedded else checks.broker_errors(self.broker_url)
         found += checks.key_errors(self.signing_key, self.signing_key_fallback)
-        found += checks.sdk_url_errors(self.sdk_urls)
+        unusable = checks.sdk_url_errors(self.sdk_urls)
+        apps = () if unusable else self.sdk_urls
+        found += unusable + checks.reach_errors(self.call_hosts, apps, dev=self.dev)
         found += self._alert_errors()
         found += checks.keep_errors(self.keep_runs, self.keep_count, self.keep_audit)
         if self.workers and self.embedded:

@@ -3,13 +3,13 @@
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import ai_prices
-from .domain import retention, signing, urls
+from .domain import reach, retention, signing, urls
 from .domain.errors import Invalid
 from .domain.roles import Role
 
@@ -204,3 +204,14 @@ def keep_errors(age: str, count: int | None, audit: str) -> list[str]:
 def audit_span(text: str) -> timedelta | None:
     """Read how long the audit log is kept; None is for ever. Raises Invalid."""
     return retention.span(text, "the audit log is", "INNGEST_KEEP_AUDIT")
+
+
+def reach_errors(entries: tuple[str, ...], sdk_urls: tuple[str, ...], *, dev: bool) -> list[str]:
+    """List what is wrong with the hosts that may be called, and given apps that may not."""
+    try:
+        found = reach.parse(entries, dev=dev)
+    except Invalid as error:
+        return [error.message]
+    hosts = {urlsplit(url if "://" in url else f"http://{url}").hostname for url in sdk_urls}
+    reasons = [found.refusal_of_name(host) for host in sorted(filter(None, hosts))]
+    return [f"--sdk-url: {reason}" for reason in reasons if reason is not None]

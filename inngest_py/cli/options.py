@@ -55,6 +55,13 @@ _ENGINE = (
         help="Cron ticks missed while nothing ran.  [skip]",
     ),
     click.option("--keep-runs", help="How long finished runs are kept: 30d, 12h …  [forever]"),
+    click.option(
+        "--call-hosts",
+        "call_hosts",
+        multiple=True,
+        help="Which hosts may be called: public-only, a host, a network, or ! and one of these;"
+        " may be given again.  [INNGEST_CALL_HOSTS]",
+    ),
     click.option("--keep-count", type=int, help="How many finished runs are kept.  [all]"),
 )
 _MODE = (

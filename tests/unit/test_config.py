@@ -345,3 +345,16 @@ def test_a_list_of_hosts_is_read_as_libpq_reads_it(given: str, hosts: str, ports
     assert (options["host"], options["port"], options["dbname"]) == (hosts, ports, "x")
     assert options.get("password") == ("a,b" if "a,b" in given else None)
     assert load({}, to_environment(settings)).database_url == settings.database_url
+
+
+def test_hosts_that_may_be_called_are_read_and_checked() -> None:
+    found = load({}, {"INNGEST_CALL_HOSTS": "public-only, !10.6.0.0/16"})
+    assert found.call_hosts == ("public-only", "!10.6.0.0/16")
+    assert found.reach().refusal("h", "10.1.1.1") is not None
+    assert load({}, {}).reach().refusal("h", "169.254.169.254") is not None
+    assert load({"dev": True}, {}).reach().refusal("h", "169.254.169.254") is None
+    [told] = load({"dev": True}, {"INNGEST_CALL_HOSTS": "10.0.0.0/99"}).errors()
+    assert "INNGEST_CALL_HOSTS: '10.0.0.0/99' is none of" in told
+    apps = {"INNGEST_CALL_HOSTS": "a.com", "INNGEST_SDK_URLS": "b.com/api,http://a.com/api"}
+    [told] = load({"dev": True}, apps).errors()
+    assert told.startswith("--sdk-url: the server may not call b.com: ")
