@@ -33,7 +33,11 @@ _OWN_HEADERS = frozenset(
         "upgrade",
     }
 )
-_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"})
+# Headers, and parameters of a query, that hold keys, as Gemini's and those of signed links do.
+_SECRET_NAME = re.compile(
+    r"(?!idempotency-)(.*[_-])?"
+    r"(key|apikey|token|secret|password|sig|signature|auth|authorization|cookie)"
+)
 _SHORTEST_SECRET = 8  # what is shorter would be found in any text
 _HIDDEN = "[redacted]"
 
@@ -64,8 +68,20 @@ class Request:
         return {
             name: value
             for name, value in self.headers.items()
-            if name.lower() not in _SECRET_HEADERS and (not self.secret or self.secret not in value)
+            if not _SECRET_NAME.fullmatch(name.lower())
+            and (not self.secret or self.secret not in value)
         }
+
+    def without_keys(self, url: str) -> str:
+        """Take the keys out of the query of a redirect to another host, which may repeat ours."""
+        given = {value for _, value in _pairs(self.url)}
+        kept = [
+            (name, value)
+            for name, value in _pairs(url)
+            if not (_SECRET_NAME.fullmatch(name.lower()) and value in given)
+            and (not self.secret or self.secret not in value)
+        ]
+        return urlunsplit(urlsplit(url)._replace(query=urlencode(kept)))
 
     def redact(self, text: str) -> str:
         """Hide the key in a text that an error will show."""
@@ -106,7 +122,7 @@ def _ai_request(op: Op) -> Request:
     if key and shape == "gemini":
         url = _with_key(url, key)
     elif key and shape == "anthropic":
-        headers = _replaced(headers, "x-api-key", key)
+        headers = _replaced(headers, "X-Api-Key", key)
     elif key and shape == "bedrock":
         headers = _replaced(headers, "Authorization", key)
     elif key:
@@ -158,9 +174,13 @@ def _url(opts: dict[str, Any]) -> str:
     return urlunsplit(parts._replace(fragment=""))
 
 
+def _pairs(url: str) -> list[tuple[str, str]]:
+    return parse_qsl(urlsplit(url).query, keep_blank_values=True)
+
+
 def _with_key(url: str, key: str) -> str:
     parts = urlsplit(url)
-    pairs = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "key"]
+    pairs = [pair for pair in _pairs(url) if pair[0] != "key"]
     return urlunsplit(parts._replace(query=urlencode([*pairs, ("key", key)])))
 
 
@@ -189,7 +209,12 @@ def _with_type(headers: dict[str, str]) -> dict[str, str]:
 
 def _replaced(headers: dict[str, str], name: str, value: str) -> dict[str, str]:
     kept = {given: v for given, v in headers.items() if given.lower() != name.lower()}
-    return kept | {name: value}
+    return kept | {_canonical(name): value}
+
+
+def _canonical(name: str) -> str:
+    """Write a header's name as the reference sends it: `x-api-key` as `X-Api-Key`."""
+    return "-".join(part.capitalize() for part in name.split("-"))
 
 
 def _check_headers(headers: dict[str, str]) -> None:

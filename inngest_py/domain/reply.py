@@ -8,6 +8,8 @@ from typing import Any
 from . import canonical, opcodes, outputs, times
 from .errors import Invalid
 
+CUT_WHILE_READ = "the connection was cut while the answer was read"
+_RESET = "Your server reset the connection while we were reading the reply"
 _FAILED_EARLY = "Server returned a fatal error"
 _TOO_LARGE = "Your function's response body exceeds the maximum size limit"
 _NOT_SDK = "response did not come from an Inngest SDK"
@@ -20,8 +22,8 @@ NO_RETRY = "NonRetriableError"
 class Reply:
     """An HTTP answer as received; header names are lower-case.
 
-    `unreachable` holds the transport's error when no whole answer came; `too_large` says that
-    the body went over the limit and was not kept.
+    `unreachable` holds the transport's error when no whole answer came, with the status of one
+    that had begun; `too_large` says that the body went over the limit and was not kept.
     """
 
     status: int = 0
@@ -73,7 +75,7 @@ Meaning = Generated | Returned | Errored
 def read(reply: Reply, now: datetime) -> Meaning:
     """Decide what a reply means; the first rule that fits wins (execution.md §3.1)."""
     if reply.unreachable is not None:
-        return unable(f"Unable to reach SDK URL: {reply.unreachable}", "Unable to reach SDK URL")
+        return _without_answer(reply.unreachable, begun=reply.status != 0)
     if reply.too_large:
         return unable(_TOO_LARGE, name="output_too_large")
     if reply.status == 201 and reply.header("x-inngest-sdk"):
@@ -82,6 +84,14 @@ def read(reply: Reply, now: datetime) -> Meaning:
     if 200 <= reply.status < 300:
         return _read_success(reply, now)
     return _read_error(reply, now)
+
+
+def _without_answer(reason: str, *, begun: bool) -> Errored:
+    if not begun:
+        return unable(f"Unable to reach SDK URL: {reason}", "Unable to reach SDK URL")
+    said = _RESET if reason == CUT_WHILE_READ else reason
+    text = f"Error performing request to SDK URL: {said}"
+    return unable(text, stack=text)
 
 
 def _read_success(reply: Reply, now: datetime) -> Meaning:
@@ -166,11 +176,14 @@ def _sdk_error(body: bytes, text: str) -> Any:
     return found if inner is None else inner
 
 
-def unable(text: str, message: str | None = None, *, name: str | None = None) -> Errored:
+def unable(
+    text: str, message: str | None = None, *, name: str | None = None, stack: str | None = None
+) -> Errored:
     """Build the function-level error that the server itself raises (execution.md §3.3)."""
     message = message or text
     said = message if name is None else f"{name}: {message}"
     inner = {"error": said, "message": message, "name": name or "Error"}
+    inner |= {} if stack is None else {"stack": stack}
     return Errored(output=canonical.dumps({"error": inner}).decode(), text=said, no_retry=False)
 
 

@@ -12,6 +12,7 @@ from ..domain import ids
 from ..domain.alerts import Rules
 from ..domain.items import LEASE, Item, ItemKind
 from ..domain.limits import RunLimits
+from ..domain.reach import Reach
 from ..domain.retention import Keep
 from ..storage.session import Database
 from .catalog import Catalog
@@ -70,6 +71,7 @@ class Tuning:
     alerts: Rules = field(default_factory=Rules)
     keep: Keep = field(default_factory=Keep)
     keep_audit: timedelta | None = None  # None: for ever
+    reach: Reach = field(default_factory=Reach)
 
 
 def utc_now() -> datetime:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from ..config import Settings
+from ..domain.reach import Reach
 from ..engine.commit import Committer
 from ..engine.context import Context, Hints, Tuning, new_ulid, utc_now
 from ..engine.shares import Shares
 from ..engine.transport.gateway import Fetcher
 from ..engine.transport.http import Transport
+from ..engine.transport.sockets import Refusal
 from ..engine.upkeep.loop import Upkeep, heartbeat
 from ..storage.limits import Limits
 from ..storage.session import Database
@@ -46,13 +48,13 @@ def make_context(
             lock=settings.database_lock_seconds,
         ),
     )
-    linear = settings.retry_interval
+    linear, reach = settings.retry_interval, settings.reach()
     return Context(
         db=db,
-        transport=make_transport(slots),
+        transport=make_transport(slots, reach.refusal),
         committer=Committer(db, shared=shared and slots > 1),
         hints=hints,
-        fetcher=Fetcher(connections=slots, public_only=settings.gateway_public_only),
+        fetcher=Fetcher(connections=slots, refusal=_for_steps(settings, reach)),
         clock=db.clock.now,
         worker_id=worker_id or new_ulid(utc_now()),
         shares=Shares(slots if shares is None else shares),
@@ -69,17 +71,26 @@ def make_context(
             alerts=settings.alerts(),
             keep=settings.keep(),
             keep_audit=settings.audit_kept(),
+            reach=reach,
         ),
     )
 
 
-def make_transport(slots: int) -> Transport:
+def _for_steps(settings: Settings, reach: Reach) -> Refusal:
+    """Narrow the hosts that apps may have to those that steps may call."""
+    if not settings.gateway_public_only:
+        return reach.refusal
+    public = Reach(public_only=True, setting="INNGEST_GATEWAY_PUBLIC_ONLY")
+    return lambda host, address: reach.refusal(host, address) or public.refusal(host, address)
+
+
+def make_transport(slots: int, refusal: Refusal) -> Transport:
     """Choose how calls are made: greenlets have a client of their own."""
     if not under_gevent():
-        return Transport(connections=slots)
+        return Transport(connections=slots, refusal=refusal)
     from ..engine.transport.greenlets import GreenletTransport
 
-    return GreenletTransport(connections=slots)
+    return GreenletTransport(connections=slots, refusal=refusal)
 
 
 def under_gevent() -> bool:

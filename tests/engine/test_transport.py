@@ -1,21 +1,30 @@
 """Both transports against a server that misbehaves in every way the wire allows."""
 
 import gzip
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import gevent.socket
 import pytest
 
+from inngest_py.domain import canonical
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES
+from inngest_py.domain.reach import Reach
+from inngest_py.domain.reply import CUT_WHILE_READ, read
 from inngest_py.engine.transport.greenlets import GreenletTransport
 from inngest_py.engine.transport.http import Transport
+from tests.factories import NOW
 from tests.processes import LOOPBACK, free_port
+from tests.provider import Provider
 
 HEADERS = {"Content-Type": "application/json", "X-Run-ID": "r"}
 _ZIPPED = gzip.compress(b'{"zipped":true}')
+_HALVES = gzip.compress(b"0" * (MAX_RESPONSE_BYTES // 2))
+_BOMB = gzip.compress(b"0" * (MAX_RESPONSE_BYTES + 1))
 
 
 def _head(status: int, *lines: str) -> bytes:
@@ -73,6 +82,10 @@ ANSWERS: dict[str, Callable[[bytes], bytes | None]] = {
         _head(200, f"Content-Length: {MAX_RESPONSE_BYTES + 1}", "Connection: close")
         + b"x" * (MAX_RESPONSE_BYTES + 1)
     ),
+    "/parts": lambda body: _whole(200, b"--x", "Content-Type: multipart/mixed; boundary=x"),
+    "//ok": lambda body: _whole(206, body),
+    "/bomb": lambda body: _whole(200, _BOMB, "Content-Encoding: gzip"),
+    "/bombs": lambda body: _whole(200, _HALVES * 3, "Content-Encoding: gzip"),
     "/moved": lambda body: _whole(307, b"", "Location: /ok?extra=1"),
     "/around": lambda body: _whole(307, b"", "Location: /around"),
     "/away": lambda body: _whole(302, b"", "Location: ftp://example.com/x"),
@@ -91,8 +104,14 @@ def server() -> Iterator[_Server]:
 
 
 @pytest.fixture(params=[Transport, GreenletTransport])
-def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
-    made: Transport = request.param(connections=2)
+def making(request: pytest.FixtureRequest) -> type[Transport]:
+    found: type[Transport] = request.param
+    return found
+
+
+@pytest.fixture
+def transport(making: type[Transport]) -> Iterator[Transport]:
+    made = making(connections=2)
     yield made
     made.close()
 
@@ -106,7 +125,9 @@ def _post(transport: Transport, server: _Server, path: str, **more: Any) -> Any:
     ("path", "status", "body"),
     [
         ("/ok?fnId=f&stepId=step", 206, b'{"a":1}'),
+        ("//ok?fnId=f", 206, b'{"a":1}'),
         ("/chunked", 200, b"abc"),
+        ("/parts", 200, b"--x"),
         ("/zipped", 200, b'{"zipped":true}'),
         ("/last", 200, b"bye"),
         ("/until-close", 200, b"all of it"),
@@ -133,8 +154,11 @@ def test_broken_answers_are_replies_and_the_request_is_sent_once(
         assert len(server.seen) == 1
 
 
-def test_an_answer_that_is_too_large_is_not_kept(transport: Transport, server: _Server) -> None:
-    reply = _post(transport, server, "/huge")
+@pytest.mark.parametrize("path", ["/huge", "/bomb", "/bombs"])
+def test_an_answer_that_is_too_large_is_not_kept(
+    transport: Transport, server: _Server, path: str
+) -> None:
+    reply = _post(transport, server, path)
     assert (reply.too_large, reply.body) == (True, b"")
     assert _post(transport, server, "/ok").status == 206
 
@@ -157,11 +181,10 @@ def test_connections_are_kept_and_a_dead_one_is_replaced(
     assert server.connections == 2
 
 
-@pytest.mark.parametrize("made", [Transport, GreenletTransport])
 def test_a_connection_that_was_idle_for_long_is_replaced(
-    made: type[Transport], server: _Server
+    making: type[Transport], server: _Server
 ) -> None:
-    transport = made(kept_seconds=0)
+    transport = making(kept_seconds=0)
     for count in (1, 2, 3):
         assert _post(transport, server, "/ok").status == 206
         assert server.connections == count
@@ -176,3 +199,78 @@ def test_nobody_listens(transport: Transport) -> None:
 @pytest.mark.parametrize("url", ["http://", "http://[::1/x", "http://a b/x", "http://h:99999/x"])
 def test_an_url_that_cannot_be_called(transport: Transport, url: str) -> None:
     assert transport.send("POST", url, HEADERS, b"{}").unreachable
+
+
+def test_requests_are_as_http_wants_them(transport: Transport) -> None:
+    with Provider() as asked:
+        transport.send("POST", f"{asked.url}/a?b=1", HEADERS, b"{}")
+        transport.send("GET", f"{asked.url}/ü x", {}, b"")
+        transport.send("PUT", asked.url, {}, b"")
+    post, get, put = asked.received
+    assert (post.method, post.path, post.body) == ("POST", "/a?b=1", b"{}")
+    assert post.headers["host"] == asked.url.removeprefix("http://")
+    assert (post.headers["accept-encoding"], post.headers["content-length"]) == ("gzip", "2")
+    assert (get.path, "content-length" in get.headers) == ("/%C3%BC%20x", False)
+    assert put.headers["content-length"] == "0"
+
+
+def test_a_header_that_would_end_early_is_not_sent(transport: Transport) -> None:
+    with Provider() as asked:
+        assert transport.send("POST", asked.url, {"X-A": "b\r\nX-C: d"}, b"{}").unreachable
+        assert not asked.received
+
+
+def test_an_answer_that_is_cut_says_so_and_what_had_begun(
+    transport: Transport, server: _Server
+) -> None:
+    reply = _post(transport, server, "/half")
+    assert (reply.status, reply.unreachable) == (200, CUT_WHILE_READ)
+    output = canonical.loads(read(reply, NOW).output)  # type: ignore[union-attr]
+    told = "Your server reset the connection while we were reading the reply"
+    assert told in output["error"]["stack"]
+
+
+def test_tls_that_fails_says_why(transport: Transport, server: _Server) -> None:
+    url = f"https://{LOOPBACK}:{server.server_address[1]}/ok"
+    assert (transport.send("POST", url, {}, b"{}").unreachable or "").startswith("TLS failed")
+
+
+def _change_addresses(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> None:
+    """Have a name server that gives another address of the name each time."""
+    given, real = iter(addresses), socket.getaddrinfo
+
+    def look_up(host: Any, *more: Any, **options: Any) -> Any:
+        return real(next(given) if host == name else host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(gevent.socket, "getaddrinfo", look_up)
+
+
+def test_a_host_out_of_reach_is_not_connected_to(making: type[Transport], server: _Server) -> None:
+    no_loopback = Reach(public_only=True)
+    transport = making(refusal=no_loopback.refusal)
+    for host in (LOOPBACK, "localhost", "[::ffff:127.0.0.1]", "2130706433", "0.0.0.0"):
+        reply = transport.send("POST", f"http://{host}:{server.server_address[1]}/ok", {}, b"{}")
+        assert "is in a private network (INNGEST_CALL_HOSTS)" in (reply.unreachable or "")
+        assert host.strip("[]") in (reply.unreachable or "")
+    assert server.connections == 0
+
+
+def test_reach_is_asked_again_after_a_redirect_and_of_each_resolution(
+    making: type[Transport], server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = (LOOPBACK, "169.254.169.254", "fd00:ec2::254", LOOPBACK)
+    _change_addresses(monkeypatch, "app.test", *places)
+    reach = Reach(metadata=False)
+    transport = making(kept_seconds=0, refusal=reach.refusal)
+    url = f"http://app.test:{server.server_address[1]}/ok"
+    replies = [transport.send("POST", url, {}, b"{}") for _ in range(4)]
+    assert [reply.status for reply in replies] == [206, 0, 0, 206]
+    assert "app.test (169.254.169.254): it is a link-local" in (replies[1].unreachable or "")
+    server.answers = server.answers | {
+        "/lead": lambda body: _whole(307, b"", "Location: http://169.254.169.254/latest")
+    }
+    plain = making(refusal=reach.refusal)
+    assert "169.254.169.254" in (_post(plain, server, "/lead").unreachable or "")
+    for made in (transport, plain):
+        made.close()

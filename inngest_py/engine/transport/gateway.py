@@ -1,25 +1,23 @@
 """HTTP for steps: the calls that functions ask the server to make (execution.md §4.2).
 
 These go to any host, so they have connections of their own: they cannot crowd out those to the
-SDK. With `public_only`, a connection to a private network is refused by the address that it
-reached, which no name server can change afterwards.
+SDK.
 """
 
-import ipaddress
-import socket
 import time
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from ...domain.gateway import Request
 from ...domain.limits import MAX_REDIRECTS, REQUEST_TIMEOUT
 from ...domain.reply import Reply
-from .http import REDIRECTS, PrivateAddress, once, redirected
+from .adapter import pool_classes
+from .http import REDIRECTS, once, redirected
+from .kept import KEPT_SECONDS
+from .sockets import Refusal, anywhere
 
 
 class Fetches(Protocol):
@@ -36,11 +34,14 @@ class Fetcher:
     """Keep-alive connections to the hosts that steps call."""
 
     def __init__(
-        self, *, connections: int = 20, hosts: int = 32, public_only: bool = False
+        self,
+        *,
+        connections: int = 20,
+        hosts: int = 32,
+        refusal: Refusal = anywhere,
     ) -> None:
         self._pools = urllib3.PoolManager(num_pools=hosts, maxsize=connections)
-        if public_only:
-            self._pools.pool_classes_by_scheme = {"http": _PublicPool, "https": _PublicTlsPool}
+        self._pools.pool_classes_by_scheme = pool_classes(KEPT_SECONDS, refusal)
 
     def fetch(self, request: Request, timeout: timedelta = REQUEST_TIMEOUT) -> Reply:
         """Make the call within the time; failures are replies, not exceptions.
@@ -49,6 +50,12 @@ class Fetcher:
         another host is sent no keys and not the query.
         """
         deadline = time.monotonic() + timeout.total_seconds()
+        try:
+            return self._follow(request, deadline)
+        except ValueError:
+            return Reply(unreachable="the URL or a header cannot be sent")
+
+    def _follow(self, request: Request, deadline: float) -> Reply:
         url, headers, query = request.url, request.headers, urlsplit(request.url).query
         body = None if request.body is None else request.body.encode()
         for _ in range(MAX_REDIRECTS + 1):
@@ -60,7 +67,7 @@ class Fetcher:
                 here, url = url, redirected(url, target, query)
                 if _origin(here) != _origin(url):
                     headers, query = request.elsewhere(), ""
-                    url = redirected(here, target, query)
+                    url = request.without_keys(redirected(here, target, ""))
             except ValueError:
                 return Reply(unreachable="redirected to something that is not a URL")
             if urlsplit(url).scheme not in ("http", "https"):
@@ -75,43 +82,3 @@ class Fetcher:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
-
-
-def is_public(address: str) -> bool:
-    """Say whether an IP address can be reached from everywhere, an embedded IPv4 one too."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour
-        if inner is not None:
-            found = inner
-        elif found in _NAT64:
-            found = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-    return found.is_global and not found.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-def _checked(sock: socket.socket) -> socket.socket:
-    if not is_public(sock.getpeername()[0]):
-        sock.close()
-        raise PrivateAddress
-    return sock
-
-
-class _Public(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        return _checked(super()._new_conn())
-
-
-class _PublicTls(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _checked(super()._new_conn())
-
-
-class _PublicPool(HTTPConnectionPool):
-    ConnectionCls: Any = _Public
-
-
-class _PublicTlsPool(HTTPSConnectionPool):
-    ConnectionCls: Any = _PublicTls

@@ -7,33 +7,41 @@ CPU again as the call itself (measured: 0.58 against 0.33 ms a call).
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from ...domain.limits import MAX_REDIRECTS, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT
-from ...domain.reply import Reply
-from .kept import KEPT_SECONDS, pool_classes
+from ...domain.reply import CUT_WHILE_READ, Reply
+from . import coding
+from .adapter import pool_classes
+from .kept import KEPT_SECONDS
+from .sockets import Refusal, Refused, anywhere
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CHUNK = 64 * 1024
 CONNECT_SECONDS = 10.0
 
 
-class PrivateAddress(urllib3.exceptions.HTTPError):
-    """The host's address is in a private network, and those are forbidden."""
-
-
 class Transport:
-    """Keep-alive connections to every endpoint of one process."""
+    """Keep-alive connections to every endpoint of one process.
+
+    `refusal` says of a host and its address why it is not called, None for no reason.
+    """
 
     def __init__(
-        self, *, connections: int = 100, hosts: int = 64, kept_seconds: float = KEPT_SECONDS
+        self,
+        *,
+        connections: int = 100,
+        hosts: int = 64,
+        kept_seconds: float = KEPT_SECONDS,
+        refusal: Refusal = anywhere,
     ) -> None:
         self._adapter = HTTPAdapter(pool_connections=hosts, pool_maxsize=connections)
         self._pools = self._adapter.poolmanager
-        self._pools.pool_classes_by_scheme = pool_classes(kept_seconds)
+        self._pools.pool_classes_by_scheme = pool_classes(kept_seconds, refusal)
 
     def send(
         self,
@@ -92,38 +100,39 @@ def once(
         response = pools.urlopen(
             method,
             url,
-            body=body,
-            headers=dict(headers),
+            body=body or None,
+            headers={**headers, **coding.ASKED},
             redirect=False,
             retries=False,
             timeout=timeout,
             preload_content=False,
-            decode_content=True,
+            decode_content=False,
         )
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+    except (Refused, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         return Reply(unreachable=_reason(error))
+    fields: dict[str, str] = getattr(response.connection, "fields", {})
     try:
-        return _read(response, deadline)
+        return _read(response, fields, deadline)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         response.close()
-        return Reply(unreachable=_reason(error))
+        reason = _reason(error)
+        return Reply(response.status, fields, unreachable=_while_read(reason))
     finally:
         response.release_conn()
 
 
-def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> Reply:
-    headers = {name.lower(): value for name, value in response.headers.items()}
+def _read(response: urllib3.BaseHTTPResponse, headers: dict[str, str], deadline: float) -> Reply:
     chunks, size = [], 0
-    for chunk in response.stream(CHUNK, decode_content=True):
+    for chunk in response.stream(CHUNK, decode_content=False):
         size += len(chunk)
         if size > MAX_RESPONSE_BYTES:
             response.close()
-            return Reply(status=response.status, headers=headers, too_large=True)
+            return Reply(response.status, headers, too_large=True)
         if time.monotonic() > deadline:
             response.close()
             return Reply(unreachable="timed out")
         chunks.append(chunk)
-    return Reply(status=response.status, headers=headers, body=b"".join(chunks))
+    return coding.reply(response.status, headers, b"".join(chunks))
 
 
 def redirected(url: str, target: str, query: str) -> str:
@@ -134,10 +143,17 @@ def redirected(url: str, target: str, query: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(merged)))
 
 
+CUT, NOT_HTTP = "the connection was cut", "the answer is not HTTP"
+
+
+def _while_read(reason: str) -> str:
+    return CUT_WHILE_READ if reason == CUT else reason
+
+
 def _reason(error: Exception) -> str:
     """Word a transport error without the addresses of Python objects in it."""
-    if isinstance(error, PrivateAddress):
-        return "the address is in a private network, which this server does not call"
+    if isinstance(error, Refused):
+        return str(error)
     # NewConnectionError is a ConnectTimeoutError, NameResolutionError a NewConnectionError
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "the host name does not resolve"
@@ -150,5 +166,14 @@ def _reason(error: Exception) -> str:
     if isinstance(error, urllib3.exceptions.SSLError):
         return f"TLS failed: {error}"
     if isinstance(error, urllib3.exceptions.ProtocolError):
-        return "the connection was cut"
+        return NOT_HTTP if _is_malformed(error) else CUT
+    if isinstance(error, ValueError) and not isinstance(error, urllib3.exceptions.HTTPError):
+        return "the URL or a header cannot be sent"
     return type(error).__name__
+
+
+def _is_malformed(error: urllib3.exceptions.ProtocolError) -> bool:
+    cause = error.args[-1] if error.args else None
+    return isinstance(cause, HTTPException) and not isinstance(
+        cause, (RemoteDisconnected, IncompleteRead)
+    )

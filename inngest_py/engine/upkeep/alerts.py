@@ -2,16 +2,20 @@
 
 from datetime import timedelta
 
+from ...domain.reach import Reach
 from .. import alerts
 from ..context import Context
 from ..transport.http import Transport
 
 
 class Alerting:
-    """The service, with connections of its own: a slow receiver holds up nothing else."""
+    """The service, with connections of its own: a slow receiver holds up nothing else.
 
-    def __init__(self) -> None:
-        self._transport = Transport(connections=1, hosts=4)
+    The settings name the receivers, so `reach` counts for them only as far as it denies.
+    """
+
+    def __init__(self, reach: Reach) -> None:
+        self._transport = Transport(connections=1, hosts=4, refusal=reach.for_own().refusal)
 
     def run_once(self, ctx: Context) -> bool:
         """Look, and send; without receivers do nothing."""

@@ -60,7 +60,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("beat", presence.beat, timedelta(seconds=10)),
         Service("resuming", resuming.run_once, timedelta(seconds=30)),
         Service("cancelling", cancelling.run_once, timedelta(seconds=5)),
-        Service("alerts", alerts.Alerting().run_once, alerts.EVERY),
+        Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
         Service("sharing", share.run_once, sharing.EVERY, share.pause),
         Service("pruning", prune.run_once, pruning.EVERY, prune.pause),
         Service("keys", retention.forget_keys, timedelta(minutes=5)),

@@ -1,0 +1,213 @@
+"""urllib3's pools, as requests' adapter has them, with connections that are kept in no doubt."""
+
+import socket
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HeaderParsingError, NameResolutionError, NewConnectionError
+from urllib3.util.response import assert_header_parsing
+
+from . import reuse
+from .kept import Kept
+from .sockets import Refusal, anywhere, send, unasked, within_reach
+
+_SWITCHING = 101
+
+
+class _Answer(HTTPResponse):
+    """A final answer: interim ones are read past, and its end is looked at."""
+
+    fields: dict[str, str]
+    more = b""
+    was_read = False
+
+    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._sock = sock
+
+    def _read_status(self) -> tuple[str, int, str]:
+        left = reuse.MOST_HEAD_BYTES
+        for _ in range(reuse.MOST_INTERIM_ANSWERS):
+            found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if found[1] >= 200:
+                return found
+            if found[1] == _SWITCHING:
+                raise HTTPException("a protocol that was not asked for")
+            left -= self._pass_head(left)
+        raise HTTPException("too many interim answers")
+
+    def _pass_head(self, most: int) -> int:
+        size = 0
+        while (line := self.fp.readline(most + 1)) not in (b"\r\n", b"\n", b""):
+            size += len(line)
+            if size > most:
+                raise HTTPException("interim answers are too long")
+        return size
+
+    def begin(self, **options: Any) -> None:
+        """Read the head. Raises HTTPException where it does not tell where the body ends."""
+        super().begin(**options)
+        if self.headers.defects:
+            _check(self.headers)
+        self.fields = reuse.joined(self.headers.items())
+        if (fault := reuse.fault(self.fields)) is not None:
+            raise HTTPException(fault)
+        if self.status in reuse.NO_BODY:
+            del self.headers["transfer-encoding"]  # urllib3 would wait for chunks
+            self.chunked = False
+        elif reuse.is_plain(self.version == 10, self.fields):
+            del self.headers["transfer-encoding"], self.headers["content-length"]
+            self.chunked, self.length, self.will_close = False, None, True
+
+    def _close_conn(self) -> None:
+        """Look at what has come already, which would be lost with the buffer of this answer."""
+        if not self.will_close:
+            try:
+                self._sock.settimeout(0.0)
+                self.more = self.fp.peek(1)
+            except OSError:  # TLS has nothing yet; whatever else is wrong is found by the next use
+                pass
+        super()._close_conn()  # type: ignore[misc]
+        self.was_read = True
+
+
+def _check(headers: HTTPMessage) -> None:
+    try:
+        assert_header_parsing(headers)
+    except HeaderParsingError as error:
+        raise HTTPException("a malformed header") from error
+
+
+class _Checked:
+    """What both classes of connections share: addresses, sending, and the answer's end.
+
+    The names that have no docstring are those of urllib3 and of http.client.
+    """
+
+    refusal: Refusal = staticmethod(anywhere)
+    stray = False
+    _answer: _Answer | None = None
+    _sent = False
+    _parts: list[bytes]
+
+    def _new_conn(self: Any) -> socket.socket:
+        """Connect to the first address within reach that can be, with no look-up in between."""
+        name, failed = self._dns_host, None
+        try:
+            infos = socket.getaddrinfo(name, self.port, 0, socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from error
+        for info in within_reach(infos, self.host, self.refusal):
+            self._dns_host = info[4][0]
+            try:
+                made: socket.socket = super()._new_conn()  # type: ignore[misc]
+                return made
+            except (OSError, urllib3.exceptions.HTTPError) as error:
+                failed = failed or error
+            finally:
+                self._dns_host = name
+        raise failed or NewConnectionError(self, "no address")
+
+    def connect(self: Any) -> None:
+        super().connect()  # type: ignore[misc]
+        if unasked(self.sock):
+            self.close()
+            raise HTTPException("an answer before the request")
+        self.sock.settimeout(self.timeout)
+
+    def response_class(self, *args: Any, **options: Any) -> _Answer:
+        """Make an answer; the name is http.client's."""
+        self._answer = _Answer(*args, **options)
+        return self._answer
+
+    def request(self: Any, *args: Any, **options: Any) -> None:
+        self._sent, self._answer, self._parts = False, None, []
+        super().request(*args, **options)  # type: ignore[misc]
+        if self.sock is None:
+            self.connect()
+        send(self.sock, b"".join(self._parts))
+        self._sent, self._parts = True, []
+
+    def send(self, data: bytes) -> None:
+        """Take a part of the request, which is sent in one piece: the name is http.client's."""
+        self._parts.append(data)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The headers of the last answer, by lower-case name."""
+        return {} if self._answer is None else self._answer.fields
+
+    @property
+    def is_connected(self: Any) -> bool:
+        """Say whether an idle connection is as it was left; urllib3 asks before each use."""
+        found = b"" if self.sock is None else unasked(self.sock)
+        self.stray = self.stray or bool(found)
+        return found is None
+
+    def settle(self: Any) -> None:
+        """Close the connection, unless another request may follow."""
+        answer = self._answer
+        self.stray = self.stray or (answer is not None and bool(answer.more))
+        if self.sock is not None and (answer is None or not self._may_follow(answer)):
+            self.close()
+
+    def _may_follow(self, answer: Any) -> bool:
+        return bool(answer.was_read) and reuse.may_follow(
+            answer._method,
+            answer.status,
+            answer.fields,
+            old=answer.version == 10,
+            sent=self._sent,
+            more=bool(answer.more),
+        )
+
+
+class _Plain(_Checked, HTTPConnection):  # type: ignore[misc]
+    pass
+
+
+class _Tls(_Checked, HTTPSConnection):  # type: ignore[misc]
+    pass
+
+
+def pool_classes(seconds: float, refusal: Refusal) -> dict[str, Any]:
+    """Make the classes of urllib3's pools, by scheme.
+
+    Connections that were idle for so many seconds are replaced; `refusal` says why an address is
+    not connected to.
+    """
+
+    class Keeping:
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._kept = Kept(seconds)
+
+        def _new_conn(self) -> Any:
+            made = super()._new_conn()  # type: ignore[misc]
+            made.refusal = refusal
+            return made
+
+        def _put_conn(self, conn: Any) -> None:
+            if conn is not None:
+                conn.settle()
+                self._note(conn)
+                self._kept.begin(conn)
+            super()._put_conn(conn)  # type: ignore[misc]
+
+        def _get_conn(self, timeout: float | None = None) -> Any:
+            conn = super()._get_conn(timeout)  # type: ignore[misc]
+            self._note(conn)
+            if self._kept.is_over(conn):
+                conn.close()  # it is opened again by the request
+            return conn
+
+        def _note(self, conn: Any) -> None:
+            if conn.stray:
+                conn.stray = False
+                self._kept.distrust()
+
+    plain = type("Pool", (Keeping, urllib3.HTTPConnectionPool), {"ConnectionCls": _Plain})
+    tls = type("TlsPool", (Keeping, urllib3.HTTPSConnectionPool), {"ConnectionCls": _Tls})
+    return {"http": plain, "https": tls}

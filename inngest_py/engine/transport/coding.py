@@ -1,0 +1,69 @@
+"""Content codings: what is understood, and undoing it (RFC 9110, section 8.4).
+
+A body is decoded whole or refused. Half of one would be stored as a result, and what is not
+understood would be taken for text.
+"""
+
+import zlib
+
+from ...domain.limits import MAX_RESPONSE_BYTES
+from ...domain.reply import Reply
+
+UNDERSTOOD = "gzip"  # what requests say; the reference asks for the same
+ASKED = {"Accept-Encoding": UNDERSTOOD}
+_GZIP, _ZLIB = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
+_WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+
+
+class TooLarge(Exception):
+    """The decoded body is over the limit."""
+
+
+class Undecodable(Exception):
+    """The body is not what its coding says; the message is the reason, for people."""
+
+
+def reply(status: int, headers: dict[str, str], body: bytes) -> Reply:
+    """Make the reply of an answer that was read whole."""
+    encoding = headers.get("content-encoding")
+    if encoding is not None:
+        try:
+            body = decoded(body, encoding)
+        except TooLarge:
+            return Reply(status, headers, too_large=True)
+        except Undecodable as error:
+            return Reply(status, headers, unreachable=str(error))
+    return Reply(status, headers, body)
+
+
+def decoded(body: bytes, coding: str) -> bytes:
+    """Undo the codings that a Content-Encoding names, the last one first.
+
+    Raises Undecodable, which says why, and TooLarge.
+    """
+    for name in reversed(coding.lower().replace(" ", "").split(",")):
+        if name in ("", "identity") or not body:
+            continue
+        if name not in _WINDOWS:
+            told = "has a Content-Encoding that was not asked for"
+            raise Undecodable(f"the answer {told}: {name[:32]!r} (use {UNDERSTOOD} or none)")
+        body = _inflated(body, name)
+    return body
+
+
+def _inflated(body: bytes, name: str) -> bytes:
+    """Undo one coding; a body of gzip may be several members, one after the other."""
+    parts, room = [], MAX_RESPONSE_BYTES + 1
+    while body:
+        inflater = zlib.decompressobj(_WINDOWS[name])
+        try:
+            parts.append(inflater.decompress(body, room))
+        except zlib.error:  # not of this coding, or its checksum is wrong
+            raise Undecodable(f"the answer cannot be decoded: it is not valid {name}") from None
+        room -= len(parts[-1])
+        if room <= 0:
+            raise TooLarge
+        if not inflater.eof:
+            raise Undecodable(f"the answer cannot be decoded: its {name} is cut off")
+        body = inflater.unused_data.lstrip(b"\0")  # members may be padded
+    return b"".join(parts)

@@ -1,0 +1,188 @@
+"""geventhttpclient, with connections that are kept in no doubt and go to checked addresses."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import gevent.socket
+from geventhttpclient import HTTPClient
+from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTPSocketPoolResponse
+
+from . import reuse
+from .kept import Kept
+from .sockets import Refusal, send, unasked, within_reach
+
+_BLOCK = 64 * 1024
+
+
+class Answer(HTTPSocketPoolResponse):
+    """A final answer; interim ones are read past by the library.
+
+    Its connection is given back by release(), at the context's end: the library would do it at the
+    answer's end, before it has parsed what else came with that.
+    """
+
+    fields: dict[str, str]
+    fault: str | None = None
+    status = 0  # that of the final answer, which the parser forgets when more follows
+
+    def __init__(self, sock: Any, pool: Any, *, sent: bool) -> None:
+        self._head, self._interims, self._sent = b"", 0, sent
+        self._is_final = self._is_plain = self._more = False
+        super().__init__(sock, pool=pool, block_size=_BLOCK, method="POST")
+
+    def feed(self, data: Any) -> None:
+        """Parse what came, nothing at the connection's end.
+
+        Raises HTTPParseError, but not for what follows the answer's end.
+        """
+        if self._is_plain:
+            self._body_buffer += data
+            self.message_complete = not data
+            return
+        if not self._is_final:
+            self._head += data
+        try:
+            super().feed(data)
+        except HTTPParseError:
+            self._more = self._is_final and self.message_complete
+            if not self._more and data:
+                raise
+        if not data and not self.message_complete:
+            raise HTTPConnectionClosed("the connection ended in the answer")
+        if self._is_plain:
+            self._begin_plain()
+        elif not self._is_final and len(self._head) > reuse.MOST_HEAD_BYTES:
+            raise HTTPParseError("the answer's headers are too long")
+
+    def _begin_plain(self) -> None:
+        """Take what followed the head as it came: the parser was told that there is no body."""
+        del self._body_buffer[:]
+        self._body_buffer += self._head.partition(b"\r\n\r\n")[2]
+        self.message_complete = self._more = False
+
+    def _on_message_begin(self) -> None:
+        if self._is_final:
+            raise HTTPParseError("a second answer")
+        super()._on_message_begin()
+
+    def _on_headers_complete(self) -> int | bool | None:
+        found = super()._on_headers_complete()
+        self.status = self.get_code()
+        if self.status < 200:
+            self._interims += 1
+            if self._interims > reuse.MOST_INTERIM_ANSWERS:
+                raise HTTPParseError("too many interim answers")
+            return found
+        old = self.get_http_version() == "HTTP/1.0"
+        self.fields = reuse.joined(self.items())
+        self.fault = reuse.fault(self.fields)
+        self._is_final, self._is_plain = True, reuse.is_plain(old, self.fields)
+        return self._is_plain or found
+
+    def _on_message_complete(self) -> None:
+        self.message_complete = True
+
+    def should_close(self) -> bool:
+        """Say whether the connection must be closed now."""
+        whole = self._is_final and self.message_complete and self.fault is None
+        return self._is_plain or not whole or not self._may_follow()
+
+    def _may_follow(self) -> bool:
+        return reuse.may_follow(
+            "POST",
+            self.status,
+            self.fields,
+            old=self.get_http_version() == "HTTP/1.0",
+            sent=self._sent,
+            more=self._more,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def release(self) -> None:
+        """Give the connection back, or close it."""
+        pool: Any = self._pool
+        if self._more and pool is not None:
+            pool.kept.distrust()
+        super().release()
+
+
+class _Keeping:
+    """What both classes of pools share."""
+
+    def keep(self: Any, kept: Kept, refusal: Refusal) -> None:
+        """Set how connections are kept, and made."""
+        self.kept, self._refusal = kept, refusal
+
+    def _resolve(self: Any) -> Any:
+        return within_reach(super()._resolve(), self._connection_host, self._refusal)  # type: ignore[misc]
+
+    def after_connect(self, sock: Any) -> None:
+        """Have nothing to do with hosts that answer before they are asked."""
+        if unasked(sock):
+            raise HTTPParseError("an answer before the request")
+
+    def return_socket(self: Any, sock: Any) -> None:
+        self.kept.begin(sock)
+        super().return_socket(sock)  # type: ignore[misc]
+
+    def _is_socket_alive(self: Any, sock: Any) -> bool:
+        found = unasked(sock)
+        if found:
+            self.kept.distrust()
+        return found is None and not self.kept.is_over(sock)
+
+
+class _Pool(_Keeping, ConnectionPool):
+    pass
+
+
+class _TlsPool(_Keeping, SSLConnectionPool):
+    pass
+
+
+class Client(HTTPClient):
+    """Keep-alive connections of greenlets to one host."""
+
+    def __init__(
+        self,
+        scheme: str,
+        host: str,
+        port: int | None,
+        *,
+        connections: int,
+        connect_seconds: float,
+        kept_seconds: float,
+        refusal: Refusal,
+    ) -> None:
+        super().__init__(host, port, concurrency=connections)
+        self.ssl, self.port = scheme == "https", port or (443 if scheme == "https" else 80)
+        where = (host, self.port, host, self.port)
+        made = _TlsPool if self.ssl else _Pool
+        self._pool = made(*where, size=connections, connection_timeout=connect_seconds)
+        self._pool.keep(Kept(kept_seconds), refusal)
+        self._connection_pool = self._pool
+        shown = f":{port}" if port else ""
+        self._base_url_string = f"{scheme}://{host}{shown}/"
+
+    def call(self, target: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
+        """Send a request, once, and read the answer's head; each wait is up to so many seconds.
+
+        Raises HTTPParseError, OSError, Refused, and ValueError for what cannot be sent.
+        """
+        # in this form the library sends a path with two slashes in front as it is
+        url = self._base_url_string + target.removeprefix("/")
+        head = self._build_request("POST", url, body, headers, chunked=False).encode("latin-1")
+        sock: gevent.socket.socket = self._pool.get_socket()
+        sent = True
+        try:
+            sock.settimeout(seconds)
+            send(sock, head + body)
+        except (BrokenPipeError, ConnectionResetError):
+            sent = False  # there may be an answer all the same
+        except BaseException:
+            self._pool.release_socket(sock)
+            raise
+        return Answer(sock, self._pool, sent=sent)

@@ -1,0 +1,82 @@
+"""What the clients ask of a socket, of threads or of greenlets, with TLS or without."""
+
+import select
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+Refusal = Callable[[str, str], str | None]
+_STALL_SECONDS = 1.0
+
+
+class Refused(Exception):
+    """The host's addresses are out of reach; the message says why."""
+
+
+def anywhere(host: str, address: str) -> str | None:
+    """Have nothing against any address."""
+    return None
+
+
+def within_reach(infos: list[Any], host: str, refusal: Refusal) -> list[Any]:
+    """Give those of `getaddrinfo`'s results that may be connected to. Raises Refused for none."""
+    allowed, reason = [], None
+    for info in infos:
+        said = refusal(host, str(info[4][0]))
+        reason = reason or said
+        if said is None:
+            allowed.append(info)
+    if not allowed and reason is not None:
+        raise Refused(reason)
+    return allowed
+
+
+def unasked(sock: Any) -> bytes | None:
+    """Take what came without a request, b"" for the connection's end; None when it is quiet.
+
+    With TLS a socket may be readable and yet have nothing for us, such as a session's ticket. The
+    socket has no time-out afterwards (0).
+    """
+    try:
+        if sock.gettimeout() != 0.0:
+            sock.settimeout(0.0)
+        found: bytes = sock.recv(1)
+        return found
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return None
+    except OSError:
+        return b""
+
+
+def send(sock: Any, data: bytes) -> None:
+    """Send all, waiting for each piece up to the socket's own time-out.
+
+    Raises BrokenPipeError where the other side stops reading and has something to say: it may
+    have answered already, and read no more.
+    """
+    left = memoryview(data)[sock.send(data) :]  # all, nearly always
+    if left:
+        timeout = sock.gettimeout()
+        sock.settimeout(min(timeout, _STALL_SECONDS))
+        _send_on(sock, left, timeout)
+        sock.settimeout(timeout)
+
+
+def _send_on(sock: Any, left: memoryview, timeout: float) -> None:
+    over = time.monotonic() + timeout
+    while left:
+        try:
+            left = left[sock.send(left) :]
+            over = time.monotonic() + timeout
+        except TimeoutError:
+            if _is_readable(sock):
+                raise BrokenPipeError from None
+            if time.monotonic() >= over:
+                raise
+
+
+def _is_readable(sock: Any) -> bool:
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
