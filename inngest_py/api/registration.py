@@ -27,14 +27,13 @@ def sync() -> Response:
     except Invalid as error:
         return answer({"error": f"Invalid request: {error.message}"}, 400)
     try:
-        found = parse_registration(payload)
+        done = register.register(context(), parse_registration(payload))
     except Invalid as error:
         register.refuse(context(), payload, error)
         message = error.message
         if (error.field or "").startswith("functions"):
             message = f"At least one function is invalid: {message}"
         return public(message, 400, code=error.code, data={"field": error.field})
-    done = register.register(context(), found)
     return answer(
         {"ok": True, "modified": done.modified, "sync_id": done.sync_id, "app_id": done.app_id}
     )

@@ -22,6 +22,8 @@ _FIXES = {
     "unauthorized": "The app refused the signature: give app and server the same signing key.",
     "forbidden": "The app answers 403: let the server's requests pass.",
     "unsupported_protocol": "TLS failed: use http:// for an app that serves plain HTTP.",
+    "host_not_allowed": "The settings put the URL's host out of the server's reach:"
+    " see INNGEST_CALL_HOSTS.",
     "no_functions": "The app serves no functions: pass them to serve().",
     "internal_server_error": "The app answered with an error: look into its log.",
     "config_invalid": "The app's configuration was refused: the detail names the field.",
@@ -72,7 +74,10 @@ def app_sync(app_id: str) -> AnyResponse:
     """Ask an app to sync again."""
     row = _find(app_id)
     kind, in_band = deps().settings.kind, deps().in_band
-    app = moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
+    try:
+        app = moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
+    except Invalid as error:  # known from before the settings put it out of reach
+        return _show(error.message, 400)
     return _asked(app)
 
 

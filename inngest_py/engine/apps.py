@@ -3,7 +3,7 @@
 from ..domain import urls
 from ..domain.errors import Invalid, NotFound
 from ..storage import functions as rows
-from . import audit, register
+from . import audit, reaching, register
 from .audit import Actor
 from .context import Context
 
@@ -11,10 +11,12 @@ from .context import Context
 def create(ctx: Context, url: str, *, kind: str, in_band: bool, by: Actor | None = None) -> str:
     """Ask the SDK at a URL to sync; return the app's id, also where it did not.
 
-    What went wrong is the app's error then (sync.md §2). Raises Invalid for a bad URL.
+    What went wrong is the app's error then (sync.md §2). Raises Invalid for a bad URL and for
+    one out of reach.
     An operator's act is noted with it.
     """
     place = urls.serve_endpoint(url)
+    reaching.check(ctx.tuning.reach, [place])
     register.add_placeholder(ctx, place, by)
     return _sync(ctx, place, kind=kind, in_band=in_band)
 
@@ -24,9 +26,10 @@ def update(
 ) -> str:
     """Move an app to another URL and ask the SDK there to sync; return the app's id.
 
-    Raises NotFound, and Invalid for a bad URL and for one where another app is.
+    Raises NotFound, and Invalid for a bad URL, one out of reach and one where another app is.
     """
     place = urls.serve_endpoint(url)
+    reaching.check(ctx.tuning.reach, [place])
     with ctx.db.transaction() as tx:
         if app_id not in [app["id"] for app in rows.apps(tx)]:
             raise NotFound(f"app {app_id[:64]} does not exist")

@@ -26,7 +26,7 @@ from ..domain.plan import Plan, Policy
 from ..domain.reply import Generated
 from ..domain.runs import Run, RunStatus
 from ..storage import events, functions, leases, queue, run_lists, run_loading, runs
-from . import checkpoint
+from . import checkpoint, reaching
 from .apply import apply_all
 from .catalog import function_of
 from .context import Context
@@ -60,9 +60,12 @@ class _Taken:
 def create(ctx: Context, new: NewRun) -> str:
     """Write a run that an SDK has begun, with its app, its function and its first ops.
 
-    Returns the function's id. Raises Conflict for a run that exists, and RateLimited when the
+    Returns the function's id. Raises Invalid when its origin is out of reach,
+    Conflict for a run that exists, and RateLimited when the
     function's rate limit, which an override may give it, has no room.
     """
+
+    reaching.check(ctx.tuning.reach, [new.domain])
 
     def write(tx: Connection) -> _Taken:
         now = ctx.now()

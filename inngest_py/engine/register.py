@@ -11,11 +11,12 @@ from .. import observe
 from ..domain import canonical, ids
 from ..domain.errors import Invalid, NotFound
 from ..domain.functions import FunctionConfig, config_from_json
+from ..domain.reach import REFUSED
 from ..domain.registration import Registration, parse_registration
 from ..domain.reply import Reply
 from ..storage import functions as rows
 from ..storage import timers
-from . import audit, crons, signed
+from . import audit, crons, reaching, signed
 from .audit import Actor
 from .context import Context
 from .flow import changing
@@ -40,7 +41,11 @@ def sync_id(checksum: str) -> str:
 
 
 def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Registered:
-    """Store an app and its functions in one transaction; functions left out are archived."""
+    """Store an app and its functions in one transaction; functions left out are archived.
+
+    Raises Invalid when one of their URLs is out of reach.
+    """
+    reaching.check(ctx.tuning.reach, _urls(sync))
     made = sync_id(sync.checksum)
     relimited: set[str] = set()
 
@@ -68,6 +73,10 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
     if done.modified:
         observe.event("app.synced", app=sync.app_name, functions=len(sync.functions))
     return done
+
+
+def _urls(sync: Registration) -> list[str]:
+    return [sync.url, *(config.url for config in sync.functions)]
 
 
 def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> dict[str, Any]:
@@ -146,8 +155,9 @@ def _new_id(tx: Connection, app_id: str, config: FunctionConfig) -> str:
 def register_one(ctx: Context, sync: Registration) -> str:
     """Store one function of an app described in JSON; return its id.
 
-    The app's other functions stay as they are.
+    The app's other functions stay as they are. Raises Invalid when a URL is out of reach.
     """
+    reaching.check(ctx.tuning.reach, _urls(sync))
     relimited: set[str] = set()
 
     def write(tx: Connection) -> str:
@@ -276,6 +286,8 @@ _BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "url_not_found"}
 def _sync_error(reply: Reply) -> str | None:
     """Map an SDK's answer to an app error (sync.md §2)."""
     if reply.unreachable is not None:
+        if reply.unreachable.startswith(REFUSED):
+            return reaching.NOT_ALLOWED
         plain = reply.unreachable.startswith("TLS failed")
         return "unsupported_protocol" if plain else "unreachable"
     if 200 <= reply.status < 300:
@@ -306,7 +318,9 @@ def _by_message(message: str) -> str:
 
 
 # what the code alone does not tell: where the fix is
-_DETAILS = {
+DETAILS = {
+    reaching.NOT_ALLOWED: "the host, or what it redirects to, is not one that the server may call:"
+    " see the setting INNGEST_CALL_HOSTS",
     "unauthorized": "the app refused the server's signature: give both the same signing key",
     "invalid_signing_key": "the app refused the signing key: give it the server's",
     "missing_signing_key": "the app has no signing key: set INNGEST_SIGNING_KEY there",
@@ -317,15 +331,20 @@ _DETAILS = {
 }
 
 
+# errors of a ping that the next good one ends; a refused payload stays an error until a good one
+# is registered
+_TRANSIENT = frozenset({"unreachable", "url_not_found", "not_sdk", reaching.NOT_ALLOWED})
+
+
 def note_ping(ctx: Context, url: str, error: str | None) -> None:
     """Store what a ping of a known app's URL came to, when it differs from what is stored."""
     with ctx.db.transaction() as tx:
         app = rows.app_by_url(tx, url)
         if app is None or (app["error"] == error):
             return
-        if error is None and app["error"] not in ("unreachable", "url_not_found", "not_sdk"):
-            return  # a refused payload stays an error until a good one is registered
-        rows.mark_app(tx, app["id"], error, _DETAILS.get(error or ""))
+        if error is None and app["error"] not in _TRANSIENT:
+            return
+        rows.mark_app(tx, app["id"], error, DETAILS.get(error or ""))
     observe.event("app.error" if error else "app.reachable", url=url, error=error or "")
 
 

@@ -2,13 +2,16 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from inngest_py.domain import reach
 from inngest_py.domain.runs import RunStatus
-from inngest_py.storage import run_list
+from inngest_py.storage import functions, run_list
 from tests.dashboard.conftest import Site
 from tests.factories import op, reply, step
 
@@ -332,6 +335,18 @@ def test_apps_show_their_errors_with_the_fix(site: Site) -> None:
     assert "url_not_found" in page
     assert "serve endpoint" in page
     assert site.post("/apps/add", 400, url="no url").text.count('role="alert"') == 1
+
+
+def test_apps_out_of_reach_are_refused_with_the_setting(site: Site) -> None:
+    ctx = site.engine.ctx
+    with ctx.db.reading() as tx:
+        [app] = functions.apps(tx)
+    host = urlsplit(app["url"]).hostname
+    ctx.tuning = replace(ctx.tuning, reach=reach.parse([f"!{host}"], dev=True))
+    for path, form in (("/apps/add", {"url": app["url"]}), (f"/apps/{app['id']}/sync", {})):
+        refused = site.post(path, 400, **form).text
+        assert "INNGEST_CALL_HOSTS" in refused
+        assert str(host) in refused
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from flask import Response
 
 from ...domain import urls
-from ...engine import apps, register
+from ...engine import apps, reaching, register
 from ...storage import functions
 from ..actors import actor
 from ..deps import context, deps
@@ -15,6 +15,7 @@ def sync(app_id: str) -> Response:
     """Sync an app; one that is not known yet is registered under the name it gives itself."""
     settings, ctx = deps().settings, context()
     url = urls.serve_endpoint(body().needed("url"))
+    reaching.check(ctx.tuning.reach, [url])
     in_band = not settings.dev and settings.signing_key is not None
     code = register.ping(ctx, url, kind=settings.kind, in_band=in_band)
     register.note_ping(ctx, url, code)
@@ -23,6 +24,8 @@ def sync(app_id: str) -> Response:
         row = functions.app_by_url(tx, url) or functions.app_by_name(tx, app_id)
     name = row["name"] if row is not None else None
     message = f"the app at {url} did not sync: {code}"
+    if code in register.DETAILS:
+        message += f": {register.DETAILS[code]}"
     if code is None and name != app_id:
         code, message = "app_sync_failed", f"the app at {url} calls itself {name!r}"
     error = None if code is None else {"code": code, "message": message}
