@@ -19,12 +19,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoAnswer
 
 from .. import observe
 from ..domain.errors import InngestPyError
 from ..storage import deadlines
-from ..storage.outages import Fault, fault, logged
+from ..storage.outages import Fault, NoAnswer, fault, logged
 from ..storage.probing import writable
 from ..storage.session import Database
 

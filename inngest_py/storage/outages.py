@@ -24,6 +24,10 @@ class Fault(Enum):
     BUSY = "busy"  # other transactions are in the way: running again may cure it at once
 
 
+class NoAnswer(SQLAlchemyError):
+    """The database, or whoever writes to it, kept somebody waiting who has no time left."""
+
+
 # SQLSTATE codes and classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CODES = {
     "25006": Fault.REFUSES,  # read-only: a standby, or a disk that an operator protects
@@ -60,6 +64,7 @@ _SQLITE = {
     26: Fault.REFUSES,  # the file is none of SQLite's
 }
 _FULL, _READ_ONLY = ("53100", 13), ("25006", 8)
+_NUMBERS = ("pgcode", "sqlite_errorcode")
 _MOST_CHARS = 500
 # a password that was not escaped in a URL ends up in the name of the host
 _SECRETS = (
@@ -71,7 +76,7 @@ _SECRETS = (
 
 def fault(error: BaseException | None) -> Fault | None:
     """Say what an error tells of the database; None when it blames what was to be written."""
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeout | NoAnswer):
         return Fault.AWAY
     if not isinstance(error, DBAPIError):
         return None
@@ -133,6 +138,8 @@ def logged(error: BaseException) -> dict[str, Any]:
 def told(error: BaseException) -> str:
     """Word an outage for those who ask over HTTP: what is wrong, without names and paths."""
     found = fault(error)
+    if isinstance(error, NoAnswer):
+        return "the database does not answer in time"
     codes = (getattr(getattr(error, "orig", None), name, None) for name in _NUMBERS)
     known = {code & 0xFF if isinstance(code, int) else code for code in codes}
     if known.intersection(_FULL):
@@ -146,9 +153,6 @@ def told(error: BaseException) -> str:
     if found is Fault.BUSY:
         return "the database is busy"
     return "the database cannot be reached"
-
-
-_NUMBERS = ("pgcode", "sqlite_errorcode")
 
 
 class Outage:

@@ -25,7 +25,7 @@ from . import deadlines, sockets
 from .base import Base
 from .clock import Clock
 from .limits import Limits
-from .outages import Fault, Outage, fault
+from .outages import Fault, NoAnswer, Outage, fault
 from .pipelined import Pipelined
 
 _CLOCK = select(func.clock_timestamp())
@@ -127,18 +127,29 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Open a writing transaction; commits at the end, rolls back on an exception.
 
-        Events that are logged within are told after the commit.
+        Events that are logged within are told after the commit. Raises NoAnswer, on SQLite, for
+        who has no time to wait for this process's other writers.
         """
         if not self.is_sqlite:
             with observe.IfDone(), self.engine.begin() as connection:
                 yield connection
             return
         with observe.IfDone():
-            with self._write_lock, self.engine.connect() as connection:
-                writer = connection.execution_options(writes=True)
-                with writer.begin():
-                    yield writer
+            self._take_turn()
+            try:
+                with self.engine.connect() as connection:
+                    writer = connection.execution_options(writes=True)
+                    with writer.begin():
+                        yield writer
+            finally:
+                self._write_lock.release()
             self.written.set()
+
+    def _take_turn(self) -> None:
+        """Wait for this process's other writers, who may be waiting for another process."""
+        left = deadlines.left()
+        if not self._write_lock.acquire(timeout=-1 if left is None else left):
+            raise NoAnswer("other writers did not end in time")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from inngest_py.storage import session
-from inngest_py.storage.outages import Fault, fault
+from inngest_py.storage import deadlines, session
+from inngest_py.storage.outages import Fault, NoAnswer, fault, outage, told
 from inngest_py.storage.session import Database
 from tests.processes import ROOT
 
@@ -80,3 +81,28 @@ def test_waiting_ends_with_an_error_that_may_be_tried_again(
         pass
     for db in (holder, other):
         db.close()
+
+
+def test_requests_do_not_wait_behind_writers_that_have_time(tmp_path: Path) -> None:
+    db = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    inside, over = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with db.transaction():
+            inside.set()
+            assert over.wait(30)
+
+    worker = threading.Thread(target=write)
+    worker.start()
+    assert inside.wait(30)
+    try:
+        with pytest.raises(NoAnswer) as caught, deadlines.within(0.2), db.transaction():
+            pass
+    finally:
+        over.set()
+        worker.join()
+    assert outage(caught.value)
+    assert told(caught.value) == "the database does not answer in time"
+    with deadlines.within(30), db.transaction():
+        pass
+    db.close()
