@@ -1,8 +1,10 @@
 """Connections that are out of step: no call is ever given what belongs to another."""
 
+import contextlib
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -222,4 +224,27 @@ def test_only_final_answers_count_when_they_come_late(making: type[Transport], o
             assert other().body == b"other"
             sock.sendall(whole(b"first"))
             assert first().body == b"first"
+    transport.close()
+
+
+@pytest.mark.parametrize("begun", [b"", head(200, "Content-Length: 100000")])
+def test_an_answer_that_comes_byte_by_byte_for_ever_is_timed_out(
+    making: type[Transport], once: _Once, begun: bytes
+) -> None:
+    transport = making()
+
+    def drip() -> None:
+        with once.accept() as sock, contextlib.suppress(OSError):
+            sock.recv(65536)
+            sock.sendall(begun or b"HTTP/1.1 200 OK\r\nX: ")
+            while True:
+                sock.sendall(b"x")
+                time.sleep(0.02)
+
+    server = threading.Thread(target=drip, daemon=True)
+    server.start()
+    reply = transport.send("POST", once.url, {}, b"{}", timedelta(seconds=0.5))
+    assert reply.unreachable == "timed out"
+    server.join(20)  # the connection was closed
+    assert not server.is_alive()
     transport.close()

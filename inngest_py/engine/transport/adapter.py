@@ -1,6 +1,8 @@
 """urllib3's pools, as requests' adapter has them, with connections that are kept in no doubt."""
 
+import io
 import socket
+import time
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import Any
 
@@ -16,6 +18,35 @@ from .sockets import Refusal, anywhere, send, unasked, within_reach
 _SWITCHING = 101
 
 
+class _Bounded(io.RawIOBase):
+    """The bytes of an answer that come before a deadline: a time-out alone bounds each wait."""
+
+    def __init__(self, sock: Any, raw: Any) -> None:
+        self._sock, self._raw = sock, raw
+        self._deadline = time.monotonic() + sock.gettimeout()
+        self._at_once = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        if not self._at_once:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def wait_no_more(self) -> None:
+        """Give only what has come already from now on."""
+        self._at_once = True
+        self._sock.settimeout(0.0)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 class _Answer(HTTPResponse):
     """A final answer: interim ones are read past, and its end is looked at."""
 
@@ -25,7 +56,8 @@ class _Answer(HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self._sock = sock
+        self._bytes = _Bounded(sock, self.fp.detach())
+        self.fp = io.BufferedReader(self._bytes)
 
     def _read_status(self) -> tuple[str, int, str]:
         left = reuse.MOST_HEAD_BYTES
@@ -65,7 +97,7 @@ class _Answer(HTTPResponse):
         """Look at what has come already, which would be lost with the buffer of this answer."""
         if not self.will_close:
             try:
-                self._sock.settimeout(0.0)
+                self._bytes.wait_no_more()
                 self.more = self.fp.peek(1)
             except OSError:  # TLS has nothing yet; whatever else is wrong is found by the next use
                 pass
