@@ -17,7 +17,7 @@ from ..storage.outages import reason
 from ..storage.session import Database
 from . import databases, options
 
-_CHECK = "check --redis-url or --broker-url"
+_FIX = "check --redis-url or --broker-url"
 
 
 @click.command()
@@ -115,9 +115,7 @@ def _broker(settings: Settings) -> list[str]:
     except ImportError as error:
         return [f"the broker needs the package {error.name}: install it with pip"]
     except (OSError, KombuError) as error:
-        return [
-            f"the broker cannot be reached ({reason(error)}): check --redis-url or --broker-url"
-        ]
+        return [f"the broker cannot be reached ({reason(error)}): {_FIX}"]
     except ValueError:  # its words may quote the password
-        return ["the broker's URL cannot be read: check --redis-url or --broker-url"]
+        return [f"the broker's URL cannot be read: {_FIX}"]
     return []

@@ -120,6 +120,7 @@ class Server:
         Apps report to the API from within calls, so it serves until the last call has ended.
         """
         deadline = time.monotonic() + self._settings.grace_seconds
+        least = 0.0 if self._worker is None and self._workers is None else _LEAST_DRAIN
 
         def drain() -> None:
             if self._pulse is not None:
@@ -128,7 +129,6 @@ class Server:
             if cut:
                 observe.event("server.cut_requests", level=30, requests=cut)
 
-        least = 0.0 if self._worker is None and self._workers is None else _LEAST_DRAIN
         if self._workers is not None:
             self._workers.stop()
         if self._worker is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from . import canonical, timing
+from . import canonical, ids, timing
 from .checks import CUT, MOST_LEVELS, check_text, cut
 from .errors import Invalid, TooDeep
 from .limits import MAX_NAME_CHARS, MAX_SHOWN_INPUT_BYTES, MAX_STEP_ID_BYTES
@@ -47,6 +47,7 @@ ENDING = frozenset({Opcode.RUN_COMPLETE, Opcode.SYNC_RUN_COMPLETE})
 # Ops that ride along with others and never count as steps (execution.md §4).
 LAZY = frozenset({Opcode.DEFER_ADD, Opcode.DEFER_ABORT})
 WRAPPED = 2  # levels that an answer wraps around what an op holds: the array, the op
+_FUNCTION = ids.step_hash("complete")  # the id under which SDKs report on the function itself
 _BY_NAME = {code.value.lower(): code for code in Opcode}
 _NEEDS_ID = frozenset(
     {
@@ -108,6 +109,16 @@ class Op:
         """Whether the op belongs to a race, where the first to end goes on (execution.md §6.3)."""
         mode = self.opts.get("parallelMode")
         return isinstance(mode, str) and mode.lower() == "race"  # Go writes "Race"
+
+    @property
+    def is_function(self) -> bool:
+        """Whether the op stands for the function itself: its error comes so with lazy ops."""
+        return self.id == _FUNCTION and not self.name and not self.display_name
+
+    @property
+    def is_step(self) -> bool:
+        """Whether the op names a step that ends some time: a group waits for nothing else."""
+        return self.code not in (Opcode.NONE, Opcode.DISCOVERY_REQUEST) and not self.is_function
 
 
 def parse(body: bytes) -> list[Op]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import api_result, canonical, defers, gateway, ids, metadata, reply, retries, times, waits
+from . import api_result, canonical, defers, gateway, metadata, reply, retries, times, waits
 from .answers import Waiting
 from .defers import Defer
 from .errors import Invalid, TooLarge
@@ -20,7 +20,6 @@ from .retries import Backoff
 from .runs import Run, RunStatus
 from .timing import Span
 
-_FUNCTION = ids.step_hash("complete")  # the id under which SDKs report on the function itself
 _ASK_AGAIN = timedelta(seconds=1)
 
 
@@ -268,7 +267,7 @@ class _Generator:
         self.made.notes = metadata.of_ops(real, self.item.attempt)
         counted = [op for op in real if op.code not in LAZY]
         if len(counted) > 1 and not any(op.code in ENDING for op in counted):
-            self.made.group = {op.id: op.races for op in counted if _is_step(op)}
+            self.made.group = {op.id: op.races for op in counted if op.is_step}
             self.made.coalesce = any(op.code in PLANNING for op in counted)
         # a wait is open before a sibling can send what ends it (execution.md §6.4)
         for op in sorted(real, key=lambda op: op.code is not Opcode.WAIT_FOR_EVENT):
@@ -319,7 +318,7 @@ class _Generator:
     def _step_error(self, op: Op) -> Plan | None:
         """Retry a step, or store its error for user code to see (execution.md §7.2)."""
         error = dict(op.error or {"name": "Error", "message": "Step failed"})
-        if _is_function(op):
+        if op.is_function:
             self._function_error(op, error)
             return None
         final = (
@@ -395,13 +394,3 @@ class _Generator:
         self.made.jobs.append(
             Job(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
         )
-
-
-def _is_step(op: Op) -> bool:
-    """Say whether an op names a step that ends some time: a group waits for nothing else."""
-    return op.code not in (Opcode.NONE, Opcode.DISCOVERY_REQUEST) and not _is_function(op)
-
-
-def _is_function(op: Op) -> bool:
-    """Say whether an op stands for the function itself: its error comes so with lazy ops."""
-    return op.id == _FUNCTION and not op.name and not op.display_name

@@ -236,10 +236,8 @@ def _wait(run: TracedRun, row: Tried) -> Pending:
     """Take a wait as open, unless its run has ended, which closes it."""
     open_ = SpanStatus.RUNNING if row.op == "InvokeFunction" else SpanStatus.WAITING
     status = SpanStatus.CANCELLED if run.status in ENDED else open_
-    ended_at = run.ended_at if run.status in ENDED else None
-    return Pending(
-        row.step, row.name, row.op, 0, status, row.queued_at, row.started_at, row.info, ended_at
-    )
+    times = row.queued_at, row.started_at
+    return Pending(row.step, row.name, row.op, 0, status, *times, row.info, run.ended_at)
 
 
 def _requests(tried: Sequence[Tried]) -> list[_Group]:

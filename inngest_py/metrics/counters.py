@@ -48,26 +48,11 @@ class Counters:
             "to",
             "answer",
         )
-        self._seconds = Histogram(
-            "inngest_call_seconds",
+        self._seconds = self._histogram(
+            "call_seconds",
             "How long requests took, to apps or for steps (gateway).",
-            ["function", "to"],
-            registry=self.registry,
-            buckets=BUCKETS,
-        )
-        self._requests = self._counter(
-            "http_requests",
-            "Requests that this server answered, by the route's pattern: 2xx to 5xx.",
-            "method",
-            "route",
-            "answer",
-        )
-        self._answering = Histogram(
-            "inngest_http_request_seconds",
-            "How long this server took to answer.",
-            ["method", "route"],
-            registry=self.registry,
-            buckets=BUCKETS,
+            "function",
+            "to",
         )
         self._limits = self._counter(
             "limits_reached",
@@ -84,9 +69,26 @@ class Counters:
             "upkeep_faults", "Runs of a service of upkeep that raised.", "service"
         )
         self._lost = self._counter("leases_lost", "Results dropped: another had the item by then.")
+        self._add_answers()
+
+    def _add_answers(self) -> None:
+        """Count what an API answers; in a worker these stay empty."""
+        self._requests = self._counter(
+            "http_requests",
+            "Requests that this server answered, by the route's pattern: 2xx to 5xx.",
+            "method",
+            "route",
+            "answer",
+        )
+        self._answering = self._histogram(
+            "http_request_seconds", "How long this server took to answer.", "method", "route"
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"inngest_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"inngest_{name}", text, labels, registry=self.registry, buckets=BUCKETS)
 
     def connect(self) -> None:
         """Begin to count."""

@@ -37,7 +37,7 @@ def create_celery(settings: Settings) -> Celery:
     app.runtime = Runtime(settings, app.hinter)
     app.runner = Runner(app.runtime)
     add_tasks(app, app.runner)
-    add_steps(app, app.runtime)
+    add_steps(app)
     gather_events(app)
     return app
 

@@ -18,20 +18,17 @@ _PACKAGES = ("amqp", "billiard", "celery", "kombu", "redis", "vine")
 WAITING = ("queue", "select", "socket", "subprocess", "threading", "time")
 
 
-def patch_early() -> list[str]:
-    """Replace what those packages took of unpatched modules; return the names, for the log."""
+def patch_early() -> None:
+    """Replace what those packages took of unpatched modules."""
     patched = {
         id(native): getattr(sys.modules[module], name)
         for module in WAITING
         for name, native in natives(module).items()
     }
-    found = []
     for module in loaded():
         for name, value in list(vars(module).items()):
             if id(value) in patched:
                 setattr(module, name, patched[id(value)])
-                found.append(f"{module.__name__}.{name}")
-    return found
 
 
 def natives(module: str) -> dict[str, object]:

@@ -25,77 +25,79 @@ from .runtime import Runtime
 _LOOK_SECONDS = 0.1
 
 
-def add_steps(app: Celery, runtime: Runtime) -> None:
+def add_steps(app: Celery) -> None:
     """Add upkeep to every worker of the app."""
-
-    class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
-        """Timers, lapsed leases, heartbeat: in the worker's main process, every pool alike."""
-
-        requires = ("celery.worker.components:Pool",)
-
-        def __init__(self, worker: Any, **kwargs: Any) -> None:
-            super().__init__(worker, **kwargs)
-            self.service: WorkerService | None = None
-            self.direct = Direct(runtime, app.runner)
-            self.reload = Reload()
-            # before the pool forks: children work under the same worker id
-            self.pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
-            runtime.slots = 1 if self.pool == "solo" else worker.concurrency
-            runtime.forks = self.pool == "prefork"
-            self.metrics = _metrics(runtime, forks=runtime.forks)
-            if self.pool == "gevent" and configuration.is_redis(app.conf.broker_url):
-                _take_unacknowledged(app)
-            # the server traces its own worker's
-            embedded = runtime.settings.embedded
-            self.stop_tracing = tracing.start({} if embedded else os.environ)
-            if runtime.forks:
-                forks.keep_calls()
-                # children end without atexit
-                worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
-
-        def start(self, worker: Any) -> None:
-            if not runtime.settings.embedded:
-                self.reload.heed()
-                lifeline.hold(dict(os.environ))
-            if runtime.forks:
-                forks.end_by_kill(worker.pool)
-            self.service = WorkerService(runtime, worker.hostname, self.pool, worker.concurrency)
-            self.service.start()
-            app.hinter.instead = self.direct.take
-            if self.pool == "gevent":
-                runtime.intake.hold_up(worker.pool)
-            garbage.settle()
-            if self.metrics is not None:
-                self.metrics.start(runtime.settings.host, runtime.settings.metrics_port or 0)
-
-        def stop(self, worker: Any) -> None:
-            if self.metrics is not None:
-                self.metrics.stop()
-            self.direct.stop()
-            if self.service is not None and not self.service.stop(self._calls_go_on(worker)):
-                self._cut_calls(worker)
-            self.stop_tracing()
-
-        def terminate(self, worker: Any) -> None:
-            """Stop at once: what a cold shutdown asks for."""
-            self.direct.stop()
-            if self.service is not None and not self.service.stop(lambda: False):
-                self._cut_calls(worker)
-
-        def _calls_go_on(self, worker: Any) -> Callable[[], bool]:
-            if not runtime.forks:
-                return lambda: True
-            return lambda: self.direct.is_busy or forks.is_calling(worker.pool)
-
-        def _cut_calls(self, worker: Any) -> None:
-            """End the process, whose threads would wait for the calls."""
-            forks.kill(worker.pool)
-            observe.event("worker.cut_calls", level=30)
-            runtime.before_cut()
-            self.reload.again()
-            os._exit(0)
-
     app.steps["worker"].add(UpkeepStep)
+
+
+class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Timers, lapsed leases, heartbeat: in the worker's main process, every pool alike."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        app = worker.app
+        self.runtime: Runtime = app.runtime
+        self.service: WorkerService | None = None
+        self.direct = Direct(self.runtime, app.runner)
+        self.reload = Reload()
+        # before the pool forks: children work under the same worker id
+        self.pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
+        self.runtime.slots = 1 if self.pool == "solo" else worker.concurrency
+        self.runtime.forks = self.pool == "prefork"
+        self.metrics = _metrics(self.runtime, forks=self.runtime.forks)
+        if self.pool == "gevent" and configuration.is_redis(app.conf.broker_url):
+            _take_unacknowledged(app)
+        # the server traces its own worker's
+        embedded = self.runtime.settings.embedded
+        self.stop_tracing = tracing.start({} if embedded else os.environ)
+        if self.runtime.forks:
+            forks.keep_calls()
+            # children end without atexit
+            worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
+
+    def start(self, worker: Any) -> None:
+        if not self.runtime.settings.embedded:
+            self.reload.heed()
+            lifeline.hold(dict(os.environ))
+        if self.runtime.forks:
+            forks.end_by_kill(worker.pool)
+        self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
+        self.service.start()
+        worker.app.hinter.instead = self.direct.take
+        if self.pool == "gevent":
+            self.runtime.intake.hold_up(worker.pool)
+        garbage.settle()
+        if self.metrics is not None:
+            self.metrics.start(self.runtime.settings.host, self.runtime.settings.metrics_port or 0)
+
+    def stop(self, worker: Any) -> None:
+        if self.metrics is not None:
+            self.metrics.stop()
+        self.direct.stop()
+        if self.service is not None and not self.service.stop(self._calls_go_on(worker)):
+            self._cut_calls(worker)
+        self.stop_tracing()
+
+    def terminate(self, worker: Any) -> None:
+        """Stop at once: what a cold shutdown asks for."""
+        self.direct.stop()
+        if self.service is not None and not self.service.stop(lambda: False):
+            self._cut_calls(worker)
+
+    def _calls_go_on(self, worker: Any) -> Callable[[], bool]:
+        if not self.runtime.forks:
+            return lambda: True
+        return lambda: self.direct.is_busy or forks.is_calling(worker.pool)
+
+    def _cut_calls(self, worker: Any) -> None:
+        """End the process, whose threads would wait for the calls."""
+        forks.kill(worker.pool)
+        observe.event("worker.cut_calls", level=30)
+        self.runtime.before_cut()
+        self.reload.again()
+        os._exit(0)
 
 
 def _take_unacknowledged(app: Celery) -> None:
