@@ -158,6 +158,8 @@ def from_file(path: Path) -> Read:
         return Read({}, [f"{path}: cannot be read: {error.strerror}"])
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         return Read({}, [f"{path}: not valid: {_syntax(error)}"])
+    except RecursionError:
+        return Read({}, [f"{path}: not valid: it is nested too deep"])
     settings = loaded or {}
     if not isinstance(settings, dict):
         return Read({}, [f"{path}: must hold settings by name"])

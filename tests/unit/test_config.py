@@ -35,7 +35,9 @@ def test_a_toml_file_is_read(tmp_path: Path) -> None:
     assert from_file(file) == ({"event_keys": ("a", "b"), "port": 9}, [])
 
 
-@pytest.mark.parametrize("text", ["colour: red", "- 1", "port: many", "a: [", "port: [1]"])
+@pytest.mark.parametrize(
+    "text", ["colour: red", "- 1", "port: many", "a: [", "port: [1]", "a: " + "[" * 3000]
+)
 def test_a_bad_file_names_what_is_wrong(tmp_path: Path, text: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(text)
