@@ -10,6 +10,7 @@ from .domain import alerts, retention
 from .domain import reach as reaching
 from .domain.alerts import Rules
 from .domain.reach import Reach
+from .storage.limits import Limits
 
 INPROC = "inproc://"
 DEFAULT_PORT = 8288
@@ -155,6 +156,15 @@ class Settings:
     def reach(self) -> Reach:
         """Say which hosts may be called, for apps and for steps. Raises Invalid."""
         return reaching.parse(self.call_hosts, dev=self.dev)
+
+    def database_limits(self) -> Limits:
+        """Say how long PostgreSQL is waited for."""
+        return Limits(
+            connect=self.database_connect_seconds,
+            network=self.database_network_seconds,
+            statement=self.database_statement_seconds,
+            lock=self.database_lock_seconds,
+        )
 
     def tick(self) -> timedelta:
         """How often upkeep looks for due items at least."""

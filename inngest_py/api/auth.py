@@ -7,6 +7,7 @@ import hmac
 
 from flask import Response, current_app, request
 
+from .. import proxies
 from ..config_checks import is_off
 from .actors import bearer, bearer_key
 from .deps import deps
@@ -90,7 +91,7 @@ def _note(key: str) -> None:
     """Tell the log of a key that was refused."""
     rule = request.url_rule.rule if request.url_rule is not None else ""
     refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())
-    refusals.note(key, rule, request.remote_addr or "")
+    refusals.note(key, rule, proxies.client(deps().settings, request))
 
 
 def _among(given: str, known: tuple[str, ...]) -> bool:

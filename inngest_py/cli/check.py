@@ -47,7 +47,7 @@ def check(**flags: Any) -> None:
 def _database(settings: Settings, warnings: list[str]) -> list[str]:
     if settings.in_memory:
         return []
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, limits=settings.database_limits())
     if database.is_sqlite and database.url.database:
         folder = Path(database.url.database).absolute().parent
         if not folder.exists():

@@ -23,7 +23,8 @@ def unreachable(error: Exception) -> str:
 @contextmanager
 def opened(flags: dict[str, Any]) -> Iterator[Database]:
     """Open the database that flags and environment name; what is refused ends the command."""
-    database = Database(options.settings_of(flags).database_url)
+    settings = options.settings_of(flags)
+    database = Database(settings.database_url, limits=settings.database_limits())
     try:
         if database.is_sqlite and database.url.database:
             Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,6 @@ from ..engine.transport.gateway import Fetcher
 from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal
 from ..engine.upkeep.loop import Upkeep, heartbeat
-from ..storage.limits import Limits
 from ..storage.session import Database
 from .intake import Intake
 
@@ -41,12 +40,7 @@ def make_context(
         settings.database_url,
         synchronous=settings.sqlite_synchronous,
         pool_size=pool,
-        limits=Limits(
-            connect=settings.database_connect_seconds,
-            network=settings.database_network_seconds,
-            statement=settings.database_statement_seconds,
-            lock=settings.database_lock_seconds,
-        ),
+        limits=settings.database_limits(),
     )
     linear, reach = settings.retry_interval, settings.reach()
     return Context(

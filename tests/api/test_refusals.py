@@ -35,3 +35,12 @@ def test_wrong_keys_are_told_once_a_minute_for_each_kind(
     assert client.post("/e/right", json={"name": "a/b"}).status_code == 200
     assert len(_lines(caplog)) == 3
     assert not any("wrong" in str(record.__dict__) for record in caplog.records)
+
+
+def test_behind_a_trusted_proxy_the_address_is_the_callers(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(db, dev=False, signing_key="abcdef", ui_proxies=("127.0.0.0/8",))
+    headers = {"X-Forwarded-For": "10.9.9.9, 192.0.2.7"}
+    assert service.client.get("/v1/events", headers=headers).status_code == 401
+    assert [line["address"] for line in _lines(caplog)] == ["192.0.2.7"]

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from inngest_py.cli import databases
 from inngest_py.storage.limits import Limits
 from inngest_py.storage.outages import Fault, fault, outage, too_long
 from inngest_py.storage.session import Database, later, limit_time
@@ -264,3 +265,11 @@ def test_a_pooler_s_sessions_stay_as_they_are(
     wait_until(lambda: shown(other, "SELECT count(*) FROM numbers") == "0")
     for made in (db, other):
         made.close()
+
+
+def test_commands_wait_as_long_as_the_settings_say(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INNGEST_DATABASE_LOCK_SECONDS", "7")
+    with databases.opened({"database_url": postgres_url}) as db, db.reading() as tx:
+        assert tx.scalar(text("SHOW lock_timeout")) == "7s"
