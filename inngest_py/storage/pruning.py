@@ -29,6 +29,7 @@ _runs, _events, _items = table_of(RunRow), table_of(Event), table_of(QueueItem)
 _members, _debounces = table_of(BatchEvent), table_of(Debounce)
 _OF_RUNS = [table_of(model).c.run_id for model in (Step, Attempt, RunMetadata, DeferRow)]
 _BY_ARRIVAL = [Key(name, _events.c[name], descending=False) for name in ("received_at", "id")]
+_TAKEN = [_runs.c[name] for name in ("id", "event_id", "batch_id", "step_count", "state_bytes")]
 # What a transaction deletes at the most, but for a single run that is larger.
 _MOST_ROWS = 1500
 _MOST_BYTES = 8 * 1024 * 1024
@@ -68,16 +69,18 @@ def prune_runs(tx: Connection, before: datetime, events_before: datetime, limit:
     Their events go as well where they came before `events_before` and nothing else refers to them.
     Order of locks: the runs' rows, pauses, items, events.
     """
-    return _prune(tx, [_runs.c.ended_at < before], events_before, limit)
+    oldest = select(*_TAKEN).where(_runs.c.ended_at < before).order_by(_runs.c.ended_at)
+    return _prune(tx, oldest, events_before, limit)
 
 
 def erase_runs(tx: Connection, function_ids: Sequence[str], before: datetime, limit: int) -> Pruned:
-    """Delete runs of functions that ended before a time, as prune_runs() does."""
-    those = [_runs.c.function_id.in_(list(function_ids)), _runs.c.ended_at < before]
-    return _prune(tx, those, before, limit)
+    """Delete runs of functions that ended before a time, in any order, as prune_runs() does."""
+    those = (_runs.c.function_id.in_(list(function_ids)), _runs.c.ended_at < before)
+    # in the order of their ends each batch would be looked for among the runs of all other apps
+    return _prune(tx, select(*_TAKEN).where(*those), before, limit)
 
 
-def _prune(tx: Connection, those: Sequence[Any], events_before: datetime, limit: int) -> Pruned:
+def _prune(tx: Connection, those: Select[Any], events_before: datetime, limit: int) -> Pruned:
     taken = _take(tx, those, limit)
     ids = [row.id for row in taken]
     if not ids:
@@ -94,16 +97,9 @@ def _prune(tx: Connection, those: Sequence[Any], events_before: datetime, limit:
     return Pruned(len(ids), drop_events(tx, sorted(candidates), events_before), full=True)
 
 
-def _take(tx: Connection, those: Sequence[Any], limit: int) -> list[Any]:
+def _take(tx: Connection, those: Select[Any], limit: int) -> list[Any]:
     """Lock the runs that are next, as many as one transaction should delete."""
-    columns = (_runs.c.id, _runs.c.event_id, _runs.c.batch_id)
-    query = (
-        select(*columns, _runs.c.step_count, _runs.c.state_bytes)
-        .where(*those)
-        .order_by(_runs.c.ended_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    query = those.limit(limit).with_for_update(skip_locked=True)
     taken: list[Any] = []
     rows = size = 0
     for row in tx.execute(query):

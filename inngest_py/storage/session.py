@@ -233,8 +233,12 @@ def _pipelined(tx: Connection) -> Pipelined:
 
 
 def take_your_time(tx: Connection) -> None:
-    """Let statements of this transaction take as long as they need, as those of migrations do."""
+    """Let statements of this transaction take as long as they need, as those of commands do.
+
+    It makes a transaction of what follows on the connection.
+    """
     if tx.dialect.name != "sqlite":
+        _pipelined(tx).begins = True
         _pipelined(tx).take_your_time()
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from inngest_py.cli import databases
+from inngest_py.storage import migrate, run_counts
 from inngest_py.storage.limits import Limits
 from inngest_py.storage.outages import Fault, fault, outage, too_long
 from inngest_py.storage.session import Database, later, limit_time
@@ -204,6 +205,20 @@ def test_statements_and_locks_are_waited_for_within_bounds(postgres_url: str) ->
     assert fault(caught.value) is Fault.BUSY
     with db.transaction() as tx:
         later(tx, "INSERT INTO numbers VALUES (2)")
+    db.close()
+
+
+def test_commands_may_count_for_as_long_as_it_takes(postgres_url: str) -> None:
+    db = Database(postgres_url, limits=HASTY)
+    migrate.prepare(db)
+    slow = "SELECT 1 FROM pg_sleep(1.2)"
+    for opened in (db.reading, db.transaction):
+        before = shown(db)
+        with opened() as tx:
+            assert run_counts.of_functions(tx, ["f"]) == (0, 0)
+            assert tx.execute(text(slow)).scalar_one() == 1
+            assert tx.execute(text(SHOW)).scalar_one() == "0 5s", "locks are waited for as ever"
+        assert shown(db) == before, "what follows has its limits again"
     db.close()
 
 
