@@ -73,6 +73,14 @@ class Postgres:
         self.stop()
         self.start()
 
+    def demand(self, password: str | None) -> None:
+        """Have it ask for a password from its next start on, and restart it; None asks for none."""
+        if password is not None:
+            self._execute(f"ALTER USER postgres PASSWORD '{password}'")
+        method = "trust" if password is None else "scram-sha-256"
+        (self.data / "pg_hba.conf").write_text(f"host all all {LOOPBACK}/32 {method}\n")
+        self.restart()
+
     def kill(self) -> None:
         """Kill the postmaster with SIGKILL and wait until its children are gone as well."""
         pid = self._pid()

@@ -135,6 +135,8 @@ class Committer:
             try:
                 return attempt()
             except SQLAlchemyError as again:
+                if deadlines.left() == 0:  # it had no time: the one before tells more
+                    raise error from None
                 error = again
 
     def _gives_up(self, found: Fault, began: float, deadline: float) -> bool:

@@ -20,7 +20,7 @@ from .. import observe
 from ..domain.errors import Conflict
 from . import meta, strangers
 from .models import Base
-from .outages import Fault, fault, outage, reason
+from .outages import Fault, Reasons, fault, outage, reason
 from .session import Database, limit_locks, take_your_time
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -166,7 +166,7 @@ def prepare(db: Database) -> None:
     """
     if db.is_sqlite and db.url.database:
         Path(db.url.database).parent.mkdir(parents=True, exist_ok=True)
-    pause, told = 0.2, False
+    pause, reasons = 0.2, Reasons()
     while True:
         try:
             at = current(db)
@@ -178,8 +178,7 @@ def prepare(db: Database) -> None:
         except SQLAlchemyError as error:
             if not outage(error):
                 raise
-            if not told:
-                observe.event("database.wait", level=30, error=reason(error))
-                told = True
+            if reasons.is_new(why := reason(error)):
+                observe.event("database.wait", level=30, error=why)
             time.sleep(pause)
             pause = min(pause * 2, 5.0)

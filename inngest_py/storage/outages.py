@@ -66,6 +66,8 @@ _SQLITE = {
 _FULL, _READ_ONLY = ("53100", 13), ("25006", 8)
 _NUMBERS = ("pgcode", "sqlite_errorcode")
 _MOST_CHARS = 500
+_MOST_REASONS = 5  # told of one outage
+_NUMBER = re.compile(r"\d+")
 # a password that was not escaped in a URL ends up in the name of the host
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s/@]*@"), "***@"),
@@ -155,14 +157,37 @@ def told(error: BaseException) -> str:
     return "the database cannot be reached"
 
 
+class Reasons:
+    """What was told of an outage: how it began often says nothing of why it lasts.
+
+    Each reason is told once, whatever its numbers are, and no more than a few of them.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def is_new(self, told: str) -> bool:
+        """Say whether a reason has to be told; it counts as told from now on."""
+        kind = _NUMBER.sub("#", told)
+        if kind in self._told or len(self._told) >= _MOST_REASONS:
+            return False
+        self._told.add(kind)
+        return True
+
+    def clear(self) -> None:
+        """Forget them: the outage is over."""
+        self._told.clear()
+
+
 class Outage:
-    """The outage that this process sees now, if any: told once when it begins and when it ends."""
+    """The outage that this process sees now, if any: each reason of it and its end are told once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._since: float | None = None
         self._seen_at = 0.0
         self._error: BaseException | None = None
+        self._reasons = Reasons()
 
     @property
     def seen(self) -> bool:
@@ -170,18 +195,21 @@ class Outage:
         return self._since is not None
 
     def note(self, error: SQLAlchemyError) -> None:
-        """Take note of a write that failed; log the first of an outage."""
+        """Take note of a write that failed; log each reason of an outage once."""
+        words = reason(error)
         with self._lock:
-            first, self._seen_at, self._error = self._since is None, time.monotonic(), error
-            if first:
+            self._seen_at, self._error = time.monotonic(), error
+            if self._since is None:
                 self._since = self._seen_at
-        if first:
-            observe.event("database.away", level=30, error=reason(error))
+            is_new = self._reasons.is_new(words)
+        if is_new:
+            observe.event("database.away", level=30, error=words)
 
     def over(self) -> None:
         """Take note of a write that succeeded; log the end of an outage."""
         with self._lock:
             since, self._since, self._error = self._since, None, None
+            self._reasons.clear()
         if since is not None:
             observe.event("database.back", seconds=round(time.monotonic() - since, 1))
 

@@ -16,7 +16,7 @@ from ..engine import work
 from ..engine.upkeep import loop, workers
 from ..metrics.serving import WorkerMetrics
 from ..storage import leases, migrate
-from ..storage.outages import reason
+from ..storage.outages import Reasons, reason
 from . import configuration, forks, garbage, lifeline
 from .direct import Direct
 from .reloading import Reload
@@ -172,11 +172,11 @@ class WorkerService:
 
 
 def wait_for_schema(ctx: Any) -> None:
-    """Wait until the database answers and has its tables, with one log line an outage.
+    """Wait until the database answers and has its tables, with one log line a reason.
 
     Ends the process when a newer version has changed them so that this one cannot use them.
     """
-    pause, told = 0.2, False
+    pause, reasons = 0.2, Reasons()
     while True:
         try:
             why = migrate.unready(ctx.db)
@@ -187,9 +187,8 @@ def wait_for_schema(ctx: Any) -> None:
             why = reason(error)
         if why is None:
             return
-        if not told:
+        if reasons.is_new(why):
             observe.event("database.wait", level=30, error=why)
-            told = True
         time.sleep(pause)
         state.maybe_shutdown()  # a worker that is told to stop need not wait
         pause = min(pause * 2, 5.0)

@@ -1,7 +1,7 @@
 """The loop of every service: its interval on the process's beats, its supervision, its stop.
 
 Whatever a service raises, it runs again. While the database is away there is one log line a
-service; anything else is a fault, which is logged with its traceback each time, counted, told to
+service, and one for each further reason; anything else is a fault, which is logged with its traceback each time, counted, told to
 `/health` until a run succeeds, and waited after for longer and longer.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ... import observe
-from ...storage.outages import outage, reason
+from ...storage.outages import Reasons, outage, reason
 from .. import overrides
 from ..context import SHORTEST_PAUSE, Context
 from . import (
@@ -78,8 +78,8 @@ def heartbeat(ctx: Context) -> list[Service]:
 class _Watch:
     """What became of a service's last runs."""
 
-    def __init__(self, ctx: Context, duty: Service) -> None:
-        self._ctx, self._duty = ctx, duty
+    def __init__(self, ctx: Context, duty: Service, reasons: Reasons) -> None:
+        self._ctx, self._duty, self._reasons = ctx, duty, reasons
         self._away = False
         self._pause = _AFTER_FAULT
 
@@ -88,14 +88,17 @@ class _Watch:
         faulty = self._ctx.faults.pop(self._duty.name, None) is not None
         if self._away or faulty:
             observe.event("upkeep.back", service=self._duty.name)
+        if self._away:
+            self._reasons.clear()
         self._away, self._pause = False, _AFTER_FAULT
 
     def failed(self, error: Exception) -> timedelta:
         """Tell of a run that raised; say how long to wait before the next."""
         name, what = self._duty.name, type(error).__name__
         if outage(error) or isinstance(error, OSError):
-            if not self._away:
-                observe.event("upkeep.away", level=30, service=name, error=reason(error))
+            why = reason(error)
+            if self._reasons.is_new(why) or not self._away:
+                observe.event("upkeep.away", level=30, service=name, error=why)
             self._away = True
             return min(_AFTER_OUTAGE, self._duty.every)
         pause = self._pause
@@ -118,6 +121,7 @@ class Upkeep:
     def __init__(self, ctx: Context, duties: list[Service]) -> None:
         self._ctx = ctx
         self._stop = threading.Event()
+        self._reasons = Reasons()  # of all services, which need not all repeat them
         self._threads = [
             threading.Thread(
                 target=self._loop, args=(duty,), name=f"upkeep-{duty.name}", daemon=True
@@ -138,7 +142,7 @@ class Upkeep:
             thread.join(timeout=2.0)
 
     def _loop(self, duty: Service) -> None:
-        watch = _Watch(self._ctx, duty)
+        watch = _Watch(self._ctx, duty, self._reasons)
         while not self._stop.is_set():
             try:
                 again = duty.run_once(self._ctx)
