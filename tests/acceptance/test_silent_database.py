@@ -11,7 +11,7 @@ import requests
 from tests.processes import Server, wait_until
 from tests.servers import Postgres
 
-REQUESTS = 200
+REQUESTS = 400
 HEALTH, METRICS, EVENTS = 2.0, 5.0, 15.0  # seconds, as documented in operating.md
 SLACK = 2.0  # of a loaded machine
 
