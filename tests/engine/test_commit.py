@@ -1,18 +1,22 @@
 """Shared commits: many writers, each with its own fate."""
 
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.engine.commit import Committer
 from inngest_py.storage.meta import Meta
 from inngest_py.storage.session import Database, insert
+from tests.processes import wait_until
 
 WRITERS = 40
+Add = Callable[[Connection, Sequence[str]], Sequence[str]]
 
 
 def add_all(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
@@ -54,3 +58,71 @@ def test_a_write_alone_returns_its_result_and_raises_its_error(db: Database, sha
     with pytest.raises(LeaseLost):
         committer.run("b7", add_all, "b7")
     assert committer.run("c", add_all, "c") == "c"
+
+
+def breaks_a_constraint(tx: Connection) -> None:
+    tx.execute(text("INSERT INTO meta VALUES ('of others', NULL)"))
+
+
+def breaks_in_python(tx: Connection) -> None:
+    raise TypeError("of others")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "told"), [(breaks_a_constraint, "Violation"), (breaks_in_python, "TypeError")]
+)
+def test_what_fails_only_together_is_told_and_each_is_written_alone(
+    db: Database,
+    caplog: pytest.LogCaptureFixture,
+    breaks: Callable[[Connection], None],
+    told: str,
+) -> None:
+    if db.is_sqlite:
+        told = told.replace("Violation", "IntegrityError")
+    outcomes: dict[str, Any] = {}
+
+    def add(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
+        if len(keys) > 1:
+            breaks(tx)
+        return add_all(tx, keys)
+
+    def round_of_writers(add: Add, number: int) -> None:
+        committer, begin = Committer(db), threading.Barrier(WRITERS)
+
+        def writer(key: str) -> None:
+            begin.wait()
+            try:
+                outcomes[key] = committer.run(key, add, key)
+            except (LeaseLost, SQLAlchemyError, TypeError) as error:
+                outcomes[key] = error
+
+        keys = [f"k{number}-{n:02}" for n in range(WRITERS)]
+        threads = [threading.Thread(target=writer, args=(key,)) for key in keys]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+
+    def lines() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if record.message == "commit.apart"]
+
+    rounds = iter(range(100))
+
+    def shared() -> bool:
+        round_of_writers(add, next(rounds))
+        return bool(lines())
+
+    wait_until(shared, 60, "writers that share a commit")
+    for line in lines():
+        fields = line.fields  # type: ignore[attr-defined]
+        assert fields["writes"] > 1
+        assert told in fields["error"]
+        assert (line.exc_info is not None) == (breaks is breaks_in_python)
+        assert "of others" not in fields["error"]
+    refused = {key for key in outcomes if key.endswith("7")}
+    assert len(outcomes) % WRITERS == 0
+    assert {key for key, outcome in outcomes.items() if outcome != key} == refused
+    assert all(isinstance(outcomes[key], LeaseLost) for key in refused)
+    with db.reading() as tx:
+        stored = {row.key for row in tx.execute(text("SELECT key FROM meta WHERE key LIKE 'k%'"))}
+    assert stored == set(outcomes) - refused
