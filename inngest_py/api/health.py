@@ -20,6 +20,7 @@ def health() -> Response:
 
     A broker that is away or the lack of workers only delays work: they are shown, not failed on.
     """
+    context().hints.ask()  # both are asked at once: one after the other takes too long
     found = deps().probe.ask()
     if found.fault is not None:
         body = {"status": 503, "message": found.told, "database": _WORDS[found.fault]}

@@ -61,9 +61,13 @@ class Broker:
         """Whether it could not be reached at the last try; asks nobody."""
         return self._away and self._pid == os.getpid()
 
+    def ask(self) -> None:
+        """Begin to ask it, for reachable() to wait no longer than from now on."""
+        self._question_now()
+
     def reachable(self) -> bool:
         """Ask it, for a second and a half at the most; an answer is good for a second."""
-        question = self._ask()
+        question = self._question_now()
         question.over.wait(max(0.0, question.at + _ANSWER_SECONDS - time.monotonic()))
         return question.over.is_set() and question.error is None
 
@@ -76,7 +80,7 @@ class Broker:
         if now < self._watched_at + _WATCH_SECONDS:
             return
         self._watched_at = now
-        threading.Thread(target=self._judge, args=(self._ask(),), daemon=True).start()
+        threading.Thread(target=self._judge, args=(self._question_now(),), daemon=True).start()
 
     def lost(self, error: BaseException) -> None:
         """Say that it could not be reached: it is asked from now on until it can."""
@@ -102,7 +106,7 @@ class Broker:
         self._away = False
         observe.event("broker.back")
 
-    def _ask(self) -> _Question:
+    def _question_now(self) -> _Question:
         """Find the question under way or just answered, else begin one."""
         if self._pid != os.getpid():
             self._begin()

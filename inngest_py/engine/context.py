@@ -35,6 +35,9 @@ class Hints(Protocol):
     def send(self, hints: Sequence[Hint]) -> None:
         """Pass the hints on, or lose them."""
 
+    def ask(self) -> None:
+        """Begin to ask what reachable() tells, which then waits the less."""
+
     def reachable(self) -> bool:
         """Ask whether what carries them can be reached now; waits two seconds at the most."""
 
@@ -43,6 +46,9 @@ class NoHints:
     """Loses every hint: the items are found by upkeep."""
 
     def send(self, hints: Sequence[Hint]) -> None:
+        """Do nothing."""
+
+    def ask(self) -> None:
         """Do nothing."""
 
     def reachable(self) -> bool:

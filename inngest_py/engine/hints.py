@@ -60,6 +60,10 @@ class Hinter:
         self._wake.set()
         time.sleep(0)  # a greenlet that went on would keep the hint until it waits for something
 
+    def ask(self) -> None:
+        """Begin to ask the broker: see Broker."""
+        self._broker.ask()
+
     def reachable(self) -> bool:
         """Ask the broker whether it can be reached now: see Broker."""
         return self._broker.reachable()

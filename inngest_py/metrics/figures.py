@@ -50,6 +50,7 @@ class Figures(Collector):
 
     def _read(self, now: datetime) -> list[Metric]:
         up = GaugeMetricFamily("inngest_database_up", "Whether the database answers.")
+        self._ctx.hints.ask()  # meanwhile the database is read
         try:
             with deadlines.within(_READ_SECONDS):
                 found = self._figures(now)

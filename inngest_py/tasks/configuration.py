@@ -48,7 +48,7 @@ def transport_options(config: Any, broker_url: str) -> dict[str, Any]:
         # each address is tried once before a publish fails
         ours = config.get("redis_transport_options", packaged.redis_transport_options)
         options |= ours | {"max_retries": broker_url.count(";")}
-    options |= config.broker_transport_options
+    options |= config.broker_transport_options or {}  # Celery takes None, too
     return options
 
 

@@ -54,6 +54,9 @@ class Sent:
     def send(self, hints: Sequence[Hint]) -> None:
         self.hints.extend(hints)
 
+    def ask(self) -> None:
+        pass
+
     def reachable(self) -> bool:
         return True
 

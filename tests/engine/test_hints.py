@@ -77,6 +77,17 @@ def test_a_broker_that_does_not_answer_is_away_before_long() -> None:
     wire.hangs.set()
 
 
+def test_who_asked_before_waits_the_less() -> None:
+    wire = Wire(away=True)
+    began = time.monotonic()
+    wire.broker.ask()
+    wait_until(lambda: time.monotonic() - began > 1.5)
+    asked = time.monotonic()
+    assert not wire.broker.reachable()
+    assert time.monotonic() - asked < 1.0, "its time is over: nothing is left to wait for"
+    wire.hangs.set()
+
+
 def test_an_answer_is_kept_for_a_moment() -> None:
     wire = Wire()
     assert [wire.broker.reachable() for _ in range(20)] == [True] * 20

@@ -22,7 +22,7 @@ from tests.processes import LOOPBACK, ROOT, Process, free_port, wait_until
 from tests.servers import Postgres
 from tests.tcp import Wire
 
-# what the issue of a silent network may cost at the most
+# the seconds within which a silent network is noticed
 NOTICED = 15.0
 HASTY = Limits(connect=2, network=2, statement=1, lock=0.5)
 TCP_USER_TIMEOUT = 18  # Linux's number; Python's socket module has no name for it before 3.12
