@@ -180,7 +180,7 @@ class Reasons:
 
 
 class Outage:
-    """The outage that this process sees now, if any: each reason of it and its end are told once."""
+    """The outage that this process sees now, if any: its end and each of its reasons told once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,8 +1,9 @@
 """The loop of every service: its interval on the process's beats, its supervision, its stop.
 
 Whatever a service raises, it runs again. While the database is away there is one log line a
-service, and one for each further reason; anything else is a fault, which is logged with its traceback each time, counted, told to
-`/health` until a run succeeds, and waited after for longer and longer.
+service, and one for each further reason; anything else is a fault, which is logged with its
+traceback each time, counted, told to `/health` until a run succeeds, and waited after for longer
+and longer.
 """
 
 import threading
