@@ -35,6 +35,15 @@ class Registered:
     modified: bool
 
 
+def _is_as_sent(app: RowMapping, sync: Registration) -> bool:
+    """Say whether a sync would change nothing.
+
+    An older server that takes an archived app back leaves it marked as archived.
+    """
+    in_order = app["error"] is None and app["archived_at"] is None
+    return in_order and bool(app["checksum"] == sync.checksum)
+
+
 def sync_id(checksum: str) -> str:
     """Derive a sync's UUID from what was synced."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, checksum))
@@ -53,8 +62,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         now = ctx.now()
         app = rows.app_by_name(tx, sync.app_name)
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
-        same = app is not None and app["checksum"] == sync.checksum and app["error"] is None
-        if same:
+        if app is not None and _is_as_sent(app, sync):
             return Registered(app_id, made, False)
         held = _lock_changed(tx, app_id, sync.functions, now)
         relimited.update(held.before)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import update
 
 from inngest_py.cli import cli
 from inngest_py.domain.errors import Conflict, NotFound
@@ -106,6 +107,14 @@ def test_an_app_that_comes_back_is_the_one_it_was(service: Service, way: str) ->
     assert [app["name"] for app in service.client.get("/api/v1/apps").json["data"]] == ["app"]
     after = engine.start()
     assert engine.run(after)["function_id"] == engine.run(before)["function_id"]
+
+
+def test_an_app_that_an_older_server_took_back_is_no_longer_archived(service: Service) -> None:
+    engine = service.engine
+    with engine.ctx.db.transaction() as tx:  # which knows nothing of apps being archived
+        tx.execute(update(functions.App).values(archived_at=engine.now))
+    engine.register()
+    assert app_row(engine.ctx.db)["archived_at"] is None
 
 
 def test_crons_of_a_removed_app_stop_and_begin_anew(db: Database) -> None:
