@@ -161,7 +161,8 @@ def test_an_outage_is_told_in_the_words_of_the_driver(
         before = {process: lines(process) for process in (api, worker)}
         outage.begin()
         assert_refused(outage, api)
-        wait_until(tells(outage, api, "api.database", since=before[api]), 30, "the API's line")
+        for event in ("api.database", "database.away"):
+            wait_until(tells(outage, api, event, since=before[api]), 30, f"the API's {event}")
         told = tells(outage, worker, "database.away", "upkeep.away", since=before[worker])
         wait_until(told, 40, f"the worker's line\n{worker.log_tail()}")
         outage.end()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import crons, start, work
@@ -224,6 +224,18 @@ def test_an_outage_is_told_when_it_begins_and_ends(caplog: pytest.LogCaptureFixt
     error.close()
     assert [r.message for r in caplog.records] == ["database.away", "database.back"]
     assert "Connection refused" in caplog.records[0].fields["error"]  # type: ignore[attr-defined]
+
+
+def test_each_reason_of_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    told = ["the server closed", *(f"refused on port {n}" for n in range(9)), "the server closed"]
+    for words in [*told, "no room", *(chr(n) * 9 for n in range(97, 123))]:
+        outage.note(OperationalError("", {}, Exception(words)))
+    shown = [r.fields["error"] for r in caplog.records]  # type: ignore[attr-defined]
+    assert shown == [*told[:2], "no room", "a" * 9, "b" * 9]
+    outage.over()
+    outage.note(OperationalError("", {}, Exception("no room")))
+    assert len([r for r in caplog.records if r.message == "database.away"]) == 6
 
 
 def test_a_postgres_with_a_password_says_what_it_refuses(postgres: Postgres) -> None:
