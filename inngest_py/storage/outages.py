@@ -10,10 +10,11 @@ import time
 from enum import Enum
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .. import observe
+from .sockets import Silent
 
 
 class Fault(Enum):
@@ -89,7 +90,7 @@ def fault(error: BaseException | None) -> Fault | None:
     number = getattr(orig, "sqlite_errorcode", None)
     if number is not None:
         return _SQLITE.get(number & 0xFF)
-    away = error.connection_invalidated or "OperationalError" in type(orig).__name__
+    away = error.connection_invalidated or isinstance(error, OperationalError)
     return Fault.AWAY if away else None
 
 
@@ -140,7 +141,7 @@ def logged(error: BaseException) -> dict[str, Any]:
 def told(error: BaseException) -> str:
     """Word an outage for those who ask over HTTP: what is wrong, without names and paths."""
     found = fault(error)
-    if isinstance(error, NoAnswer):
+    if isinstance(error, NoAnswer) or isinstance(getattr(error, "orig", None), Silent):
         return "the database does not answer in time"
     codes = (getattr(getattr(error, "orig", None), name, None) for name in _NUMBERS)
     known = {code & 0xFF if isinstance(code, int) else code for code in codes}

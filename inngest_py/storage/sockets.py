@@ -18,6 +18,10 @@ from . import deadlines
 _READ, _WRITE = 1, 2  # of gevent's loops
 
 
+class Silent(OperationalError):
+    """PostgreSQL did not answer in time."""
+
+
 class Waiter(Protocol):
     """Waits on one socket, whose number may change while the connection is made."""
 
@@ -101,7 +105,7 @@ def install() -> None:
 
 
 def _wait(connection: Any) -> None:
-    """Wait until the connection has done what it is at. Raises OperationalError.
+    """Wait until the connection has done what it is at. Raises Silent.
 
     What is no connection of ours has no patience to lose. Who asks may have a deadline before its.
     """
@@ -118,7 +122,7 @@ def _wait(connection: Any) -> None:
         seconds = patience if left is None or (patience and patience < left) else left
         if waits.wait(connection.fileno(), events, seconds):
             continue
-        silence = OperationalError(f"PostgreSQL did not answer within {seconds:g} s")
+        silence = Silent(f"PostgreSQL did not answer within {seconds:g} s")
         if not (connecting and _goes_on(connection)):
             raise silence
 
