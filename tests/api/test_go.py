@@ -127,3 +127,14 @@ def test_an_error_that_is_not_to_be_retried(service: Service) -> None:
     [run] = service.client.get(f"/v1/events/{event_id}/runs").json["data"]
     assert (run["status"], run["output"]["message"]) == ("Failed", "no such parcel")
     assert len(service.engine.sdk.requests) == 1
+
+
+def test_a_singleton_as_it_is_spelled_there(service: Service) -> None:
+    """The SDK's struct has no JSON name for this field, so the key begins with a capital."""
+    one = {**SYNC["functions"][0], "Singleton": {"mode": "skip", "key": None}}
+    assert service.client.post("/fn/register", json={**SYNC, "functions": [one]}).status_code == 200
+    sent = [{"name": "goods/sold", "data": {"n": n}} for n in range(1, 51)]
+    ids = service.send(sent).json["ids"]
+    found = [service.client.get(f"/v1/events/{one}/runs").json["data"] for one in ids]
+    statuses = [run["status"] for runs in found for run in runs]
+    assert (len(statuses), statuses.count("Skipped")) == (50, 49)
