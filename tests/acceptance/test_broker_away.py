@@ -92,7 +92,7 @@ RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not install
 def test_calls_end_and_new_events_run_without_the_broker(
     installation: Installation, pool: str
 ) -> None:
-    """Takes a minute: an outage lasts until Celery would have stood still for over a lease."""
+    """Slow: an outage lasts until Celery would have stood still for over a lease."""
     url, endpoint = installation.api.url, installation.endpoint
     calls = 1 if pool == "solo" else CALLS
     with installation.worker(pool) as worker:

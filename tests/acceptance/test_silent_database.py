@@ -49,6 +49,7 @@ def send(api: Server) -> tuple[int, float]:
 def test_an_api_whose_database_stands_still_answers_in_time(
     frozen: tuple[Postgres, Server],
 ) -> None:
+    """Slow: each answer comes as late as its bound allows."""
     postgres, api = frozen
     for _ in range(3):
         status, body, seconds = took(api, "/health")

@@ -65,6 +65,7 @@ def test_the_app_is_killed(server: Server, app: SdkApp) -> None:
 
 
 def test_the_server_is_killed(server: Server, app: SdkApp) -> None:
+    """Slow: the calls that were cut are made again when their leases have lapsed."""
     api = Api(server.url)
     events = _started(app, api, runs=5, pause_ms=50)
     _at_step(app, "s5", runs=5)

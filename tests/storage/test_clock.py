@@ -87,6 +87,6 @@ def test_machines_whose_clocks_differ_leave_each_other_s_leases_alone(
 
 
 def test_a_clock_that_is_off_is_told_by_check(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "Database", lambda _: machine(url, -MINUTE))
+    monkeypatch.setattr(checking, "Database", lambda *_, **__: machine(url, -MINUTE))
     done = CliRunner().invoke(cli, ["check", "--dev", "--database-url", url])
     assert "this machine's clock is 60.0 s behind the database's" in done.output
