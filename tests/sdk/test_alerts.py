@@ -20,7 +20,7 @@ def messages(provider: Provider) -> list[dict[str, Any]]:
 
 
 def test_a_failing_function_is_told_to_every_receiver(tmp_path: Path) -> None:
-    """Slow: alerts are looked for every half minute."""
+    """Slow: the receiver that was away is told again after the first back-off."""
     away = [Answer(status=503, body=b"away")]
     late = Provider(lambda _: away.pop() if away else Answer())
     chat = Provider()
