@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-import gevent.socket
+import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTPSocketPoolResponse
@@ -175,6 +175,9 @@ class Client(HTTPClient):
         # in this form the library sends a path with two slashes in front as it is
         url = self._base_url_string + target.removeprefix("/")
         head = self._build_request("POST", url, body, headers, chunked=False).encode("latin-1")
+        # whoever is ready sends in the same go, and the app is awake for all but the first: a send
+        # that has to wake it takes 22 µs of CPU instead of 6
+        gevent.sleep(0)
         sock: gevent.socket.socket = self._pool.get_socket()
         sent = True
         try:
