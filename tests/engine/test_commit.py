@@ -26,29 +26,38 @@ def add_all(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
     return keys
 
 
-def test_a_lost_lease_drops_its_own_write_and_no_other(db: Database) -> None:
-    committer = Committer(db)
+def written_by_many(committer: Committer, add: Add, prefix: str) -> dict[str, Any]:
+    """Write keys from many threads at once, and give what each got back."""
     begin = threading.Barrier(WRITERS)
     outcomes: dict[str, Any] = {}
 
     def writer(key: str) -> None:
         begin.wait()
         try:
-            outcomes[key] = committer.run(key, add_all, key)
-        except LeaseLost as error:
+            outcomes[key] = committer.run(key, add, key)
+        except (LeaseLost, SQLAlchemyError, TypeError) as error:
             outcomes[key] = error
 
-    threads = [threading.Thread(target=writer, args=(f"k{n:02}",)) for n in range(WRITERS)]
+    keys = [f"{prefix}{n:02}" for n in range(WRITERS)]
+    threads = [threading.Thread(target=writer, args=(key,)) for key in keys]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
-    lost = {key for key, outcome in outcomes.items() if isinstance(outcome, LeaseLost)}
-    assert len(outcomes) == WRITERS
-    assert lost == {"k07", "k17", "k27", "k37"}
+        thread.join(timeout=60)
+    assert outcomes.keys() == set(keys)
+    return outcomes
+
+
+def stored_keys(db: Database) -> set[str]:
     with db.reading() as tx:
-        stored = {row.key for row in tx.execute(text("SELECT key FROM meta WHERE key LIKE 'k%'"))}
-    assert stored == set(outcomes) - lost
+        return {row.key for row in tx.execute(text("SELECT key FROM meta WHERE key LIKE 'k%'"))}
+
+
+def test_a_lost_lease_drops_its_own_write_and_no_other(db: Database) -> None:
+    outcomes = written_by_many(Committer(db), add_all, "k")
+    lost = {key for key, outcome in outcomes.items() if isinstance(outcome, LeaseLost)}
+    assert lost == {"k07", "k17", "k27", "k37"}
+    assert stored_keys(db) == set(outcomes) - lost
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -80,36 +89,18 @@ def test_what_fails_only_together_is_told_and_each_is_written_alone(
     if db.is_sqlite:
         told = told.replace("Violation", "IntegrityError")
     outcomes: dict[str, Any] = {}
+    rounds = iter(range(100))
 
     def add(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
         if len(keys) > 1:
             breaks(tx)
         return add_all(tx, keys)
 
-    def round_of_writers(add: Add, number: int) -> None:
-        committer, begin = Committer(db), threading.Barrier(WRITERS)
-
-        def writer(key: str) -> None:
-            begin.wait()
-            try:
-                outcomes[key] = committer.run(key, add, key)
-            except (LeaseLost, SQLAlchemyError, TypeError) as error:
-                outcomes[key] = error
-
-        keys = [f"k{number}-{n:02}" for n in range(WRITERS)]
-        threads = [threading.Thread(target=writer, args=(key,)) for key in keys]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=60)
-
     def lines() -> list[logging.LogRecord]:
         return [record for record in caplog.records if record.message == "commit.apart"]
 
-    rounds = iter(range(100))
-
     def shared() -> bool:
-        round_of_writers(add, next(rounds))
+        outcomes.update(written_by_many(Committer(db), add, f"k{next(rounds)}-"))
         return bool(lines())
 
     wait_until(shared, 60, "writers that share a commit")
@@ -120,9 +111,6 @@ def test_what_fails_only_together_is_told_and_each_is_written_alone(
         assert (line.exc_info is not None) == (breaks is breaks_in_python)
         assert "of others" not in fields["error"]
     refused = {key for key in outcomes if key.endswith("7")}
-    assert len(outcomes) % WRITERS == 0
     assert {key for key, outcome in outcomes.items() if outcome != key} == refused
     assert all(isinstance(outcomes[key], LeaseLost) for key in refused)
-    with db.reading() as tx:
-        stored = {row.key for row in tx.execute(text("SELECT key FROM meta WHERE key LIKE 'k%'"))}
-    assert stored == set(outcomes) - refused
+    assert stored_keys(db) == set(outcomes) - refused
