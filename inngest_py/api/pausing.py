@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 from ..domain import canonical
 from ..domain.errors import Invalid, NotFound
 from ..engine import pausing
+from ..engine.flow.arrivals import SKIP
 from ..storage import functions
 from . import openapi, shapes
 from .actors import actor
@@ -42,7 +43,7 @@ def _events() -> str:
     unknown = sorted(set(given) - {"events"})
     if unknown:
         raise Invalid(f"{unknown[0][:64]} is not known here: only events is", field=unknown[0][:64])
-    events = given.get("events", pausing.SKIP)
+    events = given.get("events", SKIP)
     if not isinstance(events, str):
         raise Invalid('events must be "skip" or "hold"', field="events")
     return events

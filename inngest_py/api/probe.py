@@ -12,7 +12,6 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..engine.context import Context
-from ..engine.upkeep.workers import ALIVE
 from ..storage import backlog, deadlines, workers
 from ..storage.outages import Fault, fault, told
 from ..storage.probing import probe
@@ -81,7 +80,7 @@ class Probe:
         now = ctx.now()
         with ctx.db.reading() as tx:
             due, oldest, leased = backlog.size(tx, now)
-            alive = workers.alive(tx, now - ALIVE)
+            alive = workers.alive(tx, now)
         age = None if oldest is None else max(timedelta(0), now - oldest)
         named = (name for row in alive if row["faults"] for name in row["faults"].split(","))
         faults = tuple(sorted({*ctx.faults, *named}))

@@ -13,6 +13,7 @@ from ..domain.functions import CronTrigger, FunctionConfig, config_from_json
 from ..domain.roles import Role
 from ..domain.runs import RunStatus
 from ..engine import overrides, pausing
+from ..engine.flow.arrivals import SKIP
 from ..engine.invoke import invoke
 from ..storage import functions as rows
 from ..storage import run_list, run_parts
@@ -129,7 +130,7 @@ def _ticks(config: FunctionConfig, now: datetime) -> list[tuple[CronTrigger, lis
 @route("/functions/<function_id>/pause", Role.OPERATOR, methods=("POST",))
 def function_pause(function_id: str) -> AnyResponse:
     """Pause a function; new events are skipped or held."""
-    events = request.form.get("events", pausing.SKIP)
+    events = request.form.get("events", SKIP)
     row = read(lambda tx: _find(tx, function_id))
     pausing.pause(context(), row["id"], events, actor())
     return redirect(url("function", function_id=row["id"], done="paused"), 303)

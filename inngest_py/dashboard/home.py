@@ -7,7 +7,6 @@ from flask import Response
 from sqlalchemy import Connection
 
 from ..domain.roles import Role
-from ..engine.upkeep.workers import ALIVE
 from ..storage import functions as function_rows
 from ..storage import run_parts, waiting, workers
 from . import charts
@@ -30,7 +29,7 @@ def home() -> Response:
             "due": waiting.due(tx, now),
             "leased": waiting.leased_by_worker(tx),
             "live_runs": run_parts.live(tx, waiting.MOST_COUNTED),
-            "workers": workers.alive(tx, now - ALIVE),
+            "workers": workers.alive(tx, now),
             "has_functions": function_rows.count_functions(tx) > 0,
         }
 

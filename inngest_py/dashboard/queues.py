@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 from ..domain.items import SDK, ItemKind
 from ..domain.roles import Role
 from ..engine import lines
-from ..engine.upkeep.workers import ALIVE
 from ..storage import waiting, workers
 from .deps import context, read
 from .rendering import page
@@ -46,7 +45,7 @@ def queues() -> Response:
             "doing": waiting.doing(tx, waiting.MOST_COUNTED),
             "leases": waiting.leased(tx, _MOST_LEASES),
             "by_worker": waiting.leased_by_worker(tx),
-            "workers": workers.alive(tx, now - ALIVE),
+            "workers": workers.alive(tx, now),
         }
 
     found = read(load)

@@ -13,10 +13,10 @@ from typing import Any
 
 from . import ids
 from .runs import ENDED, RunStatus
+from .timeouts import CANCELLATION
 
 FINALIZATION = "Finalization"
 FINAL = "FINALIZATION"  # the type of the span of that name
-CANCELLATION = "Cancellation"  # says why a run was cancelled
 EXECUTION = "Execution"
 UNKNOWN = "Unknown step"
 DISCOVERY = "Discovery step"

@@ -11,7 +11,8 @@ from . import canonical
 from .functions import Timeouts
 from .plan import Finish, Plan, Trace
 from .runs import Run, RunStatus
-from .spans import CANCELLATION
+
+CANCELLATION = "Cancellation"  # the name of the trace that says why a run was cancelled
 
 
 class Limit(StrEnum):

@@ -18,16 +18,13 @@ from sqlalchemy import Connection
 
 from .. import observe
 from ..domain.errors import Invalid, NotFound
-from ..domain.event_record import Event
 from ..storage import functions as rows
 from ..storage import pausing
 from . import audit
 from .audit import Actor
-from .catalog import Function
 from .context import Context
+from .flow.arrivals import HOLD, SKIP
 
-SKIP, HOLD = "skip", "hold"
-FUNCTION_PAUSED = "FunctionPaused"  # the skip reason of flow-control.md §1
 _BATCH = 500
 
 
@@ -131,8 +128,3 @@ def _walk(
 
     while len(found := ctx.committer.run_alone(batch)) == _BATCH:
         after = found[-1]
-
-
-def skips(function: Function, event: Event) -> bool:
-    """Say whether an event's run of the function is skipped for its pause."""
-    return function.paused == SKIP or (function.paused is not None and event.cron is not None)

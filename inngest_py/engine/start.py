@@ -17,7 +17,7 @@ from ..domain.items import ItemKind, ItemState
 from ..domain.limits import EVENT_ID_WINDOW
 from ..domain.runs import RunStatus
 from ..storage import arriving, events, pauses, queue, runs
-from . import audit, pausing
+from . import audit
 from .audit import Actor
 from .catalog import Function
 from .context import HINT_GRACE, Context, Hint
@@ -177,8 +177,7 @@ def create(
     holding = singletons.lock(tx, arrivals, releases, now)
     made = _first(tx, arrivals, now)
     for arrival in made:
-        if pausing.skips(arrival.function, arrival.event):
-            arrival.skip_reason = pausing.FUNCTION_PAUSED
+        arrival.heed_pause()
     singletons.take(ctx, holding, made, now, outcome)
     singletons.write(tx, holding)
     _give_back(tx, made)

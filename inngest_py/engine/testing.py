@@ -7,11 +7,12 @@ from ..domain.limits import NORMAL
 from ..storage import functions, testing
 from . import pausing
 from .context import Context
+from .flow.arrivals import HOLD
 
 
 def pause(ctx: Context, function_id: str) -> None:
     """Hold a function's work until reset(); events go on starting runs, which wait."""
-    pausing.pause(ctx, function_id, pausing.HOLD)
+    pausing.pause(ctx, function_id, HOLD)
 
 
 def limit_runs(ctx: Context, function: str, name: str, most: int | None) -> None:

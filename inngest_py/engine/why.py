@@ -28,7 +28,6 @@ from .catalog import Function, function_of
 from .context import Context
 from .flow import limits, throttles
 from .shares import GATE
-from .upkeep.workers import ALIVE
 
 _NO_WORK = (ItemKind.TIMEOUT, ItemKind.REPLACE)  # they may end a run, none waits for them
 _MOST_ERROR_CHARS = 500
@@ -93,7 +92,7 @@ def _facts(tx: Connection, ctx: Context, run: RowMapping) -> _Facts:
         paused_at=row["paused_at"],
         now=now,
         event=canonical.loads(event["payload"]),
-        workers=rows.alive(tx, now - ALIVE),
+        workers=rows.alive(tx, now),
     )
 
 

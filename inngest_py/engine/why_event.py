@@ -21,7 +21,6 @@ from .catalog import Function
 from .context import Context
 from .flow import limits
 from .flow.arrivals import Trigger
-from .upkeep.workers import ALIVE
 from .why import Explained
 
 _MOST_RUNS = 50
@@ -46,7 +45,7 @@ def of_event(ctx: Context, event_id: str) -> Explained:
             reasons.append(_batched(tx, batch))
         for parked in rows.parked_for_archived(tx, event_id):
             reasons.append(words.kept(parked["slug"], "debounce", parked["fires_at"]))
-        workers = rows.alive(tx, now - ALIVE)
+        workers = rows.alive(tx, now)
         ctx.catalog.refresh(tx)
         matching = _matching(ctx, row, now)
         reasons += [

@@ -12,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..domain.items import ItemKind
 from ..domain.runs import LIVE
 from ..engine.context import Context
-from ..engine.upkeep.workers import ALIVE
 from ..storage import deadlines, run_parts, waiting, workers
 
 # Counts stop here: an index of so many entries is read in about 0.1 s.
@@ -73,7 +72,7 @@ class Figures(Collector):
             due = waiting.due(tx, now, MOST)
             held = waiting.in_flight(tx, MOST)
             in_line = waiting.in_line(tx, MOST)
-            alive = len(workers.alive(tx, now - ALIVE))
+            alive = len(workers.alive(tx, now))
         depth = {one.kind: one.count for one in due}
         ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}
         return [

@@ -17,7 +17,7 @@ from .debounces import Debounce
 from .functions import Function
 from .queue import QueueItem
 from .runs import RunRow
-from .workers import Worker
+from .workers import ALIVE, Worker
 
 _items, _runs, _attempts = table_of(QueueItem), table_of(RunRow), table_of(Attempt)
 _workers, _buckets = table_of(Worker), table_of(Bucket)
@@ -105,9 +105,9 @@ def worker(tx: Connection, worker_id: str) -> RowMapping | None:
     return tx.execute(select(_workers).where(_workers.c.id == worker_id)).mappings().first()
 
 
-def alive(tx: Connection, since: datetime) -> int:
-    """Count the workers heard of since."""
-    query = select(func.count()).where(_workers.c.heartbeat_at >= since)
+def alive(tx: Connection, now: datetime) -> int:
+    """Count the workers that are alive now."""
+    query = select(func.count()).where(_workers.c.heartbeat_at >= now - ALIVE)
     return int(tx.execute(query).scalar_one())
 
 

@@ -1,6 +1,6 @@
 """Workers: who is alive, by a heartbeat."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Text, delete, select
@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Timestamp, table_of
 from .session import upsert
+
+# how long a worker that is not heard of counts as alive: three of its heartbeats
+ALIVE = timedelta(seconds=30)
 
 
 class Worker(Base):
@@ -41,7 +44,8 @@ def remove_silent(tx: Connection, before: datetime) -> int:
     return tx.execute(delete(Worker).where(Worker.heartbeat_at < before)).rowcount
 
 
-def alive(tx: Connection, since: datetime) -> list[RowMapping]:
-    """List the workers heard of since."""
-    query = select(table_of(Worker)).where(Worker.heartbeat_at >= since).order_by(Worker.name)
+def alive(tx: Connection, now: datetime) -> list[RowMapping]:
+    """List the workers that are alive now."""
+    heard = Worker.heartbeat_at >= now - ALIVE
+    query = select(table_of(Worker)).where(heard).order_by(Worker.name)
     return list(tx.execute(query).mappings())

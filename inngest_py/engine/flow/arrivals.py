@@ -12,6 +12,10 @@ from ...domain.event_record import Event
 from ..catalog import Function
 from ..context import Hint
 
+# what becomes of events of a paused function: runs that are skipped, or runs that wait
+SKIP, HOLD = "skip", "hold"
+FUNCTION_PAUSED = "FunctionPaused"  # the skip reason of flow-control.md §1
+
 
 class Trigger:
     """An event, parsed once, and only when a rule of some function asks for it.
@@ -73,6 +77,12 @@ class Arrival:
         if self.batch_id is not None:
             return now
         return max(now, datetime.fromtimestamp(self.event.ts_ms / 1000, UTC))
+
+    def heed_pause(self) -> None:
+        """Skip the run if the function is paused and does not hold its events; crons never do."""
+        paused = self.function.paused
+        if paused == SKIP or (paused is not None and self.event.cron is not None):
+            self.skip_reason = FUNCTION_PAUSED
 
     def invalid(self, rule: str, error: str) -> None:
         """Log that a rule's expression has failed for this event."""

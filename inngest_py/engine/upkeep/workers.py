@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from ...storage import workers
 from ..context import Context
 
-ALIVE = timedelta(seconds=30)
 _FORGET = timedelta(minutes=10)
 
 
