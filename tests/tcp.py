@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback whose wire can be cut without a word."""
+"""A TCP proxy on loopback whose wire can be cut."""
 
 import selectors
 import socket
@@ -13,13 +13,20 @@ _CHUNK = 65536
 
 
 class Wire:
-    """Carries bytes to a port, until it is told to swallow them and to say nothing."""
+    """Carries bytes to a port, until it is told to swallow them and to say nothing.
+
+    With `cuts`, the connection that next carries these bytes is closed: once they have been
+    answered where `answered` is set, which the client does not hear, else without passing them on.
+    """
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
         self.silent = False
+        self.cuts: bytes | None = None
+        self.answered = True
+        self._cut: socket.socket | None = None  # the server's end of what is being cut
         self._closed = False
         self._peers: dict[socket.socket, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
@@ -52,7 +59,7 @@ class Wire:
             data = link.recv(_CHUNK)
         if self.silent and data:
             return
-        if data:
+        if data and self._carries(link, peer, data):
             with suppress(OSError):
                 peer.sendall(data)
             return
@@ -60,6 +67,14 @@ class Wire:
             self._selector.unregister(each)
             self._peers.pop(each)
             each.close()
+
+    def _carries(self, link: socket.socket, peer: socket.socket, data: bytes) -> bool:
+        """Say whether to pass data on, and not to cut its connection."""
+        if self.cuts is not None and self.cuts in data:
+            self.cuts = None
+            self._cut = peer
+            return self.answered
+        return link is not self._cut
 
     def __enter__(self) -> Self:
         self._thread.start()

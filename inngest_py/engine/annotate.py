@@ -29,7 +29,7 @@ def annotate(ctx: Context, run_id: str, updates: Sequence[tuple[Target, Update]]
             raise NotFound(f"run {run_id} does not exist")
         _write(tx, ctx.now(), run_id, updates)
 
-    ctx.committer.run_alone(write)
+    ctx.committer.run_once(write)
 
 
 def note(

@@ -58,7 +58,7 @@ def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMappi
         told = f"as {cancellation_id} from {asked.started_after} to {asked.started_before}"
         audit.note(tx, by, now, "runs.cancel", function["slug"], told)
 
-    ctx.committer.run_alone(write)
+    ctx.committer.run_once(write)
     with contextlib.suppress(SQLAlchemyError):  # it is stored: upkeep carries it out
         cancel_page(ctx, cancellation_id)
     with ctx.db.reading() as tx:

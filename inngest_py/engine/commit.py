@@ -24,6 +24,7 @@ from .. import observe
 from ..domain.errors import InngestPyError
 from ..storage import deadlines
 from ..storage.outages import Fault, NoAnswer, fault, logged
+from ..storage.outcomes import mark, was_committed
 from ..storage.probing import writable
 from ..storage.session import Database
 
@@ -92,6 +93,26 @@ class Committer:
     def run_alone(self, write: Callable[[Connection], T]) -> T:
         """Commit a write in a transaction of its own, as run() does otherwise."""
         return self._patiently(lambda: self._in_one(write))
+
+    def run_once(self, write: Callable[[Connection], T]) -> T:
+        """Commit a write as run_alone() does, but never twice.
+
+        For writes that come to something else the second time, such as a new run. When the answer
+        to a COMMIT was lost, the database is asked what became of it. That costs each write a
+        round trip.
+        """
+        sent: list[tuple[str | None, T]] = []  # the last write whose COMMIT may have been done
+
+        def attempt() -> T:
+            if sent and was_committed(self._db, sent[0][0]):
+                return sent[0][1]
+            sent.clear()
+            with self._db.transaction() as tx:
+                result = write(tx)
+                sent.append((mark(tx), result))
+            return result
+
+        return self._patiently(attempt)
 
     def read(self, read: Callable[[Connection], T]) -> T:
         """Read something, and wait for the database as run() does."""

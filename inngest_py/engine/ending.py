@@ -194,7 +194,7 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
         return run, run.status if ended else RunStatus.CANCELLED, started
 
     # alone: a shared commit locks its runs in order, which this one would break
-    run, before, started = ctx.committer.run_alone(write)
+    run, before, started = ctx.committer.run_once(write)
     started.tell(ctx)
     if before not in ENDED:
         tell_cancelled(run)

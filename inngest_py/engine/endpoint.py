@@ -79,7 +79,7 @@ def create(ctx: Context, new: NewRun) -> str:
     # not learn of a function that may be rolled back
     function_id = _registered(ctx, new)
     try:
-        taken = ctx.committer.run_alone(write)
+        taken = ctx.committer.run_once(write)
     except IntegrityError:
         raise Conflict(f"run {new.run_id} exists already") from None
     about = {"run_id": new.run_id, "function_id": function_id}
@@ -99,7 +99,7 @@ def append(ctx: Context, run_id: str, ops: Sequence[Op]) -> None:
     def write(tx: Connection) -> _Taken:
         return _take(tx, ctx, run_id, ops, ctx.now())
 
-    ctx.committer.run_alone(write).tell(ctx)
+    ctx.committer.run_once(write).tell(ctx)
 
 
 def _take(tx: Connection, ctx: Context, run_id: str, ops: Sequence[Op], now: datetime) -> _Taken:

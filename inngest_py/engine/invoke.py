@@ -60,7 +60,7 @@ def invoke(
         audit.note(tx, by, now, "function.invoke", function.slug, run_id or event.id)
         return Invoked(event.id, run_id), started
 
-    done, started = ctx.committer.run_alone(write)
+    done, started = ctx.committer.run_once(write)
     started.tell(ctx)
     return done
 

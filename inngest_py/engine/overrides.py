@@ -157,7 +157,7 @@ def _change(ctx: Context, function: str, write: Callable[[Connection, str], bool
         function_rows.renew_catalog_version(tx)
         return function_id
 
-    function_id = ctx.committer.run_alone(act)
+    function_id = ctx.committer.run_once(act)
     if function_id is not None:
         changing.let_go(ctx, [function_id])
 

@@ -64,7 +64,7 @@ def pause(ctx: Context, function: str, events: str = SKIP, by: Actor | None = No
         audit.note(tx, by, now, "function.pause", _slug(tx, function_id), events)
         return function_id
 
-    function_id = ctx.committer.run_alone(mark)
+    function_id = ctx.committer.run_once(mark)
     _walk(ctx, function_id, pausing.hold, while_paused=True)
     _walk(ctx, function_id, partial(pausing.mark_runs, held=True), while_paused=True)
     observe.event("function.paused", function_id=function_id, events=events)
@@ -84,7 +84,7 @@ def resume(ctx: Context, function: str, by: Actor | None = None) -> str:
         audit.note(tx, by, ctx.now(), "function.resume", _slug(tx, function_id))
         return function_id
 
-    function_id = ctx.committer.run_alone(unmark)
+    function_id = ctx.committer.run_once(unmark)
     give_back(ctx, function_id)
     observe.event("function.resumed", function_id=function_id)
     return function_id

@@ -31,7 +31,7 @@ def rerun(
     with it.
     """
 
-    new_id, started = ctx.committer.run_alone(lambda tx: _write(tx, ctx, run_id, from_step, by))
+    new_id, started = ctx.committer.run_once(lambda tx: _write(tx, ctx, run_id, from_step, by))
     started.tell(ctx)
     return new_id
 

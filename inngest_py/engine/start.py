@@ -103,7 +103,7 @@ def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
             audit.note(tx, by, ctx.now(), "event.send", event.id, event.name)
         return started
 
-    ctx.committer.run_alone(write).tell(ctx)
+    ctx.committer.run_once(write).tell(ctx)
     observe.tell(observe.events_accepted, count=len(sent))
 
 

@@ -194,7 +194,7 @@ def signal(ctx: Context, name: str, data: Any) -> str | None:
         raise Invalid(f"the signal's data is over {MAX_STEP_BYTES} bytes", field="data")
     if is_deeper(answer, MOST_LEVELS + 1):
         raise Invalid(f"the signal's data is nested deeper than {MOST_LEVELS} levels", field="data")
-    taken = ctx.committer.run_alone(lambda tx: _take(tx, name, answer, ctx.now()))
+    taken = ctx.committer.run_once(lambda tx: _take(tx, name, answer, ctx.now()))
     if taken is None:
         return None
     run_id, item_id = taken

@@ -1,0 +1,41 @@
+"""What became of a transaction whose COMMIT was sent and never answered.
+
+Only PostgreSQL can leave that open: SQLite answers its own process.
+"""
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from .outages import NoAnswer
+from .session import Database
+
+_MARK = text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)")
+_STATUS = text("SELECT pg_xact_status(CAST(:mark AS xid8))")
+_UNKNOWN_ID = "22023"  # invalid_parameter_value: no such id has been given out yet
+
+
+def mark(tx: Connection) -> str | None:
+    """Name this transaction, for was_committed(); None when it has written nothing."""
+    if tx.dialect.name == "sqlite":
+        return None
+    found: str | None = tx.execute(_MARK).scalar()
+    return found
+
+
+def was_committed(db: Database, named: str | None) -> bool:
+    """Say whether a transaction that mark() named has been committed.
+
+    Raises NoAnswer while PostgreSQL is still at it.
+    """
+    if named is None:
+        return False
+    try:
+        with db.reading() as tx:
+            status = tx.execute(_STATUS, {"mark": named}).scalar()
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != _UNKNOWN_ID:
+            raise
+        return False  # a standby took over that never had it
+    if status == "in progress":
+        raise NoAnswer("the database has not ended the transaction yet")
+    return bool(status == "committed")
