@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import IO, cast
 
 from flask import Request
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 from werkzeug.wsgi import get_input_stream
 
 from ..domain.errors import TooLarge
@@ -66,11 +66,17 @@ class _Body:
         self._most = self._left = most
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read so much, or all. Raises TooLarge, and ClientDisconnected where the sender left."""
+        """Read so much, or all.
+
+        Raises TooLarge, ClientDisconnected where the sender left, and RequestTimeout where it is
+        too slow.
+        """
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(_CHUNK), b""))
         try:
             found = self._stream.read(size)
+        except TimeoutError:
+            raise RequestTimeout("the body did not come in time: send it without pauses") from None
         except OSError:
             raise ClientDisconnected from None
         self._left -= len(found)

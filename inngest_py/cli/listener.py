@@ -4,6 +4,7 @@ import socket
 from typing import Any
 
 import click
+from gevent import Timeout
 from gevent.pywsgi import Input
 
 from .. import observe
@@ -12,6 +13,14 @@ from .draining import Handler, Server
 _BACKLOG = 1024
 _MOST_LEFT = 64 * 1024 * 1024
 _CHUNK = 16 * 1024
+# What a sender may take for the headers, for each piece of the body that the app reads, and for all
+# that is read over after an answer. nginx and Node give 60 s; with pieces of 64 KiB, a body has to
+# come at 1 KiB/s.
+_PATIENCE = 60.0
+# What a connection may take to its next request. Load balancers keep idle ones, 10 minutes at the
+# longest (Google's), and must be the first to close: what they send into a close is lost.
+_IDLE = 620.0
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class _Input(Input):  # type: ignore[misc]
@@ -21,17 +30,31 @@ class _Input(Input):  # type: ignore[misc]
         super().__init__(*given, **more)
         self.is_given_up = False
 
+    def read(self, length: int | None = None) -> bytes:
+        """Read so much, or all. Raises TimeoutError for a sender who takes too long over it."""
+        try:
+            with _within(_PATIENCE):
+                found: bytes = super().read(length)
+        except TimeoutError:
+            self.is_given_up = True
+            raise
+        return found
+
     def _discard(self) -> None:
         """Read what is left, up to _MOST_LEFT: a sender who is cut off at once would not see its
-        answer. After more, or after bad chunks, nobody knows where the next request begins.
+        answer. After more, after bad chunks or a silence, nobody knows where the next request
+        begins.
         """
-        if not (self._chunked_input_error or self._is_left()):
+        if self.is_given_up or not (self._chunked_input_error or self._is_left()):
+            return
+        self.is_given_up = True
+        if self._chunked_input_error:
             return
         self.send_100_continue_enabled = False
-        left = 0 if self._chunked_input_error else _MOST_LEFT
-        while left > 0 and (found := self.read(_CHUNK)):
-            left -= len(found)
-        self.send_100_continue_enabled = True
+        left = _MOST_LEFT
+        with _within(_PATIENCE):
+            while left > 0 and (found := super().read(_CHUNK)):
+                left -= len(found)
         self.is_given_up = left <= 0
 
     def _is_left(self) -> bool:
@@ -47,7 +70,26 @@ class _Handler(Handler):
 
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: for who takes none of an answer
+            unread_ms = round(_PATIENCE * 1000)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_ms)
         super().__init__(sock, address, server, rfile)
+
+    def read_requestline(self) -> str:
+        """Wait for a request, and no longer than for an idle connection."""
+        with _within(_IDLE):
+            return super().read_requestline()
+
+    def read_request(self, raw_requestline: str) -> bool:
+        """Read the headers. Raises TimeoutError for a sender who takes too long over them."""
+        with _within(_PATIENCE):
+            return bool(super().read_request(raw_requestline))
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        if isinstance(ex, TimeoutError):
+            return "408", _TOO_SLOW
+        found: tuple[str, bytes] = super()._handle_client_error(ex)
+        return found
 
     def get_environ(self) -> dict[str, Any]:
         made: dict[str, Any] = super().get_environ()
@@ -64,6 +106,11 @@ class _Handler(Handler):
         super().handle_one_response()
         if self.wsgi_input.is_given_up:
             self.close_connection = True
+
+
+def _within(seconds: float) -> Timeout:
+    """Raise TimeoutError in a block that takes longer."""
+    return Timeout(seconds, TimeoutError)
 
 
 def listen(address: tuple[str, int], app: Any) -> Server:
