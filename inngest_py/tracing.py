@@ -22,6 +22,7 @@ from .version import __version__
 _PACKAGES = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 _PORTS = {"http": 80, "https": 443}
 _MOST_STEPS = 10  # named by a span: an answer may plan a thousand
+_SOON_SECONDS = 2.0  # what a stop may take that has just cut calls off
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -52,6 +53,13 @@ def start(environ: Mapping[str, str]) -> Callable[[], None]:
     spans.connect()
     observe.event("tracing.ready")
     return spans.close
+
+
+def stop_soon(stop: Callable[[], None]) -> None:
+    """Stop as start() has told how, but wait for the collector for two seconds at the most."""
+    stopping = threading.Thread(target=stop, daemon=True)
+    stopping.start()
+    stopping.join(_SOON_SECONDS)
 
 
 def _nothing() -> None:

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,14 @@ class Server:
         self._failed = False
         self._pulse: Pulse | None = None
         self._counters: Counters | None = None
+        self._stop_tracing: Callable[[], None] = lambda: None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; exits with 1 when the worker in this process ends."""
         self._heed_signals()
         self._runtime.slots = self._settings.concurrency
         ctx = self._runtime.context()
-        stop_tracing = tracing.start(os.environ)
+        self._stop_tracing = tracing.start(os.environ)
         self._prepare(ctx)
         wait_for_schema(ctx)
         self._waits = False
@@ -95,7 +97,7 @@ class Server:
         self._end_work(http)
         self._celery.hinter.stop()
         self._runtime.close()
-        stop_tracing()
+        self._stop_tracing()
         if self._failed:
             raise SystemExit(1)
 
@@ -129,10 +131,14 @@ class Server:
             if cut:
                 observe.event("server.cut_requests", level=30, requests=cut)
 
+        def end_at_once() -> None:
+            drain()
+            tracing.stop_soon(self._stop_tracing)
+
         if self._workers is not None:
             self._workers.stop()
         if self._worker is not None:
-            self._runtime.before_cut = drain
+            self._runtime.before_cut = end_at_once
             self._worker.stop()
         drain()
 

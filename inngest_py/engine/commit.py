@@ -250,17 +250,17 @@ class Committer:
     def _write(self, batch: list[_Entry]) -> None:
         if len(batch) > 1 and self._together(batch):
             return
-        away: Exception | None = None
-        for entry in batch:
-            if away is not None:
-                entry.settle(error=away)
-                continue
+        for place, entry in enumerate(batch):
             try:
                 [result] = self._in_one(_of([entry]))
                 entry.settle(result)
             except Exception as error:
-                entry.settle(error=error)
-                away = error if fault(error) is Fault.AWAY else None
+                # a refusal comes at once, and may mean this write alone: the others are tried
+                stops = fault(error) in (Fault.AWAY, Fault.BUSY)
+                for failed in batch[place:] if stops else [entry]:
+                    failed.settle(error=error)
+                if stops:
+                    return
 
     def _together(self, batch: list[_Entry]) -> bool:
         """Write all at once; say whether that has settled them."""

@@ -68,6 +68,9 @@ _FULL, _READ_ONLY = ("53100", 13), ("25006", 8)
 _NUMBERS = ("pgcode", "sqlite_errorcode")
 _MOST_CHARS = 500
 _MOST_REASONS = 5  # told of one outage
+# libpq's lines are sentences without full stops, but for those that go on with one: they are
+# indented and have a small letter
+_SENTENCE = re.compile(r"(?<![.?!:;,\s])\s*\n(?!\s+[a-z])")
 _NUMBER = re.compile(r"\d+")
 # a password that was not escaped in a URL ends up in the name of the host
 _SECRETS = (
@@ -110,12 +113,12 @@ def reason(error: BaseException) -> str:
     Of an answer of the server that is the first line: the others may hold values of rows.
     """
     orig = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in str(orig).splitlines() if line.strip()]
+    told = str(orig).strip()
     if isinstance(error, PoolTimeout):
-        lines = [lines[0].partition(" (Background")[0]]
+        told = told.partition(" (Background")[0]
     elif getattr(orig, "pgcode", None) is not None:
-        lines = lines[:1]
-    told = " ".join(lines) or type(orig).__name__
+        told = told.partition("\n")[0]
+    told = " ".join(_SENTENCE.sub(". ", told).split()) or type(orig).__name__
     for secret, shown in _SECRETS:
         told = secret.sub(shown, told)
     return told[:_MOST_CHARS]

@@ -85,6 +85,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.direct.stop()
         if self.service is not None and not self.service.stop(lambda: False):
             self._cut_calls(worker)
+        tracing.stop_soon(self.stop_tracing)
 
     def _calls_go_on(self, worker: Any) -> Callable[[], bool]:
         if not self.runtime.forks:
@@ -95,6 +96,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         """End the process, whose threads would wait for the calls."""
         forks.kill(worker.pool)
         observe.event("worker.cut_calls", level=30)
+        tracing.stop_soon(self.stop_tracing)
         self.runtime.before_cut()
         self.reload.again()
         os._exit(0)

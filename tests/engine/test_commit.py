@@ -1,19 +1,27 @@
 """Shared commits: many writers, each with its own fate."""
 
 import logging
+import math
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.engine.commit import Committer
+from inngest_py.storage import deadlines, session
 from inngest_py.storage.meta import Meta
+from inngest_py.storage.outages import Fault, fault
 from inngest_py.storage.session import Database, insert
-from tests.processes import wait_until
+from tests.processes import ROOT, wait_until
 
 WRITERS = 40
 Add = Callable[[Connection, Sequence[str]], Sequence[str]]
@@ -26,15 +34,18 @@ def add_all(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
     return keys
 
 
-def written_by_many(committer: Committer, add: Add, prefix: str) -> dict[str, Any]:
-    """Write keys from many threads at once, and give what each got back."""
+def written_by_many(
+    committer: Committer, add: Add, prefix: str, within: float = math.inf
+) -> dict[str, Any]:
+    """Write keys from many threads at once, and give what each got back within some seconds."""
     begin = threading.Barrier(WRITERS)
     outcomes: dict[str, Any] = {}
 
     def writer(key: str) -> None:
         begin.wait()
         try:
-            outcomes[key] = committer.run(key, add, key)
+            with deadlines.within(within):
+                outcomes[key] = committer.run(key, add, key)
         except (LeaseLost, SQLAlchemyError, TypeError) as error:
             outcomes[key] = error
 
@@ -114,3 +125,90 @@ def test_what_fails_only_together_is_told_and_each_is_written_alone(
     assert {key for key, outcome in outcomes.items() if outcome != key} == refused
     assert all(isinstance(outcomes[key], LeaseLost) for key in refused)
     assert stored_keys(db) == set(outcomes) - refused
+
+
+LOCKED = """
+import sys
+from inngest_py.storage.session import Database
+with Database(sys.argv[1]).transaction():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_leader_does_not_wait_behind_a_lock_for_each_of_the_others(
+    tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_BUSY_SECONDS", 0.0)
+    db = Database(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'test.db')}")
+    committer = Committer(db)
+    tries: list[int] = []  # who tried to begin a transaction
+    done: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            tries.append(threading.get_ident())
+
+    keys = [f"k{number}-" for number in range(WRITERS)]
+    threads = [
+        threading.Thread(target=lambda key=key: done.append(committer.run(key, add_all, key)))
+        for key in keys
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCKED, str(db.url)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        event.listen(db.engine, "before_cursor_execute", note)
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(tries) > 2 * WRITERS, 60, "many tries")
+        other.stdin.close()
+    for thread in threads:
+        thread.join(timeout=60)
+    db.close()
+    assert sorted(done) == sorted(keys)
+    # a turn is one try for all and one alone, and somebody may have a few turns in a row
+    assert max(len(list(same)) for _, same in groupby(tries)) < WRITERS / 4
+
+
+def refuse(tx: Connection) -> None:
+    """Let the database refuse this write alone, as a right that is missing does."""
+    if tx.dialect.name != "sqlite":
+        tx.execute(text("SET TRANSACTION READ ONLY"))
+        tx.execute(text("DELETE FROM meta"))
+    tx.execute(text("PRAGMA query_only = ON"))
+    try:
+        tx.execute(text("DELETE FROM meta"))
+    finally:
+        tx.execute(text("PRAGMA query_only = OFF"))
+
+
+def test_who_shares_a_commit_with_a_refused_write_is_not_refused(db: Database) -> None:
+    """Not even who waits for an answer, and is therefore told of a refusal at once."""
+    outcomes: dict[str, Any] = {}
+    rounds = iter(range(100))
+    shared = threading.Event()
+
+    def add(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
+        if any(key.endswith("03") for key in keys):
+            if len(keys) > 1:
+                shared.set()
+            refuse(tx)
+        return add_all(tx, keys)
+
+    def together() -> bool:
+        prefix = f"k{next(rounds)}-"
+        outcomes.update(written_by_many(Committer(db), add, prefix, within=60))
+        return shared.is_set()
+
+    wait_until(together, 60, "a refused write that shares a commit")
+    refused = {key for key, outcome in outcomes.items() if fault(outcome) is Fault.REFUSES}
+    assert refused == {key for key in outcomes if key.endswith("03")}
+    lost = {key for key in outcomes if key.endswith("7")}
+    assert stored_keys(db) == set(outcomes) - refused - lost

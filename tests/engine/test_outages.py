@@ -238,6 +238,29 @@ def test_each_reason_of_an_outage_is_told_once(caplog: pytest.LogCaptureFixture)
     assert len([r for r in caplog.records if r.message == "database.away"]) == 6
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            'connection to server at "a", port 1 failed: Connection refused\n\tIs the server up'
+            ' on that host?\nconnection to server at "b", port 1 failed: No route to host\n',
+            'connection to server at "a", port 1 failed: Connection refused. Is the server up'
+            ' on that host? connection to server at "b", port 1 failed: No route to host',
+        ),
+        (
+            "server closed the connection unexpectedly\n\tThis probably means the server"
+            " terminated abnormally\n\tbefore or while processing the request.\n",
+            "server closed the connection unexpectedly. This probably means the server"
+            " terminated abnormally before or while processing the request.",
+        ),
+        ("no room", "no room"),
+        ("\n", "Exception"),
+    ],
+)
+def test_lines_of_a_driver_are_told_as_sentences(said: str, told: str) -> None:
+    assert reason(OperationalError("", {}, Exception(said))) == told
+
+
 def test_a_postgres_with_a_password_says_what_it_refuses(postgres: Postgres) -> None:
     db = Database(f"postgresql://nobody:s3cret@127.0.0.1:{postgres.port}/no_such_database")
     with pytest.raises(SQLAlchemyError) as caught, db.reading():

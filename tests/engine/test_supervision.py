@@ -1,9 +1,10 @@
 """Services of upkeep: whatever they raise, they run again, and somebody is told."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -106,6 +107,29 @@ def test_a_worker_tells_its_faults_and_outlives_being_forgotten(db: Database) ->
     others[1].leave(contexts[1])
     others[1].beat(contexts[1])  # it was under way at the stop
     assert alive(engine) == {"w0@host": None}
+
+
+def test_a_worker_that_leaves_is_not_brought_back_by_a_beat_under_way(db: Database) -> None:
+    engine, presence = Engine(db, sequence("a")), Presence("w@host", "threads", 1)
+    presence.announce(engine.ctx)
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow_clock() -> datetime:
+        began.set()
+        assert go_on.wait(60)
+        return engine.now
+
+    engine.ctx.clock = slow_clock
+    beating = threading.Thread(target=presence.beat, args=(engine.ctx,))
+    leaving = threading.Thread(target=presence.leave, args=(engine.ctx,))
+    beating.start()
+    assert began.wait(60)
+    leaving.start()
+    leaving.join(1)  # it waits for the beat
+    go_on.set()
+    for thread in (beating, leaving):
+        thread.join(60)
+    assert alive(engine) == {}
 
 
 def alive(engine: Engine) -> dict[str, str | None]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from datetime import datetime, timedelta
 
 from ...storage import workers
@@ -17,6 +18,7 @@ class Presence:
         self._name, self._pool, self._concurrency = name, pool, concurrency
         self._started_at: datetime | None = None
         self._left = False
+        self._lock = threading.Lock()  # a beat that is under way ends before the row goes
 
     def announce(self, ctx: Context) -> None:
         """Record this worker's start."""
@@ -27,8 +29,12 @@ class Presence:
 
         A worker that somebody has forgotten, after an outage that silenced all, is there again.
         """
-        if self._left:
-            return False
+        with self._lock:
+            if not self._left:
+                self._write(ctx)
+        return False
+
+    def _write(self, ctx: Context) -> None:
         now = ctx.now()
         self._started_at = self._started_at or now
         row = {
@@ -45,10 +51,9 @@ class Presence:
         with ctx.db.transaction() as tx:
             workers.put(tx, row)
             workers.remove_silent(tx, now - _FORGET)
-        return False
 
     def leave(self, ctx: Context) -> None:
         """Forget this worker, which stops in order."""
         self._left = True
-        with ctx.db.transaction() as tx:
+        with self._lock, ctx.db.transaction() as tx:
             workers.remove(tx, ctx.worker_id)
