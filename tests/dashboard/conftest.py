@@ -13,13 +13,16 @@ from inngest_py.api.app import create_app
 from inngest_py.config import Settings
 from inngest_py.dashboard import app as dashboard
 from inngest_py.engine.start import accept
+from inngest_py.storage import run_list
 from inngest_py.storage.session import Database
 from tests.engine.harness import Engine, sequence
+from tests.factories import reply
 
 from . import browser as browsers
 
 # as long as a machine may be busy with other things
 expect.set_options(timeout=30_000)
+EVIL = "<script>alert(1)</script>\"'&"
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
@@ -56,6 +59,19 @@ class Site:
         event = self.engine.event(**payload)
         accept(self.engine.ctx, [event])
         return event.id
+
+
+def failing(request: dict[str, Any], target: str) -> Any:
+    """Fail a function at once, with markup in its message."""
+    error = {"name": "Boom", "message": f"it broke {EVIL}", "stack": "at line 1"}
+    return reply(500, error, x_inngest_no_retry="true")
+
+
+def run_ids(site: Site, **query: Any) -> list[str]:
+    """Find the runs that a query of lists finds."""
+    with site.engine.ctx.db.reading() as tx:
+        rows = run_list.page(tx, run_list.RunQuery(**query), run_list.BY_ID, limit=100)
+    return [row["id"] for row in rows]
 
 
 @pytest.fixture

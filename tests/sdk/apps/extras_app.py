@@ -71,9 +71,7 @@ def noted(ctx: inngest.ContextSync, step: str) -> Any:
     return ctx.step.run(step, body)
 
 
-def _add_steps(function: Maker) -> None:
-    broken: set[str] = set()
-
+def _add_races(function: Maker) -> None:
     @function("race")
     def race(ctx: inngest.ContextSync) -> Any:
         def slow() -> Any:
@@ -104,6 +102,10 @@ def _add_steps(function: Maker) -> None:
         mode = inngest.ParallelMode.RACE
         results = ctx.group.parallel((slow, quick), parallel_mode=mode)
         return [results[1], noted(ctx, "after")]
+
+
+def _add_steps(function: Maker) -> None:
+    broken: set[str] = set()
 
     @function("changed", retries=1)
     def changed(ctx: inngest.ContextSync) -> Any:
@@ -175,6 +177,7 @@ def main(kind: str, port: int) -> None:
     )
     app = flask.Flask(__name__)
     function = Maker(client)
+    _add_races(function)
     _add_steps(function)
     _add_data(function)
     inngest.flask.serve(app, client, function.made)

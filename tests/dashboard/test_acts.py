@@ -1,0 +1,120 @@
+"""What an operator does on the pages: runs, functions, events, apps and limits."""
+
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from inngest_py.domain import reach
+from inngest_py.domain.runs import RunStatus
+from inngest_py.storage import functions
+from tests.dashboard.conftest import Site, run_ids
+from tests.factories import reply, step
+
+
+def test_cancel_and_rerun(site: Site) -> None:
+    run_id = site.engine.start()
+    assert "done=cancelled" in site.post(f"/runs/{run_id}/cancel").location
+    assert site.engine.run(run_id)["status"] == RunStatus.CANCELLED
+    assert "done=ended" in site.post(f"/runs/{run_id}/cancel").location
+    again = site.post(f"/runs/{run_id}/rerun").location
+    page = site.get(again)
+    assert "Repeats" in page
+    assert run_id in page
+    assert "Repeated by" in site.get(f"/runs/{run_id}")
+
+
+def test_rerun_from_a_step_with_new_input(site: Site) -> None:
+    run_id = site.engine.start()
+    site.engine.drain()
+    hashed = step("two")
+    span = site.get(f"/runs/{run_id}").split(">two<")[0].split("span=")[-1].split('"')[0]
+    typed = {"step": hashed, "span": span, "input": "{not json"}
+    bad = site.post(f"/runs/{run_id}/rerun", 400, **typed)
+    assert "{not json" in bad.text  # nobody has to type it again
+    made = site.post(f"/runs/{run_id}/rerun", step=hashed, input='[{"amount": 12}]').location
+    new_id = made.split("/runs/")[1].split("?")[0]
+    assert site.engine.run(new_id)["input_step"] == hashed
+    assert site.engine.memo(new_id) == {step("one"): {"data": 0}}
+
+
+def test_many_at_once(site: Site) -> None:
+    ids = [site.engine.start() for _ in range(4)]
+    done = site.post("/runs/bulk", action="cancel", run=ids[:2]).location
+    assert "n=2&m=0" in done
+    assert "2 cancelled" in site.get(done)
+    done = site.post("/runs/bulk", action="cancel", all="1", filters="function=app-fn").location
+    assert "n=2&m=0" in done
+    assert all(site.engine.run(run_id)["status"] == RunStatus.CANCELLED for run_id in ids)
+    done = site.post("/runs/bulk", action="rerun", all="1", filters="status=cancelled").location
+    assert "n=4&m=0" in done
+    assert len(run_ids(site)) == 8
+    assert "choose runs first" in site.post("/runs/bulk", 400, action="cancel").text
+
+
+def test_pause_resume_and_invoke(site: Site) -> None:
+    function_id = site.engine.run(site.engine.start())["function_id"]
+    path = f"/functions/{function_id}"
+    site.post(f"{path}/pause", events="skip")
+    assert "Paused since" in site.get(path)
+    event_id = site.send(data={})
+    assert "skipped: the function was paused" in site.get(f"/events/{event_id}")
+    site.post(f"{path}/resume")
+    assert "Paused since" not in site.get(path)
+    made = site.post(f"{path}/invoke", data='{"a": 1}').location
+    assert "Run again" in site.get(made)
+    assert "is not JSON" in site.post(f"{path}/invoke", 400, data="{").text
+
+
+def test_sending_an_event(site: Site) -> None:
+    sent = site.post("/events/send", name="a/b", data='{"a": 1}', user="", id="")
+    page = site.get(sent.location)
+    assert "The event was stored" in page
+    assert "queued" in page
+    assert "an operator, dev" in page
+    assert "a client" in site.get(f"/events/{site.send(data={})}")
+    for form in ({"name": "", "data": "{}"}, {"name": "a/b", "data": "{"}, {"name": "inngest/x"}):
+        assert 'role="alert"' in site.post("/events/send", 400, **form).text
+
+
+def test_apps_show_their_errors_with_the_fix(site: Site) -> None:
+    site.engine.sdk.script = lambda request, target: reply(404, {})
+    site.engine.ctx.transport.send = lambda *_, **__: reply(404, {})  # type: ignore[method-assign]
+    added = site.post("/apps/add", url="http://localhost:9/api/inngest")
+    page = site.get(added.headers["Location"])
+    assert "and did not" in page
+    assert "url_not_found" in page
+    assert "serve endpoint" in page
+    assert site.post("/apps/add", 400, url="no url").text.count('role="alert"') == 1
+
+
+def test_apps_out_of_reach_are_refused_with_the_setting(site: Site) -> None:
+    ctx = site.engine.ctx
+    with ctx.db.reading() as tx:
+        [app] = functions.apps(tx)
+    host = urlsplit(app["url"]).hostname
+    ctx.tuning = replace(ctx.tuning, reach=reach.parse([f"!{host}"], dev=True))
+    for path, form in (("/apps/add", {"url": app["url"]}), (f"/apps/{app['id']}/sync", {})):
+        refused = site.post(path, 400, **form).text
+        assert "INNGEST_CALL_HOSTS" in refused
+        assert str(host) in refused
+
+
+def test_limits_are_changed_for_a_while_and_back(site: Site) -> None:
+    function_id = site.engine.run(site.engine.start())["function_id"]
+    path = f"/functions/{function_id}"
+    sent = site.post(f"{path}/limits", limits='{"concurrency": 3}', term="1h").location
+    page = site.get(sent)
+    for shown in ("3 steps at a time", "Overridden until", "by dev", "The limits are changed"):
+        assert shown in page
+    for limits, term, said in (
+        ('{"concurrency": -1', "", "not JSON"),
+        ('{"concurrency": "x"}', "", "concurrency"),
+        ("[]", "", "must be an object"),
+        ("", "", "sets no limit"),
+        ('{"throttle": null}', "9y", "term"),
+    ):
+        refused = site.post(f"{path}/limits", 400, limits=limits, term=term).text
+        assert said in refused.split('role="alert">')[1].split("</p>")[0]
+        assert "<details open" in refused.replace('class="rerun" ', "")  # with what was typed
+    site.post(f"{path}/limits/restore")
+    assert "Overridden" not in site.get(path)
+    assert "does not exist" in site.post("/functions/nope/limits", 404, limits="{}").text

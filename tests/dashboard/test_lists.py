@@ -1,0 +1,97 @@
+"""Lists are filtered, go on page by page, and follow the news."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+
+from tests.dashboard.conftest import Site, failing
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", {0, 1, 2}),
+        ("status=completed", {0, 1}),
+        ("status=completed&status=failed", {0, 1, 2}),
+        ("status=failed&function=app-fn", {2}),
+        ("app=app", {0, 1, 2}),
+        ("app=other", set()),
+        ("event=a/b", {0, 1, 2}),
+        ("event=a/c", set()),
+        ("q=needle", {1}),
+        ("q=NEEDLE", {1}),
+        ("q=100%25", set()),
+        ("cel=event.data.n+%3D%3D+1", {1}),
+        ("cel=event.data.n+%3E+0", {1, 2}),
+        ("cel=event.data.n+%3E+0+%26%26+output.done+%3D%3D+2", {1}),
+        ("since=1h", {0, 1, 2}),
+        ("until=2020-01-01T00:00:00Z", set()),
+        ("from=2020-01-01T00:00&tz=-60", {0, 1, 2}),
+        ("from=2030-01-01T00:00&tz=0", set()),
+    ],
+)
+def test_filters_of_runs(site: Site, query: str, found: set[int]) -> None:
+    ids = [site.engine.start(data={"n": n, "text": ("hay", "a needle")[n]}) for n in (0, 1)]
+    site.engine.drain()
+    site.engine.sdk.script = failing
+    ids.append(site.engine.start(data={"n": 2}))
+    site.engine.drain()
+    page = site.get(f"/runs?{query}")
+    assert {place for place, run_id in enumerate(ids) if f"/runs/{run_id}" in page} == found
+    rows = list(csv.DictReader(io.StringIO(site.get(f"/runs/export.csv?{query}"))))
+    assert {row["id"] for row in rows} == {ids[place] for place in found}
+    assert len(site.client.get(f"/runs/export.json?{query}").json) == len(found)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=odd",
+        "since=9y",
+        "from=soon",
+        "before=x",
+        "cel=event.",
+        "cel=nope.x",
+        "tz=z&from=1",
+    ],
+)
+def test_bad_filters_name_themselves(site: Site, query: str) -> None:
+    answered = site.client.get(f"/runs?{query}")
+    assert answered.status_code == 400
+    assert 'role="alert"' in answered.text
+    assert "No run matches" not in answered.text  # nobody has looked
+    assert "hx-get" not in answered.text  # nor does the page ask for the same error on every news
+
+
+def test_a_list_follows_the_news(site: Site) -> None:
+    assert "hx-get" in site.get("/runs")
+    assert "hx-get" in site.get("/events")
+    assert "hx-get" not in site.client.get("/events?cel=event.").text
+
+
+def test_pages_go_on_behind_a_run(site: Site) -> None:
+    ids = [site.engine.start() for _ in range(55)]
+    first = site.get("/runs")
+    following = first.split('rel="next"')[0].split('href="')[-1].split('"')[0]
+    second = site.get(following.replace("&amp;", "&"))
+    seen = [sum(f'/runs/{run_id}"' in page for run_id in ids) for page in (first, second)]
+    assert seen == [50, 5]
+    assert 'rel="next"' not in second
+
+
+def test_searches_go_on_where_they_stopped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_WINDOW", 2), ("_MOST_WINDOW", 2), ("MOST_SCANNED", 4)):
+        monkeypatch.setattr(f"inngest_py.dashboard.lists.{name}", value)
+    needle = site.engine.start(data={"text": "needle"})
+    for _ in range(6):
+        site.engine.now += timedelta(seconds=1)
+        site.engine.start()
+    path, looks = "/runs?q=needle", 0
+    while needle not in (page := site.get(path)):
+        assert "and found none" in page
+        path = page.split('rel="next"')[0].split('href="')[-1].split('"')[0].replace("&amp;", "&")
+        looks += 1
+    assert looks in (1, 2, 3)  # 4 at a look, or 2 where the time was up
+    assert 'rel="next"' not in page
