@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from inngest_py.storage.session import Database
@@ -13,6 +14,12 @@ from .databases import copied
 from .engine.harness import prepared
 from .scheduling import SharedScheduling
 from .servers import Postgres, Valkey
+
+# A shared machine may stand still for a second: the deadline of an example, and the second that
+# Hypothesis derives from it for the making of ten examples, fail tests that are not slow. Without
+# a deadline it allows half a minute.
+settings.register_profile("shared machine", parent=settings.default, deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.hookimpl(optionalhook=True)
