@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 import requests
+from flask import Flask
 
+from inngest_py.api.app import REQUEST_SECONDS
+from inngest_py.dashboard.app import blueprint
 from tests.processes import Server, wait_until
 from tests.servers import Postgres
 
 REQUESTS = 400
 HEALTH, METRICS, EVENTS = 2.0, 5.0, 15.0  # seconds, as documented in operating.md
 SLACK = 2.0  # of a loaded machine
+ULID = "01JD0000000000000000000000"
+# a stream, which waits for news, and a page of a form alone
+STREAM, FORM = "/ui/live", "/events/send"
 
 
 @pytest.fixture
@@ -65,3 +71,39 @@ def test_an_api_whose_database_stands_still_answers_in_time(
     postgres.resume()
     wait_until(lambda: took(api, "/health")[0] == 200, 30, "health")
     assert send(api)[0] == 200
+
+
+def pages() -> list[str]:
+    """Give an address of every page of the dashboard that shows what is stored."""
+    app = Flask(__name__)
+    app.register_blueprint(blueprint)
+    with app.test_request_context() as request:
+        found = [
+            request.url_adapter.build(
+                rule.endpoint, dict.fromkeys(rule.arguments, ULID) | {"kind": "csv"}
+            )
+            for rule in app.url_map.iter_rules()
+            if "GET" in (rule.methods or ()) and "filename" not in rule.arguments
+        ]
+    return sorted({path.partition("?")[0] for path in found} - {STREAM, FORM})
+
+
+def test_each_page_says_in_time_that_the_database_stands_still(
+    frozen: tuple[Postgres, Server],
+) -> None:
+    """Slow: each answer comes as late as its bound allows."""
+    postgres, api = frozen
+    paths = pages()
+    assert {"/", "/runs", f"/runs/{ULID}", "/queues", "/audit"} <= set(paths)
+    with ThreadPoolExecutor(len(paths)) as pool:
+        answers = list(pool.map(lambda path: took(api, path), paths))
+    for path, (status, body, seconds) in zip(paths, answers, strict=True):
+        assert (status, seconds < REQUEST_SECONDS + SLACK) == (503, True), (path, status, seconds)
+        assert "the database does not answer" in body, path
+        assert "<title>" in body, path
+        assert "Traceback" not in body, path
+    status, _, seconds = took(api, FORM)
+    assert (status, seconds < SLACK) == (200, True), seconds
+    postgres.resume()
+    wait_until(lambda: took(api, "/health")[0] == 200, 30, "health")
+    assert {took(api, path)[0] for path in paths} <= {200, 404}
