@@ -21,6 +21,9 @@ CALLS = 8
 LEASE = 6
 # the documented two seconds, a tick of upkeep, and a loaded machine
 LOOKS = 10
+# as documented in operating.md, from the first moment that the broker answers
+BACK = 2.0
+AWAY = 30.0
 
 
 @dataclass
@@ -116,12 +119,42 @@ def test_calls_end_and_new_events_run_without_the_broker(
         assert set(Counter(endpoint.calls).values()) == {1}, "a call was made again"
 
         installation.broker.start()
-        wait_until(installation.broker.is_read, 5, "the worker to read messages")
+        wait_until(installation.broker.is_read, BACK, "the worker to read messages")
         wait_until(installation.heard(worker, "broker.back"), 5)
         wait_until(lambda: installation.health()["broker"] == "ok", 5)
         # a consumer that was busy with a call may notice afterwards what the others have told
         assert worker.log.read_text().count("broker.away") <= 2
         assert worker.terminate() == 0
+
+
+@pytest.mark.parametrize("installation", [Valkey], indirect=True)
+@pytest.mark.parametrize("pool", ["gevent", "threads", "prefork"])
+def test_calls_in_flight_outlive_half_a_minute_without_the_broker(
+    installation: Installation, pool: str
+) -> None:
+    """Slow: by its half a minute Celery would wait longest before it tries again."""
+    url, endpoint = installation.api.url, installation.endpoint
+    endpoint.holds_for = 6.0
+    with installation.worker(pool) as worker:
+        worker.start().wait_ready(installation.works)
+        endpoint.hold = STEPS  # the last call of each run
+        send(url, CALLS)
+        wait_until(lambda: [n for _, n in endpoint.calls].count(STEPS) == CALLS, 30)
+        installation.broker.kill()
+        gone_at = time.monotonic()
+        wait_until(completed(installation, CALLS), 6 + LOOKS, "the calls in flight to end")
+        send(url, CALLS)
+        wait_until(completed(installation, 2 * CALLS), 6 + LOOKS, "new events to run")
+        wait_until(lambda: time.monotonic() > gone_at + AWAY, AWAY + LOOKS)
+
+        installation.broker.start()
+        wait_until(installation.broker.is_read, BACK, "the worker to read messages")
+        wait_until(installation.heard(worker, "broker.back"), BACK)
+        endpoint.hold = None
+        send(url, CALLS)
+        wait_until(completed(installation, 3 * CALLS), LOOKS, "events to run by messages again")
+        assert len(endpoint.calls) == 3 * CALLS * (STEPS + 1)
+        assert set(Counter(endpoint.calls).values()) == {1}, "a call was made again"
 
 
 @pytest.mark.parametrize(
