@@ -75,12 +75,14 @@ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 fi; echo "no $(firstword $(2)) here: its tests will be skipped"
 endef
 
-# a browser for the dashboard, a broker that is not Redis, a pooler of connections, certificates
+# a browser for the dashboard, a broker that is not Redis, a pooler of connections, certificates,
+# and what tries Prometheus' rules
 servers:
 	$(call debian,chromium chromium-browser google-chrome $$CHROMIUM,chromium fonts-dejavu-core)
 	$(call debian,/usr/lib/rabbitmq/bin/rabbitmq-server,rabbitmq-server)
 	$(call debian,pgbouncer /usr/sbin/pgbouncer,pgbouncer)
 	$(call debian,openssl,openssl)
+	$(call debian,promtool,prometheus)
 
 # Writes the commit that passed to $(VENV)/.passed. Tests chosen by hand say nothing of the whole.
 test: $(VENV)/.test-installed
