@@ -1,7 +1,7 @@
 """Settings: one frozen object, checked at the start; `config_reading` makes it."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -186,6 +186,7 @@ class Settings:
         ):
             if given is not None and not least <= given <= _MOST_SECONDS:
                 found.append(f"{what} must be {least:g} to {_MOST_SECONDS} seconds")
+        found += checks.list_errors(asdict(self))
         if not all(key.strip() for key in self.event_keys):
             found.append("an event key must not be empty (--event-key)")
         found += checks.invoke_key_errors(self.invoke_keys)

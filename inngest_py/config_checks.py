@@ -1,5 +1,6 @@
 """Checks of single settings; each error names its fix and shows no secret."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
@@ -44,6 +45,23 @@ def choice_errors(log_level: str, cron_missed: str, synchronous: str) -> list[st
     if synchronous.upper() not in ("FULL", "NORMAL", "EXTRA"):
         found.append("sqlite synchronous must be FULL, NORMAL or EXTRA")
     return found
+
+
+def list_errors(settings: Mapping[str, object]) -> list[str]:
+    """List the settings with a value that no list in an environment variable could carry.
+
+    There commas part them, and spaces around them do not count.
+    """
+    return [
+        f"{name}: a value may have no comma, no line break and no space at its ends: give several"
+        " as a list, and write %2C for a comma in a URL"
+        for name, values in settings.items()
+        if isinstance(values, tuple) and not all(_is_listed_whole(value) for value in values)
+    ]
+
+
+def _is_listed_whole(value: str) -> bool:
+    return "," not in value and value == value.strip() and value.isprintable()
 
 
 def key_errors(key: str | None, fallback: str | None) -> list[str]:

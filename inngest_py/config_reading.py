@@ -52,8 +52,13 @@ def _reader(hint: Any) -> Callable[[str], Any]:
     return _flag if hint is bool else hint
 
 
+def _own(name: str) -> str:
+    """Name the variable that is named after a setting."""
+    return f"INNGEST_{name.upper()}"
+
+
 _READERS = {name: _reader(hint) for name, hint in get_type_hints(Settings).items()}
-_ENVIRONMENT = {f"INNGEST_{name.upper()}": name for name in _READERS} | {
+_ENVIRONMENT = {_own(name): name for name in _READERS} | {
     "INNGEST_EVENT_KEY": "event_keys",
     "INNGEST_INVOKE_KEY": "invoke_keys",
     "INNGEST_SDK_URL": "sdk_urls",
@@ -101,7 +106,7 @@ _ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 def from_environment(environ: Mapping[str, str]) -> Read:
     """Read settings from environment variables."""
     found = Read({}, [])
-    for variable in sorted(_ENVIRONMENT, key=lambda name: name.startswith("INNGEST_")):
+    for variable in sorted(_ENVIRONMENT, key=_rank):
         text = environ.get(variable)
         if text is None or text == "":
             continue
@@ -113,6 +118,14 @@ def from_environment(environ: Mapping[str, str]) -> Read:
         except ValueError:
             found.errors.append(f"{variable}={text!r} cannot be read as {name}")
     return found
+
+
+def _rank(variable: str) -> tuple[bool, bool]:
+    """Order variables so that the last of several for a setting counts: the one named after it.
+
+    That is the one by which a child process gets what its parent has read.
+    """
+    return variable.startswith("INNGEST_"), variable == _own(_ENVIRONMENT[variable])
 
 
 def _is_anothers(variable: str, text: str) -> bool:
@@ -198,6 +211,8 @@ def _file_value(path: Path, key: object, name: str, value: Any) -> Any:
         # YAML reads 0123 as a number in base 8
         raise Invalid(f"{path}: {key} must be text: put it in quotes")
     read = _READERS[name]
+    if any("\0" in str(item) for item in given):
+        raise Invalid(f"{path}: {key} holds a NUL character")
     try:
         if read is _list and isinstance(value, list):
             return tuple(str(item) for item in value)
@@ -269,5 +284,5 @@ def to_environment(settings: Settings) -> dict[str, str]:
             continue
         if isinstance(value, tuple):
             value = ",".join(value)
-        found[f"INNGEST_{name.upper()}"] = str(value)
+        found[_own(name)] = str(value)
     return found
