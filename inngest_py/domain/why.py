@@ -312,13 +312,22 @@ def batched(function: str, count: int, most: int, due_at: datetime, since: datet
     return Reason("batch", text, since, due_at, details)
 
 
-def kept(function: str, rule: str, since: datetime) -> Reason:
-    """Say that an event waits in a debounce or batch for a function that is archived."""
-    text = (
-        f"Kept in the {rule} of {function}, which no app serves now: its run starts when an app"
-        " registers the function again."
+def kept(function: str, rule: str, since: datetime, *, archived: bool) -> Reason:
+    """Say that an event waits in a debounce or batch for a function: archived, or unreadable."""
+    kind, why = (
+        (
+            "function_archived",
+            "which no app serves now: its run starts when an app registers the function again",
+        )
+        if archived
+        else (
+            "function_unreadable",
+            "which this version cannot read: its run is left to workers of the newer version that"
+            " wrote the function, or starts when an app registers it again",
+        )
     )
-    return Reason("function_archived", text, since, None, {"function": function, "rule": rule})
+    text = f"Kept in the {rule} of {function}, {why}."
+    return Reason(kind, text, since, None, {"function": function, "rule": rule})
 
 
 def started(run_id: str, function: str, status: str, since: datetime) -> Reason:

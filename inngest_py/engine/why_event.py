@@ -40,13 +40,15 @@ def of_event(ctx: Context, event_id: str) -> Explained:
             for run in runs[:_MOST_RUNS]
         ]
         seen = {run["function_id"] for run in runs}
+        ctx.catalog.refresh(tx)
         for batch in rows.batches(tx, event_id):
             seen.add(batch["function_id"])
-            reasons.append(_batched(tx, batch))
-        for parked in rows.parked_for_archived(tx, event_id):
-            reasons.append(words.kept(parked["slug"], "debounce", parked["fires_at"]))
+            reasons.append(_batched(tx, ctx, batch))
+        for parked in rows.parked_for_missing(tx, event_id, ctx.catalog.unreadable):
+            archived = parked["archived_at"] is not None
+            kept = words.kept(parked["slug"], "debounce", parked["fires_at"], archived=archived)
+            reasons.append(kept)
         workers = rows.alive(tx, now)
-        ctx.catalog.refresh(tx)
         matching = _matching(ctx, row, now)
         reasons += [
             _parked_or_not(tx, function, row, since, now)
@@ -67,10 +69,11 @@ def _matching(ctx: Context, row: Any, now: datetime) -> list[Function]:
     return [] if named is None else [named]
 
 
-def _batched(tx: Connection, batch: Any) -> Reason:
+def _batched(tx: Connection, ctx: Context, batch: Any) -> Reason:
     row = function_rows.function(tx, batch["function_id"])
-    if row is not None and row["archived_at"] is not None:
-        return words.kept(row["slug"], "batch", batch["due_at"])
+    archived = row is not None and row["archived_at"] is not None
+    if row is not None and (archived or row["id"] in ctx.catalog.unreadable):
+        return words.kept(row["slug"], "batch", batch["due_at"], archived=archived)
     config = None if row is None else canonical.loads(row["config"]).get("batch")
     most = config["max_size"] if config else batch["count"]
     slug = batch["function_id"] if row is None else row["slug"]

@@ -1,10 +1,10 @@
 """What tells why a run or an event waits: read without locks, by index, in bounded numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, tuple_
+from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_
 
 from ..domain.items import ItemKind, ItemState
 from ..domain.runs import RunStatus
@@ -117,12 +117,15 @@ def parked(tx: Connection, key: str) -> RowMapping | None:
     return tx.execute(query).mappings().first()
 
 
-def parked_for_archived(tx: Connection, event_id: str) -> list[RowMapping]:
-    """List the functions that are archived while their debounce has an event parked: slug, time."""
+def parked_for_missing(
+    tx: Connection, event_id: str, unreadable: Collection[str]
+) -> list[RowMapping]:
+    """List the functions that are archived or unreadable while a debounce has an event parked."""
+    missing = or_(Function.archived_at.is_not(None), Function.id.in_(list(unreadable)))
     query = (
-        select(Function.slug, _debounces.c.fires_at)
+        select(Function.slug, Function.archived_at, _debounces.c.fires_at)
         .join(Function, Function.id == _debounces.c.function_id)
-        .where(_debounces.c.event_id == event_id, Function.archived_at.is_not(None))
+        .where(_debounces.c.event_id == event_id, missing)
         .limit(MOST_ITEMS)
     )
     return list(tx.execute(query).mappings())

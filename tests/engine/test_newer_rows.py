@@ -7,14 +7,16 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from inngest_py.engine import crons
+from inngest_py.engine import crons, why_event
 from inngest_py.engine.crons import Missed
 from inngest_py.storage import functions
 from inngest_py.storage.crons import of_app
 from inngest_py.storage.functions import Function
 from inngest_py.storage.queue import QueueItem
 from inngest_py.storage.session import Database
+from tests.engine.flow import send, statuses
 from tests.engine.harness import Engine, sequence
+from tests.engine.test_parked_for_archived import RULES
 
 CRON = {"triggers": [{"event": "a/b"}, {"cron": "* * * * *"}]}
 
@@ -96,6 +98,30 @@ def test_its_runs_and_its_schedule_wait_for_workers_that_can_read_it(db: Databas
     engine.advance()
     assert engine.run(run_id)["status"] == "completed"
     assert not engine.ctx.catalog.unreadable
+
+
+@pytest.mark.parametrize("change", [unreadable, lambda _: ["a list"]])
+@pytest.mark.parametrize("rule", RULES)
+def test_its_debounces_and_batches_say_what_they_wait_for(
+    db: Database,
+    rule: str,
+    change: Callable[[dict[str, Any]], Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = Engine(db, sequence(), **RULES[rule])
+    [event] = send(engine, {"n": 1})
+    before = rewritten(engine, change)
+    engine.advance(seconds=12)
+    assert statuses(engine) == []
+    [kept] = [record for record in caplog.records if record.message == "timer.kept"]
+    assert kept.fields["why"] == "unreadable"  # type: ignore[attr-defined]
+    [reason, *_] = why_event.of_event(engine.ctx, event.id).reasons
+    assert reason.kind == "function_unreadable"
+    assert f"Kept in the {rule} of app-fn, which this version cannot read" in reason.text
+    engine.advance(hours=5)
+    rewritten(engine, lambda _: orjson.loads(before))
+    engine.advance(seconds=31)  # a worker that can read it finds the timer soon
+    assert statuses(engine) == ["completed"]
 
 
 def test_items_of_an_unknown_kind_are_left_to_those_who_know_it(db: Database) -> None:

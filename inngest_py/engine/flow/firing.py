@@ -24,8 +24,10 @@ from ..start import Started, create
 from . import batches, throttles
 from .arrivals import Arrival, Trigger
 
-# how soon and how late the timer of an archived function looks again
-_SOONEST, _LATEST = timedelta(seconds=5), timedelta(minutes=10)
+# how soon and how late the timer of a function that is not there looks again
+_SOONEST = timedelta(seconds=5)
+# a newer version's workers, which can read the function, are to find the timer due meanwhile
+_LATEST = {"archived": timedelta(minutes=10), "unreadable": timedelta(seconds=30)}
 # What a timer has started, and the run that it has cancelled, if any.
 Fired = tuple[Started, Run | None]
 
@@ -64,7 +66,7 @@ def _debounce(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
         return started, None
     if row is not None:
         found = _function(tx, ctx, row["function_id"])
-        if found.is_archived:
+        if found.missing is not None:
             _keep(tx, item, found, row["fires_at"], now)
             return started, None
         debounce_rows.remove(tx, item.run_id)
@@ -82,7 +84,7 @@ def _batch(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
     batch = batch_rows.open_batch(tx, key)
     if batch is not None and batch.id == batch_id:
         found = _function(tx, ctx, keys.function_of(key))
-        if found.is_archived:
+        if found.missing is not None:
             _keep(tx, item, found, batch.due_at, now)
             return started, None
         batch_rows.remove(tx, [key])
@@ -94,11 +96,11 @@ def _batch(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A timer's function; None when it is archived, or has been deleted."""
+    """A timer's function; None when it has been deleted, or is missing for a while: says why."""
 
     id: str
     function: Function | None
-    is_archived: bool = False
+    missing: str | None = None
 
 
 def _function(tx: Connection, ctx: Context, function_id: str) -> _Found:
@@ -107,15 +109,24 @@ def _function(tx: Connection, ctx: Context, function_id: str) -> _Found:
     if function is not None:
         return _Found(function_id, function)
     row = functions.function(tx, function_id)
-    return _Found(function_id, None, is_archived=row is not None)
+    if row is None:
+        return _Found(function_id, None)
+    unreadable = row["archived_at"] is None and function_id in ctx.catalog.unreadable
+    return _Found(function_id, None, "unreadable" if unreadable else "archived")
 
 
 def _keep(tx: Connection, item: Item, found: _Found, since: datetime, now: datetime) -> None:
     """Look again later: its app may bring the function back, which hastens this."""
-    again = now + min(max(now - since, _SOONEST), _LATEST)
+    missing = found.missing or "archived"
+    again = now + min(max(now - since, _SOONEST), _LATEST[missing])
     timer_rows.rearm(tx, item, again)
     observe.event(
-        "timer.kept", level=30, function_id=found.id, since=since.isoformat(), kind=item.kind.value
+        "timer.kept",
+        level=30,
+        function_id=found.id,
+        why=missing,
+        since=since.isoformat(),
+        kind=item.kind.value,
     )
 
 
