@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, DateTime, RowMapping, Text, delete, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Index,
+    RowMapping,
+    Text,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..domain.flow.debounce import Parked
@@ -19,6 +29,8 @@ class Debounce(Base):
     """
 
     __tablename__ = "debounces"
+    # serves pruning and why.parked_for_missing(): which debounces hold an event
+    __table_args__ = (Index("debounces_event_idx", "event_id"),)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     function_id: Mapped[str] = mapped_column(Text)
     event_id: Mapped[str | None] = mapped_column(Text)

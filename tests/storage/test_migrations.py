@@ -1,5 +1,7 @@
 """The migrations make exactly what the models say, on both databases."""
 
+import ast
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from click.testing import CliRunner
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from inngest_py.cli import cli
 from inngest_py.domain.errors import Conflict
@@ -23,6 +25,16 @@ from inngest_py.storage.models import Base
 from inngest_py.storage.session import Database
 from inngest_py.tasks.steps import wait_for_schema
 from tests.processes import wait_until
+
+VERSIONS = sorted((migrate._FOLDER / "versions").glob("[0-9]*.py"))
+# the tables with rows for each event, run, step or request
+GROWING = {
+    *("attempts", "batch_events", "defers", "events", "pauses", "queue_items", "run_keys"),
+    *("run_metadata", "runs", "steps"),
+}
+_BUILDS = re.compile(
+    r"\s*CREATE (UNIQUE )?INDEX (?!CONCURRENTLY)(IF NOT EXISTS )?\S+ ON (ONLY )?(?P<table>\w+)"
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -164,6 +176,30 @@ def test_a_worker_ends_that_cannot_use_the_schema(
     else:
         wait_for_schema(ctx)
     empty.close()
+
+
+@pytest.mark.parametrize("file", VERSIONS, ids=lambda file: file.stem)
+def test_each_migration_says_whether_it_goes_before_or_after_the_code(file: Path) -> None:
+    told = " ".join((ast.get_docstring(ast.parse(file.read_text())) or "").split())
+    assert re.search(r"\b(goes|go) (before|after|before or after) the code\b", told, re.IGNORECASE)
+
+
+def test_an_upgrade_builds_no_index_of_a_table_that_grows(postgres_url: str) -> None:
+    """Its writers would wait: CONCURRENTLY cannot be had in the one transaction of an upgrade."""
+    db = Database(postgres_url)
+    _at(db, "0024")
+    built: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if found := _BUILDS.match(statement):
+            built.append(found["table"])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    migrate.upgrade(db)
+    db.close()
+    assert migrate.head() > "0024"
+    assert "debounces" in built, "the test sees what is built"
+    assert not GROWING.intersection(built)
 
 
 def test_a_migration_that_waits_for_a_table_holds_nobody_up_for_long(postgres_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from inngest_py.domain.items import ItemKind
-from inngest_py.storage import why
+from inngest_py.storage import pruning, why
 from inngest_py.storage.session import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,7 +23,9 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "timer": lambda tx: why.timer(tx, "throttle:b"),
     "last_failure": lambda tx: why.last_failure(tx, "r", step="s"),
     "parked": lambda tx: why.parked(tx, "k"),
+    "parked_for_missing": lambda tx: why.parked_for_missing(tx, "e", ["f"]),
     "batches": lambda tx: why.batches(tx, "e"),
+    "debounced": lambda tx: pruning._debounced(tx, ["e", "f"]),
 }
 
 

@@ -1,4 +1,8 @@
-"""${message}"""
+"""${message}.
+
+Goes before (or after) the code that needs it: say what it locks, for how long, and why the version
+before can go on.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Make the first tables"""
+"""Make the first tables.
+
+Goes before the code: no version is older.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Let functions be paused, their runs and items held"""
+"""Let functions be paused, their runs and items held.
+
+Goes before the code that needs it: it only adds columns that are empty, or have a default.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Plan crons"""
+"""Plan crons.
+
+Goes before the code that needs it: it only adds a table, and has apps sync again.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,22 @@
+"""Find the debounces that hold an event by an index: pruning and the question why ask for them.
+
+Goes before the code that needs it: it only adds an index. On PostgreSQL debounces are not written
+meanwhile, for 0.1 seconds a hundred thousand of them.
+"""
+
+from alembic import op
+
+revision = "0025"
+down_revision = "0024"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the index."""
+    op.create_index("debounces_event_idx", "debounces", ["event_id"])
+
+
+def downgrade() -> None:
+    """Remove it."""
+    op.drop_index("debounces_event_idx", table_name="debounces")
