@@ -52,7 +52,7 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, handler_class=kwargs.pop("handler_class", Handler), **kwargs)
-        self.is_stopping = False
+        self.is_stopping = self._is_cut = False
         self._open: set[Handler] = set()
         self._empty = Event()
 
@@ -82,7 +82,12 @@ class Server(WSGIServer):  # type: ignore[misc]
         for handler in list(self._open):
             if handler.is_idle:
                 handler.read_no_more()
-        while self._open and (left := deadline - time.monotonic()) > 0:
+        while self._open and not self._is_cut and (left := deadline - time.monotonic()) > 0:
             self._empty.clear()
             self._empty.wait(left)
         return len(self._open)
+
+    def cut(self) -> None:
+        """Let drain() end now, or as soon as it is called."""
+        self._is_cut = True
+        self._empty.set()

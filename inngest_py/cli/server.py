@@ -12,6 +12,7 @@ from typing import Any
 import click
 import gevent
 from celery.app.trace import setup_worker_optimizations
+from celery.worker import state
 from gevent.event import Event
 from sqlalchemy.exc import DBAPIError
 
@@ -33,7 +34,7 @@ from ..tasks.steps import wait_for_schema
 from .databases import unreachable
 from .draining import Server as HttpServer
 from .listener import listen
-from .supervisor import Supervisor
+from .supervisor import CUT_SECONDS, Supervisor
 
 # the least that requests get which came while the workers' calls ended
 _LEAST_DRAIN = 5.0
@@ -73,6 +74,8 @@ class Server:
         self._pulse: Pulse | None = None
         self._counters: Counters | None = None
         self._stop_tracing: Callable[[], None] = lambda: None
+        self._http: HttpServer | None = None
+        self._interrupts = 0
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; exits with 1 when the worker in this process ends."""
@@ -83,7 +86,7 @@ class Server:
         self._prepare(ctx)
         wait_for_schema(ctx)
         self._waits = False
-        http = self._listen(ctx)
+        http = self._http = self._listen(ctx)
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:
                 self._recover(ctx)
@@ -103,8 +106,8 @@ class Server:
 
     def _heed_signals(self) -> None:
         main = gevent.getcurrent()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, self._stop, main)
+        gevent.signal_handler(signal.SIGTERM, self._stop, main)
+        gevent.signal_handler(signal.SIGINT, self._interrupt, main)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
             return
         if sys.stdin is not None and sys.stdin.isatty():  # the terminal it is run in has closed
@@ -147,6 +150,28 @@ class Server:
         if self._waits:
             observe.event("server.stopping")
             gevent.get_hub().loop.run_callback(main.throw, SystemExit(0))
+
+    def _interrupt(self, main: gevent.Greenlet) -> None:
+        """Stop at the first Ctrl-C, and at once at the second."""
+        self._interrupts += 1
+        if self._interrupts == 1:
+            if not self._waits:
+                told = "waiting for calls and requests to end; press Ctrl-C again to cut them"
+                observe.event("server.interrupted", text=told)
+            self._stop(main)
+        elif self._interrupts == 2:
+            self._cut()
+
+    def _cut(self) -> None:
+        """End as if the grace time were over, in a few seconds whatever is in the way."""
+        observe.event("server.cut", level=30)
+        state.should_terminate = True  # the worker in this process gives its leases back
+        if self._http is not None:
+            self._http.cut()
+        if self._workers is not None:
+            self._workers.cut()
+        gevent.sleep(CUT_SECONDS)
+        os._exit(1)
 
     def _prepare(self, ctx: Context) -> None:
         file = ctx.db.url.database or ""

@@ -5,6 +5,7 @@ however it went, and a worker that sees that stops (tasks/lifeline.py).
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,8 @@ from ..tasks import lifeline
 
 _MOST_PAUSE = 30.0
 _STEADY_SECONDS = 60.0
+# for who has to give leases back, on a busy machine
+CUT_SECONDS = 5.0
 
 
 class Supervisor:
@@ -41,9 +44,18 @@ class Supervisor:
     def stop(self) -> None:
         """Stop every worker: warm first, hard when the grace time is over."""
         self._stopping.set()
+        self._end(signal.SIGTERM, self._settings.grace_seconds + 5)
+
+    def cut(self) -> None:
+        """Stop every worker at once: it cuts its calls, or is killed after a moment."""
+        self._stopping.set()
+        self._end(signal.SIGQUIT, CUT_SECONDS)
+
+    def _end(self, number: signal.Signals, seconds: float) -> None:
+        """Send every worker a signal, and kill those that have not ended in so long."""
         for process in list(self._processes.values()):
-            process.terminate()
-        deadline = time.monotonic() + self._settings.grace_seconds + 5
+            process.send_signal(number)
+        deadline = time.monotonic() + seconds
         for process in list(self._processes.values()):
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))

@@ -88,9 +88,14 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         tracing.stop_soon(self.stop_tracing)
 
     def _calls_go_on(self, worker: Any) -> Callable[[], bool]:
-        if not self.runtime.forks:
-            return lambda: True
-        return lambda: self.direct.is_busy or forks.is_calling(worker.pool)
+        """Make the question whether calls go on, which they do not in a cold shutdown."""
+
+        def go_on() -> bool:
+            if state.should_terminate:  # a second Ctrl-C, or SIGQUIT
+                return False
+            return not self.runtime.forks or self.direct.is_busy or forks.is_calling(worker.pool)
+
+        return go_on
 
     def _cut_calls(self, worker: Any) -> None:
         """End the process, whose threads would wait for the calls."""

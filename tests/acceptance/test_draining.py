@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import text
 
+from inngest_py.storage.session import Database
 from tests.endpoint import STEPS, Endpoint, send, statuses
-from tests.processes import LOOPBACK, Server, Tool, wait_until
+from tests.processes import LOOPBACK, Process, Server, Tool, wait_until
 from tests.servers import Postgres, Valkey
 
 REQUESTS = 20
@@ -110,6 +113,51 @@ def test_the_grace_time_bounds_it(
         assert server.returncode == 0
         assert f"server.cut_requests requests={REQUESTS}" in server.log_tail()
         assert all(one.exception() for one in asked)
+
+
+@pytest.mark.parametrize("kind", ["embedded", "supervised", "api", "worker"])
+@pytest.mark.parametrize("group", [False, True], ids=["it alone", "its terminal's group"])
+def test_a_second_interrupt_ends_it_at_once(
+    kind: str, group: bool, postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    url = postgres.create_database()
+    env = {"INNGEST_GRACE_SECONDS": "300", "INNGEST_DEV": "1", "DATABASE_URL": url}
+    if kind != "embedded":
+        env["REDIS_URL"] = valkey.url
+    command = ["start", "--workers", "1"] if kind == "supervised" else ["start"]
+    made = Server(*(["api"] if kind in ("api", "worker") else command), log=tmp_path / "a", env=env)
+    worker = Tool("worker", log=tmp_path / "w", env=env)
+    with made, worker, ThreadPoolExecutor(REQUESTS) as pool:
+        made.start()
+        endpoint.register(made.url)
+        if kind in ("api", "worker"):
+            worker.start()
+        asked = ask(pool, made, endpoint)
+        told: Process = worker if kind == "worker" else made
+        interrupt = partial(os.killpg if group else os.kill, told.pid, signal.SIGINT)
+        interrupt()
+        wait_until(lambda: "gain" in told.log_tail(), 20, "what a second one does to be told")
+        assert told.running
+        began = time.monotonic()
+        interrupt()
+        wait_until(lambda: not told.running, 60, "the process to end")
+        assert time.monotonic() - began < 30
+        wait_until(lambda: not lives(told.pid), 30, "its workers to end")
+        leased = 0 if kind != "api" else REQUESTS  # whose worker goes on
+        assert rows(url, "queue_items WHERE state = 'leased'") == leased
+        assert rows(url, "runs WHERE status = 'running'") == REQUESTS
+        endpoint.go.set()
+        made.kill9()
+        assert all(one.exception() for one in asked)
+
+
+def rows(url: str, which: str) -> int:
+    """Count rows."""
+    db = Database(url)
+    with db.reading() as tx:
+        found = tx.execute(text(f"SELECT count(*) FROM {which}")).scalar_one()
+    db.close()
+    return int(found)
 
 
 def test_a_hangup_ends_nothing(tmp_path: Path) -> None:
