@@ -1,6 +1,7 @@
 """Reading events, runs, functions and health (protocol: api.md §2)."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from inngest_py.domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from inngest_py.engine.upkeep.workers import Presence
+from inngest_py.storage.clock import wall_clock
 from tests.api.conftest import Service
 from tests.api.test_register import is_public
 from tests.factories import op, reply
@@ -299,6 +301,15 @@ def test_health(service: Service) -> None:
     assert answered.json["upkeep_faults"] == ["leases", "timers"]
     backlog = answered.json["backlog"]
     assert backlog == {"due": 1, "oldest_seconds": 30.0, "in_flight": 0}
+
+
+def test_health_tells_how_far_the_machines_clock_is_off(service: Service) -> None:
+    clock = service.engine.ctx.db.clock
+    clock.wall = lambda: wall_clock() - timedelta(minutes=1)
+    now = clock.wall()
+    clock.compare(now, now + timedelta(minutes=1), now)
+    shown = service.client.get("/health").json["clock_skew_seconds"]
+    assert abs(shown - 60) < 5
 
 
 def test_a_database_that_is_away_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

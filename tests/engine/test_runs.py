@@ -225,22 +225,53 @@ def test_cancelling_in_mid_call_ignores_the_late_answer(db: Database) -> None:
         cancel(engine.ctx, "01JD0000000000000000000000")
 
 
-def test_a_lost_lease_writes_nothing(db: Database) -> None:
+@pytest.mark.parametrize(
+    "late",
+    [
+        reply(206, [op("StepRun", "a", data=1)]),
+        reply(206, [op("StepPlanned", "a"), op("StepPlanned", "b")]),
+        reply(206, [op("Sleep", "nap", name="1h")]),
+        reply(206, [op("StepError", "a", error={"name": "E", "message": "m"})]),
+        reply(206, [op("StepFailed", "a", error={"name": "E", "message": "m"})]),
+        reply(206, []),
+        reply(200, "late"),
+        reply(500, {"message": "m"}),
+        reply(500, {"message": "m"}, x_inngest_no_retry="true"),
+    ],
+    ids=[
+        "step",
+        "planned",
+        "sleep",
+        "step-error",
+        "step-failed",
+        "nothing",
+        "result",
+        "error",
+        "failure",
+    ],
+)
+def test_a_lost_lease_writes_nothing(db: Database, late: Reply) -> None:
     engine = Engine(db, sequence("a"))
     run_id = engine.start()
+    [before] = engine.queued(run_id)
 
     def stolen(request: dict[str, Any], target: str) -> Reply:
         with db.transaction() as tx:
             leases.release(tx, "w1", engine.now)
-        return reply(206, [op("StepRun", "a", data=1)])
+        return late
 
     engine.sdk.script = stolen
     engine.drain()
     assert engine.memo(run_id) == {}
-    assert engine.run(run_id)["step_count"] == 0
+    found = engine.run(run_id)
+    assert (found["step_count"], found["status"], found["output"]) == (0, "running", None)
+    [after] = engine.queued(run_id)
+    assert (after["id"], after["kind"]) == (before["id"], before["kind"])
+    assert (after["attempt"], after["state"], after["due_at"]) == (0, "ready", before["due_at"])
     engine.sdk.script = sequence("a")
     engine.advance(seconds=2)
     assert engine.run(run_id)["status"] == "completed"
+    assert engine.memo(run_id) == {step("a"): {"data": 0}}
 
 
 def test_a_lapsed_lease_makes_the_item_ready_again(db: Database) -> None:
