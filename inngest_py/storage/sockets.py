@@ -131,7 +131,8 @@ def _goes_on(connection: Any) -> bool:
     """End the try to reach an address; say whether libpq goes on to the next.
 
     It does by itself where an address refuses, but not where nobody answers: its own time-out does
-    not hold for who polls.
+    not hold for who polls. Where an address takes the connection and then says nothing, libpq does
+    not go on: losing a connection that was made ends its try.
     """
     if deadlines.left() == 0:
         return False

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -13,8 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from inngest_py.domain.ids import ulid_hex
 from tests.acceptance.test_workers import GRACE, Installation, installation
-from tests.endpoint import STEPS, send, statuses
-from tests.processes import wait_until
+from tests.endpoint import STEPS, Endpoint, send, statuses
+from tests.processes import Server, wait_until
 from tests.provider import Answer, Provider, Received
 
 __all__ = ["installation"]
@@ -56,6 +57,15 @@ def test_a_collector_gets_every_span_of_every_run(installation: Installation, po
         assert traces == {ulid_hex(run) for run, _ in installation.endpoint.calls}
 
 
+def cutting(collector: Provider) -> dict[str, str]:
+    """Make the environment of who sends nothing before its end, and cuts calls off then."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "600000",
+        "INNGEST_GRACE_SECONDS": "0.5",
+    }
+
+
 @pytest.mark.parametrize("answers", [True, False])
 @pytest.mark.parametrize("stop", [signal.SIGQUIT, signal.SIGTERM])
 def test_a_stop_that_cuts_calls_sends_the_spans_that_are_left(
@@ -73,15 +83,9 @@ def test_a_stop_that_cuts_calls_sends_the_spans_that_are_left(
 
     endpoint = installation.endpoint
     endpoint.hold = 2
-    environment = {
-        "OTEL_BSP_SCHEDULE_DELAY": "600000",  # nothing is sent before the end
-        "INNGEST_GRACE_SECONDS": "0.5",
-    }
     with (
         Provider(collect) as collector,
-        installation.worker(
-            "one", "gevent", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **environment
-        ) as worker,
+        installation.worker("one", "gevent", 4, **cutting(collector)) as worker,
     ):
         worker.start().wait_ready(lambda: installation.workers() == 1)
         send(installation.api.url)
@@ -93,3 +97,26 @@ def test_a_stop_that_cuts_calls_sends_the_spans_that_are_left(
         go_on.set()
     endpoint.hold = None
     endpoint.go.set()
+
+
+def test_an_embedded_server_that_cuts_calls_sends_its_spans(tmp_path: Path) -> None:
+    names: Counter[str] = Counter()
+
+    def collect(request: Received) -> Answer:
+        names.update(span.name for span in spans(request))
+        return Answer(headers={"Content-Type": "application/x-protobuf"}, body=b"")
+
+    where = ("--dev", "--database-url", f"sqlite:///{tmp_path / 'x.db'}")
+    with (
+        Provider(collect) as collector,
+        Endpoint() as endpoint,
+        Server("start", *where, log=tmp_path / "log", env=cutting(collector)) as server,
+    ):
+        endpoint.hold = 2
+        server.start()
+        endpoint.register(server.url)
+        send(server.url)
+        wait_until(lambda: [number for _, number in endpoint.calls] == [0, 1, 2], 30)
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until(lambda: not server.running, GRACE / 2, "the server to stop")
+        assert names["POST app"] == 2
