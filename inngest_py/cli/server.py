@@ -37,7 +37,7 @@ from .listener import listen
 from .supervisor import CUT_SECONDS, Supervisor
 
 # the least that requests get which came while the workers' calls ended
-_LEAST_DRAIN = 5.0
+LEAST_DRAIN = 5.0
 
 
 def _try_to_write(file: Path) -> None:
@@ -125,7 +125,7 @@ class Server:
         Apps report to the API from within calls, so it serves until the last call has ended.
         """
         deadline = time.monotonic() + self._settings.grace_seconds
-        least = 0.0 if self._worker is None and self._workers is None else _LEAST_DRAIN
+        least = 0.0 if self._worker is None and self._workers is None else LEAST_DRAIN
 
         def drain() -> None:
             if self._pulse is not None:

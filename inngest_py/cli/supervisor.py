@@ -19,6 +19,8 @@ from ..tasks import lifeline
 
 _MOST_PAUSE = 30.0
 _STEADY_SECONDS = 60.0
+# what workers get beyond their own grace time, to give leases back and to end
+LATER_SECONDS = 5.0
 # for who has to give leases back, on a busy machine
 CUT_SECONDS = 5.0
 
@@ -44,7 +46,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop every worker: warm first, hard when the grace time is over."""
         self._stopping.set()
-        self._end(signal.SIGTERM, self._settings.grace_seconds + 5)
+        self._end(signal.SIGTERM, self._settings.grace_seconds + LATER_SECONDS)
 
     def cut(self) -> None:
         """Stop every worker at once: it cuts its calls, or is killed after a moment."""

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from inngest_py.cli.server import LEAST_DRAIN
+from inngest_py.cli.supervisor import LATER_SECONDS
 from inngest_py.config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +95,13 @@ def test_every_name_that_the_manual_gives_is_passed_on(service: str) -> None:
     of_the_file |= {"INNGEST_DATABASE_URL", "INNGEST_BROKER_URL"}
     assert len(named) > 30
     assert named - of_the_file <= compose()["services"][service]["environment"].keys()
+
+
+@pytest.mark.parametrize("service", ["api", "worker-1", "worker-2"])
+def test_docker_waits_for_the_longest_stop(service: str) -> None:
+    given = compose()["services"][service]["stop_grace_period"]
+    [seconds] = re.findall(r"^\$\{STOP_GRACE_PERIOD:-(\d+)s\}$", given)
+    assert int(seconds) > Settings().grace_seconds + LATER_SECONDS + LEAST_DRAIN
 
 
 def test_compose_has_no_password_and_no_open_door() -> None:
