@@ -25,6 +25,9 @@ def health() -> Response:
     if found.fault is not None:
         body = {"status": 503, "message": found.told, "database": _WORDS[found.fault]}
         return answer(body, 503)
+    if found.broken:
+        body = {"status": 503, "message": found.told, "database": "unknown"}
+        return answer(body | {"upkeep_faults": found.faults}, 503)
     oldest = 0.0 if found.oldest is None else found.oldest.total_seconds()
     shown: dict[str, Any] = {"status": 200, "message": "OK", "database": "ok"}
     shown["clock_skew_seconds"] = round(context().db.clock.skew.total_seconds(), 1)

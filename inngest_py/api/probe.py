@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from .. import observe
 from ..engine.context import Context
 from ..storage import backlog, deadlines, workers
 from ..storage.outages import Fault, fault, told
@@ -20,14 +21,19 @@ ANSWER_SECONDS = 1.8
 _WRITE_SECONDS = 1.0
 # a write of somebody's that failed so lately tells more than one of the probe's that did not
 _RECENT_SECONDS = 10.0
+_NAME = "health"  # among the services of upkeep, whose faults are told together
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the database answered; with `fault` it takes no events, for the reason in `told`."""
+    """What the database answered; with `fault` it takes no events, for the reason in `told`.
+
+    `broken` says that the probe itself raised: nobody knows how the database is.
+    """
 
     fault: Fault | None = None
     told: str = "OK"
+    broken: bool = False
     due: int = 0
     oldest: timedelta | None = None
     leased: int = 0
@@ -63,11 +69,22 @@ class Probe:
                 found = self._look()
         except SQLAlchemyError as error:
             found = Found(fault(error) or Fault.REFUSES, told(error))
+        except Exception as error:
+            found = self._broken(error)
         finally:
             with self._lock:
                 self._found, answered, self._answered = found, self._answered, None
             if answered is not None:
                 answered.set()
+
+    def _broken(self, error: Exception) -> Found:
+        """Tell of what nobody foresaw as upkeep does, until a probe succeeds."""
+        name = self._ctx.faults[_NAME] = type(error).__name__
+        observe.event(
+            "upkeep.failed", level=40, exc_info=error, service=_NAME, error=name, again_in=0.0
+        )
+        why = f"the probe of the database failed: {name}; the log has the traceback"
+        return Found(told=why, broken=True, faults=tuple(sorted(self._ctx.faults)))
 
     def _look(self) -> Found:
         ctx = self._ctx
@@ -81,7 +98,9 @@ class Probe:
         with ctx.db.reading() as tx:
             due, oldest, leased = backlog.size(tx, now)
             alive = workers.alive(tx, now)
+        if ctx.faults.pop(_NAME, None) is not None:
+            observe.event("upkeep.back", service=_NAME)
         age = None if oldest is None else max(timedelta(0), now - oldest)
         named = (name for row in alive if row["faults"] for name in row["faults"].split(","))
         faults = tuple(sorted({*ctx.faults, *named}))
-        return Found(None, "OK", due, age, leased, len(alive), faults)
+        return Found(None, "OK", False, due, age, leased, len(alive), faults)

@@ -1,5 +1,6 @@
 """Reading events, runs, functions and health (protocol: api.md §2)."""
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from inngest_py.domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from inngest_py.engine.upkeep.workers import Presence
+from inngest_py.metrics.counters import Counters
 from inngest_py.storage.clock import wall_clock
 from tests.api.conftest import Service
 from tests.api.test_register import is_public
@@ -319,6 +321,34 @@ def test_a_database_that_is_away_is_told(service: Service, monkeypatch: pytest.M
     monkeypatch.setattr("inngest_py.storage.backlog.size", fail)
     answered = service.client.get("/health")
     assert (answered.status_code, answered.json["database"]) == (503, "away")
+
+
+def test_a_probe_that_raises_is_told_counted_and_logged(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise KeyError("unforeseen")
+
+    caplog.set_level(logging.INFO, "inngest_py")
+    counters = Counters(lambda _: None)
+    counters.connect()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr("inngest_py.storage.backlog.size", fail)
+            answered = service.client.get("/health")
+    finally:
+        counters.disconnect()
+    assert (answered.status_code, answered.json["database"]) == (503, "unknown")
+    assert "KeyError" in answered.json["message"]
+    assert answered.json["upkeep_faults"] == ["health"]
+    [failed] = [line for line in caplog.records if line.message == "upkeep.failed"]
+    assert failed.exc_info is not None
+    assert failed.exc_info[0] is KeyError
+    label = {"service": "health"}
+    assert counters.registry.get_sample_value("inngest_upkeep_faults_total", label) == 1
+    again = service.client.get("/health")
+    assert (again.status_code, again.json["upkeep_faults"]) == (200, [])
+    assert "upkeep.back" in caplog.messages
 
 
 def test_actions_are_json_whatever_a_step_is_called(service: Service) -> None:
