@@ -1,6 +1,7 @@
 """Connections to PostgreSQL that save round trips."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -12,6 +13,7 @@ from inngest_py.storage import arriving, claiming, pipelined
 from inngest_py.storage.driven import columns, values
 from inngest_py.storage.runs import RunRow
 from inngest_py.storage.session import Database, later
+from tests.databases import copied
 from tests.engine.flow import rows
 from tests.engine.harness import Engine, sequence
 
@@ -24,6 +26,13 @@ def db(migrated_postgres: str, postgres_url: str) -> Iterator[Database]:
         tx.execute(text("CREATE TABLE numbers (n int PRIMARY KEY)"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of its own with the whole schema."""
+    with copied(request, "postgresql", tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -102,10 +111,9 @@ def test_many_parameters_are_part_of_the_transaction(db: Database) -> None:
 
 
 def test_an_event_takes_two_round_trips_and_a_claim_two(
-    migrated_postgres: str, messages: list[str]
+    migrated: Database, messages: list[str]
 ) -> None:
-    db = Database(migrated_postgres)
-    engine = Engine(db, sequence())
+    engine = Engine(migrated, sequence())
     engine.ctx.catalog.version = -1
     start.accept(engine.ctx, [engine.event()])  # reads the catalogue
     messages.clear()
@@ -115,12 +123,10 @@ def test_an_event_takes_two_round_trips_and_a_claim_two(
     assert claim(engine.ctx, [engine.hinted.hints[-1][1]])
     assert len(messages) == 2, messages
     assert "synchronous_commit = off" in messages[1]
-    db.close()
 
 
-def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated_postgres: str) -> None:
-    db = Database(migrated_postgres)
-    with db.transaction() as tx:
+def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated: Database) -> None:
+    with migrated.transaction() as tx:
         tx.exec_driver_sql(
             "INSERT INTO pauses (id, kind, run_id, event_name, created_by, created_at, expires_at)"
             " SELECT n, 'event', n, 'a/b', 'e', now(), now() FROM generate_series(1, 5000) n"
@@ -129,18 +135,16 @@ def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated_postgres
         given = arriving._look._constants | columns(["name"], [("c/d",)])
         plan = tx.exec_driver_sql(f"EXPLAIN {arriving._look._sql}", given).scalars().all()
         tx.rollback()
-    db.close()
     on_pauses = [line for line in plan if " on pauses" in line]
     assert on_pauses and all("Index" in line for line in on_pauses), plan
 
 
-def test_a_claim_does_not_read_all_runs(migrated_postgres: str) -> None:
-    db = Database(migrated_postgres)
-    engine = Engine(db, sequence())
+def test_a_claim_does_not_read_all_runs(migrated: Database) -> None:
+    engine = Engine(migrated, sequence())
     start.accept(engine.ctx, [engine.event()])
     wanted = {"ids": [engine.hinted.hints[-1][1]]}
     plans: list[str] = []
-    with db.transaction() as tx:
+    with migrated.transaction() as tx:
         names = [column.name for column in RunRow.__table__.c]
         copied = ", ".join("id || n" if name == "id" else name for name in names)
         tx.exec_driver_sql(
@@ -153,6 +157,5 @@ def test_a_claim_does_not_read_all_runs(migrated_postgres: str) -> None:
         for statement in claiming._claim._sql.split(";\n"):
             plans += tx.exec_driver_sql(f"EXPLAIN {statement}", given).scalars().all()
         tx.rollback()
-    db.close()
     on_runs = [line for line in plans if "Scan on runs" in line or "using runs" in line]
     assert on_runs and not any("Seq Scan" in line for line in on_runs), plans
