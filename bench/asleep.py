@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inngest_py.domain import ids
-from inngest_py.storage import events, functions, queue, runs
-from inngest_py.storage.session import Database
+from inngest_py.storage.catalog import functions
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import events
+from inngest_py.storage.queue import queue_items
+from inngest_py.storage.runs import runs
 
 from .endpoint import step_hash
 
@@ -44,7 +47,7 @@ def _write(db: Database, function: Any, due: list[datetime], first: int) -> None
     with db.transaction() as tx:
         events.add(tx, [row[0] for row in rows])
         runs.add(tx, [row[1] for row in rows])
-        queue.add(tx, [row[2] for row in rows])
+        queue_items.add(tx, [row[2] for row in rows])
 
 
 def rows_of(function: Any, now: datetime, due: datetime, index: int) -> tuple[Any, Any, Any]:

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg2
 
 from inngest_py.domain import ids
-from inngest_py.storage import functions
-from inngest_py.storage.session import Database
+from inngest_py.storage.catalog import functions
+from inngest_py.storage.db.session import Database
 
 from .endpoint import step_hash
 

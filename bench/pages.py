@@ -17,8 +17,8 @@ from sqlalchemy import Connection, text
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
 from inngest_py.dashboard import app as dashboard
-from inngest_py.storage import migrate
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.schema import migrate
 from tests.engine.harness import Engine, sequence
 from tests.servers import Postgres
 

@@ -7,8 +7,12 @@ from typing import Any
 from sqlalchemy import delete
 
 from inngest_py.domain import answers, ids, lookups, waits
-from inngest_py.storage import events, functions, pauses, queue, runs
-from inngest_py.storage.session import Database
+from inngest_py.storage.catalog import functions
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import events
+from inngest_py.storage.events import waits as pauses
+from inngest_py.storage.queue import queue_items
+from inngest_py.storage.runs import runs
 
 from .asleep import rows_of
 from .endpoint import step_hash
@@ -28,7 +32,7 @@ def put_to_wait(url: str, indices: range) -> None:
         with db.transaction() as tx:
             events.add(tx, [row[0] for row in rows])
             runs.add(tx, [row[1] for row in rows])
-            queue.add(tx, [row[2] for row in rows])
+            queue_items.add(tx, [row[2] for row in rows])
             pauses.add(tx, [row[3] for row in rows])
     _settle(db)
     db.close()

@@ -10,7 +10,7 @@ from .domain import alerts, retention
 from .domain import reach as reaching
 from .domain.alerts import Rules
 from .domain.reach import Reach
-from .storage.limits import Limits
+from .storage.db.server_limits import Limits
 
 INPROC = "inproc://"
 DEFAULT_PORT = 8288

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 
 from .databases import copied
 from .engine.harness import prepared

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 
 from .engine.harness import opened
 from .servers import Postgres

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 
 
 class Full:

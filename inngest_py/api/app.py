@@ -14,7 +14,7 @@ from ..engine.context import Context
 from ..metrics import process
 from ..metrics.counters import Counters
 from ..metrics.figures import Figures
-from ..storage import deadlines
+from ..storage.db import deadlines
 from ..version import __version__
 from . import (
     apps,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..storage import functions as rows
+from ..storage.catalog import functions as rows
 from . import openapi, shapes
 from .deps import context
 from .errors import answer

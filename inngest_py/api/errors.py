@@ -12,15 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from .. import observe
-from ..domain.errors import (
-    Conflict,
-    InngestPyError,
-    NotFound,
-    RateLimited,
-    Superseded,
-    TooLarge,
-)
-from ..storage.outages import logged, outage, told
+from ..domain.errors import Conflict, InngestPyError, NotFound, RateLimited, Superseded, TooLarge
+from ..storage.db.outages import logged, outage, told
 
 # The app's extension that answers a path which no route has with a page, or leaves it with None.
 LOST = "inngest_py.lost"

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ..storage.outages import Fault
+from ..storage.db.outages import Fault
 from .deps import context, deps
 from .errors import answer
 from .events import allow_any_origin

@@ -17,7 +17,11 @@ from ..domain.registration import parse_function
 from ..domain.runs import RunStatus
 from ..engine import register, start
 from ..engine.ending import cancel as cancel_run
-from ..storage import attempts, events, functions, queue, run_lists, steps
+from ..storage.catalog import functions
+from ..storage.events import events
+from ..storage.queries import run_pages
+from ..storage.queue import queue_items
+from ..storage.runs import attempts, steps
 from . import openapi, shapes
 from .actors import actor
 from .deps import context
@@ -97,7 +101,7 @@ def list_runs(query: dict[str, Any]) -> Any:
     limit: int = query["limit"]
     with context().db.reading() as tx:
         chosen = _function_ids(tx, query.get("function"))
-        found = run_lists.page(
+        found = run_pages.page(
             tx,
             limit=limit + 1,
             cursor=cursor,
@@ -137,13 +141,13 @@ def show_run(run_id: str) -> Any:
     if not ids.is_ulid(run_id):
         raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
     with context().db.reading() as tx:
-        row = run_lists.get(tx, run_id)
+        row = run_pages.get(tx, run_id)
         if row is None:
             return public(f"run {run_id} does not exist", 404)
         event = events.get(tx, row["event_id"])
         stored = steps.of_run(tx, run_id)
         tried = attempts.of_run(tx, run_id)
-        queued = queue.of_run(tx, run_id)
+        queued = queue_items.of_run(tx, run_id)
     shown = _summary(row) | {
         "output": shapes.output(row),
         "event": shapes.event(event) if event is not None else None,

@@ -11,7 +11,7 @@ from ..domain import canonical
 from ..domain.errors import Invalid, NotFound
 from ..engine import pausing
 from ..engine.flow.arrivals import SKIP
-from ..storage import functions
+from ..storage.catalog import functions
 from . import openapi, shapes
 from .actors import actor
 from .deps import context

@@ -13,9 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
 from ..engine.context import Context
-from ..storage import backlog, deadlines, workers
-from ..storage.outages import Fault, fault, told
-from ..storage.probing import probe
+from ..storage.db import deadlines
+from ..storage.db.outages import Fault, fault, told
+from ..storage.db.probing import probe
+from ..storage.operations import workers
+from ..storage.queue import backlog
 
 ANSWER_SECONDS = 1.8
 _WRITE_SECONDS = 1.0

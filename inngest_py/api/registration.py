@@ -6,7 +6,7 @@ from ..domain import canonical
 from ..domain.errors import Invalid
 from ..domain.registration import parse_registration
 from ..engine import register
-from ..storage import functions as rows
+from ..storage.catalog import functions as rows
 from ..version import __version__
 from .actors import actor
 from .deps import context, deps

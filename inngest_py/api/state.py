@@ -8,7 +8,10 @@ from ..domain import ids
 from ..domain.errors import NotFound
 from ..domain.runs import ENDED, RunStatus
 from ..engine.ending import cancel as cancel_run
-from ..storage import batches, events, run_lists, steps
+from ..storage.events import events
+from ..storage.flow import event_batches
+from ..storage.queries import run_pages
+from ..storage.runs import steps
 from .actors import actor
 from .deps import context
 from .errors import public
@@ -27,7 +30,7 @@ def actions(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
-        run = run_lists.get(tx, run_id)
+        run = run_pages.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
             return public(_NO_RUN, 410)
         memo = steps.memo(tx, [run_id])[run_id]
@@ -43,7 +46,7 @@ def batch(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
-        run = run_lists.get(tx, run_id)
+        run = run_pages.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
             return public(_NO_RUN, 410)
         payloads = _payloads(tx, run)
@@ -52,7 +55,7 @@ def batch(run_id: str) -> Response:
 
 def _payloads(tx: Connection, run: RowMapping) -> list[str]:
     if run["batch_id"] is not None:
-        return batches.payloads(tx, [run["batch_id"]]).get(run["batch_id"], [])
+        return event_batches.payloads(tx, [run["batch_id"]]).get(run["batch_id"], [])
     event = events.get(tx, run["event_id"])
     return [] if event is None else [event["payload"]]
 

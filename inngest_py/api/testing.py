@@ -10,8 +10,9 @@ from ..domain.config_fields import MAX_INTEGER
 from ..domain.errors import Invalid, NotFound
 from ..engine import testing
 from ..engine.ending import cancel as cancel_run
-from ..storage import functions, run_lists
-from ..storage import testing as rows
+from ..storage.catalog import functions
+from ..storage.queries import run_pages
+from ..storage.schema import testing as rows
 from .actors import actor
 from .deps import context
 from .errors import answer
@@ -44,7 +45,7 @@ def cancel() -> Response:
     if not ids.is_ulid(run_id):
         raise Invalid("runId must be a run's ULID", field="runId")
     with context().db.reading() as tx:
-        run = run_lists.get(tx, run_id)
+        run = run_pages.get(tx, run_id)
     if run is None or run["function_id"] != function_id:
         raise NotFound(f"run {run_id} of this function does not exist")
     cancel_run(context(), run_id, actor())

@@ -8,8 +8,8 @@ import click
 
 from ..engine import erasing
 from ..engine.audit import SHELL
-from ..storage import functions as rows
-from ..storage import migrate
+from ..storage.catalog import functions as rows
+from ..storage.schema import migrate
 from . import databases, options
 from .who import user
 

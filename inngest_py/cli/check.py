@@ -11,10 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import config_checks, config_reading
 from ..config import Settings
 from ..domain.errors import InngestPyError, Invalid
-from ..storage import migrate, strangers
-from ..storage.clock import TOLD
-from ..storage.outages import reason
-from ..storage.session import Database
+from ..storage.db.clock import TOLD
+from ..storage.db.outages import reason
+from ..storage.db.session import Database
+from ..storage.schema import migrate, strangers
 from . import databases, options
 
 _FIX = "check --redis-url or --broker-url"

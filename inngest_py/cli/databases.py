@@ -9,9 +9,9 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..domain.errors import InngestPyError
-from ..storage import migrate
-from ..storage.outages import reason
-from ..storage.session import Database
+from ..storage.db.outages import reason
+from ..storage.db.session import Database
+from ..storage.schema import migrate
 from . import options
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ..storage import migrate
+from ..storage.schema import migrate
 from . import databases, options
 
 

@@ -25,8 +25,8 @@ from ..domain.errors import InngestPyError
 from ..engine.context import Context, NoHints
 from ..engine.discovery import Discovery
 from ..metrics.counters import Counters
-from ..storage import leases
-from ..storage.migrate import prepare
+from ..storage.queue import leases
+from ..storage.schema.migrate import prepare
 from ..tasks import garbage
 from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime

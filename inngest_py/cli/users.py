@@ -12,9 +12,9 @@ import click
 from ..domain.roles import Role
 from ..engine import operators
 from ..engine.audit import SHELL, Actor
-from ..storage import migrate
-from ..storage import operators as rows
-from ..storage.session import Database
+from ..storage.db.session import Database
+from ..storage.operations import operators as rows
+from ..storage.schema import migrate
 from . import databases, options
 from .who import user
 

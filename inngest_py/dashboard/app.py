@@ -11,7 +11,7 @@ from ..config import Settings
 from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
 from ..domain.roles import Role
 from ..engine.context import Context
-from ..storage.outages import logged, outage, told, too_long
+from ..storage.db.outages import logged, outage, told, too_long
 from . import (
     apps,
     audit,

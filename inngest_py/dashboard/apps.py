@@ -7,8 +7,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from ..domain.errors import Invalid, NotFound
 from ..domain.roles import Role
 from ..engine import apps as moves
-from ..storage import function_list
-from ..storage import functions as rows
+from ..storage.catalog import functions as rows
+from ..storage.queries import function_list
 from .audit import actor
 from .deps import context, deps, read
 from .rendering import page, url

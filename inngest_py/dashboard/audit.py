@@ -8,7 +8,7 @@ from .. import observe
 from ..domain import ids
 from ..domain.roles import Role
 from ..engine.audit import Actor
-from ..storage import operators as rows
+from ..storage.operations import operators as rows
 from . import choices
 from .deps import read
 from .guard import address

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from ..config import Settings
 from ..engine.context import Context
-from ..storage.session import limit_time
+from ..storage.db.session import limit_time
 from .live import Pulse
 from .minutes import Minutes
 

@@ -10,9 +10,10 @@ from ..domain.errors import NotFound
 from ..domain.functions import config_from_json
 from ..domain.roles import Role
 from ..domain.verdicts import Candidate
-from ..storage import event_search, operators, run_list
-from ..storage import events as event_rows
-from ..storage import functions as function_rows
+from ..storage.catalog import functions as function_rows
+from ..storage.events import events as event_rows
+from ..storage.operations import operators
+from ..storage.queries import event_search, run_search
 from . import words
 from .deps import context, read
 from .rendering import page, url
@@ -34,7 +35,7 @@ def event(event_id: str) -> Response:
         row = event_search.head(tx, event_id, _MOST_JUDGED)
         if row is None:
             raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
-        runs = run_list.of_events(tx, [event_id])[event_id]
+        runs = run_search.of_events(tx, [event_id])[event_id]
         whole = row["size"] <= _MOST_JUDGED
         payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
         candidates = [_candidate(one) for one in function_rows.functions(tx)]

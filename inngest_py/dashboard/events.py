@@ -12,9 +12,9 @@ from ..domain.errors import Invalid
 from ..domain.events import parse_event
 from ..domain.roles import Role
 from ..engine.start import send
-from ..storage import event_search, run_list
-from ..storage.event_search import EventSearch
-from ..storage.windows import Window
+from ..storage.db.windows import Window
+from ..storage.queries import event_search, run_search
+from ..storage.queries.event_search import EventSearch
 from . import choices, lists
 from .audit import actor
 from .deps import context, read, read_with
@@ -34,7 +34,7 @@ def events() -> Response:
         found = _page(request.args)
     except Invalid as error:
         problem, status = error.message, 400
-    runs = read_with(ctx, lambda tx: run_list.of_events(tx, [row["id"] for row in found.rows]))
+    runs = read_with(ctx, lambda tx: run_search.of_events(tx, [row["id"] for row in found.rows]))
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
         "events.html",

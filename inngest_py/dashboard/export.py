@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 from werkzeug.exceptions import NotFound
 
 from ..domain.roles import Role
-from ..storage import functions as function_rows
+from ..storage.catalog import functions as function_rows
 from . import lists, runs
 from .deps import context, read
 from .routes import route

@@ -15,9 +15,9 @@ from ..domain.runs import RunStatus
 from ..engine import overrides, pausing
 from ..engine.flow.arrivals import SKIP
 from ..engine.invoke import invoke
-from ..storage import functions as rows
-from ..storage import run_list, run_parts
-from ..storage.run_list import RunQuery
+from ..storage.catalog import functions as rows
+from ..storage.queries import run_detail, run_search
+from ..storage.queries.run_search import RunQuery
 from . import limits
 from .audit import actor
 from .deps import context, read
@@ -50,7 +50,7 @@ def functions() -> Response:
 
 
 def _outcomes(tx: Connection, function_ids: list[str]) -> dict[str, dict[str, Any]]:
-    counted = run_parts.last_outcomes(tx, function_ids, _OUTCOMES)
+    counted = run_detail.last_outcomes(tx, function_ids, _OUTCOMES)
     return {function_id: _outcome(counts) for function_id, counts in counted.items()}
 
 
@@ -81,7 +81,7 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
             "function": row,
             "limits": overrides.of_row(row, now),
             "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
-            "recent": run_list.page(tx, query, run_list.BY_ID, limit=_RECENT),
+            "recent": run_search.page(tx, query, run_search.BY_ID, limit=_RECENT),
         }
 
     found = read(load)

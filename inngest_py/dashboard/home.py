@@ -7,8 +7,9 @@ from flask import Response
 from sqlalchemy import Connection
 
 from ..domain.roles import Role
-from ..storage import functions as function_rows
-from ..storage import run_parts, waiting, workers
+from ..storage.catalog import functions as function_rows
+from ..storage.operations import workers
+from ..storage.queries import queue_stats, run_detail
 from . import charts
 from .deps import context, deps, read
 from .minutes import MINUTES, Minute, top_failures
@@ -26,9 +27,9 @@ def home() -> Response:
     def load(tx: Connection) -> dict[str, Any]:
         return {
             "hour": deps().minutes.last_hour(tx, now),
-            "due": waiting.due(tx, now),
-            "leased": waiting.leased_by_worker(tx),
-            "live_runs": run_parts.live(tx, waiting.MOST_COUNTED),
+            "due": queue_stats.due(tx, now),
+            "leased": queue_stats.leased_by_worker(tx),
+            "live_runs": run_detail.live(tx, queue_stats.MOST_COUNTED),
             "workers": workers.alive(tx, now),
             "has_functions": function_rows.count_functions(tx) > 0,
         }
@@ -45,7 +46,7 @@ def home() -> Response:
         failures=top_failures(hour, _MOST_FAILURES),
         backlog=sum(one.count for one in due),
         oldest=min([one.oldest for one in due if one.oldest is not None], default=None),
-        most=waiting.MOST_COUNTED,
+        most=queue_stats.MOST_COUNTED,
         slots=sum(worker["concurrency"] for worker in found["workers"]),
     )
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import observe
 from ..domain.roles import Role
 from ..engine.context import Context
-from ..storage import figures
-from ..storage.outages import logged
+from ..storage.db.outages import logged
+from ..storage.queries import figures
 from .routes import route
 
 MOST_VIEWERS = 200

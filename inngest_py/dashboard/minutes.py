@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from ..domain import ids, outputs
 from ..domain.errors import Invalid
-from ..storage import figures
+from ..storage.queries import figures
 
 MINUTES = 60
 _MINUTE = timedelta(minutes=1)

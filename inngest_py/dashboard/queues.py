@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from ..domain.items import SDK, ItemKind
 from ..domain.roles import Role
 from ..engine import lines
-from ..storage import waiting, workers
+from ..storage.operations import workers
+from ..storage.queries import queue_stats
 from .deps import context, read
 from .rendering import page
 from .routes import route
@@ -38,13 +39,13 @@ def queues() -> Response:
 
     def load(tx: Connection) -> dict[str, Any]:
         return {
-            "due": waiting.due(tx, now),
-            "later": waiting.later(tx, now),
+            "due": queue_stats.due(tx, now),
+            "later": queue_stats.later(tx, now),
             "lines": lines.longest(tx, now, _MOST_LINES),
-            "in_line": waiting.in_line(tx, waiting.MOST_COUNTED),
-            "doing": waiting.doing(tx, waiting.MOST_COUNTED),
-            "leases": waiting.leased(tx, _MOST_LEASES),
-            "by_worker": waiting.leased_by_worker(tx),
+            "in_line": queue_stats.in_line(tx, queue_stats.MOST_COUNTED),
+            "doing": queue_stats.doing(tx, queue_stats.MOST_COUNTED),
+            "leases": queue_stats.leased(tx, _MOST_LEASES),
+            "by_worker": queue_stats.leased_by_worker(tx),
             "workers": workers.alive(tx, now),
         }
 
@@ -55,7 +56,7 @@ def queues() -> Response:
         **found,
         kinds=kinds,
         words=_KINDS,
-        most=waiting.MOST_COUNTED,
+        most=queue_stats.MOST_COUNTED,
         most_leases=_MOST_LEASES,
         sdk=SDK,
         names={worker["id"]: worker["name"] for worker in found["workers"]},

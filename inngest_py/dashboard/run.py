@@ -17,7 +17,8 @@ from ..domain.why import Reason
 from ..engine import why
 from ..engine.ending import cancel
 from ..engine.rerun import rerun
-from ..storage import batches, run_list, run_parts, timelines, traces
+from ..storage.flow import event_batches
+from ..storage.queries import run_detail, run_search, timeline_rows, timelines
 from . import history, waterfall, words
 from .audit import actor
 from .deps import context, read
@@ -60,7 +61,7 @@ class Batch:
 
 
 def _run(tx: Connection, run_id: str) -> RowMapping:
-    found = run_list.get(tx, ids.check_ulid(run_id, "a run id"))
+    found = run_search.get(tx, ids.check_ulid(run_id, "a run id"))
     if found is None:
         raise NotFound(f"run {run_id} does not exist: it never did, or it has been deleted")
     return found
@@ -86,7 +87,7 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
 
     def load(tx: Connection) -> dict[str, Any]:
         row = _run(tx, run_id)
-        head = run_parts.run_output(tx, run_id, 1)
+        head = run_detail.run_output(tx, run_id, 1)
         root = timelines.of_run(tx, row, has_output=head is not None)
         chosen = _chosen(root)
         return {
@@ -116,7 +117,9 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
 
 
 def _batch(tx: Connection, batch_id: str) -> Batch:
-    return Batch(batches.listed(tx, batch_id, MOST_OF_BATCH), batches.size(tx, batch_id))
+    return Batch(
+        event_batches.listed(tx, batch_id, MOST_OF_BATCH), event_batches.size(tx, batch_id)
+    )
 
 
 def _chosen(root: Span) -> Span:
@@ -130,7 +133,7 @@ def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
     made: list[Value] = []
     if span.output is not None:
         made += _output(tx, row, span.output)
-    given = run_parts.run_input(tx, run_id, most)
+    given = run_detail.run_input(tx, run_id, most)
     if given is not None and given[0] == span.step:
         href = url("run_value", run_id=run_id, of="input")
         made.append(_value("Input of the rerun", given[1], href))
@@ -138,7 +141,7 @@ def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
         text = canonical.dumps(_plain(span.info)).decode()
         made.append(Value("Waits for", words.pretty(text), len(text), ""))
     if span.is_root:
-        event = run_parts.event_payload(tx, row["event_id"], most)
+        event = run_detail.event_payload(tx, row["event_id"], most)
         if event is not None:
             title = "Event" if row["batch_id"] is None else "First event of the batch"
             made.append(_value(title, event, url("event_raw", event_id=row["event_id"])))
@@ -158,11 +161,11 @@ def _output(tx: Connection, row: RowMapping, place: Output) -> list[Value]:
         "run_value", run_id=row["id"], of="output", step=place.step, attempt=place.attempt_id
     )
     if place.attempt_id is not None:
-        head = run_parts.attempt_error(tx, row["id"], place.attempt_id, most)
+        head = run_detail.attempt_error(tx, row["id"], place.attempt_id, most)
     elif place.step is not None:
-        head = run_parts.step_output(tx, row["id"], place.step, most)
+        head = run_detail.step_output(tx, row["id"], place.step, most)
     else:
-        head = run_parts.run_output(tx, row["id"], most)
+        head = run_detail.run_output(tx, row["id"], most)
     if head is None:
         return []
     failed = place.attempt_id is not None or (
@@ -171,7 +174,7 @@ def _output(tx: Connection, row: RowMapping, place: Output) -> list[Value]:
     return [_value("Error" if failed else "Output", head, href, failed=failed)]
 
 
-def _value(title: str, head: run_parts.Head, href: str, *, failed: bool = False) -> Value:
+def _value(title: str, head: run_detail.Head, href: str, *, failed: bool = False) -> Value:
     text, size = head
     error: dict[str, Any] | None = None
     if size <= words.MOST_SHOWN:
@@ -190,13 +193,13 @@ def _related(tx: Connection, row: RowMapping, root: Span) -> list[Related]:
     found: list[Related] = []
     parent = (row["correlation_id"] or "").partition(".")[0]
     for title, run_id in (("Invoked by", parent), ("Repeats", row["original_run_id"])):
-        if run_id and (other := run_list.get(tx, run_id)) is not None:
+        if run_id and (other := run_search.get(tx, run_id)) is not None:
             found.append(Related(title, [other]))
     steps = [f"{row['id']}.{child.step}" for child in root.children if child.step]
     for title, runs in (
-        ("Invokes", run_parts.answering(tx, steps) if steps else []),
-        ("Repeated by", run_parts.reruns(tx, row["id"])),
-        ("Started by the same event", run_parts.siblings(tx, row["event_id"], row["id"])),
+        ("Invokes", run_detail.answering(tx, steps) if steps else []),
+        ("Repeated by", run_detail.reruns(tx, row["id"])),
+        ("Started by the same event", run_detail.siblings(tx, row["event_id"], row["id"])),
     ):
         if runs:
             found.append(Related(title, runs))
@@ -212,13 +215,13 @@ def run_value(run_id: str) -> Response:
     def load(tx: Connection) -> str | None:
         _run(tx, run_id)
         if of == "input":
-            found = run_parts.run_input(tx, run_id, _WHOLE)
+            found = run_detail.run_input(tx, run_id, _WHOLE)
             return found[1][0] if found else None
         if attempt is not None:
-            return traces.attempt_error(tx, run_id, attempt)
+            return timeline_rows.attempt_error(tx, run_id, attempt)
         if step is not None:
-            return traces.step_output(tx, run_id, step)
-        return run_list.outputs(tx, [run_id]).get(run_id)
+            return timeline_rows.step_output(tx, run_id, step)
+        return run_search.outputs(tx, [run_id]).get(run_id)
 
     text = read(load)
     if text is None:

@@ -18,10 +18,10 @@ from ..domain.roles import Role
 from ..domain.runs import RunStatus
 from ..engine import bulk
 from ..engine.context import Context
-from ..storage import functions as function_rows
-from ..storage import run_list
-from ..storage.run_list import RunQuery
-from ..storage.windows import Window
+from ..storage.catalog import functions as function_rows
+from ..storage.db.windows import Window
+from ..storage.queries import run_search
+from ..storage.queries.run_search import RunQuery
 from . import choices, lists
 from .audit import actor
 from .deps import context, read, read_with
@@ -66,7 +66,7 @@ class Search:
         def look(before: str | None, limit: int) -> Window:
             return read_with(
                 ctx,
-                lambda tx: run_list.search(
+                lambda tx: run_search.search(
                     tx,
                     self.query,
                     limit=limit,

@@ -10,13 +10,7 @@ from . import canonical
 from .checks import MOST_LEVELS, check_text, is_deeper, kind
 from .errors import Invalid
 from .event_record import INVOKED, Event, internal, make
-from .internal_events import (
-    ended,
-    invoked,
-    refused_invocation,
-    scheduled,
-    unknown_function,
-)
+from .internal_events import ended, invoked, refused_invocation, scheduled, unknown_function
 from .limits import MAX_EVENT_BYTES
 
 __all__ = [

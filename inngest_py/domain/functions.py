@@ -28,14 +28,7 @@ from .function_limits import (
 )
 from .retries import Backoff
 from .stored import decode, encode
-from .triggers import (
-    Cancel,
-    CronTrigger,
-    EventTrigger,
-    Trigger,
-    parse_cancels,
-    parse_triggers,
-)
+from .triggers import Cancel, CronTrigger, EventTrigger, Trigger, parse_cancels, parse_triggers
 
 __all__ = [
     "Batch",

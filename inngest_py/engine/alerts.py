@@ -16,8 +16,8 @@ from .. import observe
 from ..domain import alerts as rules
 from ..domain import canonical
 from ..domain.alerts import Alert, Rules
-from ..storage import alerts as rows
-from ..storage import waiting
+from ..storage.operations import alerts as rows
+from ..storage.queries import queue_stats
 from .context import Context
 from .transport.http import Transport
 
@@ -37,7 +37,7 @@ def look(ctx: Context, wanted: Rules) -> None:
         if not rows.fire(tx, _LOOK, None, now, now - EVERY):
             return
         ended = rows.ended(tx, now - wanted.window) if wanted.failure_rate is not None else []
-        due = waiting.due(tx, now) if wanted.backlog else []
+        due = queue_stats.due(tx, now) if wanted.backlog else []
         oldest = [one.oldest for one in due if one.oldest is not None]
         failing = rules.failing(wanted, ended)
         behind = rules.behind(wanted, min(oldest, default=None), now)

@@ -12,7 +12,8 @@ from ..domain import canonical
 from ..domain import metadata as rules
 from ..domain.errors import NotFound, TooLarge
 from ..domain.metadata import Target, Update
-from ..storage import metadata, run_lists, runs
+from ..storage.queries import run_pages
+from ..storage.runs import metadata, runs
 from .context import Context
 
 
@@ -25,7 +26,7 @@ def annotate(ctx: Context, run_id: str, updates: Sequence[tuple[Target, Update]]
 
     def write(tx: Connection) -> None:
         runs.lock(tx, [run_id])
-        if run_lists.get(tx, run_id) is None:
+        if run_pages.get(tx, run_id) is None:
             raise NotFound(f"run {run_id} does not exist")
         _write(tx, ctx.now(), run_id, updates)
 

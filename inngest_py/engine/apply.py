@@ -17,7 +17,9 @@ from ..domain.errors import RunGone, WaitAnswered
 from ..domain.ids import pause_id
 from ..domain.items import ItemKind, ItemState
 from ..domain.plan import Job
-from ..storage import attempts, pauses, queue, runs, steps
+from ..storage.events import waits
+from ..storage.queue import queue_items
+from ..storage.runs import attempts, runs, steps
 from . import annotate, deferring, rounds
 from .commit import waves
 from .ending import Ending, end_runs
@@ -104,7 +106,7 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
 def _close(tx: Connection, wave: Sequence[Write]) -> None:
     """Close the pauses of waits that time out. Raises WaitAnswered when one was closed before."""
     wanted = [pause_id(write.run.id, write.item.step or "") for write in wave]
-    if len(pauses.take(tx, wanted)) < len(wave):
+    if len(waits.take(tx, wanted)) < len(wave):
         raise WaitAnswered
 
 
@@ -226,7 +228,7 @@ def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
     _hold_back(tx, [write for write in wave if write.run.slots is not None])
     for write in wave:
         if write.plan.retry is not None:
-            queue.retry_later(tx, write.item, write.call.ended_at + write.plan.retry)
+            queue_items.retry_later(tx, write.item, write.call.ended_at + write.plan.retry)
         elif _turns(write):
             turned.append(write)
             continue
@@ -238,9 +240,9 @@ def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
         (write.item, write.jobs[0].key, write.done.step_count, write.call.ended_at)
         for write in turned
     ]
-    for write, item in zip(turned, queue.turn(tx, turns), strict=True):
+    for write, item in zip(turned, queue_items.turn(tx, turns), strict=True):
         write.done.next = item
-    queue.finish(tx, [write.item for write in finished])
+    queue_items.finish(tx, [write.item for write in finished])
     _queue(tx, rows, outbox)
 
 
@@ -282,7 +284,7 @@ def _queue(
         for write, job, row in rows
         if job.wait is not None
     ]
-    written = queue.add(tx, [row for _, _, row in rows])
+    written = queue_items.add(tx, [row for _, _, row in rows])
     opened = [one for _, one in openings if one.row["id"] in written]
     if opened:
         outbox.events += open_all(tx, openings[0][0].ctx, opened)

@@ -2,7 +2,7 @@
 
 from ..domain import urls
 from ..domain.errors import Invalid, NotFound
-from ..storage import functions as rows
+from ..storage.catalog import functions as rows
 from . import audit, reaching, register
 from .audit import Actor
 from .context import Context

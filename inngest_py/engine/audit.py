@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ..storage import operators as rows
+from ..storage.operations import operators as rows
 from .context import new_ulid
 
 _MOST_DETAIL = 1000

@@ -16,8 +16,9 @@ from ..domain.cancellations import BulkCancel
 from ..domain.errors import NotFound
 from ..domain.runs import Run, RunStatus
 from ..domain.timeouts import reason
-from ..storage import cancellations as rows
-from ..storage import run_loading, runs
+from ..storage.operations import bulk_cancellations as rows
+from ..storage.queue import load_runs
+from ..storage.runs import runs
 from . import audit
 from .audit import Actor
 from .context import Context
@@ -103,7 +104,7 @@ def _page(tx: Connection, ctx: Context, row: RowMapping) -> tuple[list[Run], Sta
         runs.lock(tx, ids)
         endings = [
             Ending(run, RunStatus.CANCELLED, None, now)
-            for run, _ in run_loading.load(tx, ids).values()
+            for run, _ in load_runs.load(tx, ids).values()
             if rules.matches(row["expression"], run.event, now)
         ]
         if endings:

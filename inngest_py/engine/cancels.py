@@ -16,8 +16,10 @@ from ..domain import canonical
 from ..domain.errors import LeaseLost
 from ..domain.items import Item
 from ..domain.runs import ENDED, Run, RunStatus
-from ..storage import cancels as rows
-from ..storage import events, pauses, queue, run_loading, runs
+from ..storage.events import cancel_on as rows
+from ..storage.events import events, waits
+from ..storage.queue import load_runs, queue_items
+from ..storage.runs import runs
 from .context import Context
 from .ending import Ending, end_runs, note_cancelled, tell_cancelled
 from .matching import Arrival
@@ -66,11 +68,11 @@ def _turn_of(ctx: Context, item: Item, opts: str | None) -> Any:
 def _turn(tx: Connection, ctx: Context, item: Item, opts: str | None) -> _Turn:
     row = events.get(tx, item.run_id)
     if row is None:  # deleted meanwhile: nobody can say what it meant
-        queue.finish(tx, [item])
+        queue_items.finish(tx, [item])
         return _Turn(None, Started(), [])
     arrival = Arrival(row["id"], row["name"], row["payload"], row["received_at"])
     place, after = canonical.loads(opts) if opts is not None else ("", "")
-    paths = sorted(path for _, path in pauses.paths(tx, [arrival.name]) if path >= place)
+    paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
     for lookup in arrival.lookups(paths):
         behind = after if lookup[1] == place else ""
         found = rows.page(tx, lookup, arrival.received_at, after=behind, limit=MOST_AT_ONCE)
@@ -78,9 +80,9 @@ def _turn(tx: Connection, ctx: Context, item: Item, opts: str | None) -> _Turn:
             continue
         cancelled, started = _cancel(tx, ctx, arrival, found)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
-        queue.go_on(tx, item, opts)
+        queue_items.go_on(tx, item, opts)
         return _Turn(opts, started, cancelled)
-    queue.finish(tx, [item])
+    queue_items.finish(tx, [item])
     return _Turn(None, Started(), [])
 
 
@@ -98,7 +100,7 @@ def _cancel(
     if not meant:
         return [], Started()
     runs.lock(tx, meant)
-    loaded = run_loading.load(tx, meant)
+    loaded = load_runs.load(tx, meant)
     live = [loaded[run_id][0] for run_id in meant if run_id in loaded]
     live = [run for run in live if run.status not in ENDED]
     # subscriptions that have outlived their runs would be looked at by every such event

@@ -15,8 +15,8 @@ from .. import observe
 from ..domain import canonical, cel, names, overrides
 from ..domain.errors import Invalid, Unreadable
 from ..domain.functions import EventTrigger, FunctionConfig, config_from_json
-from ..storage import functions as rows
-from ..storage.functions import Revision
+from ..storage.catalog import functions as rows
+from ..storage.catalog.functions import Revision
 
 
 @dataclass(frozen=True, slots=True)

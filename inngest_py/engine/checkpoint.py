@@ -18,7 +18,9 @@ from ..domain.checkpoint import Checkpoint
 from ..domain.errors import Invalid, Superseded, TooLarge
 from ..domain.limits import NORMAL, RunLimits
 from ..domain.plan import StepResult, Trace
-from ..storage import attempts, leases, run_lists, runs, steps
+from ..storage.queries import run_pages
+from ..storage.queue import leases
+from ..storage.runs import attempts, runs, steps
 from . import annotate, deferring
 from .commit import waves
 from .context import Context
@@ -123,7 +125,7 @@ def _store(tx: Connection, wave: Sequence[Write]) -> None:
 
 
 def _gone(tx: Connection, run_id: str) -> Exception:
-    if run_lists.get(tx, run_id) is None:
+    if run_pages.get(tx, run_id) is None:
         return Invalid(f"run {run_id} does not exist", field="run_id")
     return Superseded(f"run {run_id} has ended")
 

@@ -16,10 +16,18 @@ from .. import observe
 from ..domain.errors import Unreadable
 from ..domain.items import OF_RULES, RUNLESS, Item, ItemKind
 from ..domain.runs import RunStatus
-from ..storage import claiming, drops, leases, queue, run_loading, runs, slots, steps
-from ..storage.outages import logged, outage
-from ..storage.run_loading import Loaded
-from ..storage.session import commit_soon
+from ..storage.db.outages import logged, outage
+from ..storage.db.session import commit_soon
+from ..storage.queue import (
+    claiming,
+    concurrency_slots,
+    leases,
+    load_runs,
+    of_ended_runs,
+    queue_items,
+)
+from ..storage.queue.load_runs import Loaded
+from ..storage.runs import runs, steps
 from . import outlived
 from .cancels import Cancellation
 from .context import Context, Hint
@@ -174,7 +182,7 @@ def _within_shares(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
         for job, host, fit in zip(jobs, hosts, fits, strict=True)
         if not fit
     }
-    slots.wait(tx, waiting)
+    concurrency_slots.wait(tx, waiting)
     return [job for job in jobs if job.item.id not in waiting]
 
 
@@ -195,7 +203,7 @@ def _begin(
     for job in starting:
         started_at = job.run.started_at or now
         job.run = replace(job.run, status=RunStatus.RUNNING, started_at=started_at)
-    queue.put(tx, finish_timers(ctx, [(job.run, job.function) for job in starting], now))
+    queue_items.put(tx, finish_timers(ctx, [(job.run, job.function) for job in starting], now))
     return [job for job in jobs if job.run.id not in left]
 
 
@@ -207,7 +215,7 @@ def _give_up(tx: Connection, jobs: Sequence[Job], now: datetime) -> None:
 
 def load(tx: Connection, ctx: Context, items: Sequence[Item]) -> list[Job]:
     """Read what the leased items of runs need; items whose runs are gone are dropped."""
-    found = run_loading.load(tx, sorted({item.run_id for item in items}))
+    found = load_runs.load(tx, sorted({item.run_id for item in items}))
     return _jobs(tx, ctx, items, found)
 
 
@@ -222,7 +230,7 @@ def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) ->
     for item in items:
         if item.run_id not in found:
             observe.event("item.orphan", level=30, item_id=item.id, run_id=item.run_id)
-            drops.drop_runs(tx, [item.run_id], [item])
+            of_ended_runs.drop_runs(tx, [item.run_id], [item])
             continue
         run, revision = found[item.run_id]
         try:

@@ -22,11 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
 from ..domain.errors import InngestPyError
-from ..storage import deadlines
-from ..storage.outages import Fault, NoAnswer, fault, logged
-from ..storage.outcomes import mark, was_committed
-from ..storage.probing import writable
-from ..storage.session import Database
+from ..storage.db import deadlines
+from ..storage.db.outages import Fault, NoAnswer, fault, logged
+from ..storage.db.outcomes import mark, was_committed
+from ..storage.db.probing import writable
+from ..storage.db.session import Database
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -82,7 +82,7 @@ class Committer:
 
         `write_all` gets the values of all that share the commit and this function, in the order
         of their keys, and returns a result for each. Outages of the database are waited for until
-        the caller's deadline (storage/deadlines.py), for a minute where it has none. Then their
+        the caller's deadline (storage/db/deadlines.py), for a minute where it has none. Then their
         error is raised, and the write may have been done nevertheless.
         """
         if not self._shared:

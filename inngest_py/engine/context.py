@@ -14,7 +14,7 @@ from ..domain.items import LEASE, Item, ItemKind
 from ..domain.limits import RunLimits
 from ..domain.reach import Reach
 from ..domain.retention import Keep
-from ..storage.session import Database
+from ..storage.db.session import Database
 from .catalog import Catalog
 from .commit import Committer
 from .shares import Shares

@@ -15,8 +15,8 @@ from .. import observe
 from ..domain import cron
 from ..domain.events import Event, scheduled
 from ..domain.functions import CronTrigger
-from ..storage import crons
-from ..storage import functions as rows
+from ..storage.catalog import crons
+from ..storage.catalog import functions as rows
 from .catalog import Function, function_of
 from .context import Context
 from .start import Started, write_events

@@ -10,7 +10,7 @@ from ..domain import defers as rules
 from ..domain.defers import Defer, DeferStatus
 from ..domain.event_record import Event
 from ..domain.runs import Run
-from ..storage import defers, runs
+from ..storage.runs import defers, runs
 from .context import Context
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import observe
 from ..domain import urls
 from ..domain.errors import Invalid
-from ..storage.outages import reason
+from ..storage.db.outages import reason
 from . import register
 from .context import Context
 

@@ -17,7 +17,9 @@ from ..domain.plan import Trace
 from ..domain.runs import ENDED, Run, RunStatus
 from ..domain.timeouts import reason
 from ..domain.waking import slept
-from ..storage import attempts, drops, pauses, run_loading, runs
+from ..storage.events import waits
+from ..storage.queue import load_runs, of_ended_runs
+from ..storage.runs import attempts, runs
 from . import audit, deferring
 from .audit import Actor
 from .context import Context
@@ -83,10 +85,10 @@ def _drop(
     Returns the groups of slots that have room now, by run.
     """
     seen = sorted(run_id for run_id, left in ended.items() if left.pauses)
-    pauses.drop_runs(tx, seen)
-    dropped = drops.drop_runs(tx, sorted(ended), held)
+    waits.drop_runs(tx, seen)
+    dropped = of_ended_runs.drop_runs(tx, sorted(ended), held)
     # opened by a commit that the statement which ended the run had to wait for, and did not see
-    pauses.drop_runs(tx, sorted(dropped.waited.difference(seen)))
+    waits.drop_runs(tx, sorted(dropped.waited.difference(seen)))
     attempts.add(tx, [cut_off(row, ended_at[row.run_id]) for row in dropped.cut])
     return dropped.freed
 
@@ -181,7 +183,7 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
 
     def write(tx: Connection) -> tuple[Run, RunStatus, Started]:
         now = ctx.now()
-        found = run_loading.load(tx, [run_id]).get(run_id)
+        found = load_runs.load(tx, [run_id]).get(run_id)
         if found is None:
             raise NotFound(f"run {run_id} does not exist")
         run = found[0]

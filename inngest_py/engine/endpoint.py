@@ -25,7 +25,11 @@ from ..domain.opcodes import LAZY, STORED, Op, Opcode
 from ..domain.plan import Plan, Policy
 from ..domain.reply import Generated
 from ..domain.runs import Run, RunStatus
-from ..storage import events, functions, leases, queue, run_lists, run_loading, runs
+from ..storage.catalog import functions
+from ..storage.events import events
+from ..storage.queries import run_pages
+from ..storage.queue import leases, load_runs, queue_items
+from ..storage.runs import runs
 from . import checkpoint, reaching
 from .apply import apply_all
 from .catalog import function_of
@@ -69,7 +73,7 @@ def create(ctx: Context, new: NewRun) -> str:
 
     def write(tx: Connection) -> _Taken:
         now = ctx.now()
-        if run_lists.get(tx, new.run_id) is not None:
+        if run_pages.get(tx, new.run_id) is not None:
             raise Conflict(f"run {new.run_id} exists already")
         version = _admit(tx, new, function_id, now)
         _begin(tx, new, function_id, version, now)
@@ -103,7 +107,7 @@ def append(ctx: Context, run_id: str, ops: Sequence[Op]) -> None:
 
 
 def _take(tx: Connection, ctx: Context, run_id: str, ops: Sequence[Op], now: datetime) -> _Taken:
-    found = run_loading.load(tx, [run_id]).get(run_id)
+    found = load_runs.load(tx, [run_id]).get(run_id)
     if found is None or found[0].endpoint is None:
         raise NotFound(f"run {run_id} is not that of an endpoint")
     if not ops:
@@ -236,7 +240,7 @@ def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: dat
         "endpoint": new.encoding,
     }
     runs.add(tx, [run])
-    queue.put(
+    queue_items.put(
         tx,
         [
             {

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, RowMapping
 
 from ..domain.errors import Conflict, NotFound
-from ..storage import functions as rows
-from ..storage import pruning, run_counts
-from ..storage.session import Database
+from ..storage.catalog import functions as rows
+from ..storage.db.session import Database
+from ..storage.operations import pruning
+from ..storage.runs import run_counts
 from . import audit, register
 from .audit import Actor
 

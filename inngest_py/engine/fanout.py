@@ -13,7 +13,8 @@ from .. import observe
 from ..domain import canonical
 from ..domain.errors import LeaseLost
 from ..domain.items import Item
-from ..storage import events, pauses, queue
+from ..storage.events import events, waits
+from ..storage.queue import queue_items
 from .context import Context, Hint
 from .matching import Arrival, consume
 
@@ -52,19 +53,19 @@ def _turn(
     now = ctx.now()
     row = events.get(tx, item.run_id)
     if row is None:  # deleted meanwhile: nothing can be told to anybody
-        queue.finish(tx, [item])
+        queue_items.finish(tx, [item])
         return None, []
     arrival = Arrival(row["id"], row["name"], row["payload"], row["received_at"])
     place, after = canonical.loads(opts) if opts is not None else ("", "")
-    paths = sorted(path for _, path in pauses.paths(tx, [arrival.name]) if path >= place)
+    paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
     for lookup in arrival.lookups(paths):
-        found = pauses.page(tx, lookup, after if lookup[1] == place else "")
+        found = waits.page(tx, lookup, after if lookup[1] == place else "")
         if not found:
             continue
         ended = {pause.id: arrival.id for pause in found if arrival.ends(pause, now)}
         hints = consume(tx, ended, now)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
-        queue.go_on(tx, item, opts)
+        queue_items.go_on(tx, item, opts)
         return opts, hints
-    queue.finish(tx, [item])
+    queue_items.finish(tx, [item])
     return None, []

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, RowMapping
 from ..domain.errors import Conflict, NotFound
 from ..domain.events import parse_invocation
 from ..domain.runs import ENDED, RunStatus
-from ..storage import events, run_lists
+from ..storage.events import events
+from ..storage.queries import run_pages
 from . import audit
 from .audit import Actor
 from .catalog import Function
@@ -100,7 +101,7 @@ def wait(
     pause = _FIRST_PAUSE
     while True:
         with ctx.db.reading() as tx:
-            row = run_lists.get(tx, run_id)
+            row = run_pages.get(tx, run_id)
         left = deadline - time.monotonic()
         if row is None or RunStatus(row["status"]) in ENDED or left <= 0:
             return row

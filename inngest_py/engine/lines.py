@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 from ..domain import canonical
 from ..domain.flow import keys, slots
-from ..storage import waiting
+from ..storage.queries import queue_stats
 from .catalog import Function, function_of
 from .flow import limits
 
@@ -35,7 +35,7 @@ class Line:
 
 def longest(tx: Connection, now: datetime, most: int) -> list[Line]:
     """List the longest lines, of those that a bounded number of waiting items stand in."""
-    return [_line(row, now) for row in waiting.lines(tx, most)]
+    return [_line(row, now) for row in queue_stats.lines(tx, most)]
 
 
 def _line(row: RowMapping, now: datetime) -> Line:

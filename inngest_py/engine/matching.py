@@ -17,7 +17,8 @@ from ..domain.events import Event
 from ..domain.items import ItemKind, ItemState
 from ..domain.lookups import key_in
 from ..domain.waits import LATE_AFTER
-from ..storage import pauses, queue
+from ..storage.events import waits
+from ..storage.queue import queue_items
 from .context import HINT_GRACE, Context, Hint
 from .subscriptions import ask
 
@@ -36,7 +37,7 @@ class Arrival:
         keys = ((path, key_in(self.event, path)) for path in paths)
         return [(self.name, path, key) for path, key in keys if key is not None]
 
-    def ends(self, pause: pauses.Candidate, now: datetime) -> bool:
+    def ends(self, pause: waits.Candidate, now: datetime) -> bool:
         """Say whether the event ends a wait found by its lookups (waits.md §3)."""
         if pause.expires_at <= now or pause.created_by == self.id:
             return False
@@ -68,10 +69,10 @@ def match(
     ]
     found = {arrival.id: arrival.lookups(paths[arrival.name]) for arrival in arrivals}
     hints = ask(tx, ctx, found, now)
-    candidates = pauses.candidates(tx, [one for lookups in found.values() for one in lookups])
+    candidates = waits.candidates(tx, [one for lookups in found.values() for one in lookups])
     if candidates is None:
         return hints + _defer(tx, ctx, [one for one in arrivals if found[one.id]], now)
-    behind: dict[tuple[str, str, str], list[pauses.Candidate]] = {}
+    behind: dict[tuple[str, str, str], list[waits.Candidate]] = {}
     for pause in candidates:
         place = (pause.event_name, pause.lookup_path, pause.lookup_key)
         behind.setdefault(place, []).append(pause)
@@ -79,7 +80,7 @@ def match(
     many = []
     for arrival in arrivals:
         pending = [pause for lookup in found[arrival.id] for pause in behind.get(lookup, ())]
-        if len(pending) > pauses.MOST_AT_ONCE:
+        if len(pending) > waits.MOST_AT_ONCE:
             many.append(arrival)
             continue
         for pause in pending:
@@ -90,13 +91,13 @@ def match(
 
 def consume(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hint]:
     """Take the pauses that are still open and answer their items, by pause id the event's id."""
-    items = pauses.take(tx, ended)
+    items = waits.take(tx, ended)
     answers = [
         (item_id, canonical.dumps({"event": ended[pause_id]}).decode())
         for pause_id, item_id in items.items()
         if item_id is not None
     ]
-    answered = queue.answer(tx, sorted(answers), now, now + HINT_GRACE)
+    answered = queue_items.answer(tx, sorted(answers), now, now + HINT_GRACE)
     return [(ItemKind.PAUSE, item_id) for item_id in answered]
 
 
@@ -116,5 +117,5 @@ def _defer(tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datet
         }
         for arrival in arrivals
     ]
-    queue.put(tx, rows)
+    queue_items.put(tx, rows)
     return [(ItemKind.EVENT, str(row["id"])) for row in rows]

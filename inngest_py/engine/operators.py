@@ -16,8 +16,8 @@ from .. import observe
 from ..domain.errors import Conflict, InngestPyError, Invalid, NotFound
 from ..domain.filters import check_text
 from ..domain.roles import Role
-from ..storage import operators as rows
-from ..storage.session import Database
+from ..storage.db.session import Database
+from ..storage.operations import operators as rows
 from .audit import SHELL, Actor, note
 from .context import Context
 

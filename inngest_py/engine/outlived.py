@@ -15,8 +15,9 @@ from .. import observe
 from ..domain.errors import LeaseLost
 from ..domain.items import Item
 from ..domain.runs import ENDED
-from ..storage import attempts, queue
-from ..storage.outages import logged
+from ..storage.db.outages import logged
+from ..storage.queue import queue_items
+from ..storage.runs import attempts
 from .context import Context, Hint
 from .ending import cut_off
 from .flow import concurrency
@@ -51,7 +52,7 @@ def drop(
 
 def _drop(tx: Connection, ctx: Context, jobs: Sequence[Job], now: datetime) -> list[Hint]:
     items: list[Item] = [job.item for job in jobs]
-    queue.finish(tx, items)
+    queue_items.finish(tx, items)
     attempts.add(tx, [cut_off(item, now) for item in items if item.step is not None])
     lines: Lines = {}
     for job in jobs:

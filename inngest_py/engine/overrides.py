@@ -15,8 +15,8 @@ from .. import observe
 from ..domain import overrides as rules
 from ..domain.errors import Invalid, NotFound
 from ..domain.functions import FunctionConfig
-from ..storage import functions as function_rows
-from ..storage import overrides as rows
+from ..storage.catalog import functions as function_rows
+from ..storage.catalog import overrides as rows
 from . import audit
 from .audit import Actor
 from .catalog import Function, function_of

@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 
 from .. import observe
 from ..domain.errors import Invalid, NotFound
-from ..storage import functions as rows
-from ..storage import pausing
+from ..storage.catalog import functions as rows
+from ..storage.queue import function_pause
 from . import audit
 from .audit import Actor
 from .context import Context
@@ -59,14 +59,14 @@ def pause(ctx: Context, function: str, events: str = SKIP, by: Actor | None = No
     def mark(tx: Connection) -> str:
         function_id = find(tx, function)
         now = ctx.now()
-        pausing.pause(tx, function_id, events, now)
+        function_pause.pause(tx, function_id, events, now)
         rows.renew_catalog_version(tx)
         audit.note(tx, by, now, "function.pause", _slug(tx, function_id), events)
         return function_id
 
     function_id = ctx.committer.run_once(mark)
-    _walk(ctx, function_id, pausing.hold, while_paused=True)
-    _walk(ctx, function_id, partial(pausing.mark_runs, held=True), while_paused=True)
+    _walk(ctx, function_id, function_pause.hold, while_paused=True)
+    _walk(ctx, function_id, partial(function_pause.mark_runs, held=True), while_paused=True)
     observe.event("function.paused", function_id=function_id, events=events)
     return function_id
 
@@ -79,7 +79,7 @@ def resume(ctx: Context, function: str, by: Actor | None = None) -> str:
 
     def unmark(tx: Connection) -> str:
         function_id = find(tx, function)
-        pausing.resume(tx, function_id)
+        function_pause.resume(tx, function_id)
         rows.renew_catalog_version(tx)
         audit.note(tx, by, ctx.now(), "function.resume", _slug(tx, function_id))
         return function_id
@@ -97,10 +97,10 @@ def _slug(tx: Connection, function_id: str) -> str:
 
 def give_back(ctx: Context, function_id: str) -> None:
     """Make ready what is held of a function that has been resumed."""
-    free = partial(pausing.give_back, now=ctx.now())
+    free = partial(function_pause.give_back, now=ctx.now())
     _walk(ctx, function_id, free, while_paused=False)
-    _walk(ctx, function_id, partial(pausing.mark_runs, held=False), while_paused=False)
-    ctx.committer.run_alone(lambda tx: pausing.resumed(tx, function_id))
+    _walk(ctx, function_id, partial(function_pause.mark_runs, held=False), while_paused=False)
+    ctx.committer.run_alone(lambda tx: function_pause.resumed(tx, function_id))
 
 
 def _walk(
@@ -119,9 +119,9 @@ def _walk(
     after = ""
 
     def batch(tx: Connection) -> list[str]:
-        if pausing.is_paused(tx, function_id) is not while_paused:
+        if function_pause.is_paused(tx, function_id) is not while_paused:
             return []
-        found = pausing.live_runs(tx, function_id, after, _BATCH)
+        found = function_pause.live_runs(tx, function_id, after, _BATCH)
         if found:
             write(tx, found)
         return found

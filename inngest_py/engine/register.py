@@ -14,8 +14,8 @@ from ..domain.functions import FunctionConfig, config_from_json
 from ..domain.reach import REFUSED
 from ..domain.registration import Registration, parse_registration
 from ..domain.reply import Reply
-from ..storage import functions as rows
-from ..storage import timers
+from ..storage.catalog import functions as rows
+from ..storage.queue import timers
 from . import audit, crons, reaching, signed
 from .audit import Actor
 from .context import Context

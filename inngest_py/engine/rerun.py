@@ -10,7 +10,10 @@ from ..domain.errors import Invalid, NotFound
 from ..domain.items import ItemKind
 from ..domain.rerun import FromStep
 from ..domain.runs import RunStatus
-from ..storage import pauses, queue, reruns, runs
+from ..storage.events import waits
+from ..storage.operations import reruns
+from ..storage.queue import queue_items
+from ..storage.runs import runs
 from . import audit
 from .audit import Actor
 from .context import Context
@@ -56,9 +59,9 @@ def _write(
     item |= throttles.of_rerun(function, payload, now)
     item |= concurrency.columns(held, ItemKind.START)
     group = concurrency.stand_in_line(item, held, now)
-    queue.put(tx, [item])
-    queue.put(tx, start_timers(ctx, function, new_id, now))
-    pauses.add(tx, subscribe(new_id, function, source["event_id"], payload, now))
+    queue_items.put(tx, [item])
+    queue_items.put(tx, start_timers(ctx, function, new_id, now))
+    waits.add(tx, subscribe(new_id, function, source["event_id"], payload, now))
     if group is None:
         started.hints.append((ItemKind.START, item["id"]))
     else:

@@ -10,7 +10,7 @@ from ..domain.errors import Stalled
 from ..domain.items import CALLS, ItemKind
 from ..domain.limits import USE_API_ABOVE_BYTES
 from ..domain.plan import Job
-from ..storage import stranded
+from ..storage.operations import stranded
 from .writes import Write
 
 

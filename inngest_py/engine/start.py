@@ -16,7 +16,9 @@ from ..domain.flow.slots import Slots
 from ..domain.items import ItemKind, ItemState
 from ..domain.limits import EVENT_ID_WINDOW
 from ..domain.runs import RunStatus
-from ..storage import arriving, events, pauses, queue, runs
+from ..storage.events import events, on_arrival, waits
+from ..storage.queue import queue_items
+from ..storage.runs import runs
 from . import audit
 from .audit import Actor
 from .catalog import Function
@@ -135,7 +137,7 @@ def write_events(
     now = ctx.now()
     fresh = _store(tx, accepted, now)
     names = sorted({event.name for event in accepted})
-    version, open_paths = arriving.look(tx, names)
+    version, open_paths = on_arrival.look(tx, names)
     ctx.catalog.refresh(tx, version)
     # pauses are locked before the rows of rules, as by who ends a run
     started.hints += match(tx, ctx, fresh, open_paths, now)
@@ -154,7 +156,7 @@ def write_events(
         arrivals = rule(tx, ctx, arrivals, now, outcome)
     create(tx, ctx, [*ticks, *arrivals], now, started, releases, outcome, lines)
     if outcome.subscribed:  # one event of many may cancel what another has started
-        started.hints += match(tx, ctx, fresh, pauses.paths(tx, names), now)
+        started.hints += match(tx, ctx, fresh, waits.paths(tx, names), now)
     invocations = [event for event in outcome.dropped if event.correlation_id is not None]
     refused += [_refusal(ctx, event, RATE_LIMITED, now) for event in invocations]
     if refused:
@@ -199,9 +201,9 @@ def create(
         elif item["due_at"] <= now:
             started.hints.append((ItemKind.START, item["id"]))
     runs.add(tx, run_rows)
-    queue.put(tx, item_rows)
-    queue.put(tx, timer_rows)
-    pauses.add(tx, cancel_rows)
+    queue_items.put(tx, item_rows)
+    queue_items.put(tx, timer_rows)
+    waits.add(tx, cancel_rows)
     outcome.subscribed = bool(cancel_rows)
     let_go = concurrency.advance(tx, ctx, lines, now)
     concurrency.tell_waits(made, item_rows, let_go)

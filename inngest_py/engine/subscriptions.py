@@ -13,8 +13,8 @@ from ..domain import cancels as rules
 from ..domain import canonical, ids
 from ..domain.items import ItemKind, ItemState
 from ..domain.waits import PauseKind
-from ..storage import cancels as rows
-from ..storage import queue
+from ..storage.events import cancel_on as rows
+from ..storage.queue import queue_items
 from .catalog import Function
 from .context import HINT_GRACE, Context, Hint
 
@@ -58,7 +58,7 @@ def ask(
         for event_id, lookups in found.items()
         if heard.intersection(lookups)
     ]
-    queue.put(tx, wanted)
+    queue_items.put(tx, wanted)
     return [(ItemKind.CANCEL, row["id"]) for row in wanted]
 
 

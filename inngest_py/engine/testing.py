@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from .. import observe
 from ..domain.limits import NORMAL
-from ..storage import functions, testing
+from ..storage.catalog import functions
+from ..storage.schema import testing
 from . import pausing
 from .context import Context
 from .flow.arrivals import HOLD

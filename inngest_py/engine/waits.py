@@ -18,8 +18,10 @@ from ..domain.limits import MAX_STEP_BYTES
 from ..domain.runs import Run
 from ..domain.waits import Wait, check_signal, correlation_id
 from ..domain.waking import begun
-from ..storage import attempts, pauses, queue
-from ..storage import events as stored_events
+from ..storage.events import events as stored_events
+from ..storage.events import waits
+from ..storage.queue import queue_items
+from ..storage.runs import attempts
 from .context import HINT_GRACE, Context
 
 _MOST_WARNED = 1000
@@ -66,8 +68,8 @@ def open_all(tx: Connection, ctx: Context, openings: Sequence[Opening]) -> list[
         _warn(ctx, opening)
         signal, replaces = opening.wait.signal, opening.wait.replaces
         if signal is not None:
-            pauses.free_signal(tx, signal, opening.row["queued_at"], replaces=replaces)
-    new = pauses.add(tx, [_pause_row(opening) for opening in ordered])
+            waits.free_signal(tx, signal, opening.row["queued_at"], replaces=replaces)
+    new = waits.add(tx, [_pause_row(opening) for opening in ordered])
     if any(o.wait.signal is not None and o.pause_id not in new for o in openings):
         raise SignalTaken
     return [
@@ -180,7 +182,7 @@ def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str
 def answer_of(ctx: Context, item: Item) -> Answer | None:
     """Read what has ended a wait in the meantime; None when nothing has."""
     with ctx.db.reading() as tx:
-        return answers(tx, [(item.id, queue.answer_of(tx, item.id))]).get(item.id)
+        return answers(tx, [(item.id, queue_items.answer_of(tx, item.id))]).get(item.id)
 
 
 def signal(ctx: Context, name: str, data: Any) -> str | None:
@@ -203,7 +205,7 @@ def signal(ctx: Context, name: str, data: Any) -> str | None:
 
 
 def _take(tx: Connection, name: str, answer: str, now: datetime) -> tuple[str, str] | None:
-    taken = pauses.take_signal(tx, name, now)
+    taken = waits.take_signal(tx, name, now)
     if taken is not None:
-        queue.answer(tx, [(taken[1], answer)], now, now + HINT_GRACE)
+        queue_items.answer(tx, [(taken[1], answer)], now, now + HINT_GRACE)
     return taken

@@ -21,9 +21,11 @@ from ..domain.items import SDK, ItemKind, ItemState
 from ..domain.runs import ENDED, RunStatus
 from ..domain.waits import PauseKind
 from ..domain.why import Line, Reason
-from ..storage import events, pauses, run_lists
-from ..storage import functions as function_rows
-from ..storage import why as rows
+from ..storage.catalog import functions as function_rows
+from ..storage.events import events
+from ..storage.events import waits as pauses
+from ..storage.queries import run_pages
+from ..storage.queries import why_waiting as rows
 from .catalog import Function, function_of
 from .context import Context
 from .flow import limits, throttles
@@ -60,7 +62,7 @@ class _Facts:
 def of_run(ctx: Context, run_id: str) -> Explained:
     """Say why a run waits, or what ended it. Raises NotFound."""
     with ctx.db.reading() as tx:
-        run = run_lists.get(tx, run_id)
+        run = run_pages.get(tx, run_id)
         if run is None:
             raise NotFound(f"run {run_id} does not exist")
         status = RunStatus(run["status"])
@@ -218,5 +220,5 @@ def _waiting(facts: _Facts, item: RowMapping, pause: RowMapping | None, label: s
 
 
 def _child(tx: Connection, event_id: str) -> tuple[str, str] | None:
-    found = run_lists.of_event(tx, event_id)
+    found = run_pages.of_event(tx, event_id)
     return (found[0]["id"], found[0]["status"]) if found else None

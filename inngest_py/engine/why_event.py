@@ -14,9 +14,10 @@ from ..domain.errors import NotFound
 from ..domain.flow import keys
 from ..domain.flow.debounce import BUFFER
 from ..domain.why import Reason
-from ..storage import events, run_lists
-from ..storage import functions as function_rows
-from ..storage import why as rows
+from ..storage.catalog import functions as function_rows
+from ..storage.events import events
+from ..storage.queries import run_pages
+from ..storage.queries import why_waiting as rows
 from .catalog import Function
 from .context import Context
 from .flow import limits
@@ -34,7 +35,7 @@ def of_event(ctx: Context, event_id: str) -> Explained:
         if row is None:
             raise NotFound(f"event {event_id} does not exist")
         since = row["received_at"]
-        runs = run_lists.of_event(tx, event_id)
+        runs = run_pages.of_event(tx, event_id)
         reasons = [
             words.started(run["id"], run["function_slug"], run["status"], run["queued_at"])
             for run in runs[:_MOST_RUNS]

@@ -20,8 +20,9 @@ from ..domain.plan import Plan, Policy, StepResult
 from ..domain.reply import Reply
 from ..domain.runs import RunStatus
 from ..domain.waking import slept, woken
-from ..storage import deadlines, leases, queue
-from ..storage.outages import logged
+from ..storage.db import deadlines
+from ..storage.db.outages import logged
+from ..storage.queue import leases, queue_items
 from . import outlived, signed, telling
 from .apply import apply_all
 from .cancels import Cancellation, run_cancellation
@@ -56,7 +57,7 @@ def _put_off(ctx: Context, item: Item) -> None:
     """Give back an item of no run that failed, to be tried again later."""
     due_at = ctx.now() + retries.backoff(item.attempt, ctx.jitter(), ctx.tuning.linear_retry)
     try:
-        ctx.committer.run_alone(lambda tx: queue.retry_later(tx, item, due_at))
+        ctx.committer.run_alone(lambda tx: queue_items.retry_later(tx, item, due_at))
     except LeaseLost:  # it was written, or lapsed
         return
     except SQLAlchemyError as error:  # it will lapse

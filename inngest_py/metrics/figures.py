@@ -12,7 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..domain.items import ItemKind
 from ..domain.runs import LIVE
 from ..engine.context import Context
-from ..storage import deadlines, run_parts, waiting, workers
+from ..storage.db import deadlines
+from ..storage.operations import workers
+from ..storage.queries import queue_stats, run_detail
 
 # Counts stop here: an index of so many entries is read in about 0.1 s.
 MOST = 100_000
@@ -68,10 +70,10 @@ class Figures(Collector):
 
     def _figures(self, now: datetime) -> list[Metric]:
         with self._ctx.db.reading() as tx:
-            live = run_parts.live(tx, MOST)
-            due = waiting.due(tx, now, MOST)
-            held = waiting.in_flight(tx, MOST)
-            in_line = waiting.in_line(tx, MOST)
+            live = run_detail.live(tx, MOST)
+            due = queue_stats.due(tx, now, MOST)
+            held = queue_stats.in_flight(tx, MOST)
+            in_line = queue_stats.in_line(tx, MOST)
             alive = len(workers.alive(tx, now))
         depth = {one.kind: one.count for one in due}
         ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}

@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, Ti
 
 from .. import observe
 from ..domain.items import ItemKind
-from ..storage import leases
+from ..storage.queue import leases
 from .items import Runner
 from .runtime import Runtime
 

@@ -18,7 +18,7 @@ from ..engine.transport.gateway import Fetcher
 from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal
 from ..engine.upkeep.loop import Upkeep, heartbeat
-from ..storage.session import Database
+from ..storage.db.session import Database
 from .intake import Intake
 
 

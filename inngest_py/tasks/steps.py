@@ -15,8 +15,9 @@ from ..domain.errors import Conflict
 from ..engine import work
 from ..engine.upkeep import loop, workers
 from ..metrics.serving import WorkerMetrics
-from ..storage import leases, migrate
-from ..storage.outages import Reasons, reason
+from ..storage.db.outages import Reasons, reason
+from ..storage.queue import leases
+from ..storage.schema import migrate
 from . import configuration, forks, garbage, lifeline
 from .direct import Direct
 from .reloading import Reload

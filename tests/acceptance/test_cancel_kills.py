@@ -11,7 +11,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.acceptance.raw_app import post, registered, runs, seed
 from tests.acceptance.test_embedded_kills import KILLS, embedded
 from tests.processes import wait_until

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from inngest_py.domain.items import ItemKind, ItemState
-from inngest_py.storage import claiming, migrate, queue
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import claiming, queue_items
+from inngest_py.storage.schema import migrate
 
 PROCESSES = 2
 TIMES = 1000
@@ -47,7 +48,7 @@ def filled(url: str, count: int) -> list[str]:
         for item_id in ids
     ]
     with db.transaction() as tx:
-        assert queue.add(tx, rows) == set(ids)
+        assert queue_items.add(tx, rows) == set(ids)
     db.close()
     return ids
 

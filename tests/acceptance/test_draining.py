@@ -15,7 +15,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import LOOPBACK, Process, Server, Tool, wait_until
 from tests.servers import Postgres, Valkey

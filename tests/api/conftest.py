@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.databases import copied
 from tests.engine.harness import Engine, sequence
 

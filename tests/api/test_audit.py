@@ -10,7 +10,7 @@ from sqlalchemy import text
 from inngest_py.api.actors import fingerprint
 from inngest_py.engine import audit
 from inngest_py.engine.upkeep import retention
-from inngest_py.storage import operators as rows
+from inngest_py.storage.operations import operators as rows
 from tests.api.conftest import Service
 
 KEY, OLD = "signkey-prod-" + "ab" * 16, "cd" * 16

@@ -6,7 +6,7 @@ import pytest
 
 from inngest_py.api.auth import OPEN
 from inngest_py.domain import signing
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.api.test_bad_requests import UNKNOWN, calls, urls_of
 

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 
 UNKNOWN = "01JD0000000000000000000000"

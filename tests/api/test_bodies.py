@@ -11,7 +11,7 @@ from inngest_py.api.bodies import LIMITS, MOST
 from inngest_py.domain.limits import MAX_EVENT_BYTES
 from inngest_py.domain.rerun import from_step
 from inngest_py.engine.rerun import rerun
-from inngest_py.storage import run_loading
+from inngest_py.storage.queue import load_runs
 from tests.api.conftest import Service
 from tests.factories import op, reply, step
 from tests.processes import LOOPBACK, Server
@@ -171,4 +171,4 @@ def test_state_is_counted_in_bytes(service: Service) -> None:
 
 def _state_bytes(service: Service, run_id: str) -> int:
     with service.engine.ctx.db.reading() as tx:
-        return run_loading.load(tx, [run_id])[run_id][0].state_bytes
+        return load_runs.load(tx, [run_id])[run_id][0].state_bytes

@@ -10,7 +10,8 @@ from inngest_py.api import endpoints
 from inngest_py.domain import signing
 from inngest_py.domain.reply import Reply
 from inngest_py.engine.endpoint import SILENCE
-from inngest_py.storage import leases, run_lists
+from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queue import leases
 from tests.factories import op, reply, step
 
 from .conftest import Service
@@ -99,7 +100,7 @@ def test_an_endpoint_over_the_rate_that_an_override_gives_it(service: Service) -
     assert refused.status_code == 429
     assert "GET /o is over its rate limit" in refused.json["error"]
     with service.engine.ctx.db.reading() as tx:
-        assert run_lists.get(tx, runs[1]) is None
+        assert run_pages.get(tx, runs[1]) is None
     other = {**EVENT, "data": {**EVENT["data"], "query_params": "a=2"}}  # type: ignore[dict-item]
     assert begin(service, run_id=runs[2], event=other).status_code == 200
 

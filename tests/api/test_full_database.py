@@ -5,7 +5,7 @@ import time
 import pytest
 from sqlalchemy import text
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.full import Full
 

@@ -13,7 +13,7 @@ from inngest_py.engine.upkeep import leases
 from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import KEEP
 from inngest_py.metrics.labels import OTHER, FunctionLabels
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from inngest_py.version import __version__
 from tests.api.conftest import Service
 from tests.factories import reply

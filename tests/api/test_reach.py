@@ -7,7 +7,7 @@ import pytest
 
 from inngest_py.domain import reach
 from inngest_py.domain.reply import Reply
-from inngest_py.storage import functions
+from inngest_py.storage.catalog import functions
 from tests.api.conftest import Service
 from tests.api.gql import change
 from tests.api.test_register import function, register

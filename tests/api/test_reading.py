@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from inngest_py.domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from inngest_py.engine.upkeep.workers import Presence
 from inngest_py.metrics.counters import Counters
-from inngest_py.storage.clock import wall_clock
+from inngest_py.storage.db.clock import wall_clock
 from tests.api.conftest import Service
 from tests.api.test_register import is_public
 from tests.factories import op, reply
@@ -318,7 +318,7 @@ def test_a_database_that_is_away_is_told(service: Service, monkeypatch: pytest.M
     def fail(*_: Any) -> Any:
         raise OperationalError("select", {}, Exception("gone"), connection_invalidated=True)
 
-    monkeypatch.setattr("inngest_py.storage.backlog.size", fail)
+    monkeypatch.setattr("inngest_py.storage.queue.backlog.size", fail)
     answered = service.client.get("/health")
     assert (answered.status_code, answered.json["database"]) == (503, "away")
 
@@ -334,7 +334,7 @@ def test_a_probe_that_raises_is_told_counted_and_logged(
     counters.connect()
     try:
         with monkeypatch.context() as patched:
-            patched.setattr("inngest_py.storage.backlog.size", fail)
+            patched.setattr("inngest_py.storage.queue.backlog.size", fail)
             answered = service.client.get("/health")
     finally:
         counters.disconnect()

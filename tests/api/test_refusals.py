@@ -6,7 +6,7 @@ import pytest
 
 from inngest_py.api.auth import REFUSALS
 from inngest_py.api.refusals import Refusals
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from inngest_py.engine import audit
-from inngest_py.storage import operators as rows
+from inngest_py.storage.operations import operators as rows
 from tests.dashboard.conftest import Site
 
 ACTS = {

@@ -9,8 +9,8 @@ import requests
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete
 
-from inngest_py.storage.runs import RunRow
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.runs.runs import RunRow
 from tests.processes import Server, free_port, wait_until
 from tests.sdk.app_process import SdkApp
 from tests.sdk.client import Api

@@ -13,8 +13,8 @@ from inngest_py.cli import cli
 from inngest_py.config import Settings
 from inngest_py.domain.roles import Role
 from inngest_py.engine import operators
-from inngest_py.storage import operators as rows
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import operators as rows
 from tests.api.test_bad_requests import UNKNOWN, urls_of
 from tests.dashboard.conftest import _CSRF, Site
 

@@ -9,7 +9,7 @@ import pytest
 from inngest_py.domain.retention import Keep
 from inngest_py.engine import rerun
 from inngest_py.engine.upkeep.pruning import Pruning
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.api.gql import TRACE
 from tests.dashboard.conftest import Site
 from tests.engine import waiting

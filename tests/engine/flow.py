@@ -8,8 +8,8 @@ from sqlalchemy import Connection, event, text
 
 from inngest_py.domain.events import Event
 from inngest_py.engine import start
-from inngest_py.storage.pipelined import Cursor, Pipelined
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.connection import Cursor, Pipelined
+from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine
 
 

@@ -15,8 +15,12 @@ from inngest_py.domain.runs import LIVE
 from inngest_py.engine import register, start, work
 from inngest_py.engine.commit import Committer
 from inngest_py.engine.context import Context, Hint, Tuning, new_ulid
-from inngest_py.storage import backlog, migrate, queue, run_lists, steps, stranded
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import stranded
+from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queue import backlog, queue_items
+from inngest_py.storage.runs import steps
+from inngest_py.storage.schema import migrate
 from tests.factories import NOW, op, reply, step
 
 Script = Callable[[dict[str, Any], str], Reply]
@@ -107,7 +111,7 @@ class Engine:
         event = self.event(**fields)
         start.accept(self.ctx, [event])
         with self.ctx.db.reading() as tx:
-            return str(run_lists.of_event(tx, event.id)[0]["id"])
+            return str(run_pages.of_event(tx, event.id)[0]["id"])
 
     def drain(self) -> None:
         """Run everything that was hinted at, and what that hints at; no run may be left behind."""
@@ -132,7 +136,7 @@ class Engine:
 
     def run(self, run_id: str) -> dict[str, Any]:
         with self.ctx.db.reading() as tx:
-            row = run_lists.get(tx, run_id)
+            row = run_pages.get(tx, run_id)
             assert row is not None
             return dict(row)
 
@@ -142,7 +146,7 @@ class Engine:
 
     def queued(self, run_id: str) -> list[Any]:
         with self.ctx.db.reading() as tx:
-            return queue.of_run(tx, run_id)
+            return queue_items.of_run(tx, run_id)
 
 
 def opened(url: str) -> Database:

@@ -13,8 +13,8 @@ import gevent  # noqa: E402
 from sqlalchemy import Connection, insert, text  # noqa: E402
 
 from inngest_py.engine.commit import Committer  # noqa: E402
-from inngest_py.storage.functions import Meta  # noqa: E402
-from inngest_py.storage.session import Database  # noqa: E402
+from inngest_py.storage.catalog.functions import Meta  # noqa: E402
+from inngest_py.storage.db.session import Database  # noqa: E402
 
 ROUNDS, WRITERS = 40, 12
 

@@ -11,7 +11,7 @@ import pytest
 from inngest_py.domain.alerts import Rules
 from inngest_py.engine import alerts, work
 from inngest_py.engine.transport.http import Transport
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.flow import rows, together
 from tests.engine.harness import Engine
 from tests.factories import reply

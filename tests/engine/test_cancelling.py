@@ -12,9 +12,9 @@ from inngest_py.domain import cancellations as rules
 from inngest_py.domain.errors import NotFound
 from inngest_py.engine import cancelling
 from inngest_py.engine.upkeep import cancelling as service
-from inngest_py.storage import attempts
-from inngest_py.storage import cancellations as rows
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import bulk_cancellations as rows
+from inngest_py.storage.runs import attempts
 from tests.engine import flow
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply

@@ -15,8 +15,10 @@ from inngest_py.engine import cancels, start, work
 from inngest_py.engine.context import new_ulid
 from inngest_py.engine.ending import cancel
 from inngest_py.engine.rerun import rerun
-from inngest_py.storage import attempts, events, leases, pauses, queue
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import events, waits
+from inngest_py.storage.queue import leases, queue_items
+from inngest_py.storage.runs import attempts
 from tests.engine.flow import rows
 from tests.engine.harness import Engine, Script, sequence
 from tests.factories import op, reply
@@ -51,7 +53,7 @@ def stop(engine: Engine, name: str = "x/stop", **data: Any) -> str:
 
 def listening(engine: Engine, run_id: str) -> list[dict[str, Any]]:
     with engine.ctx.db.reading() as tx:
-        return [dict(row) for row in pauses.of_run(tx, run_id)]
+        return [dict(row) for row in waits.of_run(tx, run_id)]
 
 
 def ends(engine: Engine) -> Counter[tuple[str, str]]:
@@ -215,7 +217,7 @@ def test_an_event_that_cancels_very_many_runs_does_it_in_turns(
     engine.drain()
     stop(engine, key=1)
     ((_, item_id),) = engine.hinted.hints
-    real = queue.go_on
+    real = queue_items.go_on
     turns = []
 
     def crash_once(*args: Any) -> None:
@@ -224,7 +226,7 @@ def test_an_event_that_cancels_very_many_runs_does_it_in_turns(
         if len(turns) == 3:
             raise KeyboardInterrupt  # the worker dies before this turn's commit
 
-    monkeypatch.setattr(queue, "go_on", crash_once)
+    monkeypatch.setattr(queue_items, "go_on", crash_once)
     with pytest.raises(KeyboardInterrupt):
         work.work(engine.ctx, [item_id])
     cancelled = rows(db, "SELECT id FROM runs WHERE status = 'cancelled'")

@@ -12,9 +12,10 @@ from inngest_py.domain.endpoint import parse_new
 from inngest_py.domain.registration import parse_registration
 from inngest_py.engine import crons, endpoint, register
 from inngest_py.engine.crons import Missed
-from inngest_py.storage import crons as cron_rows
-from inngest_py.storage import functions, run_lists
-from inngest_py.storage.session import Database
+from inngest_py.storage.catalog import crons as cron_rows
+from inngest_py.storage.catalog import functions
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import run_pages
 from tests.engine.harness import Engine, sequence
 from tests.factories import op
 
@@ -66,7 +67,7 @@ def test_a_lost_registration_costs_no_cron(db: Database) -> None:
     ours.now += timedelta(minutes=1)
     crons.run_due(ours.ctx, Missed.SKIP)
     with db.reading() as tx:
-        assert len(run_lists.page(tx, limit=9)) == 1
+        assert len(run_pages.page(tx, limit=9)) == 1
         assert cron_rows.first(tx) is not None
 
 
@@ -78,7 +79,7 @@ def test_a_schedule_goes_by_the_database_not_by_a_cache(db: Database) -> None:
     ours.now += timedelta(minutes=1)
     crons.run_due(ours.ctx, Missed.SKIP)
     with db.reading() as tx:
-        assert len(run_lists.page(tx, limit=9)) == 1
+        assert len(run_pages.page(tx, limit=9)) == 1
         assert cron_rows.first(tx) is not None
 
 
@@ -112,5 +113,5 @@ def test_an_endpoint_s_run_is_written_with_what_its_end_starts(db: Database) -> 
     engine = Engine(db, sequence(), triggers=[{"event": "inngest/function.finished"}])
     begin(engine)
     with db.reading() as tx:
-        statuses = sorted(row["status"] for row in run_lists.page(tx, limit=9))
+        statuses = sorted(row["status"] for row in run_pages.page(tx, limit=9))
     assert statuses == ["completed", "queued"]

@@ -14,9 +14,10 @@ from inngest_py.domain.limits import MAX_STEPS
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import checkpoint, claims, work
 from inngest_py.engine.ending import cancel
-from inngest_py.storage import attempts, leases, metadata
-from inngest_py.storage.queue import QueueItem
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import leases
+from inngest_py.storage.queue.queue_items import QueueItem
+from inngest_py.storage.runs import attempts, metadata
 from tests.factories import op, reply, step
 
 from .harness import Engine

@@ -9,8 +9,8 @@ import pytest
 from inngest_py.engine import claims, start
 from inngest_py.engine.claims import claim
 from inngest_py.engine.commit import Committer
-from inngest_py.storage import backlog
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import backlog
 from tests.engine.harness import Engine, sequence
 
 THREADS = 4

@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.engine.commit import Committer
-from inngest_py.storage import deadlines, session
-from inngest_py.storage.meta import Meta
-from inngest_py.storage.outages import Fault, fault
-from inngest_py.storage.session import Database, insert
+from inngest_py.storage.db import deadlines, session
+from inngest_py.storage.db.meta import Meta
+from inngest_py.storage.db.outages import Fault, fault
+from inngest_py.storage.db.session import Database, insert
 from tests.processes import ROOT, wait_until
 
 WRITERS = 40
@@ -129,7 +129,7 @@ def test_what_fails_only_together_is_told_and_each_is_written_alone(
 
 LOCKED = """
 import sys
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 with Database(sys.argv[1]).transaction():
     print("locked", flush=True)
     sys.stdin.read()

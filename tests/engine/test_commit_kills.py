@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from inngest_py.engine import commit
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.processes import wait_until
 
 

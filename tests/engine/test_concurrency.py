@@ -12,8 +12,8 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import ending, work
 from inngest_py.engine.commit import Committer
 from inngest_py.engine.upkeep import lines
-from inngest_py.storage import backlog
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import backlog
 from tests.engine.flow import ran, rows, send, statuses
 from tests.engine.harness import Engine, Script, parallel, sequence
 from tests.factories import op, reply, step

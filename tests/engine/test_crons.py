@@ -12,9 +12,11 @@ from inngest_py.engine import crons, pausing
 from inngest_py.engine.crons import Missed
 from inngest_py.engine.register import register, register_one, remove
 from inngest_py.engine.upkeep import crons as upkeep
-from inngest_py.storage import crons as rows
-from inngest_py.storage import functions, run_lists, run_loading
-from inngest_py.storage.session import Database
+from inngest_py.storage.catalog import crons as rows
+from inngest_py.storage.catalog import functions
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queue import load_runs
 from tests.engine.harness import Engine, sequence
 
 URL = "http://localhost:1/clock"
@@ -40,8 +42,8 @@ def planned(engine: Engine) -> list[tuple[str, str]]:
 def ran(engine: Engine) -> list[tuple[str, str, str]]:
     """List cron runs as schedule, tick and status, oldest first."""
     with engine.ctx.db.reading() as tx:
-        found = [row for row in run_lists.page(tx, limit=500) if row["cron"] is not None]
-        loaded = run_loading.load(tx, [row["id"] for row in found])
+        found = [row for row in run_pages.page(tx, limit=500) if row["cron"] is not None]
+        loaded = load_runs.load(tx, [row["id"] for row in found])
     events = [orjson.loads(loaded[row["id"]][0].event) for row in found]
     return sorted(
         (row["cron"], event["id"], row["status"]) for row, event in zip(found, events, strict=True)
@@ -87,7 +89,7 @@ def test_jitter_delays_the_first_request_and_no_other_tick(db: Database) -> None
         pass_time(engine, minutes=1)
     assert [status for _, _, status in ran(engine)] == ["queued"] * 3
     with db.reading() as tx:
-        [first, *_] = reversed(run_lists.page(tx, limit=9))
+        [first, *_] = reversed(run_pages.page(tx, limit=9))
     [item] = engine.queued(first["id"])
     delay = item["due_at"] - first["queued_at"].replace(second=0)
     assert timedelta(seconds=1) <= delay < timedelta(minutes=5)

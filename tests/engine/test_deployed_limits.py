@@ -8,7 +8,7 @@ import pytest
 
 from inngest_py.engine import claims, overrides, pausing, work
 from inngest_py.engine.upkeep import leases, lines
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.flow import ran, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
 from tests.engine.test_concurrency import race, sleeping

@@ -10,8 +10,9 @@ from inngest_py.domain.flow import batching
 from inngest_py.domain.ids import is_ulid
 from inngest_py.engine import claims, rerun, work
 from inngest_py.engine.context import Leases
-from inngest_py.storage import backlog, leases, run_lists
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queue import backlog, leases
 from tests.engine.flow import Statements, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
 
@@ -114,7 +115,7 @@ def test_what_is_told_of_a_batch(db: Database) -> None:
     sent = send(engine, *({"n": n} for n in range(3)))
     engine.drain()
     with db.reading() as tx:
-        found = [run_lists.of_event(tx, event.id) for event in sent]
+        found = [run_pages.of_event(tx, event.id) for event in sent]
     (run_id,) = {row["id"] for listed in found for row in listed}
     run = engine.run(run_id)
     assert is_ulid(run["batch_id"])

@@ -8,8 +8,8 @@ import pytest
 from inngest_py.domain.flow.debounce import BUFFER
 from inngest_py.engine import claims, work
 from inngest_py.engine.context import Leases
-from inngest_py.storage import backlog, leases
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import backlog, leases
 from tests.engine.flow import Statements, ran, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
 

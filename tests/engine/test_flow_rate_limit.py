@@ -11,7 +11,7 @@ from inngest_py.domain.functions import RateLimit
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import start
 from inngest_py.engine.upkeep import retention
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.flow import Statements, ran, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply, step

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from inngest_py.engine import ending, pausing
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.flow import Statements, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
 from tests.factories import reply

@@ -13,8 +13,9 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import claims, work
 from inngest_py.engine.ending import cancel
 from inngest_py.engine.transport.gateway import Fetcher
-from inngest_py.storage import attempts, leases
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import leases
+from inngest_py.storage.runs import attempts
 from tests.engine.harness import Engine, Script
 from tests.factories import op, reply, step
 from tests.processes import free_port

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 
 
 def test_killed_tasks_hold_up_no_message_and_keep_no_slot(db: Database) -> None:

@@ -9,8 +9,8 @@ import pytest
 from inngest_py.engine import claims
 from inngest_py.engine.context import Context, Leases
 from inngest_py.engine.upkeep import leases as upkeep
-from inngest_py.storage import leases
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import leases
 from tests.engine.harness import Engine, sequence
 from tests.factories import item
 

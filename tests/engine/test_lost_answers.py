@@ -17,8 +17,8 @@ from inngest_py.engine.audit import Actor
 from inngest_py.engine.ending import cancel
 from inngest_py.engine.rerun import rerun
 from inngest_py.engine.waits import signal
-from inngest_py.storage.outcomes import was_committed
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.outcomes import was_committed
+from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.api.test_endpoints import RUN, add, begin, ran
 from tests.databases import copied

@@ -9,11 +9,11 @@ from sqlalchemy import update
 
 from inngest_py.engine import crons, why_event
 from inngest_py.engine.crons import Missed
-from inngest_py.storage import functions
-from inngest_py.storage.crons import of_app
-from inngest_py.storage.functions import Function
-from inngest_py.storage.queue import QueueItem
-from inngest_py.storage.session import Database
+from inngest_py.storage.catalog import functions
+from inngest_py.storage.catalog.crons import of_app
+from inngest_py.storage.catalog.functions import Function
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue.queue_items import QueueItem
 from tests.engine.flow import send, statuses
 from tests.engine.harness import Engine, sequence
 from tests.engine.test_parked_for_archived import RULES

@@ -17,10 +17,10 @@ from inngest_py.engine.claims import claim
 from inngest_py.engine.commit import Committer
 from inngest_py.engine.context import Leases
 from inngest_py.engine.upkeep import leases
-from inngest_py.storage import deadlines
-from inngest_py.storage.outages import Outage, reason
-from inngest_py.storage.probing import probe, writable
-from inngest_py.storage.session import Database
+from inngest_py.storage.db import deadlines
+from inngest_py.storage.db.outages import Outage, reason
+from inngest_py.storage.db.probing import probe, writable
+from inngest_py.storage.db.session import Database
 from tests.databases import copied
 from tests.engine.harness import Engine, Script, sequence
 from tests.factories import op, reply
@@ -151,7 +151,7 @@ def test_an_answer_outlives_a_full_disk(sqlite_db: Database) -> None:
 def test_an_answer_waits_for_a_connection(
     postgres_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inngest_py.storage.session._POOL_SECONDS", 0.2)
+    monkeypatch.setattr("inngest_py.storage.db.session._POOL_SECONDS", 0.2)
     db = Database(str(postgres_db.url), pool_size=1)
     taken: list[Any] = []
 

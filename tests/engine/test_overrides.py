@@ -13,7 +13,7 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import claims, overrides
 from inngest_py.engine.catalog import Catalog
 from inngest_py.engine.upkeep import leases, lines
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.flow import ran, rows, send, statuses
 from tests.engine.harness import Engine, sequence
 from tests.engine.test_concurrency import Watched, race, sleeping

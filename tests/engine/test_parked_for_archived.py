@@ -8,7 +8,7 @@ from inngest_py.domain.registration import parse_registration
 from inngest_py.engine import register, why_event
 from inngest_py.engine.audit import Actor
 from inngest_py.engine.erasing import erase
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.flow import ran, rows, send, statuses
 from tests.engine.harness import Engine, sequence
 

@@ -14,9 +14,11 @@ from inngest_py.engine import pausing, start, work
 from inngest_py.engine.context import new_ulid
 from inngest_py.engine.register import register_one
 from inngest_py.engine.upkeep import resuming
-from inngest_py.storage import backlog, events, run_lists
-from inngest_py.storage import pausing as rows
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import events
+from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queue import backlog
+from inngest_py.storage.queue import function_pause as rows
 from tests.engine.harness import Engine, Script, sequence
 from tests.factories import op, reply
 from tests.processes import wait_until
@@ -24,7 +26,7 @@ from tests.processes import wait_until
 
 def statuses(engine: Engine, event_id: str) -> list[tuple[str, str | None]]:
     with engine.ctx.db.reading() as tx:
-        found = run_lists.of_event(tx, event_id)
+        found = run_pages.of_event(tx, event_id)
     return [(row["status"], row["skip_reason"]) for row in found]
 
 

@@ -13,9 +13,10 @@ from inngest_py.domain.retention import Keep
 from inngest_py.engine import annotate, invoke, pausing, rerun, work
 from inngest_py.engine.context import utc_now
 from inngest_py.engine.upkeep.pruning import Pruning
-from inngest_py.storage import events, reruns
-from inngest_py.storage.models import Base
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import events
+from inngest_py.storage.operations import reruns
+from inngest_py.storage.schema.tables import Base
 from tests.engine import waiting
 from tests.engine.flow import rows, send, together
 from tests.engine.harness import Engine, prepared, sequence

@@ -14,7 +14,7 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import start, work
 from inngest_py.engine.claims import claim
 from inngest_py.engine.upkeep import leases
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply
 

@@ -13,7 +13,7 @@ from inngest_py.domain import rounds
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import checkpoint, claims, ending, work
 from inngest_py.engine.upkeep.stranded import Stranded
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, Script, parallel, sequence
 from tests.engine.waiting import send
 from tests.factories import op, reply, step

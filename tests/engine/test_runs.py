@@ -12,8 +12,11 @@ from inngest_py.domain.reply import Reply
 from inngest_py.domain.runs import RunStatus
 from inngest_py.engine import claims, start, work
 from inngest_py.engine.ending import cancel
-from inngest_py.storage import attempts, events, leases, run_lists
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import events
+from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queue import leases
+from inngest_py.storage.runs import attempts
 from tests.engine.flow import Statements
 from tests.engine.harness import Engine, Sdk, parallel, sequence
 from tests.factories import op, reply, step
@@ -178,12 +181,12 @@ def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
     for _ in range(2):
         start.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(run_lists.page(tx, limit=10)) == 1
+        assert len(run_pages.page(tx, limit=10)) == 1
         assert len(events.page(tx, limit=10)) == 2
     engine.now += timedelta(hours=24, seconds=1)
     start.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(run_lists.page(tx, limit=10)) == 2
+        assert len(run_pages.page(tx, limit=10)) == 2
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["a retry", "a commit's answer was lost"])
@@ -193,7 +196,7 @@ def test_an_event_that_is_stored_already_starts_nothing_twice(db: Database, fres
     start.accept(engine.ctx, [event])
     start.accept(engine.ctx, [event])
     with db.reading() as tx:
-        assert len(run_lists.page(tx, limit=10)) == 1
+        assert len(run_pages.page(tx, limit=10)) == 1
 
 
 def test_a_seed_used_for_another_event_is_refused_and_loses_nothing(db: Database) -> None:

@@ -12,8 +12,8 @@ from inngest_py.engine import apply as applying
 from inngest_py.engine import claims, work
 from inngest_py.engine import writes as planned
 from inngest_py.engine.commit import Committer
-from inngest_py.storage import claiming, leases
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import claiming, leases
 from tests.engine.harness import Engine, parallel, sequence
 from tests.factories import step
 

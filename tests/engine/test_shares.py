@@ -9,8 +9,8 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import why, work
 from inngest_py.engine.shares import Shares
 from inngest_py.engine.upkeep.sharing import Sharing
-from inngest_py.storage import waiting
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import queue_stats
 from tests.engine.flow import ran, rows, send, statuses
 from tests.engine.harness import Engine, sequence
 
@@ -48,7 +48,7 @@ def test_what_finds_no_room_goes_on_later(db: Database) -> None:
     jobs = work.claim(engine.ctx, [item_id for _, item_id in hints])
     assert len(jobs) == 3
     with db.reading() as tx:
-        assert waiting.in_line(tx, 100) == {"app": 5}
+        assert queue_stats.in_line(tx, 100) == {"app": 5}
     begun = rows(db, "SELECT status, started_at IS NULL, count(*) FROM runs GROUP BY 1, 2")
     assert sorted(tuple(row) for row in begun) == [("queued", True, 5), ("running", False, 3)]
     threads = [threading.Thread(target=work.run_job, args=(engine.ctx, job)) for job in jobs]

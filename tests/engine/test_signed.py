@@ -11,8 +11,8 @@ import pytest
 from inngest_py.domain import signing
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import register, signed
-from inngest_py.storage import functions
-from inngest_py.storage.session import Database
+from inngest_py.storage.catalog import functions
+from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence
 
 NEW, OLD = "signkey-prod-00ff", "signkey-prod-ff00"

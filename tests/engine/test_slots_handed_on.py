@@ -10,8 +10,9 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import claims, ending, pausing, work
 from inngest_py.engine.upkeep import leases as upkeep
 from inngest_py.engine.upkeep import lines
-from inngest_py.storage import leases, pruning
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import pruning
+from inngest_py.storage.queue import leases
 from tests.engine.flow import Statements, rows, send, statuses, together
 from tests.engine.harness import Engine, parallel, sequence
 from tests.factories import reply, step

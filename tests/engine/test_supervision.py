@@ -13,8 +13,8 @@ from inngest_py.engine.context import Context
 from inngest_py.engine.upkeep.loop import Service, Upkeep
 from inngest_py.engine.upkeep.workers import Presence
 from inngest_py.metrics.counters import Counters
-from inngest_py.storage import workers
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import workers
 from tests.engine.harness import Engine, sequence
 from tests.processes import wait_until
 

@@ -8,8 +8,9 @@ import pytest
 
 from inngest_py.domain.reply import Reply
 from inngest_py.engine.rerun import rerun
-from inngest_py.storage import attempts, events
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import events
+from inngest_py.storage.runs import attempts
 from tests.engine.harness import Engine, Script, sequence
 from tests.factories import op, reply
 

@@ -16,7 +16,7 @@ from inngest_py.domain import traces
 from inngest_py.domain.ids import ulid_hex
 from inngest_py.engine import ending
 from inngest_py.engine.upkeep.timers import Timers
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.engine.harness import Engine, sequence
 from tests.factories import reply

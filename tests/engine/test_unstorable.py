@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply, step
 

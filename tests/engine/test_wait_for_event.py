@@ -13,8 +13,9 @@ from inngest_py.domain.reply import Reply
 from inngest_py.engine import claims, start, work
 from inngest_py.engine.ending import cancel
 from inngest_py.engine.upkeep import retention
-from inngest_py.storage import backlog, leases, pauses, queue
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import waits as pauses
+from inngest_py.storage.queue import backlog, leases, queue_items
 from tests.engine.harness import Engine
 from tests.engine.waiting import for_event, open_pauses, send, tried, waits
 from tests.factories import op, reply, step
@@ -168,7 +169,7 @@ def test_who_comes_first_ends_the_wait_event_or_time_out(db: Database, first: st
     engine.now += timedelta(minutes=59)
     (item,) = engine.queued(run_id)
     with db.transaction() as tx:  # the time-out is due a moment early, for the race
-        tx.execute(queue._items.update().values(due_at=engine.now, hint_at=engine.now))
+        tx.execute(queue_items._items.update().values(due_at=engine.now, hint_at=engine.now))
     (job,) = claims.claim(engine.ctx, [item["id"]])
     if first == "event":
         send(engine)
@@ -195,8 +196,8 @@ def test_events_and_time_outs_that_race_end_every_wait_once(db: Database) -> Non
     run_ids = [engine.start(data={"id": n}) for n in range(12)]
     engine.drain()
     with db.transaction() as tx:
-        tx.execute(queue._items.update().values(due_at=engine.now, hint_at=engine.now))
-        items = [one["id"] for run_id in run_ids for one in queue.of_run(tx, run_id)]
+        tx.execute(queue_items._items.update().values(due_at=engine.now, hint_at=engine.now))
+        items = [one["id"] for run_id in run_ids for one in queue_items.of_run(tx, run_id)]
     barrier = threading.Barrier(3)
 
     def arrive(order: int) -> None:
@@ -288,7 +289,7 @@ def test_an_event_ends_very_many_waits_in_turns(db: Database) -> None:
     event_id = send(engine)
     with db.reading() as tx:
         assert pauses.paths(tx, ["x/y"]) == []
-        assert queue.of_run(tx, event_id) == []
+        assert queue_items.of_run(tx, event_id) == []
     assert {engine.run(run_id)["status"] for run_id in run_ids[::100]} == {"completed"}
     with db.reading() as tx:
         assert backlog.next_due(tx) is None
@@ -348,10 +349,10 @@ def many_more(engine: Engine, run_id: str, count: int) -> list[str]:
 
 def clone(tx: Any, engine: Engine, run_id: str, count: int) -> list[str]:
     from inngest_py.domain.ids import pause_id
-    from inngest_py.storage import runs
+    from inngest_py.storage.runs import runs
 
     run = dict(tx.execute(runs._runs.select().where(runs._runs.c.id == run_id)).mappings().one())
-    (item,) = [dict(one) for one in queue.of_run(tx, run_id)]
+    (item,) = [dict(one) for one in queue_items.of_run(tx, run_id)]
     (pause,) = [dict(one) for one in pauses.of_run(tx, run_id)]
     made = []
     run_rows, item_rows, pause_rows = [], [], []
@@ -363,7 +364,7 @@ def clone(tx: Any, engine: Engine, run_id: str, count: int) -> list[str]:
         new_pause = {"id": pause_id(new, pause["step"]), "run_id": new, "item_id": new_item}
         pause_rows.append(pause | new_pause)
     runs.add(tx, run_rows)
-    queue.add(tx, item_rows)
+    queue_items.add(tx, item_rows)
     pauses.add(tx, pause_rows)
     return made
 

@@ -12,7 +12,7 @@ from inngest_py.domain.why import Reason
 from inngest_py.engine import claims, ending, pausing, start, why, why_event, work
 from inngest_py.engine.context import NoHints
 from inngest_py.engine.upkeep import workers
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 from tests.engine import waiting
 from tests.engine.flow import rows, send
 from tests.engine.harness import Engine, parallel, sequence

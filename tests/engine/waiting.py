@@ -6,7 +6,8 @@ from typing import Any
 from inngest_py.domain.registration import parse_registration
 from inngest_py.domain.reply import Reply
 from inngest_py.engine import register, start
-from inngest_py.storage import attempts, pauses
+from inngest_py.storage.events import waits as pauses
+from inngest_py.storage.runs import attempts
 from tests.engine.harness import Engine, Script
 from tests.factories import op, reply, step
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from inngest_py.storage import deadlines, session
-from inngest_py.storage.outages import Fault, NoAnswer, fault, outage, told
-from inngest_py.storage.session import Database
+from inngest_py.storage.db import deadlines, session
+from inngest_py.storage.db.outages import Fault, NoAnswer, fault, outage, told
+from inngest_py.storage.db.session import Database
 from tests.processes import ROOT
 
 GREENLETS = """
@@ -19,7 +19,7 @@ from gevent import monkey
 monkey.patch_all()
 import sys, time, gevent
 from sqlalchemy import text
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
 
 def write():
     with db.transaction() as tx:

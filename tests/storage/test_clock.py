@@ -13,8 +13,8 @@ from inngest_py.cli import cli
 from inngest_py.engine import claims
 from inngest_py.engine.context import Context, Leases
 from inngest_py.engine.upkeep import leases as upkeep
-from inngest_py.storage.clock import Clock, wall_clock
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.clock import Clock, wall_clock
+from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, opened, sequence
 from tests.factories import NOW
 from tests.servers import Postgres

@@ -14,10 +14,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from inngest_py.cli import databases
-from inngest_py.storage import migrate, run_counts
-from inngest_py.storage.limits import Limits
-from inngest_py.storage.outages import Fault, fault, outage, too_long
-from inngest_py.storage.session import Database, later, limit_time
+from inngest_py.storage.db.outages import Fault, fault, outage, too_long
+from inngest_py.storage.db.server_limits import Limits
+from inngest_py.storage.db.session import Database, later, limit_time
+from inngest_py.storage.runs import run_counts
+from inngest_py.storage.schema import migrate
 from tests.processes import LOOPBACK, ROOT, Process, free_port, wait_until
 from tests.servers import Postgres
 from tests.tcp import Wire
@@ -93,9 +94,9 @@ monkey.patch_all()
 import sys, time, gevent
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from inngest_py.storage.limits import Limits
-from inngest_py.storage.outages import Fault, fault, outage, too_long
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.server_limits import Limits
+from inngest_py.storage.db.outages import Fault, fault, outage, too_long
+from inngest_py.storage.db.session import Database
 
 def read(db, query):
     with db.reading() as tx:
@@ -164,8 +165,8 @@ if sys.argv[1] == "greenlets":
     from gevent import monkey
     monkey.patch_all()
 from sqlalchemy import text
-from inngest_py.storage.limits import Limits
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.server_limits import Limits
+from inngest_py.storage.db.session import Database
 
 db = Database(sys.argv[2], limits=Limits(connect=2))
 with db.reading() as tx:

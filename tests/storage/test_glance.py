@@ -8,12 +8,12 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from inngest_py.domain.runs import RunStatus
-from inngest_py.storage import backlog
-from inngest_py.storage.base import table_of
-from inngest_py.storage.glance import Glance
-from inngest_py.storage.outages import outage
-from inngest_py.storage.runs import RunRow
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.columns import table_of
+from inngest_py.storage.db.outages import outage
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.db.statements.scalar import Glance
+from inngest_py.storage.queue import backlog
+from inngest_py.storage.runs.runs import RunRow
 from tests.engine.harness import Engine, sequence
 from tests.servers import Postgres
 

@@ -20,9 +20,9 @@ from sqlalchemy import Connection, event, text
 
 from inngest_py.cli import cli
 from inngest_py.domain.errors import Conflict
-from inngest_py.storage import migrate
-from inngest_py.storage.models import Base
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.schema import migrate
+from inngest_py.storage.schema.tables import Base
 from inngest_py.tasks.steps import wait_for_schema
 from tests.processes import wait_until
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from inngest_py.storage import pauses
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.events import waits
 from tests.factories import NOW
 
 
@@ -33,7 +33,7 @@ def row(pause_id: str, **changes: Any) -> dict[str, Any]:
 
 def add(db: Database, *rows: dict[str, Any]) -> set[str]:
     with db.transaction() as tx:
-        return pauses.add(tx, list(rows))
+        return waits.add(tx, list(rows))
 
 
 def test_a_pause_is_opened_once(db: Database) -> None:
@@ -46,25 +46,25 @@ def test_a_signal_has_one_waiter_until_it_is_taken_over(db: Database) -> None:
     assert add(db, row("a", signal="s")) == {"a"}
     assert add(db, row("b", signal="s")) == set()
     with db.transaction() as tx:
-        pauses.free_signal(tx, "s", NOW, replaces=False)
-        assert pauses.add(tx, [row("b", signal="s")]) == set()
-        pauses.free_signal(tx, "s", late, replaces=False)  # the first has expired
-        assert pauses.add(tx, [row("b", signal="s")]) == {"b"}
-        pauses.free_signal(tx, "s", NOW, replaces=True)
-        assert pauses.add(tx, [row("c", signal="s")]) == {"c"}
-        assert pauses.take_signal(tx, "s", late) is None
-        assert pauses.take_signal(tx, "s", NOW) == ("r", "item-c")
-        assert pauses.take_signal(tx, "s", NOW) is None
-        assert len(pauses.of_run(tx, "r")) == 2
+        waits.free_signal(tx, "s", NOW, replaces=False)
+        assert waits.add(tx, [row("b", signal="s")]) == set()
+        waits.free_signal(tx, "s", late, replaces=False)  # the first has expired
+        assert waits.add(tx, [row("b", signal="s")]) == {"b"}
+        waits.free_signal(tx, "s", NOW, replaces=True)
+        assert waits.add(tx, [row("c", signal="s")]) == {"c"}
+        assert waits.take_signal(tx, "s", late) is None
+        assert waits.take_signal(tx, "s", NOW) == ("r", "item-c")
+        assert waits.take_signal(tx, "s", NOW) is None
+        assert len(waits.of_run(tx, "r")) == 2
 
 
 def test_paths_are_listed_once_each(db: Database) -> None:
     add(db, *(row(f"{path}{n}", lookup_path=path) for path in ("", "p", "q") for n in range(5)))
     add(db, row("z", event_name="other", lookup_path="o"), row("n", event_name=None))
     with db.reading() as tx:
-        found = pauses.paths(tx, ["x/y", "unknown"])
+        found = waits.paths(tx, ["x/y", "unknown"])
         assert sorted(found) == [("x/y", ""), ("x/y", "p"), ("x/y", "q")]
-        assert pauses.paths(tx, ["unknown"]) == []
+        assert waits.paths(tx, ["unknown"]) == []
 
 
 def test_candidates_are_those_behind_the_keys(db: Database) -> None:
@@ -77,18 +77,18 @@ def test_candidates_are_those_behind_the_keys(db: Database) -> None:
         row("e", event_name="z"),
     )
     with db.reading() as tx:
-        found = pauses.candidates(tx, [("x/y", "p", "1"), ("x/y", "", ""), ("x/y", "", "")])
+        found = waits.candidates(tx, [("x/y", "p", "1"), ("x/y", "", ""), ("x/y", "", "")])
     assert found is not None
     assert sorted(pause.id for pause in found) == ["a", "c"]
 
 
 def test_more_candidates_than_a_transaction_takes_are_paged(db: Database) -> None:
-    add(db, *(row(f"{n:04}") for n in range(pauses.MOST_TOGETHER + 1)))
+    add(db, *(row(f"{n:04}") for n in range(waits.MOST_TOGETHER + 1)))
     with db.reading() as tx:
-        assert pauses.candidates(tx, [("x/y", "", "")]) is None
-        first = pauses.page(tx, ("x/y", "", ""), "")
-        second = pauses.page(tx, ("x/y", "", ""), first[-1].id)
-    assert len(first) == len(second) == pauses.MOST_AT_ONCE
+        assert waits.candidates(tx, [("x/y", "", "")]) is None
+        first = waits.page(tx, ("x/y", "", ""), "")
+        second = waits.page(tx, ("x/y", "", ""), first[-1].id)
+    assert len(first) == len(second) == waits.MOST_AT_ONCE
 
 
 def test_only_one_of_many_consumes_a_pause(db: Database) -> None:
@@ -100,7 +100,7 @@ def test_only_one_of_many_consumes_a_pause(db: Database) -> None:
     def take(order: int) -> None:
         start.wait()
         with db.transaction() as tx:
-            taken.extend(pauses.take(tx, ids[::order]))
+            taken.extend(waits.take(tx, ids[::order]))
 
     threads = [threading.Thread(target=take, args=(order,)) for order in (1, -1, 1, -1)]
     for thread in threads:
@@ -113,10 +113,10 @@ def test_only_one_of_many_consumes_a_pause(db: Database) -> None:
 def test_the_pauses_of_ended_runs_and_long_expired_ones_go(db: Database) -> None:
     add(db, row("a"), row("b", run_id="other"), row("c", run_id="other", expires_at=NOW))
     with db.transaction() as tx:
-        pauses.drop_runs(tx, ["r"])
-        assert [one["id"] for one in pauses.of_run(tx, "other")] == ["b", "c"]
-        assert pauses.forget(tx, NOW + timedelta(seconds=1), 10) == 1
-        assert [one["id"] for one in pauses.of_run(tx, "other")] == ["b"]
+        waits.drop_runs(tx, ["r"])
+        assert [one["id"] for one in waits.of_run(tx, "other")] == ["b", "c"]
+        assert waits.forget(tx, NOW + timedelta(seconds=1), 10) == 1
+        assert [one["id"] for one in waits.of_run(tx, "other")] == ["b"]
 
 
 @pytest.mark.parametrize("count", [2000])
@@ -138,9 +138,9 @@ def test_look_ups_use_the_index(db: Database, count: int) -> None:
         def _before(_c: Any, _cur: Any, statement: str, parameters: Any, *_: Any) -> None:
             explain(statement, parameters)
 
-        found = pauses.candidates(tx, [("x/y", "p", "7")])
+        found = waits.candidates(tx, [("x/y", "p", "7")])
         assert found is not None
         assert [one.id for one in found] == ["00007"]
-        pauses.paths(tx, ["x/y"])
+        waits.paths(tx, ["x/y"])
     assert "pauses_lookup_idx" in "".join(seen)
     assert not [line for line in seen if "SCAN pauses" in line or "Seq Scan on pauses" in line]

@@ -9,10 +9,12 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from inngest_py.engine import start
 from inngest_py.engine.claims import claim
-from inngest_py.storage import arriving, claiming, pipelined
-from inngest_py.storage.driven import columns, values
-from inngest_py.storage.runs import RunRow
-from inngest_py.storage.session import Database, later
+from inngest_py.storage.db import connection
+from inngest_py.storage.db.session import Database, later
+from inngest_py.storage.db.statements.driver import columns, values
+from inngest_py.storage.events import on_arrival
+from inngest_py.storage.queue import claiming
+from inngest_py.storage.runs.runs import RunRow
 from tests.databases import copied
 from tests.engine.flow import rows
 from tests.engine.harness import Engine, sequence
@@ -39,14 +41,14 @@ def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is sent to PostgreSQL, a text a round trip."""
     sent: list[str] = []
-    execute = pipelined.Cursor.execute
+    execute = connection.Cursor.execute
 
-    def noted(cursor: pipelined.Cursor, query: object, values: object = None) -> None:
+    def noted(cursor: connection.Cursor, query: object, values: object = None) -> None:
         waits = b"".join(cursor.connection._waiting).decode()
         execute(cursor, query, values)
         sent.append(f"{waits} {query!s}")
 
-    monkeypatch.setattr(pipelined.Cursor, "execute", noted)
+    monkeypatch.setattr(connection.Cursor, "execute", noted)
     return sent
 
 
@@ -132,8 +134,8 @@ def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated: Databas
             " SELECT n, 'event', n, 'a/b', 'e', now(), now() FROM generate_series(1, 5000) n"
         )
         tx.exec_driver_sql("ANALYZE pauses")
-        given = arriving._look._constants | columns(["name"], [("c/d",)])
-        plan = tx.exec_driver_sql(f"EXPLAIN {arriving._look._sql}", given).scalars().all()
+        given = on_arrival._look._constants | columns(["name"], [("c/d",)])
+        plan = tx.exec_driver_sql(f"EXPLAIN {on_arrival._look._sql}", given).scalars().all()
         tx.rollback()
     on_pauses = [line for line in plan if " on pauses" in line]
     assert on_pauses and all("Index" in line for line in on_pauses), plan

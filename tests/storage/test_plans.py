@@ -12,9 +12,13 @@ from sqlalchemy import Connection
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.domain.items import Item, ItemKind
 from inngest_py.domain.runs import RunStatus
-from inngest_py.storage import drops, migrate, queue, run_list, run_loading, runs, stranded
-from inngest_py.storage.run_list import RunQuery
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import stranded
+from inngest_py.storage.queries import run_search
+from inngest_py.storage.queries.run_search import RunQuery
+from inngest_py.storage.queue import load_runs, of_ended_runs, queue_items
+from inngest_py.storage.runs import runs
+from inngest_py.storage.schema import migrate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ITEM = Item("i", ItemKind.EDGE, "r", "lease", 0, NOW, NOW)
@@ -23,10 +27,10 @@ STATEMENTS: dict[str, Callable[[Connection], Any]] = {
     "advance": lambda tx: runs.advance(tx, [runs.Advance("r", 1, 1, 1, None)]),
     "settle": lambda tx: runs.settle(tx, [runs.Correction("r", True, None)]),
     "end": lambda tx: runs.end(tx, [runs.End("r", RunStatus.COMPLETED, None, NOW)]),
-    "load": lambda tx: run_loading.load(tx, ["r"]),
-    "turn": lambda tx: queue.turn(tx, [(ITEM, "k", 1, NOW)]),
-    "finish": lambda tx: queue.finish(tx, [ITEM]),
-    "drop_runs": lambda tx: drops.drop_runs(tx, ["r"], [ITEM]),
+    "load": lambda tx: load_runs.load(tx, ["r"]),
+    "turn": lambda tx: queue_items.turn(tx, [(ITEM, "k", 1, NOW)]),
+    "finish": lambda tx: queue_items.finish(tx, [ITEM]),
+    "drop_runs": lambda tx: of_ended_runs.drop_runs(tx, ["r"], [ITEM]),
 }
 
 
@@ -95,6 +99,6 @@ LISTS: dict[str, tuple[RunQuery, str, tuple[str, ...]]] = {
 def test_a_list_is_read_in_the_order_of_an_index(name: str, tmp_path: Path) -> None:
     query, by, indexes = LISTS[name]
     with explained(tmp_path) as (tx, steps):
-        run_list.page(tx, query, run_list.order([(by, True)]), limit=41)
+        run_search.page(tx, query, run_search.order([(by, True)]), limit=41)
     assert any(index in step for step in steps for index in indexes), steps
     assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), steps

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from inngest_py.storage import attempts, queue
-from inngest_py.storage.outages import outage
-from inngest_py.storage.queue import QueueItem
-from inngest_py.storage.rowwise import RowWise, given
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.outages import outage
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.db.statements.per_row import RowWise, given
+from inngest_py.storage.queue import queue_items
+from inngest_py.storage.queue.queue_items import QueueItem
+from inngest_py.storage.runs import attempts
 from tests.engine.harness import prepared
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -44,8 +45,8 @@ def test_rows_come_back_as_they_were_given(sqlite: Database) -> None:
     statement = RowWise(moved.returning(table.c.id, table.c.due_at, table.c.opts), names)
     later = NOW.replace(year=2027)
     with sqlite.transaction() as tx:
-        assert queue.add(tx, [ITEM, ITEM | {"id": "j", "job_key": "l"}]) == {"i", "j"}
-        assert queue.add(tx, [ITEM]) == set()  # its job is queued already
+        assert queue_items.add(tx, [ITEM, ITEM | {"id": "j", "job_key": "l"}]) == {"i", "j"}
+        assert queue_items.add(tx, [ITEM]) == set()  # its job is queued already
         found = statement.run(tx, [("i", later), ("none", later), ("j", NOW)])
         assert [(row.id, row.due_at, row.opts) for row in found] == [
             ("i", later, None),
@@ -56,12 +57,12 @@ def test_rows_come_back_as_they_were_given(sqlite: Database) -> None:
 
 def test_a_refused_row_raises_what_sqlalchemy_would(sqlite: Database) -> None:
     with pytest.raises(IntegrityError) as caught, sqlite.transaction() as tx:
-        queue.add(tx, [ITEM])
+        queue_items.add(tx, [ITEM])
         attempts.add(tx, [{"run_id": "r", "attempt": 0}])
     assert "queued_at" not in str(caught.value.params)
     assert not outage(caught.value)
     with sqlite.reading() as tx:
-        assert queue.of_run(tx, "r") == []  # all of the transaction was rolled back
+        assert queue_items.of_run(tx, "r") == []  # all of the transaction was rolled back
 
 
 def test_a_locked_database_is_an_outage_to_wait_for(sqlite: Database, tmp_path: Path) -> None:
@@ -69,6 +70,6 @@ def test_a_locked_database_is_an_outage_to_wait_for(sqlite: Database, tmp_path: 
     with sqlite.transaction(), other.reading() as tx:
         tx.exec_driver_sql("PRAGMA busy_timeout=1")
         with pytest.raises(DBAPIError) as caught:
-            queue.add(tx, [ITEM])
+            queue_items.add(tx, [ITEM])
     assert outage(caught.value)
     other.close()

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from inngest_py.storage.meta import Meta
-from inngest_py.storage.outages import outage
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.meta import Meta
+from inngest_py.storage.db.outages import outage
+from inngest_py.storage.db.session import Database
 from tests.servers import Postgres
 
 

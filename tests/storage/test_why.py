@@ -8,23 +8,24 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from inngest_py.domain.items import ItemKind
-from inngest_py.storage import pruning, why
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import pruning
+from inngest_py.storage.queries import why_waiting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ITEM: Any = {"id": "i", "gate": "step:g", "rank_us": 5, "due_at": NOW}
 
 QUERIES: dict[str, Callable[[Connection], Any]] = {
-    "items": lambda tx: why.items(tx, "r", [ItemKind.TIMEOUT]),
-    "ahead": lambda tx: why.ahead(tx, ITEM),
-    "due_before": lambda tx: why.due_before(tx, ITEM, NOW),
-    "holders": lambda tx: why.holders(tx, "step:g"),
-    "arrival": lambda tx: why.arrival(tx, "b"),
-    "timer": lambda tx: why.timer(tx, "throttle:b"),
-    "last_failure": lambda tx: why.last_failure(tx, "r", step="s"),
-    "parked": lambda tx: why.parked(tx, "k"),
-    "parked_for_missing": lambda tx: why.parked_for_missing(tx, "e", ["f"]),
-    "batches": lambda tx: why.batches(tx, "e"),
+    "items": lambda tx: why_waiting.items(tx, "r", [ItemKind.TIMEOUT]),
+    "ahead": lambda tx: why_waiting.ahead(tx, ITEM),
+    "due_before": lambda tx: why_waiting.due_before(tx, ITEM, NOW),
+    "holders": lambda tx: why_waiting.holders(tx, "step:g"),
+    "arrival": lambda tx: why_waiting.arrival(tx, "b"),
+    "timer": lambda tx: why_waiting.timer(tx, "throttle:b"),
+    "last_failure": lambda tx: why_waiting.last_failure(tx, "r", step="s"),
+    "parked": lambda tx: why_waiting.parked(tx, "k"),
+    "parked_for_missing": lambda tx: why_waiting.parked_for_missing(tx, "e", ["f"]),
+    "batches": lambda tx: why_waiting.batches(tx, "e"),
     "debounced": lambda tx: pruning._debounced(tx, ["e", "f"]),
 }
 

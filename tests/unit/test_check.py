@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from inngest_py.cli import cli
-from inngest_py.storage import migrate
-from inngest_py.storage.session import Database
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.schema import migrate
 from tests.processes import LOOPBACK, free_port
 
 KEYS = ("--event-key", "k" * 16, "--signing-key", "ab" * 16)

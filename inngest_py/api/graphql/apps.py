@@ -6,7 +6,7 @@ from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
 from ...domain.errors import NotFound
-from ...storage import functions as rows
+from ...storage.catalog import functions as rows
 from . import paging
 from .request import Info, of
 from .root import query

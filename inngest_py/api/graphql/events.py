@@ -10,8 +10,8 @@ from ...domain import canonical, filters, ids
 from ...domain.errors import Invalid, NotFound
 from ...domain.ids import DEV_ENV_ID
 from ...domain.runs import LIVE, RunStatus
-from ...storage import event_list, run_list
-from ...storage.event_list import ORDER, EventQuery
+from ...storage.queries import event_pages, run_search
+from ...storage.queries.event_pages import ORDER, EventQuery
 from . import paging, runs
 from .request import Info, Request, of
 from .root import query
@@ -36,7 +36,7 @@ def list_events(
     fits = _fitting(request, wanted)
 
     def fetch(start: Any, limit: int) -> list[RowMapping]:
-        return request.read(lambda tx: event_list.page(tx, chosen, limit=limit, position=start))
+        return request.read(lambda tx: event_pages.page(tx, chosen, limit=limit, position=start))
 
     page = paging.read_page(request, fetch, _position, first=first, position=position, fits=fits)
     request.event_runs.want(row["id"] for row in page.rows)
@@ -82,7 +82,7 @@ def count_events(connection: dict[str, Any], info: Info) -> int:
     request = of(info)
     chosen, fits, fetch = connection["count"]
     if fits is None:
-        return paging.count_columns(request, lambda tx, most: event_list.count(tx, chosen, most))
+        return paging.count_columns(request, lambda tx, most: event_pages.count(tx, chosen, most))
     return paging.count(request, fetch, _position, fits)
 
 
@@ -112,7 +112,7 @@ def list_latest(_: Any, info: Info, query: dict[str, Any]) -> Any:
     last = query.get("lastEventId")
     after = ids.check_ulid(last, "an event id", "lastEventId") if last else None
     found = request.read(
-        lambda tx: event_list.between(tx, after=after, before=None, limit=_LATEST, internal=False)
+        lambda tx: event_pages.between(tx, after=after, before=None, limit=_LATEST, internal=False)
     )
     request.event_runs.want(row["id"] for row in found)
     return request.take(found)
@@ -129,9 +129,9 @@ def list_stream(_: Any, info: Info, query: dict[str, Any]) -> list[dict[str, Any
     }
     internal = query["includeInternalEvents"]
     found = request.read(
-        lambda tx: event_list.between(tx, **between, limit=limit, internal=internal)
+        lambda tx: event_pages.between(tx, **between, limit=limit, internal=internal)
     )
-    ticks = request.read(lambda tx: run_list.scheduled(tx, **between, limit=limit))
+    ticks = request.read(lambda tx: run_search.scheduled(tx, **between, limit=limit))
     request.event_runs.want(row["id"] for row in found)
     items = [*map(_sent, found), *map(_tick, ticks)]
     items.sort(key=lambda item: str(item["id"]), reverse=True)

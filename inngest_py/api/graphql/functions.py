@@ -18,8 +18,8 @@ from ...domain.functions import (
     config_from_json,
 )
 from ...engine import overrides
-from ...storage import function_list
-from ...storage import functions as rows
+from ...storage.catalog import functions as rows
+from ...storage.queries import function_list
 from .request import Info, of
 from .root import query
 

@@ -12,7 +12,7 @@ from ...engine import apps as app_moves
 from ...engine.ending import cancel
 from ...engine.invoke import invoke
 from ...engine.rerun import rerun
-from ...storage import function_list
+from ...storage.queries import function_list
 from ..actors import actor
 from . import runs
 from .request import Info, Request, of

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from ...domain import ids
 from ...domain.errors import Invalid
-from ...storage.keyset import LAST, Key
-from ...storage.outages import too_long
-from ...storage.session import limit_time
+from ...storage.db.keyset import LAST, Key
+from ...storage.db.outages import too_long
+from ...storage.db.session import limit_time
 from .request import SCAN_FOR, Request, late
 
 MOST_FIRST = 500

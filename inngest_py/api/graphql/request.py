@@ -10,7 +10,10 @@ from sqlalchemy import Connection, RowMapping
 from ...domain.defers import Defer
 from ...domain.errors import Invalid
 from ...engine.context import Context
-from ...storage import batches, defers, events, function_list, run_list
+from ...storage.events import events
+from ...storage.flow import event_batches
+from ...storage.queries import function_list, run_search
+from ...storage.runs import defers
 
 T = TypeVar("T")
 MOST_ROWS = 20_000
@@ -58,11 +61,11 @@ class Request:
         self.functions: Loader[RowMapping] = self._loader(function_list.by_ids)
         self.apps: Loader[RowMapping] = self._loader(function_list.apps_by_ids)
         self.app_functions: Loader[list[RowMapping]] = self._loader(function_list.of_apps)
-        self.outputs: Loader[str | None] = self._loader(run_list.outputs)
-        self.event_runs: Loader[list[RowMapping]] = self._loader(run_list.of_events)
+        self.outputs: Loader[str | None] = self._loader(run_search.outputs)
+        self.event_runs: Loader[list[RowMapping]] = self._loader(run_search.of_events)
         self.defers: Loader[dict[str, Defer]] = self._loader(defers.of_runs)
         self.events: Loader[RowMapping] = self._loader(events.by_ids)
-        self.batches: Loader[list[str]] = self._loader(batches.event_ids)
+        self.batches: Loader[list[str]] = self._loader(event_batches.event_ids)
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query in a reading transaction of its own."""

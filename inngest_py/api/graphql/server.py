@@ -20,7 +20,7 @@ from graphql.execution.values import get_variable_values
 
 from ... import observe
 from ...domain.errors import InngestPyError, Invalid
-from ...storage.outages import logged, outage, told
+from ...storage.db.outages import logged, outage, told
 from . import apps, events, functions, limits, mutations, runs, scalars, spans
 from .request import Request
 from .root import mutation, query

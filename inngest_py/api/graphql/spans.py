@@ -9,8 +9,8 @@ from ...domain import canonical, ids, outputs, spans, times
 from ...domain.errors import NotFound
 from ...domain.runs import RunStatus
 from ...domain.spans import Span, StepOp
-from ...storage import metadata as rows
-from ...storage import timelines, traces
+from ...storage.queries import timeline_rows, timelines
+from ...storage.runs import metadata as rows
 from .. import costs
 from . import runs, tokens
 from .request import Info, Request, of
@@ -72,14 +72,14 @@ def show_output(_: Any, info: Info, outputID: str) -> dict[str, Any]:
     step = place.step
     given: dict[str, Any] = {}
     if step is not None:
-        text = request.read(lambda tx: traces.step_input(tx, place.run_id, step))
+        text = request.read(lambda tx: timeline_rows.step_input(tx, place.run_id, step))
         given = {} if text is None else {"input": request.text(text)}
     if place.attempt_id is not None:
         attempt_id = place.attempt_id
-        error = request.read(lambda tx: traces.attempt_error(tx, place.run_id, attempt_id))
+        error = request.read(lambda tx: timeline_rows.attempt_error(tx, place.run_id, attempt_id))
         return given | outputs.shown_error(request.text(_there(error)))
     if step is not None:
-        stored = request.read(lambda tx: traces.step_output(tx, place.run_id, step))
+        stored = request.read(lambda tx: timeline_rows.step_output(tx, place.run_id, step))
         return given | outputs.shown(request.text(_there(stored)))
     run = runs.find(request, place.run_id)
     stored = request.text(_there(request.outputs.get(place.run_id)))

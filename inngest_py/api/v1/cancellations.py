@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping
 from ...domain import cancellations as rules
 from ...domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ...engine import cancelling
-from ...storage import cancellations as rows
+from ...storage.operations import bulk_cancellations as rows
 from .. import shapes
 from ..actors import actor
 from ..deps import context

@@ -6,7 +6,8 @@ from flask import Response
 from sqlalchemy import Connection
 
 from ...domain.errors import NotFound
-from ...storage import catalog_pages, functions
+from ...storage.catalog import functions
+from ...storage.queries import catalog_pages
 from ..deps import context
 from . import shapes
 from .common import blueprint, cursor, enveloped, flag, limit, page

@@ -6,7 +6,7 @@ from flask import Response
 from sqlalchemy import Connection
 
 from ...domain.errors import NotFound
-from ...storage import catalog_pages
+from ...storage.queries import catalog_pages
 from ..deps import context
 from . import apps, shapes
 from .common import blueprint, cursor, enveloped, flag, limit, page

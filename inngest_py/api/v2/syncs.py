@@ -4,7 +4,7 @@ from flask import Response
 
 from ...domain import urls
 from ...engine import apps, reaching, register
-from ...storage import functions
+from ...storage.catalog import functions
 from ..actors import actor
 from ..deps import context, deps
 from .common import blueprint, body, enveloped

@@ -10,7 +10,8 @@ from ...domain import canonical, outputs
 from ...domain.errors import NotFound
 from ...domain.runs import RunStatus
 from ...domain.spans import Output, Span
-from ...storage import metadata, run_list, timelines, traces
+from ...storage.queries import run_search, timeline_rows, timelines
+from ...storage.runs import metadata
 from .. import costs, shapes
 from ..deps import context
 from .common import blueprint, enveloped, flag, raw, ulid
@@ -25,10 +26,10 @@ def show_trace(run_id: str) -> Response:
     """Show a run's timeline, with what each span gave where that is asked for."""
     ulid(run_id, "run")
     with context().db.reading() as tx:
-        row = run_list.get(tx, run_id)
+        row = run_search.get(tx, run_id)
         if row is None:
             raise NotFound(f"run {run_id} does not exist")
-        output = run_list.outputs(tx, [run_id]).get(run_id)
+        output = run_search.outputs(tx, [run_id]).get(run_id)
         root = timelines.of_run(tx, row, has_output=output is not None)
         reader = _Reader(tx, row, metadata.of_run(tx, run_id), bool(flag("includeOutput")))
         shown = reader.span(root)
@@ -65,18 +66,18 @@ class _Reader:
         if place is None:
             return {}
         if place.attempt_id is not None:
-            stored = traces.attempt_error(self._tx, place.run_id, place.attempt_id)
+            stored = timeline_rows.attempt_error(self._tx, place.run_id, place.attempt_id)
             parts = {} if stored is None else outputs.shown_error(stored)
         elif place.step is not None:
-            stored = traces.step_output(self._tx, place.run_id, place.step)
+            stored = timeline_rows.step_output(self._tx, place.run_id, place.step)
             parts = {} if stored is None else outputs.shown(stored)
         else:
-            stored = run_list.outputs(self._tx, [place.run_id]).get(place.run_id)
+            stored = run_search.outputs(self._tx, [place.run_id]).get(place.run_id)
             failed = self._run["status"] == RunStatus.FAILED.value
             parts = {"data": stored} if not failed else outputs.shown_error(stored or "null")
         given = parts.get("input")
         if given is None and place.step is not None:
-            given = traces.step_input(self._tx, place.run_id, place.step)
+            given = timeline_rows.step_input(self._tx, place.run_id, place.step)
         found = {"input": given, "output": parts.get("data")}
         shown = {name: raw(text) for name, text in found.items() if text is not None}
         if "error" in parts:

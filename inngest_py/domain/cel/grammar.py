@@ -13,19 +13,7 @@ from lark.exceptions import LarkError, UnexpectedInput, VisitError
 
 from ..errors import Invalid
 from . import literals
-from .nodes import (
-    Call,
-    CelList,
-    CelMap,
-    Has,
-    Index,
-    Literal,
-    Loop,
-    MakeList,
-    MakeMap,
-    Node,
-    Path,
-)
+from .nodes import Call, CelList, CelMap, Has, Index, Literal, Loop, MakeList, MakeMap, Node, Path
 
 MOST_CHARS = 64 * 1024
 # Building a program takes three frames of Python's stack a level.

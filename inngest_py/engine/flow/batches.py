@@ -11,8 +11,9 @@ from ...domain import cel
 from ...domain.flow import batching, keys
 from ...domain.flow.batching import REPEATED_WITHIN, OpenBatch
 from ...domain.items import ItemKind
-from ...storage import batches, events
-from ...storage import timers as timer_rows
+from ...storage.events import events
+from ...storage.flow import event_batches
+from ...storage.queue import timers as timer_rows
 from ..context import Context
 from . import timers
 from .arrivals import Arrival, Outcome, Trigger
@@ -37,7 +38,7 @@ def gather(
     if not gathered:
         return list(arrivals)
     placed = [(arrival, _bucket(arrival, now)) for arrival in gathered]
-    opened = batches.lock(tx, {key: arrival.function.id for arrival, key in placed})
+    opened = event_batches.lock(tx, {key: arrival.function.id for arrival, key in placed})
     filling = _Filling(opened, frozenset(one.id for one in opened.values() if one is not None))
     repeated = _repeated(tx, placed, now)
     for arrival, key in placed:
@@ -117,15 +118,15 @@ def _run(tx: Connection, last: Arrival, batch_id: str, filling: _Filling) -> Arr
 
 def first(tx: Connection, batch_id: str) -> Trigger | None:
     """Read a batch's first event; None when it has been deleted."""
-    row = batches.first_event(tx, batch_id)
+    row = event_batches.first_event(tx, batch_id)
     return None if row is None else Trigger.of(row)
 
 
 def _write(tx: Connection, ctx: Context, filling: _Filling, now: datetime, out: Outcome) -> None:
-    batches.add(tx, filling.members)
+    event_batches.add(tx, filling.members)
     left = {key: batch for key, batch in filling.opened.items() if batch is not None}
-    batches.put(tx, left)
-    batches.remove(tx, filling.opened.keys() - left.keys())
+    event_batches.put(tx, left)
+    event_batches.remove(tx, filling.opened.keys() - left.keys())
     done = [batch_id for _, batch_id in filling.full if batch_id in filling.stored]
     timer_rows.drop_jobs(tx, [timers.job_key(ItemKind.BATCH, batch_id) for batch_id in done])
     for key, batch in left.items():

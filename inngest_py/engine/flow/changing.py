@@ -16,9 +16,10 @@ from ...domain.errors import NotFound
 from ...domain.flow import gcra
 from ...domain.flow import slots as slot_rules
 from ...domain.functions import FunctionConfig
-from ...storage import buckets, gates, slots
-from ...storage import functions as function_rows
-from ...storage import timers as timer_rows
+from ...storage.catalog import functions as function_rows
+from ...storage.flow import buckets
+from ...storage.queue import concurrency_slots, waiting_lines
+from ...storage.queue import timers as timer_rows
 from ..catalog import function_of
 from ..context import Context, Hint
 from . import concurrency, limits, rate_limits, throttles
@@ -51,7 +52,7 @@ def lock(tx: Connection, function_ids: Iterable[str], now: datetime) -> Locked:
     ids, now_ns = sorted(set(function_ids)), gcra.to_ns(now)
     for function_id in ids:
         gated = throttles.prefix(function_id)
-        held.lines += gates.lines(tx, gated)
+        held.lines += waiting_lines.lines(tx, gated)
         for prefix in (gated, rate_limits.prefix(function_id)):
             names.update(buckets.busy(tx, prefix, now_ns))
     names.update(held.lines)
@@ -108,7 +109,7 @@ def _lines(tx: Connection, ctx: Context, function_id: str) -> Sequence[str]:
         return []
     config = limits.effective(function, ctx.now())
     prefixes = slot_rules.prefixes(function_id, config.concurrency)
-    return sorted({gate for prefix in prefixes for gate in slots.lines(tx, prefix)})
+    return sorted({gate for prefix in prefixes for gate in concurrency_slots.lines(tx, prefix)})
 
 
 def _advance(tx: Connection, ctx: Context, lines: dict[str, str]) -> list[Hint]:

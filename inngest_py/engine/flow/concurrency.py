@@ -18,7 +18,8 @@ from ...domain.flow import slots as rules
 from ...domain.flow.slots import Claimant, Slots
 from ...domain.items import CALLS, Item, ItemKind, ItemState
 from ...domain.runs import Run, RunStatus
-from ...storage import run_lists, slots
+from ...storage.queries import run_pages
+from ...storage.queue import concurrency_slots
 from ..catalog import Function
 from ..context import HINT_GRACE, Context, Hint
 from . import limits
@@ -90,7 +91,7 @@ def advance(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[H
 
     Locks the groups. Call it after the transaction's items are written.
     """
-    looks = {group: look for group, look in slots.lock(tx, lines).items() if look.line}
+    looks = {group: look for group, look in concurrency_slots.lock(tx, lines).items() if look.line}
     unknown = {lines[group] for group in looks if ctx.catalog.known(lines[group]) is None}
     if unknown:
         ctx.catalog.refresh(tx)
@@ -101,7 +102,7 @@ def advance(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[H
         for group, look in looks.items()
         for item_id in rules.let_go(look, _limit(group, ctx.catalog.known(lines[group]), now))
     ]
-    return slots.let_go(tx, sorted(ids), now + HINT_GRACE)
+    return concurrency_slots.let_go(tx, sorted(ids), now + HINT_GRACE)
 
 
 def admit(
@@ -123,9 +124,9 @@ def admit(
     }
     if not wanted and not left:
         return list(jobs), []
-    looks = slots.lock(tx, wanted, limited[0].item.lease_id) if wanted else {}
+    looks = concurrency_slots.lock(tx, wanted, limited[0].item.lease_id) if wanted else {}
     denied = rules.admit(list(claimants.values()), looks)
-    slots.wait(tx, denied)
+    concurrency_slots.wait(tx, denied)
     left |= {
         job.item.gate: job.function.id
         for job in limited
@@ -155,12 +156,12 @@ def freed(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> 
     held = [item for item in items if item.slot1 is not None]
     if not held:
         return []
-    functions = run_lists.functions_of(tx, [item.run_id for item in held])
+    functions = run_pages.functions_of(tx, [item.run_id for item in held])
     lines: Lines = {}
     for item in held:
         groups = (group for group in (item.slot1, item.slot2) if group is not None)
         lines |= dict.fromkeys(groups, functions.get(item.run_id, ""))
-    slots.wait(tx, {item.id: item.slot1 for item in held})
+    concurrency_slots.wait(tx, {item.id: item.slot1 for item in held})
     return advance(tx, ctx, lines, now)
 
 
@@ -205,7 +206,7 @@ def may_carry(tx: Connection, runs: Iterable[tuple[Run, Item]]) -> set[str]:
     Runs without limits are not asked about. An item that holds no slot has none to go on with.
     """
     limited = [(run, run.slots, item) for run, item in runs if run.slots is not None]
-    looks = slots.see(tx, (group for _, held, _ in limited for group in held.steps))
+    looks = concurrency_slots.see(tx, (group for _, held, _ in limited for group in held.steps))
     return {
         run.id
         for run, held, item in limited
@@ -223,10 +224,10 @@ def standing(tx: Connection, ctx: Context, runs: Mapping[str, str], now: datetim
     `runs` are groups with the run of the first in line.
     """
     ctx.catalog.refresh(tx)
-    owners = run_lists.functions_of(tx, list(runs.values()))
+    owners = run_pages.functions_of(tx, list(runs.values()))
     lines = {group: owners.get(run_id, "") for group, run_id in runs.items()}
     functions = {owner: ctx.catalog.find(tx, owner) for owner in set(lines.values())}
-    looks = slots.see(tx, lines)
+    looks = concurrency_slots.see(tx, lines)
     return {
         group: owner
         for group, owner in lines.items()

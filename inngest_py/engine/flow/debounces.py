@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from ...domain.flow import debounce, keys
 from ...domain.flow.debounce import BUFFER, Parked
 from ...domain.items import ItemKind
-from ...storage import debounces
-from ...storage import timers as timer_rows
+from ...storage.flow import debounces
+from ...storage.queue import timers as timer_rows
 from ..context import Context
 from . import timers
 from .arrivals import Arrival, Outcome

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from ...domain import canonical
 from ...domain.items import Item, ItemKind
 from ...domain.runs import RunStatus
-from ...storage import gates
+from ...storage.queue import waiting_lines
 from ..context import Context, Hint
 from . import limits, places, throttles
 
@@ -38,7 +38,7 @@ def enlist(
     for job in late:
         item = _placed(job, now)
         lines[str(item.gate)].append(item)
-    gates.enlist(tx, [item for line in lines.values() for item in line])
+    waiting_lines.enlist(tx, [item for line in lines.values() for item in line])
     waiting, charged, hints = throttles.admit(tx, ctx, lines, now)
     changed = [job for job in late if job.item.id not in waiting | charged]
     held = {job.item.id for job in changed} | waiting
@@ -48,7 +48,7 @@ def enlist(
 def _is_late(job: Any, now: datetime) -> bool:
     return (
         job.item.kind is ItemKind.START
-        and job.item.opts != gates.CHARGED
+        and job.item.opts != waiting_lines.CHARGED
         and limits.throttle(job.function, now) is not None
         and job.run.status is RunStatus.QUEUED
     )

@@ -13,10 +13,12 @@ from ...domain.flow.debounce import BUFFER
 from ...domain.items import Item, ItemKind
 from ...domain.runs import ENDED, Run
 from ...domain.timeouts import reason
-from ...storage import batches as batch_rows
-from ...storage import debounces as debounce_rows
-from ...storage import events, functions, queue, run_loading
-from ...storage import timers as timer_rows
+from ...storage.catalog import functions
+from ...storage.events import events
+from ...storage.flow import debounces as debounce_rows
+from ...storage.flow import event_batches as batch_rows
+from ...storage.queue import load_runs, queue_items
+from ...storage.queue import timers as timer_rows
 from ..catalog import Function
 from ..context import Context
 from ..ending import end_at_once, tell_cancelled
@@ -73,7 +75,7 @@ def _debounce(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
         event = events.get(tx, row["event_id"])
         trigger = None if event is None else Trigger.of(event)
         _create(tx, ctx, found, trigger, None, now, started)
-    queue.finish(tx, [item])
+    queue_items.finish(tx, [item])
     return started, None
 
 
@@ -90,7 +92,7 @@ def _batch(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
         batch_rows.remove(tx, [key])
         trigger = batches.first(tx, batch_id)
         _create(tx, ctx, found, trigger, batch_id, now, started)
-    queue.finish(tx, [item])
+    queue_items.finish(tx, [item])
     return started, None
 
 
@@ -152,13 +154,13 @@ def _throttle(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
 
 def _replace(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
     """Cancel the run that another one replaces; its items, this one too, go with it (§8)."""
-    found = run_loading.load(tx, [item.run_id]).get(item.run_id)
+    found = load_runs.load(tx, [item.run_id]).get(item.run_id)
     if found is not None and found[0].status not in ENDED:
         shown = reason("CancelledBySingleton", "Cancelled by a newer run of the singleton.")
         ended, started = end_at_once(tx, ctx, found[0], shown, now, [item])
         if ended:
             return started, found[0]
-    queue.finish(tx, [item])
+    queue_items.finish(tx, [item])
     return Started(), None
 
 

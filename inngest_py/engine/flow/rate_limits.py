@@ -15,7 +15,7 @@ from ...domain.errors import Invalid
 from ...domain.flow import gcra, keys
 from ...domain.flow.gcra import Rate
 from ...domain.functions import RateLimit
-from ...storage import buckets
+from ...storage.flow import buckets
 from ..catalog import Function
 from ..context import Context
 from . import limits

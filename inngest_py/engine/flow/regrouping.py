@@ -18,7 +18,7 @@ from ...domain.flow import slots as rules
 from ...domain.flow.slots import Slots
 from ...domain.items import ItemKind
 from ...domain.runs import RunStatus
-from ...storage import slots
+from ...storage.queue import concurrency_slots
 from . import limits, places
 
 J = TypeVar("J", bound=Any)
@@ -37,11 +37,11 @@ def regroup(tx: Connection, jobs: Sequence[J], now: datetime) -> list[J]:
         if rules.is_current(held, job.function.id, config.concurrency, config.run_concurrency):
             continue
         changed.append(job)
-    free = slots.lock_runs(tx, [job.run.id for job in changed])
+    free = concurrency_slots.lock_runs(tx, [job.run.id for job in changed])
     ours = [job for job in changed if job.run.id in free]
     for job in ours:
         job.run = replace(job.run, slots=_slots(job, now))
-    slots.regroup(tx, [(job.run.id, job.item.id, job.run.slots) for job in ours])
+    concurrency_slots.regroup(tx, [(job.run.id, job.item.id, job.run.slots) for job in ours])
     return [job for job in changed if job.run.id not in free]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from ...domain.errors import Invalid
 from ...domain.flow import keys
 from ...domain.items import ItemKind
-from ...storage import singletons
+from ...storage.flow import singletons
 from ..context import Context
 from . import timers
 from .arrivals import Arrival, Outcome

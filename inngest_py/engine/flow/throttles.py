@@ -23,8 +23,9 @@ from ...domain.flow import gcra, keys, priority
 from ...domain.flow.gcra import Rate
 from ...domain.functions import Throttle
 from ...domain.items import Item, ItemKind
-from ...storage import buckets, gates, queue
-from ...storage import timers as timer_rows
+from ...storage.flow import buckets
+from ...storage.queue import queue_items, waiting_lines
+from ...storage.queue import timers as timer_rows
 from ..catalog import Function
 from ..context import HINT_GRACE, Context, Hint
 from . import limits, timers
@@ -116,7 +117,8 @@ def pass_through(
     waiting, charged, hints = admit(tx, ctx, lines, now)
     through = [item for item in items if item.id not in waiting]
     return [
-        replace(item, opts=gates.CHARGED) if item.id in charged else item for item in through
+        replace(item, opts=waiting_lines.CHARGED) if item.id in charged else item
+        for item in through
     ], hints
 
 
@@ -147,10 +149,10 @@ def admit(
             rows.append(timers.row(ItemKind.THROTTLE, ctx.new_id(now), gate, left, now, None))
             if let_go:  # the rate may have been raised since the timer was set
                 timer_rows.hasten(tx, timers.job_key(ItemKind.THROTTLE, gate), left)
-    queue.put(tx, rows)
+    queue_items.put(tx, rows)
     buckets.put(tx, numbers)
-    gates.passed(tx, sorted(charged))
-    gates.wait(tx, [item for line in lines.values() for item in line if item.id in waiting])
+    waiting_lines.passed(tx, sorted(charged))
+    waiting_lines.wait(tx, [item for line in lines.values() for item in line if item.id in waiting])
     return waiting, charged, hints
 
 
@@ -178,10 +180,10 @@ def _advance(
     line = [(item.rank_us or 0, item.id) for item in claimed]
     if room or not line:
         # one more than there is room for tells whether anybody is left
-        line = sorted(line + gates.first(tx, gate, room + 1))
+        line = sorted(line + waiting_lines.first(tx, gate, room + 1))
     let_go = [item_id for _, item_id in line[:room]]
     others = set(let_go).difference(item.id for item in claimed)
-    gates.let_go(tx, sorted(others), now, now + HINT_GRACE, charged=rate is not None)
+    waiting_lines.let_go(tx, sorted(others), now, now + HINT_GRACE, charged=rate is not None)
     if rate is None:
         return let_go, now if len(line) > room else None
     if let_go:
@@ -224,7 +226,7 @@ def fire(tx: Connection, ctx: Context, item: Item, now: datetime) -> list[Hint]:
     let_go, left = _advance(tx, gate, _rate(tx, ctx, gate, now), numbers, [], now)
     buckets.put(tx, numbers)
     if left is None:
-        queue.finish(tx, [item])
+        queue_items.finish(tx, [item])
     else:
         timer_rows.rearm(tx, item, left)
     return [(ItemKind.START, item_id) for item_id in let_go]

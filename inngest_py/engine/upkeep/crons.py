@@ -7,7 +7,7 @@ second.
 
 from datetime import timedelta
 
-from ...storage import crons as rows
+from ...storage.catalog import crons as rows
 from .. import crons
 from ..context import Context
 

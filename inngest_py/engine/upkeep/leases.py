@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ... import observe
 from ...domain.items import RUNLESS
 from ...domain.limits import MAX_LAPSES
-from ...storage import leases
-from ...storage.probing import probe
+from ...storage.db.probing import probe
+from ...storage.queue import leases
 from ..context import Context
 from ..flow import concurrency
 

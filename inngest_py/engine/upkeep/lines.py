@@ -4,7 +4,7 @@ A bounded number of lines is looked at each time, without locks, going on where 
 ended: thousands of lines that rightly stand cost a few reads a second.
 """
 
-from ...storage import slots
+from ...storage.queue import concurrency_slots
 from ..context import Context
 from ..flow import concurrency
 
@@ -21,9 +21,9 @@ class Standing:
         """Let the first of lines go where there is room."""
         now, firsts = ctx.now(), dict[str, str]()
         with ctx.db.reading() as tx:
-            if not slots.stand(tx):
+            if not concurrency_slots.stand(tx):
                 return False
-            while len(firsts) < _AT_ONCE and (found := slots.next_line(tx, self.after)):
+            while len(firsts) < _AT_ONCE and (found := concurrency_slots.next_line(tx, self.after)):
                 self.after, run_id = found
                 firsts[self.after] = run_id
             if len(firsts) < _AT_ONCE:

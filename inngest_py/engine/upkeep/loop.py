@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ... import observe
-from ...storage.outages import Reasons, outage, reason
+from ...storage.db.outages import Reasons, outage, reason
 from .. import overrides
 from ..context import SHORTEST_PAUSE, Context
 from . import (

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from ... import observe
 from ...domain.retention import events_before
-from ...storage import pruning
+from ...storage.operations import pruning
 from ..context import Context
 
 EVERY = timedelta(minutes=1)

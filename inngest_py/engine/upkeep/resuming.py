@@ -1,6 +1,6 @@
 """Resuming: end resumptions whose process died before it had given everything back."""
 
-from ...storage import pausing as rows
+from ...storage.queue import function_pause as rows
 from .. import pausing
 from ..context import Context
 

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 from ...domain.flow import gcra
-from ...storage import buckets, events, operators, pauses
+from ...storage.events import events, waits
+from ...storage.flow import buckets
+from ...storage.operations import operators
 from ..context import Context
 
 _BATCH = 500
@@ -20,7 +22,7 @@ def forget_keys(ctx: Context) -> bool:
 def forget_pauses(ctx: Context) -> bool:
     """Delete the pauses that expired and were never consumed (waits.md §2)."""
     with ctx.db.transaction() as tx:
-        return pauses.forget(tx, ctx.now() - _PAUSE_GRACE, _BATCH) == _BATCH
+        return waits.forget(tx, ctx.now() - _PAUSE_GRACE, _BATCH) == _BATCH
 
 
 def forget_buckets(ctx: Context) -> bool:

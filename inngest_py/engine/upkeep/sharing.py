@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 
 from ... import observe
-from ...storage import gates
+from ...storage.queue import waiting_lines
 from .. import shares
 from ..context import HINT_GRACE, Context
 
@@ -41,7 +41,7 @@ class Sharing:
     def _look(self, ctx: Context) -> None:
         with ctx.db.reading() as tx:
             ctx.catalog.refresh(tx)
-            lines = gates.names(tx, shares.GATE)
+            lines = waiting_lines.names(tx, shares.GATE)
         functions = list(ctx.catalog.by_id.values())
         ctx.shares.know(shares.host_of(function.url) for function in functions)
         for gate in lines:
@@ -51,7 +51,7 @@ class Sharing:
 def _let_go(ctx: Context, host: str, room: int) -> None:
     now = ctx.now()
     with ctx.db.transaction() as tx:
-        hints = gates.take_turns(tx, shares.GATE + host, room, now + HINT_GRACE)
+        hints = waiting_lines.take_turns(tx, shares.GATE + host, room, now + HINT_GRACE)
     if len(hints) < room:
         ctx.shares.unline(host)
     if hints:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from ... import observe
 from ...domain.items import ItemKind
 from ...domain.runs import Run, RunStatus
-from ...storage import queue, run_loading, stranded
+from ...storage.operations import stranded
+from ...storage.queue import load_runs, queue_items
 from ..context import Context, Hint
 from ..flow import concurrency
 from ..start import start_item
@@ -46,9 +47,9 @@ def repair(ctx: Context, run_ids: list[str]) -> None:
         statuses = stranded.release(tx, sorted(run_ids))
         if not statuses:
             return [], []
-        found = [run for run, _ in run_loading.load(tx, sorted(statuses)).values()]
+        found = [run for run, _ in load_runs.load(tx, sorted(statuses)).values()]
         rows = [_item(ctx, run, statuses[run.id]) for run in found]
-        queue.put(tx, rows)
+        queue_items.put(tx, rows)
         return found, [(ItemKind(row["kind"]), row["id"]) for row in rows]
 
     repaired, hints = ctx.committer.run_alone(write)

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from ...storage import backlog
+from ...storage.queue import backlog
 from ..context import HINT_GRACE, SHORTEST_PAUSE, Context
 from .beats import until_beat
 

@@ -5,7 +5,7 @@ import socket
 import threading
 from datetime import datetime, timedelta
 
-from ...storage import workers
+from ...storage.operations import workers
 from ..context import Context
 
 _FORGET = timedelta(minutes=10)

@@ -1,0 +1,1 @@
+"""The catalogue: apps, their functions, overrides of limits, cron schedules."""

@@ -1,0 +1,94 @@
+"""Crons: the schedules of functions, one row each, with the tick that is to come next.
+
+A row moves from tick to tick under its lock, so each tick is taken once.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    Index,
+    Row,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db.columns import Base, Timestamp, table_of
+from ..db.statements.scalar import Glance
+from .functions import Function
+
+
+class Cron(Base):
+    """A cron trigger of a function; its time zone and jitter are part of the trigger."""
+
+    __tablename__ = "crons"
+    # serves due() and first()
+    __table_args__ = (Index("crons_tick_idx", "tick"),)
+    function_id: Mapped[str] = mapped_column(
+        ForeignKey("functions.id", ondelete="CASCADE"), primary_key=True
+    )
+    expression: Mapped[str] = mapped_column(Text, primary_key=True)
+    tick: Mapped[datetime] = mapped_column(Timestamp)
+
+
+_crons = table_of(Cron)
+Key = tuple[str, str]  # function and expression
+_first = Glance(select(func.min(_crons.c.tick)))
+
+
+def of_app(tx: Connection, app_id: str) -> set[Key]:
+    """List the schedules that are planned for an app's functions."""
+    query = select(_crons.c.function_id, _crons.c.expression).join(
+        Function, Function.id == _crons.c.function_id
+    )
+    return {(row[0], row[1]) for row in tx.execute(query.where(Function.app_id == app_id))}
+
+
+def add(tx: Connection, planned: Iterable[tuple[Key, datetime]]) -> None:
+    """Write schedules with their first ticks."""
+    rows = [
+        {"function_id": function_id, "expression": expression, "tick": tick}
+        for (function_id, expression), tick in planned
+    ]
+    if rows:
+        tx.execute(insert(_crons), rows)
+
+
+def remove(tx: Connection, key: Key) -> None:
+    """Delete a schedule; nothing more comes of it."""
+    tx.execute(delete(_crons).where(_crons.c.function_id == key[0], _crons.c.expression == key[1]))
+
+
+def first(tx: Connection) -> datetime | None:
+    """Say when the next tick of all is; None without schedules."""
+    found: datetime | None = _first.value(tx)
+    return found
+
+
+def due(tx: Connection, now: datetime, limit: int) -> list[Row[tuple[str, str, datetime]]]:
+    """Lock schedules whose tick has come, the oldest first, passing over locked ones."""
+    query = (
+        select(_crons.c.function_id, _crons.c.expression, _crons.c.tick)
+        .where(_crons.c.tick <= now)
+        .order_by(_crons.c.tick)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(tx.execute(query))
+
+
+def move(tx: Connection, key: Key, tick: datetime, following: datetime) -> bool:
+    """Move a schedule from its tick to the following one; False when somebody else has."""
+    moved = (
+        update(_crons)
+        .where(_crons.c.function_id == key[0], _crons.c.expression == key[1], _crons.c.tick == tick)
+        .values(tick=following)
+    )
+    return tx.execute(moved).rowcount == 1

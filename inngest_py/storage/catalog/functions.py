@@ -1,0 +1,241 @@
+"""Apps and their functions, and the version of the whole catalogue that caches check."""
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    Index,
+    RowMapping,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.meta import Meta
+from ..db.session import upsert
+from ..db.statements.scalar import Glance
+
+# What of a function caches have to follow: its version, and the revision of its override.
+Revision = tuple[int, int]
+_OVERRIDDEN = text("limits_until IS NOT NULL")
+
+
+class App(Base):
+    """An SDK app, known by its name; `error` is the code of the last failed sync, or None."""
+
+    __tablename__ = "apps"
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    method: Mapped[str] = mapped_column(Text, server_default="serve")
+    sdk_language: Mapped[str] = mapped_column(Text, server_default="")
+    sdk_version: Mapped[str] = mapped_column(Text, server_default="")
+    framework: Mapped[str] = mapped_column(Text, server_default="")
+    platform: Mapped[str] = mapped_column(Text, server_default="")
+    app_version: Mapped[str] = mapped_column(Text, server_default="")
+    checksum: Mapped[str] = mapped_column(Text, server_default="")
+    error: Mapped[str | None] = mapped_column(Text)
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    discovered: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # it was removed: its functions are archived, its runs go on
+    archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # serves by_name() and by_url()
+    __table_args__ = (UniqueConstraint("name", "url"), Index("apps_url_idx", "url"))
+
+
+class Function(Base):
+    """A function of an app; `config` is the validated configuration as canonical JSON."""
+
+    __tablename__ = "functions"
+    __table_args__ = (
+        UniqueConstraint("app_id", "slug"),
+        Index("functions_slug_idx", "slug"),
+        # serves overrides.expired()
+        Index(
+            "functions_limits_idx",
+            "limits_until",
+            postgresql_where=_OVERRIDDEN,
+            sqlite_where=_OVERRIDDEN,
+        ),
+    )
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    app_id: Mapped[str] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"))
+    slug: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    version: Mapped[int]
+    config: Mapped[str] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
+    archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # what becomes of new events while it is paused: skip or hold; None when it is not paused
+    paused: Mapped[str | None] = mapped_column(Text)
+    paused_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # its held items are being given back: see pausing.py
+    resuming: Mapped[bool] = mapped_column(server_default=text("false"))
+    # limits that go before those of `config` (JSON: see domain.overrides), until when, set when
+    # and by whom; each change raises the revision
+    limits: Mapped[str | None] = mapped_column(Json)
+    limits_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    limits_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    limits_by: Mapped[str | None] = mapped_column(Text)
+    limits_revision: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+_apps = table_of(App)
+_functions = table_of(Function)
+_CATALOG = "catalog_version"
+_VERSION_BITS = 62
+VERSION = select(Meta.value).where(Meta.key == _CATALOG)
+_catalog_version = Glance(VERSION)
+
+
+def catalog_version(tx: Connection) -> int:
+    """Read the number that every registration replaces."""
+    return _catalog_version.value(tx) or 0
+
+
+def renew_catalog_version(tx: Connection) -> None:
+    """Tell every process, in this transaction, that functions have changed.
+
+    The number is a random one: the next after the last would come twice where a transaction that
+    took it was rolled back. The transaction may not fill caches from now on: see is_uncommitted().
+    """
+    number = secrets.randbits(_VERSION_BITS)
+    tx.execute(upsert(tx, Meta, {"key": _CATALOG, "value": number}, keys=["key"]))
+    tx.execution_options(**{_CATALOG: number})
+
+
+def is_uncommitted(tx: Connection) -> bool:
+    """Say whether the transaction has changed functions itself, which may yet be rolled back."""
+    return _CATALOG in tx.get_execution_options()
+
+
+def apps(tx: Connection) -> list[RowMapping]:
+    """List every app that is not archived, oldest first."""
+    query = select(_apps).where(App.archived_at.is_(None))
+    return list(tx.execute(query.order_by(App.created_at, App.id)).mappings())
+
+
+def app_by_name(tx: Connection, name: str) -> RowMapping | None:
+    """Find the app with this name, an archived one, too; None when there is none."""
+    return tx.execute(select(_apps).where(App.name == name)).mappings().first()
+
+
+def app_by_url(tx: Connection, url: str) -> RowMapping | None:
+    """Find an app that is not archived by its exact stored URL; None when there is none."""
+    query = select(_apps).where(App.url == url, App.archived_at.is_(None))
+    query = query.order_by(App.name.desc())
+    return tx.execute(query).mappings().first()
+
+
+def put_app(tx: Connection, values: dict[str, Any]) -> None:
+    """Insert the app or replace the row with its id."""
+    tx.execute(upsert(tx, App, values, keys=["id"], keep=["created_at"]))
+
+
+def move_app(tx: Connection, app_id: str, url: str) -> None:
+    """Set an app's URL; its next sync counts as a new one."""
+    tx.execute(update(App).where(App.id == app_id).values(url=url, checksum=""))
+
+
+def mark_app(tx: Connection, app_id: str, error: str | None, detail: str | None) -> None:
+    """Record the app's last sync error; None clears it."""
+    tx.execute(update(App).where(App.id == app_id).values(error=error, error_detail=detail))
+
+
+def forget_checksum(tx: Connection, app_id: str) -> None:
+    """Make the app's next sync count as a new one, whatever it holds."""
+    tx.execute(update(App).where(App.id == app_id).values(checksum=""))
+
+
+def archive_app(tx: Connection, app_id: str, now: datetime) -> None:
+    """Archive the app and its functions; its next sync counts as a new one."""
+    tx.execute(update(App).where(App.id == app_id).values(archived_at=now, checksum=""))
+    archive_others(tx, app_id, [], now)
+
+
+def restore_app(tx: Connection, app_id: str) -> None:
+    """Take the app itself out of the archive."""
+    archived = (App.id == app_id, App.archived_at.is_not(None))
+    tx.execute(update(App).where(*archived).values(archived_at=None))
+
+
+def remove_app(tx: Connection, app_id: str) -> None:
+    """Delete the app, its functions, and all that hangs on them."""
+    tx.execute(delete(Function).where(Function.app_id == app_id))
+    tx.execute(delete(App).where(App.id == app_id))
+
+
+def remove_placeholders(tx: Connection, url: str) -> None:
+    """Delete the nameless rows that stood for an app not yet synced at this URL."""
+    tx.execute(delete(App).where(App.url == url, App.name == ""))
+
+
+_listed = select(_functions, App.name.label("app_name"), App.url.label("app_url")).join(
+    App, App.id == Function.app_id
+)
+
+
+def functions(
+    tx: Connection, *, app_id: str | None = None, archived: bool = True
+) -> list[RowMapping]:
+    """List functions with their app's name, of one app or of all."""
+    query = _listed.order_by(Function.created_at, Function.slug)
+    if app_id is not None:
+        query = query.where(Function.app_id == app_id)
+    if not archived:
+        query = query.where(Function.archived_at.is_(None))
+    return list(tx.execute(query).mappings())
+
+
+_function = select(_functions, App.name.label("app_name")).join(App, App.id == Function.app_id)
+_function_by_id = _function.where(Function.id == bindparam("id"))
+
+
+def function(tx: Connection, function_id: str) -> RowMapping | None:
+    """Find a function by its UUID; None when there is none."""
+    return tx.execute(_function_by_id, {"id": function_id}).mappings().first()
+
+
+def shown(tx: Connection, function_id: str) -> RowMapping | None:
+    """Find a function as functions() lists it; None when there is none."""
+    query = _listed.where(Function.id == function_id)
+    return tx.execute(query).mappings().first()
+
+
+def put_function(tx: Connection, values: dict[str, Any]) -> None:
+    """Insert the function or replace the row with its id, un-archiving it."""
+    tx.execute(upsert(tx, Function, values, keys=["id"], keep=["created_at"]))
+
+
+def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) -> None:
+    """Archive the app's functions that are not among `keep` (ids)."""
+    tx.execute(
+        update(Function)
+        .where(Function.app_id == app_id, Function.id.not_in(keep), Function.archived_at.is_(None))
+        .values(archived_at=now)
+    )
+
+
+def lock_functions(tx: Connection, app_id: str) -> None:
+    """Lock the rows of an app's functions: a run that is started refers to one, and waits."""
+    tx.execute(select(Function.id).where(Function.app_id == app_id).with_for_update()).all()
+
+
+def count_functions(tx: Connection) -> int:
+    """Count the functions that are not archived."""
+    query = select(func.count()).select_from(Function).where(Function.archived_at.is_(None))
+    return tx.execute(query).scalar_one()

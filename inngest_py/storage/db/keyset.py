@@ -1,0 +1,73 @@
+"""Keyset paging: a page goes on behind a position, whatever rows came in between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, literal, or_, tuple_
+
+from ...domain import ids
+from .columns import Timestamp
+
+# What has not happened yet sorts as if it happened last.
+LAST = datetime(9999, 12, 31, tzinfo=UTC)
+# How far ids that others make, of seeded events and of durable endpoints' runs, may be off by
+# their clocks and still be found. A list reads as much more as there was in that time.
+SKEW = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A column to sort by; the last key of an order must be unique."""
+
+    name: str
+    column: ColumnElement[Any]
+    descending: bool = True
+
+    @property
+    def sort(self) -> ColumnElement[Any]:
+        """Write the key with its direction, for ORDER BY."""
+        return self.column.desc() if self.descending else self.column.asc()
+
+    def bound(self, value: Any) -> ColumnElement[Any]:
+        """Write a value of this key."""
+        return literal(value, self.column.type)
+
+
+def within(
+    column: ColumnElement[str], since: datetime | None, until: datetime | None
+) -> list[ColumnElement[bool]]:
+    """Bound ids by the times that they were made at, beside an exact condition on those times.
+
+    A list in the order of ids then begins at its place instead of reading all that is newer.
+    None leaves an end open.
+    """
+    bounds = []
+    if since is not None:
+        bounds.append(column >= ids.first_of(since, -SKEW))
+    if until is not None:
+        bounds.append(column < ids.first_of(until, SKEW))
+    return bounds
+
+
+def known_or_last(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Write a time that may not have come yet."""
+    return func.coalesce(column, literal(LAST, Timestamp), type_=Timestamp)
+
+
+def behind(keys: Sequence[Key], position: Sequence[Any]) -> ColumnElement[bool]:
+    """Restrict a query to the rows that come after the position in the keys' order."""
+    columns = [key.column for key in keys]
+    values = [key.bound(value) for key, value in zip(keys, position, strict=True)]
+    if len({key.descending for key in keys}) == 1:
+        # row values: both databases go straight to their place in an index
+        here, there = tuple_(*columns), tuple_(*values)
+        return here < there if keys[0].descending else here > there
+    choices = []
+    for place, key in enumerate(keys):
+        same = [column == value for column, value in zip(columns[:place], values, strict=False)]
+        value = values[place]
+        ahead = key.column < value if key.descending else key.column > value
+        choices.append(and_(*same, ahead))
+    return or_(*choices)

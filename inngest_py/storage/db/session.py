@@ -1,0 +1,293 @@
+"""Connections and transactions: the one place that knows dialects.
+
+SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes behind a lock of this process (a waiting
+greenlet must not block the hub that runs the writer), plain BEGIN for reads. SQLite's own wait for
+another process's lock sleeps in C and would stop all greenlets: writers wait here instead.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, func, select
+from sqlalchemy import cast as cast_to
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import StaticPool
+
+from ... import observe
+from . import deadlines, sockets
+from .clock import Clock
+from .columns import Base
+from .connection import Pipelined
+from .outages import Fault, NoAnswer, Outage, fault
+from .server_limits import Limits
+
+_CLOCK = select(func.clock_timestamp())
+# How long a connection of the pool is waited for before that counts as an outage.
+_POOL_SECONDS = 5
+# SQLite's own wait, in C: readers need it, rarely, and for a moment
+_BUSY_MS = 20
+_BUSY_SECONDS = 30.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
+
+
+class Database:
+    """An engine and the ways to use it. Made once a process, never carried over a fork."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        synchronous: str = "FULL",
+        pool_size: int = 20,
+        limits: Limits | None = None,
+    ) -> None:
+        self.url: URL = make_url(url)
+        self.clock = Clock()
+        if self.url.drivername == "postgresql":
+            # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; Pipelined is psycopg2's
+            self.url = self.url.set(drivername="postgresql+psycopg2")
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._write_lock = threading.RLock()
+        self.written = threading.Event()  # set by every commit of this process on SQLite
+        self.outage = Outage()
+        self.engine = (
+            self._sqlite(synchronous)
+            if self.is_sqlite
+            else self._postgres(pool_size, limits or Limits())
+        )
+
+    def _postgres(self, pool_size: int, limits: Limits) -> Engine:
+        sockets.install()
+        engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=_POOL_SECONDS,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            pool_use_lifo=True,
+            hide_parameters=True,  # items hold keys, and errors are logged
+            connect_args={
+                "application_name": "inngest-py",
+                "connection_factory": partial(Pipelined, limits=limits),
+                **limits.arguments(self.url.query),
+            },
+        )
+
+        @event.listens_for(engine, "connect")
+        def _introduce(connection: Pipelined, _record: Any) -> None:
+            connection.introduce(self.clock)
+
+        return engine
+
+    def _sqlite(self, synchronous: str) -> Engine:
+        memory = self.url.database in (None, "", ":memory:")
+        extra: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 8}
+        engine = create_engine(
+            self.url,
+            connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS},
+            hide_parameters=True,
+            **extra,
+        )
+
+        @event.listens_for(engine, "connect")
+        def _set_up(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # our own BEGIN, not the driver's
+            cursor = connection.cursor()
+            for pragma in (
+                "journal_mode=WAL",
+                f"synchronous={synchronous}",
+                "foreign_keys=ON",
+                "temp_store=MEMORY",
+                "cache_size=-32000",
+                "journal_size_limit=67108864",
+                f"busy_timeout={_BUSY_MS}",  # last: the first of these may have to wait for long
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get("writes", False)
+            if writes:
+                _begin_writing(connection)
+            else:
+                connection.exec_driver_sql("BEGIN")
+
+        return engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a writing transaction; commits at the end, rolls back on an exception.
+
+        Events that are logged within are told after the commit. Raises NoAnswer, on SQLite, for
+        who has no time to wait for this process's other writers.
+        """
+        if not self.is_sqlite:
+            with observe.IfDone(), self.engine.begin() as connection:
+                yield connection
+            return
+        with observe.IfDone():
+            self._take_turn()
+            try:
+                with self.engine.connect() as connection:
+                    writer = connection.execution_options(writes=True)
+                    with writer.begin():
+                        yield writer
+            finally:
+                self._write_lock.release()
+            self.written.set()
+
+    def _take_turn(self) -> None:
+        """Wait for this process's other writers, who may be waiting for another process."""
+        left = deadlines.left()
+        if not self._write_lock.acquire(timeout=-1 if left is None else left):
+            raise NoAnswer("other writers did not end in time")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection to read from; on PostgreSQL it is in no transaction."""
+        if not self.is_sqlite:
+            with self.engine.connect() as connection:
+                driver = _pipelined(connection)
+                driver.begins = False
+                try:
+                    yield connection
+                finally:
+                    driver.begins = True
+            return
+        if isinstance(self.engine.pool, StaticPool):
+            # one shared connection: a read must not fall into another greenlet's write
+            with self._write_lock, self.engine.connect() as connection:
+                yield connection
+            return
+        with self.engine.connect() as connection:
+            yield connection
+
+    def compare_clocks(self) -> None:
+        """Measure again how far this machine's clock is from PostgreSQL's."""
+        if self.is_sqlite:
+            return
+        with self.reading() as tx:
+            before = self.clock.wall()
+            theirs = tx.execute(_CLOCK).scalar_one()
+            self.clock.compare(before, theirs, self.clock.wall())
+
+    def create_all(self) -> None:
+        """Create every table at once, for a database that lives in memory."""
+        with self._write_lock:
+            Base.metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Wait for other processes to write, asleep as this process's pool has it.
+
+    Raises OperationalError, of Fault.BUSY, when that takes too long.
+    """
+    left = deadlines.left()
+    deadline = time.monotonic() + (_BUSY_SECONDS if left is None else min(left, _BUSY_SECONDS))
+    pause = _SHORTEST_WAIT
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if fault(error) is not Fault.BUSY or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_WAIT)
+
+
+def later(tx: Connection, sql: str, values: Any = None) -> None:
+    """Let PostgreSQL have a statement of the transaction with the next one, or with COMMIT.
+
+    Nobody gets its result; when it fails, the transaction does.
+    """
+    _pipelined(tx).later(sql, values)
+
+
+def commit_soon(tx: Connection) -> None:
+    """Let PostgreSQL answer this transaction's COMMIT before the disk has it.
+
+    A crash of the database may take back the whole transaction, for up to a second: for changes
+    that would then be made again. Later commits that wait for the disk make this one last, too.
+    """
+    if tx.dialect.name != "sqlite":
+        later(tx, "SET LOCAL synchronous_commit = off")
+
+
+def _pipelined(tx: Connection) -> Pipelined:
+    return cast(Pipelined, tx.connection.dbapi_connection)
+
+
+def take_your_time(tx: Connection) -> None:
+    """Let statements of this transaction take as long as they need, as those of commands do.
+
+    It makes a transaction of what follows on the connection.
+    """
+    if tx.dialect.name != "sqlite":
+        _pipelined(tx).begins = True
+        _pipelined(tx).take_your_time()
+
+
+def limit_locks(tx: Connection, seconds: float) -> None:
+    """Let PostgreSQL end a statement of this transaction that waits longer for a lock."""
+    if tx.dialect.name != "sqlite":
+        later(tx, f"SET LOCAL lock_timeout = {round(seconds * 1000)}")
+
+
+def limit_time(tx: Connection, most: timedelta) -> None:
+    """Let PostgreSQL end a statement that takes longer; see outages.too_long().
+
+    It makes a transaction of what follows on the connection.
+    """
+    if tx.dialect.name != "sqlite":
+        _pipelined(tx).begins = True
+        later(tx, f"SET LOCAL statement_timeout = {most // timedelta(milliseconds=1)}")
+
+
+def insert(tx: Connection, table: Any) -> Any:
+    """Begin an INSERT that knows ON CONFLICT, in the connection's dialect."""
+    return (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def upsert(
+    tx: Connection, table: Any, values: Any, *, keys: Sequence[str], keep: Sequence[str] = ()
+) -> Any:
+    """Build an INSERT that replaces the row with the same keys, but for the columns in `keep`."""
+    statement = insert(tx, table).values(values)
+    replaced = {name: statement.excluded[name] for name in values if name not in {*keys, *keep}}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
+
+
+def skip_locked(tx: Connection, query: Any) -> Any:
+    """Lock the rows and pass over those locked by others; SQLite has one writer anyway."""
+    return query if tx.dialect.name == "sqlite" else past_locked(query)
+
+
+def past_locked(query: Any) -> Any:
+    """Make PostgreSQL's form of skip_locked().
+
+    For use behind IN. PostgreSQL may run a subquery again for every row that it compares, and
+    each time past the rows locked before: LIMIT 3 took 40. A locking WITH query runs once.
+    """
+    return select(*query.with_for_update(skip_locked=True).cte("taken").c)
+
+
+def byte_length(tx: Connection, text: Any) -> Any:
+    """Count the bytes of a column of text, where length() counts characters."""
+    if tx.dialect.name == "sqlite":
+        return func.length(cast_to(text, LargeBinary))
+    return func.octet_length(text)

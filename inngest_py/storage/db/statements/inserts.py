@@ -1,0 +1,93 @@
+"""Inserts of many rows, on both databases."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg2
+
+from ..session import later
+from .driver import execute
+from .per_row import GIVEN, RowWise, given
+
+Written = tuple[str, str, str]  # an INSERT: what is before the first row, that row, what follows
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Insert:
+    """An INSERT of rows, without a result.
+
+    Built once for each set of columns, so that SQLAlchemy compiles it once: multi-row VALUES would
+    be compiled for every number of rows.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._columns = [column.name for column in table.c]
+        self._made: dict[tuple[str, ...], RowWise] = {}
+        self._written: dict[tuple[str, ...], Written] = {}
+
+    def run(self, tx: Connection, rows: Rows) -> None:
+        """Insert the rows, at least one, which all have the same columns; see session.later()."""
+        names, given_rows = self._in_order(rows)
+        if tx.dialect.name == "sqlite":
+            self._sqlite(names).run(tx, given_rows)
+        else:
+            later(tx, *self._postgres(names, given_rows))
+
+    def _in_order(self, rows: Rows) -> tuple[tuple[str, ...], list[list[Any]]]:
+        """Bring the rows' values into the order of the table's columns."""
+        names = tuple(name for name in self._columns if name in rows[0])
+        return names, [[row[name] for name in names] for row in rows]
+
+    def _sqlite(self, names: tuple[str, ...]) -> RowWise:
+        made = self._made.get(names)
+        if made is None:
+            statement = sqlite.insert(self._table).values(**given(names))
+            made = self._made[names] = RowWise(self._finished(statement), names)
+        return made
+
+    def _postgres(
+        self, names: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Write the SQL, and its parameters in their order.
+
+        All rows in one VALUES: a relation of arrays takes PostgreSQL a seventh more of CPU a run.
+        """
+        written = self._written.get(names)
+        if written is None:
+            dialect = psycopg2.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+            statement = postgresql.insert(self._table).values(**given(names))
+            compiled = self._finished(statement).compile(dialect=dialect)
+            assert compiled.positiontup == [GIVEN + name for name in names]
+            written = self._written[names] = str(compiled).partition(_row(names))
+        head, row, tail = written
+        sql = head + ", ".join([row] * len(rows)) + tail
+        return sql, tuple(value for values in rows for value in values)
+
+    def _finished(self, statement: Any) -> Any:
+        return statement
+
+
+class InsertNew(Insert):
+    """An INSERT that passes over rows already there."""
+
+    def __init__(self, table: Table, *returning: str, keys: Sequence[str] | None = None) -> None:
+        self._keys, self._returning = keys, [table.c[name] for name in returning]
+        super().__init__(table)
+
+    def fresh(self, tx: Connection, rows: Rows) -> Any:
+        """Insert the rows; returns the columns named as `returning` of those that are new."""
+        names, given_rows = self._in_order(rows)
+        if tx.dialect.name == "sqlite":
+            return self._sqlite(names).run(tx, given_rows)
+        return execute(tx, *self._postgres(names, given_rows))
+
+    def _finished(self, statement: Any) -> Any:
+        statement = statement.on_conflict_do_nothing(index_elements=self._keys)
+        return statement.returning(*self._returning) if self._returning else statement
+
+
+def _row(names: tuple[str, ...]) -> str:
+    return f"({', '.join(['%s'] * len(names))})"

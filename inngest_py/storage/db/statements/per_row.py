@@ -1,0 +1,129 @@
+"""Row by row: a statement run on SQLite once for each of many rows, by the driver's own cursor.
+
+SQLite has no round trips to save, and its driver keeps prepared statements: 5 to 10 µs a row, where
+SQLAlchemy takes 70 µs a statement and a JSON document of the rows 5 µs a value. SQLAlchemy still
+writes the SQL, once.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, bindparam
+from sqlalchemy.exc import DBAPIError
+
+from ..columns import micros
+
+_Reader = Callable[[Any], Any]
+
+
+class Found(list[Any]):
+    """The rows that a statement returned, read as those of SQLAlchemy's results are."""
+
+    def all(self) -> list[Any]:
+        """All rows."""
+        return self
+
+    def scalars(self) -> list[Any]:
+        """The first column of every row."""
+        return [row[0] for row in self]
+
+
+GIVEN = "given_"  # keeps the parameters apart from those that SQLAlchemy names by columns
+
+
+def given(names: Sequence[str]) -> dict[str, Any]:
+    """Make the parameters of a row's values, by the values' names."""
+    return {name: bindparam(GIVEN + name, None) for name in names}
+
+
+class RowWise:
+    """A statement over the parameters given() makes for the names, in the order of a row.
+
+    It must be an INSERT, UPDATE or DELETE that leaves no column to a default of SQLAlchemy's.
+    """
+
+    def __init__(self, statement: Any, names: Sequence[str]) -> None:
+        self._statement, self._names = statement, list(names)
+        self._sql = ""
+        # for every parameter of the SQL: where the row has it, or the constant
+        self._order: list[tuple[int | None, Any]] = []
+        self._row: Any = None  # None when the statement returns nothing
+        self._readers: list[_Reader | None] = []
+
+    def run(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> Found:
+        """Run it for each row in turn; returns what all of them returned.
+
+        Raises DBAPIError, as SQLAlchemy does.
+        """
+        if not self._sql:
+            self._compile(tx.dialect)
+        given = [
+            [constant if at is None else _plain(row[at]) for at, constant in self._order]
+            for row in rows
+        ]
+        driver = tx.connection.cursor()
+        try:
+            if self._row is None:
+                driver.executemany(self._sql, given)
+                return Found()
+            found: list[Any] = []
+            for values in given:
+                driver.execute(self._sql, values)
+                found += driver.fetchall()
+        except tx.dialect.loaded_dbapi.Error as error:
+            raise wrapped(tx.dialect, self._sql, error) from error
+        finally:
+            driver.close()
+        return Found(self._read(row) for row in found)
+
+    def _read(self, row: Sequence[Any]) -> Any:
+        values = (
+            value if reader is None else reader(value)
+            for value, reader in zip(row, self._readers, strict=True)
+        )
+        return self._row(*values)
+
+    def _compile(self, dialect: Dialect) -> None:
+        compiled = self._statement.compile(
+            dialect=dialect, compile_kwargs={"render_postcompile": True}
+        )
+        assert not getattr(compiled, "insert_prefetch", ()), "a column is left to a default"
+        places = {GIVEN + name: place for place, name in enumerate(self._names)}
+        constants = compiled.construct_params()
+        self._order = [
+            (places[name], None) if name in places else (None, _plain(constants[name]))
+            for name in compiled.positiontup
+        ]
+        columns = self._statement.returning_column_descriptions
+        self._readers = [
+            column["type"].dialect_impl(dialect).result_processor(dialect, None)
+            for column in columns
+        ]
+        if columns:
+            names = [column["name"] or "" for column in columns]
+            self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        self._sql = str(compiled)
+
+
+def _plain(value: Any) -> Any:
+    return micros(value) if isinstance(value, datetime) else value
+
+
+def wrapped(
+    dialect: Dialect, sql: str, error: BaseException, *, lost: bool = False
+) -> BaseException:
+    """Make SQLAlchemy's error of a driver's, without the parameters: they hold keys.
+
+    `lost` says that the connection was.
+    """
+    return DBAPIError.instance(
+        sql,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=dialect,
+    )

@@ -1,0 +1,1 @@
+"""Events, and the open waits and cancellations that later events may match."""

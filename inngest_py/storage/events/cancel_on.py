@@ -1,0 +1,83 @@
+"""Cancel pauses: the events that would cancel runs, in the table and the index of `pauses`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Text, bindparam, delete, select
+
+from ...domain.waits import PauseKind
+from ..db.columns import Timestamp, table_of
+from ..db.statements.many_rows import Batch
+from .waits import Pause
+
+_pauses = table_of(Pause)
+_CANCELS = _pauses.c.kind == PauseKind.CANCEL.value
+Lookup = tuple[str, str, str]  # event name, path and key of the index
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run that an event may cancel; the expression decides."""
+
+    id: str
+    run_id: str
+    expression: str | None
+    expires_at: datetime
+
+
+_listening = Batch(
+    {"name": Text(), "path": Text(), "key": Text()},
+    lambda v: select(v.name, v.path, v.key).where(
+        select(_pauses.c.id)
+        .where(
+            _pauses.c.event_name == v.name,
+            _pauses.c.lookup_path == v.path,
+            _pauses.c.lookup_key == v.key,
+            _CANCELS,
+        )
+        .correlate_except(_pauses)
+        .exists()
+    ),
+)
+
+
+def listening(tx: Connection, lookups: Iterable[Lookup]) -> set[Lookup]:
+    """Say behind which places of the index there are runs that an event might cancel."""
+    rows = sorted(set(lookups))
+    return {(row[0], row[1], row[2]) for row in _listening.run(tx, rows)} if rows else set()
+
+
+_page = (
+    select(_pauses.c.id, _pauses.c.run_id, _pauses.c.expression, _pauses.c.expires_at)
+    .where(
+        _pauses.c.event_name == bindparam("name"),
+        _pauses.c.lookup_path == bindparam("path"),
+        _pauses.c.lookup_key == bindparam("key"),
+        _pauses.c.id > bindparam("after"),
+        # A run that was made after the event, or by it, is not meant by it (waits.md §7.1). Not
+        # by their ids: that of the event may tell of its sender's clock.
+        _pauses.c.created_at < bindparam("received_at", type_=Timestamp()),
+        _CANCELS,
+    )
+    .order_by(_pauses.c.id)
+    .limit(bindparam("most"))
+)
+
+
+def page(
+    tx: Connection, lookup: Lookup, received_at: datetime, *, after: str, limit: int
+) -> list[Candidate]:
+    """List runs behind a place of the index that are older than the event, from behind an id."""
+    name, path, key = lookup
+    values = {"name": name, "path": path, "key": key, "after": after, "received_at": received_at}
+    return [Candidate(*row) for row in tx.execute(_page, values | {"most": limit})]
+
+
+_drop = delete(_pauses).where(_pauses.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def drop(tx: Connection, ids: Sequence[str]) -> None:
+    """Delete subscriptions of runs that have ended already."""
+    if ids:
+        tx.execute(_drop, {"ids": list(ids)})

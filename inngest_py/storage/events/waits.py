@@ -1,0 +1,260 @@
+"""Pauses: open subscriptions to events and signals. Who deletes the row has consumed it.
+
+Order of locks: runs' rows, then pauses by id, then items.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Index,
+    RowMapping,
+    Text,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ...domain.waits import PauseKind
+from ..db.columns import Base, Timestamp, table_of
+from ..db.session import skip_locked
+from ..db.statements.inserts import InsertNew
+from ..db.statements.many_rows import Batch
+
+# How many waits of one event a transaction looks at: one that ends very many ends them in turns.
+MOST_AT_ONCE = 256
+# And how many of all events that share it: deferred one by one, 500 waiters took 2 s to go on.
+MOST_TOGETHER = 1024
+
+
+class Pause(Base):
+    """An open wait, or the event that cancels a run, which has neither step nor item.
+
+    `event_name` is None when no event can match. `expression` is what is left of the condition
+    once the run's event is filled in; `lookup_path` and `lookup_key` are the part of it that the
+    index holds, "" without one. `item_id` is the queue item that is due at `expires_at`.
+    """
+
+    __tablename__ = "pauses"
+    __table_args__ = (
+        # serves paths(), candidates() and page()
+        Index("pauses_lookup_idx", "event_name", "lookup_path", "lookup_key", "id"),
+        # makes a second waiter for a signal a conflict; serves take_signal()
+        Index("pauses_signal_key", "signal", unique=True),
+        # serves drop_runs(), and the end of a run that asks whether it has any
+        Index("pauses_run_idx", "run_id"),
+        # serves forget()
+        Index("pauses_expires_idx", "expires_at"),
+    )
+    id: Mapped[str] = mapped_column(Text, primary_key=True)  # UUIDv5 of run and step
+    kind: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[str] = mapped_column(Text)
+    step: Mapped[str | None] = mapped_column(Text)
+    event_name: Mapped[str | None] = mapped_column(Text)
+    expression: Mapped[str | None] = mapped_column(Text)
+    lookup_path: Mapped[str] = mapped_column(Text, server_default="")
+    lookup_key: Mapped[str] = mapped_column(Text, server_default="")
+    signal: Mapped[str | None] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(Text)  # the event that started the run
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    expires_at: Mapped[datetime] = mapped_column(Timestamp)
+    item_id: Mapped[str | None] = mapped_column(Text)
+
+
+_pauses = table_of(Pause)
+_add = InsertNew(_pauses, "id")
+
+
+def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Open pauses; say the ids of those that are new and whose signal nobody waits for yet."""
+    return {row.id for row in _add.fresh(tx, rows)} if rows else set()
+
+
+_free = (
+    update(_pauses)
+    .where(
+        _pauses.c.signal == bindparam("name"),
+        or_(_pauses.c.expires_at <= bindparam("now"), bindparam("replaces", type_=Boolean())),
+    )
+    .values(signal=None)
+)
+
+
+def free_signal(tx: Connection, signal: str, now: datetime, *, replaces: bool) -> None:
+    """Take a signal from a waiter that has expired, or from any: it stays until its time-out."""
+    tx.execute(_free, {"name": signal, "now": now, "replaces": replaces})
+
+
+def _distinct_paths(v: Any) -> Any:
+    """Skip from one path of a name to the next: as many index look-ups as there are paths."""
+    first, following = _pauses.alias(), _pauses.alias()
+    least = select(func.min(first.c.lookup_path)).where(first.c.event_name == v.name)
+    paths = select(v.name.label("name"), least.scalar_subquery().label("path")).cte(
+        "paths", recursive=True
+    )
+    after = select(func.min(following.c.lookup_path)).where(
+        following.c.event_name == paths.c.name, following.c.lookup_path > paths.c.path
+    )
+    paths = paths.union_all(
+        select(paths.c.name, after.correlate(paths).scalar_subquery()).where(
+            paths.c.path.is_not(None)
+        )
+    )
+    return select(paths.c.name, paths.c.path).where(paths.c.path.is_not(None))
+
+
+_paths = Batch({"name": Text()}, _distinct_paths)
+
+
+def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:
+    """List (event name, lookup path) of the pauses on these events, each pair once."""
+    return [(row.name, row.path) for row in _paths.run(tx, [(name,) for name in names])]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pause that an event may match; its expression decides."""
+
+    id: str
+    event_name: str
+    lookup_path: str
+    lookup_key: str
+    expression: str | None
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+
+
+_shown = (
+    _pauses.c.id,
+    _pauses.c.event_name,
+    _pauses.c.lookup_path,
+    _pauses.c.lookup_key,
+    _pauses.c.expression,
+    _pauses.c.created_by,
+    _pauses.c.created_at,
+    _pauses.c.expires_at,
+)
+_WAITS = _pauses.c.kind.in_([PauseKind.EVENT.value, PauseKind.INVOKE.value])
+_candidates = Batch(
+    {"name": Text(), "path": Text(), "key": Text()},
+    lambda v: (
+        select(*_shown)
+        .where(
+            _pauses.c.event_name == v.name,
+            _pauses.c.lookup_path == v.path,
+            _pauses.c.lookup_key == v.key,
+            _WAITS,
+        )
+        .limit(MOST_TOGETHER + 1)
+    ),
+)
+
+
+def candidates(tx: Connection, lookups: Iterable[tuple[str, str, str]]) -> list[Candidate] | None:
+    """List the waits behind (event name, path, key) of an index; None when there are too many."""
+    rows = sorted(set(lookups))
+    if not rows:
+        return []
+    found = [Candidate(*row) for row in _candidates.run(tx, rows)]
+    return None if len(found) > MOST_TOGETHER else found
+
+
+_page = (
+    select(*_shown)
+    .where(
+        _pauses.c.event_name == bindparam("name"),
+        _pauses.c.lookup_path == bindparam("path"),
+        _pauses.c.lookup_key == bindparam("key"),
+        _pauses.c.id > bindparam("after"),
+        _WAITS,
+    )
+    .order_by(_pauses.c.id)
+    .limit(MOST_AT_ONCE)
+)
+
+
+def page(tx: Connection, lookup: tuple[str, str, str], after: str) -> list[Candidate]:
+    """List waits behind one (event name, path, key), MOST_AT_ONCE at most, from behind an id."""
+    name, path, key = lookup
+    found = tx.execute(_page, {"name": name, "path": path, "key": key, "after": after})
+    return [Candidate(*row) for row in found]
+
+
+# In the order of their ids, so that two transactions that take some of the same do not wait for
+# each other in a ring.
+_take = (
+    delete(_pauses)
+    .where(
+        _pauses.c.id.in_(
+            select(_pauses.c.id)
+            .where(_pauses.c.id.in_(bindparam("ids", expanding=True)))
+            .order_by(_pauses.c.id)
+            .with_for_update()
+        )
+    )
+    .returning(_pauses.c.id, _pauses.c.item_id)
+)
+
+
+def take(tx: Connection, ids: Iterable[str]) -> dict[str, str | None]:
+    """Consume pauses: the items of those that were still open, by pause id."""
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    return {row.id: row.item_id for row in tx.execute(_take, {"ids": wanted})}
+
+
+_take_signal = (
+    delete(_pauses)
+    .where(_pauses.c.signal == bindparam("name"), _pauses.c.expires_at > bindparam("now"))
+    .returning(_pauses.c.run_id, _pauses.c.item_id)
+)
+
+
+def take_signal(tx: Connection, signal: str, now: datetime) -> tuple[str, str] | None:
+    """Consume the wait for a signal: its run and its item; None when nobody waits."""
+    row = tx.execute(_take_signal, {"name": signal, "now": now}).first()
+    return None if row is None else (row.run_id, row.item_id)
+
+
+_drop = delete(_pauses).where(
+    _pauses.c.id.in_(
+        select(_pauses.c.id)
+        .where(_pauses.c.run_id.in_(bindparam("runs", expanding=True)))
+        .order_by(_pauses.c.id)
+        .with_for_update()
+    )
+)
+
+
+def drop_runs(tx: Connection, run_ids: Sequence[str]) -> None:
+    """Delete the pauses of runs that have ended."""
+    if run_ids:
+        tx.execute(_drop, {"runs": list(run_ids)})
+
+
+def forget(tx: Connection, before: datetime, limit: int) -> int:
+    """Delete pauses that expired before a time and were never consumed, in a bounded batch."""
+    old = skip_locked(
+        tx,
+        select(_pauses.c.id)
+        .where(_pauses.c.expires_at < before)
+        .order_by(_pauses.c.expires_at)
+        .limit(limit),
+    )
+    return tx.execute(delete(_pauses).where(_pauses.c.id.in_(old))).rowcount
+
+
+def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List a run's open pauses, oldest first."""
+    query = select(_pauses).where(_pauses.c.run_id == run_id).order_by(_pauses.c.created_at)
+    return list(tx.execute(query).mappings())

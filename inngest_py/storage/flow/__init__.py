@@ -1,0 +1,1 @@
+"""Flow control: the buckets, parked events, batches and locks of its rules."""

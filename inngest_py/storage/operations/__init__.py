@@ -1,0 +1,1 @@
+"""What operators and upkeep do: prune, rerun, cancel in bulk, alert, log in."""

@@ -1,0 +1,135 @@
+"""Alerts: which are firing, and the messages about them that are still to be sent.
+
+A URL may be a secret, so a message names its receiver by a hash of it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Index, RowMapping, Text, delete, func, or_, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ...domain.alerts import Ended
+from ...domain.runs import RunStatus
+from ..catalog.functions import Function
+from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.session import insert, skip_locked
+from ..runs.runs import RunRow
+
+MOST_RUNS = 10_000
+
+
+class AlertRow(Base):
+    """An alert that has fired, and when it was told last; `about` is what it said (JSON)."""
+
+    __tablename__ = "alerts"
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    firing: Mapped[bool]
+    told_at: Mapped[datetime] = mapped_column(Timestamp)
+    about: Mapped[str | None] = mapped_column(Json)
+
+
+class AlertMessage(Base):
+    """A message to one receiver; `attempt` counts the times that it was taken to be sent."""
+
+    __tablename__ = "alert_messages"
+    # serves take()
+    __table_args__ = (Index("alert_messages_due_idx", "due_at"),)
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    receiver: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Json)
+    due_at: Mapped[datetime] = mapped_column(Timestamp)
+    attempt: Mapped[int]
+
+
+_alerts, _messages = table_of(AlertRow), table_of(AlertMessage)
+_runs, _functions = table_of(RunRow), table_of(Function)
+
+
+def fire(tx: Connection, key: str, about: str | None, now: datetime, told_before: datetime) -> bool:
+    """Note that an alert fires; True, to one caller alone, when it is to be told now.
+
+    It is not when it was told after `told_before`. Locks the alert's row.
+    """
+    values = {"key": key, "firing": True, "told_at": now, "about": about}
+    statement = insert(tx, AlertRow).values(values)
+    fired = statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={name: statement.excluded[name] for name in ("firing", "told_at", "about")},
+        where=_alerts.c.told_at <= told_before,
+    )
+    return tx.execute(fired.returning(_alerts.c.key)).first() is not None
+
+
+def resolve(tx: Connection, prefix: str, still: Iterable[str]) -> list[RowMapping]:
+    """Note which alerts of a kind are over, all but some; each is returned to one caller alone."""
+    over = (
+        update(_alerts)
+        .where(
+            _alerts.c.firing,
+            _alerts.c.key.startswith(prefix, autoescape=True),
+            _alerts.c.key.not_in(list(still)),
+        )
+        .values(firing=False)
+        .returning(_alerts.c.key, _alerts.c.about)
+    )
+    return list(tx.execute(over).mappings())
+
+
+def forget(tx: Connection, before: datetime) -> None:
+    """Delete alerts that are over and whose quiet time is, too."""
+    tx.execute(delete(_alerts).where(_alerts.c.firing.is_(False), _alerts.c.told_at < before))
+
+
+def post(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Queue messages."""
+    if rows:
+        tx.execute(_messages.insert(), list(rows))
+
+
+def take(tx: Connection, now: datetime, hold: timedelta, limit: int) -> list[RowMapping]:
+    """Take messages that are due, for a time in which nobody else takes them."""
+    due = select(_messages.c.id).where(_messages.c.due_at <= now)
+    due = skip_locked(tx, due.order_by(_messages.c.due_at).limit(limit))
+    taken = (
+        update(_messages)
+        .where(_messages.c.id.in_(due), _messages.c.due_at <= now)
+        .values(due_at=now + hold, attempt=_messages.c.attempt + 1)
+        .returning(*_messages.c)
+    )
+    return list(tx.execute(taken).mappings())
+
+
+def sent(tx: Connection, message: RowMapping) -> None:
+    """Delete a message; nothing happens when another has taken it meanwhile."""
+    tx.execute(delete(_messages).where(*_mine(message)))
+
+
+def later(tx: Connection, message: RowMapping, due_at: datetime) -> None:
+    """Have a message sent again; nothing happens when another has taken it meanwhile."""
+    tx.execute(update(_messages).where(*_mine(message)).values(due_at=due_at))
+
+
+def _mine(message: RowMapping) -> tuple[Any, ...]:
+    return (_messages.c.id == message["id"], _messages.c.attempt == message["attempt"])
+
+
+def ended(tx: Connection, since: datetime) -> list[Ended]:
+    """Count the runs that ended since, by function: the newest MOST_RUNS of them."""
+    counted = (RunStatus.COMPLETED.value, RunStatus.FAILED.value)
+    newest = (
+        select(_runs.c.function_id, _runs.c.status)
+        .where(_runs.c.ended_at >= since, or_(*(_runs.c.status == one for one in counted)))
+        .order_by(_runs.c.ended_at.desc())
+        .limit(MOST_RUNS)
+        .subquery()
+    )
+    failed = func.count().filter(newest.c.status == RunStatus.FAILED.value)
+    query = (
+        select(newest.c.function_id, _functions.c.slug, failed, func.count())
+        .join(_functions, _functions.c.id == newest.c.function_id)
+        .group_by(newest.c.function_id, _functions.c.slug)
+        .order_by(_functions.c.slug)
+    )
+    return [Ended(*row) for row in tx.execute(query)]

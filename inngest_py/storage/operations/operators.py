@@ -1,0 +1,179 @@
+"""Operators of the dashboard: who they are, where they are logged in, what they did."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    Index,
+    RowMapping,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ...domain import ids
+from ..db.columns import Base, Timestamp, table_of
+from ..db.session import skip_locked
+
+FAILED_LOGIN = "login.failed"
+
+
+class Operator(Base):
+    """A user of the dashboard; `password` is an argon2 hash."""
+
+    __tablename__ = "operators"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    password: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+
+
+class OperatorSession(Base):
+    """A login; `id` is the hash of the token that the browser holds."""
+
+    __tablename__ = "operator_sessions"
+    # serves forget_sessions()
+    __table_args__ = (Index("operator_sessions_expires_idx", "expires_at"),)
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(ForeignKey("operators.name", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    expires_at: Mapped[datetime] = mapped_column(Timestamp)
+
+
+class AuditRow(Base):
+    """What an operator did, or somebody who was refused tried."""
+
+    __tablename__ = "audit"
+    # serves tries() and sender()
+    __table_args__ = (Index("audit_action_idx", "action", "at"),)
+    id: Mapped[str] = mapped_column(Text, primary_key=True)  # ULID
+    at: Mapped[datetime] = mapped_column(Timestamp)
+    name: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(Text)
+    detail: Mapped[str] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text)
+
+
+_operators, _sessions, _audit = (
+    table_of(Operator),
+    table_of(OperatorSession),
+    table_of(AuditRow),
+)
+
+
+def add(tx: Connection, values: Mapping[str, Any]) -> None:
+    """Write a new operator."""
+    tx.execute(insert(_operators), dict(values))
+
+
+def get(tx: Connection, name: str) -> RowMapping | None:
+    """Find an operator; None when there is none."""
+    return tx.execute(select(_operators).where(_operators.c.name == name)).mappings().first()
+
+
+def every(tx: Connection) -> list[RowMapping]:
+    """List the operators by name."""
+    return list(tx.execute(select(_operators).order_by(_operators.c.name)).mappings())
+
+
+def remove(tx: Connection, name: str) -> bool:
+    """Delete an operator with all logins; say whether there was one."""
+    drop_sessions(tx, name)
+    return tx.execute(delete(_operators).where(_operators.c.name == name)).rowcount == 1
+
+
+def set_password(tx: Connection, name: str, password: str) -> bool:
+    """Replace an operator's hash and end all logins; say whether there is such an operator."""
+    drop_sessions(tx, name)
+    changed = update(_operators).where(_operators.c.name == name).values(password=password)
+    return tx.execute(changed).rowcount == 1
+
+
+def drop_sessions(tx: Connection, name: str) -> None:
+    """End all of an operator's logins."""
+    tx.execute(delete(_sessions).where(_sessions.c.name == name))
+
+
+def add_session(tx: Connection, values: Mapping[str, Any]) -> None:
+    """Write a login."""
+    tx.execute(insert(_sessions), dict(values))
+
+
+def session(tx: Connection, session_id: str, now: datetime) -> RowMapping | None:
+    """Find who is logged in, with the role as it is now; None when nobody is."""
+    query = (
+        select(_operators.c.name, _operators.c.role)
+        .join(_sessions, _sessions.c.name == _operators.c.name)
+        .where(_sessions.c.id == session_id, _sessions.c.expires_at > now)
+    )
+    return tx.execute(query).mappings().first()
+
+
+def drop_session(tx: Connection, session_id: str) -> None:
+    """End a login."""
+    tx.execute(delete(_sessions).where(_sessions.c.id == session_id))
+
+
+def forget_sessions(tx: Connection, now: datetime) -> None:
+    """Delete logins that are over."""
+    tx.execute(delete(_sessions).where(_sessions.c.expires_at <= now))
+
+
+def note(tx: Connection, values: Mapping[str, Any]) -> None:
+    """Write an audit row."""
+    tx.execute(insert(_audit), dict(values))
+
+
+def rename_act(tx: Connection, act_id: str, action: str) -> None:
+    """Say that a noted act came to something else."""
+    tx.execute(update(_audit).where(_audit.c.id == act_id).values(action=action))
+
+
+def tries(
+    tx: Connection, action: str, since: datetime, *, name: str, address: str
+) -> tuple[int, int]:
+    """Count logins that ended so since: under a name, and from an address."""
+    recent = (_audit.c.action == action, _audit.c.at >= since)
+    counts = [
+        tx.execute(select(func.count()).select_from(_audit).where(*recent, same)).scalar_one()
+        for same in (_audit.c.name == name, _audit.c.address == address)
+    ]
+    return counts[0], counts[1]
+
+
+def acts(tx: Connection, *, before: str | None, name: str | None, limit: int) -> list[RowMapping]:
+    """List audit rows, newest first, from before an id."""
+    query = select(_audit)
+    if before is not None:
+        query = query.where(_audit.c.id < before)
+    if name is not None:
+        query = query.where(_audit.c.name == name)
+    return list(tx.execute(query.order_by(_audit.c.id.desc()).limit(limit)).mappings())
+
+
+def forget_acts(tx: Connection, before: datetime, limit: int) -> int:
+    """Delete audit rows from before a time, the oldest first; say how many. Ids sort by time."""
+    query = select(_audit.c.id).where(_audit.c.id < ids.first_of(before))
+    oldest = skip_locked(tx, query.order_by(_audit.c.id).limit(limit))
+    return tx.execute(delete(_audit).where(_audit.c.id.in_(oldest))).rowcount
+
+
+def sender(tx: Connection, event_id: str, received_at: datetime) -> str | None:
+    """Name the operator who sent an event from the dashboard; None when nobody did.
+
+    Both times are of the same request: a minute is more than it may take.
+    """
+    query = select(_audit.c.name).where(
+        _audit.c.action == "event.send",
+        _audit.c.at.between(received_at, received_at + timedelta(minutes=1)),
+        _audit.c.target == event_id,
+    )
+    return tx.execute(query.limit(1)).scalar()

@@ -1,0 +1,222 @@
+"""Pruning: delete finished runs with all that hangs on them, and events that nothing refers to.
+
+Each call is a small batch in the caller's transaction. It locks the rows it takes and passes over
+those that others have locked, so that any number of processes may prune at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, exists, or_, select
+
+from ...domain import canonical
+from ..db.columns import table_of
+from ..db.keyset import Key, behind
+from ..events import waits
+from ..events.events import Event
+from ..flow.debounces import Debounce
+from ..flow.event_batches import BatchEvent
+from ..queue import of_ended_runs
+from ..queue.queue_items import QueueItem
+from ..runs.attempts import Attempt
+from ..runs.defers import DeferRow
+from ..runs.metadata import RunMetadata
+from ..runs.runs import RunRow
+from ..runs.steps import Step
+
+_runs, _events, _items = table_of(RunRow), table_of(Event), table_of(QueueItem)
+_members, _debounces = table_of(BatchEvent), table_of(Debounce)
+_OF_RUNS = [table_of(model).c.run_id for model in (Step, Attempt, RunMetadata, DeferRow)]
+_BY_ARRIVAL = [Key(name, _events.c[name], descending=False) for name in ("received_at", "id")]
+_TAKEN = [_runs.c[name] for name in ("id", "event_id", "batch_id", "step_count", "state_bytes")]
+# What a transaction deletes at the most, but for a single run that is larger.
+_MOST_ROWS = 1500
+_MOST_BYTES = 8 * 1024 * 1024
+_ROWS_OF_ALL = 5  # the run, its event, the request that ended it, what one may have besides
+_CHUNK = 500
+
+
+def oldest_kept(tx: Connection, count: int) -> datetime | None:
+    """Say when the last of the newest `count` finished runs ended; None when there are no more.
+
+    Reads as many entries of an index.
+    """
+    query = select(_runs.c.ended_at).where(_runs.c.ended_at.is_not(None))
+    newest_first = query.order_by(_runs.c.ended_at.desc())
+    past = tx.execute(newest_first.offset(count).limit(1)).scalar()
+    return None if past is None else tx.execute(newest_first.offset(count - 1).limit(1)).scalar()
+
+
+def finished_before(tx: Connection, before: datetime) -> bool:
+    """Say whether a run ended before a time."""
+    query = select(_runs.c.id).where(_runs.c.ended_at < before).limit(1)
+    return tx.execute(query).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one batch deleted; `full` when there may be more to delete."""
+
+    runs: int
+    events: int
+    full: bool
+
+
+def prune_runs(tx: Connection, before: datetime, events_before: datetime, limit: int) -> Pruned:
+    """Delete runs that ended before a time, the first of them first, with all that is theirs.
+
+    Their events go as well where they came before `events_before` and nothing else refers to them.
+    Order of locks: the runs' rows, pauses, items, events.
+    """
+    oldest = select(*_TAKEN).where(_runs.c.ended_at < before).order_by(_runs.c.ended_at)
+    return _prune(tx, oldest, events_before, limit)
+
+
+def erase_runs(tx: Connection, function_ids: Sequence[str], before: datetime, limit: int) -> Pruned:
+    """Delete runs of functions that ended before a time, in any order, as prune_runs() does."""
+    those = (_runs.c.function_id.in_(list(function_ids)), _runs.c.ended_at < before)
+    # in the order of their ends each batch would be looked for among the runs of all other apps
+    return _prune(tx, select(*_TAKEN).where(*those), before, limit)
+
+
+def _prune(tx: Connection, those: Select[Any], events_before: datetime, limit: int) -> Pruned:
+    taken = _take(tx, those, limit)
+    ids = [row.id for row in taken]
+    if not ids:
+        return Pruned(0, 0, full=False)
+    batches = sorted({row.batch_id for row in taken if row.batch_id is not None})
+    candidates = {row.event_id for row in taken}
+    for column in _OF_RUNS:
+        tx.execute(delete(column.table).where(column.in_(ids)))
+    waits.drop_runs(tx, ids)
+    of_ended_runs.drop_runs(tx, ids)
+    tx.execute(delete(_runs).where(_runs.c.id.in_(ids)))
+    if batches:
+        candidates |= _drop_batches(tx, batches)
+    return Pruned(len(ids), drop_events(tx, sorted(candidates), events_before), full=True)
+
+
+def _take(tx: Connection, those: Select[Any], limit: int) -> list[Any]:
+    """Lock the runs that are next, as many as one transaction should delete."""
+    query = those.limit(limit).with_for_update(skip_locked=True)
+    taken: list[Any] = []
+    rows = size = 0
+    for row in tx.execute(query):
+        rows += _ROWS_OF_ALL + 2 * row.step_count  # a step has a result and an attempt
+        size += row.state_bytes
+        if taken and (rows > _MOST_ROWS or size > _MOST_BYTES):
+            break
+        taken.append(row)
+    return taken
+
+
+def _drop_batches(tx: Connection, batches: Sequence[str]) -> set[str]:
+    """Delete what batches hold that no run has any more; return their events, a bounded number.
+
+    Of a batch whose run was repeated, the other run still needs them.
+    """
+    kept = set(tx.execute(select(_runs.c.batch_id).where(_runs.c.batch_id.in_(batches))).scalars())
+    gone = [batch for batch in batches if batch not in kept]
+    if not gone:
+        return set()
+    dropped = delete(_members).where(_members.c.batch_id.in_(gone)).returning(_members.c.event_id)
+    # what is over this is left to sweep_events()
+    return set(sorted(tx.execute(dropped).scalars())[:_CHUNK])
+
+
+def drop_events(tx: Connection, ids: Sequence[str], before: datetime) -> int:
+    """Delete those of the events that came before a time and that nothing refers to."""
+    old = set(
+        tx.execute(
+            select(_events.c.id)
+            .where(_events.c.id.in_(ids), _events.c.received_at < before)
+            .with_for_update(skip_locked=True)
+        ).scalars()
+    )
+    return _drop_unused(tx, old)
+
+
+Position = tuple[datetime, str]
+
+
+def came_before(tx: Connection, before: datetime, after: Position | None) -> bool:
+    """Say whether an event came before a time, behind a position as in sweep_events()."""
+    return tx.execute(_old_events(before, after).limit(1)).first() is not None
+
+
+def _old_events(before: datetime, after: Position | None) -> Select[Any]:
+    query = select(*(key.column for key in _BY_ARRIVAL)).where(_events.c.received_at < before)
+    if after is not None:
+        query = query.where(behind(_BY_ARRIVAL, after))
+    return query.order_by(*(key.sort for key in _BY_ARRIVAL))
+
+
+def sweep_events(
+    tx: Connection, before: datetime, after: Position | None, limit: int
+) -> tuple[int, Position | None]:
+    """Look at the next events that came before a time, and delete those nothing refers to.
+
+    Goes on behind a position (received_at, id), None for the first. Returns how many it deleted
+    and where it has come to; None when there was nothing left to look at.
+    """
+    query = _old_events(before, after).limit(limit)
+    page = tx.execute(query.with_for_update(skip_locked=True)).all()
+    if not page:
+        return 0, None
+    last = page[-1]
+    return _drop_unused(tx, {row.id for row in page}), (last.received_at, last.id)
+
+
+def _drop_unused(tx: Connection, ids: set[str]) -> int:
+    """Delete those of the events that nothing refers to; the caller has locked them.
+
+    References move from timers to answers and from debounces and batches to runs, each in one
+    transaction. So they are asked in that order, runs last: what has moved on in between is found
+    at its new place.
+    """
+    for referring in (_queued, _answering, _debounced, _batched, _started):
+        if not ids:
+            return 0
+        ids = ids.difference(referring(tx, sorted(ids)))
+    if not ids:
+        return 0
+    free = sorted(ids)
+    tx.execute(delete(_members).where(_members.c.event_id.in_(free)))
+    tx.execute(delete(_events).where(_events.c.id.in_(free)))
+    return len(free)
+
+
+def _queued(tx: Connection, ids: list[str]) -> Iterable[str]:
+    """Find events that are being matched in turns: such items have the event's id as their own."""
+    return tx.execute(select(_items.c.run_id).where(_items.c.run_id.in_(ids))).scalars()
+
+
+def _answering(tx: Connection, ids: list[str]) -> Iterable[str]:
+    """Find events that have ended waits whose runs, of paused functions say, have not gone on."""
+    answered = list(tx.execute(select(_items.c.id).where(_items.c.answer.is_not(None))).scalars())
+    texts = {canonical.dumps({"event": event_id}).decode(): event_id for event_id in ids}
+    for start in range(0, len(answered), _CHUNK):
+        chunk = answered[start : start + _CHUNK]
+        for answer in tx.execute(select(_items.c.answer).where(_items.c.id.in_(chunk))).scalars():
+            if answer in texts:
+                yield texts[answer]
+
+
+def _debounced(tx: Connection, ids: list[str]) -> Iterable[Any]:
+    return tx.execute(select(_debounces.c.event_id).where(_debounces.c.event_id.in_(ids))).scalars()
+
+
+def _batched(tx: Connection, ids: list[str]) -> Iterable[str]:
+    """Find events of batches that are open or have a run."""
+    lives = or_(
+        exists().where(_items.c.run_id == _members.c.batch_id),  # the timer of an open batch
+        exists().where(_runs.c.batch_id == _members.c.batch_id),
+    )
+    query = select(_members.c.event_id).where(_members.c.event_id.in_(ids), lives)
+    return tx.execute(query).scalars()
+
+
+def _started(tx: Connection, ids: list[str]) -> Iterable[str]:
+    return tx.execute(select(_runs.c.event_id).where(_runs.c.event_id.in_(ids))).scalars()

@@ -1,0 +1,114 @@
+"""Reruns: reading what a run to be repeated was made of, and copying its memo."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, func, insert, literal, select
+
+from ..catalog.functions import Function
+from ..db.columns import Timestamp, table_of
+from ..db.session import byte_length
+from ..events.events import Event
+from ..queue.queue_items import QueueItem
+from ..runs.attempts import Attempt
+from ..runs.runs import RunRow
+from ..runs.steps import Step
+
+_runs = table_of(RunRow)
+_steps = table_of(Step)
+_attempts = table_of(Attempt)
+
+
+def source(tx: Connection, run_id: str) -> RowMapping | None:
+    """Read a run; `event_name` is None when its event is deleted. None when there is no such run.
+
+    `archived_at` is its function's. The run and its event cannot be pruned meanwhile: its row is
+    locked, in a way that lets the run go on.
+    """
+    query = (
+        select(
+            _runs.c.function_id,
+            _runs.c.event_id,
+            _runs.c.correlation_id,
+            _runs.c.batch_id,
+            _runs.c.cron,
+            Function.slug.label("function_slug"),
+            Function.version.label("current_version"),
+            Function.limits_revision,
+            Function.archived_at,
+            Event.name.label("event_name"),
+            Event.payload.label("event_payload"),
+        )
+        .join(Function, Function.id == _runs.c.function_id)
+        .outerjoin(Event, Event.id == _runs.c.event_id)
+        .where(_runs.c.id == run_id)
+        .with_for_update(read=True, key_share=True, of=_runs)
+    )
+    return tx.execute(query).mappings().first()
+
+
+def stack(tx: Connection, run_id: str) -> list[str]:
+    """List the hashes of a run's stored steps in the order of the stack."""
+    query = select(_steps.c.hash).where(_steps.c.run_id == run_id)
+    return list(tx.execute(query.order_by(_steps.c.position, _steps.c.stored_at)).scalars())
+
+
+def unfinished(tx: Connection, run_id: str) -> list[str]:
+    """List the hashes of steps that were tried or are queued, whether they have a result or not."""
+    tried = select(Attempt.step).where(Attempt.run_id == run_id, Attempt.step.is_not(None))
+    queued = select(QueueItem.step).where(QueueItem.run_id == run_id, QueueItem.step.is_not(None))
+    return [step for step in tx.execute(tried.union(queued)).scalars() if step is not None]
+
+
+def copy(
+    tx: Connection, run_id: str, new_run_id: str, hashes: Sequence[str], now: datetime
+) -> tuple[int, int]:
+    """Copy results to another run, in the order of the stack; return how many and their size.
+
+    The size is in bytes, as `runs.state_bytes` counts it.
+    """
+    if not hashes:
+        return 0, 0
+    place = func.row_number().over(order_by=(_steps.c.position, _steps.c.stored_at)) - 1
+    chosen = select(
+        literal(new_run_id),
+        _steps.c.hash,
+        place,
+        _steps.c.name,
+        _steps.c.op,
+        _steps.c.output,
+        literal(now, Timestamp),
+    ).where(_steps.c.run_id == run_id, _steps.c.hash.in_(list(hashes)))
+    names = ["run_id", "hash", "position", "name", "op", "output", "stored_at"]
+    tx.execute(insert(_steps).from_select(names, chosen))
+    _copy_timeline(tx, run_id, new_run_id, hashes, now)
+    size = select(func.count(), func.coalesce(func.sum(byte_length(tx, _steps.c.output)), 0))
+    count, total = tx.execute(size.where(_steps.c.run_id == new_run_id)).one()
+    return int(count), int(total)
+
+
+def _copy_timeline(
+    tx: Connection, run_id: str, new_run_id: str, hashes: Sequence[str], now: datetime
+) -> None:
+    """Show the steps in the other run's timeline as they ended, but at the time of the rerun."""
+    last = (
+        select(func.max(_attempts.c.id))
+        .where(
+            _attempts.c.run_id == run_id,
+            _attempts.c.step.in_(list(hashes)),
+            _attempts.c.status.in_(["completed", "failed"]),
+        )
+        .group_by(_attempts.c.step)
+    )
+    kept = ["step", "name", "op", "attempt", "status", "error", "info"]
+    times = ["queued_at", "started_at", "ended_at"]
+    shown = (
+        select(
+            literal(new_run_id),
+            *(_attempts.c[name] for name in kept),
+            *(literal(now, Timestamp) for _ in times),
+        )
+        .where(_attempts.c.id.in_(last))
+        .order_by(_attempts.c.id)
+    )
+    tx.execute(insert(_attempts).from_select(["run_id", *kept, *times], shown))

@@ -1,0 +1,77 @@
+"""Stranded runs: those that have not ended and that nothing brings on any more.
+
+There are none unless something is wrong: every transaction that consumes the last item of a run
+queues the next or ends the run. A run's items of rules, such as its time-outs, do not bring it on.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
+
+from ...domain.items import DRIVING, ItemKind
+from ...domain.runs import LIVE, RunStatus
+from ...domain.waits import PauseKind
+from ..db.columns import table_of
+from ..db.session import skip_locked
+from ..events.waits import Pause
+from ..queue.queue_items import QueueItem
+from ..runs.runs import RunRow
+
+_items, _pauses, _runs = table_of(QueueItem), table_of(Pause), table_of(RunRow)
+# a kind that only a newer version knows may well bring its run on
+_DRIVING = _items.c.kind.not_in(sorted(kind.value for kind in set(ItemKind) - DRIVING))
+_LIVE = [status.value for status in LIVE]
+
+_driven = select(
+    exists().where(_items.c.run_id == bindparam("run"), _DRIVING, _items.c.id != bindparam("but"))
+)
+
+
+def driven(tx: Connection, run_id: str, but: str) -> bool:
+    """Say whether a run has an item that brings it on, beside the one with the id `but`."""
+    return bool(tx.execute(_driven, {"run": run_id, "but": but}).scalar())
+
+
+_live = (
+    select(_runs.c.id)
+    .where(_runs.c.status == bindparam("status"), _runs.c.id > bindparam("after"))
+    .order_by(_runs.c.id)
+    .limit(bindparam("limit"))
+    .subquery("live")
+)
+_look = select(_live.c.id, exists().where(_items.c.run_id == _live.c.id, _DRIVING))
+
+
+def look(tx: Connection, status: RunStatus, after: str, limit: int) -> tuple[list[str], str]:
+    """Look at so many runs of a status, from behind an id, each by two look-ups in an index.
+
+    Returns the stranded ones, and the last id that was looked at, "" when there are no more.
+    """
+    given = {"status": status.value, "after": after, "limit": limit}
+    rows = tx.execute(_look, given).all()
+    last = max(row[0] for row in rows) if len(rows) == limit else ""
+    return [row[0] for row in rows if not row[1]], last
+
+
+def _alone(tx: Connection) -> Any:
+    stranded = ~exists().where(_items.c.run_id == _runs.c.id, _DRIVING)
+    chosen = _runs.c.id.in_(bindparam("ids", expanding=True))
+    query = select(_runs.c.id).where(chosen, _runs.c.status.in_(_LIVE), stranded)
+    return skip_locked(tx, query.order_by(_runs.c.id))
+
+
+def release(tx: Connection, ids: Sequence[str]) -> dict[str, RunStatus]:
+    """Lock those of the runs that are still stranded, and drop what they wait for in vain.
+
+    That is the rest of a parallel group, and waits whose items are gone. Passes over locked runs.
+    """
+    freed = update(_runs).where(_runs.c.id.in_(_alone(tx))).values(pending=None)
+    rows = tx.execute(freed.returning(_runs.c.id, _runs.c.status), {"ids": list(ids)}).all()
+    if rows:
+        waits = delete(_pauses).where(
+            _pauses.c.run_id.in_([row[0] for row in rows]),
+            _pauses.c.kind != PauseKind.CANCEL.value,
+        )
+        tx.execute(waits)
+    return {row[0]: RunStatus(row[1]) for row in rows}

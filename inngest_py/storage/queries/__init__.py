@@ -1,0 +1,1 @@
+"""Reads for people: lists, pages, timelines, figures, and why something waits."""

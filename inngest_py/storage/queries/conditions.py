@@ -1,0 +1,61 @@
+"""Conditions of filters as SQL, in both dialects."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Text, and_, case, cast, false, func, literal, true
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ...domain.filters import Condition
+from ..events.events import Event
+
+_COLUMNS: dict[str, Any] = {"name": Event.name, "id": Event.external_id, "ts": Event.ts}
+_SIGNS = {
+    "==": "__eq__",
+    "<": "__lt__",
+    "<=": "__le__",
+    ">": "__gt__",
+    ">=": "__ge__",
+}
+
+
+def on_columns(conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
+    """Write those conditions that columns of the event decide."""
+    return [
+        getattr(_COLUMNS[item.field[0]], _SIGNS[item.sign])(item.value)
+        for item in conditions
+        if not item.in_json
+    ]
+
+
+def on_json(tx: Connection, conditions: Sequence[Condition]) -> ColumnElement[bool] | None:
+    """Write those that only the event's JSON decides; None when there are none.
+
+    What matches fulfils them; PostgreSQL passes on what it cannot read as jsonb.
+    """
+    found = [item for item in conditions if item.in_json]
+    if not found:
+        return None
+    if tx.dialect.name == "sqlite":
+        return and_(*[_sqlite(item) for item in found])
+    # jsonb has no \u0000, and a cast that fails would fail the statement
+    readable = Event.payload.not_like("%\\\\u0000%")
+    return case((readable, and_(*[_postgresql(item) for item in found])), else_=true())
+
+
+def _sqlite(item: Condition) -> ColumnElement[bool]:
+    path = "$" + "".join(f'."{key}"' for key in item.field)
+    kind = func.json_type(Event.payload, path)
+    if isinstance(item.value, bool):
+        return kind == ("true" if item.value else "false")
+    types = ["text"] if isinstance(item.value, str) else ["integer", "real"]
+    value = func.json_extract(Event.payload, path)
+    return case((kind.in_(types), value == item.value), else_=false())
+
+
+def _postgresql(item: Condition) -> ColumnElement[bool]:
+    document = cast(Event.payload, JSONB)
+    wanted = cast(literal(orjson.dumps(item.value).decode(), Text), JSONB)
+    found: ColumnElement[bool] = func.jsonb_extract_path(document, *item.field) == wanted
+    return found

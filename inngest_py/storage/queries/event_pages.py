@@ -1,0 +1,86 @@
+"""Lists of events by the time of their receipt, filtered, page by page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, case, func, select
+
+from ...domain.filters import Condition
+from ..db.columns import table_of
+from ..db.keyset import Key, behind
+from ..events.events import Event
+from .conditions import on_columns, on_json
+
+ORDER = (Key("received_at", table_of(Event).c.received_at), Key("id", table_of(Event).c.id))
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events; `since` is in, `until` is out."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    names: Sequence[str] | None = None
+    internal: bool = False
+    conditions: Sequence[Condition] = ()
+
+
+def page(
+    tx: Connection, query: EventQuery, *, limit: int, position: Sequence[Any] | None = None
+) -> list[RowMapping]:
+    """List events, newest first, from behind the position (received_at, id).
+
+    Where the JSON decides that an event does not match, its payload is None: the row only tells
+    how far the list has been read.
+    """
+    fits = on_json(tx, query.conditions)
+    payload = Event.payload if fits is None else case((fits, Event.payload))
+    chosen = select(
+        Event.id,
+        Event.external_id,
+        Event.name,
+        Event.ts,
+        Event.received_at,
+        Event.internal,
+        payload.label("payload"),
+    )
+    chosen = _where(chosen, query)
+    if position is not None:
+        chosen = chosen.where(behind(ORDER, position))
+    chosen = chosen.order_by(*[key.sort for key in ORDER]).limit(limit)
+    return list(tx.execute(chosen).mappings())
+
+
+def count(tx: Connection, query: EventQuery, most: int) -> int:
+    """Count the events that match all that columns decide, up to `most`."""
+    found = _where(select(Event.id), query).limit(most).subquery()
+    total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
+    return total
+
+
+def _where(chosen: Select[Any], query: EventQuery) -> Select[Any]:
+    if not query.internal:
+        chosen = chosen.where(Event.internal.is_(False))
+    if query.since is not None:
+        chosen = chosen.where(Event.received_at >= query.since)
+    if query.until is not None:
+        chosen = chosen.where(Event.received_at < query.until)
+    if query.names is not None:
+        chosen = chosen.where(Event.name.in_(query.names))
+    return chosen.where(*on_columns(query.conditions))
+
+
+def between(
+    tx: Connection, *, after: str | None, before: str | None, limit: int, internal: bool
+) -> list[RowMapping]:
+    """List events whose ids lie between two ids, newest first."""
+    chosen = select(table_of(Event))
+    if not internal:
+        chosen = chosen.where(Event.internal.is_(False))
+    if after is not None:
+        chosen = chosen.where(Event.id > after)
+    if before is not None:
+        chosen = chosen.where(Event.id < before)
+    return list(tx.execute(chosen.order_by(Event.id.desc()).limit(limit)).mappings())

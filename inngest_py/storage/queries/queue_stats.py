@@ -1,0 +1,179 @@
+"""What waits and who works: counts that stop at a bound, however much there is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select
+
+from ...domain.flow.slots import PREFIXES
+from ...domain.items import ItemState
+from ..catalog.functions import App, Function
+from ..db.columns import table_of
+from ..events.events import Event
+from ..queue.queue_items import QueueItem
+from ..runs.runs import RunRow
+
+MOST_COUNTED = 10_000
+_items, _runs, _functions = table_of(QueueItem), table_of(RunRow), table_of(Function)
+_MOST_READ = 100_000  # characters of an event that is read for a key's value
+# upkeep sets an item's next hint a little ahead of its due time
+_HINTED = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Items of one kind: how many are due, and when the oldest of those looked at was due."""
+
+    kind: str
+    count: int
+    oldest: datetime | None
+
+
+def due(tx: Connection, now: datetime, most: int = MOST_COUNTED) -> list[Waiting]:
+    """Count the ready items that are due, by kind; at most so many in all."""
+    found = (
+        select(_items.c.kind, _items.c.due_at)
+        .where(
+            _items.c.state == ItemState.READY.value,
+            _items.c.hint_at <= now + _HINTED,
+            _items.c.due_at <= now,
+        )
+        .order_by(_items.c.hint_at)
+        .limit(most)
+    )
+    return _by_kind(tx, found)
+
+
+def later(tx: Connection, now: datetime) -> list[Waiting]:
+    """Count the ready items whose time has not come, by kind; at most MOST_COUNTED in all."""
+    found = (
+        select(_items.c.kind, _items.c.due_at)
+        .where(
+            _items.c.state == ItemState.READY.value, _items.c.hint_at > now, _items.c.due_at > now
+        )
+        .order_by(_items.c.hint_at)
+        .limit(MOST_COUNTED)
+    )
+    return _by_kind(tx, found)
+
+
+def _by_kind(tx: Connection, found: Select[Any]) -> list[Waiting]:
+    rows = found.subquery()
+    query = select(rows.c.kind, func.count(), func.min(rows.c.due_at, type_=rows.c.due_at.type))
+    return [Waiting(*row) for row in tx.execute(query.group_by(rows.c.kind).order_by(rows.c.kind))]
+
+
+def in_flight(tx: Connection, most: int) -> dict[str, int]:
+    """Count what is leased, by kind; at most so many in all."""
+    held = _items.c.state == ItemState.LEASED.value
+    return _counted(tx, select(_items.c.kind).where(held).limit(most))
+
+
+def in_line(tx: Connection, most: int) -> dict[str, int]:
+    """Count what is kept in line, by `throttle`, `concurrency` or `app`; at most so many in all.
+
+    `app` is for those whose app has its share of the calls in flight already.
+    """
+    of_slots = or_(*(_items.c.gate.startswith(prefix, autoescape=True) for prefix in PREFIXES))
+    of_app = _items.c.gate.startswith("app:")
+    limit = case((of_slots, "concurrency"), (of_app, "app"), else_="throttle").label("limit")
+    waits = _items.c.state == ItemState.WAITING.value
+    return _counted(tx, select(limit).where(waits).limit(most))
+
+
+def _counted(tx: Connection, found: Select[Any]) -> dict[str, int]:
+    rows = found.subquery()
+    [column] = rows.c
+    return {row[0]: row[1] for row in tx.execute(select(column, func.count()).group_by(column))}
+
+
+def leased_by_worker(tx: Connection) -> dict[str, int]:
+    """Count the leases of each holder."""
+    query = (
+        select(_items.c.worker, func.count())
+        .where(_items.c.state == ItemState.LEASED.value)
+        .group_by(_items.c.worker)
+    )
+    return {str(row[0]): row[1] for row in tx.execute(query)}
+
+
+def lines(tx: Connection, most: int) -> Sequence[RowMapping]:
+    """List the longest lines of what waits for room, of MOST_COUNTED items, the longest first.
+
+    Each with the function of its first run, and that run's event unless it is large.
+    """
+    seen = (
+        select(_items.c.gate, _items.c.run_id, _items.c.queued_at)
+        .where(_items.c.state == ItemState.WAITING.value)
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    found = (
+        select(
+            seen.c.gate,
+            func.count().label("waiting"),
+            func.min(seen.c.queued_at, type_=seen.c.queued_at.type).label("oldest"),
+            func.min(seen.c.run_id).label("first_run"),
+        )
+        .group_by(seen.c.gate)
+        .order_by(func.count().desc(), seen.c.gate)
+        .limit(most)
+        .subquery()
+    )
+    payload = case((func.length(Event.payload) <= _MOST_READ, Event.payload)).label("payload")
+    query = (
+        select(found, *_functions.c, App.name.label("app_name"), payload)
+        .join(_runs, _runs.c.id == found.c.first_run)
+        .join(_functions, _functions.c.id == _runs.c.function_id)
+        .join(App, App.id == _functions.c.app_id)
+        .join(Event, Event.id == _runs.c.event_id)
+        .order_by(found.c.waiting.desc(), found.c.gate)
+    )
+    return tx.execute(query).mappings().all()
+
+
+def doing(tx: Connection, most: int) -> dict[str, list[tuple[str, int]]]:
+    """Count what each holder of leases works on, by function, or by kind where there is none."""
+    held = (
+        select(_items.c.worker, _items.c.run_id, _items.c.kind)
+        .where(_items.c.state == ItemState.LEASED.value)
+        .limit(most)
+        .subquery()
+    )
+    what = func.coalesce(Function.slug, held.c.kind)
+    query = (
+        select(held.c.worker, what, func.count())
+        .outerjoin(_runs, _runs.c.id == held.c.run_id)
+        .outerjoin(_functions, _functions.c.id == _runs.c.function_id)
+        .group_by(held.c.worker, what)
+        .order_by(func.count().desc(), what)
+    )
+    found: dict[str, list[tuple[str, int]]] = {}
+    for row in tx.execute(query):
+        found.setdefault(str(row[0]), []).append((row[1], row[2]))
+    return found
+
+
+def leased(tx: Connection, limit: int) -> Sequence[RowMapping]:
+    """List leased items with their runs' functions, those first whose lease ends first."""
+    query = (
+        select(
+            _items.c.id,
+            _items.c.kind,
+            _items.c.run_id,
+            _items.c.step_name,
+            _items.c.attempt,
+            _items.c.queued_at,
+            _items.c.lease_until,
+            _items.c.worker,
+            Function.slug.label("function_slug"),
+        )
+        .outerjoin(_runs, _runs.c.id == _items.c.run_id)
+        .outerjoin(Function, Function.id == _runs.c.function_id)
+        .where(_items.c.state == ItemState.LEASED.value)
+        .order_by(_items.c.lease_until)
+        .limit(limit)
+    )
+    return tx.execute(query).mappings().all()

@@ -1,0 +1,118 @@
+"""What a run's page shows beside its timeline: heads of large values, and related runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, select, union_all
+
+from ...domain.runs import RunStatus
+from ..catalog.functions import Function
+from ..db.columns import table_of
+from ..events.events import Event
+from ..runs.attempts import Attempt
+from ..runs.runs import RunRow
+from ..runs.steps import Step
+
+_runs, _steps, _attempts, _events = (
+    table_of(RunRow),
+    table_of(Step),
+    table_of(Attempt),
+    table_of(Event),
+)
+MOST_RELATED = 50
+Head = tuple[str, int]  # the first characters and how many there are in all
+
+_related = select(
+    _runs.c.id, _runs.c.status, _runs.c.queued_at, Function.slug.label("function_slug")
+).join(Function, Function.id == _runs.c.function_id)
+
+
+def run_output(tx: Connection, run_id: str, most: int) -> Head | None:
+    """Read the head of a run's output; None while there is none."""
+    return _head(tx, _cut(_runs.c.output, most).where(_runs.c.id == run_id))
+
+
+def run_input(tx: Connection, run_id: str, most: int) -> tuple[str, Head] | None:
+    """Read the step for which a rerun has new input, with that input's head; None without one."""
+    query = select(_runs.c.input_step).where(_runs.c.id == run_id)
+    step = tx.execute(query).scalar()
+    head = _head(tx, _cut(_runs.c.input, most).where(_runs.c.id == run_id))
+    return None if step is None or head is None else (step, head)
+
+
+def step_output(tx: Connection, run_id: str, step: str, most: int) -> Head | None:
+    """Read the head of a step's stored result; None when there is none."""
+    mine = (_steps.c.run_id == run_id, _steps.c.hash == step)
+    return _head(tx, _cut(_steps.c.output, most).where(*mine))
+
+
+def attempt_error(tx: Connection, run_id: str, attempt_id: int, most: int) -> Head | None:
+    """Read the head of an attempt's error; None when there is none."""
+    mine = (_attempts.c.run_id == run_id, _attempts.c.id == attempt_id)
+    return _head(tx, _cut(_attempts.c.error, most).where(*mine))
+
+
+def event_payload(tx: Connection, event_id: str, most: int) -> Head | None:
+    """Read the head of an event's payload; None when it is gone."""
+    return _head(tx, _cut(_events.c.payload, most).where(_events.c.id == event_id))
+
+
+def _cut(column: object, most: int) -> Select[Any]:
+    return select(func.substr(column, 1, most), func.length(column))
+
+
+def _head(tx: Connection, query: Select[Any]) -> Head | None:
+    row = tx.execute(query).one_or_none()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def reruns(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List the runs that repeat a run, oldest first."""
+    query = _related.where(_runs.c.original_run_id == run_id)
+    return list(tx.execute(query.order_by(_runs.c.id).limit(MOST_RELATED)).mappings())
+
+
+def answering(tx: Connection, correlations: Sequence[str]) -> list[RowMapping]:
+    """List the runs that steps wait for, by their correlation ids."""
+    query = _related.where(_runs.c.correlation_id.in_(list(correlations)))
+    return list(tx.execute(query.order_by(_runs.c.id).limit(MOST_RELATED)).mappings())
+
+
+def siblings(tx: Connection, event_id: str, run_id: str) -> list[RowMapping]:
+    """List the other runs that an event started, oldest first."""
+    query = _related.where(_runs.c.event_id == event_id, _runs.c.id != run_id)
+    return list(tx.execute(query.order_by(_runs.c.id).limit(MOST_RELATED)).mappings())
+
+
+def last_outcomes(
+    tx: Connection, function_ids: Sequence[str], most: int
+) -> dict[str, dict[str, int]]:
+    """Count the newest runs of each function by status, up to `most` of each."""
+    found: dict[str, dict[str, int]] = {function_id: {} for function_id in function_ids}
+    if not found:
+        return found
+    # an index knows a function's newest runs: one short walk each, in one statement
+    newest = [
+        select(_newest(function_id, most).subquery(f"newest_{place}"))
+        for place, function_id in enumerate(found)
+    ]
+    every = union_all(*newest).subquery()
+    query = select(every.c.function_id, every.c.status, func.count())
+    for row in tx.execute(query.group_by(every.c.function_id, every.c.status)):
+        found[row[0]][row[1]] = row[2]
+    return found
+
+
+def _newest(function_id: str, most: int) -> Select[Any]:
+    chosen = select(_runs.c.function_id, _runs.c.status)
+    chosen = chosen.where(_runs.c.function_id == function_id)
+    return chosen.order_by(_runs.c.id.desc()).limit(most)
+
+
+def live(tx: Connection, most: int) -> dict[str, int]:
+    """Count queued and running runs, each up to a bound."""
+    found = {}
+    for status in (RunStatus.QUEUED.value, RunStatus.RUNNING.value):
+        some = select(_runs.c.id).where(_runs.c.status == status).limit(most).subquery()
+        found[status] = tx.execute(select(func.count()).select_from(some)).scalar_one()
+    return found

@@ -1,0 +1,106 @@
+"""A run's timeline, read and built: see domain/spans.py."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from ...domain import canonical, older_spans, spans, waits
+from ...domain.items import ItemKind, ItemState
+from ...domain.runs import ENDED, RunStatus
+from ...domain.spans import Pending, Span, SpanStatus, TracedRun, Tried
+from ..db.columns import table_of
+from ..runs.runs import RunRow
+from . import timeline_rows
+
+_runs = table_of(RunRow)
+# Other items are no requests, or time-outs of waits, which the attempts show already.
+_SHOWN = {ItemKind.START, ItemKind.EDGE, ItemKind.SLEEP, ItemKind.GATEWAY}
+
+
+def of_run(tx: Connection, run: RowMapping, *, has_output: bool, older: bool = False) -> Span:
+    """Read what a run's timeline is built of and build it, on request in the older way."""
+    found = timeline_rows.of_run(tx, run["id"])
+    return tree_of(run, found, _children(tx, run, found), has_output=has_output, older=older)
+
+
+def tree_of(
+    run: RowMapping,
+    found: timeline_rows.Trace,
+    children: Mapping[str, str] | None = None,
+    *,
+    has_output: bool,
+    older: bool = False,
+) -> Span:
+    """Build a run's tree of what is stored; `children` are the runs that invoke steps wait for."""
+    draw = older_spans.tree if older else spans.tree
+    return draw(
+        _traced(run, has_output=has_output),
+        [_tried(row, children or {}) for row in found.attempts],
+        [_pending(item) for item in found.queued if item["kind"] in _SHOWN],
+    )
+
+
+def _children(tx: Connection, run: RowMapping, found: timeline_rows.Trace) -> dict[str, str]:
+    """Find the runs that a live run's invoke steps wait for, by step."""
+    last = {row["step"]: row for row in found.attempts if row["step"] is not None}
+    steps = [
+        step
+        for step, row in last.items()
+        if (row["status"], row["op"]) == ("waiting", "InvokeFunction")
+    ]
+    if not steps or RunStatus(run["status"]) in ENDED:
+        return {}
+    known = {waits.correlation_id(run["id"], step): step for step in steps}
+    query = select(_runs.c.id, _runs.c.correlation_id).where(_runs.c.correlation_id.in_(known))
+    return {known[row.correlation_id]: row.id for row in tx.execute(query)}
+
+
+def _traced(run: RowMapping, *, has_output: bool) -> TracedRun:
+    return TracedRun(
+        id=run["id"],
+        status=RunStatus(run["status"]),
+        queued_at=run["queued_at"],
+        started_at=run["started_at"],
+        ended_at=run["ended_at"],
+        has_output=has_output,
+    )
+
+
+def _tried(row: RowMapping, children: Mapping[str, str]) -> Tried:
+    info = canonical.loads(row["info"]) if row.get("info") else None
+    if row["step"] in children and row["status"] == "waiting":
+        info = (info or {}) | {"runID": children[row["step"]]}
+    return Tried(
+        id=row["id"],
+        step=row["step"],
+        name=row["name"],
+        op=row["op"],
+        attempt=row["attempt"],
+        status=row["status"],
+        queued_at=row["queued_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        http_status=row["http_status"],
+        has_error=row["error"] is not None,
+        info=info,
+    )
+
+
+def _pending(item: Any) -> Pending:
+    sleeps = item["kind"] == ItemKind.SLEEP.value
+    status = SpanStatus.QUEUED
+    if sleeps:
+        status = SpanStatus.WAITING
+    elif item["state"] == ItemState.LEASED.value:
+        status = SpanStatus.RUNNING
+    return Pending(
+        step=item["step"],
+        name=item["step_name"] or "",
+        op="Sleep" if sleeps else "",
+        attempt=item["attempt"],
+        status=status,
+        queued_at=item["queued_at"],
+        due_at=item["due_at"],
+        info={"sleepUntil": item["due_at"]} if sleeps else None,
+    )

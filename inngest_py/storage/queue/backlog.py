@@ -1,0 +1,94 @@
+"""The backlog: what is due, what will be, and how much of it there is."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, DateTime, Integer, Text, bindparam, func, select, update
+
+from ...domain.flow.priority import rank_us
+from ...domain.items import ItemKind, ItemState
+from ..db.columns import Timestamp, table_of
+from ..db.session import past_locked
+from ..db.statements.many_rows import Each
+from ..db.statements.scalar import Glance
+from .queue_items import QueueItem
+
+_items = table_of(QueueItem)
+
+
+# a newer version's workers hint at theirs
+_KNOWN = [kind.value for kind in ItemKind]
+_ready = (
+    select(_items.c.id, _items.c.due_at, _items.c.rank_us)
+    .where(
+        _items.c.state == ItemState.READY.value,
+        _items.c.hint_at <= bindparam("now", type_=Timestamp()),
+        _items.c.kind.in_(_KNOWN),
+    )
+    .limit(bindparam("most", type_=Integer()))
+)
+_plain = _ready.where(_items.c.rank_us.is_(None)).order_by(_items.c.hint_at, _items.c.id)
+_ranked = _ready.where(_items.c.rank_us.is_not(None)).order_by(_items.c.rank_us, _items.c.id)
+_due = {
+    "sqlite": (_plain, _ranked),
+    "postgresql": (past_locked(_plain), past_locked(_ranked)),
+}
+_hinted = Each(
+    {"item": Text(), "again_at": DateTime(timezone=True)},
+    lambda v: (
+        update(_items)
+        .where(_items.c.id == v.item)
+        .values(hint_at=v.again_at)
+        .returning(_items.c.id, _items.c.kind)
+    ),
+)
+
+
+def due(
+    tx: Connection, now: datetime, limit: int, again_at: datetime
+) -> list[tuple[str, ItemKind]]:
+    """Take ready items that are due for a hint, and set when they may be hinted at again.
+
+    Those with a rank are taken by it, the others as if theirs were the time they became due.
+    """
+    wanted = {"now": now, "most": limit}
+    plain, ranked = _due[tx.dialect.name]
+    rows = tx.execute(plain, wanted).all()
+    others = tx.execute(ranked, wanted).all()
+    ids = [row.id for row in rows]
+    if others:
+        line = [
+            (rank_us(row.due_at, 0) if row.rank_us is None else row.rank_us, row.id)
+            for row in (*rows, *others)
+        ]
+        ids = [item_id for _, item_id in sorted(line)[:limit]]
+    if not ids:
+        return []
+    hinted = _hinted.run(tx, [(item_id, again_at) for item_id in ids])
+    kinds = {row.id: ItemKind(row.kind) for row in hinted}
+    return [(item_id, kinds[item_id]) for item_id in ids]
+
+
+_next_due = Glance(
+    select(_items.c.hint_at)
+    .where(_items.c.state == ItemState.READY.value)
+    .order_by(_items.c.hint_at)
+    .limit(1)
+)
+
+
+def next_due(tx: Connection) -> datetime | None:
+    """Say when the next ready item wants a hint; None when nothing waits."""
+    found: datetime | None = _next_due.value(tx)
+    return found
+
+
+def size(tx: Connection, now: datetime) -> tuple[int, datetime | None, int]:
+    """Count what is due and not yet held, with the oldest due time, and what is leased."""
+    ready = select(func.count(), func.min(_items.c.due_at)).where(
+        _items.c.state == ItemState.READY.value,
+        _items.c.hint_at <= now + timedelta(seconds=10),
+        _items.c.due_at <= now,
+    )
+    count, oldest = tx.execute(ready).one()
+    leased = select(func.count()).where(_items.c.state == ItemState.LEASED.value)
+    return count, oldest, tx.execute(leased).scalar_one()

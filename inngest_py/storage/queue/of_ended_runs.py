@@ -1,0 +1,78 @@
+"""Dropping what is queued for runs that have ended, leased items included.
+
+But for calls in flight that hold slots of concurrency: see engine/outlived.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, not_, or_
+
+from ...domain.errors import LeaseLost
+from ...domain.flow.slots import PREFIXES
+from ...domain.items import Item, ItemKind, ItemState
+from ..db.columns import table_of
+from .queue_items import QueueItem
+
+_items = table_of(QueueItem)
+
+# such a call goes on in the app, so it has its slot until it is over
+_OUTLIVES = and_(_items.c.state == ItemState.LEASED.value, _items.c.slot1.is_not(None))
+_drop_runs = (
+    delete(_items)
+    .where(
+        _items.c.run_id.in_(bindparam("runs", expanding=True)),
+        or_(not_(_OUTLIVES), _items.c.id.in_(bindparam("held", expanding=True))),
+    )
+    .returning(
+        _items.c.id,
+        _items.c.lease_id,
+        _items.c.kind,
+        _items.c.run_id,
+        _items.c.step,
+        _items.c.step_name,
+        _items.c.attempt,
+        _items.c.queued_at,
+        _items.c.due_at,
+        _items.c.gate,
+        _items.c.slot1,
+        _items.c.slot2,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was queued for runs that have ended.
+
+    `waited` are those of the runs that had waits queued, `freed` by run the groups of slots that
+    are free now, or in which an item had its turn, `cut` the rows of steps that were asleep,
+    queued or being executed.
+    """
+
+    waited: set[str]
+    freed: dict[str, set[str]]
+    cut: list[Any]
+
+
+def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ()) -> Dropped:
+    """Delete what is queued for runs that have ended, leased items included.
+
+    Those that hold slots stay, but for the `held` ones, which end with their own results. Raises
+    LeaseLost when one of these is not among them under its lease any more.
+    """
+    ids = [item.id for item in held]
+    rows = tx.execute(_drop_runs, {"runs": list(run_ids), "held": ids}).all()
+    gone = {(row.id, row.lease_id) for row in rows}
+    if any((item.id, item.lease_id) not in gone for item in held):
+        raise LeaseLost
+    freed: dict[str, set[str]] = {}
+    for row in rows:
+        groups = {row.slot1, row.slot2} if row.lease_id else {row.gate}
+        own = {group for group in groups if group and group.startswith(PREFIXES)}
+        freed.setdefault(row.run_id, set()).update(own)
+    waits, own = ItemKind.PAUSE.value, {item.id for item in held}
+    waited = {row.run_id for row in rows if row.kind == waits}
+    cut = [row for row in rows if row.step and row.kind != waits and row.id not in own]
+    return Dropped(waited, freed, cut)

@@ -1,0 +1,297 @@
+"""Queue items: work due at a time. The row is the truth; a Celery message is a hint."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    Connection,
+    DateTime,
+    Index,
+    Integer,
+    Text,
+    bindparam,
+    delete,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+
+from ...domain.errors import LeaseLost
+from ...domain.items import Item, ItemKind, ItemState
+from ..db.columns import Base, BigId, Json, Timestamp, table_of
+from ..db.statements.inserts import InsertNew
+from ..db.statements.many_rows import Batch, Each
+
+_READY = text("state = 'ready'")
+_LEASED = text("state = 'leased'")
+_RANKED = text("state = 'ready' AND rank_us IS NOT NULL")
+_WAITING = text("state = 'waiting'")
+_PROMISED = text("state = 'ready' AND gate IS NOT NULL")
+_ANSWERED = text("answer IS NOT NULL")
+_HELD = {name: text(f"state = 'leased' AND {name} IS NOT NULL") for name in ("slot1", "slot2")}
+
+
+class QueueItem(Base):
+    """One request or timer; `hint_at` is when upkeep should next hint at it."""
+
+    __tablename__ = "queue_items"
+    __table_args__ = (
+        CheckConstraint("(state = 'leased') = (lease_id IS NOT NULL)", name="lease"),
+        # serves due() and next_due()
+        Index(
+            "queue_items_hint_idx", "hint_at", "id", postgresql_where=_READY, sqlite_where=_READY
+        ),
+        # serves lapsed()
+        Index(
+            "queue_items_lease_idx",
+            "lease_until",
+            postgresql_where=_LEASED,
+            sqlite_where=_LEASED,
+        ),
+        # serves due(): items whose order is not that of their hints, the first of them first
+        Index(
+            "queue_items_rank_idx", "rank_us", "id", postgresql_where=_RANKED, sqlite_where=_RANKED
+        ),
+        # serves gates.first()
+        Index(
+            "queue_items_gate_idx",
+            "gate",
+            "rank_us",
+            "id",
+            postgresql_where=_WAITING,
+            sqlite_where=_WAITING,
+        ),
+        # serve slots.look()
+        *(
+            Index(f"queue_items_{name}_idx", name, postgresql_where=held, sqlite_where=held)
+            for name, held in _HELD.items()
+        ),
+        Index(
+            "queue_items_promised_idx",
+            "gate",
+            postgresql_where=_PROMISED,
+            sqlite_where=_PROMISED,
+        ),
+        # serves pruning: of the events that ended waits
+        Index("queue_items_answered_idx", "id", postgresql_where=_ANSWERED, sqlite_where=_ANSWERED),
+        # serves drop_runs() and of_run()
+        Index("queue_items_run_idx", "run_id"),
+        # makes a job that is already queued a no-op
+        Index("queue_items_job_key", "job_key", unique=True),
+    )
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[str] = mapped_column(Text)
+    job_key: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    queued_at: Mapped[datetime] = mapped_column(Timestamp)
+    due_at: Mapped[datetime] = mapped_column(Timestamp)
+    hint_at: Mapped[datetime] = mapped_column(Timestamp)
+    attempt: Mapped[int] = mapped_column(default=0)
+    step: Mapped[str | None] = mapped_column(Text)
+    step_name: Mapped[str | None] = mapped_column(Text)
+    current: Mapped[int | None]
+    opts: Mapped[str | None] = mapped_column(Json)
+    answer: Mapped[str | None] = mapped_column(Json)  # what has ended a wait
+    # the place in the line, of runs that have a priority or a throttle: see priority.rank_us()
+    rank_us: Mapped[int | None] = mapped_column(BigId)
+    # what it waits for while it waits: the throttle's bucket, or the full group of slots
+    gate: Mapped[str | None] = mapped_column(Text)
+    # the groups of concurrency that its request counts in while it is leased: see slots
+    slot1: Mapped[str | None] = mapped_column(Text)
+    slot2: Mapped[str | None] = mapped_column(Text)
+    lease_id: Mapped[str | None] = mapped_column(Text)  # fences late writers: see finish()
+    lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    worker: Mapped[str | None] = mapped_column(Text)
+    # the number of the last request made for the item, no two of which have the same
+    generation: Mapped[int] = mapped_column(server_default=text("0"))
+    # leases that ended without a word of their holder, since the last attempt that was over
+    lapses: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+_items = table_of(QueueItem)
+
+_add = InsertNew(_items, "id", keys=["job_key"])
+_put = InsertNew(_items, keys=["job_key"])
+# what a row may leave out: an INSERT of many rows needs the same columns in all
+_EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in _items.c if column.nullable)
+_EMPTY["attempt"] = 0
+
+
+def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Write items; say the ids of those whose job was not queued already."""
+    if not rows:
+        return set()
+    return {row[0] for row in _add.fresh(tx, [_EMPTY | row for row in rows])}
+
+
+def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write items, but for those whose job is queued already."""
+    if rows:
+        _put.run(tx, [_EMPTY | row for row in rows])
+
+
+_held: dict[str, TypeEngine[Any]] = {"item": Text(), "lease": Text()}
+_finish = Each(
+    _held,
+    lambda v: (
+        delete(_items)
+        .where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+        .returning(_items.c.id)
+    ),
+)
+
+
+def finish(tx: Connection, items: Sequence[Item]) -> None:
+    """Remove leased items, in the transaction that writes their results.
+
+    Raises LeaseLost, which rolls those results back, when one of the leases has moved on.
+    """
+    if not items:
+        return
+    gone = _finish.run(tx, [(item.id, item.lease_id) for item in items])
+    if len(gone.all()) < len(items):
+        raise LeaseLost
+
+
+_turn = Each(
+    {**_held, "job_key": Text(), "current": Integer(), "now": DateTime(timezone=True)},
+    lambda v: (
+        update(_items)
+        .where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+        .values(
+            kind=ItemKind.EDGE.value,
+            job_key=v.job_key,
+            current=v.current,
+            queued_at=v.now,
+            due_at=v.now,
+            attempt=0,
+            step=None,
+            step_name=None,
+            opts=None,
+            gate=None,
+            generation=_items.c.generation + 1,
+            lapses=0,
+        )
+        .returning(_items.c.id)
+    ),
+)
+
+
+def turn(tx: Connection, turns: Sequence[tuple[Item, str, int, datetime]]) -> list[Item]:
+    """Make leased items the next discoveries of their runs, under the same leases.
+
+    A turn is the item, the discovery's job key, which nobody else may have queued, the length of
+    the stack, and the time. Returns the items as they are now; raises LeaseLost as finish() does.
+    """
+    if not turns:
+        return []
+    rows = [(item.id, item.lease_id, key, current, now) for item, key, current, now in turns]
+    if len(_turn.run(tx, rows).all()) < len(turns):
+        raise LeaseLost
+    return [
+        Item(
+            id=item.id,
+            kind=ItemKind.EDGE,
+            run_id=item.run_id,
+            lease_id=item.lease_id,
+            attempt=0,
+            queued_at=now,
+            due_at=now,
+            step=None,
+            step_name=None,
+            current=current,
+            opts=None,
+            generation=item.generation + 1,
+        )
+        for item, _, current, now in turns
+    ]
+
+
+_answer = Batch(
+    {
+        "item": Text(),
+        "answer": Text(),
+        "due_at": DateTime(timezone=True),
+        "hint_at": DateTime(timezone=True),
+    },
+    lambda v: (
+        update(_items)
+        .where(_items.c.id == v.item)
+        .values(answer=v.answer, due_at=v.due_at, hint_at=v.hint_at)
+        .returning(_items.c.id)
+    ),
+)
+
+
+def answer(
+    tx: Connection, answers: Sequence[tuple[str, str]], now: datetime, hint_at: datetime
+) -> list[str]:
+    """Give items of waits their answers, which makes them due, whoever holds them.
+
+    Returns those that are there still. Call only for pauses that this transaction has consumed.
+    """
+    if not answers:
+        return []
+    rows = [(item_id, given, now, hint_at) for item_id, given in answers]
+    return list(_answer.run(tx, rows).scalars())
+
+
+_answer_of = select(_items.c.answer).where(_items.c.id == bindparam("item"))
+
+
+def answer_of(tx: Connection, item_id: str) -> str | None:
+    """Read the answer of a wait's item; None while it has none."""
+    found: str | None = tx.execute(_answer_of, {"item": item_id}).scalar()
+    return found
+
+
+def go_on(tx: Connection, item: Item, opts: str) -> None:
+    """Note how far the holder of an item has come. Raises LeaseLost as finish() does."""
+    moved = tx.execute(
+        update(_items)
+        .where(_items.c.id == item.id, _items.c.lease_id == item.lease_id)
+        .values(opts=opts)
+    )
+    if not moved.rowcount:
+        raise LeaseLost
+
+
+def retry_later(tx: Connection, item: Item, due_at: datetime) -> None:
+    """Give a leased item back for its next attempt. Raises LeaseLost as finish() does."""
+    moved = tx.execute(
+        update(_items)
+        .where(_items.c.id == item.id, _items.c.lease_id == item.lease_id)
+        .values(
+            state=ItemState.READY.value,
+            lease_id=None,
+            lease_until=None,
+            worker=None,
+            attempt=_items.c.attempt + 1,
+            queued_at=due_at,
+            due_at=due_at,
+            hint_at=due_at,
+            gate=None,  # it has had its turn
+            lapses=0,
+        )
+    )
+    if not moved.rowcount:
+        raise LeaseLost
+
+
+FREED = {
+    "state": ItemState.READY.value,
+    "lease_id": None,
+    "lease_until": None,
+    "worker": None,
+}
+
+
+def of_run(tx: Connection, run_id: str) -> list[Any]:
+    """List the items queued for a run, by due time."""
+    query = select(_items).where(_items.c.run_id == run_id).order_by(_items.c.due_at)
+    return list(tx.execute(query).mappings())

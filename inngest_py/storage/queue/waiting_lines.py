@@ -1,0 +1,139 @@
+"""Gates: start items that wait for room, outside the queue of what is due.
+
+A waiting item has no due time of its own: one timer a gate lets the first of its line go. Both
+its reading and its writing need the lock of the gate's bucket (see buckets.lock()).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
+
+from ...domain.items import Item, ItemKind, ItemState
+from ..db.columns import table_of
+from ..db.statements.many_rows import Batch
+from .queue_items import QueueItem
+
+MOST_LINES = 1000
+# In the place of a start item's options: its throttle has been charged for it.
+CHARGED = "true"
+_items = table_of(QueueItem)
+_first = (
+    select(_items.c.id, _items.c.rank_us)
+    .where(_items.c.gate == bindparam("gate"), _items.c.state == ItemState.WAITING.value)
+    .order_by(_items.c.rank_us, _items.c.id)
+    .limit(bindparam("most"))
+    # one that is locked belongs to a run that ends just now
+    .with_for_update(skip_locked=True)
+)
+
+
+def first(tx: Connection, gate: str, most: int) -> list[tuple[int, str]]:
+    """List the first of a gate's line as (rank, item id), and lock them."""
+    rows = tx.execute(_first, {"gate": gate, "most": most})
+    return [(row.rank_us or 0, row.id) for row in rows]
+
+
+_names = (
+    select(_items.c.gate)
+    .where(
+        _items.c.state == ItemState.WAITING.value,
+        _items.c.gate > bindparam("after"),
+        _items.c.gate < bindparam("until"),
+    )
+    .order_by(_items.c.gate)
+    .limit(1)
+)
+
+
+def names(tx: Connection, prefix: str) -> list[str]:
+    """List gates whose name begins so and that have a line, MOST_LINES at the most, sorted.
+
+    Skips from one to the next: as many look-ups as there are gates, however long the lines.
+    """
+    found: list[str] = []
+    after, until = prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    while len(found) < MOST_LINES:
+        gate = tx.execute(_names, {"after": after, "until": until}).scalar()
+        if gate is None:
+            break
+        found.append(gate)
+        after = gate
+    return found
+
+
+_turns = (
+    update(_items)
+    .where(
+        _items.c.id.in_(bindparam("ids", expanding=True)),
+        _items.c.state == ItemState.WAITING.value,
+    )
+    .values(state=ItemState.READY.value, gate=None, hint_at=bindparam("again"))
+    .returning(_items.c.kind, _items.c.id)
+)
+
+
+def take_turns(
+    tx: Connection, gate: str, most: int, again_at: datetime
+) -> list[tuple[ItemKind, str]]:
+    """Make the first of a line ready, which need no lock of a bucket; return them."""
+    ids = [item_id for _, item_id in first(tx, gate, most)]
+    if not ids:
+        return []
+    rows = tx.execute(_turns, {"ids": ids, "again": again_at})
+    return [(ItemKind(row.kind), row.id) for row in rows]
+
+
+_lines = (
+    select(_items.c.gate)
+    .where(
+        _items.c.state == ItemState.WAITING.value,
+        _items.c.gate.startswith(bindparam("prefix"), autoescape=False),
+    )
+    .distinct()
+)
+
+
+def lines(tx: Connection, prefix: str) -> list[str]:
+    """List all gates whose name begins so and that have a line, sorted.
+
+    Reads the index of what waits, all of it: for changes that people make.
+    """
+    return sorted(tx.execute(_lines, {"prefix": prefix}).scalars())
+
+
+def let_go(
+    tx: Connection, ids: Sequence[str], now: datetime, hint_at: datetime, *, charged: bool
+) -> None:
+    """Make waiting items due, for which their throttle was charged or which it does not concern."""
+    if ids:
+        gone = update(_items).where(_items.c.id.in_(ids))
+        ready: dict[str, Any] = {"state": ItemState.READY.value, "gate": None}
+        ready["opts"] = CHARGED if charged else None
+        tx.execute(gone.values(due_at=now, hint_at=hint_at, **ready))
+
+
+def passed(tx: Connection, ids: Sequence[str]) -> None:
+    """Note that leased items are through and charged for: later attempts do not wait again."""
+    if ids:
+        tx.execute(update(_items).where(_items.c.id.in_(ids)).values(gate=None, opts=CHARGED))
+
+
+_enlist = Batch(
+    {"item": Text(), "gate": Text(), "rank": BigInteger()},
+    lambda v: update(_items).where(_items.c.id == v.item).values(gate=v.gate, rank_us=v.rank),
+)
+
+
+def enlist(tx: Connection, items: Sequence[Item]) -> None:
+    """Give items that this transaction has leased the gates and places that they come with."""
+    _enlist.run(tx, [(item.id, item.gate, item.rank_us) for item in items])
+
+
+def wait(tx: Connection, items: Sequence[Item]) -> None:
+    """Put items that this transaction has leased into their lines."""
+    if items:
+        ids = [item.id for item in items]
+        waiting = {"state": ItemState.WAITING.value, "lease_id": None, "lease_until": None}
+        tx.execute(update(_items).where(_items.c.id.in_(ids)).values(worker=None, **waiting))

@@ -1,0 +1,1 @@
+"""Runs, and what belongs to each: steps, attempts, metadata, deferred functions."""

@@ -1,0 +1,53 @@
+"""Attempts: one row for every attempt of every step, written with the attempt's result."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Index, RowMapping, Text, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db.columns import Base, BigId, Json, Timestamp, table_of
+from ..db.statements.inserts import Insert
+
+
+class Attempt(Base):
+    """One attempt; `step` is None for the function's own answer.
+
+    The output is the step's stored result (`steps`), or the run's output for the function's own.
+    A wait has two: one of status `waiting` from its beginning, whose `ended_at` says nothing, and
+    another once it has ended. `info` is JSON of what is particular to the step's kind.
+    """
+
+    __tablename__ = "attempts"
+    # serves of_run()
+    __table_args__ = (Index("attempts_run_idx", "run_id"),)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[str] = mapped_column(Text)
+    step: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    op: Mapped[str] = mapped_column(Text)
+    attempt: Mapped[int]
+    status: Mapped[str] = mapped_column(Text)
+    queued_at: Mapped[datetime] = mapped_column(Timestamp)
+    started_at: Mapped[datetime] = mapped_column(Timestamp)
+    ended_at: Mapped[datetime] = mapped_column(Timestamp)
+    http_status: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Json)
+    info: Mapped[str | None] = mapped_column(Json)
+
+
+_attempts = table_of(Attempt)
+_add = Insert(_attempts)
+
+
+def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write attempts."""
+    if rows:
+        _add.run(tx, rows)
+
+
+def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List a run's attempts in the order in which they ended."""
+    query = select(_attempts).where(_attempts.c.run_id == run_id).order_by(_attempts.c.id)
+    return list(tx.execute(query).mappings())

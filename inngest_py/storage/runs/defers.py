@@ -1,0 +1,62 @@
+"""Defers: the deferred functions of runs. Written under the lock of the run's row."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, ForeignKey, Text, bindparam, delete, insert, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ...domain.defers import Defer, DeferStatus
+from ..db.columns import Base, Json, table_of
+
+
+class DeferRow(Base):
+    """A deferred function of a run; `reason` says why one was rejected."""
+
+    __tablename__ = "defers"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    status: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    slug: Mapped[str] = mapped_column(Text)
+    input: Mapped[str | None] = mapped_column(Json)
+    meta: Mapped[str | None] = mapped_column(Json)
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+_defers = table_of(DeferRow)
+_of_runs = (
+    select(_defers)
+    .where(_defers.c.run_id.in_(bindparam("runs", expanding=True)))
+    .order_by(_defers.c.run_id, _defers.c.hash)
+)
+
+
+def of_runs(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Defer]]:
+    """Read the defers of runs by run id and hash; runs without any are missing."""
+    found: dict[str, dict[str, Defer]] = {}
+    for row in tx.execute(_of_runs, {"runs": list(run_ids)}).mappings():
+        values = {name: row[name] for name in ("hash", "name", "slug", "input", "meta", "reason")}
+        made = Defer(status=DeferStatus(row["status"]), **values)
+        found.setdefault(row["run_id"], {})[row["hash"]] = made
+    return found
+
+
+def put(tx: Connection, run_id: str, defers: Iterable[Defer]) -> None:
+    """Write defers of a run, in place of those with the same hashes."""
+    rows = [
+        {
+            "run_id": run_id,
+            "hash": defer.hash,
+            "status": defer.status.value,
+            "name": defer.name,
+            "slug": defer.slug,
+            "input": defer.input,
+            "meta": defer.meta,
+            "reason": defer.reason,
+        }
+        for defer in defers
+    ]
+    hashes = [row["hash"] for row in rows]
+    mine = (_defers.c.run_id == run_id, _defers.c.hash.in_(hashes))
+    tx.execute(delete(_defers).where(*mine))
+    tx.execute(insert(_defers), rows)

@@ -1,0 +1,48 @@
+"""Metadata of runs, their steps and spans: one row a target and kind."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, ForeignKey, RowMapping, Text, delete, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.session import upsert
+
+
+class RunMetadata(Base):
+    """What a target tells under a kind; `size` counts the bytes of the kind and the values.
+
+    `target` tells the run's targets apart, `step` is the hash of the step it belongs to, or None.
+    """
+
+    __tablename__ = "run_metadata"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    target: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    scope: Mapped[str] = mapped_column(Text)
+    step: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int | None]
+    content: Mapped[str] = mapped_column(Json)
+    size: Mapped[int]
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
+
+
+_rows = table_of(RunMetadata)
+
+
+def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List all of a run's metadata."""
+    query = select(_rows).where(_rows.c.run_id == run_id)
+    return list(tx.execute(query.order_by(_rows.c.target, _rows.c.kind)).mappings())
+
+
+def put(tx: Connection, values: dict[str, Any]) -> None:
+    """Insert a row or replace the one of the same target and kind."""
+    tx.execute(upsert(tx, RunMetadata, values, keys=["run_id", "target", "kind"]))
+
+
+def remove(tx: Connection, run_id: str, target: str, kind: str) -> None:
+    """Delete a row."""
+    mine = (_rows.c.run_id == run_id, _rows.c.target == target, _rows.c.kind == kind)
+    tx.execute(delete(_rows).where(*mine))

@@ -1,0 +1,25 @@
+"""How many runs functions have."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from ..db.columns import table_of
+from ..db.session import limit_locks, take_your_time
+from .runs import RunRow
+
+_runs = table_of(RunRow)
+_LOCK_SECONDS = 5.0  # the transaction may go on to lock rows
+
+
+def of_functions(tx: Connection, function_ids: Sequence[str]) -> tuple[int, int]:
+    """Count the runs of functions, all of them and those that have not ended.
+
+    Reads an entry for every run, however long that takes: for commands, not for pages.
+    """
+    take_your_time(tx)
+    limit_locks(tx, _LOCK_SECONDS)
+    live = func.count().filter(_runs.c.ended_at.is_(None))
+    query = select(func.count(), live).where(_runs.c.function_id.in_(list(function_ids)))
+    total, open_ = tx.execute(query).one()
+    return int(total), int(open_)

@@ -1,0 +1,71 @@
+"""Steps: the memo of a run, one row a stored result. The first write of a hash wins."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Text, bindparam, delete, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.statements.inserts import InsertNew
+
+
+class Step(Base):
+    """A step's stored result; `output` is the memo value that SDKs are sent (execution.md §2)."""
+
+    __tablename__ = "steps"
+    run_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int]  # the order of the stack
+    name: Mapped[str] = mapped_column(Text)
+    op: Mapped[str] = mapped_column(Text)
+    output: Mapped[str] = mapped_column(Json)
+    stored_at: Mapped[datetime] = mapped_column(Timestamp)
+
+
+_steps = table_of(Step)
+
+
+_add = InsertNew(_steps, "run_id", "hash")
+
+
+def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
+    """Store results; say the (run id, hash) of those that had none before."""
+    return {(row.run_id, row.hash) for row in _add.fresh(tx, rows)} if rows else set()
+
+
+_known = select(_steps.c.hash).where(
+    _steps.c.run_id == bindparam("run"), _steps.c.hash.in_(bindparam("hashes", expanding=True))
+)
+
+
+def known(tx: Connection, run_id: str, hashes: Sequence[str]) -> set[str]:
+    """Say which of the hashes have a stored result."""
+    return set(tx.execute(_known, {"run": run_id, "hashes": list(hashes)}).scalars())
+
+
+_memo = (
+    select(_steps.c.run_id, _steps.c.hash, _steps.c.output)
+    .where(_steps.c.run_id.in_(bindparam("runs", expanding=True)))
+    .order_by(_steps.c.run_id, _steps.c.position)
+)
+
+
+def memo(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read the memos of runs: hash to stored JSON, in the order of the stack."""
+    found: dict[str, dict[str, str]] = {run_id: {} for run_id in run_ids}
+    for run_id, step_hash, output in tx.execute(_memo, {"runs": list(run_ids)}):
+        found[run_id][step_hash] = output
+    return found
+
+
+def of_run(tx: Connection, run_id: str) -> Sequence[Row[Any]]:
+    """List a run's steps in the order of the stack."""
+    query = select(_steps).where(_steps.c.run_id == run_id).order_by(_steps.c.position)
+    return tx.execute(query).all()
+
+
+def drop(tx: Connection, run_ids: Sequence[str]) -> None:
+    """Delete the memos of runs."""
+    tx.execute(delete(_steps).where(_steps.c.run_id.in_(list(run_ids))))

@@ -1,0 +1,1 @@
+"""The schema: every table, and the migrations that make it."""

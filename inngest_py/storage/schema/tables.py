@@ -1,0 +1,51 @@
+"""Every table, imported: what migrations and `create_all` must know."""
+
+from ..catalog.crons import Cron
+from ..catalog.functions import App, Function
+from ..db.columns import Base
+from ..db.meta import Meta
+from ..events.events import Event, RunKey
+from ..events.waits import Pause
+from ..flow.buckets import Bucket
+from ..flow.debounces import Debounce
+from ..flow.event_batches import BatchBucket, BatchEvent
+from ..flow.singletons import SingletonLock
+from ..operations.alerts import AlertMessage, AlertRow
+from ..operations.bulk_cancellations import Cancellation
+from ..operations.operators import AuditRow, Operator, OperatorSession
+from ..operations.workers import Worker
+from ..queue.queue_items import QueueItem
+from ..runs.attempts import Attempt
+from ..runs.defers import DeferRow
+from ..runs.metadata import RunMetadata
+from ..runs.runs import RunRow
+from ..runs.steps import Step
+
+__all__ = [
+    "AlertMessage",
+    "AlertRow",
+    "App",
+    "Attempt",
+    "AuditRow",
+    "Base",
+    "BatchBucket",
+    "BatchEvent",
+    "Bucket",
+    "Cancellation",
+    "Cron",
+    "Debounce",
+    "DeferRow",
+    "Event",
+    "Function",
+    "Meta",
+    "Operator",
+    "OperatorSession",
+    "Pause",
+    "QueueItem",
+    "RunKey",
+    "RunMetadata",
+    "RunRow",
+    "SingletonLock",
+    "Step",
+    "Worker",
+]

@@ -1,0 +1,34 @@
+"""What the dev server's test API reads and drops (protocol: api.md §3)."""
+
+from sqlalchemy import Connection, delete, func, select, text
+
+from ..db.columns import table_of
+from .tables import Base, QueueItem, RunRow
+
+# what an app's registration and the processes themselves have written; everything else is state
+_KEPT = frozenset(
+    {"apps", "functions", "meta", "workers", "operators", "operator_sessions", "audit"}
+)
+_items, _runs = table_of(QueueItem), table_of(RunRow)
+
+
+def queue_size(tx: Connection, function_id: str) -> int:
+    """Count a function's queue items: due, waiting for their time, held and in flight."""
+    mine = _items.join(_runs, _runs.c.id == _items.c.run_id)
+    query = select(func.count()).select_from(mine).where(_runs.c.function_id == function_id)
+    return tx.execute(query).scalar_one()
+
+
+def drop_state(tx: Connection) -> None:
+    """Empty every table but those of apps, functions and workers.
+
+    On PostgreSQL one statement locks them all: rows that came in between would refer to others
+    that are gone.
+    """
+    tables = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in _KEPT]
+    if tx.dialect.name == "sqlite":
+        for table in tables:
+            tx.execute(delete(table))
+    else:
+        # names of our own tables, not input
+        tx.execute(text(f"TRUNCATE {', '.join(table.name for table in tables)}"))
