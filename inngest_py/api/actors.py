@@ -11,7 +11,7 @@ from flask import request
 from .. import proxies
 from ..domain import signing
 from ..domain.roles import CLAIM
-from ..engine.audit import Actor
+from ..engine.runtime.audit import Actor
 from .deps import deps
 
 _DIGITS = 8

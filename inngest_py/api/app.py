@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from .. import proxies
 from ..config import Settings
 from ..domain.errors import Invalid
-from ..engine.context import Context
+from ..engine.runtime.context import Context
 from ..metrics import process
 from ..metrics.counters import Counters
 from ..metrics.figures import Figures

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, request
 
 from ..domain import checkpoint, ids
 from ..domain.errors import InngestPyError, Invalid
-from ..engine import checkpoint as engine
+from ..engine.work import checkpoint as engine
 from .deps import context
 from .errors import answer, public, status_of
 

@@ -6,7 +6,7 @@ from flask import current_app
 from prometheus_client import CollectorRegistry
 
 from ..config import Settings
-from ..engine.context import Context
+from ..engine.runtime.context import Context
 from .probe import Probe
 
 

@@ -7,8 +7,8 @@ from flask import Response, request
 from ..domain import api_result, checkpoint, endpoint, ids, tokens
 from ..domain.errors import InngestPyError, Invalid
 from ..domain.runs import ENDED, RunStatus
-from ..engine import endpoint as engine
-from ..engine.invoke import wait
+from ..engine.intake.invoke import wait
+from ..engine.work import durable_endpoint as engine
 from . import shapes
 from .checkpoint import blueprint
 from .deps import context

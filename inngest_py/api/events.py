@@ -8,8 +8,8 @@ from ..domain import canonical, ids, traces
 from ..domain.errors import Invalid
 from ..domain.events import NOT_EVENTS, Event, parse_event, parse_invocation
 from ..domain.limits import MAX_EVENTS
-from ..engine.invoke import check_known
-from ..engine.start import accept
+from ..engine.intake.invoke import check_known
+from ..engine.intake.publish import accept
 from . import auth
 from .deps import context
 from .errors import answer

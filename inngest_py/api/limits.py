@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ..domain import canonical
-from ..engine import overrides
-from ..engine.overrides import Limits
+from ..engine.admin import limit_overrides
+from ..engine.admin.limit_overrides import Limits
 from . import openapi, shapes
 from .actors import actor
 from .deps import context
@@ -32,20 +32,20 @@ def _shape(limits: Limits) -> dict[str, Any]:
 @blueprint.get("/<path:function>/limits")
 def show(function: str) -> Response:
     """Show a function's limits."""
-    return _enveloped(overrides.show(context(), function))
+    return _enveloped(limit_overrides.show(context(), function))
 
 
 @blueprint.put("/<path:function>/limits")
 def put(function: str) -> Response:
     """Override a function's limits."""
     body = canonical.loads(request.get_data(cache=False))
-    return _enveloped(overrides.put(context(), function, body, actor()))
+    return _enveloped(limit_overrides.put(context(), function, body, actor()))
 
 
 @blueprint.delete("/<path:function>/limits")
 def remove(function: str) -> Response:
     """Undo the override."""
-    return _enveloped(overrides.remove(context(), function, actor()))
+    return _enveloped(limit_overrides.remove(context(), function, actor()))
 
 
 @native.get("/functions/<path:function>/limits")
@@ -54,7 +54,7 @@ def remove(function: str) -> Response:
 @native.response(200, openapi.LimitsAnswer)
 def show_native(function: str) -> Any:
     """Show a function's limits: as registered, what overrides them, and what is in force."""
-    return answer({"data": _shape(overrides.show(context(), function))})
+    return answer({"data": _shape(limit_overrides.show(context(), function))})
 
 
 @native.put("/functions/<path:function>/limits")
@@ -68,7 +68,7 @@ def put_native(body: dict[str, Any], function: str) -> Any:
     What waits goes by them at once; what runs keeps its slot. Runs that have not begun count
     against limits with another key, too; those that have keep their own. Kept over syncs.
     """
-    return answer({"data": _shape(overrides.put(context(), function, body, actor()))})
+    return answer({"data": _shape(limit_overrides.put(context(), function, body, actor()))})
 
 
 @native.delete("/functions/<path:function>/limits")
@@ -77,4 +77,4 @@ def put_native(body: dict[str, Any], function: str) -> Any:
 @native.response(200, openapi.LimitsAnswer)
 def remove_native(function: str) -> Any:
     """Undo the override of a function's limits, if there is one."""
-    return answer({"data": _shape(overrides.remove(context(), function, actor()))})
+    return answer({"data": _shape(limit_overrides.remove(context(), function, actor()))})

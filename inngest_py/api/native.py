@@ -15,8 +15,9 @@ from ..domain import canonical, ids
 from ..domain.errors import Invalid
 from ..domain.registration import parse_function
 from ..domain.runs import RunStatus
-from ..engine import register, start
-from ..engine.ending import cancel as cancel_run
+from ..engine.apps import register
+from ..engine.intake import publish
+from ..engine.work.end_run import cancel as cancel_run
 from ..storage.catalog import functions
 from ..storage.events import events
 from ..storage.queries import run_pages
@@ -80,9 +81,9 @@ def send_events() -> Any:
         error = "the body holds no event"
     by = actor()
     if by.claim and error is None:  # from our command line; programs say nothing of the kind
-        start.send(context(), accepted, by)
+        publish.send(context(), accepted, by)
     else:
-        start.accept(context(), accepted)
+        publish.accept(context(), accepted)
     found = [event.id for event in accepted]
     if error is not None:
         return public(error, 400, data={"ids": found})

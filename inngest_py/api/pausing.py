@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from ..domain import canonical
 from ..domain.errors import Invalid, NotFound
-from ..engine import pausing
+from ..engine.admin import pause_function
 from ..engine.flow.arrivals import SKIP
 from ..storage.catalog import functions
 from . import openapi, shapes
@@ -52,13 +52,13 @@ def _events() -> str:
 @blueprint.post("/<path:function>/pause")
 def pause(function: str) -> Response:
     """Pause a function."""
-    return _enveloped(pausing.pause(context(), function, _events(), actor()))
+    return _enveloped(pause_function.pause(context(), function, _events(), actor()))
 
 
 @blueprint.post("/<path:function>/resume")
 def resume(function: str) -> Response:
     """Resume a function."""
-    return _enveloped(pausing.resume(context(), function, actor()))
+    return _enveloped(pause_function.resume(context(), function, actor()))
 
 
 @native.post("/functions/<path:function>/pause")
@@ -71,7 +71,9 @@ def pause_native(body: dict[str, Any], function: str) -> Any:
 
     What is queued for it waits; a call in flight may finish. Cron ticks are skipped.
     """
-    return answer({"data": _shown(pausing.pause(context(), function, body["events"], actor()))})
+    return answer(
+        {"data": _shown(pause_function.pause(context(), function, body["events"], actor()))}
+    )
 
 
 @native.post("/functions/<path:function>/resume")
@@ -80,4 +82,4 @@ def pause_native(body: dict[str, Any], function: str) -> Any:
 @native.response(200, openapi.FunctionShownAnswer)
 def resume_native(function: str) -> Any:
     """Resume a function, given by UUID or slug; what waited for it is due at once."""
-    return answer({"data": _shown(pausing.resume(context(), function, actor()))})
+    return answer({"data": _shown(pause_function.resume(context(), function, actor()))})

@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
-from ..engine.context import Context
+from ..engine.runtime.context import Context
 from ..storage.db import deadlines
 from ..storage.db.outages import Fault, fault, told
 from ..storage.db.probing import probe

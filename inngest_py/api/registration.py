@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from ..domain import canonical
 from ..domain.errors import Invalid
 from ..domain.registration import parse_registration
-from ..engine import register
+from ..engine.apps import register
 from ..storage.catalog import functions as rows
 from ..version import __version__
 from .actors import actor

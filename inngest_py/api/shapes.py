@@ -9,8 +9,8 @@ from sqlalchemy import RowMapping
 
 from ..domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ..domain.runs import RunStatus
-from ..engine import overrides
-from ..engine.overrides import Limits
+from ..engine.admin import limit_overrides
+from ..engine.admin.limit_overrides import Limits
 
 _STATUS = {
     RunStatus.QUEUED.value: "Scheduled",
@@ -103,7 +103,7 @@ def limits(found: Limits) -> dict[str, Any]:
 
 def function(row: RowMapping, now: datetime) -> dict[str, Any]:
     """Shape a function for /v1/apps/{app}/functions, with the limits that are in force."""
-    found = overrides.of_row(row, now)
+    found = limit_overrides.of_row(row, now)
     return {
         "internal_id": row["id"],
         "env_id": DEV_ENV_ID,

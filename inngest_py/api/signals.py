@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from ..domain import canonical
 from ..domain.checks import kind
 from ..domain.errors import Invalid
-from ..engine.waits import signal
+from ..engine.intake.waits import signal
 from . import shapes
 from .deps import context
 from .errors import answer, public

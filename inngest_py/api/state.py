@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping
 from ..domain import ids
 from ..domain.errors import NotFound
 from ..domain.runs import ENDED, RunStatus
-from ..engine.ending import cancel as cancel_run
+from ..engine.work.end_run import cancel as cancel_run
 from ..storage.events import events
 from ..storage.flow import event_batches
 from ..storage.queries import run_pages

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, request
 from ..domain import ids
 from ..domain.config_fields import MAX_INTEGER
 from ..domain.errors import Invalid, NotFound
-from ..engine import testing
-from ..engine.ending import cancel as cancel_run
+from ..engine.admin import testing
+from ..engine.work.end_run import cancel as cancel_run
 from ..storage.catalog import functions
 from ..storage.queries import run_pages
 from ..storage.schema import testing as rows

@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 from ..domain import ids
 from ..domain.errors import Invalid
 from ..domain.why import Reason
-from ..engine import why, why_event
-from ..engine.why import Explained
+from ..engine.admin import why_event, why_run_waits
+from ..engine.admin.why_run_waits import Explained
 from . import openapi, shapes
 from .deps import context
 from .errors import answer
@@ -59,7 +59,7 @@ def _enveloped(found: Explained) -> Response:
 @blueprint.get("/runs/<run_id>/why")
 def run(run_id: str) -> Response:
     """Say why a run waits."""
-    return _enveloped(why.of_run(context(), _ulid(run_id, "run")))
+    return _enveloped(why_run_waits.of_run(context(), _ulid(run_id, "run")))
 
 
 @blueprint.get("/events/<event_id>/why")
@@ -74,7 +74,7 @@ def event(event_id: str) -> Response:
 @native.response(200, openapi.WhyAnswer)
 def run_native(run_id: str) -> Any:
     """Say why a run waits, or what ended it: one reason for each of its branches."""
-    return answer({"data": _shape(why.of_run(context(), _ulid(run_id, "run_id")))})
+    return answer({"data": _shape(why_run_waits.of_run(context(), _ulid(run_id, "run_id")))})
 
 
 @native.get("/events/<event_id>/why")

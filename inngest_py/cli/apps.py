@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ..engine import erasing
-from ..engine.audit import SHELL
+from ..engine.apps import erasing
+from ..engine.runtime.audit import SHELL
 from ..storage.catalog import functions as rows
 from ..storage.schema import migrate
 from . import databases, options

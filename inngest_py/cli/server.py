@@ -22,8 +22,8 @@ from ..config import Settings
 from ..dashboard import app as dashboard
 from ..dashboard.live import Pulse
 from ..domain.errors import InngestPyError
-from ..engine.context import Context, NoHints
-from ..engine.discovery import Discovery
+from ..engine.apps.discovery import Discovery
+from ..engine.runtime.context import Context, NoHints
 from ..metrics.counters import Counters
 from ..storage.queue import leases
 from ..storage.schema.migrate import prepare

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from ..domain.roles import Role
-from ..engine import operators
-from ..engine.audit import SHELL, Actor
+from ..engine.admin import accounts
+from ..engine.runtime.audit import SHELL, Actor
 from ..storage.db.session import Database
 from ..storage.operations import operators as rows
 from ..storage.schema import migrate
@@ -53,7 +53,7 @@ def _actor() -> Actor:
 def add(name: str, role: Role, **flags: Any) -> None:
     """Add a user; the password is asked for, or read from the standard input."""
     with _database(flags) as database:
-        operators.add(database, name, _password(), Role(role), datetime.now(UTC), _actor())
+        accounts.add(database, name, _password(), Role(role), datetime.now(UTC), _actor())
     click.echo(f"{name} is {Role(role).value}")
 
 
@@ -72,7 +72,7 @@ def list_(**flags: Any) -> None:
 def remove(name: str, **flags: Any) -> None:
     """Remove a user, and end the user's logins."""
     with _database(flags) as database:
-        operators.remove(database, name, datetime.now(UTC), _actor())
+        accounts.remove(database, name, datetime.now(UTC), _actor())
     click.echo(f"{name} is removed")
 
 
@@ -82,5 +82,5 @@ def remove(name: str, **flags: Any) -> None:
 def passwd(name: str, **flags: Any) -> None:
     """Change a user's password, and end the user's logins."""
     with _database(flags) as database:
-        operators.change_password(database, name, _password(), datetime.now(UTC), _actor())
+        accounts.change_password(database, name, _password(), datetime.now(UTC), _actor())
     click.echo(f"the password of {name} is changed")

@@ -10,7 +10,7 @@ from .. import observe
 from ..config import Settings
 from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
 from ..domain.roles import Role
-from ..engine.context import Context
+from ..engine.runtime.context import Context
 from ..storage.db.outages import logged, outage, told, too_long
 from . import (
     apps,

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..domain.errors import Invalid, NotFound
 from ..domain.roles import Role
-from ..engine import apps as moves
+from ..engine.apps import manage as moves
 from ..storage.catalog import functions as rows
 from ..storage.queries import function_list
 from .audit import actor

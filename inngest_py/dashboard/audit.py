@@ -7,7 +7,7 @@ from flask import Response, g, request
 from .. import observe
 from ..domain import ids
 from ..domain.roles import Role
-from ..engine.audit import Actor
+from ..engine.runtime.audit import Actor
 from ..storage.operations import operators as rows
 from . import choices
 from .deps import read

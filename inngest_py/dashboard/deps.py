@@ -9,7 +9,7 @@ from flask import current_app
 from sqlalchemy import Connection
 
 from ..config import Settings
-from ..engine.context import Context
+from ..engine.runtime.context import Context
 from ..storage.db.session import limit_time
 from .live import Pulse
 from .minutes import Minutes

@@ -11,7 +11,7 @@ from ..domain import canonical, filters, ids
 from ..domain.errors import Invalid
 from ..domain.events import parse_event
 from ..domain.roles import Role
-from ..engine.start import send
+from ..engine.intake.publish import send
 from ..storage.db.windows import Window
 from ..storage.queries import event_search, run_search
 from ..storage.queries.event_search import EventSearch

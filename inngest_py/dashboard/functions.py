@@ -12,9 +12,9 @@ from ..domain.errors import Conflict, Invalid, NotFound
 from ..domain.functions import CronTrigger, FunctionConfig, config_from_json
 from ..domain.roles import Role
 from ..domain.runs import RunStatus
-from ..engine import overrides, pausing
+from ..engine.admin import limit_overrides, pause_function
 from ..engine.flow.arrivals import SKIP
-from ..engine.invoke import invoke
+from ..engine.intake.invoke import invoke
 from ..storage.catalog import functions as rows
 from ..storage.queries import run_detail, run_search
 from ..storage.queries.run_search import RunQuery
@@ -79,7 +79,7 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
         query = RunQuery(function_ids=[row["id"]])
         return {
             "function": row,
-            "limits": overrides.of_row(row, now),
+            "limits": limit_overrides.of_row(row, now),
             "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
             "recent": run_search.page(tx, query, run_search.BY_ID, limit=_RECENT),
         }
@@ -132,7 +132,7 @@ def function_pause(function_id: str) -> AnyResponse:
     """Pause a function; new events are skipped or held."""
     events = request.form.get("events", SKIP)
     row = read(lambda tx: _find(tx, function_id))
-    pausing.pause(context(), row["id"], events, actor())
+    pause_function.pause(context(), row["id"], events, actor())
     return redirect(url("function", function_id=row["id"], done="paused"), 303)
 
 
@@ -140,7 +140,7 @@ def function_pause(function_id: str) -> AnyResponse:
 def function_resume(function_id: str) -> AnyResponse:
     """Resume a function."""
     row = read(lambda tx: _find(tx, function_id))
-    pausing.resume(context(), row["id"], actor())
+    pause_function.resume(context(), row["id"], actor())
     return redirect(url("function", function_id=row["id"], done="resumed"), 303)
 
 

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .. import proxies
 from ..domain.roles import Role
-from ..engine import operators
+from ..engine.admin import accounts
 from .deps import deps
 from .routes import NAME, ROLES
 
@@ -70,9 +70,9 @@ def _viewer() -> Viewer | None:
         return Viewer("dev", Role.ADMIN, form)
     by_proxy = _named_by_proxy()
     if by_proxy is not None:
-        role = operators.role_of(deps().ctx, by_proxy)
+        role = accounts.role_of(deps().ctx, by_proxy)
         return Viewer(by_proxy, role or Role(deps().settings.ui_proxy_role), form, by_proxy=True)
-    found = None if g.is_new else operators.who(deps().ctx, g.cookie)
+    found = None if g.is_new else accounts.who(deps().ctx, g.cookie)
     return None if found is None else Viewer(*found, form)
 
 
@@ -82,7 +82,7 @@ def _named_by_proxy() -> str | None:
     if not header or not proxies.trusted(deps().settings, request):
         return None
     given = request.headers.get(header, "")
-    return operators.check_name(given) if given else None
+    return accounts.check_name(given) if given else None
 
 
 def address() -> str:

@@ -10,8 +10,8 @@ from ..domain import overrides as rules
 from ..domain.errors import Invalid
 from ..domain.functions import Concurrency, FunctionConfig
 from ..domain.roles import Role
-from ..engine import overrides
-from ..engine.overrides import Limits
+from ..engine.admin import limit_overrides
+from ..engine.admin.limit_overrides import Limits
 from .audit import actor
 from .deps import context
 from .rendering import url
@@ -111,7 +111,7 @@ def function_limits(function_id: str) -> AnyResponse:
             raise Invalid(f"term must be one of {', '.join(TERMS)}", field="term")
         if isinstance(wanted, dict):
             wanted |= {"by": actor().name} | ({"expiresIn": term} if term else {})
-        overrides.put(context(), function_id, wanted, actor())
+        limit_overrides.put(context(), function_id, wanted, actor())
     except Invalid as error:
         return show(function_id, f"limits: {error.message}", 400)
     return redirect(url("function", function_id=function_id, done="overridden"), 303)
@@ -120,5 +120,5 @@ def function_limits(function_id: str) -> AnyResponse:
 @route("/functions/<function_id>/limits/restore", Role.OPERATOR, methods=("POST",))
 def function_restore(function_id: str) -> AnyResponse:
     """Undo an override."""
-    overrides.remove(context(), function_id, actor())
+    limit_overrides.remove(context(), function_id, actor())
     return redirect(url("function", function_id=function_id, done="restored"), 303)

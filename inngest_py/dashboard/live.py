@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
 from ..domain.roles import Role
-from ..engine.context import Context
+from ..engine.runtime.context import Context
 from ..storage.db.outages import logged
 from ..storage.queries import figures
 from .routes import route

@@ -3,8 +3,8 @@
 from flask import Response, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..engine import operators
-from ..engine.operators import TooManyTries, WrongPassword
+from ..engine.admin import accounts
+from ..engine.admin.accounts import TooManyTries, WrongPassword
 from .deps import context
 from .guard import address, new_cookie, set_cookie
 from .rendering import page, url
@@ -24,7 +24,7 @@ def _form(problem: str | None = None, status: int = 200) -> Response:
         "login.html",
         status,
         problem=problem,
-        known=operators.any_known(context()),
+        known=accounts.any_known(context()),
         name=request.form.get("name", ""),
         next=request.values.get("next", ""),
     )
@@ -36,7 +36,7 @@ def log_in() -> AnyResponse:
     fresh = new_cookie()
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
-        operators.log_in(context(), name, password, fresh, address())
+        accounts.log_in(context(), name, password, fresh, address())
     except WrongPassword as error:
         return _form(error.message, 401)
     except TooManyTries as error:
@@ -48,7 +48,7 @@ def log_in() -> AnyResponse:
 @route("/logout", None, methods=("POST",))
 def log_out() -> AnyResponse:
     """End the session."""
-    operators.log_out(context(), g.cookie, address())
+    accounts.log_out(context(), g.cookie, address())
     return _with_cookie(redirect(url("login"), 303), new_cookie())
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from ..domain.items import SDK, ItemKind
 from ..domain.roles import Role
-from ..engine import lines
+from ..engine.admin import waiting_lines
 from ..storage.operations import workers
 from ..storage.queries import queue_stats
 from .deps import context, read
@@ -41,7 +41,7 @@ def queues() -> Response:
         return {
             "due": queue_stats.due(tx, now),
             "later": queue_stats.later(tx, now),
-            "lines": lines.longest(tx, now, _MOST_LINES),
+            "lines": waiting_lines.longest(tx, now, _MOST_LINES),
             "in_line": queue_stats.in_line(tx, queue_stats.MOST_COUNTED),
             "doing": queue_stats.doing(tx, queue_stats.MOST_COUNTED),
             "leases": queue_stats.leased(tx, _MOST_LEASES),

@@ -14,9 +14,9 @@ from ..domain.roles import Role
 from ..domain.runs import ENDED, RunStatus
 from ..domain.spans import Output, Span
 from ..domain.why import Reason
-from ..engine import why
-from ..engine.ending import cancel
-from ..engine.rerun import rerun
+from ..engine.admin import why_run_waits
+from ..engine.admin.rerun import rerun
+from ..engine.work.end_run import cancel
 from ..storage.flow import event_batches
 from ..storage.queries import run_detail, run_search, timeline_rows, timelines
 from . import history, waterfall, words
@@ -70,7 +70,7 @@ def _run(tx: Connection, run_id: str) -> RowMapping:
 def _why_waiting(run_id: str) -> list[Reason]:
     """Say in words what a run that goes on waits for; nothing once it has ended or is deleted."""
     try:
-        explained = why.of_run(context(), run_id)
+        explained = why_run_waits.of_run(context(), run_id)
     except NotFound:
         return []
     return [] if RunStatus(explained.status) in ENDED else explained.reasons

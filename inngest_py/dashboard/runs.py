@@ -16,8 +16,8 @@ from ..domain import canonical, filters, ids, outputs
 from ..domain.errors import Invalid
 from ..domain.roles import Role
 from ..domain.runs import RunStatus
-from ..engine import bulk
-from ..engine.context import Context
+from ..engine.admin import bulk
+from ..engine.runtime.context import Context
 from ..storage.catalog import functions as function_rows
 from ..storage.db.windows import Window
 from ..storage.queries import run_search

@@ -1,6 +1,6 @@
 """Why a run waits, or what ended it, in plain words with structured fields beside them.
 
-Pure wording: the facts are read by engine/why.py.
+Pure wording: the facts are read by engine/admin/why_run_waits.py.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..domain.items import ItemKind
 from ..domain.runs import LIVE
-from ..engine.context import Context
+from ..engine.runtime.context import Context
 from ..storage.db import deadlines
 from ..storage.operations import workers
 from ..storage.queries import queue_stats, run_detail

@@ -3,8 +3,8 @@
 from celery import Celery
 
 from ..config import Settings
-from ..engine.broker import Broker
-from ..engine.hints import Hinter
+from ..engine.runtime.broker import Broker
+from ..engine.runtime.hints import Hinter
 from . import configuration, inproc, redis
 from .consuming import CONSUMER
 from .gathering import gather_events

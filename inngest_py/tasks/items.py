@@ -7,8 +7,8 @@ from celery import Celery
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from ..domain.items import ItemKind
-from ..engine.claims import claim
-from ..engine.work import run_job
+from ..engine.work.claims import claim
+from ..engine.work.run_item import run_job
 from .publishing import task_name
 from .runtime import Runtime, under_gevent
 

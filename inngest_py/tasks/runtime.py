@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from ..config import Settings
 from ..domain.reach import Reach
-from ..engine.commit import Committer
-from ..engine.context import Context, Hints, Tuning, new_ulid, utc_now
-from ..engine.shares import Shares
+from ..engine.runtime.app_fairness import Shares
+from ..engine.runtime.context import Context, Hints, Tuning, new_ulid, utc_now
+from ..engine.runtime.group_commit import Committer
 from ..engine.transport.gateway import Fetcher
 from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe, tracing
 from ..domain.errors import Conflict
-from ..engine import work
 from ..engine.upkeep import loop, workers
+from ..engine.work import run_item
 from ..metrics.serving import WorkerMetrics
 from ..storage.db.outages import Reasons, reason
 from ..storage.queue import leases
@@ -162,7 +162,7 @@ class WorkerService:
         try:
             while self._held():
                 if time.monotonic() > deadline or not goes_on():
-                    given = work.give_back(ctx, ctx.now())
+                    given = run_item.give_back(ctx, ctx.now())
                     observe.event("worker.gave_back", level=30, items=given)
                     finished = False
                     break

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from inngest_py.api.actors import fingerprint
-from inngest_py.engine import audit
+from inngest_py.engine.runtime import audit
 from inngest_py.engine.upkeep import retention
 from inngest_py.storage.operations import operators as rows
 from tests.api.conftest import Service

@@ -6,7 +6,7 @@ import pytest
 
 from inngest_py.domain import checkpoint, signing
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES
-from inngest_py.engine import claims
+from inngest_py.engine.work import claims
 from tests.factories import op, step
 
 from .conftest import Service

@@ -9,7 +9,7 @@ import pytest
 from inngest_py.api import endpoints
 from inngest_py.domain import signing
 from inngest_py.domain.reply import Reply
-from inngest_py.engine.endpoint import SILENCE
+from inngest_py.engine.work.durable_endpoint import SILENCE
 from inngest_py.storage.queries import run_pages
 from inngest_py.storage.queue import leases
 from tests.factories import op, reply, step

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from inngest_py.api.app import create_app
-from inngest_py.engine import claims, work
-from inngest_py.engine.upkeep import leases
+from inngest_py.engine.upkeep import lease_keeping
+from inngest_py.engine.work import claims, run_item
 from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import KEEP
 from inngest_py.metrics.labels import OTHER, FunctionLabels
@@ -142,9 +142,9 @@ def test_lapsed_and_lost_leases_are_counted(measured: Measured) -> None:
     (job,) = claims.claim(engine.ctx, [hint[1]])
     assert measured.value("inngest_queue_in_flight", kind="start") == 1
     engine.now += timedelta(minutes=2)
-    leases.free_lapsed(engine.ctx, engine.now)
+    lease_keeping.free_lapsed(engine.ctx, engine.now)
     claims.claim(engine.ctx, [hint[1]])
-    work.run_job(engine.ctx, job)
+    run_item.run_job(engine.ctx, job)
     page = measured.page()
     assert value(page, "inngest_leases_lapsed_total") == 1
     assert value(page, "inngest_leases_lost_total") == 1

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
 from inngest_py.dashboard import app as dashboard
-from inngest_py.engine.start import accept
+from inngest_py.engine.intake.publish import accept
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import run_search
 from tests.engine.harness import Engine, sequence

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from inngest_py.engine import audit
+from inngest_py.engine.runtime import audit
 from inngest_py.storage.operations import operators as rows
 from tests.dashboard.conftest import Site
 

@@ -12,7 +12,7 @@ from inngest_py.api.bodies import LIMITS
 from inngest_py.cli import cli
 from inngest_py.config import Settings
 from inngest_py.domain.roles import Role
-from inngest_py.engine import operators
+from inngest_py.engine.admin import accounts
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import operators as rows
 from tests.api.test_bad_requests import UNKNOWN, urls_of
@@ -29,7 +29,7 @@ class Production(Site):
     def __init__(self, db: Database, **settings: Any) -> None:
         super().__init__(db, **{**KEYS, **settings})
         for role in Role:
-            operators.add(db, role.value, PASSWORD, role, self.engine.now)
+            accounts.add(db, role.value, PASSWORD, role, self.engine.now)
 
     def log_in(self, name: str, password: str = PASSWORD, status: int = 303) -> FlaskClient:
         client = self.app.test_client()
@@ -142,10 +142,10 @@ def test_sessions_end_by_time_password_and_removal(production: Production) -> No
     clients = [production.log_in(name) for name in ("viewer", "operator", "admin")]
     assert [client.get("/").status_code for client in clients] == [200] * 3
     now, db = production.engine.now, production.engine.ctx.db
-    operators.change_password(db, "viewer", "another one", now)
-    operators.remove(db, "operator", now)
+    accounts.change_password(db, "viewer", "another one", now)
+    accounts.remove(db, "operator", now)
     assert [client.get("/").status_code for client in clients] == [303, 303, 200]
-    production.engine.now += operators.SESSION + timedelta(seconds=1)
+    production.engine.now += accounts.SESSION + timedelta(seconds=1)
     assert clients[2].get("/").status_code == 303
     production.log_in("viewer", status=401)
     production.log_in("viewer", "another one")

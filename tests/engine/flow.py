@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, event, text
 
 from inngest_py.domain.events import Event
-from inngest_py.engine import start
+from inngest_py.engine.intake import publish
 from inngest_py.storage.db.connection import Cursor, Pipelined
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine
@@ -27,7 +27,7 @@ def statuses(engine: Engine) -> list[str]:
 def send(engine: Engine, *data: dict[str, Any], **fields: Any) -> list[Event]:
     """Accept an event for each of the data, in one transaction."""
     made = [engine.event(data=one, **fields) for one in data]
-    start.accept(engine.ctx, made)
+    publish.accept(engine.ctx, made)
     return made
 
 

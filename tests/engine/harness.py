@@ -12,9 +12,11 @@ from inngest_py.domain.events import Event, parse_event
 from inngest_py.domain.registration import parse_registration
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.runs import LIVE
-from inngest_py.engine import register, start, work
-from inngest_py.engine.commit import Committer
-from inngest_py.engine.context import Context, Hint, Tuning, new_ulid
+from inngest_py.engine.apps import register
+from inngest_py.engine.intake import publish
+from inngest_py.engine.runtime.context import Context, Hint, Tuning, new_ulid
+from inngest_py.engine.runtime.group_commit import Committer
+from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
 from inngest_py.storage.queries import run_pages
@@ -109,7 +111,7 @@ class Engine:
     def start(self, **fields: Any) -> str:
         """Accept an event; return the run it started."""
         event = self.event(**fields)
-        start.accept(self.ctx, [event])
+        publish.accept(self.ctx, [event])
         with self.ctx.db.reading() as tx:
             return str(run_pages.of_event(tx, event.id)[0]["id"])
 
@@ -118,7 +120,7 @@ class Engine:
         while self.hinted.hints:
             hints, self.hinted.hints = self.hinted.hints, []
             for _, item_id in hints:
-                work.work(self.ctx, [item_id])
+                run_item.work(self.ctx, [item_id])
         assert not self.stranded()
 
     def stranded(self) -> list[str]:

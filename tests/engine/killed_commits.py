@@ -12,7 +12,7 @@ from typing import Any  # noqa: E402
 import gevent  # noqa: E402
 from sqlalchemy import Connection, insert, text  # noqa: E402
 
-from inngest_py.engine.commit import Committer  # noqa: E402
+from inngest_py.engine.runtime.group_commit import Committer  # noqa: E402
 from inngest_py.storage.catalog.functions import Meta  # noqa: E402
 from inngest_py.storage.db.session import Database  # noqa: E402
 

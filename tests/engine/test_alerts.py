@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.alerts import Rules
-from inngest_py.engine import alerts, work
+from inngest_py.engine.admin import alerts
 from inngest_py.engine.transport.http import Transport
+from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from tests.engine.flow import rows, together
 from tests.engine.harness import Engine
@@ -159,7 +160,7 @@ def test_it_is_given_up_at_last_and_runs_are_not_held_up(watched: Watched) -> No
     # two alerts: the second says that the first is over
     assert tried == 24
     run_id = watched.engine.start()
-    work.work(watched.engine.ctx, [watched.engine.hinted.hints[0][1]])
+    run_item.work(watched.engine.ctx, [watched.engine.hinted.hints[0][1]])
     assert watched.engine.run(run_id)["status"] == "failed"
 
 

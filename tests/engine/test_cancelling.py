@@ -10,7 +10,7 @@ import pytest
 from inngest_py import observe
 from inngest_py.domain import cancellations as rules
 from inngest_py.domain.errors import NotFound
-from inngest_py.engine import cancelling
+from inngest_py.engine.admin import bulk_cancel
 from inngest_py.engine.upkeep import cancelling as service
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import bulk_cancellations as rows
@@ -30,7 +30,7 @@ def ask(engine: Engine, **more: Any) -> str:
     before = engine.now.isoformat()
     body = {"app_id": "app", "function_id": "app-fn", "started_before": before} | more
     engine.now += timedelta(seconds=1)
-    return str(cancelling.create(engine.ctx, rules.parse(body, engine.now))["id"])
+    return str(bulk_cancel.create(engine.ctx, rules.parse(body, engine.now))["id"])
 
 
 def statuses(engine: Engine) -> Counter[str]:
@@ -75,19 +75,19 @@ def test_running_and_queued_runs_in_the_range(db: Database) -> None:
     assert sorted(told) == sorted([slept[0], queued])
     row = shown(engine, made)
     assert (row["cancelled"], row["finished_at"]) == (2, None)
-    engine.now += cancelling.SETTLED
+    engine.now += bulk_cancel.SETTLED
     assert service.run_once(engine.ctx)
     assert shown(engine, made)["finished_at"] == engine.now
     assert not service.run_once(engine.ctx)
 
 
 def test_pages_by_many_workers(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancelling, "_PAGE", 7)
+    monkeypatch.setattr(bulk_cancel, "_PAGE", 7)
     engine = Engine(db, sequence("a"))
     for _ in range(60):
         engine.start()
-    engine.now += cancelling.SETTLED * 2
-    made = ask(engine, started_before=(engine.now - cancelling.SETTLED).isoformat())
+    engine.now += bulk_cancel.SETTLED * 2
+    made = ask(engine, started_before=(engine.now - bulk_cancel.SETTLED).isoformat())
     assert statuses(engine) == {"queued": 53, "cancelled": 7}
 
     def work() -> None:
@@ -106,12 +106,12 @@ def test_pages_by_many_workers(db: Database, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_crash_in_a_page_loses_and_repeats_nothing(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cancelling, "_PAGE", 3)
+    monkeypatch.setattr(bulk_cancel, "_PAGE", 3)
     engine = Engine(db, sequence("a"))
     for _ in range(8):
         engine.start()
-    engine.now += cancelling.SETTLED * 2
-    made = ask(engine, started_before=(engine.now - cancelling.SETTLED).isoformat())
+    engine.now += bulk_cancel.SETTLED * 2
+    made = ask(engine, started_before=(engine.now - bulk_cancel.SETTLED).isoformat())
     with monkeypatch.context() as patch:
         patch.setattr(rows, "move", _crash)
         with pytest.raises(OSError, match="crash"):
@@ -128,16 +128,16 @@ def _crash(*_: Any) -> None:
 
 
 def test_deleting_stops_what_is_left(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancelling, "_PAGE", 2)
+    monkeypatch.setattr(bulk_cancel, "_PAGE", 2)
     engine = Engine(db, sequence("a"))
     for _ in range(5):
         engine.start()
     made = ask(engine, started_before=(engine.now + timedelta(milliseconds=1)).isoformat())
-    cancelling.remove(engine.ctx, made)
+    bulk_cancel.remove(engine.ctx, made)
     assert not service.run_once(engine.ctx)
     assert statuses(engine) == {"queued": 3, "cancelled": 2}
     with pytest.raises(NotFound):
-        cancelling.remove(engine.ctx, made)
+        bulk_cancel.remove(engine.ctx, made)
 
 
 def test_unknown_functions(db: Database) -> None:

@@ -11,10 +11,11 @@ import orjson
 import pytest
 
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import cancels, start, work
-from inngest_py.engine.context import new_ulid
-from inngest_py.engine.ending import cancel
-from inngest_py.engine.rerun import rerun
+from inngest_py.engine.admin.rerun import rerun
+from inngest_py.engine.intake import publish
+from inngest_py.engine.runtime.context import new_ulid
+from inngest_py.engine.work import cancel_on_event, run_item
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events, waits
 from inngest_py.storage.queue import leases, queue_items
@@ -47,7 +48,7 @@ def pass_time(engine: Engine) -> None:
 def stop(engine: Engine, name: str = "x/stop", **data: Any) -> str:
     pass_time(engine)
     event = engine.event(name, data=data)
-    start.accept(engine.ctx, [event])
+    publish.accept(engine.ctx, [event])
     return event.id
 
 
@@ -122,7 +123,7 @@ def test_the_answer_of_a_call_in_flight_is_dropped(db: Database) -> None:
     assert called.wait(20)
     stop(engine, key=1)
     ((_, item_id),) = engine.hinted.hints
-    work.work(engine.ctx, [item_id])
+    run_item.work(engine.ctx, [item_id])
     assert_cancelled(engine, run_id)
     go.set()
     worker.join(20)
@@ -156,7 +157,7 @@ def test_a_sender_whose_clock_is_behind_cancels(db: Database) -> None:
     pass_time(engine)
     event = replace(engine.event("x/stop", data={"key": 1}), fresh=False)
     behind = new_ulid(engine.now - timedelta(milliseconds=500))
-    start.accept(engine.ctx, [replace(event, id=behind, external_id=behind)])
+    publish.accept(engine.ctx, [replace(event, id=behind, external_id=behind)])
     engine.drain()
     assert engine.run(run_id)["status"] == "cancelled"
 
@@ -167,7 +168,7 @@ def test_events_of_one_request_come_in_its_order(
 ) -> None:
     engine = stoppable(db, answering(SLEEP))
     both = [engine.event("a/b", data={"key": 1}), engine.event("x/stop", data={"key": 1})]
-    start.accept(engine.ctx, [both[place] for place in order])
+    publish.accept(engine.ctx, [both[place] for place in order])
     engine.drain()
     assert [row[0] for row in rows(db, "SELECT status FROM runs")] == [status]
 
@@ -211,7 +212,7 @@ def test_functions_without_cancellations_and_events_nobody_hears_pay_nothing(db:
 def test_an_event_that_cancels_very_many_runs_does_it_in_turns(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cancels, "MOST_AT_ONCE", 7)
+    monkeypatch.setattr(cancel_on_event, "MOST_AT_ONCE", 7)
     engine = stoppable(db, answering(SLEEP), BY_KEY, {"event": "x/stop"})
     run_ids = [engine.start(data={"key": n % 2}) for n in range(30)]
     engine.drain()
@@ -228,7 +229,7 @@ def test_an_event_that_cancels_very_many_runs_does_it_in_turns(
 
     monkeypatch.setattr(queue_items, "go_on", crash_once)
     with pytest.raises(KeyboardInterrupt):
-        work.work(engine.ctx, [item_id])
+        run_item.work(engine.ctx, [item_id])
     cancelled = rows(db, "SELECT id FROM runs WHERE status = 'cancelled'")
     assert 0 < len(cancelled) < 30
     with db.transaction() as tx:
@@ -245,7 +246,7 @@ def test_a_finishing_answer_and_cancellations_race_to_one_end(db: Database) -> N
     stop(engine, key=1)
     hints = engine.hinted.hints[:]
     engine.hinted.hints.clear()
-    jobs: list[Any] = [lambda item=item: work.work(engine.ctx, [item]) for _, item in hints]
+    jobs: list[Any] = [lambda item=item: run_item.work(engine.ctx, [item]) for _, item in hints]
     jobs[2:2] = [lambda run_id=run_id: cancel(engine.ctx, run_id) for run_id in run_ids[::3]]
     jobs.insert(3, jobs.pop())  # the event's item comes early
     with ThreadPoolExecutor(8) as pool:

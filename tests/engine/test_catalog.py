@@ -10,8 +10,10 @@ from sqlalchemy import event
 from inngest_py.domain import canonical
 from inngest_py.domain.endpoint import parse_new
 from inngest_py.domain.registration import parse_registration
-from inngest_py.engine import crons, endpoint, register
-from inngest_py.engine.crons import Missed
+from inngest_py.engine.apps import register
+from inngest_py.engine.intake import cron_schedules
+from inngest_py.engine.intake.cron_schedules import Missed
+from inngest_py.engine.work import durable_endpoint
 from inngest_py.storage.catalog import crons as cron_rows
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
@@ -56,7 +58,7 @@ def begin(engine: Engine) -> None:
     now_ms = int(engine.now.timestamp() * 1000)
     raw = canonical.dumps(body)
     new = parse_new(raw, now_ms=now_ms, event_id=engine.ctx.new_id(engine.now), sdk="")
-    endpoint.create(engine.ctx, new)
+    durable_endpoint.create(engine.ctx, new)
 
 
 def test_a_lost_registration_costs_no_cron(db: Database) -> None:
@@ -65,7 +67,7 @@ def test_a_lost_registration_costs_no_cron(db: Database) -> None:
         begin(ours)
     clock(theirs)
     ours.now += timedelta(minutes=1)
-    crons.run_due(ours.ctx, Missed.SKIP)
+    cron_schedules.run_due(ours.ctx, Missed.SKIP)
     with db.reading() as tx:
         assert len(run_pages.page(tx, limit=9)) == 1
         assert cron_rows.first(tx) is not None
@@ -77,7 +79,7 @@ def test_a_schedule_goes_by_the_database_not_by_a_cache(db: Database) -> None:
     with db.reading() as tx:
         ours.ctx.catalog.version = functions.catalog_version(tx)  # as if it had read them all
     ours.now += timedelta(minutes=1)
-    crons.run_due(ours.ctx, Missed.SKIP)
+    cron_schedules.run_due(ours.ctx, Missed.SKIP)
     with db.reading() as tx:
         assert len(run_pages.page(tx, limit=9)) == 1
         assert cron_rows.first(tx) is not None

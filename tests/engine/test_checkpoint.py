@@ -12,8 +12,8 @@ from inngest_py.domain import checkpoint as checkpoints
 from inngest_py.domain.errors import Invalid, Superseded, TooLarge
 from inngest_py.domain.limits import MAX_STEPS
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import checkpoint, claims, work
-from inngest_py.engine.ending import cancel
+from inngest_py.engine.work import checkpoint, claims, run_item
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import leases
 from inngest_py.storage.queue.queue_items import QueueItem
@@ -144,7 +144,7 @@ def test_a_dispatch_whose_claim_a_crash_took_back_stores_nothing_later(db: Datab
         with db.transaction() as tx:  # as the crash leaves it
             tx.execute(update(QueueItem).values(generation=0, **before))
         [item] = app.engine.queued(request["ctx"]["run_id"])
-        work.work(app.engine.ctx, [item["id"]])
+        run_item.work(app.engine.ctx, [item["id"]])
         return complete(data="late")
 
     def second(request: dict[str, Any]) -> Reply:
@@ -176,7 +176,7 @@ def test_another_request_for_the_item_supersedes_the_first(db: Database) -> None
         with pytest.raises(Superseded):
             app.save(request, ran("b", 2))
         [item] = app.engine.queued(request["ctx"]["run_id"])
-        work.work(app.engine.ctx, [item["id"]])
+        run_item.work(app.engine.ctx, [item["id"]])
         return complete(data="late")
 
     def second(request: dict[str, Any]) -> Reply:

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from inngest_py.engine import claims, start
-from inngest_py.engine.claims import claim
-from inngest_py.engine.commit import Committer
+from inngest_py.engine.intake import publish
+from inngest_py.engine.runtime.group_commit import Committer
+from inngest_py.engine.work import claims
+from inngest_py.engine.work.claims import claim
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import backlog
 from tests.engine.harness import Engine, sequence
@@ -48,7 +49,7 @@ def test_one_item_fed_a_thousand_times_is_claimed_once(db: Database) -> None:
 def test_every_item_goes_to_one_of_those_who_want_it(db: Database, shared: bool) -> None:
     engine = Engine(db, sequence())
     engine.ctx.committer = Committer(db, shared=shared)
-    start.accept(engine.ctx, [engine.event() for _ in range(100)])
+    publish.accept(engine.ctx, [engine.event() for _ in range(100)])
     ids = [item_id for _, item_id in engine.hinted.hints]
     won = claimed(engine, [ids for _ in range(THREADS)])
     assert won == dict.fromkeys(ids, 1)
@@ -56,7 +57,7 @@ def test_every_item_goes_to_one_of_those_who_want_it(db: Database, shared: bool)
 
 def test_claims_that_share_a_commit_get_what_they_named(db: Database) -> None:
     engine = Engine(db, sequence())
-    start.accept(engine.ctx, [engine.event() for _ in range(4)])
+    publish.accept(engine.ctx, [engine.event() for _ in range(4)])
     a, b, c, d = [item_id for _, item_id in engine.hinted.hints]
     wanted = [claims.Wanted(engine.ctx, ids) for ids in ([a, b], [b, c], ["gone"], [d])]
     with db.transaction() as tx:
@@ -66,7 +67,7 @@ def test_claims_that_share_a_commit_get_what_they_named(db: Database) -> None:
 
 def test_no_more_are_due_than_asked_for(db: Database) -> None:
     engine = Engine(db, sequence())
-    start.accept(engine.ctx, [engine.event() for _ in range(40)])
+    publish.accept(engine.ctx, [engine.event() for _ in range(40)])
     later = engine.now + timedelta(minutes=1)
     with db.transaction() as tx:
         assert len(backlog.due(tx, later, 3, again_at=later + timedelta(minutes=1))) == 3

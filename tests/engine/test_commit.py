@@ -16,7 +16,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from inngest_py.domain.errors import LeaseLost
-from inngest_py.engine.commit import Committer
+from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.storage.db import deadlines, session
 from inngest_py.storage.db.meta import Meta
 from inngest_py.storage.db.outages import Fault, fault

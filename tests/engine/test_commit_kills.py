@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from sqlalchemy import Connection
 
-from inngest_py.engine import commit
+from inngest_py.engine.runtime import group_commit
 from inngest_py.storage.db.session import Database
 from tests.processes import wait_until
 
@@ -38,7 +38,7 @@ class KilledWhenCalled(threading.Event):
 
 
 def test_who_is_killed_as_its_turn_to_lead_comes_hands_it_on(db: Database) -> None:
-    committer, go_on, began = commit.Committer(db), threading.Event(), threading.Event()
+    committer, go_on, began = group_commit.Committer(db), threading.Event(), threading.Event()
     done: list[str] = []
 
     def write_all(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
@@ -50,7 +50,7 @@ def test_who_is_killed_as_its_turn_to_lead_comes_hands_it_on(db: Database) -> No
         done.append(committer.run(key, write_all, key))
 
     def be_killed() -> None:
-        entry = commit._Entry("killed", write_all, "killed")
+        entry = group_commit._Entry("killed", write_all, "killed")
         entry.called = KilledWhenCalled()
         with pytest.raises(Killed):
             committer._join(entry)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import ending, work
-from inngest_py.engine.commit import Committer
-from inngest_py.engine.upkeep import lines
+from inngest_py.engine.runtime.group_commit import Committer
+from inngest_py.engine.upkeep import stuck_lines
+from inngest_py.engine.work import end_run, run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import backlog
 from tests.engine.flow import ran, rows, send, statuses
@@ -61,7 +61,7 @@ def race(engine: Engine, threads: int = 8) -> None:
                 time.sleep(0.001)
                 continue
             try:
-                work.work(engine.ctx, [hint[1]])
+                run_item.work(engine.ctx, [hint[1]])
             finally:
                 with lock:
                     busy[0] -= 1
@@ -189,7 +189,7 @@ def test_cancelled_runs_leave_the_line(db: Database) -> None:
     send(engine, *({"n": n} for n in range(4)))
     queued = [row[0] for row in rows(db, "SELECT id FROM runs ORDER BY id")]
     for run_id in queued[1:3]:
-        ending.cancel(engine.ctx, run_id)
+        end_run.cancel(engine.ctx, run_id)
     engine.drain()
     assert sorted(statuses(engine)) == ["cancelled", "cancelled", "completed", "completed"]
 
@@ -199,10 +199,10 @@ def test_a_line_whose_limit_is_raised_or_gone_moves_on(db: Database) -> None:
     send(engine, *({"n": n} for n in range(6)))
     engine.hinted.hints.clear()  # the one that was let go is lost with its hint
     engine.register(2, concurrency=3)
-    lines.Standing().run_once(engine.ctx)
+    stuck_lines.Standing().run_once(engine.ctx)
     assert len(engine.hinted.hints) == 2
     engine.register(2)
-    lines.Standing().run_once(engine.ctx)
+    stuck_lines.Standing().run_once(engine.ctx)
     assert len(engine.hinted.hints) == 5
     engine.advance(seconds=3)
     assert statuses(engine) == ["completed"] * 6

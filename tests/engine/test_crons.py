@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from inngest_py.domain.registration import parse_function, parse_registration
-from inngest_py.engine import crons, pausing
-from inngest_py.engine.crons import Missed
-from inngest_py.engine.register import register, register_one, remove
-from inngest_py.engine.upkeep import crons as upkeep
+from inngest_py.engine.admin import pause_function
+from inngest_py.engine.apps.register import register, register_one, remove
+from inngest_py.engine.intake import cron_schedules
+from inngest_py.engine.intake.cron_schedules import Missed
+from inngest_py.engine.upkeep import cron_ticks as upkeep
 from inngest_py.storage.catalog import crons as rows
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
@@ -52,7 +53,7 @@ def ran(engine: Engine) -> list[tuple[str, str, str]]:
 
 def pass_time(engine: Engine, missed: Missed = Missed.SKIP, **delta: float) -> None:
     engine.now += timedelta(**delta)
-    while crons.run_due(engine.ctx, missed):
+    while cron_schedules.run_due(engine.ctx, missed):
         pass
     engine.drain()
 
@@ -172,9 +173,9 @@ def test_a_long_time_without_workers(db: Database, missed: Missed, count: int) -
 def test_ticks_of_a_paused_function_are_skipped(db: Database, events: str) -> None:
     engine = Engine(db, sequence())
     sync(engine, {"cron": EVERY})
-    pausing.pause(engine.ctx, "clock-f", events)
+    pause_function.pause(engine.ctx, "clock-f", events)
     pass_time(engine, minutes=1)
-    pausing.resume(engine.ctx, "clock-f")
+    pause_function.resume(engine.ctx, "clock-f")
     pass_time(engine, minutes=1)
     assert [status for _, _, status in ran(engine)] == ["skipped", "completed"]
 
@@ -188,7 +189,7 @@ def test_a_tick_that_several_workers_take_at_once_is_one_run(db: Database) -> No
 
     def take() -> None:
         begin.wait()
-        crons.run_due(engine.ctx, Missed.ALL)
+        cron_schedules.run_due(engine.ctx, Missed.ALL)
 
     threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:

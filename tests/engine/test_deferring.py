@@ -7,8 +7,8 @@ import pytest
 
 from inngest_py.domain import checkpoint as checkpoints
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import checkpoint
-from inngest_py.engine.ending import cancel
+from inngest_py.engine.work import checkpoint
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from tests.factories import op, reply, step

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from inngest_py.engine import claims, overrides, pausing, work
-from inngest_py.engine.upkeep import leases, lines
+from inngest_py.engine.admin import limit_overrides, pause_function
+from inngest_py.engine.upkeep import lease_keeping, stuck_lines
+from inngest_py.engine.work import claims, run_item
 from inngest_py.storage.db.session import Database
 from tests.engine.flow import ran, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
@@ -26,7 +27,7 @@ def way(request: pytest.FixtureRequest) -> str:
 def change(engine: Engine, way: str, **config: Any) -> None:
     """Change limits; by an override, None lifts one."""
     if way == "override":
-        overrides.put(engine.ctx, "app-fn", config)
+        limit_overrides.put(engine.ctx, "app-fn", config)
         return
     engine.register(**{name: value for name, value in config.items() if value is not None})
 
@@ -109,9 +110,9 @@ def test_an_added_throttle_holds_back_what_is_queued(
 def test_one_added_while_the_function_is_paused_counts_too(db: Database, way: str) -> None:
     engine = Engine(db, sequence())
     send(engine, *({"n": n} for n in range(3)))
-    pausing.pause(engine.ctx, "app-fn", pausing.HOLD)
+    pause_function.pause(engine.ctx, "app-fn", pause_function.HOLD)
     change(engine, way, throttle=HOURLY)
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     engine.drain()
     engine.advance(seconds=2)
     assert len(ran(engine)) == 1
@@ -126,7 +127,7 @@ def test_runs_that_have_begun_are_not_held_back(db: Database, way: str) -> None:
     engine.drain()
     assert ran(engine) == [1, 1] or ran(engine) == [2, 2]
     engine.now += timedelta(minutes=1)
-    leases.free_lapsed(engine.ctx, engine.now)  # its worker is gone
+    lease_keeping.free_lapsed(engine.ctx, engine.now)  # its worker is gone
     engine.advance(seconds=0)
     assert engine.run(run_id)["status"] == "completed"
 
@@ -175,15 +176,15 @@ def test_an_archived_function_keeps_its_throttle(db: Database) -> None:
 
 def test_the_end_of_an_override_and_its_removal_retime_too(db: Database) -> None:
     engine = waiting(db, 4, throttle={"limit": 1, "period": "10s"})
-    overrides.put(engine.ctx, "app-fn", {"throttle": HOURLY})
-    overrides.remove(engine.ctx, "app-fn")
+    limit_overrides.put(engine.ctx, "app-fn", {"throttle": HOURLY})
+    limit_overrides.remove(engine.ctx, "app-fn")
     engine.advance(seconds=10)
     assert ran(engine) == [0, 1]
-    overrides.put(engine.ctx, "app-fn", {"throttle": HOURLY, "expiresIn": "20s"})
+    limit_overrides.put(engine.ctx, "app-fn", {"throttle": HOURLY, "expiresIn": "20s"})
     engine.advance(seconds=19)
     assert ran(engine) == [0, 1]
     engine.now += timedelta(seconds=1)
-    overrides.expire(engine.ctx)
+    limit_overrides.expire(engine.ctx)
     engine.advance(seconds=10)
     assert ran(engine) == [0, 1, 2]
 
@@ -215,11 +216,11 @@ def test_deployed_limits_of_concurrency_count_at_once(db: Database) -> None:
 
 def test_an_override_goes_before_what_is_deployed(db: Database) -> None:
     engine = waiting(db, 3, throttle=HOURLY)
-    overrides.put(engine.ctx, "app-fn", {"throttle": {"limit": 1, "period": "2h"}})
+    limit_overrides.put(engine.ctx, "app-fn", {"throttle": {"limit": 1, "period": "2h"}})
     engine.register(throttle={"limit": 9, "period": "1s"})
     engine.advance(hours=1)
     assert ran(engine) == [0]
-    overrides.remove(engine.ctx, "app-fn")
+    limit_overrides.remove(engine.ctx, "app-fn")
     engine.advance(seconds=1)
     assert ran(engine) == [0, 1, 2]
 
@@ -235,7 +236,7 @@ def test_upkeep_comes_to_every_line(db: Database) -> None:
             "UPDATE functions SET config = replace(config, '\"limit\":1', '\"limit\":2')"
         )
     engine.ctx.catalog.version = -1
-    standing = lines.Standing()
+    standing = stuck_lines.Standing()
     found = []
     for _ in range(3):
         assert not standing.run_once(engine.ctx)
@@ -275,5 +276,5 @@ def test_an_added_throttle_is_exact_under_threads(db: Database) -> None:
     send(engine, *({"n": n} for n in range(24)))
     engine.register(throttle={"limit": 5, "period": "10s"})
     hints, engine.hinted.hints = engine.hinted.hints, []
-    together(8, lambda n: [work.work(engine.ctx, [i]) for _, i in hints[n::8]] and None)
+    together(8, lambda n: [run_item.work(engine.ctx, [i]) for _, i in hints[n::8]] and None)
     assert len(ran(engine)) == 5

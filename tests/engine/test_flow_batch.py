@@ -8,8 +8,9 @@ import pytest
 
 from inngest_py.domain.flow import batching
 from inngest_py.domain.ids import is_ulid
-from inngest_py.engine import claims, rerun, work
-from inngest_py.engine.context import Leases
+from inngest_py.engine.admin import rerun
+from inngest_py.engine.runtime.context import Leases
+from inngest_py.engine.work import claims, run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import run_pages
 from inngest_py.storage.queue import backlog, leases
@@ -158,7 +159,7 @@ def test_every_event_is_in_one_batch(db: Database) -> None:
 
         def act(number: int, due: list[str] = due, base: int = round_ * 1000) -> None:
             if number < 2:
-                work.work(engine.ctx, due)
+                run_item.work(engine.ctx, due)
             for n in range(5):
                 send(engine, *({"n": base + number * 100 + n * 10 + i} for i in range(3)))
 

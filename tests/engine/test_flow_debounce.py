@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.flow.debounce import BUFFER
-from inngest_py.engine import claims, work
-from inngest_py.engine.context import Leases
+from inngest_py.engine.runtime.context import Leases
+from inngest_py.engine.work import claims, run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import backlog, leases
 from tests.engine.flow import Statements, ran, rows, send, statuses, together
@@ -120,7 +120,7 @@ def test_events_that_race_with_the_timer(db: Database) -> None:
 
         def act(number: int, due: list[str] = due, base: int = round_ * 10) -> None:
             if number < 2:
-                work.work(engine.ctx, due)
+                run_item.work(engine.ctx, due)
             else:
                 send(engine, {"n": base + number})
 

@@ -9,7 +9,7 @@ from inngest_py.domain.flow import gcra
 from inngest_py.domain.flow.gcra import Rate
 from inngest_py.domain.functions import RateLimit
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import start
+from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import retention
 from inngest_py.storage.db.session import Database
 from tests.engine.flow import Statements, ran, rows, send, statuses, together
@@ -59,7 +59,7 @@ def test_a_senders_retry_is_not_charged(db: Database) -> None:
     engine = Engine(db, sequence(), rateLimit={"limit": 10, "period": "1h"})
     event = engine.event()
     for _ in range(3):
-        start.accept(engine.ctx, [event])
+        publish.accept(engine.ctx, [event])
     send(engine, {})
     assert len(statuses(engine)) == 2
     send(engine, {})

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from inngest_py.engine import ending, pausing
+from inngest_py.engine.admin import pause_function
+from inngest_py.engine.work import end_run
 from inngest_py.storage.db.session import Database
 from tests.engine.flow import Statements, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
@@ -99,7 +100,7 @@ def test_every_end_gives_the_lock_back(db: Database, how: str) -> None:
     engine = Engine(db, script, **singleton("skip"))
     run_id = engine.start()
     if how == "cancelled":
-        ending.cancel(engine.ctx, run_id)
+        end_run.cancel(engine.ctx, run_id)
     engine.drain()
     assert engine.run(run_id)["status"] == how
     assert rows(db, "SELECT key FROM singleton_locks") == []
@@ -148,7 +149,7 @@ def test_arrivals_that_race_with_ends(db: Database) -> None:
             send(engine, {"k": "a", "n": n}, {"k": "b", "n": n})
             if number % 2:
                 for row in rows(db, "SELECT id FROM runs WHERE status = 'queued'"):
-                    ending.cancel(engine.ctx, row[0])
+                    end_run.cancel(engine.ctx, row[0])
 
     together(6, act)
     engine.drain()
@@ -166,7 +167,7 @@ def test_what_it_costs(db: Database) -> None:
 
 def test_a_run_that_is_skipped_for_a_pause_takes_no_lock(db: Database) -> None:
     engine = Engine(db, sequence(), **singleton("skip"))
-    pausing.pause(engine.ctx, "app-fn")
+    pause_function.pause(engine.ctx, "app-fn")
     engine.start()
     assert skipped(db)[0][0] == "FunctionPaused"
     assert rows(db, "SELECT key FROM singleton_locks") == []

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from inngest_py.engine import claims, ending, pausing, rerun, work
-from inngest_py.engine.context import Leases
+from inngest_py.engine.admin import pause_function, rerun
+from inngest_py.engine.runtime.context import Leases
+from inngest_py.engine.work import claims, end_run, run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import backlog, leases
 from tests.engine.flow import ran, rows, send, statuses, together
@@ -133,8 +134,8 @@ def test_cancelled_runs_leave_no_gap(db: Database) -> None:
         engine.drain()
         engine.now += timedelta(milliseconds=1)
     waiting = rows(db, "SELECT run_id FROM queue_items WHERE state = 'waiting' ORDER BY rank_us")
-    ending.cancel(engine.ctx, waiting[0][0])
-    ending.cancel(engine.ctx, waiting[1][0])
+    end_run.cancel(engine.ctx, waiting[0][0])
+    end_run.cancel(engine.ctx, waiting[1][0])
     engine.advance(seconds=10)
     assert ran(engine) == [0, 3]
 
@@ -198,13 +199,13 @@ def test_exact_under_threads(db: Database) -> None:
     for n in range(24):
         send(engine, {"n": n})
     hints, engine.hinted.hints = engine.hinted.hints, []
-    together(8, lambda n: [work.work(engine.ctx, [i]) for _, i in hints[n::8]] and None)
+    together(8, lambda n: [run_item.work(engine.ctx, [i]) for _, i in hints[n::8]] and None)
     assert len(ran(engine)) == 5
     for seconds in range(2, 11, 2):
         engine.now += timedelta(seconds=2)
         with db.transaction() as tx:
             due = [item for item, _ in backlog.due(tx, engine.now, 99, engine.now)]
-        together(4, lambda _, due=due: work.work(engine.ctx, due) and None)
+        together(4, lambda _, due=due: run_item.work(engine.ctx, due) and None)
         engine.drain()
         assert len(ran(engine)) == 5 + seconds // 2
 
@@ -213,13 +214,13 @@ def test_a_paused_functions_line_stands_still(db: Database) -> None:
     engine = Engine(db, sequence(), throttle={"limit": 1, "period": "10s"})
     send(engine, *({"n": n} for n in range(3)))
     engine.drain()
-    pausing.pause(engine.ctx, "app-fn", pausing.HOLD)
+    pause_function.pause(engine.ctx, "app-fn", pause_function.HOLD)
     engine.now += timedelta(seconds=1)
     send(engine, {"n": 3})
     for _ in range(8):
         engine.advance(seconds=10)
     assert ran(engine) == [0]
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     engine.advance(seconds=5)
     assert ran(engine) == [0, 1]  # not all that would have been due
     engine.advance(seconds=10)
@@ -245,7 +246,7 @@ def test_whatever_the_order_of_hints(db: Database, seed: int) -> None:
         chance.shuffle(hints)
         for _, item_id in hints:
             if chance.random() < 0.8:
-                work.work(engine.ctx, [item_id])
+                run_item.work(engine.ctx, [item_id])
         starts += [second] * (len(ran(engine)) - len(starts))
         engine.now += timedelta(seconds=1)
     for _ in range(3):

@@ -10,9 +10,9 @@ import pytest
 from inngest_py.domain.gateway import Request
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES, MAX_STEP_BYTES
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import claims, work
-from inngest_py.engine.ending import cancel
 from inngest_py.engine.transport.gateway import Fetcher
+from inngest_py.engine.work import claims, run_item
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import leases
 from inngest_py.storage.runs import attempts
@@ -265,7 +265,7 @@ def test_a_call_whose_worker_died_is_made_again(db: Database, provider: Provider
     ((_, start_item),) = engine.hinted.hints
     engine.hinted.hints.clear()
     engine.ctx.tuning = type(engine.ctx.tuning)(carry_for=-engine.ctx.tuning.carry_for)
-    work.work(engine.ctx, [start_item])
+    run_item.work(engine.ctx, [start_item])
     ((_, item_id),) = engine.hinted.hints
     assert len(claims.claim(engine.ctx, [item_id])) == 1  # and nothing more is heard of the worker
     engine.advance(minutes=5)

@@ -4,8 +4,8 @@ import threading
 import time
 
 from inngest_py.domain.items import ItemKind
-from inngest_py.engine.broker import Broker
-from inngest_py.engine.hints import Hinter
+from inngest_py.engine.runtime.broker import Broker
+from inngest_py.engine.runtime.hints import Hinter
 from tests.processes import wait_until
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from inngest_py.domain.errors import Conflict, InngestPyError, Invalid, NotFound
-from inngest_py.engine.invoke import invoke, wait
+from inngest_py.engine.intake.invoke import invoke, wait
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from inngest_py.domain.reply import Reply
-from inngest_py.engine.ending import cancel
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from inngest_py.storage.queries import run_pages

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from inngest_py.engine import claims
-from inngest_py.engine.context import Context, Leases
-from inngest_py.engine.upkeep import leases as upkeep
+from inngest_py.engine.runtime.context import Context, Leases
+from inngest_py.engine.upkeep import lease_keeping as upkeep
+from inngest_py.engine.work import claims
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import leases
 from tests.engine.harness import Engine, sequence

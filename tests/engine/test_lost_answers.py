@@ -12,11 +12,12 @@ from inngest_py.domain import metadata
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.roles import CLAIM
 from inngest_py.domain.runs import RunStatus
-from inngest_py.engine import annotate, invoke, start
-from inngest_py.engine.audit import Actor
-from inngest_py.engine.ending import cancel
-from inngest_py.engine.rerun import rerun
-from inngest_py.engine.waits import signal
+from inngest_py.engine.admin.rerun import rerun
+from inngest_py.engine.intake import invoke, publish
+from inngest_py.engine.intake.waits import signal
+from inngest_py.engine.runtime.audit import Actor
+from inngest_py.engine.work import metadata as annotate
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.outcomes import was_committed
 from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
@@ -79,7 +80,7 @@ def test_events_of_an_operator_are_stored_once(cut: Cut) -> None:
 def test_an_operators_hints_go_out(cut: Cut) -> None:
     engine = Engine(cut.db, sequence())
     cut.next_commit()
-    start.send(engine.ctx, [engine.event()], BY)
+    publish.send(engine.ctx, [engine.event()], BY)
     engine.drain()
     assert cut.count("runs WHERE status = 'completed'") == 1
 

@@ -7,8 +7,9 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from inngest_py.engine import crons, why_event
-from inngest_py.engine.crons import Missed
+from inngest_py.engine.admin import why_event
+from inngest_py.engine.intake import cron_schedules
+from inngest_py.engine.intake.cron_schedules import Missed
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.catalog.crons import of_app
 from inngest_py.storage.catalog.functions import Function
@@ -90,7 +91,7 @@ def test_its_runs_and_its_schedule_wait_for_workers_that_can_read_it(db: Databas
     assert (item["state"], item["attempt"]) == ("ready", 0)
     assert engine.run(run_id)["status"] == "queued"
     engine.now += engine.ctx.tuning.lease * 4
-    crons.run_due(engine.ctx, Missed.SKIP)
+    cron_schedules.run_due(engine.ctx, Missed.SKIP)
     with db.reading() as tx:
         (app,) = functions.apps(tx)
         assert len(of_app(tx, app["id"])) == 1

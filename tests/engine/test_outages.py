@@ -12,11 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import crons, start, work
-from inngest_py.engine.claims import claim
-from inngest_py.engine.commit import Committer
-from inngest_py.engine.context import Leases
-from inngest_py.engine.upkeep import leases
+from inngest_py.engine.intake import cron_schedules, publish
+from inngest_py.engine.runtime.context import Leases
+from inngest_py.engine.runtime.group_commit import Committer
+from inngest_py.engine.upkeep import lease_keeping
+from inngest_py.engine.work import run_item
+from inngest_py.engine.work.claims import claim
 from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.outages import Outage, reason
 from inngest_py.storage.db.probing import probe, writable
@@ -175,7 +176,7 @@ def test_a_request_is_told_of_a_refusal_at_once(postgres_db: Database) -> None:
     engine = Engine(postgres_db, sequence())
     raising("53100", "events")(postgres_db, True)
     with deadlines.within(60), pytest.raises(SQLAlchemyError):
-        start.accept(engine.ctx, [engine.event()])
+        publish.accept(engine.ctx, [engine.event()])
 
 
 def test_a_probe_writes(db: Database) -> None:
@@ -204,10 +205,10 @@ def test_missed_ticks_are_told_once(
     switch(postgres_db, True)
     for _ in range(3):
         with pytest.raises(SQLAlchemyError):
-            crons.run_due(engine.ctx, crons.Missed.SKIP)
+            cron_schedules.run_due(engine.ctx, cron_schedules.Missed.SKIP)
     assert not [r for r in caplog.records if r.message == "cron.missed"]
     switch(postgres_db, False)
-    crons.run_due(engine.ctx, crons.Missed.SKIP)
+    cron_schedules.run_due(engine.ctx, cron_schedules.Missed.SKIP)
     assert len([r for r in caplog.records if r.message == "cron.missed"]) == 1
 
 
@@ -275,7 +276,7 @@ def test_a_lease_outlives_an_outage_longer_than_it(postgres_db: Database) -> Non
     run_id = engine.start()
     ((_, item_id),) = engine.hinted.hints
     (job,) = claim(engine.ctx, [item_id])
-    other = leases.Lapsed()
+    other = lease_keeping.Lapsed()
     read_only(postgres_db, True)
     for _ in range(3):
         engine.now += engine.ctx.tuning.lease
@@ -284,7 +285,7 @@ def test_a_lease_outlives_an_outage_longer_than_it(postgres_db: Database) -> Non
     read_only(postgres_db, False)
     engine.ctx.leases.drop(job.item)  # what holds it is another process
     other.run_once(engine.ctx)
-    work.run_job(engine.ctx, job)
+    run_item.run_job(engine.ctx, job)
     assert engine.run(run_id)["status"] == "completed"
 
 
@@ -293,7 +294,7 @@ def test_what_the_dead_held_is_freed_after_an_outage(postgres_db: Database) -> N
     run_id = engine.start()
     ((_, item_id),) = engine.hinted.hints
     claim(engine.ctx, [item_id])
-    other = leases.Lapsed()
+    other = lease_keeping.Lapsed()
     read_only(postgres_db, True)
     engine.now += engine.ctx.tuning.lease * 2
     with pytest.raises(SQLAlchemyError):

@@ -10,9 +10,10 @@ import pytest
 
 from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import claims, overrides
-from inngest_py.engine.catalog import Catalog
-from inngest_py.engine.upkeep import leases, lines
+from inngest_py.engine.admin import limit_overrides
+from inngest_py.engine.runtime.catalog import Catalog
+from inngest_py.engine.upkeep import lease_keeping, stuck_lines
+from inngest_py.engine.work import claims
 from inngest_py.storage.db.session import Database
 from tests.engine.flow import ran, rows, send, statuses
 from tests.engine.harness import Engine, sequence
@@ -23,7 +24,7 @@ KEYED = [{"limit": 1, "key": "event.data.k"}]
 
 
 def put(engine: Engine, **body: Any) -> None:
-    overrides.put(engine.ctx, "app-fn", body)
+    limit_overrides.put(engine.ctx, "app-fn", body)
 
 
 def claimed(engine: Engine) -> int:
@@ -57,7 +58,7 @@ def test_a_lowered_limit_counts_from_the_next_claim(db: Database) -> None:
     send(engine, *({"n": n} for n in range(4)))
     put(engine, concurrency=1)
     assert claimed(engine) + claimed(engine) == 1  # those let go before pass their turn on
-    overrides.remove(engine.ctx, "app-fn")
+    limit_overrides.remove(engine.ctx, "app-fn")
     assert claimed(engine) == 2
 
 
@@ -83,7 +84,7 @@ def test_a_raised_throttle_lets_its_line_go_at_once(db: Database) -> None:
     put(engine, throttle=None)
     engine.advance(seconds=0)
     assert ran(engine) == [0, 1, 2, 3]
-    overrides.remove(engine.ctx, "app-fn")
+    limit_overrides.remove(engine.ctx, "app-fn")
     send(engine, {"n": 4}, {"n": 5})
     engine.drain()
     assert len(ran(engine)) < 6
@@ -119,7 +120,7 @@ def test_a_backoff_counts_for_the_next_failure(db: Database) -> None:
         waits.append((item["due_at"] - engine.now).total_seconds())
         engine.advance(seconds=waits[-1])
     assert waits == [2, 20]
-    overrides.remove(engine.ctx, "app-fn")
+    limit_overrides.remove(engine.ctx, "app-fn")
     [item] = engine.queued(run_id)
     engine.now = item["due_at"]
     engine.advance(seconds=0)
@@ -144,7 +145,7 @@ def test_an_override_is_kept_over_syncs(db: Database) -> None:
     engine.register(2, concurrency=4)
     send(engine, *({"n": n} for n in range(5)))
     assert claimed(engine) == 2
-    shown = overrides.remove(engine.ctx, "app-fn").shown()
+    shown = limit_overrides.remove(engine.ctx, "app-fn").shown()
     assert shown["override"] is None
     assert shown["effective"] == shown["configured"]
     assert claimed(engine) == 2
@@ -153,7 +154,7 @@ def test_an_override_is_kept_over_syncs(db: Database) -> None:
 def test_an_override_ends_at_its_time_by_itself(db: Database) -> None:
     engine = Engine(db, sequence("a"), concurrency=3)
     put(engine, concurrency=1, expiresIn="1m", by="ops")
-    shown = overrides.show(engine.ctx, "app-fn").shown()
+    shown = limit_overrides.show(engine.ctx, "app-fn").shown()
     assert shown["override"] == {
         "concurrency": {"step": [{"limit": 1, "scope": "fn"}], "fn": []},
         "expires_at": engine.now + timedelta(minutes=1),
@@ -164,7 +165,7 @@ def test_an_override_ends_at_its_time_by_itself(db: Database) -> None:
     send(engine, *({"n": n} for n in range(4)))
     assert claimed(engine) == 1
     engine.now += timedelta(seconds=1)
-    assert overrides.show(engine.ctx, "app-fn").override is None
+    assert limit_overrides.show(engine.ctx, "app-fn").override is None
     send(engine, {"n": 4})  # whoever comes next lets those before it go
     assert claimed(engine) == 2
 
@@ -176,7 +177,7 @@ def test_the_end_of_an_override_lets_lines_go_without_anybody_asking(db: Databas
     engine.drain()
     assert ran(engine) == [0]
     engine.now += timedelta(minutes=1)
-    overrides.expire(engine.ctx)
+    limit_overrides.expire(engine.ctx)
     assert rows(db, "SELECT limits, limits_until, limits_at, limits_by FROM functions") == [
         (None, None, None, None)
     ]
@@ -190,8 +191,8 @@ def test_one_that_was_set_again_does_not_end_early(db: Database) -> None:
     put(engine, concurrency=1, expiresIn="1m")
     engine.now += timedelta(minutes=2)
     put(engine, concurrency=2, expiresIn="1m")
-    overrides.expire(engine.ctx)
-    assert overrides.show(engine.ctx, "app-fn").override is not None
+    limit_overrides.expire(engine.ctx)
+    assert limit_overrides.show(engine.ctx, "app-fn").override is not None
 
 
 def test_other_processes_see_it_at_their_next_claim(db: Database) -> None:
@@ -224,9 +225,9 @@ def test_runs_that_have_not_begun_stand_in_the_new_lines(
     put(engine, concurrency=after)
     assert claimed(engine) <= at_once
     engine.now += timedelta(minutes=1)
-    leases.free_lapsed(engine.ctx, engine.now)  # their worker is gone
+    lease_keeping.free_lapsed(engine.ctx, engine.now)  # their worker is gone
     for _ in range(10):
-        lines.Standing().run_once(engine.ctx)  # as upkeep does: a lease was lost
+        stuck_lines.Standing().run_once(engine.ctx)  # as upkeep does: a lease was lost
         engine.advance(seconds=2)
     assert statuses(engine) == ["completed"] * 8
     assert watched.most["all"] <= at_once
@@ -243,7 +244,7 @@ def test_a_race_of_changes_and_workers_loses_nothing(db: Database) -> None:
     def change() -> None:
         for _ in range(12):
             put(engine, concurrency=chance.choice(bodies))
-        overrides.remove(engine.ctx, "app-fn")
+        limit_overrides.remove(engine.ctx, "app-fn")
 
     changer = threading.Thread(target=change)
     changer.start()
@@ -257,8 +258,8 @@ def test_a_race_of_changes_and_workers_loses_nothing(db: Database) -> None:
 
 def test_unknown_functions_have_no_limits(db: Database) -> None:
     engine = Engine(db, sequence())
-    for act in (overrides.show, overrides.remove):
+    for act in (limit_overrides.show, limit_overrides.remove):
         with pytest.raises(NotFound):
             act(engine.ctx, "nobody")
     with pytest.raises(NotFound):
-        overrides.put(engine.ctx, "nobody", {"concurrency": 1})
+        limit_overrides.put(engine.ctx, "nobody", {"concurrency": 1})

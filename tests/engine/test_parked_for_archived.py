@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.registration import parse_registration
-from inngest_py.engine import register, why_event
-from inngest_py.engine.audit import Actor
-from inngest_py.engine.erasing import erase
+from inngest_py.engine.admin import why_event
+from inngest_py.engine.apps import register
+from inngest_py.engine.apps.erasing import erase
+from inngest_py.engine.runtime.audit import Actor
 from inngest_py.storage.db.session import Database
 from tests.engine.flow import ran, rows, send, statuses
 from tests.engine.harness import Engine, sequence

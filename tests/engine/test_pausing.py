@@ -10,10 +10,12 @@ from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.events import invoked
 from inngest_py.domain.registration import parse_function
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import pausing, start, work
-from inngest_py.engine.context import new_ulid
-from inngest_py.engine.register import register_one
+from inngest_py.engine.admin import pause_function
+from inngest_py.engine.apps.register import register_one
+from inngest_py.engine.intake import publish
+from inngest_py.engine.runtime.context import new_ulid
 from inngest_py.engine.upkeep import resuming
+from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from inngest_py.storage.queries import run_pages
@@ -32,7 +34,7 @@ def statuses(engine: Engine, event_id: str) -> list[tuple[str, str | None]]:
 
 def send(engine: Engine, name: str = "a/b", **fields: Any) -> str:
     event = engine.event(name, **fields)
-    start.accept(engine.ctx, [event])
+    publish.accept(engine.ctx, [event])
     engine.drain()
     return event.id
 
@@ -45,16 +47,16 @@ def waits(engine: Engine) -> tuple[int, Any]:
 
 def test_new_events_are_skipped_or_held(db: Database) -> None:
     engine = Engine(db, sequence("one"))
-    pausing.pause(engine.ctx, "app-fn")
+    pause_function.pause(engine.ctx, "app-fn")
     skipped = send(engine, id="mine")
     assert statuses(engine, skipped) == [("skipped", "FunctionPaused")]
-    pausing.pause(engine.ctx, "app-fn", "hold")
+    pause_function.pause(engine.ctx, "app-fn", "hold")
     held = send(engine, id="mine")  # a skipped run does not use the event's id up
     assert statuses(engine, held) == [("queued", None)]
     assert waits(engine) == (0, None)
     engine.advance(minutes=5)
     assert engine.sdk.requests == []
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     engine.advance()
     assert statuses(engine, held) == [("completed", None)]
     assert statuses(engine, skipped) == [("skipped", "FunctionPaused")]
@@ -63,11 +65,11 @@ def test_new_events_are_skipped_or_held(db: Database) -> None:
 
 def test_an_invocation_of_a_paused_function_gets_no_answer(db: Database) -> None:
     engine = Engine(db, sequence())
-    pausing.pause(engine.ctx, "app-fn")
+    pause_function.pause(engine.ctx, "app-fn")
     event = invoked(
         {}, {"fn_id": "app-fn", "correlation_id": "x"}, id=new_ulid(engine.now), ts_ms=1
     )
-    start.accept(engine.ctx, [event])
+    publish.accept(engine.ctx, [event])
     assert statuses(engine, event.id) == [("skipped", "FunctionPaused")]
     with db.reading() as tx:
         assert [row["name"] for row in events.page(tx, limit=9, internal=True)] == [event.name]
@@ -78,7 +80,7 @@ def pausing_script(engine: list[Engine], inner: Script) -> Script:
 
     def script(request: dict[str, Any], target: str) -> Reply:
         if not engine[0].sdk.requests[1:]:
-            pausing.pause(engine[0].ctx, "app-fn")
+            pause_function.pause(engine[0].ctx, "app-fn")
         return inner(request, target)
 
     return script
@@ -93,7 +95,7 @@ def test_a_call_in_flight_is_stored_and_the_run_goes_on_when_resumed(db: Databas
     engine.advance(minutes=1)
     assert (len(engine.sdk.requests), len(engine.memo(run_id))) == (1, 1)
     assert waits(engine) == (0, None)
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     engine.advance()
     assert engine.run(run_id)["status"] == "completed"
 
@@ -115,12 +117,12 @@ def test_timers_and_retries_wait_without_using_attempts(
     engine = Engine(db, script)
     run_id = engine.start()
     engine.drain()
-    pausing.pause(engine.ctx, "app-fn")
+    pause_function.pause(engine.ctx, "app-fn")
     engine.advance(hours=1)
     assert len(engine.sdk.requests) == 1
     [item] = engine.queued(run_id)
     assert (item["state"], item["attempt"]) == ("held", attempt)
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     [item] = engine.queued(run_id)
     assert (item["state"], item["attempt"], item["due_at"]) == ("ready", attempt, engine.now)
     engine.advance()
@@ -132,8 +134,8 @@ def test_what_is_not_due_yet_stays_so_when_resumed(db: Database) -> None:
     run_id = engine.start()
     engine.drain()
     [due_at] = [item["due_at"] for item in engine.queued(run_id)]
-    pausing.pause(engine.ctx, "app-fn")
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.pause(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     [item] = engine.queued(run_id)
     assert (item["state"], item["due_at"], item["hint_at"]) == ("ready", due_at, due_at)
 
@@ -142,7 +144,7 @@ def test_a_pause_survives_a_sync_and_another_process_knows_it(db: Database) -> N
     engine = Engine(db, sequence())
     other = Engine(db, sequence())
     assert statuses(other, send(other)) == [("completed", None)]
-    pausing.pause(engine.ctx, "app-fn")
+    pause_function.pause(engine.ctx, "app-fn")
     engine.register(retries=7)
     assert statuses(other, send(other)) == [("skipped", "FunctionPaused")]
 
@@ -150,7 +152,7 @@ def test_a_pause_survives_a_sync_and_another_process_knows_it(db: Database) -> N
 def test_an_interrupted_resumption_is_ended_by_upkeep(db: Database) -> None:
     engine = Engine(db, sequence())
     run_id = engine.start()
-    function_id = pausing.pause(engine.ctx, "app-fn")
+    function_id = pause_function.pause(engine.ctx, "app-fn")
     with db.transaction() as tx:
         rows.resume(tx, function_id)
     assert [item["state"] for item in engine.queued(run_id)] == ["held"]
@@ -161,26 +163,26 @@ def test_an_interrupted_resumption_is_ended_by_upkeep(db: Database) -> None:
 
 
 def test_many_runs_are_held_in_batches(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pausing, "_BATCH", 3)
+    monkeypatch.setattr(pause_function, "_BATCH", 3)
     engine = Engine(db, sequence())
     ids = [engine.start() for _ in range(7)]
-    pausing.pause(engine.ctx, "app-fn")
+    pause_function.pause(engine.ctx, "app-fn")
     assert {engine.queued(run_id)[0]["state"] for run_id in ids} == {"held"}
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     assert {engine.queued(run_id)[0]["state"] for run_id in ids} == {"ready"}
 
 
 def test_who_is_meant_must_be_clear(db: Database) -> None:
     engine = Engine(db, sequence())
     with pytest.raises(NotFound):
-        pausing.pause(engine.ctx, "nobody")
+        pause_function.pause(engine.ctx, "nobody")
     with pytest.raises(Invalid, match="skip"):
-        pausing.pause(engine.ctx, "app-fn", "later")
+        pause_function.pause(engine.ctx, "app-fn", "later")
     body = {"id": "app-fn", "name": "x", "url": "http://localhost:2/", "triggers": [{"event": "x"}]}
     twin = register_one(engine.ctx, parse_function({"app": "twin", **body}))
     with pytest.raises(Invalid, match="internal_id"):
-        pausing.pause(engine.ctx, "app-fn")
-    assert pausing.pause(engine.ctx, twin) == twin
+        pause_function.pause(engine.ctx, "app-fn")
+    assert pause_function.pause(engine.ctx, twin) == twin
 
 
 class Crowd:
@@ -200,7 +202,7 @@ class Crowd:
                 with ctx.db.transaction() as tx:
                     # ahead: the clock stands still, and hints that went out are not repeated
                     found = backlog.due(tx, ctx.now() + timedelta(hours=1), 3, again_at=ctx.now())
-                work.work(ctx, [item_id for item_id, _ in found])
+                run_item.work(ctx, [item_id for item_id, _ in found])
         except BaseException as error:
             self._errors.append(error)
             raise
@@ -228,14 +230,14 @@ def test_no_request_begins_after_the_pause(db: Database) -> None:
     crowd = Crowd(engine, 4)
     try:
         wait_until(lambda: len(engine.sdk.requests) > 30)
-        pausing.pause(engine.ctx, "app-fn")
+        pause_function.pause(engine.ctx, "app-fn")
         paused.set()
         wait_until(lambda: not len(engine.ctx.leases) and waits(engine) == (0, None))
     finally:
         crowd.stop()
     # four threads hold three leases each at the most; one call a lease
     assert len(late) == len(set(late)) <= 12
-    pausing.resume(engine.ctx, "app-fn")
+    pause_function.resume(engine.ctx, "app-fn")
     engine.advance()
     assert {engine.run(run_id)["status"] for run_id in ids} == {"completed"}
     assert len(engine.sdk.requests) == 40 * 9
@@ -247,8 +249,8 @@ def test_nothing_stays_held_however_pauses_and_claims_cross(db: Database) -> Non
     crowd = Crowd(engine, 3)
     try:
         for _ in range(15):
-            pausing.pause(engine.ctx, "app-fn", "hold")
-            pausing.resume(engine.ctx, "app-fn")
+            pause_function.pause(engine.ctx, "app-fn", "hold")
+            pause_function.resume(engine.ctx, "app-fn")
         wait_until(lambda: all(engine.run(run_id)["status"] == "completed" for run_id in ids))
     finally:
         crowd.stop()

@@ -10,9 +10,11 @@ import pytest
 from inngest_py.domain.errors import Conflict, NotFound
 from inngest_py.domain.metadata import Scope, Target, Update
 from inngest_py.domain.retention import Keep
-from inngest_py.engine import annotate, invoke, pausing, rerun, work
-from inngest_py.engine.context import utc_now
+from inngest_py.engine.admin import pause_function, rerun
+from inngest_py.engine.intake import invoke
+from inngest_py.engine.runtime.context import utc_now
 from inngest_py.engine.upkeep.pruning import Pruning
+from inngest_py.engine.work import metadata, run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from inngest_py.storage.operations import reruns
@@ -69,7 +71,7 @@ def test_nothing_is_left_of_a_run(db: Database) -> None:
     engine.advance(seconds=6)
     (run_id,) = ids(db)
     update = Update(kind="userland.x", op="merge", values={"a": 1})
-    annotate.annotate(engine.ctx, run_id, [(Target(Scope.RUN), update)])
+    metadata.annotate(engine.ctx, run_id, [(Target(Scope.RUN), update)])
     assert engine.run(run_id)["status"] == "completed"
     theirs = {"runs", "steps", "attempts", "defers", "run_metadata", "batch_events", "events"}
     assert filled(db) == theirs
@@ -224,16 +226,16 @@ def test_a_parent_gets_the_result_of_a_child_that_is_gone(db: Database, paused: 
     service = keep(engine, age=DAY)
     run_id = engine.start(name="a/parent")
     (hint,), engine.hinted.hints = engine.hinted.hints, []
-    work.work(engine.ctx, [hint[1]])  # the parent invokes the child
+    run_item.work(engine.ctx, [hint[1]])  # the parent invokes the child
     function = engine.run(run_id)["function_id"]
     if paused:
-        pausing.pause(engine.ctx, function)
+        pause_function.pause(engine.ctx, function)
     engine.drain()
     engine.advance(days=3)
     prune(engine, service)
     assert ids(db) == ([run_id] if paused else [])
     if paused:
-        pausing.resume(engine.ctx, function)
+        pause_function.resume(engine.ctx, function)
         engine.advance(seconds=3)
         assert engine.run(run_id)["output"] == '[{"data":{"from":"child"}}]'
 
@@ -248,7 +250,7 @@ def test_what_is_gone_is_not_found(db: Database) -> None:
     with pytest.raises(NotFound):
         rerun.rerun(engine.ctx, run_id)
     with pytest.raises(NotFound):
-        annotate.annotate(engine.ctx, run_id, [])
+        metadata.annotate(engine.ctx, run_id, [])
 
 
 def test_what_is_being_repeated_stays(postgres_url: str) -> None:

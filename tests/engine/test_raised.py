@@ -11,9 +11,10 @@ from sqlalchemy import text
 from inngest_py.domain.items import ItemKind
 from inngest_py.domain.limits import MAX_LAPSES
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import start, work
-from inngest_py.engine.claims import claim
-from inngest_py.engine.upkeep import leases
+from inngest_py.engine.intake import publish
+from inngest_py.engine.upkeep import lease_keeping
+from inngest_py.engine.work import run_item
+from inngest_py.engine.work.claims import claim
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply
@@ -53,7 +54,7 @@ def test_a_request_that_cannot_be_read_uses_up_attempts(db: Database) -> None:
     run_id = engine.start()
     ((_, item_id),) = engine.hinted.hints
     engine.hinted.hints.clear()
-    work.work(engine.ctx, [item_id])
+    run_item.work(engine.ctx, [item_id])
     with db.transaction() as tx:
         tx.execute(text("UPDATE queue_items SET opts = '[]'"))
     engine.drain()
@@ -83,7 +84,7 @@ def lapse(engine: Engine, item_id: str) -> None:
         engine.ctx.leases.drop(job.item)
         engine.ctx.shares.drop("localhost:1")
     engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
-    leases.free_lapsed(engine.ctx, engine.now)
+    lease_keeping.free_lapsed(engine.ctx, engine.now)
 
 
 def test_a_request_that_every_worker_dies_of_ends_the_run(db: Database) -> None:
@@ -113,7 +114,7 @@ def test_an_attempt_that_is_over_forgets_lost_workers(db: Database) -> None:
     engine.now += timedelta(seconds=6)
     for _ in range(MAX_LAPSES - 1):
         lapse(engine, item_id)
-    work.work(engine.ctx, [item_id])
+    run_item.work(engine.ctx, [item_id])
     assert engine.run(run_id)["status"] == "completed"
 
 
@@ -121,7 +122,7 @@ def test_a_timer_that_raises_is_tried_again_later(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(db, sequence(), debounce={"period": "1s"})
-    start.accept(engine.ctx, [engine.event()])
+    publish.accept(engine.ctx, [engine.event()])
     statement = "ALTER TABLE runs ADD CONSTRAINT refused CHECK (status = '')"
     if db.is_sqlite:
         raises = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
@@ -145,7 +146,7 @@ def test_a_timer_that_raises_is_tried_again_later(
 
 def test_a_timer_that_loses_every_worker_is_tried_once_an_hour(db: Database) -> None:
     engine = Engine(db, sequence(), debounce={"period": "1s"})
-    start.accept(engine.ctx, [engine.event()])
+    publish.accept(engine.ctx, [engine.event()])
     engine.now += timedelta(seconds=10)
     with db.reading() as tx:
         item_id = str(tx.execute(text("SELECT id FROM queue_items")).scalar())

@@ -11,8 +11,8 @@ from inngest_py import observe
 from inngest_py.domain import checkpoint as checkpoints
 from inngest_py.domain import rounds
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import checkpoint, claims, ending, work
 from inngest_py.engine.upkeep.stranded import Stranded
+from inngest_py.engine.work import checkpoint, claims, end_run, run_item
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, Script, parallel, sequence
 from tests.engine.waiting import send
@@ -240,8 +240,8 @@ def test_what_is_being_worked_on_is_not_stranded(db: Database) -> None:
     [(_, item_id)] = engine.hinted.hints
     [job] = claims.claim(engine.ctx, [item_id])
     assert not engine.stranded()
-    ending.cancel(engine.ctx, job.run.id)
-    work.run_job(engine.ctx, job)
+    end_run.cancel(engine.ctx, job.run.id)
+    run_item.run_job(engine.ctx, job)
     assert not engine.stranded()
 
 

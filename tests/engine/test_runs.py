@@ -10,8 +10,9 @@ import pytest
 from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.runs import RunStatus
-from inngest_py.engine import claims, start, work
-from inngest_py.engine.ending import cancel
+from inngest_py.engine.intake import publish
+from inngest_py.engine.work import claims, run_item
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from inngest_py.storage.queries import run_pages
@@ -179,12 +180,12 @@ def test_an_event_of_the_future_starts_then(db: Database) -> None:
 def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
     engine = Engine(db, sequence())
     for _ in range(2):
-        start.accept(engine.ctx, [engine.event(id="mine")])
+        publish.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
         assert len(run_pages.page(tx, limit=10)) == 1
         assert len(events.page(tx, limit=10)) == 2
     engine.now += timedelta(hours=24, seconds=1)
-    start.accept(engine.ctx, [engine.event(id="mine")])
+    publish.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
         assert len(run_pages.page(tx, limit=10)) == 2
 
@@ -193,8 +194,8 @@ def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
 def test_an_event_that_is_stored_already_starts_nothing_twice(db: Database, fresh: bool) -> None:
     engine = Engine(db, sequence())
     event = replace(engine.event(), fresh=fresh)
-    start.accept(engine.ctx, [event])
-    start.accept(engine.ctx, [event])
+    publish.accept(engine.ctx, [event])
+    publish.accept(engine.ctx, [event])
     with db.reading() as tx:
         assert len(run_pages.page(tx, limit=10)) == 1
 
@@ -202,9 +203,9 @@ def test_an_event_that_is_stored_already_starts_nothing_twice(db: Database, fres
 def test_a_seed_used_for_another_event_is_refused_and_loses_nothing(db: Database) -> None:
     engine = Engine(db, sequence())
     first, other = engine.event(data={"n": 1}), engine.event(data={"n": 2})
-    start.accept(engine.ctx, [first])
+    publish.accept(engine.ctx, [first])
     with pytest.raises(Invalid, match="x-inngest-event-id-seed"):
-        start.accept(engine.ctx, [engine.event(), replace(other, id=first.id)])
+        publish.accept(engine.ctx, [engine.event(), replace(other, id=first.id)])
     with db.reading() as tx:
         assert [row["id"] for row in events.page(tx, limit=10)] == [first.id]
 
@@ -295,7 +296,7 @@ def test_a_worker_that_stops_gives_its_leases_back(db: Database) -> None:
     engine.start()
     ((_, item_id),) = engine.hinted.hints
     claims.claim(engine.ctx, [item_id])
-    assert work.give_back(engine.ctx, engine.now) == 1
+    assert run_item.give_back(engine.ctx, engine.now) == 1
     assert len(claims.claim(engine.ctx, [item_id])) == 1
 
 

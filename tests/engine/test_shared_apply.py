@@ -8,10 +8,10 @@ import pytest
 
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import apply as applying
-from inngest_py.engine import claims, work
-from inngest_py.engine import writes as planned
-from inngest_py.engine.commit import Committer
+from inngest_py.engine.runtime.group_commit import Committer
+from inngest_py.engine.work import apply as applying
+from inngest_py.engine.work import claims, run_item
+from inngest_py.engine.work import writes as planned
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import claiming, leases
 from tests.engine.harness import Engine, parallel, sequence
@@ -25,9 +25,9 @@ def test_branches_of_one_run_in_one_commit_lead_to_one_discovery(db: Database) -
     run_id = engine.start()
     _, start = engine.hinted.hints.pop()
     engine.ctx.committer = Committer(db)
-    work.work(engine.ctx, [start])
+    run_item.work(engine.ctx, [start])
     threads = [
-        threading.Thread(target=work.work, args=(engine.ctx, [item]))
+        threading.Thread(target=run_item.work, args=(engine.ctx, [item]))
         for _, item in engine.hinted.hints
     ]
     for thread in threads:
@@ -63,7 +63,7 @@ def test_a_lost_lease_voids_the_shared_transaction(db: Database) -> None:
         jobs += claims.claim(engine.ctx, [item_id])
     writes = []
     for job in jobs:
-        made, call = work._request(engine.ctx, job)
+        made, call = run_item._request(engine.ctx, job)
         writes.append(planned.Write(engine.ctx, job.run, job.item, made, call, carry=True))
     with db.transaction() as tx:
         leases.release(tx, "w1", engine.now)
@@ -98,6 +98,6 @@ def _made(engine: Engine, item_ids: list[str]) -> list[planned.Write]:
     """Claim items and make their requests, up to the write."""
     made = []
     for job in claims.claim(engine.ctx, item_ids):
-        plan, call = work._request(engine.ctx, job)
+        plan, call = run_item._request(engine.ctx, job)
         made.append(planned.Write(engine.ctx, job.run, job.item, plan, call, carry=False))
     return made

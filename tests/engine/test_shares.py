@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import why, work
-from inngest_py.engine.shares import Shares
+from inngest_py.engine.admin import why_run_waits
+from inngest_py.engine.runtime.app_fairness import Shares
 from inngest_py.engine.upkeep.sharing import Sharing
+from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import queue_stats
 from tests.engine.flow import ran, rows, send, statuses
@@ -45,19 +46,19 @@ def test_what_finds_no_room_goes_on_later(db: Database) -> None:
     engine, service = shared(db, script)
     send(engine, *({"n": n} for n in range(8)))
     hints, engine.hinted.hints = engine.hinted.hints, []
-    jobs = work.claim(engine.ctx, [item_id for _, item_id in hints])
+    jobs = run_item.claim(engine.ctx, [item_id for _, item_id in hints])
     assert len(jobs) == 3
     with db.reading() as tx:
         assert queue_stats.in_line(tx, 100) == {"app": 5}
     begun = rows(db, "SELECT status, started_at IS NULL, count(*) FROM runs GROUP BY 1, 2")
     assert sorted(tuple(row) for row in begun) == [("queued", True, 5), ("running", False, 3)]
-    threads = [threading.Thread(target=work.run_job, args=(engine.ctx, job)) for job in jobs]
+    threads = [threading.Thread(target=run_item.run_job, args=(engine.ctx, job)) for job in jobs]
     for thread in threads:
         thread.start()
         assert calls.acquire(timeout=30)
     assert go_on(engine, service) == 0
     (run_id,) = rows(db, "SELECT run_id FROM queue_items WHERE state = 'waiting' LIMIT 1")[0]
-    told = why.of_run(engine.ctx, run_id)
+    told = why_run_waits.of_run(engine.ctx, run_id)
     assert [(one.kind, one.details) for one in told.reasons] == [("app", {"host": "localhost:1"})]
     release.set()
     for thread in threads:
@@ -84,10 +85,10 @@ def test_other_limits_count_once(db: Database, config: dict[str, Any]) -> None:
     engine, service = shared(db, sequence("a"), **config)
     send(engine, *({"n": n} for n in range(6)))
     hints, engine.hinted.hints = engine.hinted.hints, []
-    jobs = work.claim(engine.ctx, [item_id for _, item_id in hints])
+    jobs = run_item.claim(engine.ctx, [item_id for _, item_id in hints])
     assert len(jobs) == min(3, len(hints))
     for job in jobs:
-        work.run_job(engine.ctx, job)
+        run_item.run_job(engine.ctx, job)
     for _ in range(6):
         go_on(engine, service)
         engine.drain()
@@ -104,4 +105,4 @@ def test_one_app_alone_has_every_slot(db: Database) -> None:
     engine, _ = shared(db, sequence())
     engine.ctx.shares.know(["localhost:1"])
     send(engine, *({} for _ in range(8)))
-    assert len(work.claim(engine.ctx, [item_id for _, item_id in engine.hinted.hints])) == 8
+    assert len(run_item.claim(engine.ctx, [item_id for _, item_id in engine.hinted.hints])) == 8

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from inngest_py.domain.errors import Invalid
-from inngest_py.engine.ending import cancel
-from inngest_py.engine.waits import signal
+from inngest_py.engine.intake.waits import signal
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine
 from tests.engine.waiting import for_signal, open_pauses, waits

@@ -10,7 +10,8 @@ import pytest
 
 from inngest_py.domain import signing
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import register, signed
+from inngest_py.engine.apps import register
+from inngest_py.engine.runtime import signed_requests
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence
@@ -74,7 +75,7 @@ def test_an_app_that_lags_behind_gets_the_fallback(
     ctx = engine_with(db, app, *keys).ctx
     for method, body in (("POST", b"{}"), ("PUT", b"{}"), ("GET", b"")):
         app.calls.clear()
-        assert signed.send(ctx, method, URL, {}, body).status == status
+        assert signed_requests.send(ctx, method, URL, {}, body).status == status
         assert app.calls == [(method, body)] * calls
 
 
@@ -82,7 +83,7 @@ def test_other_answers_are_not_asked_for_again(db: Database) -> None:
     for status in (0, 206, 400, 403, 500):
         app = App(NEW, lambda now_s, status=status: Reply(status))
         ctx = engine_with(db, app, NEW, OLD).ctx
-        assert signed.send(ctx, "POST", URL, {}, b"{}").status == status
+        assert signed_requests.send(ctx, "POST", URL, {}, b"{}").status == status
         assert len(app.calls) == 1
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import claims, ending, pausing, work
-from inngest_py.engine.upkeep import leases as upkeep
-from inngest_py.engine.upkeep import lines
+from inngest_py.engine.admin import pause_function
+from inngest_py.engine.upkeep import lease_keeping as upkeep
+from inngest_py.engine.upkeep import stuck_lines
+from inngest_py.engine.work import claims, end_run, run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import pruning
 from inngest_py.storage.queue import leases
@@ -20,12 +21,12 @@ from tests.factories import reply, step
 LIMITED = {"concurrency": 1}
 
 
-def claim(engine: Engine) -> work.Job:
+def claim(engine: Engine) -> run_item.Job:
     """Claim the only item that is hinted at."""
     [(_, item_id)] = engine.hinted.hints
     engine.hinted.hints.clear()
     [job] = claims.claim(engine.ctx, [item_id])
-    assert isinstance(job, work.Job)
+    assert isinstance(job, run_item.Job)
     return job
 
 
@@ -84,9 +85,9 @@ def test_a_cancelled_run_has_its_slot_until_its_call_is_over(db: Database) -> No
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})
     job = claim(engine)
-    ending.cancel(engine.ctx, job.run.id)
+    end_run.cancel(engine.ctx, job.run.id)
     assert engine.hinted.hints == []
-    work.run_job(engine.ctx, job)  # its answer comes: nothing of it is kept
+    run_item.run_job(engine.ctx, job)  # its answer comes: nothing of it is kept
     [_] = engine.hinted.hints
     engine.drain()
     assert sorted(statuses(engine)) == ["cancelled", "completed"]
@@ -97,7 +98,7 @@ def test_a_cancelled_run_of_a_dead_worker_has_its_slot_until_the_lease_ends(db: 
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})
     job = claim(engine)
-    ending.cancel(engine.ctx, job.run.id)
+    end_run.cancel(engine.ctx, job.run.id)
     engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
     upkeep.free_lapsed(engine.ctx, engine.now)
     engine.drain()
@@ -110,7 +111,7 @@ def test_a_call_whose_run_is_deleted_gives_its_slot_back_with_the_lease(db: Data
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})
     gone = claim(engine)
-    ending.cancel(engine.ctx, gone.run.id)
+    end_run.cancel(engine.ctx, gone.run.id)
     later = engine.now + timedelta(seconds=1)
     with db.transaction() as tx:
         assert pruning.prune_runs(tx, later, later, 100).runs == 1
@@ -118,7 +119,7 @@ def test_a_call_whose_run_is_deleted_gives_its_slot_back_with_the_lease(db: Data
     upkeep.free_lapsed(engine.ctx, engine.now)
     engine.drain()
     assert engine.queued(gone.run.id) == []
-    lines.Standing().run_once(engine.ctx)
+    stuck_lines.Standing().run_once(engine.ctx)
     engine.drain()
     assert statuses(engine) == ["completed"]
 
@@ -141,7 +142,7 @@ def test_branches_that_fail_or_lapse_keep_a_place_in_line(db: Database) -> None:
     holder = claim(engine)
     engine.advance(seconds=1)  # the retry is due, and finds no room
     assert len(rows(db, "SELECT 1 FROM queue_items WHERE state = 'waiting'")) == 1
-    work.run_job(engine.ctx, holder)
+    run_item.run_job(engine.ctx, holder)
     engine.drain()
     engine.advance(seconds=10)
     assert statuses(engine) == ["completed"] * 2
@@ -157,7 +158,7 @@ def test_a_paused_function_passes_its_turn_on(db: Database) -> None:
         engine.ctx.catalog.refresh(tx)
     [function] = engine.ctx.catalog.by_id
     with db.transaction() as tx:  # marked, and its items not held yet
-        pausing.pausing.pause(tx, function, "hold", engine.now)
+        pause_function.pausing.pause(tx, function, "hold", engine.now)
     assert claims.claim(engine.ctx, [hint[1]]) == []
     [(_, following)] = engine.hinted.hints
     assert following != hint[1]
@@ -183,10 +184,10 @@ def test_a_claim_and_a_cancellation_do_not_wait_for_each_other(db: Database) -> 
 
         def act(number: int, run_id: str = run_id, item_id: str = item_id) -> None:
             if number:
-                ending.cancel(engine.ctx, run_id)
+                end_run.cancel(engine.ctx, run_id)
             else:
                 for job in claims.claim(engine.ctx, [item_id]):
-                    work.run_job(engine.ctx, job)
+                    run_item.run_job(engine.ctx, job)
 
         together(2, act)
     engine.advance(seconds=3)
@@ -212,9 +213,9 @@ def test_a_waiting_run_is_cancelled_while_a_slot_is_handed_on(db: Database) -> N
                 else:
                     run_id = left.pop(0 if number == 1 else -1)
             if number:
-                ending.cancel(engine.ctx, run_id)
+                end_run.cancel(engine.ctx, run_id)
             elif hint is not None:
-                work.work(engine.ctx, [hint[1]])
+                run_item.work(engine.ctx, [hint[1]])
             elif not left:
                 return
 
@@ -244,7 +245,7 @@ def test_a_limit_costs_one_statement_a_claim_and_one_an_end(
             job = claim(engine)
         claimed = len(seen.seen)
         with Statements(db) as seen:
-            work.run_job(engine.ctx, job)
+            run_item.run_job(engine.ctx, job)
         return claimed, len(seen.seen)
 
     plain, limited = counted(), counted(**limits)

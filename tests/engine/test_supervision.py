@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from inngest_py.engine.context import Context
+from inngest_py.engine.runtime.context import Context
 from inngest_py.engine.upkeep.loop import Service, Upkeep
 from inngest_py.engine.upkeep.workers import Presence
 from inngest_py.metrics.counters import Counters

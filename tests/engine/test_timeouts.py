@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from inngest_py.domain.reply import Reply
-from inngest_py.engine.rerun import rerun
+from inngest_py.engine.admin.rerun import rerun
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from inngest_py.storage.runs import attempts

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from inngest_py.engine.upkeep.timers import Timers
+from inngest_py.engine.upkeep.due_items import Timers
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence
 from tests.factories import item

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from inngest_py import observe, tracing
 from inngest_py.domain import traces
 from inngest_py.domain.ids import ulid_hex
-from inngest_py.engine import ending
-from inngest_py.engine.upkeep.timers import Timers
+from inngest_py.engine.upkeep.due_items import Timers
+from inngest_py.engine.work import end_run
 from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.engine.harness import Engine, sequence
@@ -103,7 +103,7 @@ def test_failures_are_errors_and_cancelled_runs_have_a_span_too(traced: Traced) 
     [call] = traced.named("POST ")
     assert call.status.status_code.name == "ERROR"
     assert call.attributes and call.attributes["http.response.status_code"] == 500
-    ending.cancel(traced.engine.ctx, traced.engine.sdk.requests[0]["ctx"]["run_id"])
+    end_run.cancel(traced.engine.ctx, traced.engine.sdk.requests[0]["ctx"]["run_id"])
     [run] = traced.named("run ")
     assert run.attributes and run.attributes["inngest.status"] == "cancelled"
 

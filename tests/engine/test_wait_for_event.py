@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from inngest_py.domain.items import ItemKind
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import claims, start, work
-from inngest_py.engine.ending import cancel
+from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import retention
+from inngest_py.engine.work import claims, run_item
+from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import waits as pauses
 from inngest_py.storage.queue import backlog, leases, queue_items
@@ -109,7 +110,7 @@ def test_the_first_of_several_events_ends_the_wait_and_one_event_ends_several(
     run_id = engine.start()
     engine.drain()
     both = [engine.event("x/y", data={"n": n}) for n in (1, 2)]
-    start.accept(engine.ctx, both)
+    publish.accept(engine.ctx, both)
     engine.drain()
     found = orjson.loads(engine.run(run_id)["output"])
     assert [one["data"]["n"] for one in found] == [1, 1]
@@ -118,7 +119,7 @@ def test_the_first_of_several_events_ends_the_wait_and_one_event_ends_several(
 def test_neither_its_own_event_nor_an_earlier_one_ends_a_wait(db: Database) -> None:
     engine = Engine(db, waits(for_event(event="a/b")))
     event = engine.event()
-    start.accept(engine.ctx, [event])
+    publish.accept(engine.ctx, [event])
     engine.drain()
     (request, *_), count = engine.sdk.requests, len(engine.sdk.requests)
     run_id = request["ctx"]["run_id"]
@@ -154,7 +155,7 @@ def test_an_answered_wait_that_is_reported_again_opens_none(db: Database) -> Non
     engine = Engine(db, waits(for_event("v", "x/v"), for_event("w"), version="1"))
     run_id = engine.start()
     engine.drain()
-    start.accept(engine.ctx, [engine.event("x/y")])  # w is answered, its item not yet run
+    publish.accept(engine.ctx, [engine.event("x/y")])  # w is answered, its item not yet run
     held, engine.hinted.hints = engine.hinted.hints, []
     send(engine, "x/v")
     assert not open_pauses(engine, run_id)
@@ -173,9 +174,9 @@ def test_who_comes_first_ends_the_wait_event_or_time_out(db: Database, first: st
     (job,) = claims.claim(engine.ctx, [item["id"]])
     if first == "event":
         send(engine)
-        work.run_job(engine.ctx, job)
+        run_item.run_job(engine.ctx, job)
     else:
-        work.run_job(engine.ctx, job)
+        run_item.run_job(engine.ctx, job)
         send(engine)
     engine.drain()
     (found,) = orjson.loads(engine.run(run_id)["output"])
@@ -203,12 +204,12 @@ def test_events_and_time_outs_that_race_end_every_wait_once(db: Database) -> Non
     def arrive(order: int) -> None:
         barrier.wait()
         for n in range(12)[::order]:
-            start.accept(engine.ctx, [engine.event("x/y", data={"id": n})])
+            publish.accept(engine.ctx, [engine.event("x/y", data={"id": n})])
 
     def expire() -> None:
         barrier.wait()
         for item_id in items:
-            work.work(engine.ctx, [item_id])
+            run_item.work(engine.ctx, [item_id])
 
     threads = [threading.Thread(target=arrive, args=(order,)) for order in (1, -1)]
     threads.append(threading.Thread(target=expire))
@@ -256,7 +257,7 @@ def test_a_wait_is_open_before_a_sibling_can_send_its_event(db: Database) -> Non
 
     def script(request: dict[str, Any], target: str) -> Reply:
         if target == step("send"):
-            start.accept(engine.ctx, [engine.event("x/y", data={"by": "sibling"})])
+            publish.accept(engine.ctx, [engine.event("x/y", data={"by": "sibling"})])
             return reply(206, [op("StepRun", "send", data=1)], x_inngest_req_version="2")
         if step("w") in request["steps"]:
             return reply(200, request["steps"][step("w")]["data"])
@@ -304,7 +305,7 @@ def test_an_event_of_many_waits_defers_only_itself(db: Database) -> None:
     engine.drain()
     with db.transaction() as tx:
         tx.execute(text("UPDATE pauses SET event_name = 'x/z' WHERE run_id = :run"), {"run": other})
-    start.accept(engine.ctx, [engine.event("x/y"), engine.event("x/z")])
+    publish.accept(engine.ctx, [engine.event("x/y"), engine.event("x/z")])
     kinds = sorted(kind.value for kind, _ in engine.hinted.hints)
     assert kinds == [ItemKind.EVENT.value, ItemKind.PAUSE.value]
     engine.drain()
@@ -316,7 +317,7 @@ def test_a_crash_in_the_middle_of_many_waits_loses_none(db: Database) -> None:
     first = engine.start()
     engine.drain()
     many_more(engine, first, 600)
-    start.accept(engine.ctx, [engine.event("x/y")])
+    publish.accept(engine.ctx, [engine.event("x/y")])
     ((kind, item_id),) = engine.hinted.hints
     assert kind is ItemKind.EVENT
     (job,) = claims.claim(engine.ctx, [item_id])
@@ -330,7 +331,7 @@ def test_a_crash_in_the_middle_of_many_waits_loses_none(db: Database) -> None:
 
     engine.ctx.committer.run_alone = dying  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        work.run_job(engine.ctx, job)
+        run_item.run_job(engine.ctx, job)
     engine.ctx.committer.run_alone = inner  # type: ignore[method-assign]
     with db.transaction() as tx:
         assert pauses.paths(tx, ["x/y"])

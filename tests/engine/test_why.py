@@ -9,9 +9,11 @@ import pytest
 from inngest_py.domain.errors import NotFound
 from inngest_py.domain.reply import Reply
 from inngest_py.domain.why import Reason
-from inngest_py.engine import claims, ending, pausing, start, why, why_event, work
-from inngest_py.engine.context import NoHints
+from inngest_py.engine.admin import pause_function, why_event, why_run_waits
+from inngest_py.engine.intake import publish
+from inngest_py.engine.runtime.context import NoHints
 from inngest_py.engine.upkeep import workers
+from inngest_py.engine.work import claims, end_run, run_item
 from inngest_py.storage.db.session import Database
 from tests.engine import waiting
 from tests.engine.flow import rows, send
@@ -20,7 +22,7 @@ from tests.factories import op, reply
 
 
 def reasons(engine: Engine, run_id: str) -> list[Reason]:
-    return why.of_run(engine.ctx, run_id).reasons
+    return why_run_waits.of_run(engine.ctx, run_id).reasons
 
 
 def reason(engine: Engine, run_id: str) -> Reason:
@@ -157,7 +159,7 @@ def test_an_invoked_run(db: Database) -> None:
     run_id = engine.start()
     [(_, item_id)] = engine.hinted.hints
     engine.hinted.hints.clear()
-    work.work(engine.ctx, [item_id])
+    run_item.work(engine.ctx, [item_id])
     found = reason(engine, run_id)
     [child] = set(runs(engine)) - {run_id}
     assert (found.kind, found.details["run_id"]) == ("invoke", child)
@@ -190,7 +192,7 @@ def test_due_with_and_without_workers(db: Database) -> None:
             return False
 
     ctx = replace(engine.ctx, hints=Away())
-    assert [one.kind for one in why.of_run(ctx, later).reasons] == ["worker", "broker"]
+    assert [one.kind for one in why_run_waits.of_run(ctx, later).reasons] == ["worker", "broker"]
     engine.now += timedelta(minutes=1)
     assert reason(engine, run_id).kind == "no_worker"
 
@@ -206,10 +208,10 @@ def test_the_time_of_its_event_lies_ahead(db: Database) -> None:
 def test_a_paused_function(db: Database) -> None:
     engine = Engine(db, parallel("a", "b"))
     run_id = engine.start()
-    pausing.pause(engine.ctx, "app-fn", "hold")
+    pause_function.pause(engine.ctx, "app-fn", "hold")
     found = reason(engine, run_id)
     assert (found.kind, found.since) == ("paused", engine.now)
-    pausing.pause(engine.ctx, "app-fn", "skip")
+    pause_function.pause(engine.ctx, "app-fn", "skip")
     skipped = reason(engine, engine.start())
     assert (skipped.kind, skipped.details["skip_reason"]) == ("skipped", "FunctionPaused")
 
@@ -218,7 +220,7 @@ def test_a_paused_run_that_would_sleep_on_says_so(db: Database) -> None:
     engine = Engine(db, waiting.waits(op("Sleep", "nap", name="1h")))
     run_id = engine.start()
     engine.drain()
-    pausing.pause(engine.ctx, "app-fn", "hold")
+    pause_function.pause(engine.ctx, "app-fn", "hold")
     found = reason(engine, run_id)
     assert found.kind == "paused"
     assert found.details["due"] == engine.now + timedelta(hours=1)
@@ -278,7 +280,7 @@ def test_what_a_singleton_skips_names_the_holder(db: Database) -> None:
 def test_what_cancelled_a_run(db: Database) -> None:
     engine = Engine(db, sequence("a"), timeouts={"start": "1m"})
     asked, late = engine.start(), engine.start()
-    ending.cancel(engine.ctx, asked)
+    end_run.cancel(engine.ctx, asked)
     assert "by request" in reason(engine, asked).text
     engine.hinted.hints.clear()
     engine.now += timedelta(minutes=2)
@@ -293,7 +295,7 @@ def test_a_completed_run_and_an_unknown_one(db: Database) -> None:
     engine.drain()
     assert reason(engine, run_id).text.startswith("The run completed at 20")
     with pytest.raises(NotFound):
-        why.of_run(engine.ctx, engine.ctx.new_id())
+        why_run_waits.of_run(engine.ctx, engine.ctx.new_id())
 
 
 def events(engine: Engine, event_id: str) -> list[Reason]:
@@ -337,8 +339,8 @@ def test_events_without_a_run(db: Database) -> None:
     engine.register(2)
     first = engine.event(id="own")
     second = engine.event(id="own")
-    start.accept(engine.ctx, [first])
-    start.accept(engine.ctx, [second])
+    publish.accept(engine.ctx, [first])
+    publish.accept(engine.ctx, [second])
     [repeated] = events(engine, second.id)
     [made] = events(engine, first.id)
     assert (repeated.kind, repeated.details["run_id"]) == ("repeated", made.details["run_id"])

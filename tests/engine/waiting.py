@@ -5,7 +5,8 @@ from typing import Any
 
 from inngest_py.domain.registration import parse_registration
 from inngest_py.domain.reply import Reply
-from inngest_py.engine import register, start
+from inngest_py.engine.apps import register
+from inngest_py.engine.intake import publish
 from inngest_py.storage.events import waits as pauses
 from inngest_py.storage.runs import attempts
 from tests.engine.harness import Engine, Script
@@ -81,7 +82,7 @@ def returning(status: int, body: Any, **headers: str) -> Script:
 def send(engine: Engine, name: str = "x/y", **fields: Any) -> str:
     """Accept an event and run what it wakes; return its id."""
     event = engine.event(name, **fields)
-    start.accept(engine.ctx, [event])
+    publish.accept(engine.ctx, [event])
     engine.drain()
     return event.id
 

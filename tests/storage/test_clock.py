@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from inngest_py.cli import check as checking
 from inngest_py.cli import cli
-from inngest_py.engine import claims
-from inngest_py.engine.context import Context, Leases
-from inngest_py.engine.upkeep import leases as upkeep
+from inngest_py.engine.runtime.context import Context, Leases
+from inngest_py.engine.upkeep import lease_keeping as upkeep
+from inngest_py.engine.work import claims
 from inngest_py.storage.db.clock import Clock, wall_clock
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, opened, sequence

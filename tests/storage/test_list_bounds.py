@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import column, update
 
 from inngest_py.domain import ids
-from inngest_py.engine import start
+from inngest_py.engine.intake import publish
 from inngest_py.storage.db.keyset import within
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
@@ -90,7 +90,7 @@ def test_an_event_whose_sender_is_ahead_is_found_by_its_receipt(db: Database) ->
     engine = Engine(db, sequence("one"))
     ahead = ids.first_of(NOW, timedelta(minutes=50))
     event = engine.event()
-    start.accept(engine.ctx, [replace(event, id=ahead)])
+    publish.accept(engine.ctx, [replace(event, id=ahead)])
     with db.reading() as tx:
         found = events.page(tx, limit=9, before=NOW + MINUTE)
     assert [row["id"] for row in found] == [ahead]

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, IntegrityError
 
-from inngest_py.engine import start
-from inngest_py.engine.claims import claim
+from inngest_py.engine.intake import publish
+from inngest_py.engine.work.claims import claim
 from inngest_py.storage.db import connection
 from inngest_py.storage.db.session import Database, later
 from inngest_py.storage.db.statements.driver import columns, values
@@ -117,9 +117,9 @@ def test_an_event_takes_two_round_trips_and_a_claim_two(
 ) -> None:
     engine = Engine(migrated, sequence())
     engine.ctx.catalog.version = -1
-    start.accept(engine.ctx, [engine.event()])  # reads the catalogue
+    publish.accept(engine.ctx, [engine.event()])  # reads the catalogue
     messages.clear()
-    start.accept(engine.ctx, [engine.event()])
+    publish.accept(engine.ctx, [engine.event()])
     assert len(messages) == 2, messages
     messages.clear()
     assert claim(engine.ctx, [engine.hinted.hints[-1][1]])
@@ -143,7 +143,7 @@ def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated: Databas
 
 def test_a_claim_does_not_read_all_runs(migrated: Database) -> None:
     engine = Engine(migrated, sequence())
-    start.accept(engine.ctx, [engine.event()])
+    publish.accept(engine.ctx, [engine.event()])
     wanted = {"ids": [engine.hinted.hints[-1][1]]}
     plans: list[str] = []
     with migrated.transaction() as tx:

@@ -5,8 +5,8 @@ from itertools import count
 
 import pytest
 
-from inngest_py.engine import shares
-from inngest_py.engine.shares import Shares, host_of
+from inngest_py.engine.runtime import app_fairness
+from inngest_py.engine.runtime.app_fairness import Shares, host_of
 
 APPS = [f"app{n}:1" for n in range(10)]
 _leases = count()
@@ -64,7 +64,7 @@ def test_an_app_that_is_not_known_yet_counts_as_one_more() -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     now = [0.0]
-    monkeypatch.setattr(shares.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(app_fairness.time, "monotonic", lambda: now[0])
     yield now
 
 

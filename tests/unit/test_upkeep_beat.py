@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.engine.upkeep.beats import until_beat
 from inngest_py.engine.upkeep.loop import Service, Upkeep
+from inngest_py.engine.upkeep.wakeups import until_beat
 
 MOMENTS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=40))
 PHASES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=1))

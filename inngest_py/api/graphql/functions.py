@@ -17,7 +17,7 @@ from ...domain.functions import (
     Trigger,
     config_from_json,
 )
-from ...engine import overrides
+from ...engine.admin import limit_overrides
 from ...storage.catalog import functions as rows
 from ...storage.queries import function_list
 from .request import Info, of
@@ -76,7 +76,7 @@ def failure_handler(function: RowMapping, info: Info) -> dict[str, str] | None:
 @function_type.field("configuration")
 def configuration(function: RowMapping, info: Info) -> dict[str, Any]:
     """Show the configuration by its parts, with the limits that are in force."""
-    config = overrides.of_row(function, of(info).ctx.now()).effective
+    config = limit_overrides.of_row(function, of(info).ctx.now()).effective
     return {
         "cancellations": [_cancellation(item) for item in config.cancel],
         "retries": {"value": config.retries, "isDefault": config.retries == DEFAULT_RETRIES},

@@ -8,10 +8,10 @@ from ...domain import canonical
 from ...domain import rerun as rules
 from ...domain.errors import Invalid, NotFound
 from ...domain.runs import ENDED
-from ...engine import apps as app_moves
-from ...engine.ending import cancel
-from ...engine.invoke import invoke
-from ...engine.rerun import rerun
+from ...engine.admin.rerun import rerun
+from ...engine.apps import manage as app_moves
+from ...engine.intake.invoke import invoke
+from ...engine.work.end_run import cancel
 from ...storage.queries import function_list
 from ..actors import actor
 from . import runs

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from ...domain.defers import Defer
 from ...domain.errors import Invalid
-from ...engine.context import Context
+from ...engine.runtime.context import Context
 from ...storage.events import events
 from ...storage.flow import event_batches
 from ...storage.queries import function_list, run_search

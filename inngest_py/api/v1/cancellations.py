@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 
 from ...domain import cancellations as rules
 from ...domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
-from ...engine import cancelling
+from ...engine.admin import bulk_cancel
 from ...storage.operations import bulk_cancellations as rows
 from .. import shapes
 from ..actors import actor
@@ -22,7 +22,7 @@ _MOST = 1000
 def create() -> Response:
     """Cancel the runs of a function that started in a range, in the background."""
     ctx = context()
-    return enveloped(_shape(cancelling.create(ctx, rules.parse(body(), ctx.now()), actor())))
+    return enveloped(_shape(bulk_cancel.create(ctx, rules.parse(body(), ctx.now()), actor())))
 
 
 @blueprint.get("/cancellations")
@@ -36,7 +36,7 @@ def list_cancellations() -> Response:
 @blueprint.delete("/cancellations/<cancellation_id>")
 def delete(cancellation_id: str) -> Response:
     """Delete a bulk cancellation: what it has not cancelled yet goes on."""
-    cancelling.remove(context(), ulid(cancellation_id, "cancellation"), actor())
+    bulk_cancel.remove(context(), ulid(cancellation_id, "cancellation"), actor())
     return answer({"ok": True})
 
 

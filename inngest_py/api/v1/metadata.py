@@ -3,7 +3,7 @@
 from flask import Response
 
 from ...domain import metadata as rules
-from ...engine.annotate import annotate
+from ...engine.work.metadata import annotate
 from ..deps import context
 from ..errors import answer
 from .common import blueprint, body, ulid

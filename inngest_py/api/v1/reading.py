@@ -2,7 +2,7 @@
 
 from flask import Response, request
 
-from ...engine.ending import cancel as cancel_run
+from ...engine.work.end_run import cancel as cancel_run
 from ...storage.catalog import functions
 from ...storage.events import events
 from ...storage.queries import run_pages

@@ -5,8 +5,8 @@ from flask import Response
 from ...domain import rerun as rules
 from ...domain.errors import Conflict, Invalid
 from ...domain.runs import ENDED, RunStatus
-from ...engine.ending import cancel as cancel_run
-from ...engine.rerun import rerun as rerun_run
+from ...engine.admin.rerun import rerun as rerun_run
+from ...engine.work.end_run import cancel as cancel_run
 from ..actors import actor
 from ..deps import context
 from .common import blueprint, body, enveloped, ulid

@@ -4,7 +4,7 @@ from flask import Response
 
 from ...domain.errors import Invalid
 from ...domain.events import RESERVED, parse_event
-from ...engine.start import accept
+from ...engine.intake.publish import accept
 from ..deps import context
 from .common import Message, blueprint, body, enveloped, missing
 

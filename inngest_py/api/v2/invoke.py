@@ -8,8 +8,8 @@ from flask import Response
 from ...domain import outputs
 from ...domain.errors import Conflict, Invalid, RateLimited
 from ...domain.runs import ENDED, RunStatus
-from ...engine import invoke as engine
-from ...engine import overrides
+from ...engine.admin import limit_overrides
+from ...engine.intake import invoke as engine
 from ...storage.queries import run_pages
 from .. import shapes
 from ..actors import actor
@@ -63,7 +63,7 @@ def _wait() -> timedelta:
 
 def _not_started(function: Any) -> Exception:
     """Tell why an invocation has started no run: by the function's own rules."""
-    config = overrides.of_row(function, context().now()).effective
+    config = limit_overrides.of_row(function, context().now()).effective
     name = function["slug"]
     if config.debounce is not None:
         return Conflict(f"{name} is debounced: its run starts later", code="function_debounced")

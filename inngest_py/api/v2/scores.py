@@ -7,7 +7,7 @@ from flask import Response
 from ...domain.checks import kind
 from ...domain.errors import Invalid
 from ...domain.metadata import SCORE, Op, Target, Update, step_hash
-from ...engine.annotate import annotate
+from ...engine.work.metadata import annotate
 from ..deps import context
 from .common import Message, blueprint, body, enveloped, missing, raw, ulid
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from ...engine import overrides
+from ...engine.admin import limit_overrides
 from .. import shapes
 from .common import compact, raw
 
@@ -83,7 +83,7 @@ def app(row: Any, functions: int) -> dict[str, Any]:
 
 def function(row: Any, handlers: dict[str, str], now: datetime) -> dict[str, Any]:
     """Shape a Function; `handlers` are the names of the app's failure handlers by slug."""
-    config = orjson.loads(overrides.of_row(row, now).effective.to_json())
+    config = orjson.loads(limit_overrides.of_row(row, now).effective.to_json())
     slug = short(row["slug"], row["app_name"])
     handler = f"{row['slug']}-failure"
     return {

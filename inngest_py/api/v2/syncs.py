@@ -3,7 +3,7 @@
 from flask import Response
 
 from ...domain import urls
-from ...engine import apps, reaching, register
+from ...engine.apps import manage, reaching, register
 from ...storage.catalog import functions
 from ..actors import actor
 from ..deps import context, deps
@@ -19,7 +19,7 @@ def sync(app_id: str) -> Response:
     in_band = not settings.dev and settings.signing_key is not None
     code = register.ping(ctx, url, kind=settings.kind, in_band=in_band)
     register.note_ping(ctx, url, code)
-    apps.note_sync(ctx, url, actor())
+    manage.note_sync(ctx, url, actor())
     with ctx.db.reading() as tx:
         row = functions.app_by_url(tx, url) or functions.app_by_name(tx, app_id)
     name = row["name"] if row is not None else None

@@ -9,8 +9,8 @@ from sqlalchemy import RowMapping
 from ... import observe
 from ...domain import canonical, event_record
 from ...domain.event_record import Event
-from ..catalog import Function
-from ..context import Hint
+from ..runtime.catalog import Function
+from ..runtime.context import Hint
 
 # what becomes of events of a paused function: runs that are skipped, or runs that wait
 SKIP, HOLD = "skip", "hold"

@@ -14,7 +14,7 @@ from ...domain.items import ItemKind
 from ...storage.events import events
 from ...storage.flow import event_batches
 from ...storage.queue import timers as timer_rows
-from ..context import Context
+from ..runtime.context import Context
 from . import timers
 from .arrivals import Arrival, Outcome, Trigger
 

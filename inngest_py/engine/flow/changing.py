@@ -20,8 +20,8 @@ from ...storage.catalog import functions as function_rows
 from ...storage.flow import buckets
 from ...storage.queue import concurrency_slots, waiting_lines
 from ...storage.queue import timers as timer_rows
-from ..catalog import function_of
-from ..context import Context, Hint
+from ..runtime.catalog import function_of
+from ..runtime.context import Context, Hint
 from . import concurrency, limits, rate_limits, throttles
 
 _LINES_AT_ONCE = 100

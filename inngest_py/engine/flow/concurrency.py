@@ -20,8 +20,8 @@ from ...domain.items import CALLS, Item, ItemKind, ItemState
 from ...domain.runs import Run, RunStatus
 from ...storage.queries import run_pages
 from ...storage.queue import concurrency_slots
-from ..catalog import Function
-from ..context import HINT_GRACE, Context, Hint
+from ..runtime.catalog import Function
+from ..runtime.context import HINT_GRACE, Context, Hint
 from . import limits
 from .arrivals import Arrival
 

@@ -13,7 +13,7 @@ from ...domain.flow.debounce import BUFFER, Parked
 from ...domain.items import ItemKind
 from ...storage.flow import debounces
 from ...storage.queue import timers as timer_rows
-from ..context import Context
+from ..runtime.context import Context
 from . import timers
 from .arrivals import Arrival, Outcome
 

@@ -17,7 +17,7 @@ from ...domain import canonical
 from ...domain.items import Item, ItemKind
 from ...domain.runs import RunStatus
 from ...storage.queue import waiting_lines
-from ..context import Context, Hint
+from ..runtime.context import Context, Hint
 from . import limits, places, throttles
 
 J = TypeVar("J", bound=Any)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ...domain.functions import Concurrency, FunctionConfig, RateLimit, Throttle
 from ...domain.retries import Backoff
-from ..catalog import Function
+from ..runtime.catalog import Function
 
 
 def effective(function: Function, now: datetime) -> FunctionConfig:

@@ -16,8 +16,8 @@ from ...domain.flow import gcra, keys
 from ...domain.flow.gcra import Rate
 from ...domain.functions import RateLimit
 from ...storage.flow import buckets
-from ..catalog import Function
-from ..context import Context
+from ..runtime.catalog import Function
+from ..runtime.context import Context
 from . import limits
 from .arrivals import Arrival, Outcome
 

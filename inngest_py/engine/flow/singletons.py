@@ -15,7 +15,7 @@ from ...domain.errors import Invalid
 from ...domain.flow import keys
 from ...domain.items import ItemKind
 from ...storage.flow import singletons
-from ..context import Context
+from ..runtime.context import Context
 from . import timers
 from .arrivals import Arrival, Outcome
 

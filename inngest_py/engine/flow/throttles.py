@@ -26,8 +26,8 @@ from ...domain.items import Item, ItemKind
 from ...storage.flow import buckets
 from ...storage.queue import queue_items, waiting_lines
 from ...storage.queue import timers as timer_rows
-from ..catalog import Function
-from ..context import HINT_GRACE, Context, Hint
+from ..runtime.catalog import Function
+from ..runtime.context import HINT_GRACE, Context, Hint
 from . import limits, timers
 from .arrivals import Arrival
 

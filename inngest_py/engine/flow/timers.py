@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from ...domain.items import ItemKind, ItemState
-from ..context import HINT_GRACE
+from ..runtime.context import HINT_GRACE
 
 
 def job_key(kind: ItemKind, name: str) -> str:

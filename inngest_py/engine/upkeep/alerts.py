@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from ...domain.reach import Reach
-from .. import alerts
-from ..context import Context
+from ..admin import alerts
+from ..runtime.context import Context
 from ..transport.http import Transport
 
 

@@ -1,7 +1,7 @@
 """Bulk cancellations: carries on with those that are not finished."""
 
-from ..cancelling import cancel_page
-from ..context import Context
+from ..admin.bulk_cancel import cancel_page
+from ..runtime.context import Context
 
 
 def run_once(ctx: Context) -> bool:

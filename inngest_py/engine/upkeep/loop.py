@@ -14,23 +14,23 @@ from datetime import timedelta
 
 from ... import observe
 from ...storage.db.outages import Reasons, outage, reason
-from .. import overrides
-from ..context import SHORTEST_PAUSE, Context
+from ..admin import limit_overrides
+from ..runtime.context import SHORTEST_PAUSE, Context
 from . import (
     alerts,
     cancelling,
-    crons,
-    leases,
-    lines,
+    cron_ticks,
+    due_items,
+    lease_keeping,
     pruning,
     resuming,
     retention,
     sharing,
     stranded,
-    timers,
+    stuck_lines,
     workers,
 )
-from .beats import until_beat
+from .wakeups import until_beat
 
 _AFTER_OUTAGE = timedelta(seconds=2)
 _AFTER_FAULT = timedelta(seconds=1)
@@ -49,15 +49,15 @@ class Service:
 
 def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List what a worker does beside running items."""
-    lease, timer = ctx.tuning.lease, timers.Timers()
+    lease, timer = ctx.tuning.lease, due_items.Timers()
     prune, share = pruning.Pruning(), sharing.Sharing()
     return [
         Service("timers", timer.run_once, ctx.tuning.tick, timer.pause),
-        Service("crons", crons.run_once, timedelta(seconds=1), crons.pause),
-        Service("lapsed", leases.Lapsed().run_once, lease / 6),
-        Service("lines", lines.Standing().run_once, timedelta(seconds=1)),
+        Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.pause),
+        Service("lapsed", lease_keeping.Lapsed().run_once, lease / 6),
+        Service("lines", stuck_lines.Standing().run_once, timedelta(seconds=1)),
         Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
-        Service("limits", overrides.expire, timedelta(seconds=1)),
+        Service("limits", limit_overrides.expire, timedelta(seconds=1)),
         Service("beat", presence.beat, timedelta(seconds=10)),
         Service("resuming", resuming.run_once, timedelta(seconds=30)),
         Service("cancelling", cancelling.run_once, timedelta(seconds=5)),
@@ -73,7 +73,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
 
 def heartbeat(ctx: Context) -> list[Service]:
     """List what every process that holds leases must do."""
-    return [Service("leases", leases.extend, ctx.tuning.lease / 3)]
+    return [Service("leases", lease_keeping.extend, ctx.tuning.lease / 3)]
 
 
 class _Watch:

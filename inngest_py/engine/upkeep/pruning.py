@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from ... import observe
 from ...domain.retention import events_before
 from ...storage.operations import pruning
-from ..context import Context
+from ..runtime.context import Context
 
 EVERY = timedelta(minutes=1)
 _RUNS = 100

@@ -1,8 +1,8 @@
 """Resuming: end resumptions whose process died before it had given everything back."""
 
 from ...storage.queue import function_pause as rows
-from .. import pausing
-from ..context import Context
+from ..admin import pause_function
+from ..runtime.context import Context
 
 
 def run_once(ctx: Context) -> bool:
@@ -10,5 +10,5 @@ def run_once(ctx: Context) -> bool:
     with ctx.db.reading() as tx:
         found = rows.resuming(tx)
     for function_id in found:
-        pausing.give_back(ctx, function_id)
+        pause_function.give_back(ctx, function_id)
     return False

@@ -6,7 +6,7 @@ from ...domain.flow import gcra
 from ...storage.events import events, waits
 from ...storage.flow import buckets
 from ...storage.operations import operators
-from ..context import Context
+from ..runtime.context import Context
 
 _BATCH = 500
 # what was never consumed: a time-out deletes its pause itself (waits.md §2)

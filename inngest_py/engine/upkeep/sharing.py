@@ -1,12 +1,12 @@
-"""Sharing: which apps there are, and whose line goes on as calls end (see engine/shares.py)."""
+"""Sharing: which apps there are, and whose line goes on as calls end (see engine/runtime/app_fairness.py)."""
 
 import time
 from datetime import timedelta
 
 from ... import observe
 from ...storage.queue import waiting_lines
-from .. import shares
-from ..context import HINT_GRACE, Context
+from ..runtime import app_fairness
+from ..runtime.context import HINT_GRACE, Context
 
 EVERY = timedelta(seconds=1)
 _LOOK_SECONDS = 5.0
@@ -41,17 +41,17 @@ class Sharing:
     def _look(self, ctx: Context) -> None:
         with ctx.db.reading() as tx:
             ctx.catalog.refresh(tx)
-            lines = waiting_lines.names(tx, shares.GATE)
+            lines = waiting_lines.names(tx, app_fairness.GATE)
         functions = list(ctx.catalog.by_id.values())
-        ctx.shares.know(shares.host_of(function.url) for function in functions)
+        ctx.shares.know(app_fairness.host_of(function.url) for function in functions)
         for gate in lines:
-            ctx.shares.line(gate.removeprefix(shares.GATE))
+            ctx.shares.line(gate.removeprefix(app_fairness.GATE))
 
 
 def _let_go(ctx: Context, host: str, room: int) -> None:
     now = ctx.now()
     with ctx.db.transaction() as tx:
-        hints = waiting_lines.take_turns(tx, shares.GATE + host, room, now + HINT_GRACE)
+        hints = waiting_lines.take_turns(tx, app_fairness.GATE + host, room, now + HINT_GRACE)
     if len(hints) < room:
         ctx.shares.unline(host)
     if hints:

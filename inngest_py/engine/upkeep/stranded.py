@@ -14,9 +14,9 @@ from ...domain.items import ItemKind
 from ...domain.runs import Run, RunStatus
 from ...storage.operations import stranded
 from ...storage.queue import load_runs, queue_items
-from ..context import Context, Hint
 from ..flow import concurrency
-from ..start import start_item
+from ..intake.publish import start_item
+from ..runtime.context import Context, Hint
 
 _AT_ONCE = 500
 _STATUSES = (RunStatus.RUNNING, RunStatus.QUEUED)

@@ -6,7 +6,7 @@ import threading
 from datetime import datetime, timedelta
 
 from ...storage.operations import workers
-from ..context import Context
+from ..runtime.context import Context
 
 _FORGET = timedelta(minutes=10)
 

@@ -1,7 +1,7 @@
 """Pausing: what a function's pause writes on its row, its runs and their items.
 
 The function's row says whether it is paused; claims read that. The marks on runs and items follow
-in transactions of their own, and only spare work: see engine/pausing.py for the races.
+in transactions of their own, and only spare work: see engine/admin/pause_function.py for the races.
 """
 
 from collections.abc import Sequence

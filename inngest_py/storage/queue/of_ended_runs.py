@@ -1,6 +1,6 @@
 """Dropping what is queued for runs that have ended, leased items included.
 
-But for calls in flight that hold slots of concurrency: see engine/outlived.py.
+But for calls in flight that hold slots of concurrency: see engine/work/orphaned_calls.py.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""What operators do to functions and runs, and what they are told."""

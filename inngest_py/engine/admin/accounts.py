@@ -1,0 +1,183 @@
+"""Operators of the dashboard: passwords, logins and the audit log.
+
+A try to log in is noted as failed before the password is looked at, and as a login after it was
+right: so tries at once count each other, and a crash counts as a failure.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain.errors import Conflict, InngestPyError, Invalid, NotFound
+from ...domain.filters import check_text
+from ...domain.roles import Role
+from ...storage.db.session import Database
+from ...storage.operations import operators as rows
+from ..runtime.audit import SHELL, Actor, note
+from ..runtime.context import Context
+
+# OWASP's second choice of parameters: 19 MiB and two rounds, some 30 ms of CPU
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+SESSION = timedelta(hours=12)
+_WINDOW = timedelta(minutes=15)
+_MOST_BY_NAME, _MOST_BY_ADDRESS = 10, 30
+_LEAST_PASSWORD, _MOST_PASSWORD = 8, 1024
+_MOST_NAME = 64
+
+
+class WrongPassword(InngestPyError):
+    """The name or the password is wrong."""
+
+
+class TooManyTries(InngestPyError):
+    """There were too many failed tries: wait a quarter of an hour."""
+
+
+def check_name(name: str) -> str:
+    """Return the name of an operator. Raises Invalid."""
+    check_text(name, "name")
+    if not 0 < len(name) <= _MOST_NAME or not name.isprintable() or name != name.strip():
+        raise Invalid(f"a name has 1 to {_MOST_NAME} printable characters", field="name")
+    return name
+
+
+def _hash(password: str) -> str:
+    if not _LEAST_PASSWORD <= len(password) <= _MOST_PASSWORD:
+        raise Invalid(f"a password has {_LEAST_PASSWORD} to {_MOST_PASSWORD} characters")
+    return _HASHER.hash(password.encode(errors="surrogatepass"))
+
+
+@lru_cache(maxsize=1)
+def _nobodys_hash() -> str:
+    """Make a hash to compare with where there is no such operator: it takes as long."""
+    return _HASHER.hash("nobody has this password")
+
+
+def add(
+    db: Database, name: str, password: str, role: Role, now: datetime, by: Actor = SHELL
+) -> None:
+    """Make an operator. Raises Invalid, and Conflict where there is one of this name."""
+    values = {
+        "name": check_name(name),
+        "password": _hash(password),
+        "role": role.value,
+        "created_at": now,
+    }
+    with db.transaction() as tx:
+        if rows.get(tx, name) is not None:
+            raise Conflict(f"there is a user {name} already: change the password with passwd")
+        rows.add(tx, values)
+        note(tx, by, now, "user.add", name, role.value)
+
+
+def remove(db: Database, name: str, now: datetime, by: Actor = SHELL) -> None:
+    """Remove an operator and end all logins. Raises NotFound."""
+    with db.transaction() as tx:
+        if not rows.remove(tx, name):
+            raise NotFound(f"there is no user {name[:_MOST_NAME]}")
+        note(tx, by, now, "user.remove", name)
+
+
+def change_password(
+    db: Database, name: str, password: str, now: datetime, by: Actor = SHELL
+) -> None:
+    """Change a password and end all logins. Raises Invalid and NotFound."""
+    hashed = _hash(password)
+    with db.transaction() as tx:
+        if not rows.set_password(tx, name, hashed):
+            raise NotFound(f"there is no user {name[:_MOST_NAME]}")
+        note(tx, by, now, "user.passwd", name)
+
+
+def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> None:
+    """Begin a session under a browser's token. Raises WrongPassword and TooManyTries."""
+    now = ctx.now()
+    name = "".join(char for char in name[:_MOST_NAME] if char.isprintable())
+    by = Actor(name, address)
+    with ctx.db.transaction() as tx:
+        closed = _closed(tx, by, now)
+        tried = None if closed else note(tx, by, now, rows.FAILED_LOGIN)
+        found = rows.get(tx, name)
+    if closed:
+        raise TooManyTries
+    if not _is_right(found["password"] if found is not None else _nobodys_hash(), password):
+        raise WrongPassword
+    with ctx.db.transaction() as tx:
+        if found is None or rows.get(tx, name) is None:
+            raise WrongPassword
+        rows.forget_sessions(tx, now)
+        ends = now + SESSION
+        values = {"id": _session_id(token), "name": name, "created_at": now, "expires_at": ends}
+        rows.add_session(tx, values)
+        if tried is not None:
+            rows.rename_act(tx, tried, "login")
+
+
+def _closed(tx: Connection, by: Actor, now: datetime) -> bool:
+    """Say whether a name or an address has had its tries.
+
+    The first refusal of each window is noted, and no more: guessing must not fill the audit log.
+    """
+    since, who = now - _WINDOW, {"name": by.name, "address": by.address}
+    by_name, by_address = rows.tries(tx, rows.FAILED_LOGIN, since, **who)
+    if by_name >= _MOST_BY_NAME:
+        action, told = "login.name_closed", rows.tries(tx, "login.name_closed", since, **who)[0]
+    elif by_address >= _MOST_BY_ADDRESS:
+        action, told = (
+            "login.address_closed",
+            rows.tries(tx, "login.address_closed", since, **who)[1],
+        )
+    else:
+        return False
+    if not told:
+        note(tx, by, now, action)
+        observe.event("login.closed", level=30, act=action, who=by.name, address=by.address)
+    return True
+
+
+def _is_right(hashed: str, password: str) -> bool:
+    if len(password) > _MOST_PASSWORD:
+        return False
+    try:
+        return _HASHER.verify(hashed, password.encode(errors="surrogatepass"))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def who(ctx: Context, token: str) -> tuple[str, Role] | None:
+    """Tell who is logged in with a browser's token; None when nobody is."""
+    with ctx.db.reading() as tx:
+        found = rows.session(tx, _session_id(token), ctx.now())
+    return None if found is None else (found["name"], Role(found["role"]))
+
+
+def role_of(ctx: Context, name: str) -> Role | None:
+    """Tell an operator's role; None for one who is not known."""
+    with ctx.db.reading() as tx:
+        found = rows.get(tx, name)
+    return None if found is None else Role(found["role"])
+
+
+def any_known(ctx: Context) -> bool:
+    """Say whether there is an operator at all."""
+    with ctx.db.reading() as tx:
+        return bool(rows.every(tx))
+
+
+def log_out(ctx: Context, token: str, address: str) -> None:
+    """End a session; nothing where there is none."""
+    now = ctx.now()
+    with ctx.db.transaction() as tx:
+        found = rows.session(tx, _session_id(token), now)
+        rows.drop_session(tx, _session_id(token))
+        note(tx, Actor(found["name"], address) if found else None, now, "logout")
+
+
+def _session_id(token: str) -> str:
+    # who reads the database must not be able to take a session over
+    return hashlib.sha256(f"session:{token}".encode()).hexdigest()

@@ -1,0 +1,116 @@
+"""Alerts: look at the figures, say what is wrong once, send it until it is taken.
+
+One worker looks at a time, as one row is claimed for it; the messages are rows, claimed by whoever
+sends them. A worker that dies while it sends leaves its message to another, so a message may come
+twice then, and never gets lost. No connection is held while one is sent.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import alerts as rules
+from ...domain import canonical
+from ...domain.alerts import Alert, Rules
+from ...storage.operations import alerts as rows
+from ...storage.queries import queue_stats
+from ..runtime.context import Context
+from ..transport.http import Transport
+
+EVERY = timedelta(seconds=15)
+# longer than so many requests may take, one after another
+_HOLD = timedelta(seconds=60)
+_PATIENCE = timedelta(seconds=10)
+_AT_ONCE = 5
+_LOOK = "look"
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "inngest-py"}
+
+
+def look(ctx: Context, wanted: Rules) -> None:
+    """Queue messages about what has gone wrong, and right again; one worker does, each time."""
+    now = ctx.now()
+    with ctx.db.transaction() as tx:
+        if not rows.fire(tx, _LOOK, None, now, now - EVERY):
+            return
+        ended = rows.ended(tx, now - wanted.window) if wanted.failure_rate is not None else []
+        due = queue_stats.due(tx, now) if wanted.backlog else []
+        oldest = [one.oldest for one in due if one.oldest is not None]
+        failing = rules.failing(wanted, ended)
+        behind = rules.behind(wanted, min(oldest, default=None), now)
+        _tell(tx, ctx, wanted, failing, rules.FAILURES, now)
+        _tell(tx, ctx, wanted, behind, rules.BACKLOG, now)
+        rows.forget(tx, now - wanted.quiet)
+
+
+def _tell(
+    tx: Connection, ctx: Context, wanted: Rules, found: Sequence[Alert], kind: str, now: datetime
+) -> None:
+    for alert in found:
+        about = canonical.dumps({"text": alert.text, "about": dict(alert.about)}).decode()
+        if rows.fire(tx, alert.key, about, now, now - wanted.quiet):
+            _post(tx, ctx, wanted, alert, "firing", now)
+            observe.event("alert.firing", level=30, alert=alert.key, text=alert.text)
+    for over in rows.resolve(tx, kind, [alert.key for alert in found]):
+        said = canonical.loads(over["about"])
+        _post(tx, ctx, wanted, Alert(over["key"], said["text"], said["about"]), "resolved", now)
+        observe.event("alert.resolved", alert=over["key"])
+
+
+def _post(
+    tx: Connection, ctx: Context, wanted: Rules, alert: Alert, state: str, now: datetime
+) -> None:
+    body = rules.message(alert.key, alert.text, alert.about, now, state)
+    rows.post(
+        tx,
+        [
+            {
+                "id": ctx.new_id(now),
+                "receiver": receiver(url),
+                "body": body,
+                "due_at": now,
+                "attempt": 0,
+            }
+            for url in wanted.urls
+        ],
+    )
+
+
+def receiver(url: str) -> str:
+    """Name a receiver without telling its URL, which may be all that guards it."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def send(ctx: Context, wanted: Rules, transport: Transport) -> bool:
+    """Send the messages that are due; say whether there may be more."""
+    with ctx.db.transaction() as tx:
+        taken = rows.take(tx, ctx.now(), _HOLD, _AT_ONCE)
+    urls = {receiver(url): url for url in wanted.urls}
+    for message in taken:
+        _send(ctx, message, urls.get(message["receiver"]), transport)
+    return len(taken) == _AT_ONCE
+
+
+def _send(ctx: Context, message: Any, url: str | None, transport: Transport) -> None:
+    problem = "its URL is not among this worker's settings"
+    if url is not None:
+        target, body = rules.request(url, message["body"])
+        reply = transport.send("POST", target, _HEADERS, body, _PATIENCE)
+        if 200 <= reply.status < 300:
+            with ctx.db.transaction() as tx:
+                rows.sent(tx, message)
+            return
+        problem = reply.unreachable or f"status {reply.status}"
+    attempt, told = message["attempt"], {"receiver": message["receiver"], "error": problem}
+    with ctx.db.transaction() as tx:
+        if attempt >= rules.MOST_ATTEMPTS:
+            rows.sent(tx, message)
+        else:
+            rows.later(tx, message, ctx.now() + rules.pause(attempt, ctx.jitter()))
+    if attempt >= rules.MOST_ATTEMPTS:
+        observe.event("alert.lost", level=40, attempt=attempt, **told)
+    else:
+        observe.event("alert.not_sent", level=30, attempt=attempt, **told)

@@ -1,0 +1,125 @@
+"""Bulk cancellations: taken down at once, carried out page by page (protocol: api.md §2.3).
+
+A page of runs and the progress made with it are one transaction, so that a crash repeats nothing.
+"""
+
+import contextlib
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+
+from ... import observe
+from ...domain import cancellations as rules
+from ...domain.cancellations import BulkCancel
+from ...domain.errors import NotFound
+from ...domain.runs import Run, RunStatus
+from ...domain.timeouts import reason
+from ...storage.operations import bulk_cancellations as rows
+from ...storage.queue import load_runs
+from ...storage.runs import runs
+from ..intake.publish import Started
+from ..runtime import audit
+from ..runtime.audit import Actor
+from ..runtime.context import Context
+from ..work.end_run import Ending, end_runs, note_cancelled, tell_cancelled
+
+_PAGE = 100
+# A run is committed up to a minute after the time it was queued at (commit.py): a pass before
+# that may have missed one.
+SETTLED = timedelta(seconds=90)
+
+
+def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMapping:
+    """Store a bulk cancellation and do its first page; return its row.
+
+    Raises NotFound for an unknown function.
+    """
+    now = ctx.now()
+    cancellation_id = ctx.new_id(now)
+
+    def write(tx: Connection) -> None:
+        function = rows.of_function(
+            tx, asked.app, [asked.function, f"{asked.app}-{asked.function}"]
+        )
+        if function is None:
+            raise NotFound("function not found")
+        row: dict[str, Any] = {
+            "id": cancellation_id,
+            "name": asked.name,
+            "function_id": function["id"],
+            "started_after": asked.started_after,
+            "started_before": asked.started_before,
+            "expression": asked.expression,
+            "created_at": now,
+            "due_at": now,
+        }
+        rows.add(tx, row)
+        told = f"as {cancellation_id} from {asked.started_after} to {asked.started_before}"
+        audit.note(tx, by, now, "runs.cancel", function["slug"], told)
+
+    ctx.committer.run_once(write)
+    with contextlib.suppress(SQLAlchemyError):  # it is stored: upkeep carries it out
+        cancel_page(ctx, cancellation_id)
+    with ctx.db.reading() as tx:
+        found = rows.get(tx, cancellation_id)
+    if found is None:
+        raise NotFound("the cancellation has been deleted meanwhile")
+    return found
+
+
+def remove(ctx: Context, cancellation_id: str, by: Actor | None = None) -> None:
+    """Delete a bulk cancellation: what it has not cancelled yet goes on. Raises NotFound."""
+    with ctx.db.transaction() as tx:
+        if not rows.remove(tx, cancellation_id):
+            raise NotFound("cancellation not found")
+        audit.note(tx, by, ctx.now(), "runs.cancel.stop", cancellation_id)
+
+
+def cancel_page(ctx: Context, cancellation_id: str | None = None) -> bool:
+    """Cancel the next page of runs of one due cancellation; say whether there was one."""
+    with ctx.db.reading() as tx:
+        if not rows.is_due(tx, ctx.now()):
+            return False
+    with ctx.db.transaction() as tx:
+        row = rows.take(tx, ctx.now(), cancellation_id)
+        if row is None:
+            return False
+        cancelled, started = _page(tx, ctx, row)
+    started.tell(ctx)
+    for run in cancelled:
+        tell_cancelled(run)
+    if cancelled:
+        observe.event("runs.cancelled", cancellation=row["id"], runs=len(cancelled))
+    return True
+
+
+def _page(tx: Connection, ctx: Context, row: RowMapping) -> tuple[list[Run], Started]:
+    now = ctx.now()
+    ids = rows.live_runs(tx, row, _PAGE)
+    cancelled: list[Run] = []
+    started = Started()
+    if ids:
+        runs.lock(tx, ids)
+        endings = [
+            Ending(run, RunStatus.CANCELLED, None, now)
+            for run, _ in load_runs.load(tx, ids).values()
+            if rules.matches(row["expression"], run.event, now)
+        ]
+        if endings:
+            ended, outbox = end_runs(tx, ctx, endings)
+            cancelled = [one.run for one in endings if one.run.id in ended]
+            told = f"Cancelled by the bulk cancellation {row['name'] or row['id']}."
+            note_cancelled(tx, cancelled, reason("CancelledByRequest", told), now)
+            started = outbox.write(tx, ctx)
+    again_at = row["started_before"] + SETTLED
+    progress: dict[str, Any]
+    if len(ids) == _PAGE:
+        progress = {"cursor": ids[-1]}
+    elif now < again_at:
+        progress = {"cursor": None, "due_at": again_at}
+    else:
+        progress = {"cursor": None, "finished_at": now}
+    rows.move(tx, row["id"], progress, len(cancelled))
+    return cancelled, started

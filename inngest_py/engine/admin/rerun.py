@@ -1,0 +1,111 @@
+"""Reruns: a new run of the same function with the same event, from the start or from a step."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from ...domain import rerun as rules
+from ...domain.errors import Invalid, NotFound
+from ...domain.items import ItemKind
+from ...domain.rerun import FromStep
+from ...domain.runs import RunStatus
+from ...storage.events import waits
+from ...storage.operations import reruns
+from ...storage.queue import queue_items
+from ...storage.runs import runs
+from ..flow import concurrency, throttles
+from ..flow.run_timeouts import start_timers
+from ..intake.cancel_subscriptions import subscribe
+from ..intake.publish import Started, start_item
+from ..runtime import audit
+from ..runtime.audit import Actor
+from ..runtime.context import Context
+
+
+def rerun(
+    ctx: Context, run_id: str, from_step: FromStep | None = None, by: Actor | None = None
+) -> str:
+    """Start the run again, whatever has become of it; return the new run's id.
+
+    From a step, the results of all steps before it in the stack are taken over and it runs with
+    its new input, if it has one (api.md §5.5). Raises NotFound for an unknown run, and Invalid
+    for one whose event or function is gone, or that has no such step. An operator's act is noted
+    with it.
+    """
+
+    new_id, started = ctx.committer.run_once(lambda tx: _write(tx, ctx, run_id, from_step, by))
+    started.tell(ctx)
+    return new_id
+
+
+def _write(
+    tx: Connection, ctx: Context, run_id: str, from_step: FromStep | None, by: Actor | None
+) -> tuple[str, Started]:
+    now = ctx.now()
+    source = _source(tx, run_id)
+    new_id = ctx.new_id(now)
+    row = _row(source, run_id, new_id, now)
+    if from_step is not None:
+        row |= _taken_over(tx, run_id, new_id, from_step, now)
+    function = ctx.catalog.get(
+        tx, source["function_id"], (source["current_version"], source["limits_revision"])
+    )
+    payload = source["event_payload"]
+    held = concurrency.of_rerun(function, payload, now)
+    runs.add(tx, [row | concurrency.run_columns(held)])
+    started = Started(runs=[(new_id, source["function_id"], source["event_id"])])
+    item = start_item(ctx.new_id(now), new_id, now, now)
+    item |= throttles.of_rerun(function, payload, now)
+    item |= concurrency.columns(held, ItemKind.START)
+    group = concurrency.stand_in_line(item, held, now)
+    queue_items.put(tx, [item])
+    queue_items.put(tx, start_timers(ctx, function, new_id, now))
+    waits.add(tx, subscribe(new_id, function, source["event_id"], payload, now))
+    if group is None:
+        started.hints.append((ItemKind.START, item["id"]))
+    else:
+        started.hints += concurrency.advance(tx, ctx, {group: function.id}, now)
+    step_told = "" if from_step is None else f" from {from_step.step_id}"
+    audit.note(tx, by, now, "run.rerun", run_id, f"as {new_id}{step_told}")
+    return new_id, started
+
+
+def _row(source: RowMapping, run_id: str, new_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id,
+        "function_id": source["function_id"],
+        "function_version": source["current_version"],
+        "event_id": source["event_id"],
+        "status": RunStatus.QUEUED.value,
+        "queued_at": now,
+        "original_run_id": run_id,
+        **{name: source[name] for name in ("correlation_id", "batch_id", "cron")},
+    }
+
+
+def _taken_over(
+    tx: Connection, run_id: str, new_id: str, from_step: FromStep, now: datetime
+) -> dict[str, Any]:
+    """Copy the results of the steps before one, and give what the new run's row says of them."""
+    stack, others = reruns.stack(tx, run_id), reruns.unfinished(tx, run_id)
+    step, earlier = rules.split(stack, others, from_step.step_id)
+    count, size = reruns.copy(tx, run_id, new_id, earlier, now)
+    taken = {"step_count": count, "state_bytes": size}
+    if from_step.input is None:
+        return taken
+    return {**taken, "input_step": step, "input": from_step.input}
+
+
+def _source(tx: Connection, run_id: str) -> RowMapping:
+    found = reruns.source(tx, run_id)
+    if found is None:
+        raise NotFound(f"run {run_id} does not exist")
+    if found["event_name"] is None:
+        raise Invalid(f"the event of run {run_id} has been deleted: send it again", field="runId")
+    if found["archived_at"] is not None:
+        raise Invalid(
+            f"function {found['function_slug']} is archived: sync its app again to rerun it",
+            field="runId",
+        )
+    return found

@@ -1,0 +1,55 @@
+"""Lines before limits: how many wait for room behind each throttle and limit, and since when.
+
+Read without locks, for people: a line may have moved on.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping
+
+from ...domain import canonical
+from ...domain.flow import keys, slots
+from ...storage.queries import queue_stats
+from ..flow import limits
+from ..runtime.catalog import Function, function_of
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line: whose function's first run in it is, the limit, its key with its value, who waits.
+
+    `limit` is the number that the function has now, None when it has that limit no more; `value`
+    is None without a key, and where the event is too large to be read for it.
+    """
+
+    function: Function
+    kind: str  # throttle, steps or runs
+    limit: int | None
+    key: str | None
+    value: str | None
+    count: int
+    oldest: datetime
+    first_run: str
+
+
+def longest(tx: Connection, now: datetime, most: int) -> list[Line]:
+    """List the longest lines, of those that a bounded number of waiting items stand in."""
+    return [_line(row, now) for row in queue_stats.lines(tx, most)]
+
+
+def _line(row: RowMapping, now: datetime) -> Line:
+    function, gate = function_of(row), row["gate"]
+    config = limits.effective(function, now)
+    if gate.startswith(slots.PREFIXES):
+        kind = "runs" if gate.startswith("run:") else "steps"
+        slot = slots.entry(gate, function.id, config.concurrency, config.run_concurrency)
+        limit, key = (None, None) if slot is None else (slot.limit, slot.key)
+    else:
+        kind, throttle = "throttle", config.throttle
+        limit, key = (None, None) if throttle is None else (throttle.limit, throttle.key)
+    value = None
+    if key is not None and row["payload"] is not None:
+        value = keys.text(key, canonical.loads(row["payload"]), now)
+    count, oldest, run = row["waiting"], row["oldest"], row["first_run"]
+    return Line(function, kind, limit, key, value, count, oldest, run)

@@ -1,0 +1,1 @@
+"""Apps: registered by a sync, by hand or by polling, moved, archived, erased."""

@@ -1,0 +1,92 @@
+"""Erasing an app: its row, its functions and their whole history, for good.
+
+Archiving comes first, in a transaction of its own, so that nothing starts meanwhile; then its runs
+go in small batches, as they are pruned. A command that was cut off can be given again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping
+
+from ...domain.errors import Conflict, NotFound
+from ...storage.catalog import functions as rows
+from ...storage.db.session import Database
+from ...storage.operations import pruning
+from ...storage.runs import run_counts
+from ..runtime import audit
+from ..runtime.audit import Actor
+from . import register
+
+_RUNS = 100
+# ended runs have their end in the past, also by a clock that is a little behind
+_LATER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What erasing an app deletes; `live` are the runs that have not ended."""
+
+    app_id: str
+    functions: int
+    runs: int
+    live: int
+
+
+def look(db: Database, name: str) -> Doomed:
+    """Say what erasing an app would delete. Raises NotFound."""
+    with db.reading() as tx:
+        app = _find(tx, name)
+        functions = _functions(tx, app)
+        total, live = run_counts.of_functions(tx, functions)
+    return Doomed(app["id"], len(functions), total, live)
+
+
+def erase(db: Database, name: str, now: datetime, by: Actor) -> int:
+    """Delete an app with all that is its; return how many runs went.
+
+    Raises NotFound, and Conflict while runs of it have not ended: these are never cut off.
+    """
+    with db.transaction() as tx:
+        app = _find(tx, name)
+        _refuse_live(tx, name, _functions(tx, app))
+        register.archive(tx, app, now)
+    erased = 0
+    while batch := _batch(db, app, now):
+        erased += batch
+    with db.transaction() as tx:
+        rows.lock_functions(tx, app["id"])  # waits for whoever starts a run of them
+        if (found := rows.app_by_name(tx, name)) is None or found["archived_at"] is None:
+            raise Conflict(f"{name} has been registered again meanwhile: stop the app first")
+        total, _ = run_counts.of_functions(tx, _functions(tx, app))
+        if total:
+            raise Conflict(f"{name} has had another run meanwhile: give the command again")
+        rows.remove_app(tx, app["id"])
+        rows.renew_catalog_version(tx)
+        audit.note(tx, by, now, "app.erase", name, f"{erased} runs")
+    return erased
+
+
+def _batch(db: Database, app: RowMapping, now: datetime) -> int:
+    with db.transaction() as tx:
+        return pruning.erase_runs(tx, _functions(tx, app), now + _LATER, _RUNS).runs
+
+
+def _find(tx: Connection, name: str) -> RowMapping:
+    app = rows.app_by_name(tx, name) if name else None
+    if app is None:
+        raise NotFound(f"app {name[:255]!r} does not exist")
+    return app
+
+
+def _functions(tx: Connection, app: RowMapping) -> list[str]:
+    return [row["id"] for row in rows.functions(tx, app_id=app["id"])]
+
+
+def _refuse_live(tx: Connection, name: str, functions: list[str]) -> None:
+    _, live = run_counts.of_functions(tx, functions)
+    if live:
+        raise Conflict(
+            f"{live} runs of {name} have not ended: wait for them, or cancel them first"
+            " (inngest-py runs cancel, or POST /v1/cancellations)"
+        )

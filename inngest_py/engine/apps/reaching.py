@@ -1,0 +1,20 @@
+"""Refusing apps whose host the settings put out of reach, when they are made known.
+
+Only what a host's name decides is asked here: what it resolves to is asked by each connection.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from ...domain.errors import Invalid
+from ...domain.reach import Reach
+
+NOT_ALLOWED = "host_not_allowed"
+
+
+def check(reach: Reach, urls: Iterable[str]) -> None:
+    """Raise Invalid, naming host and setting, where one of an app's URLs is out of reach."""
+    for host in {urlsplit(url).hostname for url in urls}:
+        reason = None if host is None else reach.refusal_of_name(host)
+        if reason is not None:
+            raise Invalid(f"the app is out of reach: {reason}", field="url", code=NOT_ALLOWED)

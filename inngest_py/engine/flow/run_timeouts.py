@@ -1,0 +1,50 @@
+"""Timers of runs that have time-outs: items of kind `timeout`, which go with their run."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from ...domain.items import ItemKind, ItemState
+from ...domain.runs import Run
+from ...domain.timeouts import Exceeded, Limit
+from ..runtime.catalog import Function
+from ..runtime.context import Context
+
+
+def start_timers(
+    ctx: Context, function: Function, run_id: str, now: datetime
+) -> list[dict[str, Any]]:
+    """Make the row of a new run's start timer, if its function has that time-out."""
+    timeouts = function.config.timeouts
+    if timeouts is None or timeouts.start is None:
+        return []
+    return [_row(ctx, run_id, Exceeded(Limit.START, timeouts.start), now)]
+
+
+def finish_timers(
+    ctx: Context, started: Iterable[tuple[Run, Function]], now: datetime
+) -> list[dict[str, Any]]:
+    """Make the rows of the finish timers of runs whose first request goes out now."""
+    rows = []
+    for run, function in started:
+        timeouts = function.config.timeouts
+        if timeouts is not None and timeouts.finish is not None:
+            exceeded = Exceeded(Limit.FINISH, timeouts.finish)
+            rows.append(_row(ctx, run.id, exceeded, run.started_at or now))
+    return rows
+
+
+def _row(ctx: Context, run_id: str, exceeded: Exceeded, since: datetime) -> dict[str, Any]:
+    due_at = since + exceeded.after
+    return {
+        "id": ctx.new_id(since),
+        "kind": ItemKind.TIMEOUT.value,
+        "run_id": run_id,
+        "job_key": f"{run_id}-timeout-{exceeded.limit.value}",
+        "state": ItemState.READY.value,
+        "queued_at": since,
+        "due_at": due_at,
+        "hint_at": due_at,
+        "attempt": 0,
+        "opts": exceeded.text(),
+    }

@@ -1,0 +1,76 @@
+"""Subscriptions to what cancels runs: opened with the run, asked when an event is stored.
+
+The transaction that stores an event locks no other run's row: it only writes one item of kind
+`cancel` when some run listens; see `cancels` for what that does.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ...domain import cancels as rules
+from ...domain import canonical, ids
+from ...domain.items import ItemKind, ItemState
+from ...domain.waits import PauseKind
+from ...storage.events import cancel_on as rows
+from ...storage.queue import queue_items
+from ..runtime.catalog import Function
+from ..runtime.context import HINT_GRACE, Context, Hint
+
+
+def subscribe(
+    run_id: str, function: Function, event_id: str, payload: str, now: datetime
+) -> list[dict[str, Any]]:
+    """Make the rows of a new run's cancel pauses; batch functions have none (waits.md §7.1)."""
+    if not function.config.cancel or function.config.batch is not None:
+        return []
+    event = canonical.loads(payload)
+    made = (rules.subscription(cancel, event, now) for cancel in function.config.cancel)
+    return [
+        {
+            "id": ids.pause_id(run_id, f"cancel-{place}"),
+            "kind": PauseKind.CANCEL.value,
+            "run_id": run_id,
+            "step": None,
+            "event_name": found.event,
+            "expression": found.expression,
+            "lookup_path": found.path,
+            "lookup_key": found.key,
+            "signal": None,
+            "created_by": event_id,
+            "created_at": now,
+            "expires_at": found.expires_at,
+            "item_id": None,
+        }
+        for place, found in enumerate(made)
+        if found is not None
+    ]
+
+
+def ask(
+    tx: Connection, ctx: Context, found: dict[str, list[rows.Lookup]], now: datetime
+) -> list[Hint]:
+    """Queue what events may cancel, by event id their places in the index; returns the hints."""
+    heard = rows.listening(tx, [lookup for lookups in found.values() for lookup in lookups])
+    wanted = [
+        _item_row(ctx, event_id, now)
+        for event_id, lookups in found.items()
+        if heard.intersection(lookups)
+    ]
+    queue_items.put(tx, wanted)
+    return [(ItemKind.CANCEL, row["id"]) for row in wanted]
+
+
+def _item_row(ctx: Context, event_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "id": ctx.new_id(now),
+        "kind": ItemKind.CANCEL.value,
+        "run_id": event_id,
+        "job_key": f"{event_id}-cancel",
+        "state": ItemState.READY.value,
+        "queued_at": now,
+        "due_at": now,
+        "hint_at": now + HINT_GRACE,
+        "attempt": 0,
+    }

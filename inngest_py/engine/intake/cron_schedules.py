@@ -1,0 +1,137 @@
+"""Cron triggers: planning their ticks, and starting the runs of those that have come.
+
+A tick's event, run and start item are written in the transaction that moves its schedule on, so
+it starts one run however many workers look at it, and none is lost when one of them dies.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ... import observe
+from ...domain import cron
+from ...domain.events import Event, scheduled
+from ...domain.functions import CronTrigger
+from ...storage.catalog import crons
+from ...storage.catalog import functions as rows
+from ..runtime.catalog import Function, function_of
+from ..runtime.context import Context
+from .publish import Started, write_events
+
+# A tick that nobody took within this time was missed; one that is less late is only late.
+MISSED_AFTER = timedelta(seconds=60)
+# The `all` policy starts so many missed ticks of a schedule at the most, the newest ones.
+MOST_MISSED = 100
+_BATCH = 20
+
+
+class Missed(StrEnum):
+    """What becomes of ticks that were missed, because no worker was running."""
+
+    SKIP = "skip"  # nothing
+    ONCE = "once"  # one run, for the newest, unless a later tick is not missed
+    ALL = "all"  # a run each, for the newest hundred
+
+
+def plan(tx: Connection, app_id: str, now: datetime) -> None:
+    """Bring the planned schedules of an app in line with its functions.
+
+    One that stays keeps its next tick, so that a sync at that moment does not lose it; new ones
+    begin with the first tick after `now`; those that are gone are dropped.
+    """
+    wanted = {
+        (row["id"], trigger.cron)
+        for row in rows.functions(tx, app_id=app_id, archived=False)
+        for trigger in function_of(row).config.triggers
+        if isinstance(trigger, CronTrigger)
+    }
+    planned = crons.of_app(tx, app_id)
+    for key in sorted(planned - wanted):
+        crons.remove(tx, key)
+    first = [(key, cron.next_after(key[1], now)) for key in sorted(wanted - planned)]
+    crons.add(tx, [(key, tick) for key, tick in first if tick is not None])
+
+
+def run_due(ctx: Context, missed: Missed) -> bool:
+    """Start the runs of ticks that have come; say whether there may be more."""
+    now = ctx.now()
+    with ctx.db.transaction() as tx:
+        found = crons.due(tx, now, _BATCH)
+        started = _take(tx, ctx, found, missed, now) if found else Started()
+    started.tell(ctx)
+    return len(found) == _BATCH
+
+
+def _take(
+    tx: Connection,
+    ctx: Context,
+    found: Sequence[Row[Any]],
+    missed: Missed,
+    now: datetime,
+) -> Started:
+    """Move schedules on and write what their ticks start."""
+    ctx.catalog.refresh(tx)
+    published: list[Event] = []
+    for row in found:
+        if row.function_id in ctx.catalog.unreadable:
+            continue
+        expression, tick = row.expression, row.tick
+        key = (row.function_id, expression)
+        function, trigger = _of_schedule(tx, ctx, row.function_id, expression)
+        following = cron.next_after(expression, now)
+        if function is None or trigger is None or following is None:
+            crons.remove(tx, key)
+        elif not crons.move(tx, key, tick, following):
+            continue
+        if function is not None and trigger is not None:
+            for each in _ticks(expression, tick, now, missed):
+                published.append(_event(ctx, function, trigger, each, now))
+    return write_events(tx, ctx, published)
+
+
+def _of_schedule(
+    tx: Connection, ctx: Context, function_id: str, expression: str
+) -> tuple[Function | None, CronTrigger | None]:
+    """Find a schedule's function and trigger; that they are gone only the database can say."""
+    function = ctx.catalog.by_id.get(function_id)
+    trigger = _trigger(function, expression)
+    if function is not None and trigger is not None:
+        return function, trigger
+    row = rows.function(tx, function_id)
+    if row is None or row["archived_at"] is not None:
+        return None, None
+    ctx.catalog.distrust()
+    function = function_of(row)
+    return function, _trigger(function, expression)
+
+
+def _trigger(function: Function | None, expression: str) -> CronTrigger | None:
+    for trigger in function.config.triggers if function is not None else ():
+        if isinstance(trigger, CronTrigger) and trigger.cron == expression:
+            return trigger
+    return None
+
+
+def _ticks(expression: str, first: datetime, now: datetime, missed: Missed) -> list[datetime]:
+    """List the ticks to start, from the first that nobody took to now."""
+    if missed is Missed.ALL:
+        found = cron.ticks(expression, first, now, MOST_MISSED)
+    else:
+        found = cron.ticks(expression, max(first, now - MISSED_AFTER), now, MOST_MISSED)
+        if not found and missed is Missed.ONCE:
+            found = cron.ticks(expression, first, now, 1)
+    if not found or found[0] != first:
+        observe.event("cron.missed", level=30, cron=expression, since=first.isoformat())
+    return found
+
+
+def _event(
+    ctx: Context, function: Function, trigger: CronTrigger, tick: datetime, now: datetime
+) -> Event:
+    """Build a tick's event: jitter delays the first request, not the run's creation."""
+    jitter = trigger.jitter or timedelta(0)
+    fire_at = tick + cron.jitter(jitter, function.id, tick)
+    return scheduled(trigger.cron, tick, fire_at, id=ctx.new_id(now), function_id=function.id)

@@ -1,0 +1,109 @@
+"""Invoking a function by API: its event and its run, and waiting for what comes of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from ...domain.errors import Conflict, NotFound
+from ...domain.events import parse_invocation
+from ...domain.runs import ENDED, RunStatus
+from ...storage.events import events
+from ...storage.queries import run_pages
+from ..runtime import audit
+from ..runtime.audit import Actor
+from ..runtime.catalog import Function
+from ..runtime.context import Context
+from .publish import Started, write_events
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """What an invocation started; `run_id` is None where it waits for others (debounce, batch)."""
+
+    event_id: str
+    run_id: str | None
+
+
+def invoke(
+    ctx: Context,
+    slug: str,
+    payload: dict[str, Any],
+    size: int,
+    *,
+    idempotency_key: str | None = None,
+    by: Actor | None = None,
+) -> Invoked:
+    """Invoke the function with this slug or UUID in one transaction (events.md §4, §8.4).
+
+    The payload holds `data`, `user`, `v` and `meta` of an event, `size` its bytes. A key makes
+    every further call for 24 hours a conflict. Raises NotFound for an unknown function, Invalid
+    for a bad payload, and Conflict, with which nothing is stored. An operator's act is noted
+    with it.
+    """
+
+    def write(tx: Connection) -> tuple[Invoked, Started]:
+        now = ctx.now()
+        function = _find(tx, ctx, slug)
+        given = payload if idempotency_key is None else payload | {"id": idempotency_key}
+        now_ms = int(now.timestamp() * 1000)
+        event = parse_invocation(given, size, now_ms, ctx.new_id(now), function.slug)
+        started = write_events(tx, ctx, [event])
+        mine = [run_id for run_id, _, event_id in started.runs if event_id == event.id]
+        if not mine and event.external_id != event.id:
+            _refuse_repeated(tx, function, event.external_id, now)
+        run_id = mine[0] if mine else None
+        audit.note(tx, by, now, "function.invoke", function.slug, run_id or event.id)
+        return Invoked(event.id, run_id), started
+
+    done, started = ctx.committer.run_once(write)
+    started.tell(ctx)
+    return done
+
+
+def check_known(ctx: Context, slug: str) -> None:
+    """Raise NotFound unless there is a function with this slug or UUID that is not archived."""
+    with ctx.db.reading() as tx:
+        _find(tx, ctx, slug)
+
+
+def _find(tx: Connection, ctx: Context, slug: str) -> Function:
+    ctx.catalog.refresh(tx)
+    function = ctx.catalog.by_slug.get(slug) or ctx.catalog.by_id.get(slug)
+    if function is None:
+        raise NotFound(f"function {slug[:255]!r} does not exist")
+    return function
+
+
+def _refuse_repeated(tx: Connection, function: Function, key: str, now: datetime) -> None:
+    """Raise Conflict for a key that the function has a run for: two at once meet at its row."""
+    run_id = events.run_of_key(tx, f"{function.id}:{key}", now)
+    if run_id is not None:
+        raise Conflict(
+            f"the idempotency key was used for run {run_id}: send a new one to run again",
+            code="idempotency_conflict",
+        )
+
+
+def wait(
+    ctx: Context, run_id: str, timeout: timedelta, sleep: Callable[[float], None] = time.sleep
+) -> RowMapping | None:
+    """Wait until a run has ended, at most so long; return its row. Holds no connection meanwhile.
+
+    None when the run does not exist (any more).
+    """
+    deadline = time.monotonic() + timeout.total_seconds()
+    pause = _FIRST_PAUSE
+    while True:
+        with ctx.db.reading() as tx:
+            row = run_pages.get(tx, run_id)
+        left = deadline - time.monotonic()
+        if row is None or RunStatus(row["status"]) in ENDED or left <= 0:
+            return row
+        sleep(min(pause, left))
+        pause = min(pause * 1.5, _LONGEST_PAUSE)

@@ -1,0 +1,357 @@
+"""Starting runs: events, their runs and their first items, in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ... import observe
+from ...domain import canonical
+from ...domain.errors import Invalid
+from ...domain.events import Event, refused_invocation, unknown_function
+from ...domain.flow.slots import Slots
+from ...domain.items import ItemKind, ItemState
+from ...domain.limits import EVENT_ID_WINDOW
+from ...domain.runs import RunStatus
+from ...storage.events import events, on_arrival, waits
+from ...storage.queue import queue_items
+from ...storage.runs import runs
+from ..flow import batches, concurrency, debounces, rate_limits, singletons, throttles
+from ..flow.arrivals import Arrival, Outcome, Trigger
+from ..flow.concurrency import Lines
+from ..flow.run_timeouts import start_timers
+from ..flow.singletons import Release
+from ..runtime import audit
+from ..runtime.audit import Actor
+from ..runtime.catalog import Function
+from ..runtime.context import HINT_GRACE, Context, Hint
+from .cancel_subscriptions import subscribe
+from .resume_waits import match
+
+# what the invoker of a function is told (execution.md §2)
+RATE_LIMITED = "invoked function is rate limited"
+_RULES = (batches.gather, rate_limits.limit, debounces.park)
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What a transaction has to publish: all of it in one call of write_events()."""
+
+    events: list[Event] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    lines: Lines = field(default_factory=dict)  # those that may have room now
+
+    def join(self, other: "Outbox") -> None:
+        """Add what the same transaction has to publish besides."""
+        self.events += other.events
+        self.releases += other.releases
+        self.lines |= other.lines
+
+    def write(self, tx: Connection, ctx: Context) -> "Started":
+        """Publish it, as the last thing but the commit."""
+        return write_events(tx, ctx, self.events, self.releases, self.lines)
+
+
+@dataclass(slots=True)
+class Started:
+    """What a transaction started, to be told after it has committed."""
+
+    hints: list[Hint] = field(default_factory=list)
+    runs: list[tuple[str, str, str]] = field(default_factory=list)  # run, function, event
+
+    def join(self, other: "Started") -> None:
+        """Add what the same transaction started besides."""
+        self.hints += other.hints
+        self.runs += other.runs
+
+    def tell(self, ctx: Context) -> None:
+        """Send the hints and the signals; call after the commit."""
+        if self.hints:
+            ctx.hints.send(self.hints)
+        for run_id, function_id, event_id in self.runs:
+            observe.tell(
+                observe.run_queued, run_id=run_id, function_id=function_id, event_id=event_id
+            )
+
+
+def accept(ctx: Context, accepted: Sequence[Event]) -> None:
+    """Store events with the runs they start, in one commit.
+
+    A seeded id that is stored already is a sender's retry: its event is not stored and starts
+    nothing again. Raises Invalid, and stores nothing, when that id belongs to another event.
+    """
+    if not accepted:
+        return
+    key = accepted[0].id
+    try:
+        started = ctx.committer.run(key, _write_all, (ctx, accepted))
+    except IntegrityError:
+        # stored already: the commit was done, and its answer lost with the connection
+        known = [replace(event, fresh=False) for event in accepted]
+        started = ctx.committer.run(key, _write_all, (ctx, known))
+    started.tell(ctx)
+    observe.tell(observe.events_accepted, count=len(accepted))
+
+
+def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
+    """Store events that an operator sends, with what they start and a row for each act."""
+
+    def write(tx: Connection) -> Started:
+        started = write_events(tx, ctx, sent)
+        for event in sent:
+            audit.note(tx, by, ctx.now(), "event.send", event.id, event.name)
+        return started
+
+    ctx.committer.run_once(write).tell(ctx)
+    observe.tell(observe.events_accepted, count=len(sent))
+
+
+def _write_all(tx: Connection, writes: Sequence[tuple[Context, Sequence[Event]]]) -> list[Started]:
+    """Write the events of callers that share a commit; the first tells what all have started."""
+    together = write_events(tx, writes[0][0], [event for _, events in writes for event in events])
+    return [together, *(Started() for _ in writes[1:])]
+
+
+def write_events(
+    tx: Connection,
+    ctx: Context,
+    accepted: Sequence[Event],
+    releases: Sequence[Release] = (),
+    lines: Lines | None = None,
+) -> Started:
+    """Write events and what they start.
+
+    `releases` are the locks that ended runs give back, `lines` those that may have room now.
+
+    Locks rows of rules and of events' own ids (see flow), never those of runs. Call it once a
+    transaction, or two of them could wait in a ring.
+    """
+    started = Started()
+    if not accepted:
+        if releases or lines:
+            create(tx, ctx, [], ctx.now(), started, releases, lines=lines)
+        return started
+    now = ctx.now()
+    fresh = _store(tx, accepted, now)
+    names = sorted({event.name for event in accepted})
+    version, open_paths = on_arrival.look(tx, names)
+    ctx.catalog.refresh(tx, version)
+    # pauses are locked before the rows of rules, as by who ends a run
+    started.hints += match(tx, ctx, fresh, open_paths, now)
+    refused: list[Event] = []
+    ticks: list[Arrival] = []
+    arrivals: list[Arrival] = []
+    came = {event.id: _received_at(place, now) for place, event in enumerate(accepted)}
+    for event in fresh:
+        trigger, found = Trigger(event, came[event.id]), _functions(ctx, event, now)
+        if event.target is not None and event.correlation_id is not None and not found:
+            refused.append(_refusal(ctx, event, unknown_function(event.target), now))
+        made = [Arrival(trigger, function, ctx.new_id(now)) for function in found]
+        (arrivals if event.cron is None else ticks).extend(made)
+    outcome = Outcome()
+    for rule in _RULES:
+        arrivals = rule(tx, ctx, arrivals, now, outcome)
+    create(tx, ctx, [*ticks, *arrivals], now, started, releases, outcome, lines)
+    if outcome.subscribed:  # one event of many may cancel what another has started
+        started.hints += match(tx, ctx, fresh, waits.paths(tx, names), now)
+    invocations = [event for event in outcome.dropped if event.correlation_id is not None]
+    refused += [_refusal(ctx, event, RATE_LIMITED, now) for event in invocations]
+    if refused:
+        started.join(write_events(tx, ctx, refused))
+    return started
+
+
+def create(
+    tx: Connection,
+    ctx: Context,
+    arrivals: Sequence[Arrival],
+    now: datetime,
+    started: Started,
+    releases: Sequence[Release] = (),
+    outcome: Outcome | None = None,
+    lines: Lines | None = None,
+) -> None:
+    """Make the runs of events that no earlier rule holds back (flow-control.md §1, from 4 on)."""
+    outcome = outcome or Outcome()
+    holding = singletons.lock(tx, arrivals, releases, now)
+    made = _first(tx, arrivals, now)
+    for arrival in made:
+        arrival.heed_pause()
+    singletons.take(ctx, holding, made, now, outcome)
+    singletons.write(tx, holding)
+    _give_back(tx, made)
+    run_rows, item_rows, timer_rows, cancel_rows = [], outcome.items, [], []
+    started.hints += outcome.hints
+    lines = dict(lines or {})
+    for position, arrival in enumerate(made):
+        held, item = _first_item(ctx, arrival, now, position)
+        run_rows.append(_run_row(arrival, now) | concurrency.run_columns(held))
+        if arrival.skip_reason is not None:
+            continue
+        item_rows.append(item)
+        timer_rows += start_timers(ctx, arrival.function, arrival.run_id, now)
+        cancel_rows += _subscribed(arrival, now)
+        started.runs.append((arrival.run_id, arrival.function.id, arrival.event.id))
+        group = concurrency.stand_in_line(item, held, now)
+        if group is not None:
+            lines[group] = arrival.function.id
+        elif item["due_at"] <= now:
+            started.hints.append((ItemKind.START, item["id"]))
+    runs.add(tx, run_rows)
+    queue_items.put(tx, item_rows)
+    queue_items.put(tx, timer_rows)
+    waits.add(tx, cancel_rows)
+    outcome.subscribed = bool(cancel_rows)
+    let_go = concurrency.advance(tx, ctx, lines, now)
+    concurrency.tell_waits(made, item_rows, let_go)
+    started.hints += let_go
+
+
+def _first_item(
+    ctx: Context, arrival: Arrival, now: datetime, position: int
+) -> tuple[Slots | None, dict[str, Any]]:
+    """Make a run's first item, with what the run counts against and its places in lines."""
+    place = throttles.place(arrival, now, position)
+    held = concurrency.of_arrival(arrival, now, place["rank_us"])
+    item = start_item(ctx.new_id(now), arrival.run_id, arrival.due(now), now)
+    return held, item | place | concurrency.columns(held, ItemKind.START)
+
+
+def _subscribed(arrival: Arrival, now: datetime) -> list[dict[str, Any]]:
+    event, made_at = arrival.event, arrival.trigger.received_at or now
+    return subscribe(arrival.run_id, arrival.function, event.id, event.payload, made_at)
+
+
+def _refusal(ctx: Context, event: Event, message: str, now: datetime) -> Event:
+    """Answer an invocation that starts nothing, so that its invoker does not wait (waits.md §4)."""
+    now_ms = int(now.timestamp() * 1000)
+    return refused_invocation(event, message, id=ctx.new_id(now), now_ms=now_ms)
+
+
+def _store(tx: Connection, accepted: Sequence[Event], now: datetime) -> list[Event]:
+    """Store events; return those that were not stored before.
+
+    Raises Invalid for a seeded id that another event has: answering 200 would lose the new one.
+    """
+    rows = [_event_row(event, _received_at(place, now)) for place, event in enumerate(accepted)]
+    if all(event.fresh for event in accepted):
+        events.put(tx, rows)
+        return list(accepted)
+    unseen = events.add(tx, rows)
+    fresh = []
+    for event in accepted:
+        if event.id in unseen:
+            unseen.discard(event.id)  # two in one transaction may have the same id
+            fresh.append(event)
+            continue
+        stored = events.get(tx, event.id)
+        if stored is not None and _content(stored["payload"]) != _content(event.payload):
+            raise Invalid(
+                "the seed was used for another event: send a new x-inngest-event-id-seed with"
+                " every batch, and the same one only to repeat it",
+                field="x-inngest-event-id-seed",
+            )
+    return fresh
+
+
+def _content(payload: str) -> dict[str, Any]:
+    """Read an event without its time, which is the time of receipt where the sender gave none."""
+    found: dict[str, Any] = canonical.loads(payload)
+    return {name: value for name, value in found.items() if name != "ts"}
+
+
+def _functions(ctx: Context, event: Event, now: datetime) -> list[Function]:
+    """List the functions an event starts: an invocation only the one it names (events.md §8.4)."""
+    if event.target is None:
+        return ctx.catalog.matching(event.name, event.payload, now)
+    named = ctx.catalog.by_slug.get(event.target) or ctx.catalog.by_id.get(event.target)
+    return [named] if named is not None else []
+
+
+def _first(tx: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[Arrival]:
+    """Leave out runs that a function has for an event's own id already (events.md §5.2)."""
+    keyed: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        if (key := _own_key(arrival)) is not None:
+            keyed.setdefault(key, arrival)
+    if not keyed:
+        return list(arrivals)
+    claims = {key: arrival.run_id for key, arrival in keyed.items()}
+    ours = events.take_keys(tx, claims, now, now + EVENT_ID_WINDOW)
+    firsts = {keyed[key].run_id for key in ours}
+    return [a for a in arrivals if _own_key(a) is None or a.run_id in firsts]
+
+
+def _own_key(arrival: Arrival) -> str | None:
+    """Name the key of a run for an event that has an id of its own; batches have none."""
+    event = arrival.event
+    if event.external_id == event.id or arrival.batch_id is not None:
+        return None  # nobody else can have this id: the events table refuses it
+    return f"{arrival.function.id}:{event.external_id}"
+
+
+def _give_back(tx: Connection, made: Sequence[Arrival]) -> None:
+    """Free the ids of events whose runs are skipped: sent again, they may run."""
+    keys = (_own_key(arrival) for arrival in made if arrival.skip_reason is not None)
+    events.give_keys_back(tx, [key for key in keys if key is not None])
+
+
+def _received_at(place: int, now: datetime) -> datetime:
+    """Give each event of a transaction a time of its own, so that their order is kept.
+
+    What cancels a run has to come after it, and ids tell of the clocks of senders.
+    """
+    return now + timedelta(microseconds=place)
+
+
+def _event_row(event: Event, received_at: datetime) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "external_id": event.external_id,
+        "name": event.name,
+        "payload": event.payload,
+        "ts": datetime.fromtimestamp(event.ts_ms / 1000, UTC),
+        "received_at": received_at,
+        "internal": event.internal,
+        "traceparent": event.traceparent,
+    }
+
+
+def _run_row(arrival: Arrival, now: datetime) -> dict[str, Any]:
+    skipped = arrival.skip_reason is not None
+    return {
+        "id": arrival.run_id,
+        "function_id": arrival.function.id,
+        "function_version": arrival.function.version,
+        "event_id": arrival.event.id,
+        "status": (RunStatus.SKIPPED if skipped else RunStatus.QUEUED).value,
+        "queued_at": now,
+        "ended_at": now if skipped else None,
+        "correlation_id": arrival.event.correlation_id,
+        "batch_id": arrival.batch_id,
+        "skip_reason": arrival.skip_reason,
+        "existing_run_id": arrival.existing_run_id,
+        "singleton_key": arrival.singleton_key,
+        "cron": arrival.event.cron,
+    }
+
+
+def start_item(item_id: str, run_id: str, due_at: datetime, now: datetime) -> dict[str, Any]:
+    """Make the row of a run's first item."""
+    return {
+        "id": item_id,
+        "kind": ItemKind.START.value,
+        "run_id": run_id,
+        "job_key": run_id,
+        "state": ItemState.READY.value,
+        "queued_at": now,
+        "due_at": due_at,
+        "hint_at": due_at if due_at > now else now + HINT_GRACE,
+        "attempt": 0,
+        "opts": None,
+        "rank_us": None,
+        "gate": None,
+    }

@@ -1,0 +1,121 @@
+"""Matching: the waits that events end, in the transaction that stores the events.
+
+An event consumes a pause by deleting it and gives the pause's queue item its answer, which makes
+that due; whoever claims the item goes on with the run. Only rows of pauses and items are locked,
+never those of other runs. An event that might end very many waits ends none here: an item of
+kind `event` takes them in turns.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ...domain import canonical, cel
+from ...domain.events import Event
+from ...domain.items import ItemKind, ItemState
+from ...domain.lookups import key_in
+from ...domain.waits import LATE_AFTER
+from ...storage.events import waits
+from ...storage.queue import queue_items
+from ..runtime.context import HINT_GRACE, Context, Hint
+from .cancel_subscriptions import ask
+
+
+class Arrival:
+    """An event as it is matched: parsed once, and only when something waits for its name."""
+
+    __slots__ = ("event", "id", "name", "received_at")
+
+    def __init__(self, event_id: str, name: str, payload: str, received_at: datetime) -> None:
+        self.id, self.name, self.received_at = event_id, name, received_at
+        self.event: dict[str, Any] = canonical.loads(payload)
+
+    def lookups(self, paths: Iterable[str]) -> list[tuple[str, str, str]]:
+        """List where in the index the waits are that this event may end."""
+        keys = ((path, key_in(self.event, path)) for path in paths)
+        return [(self.name, path, key) for path, key in keys if key is not None]
+
+    def ends(self, pause: waits.Candidate, now: datetime) -> bool:
+        """Say whether the event ends a wait found by its lookups (waits.md §3)."""
+        if pause.expires_at <= now or pause.created_by == self.id:
+            return False
+        if pause.created_at > self.received_at + LATE_AFTER:
+            return False
+        if pause.expression is None:
+            return True
+        return cel.matches(pause.expression, {"async": self.event}, now)
+
+
+def match(
+    tx: Connection,
+    ctx: Context,
+    stored: Sequence[Event],
+    open_paths: Iterable[tuple[str, str]],
+    now: datetime,
+) -> list[Hint]:
+    """End the waits that events which were stored just now end; return the hints to send.
+
+    `open_paths` are the pauses.paths() of their names.
+    """
+    paths: dict[str, list[str]] = {}
+    for name, path in open_paths:
+        paths.setdefault(name, []).append(path)
+    if not stored or not paths:
+        return []
+    arrivals = [
+        Arrival(event.id, event.name, event.payload, now) for event in stored if event.name in paths
+    ]
+    found = {arrival.id: arrival.lookups(paths[arrival.name]) for arrival in arrivals}
+    hints = ask(tx, ctx, found, now)
+    candidates = waits.candidates(tx, [one for lookups in found.values() for one in lookups])
+    if candidates is None:
+        return hints + _defer(tx, ctx, [one for one in arrivals if found[one.id]], now)
+    behind: dict[tuple[str, str, str], list[waits.Candidate]] = {}
+    for pause in candidates:
+        place = (pause.event_name, pause.lookup_path, pause.lookup_key)
+        behind.setdefault(place, []).append(pause)
+    ended: dict[str, str] = {}
+    many = []
+    for arrival in arrivals:
+        pending = [pause for lookup in found[arrival.id] for pause in behind.get(lookup, ())]
+        if len(pending) > waits.MOST_AT_ONCE:
+            many.append(arrival)
+            continue
+        for pause in pending:
+            if pause.id not in ended and arrival.ends(pause, now):
+                ended[pause.id] = arrival.id
+    return hints + consume(tx, ended, now) + _defer(tx, ctx, many, now)
+
+
+def consume(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hint]:
+    """Take the pauses that are still open and answer their items, by pause id the event's id."""
+    items = waits.take(tx, ended)
+    answers = [
+        (item_id, canonical.dumps({"event": ended[pause_id]}).decode())
+        for pause_id, item_id in items.items()
+        if item_id is not None
+    ]
+    answered = queue_items.answer(tx, sorted(answers), now, now + HINT_GRACE)
+    return [(ItemKind.PAUSE, item_id) for item_id in answered]
+
+
+def _defer(tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime) -> list[Hint]:
+    """Queue the matching of events that might end more waits than one transaction may."""
+    rows = [
+        {
+            "id": ctx.new_id(now),
+            "kind": ItemKind.EVENT.value,
+            "run_id": arrival.id,
+            "job_key": f"{arrival.id}-match",
+            "state": ItemState.READY.value,
+            "queued_at": now,
+            "due_at": now,
+            "hint_at": now + HINT_GRACE,
+            "attempt": 0,
+        }
+        for arrival in arrivals
+    ]
+    queue_items.put(tx, rows)
+    return [(ItemKind.EVENT, str(row["id"])) for row in rows]

@@ -1,0 +1,71 @@
+"""Fan-out: an event that may end very many waits ends them in turns, a transaction each.
+
+The queue item notes how far it has come (`opts`: a place in the index and the last pause looked
+at), under its lease: after a crash the next holder goes on from there.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import canonical
+from ...domain.errors import LeaseLost
+from ...domain.items import Item
+from ...storage.events import events, waits
+from ...storage.queue import queue_items
+from ..runtime.context import Context, Hint
+from .resume_waits import Arrival, consume
+
+
+@dataclass(frozen=True, slots=True)
+class Fanout:
+    """A leased item of kind `event`, whose `run_id` is the event's id."""
+
+    item: Item
+
+
+def run_fanout(ctx: Context, job: Fanout) -> None:
+    """End the waits that the event ends, until none are left or the lease is lost."""
+    opts = job.item.opts
+    try:
+        while True:
+            opts, hints = ctx.committer.run_alone(_turn_of(ctx, job.item, opts))
+            if hints:
+                ctx.hints.send(hints)
+            if opts is None:
+                return
+    except LeaseLost:
+        observe.event("item.lease_lost", level=30, item_id=job.item.id, event_id=job.item.run_id)
+    finally:
+        ctx.leases.drop(job.item)
+
+
+def _turn_of(ctx: Context, item: Item, opts: str | None) -> Any:
+    return lambda tx: _turn(tx, ctx, item, opts)
+
+
+def _turn(
+    tx: Connection, ctx: Context, item: Item, opts: str | None
+) -> tuple[str | None, list[Hint]]:
+    """Look at some of the waits; return how far it has come, None at the end, and the hints."""
+    now = ctx.now()
+    row = events.get(tx, item.run_id)
+    if row is None:  # deleted meanwhile: nothing can be told to anybody
+        queue_items.finish(tx, [item])
+        return None, []
+    arrival = Arrival(row["id"], row["name"], row["payload"], row["received_at"])
+    place, after = canonical.loads(opts) if opts is not None else ("", "")
+    paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
+    for lookup in arrival.lookups(paths):
+        found = waits.page(tx, lookup, after if lookup[1] == place else "")
+        if not found:
+            continue
+        ended = {pause.id: arrival.id for pause in found if arrival.ends(pause, now)}
+        hints = consume(tx, ended, now)
+        opts = canonical.dumps([lookup[1], found[-1].id]).decode()
+        queue_items.go_on(tx, item, opts)
+        return opts, hints
+    queue_items.finish(tx, [item])
+    return None, []

@@ -1,0 +1,211 @@
+"""Waits: open them with what they start, read what has ended them, and end them by signals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import canonical, cel, events, ids
+from ...domain.answers import Answer, waiting
+from ...domain.checks import MOST_LEVELS, is_deeper
+from ...domain.errors import Invalid, SignalTaken
+from ...domain.events import Event
+from ...domain.items import Item, ItemKind
+from ...domain.limits import MAX_STEP_BYTES
+from ...domain.runs import Run
+from ...domain.waits import Wait, check_signal, correlation_id
+from ...domain.waking import begun
+from ...storage.events import events as stored_events
+from ...storage.events import waits
+from ...storage.queue import queue_items
+from ...storage.runs import attempts
+from ..runtime.context import HINT_GRACE, Context
+
+_MOST_WARNED = 1000
+
+
+@dataclass(slots=True)
+class Opening:
+    """A wait to open with its queue item's row, which is written only if the job is new."""
+
+    run: Run
+    wait: Wait
+    row: dict[str, Any]
+    event_id: str | None = None  # of the invocation that the wait is for
+
+    @property
+    def pause_id(self) -> str:
+        """The pause's id, the same however often the step is reported."""
+        return ids.pause_id(self.run.id, self.row["step"])
+
+
+def prepare(ctx: Context, run: Run, wait: Wait, row: dict[str, Any]) -> Opening:
+    """Complete the row of a wait's item with what its trace shows."""
+    opening = Opening(run, wait, row)
+    if wait.invocation is not None:
+        opening.event_id = ctx.new_id(row["queued_at"])
+        shown = waiting(row["opts"])
+        shown.info["triggeringEventID"] = opening.event_id
+        row["opts"] = shown.written()
+    return opening
+
+
+def open_all(tx: Connection, ctx: Context, openings: Sequence[Opening]) -> list[Event]:
+    """Open waits whose items were new; locks pauses with a signal.
+
+    Returns the invocations, for the same transaction to publish.
+
+    Raises SignalTaken when another run waits for a signal, with which the transaction rolls back.
+    """
+    if not openings:
+        return []
+    attempts.add(tx, [_attempt_row(opening) for opening in openings])
+    ordered = sorted(openings, key=lambda opening: opening.wait.signal or "")
+    for opening in ordered:
+        _warn(ctx, opening)
+        signal, replaces = opening.wait.signal, opening.wait.replaces
+        if signal is not None:
+            waits.free_signal(tx, signal, opening.row["queued_at"], replaces=replaces)
+    new = waits.add(tx, [_pause_row(opening) for opening in ordered])
+    if any(o.wait.signal is not None and o.pause_id not in new for o in openings):
+        raise SignalTaken
+    return [
+        _invoked(ctx, opening, opening.event_id)
+        for opening in openings
+        if opening.event_id is not None and opening.pause_id in new
+    ]
+
+
+def _warn(ctx: Context, opening: Opening) -> None:
+    """Tell once of a condition that the reference would not index (waits.md §3)."""
+    condition, run = opening.wait.condition, opening.run
+    if condition is None:
+        return
+    try:
+        cel.check_restrictive(condition)
+    except Invalid as error:
+        # what the condition says of one run (ids are written into it) is no news for the next
+        told = f"{run.function_id}.{opening.row['step']}"
+        if told in ctx.warned:
+            return
+        if len(ctx.warned) >= _MOST_WARNED:
+            ctx.warned.clear()
+        ctx.warned.add(told)
+        said = {"function": run.function_slug, "step": opening.row["step_name"]}
+        observe.event("wait.slow", level=30, run_id=run.id, **said, error=error.message)
+
+
+def _attempt_row(opening: Opening) -> dict[str, Any]:
+    row = opening.row
+    trace = begun(row["step_name"], row["step"], row["opts"])
+    return {
+        "run_id": opening.run.id,
+        "step": trace.step,
+        "name": trace.name,
+        "op": trace.op,
+        "attempt": 0,
+        "status": trace.status,
+        "queued_at": row["queued_at"],
+        "started_at": row["queued_at"],
+        "ended_at": row["queued_at"],
+        "http_status": None,
+        "error": None,
+        "info": trace.info,
+    }
+
+
+def _pause_row(opening: Opening) -> dict[str, Any]:
+    run, wait, row = opening.run, opening.wait, opening.row
+    return {
+        "id": opening.pause_id,
+        "kind": wait.kind.value,
+        "run_id": run.id,
+        "step": row["step"],
+        "event_name": wait.event_name,
+        "expression": wait.expression,
+        "lookup_path": wait.path,
+        "lookup_key": wait.key,
+        "signal": wait.signal,
+        "created_by": run.event_id,
+        "created_at": row["queued_at"],
+        "expires_at": row["due_at"],
+        "item_id": row["id"],
+    }
+
+
+def _invoked(ctx: Context, opening: Opening, event_id: str) -> Event:
+    """Build the event that starts an invoked function (events.md §8.4)."""
+    run, row, asked = opening.run, opening.row, opening.wait.invocation
+    assert asked is not None
+    routing = {
+        "correlation_id": correlation_id(run.id, row["step"]),
+        "expire": int(row["due_at"].timestamp() * 1000),
+        "fn_id": asked.function,
+        "name": row["step_name"],
+        "source_fn_id": run.function_id,
+    }
+    source = ctx.catalog.by_id.get(run.function_id)
+    if source is not None:
+        routing |= {"source_app_id": source.app_id, "source_fn_v": source.version}
+    return events.invoked(
+        asked.data,
+        routing,
+        id=event_id,
+        ts_ms=int(row["queued_at"].timestamp() * 1000),
+        external_id=asked.external_id,
+        user=asked.user,
+        v=asked.v,
+        meta=asked.meta,
+    )
+
+
+def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str, Answer]:
+    """Read what has ended waits: (item id, its answer) in, by item id out, unanswered left out."""
+    found = {item_id: canonical.loads(text) for item_id, text in given if text is not None}
+    if not found:
+        return {}
+    wanted = sorted({answer["event"] for answer in found.values() if "event" in answer})
+    rows = stored_events.by_ids(tx, wanted) if wanted else {}
+    return {
+        item_id: Answer(
+            event_id=answer.get("event"),
+            event=rows[answer["event"]]["payload"] if answer.get("event") in rows else None,
+            data=answer.get("data"),
+        )
+        for item_id, answer in found.items()
+    }
+
+
+def answer_of(ctx: Context, item: Item) -> Answer | None:
+    """Read what has ended a wait in the meantime; None when nothing has."""
+    with ctx.db.reading() as tx:
+        return answers(tx, [(item.id, queue_items.answer_of(tx, item.id))]).get(item.id)
+
+
+def signal(ctx: Context, name: str, data: Any) -> str | None:
+    """Wake the run that waits for a signal; return its id, None when nobody waits (waits.md §5).
+
+    Raises Invalid for a name or data that cannot be stored.
+    """
+    check_signal(name)
+    answer = canonical.dumps({"data": data}).decode()
+    if canonical.size(answer) > MAX_STEP_BYTES:
+        raise Invalid(f"the signal's data is over {MAX_STEP_BYTES} bytes", field="data")
+    if is_deeper(answer, MOST_LEVELS + 1):
+        raise Invalid(f"the signal's data is nested deeper than {MOST_LEVELS} levels", field="data")
+    taken = ctx.committer.run_once(lambda tx: _take(tx, name, answer, ctx.now()))
+    if taken is None:
+        return None
+    run_id, item_id = taken
+    ctx.hints.send([(ItemKind.PAUSE, item_id)])
+    return run_id
+
+
+def _take(tx: Connection, name: str, answer: str, now: datetime) -> tuple[str, str] | None:
+    taken = waits.take_signal(tx, name, now)
+    if taken is not None:
+        queue_items.answer(tx, [(taken[1], answer)], now, now + HINT_GRACE)
+    return taken

@@ -1,0 +1,166 @@
+"""The context: everything the engine needs, handed down from the edges."""
+
+import random
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from ...domain import ids
+from ...domain.alerts import Rules
+from ...domain.items import LEASE, Item, ItemKind
+from ...domain.limits import RunLimits
+from ...domain.reach import Reach
+from ...domain.retention import Keep
+from ...storage.db.session import Database
+from ..transport.gateway import Fetcher, Fetches
+from ..transport.http import Transport
+from .app_fairness import Shares
+from .catalog import Catalog
+from .group_commit import Committer
+
+Hint = tuple[ItemKind, str]
+Held = tuple[str, str]  # an item's id and its lease
+# How long a hint may take before upkeep sends another.
+HINT_GRACE = timedelta(seconds=2)
+# the least time between two looks of upkeep: under a backlog, hints already on their way go on
+SHORTEST_PAUSE = timedelta(milliseconds=20)
+
+
+class Hints(Protocol):
+    """How the engine says, after a commit, that items are due. Never blocks, never raises."""
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Pass the hints on, or lose them."""
+
+    def ask(self) -> None:
+        """Begin to ask what reachable() tells, which then waits the less."""
+
+    def reachable(self) -> bool:
+        """Ask whether what carries them can be reached now; waits two seconds at the most."""
+
+
+class NoHints:
+    """Loses every hint: the items are found by upkeep."""
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Do nothing."""
+
+    def ask(self) -> None:
+        """Do nothing."""
+
+    def reachable(self) -> bool:
+        """Say yes: nothing is away."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """The engine's own settings.
+
+    `linear_retry` replaces the back-off table; `carry_for` bounds how long a worker goes on with
+    one run before it lets others have a turn. `alone` says that no other process has to do with the
+    database.
+    """
+
+    lease: timedelta = LEASE
+    linear_retry: timedelta | None = None
+    carry_for: timedelta = timedelta(seconds=10)
+    tick: timedelta = timedelta(milliseconds=250)
+    # the first signs; the second is tried where an app refuses the first (engine/runtime/signed_requests.py)
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
+    slots: int = 100
+    alone: bool = False
+    cron_missed: str = "skip"
+    alerts: Rules = field(default_factory=Rules)
+    keep: Keep = field(default_factory=Keep)
+    keep_audit: timedelta | None = None  # None: for ever
+    reach: Reach = field(default_factory=Reach)
+
+
+def utc_now() -> datetime:
+    """Read the wall clock."""
+    return datetime.now(UTC)
+
+
+def new_ulid(now: datetime) -> str:
+    """Make a random ULID of this moment."""
+    return ids.ulid(int(now.timestamp() * 1000), secrets.token_bytes(10))
+
+
+class Leases:
+    """The items this process works on now, for the heartbeat to extend their leases.
+
+    Each item is on its own: those of one claim share a lease id, and end at different times.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: set[Held] = set()
+
+    def hold(self, item: Item) -> None:
+        """Note one item more."""
+        with self._lock:
+            self._held.add((item.id, item.lease_id))
+
+    def drop(self, item: Item) -> None:
+        """Note that an item is worked on no more."""
+        with self._lock:
+            self._held.discard((item.id, item.lease_id))
+
+    def pass_on(self, item: Item, following: Item) -> None:
+        """Note that the work goes on with another item, or with the same one again."""
+        with self._lock:
+            self._held.discard((item.id, item.lease_id))
+            self._held.add((following.id, following.lease_id))
+
+    def all(self) -> list[Held]:
+        """List the items held, with their leases."""
+        with self._lock:
+            return sorted(self._held)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._held)
+
+
+@dataclass(slots=True)
+class Context:
+    """One process's way to database, clock, endpoints and the others' attention."""
+
+    db: Database
+    transport: Transport
+    committer: Committer
+    hints: Hints = field(default_factory=NoHints)
+    fetcher: Fetches = field(default_factory=Fetcher)
+    tuning: Tuning = field(default_factory=Tuning)
+    worker_id: str = ""
+    clock: Callable[[], datetime] = utc_now
+    # Python seeds it anew in forked processes, which must not jitter alike. The system's own took
+    # 8 µs, twice a step
+    jitter: Callable[[], float] = random.random
+    catalog: Catalog = field(default_factory=Catalog)
+    leases: Leases = field(default_factory=Leases)
+    shares: Shares = field(default_factory=lambda: Shares(0))
+    phase: timedelta = timedelta(0)  # of the beats of upkeep
+    # what a test suite has set for functions, by their ids; empty otherwise
+    run_limits: dict[str, RunLimits] = field(default_factory=dict)
+    # services of upkeep whose last run raised, with the name of what
+    faults: dict[str, str] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)  # steps whose waits a warning was logged of
+
+    def now(self) -> datetime:
+        """Read the context's clock."""
+        return self.clock()
+
+    def new_id(self, now: datetime | None = None) -> str:
+        """Make an id that sorts by creation."""
+        return new_ulid(now or self.clock())
+
+    def close(self) -> None:
+        """Close connections."""
+        self.transport.close()
+        self.fetcher.close()
+        self.db.close()

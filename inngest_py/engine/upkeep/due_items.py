@@ -1,0 +1,67 @@
+"""Timers: hints at items that have become due, and at those whose hint was lost."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from ...storage.queue import backlog
+from ..runtime.context import HINT_GRACE, SHORTEST_PAUSE, Context
+from .wakeups import until_beat
+
+# with nothing due for so long, this process looks half as often, and one that is alone every second
+_BUSY = timedelta(seconds=5)
+_SECOND = timedelta(seconds=1)
+# a look after each of many commits would cost more than the ticks of a moment
+_STIRRED = timedelta(seconds=1)
+
+
+class Timers:
+    """The service: one look serves both to find what is due and to say when to look again."""
+
+    def __init__(self) -> None:
+        self._busy_until = datetime.min.replace(tzinfo=UTC)
+        self._seen: tuple[datetime | None] | None = None  # what the last look found, if it lasts
+
+    def run_once(self, ctx: Context) -> bool:
+        """Send hints for as many due items as this worker has free slots."""
+        self._seen = None
+        ctx.db.written.clear()
+        free = ctx.tuning.slots - len(ctx.leases)
+        if free <= 0:
+            return False
+        now, first = ctx.now(), _next_due(ctx)
+        if first is None or first > now:
+            self._seen = (first,)
+            return False
+        self._busy_until = now + _BUSY
+        # in step with the broker's own rhythm, hints could go to the same deaf consumer for ever
+        again_at = now + HINT_GRACE * (1 + ctx.jitter() / 4)
+        with ctx.db.transaction() as tx:
+            hints = [(kind, item_id) for item_id, kind in backlog.due(tx, now, free, again_at)]
+        ctx.hints.send(hints)
+        return len(hints) == free
+
+    def pause(self, ctx: Context, longest: timedelta) -> timedelta:
+        """Say how long to wait for the next due item: `longest` at the most, and a tick when idle.
+
+        What is stored meanwhile and due before the next look is late by the rest of that time; a
+        process that is alone waits here instead, until something is stored.
+        """
+        (first,), now = self._seen or (_next_due(ctx),), ctx.now()
+        idle = now > self._busy_until and not ctx.leases
+        if idle:
+            longest += ctx.tuning.tick
+        if idle and ctx.tuning.alone and longest < _SECOND:
+            longest = until_beat(timedelta(seconds=time.monotonic()), _SECOND, ctx.phase)
+        if first is not None:
+            longest = min(longest, max(first - now, SHORTEST_PAUSE))
+        if not (idle and ctx.tuning.alone):
+            return longest
+        # whatever makes an item is a commit of this process: nothing can be missed
+        if ctx.db.written.wait(longest.total_seconds()):
+            self._busy_until = ctx.now() + _STIRRED
+        return timedelta(0)
+
+
+def _next_due(ctx: Context) -> datetime | None:
+    with ctx.db.reading() as tx:
+        return backlog.next_due(tx)

@@ -1,0 +1,38 @@
+"""Lines for slots: lets go what no transaction has told, such as turns lost with a paused function.
+
+A bounded number of lines is looked at each time, without locks, going on where the last look
+ended: thousands of lines that rightly stand cost a few reads a second.
+"""
+
+from ...storage.queue import concurrency_slots
+from ..flow import concurrency
+from ..runtime.context import Context
+
+_AT_ONCE = 50
+
+
+class Standing:
+    """The service; `after` is the group that was looked at last."""
+
+    def __init__(self) -> None:
+        self.after = ""
+
+    def run_once(self, ctx: Context) -> bool:
+        """Let the first of lines go where there is room."""
+        now, firsts = ctx.now(), dict[str, str]()
+        with ctx.db.reading() as tx:
+            if not concurrency_slots.stand(tx):
+                return False
+            while len(firsts) < _AT_ONCE and (found := concurrency_slots.next_line(tx, self.after)):
+                self.after, run_id = found
+                firsts[self.after] = run_id
+            if len(firsts) < _AT_ONCE:
+                self.after = ""
+            lines = concurrency.standing(tx, ctx, firsts, now) if firsts else {}
+        if not lines:
+            return False
+        with ctx.db.transaction() as tx:
+            hints = concurrency.advance(tx, ctx, lines, now)
+        if hints:
+            ctx.hints.send(hints)
+        return False

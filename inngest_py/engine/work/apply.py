@@ -1,0 +1,323 @@
+"""Apply: the one way runs move. Writes the plans that share a commit, each fenced by its lease.
+
+Every kind of statement runs once for all of them. Order of locks: the runs' rows by id, then
+pauses, then items. Writers of one run settle one after another; those that bring nothing but
+results of their own do so in one statement, since the branches of a group often end together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import groups
+from ...domain.errors import RunGone, WaitAnswered
+from ...domain.ids import pause_id
+from ...domain.items import ItemKind, ItemState
+from ...domain.plan import Job
+from ...storage.events import waits
+from ...storage.queue import queue_items
+from ...storage.runs import attempts, runs, steps
+from ..flow import concurrency
+from ..intake.publish import Outbox
+from ..intake.waits import open_all, prepare
+from ..runtime.group_commit import waves
+from . import deferred_functions, metadata, rounds
+from .end_run import Ending, end_runs
+from .writes import Applied, Write, attempt_row, item_row, lease_first, leased
+
+
+def apply_all(tx: Connection, writes: Sequence[Write]) -> list[Applied]:
+    """Write plans in one transaction.
+
+    Raises LeaseLost or RunGone when one of them is void, WaitAnswered when a wait did not time out
+    after all, SignalTaken when another run waits for a signal, Stalled when an app's answers do
+    not bring a run on; the transaction must then roll back.
+    """
+    if len(writes) > 1:
+        runs.lock(tx, sorted({write.run.id for write in writes}))
+    outbox = Outbox()
+    for wave in waves(_bundles(writes), lambda bundle: bundle[0].run.id):
+        _apply(tx, wave, outbox)
+    writes[0].done.started = outbox.write(tx, writes[0].ctx)
+    return [write.done for write in writes]
+
+
+Bundle = list[Write]
+
+
+def _bundles(writes: Sequence[Write]) -> list[Bundle]:
+    """Put together the writes of a run that can settle in one statement."""
+    bundles: list[Bundle] = []
+    for write in sorted(writes, key=lambda write: write.run.id):
+        if bundles and _goes_with(bundles[-1], write):
+            bundles[-1].append(write)
+        else:
+            bundles.append([write])
+    return bundles
+
+
+def _goes_with(bundle: Bundle, write: Write) -> bool:
+    """Say whether the write and all of the bundle bring only results, each of them once."""
+    if write.run.id != bundle[0].run.id or not (write.plain and bundle[0].plain):
+        return False
+    known = {result.hash for other in bundle for result in other.plan.results}
+    return not any(result.hash in known for result in write.plan.results)
+
+
+def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
+    wave = [write for bundle in bundles for write in bundle]
+    for write in wave:
+        run = write.run
+        write.done = Applied(
+            step_count=run.step_count,
+            request_version=run.request_version,
+            force_plan=run.force_plan,
+        )
+        write.jobs = list(write.plan.jobs)
+        write.stays = write.carry
+    _advance(tx, [bundle for bundle in bundles if bundle[0].counts])
+    for write in wave:
+        metadata.note(tx, write.call.ended_at, write.run.id, write.plan.notes)
+    _close(tx, [write for write in wave if write.plan.closes])
+    attempts.add(tx, [attempt_row(write, trace) for write in wave for trace in write.plan.traces])
+    _finish(tx, [write for write in wave if write.plan.finish is not None], outbox)
+    _follow(tx, [write for write in wave if write.plan.finish is None], outbox)
+
+
+def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
+    """Store results and settle the runs' groups; adds the discoveries that follow, if any."""
+    if not bundles:
+        return
+    rows = runs.advance(tx, [_counted(bundle) for bundle in bundles])
+    if len(rows) < len(bundles):
+        raise RunGone
+    _store(tx, bundles, rows)
+    for bundle in bundles:
+        for write in bundle:
+            if write.plan.defers:
+                deferred_functions.remember(tx, write.run.id, write.plan.defers)
+    corrections = [_settled(tx, bundle, rows[bundle[0].run.id]) for bundle in bundles]
+    runs.settle(tx, [correction for correction in corrections if correction is not None])
+
+
+def _close(tx: Connection, wave: Sequence[Write]) -> None:
+    """Close the pauses of waits that time out. Raises WaitAnswered when one was closed before."""
+    wanted = [pause_id(write.run.id, write.item.step or "") for write in wave]
+    if len(waits.take(tx, wanted)) < len(wave):
+        raise WaitAnswered
+
+
+def _counted(bundle: Bundle) -> runs.Advance:
+    run, plan = bundle[0].run, bundle[0].plan
+    results = [result for write in bundle for result in write.plan.results]
+    effective = run.request_version if run.request_version >= 0 else plan.request_version
+    group: tuple[bool, str | None] | None = None
+    if plan.group is not None:
+        group = (True, groups.written(plan.group if plan.coalesce and effective >= 2 else {}))
+    version = max(write.plan.request_version for write in bundle)
+    size = sum(result.size for result in results)
+    return runs.Advance(run.id, len(results), size, version, group)
+
+
+def _store(tx: Connection, bundles: Sequence[Bundle], rows: dict[str, runs.Advanced]) -> None:
+    given = []
+    for bundle in bundles:
+        results = [(write, result) for write in bundle for result in write.plan.results]
+        first = rows[bundle[0].run.id].step_count - len(results)
+        given += [
+            {
+                "run_id": write.run.id,
+                "hash": result.hash,
+                "position": first + place,
+                "name": result.name,
+                "op": result.op,
+                "output": result.value,
+                "stored_at": write.call.ended_at,
+            }
+            for place, (write, result) in enumerate(results)
+        ]
+    new = steps.add(tx, given)
+    for bundle in bundles:
+        for write in bundle:
+            run_id, plan = write.run.id, write.plan
+            write.done.stored = [one for one in plan.results if (run_id, one.hash) in new]
+
+
+def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correction | None:
+    """Decide what the results mean for the run's group; a value when its row must change again."""
+    pending = _pending(tx, bundle[0], row.pending)
+    force_plan = row.force_plan
+    lost = []
+    for write in bundle:
+        lost += [result for result in write.plan.results if result not in write.done.stored]
+        pending, force_plan = _settle(write, row, pending, force_plan)
+    run_id = bundle[0].run.id
+    for result in lost:
+        observe.event("step.stored_before", level=30, run_id=run_id, step=result.hash)
+    for write in bundle:
+        write.done.step_count = row.step_count - len(lost)
+    left = groups.written(pending)
+    if not lost and left == row.pending and force_plan == row.force_plan:
+        return None
+    fewer_bytes = sum(result.size for result in lost)
+    return runs.Correction(run_id, force_plan, left, len(lost), fewer_bytes)
+
+
+def _settle(
+    write: Write, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
+) -> tuple[dict[str, bool], bool]:
+    """Settle one write; returns what is pending after it, and the force-plan flag."""
+    plan, done = write.plan, write.done
+    settled = groups.settle(
+        _without_own(write, pending),
+        [(result.hash, result.races) for result in plan.results],
+        force_plan=force_plan,
+        request_version=row.request_version,
+    )
+    discover = settled.discover and plan.retry is None
+    done.force_plan = settled.force_plan if discover else force_plan
+    done.may_carry, done.request_version = not row.held, row.request_version
+    if discover and plan.finish is None:
+        key = f"{write.run.id}-{plan.results[-1].hash}-discovery"
+        write.jobs.append(Job(ItemKind.EDGE, key))
+    return settled.pending, done.force_plan
+
+
+def _without_own(write: Write, pending: dict[str, bool]) -> dict[str, bool]:
+    """Take out a step whose request has ended without its result, and is not made again.
+
+    The app answered with other steps; the group would wait for this one for ever.
+    """
+    own, plan = write.item.step, write.plan
+    if own not in pending or plan.retry is not None or own in {job.step for job in plan.jobs}:
+        return pending
+    return {step: races for step, races in pending.items() if step != own}
+
+
+def _pending(tx: Connection, write: Write, stored: str | None) -> dict[str, bool]:
+    """Read the pending set, less members of a new group that ended while it was reported."""
+    pending = groups.read(stored)
+    if pending and write.plan.group is not None and write.run.step_count:
+        known = steps.known(tx, write.run.id, list(pending))
+        pending = {step: races for step, races in pending.items() if step not in known}
+    return pending
+
+
+def _finish(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
+    if not wave:
+        return
+    endings = []
+    for write in wave:
+        finish, call = write.plan.finish, write.call
+        assert finish is not None
+        over = Ending(write.run, finish.status, finish.output, call.ended_at, call.started_at)
+        endings.append(replace(over, error_text=finish.error_text))
+        write.done.finished = (finish.status, finish.output)
+    ended, published = end_runs(tx, wave[0].ctx, endings, [write.item for write in wave])
+    if len(ended) < len(wave):
+        raise RunGone
+    outbox.join(published)
+
+
+def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
+    """Consume the items, or give them back to be retried, and queue what follows."""
+    turned, finished, rows = [], [], []
+    _hold_back(tx, [write for write in wave if write.run.slots is not None])
+    for write in wave:
+        if write.plan.retry is not None:
+            queue_items.retry_later(tx, write.item, write.call.ended_at + write.plan.retry)
+        elif _turns(write):
+            turned.append(write)
+            continue
+        else:
+            finished.append(write)
+        rows += [(write, job, row) for job, row in _item_rows(tx, write)]
+        outbox.lines |= concurrency.lines_of(write.run)
+    turns = [
+        (write.item, write.jobs[0].key, write.done.step_count, write.call.ended_at)
+        for write in turned
+    ]
+    for write, item in zip(turned, queue_items.turn(tx, turns), strict=True):
+        write.done.next = item
+    queue_items.finish(tx, [write.item for write in finished])
+    _queue(tx, rows, outbox)
+
+
+def _hold_back(tx: Connection, limited: Sequence[Write]) -> None:
+    """Let runs go on in place only where nobody with an earlier place waits for their slots."""
+    stay = [write for write in limited if write.stays]
+    if stay:
+        free = concurrency.may_carry(tx, [(write.run, write.item) for write in stay])
+        for write in stay:
+            write.stays = write.run.id in free
+
+
+def _turns(write: Write) -> bool:
+    """Say whether the item itself can become the run's next one.
+
+    It can when nothing follows but the discovery after results that nobody stored before: then
+    nobody else can have queued that job.
+    """
+    jobs, done = write.jobs, write.done
+    return (
+        write.stays
+        and done.may_carry
+        and len(jobs) == 1
+        and jobs[0].kind is ItemKind.EDGE
+        and jobs[0].step is None
+        and not jobs[0].delay
+        and bool(done.stored)
+        and len(done.stored) == len(write.plan.results)
+    )
+
+
+def _queue(
+    tx: Connection, rows: Sequence[tuple[Write, Job, dict[str, Any]]], outbox: Outbox
+) -> None:
+    if not rows:
+        return
+    openings = [
+        (write, prepare(write.ctx, write.run, job.wait, row))
+        for write, job, row in rows
+        if job.wait is not None
+    ]
+    written = queue_items.add(tx, [row for _, _, row in rows])
+    opened = [one for _, one in openings if one.row["id"] in written]
+    if opened:
+        outbox.events += open_all(tx, openings[0][0].ctx, opened)
+    for write, _, row in rows:
+        if row["id"] not in written or row["due_at"] > write.call.ended_at:
+            continue
+        if row["state"] == ItemState.WAITING.value:
+            continue  # it has a hint when its turn comes
+        if row["state"] == ItemState.LEASED.value:
+            write.done.next = leased(row)
+        else:
+            write.done.hints.append((ItemKind(row["kind"]), row["id"]))
+
+
+def _item_rows(tx: Connection, write: Write) -> list[tuple[Job, dict[str, Any]]]:
+    """Build the follow-up items; the first that is due now is leased to this worker on `carry`."""
+    known = _already_stored(tx, write)
+    new = [job for job in write.jobs if job.step is None or job.step not in known]
+    rows = [(job, item_row(write, job)) for job in rounds.follow_ups(tx, write, new)]
+    if not rows:
+        return []
+    if write.stays and write.done.may_carry and write.plan.retry is None:
+        lease_first(write, [row for _, row in rows])
+    for _, row in rows:
+        if row["state"] == ItemState.READY.value:
+            concurrency.stand_in_line(row, write.run.slots, write.call.ended_at)
+    return rows
+
+
+def _already_stored(tx: Connection, write: Write) -> set[str]:
+    """Find planned steps whose results came in since the SDK was told what is stored.
+
+    Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).
+    """
+    targets = [job.step for job in write.jobs if job.step is not None]
+    return steps.known(tx, write.run.id, targets) if targets and write.done.step_count else set()

@@ -1,0 +1,209 @@
+"""Checkpoints: steps stored while the request that ran them goes on (checkpointing.md §2).
+
+Order of locks as everywhere: the runs' rows, then their items. The item's lock keeps the dispatch
+from being superseded before the steps are written: whoever claims the item next waits, and then
+reads a memo that holds them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import groups
+from ...domain.checkpoint import Checkpoint
+from ...domain.errors import Invalid, Superseded, TooLarge
+from ...domain.limits import NORMAL, RunLimits
+from ...domain.plan import StepResult, Trace
+from ...storage.queries import run_pages
+from ...storage.queue import leases
+from ...storage.runs import attempts, runs, steps
+from ..runtime.context import Context
+from ..runtime.group_commit import waves
+from . import deferred_functions, metadata
+
+
+@dataclass(slots=True)
+class Write:
+    """A checkpoint to write, and what became of it.
+
+    `released` says that nobody holds the item any more.
+    """
+
+    run_id: str
+    given: Checkpoint
+    now: datetime
+    limits: Mapping[str, RunLimits] = field(default_factory=dict)  # of functions that have own ones
+    function_id: str = ""
+    stored: list[StepResult] = field(default_factory=list)
+    released: bool = False
+
+    @property
+    def size(self) -> int:
+        """The bytes of its results."""
+        return sum(result.size for result in self.given.results)
+
+    @property
+    def lost(self) -> list[StepResult]:
+        """Those of its results that were stored before."""
+        return [result for result in self.given.results if result not in self.stored]
+
+
+def store(ctx: Context, run_id: str, given: Checkpoint) -> None:
+    """Store the steps of a checkpoint in one commit, without queueing anything.
+
+    Raises Invalid for an unknown run, TooLarge when the run would go over a limit, and Superseded
+    when the dispatch is over: the run has ended, or the item is gone or another's. A dispatch
+    whose lease has lapsed, and which nobody has taken over yet, is told the same, but its steps
+    are kept: no other request can be running them.
+    """
+    done = ctx.committer.run(run_id, store_all, Write(run_id, given, ctx.now(), ctx.run_limits))
+    tell(done)
+    observe.event(
+        "checkpoint.stored",
+        level=10,
+        run_id=run_id,
+        function_id=done.function_id,
+        steps=len(done.stored),
+    )
+    if done.released:
+        observe.event("checkpoint.released", run_id=run_id, item_id=given.dispatch.item_id)
+        raise Superseded
+
+
+def tell(done: Write) -> None:
+    """Send the signals of a checkpoint; call after the commit."""
+    for result in done.stored:
+        observe.tell(
+            observe.step_finished,
+            run_id=done.run_id,
+            function_id=done.function_id,
+            step=result.hash,
+            name=result.name,
+            failed=False,
+        )
+
+
+def store_all(tx: Connection, writes: Sequence[Write]) -> Sequence[Write]:
+    """Write the checkpoints that share a commit; raises, for store(), when one of them is void."""
+    if len(writes) > 1:
+        runs.lock(tx, sorted({write.run_id for write in writes}))
+    for wave in waves(writes, lambda write: write.run_id):
+        _store(tx, wave)
+    return writes
+
+
+def _store(tx: Connection, wave: Sequence[Write]) -> None:
+    rows = runs.advance(
+        tx,
+        [
+            runs.Advance(w.run_id, len(w.given.results), w.size, version=-1, group=None)
+            for w in wave
+        ],
+    )
+    for write in wave:
+        if write.run_id not in rows:
+            raise _gone(tx, write.run_id)
+        write.function_id = rows[write.run_id].function_id
+    _hold(tx, wave)
+    new = steps.add(tx, [row for w in wave for row in _step_rows(w, rows[w.run_id].step_count)])
+    for write in wave:
+        results = write.given.results
+        write.stored = [result for result in results if (write.run_id, result.hash) in new]
+        _check_limits(rows[write.run_id], write)
+    corrections = [_correction(write, rows[write.run_id]) for write in wave]
+    runs.settle(tx, [correction for correction in corrections if correction is not None])
+    for write in wave:
+        if write.given.defers:
+            deferred_functions.remember(tx, write.run_id, write.given.defers)
+        if write.stored or not write.given.results:  # a call made twice notes nothing twice
+            metadata.note(tx, write.now, write.run_id, write.given.notes)
+    attempts.add(tx, [row for write in wave for row in _attempt_rows(write)])
+
+
+def _gone(tx: Connection, run_id: str) -> Exception:
+    if run_pages.get(tx, run_id) is None:
+        return Invalid(f"run {run_id} does not exist", field="run_id")
+    return Superseded(f"run {run_id} has ended")
+
+
+def _hold(tx: Connection, wave: Sequence[Write]) -> None:
+    """Lock the dispatches' items and start their attempts anew; say which nobody holds."""
+    held = leases.hold(tx, [write.given.dispatch.item_id for write in wave])
+    got_on = []
+    for write in wave:
+        dispatch = write.given.dispatch
+        item = held.get(dispatch.item_id)
+        if item is None or (item.run_id, item.generation) != (write.run_id, dispatch.generation):
+            raise Superseded
+        if item.lease_id not in (None, dispatch.lease_id):
+            raise Superseded
+        write.released = item.lease_id is None
+        if item.attempt or item.current is not None:
+            got_on.append(item.id)
+    leases.restart_attempts(tx, got_on)
+
+
+def _check_limits(row: runs.Advanced, write: Write) -> None:
+    """Refuse what would bring the run to a limit: as an answer, the same steps end it (§7.5)."""
+    most = write.limits.get(row.function_id, NORMAL)
+    if row.step_count - len(write.lost) >= most.steps:
+        raise TooLarge(f"The function run exceeded the step limit of {most.steps} steps.")
+    if row.state_bytes > most.state_bytes:
+        limit = f"the state size limit of {most.state_bytes} bytes"
+        raise TooLarge(f"The function run exceeded {limit}.")
+
+
+def _correction(write: Write, row: runs.Advanced) -> runs.Correction | None:
+    """Take the steps out of the pending set, and what was stored before out of the counts."""
+    pending = groups.read(row.pending)
+    done = {result.hash for result in write.given.results}
+    left = {step: races for step, races in pending.items() if step not in done}
+    lost = write.lost
+    if not lost and left == pending:
+        return None
+    kept = groups.written(left)
+    fewer_bytes = sum(result.size for result in lost)
+    return runs.Correction(write.run_id, row.force_plan, kept, len(lost), fewer_bytes)
+
+
+def _step_rows(write: Write, step_count: int) -> list[dict[str, Any]]:
+    first = step_count - len(write.given.results)
+    return [
+        {
+            "run_id": write.run_id,
+            "hash": result.hash,
+            "position": first + place,
+            "name": result.name,
+            "op": result.op,
+            "output": result.value,
+            "stored_at": write.now,
+        }
+        for place, result in enumerate(write.given.results)
+    ]
+
+
+def _attempt_rows(write: Write) -> list[dict[str, Any]]:
+    new = {result.hash for result in write.stored}
+    return [_attempt_row(write, trace) for trace in write.given.traces if trace.step in new]
+
+
+def _attempt_row(write: Write, trace: Trace) -> dict[str, Any]:
+    started_at, ended_at = trace.took or (write.now, write.now)
+    return {
+        "run_id": write.run_id,
+        "step": trace.step,
+        "name": trace.name,
+        "op": trace.op,
+        "attempt": 0,
+        "status": trace.status,
+        "queued_at": started_at,
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "http_status": None,
+        "error": None,
+        "info": trace.info,
+    }

@@ -1,0 +1,246 @@
+"""Claims: leasing items that are due, with what they need to run.
+
+Claims that arrive together are one transaction, as all commits are: when a burst fills the worker,
+every run that ends frees a slot for one more item, and a transaction for each of those took as
+much CPU as all writes of a five-step run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain.errors import Unreadable
+from ...domain.items import OF_RULES, RUNLESS, Item, ItemKind
+from ...domain.runs import RunStatus
+from ...storage.db.outages import logged, outage
+from ...storage.db.session import commit_soon
+from ...storage.queue import (
+    claiming,
+    concurrency_slots,
+    leases,
+    load_runs,
+    of_ended_runs,
+    queue_items,
+)
+from ...storage.queue.load_runs import Loaded
+from ...storage.runs import runs, steps
+from ..flow import concurrency, enlisting, regrouping, throttles
+from ..flow.run_timeouts import finish_timers
+from ..intake.resume_waits_paged import Fanout
+from ..intake.waits import answers
+from ..runtime.app_fairness import GATE, host_of
+from ..runtime.context import Context, Hint
+from ..runtime.jobs import Job
+from . import orphaned_calls
+from .cancel_on_event import Cancellation
+from .fire_timers import Timer
+
+# How long an item waits that cannot even be claimed.
+_PUT_OFF = timedelta(minutes=1)
+# Items that belong to no run.
+_OTHERS: dict[ItemKind, type[Fanout | Cancellation | Timer]] = {
+    ItemKind.EVENT: Fanout,
+    ItemKind.CANCEL: Cancellation,
+    **dict.fromkeys(OF_RULES, Timer),
+}
+Claimed = Job | Fanout | Cancellation | Timer
+# when upkeep hints again at what this version cannot run
+_FOR_OTHERS = timedelta(seconds=30)
+
+
+class Wanted(NamedTuple):
+    """What one caller asks for."""
+
+    ctx: Context
+    item_ids: Sequence[str]
+
+
+class Taken(NamedTuple):
+    """What it gets, and hints for others whose turn has come instead of its items'."""
+
+    jobs: list[Claimed]
+    hints: list[Hint]
+
+
+def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
+    """Lease the items that are ours to run and load what they need, in one transaction.
+
+    Start items that their throttle has no room for are put in line instead.
+
+    Raises SQLAlchemyError when the database is away for long; the edge retries that.
+    """
+    key = min(item_ids, default="")
+    try:
+        jobs, hints = ctx.committer.run(key, claim_all, Wanted(ctx, item_ids))
+    except Exception as error:
+        if outage(error) or not item_ids:
+            raise
+        return _apart(ctx, item_ids, error)
+    if hints:
+        ctx.hints.send(hints)
+    for job in jobs:
+        ctx.leases.hold(job.item)
+        if not isinstance(job, Job):
+            continue
+        ctx.shares.hold(job.item.lease_id, host_of(job.function.url))
+        if job.item.kind is ItemKind.START and job.item.attempt == 0:
+            observe.tell(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
+    return jobs
+
+
+def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Claimed]:
+    """Claim one by one what cannot be claimed together; what cannot be at all is put off."""
+    if len(item_ids) > 1:
+        return [job for item_id in item_ids for job in claim(ctx, [item_id])]
+    observe.event("item.failed", level=40, item_id=item_ids[0], **logged(error))
+    later = ctx.now() + _PUT_OFF
+    ctx.committer.run_alone(lambda tx: leases.delay(tx, item_ids, later))
+    return []
+
+
+def claim_all(tx: Connection, wanted: Sequence[Wanted]) -> list[Taken]:
+    """Claim for all that share a commit; an item that two of them name goes to the first."""
+    ids = dict.fromkeys(item_id for one in wanted for item_id in one.item_ids)
+    jobs, hints = _take(tx, wanted[0].ctx, list(ids))
+    if len(wanted) == 1:
+        return [Taken(jobs, hints)]
+    left = {job.item.id: job for job in jobs}
+    taken = []
+    for one in wanted:
+        mine = [left.pop(item_id) for item_id in one.item_ids if item_id in left]
+        taken.append(Taken(mine, hints))
+        hints = []
+    return taken
+
+
+def _take(
+    tx: Connection, ctx: Context, item_ids: Sequence[str]
+) -> tuple[list[Claimed], list[Hint]]:
+    """Lease the items; the hints are for others whose turn has come instead."""
+    now = ctx.now()
+    claimed = claiming.claim(
+        tx,
+        item_ids,
+        lease_id=ctx.new_id(now),
+        now=now,
+        lease=ctx.tuning.lease,
+        worker=ctx.worker_id,
+    )
+    if not claimed.items:  # duplicate, early or late hints: nothing to do
+        return [], []
+    items, hints = throttles.pass_through(tx, ctx, claimed.items, now)
+    live, over = orphaned_calls.drop(tx, ctx, _jobs(tx, ctx, items, claimed.runs), now)
+    admitted, changed, others_turn = enlisting.enlist(tx, ctx, _without_paused(tx, live), now)
+    loaded = _within_shares(tx, ctx, admitted)
+    locked = regrouping.regroup(tx, loaded, now)
+    ready = [job for job in loaded if job not in locked]
+    aside = [job for job in live if job not in ready]
+    mine, let_go = concurrency.admit(tx, ctx, ready, now, aside)
+    begun = _begin(tx, ctx, mine, claimed.begun, now)
+    runs.put_back(tx, sorted(claimed.begun.difference(job.run.id for job in begun)))
+    _give_up(tx, [*changed, *locked, *(job for job in mine if job not in begun)], now)
+    others = [_OTHERS[item.kind](item) for item in items if item.kind in _OTHERS]
+    if _unlimited(begun, claimed.items):
+        commit_soon(tx)
+    return [*begun, *others], [*hints, *over, *others_turn, *let_go]
+
+
+def _unlimited(begun: Sequence[Job], items: Sequence[Item]) -> bool:
+    """Say whether the claim may be lost in a crash of the database.
+
+    All that it did is then undone, and the items are claimed again: as after a lapsed lease, their
+    calls are repeated and the first answers refused. But what counts against a limit must stay
+    counted, since its call goes on.
+    """
+    free = (job.run.slots is None and job.item.gate is None for job in begun)
+    return len(begun) == len(items) and all(free)
+
+
+def _without_paused(tx: Connection, jobs: list[Job]) -> list[Job]:
+    """Hold the items of functions that are paused, and return the others."""
+    paused = [job.item for job in jobs if job.run.paused]
+    if not paused:
+        return jobs
+    leases.set_aside(tx, paused)
+    return [job for job in jobs if not job.run.paused]
+
+
+def _within_shares(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
+    """Put jobs in line whose app has its share of this process's calls; return the others."""
+    if not jobs:
+        return jobs
+    hosts = [host_of(job.function.url) for job in jobs]
+    fits = ctx.shares.admit(jobs[0].item.lease_id, hosts)
+    if all(fits):
+        return jobs
+    waiting = {
+        job.item.id: GATE + host
+        for job, host, fit in zip(jobs, hosts, fits, strict=True)
+        if not fit
+    }
+    concurrency_slots.wait(tx, waiting)
+    return [job for job in jobs if job.item.id not in waiting]
+
+
+def _begin(
+    tx: Connection, ctx: Context, jobs: list[Job], begun: set[str], now: datetime
+) -> list[Job]:
+    """Move runs whose first request goes out to running; leaves out those that others hold.
+
+    Those that are `begun` are running already.
+    """
+    starting = [job for job in jobs if job.item.kind is ItemKind.START]
+    if not starting:
+        return jobs
+    queued = [job.run.id for job in starting if job.run.status is RunStatus.QUEUED]
+    waiting = [run_id for run_id in queued if run_id not in begun]
+    left = set(waiting).difference(runs.begin(tx, waiting, now) if waiting else ())
+    starting = [job for job in starting if job.run.id not in left]
+    for job in starting:
+        started_at = job.run.started_at or now
+        job.run = replace(job.run, status=RunStatus.RUNNING, started_at=started_at)
+    queue_items.put(tx, finish_timers(ctx, [(job.run, job.function) for job in starting], now))
+    return [job for job in jobs if job.run.id not in left]
+
+
+def _give_up(tx: Connection, jobs: Sequence[Job], now: datetime) -> None:
+    """Give back items whose runs are being ended or paused: who holds a run's row goes first."""
+    if jobs:
+        leases.give_up(tx, [job.item for job in jobs], now)
+
+
+def load(tx: Connection, ctx: Context, items: Sequence[Item]) -> list[Job]:
+    """Read what the leased items of runs need; items whose runs are gone are dropped."""
+    found = load_runs.load(tx, sorted({item.run_id for item in items}))
+    return _jobs(tx, ctx, items, found)
+
+
+def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) -> list[Job]:
+    items = [item for item in items if item.kind not in RUNLESS]
+    if not items:
+        return []
+    with_steps = [run_id for run_id, (run, _) in found.items() if run.step_count]
+    memos = steps.memo(tx, with_steps) if with_steps else {}
+    answered = answers(tx, [(item.id, item.answer) for item in items])
+    jobs = []
+    for item in items:
+        if item.run_id not in found:
+            observe.event("item.orphan", level=30, item_id=item.id, run_id=item.run_id)
+            of_ended_runs.drop_runs(tx, [item.run_id], [item])
+            continue
+        run, revision = found[item.run_id]
+        try:
+            function = ctx.catalog.get(tx, run.function_id, revision)
+        except Unreadable as error:  # a newer version's: its workers will find the item
+            leases.give_up(tx, [item], ctx.now() + _FOR_OTHERS)
+            observe.event("function.unreadable", level=40, exc_info=error, run_id=run.id)
+            continue
+        if run.function_id in ctx.run_limits:
+            run = replace(run, limits=ctx.run_limits[run.function_id])
+        memo = dict(memos.get(run.id, {}))
+        jobs.append(Job(item, run, function, memo, answered.get(item.id)))
+    return jobs

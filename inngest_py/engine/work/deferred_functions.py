@@ -1,0 +1,49 @@
+"""Deferring: functions that a run asks for, and that start when it has ended."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import defers as rules
+from ...domain.defers import Defer, DeferStatus
+from ...domain.event_record import Event
+from ...domain.runs import Run
+from ...storage.runs import defers, runs
+from ..runtime.context import Context
+
+
+def remember(tx: Connection, run_id: str, given: Sequence[Defer]) -> None:
+    """Write what the lazy ops of an answer change; the run's row must be locked already."""
+    known = defers.of_runs(tx, [run_id]).get(run_id, {})
+    changed = rules.settle(known, given)
+    for defer in given:
+        if defer.hash not in known and defer.hash not in changed:
+            observe.event("defer.refused", level=30, run_id=run_id, defer=defer.name)
+    for defer in changed.values():
+        if defer.status is DeferStatus.REJECTED:
+            observe.event(
+                "defer.rejected", level=30, run_id=run_id, defer=defer.name, reason=defer.reason
+            )
+    if changed:
+        defers.put(tx, run_id, changed.values())
+        runs.show_defers(tx, run_id, rules.shown((known | changed).values()))
+
+
+def due(tx: Connection, ctx: Context, ended: Iterable[tuple[Run, datetime]]) -> list[Event]:
+    """Build the events that start the deferred functions of runs that end now, at their times."""
+    by_id = {run.id: (run, at) for run, at in ended}
+    found = defers.of_runs(tx, sorted(by_id)) if by_id else {}
+    return [
+        rules.event(
+            defer,
+            run_id=run_id,
+            function_slug=by_id[run_id][0].function_slug,
+            id=ctx.new_id(by_id[run_id][1]),
+            ts_ms=int(by_id[run_id][1].timestamp() * 1000),
+        )
+        for run_id, deferred in found.items()
+        for defer in deferred.values()
+        if defer.status is DeferStatus.SCHEDULED
+    ]

@@ -1,0 +1,268 @@
+"""Durable endpoints: runs that an SDK runs in its caller's own request (checkpointing.md §3).
+
+Such a run's item is leased to the SDK. Each of its calls prolongs the lease; an op that has to
+wait consumes the item as an answer would, and workers go on. When the SDK falls silent the lease
+lapses, and workers go on as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeGuard
+
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
+
+from ... import observe
+from ...domain import canonical, metadata
+from ...domain import plan as plans
+from ...domain.checkpoint import Checkpoint, Dispatch
+from ...domain.defers import read as read_defers
+from ...domain.endpoint import NewRun
+from ...domain.errors import Conflict, InngestPyError, NotFound, RateLimited
+from ...domain.items import SDK, Item, ItemKind, ItemState
+from ...domain.opcodes import LAZY, STORED, Op, Opcode
+from ...domain.plan import Plan, Policy
+from ...domain.reply import Generated
+from ...domain.runs import Run, RunStatus
+from ...storage.catalog import functions
+from ...storage.events import events
+from ...storage.queries import run_pages
+from ...storage.queue import leases, load_runs, queue_items
+from ...storage.runs import runs
+from ..apps import reaching
+from ..flow import limits, rate_limits
+from ..runtime.catalog import function_of
+from ..runtime.context import Context
+from ..runtime.jobs import Job
+from . import checkpoint
+from .apply import apply_all
+from .signals import committed
+from .writes import Applied, Call, Write
+
+# How long an SDK may take from one call to the next: a step of its own, or its end.
+SILENCE = timedelta(minutes=15)
+_RETRY = timedelta(seconds=5)
+_IN_REQUEST = STORED | LAZY | {Opcode.NONE}
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What ops came to, to be told after the commit."""
+
+    stored: checkpoint.Write | None = None
+    job: Job | None = None
+    made: Plan = field(default_factory=Plan)
+    done: Applied = field(default_factory=Applied)
+
+    def tell(self, ctx: Context) -> None:
+        if self.stored is not None:
+            checkpoint.tell(self.stored)
+        if self.job is not None:
+            committed(ctx, self.job, self.made, self.done)
+
+
+def create(ctx: Context, new: NewRun) -> str:
+    """Write a run that an SDK has begun, with its app, its function and its first ops.
+
+    Returns the function's id. Raises Invalid when its origin is out of reach,
+    Conflict for a run that exists, and RateLimited when the
+    function's rate limit, which an override may give it, has no room.
+    """
+
+    reaching.check(ctx.tuning.reach, [new.domain])
+
+    def write(tx: Connection) -> _Taken:
+        now = ctx.now()
+        if run_pages.get(tx, new.run_id) is not None:
+            raise Conflict(f"run {new.run_id} exists already")
+        version = _admit(tx, new, function_id, now)
+        _begin(tx, new, function_id, version, now)
+        return _take(tx, ctx, new.run_id, new.ops, now)
+
+    # in a transaction before: what starts with the run is looked up in the catalogue, which must
+    # not learn of a function that may be rolled back
+    function_id = _registered(ctx, new)
+    try:
+        taken = ctx.committer.run_once(write)
+    except IntegrityError:
+        raise Conflict(f"run {new.run_id} exists already") from None
+    about = {"run_id": new.run_id, "function_id": function_id}
+    observe.tell(observe.run_queued, event_id=new.event.id, **about)
+    observe.tell(observe.run_started, **about)
+    taken.tell(ctx)
+    return function_id
+
+
+def append(ctx: Context, run_id: str, ops: Sequence[Op]) -> None:
+    """Take further ops of a run that its SDK runs.
+
+    Raises NotFound, LeaseLost, RunGone and others of the package's errors when they come to
+    nothing: the run is unknown, has ended, or goes on in the background.
+    """
+
+    def write(tx: Connection) -> _Taken:
+        return _take(tx, ctx, run_id, ops, ctx.now())
+
+    ctx.committer.run_once(write).tell(ctx)
+
+
+def _take(tx: Connection, ctx: Context, run_id: str, ops: Sequence[Op], now: datetime) -> _Taken:
+    found = load_runs.load(tx, [run_id]).get(run_id)
+    if found is None or found[0].endpoint is None:
+        raise NotFound(f"run {run_id} is not that of an endpoint")
+    if not ops:
+        return _Taken()
+    run, revision = found
+    if all(op.code in _IN_REQUEST for op in ops):
+        return _Taken(stored=_store(tx, run, ops, now))
+    function = ctx.catalog.get(tx, run.function_id, revision)
+    item = _item(run, now)
+    linear, own = ctx.tuning.linear_retry or _RETRY, limits.backoff(function, now)
+    policy = Policy(function.config.retries, linear, own)
+    meaning = Generated(list(ops), run.request_version, no_retry=None, retry_after=None)
+    made = plans.generated(run, item, policy, meaning, now, ctx.jitter())
+    [done] = apply_all(tx, [Write(ctx, run, item, made, Call(now, now), carry=False)])
+    return _Taken(job=Job(item, run, function, {}), made=made, done=done)
+
+
+def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkpoint.Write:
+    results = [plans.result_of(op, failed=False) for op in ops if op.code in STORED]
+    given = Checkpoint(
+        Dispatch(run.id, run.id, 0),
+        [result for result, _ in results],
+        [trace for _, trace in results],
+        read_defers(ops),
+        metadata.of_ops(ops, 0),
+    )
+    [written] = checkpoint.store_all(tx, [checkpoint.Write(run.id, given, now)])
+    leases.prolong(tx, run.id, now + SILENCE)
+    return written
+
+
+def _item(run: Run, now: datetime) -> Item:
+    """Describe the item that is leased to the run's SDK: the run's id is its id and its lease."""
+    return Item(run.id, ItemKind.EDGE, run.id, run.id, 0, now, now, generation=0)
+
+
+def _registered(ctx: Context, new: NewRun) -> str:
+    """Find the endpoint's function, or make it and its app; give its id."""
+    with ctx.db.reading() as tx:
+        app, known = _known(tx, new)
+    if app is not None and app["archived_at"] is None and _is_as(known, new):
+        return str(known["id"])
+    return ctx.committer.run_alone(lambda tx: _register(tx, new, ctx.now()))
+
+
+def _known(tx: Connection, new: NewRun) -> tuple[RowMapping | None, RowMapping | None]:
+    app = functions.app_by_name(tx, new.domain)
+    if app is None:
+        return None, None
+    listed = functions.functions(tx, app_id=app["id"])
+    return app, next((row for row in listed if row["slug"] == new.config.slug), None)
+
+
+def _is_as(known: RowMapping | None, new: NewRun) -> TypeGuard[RowMapping]:
+    if known is None or known["archived_at"] is not None:
+        return False
+    return bool(known["config"] == new.config.to_json())
+
+
+def _register(tx: Connection, new: NewRun, now: datetime) -> str:
+    config = new.config
+    app, known = _known(tx, new)
+    app_id = app["id"] if app is not None else new.app_id
+    if app is None:
+        values = {"id": app_id, "name": new.domain, "url": new.domain, "method": "api"}
+        functions.put_app(tx, values | {"created_at": now, "synced_at": now, "error": None})
+    elif app["archived_at"] is not None:
+        functions.restore_app(tx, app_id)
+    if _is_as(known, new):
+        return str(known["id"])
+    function_id = str(known["id"]) if known is not None else new.function_id(app_id)
+    version = known["version"] + 1 if known is not None else 1
+    functions.put_function(
+        tx,
+        {
+            "id": function_id,
+            "app_id": app_id,
+            "slug": config.slug,
+            "name": config.name,
+            "url": config.url,
+            "version": version,
+            "config": config.to_json(),
+            "created_at": now,
+            "updated_at": now,
+            "archived_at": None,
+        },
+    )
+    functions.renew_catalog_version(tx)
+    return function_id
+
+
+def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> int:
+    """Let the run in by the function's rate limit; return the function's version."""
+    row = functions.function(tx, function_id)
+    if row is None:
+        raise Conflict(f"{new.config.slug} was deleted meanwhile: send the run again")
+    if row["limits"] is not None:  # SDKs give endpoints no limits
+        function, payload = function_of(row), new.event.payload
+        if not rate_limits.admits(tx, function, lambda: canonical.loads(payload), now):
+            raise RateLimited(f"{new.config.slug} is over its rate limit")
+    return int(row["version"])
+
+
+def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: datetime) -> None:
+    event = new.event
+    events.add(
+        tx,
+        [
+            {
+                "id": event.id,
+                "external_id": event.external_id,
+                "name": event.name,
+                "payload": event.payload,
+                "ts": now,
+                "received_at": now,
+                "internal": True,
+            }
+        ],
+    )
+    run = {
+        "id": new.run_id,
+        "function_id": function_id,
+        "function_version": version,
+        "event_id": event.id,
+        "status": RunStatus.RUNNING.value,
+        "queued_at": now,
+        "started_at": now,
+        "request_version": new.request_version,
+        "force_plan": True,
+        "endpoint": new.encoding,
+    }
+    runs.add(tx, [run])
+    queue_items.put(
+        tx,
+        [
+            {
+                "id": new.run_id,
+                "kind": ItemKind.EDGE.value,
+                "run_id": new.run_id,
+                "job_key": new.run_id,
+                "state": ItemState.LEASED.value,
+                "queued_at": now,
+                "due_at": now,
+                "hint_at": now,
+                "attempt": 0,
+                "lease_id": new.run_id,
+                "lease_until": now + SILENCE,
+                "worker": SDK,
+                "generation": 0,
+            }
+        ],
+    )
+
+
+def refused(run_id: str, error: InngestPyError) -> None:
+    """Log ops that came to nothing; their SDK is told that all is well (§3.2)."""
+    observe.event("endpoint.refused", level=30, run_id=run_id, error=error.message)

@@ -1,0 +1,218 @@
+"""Ending runs: what follows from a terminal status, in the transaction that sets it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain import events
+from ...domain.errors import NotFound
+from ...domain.event_record import Event
+from ...domain.items import Item, ItemKind
+from ...domain.opcodes import Opcode
+from ...domain.plan import Trace
+from ...domain.runs import ENDED, Run, RunStatus
+from ...domain.timeouts import reason
+from ...domain.waking import slept
+from ...storage.events import waits
+from ...storage.queue import load_runs, of_ended_runs
+from ...storage.runs import attempts, runs
+from ..flow import concurrency
+from ..flow.concurrency import Lines
+from ..intake.publish import Outbox, Started
+from ..runtime import audit
+from ..runtime.audit import Actor
+from ..runtime.context import Context
+from . import deferred_functions
+
+_SILENT = frozenset({"inngest/function.finished", "inngest/function.failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A run and the terminal status it takes.
+
+    `started_at` is for one that had not started, `error_text` what its events say of its error.
+    """
+
+    run: Run
+    status: RunStatus
+    output: str | None
+    at: datetime
+    started_at: datetime | None = None
+    error_text: str | None = None
+
+
+def end_runs(
+    tx: Connection, ctx: Context, endings: Sequence[Ending], held: Sequence[Item] = ()
+) -> tuple[set[str], Outbox]:
+    """End runs, each given once: status, queued items dropped.
+
+    Returns the runs whose status allowed it, with what is to be published of them in the same
+    transaction; the others are left as they are. Raises LeaseLost when one of the `held` items is
+    not under its lease any more.
+    """
+    ended = runs.end(
+        tx, [runs.End(e.run.id, e.status, e.output, e.at, e.started_at) for e in endings]
+    )
+    if not ended:
+        return set(), Outbox()
+    over = [ending for ending in endings if ending.run.id in ended]
+    freed = _drop(tx, ended, {ending.run.id: ending.at for ending in over}, held)
+    published = [event for ending in over for event in _published(ctx, ending)]
+    defers = [(e.run, e.at) for e in over if ended[e.run.id].defers]
+    published += deferred_functions.due(tx, ctx, defers)
+    releases = [(e.run.singleton_key, e.run.id) for e in over if e.run.singleton_key]
+    lines: Lines = {}
+    for ending in over:
+        lines |= concurrency.lines_of(ending.run, ended=True)
+        lines |= dict.fromkeys(freed.get(ending.run.id, ()), ending.run.function_id)
+    return set(ended), Outbox(published, releases, lines)
+
+
+def _drop(
+    tx: Connection,
+    ended: dict[str, runs.Left],
+    ended_at: dict[str, datetime],
+    held: Sequence[Item],
+) -> dict[str, set[str]]:
+    """Delete the pauses of runs and what is queued for them, in the order of locks.
+
+    Steps that were not over are kept in the timelines as cancelled.
+
+    Returns the groups of slots that have room now, by run.
+    """
+    seen = sorted(run_id for run_id, left in ended.items() if left.pauses)
+    waits.drop_runs(tx, seen)
+    dropped = of_ended_runs.drop_runs(tx, sorted(ended), held)
+    # opened by a commit that the statement which ended the run had to wait for, and did not see
+    waits.drop_runs(tx, sorted(dropped.waited.difference(seen)))
+    attempts.add(tx, [cut_off(row, ended_at[row.run_id]) for row in dropped.cut])
+    return dropped.freed
+
+
+def cut_off(row: Any, now: datetime) -> dict[str, Any]:
+    """Show a queued item of a step as an attempt that its run's end cut off."""
+    sleeps = row.kind == ItemKind.SLEEP.value
+    shown = slept(row, "cancelled") if sleeps else None
+    return {
+        "run_id": row.run_id,
+        "step": row.step,
+        "name": row.step_name or "",
+        "op": shown.op if shown else Opcode.STEP_PLANNED.value,
+        "attempt": row.attempt,
+        "status": "cancelled",
+        "queued_at": row.queued_at,
+        "started_at": row.queued_at if shown else min(max(row.queued_at, row.due_at), now),
+        "ended_at": now,
+        "http_status": None,
+        "error": None,
+        "info": shown.info if shown else None,
+    }
+
+
+def _published(ctx: Context, ending: Ending) -> list[Event]:
+    """Build the events of a run's end (events.md §8.1, §8.2).
+
+    Runs that were started by these events publish none, or a handler could start itself for ever;
+    one that somebody has invoked always does, or the invoker would wait in vain.
+    """
+    run = ending.run
+    if run.event_name in _SILENT and run.correlation_id is None:
+        return []
+    return events.ended(
+        run_id=run.id,
+        function_slug=run.function_slug,
+        status=ending.status.value,
+        event=run.event,
+        events=run.events,
+        output=ending.output,
+        error_text=ending.error_text,
+        correlation_id=run.correlation_id,
+        finished_id=ctx.new_id(ending.at),
+        now_ms=int(ending.at.timestamp() * 1000),
+    )
+
+
+def note_cancelled(tx: Connection, cancelled: Sequence[Run], shown: Trace, now: datetime) -> None:
+    """Show in the timelines of runs why they were cancelled."""
+    rows = [
+        {
+            "run_id": run.id,
+            "step": shown.step,
+            "name": shown.name,
+            "op": shown.op,
+            "attempt": 0,
+            "status": shown.status,
+            "queued_at": now,
+            "started_at": now,
+            "ended_at": now,
+            "http_status": None,
+            "error": shown.error,
+            "info": shown.info,
+        }
+        for run in cancelled
+    ]
+    attempts.add(tx, rows)
+
+
+def end_at_once(
+    tx: Connection,
+    ctx: Context,
+    run: Run,
+    shown: Trace,
+    now: datetime,
+    held: Sequence[Item] = (),
+) -> tuple[bool, Started]:
+    """Cancel a run and show why; False when it has ended already. See end_runs()."""
+    ending = Ending(run, RunStatus.CANCELLED, None, now)
+    ended, outbox = end_runs(tx, ctx, [ending], held)
+    if ended:
+        note_cancelled(tx, [run], shown, now)
+    return bool(ended), outbox.write(tx, ctx)
+
+
+def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
+    """Cancel a run at once, whatever it does; return the status it had before.
+
+    A status in ENDED means that nothing was done. An answer of a call in flight finds its item
+    gone and is dropped. Raises NotFound for an unknown run. An operator's act is noted with it.
+    """
+
+    def write(tx: Connection) -> tuple[Run, RunStatus, Started]:
+        now = ctx.now()
+        found = load_runs.load(tx, [run_id]).get(run_id)
+        if found is None:
+            raise NotFound(f"run {run_id} does not exist")
+        run = found[0]
+        if run.status in ENDED:
+            return run, run.status, Started()
+        shown = reason("CancelledByRequest", "Cancelled by request.")
+        ended, started = end_at_once(tx, ctx, run, shown, now)
+        if ended:
+            audit.note(tx, by, now, "run.cancel", run_id, run.function_slug)
+        return run, run.status if ended else RunStatus.CANCELLED, started
+
+    # alone: a shared commit locks its runs in order, which this one would break
+    run, before, started = ctx.committer.run_once(write)
+    started.tell(ctx)
+    if before not in ENDED:
+        tell_cancelled(run)
+    return before
+
+
+def tell_cancelled(run: Run) -> None:
+    """Tell those who listen that a run has been cancelled; call after the commit."""
+    observe.tell(
+        observe.run_finished,
+        run_id=run.id,
+        function_id=run.function_id,
+        status=RunStatus.CANCELLED.value,
+        output=None,
+        queued_at=run.queued_at,
+        function=run.function_slug,
+        traceparent=run.traceparent,
+    )

@@ -1,0 +1,113 @@
+"""Telling: what those who listen are told of a job, and its ids in the log."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ... import observe
+from ...domain import outputs
+from ...domain.items import Item
+from ...domain.plan import Plan
+from ...domain.runs import RunStatus
+from ..runtime.context import Context
+from ..runtime.jobs import Job
+from .writes import Applied, Call
+
+
+def ids(item: Item, job: Job | None) -> dict[str, str]:
+    """Name what a task works on, for its log lines; `job` is None for what belongs to no run."""
+    found = {"item_id": item.id, "kind": item.kind.value, "lease_id": item.lease_id}
+    if job is not None:
+        found |= {"run_id": job.run.id, "function": job.function.slug}
+    return found
+
+
+@contextmanager
+def task(job: Job) -> Iterator[None]:
+    """Tell of a task's work on a run, from its beginning to its end."""
+    run, item = job.run, job.item
+    observe.tell(
+        observe.job_started,
+        run_id=run.id,
+        function_id=run.function_id,
+        function=run.function_slug,
+        item_id=item.id,
+        kind=item.kind.value,
+        step=item.step_name,
+        attempt=item.attempt,
+        traceparent=run.traceparent,
+    )
+    try:
+        yield
+    finally:
+        observe.tell(observe.job_ended, run_id=run.id)
+
+
+def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -> None:
+    """Tell of a request that is over: `to` is `app` or `gateway`, which has no request id."""
+    observe.tell(
+        observe.call_finished,
+        run_id=job.run.id,
+        function_id=job.run.function_id,
+        to=to,
+        url=url,
+        request_id=request_id,
+        started_at=done.started_at,
+        seconds=(done.ended_at - done.started_at).total_seconds(),
+        status=done.http_status,
+        steps=[trace.name for trace in made.traces if trace.step is not None],
+        attempt=job.item.attempt,
+        traceparent=job.run.traceparent,
+    )
+
+
+def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
+    """Send hints and signals, now that the transaction has committed."""
+    if done.hints:
+        ctx.hints.send(done.hints)
+    done.started.tell(ctx)
+    run = job.run
+    for result in done.stored:
+        observe.tell(
+            observe.step_finished,
+            run_id=run.id,
+            function_id=run.function_id,
+            step=result.hash,
+            name=result.name,
+            failed=result.failed,
+        )
+    if made.retry is not None:
+        error = _error_name(made.traces[-1].error) if made.traces else None
+        observe.event("attempt.failed", attempt=job.item.attempt + 1, error=error)
+        observe.tell(
+            observe.attempt_failed,
+            run_id=run.id,
+            function_id=run.function_id,
+            step=job.item.step,
+            attempt=job.item.attempt,
+            error=made.traces[-1].error if made.traces else None,
+        )
+    if done.finished is not None:
+        status, output = done.finished
+        if status is RunStatus.FAILED:
+            observe.event("run.failed", level=logging.WARNING, error=_error_name(output))
+        else:
+            observe.event("run.ended", level=logging.DEBUG, status=status.value)
+        observe.tell(
+            observe.run_finished,
+            run_id=run.id,
+            function_id=run.function_id,
+            status=status.value,
+            output=output,
+            queued_at=run.queued_at,
+            function=run.function_slug,
+            traceparent=run.traceparent,
+        )
+
+
+def _error_name(stored: str | None) -> str | None:
+    """Name an error for the log: its message is the user's, and may hold what no log should."""
+    if stored is None:
+        return None
+    name: str = outputs.shown_error(stored)["error"]["name"]
+    return name[:100]

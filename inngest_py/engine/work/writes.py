@@ -1,0 +1,147 @@
+"""Writes: a plan on its way into the database, and the rows it is made into."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ...domain.items import Item, ItemKind, ItemState
+from ...domain.plan import Job, Plan, StepResult, Trace
+from ...domain.runs import Run, RunStatus
+from ..flow import concurrency
+from ..intake.publish import Started
+from ..runtime.context import HINT_GRACE, Context, Hint
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The request whose answer the plan is of; `http_status` is None when none came."""
+
+    started_at: datetime
+    ended_at: datetime
+    http_status: int | None = None
+
+
+@dataclass(slots=True)
+class Applied:
+    """What was written. `next` is the run's following item, leased to this worker already.
+
+    `started` is what the shared commit started, with one of its writers for all.
+    """
+
+    next: Item | None = None
+    hints: list[Hint] = field(default_factory=list)
+    stored: list[StepResult] = field(default_factory=list)
+    step_count: int = 0
+    request_version: int = -1
+    force_plan: bool = False
+    may_carry: bool = False  # the run's row, under its lock, did not say that it is held
+    started: Started = field(default_factory=Started)
+    finished: tuple[RunStatus, str | None] | None = None
+
+
+@dataclass(slots=True)
+class Write:
+    """A plan to write, which consumes its item; with `carry`, the run's next item stays leased."""
+
+    ctx: Context
+    run: Run
+    item: Item
+    plan: Plan
+    call: Call
+    carry: bool
+    done: Applied = field(default_factory=Applied)
+    jobs: list[Job] = field(default_factory=list)
+    stays: bool = False  # whether it may carry on, now that the others are known
+
+    @property
+    def counts(self) -> bool:
+        """Whether the plan changes the run's row before its end, or needs to know its steps."""
+        plan = self.plan
+        moved = bool(plan.results) or plan.group is not None or plan.request_version >= 0
+        return moved or bool(plan.defers) or bool(plan.jobs)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the plan does nothing but store results of a run without limits."""
+        plan = self.plan
+        more = plan.group is not None or plan.finish is not None or plan.retry is not None
+        more = more or plan.closes or bool(plan.defers) or self.run.slots is not None
+        return bool(plan.results) and not more
+
+
+def item_row(write: Write, job: Job) -> dict[str, Any]:
+    """Make the row of an item that follows from the write."""
+    now = write.call.ended_at
+    due_at = now + job.delay
+    return {
+        "id": write.ctx.new_id(now),
+        "kind": job.kind.value,
+        "run_id": write.run.id,
+        "job_key": job.key,
+        "state": ItemState.READY.value,
+        "queued_at": now,
+        "due_at": due_at,
+        "hint_at": due_at if job.delay > timedelta(0) else now + HINT_GRACE,
+        "attempt": 0,
+        "step": job.step,
+        "step_name": job.step_name,
+        "current": write.done.step_count if job.step is None else None,
+        "opts": job.opts,
+        "lease_id": None,
+        "lease_until": None,
+        "worker": None,
+        **concurrency.columns(write.run.slots, job.kind),
+        "generation": 0,
+    }
+
+
+def lease_first(write: Write, rows: list[dict[str, Any]]) -> None:
+    """Lease the first of the rows that is due now to this worker."""
+    now, ctx = write.call.ended_at, write.ctx
+    for row in rows:
+        if row["due_at"] <= now:
+            row["state"] = ItemState.LEASED.value
+            row["lease_id"] = write.item.lease_id
+            row["lease_until"] = now + ctx.tuning.lease
+            row["worker"] = ctx.worker_id
+            row["generation"] = 1
+            return
+
+
+def leased(row: dict[str, Any]) -> Item:
+    """Make the item of a row that was written leased."""
+    return Item(
+        id=row["id"],
+        kind=ItemKind(row["kind"]),
+        run_id=row["run_id"],
+        lease_id=row["lease_id"],
+        attempt=0,
+        queued_at=row["queued_at"],
+        due_at=row["due_at"],
+        step=row["step"],
+        step_name=row["step_name"],
+        current=row["current"],
+        opts=row["opts"],
+    )
+
+
+def attempt_row(write: Write, trace: Trace) -> dict[str, Any]:
+    """Make the row of an attempt for the run's timeline."""
+    item, call = write.item, write.call
+    started_at, ended_at = trace.took or (call.started_at, call.ended_at)
+    # a step that a discovery found and ran was not queued with it: others may have come before
+    found = trace.took is not None and item.step is None and item.attempt == 0
+    return {
+        "run_id": write.run.id,
+        "step": trace.step,
+        "name": trace.name,
+        "op": trace.op,
+        "attempt": item.attempt,
+        "status": trace.status,
+        "queued_at": started_at if found else item.queued_at,
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "http_status": call.http_status,
+        "error": trace.error,
+        "info": trace.info,
+    }
