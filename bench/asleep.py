@@ -5,7 +5,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from inngest_py.domain import ids
+from inngest_py.domain.values import ids
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events

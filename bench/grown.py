@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg2
 
-from inngest_py.domain import ids
+from inngest_py.domain.values import ids
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 

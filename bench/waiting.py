@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from inngest_py.domain import answers, ids, lookups, waits
+from inngest_py.domain.events import lookups
+from inngest_py.domain.steps import wait_results, waits
+from inngest_py.domain.values import ids
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
@@ -62,7 +64,7 @@ def _rows(function: Any, now: datetime, index: int) -> tuple[Any, Any, Any, Any]
     event, run, item = rows_of(function, now, now + _HOUR, index)
     wait = step_hash("go")
     info = {"eventName": "bench/go", "expression": None, "foundEventID": None, "timeout": None}
-    opts = answers.Waiting(waits.PauseKind.EVENT, info, races=False).written()
+    opts = wait_results.Waiting(waits.PauseKind.EVENT, info, races=False).written()
     named = {"step": wait, "step_name": "go", "opts": opts}
     item |= {"kind": "pause", "job_key": f"{run['id']}-{wait}-pause", **named}
     expression = f"async.data.i == {float(index)}"

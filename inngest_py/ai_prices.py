@@ -4,8 +4,8 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 
-from .domain.ai_costs import Prices, parse
 from .domain.errors import Invalid
+from .domain.reports.ai_costs import Prices, parse
 
 OWN = Path(__file__).with_name("ai_prices.toml")
 

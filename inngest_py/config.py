@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from . import config_checks as checks
-from .domain import alerts, retention
-from .domain import reach as reaching
-from .domain.alerts import Rules
-from .domain.reach import Reach
+from .domain.access import reach as reaching
+from .domain.access.reach import Reach
+from .domain.reports import alerts
+from .domain.reports.alerts import Rules
+from .domain.runs import retention
 from .storage.db.server_limits import Limits
 
 INPROC = "inproc://"

@@ -10,9 +10,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import ai_prices
-from .domain import reach, retention, signing, urls
+from .domain.access import reach, signatures
+from .domain.access.roles import Role
 from .domain.errors import Invalid
-from .domain.roles import Role
+from .domain.runs import retention
+from .domain.values import urls
 
 # Of the database; psycopg2 is the one that works with gevent and sends statements in one message.
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}
@@ -107,7 +109,7 @@ def key_warnings(
     """List the keys that could be guessed, without showing them."""
     found = []
     others = {"an event key": event_keys, "a key of /invoke": invoke_keys}
-    if any(len(signing.strip_prefix(key)) < _LEAST_SIGNING_KEY for key in signing_keys):
+    if any(len(signatures.strip_prefix(key)) < _LEAST_SIGNING_KEY for key in signing_keys):
         found.append(
             f"a signing key has fewer than {_LEAST_SIGNING_KEY} digits and could be guessed:"
             " make one with: openssl rand -hex 32"
@@ -123,10 +125,10 @@ def key_warnings(
 
 def _usable(key: str) -> bool:
     try:
-        signing.bearer(key)
+        signatures.bearer(key)
     except Invalid:
         return False
-    return bool(signing.strip_prefix(key).strip())
+    return bool(signatures.strip_prefix(key).strip())
 
 
 def sdk_url_errors(given: tuple[str, ...]) -> list[str]:

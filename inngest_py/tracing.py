@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from blinker import NamedSignal
 
 from . import observe
-from .domain import traces
+from .domain.runs import traces
 from .version import __version__
 
 _PACKAGES = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"

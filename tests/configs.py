@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from inngest_py.domain import functions
-from inngest_py.domain.config_fields import Fields
+from inngest_py.domain.functions import functions
+from inngest_py.domain.functions.config_fields import Fields
 
 URL = "http://localhost:3000/api/inngest?fnId=shop-charge&stepId=step"
 STEP = {"id": "step", "name": "step", "runtime": {"type": "http", "url": URL}}

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from inngest_py.domain.items import Item, ItemKind
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.runs import Run, RunStatus
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.items import Item, ItemKind
+from inngest_py.domain.runs.runs import Run, RunStatus
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 RUN_ID = "01JD0000000000000000000000"

@@ -9,8 +9,8 @@ import hmac
 from flask import request
 
 from .. import proxies
-from ..domain import signing
-from ..domain.roles import CLAIM
+from ..domain.access import signatures
+from ..domain.access.roles import CLAIM
 from ..engine.runtime.audit import Actor
 from .deps import deps
 
@@ -20,7 +20,7 @@ _LONGEST_CLAIM = 64
 
 def fingerprint(key: str) -> str:
     """Name a signing key: the first digits of the SHA-256 of its hash."""
-    return hashlib.sha256(signing.bearer(key).encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(signatures.bearer(key).encode()).hexdigest()[:_DIGITS]
 
 
 def actor() -> Actor:
@@ -36,10 +36,10 @@ def bearer_key() -> str | None:
 
     Compares with every key, so that time tells nothing about which one was close.
     """
-    given = signing.strip_prefix(bearer()).encode(errors="surrogatepass")
+    given = signatures.strip_prefix(bearer()).encode(errors="surrogatepass")
     found = None
     for key in deps().settings.signing_keys:
-        for form in (signing.bearer(key), signing.strip_prefix(key)):
+        for form in (signatures.bearer(key), signatures.strip_prefix(key)):
             if hmac.compare_digest(given, form.encode()):
                 found = key
     return found

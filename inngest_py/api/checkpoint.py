@@ -2,8 +2,9 @@
 
 from flask import Blueprint, Response, request
 
-from ..domain import checkpoint, ids
 from ..domain.errors import InngestPyError, Invalid
+from ..domain.reply import checkpoint
+from ..domain.values import ids
 from ..engine.work import checkpoint as engine
 from .deps import context
 from .errors import answer, public, status_of

@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from ..ai_prices import load
-from ..domain import ai_costs, canonical
+from ..domain.reports import ai_costs
+from ..domain.values import canonical
 from .deps import deps
 
 

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 from flask import Response, request
 
-from ..domain import api_result, checkpoint, endpoint, ids, tokens
+from ..domain.access import tokens
 from ..domain.errors import InngestPyError, Invalid
-from ..domain.runs import ENDED, RunStatus
+from ..domain.reply import api_result, checkpoint, durable_endpoint
+from ..domain.runs.runs import ENDED, RunStatus
+from ..domain.values import ids
 from ..engine.intake.invoke import wait
 from ..engine.work import durable_endpoint as engine
 from . import shapes
@@ -26,7 +28,7 @@ def create() -> Response:
     """Write a run that an SDK has begun."""
     ctx = context()
     now = ctx.now()
-    new = endpoint.parse_new(
+    new = durable_endpoint.parse_new(
         request.get_data(cache=False),
         now_ms=int(now.timestamp() * 1000),
         event_id=ctx.new_id(now),

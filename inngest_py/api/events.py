@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
-from ..domain import canonical, ids, traces
 from ..domain.errors import Invalid
-from ..domain.events import NOT_EVENTS, Event, parse_event, parse_invocation
+from ..domain.events.events import NOT_EVENTS, Event, parse_event, parse_invocation
 from ..domain.limits import MAX_EVENTS
+from ..domain.runs import traces
+from ..domain.values import canonical, ids
 from ..engine.intake.invoke import check_known
 from ..engine.intake.publish import accept
 from . import auth

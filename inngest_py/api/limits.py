@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ..domain import canonical
+from ..domain.values import canonical
 from ..engine.admin import limit_overrides
 from ..engine.admin.limit_overrides import Limits
 from . import openapi, shapes

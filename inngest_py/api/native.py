@@ -11,10 +11,10 @@ from flask.views import MethodView
 from flask_smorest import Api
 from swagger_ui_bundle import swagger_ui_path
 
-from ..domain import canonical, ids
 from ..domain.errors import Invalid
-from ..domain.registration import parse_function
-from ..domain.runs import RunStatus
+from ..domain.functions.registration import parse_function
+from ..domain.runs.runs import RunStatus
+from ..domain.values import canonical, ids
 from ..engine.apps import register
 from ..engine.intake import publish
 from ..engine.work.end_run import cancel as cancel_run

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ..domain import canonical
 from ..domain.errors import Invalid, NotFound
+from ..domain.values import canonical
 from ..engine.admin import pause_function
 from ..engine.flow.arrivals import SKIP
 from ..storage.catalog import functions

@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response, request
 
-from ..domain import canonical
 from ..domain.errors import Invalid
-from ..domain.registration import parse_registration
+from ..domain.functions.registration import parse_registration
+from ..domain.values import canonical
 from ..engine.apps import register
 from ..storage.catalog import functions as rows
 from ..version import __version__

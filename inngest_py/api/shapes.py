@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from sqlalchemy import RowMapping
 
-from ..domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
-from ..domain.runs import RunStatus
+from ..domain.runs.runs import RunStatus
+from ..domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ..engine.admin import limit_overrides
 from ..engine.admin.limit_overrides import Limits
 

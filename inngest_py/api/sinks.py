@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response, request
 
-from ..domain import canonical
-from ..domain.checks import kind
 from ..domain.errors import Invalid
+from ..domain.values import canonical
+from ..domain.values.checks import kind
 from .errors import answer
 
 _PROTOBUF = "application/x-protobuf"

@@ -4,9 +4,9 @@ import orjson
 from flask import Blueprint, Response
 from sqlalchemy import Connection, RowMapping
 
-from ..domain import ids
 from ..domain.errors import NotFound
-from ..domain.runs import ENDED, RunStatus
+from ..domain.runs.runs import ENDED, RunStatus
+from ..domain.values import ids
 from ..engine.work.end_run import cancel as cancel_run
 from ..storage.events import events
 from ..storage.flow import event_batches

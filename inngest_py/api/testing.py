@@ -5,9 +5,9 @@ Served only by a dev server with `--test-api`. `accountId` is read over: there i
 
 from flask import Blueprint, Response, request
 
-from ..domain import ids
-from ..domain.config_fields import MAX_INTEGER
 from ..domain.errors import Invalid, NotFound
+from ..domain.functions.config_fields import MAX_INTEGER
+from ..domain.values import ids
 from ..engine.admin import testing
 from ..engine.work.end_run import cancel as cancel_run
 from ..storage.catalog import functions

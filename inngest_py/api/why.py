@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ..domain import ids
 from ..domain.errors import Invalid
-from ..domain.why import Reason
+from ..domain.reports.why import Reason
+from ..domain.values import ids
 from ..engine.admin import why_event, why_run_waits
 from ..engine.admin.why_run_waits import Explained
 from . import openapi, shapes

@@ -7,10 +7,10 @@ from typing import Any
 import click
 import requests
 
-from ..domain import signing
+from ..domain.access import signatures
+from ..domain.access.roles import CLAIM
 from ..domain.errors import Invalid
-from ..domain.roles import CLAIM
-from ..domain.runs import ENDED
+from ..domain.runs.runs import ENDED
 from .who import user
 
 _TIMEOUT = 30
@@ -29,7 +29,7 @@ def _authorizations() -> list[dict[str, str]]:
         if not (key := os.environ.get(variable)):
             continue
         try:
-            found.append({"Authorization": f"Bearer {signing.bearer(key)}"})
+            found.append({"Authorization": f"Bearer {signatures.bearer(key)}"})
         except Invalid as error:
             raise click.ClickException(f"{variable}: {error.message}") from None
     return found or [{}]

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import click
 
-from ..domain import overrides
-from ..domain.functions import FunctionConfig
-from ..domain.stored import decode
+from ..domain.functions import overrides
+from ..domain.functions.functions import FunctionConfig
+from ..domain.values.stored import decode
 from .client import call, url_option
 from .who import user
 

@@ -9,7 +9,7 @@ import click
 
 from .. import config_reading, logs, starting
 from ..config import Settings
-from ..domain.roles import Role
+from ..domain.access.roles import Role
 
 Command = Callable[..., Any]
 

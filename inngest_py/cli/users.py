@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..domain.roles import Role
+from ..domain.access.roles import Role
 from ..engine.admin import accounts
 from ..engine.runtime.audit import SHELL, Actor
 from ..storage.db.session import Database

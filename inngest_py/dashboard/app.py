@@ -8,8 +8,8 @@ from werkzeug.exceptions import HTTPException
 
 from .. import observe
 from ..config import Settings
+from ..domain.access.roles import Role
 from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
-from ..domain.roles import Role
 from ..engine.runtime.context import Context
 from ..storage.db.outages import logged, outage, told, too_long
 from . import (

@@ -4,8 +4,8 @@ from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
+from ..domain.access.roles import Role
 from ..domain.errors import Invalid, NotFound
-from ..domain.roles import Role
 from ..engine.apps import manage as moves
 from ..storage.catalog import functions as rows
 from ..storage.queries import function_list

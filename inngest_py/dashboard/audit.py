@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response, g, request
 
 from .. import observe
-from ..domain import ids
-from ..domain.roles import Role
+from ..domain.access.roles import Role
+from ..domain.values import ids
 from ..engine.runtime.audit import Actor
 from ..storage.operations import operators as rows
 from . import choices

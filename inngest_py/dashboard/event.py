@@ -5,11 +5,12 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Connection
 
-from ..domain import canonical, ids, verdicts
+from ..domain.access.roles import Role
 from ..domain.errors import NotFound
-from ..domain.functions import config_from_json
-from ..domain.roles import Role
-from ..domain.verdicts import Candidate
+from ..domain.functions.functions import config_from_json
+from ..domain.reports import event_outcome
+from ..domain.reports.event_outcome import Candidate
+from ..domain.values import canonical, ids
 from ..storage.catalog import functions as function_rows
 from ..storage.events import events as event_rows
 from ..storage.operations import operators
@@ -39,7 +40,7 @@ def event(event_id: str) -> Response:
         whole = row["size"] <= _MOST_JUDGED
         payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
         candidates = [_candidate(one) for one in function_rows.functions(tx)]
-        judged = verdicts.judge(
+        judged = event_outcome.judge(
             payload,
             row["received_at"],
             candidates,

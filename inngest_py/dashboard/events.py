@@ -7,10 +7,11 @@ from flask import Response, redirect, request
 from sqlalchemy import RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain import canonical, filters, ids
+from ..domain.access.roles import Role
 from ..domain.errors import Invalid
-from ..domain.events import parse_event
-from ..domain.roles import Role
+from ..domain.events import filters
+from ..domain.events.events import parse_event
+from ..domain.values import canonical, ids
 from ..engine.intake.publish import send
 from ..storage.db.windows import Window
 from ..storage.queries import event_search, run_search

@@ -10,7 +10,7 @@ from flask import Response, request
 from sqlalchemy import RowMapping
 from werkzeug.exceptions import NotFound
 
-from ..domain.roles import Role
+from ..domain.access.roles import Role
 from ..storage.catalog import functions as function_rows
 from . import lists, runs
 from .deps import context, read

@@ -7,11 +7,12 @@ from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain import canonical, cron
+from ..domain.access.roles import Role
 from ..domain.errors import Conflict, Invalid, NotFound
-from ..domain.functions import CronTrigger, FunctionConfig, config_from_json
-from ..domain.roles import Role
-from ..domain.runs import RunStatus
+from ..domain.functions import cron
+from ..domain.functions.functions import CronTrigger, FunctionConfig, config_from_json
+from ..domain.runs.runs import RunStatus
+from ..domain.values import canonical
 from ..engine.admin import limit_overrides, pause_function
 from ..engine.flow.arrivals import SKIP
 from ..engine.intake.invoke import invoke

@@ -14,7 +14,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import proxies
-from ..domain.roles import Role
+from ..domain.access.roles import Role
 from ..engine.admin import accounts
 from .deps import deps
 from .routes import NAME, ROLES

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Connection
 
-from ..domain.roles import Role
+from ..domain.access.roles import Role
 from ..storage.catalog import functions as function_rows
 from ..storage.operations import workers
 from ..storage.queries import queue_stats, run_detail

@@ -5,11 +5,11 @@ from typing import Any
 from flask import redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain import canonical
-from ..domain import overrides as rules
+from ..domain.access.roles import Role
 from ..domain.errors import Invalid
-from ..domain.functions import Concurrency, FunctionConfig
-from ..domain.roles import Role
+from ..domain.functions import overrides as rules
+from ..domain.functions.functions import Concurrency, FunctionConfig
+from ..domain.values import canonical
 from ..engine.admin import limit_overrides
 from ..engine.admin.limit_overrides import Limits
 from .audit import actor

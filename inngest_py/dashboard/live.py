@@ -12,7 +12,7 @@ from flask import Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
-from ..domain.roles import Role
+from ..domain.access.roles import Role
 from ..engine.runtime.context import Context
 from ..storage.db.outages import logged
 from ..storage.queries import figures

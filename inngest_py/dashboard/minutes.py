@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..domain import ids, outputs
 from ..domain.errors import Invalid
+from ..domain.runs import outputs
+from ..domain.values import ids
 from ..storage.queries import figures
 
 MINUTES = 60

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Connection
 
-from ..domain.items import SDK, ItemKind
-from ..domain.roles import Role
+from ..domain.access.roles import Role
+from ..domain.runs.items import SDK, ItemKind
 from ..engine.admin import waiting_lines
 from ..storage.operations import workers
 from ..storage.queries import queue_stats

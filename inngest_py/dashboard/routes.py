@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from flask import Blueprint
 
-from ..domain.roles import Role
+from ..domain.access.roles import Role
 
 View = TypeVar("View", bound=Callable[..., Any])
 NAME = "ui"

@@ -7,13 +7,14 @@ from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain import canonical, ids, outputs
-from ..domain import rerun as rules
+from ..domain.access.roles import Role
 from ..domain.errors import Invalid, NotFound
-from ..domain.roles import Role
-from ..domain.runs import ENDED, RunStatus
-from ..domain.spans import Output, Span
-from ..domain.why import Reason
+from ..domain.reports.spans import Output, Span
+from ..domain.reports.why import Reason
+from ..domain.runs import outputs
+from ..domain.runs import rerun as rules
+from ..domain.runs.runs import ENDED, RunStatus
+from ..domain.values import canonical, ids
 from ..engine.admin import why_run_waits
 from ..engine.admin.rerun import rerun
 from ..engine.work.end_run import cancel

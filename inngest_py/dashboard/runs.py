@@ -12,10 +12,12 @@ from sqlalchemy import RowMapping
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain import canonical, filters, ids, outputs
+from ..domain.access.roles import Role
 from ..domain.errors import Invalid
-from ..domain.roles import Role
-from ..domain.runs import RunStatus
+from ..domain.events import filters
+from ..domain.runs import outputs
+from ..domain.runs.runs import RunStatus
+from ..domain.values import canonical, ids
 from ..engine.admin import bulk
 from ..engine.runtime.context import Context
 from ..storage.catalog import functions as function_rows

@@ -9,8 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..domain.items import ItemKind
-from ..domain.runs import LIVE
+from ..domain.runs.items import ItemKind
+from ..domain.runs.runs import LIVE
 from ..engine.runtime.context import Context
 from ..storage.db import deadlines
 from ..storage.operations import workers

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 
 from .. import observe
-from ..domain.items import ItemKind
+from ..domain.runs.items import ItemKind
 from ..storage.queue import leases
 from .items import Runner
 from .runtime import Runtime

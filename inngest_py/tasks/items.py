@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
-from ..domain.items import ItemKind
+from ..domain.runs.items import ItemKind
 from ..engine.work.claims import claim
 from ..engine.work.run_item import run_job
 from .publishing import task_name

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from ..config import Settings
-from ..domain.reach import Reach
+from ..domain.access.reach import Reach
 from ..engine.runtime.app_fairness import Shares
 from ..engine.runtime.context import Context, Hints, Tuning, new_ulid, utc_now
 from ..engine.runtime.group_commit import Committer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from inngest_py.domain.items import ItemKind, ItemState
+from inngest_py.domain.runs.items import ItemKind, ItemState
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import claiming, queue_items
 from inngest_py.storage.schema import migrate

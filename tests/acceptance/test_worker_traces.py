@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from inngest_py.domain.ids import ulid_hex
+from inngest_py.domain.values.ids import ulid_hex
 from tests.acceptance.test_workers import GRACE, Installation, installation
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import Server, wait_until

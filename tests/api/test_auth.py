@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from inngest_py.api.auth import OPEN
-from inngest_py.domain import signing
+from inngest_py.domain.access import signatures
 from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.api.test_bad_requests import UNKNOWN, calls, urls_of
@@ -15,7 +15,7 @@ FALLBACK = "fedcba9876543210"
 KEYS: dict[str, Any] = {"dev": False, "event_keys": ("k", "l"), "signing_key": KEY}
 ODD = ("undefined", "null", "", " ", "ü", "signkey-prod-", "0" * 64, KEY + "0", "x" * 5000)
 SENT = [None, "Bearer", *(f"Bearer {odd}" for odd in ODD)]
-SENT += ["Basic " + signing.bearer(KEY), signing.bearer(KEY), KEY, f"Bearer {FALLBACK}"]
+SENT += ["Basic " + signatures.bearer(KEY), signatures.bearer(KEY), KEY, f"Bearer {FALLBACK}"]
 # Documented as open: /e asks for an event key itself and an output for its run's own token;
 # nothing of the installation is in the rest.
 DOCUMENTED = {
@@ -72,7 +72,7 @@ def test_keys_are_accepted_hashed_or_plain_under_any_prefix(
     client = service.with_settings(**KEYS, signing_key_fallback=fallback)
     for key in (KEY, FALLBACK):
         allowed = key == KEY or fallback is not None
-        for token in (signing.bearer(key), signing.strip_prefix(key)):
+        for token in (signatures.bearer(key), signatures.strip_prefix(key)):
             for prefix in ("", "signkey-prod-", "signkey-branch-"):
                 for scheme in ("Bearer ", "bearer ", "Bearer  "):
                     sent = headers(f"{scheme}{prefix}{token}")

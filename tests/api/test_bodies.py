@@ -9,7 +9,7 @@ import pytest
 
 from inngest_py.api.bodies import LIMITS, MOST
 from inngest_py.domain.limits import MAX_EVENT_BYTES
-from inngest_py.domain.rerun import from_step
+from inngest_py.domain.runs.rerun import from_step
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.storage.queue import load_runs
 from tests.api.conftest import Service

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import checkpoint, signing
+from inngest_py.domain.access import signatures
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES
+from inngest_py.domain.reply import checkpoint
 from inngest_py.engine.work import claims
 from tests.factories import op, step
 
@@ -71,5 +72,5 @@ def test_a_key_is_asked_for(service: Service, held: dict[str, Any]) -> None:
     client = service.with_settings(dev=False, signing_key=key)
     url, body = PATHS[0].format(held["run_id"]), {**held, "steps": []}
     assert client.post(url, json=body).status_code == 401
-    headers = {"Authorization": f"Bearer {signing.bearer(key)}"}
+    headers = {"Authorization": f"Bearer {signatures.bearer(key)}"}
     assert client.post(url, json=body, headers=headers).status_code == 200

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inngest_py.api import endpoints
-from inngest_py.domain import signing
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.access import signatures
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work.durable_endpoint import SILENCE
 from inngest_py.storage.queries import run_pages
 from inngest_py.storage.queue import leases
@@ -226,5 +226,5 @@ def test_only_the_output_is_open(service: Service) -> None:
     client = service.with_settings(dev=False, signing_key=key)
     assert client.post("/v1/checkpoint", json={}).status_code == 401
     assert client.post(f"/v1/checkpoint/{RUN}/steps", json={}).status_code == 401
-    headers = {"Authorization": f"Bearer {signing.bearer(key)}"}
+    headers = {"Authorization": f"Bearer {signatures.bearer(key)}"}
     assert client.post("/v1/checkpoint", json={}, headers=headers).status_code == 400

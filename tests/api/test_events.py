@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import ids
 from inngest_py.domain.limits import MAX_EVENT_BYTES
+from inngest_py.domain.values import ids
 from inngest_py.storage.queries import run_pages
 from tests.api.conftest import Service
 

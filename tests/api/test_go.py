@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from tests.api.conftest import Service
 from tests.factories import reply, step
 

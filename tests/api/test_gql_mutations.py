@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from tests.api.conftest import Service
 from tests.api.gql import ask, change
 from tests.factories import step

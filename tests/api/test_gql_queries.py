@@ -7,7 +7,7 @@ import pytest
 from graphql import parse, validate
 
 from inngest_py.api.graphql.server import SCHEMA
-from inngest_py.domain.ids import DEV_ENV_ID
+from inngest_py.domain.values.ids import DEV_ENV_ID
 from tests.api.conftest import Service
 from tests.api.gql import QUERIES, SINCE, ask, post, refused
 from tests.engine.test_crons import EVERY, pass_time, sync

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import reach
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.access import reach
+from inngest_py.domain.reply.read import Reply
 from inngest_py.storage.catalog import functions
 from tests.api.conftest import Service
 from tests.api.gql import change

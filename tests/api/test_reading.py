@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from inngest_py.domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
+from inngest_py.domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from inngest_py.engine.upkeep.workers import Presence
 from inngest_py.metrics.counters import Counters
 from inngest_py.storage.db.clock import wall_clock

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import signing
+from inngest_py.domain.access import signatures
 from tests.api.conftest import Service
 
 KEY = "signkey-prod-0123456789abcdef"
@@ -217,11 +217,18 @@ def test_dev_tells_what_runs_here(service: Service) -> None:
 
 
 BEARERS = [
-    signing.bearer(KEY),
-    f"signkey-prod-{signing.bearer(KEY)}",
-    f"signkey-test-{signing.bearer(KEY)}",
+    signatures.bearer(KEY),
+    f"signkey-prod-{signatures.bearer(KEY)}",
+    f"signkey-test-{signatures.bearer(KEY)}",
 ]
-WRONG = ["Bearer undefined", "Bearer ", "Basic " + signing.bearer(KEY), "Bearer ü", "", "x" * 5000]
+WRONG = [
+    "Bearer undefined",
+    "Bearer ",
+    "Basic " + signatures.bearer(KEY),
+    "Bearer ü",
+    "",
+    "x" * 5000,
+]
 
 
 def test_the_signing_key_is_asked_for_in_production(service: Service) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from inngest_py.cli import cli
 from inngest_py.domain.errors import Conflict, NotFound
-from inngest_py.domain.registration import parse_registration
+from inngest_py.domain.functions.registration import parse_registration
 from inngest_py.engine.apps import erasing, register
 from inngest_py.engine.runtime.audit import Actor
 from inngest_py.storage.catalog import crons, functions

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import ids
+from inngest_py.domain.values import ids
 from tests.api.conftest import Service
 from tests.engine.harness import sequence
 from tests.factories import op, reply

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.factories import NOW, RUN_ID, op, reply, step

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from inngest_py.domain import reach
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.access import reach
+from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.catalog import functions
 from tests.dashboard.conftest import Site, run_ids
 from tests.factories import reply, step

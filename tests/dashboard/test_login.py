@@ -11,7 +11,7 @@ from werkzeug.routing import Rule
 from inngest_py.api.bodies import LIMITS
 from inngest_py.cli import cli
 from inngest_py.config import Settings
-from inngest_py.domain.roles import Role
+from inngest_py.domain.access.roles import Role
 from inngest_py.engine.admin import accounts
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import operators as rows

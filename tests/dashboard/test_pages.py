@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.runs.runs import RunStatus
 from tests.dashboard.conftest import EVIL, Site, failing, run_ids
 from tests.factories import op, reply, step
 

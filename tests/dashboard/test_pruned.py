@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.retention import Keep
+from inngest_py.domain.runs.retention import Keep
 from inngest_py.engine.admin import rerun
 from inngest_py.engine.upkeep.pruning import Pruning
 from inngest_py.storage.db.session import Database

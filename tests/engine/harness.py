@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from inngest_py.domain.events import Event, parse_event
-from inngest_py.domain.registration import parse_registration
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.runs import LIVE
+from inngest_py.domain.events.events import Event, parse_event
+from inngest_py.domain.functions.registration import parse_registration
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.runs import LIVE
 from inngest_py.engine.apps import register
 from inngest_py.engine.intake import publish
 from inngest_py.engine.runtime.context import Context, Hint, Tuning, new_ulid

@@ -13,7 +13,7 @@ import gevent  # noqa: E402
 from celery.concurrency.gevent import TaskPool  # noqa: E402
 
 from inngest_py.config_reading import load  # noqa: E402
-from inngest_py.domain.items import ItemKind  # noqa: E402
+from inngest_py.domain.runs.items import ItemKind  # noqa: E402
 from inngest_py.engine.runtime.context import NoHints  # noqa: E402
 from inngest_py.tasks.items import Runner  # noqa: E402
 from inngest_py.tasks.runtime import Runtime  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.alerts import Rules
+from inngest_py.domain.reports.alerts import Rules
 from inngest_py.engine.admin import alerts
 from inngest_py.engine.transport.http import Transport
 from inngest_py.engine.work import run_item

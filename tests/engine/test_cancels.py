@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.engine.intake import publish
 from inngest_py.engine.runtime.context import new_ulid

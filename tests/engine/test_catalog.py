@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from inngest_py.domain import canonical
-from inngest_py.domain.endpoint import parse_new
-from inngest_py.domain.registration import parse_registration
+from inngest_py.domain.functions.registration import parse_registration
+from inngest_py.domain.reply.durable_endpoint import parse_new
+from inngest_py.domain.values import canonical
 from inngest_py.engine.apps import register
 from inngest_py.engine.intake import cron_schedules
 from inngest_py.engine.intake.cron_schedules import Missed

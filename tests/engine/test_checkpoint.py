@@ -8,10 +8,10 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from inngest_py.domain import checkpoint as checkpoints
 from inngest_py.domain.errors import Invalid, Superseded, TooLarge
 from inngest_py.domain.limits import MAX_STEPS
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply import checkpoint as checkpoints
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work import checkpoint, claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database

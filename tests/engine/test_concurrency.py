@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.upkeep import stuck_lines
 from inngest_py.engine.work import end_run, run_item

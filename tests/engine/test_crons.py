@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain.registration import parse_function, parse_registration
+from inngest_py.domain.functions.registration import parse_function, parse_registration
 from inngest_py.engine.admin import pause_function
 from inngest_py.engine.apps.register import register, register_one, remove
 from inngest_py.engine.intake import cron_schedules

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import checkpoint as checkpoints
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply import checkpoint as checkpoints
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work import checkpoint
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database

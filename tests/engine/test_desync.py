@@ -13,8 +13,8 @@ from functools import partial
 import gevent.pool
 import pytest
 
-from inngest_py.domain.gateway import Request
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.steps.gateway import Request
 from inngest_py.engine.transport import kept
 from inngest_py.engine.transport.gateway import Fetcher
 from inngest_py.engine.transport.greenlets import GreenletTransport

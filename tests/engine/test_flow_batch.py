@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from inngest_py.domain.flow import batching
-from inngest_py.domain.ids import is_ulid
+from inngest_py.domain.values.ids import is_ulid
 from inngest_py.engine.admin import rerun
 from inngest_py.engine.runtime.context import Leases
 from inngest_py.engine.work import claims, run_item

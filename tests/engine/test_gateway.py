@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.gateway import Request
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES, MAX_STEP_BYTES
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.steps.gateway import Request
 from inngest_py.engine.transport.gateway import Fetcher
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from inngest_py.domain.items import ItemKind
+from inngest_py.domain.runs.items import ItemKind
 from inngest_py.engine.runtime.broker import Broker
 from inngest_py.engine.runtime.hints import Hinter
 from tests.processes import wait_until

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import metadata
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.roles import CLAIM
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.access.roles import CLAIM
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs import metadata
+from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.engine.intake import invoke, publish
 from inngest_py.engine.intake.waits import signal

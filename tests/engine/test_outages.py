@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.intake import cron_schedules, publish
 from inngest_py.engine.runtime.context import Leases
 from inngest_py.engine.runtime.group_commit import Committer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.errors import Invalid, NotFound
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import limit_overrides
 from inngest_py.engine.runtime.catalog import Catalog
 from inngest_py.engine.upkeep import lease_keeping, stuck_lines

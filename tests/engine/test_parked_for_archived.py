@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.registration import parse_registration
+from inngest_py.domain.functions.registration import parse_registration
 from inngest_py.engine.admin import why_event
 from inngest_py.engine.apps import register
 from inngest_py.engine.apps.erasing import erase

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.errors import Invalid, NotFound
-from inngest_py.domain.events import invoked
-from inngest_py.domain.registration import parse_function
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.events.events import invoked
+from inngest_py.domain.functions.registration import parse_function
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import pause_function
 from inngest_py.engine.apps.register import register_one
 from inngest_py.engine.intake import publish

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.errors import Conflict, NotFound
-from inngest_py.domain.metadata import Scope, Target, Update
-from inngest_py.domain.retention import Keep
+from inngest_py.domain.runs.metadata import Scope, Target, Update
+from inngest_py.domain.runs.retention import Keep
 from inngest_py.engine.admin import pause_function, rerun
 from inngest_py.engine.intake import invoke
 from inngest_py.engine.runtime.context import utc_now

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from inngest_py.domain.items import ItemKind
 from inngest_py.domain.limits import MAX_LAPSES
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.items import ItemKind
 from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import lease_keeping
 from inngest_py.engine.work import run_item

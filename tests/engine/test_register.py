@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from inngest_py.domain.registration import Registration, parse_function, parse_registration
+from inngest_py.domain.functions.registration import (
+    Registration,
+    parse_function,
+    parse_registration,
+)
 from inngest_py.engine.apps.register import register, register_one
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database

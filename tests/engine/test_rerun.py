@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from inngest_py.domain.errors import Invalid, NotFound
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.rerun import FromStep, from_step
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.rerun import FromStep, from_step
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.runs import attempts

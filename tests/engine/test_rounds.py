@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from inngest_py import observe
-from inngest_py.domain import checkpoint as checkpoints
-from inngest_py.domain import rounds
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply import checkpoint as checkpoints
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs import rounds
 from inngest_py.engine.upkeep.stranded import Stranded
 from inngest_py.engine.work import checkpoint, claims, end_run, run_item
 from inngest_py.storage.db.session import Database

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from inngest_py.domain.errors import Invalid, NotFound
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.engine.intake import publish
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.errors import LeaseLost
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.work import apply as applying
 from inngest_py.engine.work import claims, run_item

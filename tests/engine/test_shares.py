@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import why_run_waits
 from inngest_py.engine.runtime.app_fairness import Shares
 from inngest_py.engine.upkeep.sharing import Sharing

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import signing
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.access import signatures
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.apps import register
 from inngest_py.engine.runtime import signed_requests
 from inngest_py.storage.catalog import functions
@@ -35,7 +35,7 @@ class App:
     ) -> Reply:
         self.calls.append((method, body))
         given = headers.get("X-Inngest-Signature", "")
-        if not signing.verify(self.key, body, given, now_s=self.now_s):
+        if not signatures.verify(self.key, body, given, now_s=self.now_s):
             return Reply(401, {"x-inngest-sdk": "py:v1"}, b'{"code":"sig_verification_failed"}')
         return self.answer(self.now_s)
 
@@ -50,7 +50,7 @@ def engine_with(db: Database, app: App, *keys: str) -> Engine:
 
 def in_band(key: str, body: bytes = SYNC, *, late: int = 0, sent: bytes | None = None) -> Any:
     def answer(now_s: int) -> Reply:
-        signature = signing.sign(key, body, now_s - late)
+        signature = signatures.sign(key, body, now_s - late)
         headers = {"x-inngest-sdk": "py:v1", "x-inngest-sync-kind": "in_band"}
         return Reply(200, headers | {"x-inngest-signature": signature}, sent or body)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import pause_function
 from inngest_py.engine.upkeep import lease_keeping as upkeep
 from inngest_py.engine.upkeep import stuck_lines

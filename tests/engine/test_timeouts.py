@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events

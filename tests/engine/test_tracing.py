@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from inngest_py import observe, tracing
-from inngest_py.domain import traces
-from inngest_py.domain.ids import ulid_hex
+from inngest_py.domain.runs import traces
+from inngest_py.domain.values.ids import ulid_hex
 from inngest_py.engine.upkeep.due_items import Timers
 from inngest_py.engine.work import end_run
 from inngest_py.storage.db.session import Database

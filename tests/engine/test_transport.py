@@ -11,10 +11,10 @@ from typing import Any
 import gevent.socket
 import pytest
 
-from inngest_py.domain import canonical
+from inngest_py.domain.access.reach import Reach
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES
-from inngest_py.domain.reach import Reach
-from inngest_py.domain.reply import CUT_WHILE_READ, read
+from inngest_py.domain.reply.read import CUT_WHILE_READ, read
+from inngest_py.domain.values import canonical
 from inngest_py.engine.transport.greenlets import GreenletTransport
 from inngest_py.engine.transport.http import Transport
 from tests.factories import NOW

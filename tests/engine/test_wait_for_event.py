@@ -8,8 +8,8 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from inngest_py.domain.items import ItemKind
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.items import ItemKind
 from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import retention
 from inngest_py.engine.work import claims, run_item
@@ -349,7 +349,7 @@ def many_more(engine: Engine, run_id: str, count: int) -> list[str]:
 
 
 def clone(tx: Any, engine: Engine, run_id: str, count: int) -> list[str]:
-    from inngest_py.domain.ids import pause_id
+    from inngest_py.domain.values.ids import pause_id
     from inngest_py.storage.runs import runs
 
     run = dict(tx.execute(runs._runs.select().where(runs._runs.c.id == run_id)).mappings().one())

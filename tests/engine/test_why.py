@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.errors import NotFound
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.why import Reason
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.reports.why import Reason
 from inngest_py.engine.admin import pause_function, why_event, why_run_waits
 from inngest_py.engine.intake import publish
 from inngest_py.engine.runtime.context import NoHints

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from inngest_py.domain.registration import parse_registration
-from inngest_py.domain.reply import Reply
+from inngest_py.domain.functions.registration import parse_registration
+from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.apps import register
 from inngest_py.engine.intake import publish
 from inngest_py.storage.events import waits as pauses

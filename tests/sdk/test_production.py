@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from inngest_py.domain import signing
+from inngest_py.domain.access import signatures
 from tests.processes import Process, Server, answers, free_port, wait_until
 
 from .app_process import SdkApp
@@ -40,7 +40,7 @@ class Production:
             env={"INNGEST_DEV": None, "INNGEST_EVENT_KEY": EVENT_KEY, **keys},
             port=port,
         )
-        self.api = Api(url, EVENT_KEY, signing.bearer(server[-1]))
+        self.api = Api(url, EVENT_KEY, signatures.bearer(server[-1]))
 
     def start_app(self) -> None:
         Process.start(self.app)
@@ -74,7 +74,7 @@ def test_runs_go_on_whichever_side_has_the_new_key(tmp_path: Path, kind: str, ca
         wait_until(lambda: [e for e in made.app.effects() if e["step"] == "child"], 20, "the child")
         assert made.error() is None
         for key in (OLD, NEW, EVENT_KEY):
-            assert signing.strip_prefix(key) not in made.server.log_tail(10**6)
+            assert signatures.strip_prefix(key) not in made.server.log_tail(10**6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

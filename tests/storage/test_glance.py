@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.db.columns import table_of
 from inngest_py.storage.db.outages import outage
 from inngest_py.storage.db.session import Database

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import column, update
 
-from inngest_py.domain import ids
+from inngest_py.domain.values import ids
 from inngest_py.engine.intake import publish
 from inngest_py.storage.db.keyset import within
 from inngest_py.storage.db.session import Database

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Connection
 
 from inngest_py.domain.errors import LeaseLost
-from inngest_py.domain.items import Item, ItemKind
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.runs.items import Item, ItemKind
+from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
 from inngest_py.storage.queries import run_search

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from inngest_py.domain.items import ItemKind
+from inngest_py.domain.runs.items import ItemKind
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import pruning
 from inngest_py.storage.queries import why_waiting

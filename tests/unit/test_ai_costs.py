@@ -9,8 +9,8 @@ import pytest
 
 from inngest_py.ai_prices import OWN, load
 from inngest_py.config import Settings
-from inngest_py.domain.ai_costs import Prices, parse, with_cost
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.reports.ai_costs import Prices, parse, with_cost
 
 GIVEN = {
     "as_of": date(2030, 1, 31),

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import cancellations
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.runs import bulk_cancellations
 from tests.factories import EVENT, NOW
 
 GOOD = {"app_id": "a", "function_id": "f", "started_before": "2026-01-01T00:00:00Z"}
@@ -30,17 +30,17 @@ GOOD = {"app_id": "a", "function_id": "f", "started_before": "2026-01-01T00:00:0
 )
 def test_refused(change: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as raised:
-        cancellations.parse(GOOD | change, NOW)
+        bulk_cancellations.parse(GOOD | change, NOW)
     assert raised.value.field == field
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 5])
 def test_bodies_that_are_no_objects(body: object) -> None:
     with pytest.raises(Invalid):
-        cancellations.parse(body, NOW)
+        bulk_cancellations.parse(body, NOW)
 
 
 def test_matches() -> None:
-    assert cancellations.matches(None, EVENT, NOW)
-    assert cancellations.matches("event.name == 'a/b'", EVENT, NOW)
-    assert not cancellations.matches("event.data.x == 1", EVENT, NOW)
+    assert bulk_cancellations.matches(None, EVENT, NOW)
+    assert bulk_cancellations.matches("event.name == 'a/b'", EVENT, NOW)
+    assert not bulk_cancellations.matches("event.data.x == 1", EVENT, NOW)

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from inngest_py.domain.cancels import LISTENS, cancels, subscription
-from inngest_py.domain.triggers import Cancel
+from inngest_py.domain.functions.triggers import Cancel
+from inngest_py.domain.reply.cancel_on import LISTENS, cancels, subscription
 from tests.factories import NOW
 
 EVENT = {"name": "a/b", "data": {"key": "k", "n": 1}}

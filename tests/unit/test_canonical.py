@@ -9,8 +9,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import canonical
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.values import canonical
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "vectors-jcs.json").read_text())
 EXACT = 2**53 - 1

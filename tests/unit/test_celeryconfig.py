@@ -8,7 +8,7 @@ import pytest
 
 from inngest_py.config_reading import load
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.items import ItemKind
+from inngest_py.domain.runs.items import ItemKind
 from inngest_py.tasks import celeryconfig as packaged
 from inngest_py.tasks.app import create_celery
 from inngest_py.tasks.publishing import task_name

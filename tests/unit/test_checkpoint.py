@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import checkpoint, timing
 from inngest_py.domain.errors import Invalid, Superseded, TooLarge
 from inngest_py.domain.limits import MAX_STEP_BYTES
+from inngest_py.domain.reply import checkpoint
+from inngest_py.domain.steps import timing
 from tests.factories import RUN_ID, item, op, step
 
 TOKEN = checkpoint.token(item(generation=3))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import checks
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.values import checks
 
 JSON = st.recursive(
     st.none() | st.text('[]{}"\\\\a'),

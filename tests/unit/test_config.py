@@ -19,7 +19,7 @@ from inngest_py.config_reading import (
     unknown,
 )
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.retention import Keep
+from inngest_py.domain.runs.retention import Keep
 
 
 def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import cron
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.functions import cron
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "vectors-cron.json").read_text())
 BASE = datetime.fromisoformat(VECTORS["base"])

@@ -5,9 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import defers, opcodes
-from inngest_py.domain.defers import Defer, DeferStatus
 from inngest_py.domain.limits import MAX_DEFER_BYTES
+from inngest_py.domain.steps import defers, opcodes
+from inngest_py.domain.steps.defers import Defer, DeferStatus
 from tests.factories import RUN_ID, op, step
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import durations
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.values import durations
 
 VECTORS = json.loads(
     (Path(__file__).parent.parent / "vectors" / "vectors-durations.json").read_text()

@@ -5,10 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import api_result, canonical, endpoint, ids
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.reply import api_result, durable_endpoint
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.runs import RunStatus
+from inngest_py.domain.values import canonical, ids
 from tests.factories import RUN_ID, item, reply, run, step
 
 DATA = {
@@ -21,9 +22,11 @@ DATA = {
 }
 
 
-def parsed(sdk: str = "go", event: Any = None, **changes: Any) -> endpoint.NewRun:
+def parsed(sdk: str = "go", event: Any = None, **changes: Any) -> durable_endpoint.NewRun:
     body = {"run_id": RUN_ID, "event": {"name": "x", "data": DATA} if event is None else event}
-    return endpoint.parse_new(orjson.dumps(body | changes), now_ms=5, event_id=RUN_ID, sdk=sdk)
+    return durable_endpoint.parse_new(
+        orjson.dumps(body | changes), now_ms=5, event_id=RUN_ID, sdk=sdk
+    )
 
 
 def test_app_and_function_are_derived_from_the_request() -> None:
@@ -67,7 +70,7 @@ def test_bad_requests_say_what_is_wrong(changes: dict[str, Any], said: str) -> N
 def test_the_request_is_the_caller_s_own(sdk: str, encoding: str, body: bytes) -> None:
     made = parsed(sdk)
     assert made.encoding == encoding
-    call = endpoint.call(
+    call = durable_endpoint.call(
         run(event=made.event.payload, endpoint=encoding), item(), request_id=RUN_ID
     )
     assert (call.method, call.url) == ("POST", "https://api.example.com/orders?a=1")
@@ -81,7 +84,7 @@ def test_the_request_is_the_caller_s_own(sdk: str, encoding: str, body: bytes) -
 def test_a_step_is_named_in_a_header_and_json_is_signed_canonical() -> None:
     made = parsed("inngest-js", event={"data": DATA | {"body": '{ "b": 1.0, "a": 2 }'}})
     targeted = item(step=step("s"))
-    call = endpoint.call(
+    call = durable_endpoint.call(
         run(event=made.event.payload, endpoint="text"), targeted, request_id=RUN_ID
     )
     assert call.headers["X-Inngest-Step-ID"] == step("s")
@@ -91,10 +94,10 @@ def test_a_step_is_named_in_a_header_and_json_is_signed_canonical() -> None:
 
 def test_an_answer_without_ops_is_an_error() -> None:
     ops = [{"op": "RunComplete", "id": "x", "data": 1}]
-    assert endpoint.answer(reply(206, ops)).status == 206
-    assert endpoint.answer(reply(200, ops)).status == 206
-    assert endpoint.answer(reply(500, "no")).status == 500
-    refused = endpoint.answer(Reply(status=200, headers={}, body=b"<html>"))
+    assert durable_endpoint.answer(reply(206, ops)).status == 206
+    assert durable_endpoint.answer(reply(200, ops)).status == 206
+    assert durable_endpoint.answer(reply(500, "no")).status == 500
+    refused = durable_endpoint.answer(Reply(status=200, headers={}, body=b"<html>"))
     assert "answered HTTP 200 and no steps" in str(refused.unreachable)
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import canonical, events, ids
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.events import events
+from inngest_py.domain.values import canonical, ids
 
 ID = "01JQDAE4RQF8MBCR55T5AK4KXR"
 RUN = "01JQDAE4RQF8MBCR55T5AK4KAA"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from inngest_py.domain import functions
-from inngest_py.domain.config_fields import Fields
-from inngest_py.domain.functions import (
+from inngest_py.domain.functions import functions
+from inngest_py.domain.functions.config_fields import Fields
+from inngest_py.domain.functions.functions import (
     Batch,
     Cancel,
     Checkpoint,

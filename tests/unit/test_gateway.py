@@ -6,14 +6,15 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import gateway, gateway_answers
-from inngest_py.domain import plan as plans
-from inngest_py.domain.items import ItemKind
 from inngest_py.domain.limits import MAX_STEP_BYTES
-from inngest_py.domain.opcodes import Op, Opcode
-from inngest_py.domain.plan import Plan, Policy
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.reply import decide as plans
+from inngest_py.domain.reply import gateway_answers
+from inngest_py.domain.reply.decide import Plan, Policy
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.items import ItemKind
+from inngest_py.domain.runs.runs import RunStatus
+from inngest_py.domain.steps import gateway
+from inngest_py.domain.steps.opcodes import Op, Opcode
 from tests.factories import NOW, item, op, reply, run, step
 
 KEY = "sk-very-secret-key"

@@ -11,7 +11,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.imports import symbol_by_name
 
 from inngest_py.config_reading import load
-from inngest_py.domain.items import ItemKind
+from inngest_py.domain.runs.items import ItemKind
 from inngest_py.tasks import redis
 from inngest_py.tasks.app import create_celery
 from inngest_py.tasks.gathering import GatherEvents

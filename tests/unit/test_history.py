@@ -6,9 +6,9 @@ import pytest
 
 from inngest_py.dashboard.history import history
 from inngest_py.dashboard.words import timed
-from inngest_py.domain import spans
-from inngest_py.domain.runs import RunStatus
-from inngest_py.domain.spans import TracedRun
+from inngest_py.domain.reports import spans
+from inngest_py.domain.reports.spans import TracedRun
+from inngest_py.domain.runs.runs import RunStatus
 from tests.factories import NOW, RUN_ID
 from tests.unit.test_waterfall import tried
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import ids
+from inngest_py.domain.values import ids
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 

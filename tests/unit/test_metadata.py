@@ -3,9 +3,10 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import metadata, opcodes
 from inngest_py.domain.errors import Invalid, TooLarge
-from inngest_py.domain.metadata import Op, Scope, Update
+from inngest_py.domain.runs import metadata
+from inngest_py.domain.runs.metadata import Op, Scope, Update
+from inngest_py.domain.steps import opcodes
 from tests.factories import op, step
 
 ONE = [{"kind": "k", "op": "merge", "values": {"a": 1}}]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain.names import patterns
+from inngest_py.domain.values.names import patterns
 
 VECTORS = json.loads(
     (Path(__file__).parent.parent / "vectors" / "vectors-wildcards.json").read_text()

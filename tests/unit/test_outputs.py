@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import checks, outputs
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.runs import outputs
+from inngest_py.domain.values import checks
 
 DEFAULT = outputs.DEFAULT_MESSAGE
 JSON = st.recursive(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.config_fields import Fields
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.functions import FunctionConfig, parse_config
-from inngest_py.domain.overrides import applied, from_json, parse, shown, words
+from inngest_py.domain.functions.config_fields import Fields
+from inngest_py.domain.functions.functions import FunctionConfig, parse_config
+from inngest_py.domain.functions.overrides import applied, from_json, parse, shown, words
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

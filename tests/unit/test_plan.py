@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import groups
-from inngest_py.domain import plan as plans
-from inngest_py.domain.groups import Settled
-from inngest_py.domain.items import ItemKind
-from inngest_py.domain.plan import Plan, Policy
-from inngest_py.domain.reply import Reply
-from inngest_py.domain.runs import RunStatus
+from inngest_py.domain.reply import decide as plans
+from inngest_py.domain.reply.decide import Plan, Policy
+from inngest_py.domain.reply.read import Reply
+from inngest_py.domain.runs.items import ItemKind
+from inngest_py.domain.runs.runs import RunStatus
+from inngest_py.domain.steps import groups
+from inngest_py.domain.steps.groups import Settled
 from tests.factories import NOW, item, op, reply, run, step
 
 POLICY = Policy(retries=2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inngest_py.domain import reach
+from inngest_py.domain.access import reach
 from inngest_py.domain.errors import Invalid
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.functions import EventTrigger, config_from_json
-from inngest_py.domain.registration import parse_function, parse_registration
+from inngest_py.domain.functions.functions import EventTrigger, config_from_json
+from inngest_py.domain.functions.registration import parse_function, parse_registration
 
 BASE = "http://localhost:8000/api/inngest"
 

@@ -3,8 +3,8 @@
 import orjson
 import rfc8785
 
-from inngest_py.domain import request
 from inngest_py.domain.limits import MAX_REQUEST_BYTES
+from inngest_py.domain.reply import request
 from tests.factories import EVENT, RUN_ID, item, run, step
 
 

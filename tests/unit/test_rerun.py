@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import request, rerun
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.reply import request
+from inngest_py.domain.runs import rerun
 from tests import factories
 from tests.factories import step
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain.config_fields import Fields
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.functions import config_from_json, parse_config
-from inngest_py.domain.registration import parse_function
-from inngest_py.domain.retries import Backoff, backoff, parse_backoff
+from inngest_py.domain.functions.config_fields import Fields
+from inngest_py.domain.functions.functions import config_from_json, parse_config
+from inngest_py.domain.functions.registration import parse_function
+from inngest_py.domain.functions.retries import Backoff, backoff, parse_backoff
 
 VECTORS = json.loads(
     (Path(__file__).parent.parent / "vectors" / "vectors-backoff.json").read_text()

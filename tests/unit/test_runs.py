@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from inngest_py.domain.runs import ENDED, LIVE, MOVES, RunStatus, sources
+from inngest_py.domain.runs.runs import ENDED, LIVE, MOVES, RunStatus, sources
 
 
 def test_every_status_is_in_the_table_and_either_live_or_ended() -> None:

@@ -7,8 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain.runs import ENDED, RunStatus
-from inngest_py.domain.spans import (
+from inngest_py.domain.reports.spans import (
     Output,
     Pending,
     Span,
@@ -19,6 +18,7 @@ from inngest_py.domain.spans import (
     is_over,
     tree,
 )
+from inngest_py.domain.runs.runs import ENDED, RunStatus
 from tests.factories import NOW, RUN_ID
 
 RUN = TracedRun(RUN_ID, RunStatus.COMPLETED, NOW, NOW, NOW + timedelta(seconds=9), True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import times
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.values import times
 
 NOW = datetime(2024, 6, 1, 10, 0, 0, tzinfo=UTC)
 

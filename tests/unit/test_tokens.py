@@ -7,7 +7,7 @@ import hmac
 import orjson
 import pytest
 
-from inngest_py.domain import tokens
+from inngest_py.domain.access import tokens
 from inngest_py.domain.errors import Invalid
 from tests.factories import RUN_ID
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain import urls
 from inngest_py.domain.errors import Invalid
+from inngest_py.domain.values import urls
 
 BASE = "http://localhost:3000/api/inngest"
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain import verdicts
-from inngest_py.domain.config_fields import Fields
-from inngest_py.domain.functions import parse_config
-from inngest_py.domain.verdicts import Candidate
+from inngest_py.domain.functions.config_fields import Fields
+from inngest_py.domain.functions.functions import parse_config
+from inngest_py.domain.reports import event_outcome
+from inngest_py.domain.reports.event_outcome import Candidate
 from tests.factories import NOW, RUN_ID
 
 EVENT = {"name": "shop/order.placed", "data": {"total": 5}}
@@ -40,7 +40,7 @@ def on(event: str, expression: str | None = None) -> dict[str, Any]:
     ],
 )
 def test_why_nothing_was_started(one: Candidate, said: str | None) -> None:
-    found = verdicts.judge(EVENT, NOW, [one], {}, NOW)
+    found = event_outcome.judge(EVENT, NOW, [one], {}, NOW)
     assert [verdict.started for verdict in found] == ([] if said is None else [False])
     if said is not None:
         assert found[0].reason.startswith(said)
@@ -56,5 +56,5 @@ def test_why_nothing_was_started(one: Candidate, said: str | None) -> None:
 )
 def test_runs_tell_what_came(status: str, reason: str | None, started: bool, said: str) -> None:
     runs = {"id": (RUN_ID, status, reason)}
-    [found] = verdicts.judge(EVENT, NOW, [candidate(**on("other"))], runs, NOW)
+    [found] = event_outcome.judge(EVENT, NOW, [candidate(**on("other"))], runs, NOW)
     assert (found.started, found.reason, found.run_id) == (started, said, RUN_ID)

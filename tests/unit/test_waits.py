@@ -6,14 +6,14 @@ from typing import Any
 import orjson
 import pytest
 
-from inngest_py.domain import plan as plans
-from inngest_py.domain.answers import Answer, Waiting, ended
-from inngest_py.domain.items import ItemKind
-from inngest_py.domain.lookups import key_in, lookup
-from inngest_py.domain.plan import Job, Plan, Policy
-from inngest_py.domain.runs import RunStatus
-from inngest_py.domain.waits import INVOKE_TIMEOUT, PauseKind, Wait
-from inngest_py.domain.waking import woken
+from inngest_py.domain.events.lookups import key_in, lookup
+from inngest_py.domain.reply import decide as plans
+from inngest_py.domain.reply.decide import Job, Plan, Policy
+from inngest_py.domain.reply.wait_end import woken
+from inngest_py.domain.runs.items import ItemKind
+from inngest_py.domain.runs.runs import RunStatus
+from inngest_py.domain.steps.wait_results import Answer, Waiting, ended
+from inngest_py.domain.steps.waits import INVOKE_TIMEOUT, PauseKind, Wait
 from tests.factories import NOW, RUN_ID, item, op, reply, run, step
 
 EVENT = orjson.dumps(

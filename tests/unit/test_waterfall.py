@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from inngest_py.dashboard.waterfall import waterfall
-from inngest_py.domain import spans
-from inngest_py.domain.runs import RunStatus
-from inngest_py.domain.spans import TracedRun, Tried
+from inngest_py.domain.reports import spans
+from inngest_py.domain.reports.spans import TracedRun, Tried
+from inngest_py.domain.runs.runs import RunStatus
 from tests.factories import NOW, RUN_ID
 
 

@@ -6,10 +6,11 @@ import orjson
 from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
-from ...domain import canonical, filters, ids
 from ...domain.errors import Invalid, NotFound
-from ...domain.ids import DEV_ENV_ID
-from ...domain.runs import LIVE, RunStatus
+from ...domain.events import filters
+from ...domain.runs.runs import LIVE, RunStatus
+from ...domain.values import canonical, ids
+from ...domain.values.ids import DEV_ENV_ID
 from ...storage.queries import event_pages, run_search
 from ...storage.queries.event_pages import ORDER, EventQuery
 from . import paging, runs

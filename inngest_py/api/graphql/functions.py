@@ -6,9 +6,8 @@ from typing import Any
 from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
-from ...domain import stored
 from ...domain.errors import NotFound
-from ...domain.functions import (
+from ...domain.functions.functions import (
     DEFAULT_RETRIES,
     Cancel,
     Concurrency,
@@ -17,6 +16,7 @@ from ...domain.functions import (
     Trigger,
     config_from_json,
 )
+from ...domain.values import stored
 from ...engine.admin import limit_overrides
 from ...storage.catalog import functions as rows
 from ...storage.queries import function_list

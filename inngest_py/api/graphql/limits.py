@@ -20,7 +20,7 @@ from graphql import (
 )
 
 from ...domain.errors import Invalid
-from ...domain.filters import check_text
+from ...domain.events.filters import check_text
 
 MOST_CHARS = 100_000
 MOST_TOKENS = 10_000

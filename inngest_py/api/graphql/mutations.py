@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from ...domain import canonical
-from ...domain import rerun as rules
 from ...domain.errors import Invalid, NotFound
-from ...domain.runs import ENDED
+from ...domain.runs import rerun as rules
+from ...domain.runs.runs import ENDED
+from ...domain.values import canonical
 from ...engine.admin.rerun import rerun
 from ...engine.apps import manage as app_moves
 from ...engine.intake.invoke import invoke

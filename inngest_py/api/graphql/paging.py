@@ -11,8 +11,8 @@ import orjson
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import DBAPIError
 
-from ...domain import ids
 from ...domain.errors import Invalid
+from ...domain.values import ids
 from ...storage.db.keyset import LAST, Key
 from ...storage.db.outages import too_long
 from ...storage.db.session import limit_time

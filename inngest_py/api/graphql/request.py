@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 from graphql import GraphQLResolveInfo
 from sqlalchemy import Connection, RowMapping
 
-from ...domain.defers import Defer
 from ...domain.errors import Invalid
+from ...domain.steps.defers import Defer
 from ...engine.runtime.context import Context
 from ...storage.events import events
 from ...storage.flow import event_batches

@@ -4,9 +4,9 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ...domain import canonical
-from ...domain.checks import kind
 from ...domain.errors import Invalid, TooLarge
+from ...domain.values import canonical
+from ...domain.values.checks import kind
 from ..deps import deps
 from ..errors import answer
 

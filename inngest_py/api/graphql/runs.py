@@ -7,10 +7,13 @@ from typing import Any
 from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
-from ...domain import canonical, filters, ids, outputs, spans
 from ...domain.errors import Invalid, NotFound
-from ...domain.event_record import DEFERRED
-from ...domain.runs import RunStatus
+from ...domain.events import filters
+from ...domain.events.event_record import DEFERRED
+from ...domain.reports import spans
+from ...domain.runs import outputs
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical, ids
 from ...storage.queries import run_search
 from ...storage.queries.run_search import RunQuery
 from .. import shapes

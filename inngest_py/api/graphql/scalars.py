@@ -6,9 +6,9 @@ from typing import Any
 
 from ariadne import ScalarType
 
-from ...domain import ids, times
-from ...domain.checks import kind
 from ...domain.errors import Invalid
+from ...domain.values import ids, times
+from ...domain.values.checks import kind
 from .. import shapes
 
 _MOST_EXACT = 2**53 - 1

@@ -5,10 +5,12 @@ from typing import Any
 from ariadne import ObjectType, UnionType
 from sqlalchemy import RowMapping
 
-from ...domain import canonical, ids, outputs, spans, times
 from ...domain.errors import NotFound
-from ...domain.runs import RunStatus
-from ...domain.spans import Span, StepOp
+from ...domain.reports import spans
+from ...domain.reports.spans import Span, StepOp
+from ...domain.runs import outputs
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical, ids, times
 from ...storage.queries import timeline_rows, timelines
 from ...storage.runs import metadata as rows
 from .. import costs

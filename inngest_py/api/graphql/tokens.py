@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
-from ...domain import ids
 from ...domain.errors import Invalid
-from ...domain.filters import check_text
+from ...domain.events.filters import check_text
 from ...domain.limits import MAX_STEP_ID_BYTES
-from ...domain.spans import Output
+from ...domain.reports.spans import Output
+from ...domain.values import ids
 
 _MOST_CHARS = 3 * MAX_STEP_ID_BYTES
 _MOST_ROW_ID = 2**63 - 1

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response
 from sqlalchemy import RowMapping
 
-from ...domain import cancellations as rules
-from ...domain.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
+from ...domain.runs import bulk_cancellations as rules
+from ...domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ...engine.admin import bulk_cancel
 from ...storage.operations import bulk_cancellations as rows
 from .. import shapes

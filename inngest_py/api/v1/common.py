@@ -5,8 +5,8 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ...domain import canonical, ids, times
 from ...domain.errors import Invalid
+from ...domain.values import canonical, ids, times
 from .. import shapes
 from ..deps import context
 from ..errors import answer

@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from ...domain import metadata as rules
+from ...domain.runs import metadata as rules
 from ...engine.work.metadata import annotate
 from ..deps import context
 from ..errors import answer

@@ -2,9 +2,9 @@
 
 from flask import Response
 
-from ...domain import rerun as rules
 from ...domain.errors import Conflict, Invalid
-from ...domain.runs import ENDED, RunStatus
+from ...domain.runs import rerun as rules
+from ...domain.runs.runs import ENDED, RunStatus
 from ...engine.admin.rerun import rerun as rerun_run
 from ...engine.work.end_run import cancel as cancel_run
 from ..actors import actor

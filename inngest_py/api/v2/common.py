@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
-from ...domain import canonical, ids, times
-from ...domain.checks import check_text, kind
 from ...domain.errors import Invalid
+from ...domain.values import canonical, ids, times
+from ...domain.values.checks import check_text, kind
 from .. import shapes
 from ..deps import context
 from ..errors import answer

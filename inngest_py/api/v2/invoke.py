@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import Response
 
-from ...domain import outputs
 from ...domain.errors import Conflict, Invalid, RateLimited
-from ...domain.runs import ENDED, RunStatus
+from ...domain.runs import outputs
+from ...domain.runs.runs import ENDED, RunStatus
 from ...engine.admin import limit_overrides
 from ...engine.intake import invoke as engine
 from ...storage.queries import run_pages

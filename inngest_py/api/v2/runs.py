@@ -9,7 +9,7 @@ from flask import Response
 from sqlalchemy import Connection
 
 from ...domain.errors import Invalid, NotFound
-from ...domain.runs import RunStatus
+from ...domain.runs.runs import RunStatus
 from ...storage.events import events
 from ...storage.flow import event_batches
 from ...storage.queries import catalog_pages, run_pages, run_search

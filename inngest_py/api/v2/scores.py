@@ -4,9 +4,9 @@ from typing import Any
 
 from flask import Response
 
-from ...domain.checks import kind
 from ...domain.errors import Invalid
-from ...domain.metadata import SCORE, Op, Target, Update, step_hash
+from ...domain.runs.metadata import SCORE, Op, Target, Update, step_hash
+from ...domain.values.checks import kind
 from ...engine.work.metadata import annotate
 from ..deps import context
 from .common import Message, blueprint, body, enveloped, missing, raw, ulid

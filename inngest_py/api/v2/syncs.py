@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from ...domain import urls
+from ...domain.values import urls
 from ...engine.apps import manage, reaching, register
 from ...storage.catalog import functions
 from ..actors import actor

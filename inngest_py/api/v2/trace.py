@@ -6,10 +6,11 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Connection, RowMapping
 
-from ...domain import canonical, outputs
 from ...domain.errors import NotFound
-from ...domain.runs import RunStatus
-from ...domain.spans import Output, Span
+from ...domain.reports.spans import Output, Span
+from ...domain.runs import outputs
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical
 from ...storage.queries import run_search, timeline_rows, timelines
 from ...storage.runs import metadata
 from .. import costs, shapes

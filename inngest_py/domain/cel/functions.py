@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import re2
 
-from .. import canonical, durations, times
 from ..errors import Invalid
+from ..values import canonical, durations, times
 from . import values
 from .errors import CelError
 from .nodes import CelList, CelMap, CelType, UInt

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..function_limits import Batch
+from ..functions.function_limits import Batch
 
 MAX_BYTES = 10 * 1024 * 1024
 # How long a bucket remembers an event's own id, whatever became of its batch.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ..function_limits import Debounce
+from ..functions.function_limits import Debounce
 
 # Added to the timer, so that an event sent just before its end still counts.
 BUFFER = timedelta(milliseconds=1050)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from ..function_limits import Concurrency
+from ..functions.function_limits import Concurrency
 from . import keys
 
 PREFIXES = ("step:", "run:")  # what the names of groups begin with

@@ -13,9 +13,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection
 
 from ... import observe
+from ...domain.access.roles import Role
 from ...domain.errors import Conflict, InngestPyError, Invalid, NotFound
-from ...domain.filters import check_text
-from ...domain.roles import Role
+from ...domain.events.filters import check_text
 from ...storage.db.session import Database
 from ...storage.operations import operators as rows
 from ..runtime.audit import SHELL, Actor, note

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import alerts as rules
-from ...domain import canonical
-from ...domain.alerts import Alert, Rules
+from ...domain.reports import alerts as rules
+from ...domain.reports.alerts import Alert, Rules
+from ...domain.values import canonical
 from ...storage.operations import alerts as rows
 from ...storage.queries import queue_stats
 from ..runtime.context import Context

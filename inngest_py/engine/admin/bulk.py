@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...domain.errors import InngestPyError
-from ...domain.runs import ENDED
+from ...domain.runs.runs import ENDED
 from ..runtime.audit import Actor
 from ..runtime.context import Context
 from ..work.end_run import cancel

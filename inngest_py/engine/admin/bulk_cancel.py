@@ -11,11 +11,11 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
-from ...domain import cancellations as rules
-from ...domain.cancellations import BulkCancel
 from ...domain.errors import NotFound
-from ...domain.runs import Run, RunStatus
-from ...domain.timeouts import reason
+from ...domain.reply.timeouts import reason
+from ...domain.runs import bulk_cancellations as rules
+from ...domain.runs.bulk_cancellations import BulkCancel
+from ...domain.runs.runs import Run, RunStatus
 from ...storage.operations import bulk_cancellations as rows
 from ...storage.queue import load_runs
 from ...storage.runs import runs

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import overrides as rules
 from ...domain.errors import Invalid, NotFound
-from ...domain.functions import FunctionConfig
+from ...domain.functions import overrides as rules
+from ...domain.functions.functions import FunctionConfig
 from ...storage.catalog import functions as function_rows
 from ...storage.catalog import overrides as rows
 from ..flow import changing, limits

@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from ...domain import rerun as rules
 from ...domain.errors import Invalid, NotFound
-from ...domain.items import ItemKind
-from ...domain.rerun import FromStep
-from ...domain.runs import RunStatus
+from ...domain.runs import rerun as rules
+from ...domain.runs.items import ItemKind
+from ...domain.runs.rerun import FromStep
+from ...domain.runs.runs import RunStatus
 from ...storage.events import waits
 from ...storage.operations import reruns
 from ...storage.queue import queue_items

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
 
-from ...domain import canonical
 from ...domain.flow import keys, slots
+from ...domain.values import canonical
 from ...storage.queries import queue_stats
 from ..flow import limits
 from ..runtime.catalog import Function, function_of

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...domain import canonical
-from ...domain import why as words
 from ...domain.errors import NotFound
 from ...domain.flow import keys
 from ...domain.flow.debounce import BUFFER
-from ...domain.why import Reason
+from ...domain.reports import why as words
+from ...domain.reports.why import Reason
+from ...domain.values import canonical
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events
 from ...storage.queries import run_pages

@@ -10,17 +10,18 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from ...domain import canonical, ids, outputs
-from ...domain import why as words
-from ...domain.answers import waiting
 from ...domain.errors import Invalid, NotFound
 from ...domain.flow import gcra, keys
 from ...domain.flow import slots as slot_rules
 from ...domain.flow.gcra import Rate
-from ...domain.items import SDK, ItemKind, ItemState
-from ...domain.runs import ENDED, RunStatus
-from ...domain.waits import PauseKind
-from ...domain.why import Line, Reason
+from ...domain.reports import why as words
+from ...domain.reports.why import Line, Reason
+from ...domain.runs import outputs
+from ...domain.runs.items import SDK, ItemKind, ItemState
+from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.steps.wait_results import waiting
+from ...domain.steps.waits import PauseKind
+from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events
 from ...storage.events import waits as pauses

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
-from ...domain import urls
 from ...domain.errors import Invalid
+from ...domain.values import urls
 from ...storage.db.outages import reason
 from ..runtime.context import Context
 from . import register

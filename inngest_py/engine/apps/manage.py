@@ -1,7 +1,7 @@
 """Apps by hand: made known, moved, archived and erased (protocol: api.md §5.3)."""
 
-from ...domain import urls
 from ...domain.errors import Invalid, NotFound
+from ...domain.values import urls
 from ...storage.catalog import functions as rows
 from ..runtime import audit
 from ..runtime.audit import Actor

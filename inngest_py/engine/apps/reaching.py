@@ -6,8 +6,8 @@ Only what a host's name decides is asked here: what it resolves to is asked by e
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from ...domain.access.reach import Reach
 from ...domain.errors import Invalid
-from ...domain.reach import Reach
 
 NOT_ALLOWED = "host_not_allowed"
 

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from ... import observe
-from ...domain import canonical, ids
+from ...domain.access.reach import REFUSED
 from ...domain.errors import Invalid, NotFound
-from ...domain.functions import FunctionConfig, config_from_json
-from ...domain.reach import REFUSED
-from ...domain.registration import Registration, parse_registration
-from ...domain.reply import Reply
+from ...domain.functions.functions import FunctionConfig, config_from_json
+from ...domain.functions.registration import Registration, parse_registration
+from ...domain.reply.read import Reply
+from ...domain.values import canonical, ids
 from ...storage.catalog import functions as rows
 from ...storage.queue import timers
 from ..flow import changing

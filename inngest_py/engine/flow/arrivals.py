@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from ... import observe
-from ...domain import canonical, event_record
-from ...domain.event_record import Event
+from ...domain.events import event_record
+from ...domain.events.event_record import Event
+from ...domain.values import canonical
 from ..runtime.catalog import Function
 from ..runtime.context import Hint
 

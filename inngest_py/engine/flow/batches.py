@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ...domain import cel
 from ...domain.flow import batching, keys
 from ...domain.flow.batching import REPEATED_WITHIN, OpenBatch
-from ...domain.items import ItemKind
+from ...domain.runs.items import ItemKind
 from ...storage.events import events
 from ...storage.flow import event_batches
 from ...storage.queue import timers as timer_rows

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import canonical
 from ...domain.flow import priority
 from ...domain.flow import slots as rules
 from ...domain.flow.slots import Claimant, Slots
-from ...domain.items import CALLS, Item, ItemKind, ItemState
-from ...domain.runs import Run, RunStatus
+from ...domain.runs.items import CALLS, Item, ItemKind, ItemState
+from ...domain.runs.runs import Run, RunStatus
+from ...domain.values import canonical
 from ...storage.queries import run_pages
 from ...storage.queue import concurrency_slots
 from ..runtime.catalog import Function

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from ...domain.flow import debounce, keys
 from ...domain.flow.debounce import BUFFER, Parked
-from ...domain.items import ItemKind
+from ...domain.runs.items import ItemKind
 from ...storage.flow import debounces
 from ...storage.queue import timers as timer_rows
 from ..runtime.context import Context

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from ...domain import canonical
-from ...domain.items import Item, ItemKind
-from ...domain.runs import RunStatus
+from ...domain.runs.items import Item, ItemKind
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical
 from ...storage.queue import waiting_lines
 from ..runtime.context import Context, Hint
 from . import limits, places, throttles

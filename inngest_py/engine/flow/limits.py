@@ -6,8 +6,8 @@ it is asked, so that nobody has to act for it to end.
 
 from datetime import datetime
 
-from ...domain.functions import Concurrency, FunctionConfig, RateLimit, Throttle
-from ...domain.retries import Backoff
+from ...domain.functions.functions import Concurrency, FunctionConfig, RateLimit, Throttle
+from ...domain.functions.retries import Backoff
 from ..runtime.catalog import Function
 
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from ...domain import canonical
 from ...domain.flow import priority
+from ...domain.values import canonical
 from . import limits
 
 

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from ...domain import canonical
 from ...domain.flow import slots as rules
 from ...domain.flow.slots import Slots
-from ...domain.items import ItemKind
-from ...domain.runs import RunStatus
+from ...domain.runs.items import ItemKind
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical
 from ...storage.queue import concurrency_slots
 from . import limits, places
 

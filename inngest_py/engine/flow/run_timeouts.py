@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from ...domain.items import ItemKind, ItemState
-from ...domain.runs import Run
-from ...domain.timeouts import Exceeded, Limit
+from ...domain.reply.timeouts import Exceeded, Limit
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.runs import Run
 from ..runtime.catalog import Function
 from ..runtime.context import Context
 

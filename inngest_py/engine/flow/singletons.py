@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from ...domain.errors import Invalid
 from ...domain.flow import keys
-from ...domain.items import ItemKind
+from ...domain.runs.items import ItemKind
 from ...storage.flow import singletons
 from ..runtime.context import Context
 from . import timers

@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import canonical
 from ...domain.flow import gcra, keys, priority
 from ...domain.flow.gcra import Rate
-from ...domain.functions import Throttle
-from ...domain.items import Item, ItemKind
+from ...domain.functions.functions import Throttle
+from ...domain.runs.items import Item, ItemKind
+from ...domain.values import canonical
 from ...storage.flow import buckets
 from ...storage.queue import queue_items, waiting_lines
 from ...storage.queue import timers as timer_rows

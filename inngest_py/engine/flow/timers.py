@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ...domain.items import ItemKind, ItemState
+from ...domain.runs.items import ItemKind, ItemState
 from ..runtime.context import HINT_GRACE
 
 

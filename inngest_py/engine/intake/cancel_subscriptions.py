@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...domain import cancels as rules
-from ...domain import canonical, ids
-from ...domain.items import ItemKind, ItemState
-from ...domain.waits import PauseKind
+from ...domain.reply import cancel_on as rules
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.steps.waits import PauseKind
+from ...domain.values import canonical, ids
 from ...storage.events import cancel_on as rows
 from ...storage.queue import queue_items
 from ..runtime.catalog import Function

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import Conflict, NotFound
-from ...domain.events import parse_invocation
-from ...domain.runs import ENDED, RunStatus
+from ...domain.events.events import parse_invocation
+from ...domain.runs.runs import ENDED, RunStatus
 from ...storage.events import events
 from ...storage.queries import run_pages
 from ..runtime import audit

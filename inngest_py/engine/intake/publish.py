@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ... import observe
-from ...domain import canonical
 from ...domain.errors import Invalid
-from ...domain.events import Event, refused_invocation, unknown_function
+from ...domain.events.events import Event, refused_invocation, unknown_function
 from ...domain.flow.slots import Slots
-from ...domain.items import ItemKind, ItemState
 from ...domain.limits import EVENT_ID_WINDOW
-from ...domain.runs import RunStatus
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical
 from ...storage.events import events, on_arrival, waits
 from ...storage.queue import queue_items
 from ...storage.runs import runs

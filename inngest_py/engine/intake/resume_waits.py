@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...domain import canonical, cel
-from ...domain.events import Event
-from ...domain.items import ItemKind, ItemState
-from ...domain.lookups import key_in
-from ...domain.waits import LATE_AFTER
+from ...domain import cel
+from ...domain.events.events import Event
+from ...domain.events.lookups import key_in
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.steps.waits import LATE_AFTER
+from ...domain.values import canonical
 from ...storage.events import waits
 from ...storage.queue import queue_items
 from ..runtime.context import HINT_GRACE, Context, Hint

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import canonical
 from ...domain.errors import LeaseLost
-from ...domain.items import Item
+from ...domain.runs.items import Item
+from ...domain.values import canonical
 from ...storage.events import events, waits
 from ...storage.queue import queue_items
 from ..runtime.context import Context, Hint

@@ -8,16 +8,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import canonical, cel, events, ids
-from ...domain.answers import Answer, waiting
-from ...domain.checks import MOST_LEVELS, is_deeper
+from ...domain import cel
 from ...domain.errors import Invalid, SignalTaken
-from ...domain.events import Event
-from ...domain.items import Item, ItemKind
+from ...domain.events import events
+from ...domain.events.events import Event
 from ...domain.limits import MAX_STEP_BYTES
-from ...domain.runs import Run
-from ...domain.waits import Wait, check_signal, correlation_id
-from ...domain.waking import begun
+from ...domain.reply.wait_end import begun
+from ...domain.runs.items import Item, ItemKind
+from ...domain.runs.runs import Run
+from ...domain.steps.wait_results import Answer, waiting
+from ...domain.steps.waits import Wait, check_signal, correlation_id
+from ...domain.values import canonical, ids
+from ...domain.values.checks import MOST_LEVELS, is_deeper
 from ...storage.events import events as stored_events
 from ...storage.events import waits
 from ...storage.queue import queue_items

@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import canonical, cel, names, overrides
+from ...domain import cel
 from ...domain.errors import Invalid, Unreadable
-from ...domain.functions import EventTrigger, FunctionConfig, config_from_json
+from ...domain.functions import overrides
+from ...domain.functions.functions import EventTrigger, FunctionConfig, config_from_json
+from ...domain.values import canonical, names
 from ...storage.catalog import functions as rows
 from ...storage.catalog.functions import Revision
 

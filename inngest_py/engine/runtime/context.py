@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from ...domain import ids
-from ...domain.alerts import Rules
-from ...domain.items import LEASE, Item, ItemKind
+from ...domain.access.reach import Reach
 from ...domain.limits import RunLimits
-from ...domain.reach import Reach
-from ...domain.retention import Keep
+from ...domain.reports.alerts import Rules
+from ...domain.runs.items import LEASE, Item, ItemKind
+from ...domain.runs.retention import Keep
+from ...domain.values import ids
 from ...storage.db.session import Database
 from ..transport.gateway import Fetcher, Fetches
 from ..transport.http import Transport

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from ...domain.items import ItemKind
+from ...domain.runs.items import ItemKind
 from .broker import Broker
 from .context import Hint
 

@@ -1,8 +1,8 @@
 """Jobs: what a worker has in hand for a request of a run."""
 
-from ...domain.answers import Answer
-from ...domain.items import Item
-from ...domain.runs import Run
+from ...domain.runs.items import Item
+from ...domain.runs.runs import Run
+from ...domain.steps.wait_results import Answer
 from .catalog import Function
 
 

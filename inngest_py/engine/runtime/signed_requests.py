@@ -9,9 +9,9 @@ to such apps only, for as long as they lag behind.
 from collections.abc import Mapping
 from datetime import timedelta
 
-from ...domain import signing
+from ...domain.access import signatures
 from ...domain.limits import REQUEST_TIMEOUT
-from ...domain.reply import Reply
+from ...domain.reply.read import Reply
 from .context import Context
 
 _HEADER = "X-Inngest-Signature"
@@ -40,7 +40,7 @@ def send(
         now_s = int(ctx.now().timestamp())
         with_signature = {
             **headers,
-            _HEADER: signing.sign(key, signs, now_s),
+            _HEADER: signatures.sign(key, signs, now_s),
         }
         reply = ctx.transport.send(method, url, with_signature, body, timeout)
         if reply.status != _REFUSED:
@@ -52,5 +52,5 @@ def is_ours(ctx: Context, reply: Reply) -> bool:
     """Say whether an answer's raw bytes are signed, just now, with one of our keys (§3)."""
     header, now_s = reply.header(_HEADER.lower()) or "", int(ctx.now().timestamp())
     return any(
-        signing.verify(key, reply.body, header, now_s=now_s) for key in ctx.tuning.signing_keys
+        signatures.verify(key, reply.body, header, now_s=now_s) for key in ctx.tuning.signing_keys
     )

@@ -7,7 +7,7 @@ understood would be taken for text.
 import zlib
 
 from ...domain.limits import MAX_RESPONSE_BYTES
-from ...domain.reply import Reply
+from ...domain.reply.read import Reply
 
 UNDERSTOOD = "gzip"  # what requests say; the reference asks for the same
 ASKED = {"Accept-Encoding": UNDERSTOOD}

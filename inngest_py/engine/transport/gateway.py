@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from ...domain.gateway import Request
 from ...domain.limits import MAX_REDIRECTS, REQUEST_TIMEOUT
-from ...domain.reply import Reply
+from ...domain.reply.read import Reply
+from ...domain.steps.gateway import Request
 from .adapter import pool_classes
 from .http import REDIRECTS, once, redirected
 from .kept import KEPT_SECONDS

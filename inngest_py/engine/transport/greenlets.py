@@ -14,7 +14,7 @@ import gevent
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from ...domain.limits import MAX_RESPONSE_BYTES
-from ...domain.reply import CUT_WHILE_READ, Reply
+from ...domain.reply.read import CUT_WHILE_READ, Reply
 from . import coding
 from .greenlet_client import Answer, Client
 from .http import CHUNK, CONNECT_SECONDS, CUT, NOT_HTTP, Transport

@@ -14,7 +14,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from ...domain.limits import MAX_REDIRECTS, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT
-from ...domain.reply import CUT_WHILE_READ, Reply
+from ...domain.reply.read import CUT_WHILE_READ, Reply
 from . import coding
 from .adapter import pool_classes
 from .kept import KEPT_SECONDS

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from ...domain.reach import Reach
+from ...domain.access.reach import Reach
 from ..admin import alerts
 from ..runtime.context import Context
 from ..transport.http import Transport

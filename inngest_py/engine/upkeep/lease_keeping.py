@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
-from ...domain.items import RUNLESS
 from ...domain.limits import MAX_LAPSES
+from ...domain.runs.items import RUNLESS
 from ...storage.db.probing import probe
 from ...storage.queue import leases
 from ..flow import concurrency

@@ -8,7 +8,7 @@ import time
 from datetime import datetime, timedelta
 
 from ... import observe
-from ...domain.retention import events_before
+from ...domain.runs.retention import events_before
 from ...storage.operations import pruning
 from ..runtime.context import Context
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain.items import ItemKind
-from ...domain.runs import Run, RunStatus
+from ...domain.runs.items import ItemKind
+from ...domain.runs.runs import Run, RunStatus
 from ...storage.operations import stranded
 from ...storage.queue import load_runs, queue_items
 from ..flow import concurrency

@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import groups
 from ...domain.errors import RunGone, WaitAnswered
-from ...domain.ids import pause_id
-from ...domain.items import ItemKind, ItemState
-from ...domain.plan import Job
+from ...domain.reply.decide import Job
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.steps import groups
+from ...domain.values.ids import pause_id
 from ...storage.events import waits
 from ...storage.queue import queue_items
 from ...storage.runs import attempts, runs, steps

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import cancels as rules
-from ...domain import canonical
 from ...domain.errors import LeaseLost
-from ...domain.items import Item
-from ...domain.runs import ENDED, Run, RunStatus
+from ...domain.reply import cancel_on as rules
+from ...domain.runs.items import Item
+from ...domain.runs.runs import ENDED, Run, RunStatus
+from ...domain.values import canonical
 from ...storage.events import cancel_on as rows
 from ...storage.events import events, waits
 from ...storage.queue import load_runs, queue_items

@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import groups
-from ...domain.checkpoint import Checkpoint
 from ...domain.errors import Invalid, Superseded, TooLarge
 from ...domain.limits import NORMAL, RunLimits
-from ...domain.plan import StepResult, Trace
+from ...domain.reply.checkpoint import Checkpoint
+from ...domain.reply.decide import StepResult, Trace
+from ...domain.steps import groups
 from ...storage.queries import run_pages
 from ...storage.queue import leases
 from ...storage.runs import attempts, runs, steps

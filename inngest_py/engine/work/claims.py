@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from ... import observe
 from ...domain.errors import Unreadable
-from ...domain.items import OF_RULES, RUNLESS, Item, ItemKind
-from ...domain.runs import RunStatus
+from ...domain.runs.items import OF_RULES, RUNLESS, Item, ItemKind
+from ...domain.runs.runs import RunStatus
 from ...storage.db.outages import logged, outage
 from ...storage.db.session import commit_soon
 from ...storage.queue import (

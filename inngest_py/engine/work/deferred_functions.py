@@ -6,10 +6,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import defers as rules
-from ...domain.defers import Defer, DeferStatus
-from ...domain.event_record import Event
-from ...domain.runs import Run
+from ...domain.events.event_record import Event
+from ...domain.runs.runs import Run
+from ...domain.steps import defers as rules
+from ...domain.steps.defers import Defer, DeferStatus
 from ...storage.runs import defers, runs
 from ..runtime.context import Context
 

@@ -14,17 +14,18 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from ... import observe
-from ...domain import canonical, metadata
-from ...domain import plan as plans
-from ...domain.checkpoint import Checkpoint, Dispatch
-from ...domain.defers import read as read_defers
-from ...domain.endpoint import NewRun
 from ...domain.errors import Conflict, InngestPyError, NotFound, RateLimited
-from ...domain.items import SDK, Item, ItemKind, ItemState
-from ...domain.opcodes import LAZY, STORED, Op, Opcode
-from ...domain.plan import Plan, Policy
-from ...domain.reply import Generated
-from ...domain.runs import Run, RunStatus
+from ...domain.reply import decide as plans
+from ...domain.reply.checkpoint import Checkpoint, Dispatch
+from ...domain.reply.decide import Plan, Policy
+from ...domain.reply.durable_endpoint import NewRun
+from ...domain.reply.read import Generated
+from ...domain.runs import metadata
+from ...domain.runs.items import SDK, Item, ItemKind, ItemState
+from ...domain.runs.runs import Run, RunStatus
+from ...domain.steps.defers import read as read_defers
+from ...domain.steps.opcodes import LAZY, STORED, Op, Opcode
+from ...domain.values import canonical
 from ...storage.catalog import functions
 from ...storage.events import events
 from ...storage.queries import run_pages

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import events
 from ...domain.errors import NotFound
-from ...domain.event_record import Event
-from ...domain.items import Item, ItemKind
-from ...domain.opcodes import Opcode
-from ...domain.plan import Trace
-from ...domain.runs import ENDED, Run, RunStatus
-from ...domain.timeouts import reason
-from ...domain.waking import slept
+from ...domain.events import events
+from ...domain.events.event_record import Event
+from ...domain.reply.decide import Trace
+from ...domain.reply.timeouts import reason
+from ...domain.reply.wait_end import slept
+from ...domain.runs.items import Item, ItemKind
+from ...domain.runs.runs import ENDED, Run, RunStatus
+from ...domain.steps.opcodes import Opcode
 from ...storage.events import waits
 from ...storage.queue import load_runs, of_ended_runs
 from ...storage.runs import attempts, runs

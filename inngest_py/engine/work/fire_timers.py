@@ -10,9 +10,9 @@ from ... import observe
 from ...domain.errors import LeaseLost
 from ...domain.flow import keys
 from ...domain.flow.debounce import BUFFER
-from ...domain.items import Item, ItemKind
-from ...domain.runs import ENDED, Run
-from ...domain.timeouts import reason
+from ...domain.reply.timeouts import reason
+from ...domain.runs.items import Item, ItemKind
+from ...domain.runs.runs import ENDED, Run
 from ...storage.catalog import functions
 from ...storage.events import events
 from ...storage.flow import debounces as debounce_rows

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain import canonical
-from ...domain import metadata as rules
 from ...domain.errors import NotFound, TooLarge
-from ...domain.metadata import Target, Update
+from ...domain.runs import metadata as rules
+from ...domain.runs.metadata import Target, Update
+from ...domain.values import canonical
 from ...storage.queries import run_pages
 from ...storage.runs import metadata, runs
 from ..runtime.context import Context

@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.errors import LeaseLost
-from ...domain.items import Item
-from ...domain.runs import ENDED
+from ...domain.runs.items import Item
+from ...domain.runs.runs import ENDED
 from ...storage.db.outages import logged
 from ...storage.queue import queue_items
 from ...storage.runs import attempts

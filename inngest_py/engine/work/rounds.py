@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from ...domain import rounds
 from ...domain.errors import Stalled
-from ...domain.items import CALLS, ItemKind
 from ...domain.limits import USE_API_ABOVE_BYTES
-from ...domain.plan import Job
+from ...domain.reply.decide import Job
+from ...domain.runs import rounds
+from ...domain.runs.items import CALLS, ItemKind
 from ...storage.operations import stranded
 from .writes import Write
 

@@ -11,15 +11,17 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
-from ...domain import endpoint, gateway, gateway_answers, request, retries, timeouts
-from ...domain import plan as plans
 from ...domain.errors import LeaseLost, RunGone, SignalTaken, Stalled, WaitAnswered
-from ...domain.items import Item, ItemKind
+from ...domain.functions import retries
 from ...domain.limits import MAX_LAPSES
-from ...domain.plan import Plan, Policy, StepResult
-from ...domain.reply import Reply
-from ...domain.runs import RunStatus
-from ...domain.waking import slept, woken
+from ...domain.reply import decide as plans
+from ...domain.reply import durable_endpoint, gateway_answers, request, timeouts
+from ...domain.reply.decide import Plan, Policy, StepResult
+from ...domain.reply.read import Reply
+from ...domain.reply.wait_end import slept, woken
+from ...domain.runs.items import Item, ItemKind
+from ...domain.runs.runs import RunStatus
+from ...domain.steps import gateway
 from ...storage.db import deadlines
 from ...storage.db.outages import logged
 from ...storage.queue import leases, queue_items
@@ -183,8 +185,8 @@ def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
     if job.run.endpoint is None:
         url, reply = job.function.url, _ask(ctx, job, policy, request_id)
     else:
-        call = endpoint.call(job.run, job.item, request_id=request_id)
-        reply = endpoint.answer(
+        call = durable_endpoint.call(job.run, job.item, request_id=request_id)
+        reply = durable_endpoint.answer(
             signed_requests.send(
                 ctx, call.method, call.url, call.headers, call.body, signs=call.signed
             )

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ... import observe
-from ...domain import outputs
-from ...domain.items import Item
-from ...domain.plan import Plan
-from ...domain.runs import RunStatus
+from ...domain.reply.decide import Plan
+from ...domain.runs import outputs
+from ...domain.runs.items import Item
+from ...domain.runs.runs import RunStatus
 from ..runtime.context import Context
 from ..runtime.jobs import Job
 from .writes import Applied, Call

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...domain.items import Item, ItemKind, ItemState
-from ...domain.plan import Job, Plan, StepResult, Trace
-from ...domain.runs import Run, RunStatus
+from ...domain.reply.decide import Job, Plan, StepResult, Trace
+from ...domain.runs.items import Item, ItemKind, ItemState
+from ...domain.runs.runs import Run, RunStatus
 from ..flow import concurrency
 from ..intake.publish import Started
 from ..runtime.context import HINT_GRACE, Context, Hint

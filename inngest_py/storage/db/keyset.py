@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, literal, or_, tuple_
 
-from ...domain import ids
+from ...domain.values import ids
 from .columns import Timestamp
 
 # What has not happened yet sorts as if it happened last.

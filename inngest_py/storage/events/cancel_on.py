@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Text, bindparam, delete, select
 
-from ...domain.waits import PauseKind
+from ...domain.steps.waits import PauseKind
 from ..db.columns import Timestamp, table_of
 from ..db.statements.many_rows import Batch
 from .waits import Pause

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.waits import PauseKind
+from ...domain.steps.waits import PauseKind
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked
 from ..db.statements.inserts import InsertNew

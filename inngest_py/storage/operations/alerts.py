@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Index, RowMapping, Text, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.alerts import Ended
-from ...domain.runs import RunStatus
+from ...domain.reports.alerts import Ended
+from ...domain.runs.runs import RunStatus
 from ..catalog.functions import Function
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.session import insert, skip_locked

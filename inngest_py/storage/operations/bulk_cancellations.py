@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.runs import LIVE
+from ...domain.runs.runs import LIVE
 from ..catalog.functions import App, Function
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain import ids
+from ...domain.values import ids
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked
 

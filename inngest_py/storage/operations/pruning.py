@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, or_, select
 
-from ...domain import canonical
+from ...domain.values import canonical
 from ..db.columns import table_of
 from ..db.keyset import Key, behind
 from ..events import waits

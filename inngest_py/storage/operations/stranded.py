@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
-from ...domain.items import DRIVING, ItemKind
-from ...domain.runs import LIVE, RunStatus
-from ...domain.waits import PauseKind
+from ...domain.runs.items import DRIVING, ItemKind
+from ...domain.runs.runs import LIVE, RunStatus
+from ...domain.steps.waits import PauseKind
 from ..db.columns import table_of
 from ..db.session import skip_locked
 from ..events.waits import Pause

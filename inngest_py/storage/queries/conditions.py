@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Text, and_, case, cast, false, func, literal, true
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ...domain.filters import Condition
+from ...domain.events.filters import Condition
 from ..events.events import Event
 
 _COLUMNS: dict[str, Any] = {"name": Event.name, "id": Event.external_id, "ts": Event.ts}

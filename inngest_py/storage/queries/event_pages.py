@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, case, func, select
 
-from ...domain.filters import Condition
+from ...domain.events.filters import Condition
 from ..db.columns import table_of
 from ..db.keyset import Key, behind
 from ..events.events import Event

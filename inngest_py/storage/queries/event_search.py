@@ -17,7 +17,7 @@ from sqlalchemy import (
     true,
 )
 
-from ...domain.filters import Condition
+from ...domain.events.filters import Condition
 from ..db.columns import table_of
 from ..db.windows import Window, matching, whole
 from ..events.events import Event

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select
 
 from ...domain.flow.slots import PREFIXES
-from ...domain.items import ItemState
+from ...domain.runs.items import ItemState
 from ..catalog.functions import App, Function
 from ..db.columns import table_of
 from ..events.events import Event

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, select, union_all
 
-from ...domain.runs import RunStatus
+from ...domain.runs.runs import RunStatus
 from ..catalog.functions import Function
 from ..db.columns import table_of
 from ..events.events import Event

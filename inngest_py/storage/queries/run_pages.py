@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, and_, or_, select
 
-from ...domain.runs import RunStatus
+from ...domain.runs.runs import RunStatus
 from ..catalog.functions import App, Function
 from ..db.columns import table_of
 from ..db.keyset import within

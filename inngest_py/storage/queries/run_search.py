@@ -18,9 +18,9 @@ from sqlalchemy import (
     true,
 )
 
-from ...domain.event_record import DEFERRED
-from ...domain.filters import Condition
-from ...domain.runs import RunStatus
+from ...domain.events.event_record import DEFERRED
+from ...domain.events.filters import Condition
+from ...domain.runs.runs import RunStatus
 from ..catalog.functions import App, Function
 from ..db.columns import table_of
 from ..db.keyset import Key, behind, known_or_last, within

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from ...domain import canonical
+from ...domain.values import canonical
 from ..db.columns import table_of
 from ..queue import queue_items
 from ..runs import attempts

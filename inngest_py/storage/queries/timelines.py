@@ -1,14 +1,16 @@
-"""A run's timeline, read and built: see domain/spans.py."""
+"""A run's timeline, read and built: see domain/reports/spans.py."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from ...domain import canonical, older_spans, spans, waits
-from ...domain.items import ItemKind, ItemState
-from ...domain.runs import ENDED, RunStatus
-from ...domain.spans import Pending, Span, SpanStatus, TracedRun, Tried
+from ...domain.reports import older_spans, spans
+from ...domain.reports.spans import Pending, Span, SpanStatus, TracedRun, Tried
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.steps import waits
+from ...domain.values import canonical
 from ..db.columns import table_of
 from ..runs.runs import RunRow
 from . import timeline_rows

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_
 
-from ...domain.items import ItemKind, ItemState
-from ...domain.runs import RunStatus
-from ...domain.why import MOST_COUNTED
+from ...domain.reports.why import MOST_COUNTED
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.runs import RunStatus
 from ..catalog.functions import Function
 from ..db.columns import table_of
 from ..flow.buckets import Bucket

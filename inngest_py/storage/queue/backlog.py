@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, DateTime, Integer, Text, bindparam, func, select, update
 
 from ...domain.flow.priority import rank_us
-from ...domain.items import ItemKind, ItemState
+from ...domain.runs.items import ItemKind, ItemState
 from ..db.columns import Timestamp, table_of
 from ..db.session import past_locked
 from ..db.statements.many_rows import Each

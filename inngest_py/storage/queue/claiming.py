@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Text, and_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from ...domain.items import RUNLESS, Item, ItemKind, ItemState
-from ...domain.runs import RunStatus
+from ...domain.runs.items import RUNLESS, Item, ItemKind, ItemState
+from ...domain.runs.runs import RunStatus
 from ..catalog.functions import Function
 from ..db.columns import table_of, utc
 from ..db.statements.driver import Driven, values

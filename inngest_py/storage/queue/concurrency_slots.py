@@ -23,8 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from ...domain.flow.slots import PREFIXES, Look, Slots
-from ...domain.items import ItemKind, ItemState
-from ...domain.runs import RunStatus
+from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.runs import RunStatus
 from ..db.columns import table_of
 from ..db.session import skip_locked
 from ..db.statements.many_rows import Batch, Together

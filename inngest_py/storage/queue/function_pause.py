@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, case, literal, select, update
 
-from ...domain.items import ItemState
-from ...domain.runs import LIVE
+from ...domain.runs.items import ItemState
+from ...domain.runs.runs import LIVE
 from ..catalog.functions import Function
 from ..db.columns import Timestamp, table_of
 from ..runs.runs import RunRow

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, and_, bindparam, exists, func, select, update
 
-from ...domain.items import SDK, Item, ItemState
+from ...domain.runs.items import SDK, Item, ItemState
 from ..db.columns import Timestamp, table_of
 from ..db.session import skip_locked
 from ..db.statements.many_rows import Batch

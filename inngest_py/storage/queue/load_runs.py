@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from ...domain.flow.slots import from_json
-from ...domain.runs import Run, RunStatus
+from ...domain.runs.runs import Run, RunStatus
 from ..catalog.functions import Function, Revision
 from ..db.columns import table_of, utc
 from ..events.events import Event

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, not_, or_
 
 from ...domain.errors import LeaseLost
 from ...domain.flow.slots import PREFIXES
-from ...domain.items import Item, ItemKind, ItemState
+from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
 from .queue_items import QueueItem
 

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from ...domain.errors import LeaseLost
-from ...domain.items import Item, ItemKind, ItemState
+from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
 from ..db.statements.inserts import InsertNew
 from ..db.statements.many_rows import Batch, Each

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, literal, select, update
 
 from ...domain.errors import LeaseLost
-from ...domain.items import Item, ItemKind, ItemState
+from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
 from ..flow.debounces import Debounce
 from ..flow.event_batches import BatchBucket

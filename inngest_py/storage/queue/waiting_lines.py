@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
 
-from ...domain.items import Item, ItemKind, ItemState
+from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
 from ..db.statements.many_rows import Batch
 from .queue_items import QueueItem

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, ForeignKey, Text, bindparam, delete, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.defers import Defer, DeferStatus
+from ...domain.steps.defers import Defer, DeferStatus
 from ..db.columns import Base, Json, table_of
 
 

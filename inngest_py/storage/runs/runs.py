@@ -32,7 +32,7 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.runs import ENDED, LIVE, RunStatus, sources
+from ...domain.runs.runs import ENDED, LIVE, RunStatus, sources
 from ..catalog.functions import Function
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.statements.driver import Driven

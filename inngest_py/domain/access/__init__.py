@@ -1,0 +1,1 @@
+"""Who may call and be called: signatures, tokens, roles, hosts in reach."""

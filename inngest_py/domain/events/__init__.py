@@ -1,0 +1,1 @@
+"""Events: what users send, what the server publishes, and filters over both."""

@@ -1,0 +1,134 @@
+"""The event as it is stored: built in one place, whoever makes it.
+
+Invariant: an event's payload is canonical JSON, holds exactly the fields of events.md §9, and its
+user is an object.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..values import canonical
+
+FINISHED = "inngest/function.finished"
+FAILED = "inngest/function.failed"
+CANCELLED = "inngest/function.cancelled"
+INVOKED = "inngest/function.invoked"
+DEFERRED = "inngest/deferred.schedule"
+SCHEDULED = "inngest/scheduled.timer"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An accepted event.
+
+    `id` is the internal ULID, `external_id` what SDKs see as its id. `payload` is the canonical
+    JSON delivered to SDKs: data, id, name, ts, user, and v and meta where there are any. `target`
+    is the slug or UUID of the one function that an invocation or a cron tick is for; `cron` is the
+    schedule of the tick. `traceparent` is the W3C context of the sender's request. `fresh` says
+    that the id was made for this event just now: no event with that id can be stored.
+    """
+
+    id: str
+    external_id: str
+    name: str
+    payload: str
+    ts_ms: int
+    v: str = ""
+    internal: bool = False
+    correlation_id: str | None = None
+    target: str | None = None
+    cron: str | None = None
+    traceparent: str | None = None
+    fresh: bool = False
+
+
+def make(
+    name: str,
+    data: dict[str, Any],
+    *,
+    id: str,
+    ts_ms: int,
+    external_id: str | None = None,
+    user: dict[str, Any] | None = None,
+    v: str = "",
+    meta: dict[str, Any] | None = None,
+    internal: bool = False,
+    fresh: bool = False,
+) -> Event:
+    """Build an event from parts that are known to be good; time in Unix milliseconds.
+
+    What an invocation is for, and whom it answers, is read from `data._inngest` (events.md §8.4).
+    Raises Invalid only when a part has no canonical form.
+    """
+    whole: dict[str, Any] = {
+        "data": data,
+        "id": external_id or id,
+        "name": name,
+        "ts": ts_ms,
+        "user": user or {},
+    }
+    if v:
+        whole["v"] = v
+    if meta:
+        whole["meta"] = meta
+    correlation_id, target = _routing(name, data, internal)
+    return Event(
+        id=id,
+        external_id=external_id or id,
+        name=name,
+        payload=canonical.dumps(whole).decode(),
+        ts_ms=ts_ms,
+        v=v,
+        internal=internal,
+        correlation_id=correlation_id,
+        target=target,
+        fresh=fresh,
+    )
+
+
+def _routing(name: str, data: dict[str, Any], internal: bool) -> tuple[str | None, str | None]:
+    """Read whom an invocation answers, and which function it is for."""
+    routing = data.get("_inngest") if internal and name == INVOKED else None
+    routing = routing if isinstance(routing, dict) else {}
+    return routing.get("correlation_id"), routing.get("fn_id")
+
+
+def stored(
+    *, id: str, external_id: str, name: str, payload: str, ts_ms: int, internal: bool
+) -> Event:
+    """Build an event of what was stored of one."""
+    invocation = internal and name == INVOKED
+    data = canonical.loads(payload)["data"] if invocation else {}
+    correlation_id, target = _routing(name, data, internal)
+    return Event(
+        id=id,
+        external_id=external_id,
+        name=name,
+        payload=payload,
+        ts_ms=ts_ms,
+        internal=internal,
+        correlation_id=correlation_id,
+        target=target,
+    )
+
+
+def internal(
+    name: str,
+    data: dict[str, Any],
+    *,
+    id: str,
+    ts_ms: int,
+    external_id: str | None = None,
+    meta: dict[str, Any] | None = None,
+) -> Event:
+    """Build an event that the server itself publishes (events.md §8), with a new id; see make()."""
+    return make(
+        name,
+        data,
+        id=id,
+        ts_ms=ts_ms,
+        external_id=external_id,
+        meta=meta,
+        internal=True,
+        fresh=True,
+    )

@@ -1,0 +1,52 @@
+"""Lookups: the part of a wait's expression that an index can hold (expressions.md §7).
+
+So an event finds the few waits that it may end among however many there are. What is found is
+verified with the whole expression, therefore a key that two values share does no harm.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from .. import cel
+from ..cel import values
+from ..cel.nodes import MISSING
+from ..values import canonical
+
+# An index row of PostgreSQL holds 2704 bytes: an event's name takes up to 2048 of them.
+_LONGEST_PATH = 200
+_LONGEST_KEY = 128
+
+
+def lookup(expression: str) -> tuple[str, str]:
+    """Find what an index can hold of an expression: a path into the event, and a value's key.
+
+    Strings tell events apart best, bools least. Both are "" when no part of it is an equality.
+    """
+    found = [(path, value) for path, value in cel.equalities(expression) if path]
+    for wanted in (str, float, bool):
+        for path, value in found:
+            written = canonical.dumps(list(path)).decode()
+            if type(value) is wanted and len(written.encode()) <= _LONGEST_PATH:
+                return written, _key(value)
+    return "", ""
+
+
+def key_in(event: Mapping[str, Any], path: str) -> str | None:
+    """Give the key that an event has at a path of lookup(); None when nothing can equal it."""
+    if not path:
+        return ""
+    value: Any = event
+    for name in canonical.loads(path):
+        value = values.element(value, name)
+        if value is MISSING:
+            return None
+    return _key(value) if isinstance(value, str | float | bool) else None
+
+
+def _key(value: str | float | bool) -> str:
+    # 0.0 is -0.0; keys are indexed, where long ones and NUL cannot be
+    text = cel.key_text(value + 0.0 if isinstance(value, float) else value)
+    if len(text.encode()) <= _LONGEST_KEY and "\0" not in text:
+        return text
+    return hashlib.sha256(text.encode()).hexdigest()

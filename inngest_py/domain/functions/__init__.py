@@ -1,0 +1,1 @@
+"""Functions: what an SDK or an operator may say of one, checked."""

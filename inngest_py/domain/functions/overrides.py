@@ -1,0 +1,244 @@
+"""Overrides: limits of a function that are changed without a deploy, for a while or until undone.
+
+An override names rules, each in the shape that a registration has, and replaces those alone;
+`null` lifts one. It is kept over syncs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import Invalid
+from ..values import canonical, times
+from ..values.checks import kind
+from ..values.stored import decode, duration_text, encode
+from .config_fields import Fields, wrong
+from .function_limits import (
+    Concurrency,
+    RateLimit,
+    Throttle,
+    parse_concurrency,
+    parse_rate_limit,
+    parse_throttle,
+)
+from .functions import FunctionConfig
+from .retries import Backoff, parse_backoff
+
+# Each rule, as it is written in JSON, with the fields of a configuration that it sets.
+RULES: Mapping[str, tuple[str, ...]] = {
+    "concurrency": ("concurrency", "run_concurrency"),
+    "throttle": ("throttle",),
+    "rateLimit": ("rate_limit",),
+    "backoff": ("backoff",),
+}
+_TIMES = ("expiresIn", "expiresAt")
+_KNOWN = (*RULES, *_TIMES, "by")
+LONGEST = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """The `rules` that are replaced, and what by; a rule whose fields are empty is lifted."""
+
+    rules: tuple[str, ...]
+    concurrency: tuple[Concurrency, ...] = ()
+    run_concurrency: Concurrency | None = None
+    throttle: Throttle | None = None
+    rate_limit: RateLimit | None = None
+    backoff: Backoff | None = None
+
+    def to_json(self) -> str:
+        """Write it as canonical JSON, to be stored."""
+        return canonical.dumps(encode(self)).decode()
+
+
+def from_json(stored: str) -> Override:
+    """Read what to_json() wrote."""
+    return decode(Override, canonical.loads(stored))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An override as it is asked for; `until` is None for one without end, `by` says who asks."""
+
+    override: Override
+    until: datetime | None
+    by: str | None
+
+
+def parse(body: object, now: datetime) -> Wanted:
+    """Check a request. Raises Invalid with the field's path and the fix."""
+    fields = Fields.of(body, "")
+    unknown = sorted(set(fields.given).difference(_KNOWN))
+    if unknown:
+        raise wrong(unknown[0][:64], f"is not known here: only {', '.join(_KNOWN)} are")
+    rules = tuple(rule for rule in RULES if rule in fields.given)
+    if not rules:
+        raise Invalid(f"the body sets no limit: give one of {', '.join(RULES)}", field="body")
+    _check_concurrency(fields)
+    _check_parts(fields)
+    steps, whole = parse_concurrency(fields)
+    override = Override(
+        rules,
+        steps,
+        whole,
+        parse_throttle(fields),
+        parse_rate_limit(fields),
+        parse_backoff(fields),
+    )
+    return Wanted(override, _until(fields, now), fields.text("by"))
+
+
+def _check_concurrency(fields: Fields) -> None:
+    """Refuse what a registration passes over: here somebody means it."""
+    value = fields.get("concurrency")
+    if isinstance(value, bool) or not isinstance(value, int | float | dict | list | None):
+        said = f"must be a number, an array or an object, not {kind(value)}"
+        raise wrong("concurrency", said, "concurrency_limit_invalid")
+    _check_limit(value, "concurrency")
+
+
+_PARTS = {
+    "throttle": ("limit", "period", "burst", "key"),
+    "rateLimit": ("limit", "period", "key"),
+}
+_ENTRY = ("limit", "scope", "key", "hash")
+
+
+def _check_parts(fields: Fields) -> None:
+    """Refuse unknown keys and limits that are missing or 0: `null` lifts a rule, nothing else."""
+    for rule, known in _PARTS.items():
+        if fields.given.get(rule) is not None:
+            _check_part(Fields.of(fields.given[rule], rule), known)
+    value = fields.given.get("concurrency")
+    if isinstance(value, dict) and ("fn" in value or "step" in value):
+        _only(Fields(value, "concurrency"), ("fn", "step"))
+        lists = [(value.get(key) or [], f"concurrency.{key}") for key in ("fn", "step")]
+    elif isinstance(value, dict):
+        _check_part(Fields(value, "concurrency"), _ENTRY)
+        return
+    else:
+        lists = [(value if isinstance(value, list) else [], "concurrency")]
+    for items, path in lists:
+        for place, item in enumerate(items if isinstance(items, list) else []):
+            _check_part(Fields.of(item, f"{path}[{place}]"), _ENTRY)
+
+
+def _check_part(part: Fields, known: tuple[str, ...]) -> None:
+    _only(part, known)
+    limit = part.get("limit")
+    if limit is None:
+        raise wrong(part.at("limit"), "is missing")
+    _check_limit(limit, part.at("limit"))
+
+
+def _check_limit(limit: object, path: str) -> None:
+    if limit == 0 and limit is not False:
+        raise wrong(path, "must be above 0: null for the whole rule lifts it, a pause stops all")
+
+
+def _only(part: Fields, known: tuple[str, ...]) -> None:
+    unknown = sorted(set(part.given).difference(known))
+    if unknown:
+        raise wrong(part.at(unknown[0][:64]), f"is not known here: only {', '.join(known)} are")
+
+
+def _until(fields: Fields, now: datetime) -> datetime | None:
+    length, text = fields.duration("expiresIn"), fields.text("expiresAt")
+    if length is not None and text is not None:
+        raise wrong("expiresAt", "cannot be given with expiresIn: remove one of them")
+    if length is not None:
+        if not timedelta(0) < length <= LONGEST:
+            raise wrong("expiresIn", "must be above zero, and 366 days at most")
+        return now + length
+    if text is None:
+        return None
+    try:
+        until = times.parse_time(text)
+    except Invalid:
+        said = "must be an RFC 3339 time such as 2027-01-31T12:00:00Z"
+        raise wrong("expiresAt", said) from None
+    if not now < until <= now + LONGEST:
+        raise wrong("expiresAt", "must lie in the future, 366 days ahead at most")
+    return until
+
+
+def applied(config: FunctionConfig, override: Override) -> FunctionConfig:
+    """Give a configuration with an override over it."""
+    kept = config.rate_limit is not None and config.rate_limit.idempotency
+    changed: dict[str, Any] = {
+        name: getattr(override, name)
+        for rule in override.rules
+        for name in RULES[rule]
+        if not (kept and rule == "rateLimit")
+    }
+    return replace(config, **changed)
+
+
+def shown(limits: FunctionConfig | Override) -> dict[str, Any]:
+    """Show limits in the shapes in which they can be set; a rule without any is null."""
+    rules = limits.rules if isinstance(limits, Override) else RULES
+    found = {
+        "concurrency": _concurrency(limits),
+        "throttle": _part(limits.throttle),
+        "rateLimit": _rate_limit(limits.rate_limit),
+        "backoff": _part(limits.backoff),
+    }
+    return {rule: value for rule, value in found.items() if rule in rules}
+
+
+def _concurrency(limits: FunctionConfig | Override) -> dict[str, Any] | None:
+    steps = [_part(entry) for entry in limits.concurrency]
+    whole = [] if limits.run_concurrency is None else [_part(limits.run_concurrency)]
+    return {"step": steps, "fn": whole} if steps or whole else None
+
+
+def _rate_limit(rate: RateLimit | None) -> dict[str, Any] | None:
+    part = _part(rate)
+    if part is not None and not part.get("idempotency"):
+        part.pop("idempotency", None)
+    return part
+
+
+def _part(part: object | None) -> dict[str, Any] | None:
+    return None if part is None else encode(part)
+
+
+def words(limits: FunctionConfig) -> str:
+    """Word limits in a line, for a list; empty without any."""
+    said = [_count(entry, "step") for entry in limits.concurrency]
+    if limits.run_concurrency is not None:
+        said.append(_count(limits.run_concurrency, "run"))
+    rate = limits.rate_limit
+    if rate is not None and rate.idempotency:
+        said.append(f"idempotent by {rate.key}")
+        rate = None
+    for name, rule in (("throttle", limits.throttle), ("rate limit", rate)):
+        if rule is not None:
+            said.append(f"{name} {rule.limit}/{duration_text(rule.period)}{_by(rule.key)}")
+    return ", ".join(said + _gathering(limits))
+
+
+def _gathering(limits: FunctionConfig) -> list[str]:
+    said = []
+    if (debounce := limits.debounce) is not None:
+        said.append(f"debounce {duration_text(debounce.period)}{_by(debounce.key)}")
+    if (batch := limits.batch) is not None:
+        size = f"{batch.max_size}/{duration_text(batch.timeout)}"
+        said.append(f"batch {size}{_by(batch.key)}")
+    if (singleton := limits.singleton) is not None:
+        said.append(f"singleton {singleton.mode}{_by(singleton.key)}")
+    if limits.priority is not None:
+        said.append(f"priority {limits.priority}")
+    return said
+
+
+def _count(entry: Concurrency, what: str) -> str:
+    scope = "" if entry.scope == "fn" else f" in the {entry.scope}"
+    many = "" if entry.limit == 1 else "s"
+    return f"{entry.limit} {what}{many} at a time{scope}{_by(entry.key)}"
+
+
+def _by(key: str | None) -> str:
+    return f" by {key}" if key else ""

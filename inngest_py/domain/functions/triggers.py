@@ -1,0 +1,118 @@
+"""What starts a function and what cancels its runs (sync.md §5.1, §5.3)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .. import cel
+from ..errors import Invalid
+from ..values import durations, times
+from . import cron
+from .config_fields import Fields, wrong
+
+MAX_TRIGGERS = 10
+MAX_CANCELS = 5
+MIN_JITTER = timedelta(seconds=1)
+MAX_JITTER = timedelta(minutes=5)
+_EVENT = "event_name_invalid"
+_SCHEDULE = "schedule_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class EventTrigger:
+    """Starts the function for events of a name or wildcard, where the expression is true."""
+
+    event: str
+    expression: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CronTrigger:
+    """Starts the function on a schedule, each tick delayed by up to the jitter."""
+
+    cron: str
+    jitter: timedelta | None = None
+
+
+Trigger = EventTrigger | CronTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancels a run when a matching event arrives, for `timeout` or until `until` (or 365 d)."""
+
+    event: str
+    expression: str | None = None
+    timeout: timedelta | None = None
+    until: datetime | None = None
+
+
+def parse_triggers(config: Fields) -> tuple[Trigger, ...]:
+    """Read a function's triggers; raises Invalid for a bad one and for one given twice."""
+    triggers: list[Trigger] = []
+    seen: dict[object, int] = {}
+    for place, item in enumerate(config.objects("triggers", MAX_TRIGGERS)):
+        trigger = _parse_trigger(item)
+        # a schedule's jitter does not make it another schedule
+        key = trigger.cron if isinstance(trigger, CronTrigger) else trigger
+        if key in seen:
+            first = f"{config.at('triggers')}[{seen[key]}]"
+            raise wrong(item.path, f"repeats {first}: remove one of them")
+        seen[key] = place
+        triggers.append(trigger)
+    return tuple(triggers)
+
+
+def _parse_trigger(item: Fields) -> Trigger:
+    event, schedule = item.text("event", code=_EVENT), item.text("cron", code=_SCHEDULE)
+    if event is not None and schedule is not None:
+        raise wrong(item.path, "holds both event and cron: make two triggers of it")
+    if event is not None:
+        return EventTrigger(event, item.expression("expression"))
+    if schedule is not None:
+        return _parse_cron(item, schedule)
+    if item.get("event") == "":
+        raise wrong(item.at("event"), "is empty: name the event", _EVENT)
+    if item.get("cron") == "":
+        raise wrong(item.at("cron"), "is empty: write a schedule such as 0 9 * * 1-5", _SCHEDULE)
+    raise wrong(item.path, "must hold either event or cron")
+
+
+def _parse_cron(item: Fields, schedule: str) -> CronTrigger:
+    try:
+        cron.validate(schedule)
+    except Invalid as error:
+        said = f"is not a schedule such as 0 9 * * 1-5: {error.message}"
+        raise wrong(item.at("cron"), said, _SCHEDULE) from None
+    jitter = item.duration("jitter", most=MAX_JITTER)
+    if jitter and jitter < MIN_JITTER:
+        raise wrong(item.at("jitter"), "must lie between 1s and 5m")
+    return CronTrigger(schedule, jitter or None)
+
+
+def parse_cancels(config: Fields) -> tuple[Cancel, ...]:
+    """Read what cancels a function's runs; expressions keep to the restrictive policy."""
+    return tuple(_parse_cancel(item) for item in config.objects("cancel", MAX_CANCELS))
+
+
+def _parse_cancel(item: Fields) -> Cancel:
+    event = item.text("event", code=_EVENT)
+    if event is None:
+        raise wrong(item.at("event"), "is missing: name the event that cancels", _EVENT)
+    timeout, until = _parse_timeout(item)
+    return Cancel(event, item.expression("if", check=cel.check_restrictive), timeout, until)
+
+
+def _parse_timeout(item: Fields) -> tuple[timedelta | None, datetime | None]:
+    """Read a duration or a time."""
+    text = item.text("timeout")
+    if text is None:
+        return None, None
+    try:
+        return durations.to_timedelta(text), None
+    except Invalid:
+        pass
+    try:
+        return None, times.parse_time(text)
+    except Invalid:
+        said = "is neither a duration such as 2h nor a time such as 2030-01-31T12:00:00Z"
+        raise wrong(item.at("timeout"), said) from None

@@ -1,0 +1,70 @@
+"""API results: what a durable endpoint answers its caller, as SDKs report it (checkpointing.md §3).
+
+SDKs send `{"status_code", "headers", "body"}`, perhaps in `data`; the TypeScript SDK says `status`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..runs.runs import RunStatus
+from ..values import canonical
+
+# what belongs to the connection over which a result came, not to the result
+_OWN = frozenset(
+    {
+        *("connection", "content-encoding", "content-length", "date", "keep-alive"),
+        *("server", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the endpoint would have answered its caller."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def result(output: str | None) -> Result | None:
+    """Read a run's output as an HTTP answer; None when it is a value of another kind."""
+    value = canonical.loads(output) if output is not None else None
+    if isinstance(value, dict) and set(value) == {"data"}:
+        value = value["data"]
+    if not isinstance(value, dict) or "body" not in value:
+        return None
+    status = value.get("status_code", value.get("status"))
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
+        return None
+    body = value["body"]
+    raw = body.encode("utf-8", "replace") if isinstance(body, str) else canonical.dumps(body)
+    return Result(status, raw, _headers(value.get("headers")))
+
+
+def _headers(given: object) -> dict[str, str]:
+    if not isinstance(given, dict):
+        return {}
+    read = {
+        str(name): value[0] if isinstance(value, list) and value else value
+        for name, value in given.items()
+    }
+    return {
+        name: line(value)
+        for name, value in read.items()
+        if name.lower() not in _OWN and name.replace("-", "").isalnum() and line(value)
+    }
+
+
+def finish(data: Any) -> tuple[RunStatus, str]:
+    """Say how a run ends that its SDK completes itself: a 5xx is a failure (execution.md §4)."""
+    output = canonical.dumps(data).decode()
+    found = result(output)
+    failed = found is not None and found.status >= 500
+    return (RunStatus.FAILED if failed else RunStatus.COMPLETED), output
+
+
+def line(value: object) -> str:
+    """Return a header's value when it is one line of printable characters, else nothing."""
+    text = value if isinstance(value, str) else ""
+    return text if text.isascii() and text.isprintable() else ""

@@ -1,0 +1,71 @@
+"""What cancels runs: an event that a function's `cancelOn` names (waits.md §7.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from .. import cel
+from ..errors import Invalid
+from ..events.lookups import lookup
+from ..functions.triggers import Cancel
+from .decide import Trace
+from .timeouts import reason
+
+LISTENS = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An event that would cancel one run, with the run's own event filled into the condition.
+
+    `expression` is None when every event of the name will do; `path` and `key` are the part of it
+    that an index holds, "" without one.
+    """
+
+    event: str
+    expires_at: datetime
+    expression: str | None = None
+    path: str = ""
+    key: str = ""
+
+
+def subscription(cancel: Cancel, event: Mapping[str, Any], now: datetime) -> Subscription | None:
+    """Make a new run's subscription; None when no event could ever cancel it."""
+    expires_at = _expiry(cancel, now)
+    if expires_at <= now:
+        return None
+    if cancel.expression is None:
+        return Subscription(cancel.event, expires_at)
+    try:
+        residual = cel.interpolate(cancel.expression, event, now)
+    except Invalid:  # the event's values cannot be written into it: nothing can match
+        return None
+    if residual == "false":
+        return None
+    if residual == "true":
+        return Subscription(cancel.event, expires_at)
+    return Subscription(cancel.event, expires_at, residual, *lookup(residual))
+
+
+def _expiry(cancel: Cancel, now: datetime) -> datetime:
+    if cancel.until is not None:
+        return cancel.until
+    try:
+        return now + (LISTENS if cancel.timeout is None else cancel.timeout)
+    except OverflowError:
+        return now + LISTENS
+
+
+def cancels(
+    expression: str | None, expires_at: datetime, event: Mapping[str, Any], received_at: datetime
+) -> bool:
+    """Say whether an event that was received then cancels the run of a subscription."""
+    if expires_at <= received_at:
+        return False
+    return expression is None or cel.matches(expression, {"async": event}, received_at)
+
+
+def shown(event_name: str, event_id: str) -> Trace:
+    """Show in a run's timeline which event has cancelled it."""
+    return reason("CancelledByEvent", f"Cancelled by the event {event_name} ({event_id}).")

@@ -1,0 +1,400 @@
+"""Plan: everything a reply means for its run, decided without I/O, clock or randomness.
+
+What depends on the run's other branches (the pending set, places in the stack) is decided by
+`groups`, under the run's lock. Protocol: execution.md §4, §6 and §7.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import Invalid, TooLarge
+from ..functions import retries
+from ..functions.retries import Backoff
+from ..limits import MAX_STEP_BYTES, MAX_WAIT
+from ..runs import metadata
+from ..runs.items import Item, ItemKind
+from ..runs.metadata import Target, Update
+from ..runs.runs import Run, RunStatus
+from ..steps import defers, gateway, waits
+from ..steps.defers import Defer
+from ..steps.opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
+from ..steps.timing import Span
+from ..steps.wait_results import Waiting
+from ..values import canonical, times
+from . import api_result, read
+
+_ASK_AGAIN = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a function is retried.
+
+    `linear` replaces the back-off table when it is set, and the function's `own` rule both.
+    """
+
+    retries: int
+    linear: timedelta | None = None
+    own: Backoff | None = None
+
+    @property
+    def max_attempts(self) -> int:
+        """Retries plus the first attempt."""
+        return self.retries + 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A result to store; `value` is the memo entry's JSON text (execution.md §2)."""
+
+    hash: str
+    name: str
+    op: str
+    value: str
+    races: bool = False
+    failed: bool = False
+
+    @property
+    def size(self) -> int:
+        """The value's bytes, which count against the run's state."""
+        return canonical.size(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request or timer to queue; `step` is None for a discovery.
+
+    `wait` is what a timer of kind `pause` stands for: its pause is opened with it.
+    """
+
+    kind: ItemKind
+    key: str
+    delay: timedelta = timedelta(0)
+    step: str | None = None
+    step_name: str | None = None
+    opts: str | None = None
+    wait: waits.Wait | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run's end; `error_text` is what its events say of an error that is not the SDK's own."""
+
+    status: RunStatus
+    output: str | None
+    error_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the attempt shows in the run's timeline.
+
+    `took` is the SDK's own measurement, `info` what is particular to the step's kind (JSON).
+    """
+
+    step: str | None
+    name: str
+    op: str
+    status: str
+    error: str | None = None
+    took: Span | None = None
+    info: str | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to write. `retry` gives the item back, everything else consumes it."""
+
+    results: list[StepResult] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    retry: timedelta | None = None
+    finish: Finish | None = None
+    request_version: int = -1
+    # the answer's steps, and whether each races, when it held two ops or more
+    group: dict[str, bool] | None = None
+    coalesce: bool = False  # the group waits for all its members before the next discovery
+    traces: list[Trace] = field(default_factory=list)
+    defers: list[Defer] = field(default_factory=list)
+    notes: list[tuple[Target, Update]] = field(default_factory=list)  # metadata of the steps
+    closes: bool = False  # a time-out, valid only while the item's pause is still open
+
+
+def plan(
+    run: Run, item: Item, policy: Policy, answer: read.Reply, now: datetime, jitter: float
+) -> Plan:
+    """Decide what an answer to the item's request means; `jitter` lies in [0, 1)."""
+    meaning = read.read(answer, now)
+    if isinstance(meaning, read.Returned):
+        return Plan(
+            finish=Finish(RunStatus.COMPLETED, meaning.output),
+            traces=[Trace(None, "Finalization", "Finalization", "completed")],
+        )
+    if isinstance(meaning, read.Errored):
+        return _fail(item, policy, meaning, jitter)
+    return generated(run, item, policy, meaning, now, jitter)
+
+
+def generated(
+    run: Run, item: Item, policy: Policy, meaning: read.Generated, now: datetime, jitter: float
+) -> Plan:
+    """Decide what ops mean for the run; see plan()."""
+    return _Generator(run, item, policy, meaning, now, jitter).plan()
+
+
+def overflow(run: Run) -> Plan | None:
+    """End a run that is over the limits before its next request; None when it is within them."""
+    if run.step_count >= run.limits.steps:
+        return _too_many_steps(run)
+    return too_much_state(run, 0)
+
+
+def _too_many_steps(run: Run) -> Plan:
+    text = f"The function run exceeded the step limit of {run.limits.steps} steps."
+    return fatal("InngestErrFunctionOverflowed", text)
+
+
+def too_much_state(run: Run, more_bytes: int) -> Plan | None:
+    """End a run whose state would go over its limit; None when it stays within."""
+    most = run.limits.state_bytes
+    if run.state_bytes + more_bytes <= most:
+        return None
+    text = f"The function run exceeded the state size limit of {most} bytes."
+    return fatal("InngestErrStateOverflowed", text)
+
+
+def fatal(name: str, message: str) -> Plan:
+    """End the run at once, whatever attempts it has left (execution.md §7.5)."""
+    return _fatal({"error": message, "message": message, "name": name})
+
+
+def _fatal(error: dict[str, str]) -> Plan:
+    output = canonical.dumps({"error": error}).decode()
+    return Plan(
+        finish=Finish(RunStatus.FAILED, output),
+        traces=[Trace(None, "Finalization", "Finalization", "failed", output)],
+    )
+
+
+def _bad_condition(op: Op, error: waits.BadExpression) -> Plan:
+    """End a run whose wait cannot be opened: its condition is the same at the next attempt."""
+    name, message = "InvalidExpression", error.message
+    why = f"{op.label}: opts.if: {error.__cause__}"  # the message is the protocol's
+    said = {"error": f"{name}: {message}", "message": message, "name": name, "stack": why}
+    return _fatal(said)
+
+
+def unwritable(item: Item, policy: Policy, jitter: float) -> Plan:
+    """Treat an answer that the database refuses as a function-level error (execution.md §7.3)."""
+    return _fail(item, policy, read.unable("The answer could not be stored."), jitter)
+
+
+def crashed(item: Item, policy: Policy, name: str, jitter: float) -> Plan:
+    """Treat what was raised while the server worked on the item as a function-level error.
+
+    `name` is the exception's class: its words may hold what is nobody's business.
+    """
+    text = f"The server could not work on this attempt ({name}): its log has more."
+    return _fail(item, policy, read.unable(text, name=name), jitter)
+
+
+def worker_lost(item: Item) -> Plan:
+    """End a run with whose request every worker was lost."""
+    text = (
+        f"worker lost: {item.lapses} times in a row, the worker that ran this request ended"
+        " or fell silent before the answer was stored"
+    )
+    return fatal("WorkerLost", text)
+
+
+def _fail(item: Item, policy: Policy, meaning: read.Errored, jitter: float) -> Plan:
+    """Retry a function-level error, or end the run with it (execution.md §7.3)."""
+    name = item.step_name or item.step or "Finalization"
+    last = meaning.no_retry or item.attempt + 1 >= policy.max_attempts
+    shown = meaning.shown or meaning.output
+    trace = Trace(item.step, name, "Execution", "failed" if last else "errored", shown)
+    if last:
+        finish = Finish(RunStatus.FAILED, meaning.output, meaning.text)
+        return Plan(finish=finish, traces=[trace])
+    return Plan(retry=_backoff(item, policy, meaning.retry_after, jitter), traces=[trace])
+
+
+def _backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: float) -> timedelta:
+    if retry_after is not None:
+        return retry_after
+    return retries.backoff(item.attempt, jitter, policy.linear, policy.own)
+
+
+def result_of(op: Op, *, failed: bool) -> tuple[StepResult, Trace]:
+    """Make of a step's op what is stored and shown (execution.md §2).
+
+    With `failed`, the op's error is stored. Raises TooLarge for more than a step may hold.
+    """
+    data = {"error": op.error} if failed else {"data": op.data}
+    text = canonical.dumps(op.data if op.code is Opcode.STEP else data).decode()
+    if len(text.encode()) > MAX_STEP_BYTES:
+        raise TooLarge(f"The output of step {op.label!r} is over {MAX_STEP_BYTES} bytes.")
+    error = canonical.dumps(op.error).decode() if failed and op.error is not None else None
+    status = "failed" if failed else "completed"
+    return (
+        StepResult(op.id, op.label, op.kind, text, races=op.races, failed=failed),
+        Trace(op.id, op.label, op.kind, status, error, op.took, op.given),
+    )
+
+
+class _Generator:
+    """The plan of one 206 answer."""
+
+    def __init__(
+        self,
+        run: Run,
+        item: Item,
+        policy: Policy,
+        meaning: read.Generated,
+        now: datetime,
+        jitter: float,
+    ) -> None:
+        self.run, self.item, self.policy = run, item, policy
+        self.meaning, self.now, self.jitter = meaning, now, jitter
+        self.made = Plan()
+
+    def plan(self) -> Plan:
+        ops = self.meaning.ops
+        real = [op for op in ops if op.code is not Opcode.NONE or op.id]
+        if not real:  # nothing new was found: ask again, but not as fast as the wire allows
+            self.made.jobs.append(Job(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
+            return self.made
+        if len(real) > self.run.limits.steps:
+            return _too_many_steps(self.run)
+        self.made.request_version = self.meaning.request_version
+        self.made.defers = defers.read(real)
+        self.made.notes = metadata.of_ops(real, self.item.attempt)
+        counted = [op for op in real if op.code not in LAZY]
+        if len(counted) > 1 and not any(op.code in ENDING for op in counted):
+            self.made.group = {op.id: op.races for op in counted if op.is_step}
+            self.made.coalesce = any(op.code in PLANNING for op in counted)
+        # a wait is open before a sibling can send what ends it (execution.md §6.4)
+        for op in sorted(real, key=lambda op: op.code is not Opcode.WAIT_FOR_EVENT):
+            ended = self._take(op)
+            if ended is not None:
+                ended.defers, ended.notes = self.made.defers, self.made.notes
+                return ended
+        return self.made
+
+    def _take(self, op: Op) -> Plan | None:
+        """Add what one op asks for; a plan in return replaces the whole plan."""
+        if op.code in (Opcode.STEP_RUN, Opcode.STEP):
+            return self._result(op, failed=False)
+        if op.code in (Opcode.STEP_ERROR, Opcode.STEP_FAILED):
+            return self._step_error(op)
+        if op.code is Opcode.STEP_PLANNED:
+            self._queue(op, ItemKind.EDGE, "plan", timedelta(0))
+        elif op.code is Opcode.SLEEP:
+            return self._sleep(op)
+        elif op.code in (Opcode.AI_GATEWAY, Opcode.GATEWAY):
+            return self._gateway(op)
+        elif op.code in WAITING:
+            return self._wait(op)
+        elif op.code is Opcode.SYNC_RUN_COMPLETE:
+            status, output = api_result.finish(op.data)
+            self.made.finish = Finish(status, output)
+            self.made.traces.append(Trace(None, "Finalization", "Finalization", status.value))
+        elif op.code is Opcode.RUN_COMPLETE:
+            output = canonical.dumps(op.data).decode()
+            self.made.finish = Finish(RunStatus.COMPLETED, output)
+            self.made.traces.append(Trace(None, "Finalization", "Finalization", "completed"))
+        elif op.code is Opcode.DISCOVERY_REQUEST:
+            self.made.jobs.append(Job(ItemKind.EDGE, f"{self.item.id}-discovery"))
+        return None
+
+    def _result(self, op: Op, *, failed: bool) -> Plan | None:
+        try:
+            result, trace = result_of(op, failed=failed)
+        except TooLarge as error:
+            return fatal("InngestErrOutputTooLarge", error.message)
+        full = too_much_state(self.run, result.size)
+        if full is not None:
+            return full
+        self.made.results.append(result)
+        self.made.traces.append(trace)
+        return None
+
+    def _step_error(self, op: Op) -> Plan | None:
+        """Retry a step, or store its error for user code to see (execution.md §7.2)."""
+        error = dict(op.error or {"name": "Error", "message": "Step failed"})
+        if op.is_function:
+            self._function_error(op, error)
+            return None
+        final = (
+            op.code is Opcode.STEP_FAILED
+            or error.get("noRetry") is True
+            or self.meaning.no_retry is True
+            or self.item.attempt + 1 >= self.policy.max_attempts
+        )
+        if final:
+            if op.data is not None and "data" not in error:
+                error["data"] = op.data
+            return self._result(replace(op, error=error), failed=True)
+        text = canonical.dumps(error).decode()
+        shown = Trace(op.id, op.label, op.kind, "errored", text, op.took, op.given)
+        self.made.traces.append(shown)
+        self.made.retry = _backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
+        return None
+
+    def _function_error(self, op: Op, error: dict[str, Any]) -> None:
+        """Take the error of the function itself."""
+        said = self.meaning.no_retry is True or error.get("noRetry") is True
+        final = said or op.code is Opcode.STEP_FAILED
+        text = canonical.dumps(error).decode()
+        errored = read.Errored(
+            text, read.NO_RETRY if final else op.code.value, final, self.meaning.retry_after
+        )
+        failed = _fail(self.item, self.policy, errored, self.jitter)
+        self.made.finish, self.made.retry = failed.finish, failed.retry
+        self.made.traces += failed.traces
+
+    def _sleep(self, op: Op) -> Plan | None:
+        given = op.opts.get("duration")
+        text = given if isinstance(given, str) and given else op.name
+        try:
+            length = times.delay(text, self.now)
+        except Invalid as error:
+            return _fail(self.item, self.policy, read.unable(error.message), self.jitter)
+        if length > MAX_WAIT:
+            return fatal("InngestErrTimeoutTooLong", "A sleep may last 366 days at most.")
+        self._queue(op, ItemKind.SLEEP, "sleep", length)
+        return None
+
+    def _wait(self, op: Op) -> Plan | None:
+        try:
+            wait = waits.read(op, self.run, self.now)
+        except waits.BadExpression as error:
+            return _bad_condition(op, error)
+        except Invalid as error:
+            return _fail(self.item, self.policy, read.unable(error.message), self.jitter)
+        if wait.timeout > MAX_WAIT:
+            return fatal("InngestErrTimeoutTooLong", "A wait may last 366 days at most.")
+        key = f"{self.run.id}-{op.id}-pause"
+        opts = Waiting(wait.kind, wait.info, op.races).written()
+        job = Job(ItemKind.PAUSE, key, wait.timeout, op.id, op.label, opts, wait)
+        self.made.jobs.append(job)
+        return None
+
+    def _gateway(self, op: Op) -> Plan | None:
+        """Queue the call that the server makes; one that no client can send fails the step."""
+        try:
+            opts = gateway.request(op).text()
+        except Invalid as error:
+            error_op = replace(op, error=gateway.refused(op, error.message))
+            return self._result(error_op, failed=True)
+        self._queue(op, ItemKind.GATEWAY, "gateway", timedelta(0), opts)
+        return None
+
+    def _queue(
+        self, op: Op, kind: ItemKind, suffix: str, delay: timedelta, opts: str | None = None
+    ) -> None:
+        if opts is None and op.races:
+            opts = canonical.dumps({"race": True}).decode()
+        self.made.jobs.append(
+            Job(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
+        )

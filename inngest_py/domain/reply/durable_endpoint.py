@@ -1,0 +1,201 @@
+"""Durable endpoints: a plain HTTP endpoint of an app whose requests are runs.
+
+Protocol: checkpointing.md §3. The SDK makes the run and runs it in the caller's own request, until
+something has to wait; from then on the server calls the endpoint again, as its caller did.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import Invalid, TooLarge
+from ..events.event_record import Event, internal
+from ..functions.functions import FunctionConfig
+from ..limits import MAX_EVENT_BYTES, MAX_NAME_CHARS
+from ..runs.items import Item
+from ..runs.runs import Run
+from ..steps import opcodes
+from ..steps.opcodes import Op
+from ..values import canonical, ids, urls
+from ..values.checks import MOST_LEVELS, check_text, is_deeper
+from . import api_result, checkpoint, read, request
+
+HTTP_REQUEST = "inngest/http.request"
+DEFAULT_RETRIES = 4
+MAX_RETRIES = 20
+TEXT, BASE64 = "text", "base64"  # how the event holds the request's body
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that an SDK has begun; `encoding` says how the event holds the request's body."""
+
+    run_id: str
+    app_id: str
+    domain: str
+    config: FunctionConfig
+    event: Event
+    encoding: str
+    request_version: int
+    ops: list[Op]
+
+    def function_id(self, app_id: str) -> str:
+        """Derive the function's UUID: one for each app and slug."""
+        return ids.function_id(f"{app_id}:{self.config.slug}", self.domain)
+
+
+def parse_new(body: bytes, *, now_ms: int, event_id: str, sdk: str) -> NewRun:
+    """Read `POST /v1/checkpoint` (§3.1); `sdk` is the caller's X-Inngest-SDK header.
+
+    Raises Invalid or TooLarge.
+    """
+    given = checkpoint.read_body(body, None)
+    run_id = given.get("run_id")
+    if not isinstance(run_id, str) or not ids.is_ulid(run_id):
+        raise Invalid("run_id must be a ULID that the SDK has made", field="run_id")
+    event = given.get("event")
+    data = event.get("data") if isinstance(event, dict) else None
+    if not isinstance(event, dict) or not isinstance(data, dict):
+        raise Invalid("event.data must be an object", field="event")
+    domain = _domain(data)
+    return NewRun(
+        run_id=run_id,
+        app_id=ids.endpoint_app_id(domain),
+        domain=domain,
+        config=_config(data, domain, given.get("retries")),
+        event=_event(event, data, now_ms, event_id),
+        encoding=_encoding(data.get("body"), sdk),
+        request_version=_version(given.get("request_version")),
+        ops=checkpoint.read_ops(given.get("steps")),
+    )
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Invalid(f"event.data.{name} must be a string", field=f"event.data.{name}")
+    return value
+
+
+def _domain(data: Mapping[str, Any]) -> str:
+    given = check_text(_text(data, "domain"), "event.data.domain", MAX_NAME_CHARS, "event")
+    try:
+        urls.normalise(given)
+        parts = urlsplit(given)
+        whole = parts.scheme in urls.HTTP and given == f"{parts.scheme}://{parts.netloc}"
+    except Invalid:
+        whole = False
+    if not whole:
+        raise Invalid(
+            "event.data.domain must be an origin, like https://api.example.com",
+            field="event.data.domain",
+        )
+    return given
+
+
+def _config(data: Mapping[str, Any], domain: str, retries: object) -> FunctionConfig:
+    method, path = _text(data, "method").upper(), _text(data, "path")
+    if method not in _METHODS:
+        raise Invalid("event.data.method is not an HTTP method", field="event.data.method")
+    if not path.startswith("/") or any(char <= " " or char in "?#" for char in path):
+        raise Invalid("event.data.path must be a URL's path", field="event.data.path")
+    slug = _text(data, "fn") or f"{method} {path}"
+    check_text(slug, "the function's id", MAX_NAME_CHARS, "event.data.fn")
+    count = retries if isinstance(retries, int) and not isinstance(retries, bool) else None
+    return FunctionConfig(
+        slug=slug,
+        name=slug,
+        url=domain + path,
+        retries=DEFAULT_RETRIES if count is None else max(0, min(count, MAX_RETRIES)),
+    )
+
+
+def _event(event: Mapping[str, Any], data: dict[str, Any], now_ms: int, event_id: str) -> Event:
+    given = event.get("ts")
+    ts_ms = given if isinstance(given, int) and 0 < given < 2**47 else now_ms
+    made = internal(HTTP_REQUEST, data, id=event_id, ts_ms=ts_ms)
+    if canonical.size(made.payload) > MAX_EVENT_BYTES:
+        raise TooLarge(f"the request's event may have {MAX_EVENT_BYTES} bytes at most")
+    if is_deeper(made.payload, MOST_LEVELS):
+        raise Invalid(f"the event is nested deeper than {MOST_LEVELS} levels")
+    return made
+
+
+def _encoding(body: object, sdk: str) -> str:
+    """Say how a body is written: the TypeScript SDK sends it as it is, the others in base64."""
+    if sdk.startswith("inngest-js") or not isinstance(body, str):
+        return TEXT
+    try:
+        base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return TEXT
+    return BASE64
+
+
+def _version(given: object) -> int:
+    return given if isinstance(given, int) and 0 <= given <= 1_000_000 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The request that reaches the endpoint again; `signed` is what SDKs check the signature of."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    signed: bytes
+
+
+def call(run: Run, item: Item, *, request_id: str) -> Call:
+    """Build the request of an item: the caller's own, with the run in its headers (§3.5).
+
+    The signature is there even when it is empty: it is what an SDK knows the server by.
+    """
+    data = canonical.loads(run.event)["data"]
+    method = str(data.get("method") or "GET").upper()
+    query = str(data.get("query_params") or "")
+    url = f"{data['domain']}{data['path']}" + (f"?{query}" if query else "")
+    body = _body(data.get("body"), run.endpoint)
+    headers = request.headers(run, item, request_id=request_id)
+    if item.step is None:
+        del headers["X-Inngest-Step-ID"]
+    headers |= {
+        "Content-Type": api_result.line(data.get("content_type")) or "application/json",
+        "X-Inngest-Force-Step-Plan": "true",
+        "X-Inngest-Signature": "",
+    }
+    return Call(method, url, headers, body, _signed(method, body))
+
+
+def _body(given: object, encoding: str | None) -> bytes:
+    text = given if isinstance(given, str) else ""
+    return base64.b64decode(text) if encoding == BASE64 else text.encode("utf-8", "replace")
+
+
+def _signed(method: str, body: bytes) -> bytes:
+    """Say which bytes are signed: SDKs make JSON canonical before they check the signature."""
+    if method not in ("POST", "PUT") or not body:
+        return body
+    try:
+        return canonical.canonical(body)
+    except Invalid:
+        return body
+
+
+def answer(given: read.Reply) -> read.Reply:
+    """Read an endpoint's answer: ops whatever the status, and everything else an error (§3.5)."""
+    if given.status == 206 or not 200 <= given.status < 300:
+        return given
+    try:
+        opcodes.parse(given.body)
+    except Invalid:
+        said = f"the endpoint answered HTTP {given.status} and no steps: is it the same function?"
+        return read.Reply(status=given.status, unreachable=said)
+    return replace(given, status=206)

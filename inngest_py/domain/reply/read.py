@@ -1,0 +1,206 @@
+"""Replies: what an answer of the SDK, or its absence, means (protocol: execution.md §3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import Invalid
+from ..runs import outputs
+from ..steps import opcodes
+from ..values import canonical, times
+
+CUT_WHILE_READ = "the connection was cut while the answer was read"
+_RESET = "Your server reset the connection while we were reading the reply"
+_FAILED_EARLY = "Server returned a fatal error"
+_TOO_LARGE = "Your function's response body exceeds the maximum size limit"
+_NOT_SDK = "response did not come from an Inngest SDK"
+_SHOWN_BODY_CHARS = 2048
+# what failure events say of an error that the SDK would not have retried (events.md §8.3)
+NO_RETRY = "NonRetriableError"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer as received; header names are lower-case.
+
+    `unreachable` holds the transport's error when no whole answer came, with the status of one
+    that had begun; `too_large` says that the body went over the limit and was not kept.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] | None = None
+    body: bytes = b""
+    unreachable: str | None = None
+    too_large: bool = False
+
+    def header(self, name: str) -> str:
+        """Read a header, "" when absent."""
+        return (self.headers or {}).get(name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The SDK answered with ops."""
+
+    ops: list[opcodes.Op]
+    request_version: int
+    no_retry: bool | None
+    retry_after: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The function returned: the run's result as canonical JSON, None for an empty body."""
+
+    output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Errored:
+    """A function-level error.
+
+    `output` is what the run shows if this is its end: what the SDK sent, unchanged. `text` is
+    what the server says of it, `shown` the error of the attempt where that is not the output.
+    """
+
+    output: str
+    text: str
+    no_retry: bool
+    retry_after: timedelta | None = None
+    shown: str | None = None
+
+
+Meaning = Generated | Returned | Errored
+
+
+def read(reply: Reply, now: datetime) -> Meaning:
+    """Decide what a reply means; the first rule that fits wins (execution.md §3.1)."""
+    if reply.unreachable is not None:
+        return _without_answer(reply.unreachable, begun=reply.status != 0)
+    if reply.too_large:
+        return unable(_TOO_LARGE, name="output_too_large")
+    if reply.status == 201 and reply.header("x-inngest-sdk"):
+        unwrapped = _unwrap_stream(reply)
+        return unwrapped if isinstance(unwrapped, Errored) else read(unwrapped, now)
+    if 200 <= reply.status < 300:
+        return _read_success(reply, now)
+    return _read_error(reply, now)
+
+
+def _without_answer(reason: str, *, begun: bool) -> Errored:
+    if not begun:
+        return unable(f"Unable to reach SDK URL: {reason}", "Unable to reach SDK URL")
+    said = _RESET if reason == CUT_WHILE_READ else reason
+    text = f"Error performing request to SDK URL: {said}"
+    return unable(text, stack=text)
+
+
+def _read_success(reply: Reply, now: datetime) -> Meaning:
+    if not reply.header("x-inngest-sdk"):
+        return _not_sdk(reply)
+    if reply.status == 206:
+        try:
+            ops = opcodes.parse(reply.body)
+        except Invalid as error:
+            return unable(error.message)
+        return Generated(ops, _version(reply), _no_retry(reply), _retry_after(reply, now))
+    if not reply.body:
+        return Returned(None)
+    try:
+        return Returned(outputs.parse_result(reply.body).decode())
+    except Invalid as error:
+        return unable(f"the function's result cannot be stored: {error.message}")
+
+
+def _not_sdk(reply: Reply) -> Errored:
+    """Refuse an answer that only looks like success; the run shows what it was."""
+    if reply.status == 206:
+        return unable(f"error reading generator opcode response: {_NOT_SDK}", name="not_sdk")
+    error = unable(_NOT_SDK, name="not_sdk")
+    return replace(error, output=outputs.raw(reply.body), shown=error.output)
+
+
+def _unwrap_stream(reply: Reply) -> Reply | Errored:
+    """Take the embedded answer out of a streamed one (execution.md §3.4)."""
+    try:
+        inner = canonical.loads(reply.body.strip())
+    except Invalid as error:
+        return unable(f"the streamed response is not valid: {error.message}")
+    if not isinstance(inner, dict) or not isinstance(inner.get("status"), int):
+        return unable("the streamed response is not valid: it holds no status")
+    failure = inner.get("error")
+    if failure:
+        text = failure if isinstance(failure, str) else canonical.dumps(failure).decode()
+        return unable(text[:_SHOWN_BODY_CHARS])
+    status = inner["status"]
+    if status == 201:
+        return unable("the streamed response is not valid: it holds another stream")
+    headers = dict(reply.headers or {})
+    given = inner.get("headers")
+    if isinstance(given, dict):
+        for name, value in given.items():
+            headers[str(name).lower()] = str(
+                value[0] if isinstance(value, list) and value else value
+            )
+    body = inner.get("body")
+    raw = body.encode() if isinstance(body, str) else canonical.dumps(body)
+    return Reply(status=status, headers=headers, body=raw)
+
+
+def _read_error(reply: Reply, now: datetime) -> Errored:
+    status_text = f"invalid status code: {reply.status}"
+    if reply.header("x-inngest-sdk"):
+        output = _sdk_error(reply.body, status_text)
+    else:
+        shown = reply.body[:_SHOWN_BODY_CHARS].decode("utf-8", "replace")
+        said = f"Your server returned HTTP {reply.status} before the SDK responded."
+        explained = f"{said} The response did not come from the Inngest SDK. Its body:\n{shown}"
+        output = {"error": said, "message": said, "name": _FAILED_EARLY, "stack": explained}
+    no_retry = _no_retry(reply) is True
+    return Errored(
+        output=canonical.dumps(output).decode(),
+        text=NO_RETRY if no_retry else status_text,
+        no_retry=no_retry,
+        retry_after=_retry_after(reply, now),
+    )
+
+
+def _sdk_error(body: bytes, text: str) -> Any:
+    """Read the error that an SDK sent; JavaScript's may be an object in a JSON string."""
+    if not body.strip():
+        return outputs.error_object(None, text)
+    try:
+        found = outputs.parse_error(body)
+    except Invalid:
+        return body[:_SHOWN_BODY_CHARS].decode("utf-8", "replace")
+    inner = outputs.object_in(found) if isinstance(found, str) else None
+    return found if inner is None else inner
+
+
+def unable(
+    text: str, message: str | None = None, *, name: str | None = None, stack: str | None = None
+) -> Errored:
+    """Build the function-level error that the server itself raises (execution.md §3.3)."""
+    message = message or text
+    said = message if name is None else f"{name}: {message}"
+    inner = {"error": said, "message": message, "name": name or "Error"}
+    inner |= {} if stack is None else {"stack": stack}
+    return Errored(output=canonical.dumps({"error": inner}).decode(), text=said, no_retry=False)
+
+
+def _version(reply: Reply) -> int:
+    try:
+        return max(0, min(int(reply.header("x-inngest-req-version") or 0), 1_000_000))
+    except ValueError:
+        return 0
+
+
+def _no_retry(reply: Reply) -> bool | None:
+    value = reply.header("x-inngest-no-retry").strip().lower()
+    return {"true": True, "false": False}.get(value)
+
+
+def _retry_after(reply: Reply, now: datetime) -> timedelta | None:
+    value = reply.header("retry-after")
+    return times.parse_retry_after(value, now) if value else None

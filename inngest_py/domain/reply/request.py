@@ -1,0 +1,124 @@
+"""Requests to the SDK: body and headers, exactly (protocol: execution.md §1).
+
+Stored JSON is canonical and is spliced in as it is, so the whole body is canonical (RFC 8785)
+without being parsed again: the bytes that are signed are the bytes that are sent.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from ..limits import MAX_REQUEST_BYTES, USE_API_ABOVE_BYTES
+from ..runs import traces
+from ..runs.items import Item
+from ..runs.runs import Run
+from ..values import canonical, ids, urls
+from . import checkpoint
+
+DISCOVERY = "step"
+
+
+def body(
+    run: Run,
+    item: Item,
+    memo: Mapping[str, str],
+    *,
+    max_attempts: int,
+    request_id: str,
+) -> bytes:
+    """Build the canonical body; `memo` is in the order of the stack.
+
+    `ctx.fn_id` and `ctx.qi_id` let SDKs checkpoint (checkpointing.md §1, §2); they are left out
+    while a step is still to run with new input.
+    Over the size limit the state is left for the SDK to fetch (execution.md §1.3).
+    """
+    stack = list(memo)
+    entries = with_input(run, memo)
+    whole = run.events or (run.event,)
+    state = sum(map(len, entries.values())) + sum(map(len, whole))
+    for use_api, shown, sent in (
+        (False, entries, whole),
+        (True, {}, whole),
+        (True, {}, ()),
+    ):
+        if not use_api and state > USE_API_ABOVE_BYTES:
+            continue
+        built = _join(run, item, stack, shown, sent, use_api, max_attempts, request_id)
+        if len(built) <= MAX_REQUEST_BYTES:
+            return built
+    return built
+
+
+def with_input(run: Run, memo: Mapping[str, str]) -> Mapping[str, str]:
+    """Add the input that a rerun gives a step, until that has a result (execution.md §1.2)."""
+    if run.input_step is None or run.input is None or run.input_step in memo:
+        return memo
+    return {**memo, run.input_step: run.input}
+
+
+def _join(
+    run: Run,
+    item: Item,
+    stack: list[str],
+    memo: Mapping[str, str],
+    events: Sequence[str],
+    use_api: bool,
+    max_attempts: int,
+    request_id: str,
+) -> bytes:
+    current = len(stack) if item.current is None else min(item.current, len(stack))
+    context = {
+        "attempt": item.attempt,
+        "disable_immediate_execution": run.force_plan,
+        "env": "",
+        "fn_id": run.function_id,
+        "generation_id": item.generation,
+        "job_id": item.id,
+        "max_attempts": max_attempts,
+        "qi_id": checkpoint.token(item),
+        "request_id": request_id,
+        "run_id": run.id,
+        "stack": {"current": current, "stack": stack},
+        "step_id": DISCOVERY,
+        "use_api": use_api,
+    }
+    if run.input_step is not None and run.input_step not in stack:
+        # an SDK that checkpoints (TypeScript 4) takes a step with new input for one that has ended
+        del context["fn_id"], context["qi_id"]
+    defers = f'"defers":{run.defers},' if run.defers else ""
+    flag = "true" if use_api else "false"
+    steps = ",".join(f"{_key(step)}:{memo[step]}" for step in sorted(memo, key=_utf16))
+    return (
+        f'{{"ctx":{orjson.dumps(context, option=orjson.OPT_SORT_KEYS).decode()}'
+        f',{defers}"event":{run.event},"events":[{",".join(events)}],"steps":{{{steps}}}'
+        f',"use_api":{flag},"version":{run.request_version}}}'
+    ).encode()
+
+
+def _key(step: str) -> str:
+    return canonical.dumps(step).decode()
+
+
+def _utf16(step: str) -> bytes:
+    return step.encode("utf-16-be")
+
+
+def headers(run: Run, item: Item, *, request_id: str) -> dict[str, str]:
+    """Build the headers (execution.md §1.1), to which the sender adds the signature."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "Inngest",
+        "X-Inngest-Step-ID": item.step or DISCOVERY,
+        "X-Run-ID": run.id,
+        "account-id": ids.DEV_ACCOUNT_ID,
+        "traceparent": traces.of_request(run.id, run.traceparent, request_id),
+        "x-inngest-generation-id": str(item.generation),
+        "x-inngest-job-id": item.id,
+        "x-inngest-req-version": str(run.request_version),
+        "x-request-id": request_id,
+    }
+
+
+def url(function_url: str, item: Item) -> str:
+    """Build the URL of the item's request: the registered one with `stepId` replaced."""
+    return urls.with_step(function_url, item.step or DISCOVERY)

@@ -1,0 +1,82 @@
+"""Time-outs of runs: how long one may wait for its first request, and how long it may take.
+
+Exceeding either cancels the run (waits.md §7.3).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ..functions.functions import Timeouts
+from ..runs.runs import Run, RunStatus
+from ..values import canonical
+from .decide import Finish, Plan, Trace
+
+CANCELLATION = "Cancellation"  # the name of the trace that says why a run was cancelled
+
+
+class Limit(StrEnum):
+    """Which of the two time-outs."""
+
+    START = "start"  # from the run's creation to its first request
+    FINISH = "finish"  # from its first request to its end
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """The time-out that a run has exceeded."""
+
+    limit: Limit
+    after: timedelta
+
+    @property
+    def message(self) -> str:
+        """The reason for people."""
+        if self.limit is Limit.START:
+            return f"The run did not start within {_shown(self.after)} (timeouts.start)."
+        return f"The run did not finish within {_shown(self.after)} (timeouts.finish)."
+
+    def text(self) -> str:
+        """Write it for the timer's item; read() reads it."""
+        ms = round(self.after / timedelta(milliseconds=1))
+        return canonical.dumps({"after_ms": ms, "limit": self.limit.value}).decode()
+
+
+def read(text: str) -> Exceeded:
+    """Read what a timer stands for."""
+    given = canonical.loads(text)
+    return Exceeded(Limit(given["limit"]), timedelta(milliseconds=given["after_ms"]))
+
+
+def exceeded(timeouts: Timeouts | None, run: Run, now: datetime) -> Exceeded | None:
+    """Say which time-out a run has exceeded that is about to make a request, None for none."""
+    if timeouts is None or run.started_at is None:
+        return None
+    if timeouts.start is not None and run.started_at - run.queued_at > timeouts.start:
+        return Exceeded(Limit.START, timeouts.start)
+    if timeouts.finish is not None and now - run.started_at > timeouts.finish:
+        return Exceeded(Limit.FINISH, timeouts.finish)
+    return None
+
+
+def rung(timer: Exceeded, run: Run) -> Plan:
+    """End a run whose timer is due; a run that has started in time only loses its start timer."""
+    if timer.limit is Limit.START and run.status is not RunStatus.QUEUED:
+        return Plan()
+    return cancelled("TimeoutExceeded", timer.message)
+
+
+def cancelled(name: str, message: str) -> Plan:
+    """Cancel the run and show why: it has neither a result nor an error (events.md §8.1)."""
+    return Plan(finish=Finish(RunStatus.CANCELLED, None), traces=[reason(name, message)])
+
+
+def reason(name: str, message: str) -> Trace:
+    """Show in a run's timeline why it was cancelled."""
+    error = canonical.dumps({"message": message, "name": name}).decode()
+    return Trace(None, CANCELLATION, CANCELLATION, "cancelled", error)
+
+
+def _shown(length: timedelta) -> str:
+    seconds = length.total_seconds()
+    return f"{seconds:g} s"

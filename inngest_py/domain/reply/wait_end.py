@@ -1,0 +1,53 @@
+"""Waking: what the end of a wait means for its run, and what a trace shows of it."""
+
+from typing import Any
+
+from ..runs.items import Item
+from ..runs.runs import Run
+from ..steps.opcodes import Opcode
+from ..steps.wait_results import Answer, ended, waiting
+from ..steps.waits import PauseKind
+from ..values import canonical
+from . import decide
+
+_WAIT_OPS = {
+    PauseKind.EVENT: Opcode.WAIT_FOR_EVENT.value,
+    PauseKind.INVOKE: Opcode.INVOKE_FUNCTION.value,
+    PauseKind.SIGNAL: Opcode.WAIT_FOR_SIGNAL.value,
+}
+
+
+def woken(
+    run: Run, item: Item, answer: Answer | None, *, open_until_now: bool = True
+) -> decide.Plan:
+    """End a wait with its answer, or without one as timed out.
+
+    A time-out closes the pause; `open_until_now` is false when that is known to be gone.
+    """
+    wait = waiting(item.opts)
+    end = ended(wait, answer)
+    full = decide.too_much_state(run, canonical.size(end.value))
+    if full is not None:
+        return full
+    name, op = item.step_name or item.step or wait.kind.value, _WAIT_OPS[wait.kind]
+    failed = end.error is not None
+    result = decide.StepResult(
+        item.step or "", name, op, end.value, races=wait.races, failed=failed
+    )
+    status = "failed" if failed else "completed"
+    trace = decide.Trace(item.step, name, op, status, end.error, info=end.info)
+    return decide.Plan(results=[result], traces=[trace], closes=answer is None and open_until_now)
+
+
+def slept(item: Item | Any, status: str) -> decide.Trace:
+    """Show a sleep that is over; `item` is the sleep's or its row."""
+    name = item.step_name or item.step or "sleep"
+    info = canonical.dumps({"sleepUntil": item.due_at.isoformat()}).decode()
+    return decide.Trace(item.step, name, Opcode.SLEEP.value, status, info=info)
+
+
+def begun(name: str, step: str, opts: str) -> decide.Trace:
+    """Show a wait that begins; `opts` are those of its item."""
+    wait = waiting(opts)
+    info = canonical.dumps({**wait.info, "kind": wait.kind.value, "timedOut": None}).decode()
+    return decide.Trace(step, name, _WAIT_OPS[wait.kind], "waiting", info=info)

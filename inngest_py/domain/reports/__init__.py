@@ -1,0 +1,1 @@
+"""What people are told: timelines, reasons, alerts, costs."""

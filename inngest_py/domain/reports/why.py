@@ -1,0 +1,370 @@
+"""Why a run waits, or what ended it, in plain words with structured fields beside them.
+
+Pure wording: the facts are read by engine/admin/why_run_waits.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..functions.function_limits import Concurrency, Throttle
+from ..values.stored import duration_text
+
+MOST_COUNTED = 10_000  # a longer line is "more than" that
+_MOST_KEY_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that a run or an event waits for.
+
+    `since` is when that began and `until` when it ends by itself; None where that is not known.
+    `details` hold what the kind has of its own: ids, counts, names.
+    """
+
+    kind: str
+    text: str
+    since: datetime | None = None
+    until: datetime | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stamp(moment: datetime) -> str:
+    """Write a time for people, in UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def step_label(name: str | None, step: str | None) -> str:
+    """Name a step for people; the function itself where there is none."""
+    return f"step {name or step!r}" if name or step else "the function"
+
+
+def _counted(number: int) -> str:
+    return f"more than {MOST_COUNTED}" if number > MOST_COUNTED else str(number)
+
+
+def _others(number: int) -> str:
+    if number == 0:
+        return "it is the first in line"
+    return f"{_counted(number)} {'is' if number == 1 else 'are'} ahead of it in line"
+
+
+def _key(expression: str | None, value: str | None) -> str:
+    if expression is None:
+        return ""
+    shown = "" if value is None else f" = {value[:_MOST_KEY_CHARS]!r}"
+    return f" for {expression}{shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line before slots: what is limited (steps or runs), who holds slots, who is ahead.
+
+    `rule` is None when the function has that limit no more; `value` is that of the rule's key.
+    """
+
+    unit: str
+    rule: Concurrency | None
+    value: str | None
+    held: int
+    holders: Sequence[str]
+    ahead: int
+
+
+def slot(line: Line, since: datetime) -> Reason:
+    """Say that it waits for a slot of a limit of concurrency."""
+    rule = line.rule
+    details: dict[str, Any] = {
+        "limit": None if rule is None else rule.limit,
+        "unit": line.unit,
+        "scope": None if rule is None else rule.scope,
+        "key": None if rule is None else rule.key,
+        "value": None if line.value is None else line.value[:_MOST_KEY_CHARS],
+        "ahead": line.ahead,
+        "held": line.held,
+        "holders": list(line.holders),
+    }
+    if rule is None:
+        text = "Stood in line for a limit that its function has no more: it is let go in a second."
+        return Reason("concurrency", text, since, None, details)
+    key = _key(rule.key, line.value)
+    scope = "" if rule.scope == "fn" else f" in the {rule.scope}"
+    text = (
+        f"Waits for a slot: at most {_so_many(rule.limit, line.unit)} at a time{scope}{key}, "
+        f"{line.held} of them taken; {_others(line.ahead)}."
+    )
+    if line.holders:
+        text += f" Slots are held by {', '.join(line.holders)}."
+    return Reason("concurrency", text, since, None, details)
+
+
+def _so_many(number: int, several: str) -> str:
+    return f"{number} {several.removesuffix('s') if number == 1 else several}"
+
+
+def crowded(host: str, since: datetime) -> Reason:
+    """Say that its app has its share of the calls in flight."""
+    text = (
+        f"Waits for its app: {host} has its share of the workers' calls in flight, which it answers"
+        " slowly; it goes on as they end."
+    )
+    return Reason("app", text, since, None, {"host": host})
+
+
+def throttled(
+    rule: Throttle | None, value: str | None, ahead: int, opens: datetime | None, since: datetime
+) -> Reason:
+    """Say that its throttle holds it back; `opens` is when its own turn comes."""
+    details: dict[str, Any] = {
+        "limit": None if rule is None else rule.limit,
+        "period": None if rule is None else duration_text(rule.period),
+        "burst": None if rule is None else rule.burst,
+        "key": None if rule is None else rule.key,
+        "value": None if value is None else value[:_MOST_KEY_CHARS],
+        "ahead": ahead,
+    }
+    if rule is None:
+        text = "Stood in line for a throttle that its function has no more: it is let go at once."
+        return Reason("throttle", text, since, opens, details)
+    text = (
+        f"Throttled: {_so_many(rule.limit, 'starts')} in {duration_text(rule.period)}"
+        f"{_key(rule.key, value)}; {_others(ahead)}."
+    )
+    if opens is not None:
+        text += f" It may start at {stamp(opens)}, should nobody with a priority come before it."
+    return Reason("throttle", text, since, opens, details)
+
+
+def retry(
+    label: str, attempt: int, most: int, error: str | None, since: datetime, due: datetime
+) -> Reason:
+    """Say that it is tried again later; `attempt` counts from 0."""
+    said = f" The last error: {error}" if error else ""
+    text = f"Attempt {attempt + 1} of {most} at {label} comes at {stamp(due)}.{said}"
+    details = {"attempt": attempt, "attempts": most, "error": error, "step": label}
+    return Reason("retry", text, since, due, details)
+
+
+def sleep(label: str, since: datetime, due: datetime) -> Reason:
+    """Say that it sleeps."""
+    return Reason("sleep", f"Sleeps in {label} until {stamp(due)}.", since, due, {"step": label})
+
+
+def event(label: str, name: str, expression: str | None, since: datetime, due: datetime) -> Reason:
+    """Say which event it waits for."""
+    where = f" where {expression}" if expression else ""
+    text = f"Waits in {label} for an event {name!r}{where}, until {stamp(due)} at the latest."
+    return Reason("event", text, since, due, {"event": name, "if": expression, "step": label})
+
+
+def signal(label: str, name: str, since: datetime, due: datetime) -> Reason:
+    """Say which signal it waits for."""
+    text = f"Waits in {label} for the signal {name!r}, until {stamp(due)} at the latest."
+    return Reason("signal", text, since, due, {"signal": name, "step": label})
+
+
+def invoked(
+    label: str,
+    function: str,
+    child: tuple[str, str] | None,
+    event_id: str | None,
+    since: datetime,
+    due: datetime,
+) -> Reason:
+    """Say which invoked run it waits for; `child` is its id and status."""
+    text = f"Waits in {label} for the function {function!r} that it invoked"
+    text += f": run {child[0]} is {child[1]}." if child else ", whose run does not exist (yet)."
+    details = {
+        "function": function,
+        "run_id": child[0] if child else None,
+        "run_status": child[1] if child else None,
+        "event_id": event_id,
+        "step": label,
+    }
+    return Reason("invoke", f"{text} It gives up at {stamp(due)}.", since, due, details)
+
+
+def calling(
+    label: str,
+    worker: str,
+    since: datetime,
+    lease_until: datetime,
+    now: datetime,
+    *,
+    gateway: bool,
+    workers: int,
+) -> Reason:
+    """Say that a call is in flight, or that its worker has not been heard of since."""
+    details = {"worker": worker, "lease_until": lease_until, "step": label}
+    if lease_until < now:
+        others = "another worker takes it within seconds"
+        then = others if workers else "no worker is alive: start one"
+        text = f"{worker} had {label} and has gone silent: {then}."
+        return Reason("silent", text, since, None, details)
+    what = f"makes the HTTP call of {label}" if gateway else f"runs {label}"
+    text = (
+        f"{worker} {what} since {stamp(since)}; should it not be heard of until "
+        f"{stamp(lease_until)}, another worker takes over."
+    )
+    return Reason("gateway" if gateway else "call", text, since, None, details)
+
+
+def scheduled(since: datetime, due: datetime) -> Reason:
+    """Say that the event's own time lies ahead."""
+    return Reason("scheduled", f"Starts at {stamp(due)}, the time of its event.", since, due)
+
+
+def delayed(label: str, since: datetime, due: datetime) -> Reason:
+    """Say that the next request comes a little later."""
+    text = f"The next request for {label} comes at {stamp(due)}."
+    return Reason("delayed", text, since, due, {"step": label})
+
+
+def paused(function: str, since: datetime | None, due: datetime | None = None) -> Reason:
+    """Say that its function is paused; `due` is when it would go on by itself, if later."""
+    at = f" since {stamp(since)}" if since else ""
+    text = f"The function {function} is paused{at}: the run goes on once the function is resumed"
+    text += f", not before {stamp(due)}, or what it waits for." if due else "."
+    return Reason("paused", text, since, None, {"function": function, "due": due})
+
+
+def due(label: str, workers: int, ahead: int, since: datetime, *, has_turn: bool = False) -> Reason:
+    """Say that it could run now and who it waits for."""
+    details = {"workers": workers, "ahead": ahead, "step": label}
+    if not workers:
+        text = f"Due since {stamp(since)}, but no worker is alive: start one."
+        return Reason("no_worker", text, since, None, details)
+    alive = "1 worker is" if workers == 1 else f"{workers} workers are"
+    turn = "It has its turn for a slot. " if has_turn else ""
+    text = (
+        f"{turn}Due since {stamp(since)} for {label}: {alive} alive, "
+        f"{_counted(ahead)} others have been due for longer."
+    )
+    return Reason("worker", text, since, None, details)
+
+
+def overdue(reasons: Sequence[Reason], workers: int, now: datetime) -> list[Reason]:
+    """Say, beside what should be over by now, that there is nobody to go on with it."""
+    told = any(one.kind in ("no_worker", "silent") for one in reasons)
+    late = any(one.until is not None and one.until <= now for one in reasons)
+    if workers or told or not late:
+        return []
+    text = "What ends this is overdue, but no worker is alive: start one."
+    return [Reason("no_worker", text, None, None, {"workers": 0})]
+
+
+def broker_away() -> Reason:
+    """Say that no hints reach workers."""
+    text = (
+        "The broker cannot be reached from this server: workers look for what is due in the "
+        "database, where they see it about two seconds after it is due."
+    )
+    return Reason("broker", text)
+
+
+def ended(status: str, at: datetime | None, error: str | None, name: str | None) -> Reason:
+    """Say what ended a run."""
+    when = f" at {stamp(at)}" if at else ""
+    said = f": {error}" if error else "."
+    details = {"status": status, "error": error, "name": name}
+    return Reason("ended", f"The run {_ENDS.get(status, status)}{when}{said}", at, None, details)
+
+
+_ENDS = {"completed": "completed", "failed": "failed", "cancelled": "was cancelled"}
+
+
+def skipped(reason: str | None, existing: str | None, at: datetime) -> Reason:
+    """Say why a run was never executed."""
+    words = {
+        "FunctionPaused": "its function was paused when the event came",
+        "Singleton": f"its singleton's key was held by run {existing}",
+    }
+    text = f"Skipped: {words.get(reason or '', reason or 'no reason was stored')}."
+    return Reason("skipped", text, at, None, {"skip_reason": reason, "run_id": existing})
+
+
+def nothing(since: datetime) -> Reason:
+    """Say that nothing is queued: its SDK goes on with it in a request of its own, or is gone."""
+    text = "Nothing is queued for it here: it goes on in a request of its own SDK, if anywhere."
+    return Reason("nothing", text, since)
+
+
+def debounced(
+    function: str, parked: str | None, event_id: str, fires: datetime, since: datetime
+) -> Reason:
+    """Say that a debounce holds an event, or has dropped it for a later one."""
+    details = {"function": function, "event_id": parked}
+    if parked != event_id:
+        text = f"The debounce of {function} has dropped it for a later event, {parked}."
+        return Reason("debounce_dropped", text, since, None, details)
+    text = f"Parked by the debounce of {function}: its run starts at {stamp(fires)}, unless "
+    return Reason("debounce", f"{text}another event comes before.", since, fires, details)
+
+
+def batched(function: str, count: int, most: int, due_at: datetime, since: datetime) -> Reason:
+    """Say that an event waits in a batch."""
+    text = (
+        f"In a batch of {count} for {function}: its run starts at {most} events, "
+        f"or at {stamp(due_at)}."
+    )
+    details = {"function": function, "count": count, "max_size": most}
+    return Reason("batch", text, since, due_at, details)
+
+
+def kept(function: str, rule: str, since: datetime, *, archived: bool) -> Reason:
+    """Say that an event waits in a debounce or batch for a function: archived, or unreadable."""
+    kind, why = (
+        (
+            "function_archived",
+            "which no app serves now: its run starts when an app registers the function again",
+        )
+        if archived
+        else (
+            "function_unreadable",
+            "which this version cannot read: its run is left to workers of the newer version that"
+            " wrote the function, or starts when an app registers it again",
+        )
+    )
+    text = f"Kept in the {rule} of {function}, {why}."
+    return Reason(kind, text, since, None, {"function": function, "rule": rule})
+
+
+def started(run_id: str, function: str, status: str, since: datetime) -> Reason:
+    """Name a run that an event has started."""
+    text = f"Started run {run_id} of {function}, which is {status}."
+    return Reason("run", text, since, None, {"run_id": run_id, "function": function})
+
+
+DROPS = {
+    "debounce_dropped": "its debounce has probably dropped it for a later event",
+    "idempotency": "its idempotency key has probably come already, within 24 hours",
+    "rate_limit": "probably dropped by its rate limit, which stores nothing",
+}
+
+
+def not_started(function: str, dropped: str | None, other: str | None, since: datetime) -> Reason:
+    """Say what can be said of a function that matches an event and has no run of it.
+
+    `dropped` is the rule that has probably done so, one of DROPS; None without any.
+    """
+    details = {"function": function, "run_id": other}
+    if other is not None:
+        text = f"{function} has run {other} of an event with the same id: it is started once."
+        return Reason("repeated", text, since, None, details)
+    if dropped is not None:
+        text = f"No run of {function}: {DROPS[dropped]}."
+        return Reason(dropped, text, since, None, details)
+    text = f"No run of {function}: it may have been registered, or changed, after the event came."
+    return Reason("not_started", text, since, None, details)
+
+
+def unmatched(name: str, since: datetime) -> Reason:
+    """Say that no function is started by an event."""
+    text = f"No function that is registered now is started by {name!r} with this content."
+    return Reason("unmatched", text, since)
+
+
+def turn_at(opens: datetime, interval: timedelta, ahead: int) -> datetime:
+    """Say when a throttle lets go what has so many ahead of it."""
+    return opens + interval * ahead

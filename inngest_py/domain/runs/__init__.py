@@ -1,0 +1,1 @@
+"""Runs and their queue items: statuses, results, reruns, metadata, retention."""

@@ -1,0 +1,157 @@
+"""Outputs: a function's result and its error, in the forms that are stored and published."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import Invalid, TooDeep
+from ..values import canonical
+from ..values.checks import MOST_LEVELS, cut
+
+DEFAULT_NAME = "Error"
+DEFAULT_MESSAGE = "Function execution error"
+MAX_NESTED_BYTES = 32 * 1024
+
+
+def parse_result(body: bytes) -> bytes:
+    """Make canonical JSON of the body of a 200 answer (execution.md §3.2).
+
+    A JSON string that holds a JSON object is unwrapped once, text that is not JSON becomes a
+    string, an empty body null. Raises Invalid when the value has no canonical form, as NaN has
+    none, and TooDeep when it is nested deeper than MOST_LEVELS.
+    """
+    if not body.strip():
+        return b"null"
+    try:
+        value = canonical.loads(body, MOST_LEVELS)
+    except TooDeep:
+        raise
+    except Invalid:
+        if _is_python_json(body):
+            raise
+        value = body.decode("utf-8", "replace")
+    else:
+        inner = object_in(value) if isinstance(value, str) else None
+        value = value if inner is None else inner
+    return canonical.dumps(value)
+
+
+def _is_python_json(body: bytes) -> bool:
+    """Say whether a body is JSON but for NaN or Infinity, which Python writes into it."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def raw(body: bytes) -> str:
+    """Make canonical JSON of a body that no SDK sent: what it is, or its text."""
+    try:
+        return parse_result(body).decode()
+    except Invalid:
+        return canonical.dumps(body.decode("utf-8", "replace")).decode()
+
+
+def parse_error(body: bytes) -> Any:
+    """Read the error that an SDK sent, and keep what there is of it.
+
+    What is nested too deep is cut off, numbers that JSON does not have become null. Raises Invalid
+    for what is not JSON.
+    """
+    try:
+        return canonical.loads(body, MOST_LEVELS)
+    except Invalid:
+        text = cut(body.decode("utf-8", "replace"), MOST_LEVELS)
+    try:
+        found = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"this is not JSON: {error}") from error
+    return canonical.loads(canonical.dumps(found))
+
+
+def error_object(output: object, fallback_text: str | None = None) -> dict[str, Any]:
+    """Normalise the output of a failed run (execution.md §3.3, events.md §8.3).
+
+    The result holds the strings `error`, `name` and `message`, and `stack`, `cause` and `data`
+    where the output has them. The fallback is the transport's text or the status error's.
+    """
+    default = fallback_text or DEFAULT_MESSAGE
+    if isinstance(output, str):
+        given: Mapping[str, Any] = object_in(output) or {"message": output}
+    else:
+        given = output if isinstance(output, dict) else {}
+    given = _nested(given)
+    name = _text(given, "name") or DEFAULT_NAME
+    message = _text(given, "message")
+    said = f"{name}: {message}" if message else DEFAULT_MESSAGE
+    made: dict[str, Any] = {
+        "error": _text(given, "error") or fallback_text or said,
+        "name": name,
+        "message": message or default,
+    }
+    if _text(given, "stack"):
+        made["stack"] = given["stack"]
+    made |= {key: given[key] for key in ("cause", "data") if given.get(key) is not None}
+    return made
+
+
+def _nested(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find the error inside the keys that wrap it: an object, or a JSON string of one."""
+    for key in ("error", "body"):
+        value = given.get(key)
+        if isinstance(value, str) and len(value.encode("utf-8", "replace")) <= MAX_NESTED_BYTES:
+            value = object_in(value)
+        if isinstance(value, dict):
+            return value
+    return given
+
+
+def object_in(text: str) -> dict[str, Any] | None:
+    """Read the JSON object that a text holds; None when it holds none."""
+    if not text.lstrip().startswith("{"):  # spares the parser long plain texts
+        return None
+    try:
+        value = canonical.loads(text, MOST_LEVELS)
+    except Invalid:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(given: Mapping[str, Any], key: str) -> str | None:
+    value = given.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def shown(stored: str) -> dict[str, Any]:
+    """Show a step's stored result (execution.md §2) by its parts: input, data and error.
+
+    What is wrapped in neither is the data itself; data and input are JSON text, and null is None.
+    """
+    value = canonical.loads(stored)
+    if not isinstance(value, dict) or len(value) != 1:
+        return {} if value is None else {"data": stored}
+    [(key, inner)] = value.items()
+    if key == "error":
+        return shown_error(stored)
+    if key in ("data", "input"):
+        return {} if inner is None else {key: canonical.dumps(inner).decode()}
+    return {"data": stored}
+
+
+def shown_error(stored: str) -> dict[str, Any]:
+    """Show an error by its parts; without a message, the raw text is the stack (api.md §5.5)."""
+    value = canonical.loads(stored)
+    given = value.get("error", value) if isinstance(value, dict) else value
+    if not isinstance(given, dict) or _text(given, "message") is None:
+        name = _text(given, "name") if isinstance(given, dict) else None
+        text = given if isinstance(given, str) else canonical.dumps(given).decode()
+        return {"error": {"name": name or DEFAULT_NAME, "message": "", "stack": text}}
+    return {
+        "error": {
+            "name": _text(given, "name") or DEFAULT_NAME,
+            "message": given["message"],
+            "stack": _text(given, "stack"),
+            "cause": given.get("cause"),
+        }
+    }

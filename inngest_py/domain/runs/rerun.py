@@ -1,0 +1,65 @@
+"""Reruns: what a new run takes over from the run it repeats (protocol: api.md §5.5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import Invalid
+from ..limits import MAX_STEP_BYTES, MAX_STEP_ID_BYTES
+from ..values import canonical, ids
+from ..values.checks import MOST_LEVELS, is_deeper, kind
+
+
+@dataclass(frozen=True, slots=True)
+class FromStep:
+    """The step that a rerun begins with; `input` is its override entry (execution.md §2) or None.
+
+    `step_id` is the step's id as user code names it, or hashed.
+    """
+
+    step_id: str
+    input: str | None = None
+
+
+def from_step(step_id: object, given: object = None) -> FromStep:
+    """Check the step a rerun begins with; `given` is the array of its new arguments, or None.
+
+    Raises Invalid, which names the field.
+    """
+    if not isinstance(step_id, str) or not step_id or "\0" in step_id:
+        raise Invalid("stepId must be a step's id", field="fromStep.stepId")
+    if len(step_id.encode("utf-8", "replace")) > MAX_STEP_ID_BYTES:
+        raise Invalid(f"stepId is over {MAX_STEP_ID_BYTES} bytes", field="fromStep.stepId")
+    if given is None:
+        return FromStep(step_id)
+    if not isinstance(given, list):
+        raise Invalid(
+            f"input must be an array of the step's arguments, not {kind(given)}",
+            field="fromStep.input",
+        )
+    text = canonical.dumps({"input": given}).decode()
+    if len(text.encode()) > MAX_STEP_BYTES:
+        raise Invalid(f"input is over {MAX_STEP_BYTES} bytes", field="fromStep.input")
+    if is_deeper(text, MOST_LEVELS):
+        raise Invalid(f"input is nested deeper than {MOST_LEVELS} levels", field="fromStep.input")
+    return FromStep(step_id, text)
+
+
+def split(stack: Sequence[str], others: Sequence[str], step_id: str) -> tuple[str, list[str]]:
+    """Find the step's hash, and the steps before it in the order of the stack.
+
+    `others` are the hashes of steps without a result, before which the whole stack lies. Raises
+    Invalid for a step that the run has not come to.
+    """
+    for candidate in (step_id, _hashed(step_id)):
+        if candidate in stack:
+            return candidate, list(stack[: list(stack).index(candidate)])
+        if candidate in others:
+            return candidate, list(stack)
+    raise Invalid(f"the run has no step {step_id[:80]!r}", field="fromStep.stepId")
+
+
+def _hashed(step_id: str) -> str:
+    try:
+        return ids.step_hash(step_id)
+    except UnicodeEncodeError:  # half of a surrogate pair: no SDK hashes that
+        return step_id

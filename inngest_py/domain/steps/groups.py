@@ -1,0 +1,57 @@
+"""Groups: the parallel steps that a run still waits for (protocol: execution.md §6.2, §6.3).
+
+A run keeps its pending members, each with whether it races: nobody waits for a racing one, but
+while one pends its steps must not be run by a discovery as well.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..values import canonical
+
+Members = Mapping[str, bool]  # by step hash: whether it races
+
+
+def read(stored: str | None) -> dict[str, bool]:
+    """Read the pending members of a run."""
+    if stored is None:
+        return {}
+    found = canonical.loads(stored)
+    return found if isinstance(found, dict) else dict.fromkeys(found, False)
+
+
+def written(pending: Members) -> str | None:
+    """Write pending members: a list, or an object where one of them races; None for none."""
+    if not pending:
+        return None
+    kept = dict(pending) if any(pending.values()) else list(pending)
+    return canonical.dumps(kept).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The run's group after results came in: whether to discover, the flag and the pending set."""
+
+    discover: bool
+    force_plan: bool
+    pending: dict[str, bool]
+
+
+def settle(
+    pending: Members,
+    done: Iterable[tuple[str, bool]],
+    *,
+    force_plan: bool,
+    request_version: int,
+) -> Settled:
+    """Decide, under the run's lock, whether results call for a discovery.
+
+    `done` holds the hashes stored just now and whether each races. From request version 2 on the
+    force-plan flag goes back to false with the discovery that no member of the group pends beside.
+    """
+    hashes = dict(done)
+    left = {step: races for step, races in pending.items() if step not in hashes}
+    discover = bool(hashes) and (all(left.values()) or any(hashes.values()))
+    if discover and request_version >= 2 and not left:
+        force_plan = False
+    return Settled(discover, force_plan, left)

@@ -1,0 +1,93 @@
+"""Answers: what ended a wait, and the memo value that the step gets of it (execution.md §2)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..values import canonical
+from .waits import PauseKind
+
+_TIMED_OUT = "Timed out waiting for invoked function to complete"
+_TIMED_OUT_NAME = "InngestInvokeTimeoutError"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the item of a wait knows of it: its kind, its trace's info, whether it races."""
+
+    kind: PauseKind
+    info: dict[str, Any]
+    races: bool
+
+    def written(self) -> str:
+        """Write this as the item's opts."""
+        opts = {"info": self.info, "race": self.races, "wait": self.kind.value}
+        return canonical.dumps(opts).decode()
+
+
+def waiting(opts: str | None) -> Waiting:
+    """Read the opts of a wait's item."""
+    found = canonical.loads(opts or "{}")
+    return Waiting(PauseKind(found["wait"]), found["info"], found["race"])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What ended a wait: an event with its internal id and payload, or a signal's data.
+
+    The payload is None when the event is not stored any more.
+    """
+
+    event_id: str | None = None
+    event: str | None = None
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A wait's memo value as JSON, the error in it, if any, and the info of its trace."""
+
+    value: str
+    error: str | None
+    info: str
+
+
+def ended(wait: Waiting, answer: Answer | None) -> Ended:
+    """Give what a step is remembered to have waited for; without an answer it timed out."""
+    info = {**wait.info, "kind": wait.kind.value, "timedOut": answer is None}
+    value, error = "null", None
+    if wait.kind is PauseKind.INVOKE:
+        value, error = _invoked(answer, info)
+    elif answer is not None and wait.kind is PauseKind.EVENT:
+        value = answer.event or "null"  # None: deleted since, which takes a very late worker
+        info["foundEventID"] = answer.event_id
+    elif answer is not None:
+        value = canonical.dumps({"data": {"data": answer.data, "signal": info["signal"]}}).decode()
+    return Ended(value, error, canonical.dumps(info).decode())
+
+
+def _invoked(answer: Answer | None, info: dict[str, Any]) -> tuple[str, str | None]:
+    """Read the answer of an invoked function (execution.md §2).
+
+    A function that was cancelled, or that answered nothing at all, gives the finished event's
+    whole data: that is the protocol.
+    """
+    if answer is None or answer.event is None:
+        error: Any = {
+            "error": f"{_TIMED_OUT_NAME}: {_TIMED_OUT}",
+            "message": _TIMED_OUT,
+            "name": _TIMED_OUT_NAME,
+        }
+        return _both(error)
+    data = canonical.loads(answer.event)["data"]
+    info["returnEventID"], info["runID"] = answer.event_id, data.get("run_id") or None
+    if data.get("error") is not None:
+        return _both(data["error"])
+    result = data.get("result", data)
+    return canonical.dumps({"data": result}).decode(), None
+
+
+def _both(error: Any) -> tuple[str, str]:
+    return (
+        canonical.dumps({"error": error}).decode(),
+        canonical.dumps(error).decode(),
+    )

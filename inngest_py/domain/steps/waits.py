@@ -1,0 +1,241 @@
+"""Waits: what the ops that wait ask for, and the memo values that end them.
+
+A wait is kept as a pause, a subscription to an event, an invocation's answer or a signal, beside
+a queue item that is due when it times out (protocol: waits.md §2-§5, execution.md §2).
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from .. import cel
+from ..cel.literals import written
+from ..errors import Invalid
+from ..events.event_record import FINISHED
+from ..events.events import MAX_NAME_BYTES
+from ..events.lookups import lookup
+from ..limits import MAX_STEP_BYTES
+from ..runs.runs import Run
+from ..values import canonical, durations, times
+from ..values.checks import MOST_LEVELS, check_text, is_deeper, kind
+from .opcodes import Op, Opcode
+
+INVOKE_TIMEOUT = timedelta(days=365)
+BAD_EXPRESSION = "Wait for event If expression failed to compile"
+# an event that was received this long before the pause was made came too late for it (§3)
+LATE_AFTER = timedelta(seconds=5)
+
+
+class PauseKind(StrEnum):
+    """What a pause waits for; the value of the three waits is stored in their items too."""
+
+    EVENT = "event"
+    INVOKE = "invoke"
+    SIGNAL = "signal"
+    CANCEL = "cancel"  # an event that cancels the run
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The event that an invoke step publishes, checked; `external_id` is the payload's own id."""
+
+    function: str
+    data: dict[str, Any]
+    user: dict[str, Any]
+    v: str
+    meta: dict[str, Any]
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What an op waits for.
+
+    `event_name` is None when no event can end the wait: a signal, or an expression that is false
+    already. `expression` is what is left of the condition, None when every event will do, and
+    `path` with `key` the part of it that an index holds ("" without one). `info` is what a trace
+    shows of the wait.
+    """
+
+    kind: PauseKind
+    timeout: timedelta
+    event_name: str | None = None
+    expression: str | None = None
+    path: str = ""
+    key: str = ""
+    signal: str | None = None
+    replaces: bool = False
+    invocation: Invocation | None = None
+    condition: str | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class BadExpression(Invalid):
+    """The condition of a wait does not compile."""
+
+
+def read(op: Op, run: Run, now: datetime) -> Wait:
+    """Read an op that waits. Raises Invalid, BadExpression for the condition of a wait."""
+    if op.code is Opcode.WAIT_FOR_EVENT:
+        return _for_event(op, run, now)
+    if op.code is Opcode.INVOKE_FUNCTION:
+        return _invoke(op, run, now)
+    return _for_signal(op, now)
+
+
+def _for_event(op: Op, run: Run, now: datetime) -> Wait:
+    name = _text(op, "event") or op.name
+    check_text(name, "the awaited event's name", MAX_NAME_BYTES, "event")
+    if not name:
+        raise Invalid("the wait names no event")
+    condition = _text(op, "if") or None
+    residual = _residual(condition, run, now) if condition is not None else None
+    path, key = lookup(residual) if residual is not None else ("", "")
+    timeout = _timeout(op, now, timedelta(0))
+    return Wait(
+        PauseKind.EVENT,
+        timeout,
+        event_name=None if residual == "false" else name,
+        expression=None if residual == "true" else residual,
+        path=path,
+        key=key,
+        condition=condition,
+        info={
+            "eventName": name,
+            "expression": condition,
+            "foundEventID": None,
+            "timeout": _stamp(now, timeout),
+        },
+    )
+
+
+def _residual(condition: str, run: Run, now: datetime) -> str:
+    """Fill the run's event into a condition; what is left speaks of `async` (waits.md §3)."""
+    try:
+        cel.check(condition)
+        return cel.interpolate(condition, canonical.loads(run.event), now)
+    except Invalid as error:
+        raise BadExpression(BAD_EXPRESSION) from error
+
+
+def _invoke(op: Op, run: Run, now: datetime) -> Wait:
+    function = _text(op, "function_id")
+    check_text(function, "opts.function_id", MAX_NAME_BYTES, "function_id")
+    if not function:
+        raise Invalid("the invocation names no function: opts.function_id is missing")
+    timeout = _timeout(op, now, INVOKE_TIMEOUT)
+    expression = f"async.data.correlation_id == {written(correlation_id(run.id, op.id))}"
+    path, key = lookup(expression)
+    return Wait(
+        PauseKind.INVOKE,
+        timeout,
+        event_name=FINISHED,
+        expression=expression,
+        path=path,
+        key=key,
+        invocation=_invocation(function, op.opts.get("payload")),
+        info={
+            "functionID": function,
+            "returnEventID": None,
+            "runID": None,
+            "timeout": _stamp(now, timeout),
+            "triggeringEventID": None,
+        },
+    )
+
+
+def correlation_id(run_id: str, step: str) -> str:
+    """Name the invocation that a step makes (waits.md §4)."""
+    return f"{run_id}.{step}"
+
+
+def _invocation(function: str, payload: object) -> Invocation:
+    given = {} if payload is None else payload
+    if not isinstance(given, dict):
+        raise Invalid(f"opts.payload must be an object, not {kind(given)}")
+    text = canonical.dumps(given).decode()
+    if len(text.encode()) > MAX_STEP_BYTES:
+        raise Invalid(f"the invocation's payload is over {MAX_STEP_BYTES} bytes")
+    if is_deeper(text, MOST_LEVELS):
+        raise Invalid(f"the invocation's payload is nested deeper than {MOST_LEVELS} levels")
+    data = _part(given, "data")
+    return Invocation(
+        function=function,
+        data={name: value for name, value in data.items() if name != "_inngest"},
+        user=_part(given, "user"),
+        v=_checked(given, "v"),
+        meta=_part(given, "meta"),
+        external_id=_checked(given, "id") or None,
+    )
+
+
+def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
+    value = payload.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Invalid(f"opts.payload.{name} must be an object, not {kind(value)}")
+    return value
+
+
+def _checked(payload: dict[str, Any], name: str) -> str:
+    value = payload.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Invalid(f"opts.payload.{name} must be a string, not {kind(value)}")
+    return check_text(value, f"opts.payload.{name}", MAX_NAME_BYTES, name)
+
+
+def _for_signal(op: Op, now: datetime) -> Wait:
+    name = check_signal(_text(op, "signal") or op.name)
+    timeout = _timeout(op, now, timedelta(0))
+    return Wait(
+        PauseKind.SIGNAL,
+        timeout,
+        signal=name,
+        replaces=op.opts.get("conflict") == "replace",
+        info={"signal": name, "timeout": _stamp(now, timeout)},
+    )
+
+
+def check_signal(name: str) -> str:
+    """Return a signal's name that can be stored. Raises Invalid."""
+    if not name:
+        raise Invalid("the signal's name is missing", field="signal")
+    return check_text(name, "the signal's name", MAX_NAME_BYTES, "signal")
+
+
+def _text(op: Op, name: str) -> str:
+    value = op.opts.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Invalid(f"opts.{name} must be a string, not {kind(value)}")
+    return value
+
+
+def _timeout(op: Op, now: datetime, default: timedelta) -> timedelta:
+    """Read a time-out: a duration, or a time, which may have passed (waits.md §1)."""
+    text = _text(op, "timeout")
+    if not text:
+        return default
+    try:
+        left = durations.to_timedelta(text)
+    except Invalid as error:
+        try:
+            left = times.parse_time(text) - now
+        except Invalid:
+            shown = text[:64]
+            raise Invalid(
+                f"timeout {shown!r} is neither a duration, like 1h30m, nor a time"
+            ) from error
+    return max(timedelta(0), left)
+
+
+def _stamp(now: datetime, timeout: timedelta) -> str | None:
+    try:
+        return (now + timeout).isoformat().replace("+00:00", "Z")
+    except OverflowError:  # over the limit anyway
+        return None

@@ -1,0 +1,1 @@
+"""Values and their text: ids, times, durations, URLs, names, canonical JSON."""

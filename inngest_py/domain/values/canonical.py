@@ -1,0 +1,135 @@
+"""JSON in and out, in the one canonical form: RFC 8785 (protocol: auth.md §4).
+
+What SDKs are sent is signed over exactly these bytes (auth.md §2), so everything is made
+canonical once, when it is stored, and spliced from then on.
+"""
+
+import re
+from typing import Any
+
+import orjson
+import re2
+import rfc8785
+
+from ..errors import Invalid, TooDeep
+
+READABLE_LEVELS = 200
+_MOST_EXACT = 2**53 - 1
+# Where orjson's sorted output may differ from RFC 8785: integral or exponent floats and
+# integers that a double cannot hold. A number is what stands between punctuation; text that
+# looks the same only costs the slow path. RE2 scans 1 kB in 3 µs, `re` takes 11.
+_ODD_NUMBER = re2.compile(
+    rb"(?:^|[:\[,])-?(?:\d{16,}|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+)(?:[,\]}]|$)",
+)
+# Sorting by UTF-8 differs from UTF-16 only between these two ranges: U+E000… and beyond the BMP.
+_PRIVATE = re.compile(rb"[\xee\xef]")
+_ASTRAL = re.compile(rb"[\xf0-\xf4]")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def loads(raw: bytes | str, most: int = READABLE_LEVELS) -> Any:
+    """Read JSON of at most so many levels; half surrogate pairs become U+FFFD.
+
+    Raises Invalid, TooDeep for what is nested deeper.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        value = _mended(raw, error, most)
+    levels = raw.count("[") + raw.count("{") if isinstance(raw, str) else _brackets(raw)
+    if levels > most:
+        _check_levels(value, most)
+    return value
+
+
+def dumps(value: object) -> bytes:
+    """Write a value as canonical JSON. Raises Invalid when it has no such form."""
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # perhaps only an integer beyond 64 bits
+        return _slowly(value)
+    if _ODD_NUMBER.search(text) is not None or _sorts_differently(text):
+        return _slowly(orjson.loads(text))
+    return text
+
+
+def size(text: str) -> int:
+    """Count the bytes of JSON text, which is UTF-8 wherever it is sent."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def canonical(raw: bytes | str) -> bytes:
+    """Make JSON text canonical. Raises Invalid."""
+    return dumps(loads(raw))
+
+
+def _sorts_differently(text: bytes) -> bool:
+    return not text.isascii() and bool(_ASTRAL.search(text) and _PRIVATE.search(text))
+
+
+def _brackets(raw: bytes) -> int:
+    return raw.count(b"[") + raw.count(b"{")
+
+
+def _mended(raw: bytes | str, error: orjson.JSONDecodeError, most: int) -> Any:
+    """Read text that orjson refused, once its half surrogate pairs are replaced."""
+    try:
+        data = raw.encode() if isinstance(raw, str) else bytes(raw)
+        mended = _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], data)
+        if mended != data:
+            return orjson.loads(mended)
+    except (orjson.JSONDecodeError, UnicodeEncodeError) as second:
+        raise Invalid(f"this is not JSON: {second}") from second
+    if any(word in str(error).lower() for word in ("depth", "recursion")):
+        raise _too_deep(most) from error
+    raise Invalid(f"this is not JSON: {_worded(error)}") from error
+
+
+def _worded(error: orjson.JSONDecodeError) -> str:
+    """Name what JavaScript and Python write for numbers that JSON does not have."""
+    for word in ("NaN", "Infinity", "-Infinity"):
+        if error.doc.startswith(word, error.pos):
+            return f"it has no number {word}, send null or text instead: {error}"
+    return str(error)
+
+
+def _too_deep(most: int) -> TooDeep:
+    return TooDeep(f"the JSON is nested deeper than {most} levels")
+
+
+def _check_levels(value: object, most: int) -> None:
+    level = [value]
+    for _ in range(most):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner.extend(one.values())
+            elif isinstance(one, list):
+                inner.extend(one)
+        if not inner:
+            return
+        level = inner
+    if any(isinstance(one, dict | list) for one in level):
+        raise _too_deep(most)
+
+
+def _slowly(value: object) -> bytes:
+    try:
+        return rfc8785.dumps(_doubles(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Invalid(f"this has no canonical JSON: {error}") from error
+
+
+def _doubles(value: Any) -> Any:
+    """Replace integers that JavaScript does not know exactly by the doubles it would read."""
+    if isinstance(value, dict):
+        return {key: _doubles(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_doubles(inner) for inner in value]
+    if isinstance(value, int) and not -_MOST_EXACT <= value <= _MOST_EXACT:
+        return float(value)
+    return value
