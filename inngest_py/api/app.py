@@ -16,30 +16,13 @@ from ..metrics.counters import Counters
 from ..metrics.figures import Figures
 from ..storage.db import deadlines
 from ..version import __version__
-from . import (
-    apps,
-    auth,
-    endpoints,
-    errors,
-    events,
-    health,
-    limits,
-    metrics,
-    native,
-    pausing,
-    registration,
-    signals,
-    sinks,
-    state,
-    testing,
-    v1,
-    v2,
-    why,
-)
+from . import auth, errors, health, metrics, v1, v2
 from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
+from .native import apps, limits, pausing, rest, why
 from .probe import Probe
+from .protocol import durable_endpoints, events, registration, signals, sinks, state, testing
 
 # How long a request waits for a database that is away before it answers 503.
 REQUEST_SECONDS = 10.0
@@ -110,7 +93,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
         metrics.blueprint,
         registration.blueprint,
         state.blueprint,
-        endpoints.blueprint,
+        durable_endpoints.blueprint,
         pausing.blueprint,
         limits.blueprint,
         why.blueprint,
@@ -131,7 +114,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
 def _add_native(app: Flask) -> None:
     """Add the API of our own, with its OpenAPI document."""
     api = Api(app)
-    native.add_to(api)
+    rest.add_to(api)
     for blueprint in (apps.blueprint, pausing.native, limits.native, why.native):
         api.register_blueprint(blueprint)
 

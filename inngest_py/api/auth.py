@@ -22,7 +22,7 @@ OPEN = frozenset(
         "/health",
         "/v1/checkpoint/<run_id>/output",  # asks for the run's own token
         "/v1/http/runs/<run_id>/output",
-        "/api/openapi.json",
+        "/api/native/openapi.json",
         "/api/docs",
         "/api/docs-files/<path:name>",
     }

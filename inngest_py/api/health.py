@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from ..storage.db.outages import Fault
 from .deps import context, deps
 from .errors import answer
-from .events import allow_any_origin
+from .protocol.events import allow_any_origin
 
 blueprint = Blueprint("health", __name__)
 blueprint.after_request(allow_any_origin)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.api import endpoints
+from inngest_py.api.protocol import durable_endpoints
 from inngest_py.domain.access import signatures
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work.durable_endpoint import SILENCE
@@ -200,7 +200,7 @@ def test_an_output_needs_its_own_token(service: Service) -> None:
 
 
 def test_a_run_that_takes_too_long(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "_LONGEST", timedelta(0))
+    monkeypatch.setattr(durable_endpoints, "_LONGEST", timedelta(0))
     token = begin(service, ran("a")).json["data"]["token"]
     answer = service.client.get(f"/v1/http/runs/{RUN}/output", query_string={"token": token})
     assert answer.json["status"] == "running"

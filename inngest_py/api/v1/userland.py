@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from ..sinks import swallow
+from ..protocol.sinks import swallow
 from .common import blueprint
 
 

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, request
 
-from ..domain.errors import Invalid
-from ..domain.values import canonical
-from ..domain.values.checks import kind
-from .errors import answer
+from ...domain.errors import Invalid
+from ...domain.values import canonical
+from ...domain.values.checks import kind
+from ..errors import answer
 
 _PROTOBUF = "application/x-protobuf"
 

@@ -2,12 +2,12 @@
 
 from flask import Blueprint, Response, request
 
-from ..domain.errors import InngestPyError, Invalid
-from ..domain.reply import checkpoint
-from ..domain.values import ids
-from ..engine.work import checkpoint as engine
-from .deps import context
-from .errors import answer, public, status_of
+from ...domain.errors import InngestPyError, Invalid
+from ...domain.reply import checkpoint
+from ...domain.values import ids
+from ...engine.work import checkpoint as engine
+from ..deps import context
+from ..errors import answer, public, status_of
 
 blueprint = Blueprint("checkpoint", __name__, url_prefix="/v1")
 

@@ -4,17 +4,17 @@ import orjson
 from flask import Blueprint, Response
 from sqlalchemy import Connection, RowMapping
 
-from ..domain.errors import NotFound
-from ..domain.runs.runs import ENDED, RunStatus
-from ..domain.values import ids
-from ..engine.work.end_run import cancel as cancel_run
-from ..storage.events import events
-from ..storage.flow import event_batches
-from ..storage.queries import run_pages
-from ..storage.runs import steps
-from .actors import actor
-from .deps import context
-from .errors import public
+from ...domain.errors import NotFound
+from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.values import ids
+from ...engine.work.end_run import cancel as cancel_run
+from ...storage.events import events
+from ...storage.flow import event_batches
+from ...storage.queries import run_pages
+from ...storage.runs import steps
+from ..actors import actor
+from ..deps import context
+from ..errors import public
 
 blueprint = Blueprint("state", __name__, url_prefix="/v0/runs")
 _NO_RUN = "A function run with the given ID could not be found"

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from ..storage.catalog import functions as rows
-from . import openapi, shapes
-from .deps import context
-from .errors import answer
+from ...storage.catalog import functions as rows
+from .. import shapes
+from ..deps import context
+from ..errors import answer
+from . import openapi
 
 blueprint = openapi.documented("apps")
 

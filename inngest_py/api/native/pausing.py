@@ -7,15 +7,16 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ..domain.errors import Invalid, NotFound
-from ..domain.values import canonical
-from ..engine.admin import pause_function
-from ..engine.flow.arrivals import SKIP
-from ..storage.catalog import functions
-from . import openapi, shapes
-from .actors import actor
-from .deps import context
-from .errors import answer
+from ...domain.errors import Invalid, NotFound
+from ...domain.values import canonical
+from ...engine.admin import pause_function
+from ...engine.flow.arrivals import SKIP
+from ...storage.catalog import functions
+from .. import shapes
+from ..actors import actor
+from ..deps import context
+from ..errors import answer
+from . import openapi
 
 blueprint = Blueprint("pausing", __name__, url_prefix="/v1/functions")
 native = openapi.documented("functions")

@@ -1,6 +1,6 @@
 """`/api/v1`: the server's own REST, with its OpenAPI document and a page to try it.
 
-`GET /api/openapi.json`, `GET /api/docs`.
+`GET /api/native/openapi.json`, `GET /api/docs`.
 """
 
 from datetime import datetime
@@ -11,23 +11,24 @@ from flask.views import MethodView
 from flask_smorest import Api
 from swagger_ui_bundle import swagger_ui_path
 
-from ..domain.errors import Invalid
-from ..domain.functions.registration import parse_function
-from ..domain.runs.runs import RunStatus
-from ..domain.values import canonical, ids
-from ..engine.apps import register
-from ..engine.intake import publish
-from ..engine.work.end_run import cancel as cancel_run
-from ..storage.catalog import functions
-from ..storage.events import events
-from ..storage.queries import run_pages
-from ..storage.queue import queue_items
-from ..storage.runs import attempts, steps
-from . import openapi, shapes
-from .actors import actor
-from .deps import context
-from .errors import answer, public
-from .events import parse_body
+from ...domain.errors import Invalid
+from ...domain.functions.registration import parse_function
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical, ids
+from ...engine.apps import register
+from ...engine.intake import publish
+from ...engine.work.end_run import cancel as cancel_run
+from ...storage.catalog import functions
+from ...storage.events import events
+from ...storage.queries import run_pages
+from ...storage.queue import queue_items
+from ...storage.runs import attempts, steps
+from .. import shapes
+from ..actors import actor
+from ..deps import context
+from ..errors import answer, public
+from ..protocol.events import parse_body
+from . import openapi
 
 blueprint = openapi.documented("native")
 

@@ -9,8 +9,8 @@ from marshmallow import Schema, fields, validate
 from webargs import missing
 from webargs.flaskparser import FlaskParser
 
-from ..domain.runs.runs import RunStatus
-from ..domain.values import canonical
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical
 
 STATUSES = [status.value for status in RunStatus]
 

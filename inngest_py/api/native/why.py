@@ -6,14 +6,15 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ..domain.errors import Invalid
-from ..domain.reports.why import Reason
-from ..domain.values import ids
-from ..engine.admin import why_event, why_run_waits
-from ..engine.admin.why_run_waits import Explained
-from . import openapi, shapes
-from .deps import context
-from .errors import answer
+from ...domain.errors import Invalid
+from ...domain.reports.why import Reason
+from ...domain.values import ids
+from ...engine.admin import why_event, why_run_waits
+from ...engine.admin.why_run_waits import Explained
+from .. import shapes
+from ..deps import context
+from ..errors import answer
+from . import openapi
 
 blueprint = Blueprint("v1_why", __name__, url_prefix="/v1")
 native = openapi.documented("why")

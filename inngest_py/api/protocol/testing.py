@@ -5,17 +5,17 @@ Served only by a dev server with `--test-api`. `accountId` is read over: there i
 
 from flask import Blueprint, Response, request
 
-from ..domain.errors import Invalid, NotFound
-from ..domain.functions.config_fields import MAX_INTEGER
-from ..domain.values import ids
-from ..engine.admin import testing
-from ..engine.work.end_run import cancel as cancel_run
-from ..storage.catalog import functions
-from ..storage.queries import run_pages
-from ..storage.schema import testing as rows
-from .actors import actor
-from .deps import context
-from .errors import answer
+from ...domain.errors import Invalid, NotFound
+from ...domain.functions.config_fields import MAX_INTEGER
+from ...domain.values import ids
+from ...engine.admin import testing
+from ...engine.work.end_run import cancel as cancel_run
+from ...storage.catalog import functions
+from ...storage.queries import run_pages
+from ...storage.schema import testing as rows
+from ..actors import actor
+from ..deps import context
+from ..errors import answer
 
 blueprint = Blueprint("testing", __name__, url_prefix="/test")
 limits = Blueprint("test_limits", __name__, url_prefix="/fn")

@@ -7,13 +7,14 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ..domain.values import canonical
-from ..engine.admin import limit_overrides
-from ..engine.admin.limit_overrides import Limits
-from . import openapi, shapes
-from .actors import actor
-from .deps import context
-from .errors import answer
+from ...domain.values import canonical
+from ...engine.admin import limit_overrides
+from ...engine.admin.limit_overrides import Limits
+from .. import shapes
+from ..actors import actor
+from ..deps import context
+from ..errors import answer
+from . import openapi
 
 blueprint = Blueprint("v1_limits", __name__, url_prefix="/v1/functions")
 native = openapi.documented("limits")

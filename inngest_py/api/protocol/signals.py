@@ -2,13 +2,13 @@
 
 from flask import Blueprint, Response, request
 
-from ..domain.errors import Invalid
-from ..domain.values import canonical
-from ..domain.values.checks import kind
-from ..engine.intake.waits import signal
-from . import shapes
-from .deps import context
-from .errors import answer, public
+from ...domain.errors import Invalid
+from ...domain.values import canonical
+from ...domain.values.checks import kind
+from ...engine.intake.waits import signal
+from .. import shapes
+from ..deps import context
+from ..errors import answer, public
 
 blueprint = Blueprint("signals", __name__, url_prefix="/v1")
 

@@ -2,15 +2,15 @@
 
 from flask import Blueprint, Response, request
 
-from ..domain.errors import Invalid
-from ..domain.functions.registration import parse_registration
-from ..domain.values import canonical
-from ..engine.apps import register
-from ..storage.catalog import functions as rows
-from ..version import __version__
-from .actors import actor
-from .deps import context, deps
-from .errors import answer, public
+from ...domain.errors import Invalid
+from ...domain.functions.registration import parse_registration
+from ...domain.values import canonical
+from ...engine.apps import register
+from ...storage.catalog import functions as rows
+from ...version import __version__
+from ..actors import actor
+from ..deps import context, deps
+from ..errors import answer, public
 
 blueprint = Blueprint("registration", __name__)
 

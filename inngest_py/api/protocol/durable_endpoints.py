@@ -4,17 +4,17 @@ from datetime import timedelta
 
 from flask import Response, request
 
-from ..domain.access import tokens
-from ..domain.errors import InngestPyError, Invalid
-from ..domain.reply import api_result, checkpoint, durable_endpoint
-from ..domain.runs.runs import ENDED, RunStatus
-from ..domain.values import ids
-from ..engine.intake.invoke import wait
-from ..engine.work import durable_endpoint as engine
-from . import shapes
+from ...domain.access import tokens
+from ...domain.errors import InngestPyError, Invalid
+from ...domain.reply import api_result, checkpoint, durable_endpoint
+from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.values import ids
+from ...engine.intake.invoke import wait
+from ...engine.work import durable_endpoint as engine
+from .. import shapes
+from ..deps import context
+from ..errors import answer, public
 from .checkpoint import blueprint
-from .deps import context
-from .errors import answer, public
 
 __all__ = ["blueprint"]
 _LONGEST = timedelta(minutes=5)

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
-from ..domain.errors import Invalid
-from ..domain.events.events import NOT_EVENTS, Event, parse_event, parse_invocation
-from ..domain.limits import MAX_EVENTS
-from ..domain.runs import traces
-from ..domain.values import canonical, ids
-from ..engine.intake.invoke import check_known
-from ..engine.intake.publish import accept
-from . import auth
-from .deps import context
-from .errors import answer
+from ...domain.errors import Invalid
+from ...domain.events.events import NOT_EVENTS, Event, parse_event, parse_invocation
+from ...domain.limits import MAX_EVENTS
+from ...domain.runs import traces
+from ...domain.values import canonical, ids
+from ...engine.intake.invoke import check_known
+from ...engine.intake.publish import accept
+from .. import auth
+from ..deps import context
+from ..errors import answer
 
 blueprint = Blueprint("events", __name__)
 _CORS = {

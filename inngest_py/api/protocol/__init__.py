@@ -1,0 +1,1 @@
+"""The routes that SDKs call: events, registration, state, checkpoints, signals."""
