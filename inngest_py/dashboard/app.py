@@ -12,25 +12,24 @@ from ..domain.access.roles import Role
 from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
 from ..engine.runtime.context import Context
 from ..storage.db.outages import logged, outage, told, too_long
-from . import (
+from . import guard, rendering
+from .deps import EXTENSION, Deps
+from .live.live import Pulse
+from .live.minutes import Minutes
+from .pages import (
     apps,
     audit,
     event,
     events,
     export,
     functions,
-    guard,
     home,
     limits,
     login,
     queues,
-    rendering,
     run,
     runs,
 )
-from .deps import EXTENSION, Deps
-from .live import Pulse
-from .minutes import Minutes
 from .routes import NAME, blueprint
 
 __all__ = ["PAGES", "add_to"]

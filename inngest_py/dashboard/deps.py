@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from ..config import Settings
 from ..engine.runtime.context import Context
 from ..storage.db.session import limit_time
-from .live import Pulse
-from .minutes import Minutes
+from .live.live import Pulse
+from .live.minutes import Minutes
 
 T = TypeVar("T")
 EXTENSION = "inngest_py.dashboard"

@@ -9,10 +9,10 @@ from flask import Response, g, request, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..version import __version__
-from . import charts, words
 from .deps import deps
 from .guard import token
-from .notices import notice
+from .parts import charts, words
+from .parts.notices import notice
 
 _STATIC = Path(__file__).parent / "static"
 # no script, style or picture from elsewhere, and none within the page

@@ -83,7 +83,7 @@ def test_pages_go_on_behind_a_run(site: Site) -> None:
 
 def test_searches_go_on_where_they_stopped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_WINDOW", 2), ("_MOST_WINDOW", 2), ("MOST_SCANNED", 4)):
-        monkeypatch.setattr(f"inngest_py.dashboard.lists.{name}", value)
+        monkeypatch.setattr(f"inngest_py.dashboard.parts.lists.{name}", value)
     needle = site.engine.start(data={"text": "needle"})
     for _ in range(6):
         site.engine.now += timedelta(seconds=1)

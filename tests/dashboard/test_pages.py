@@ -158,12 +158,12 @@ def test_large_values_are_shortened_with_a_download(site: Site) -> None:
 
 def test_home_counts_on_until_it_has_the_hour(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     asks_again, calm = "load delay:1s", "No attempt has failed in the last hour"
-    monkeypatch.setattr("inngest_py.dashboard.minutes._BUDGET_SECONDS", -1)
+    monkeypatch.setattr("inngest_py.dashboard.live.minutes._BUDGET_SECONDS", -1)
     page = site.get("/")
     assert asks_again in page
     assert "the oldest 60 minutes are still being counted" in page
     assert calm not in page
-    monkeypatch.setattr("inngest_py.dashboard.minutes._BUDGET_SECONDS", 3600)
+    monkeypatch.setattr("inngest_py.dashboard.live.minutes._BUDGET_SECONDS", 3600)
     page = site.get("/")
     assert asks_again not in page
     assert calm in page

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from inngest_py.dashboard.history import history
-from inngest_py.dashboard.words import timed
+from inngest_py.dashboard.parts.history import history
+from inngest_py.dashboard.parts.words import timed
 from inngest_py.domain.reports import spans
 from inngest_py.domain.reports.spans import TracedRun
 from inngest_py.domain.runs.runs import RunStatus

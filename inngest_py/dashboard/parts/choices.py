@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from werkzeug.datastructures import MultiDict
 
-from ..domain.errors import Invalid
-from ..domain.events import filters
-from ..domain.values import ids, times
+from ...domain.errors import Invalid
+from ...domain.events import filters
+from ...domain.values import ids, times
 
 SINCE = {
     "15m": ("last 15 minutes", timedelta(minutes=15)),

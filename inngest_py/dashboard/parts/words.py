@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from markupsafe import Markup, escape
 
-from ..domain.reports.spans import Span
+from ...domain.reports.spans import Span
 
 MOST_SHOWN = 8_000  # characters of a value; the rest is for the download
 # as sentences of the engine have it

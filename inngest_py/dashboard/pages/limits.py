@@ -5,18 +5,18 @@ from typing import Any
 from flask import redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain.access.roles import Role
-from ..domain.errors import Invalid
-from ..domain.functions import overrides as rules
-from ..domain.functions.functions import Concurrency, FunctionConfig
-from ..domain.values import canonical
-from ..engine.admin import limit_overrides
-from ..engine.admin.limit_overrides import Limits
+from ...domain.access.roles import Role
+from ...domain.errors import Invalid
+from ...domain.functions import overrides as rules
+from ...domain.functions.functions import Concurrency, FunctionConfig
+from ...domain.values import canonical
+from ...engine.admin import limit_overrides
+from ...engine.admin.limit_overrides import Limits
+from ..deps import context
+from ..parts.words import duration, pretty
+from ..rendering import url
+from ..routes import route
 from .audit import actor
-from .deps import context
-from .rendering import url
-from .routes import route
-from .words import duration, pretty
 
 # how long an override may be asked for in the form; the API takes any time
 TERMS = {

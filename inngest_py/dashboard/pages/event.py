@@ -5,20 +5,20 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Connection
 
-from ..domain.access.roles import Role
-from ..domain.errors import NotFound
-from ..domain.functions.functions import config_from_json
-from ..domain.reports import event_outcome
-from ..domain.reports.event_outcome import Candidate
-from ..domain.values import canonical, ids
-from ..storage.catalog import functions as function_rows
-from ..storage.events import events as event_rows
-from ..storage.operations import operators
-from ..storage.queries import event_search, run_search
-from . import words
-from .deps import context, read
-from .rendering import page, url
-from .routes import route
+from ...domain.access.roles import Role
+from ...domain.errors import NotFound
+from ...domain.functions.functions import config_from_json
+from ...domain.reports import event_outcome
+from ...domain.reports.event_outcome import Candidate
+from ...domain.values import canonical, ids
+from ...storage.catalog import functions as function_rows
+from ...storage.events import events as event_rows
+from ...storage.operations import operators
+from ...storage.queries import event_search, run_search
+from ..deps import context, read
+from ..parts import words
+from ..rendering import page, url
+from ..routes import route
 from .run import Value, download
 
 # an event of which more would have to be read is judged by its head alone

@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..domain.errors import Invalid
-from ..domain.runs import outputs
-from ..domain.values import ids
-from ..storage.queries import figures
+from ...domain.errors import Invalid
+from ...domain.runs import outputs
+from ...domain.values import ids
+from ...storage.queries import figures
 
 MINUTES = 60
 _MINUTE = timedelta(minutes=1)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from flask import Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from .. import observe
-from ..domain.access.roles import Role
-from ..engine.runtime.context import Context
-from ..storage.db.outages import logged
-from ..storage.queries import figures
-from .routes import route
+from ... import observe
+from ...domain.access.roles import Role
+from ...engine.runtime.context import Context
+from ...storage.db.outages import logged
+from ...storage.queries import figures
+from ..routes import route
 
 MOST_VIEWERS = 200
 _EVERY_SECONDS = 1.0
@@ -105,7 +105,7 @@ class Pulse:
 @route("/ui/live", Role.VIEWER)
 def live() -> Response:
     """Stream news."""
-    from .deps import deps
+    from ..deps import deps
 
     pulse = deps().pulse
     if pulse.viewers >= MOST_VIEWERS:

@@ -10,12 +10,13 @@ from flask import Response, request
 from sqlalchemy import RowMapping
 from werkzeug.exceptions import NotFound
 
-from ..domain.access.roles import Role
-from ..storage.catalog import functions as function_rows
-from . import lists, runs
-from .deps import context, read
-from .routes import route
-from .words import stamp
+from ...domain.access.roles import Role
+from ...storage.catalog import functions as function_rows
+from ..deps import context, read
+from ..parts import lists
+from ..parts.words import stamp
+from ..routes import route
+from . import runs
 
 MOST_ROWS = 50_000
 _COLUMNS = {

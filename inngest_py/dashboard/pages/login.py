@@ -3,12 +3,12 @@
 from flask import Response, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..engine.admin import accounts
-from ..engine.admin.accounts import TooManyTries, WrongPassword
-from .deps import context
-from .guard import address, new_cookie, set_cookie
-from .rendering import page, url
-from .routes import route
+from ...engine.admin import accounts
+from ...engine.admin.accounts import TooManyTries, WrongPassword
+from ..deps import context
+from ..guard import address, new_cookie, set_cookie
+from ..rendering import page, url
+from ..routes import route
 
 
 @route("/login", None)

@@ -4,15 +4,15 @@ from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain.access.roles import Role
-from ..domain.errors import Invalid, NotFound
-from ..engine.apps import manage as moves
-from ..storage.catalog import functions as rows
-from ..storage.queries import function_list
+from ...domain.access.roles import Role
+from ...domain.errors import Invalid, NotFound
+from ...engine.apps import manage as moves
+from ...storage.catalog import functions as rows
+from ...storage.queries import function_list
+from ..deps import context, deps, read
+from ..rendering import page, url
+from ..routes import route
 from .audit import actor
-from .deps import context, deps, read
-from .rendering import page, url
-from .routes import route
 
 _FIXES = {
     "unreachable": "Nothing answers at the URL: start the app, or correct the URL.",

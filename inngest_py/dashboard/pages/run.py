@@ -7,24 +7,24 @@ from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain.access.roles import Role
-from ..domain.errors import Invalid, NotFound
-from ..domain.reports.spans import Output, Span
-from ..domain.reports.why import Reason
-from ..domain.runs import outputs
-from ..domain.runs import rerun as rules
-from ..domain.runs.runs import ENDED, RunStatus
-from ..domain.values import canonical, ids
-from ..engine.admin import why_run_waits
-from ..engine.admin.rerun import rerun
-from ..engine.work.end_run import cancel
-from ..storage.flow import event_batches
-from ..storage.queries import run_detail, run_search, timeline_rows, timelines
-from . import history, waterfall, words
+from ...domain.access.roles import Role
+from ...domain.errors import Invalid, NotFound
+from ...domain.reports.spans import Output, Span
+from ...domain.reports.why import Reason
+from ...domain.runs import outputs
+from ...domain.runs import rerun as rules
+from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.values import canonical, ids
+from ...engine.admin import why_run_waits
+from ...engine.admin.rerun import rerun
+from ...engine.work.end_run import cancel
+from ...storage.flow import event_batches
+from ...storage.queries import run_detail, run_search, timeline_rows, timelines
+from ..deps import context, read
+from ..parts import history, waterfall, words
+from ..rendering import page, url
+from ..routes import route
 from .audit import actor
-from .deps import context, read
-from .rendering import page, url
-from .routes import route
 
 MOST_OF_BATCH = 100
 

@@ -7,23 +7,23 @@ from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain.access.roles import Role
-from ..domain.errors import Conflict, Invalid, NotFound
-from ..domain.functions import cron
-from ..domain.functions.functions import CronTrigger, FunctionConfig, config_from_json
-from ..domain.runs.runs import RunStatus
-from ..domain.values import canonical
-from ..engine.admin import limit_overrides, pause_function
-from ..engine.flow.arrivals import SKIP
-from ..engine.intake.invoke import invoke
-from ..storage.catalog import functions as rows
-from ..storage.queries import run_detail, run_search
-from ..storage.queries.run_search import RunQuery
+from ...domain.access.roles import Role
+from ...domain.errors import Conflict, Invalid, NotFound
+from ...domain.functions import cron
+from ...domain.functions.functions import CronTrigger, FunctionConfig, config_from_json
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical
+from ...engine.admin import limit_overrides, pause_function
+from ...engine.flow.arrivals import SKIP
+from ...engine.intake.invoke import invoke
+from ...storage.catalog import functions as rows
+from ...storage.queries import run_detail, run_search
+from ...storage.queries.run_search import RunQuery
+from ..deps import context, read
+from ..rendering import page, url
+from ..routes import route
 from . import limits
 from .audit import actor
-from .deps import context, read
-from .rendering import page, url
-from .routes import route
 
 _PAGE = 50
 _OUTCOMES = 100

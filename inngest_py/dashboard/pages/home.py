@@ -6,15 +6,15 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Connection
 
-from ..domain.access.roles import Role
-from ..storage.catalog import functions as function_rows
-from ..storage.operations import workers
-from ..storage.queries import queue_stats, run_detail
-from . import charts
-from .deps import context, deps, read
-from .minutes import MINUTES, Minute, top_failures
-from .rendering import page
-from .routes import route
+from ...domain.access.roles import Role
+from ...storage.catalog import functions as function_rows
+from ...storage.operations import workers
+from ...storage.queries import queue_stats, run_detail
+from ..deps import context, deps, read
+from ..live.minutes import MINUTES, Minute, top_failures
+from ..parts import charts
+from ..rendering import page
+from ..routes import route
 
 _MOST_FAILURES = 8
 

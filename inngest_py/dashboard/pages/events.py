@@ -7,21 +7,21 @@ from flask import Response, redirect, request
 from sqlalchemy import RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain.access.roles import Role
-from ..domain.errors import Invalid
-from ..domain.events import filters
-from ..domain.events.events import parse_event
-from ..domain.values import canonical, ids
-from ..engine.intake.publish import send
-from ..storage.db.windows import Window
-from ..storage.queries import event_search, run_search
-from ..storage.queries.event_search import EventSearch
-from . import choices, lists
+from ...domain.access.roles import Role
+from ...domain.errors import Invalid
+from ...domain.events import filters
+from ...domain.events.events import parse_event
+from ...domain.values import canonical, ids
+from ...engine.intake.publish import send
+from ...storage.db.windows import Window
+from ...storage.queries import event_search, run_search
+from ...storage.queries.event_search import EventSearch
+from ..deps import context, read, read_with
+from ..parts import choices, lists
+from ..parts.words import pretty
+from ..rendering import page, url
+from ..routes import route
 from .audit import actor
-from .deps import context, read, read_with
-from .rendering import page, url
-from .routes import route
-from .words import pretty
 
 _MOST_FORM = 1_000_000
 

@@ -5,14 +5,14 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Connection
 
-from ..domain.access.roles import Role
-from ..domain.runs.items import SDK, ItemKind
-from ..engine.admin import waiting_lines
-from ..storage.operations import workers
-from ..storage.queries import queue_stats
-from .deps import context, read
-from .rendering import page
-from .routes import route
+from ...domain.access.roles import Role
+from ...domain.runs.items import SDK, ItemKind
+from ...engine.admin import waiting_lines
+from ...storage.operations import workers
+from ...storage.queries import queue_stats
+from ..deps import context, read
+from ..rendering import page
+from ..routes import route
 
 _MOST_LEASES = 200
 _MOST_LINES = 30

@@ -4,16 +4,16 @@ from typing import Any
 
 from flask import Response, g, request
 
-from .. import observe
-from ..domain.access.roles import Role
-from ..domain.values import ids
-from ..engine.runtime.audit import Actor
-from ..storage.operations import operators as rows
-from . import choices
-from .deps import read
-from .guard import address
-from .rendering import page
-from .routes import route
+from ... import observe
+from ...domain.access.roles import Role
+from ...domain.values import ids
+from ...engine.runtime.audit import Actor
+from ...storage.operations import operators as rows
+from ..deps import read
+from ..guard import address
+from ..parts import choices
+from ..rendering import page
+from ..routes import route
 
 _PAGE = 100
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import RowMapping
 
-from ..storage.db.windows import Window
+from ...storage.db.windows import Window
 
 PAGE = 50
 # How many rows a page looks at where no index decides what matches.

@@ -12,23 +12,23 @@ from sqlalchemy import RowMapping
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..domain.access.roles import Role
-from ..domain.errors import Invalid
-from ..domain.events import filters
-from ..domain.runs import outputs
-from ..domain.runs.runs import RunStatus
-from ..domain.values import canonical, ids
-from ..engine.admin import bulk
-from ..engine.runtime.context import Context
-from ..storage.catalog import functions as function_rows
-from ..storage.db.windows import Window
-from ..storage.queries import run_search
-from ..storage.queries.run_search import RunQuery
-from . import choices, lists
+from ...domain.access.roles import Role
+from ...domain.errors import Invalid
+from ...domain.events import filters
+from ...domain.runs import outputs
+from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical, ids
+from ...engine.admin import bulk
+from ...engine.runtime.context import Context
+from ...storage.catalog import functions as function_rows
+from ...storage.db.windows import Window
+from ...storage.queries import run_search
+from ...storage.queries.run_search import RunQuery
+from ..deps import context, read, read_with
+from ..parts import choices, lists
+from ..rendering import page, url
+from ..routes import route
 from .audit import actor
-from .deps import context, read, read_with
-from .rendering import page, url
-from .routes import route
 
 MOST_AT_ONCE = 500
 _MOST_LOOKED_AT = 20_000

@@ -1,0 +1,1 @@
+"""What pages are made of. Pure: values in, words and shapes out."""
