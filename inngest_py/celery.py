@@ -13,7 +13,7 @@ from .domain.errors import Invalid
 from .tasks.app import create_celery
 
 if is_module_patched("socket"):  # celery worker -P gevent
-    from .tasks.patching import patch_early
+    from .tasks.worker.patching import patch_early
 
     patch_early()
 

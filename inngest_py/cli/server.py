@@ -27,10 +27,10 @@ from ..engine.runtime.context import Context, NoHints
 from ..metrics.counters import Counters
 from ..storage.queue import leases
 from ..storage.schema.migrate import prepare
-from ..tasks import garbage
 from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime
-from ..tasks.steps import wait_for_schema
+from ..tasks.worker import garbage
+from ..tasks.worker.steps import wait_for_schema
 from .databases import unreachable
 from .draining import Server as HttpServer
 from .listener import listen

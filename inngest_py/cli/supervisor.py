@@ -1,7 +1,7 @@
 """Supervising Celery workers: start them, restart one that dies, stop them all.
 
 Each holds the end of a pipe whose other end is here: it is closed when this process is gone,
-however it went, and a worker that sees that stops (tasks/lifeline.py).
+however it went, and a worker that sees that stops (tasks/worker/lifeline.py).
 """
 
 import os
@@ -15,7 +15,7 @@ from dataclasses import replace
 from .. import observe
 from ..config import Settings
 from ..config_reading import to_environment
-from ..tasks import lifeline
+from ..tasks.worker import lifeline
 
 _MOST_PAUSE = 30.0
 _STEADY_SECONDS = 60.0

@@ -5,13 +5,14 @@ from celery import Celery
 from ..config import Settings
 from ..engine.runtime.broker import Broker
 from ..engine.runtime.hints import Hinter
-from . import configuration, inproc, redis
-from .consuming import CONSUMER
-from .gathering import gather_events
+from . import configuration
 from .items import Runner, add_tasks
-from .publishing import Publisher
+from .kombu import inproc, redis
+from .kombu.consuming import CONSUMER
+from .kombu.gathering import gather_events
+from .kombu.publishing import Publisher
 from .runtime import Runtime
-from .steps import add_steps
+from .worker.steps import add_steps
 
 
 def create_celery(settings: Settings) -> Celery:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from ..domain.runs.items import ItemKind
 from ..engine.work.claims import claim
 from ..engine.work.run_item import run_job
-from .publishing import task_name
+from .kombu.publishing import task_name
 from .runtime import Runtime, under_gevent
 
 _MOST_IDS = 1000

@@ -19,7 +19,7 @@ from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal
 from ..engine.upkeep.loop import Upkeep, heartbeat
 from ..storage.db.session import Database
-from .intake import Intake
+from .kombu.intake import Intake
 
 
 def make_context(

@@ -30,7 +30,7 @@ import sys
 from gevent import monkey
 monkey.patch_all()
 from inngest_py import __main__ as command
-from inngest_py.tasks.gathering import GatherEvents
+from inngest_py.tasks.kombu.gathering import GatherEvents
 
 def start(step, consumer):
     raise RuntimeError("broken on purpose")

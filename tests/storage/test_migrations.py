@@ -23,7 +23,7 @@ from inngest_py.domain.errors import Conflict
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.schema import migrate
 from inngest_py.storage.schema.tables import Base
-from inngest_py.tasks.steps import wait_for_schema
+from inngest_py.tasks.worker.steps import wait_for_schema
 from tests.processes import wait_until
 
 VERSIONS = sorted((migrate._FOLDER / "versions").glob("[0-9]*.py"))

@@ -11,7 +11,7 @@ from inngest_py.domain.errors import Invalid
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.tasks import celeryconfig as packaged
 from inngest_py.tasks.app import create_celery
-from inngest_py.tasks.publishing import task_name
+from inngest_py.tasks.kombu.publishing import task_name
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,11 +12,11 @@ from kombu.utils.imports import symbol_by_name
 
 from inngest_py.config_reading import load
 from inngest_py.domain.runs.items import ItemKind
-from inngest_py.tasks import redis
 from inngest_py.tasks.app import create_celery
-from inngest_py.tasks.gathering import GatherEvents
-from inngest_py.tasks.intake import Intake
-from inngest_py.tasks.publishing import Publisher, shown, task_name
+from inngest_py.tasks.kombu import redis
+from inngest_py.tasks.kombu.gathering import GatherEvents
+from inngest_py.tasks.kombu.intake import Intake
+from inngest_py.tasks.kombu.publishing import Publisher, shown, task_name
 from tests.servers import Valkey
 
 IDS = ["01KDYAK3485ZADZKHGVA0AS87V"]

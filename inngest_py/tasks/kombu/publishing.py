@@ -3,7 +3,7 @@
 from celery import Celery
 from kombu.utils.uuid import uuid
 
-from ..domain.runs.items import ItemKind
+from ...domain.runs.items import ItemKind
 
 _SHOWN = 3  # ids of a task's arguments in Flower
 _END = 8  # characters of each: a ULID begins with its time, which its neighbours share

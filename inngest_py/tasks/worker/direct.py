@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 
-from .. import observe
-from ..domain.runs.items import ItemKind
-from ..storage.queue import leases
-from .items import Runner
-from .runtime import Runtime
+from ... import observe
+from ...domain.runs.items import ItemKind
+from ...storage.queue import leases
+from ..items import Runner
+from ..runtime import Runtime
 
 
 class Direct:

@@ -10,18 +10,19 @@ from celery.signals import worker_process_shutdown
 from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
-from .. import observe, tracing
-from ..domain.errors import Conflict
-from ..engine.upkeep import loop, workers
-from ..engine.work import run_item
-from ..metrics.serving import WorkerMetrics
-from ..storage.db.outages import Reasons, reason
-from ..storage.queue import leases
-from ..storage.schema import migrate
-from . import configuration, forks, garbage, lifeline
+from ... import observe, tracing
+from ...domain.errors import Conflict
+from ...engine.upkeep import loop, workers
+from ...engine.work import run_item
+from ...metrics.serving import WorkerMetrics
+from ...storage.db.outages import Reasons, reason
+from ...storage.queue import leases
+from ...storage.schema import migrate
+from .. import configuration
+from ..runtime import Runtime
+from . import forks, garbage, lifeline
 from .direct import Direct
 from .reloading import Reload
-from .runtime import Runtime
 
 _LOOK_SECONDS = 0.1
 

@@ -9,7 +9,7 @@ from typing import Any
 from celery.worker.consumer import Consumer as CelerysConsumer
 from celery.worker.state import maybe_shutdown
 
-CONSUMER = "inngest_py.tasks.consuming:Consumer"
+CONSUMER = "inngest_py.tasks.kombu.consuming:Consumer"
 
 _PAUSE_SECONDS = 0.5
 

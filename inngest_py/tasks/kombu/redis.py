@@ -31,4 +31,4 @@ class Transport(redis.Transport):
 def register() -> None:
     """Have kombu use it."""
     for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = "inngest_py.tasks.redis:Transport"
+        TRANSPORT_ALIASES[scheme] = "inngest_py.tasks.kombu.redis:Transport"

@@ -54,4 +54,4 @@ class Transport(memory.Transport):
 
 def register() -> None:
     """Make kombu know `inproc://`."""
-    TRANSPORT_ALIASES["inproc"] = "inngest_py.tasks.inproc:Transport"
+    TRANSPORT_ALIASES["inproc"] = "inngest_py.tasks.kombu.inproc:Transport"

@@ -10,7 +10,7 @@ import signal
 import stat
 import threading
 
-from .. import observe
+from ... import observe
 
 VARIABLE = "INNGESTPY_LIFELINE_FD"
 

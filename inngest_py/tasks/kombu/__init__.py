@@ -1,0 +1,1 @@
+"""Changes to kombu and Celery: brokers, publishing, and when messages are read."""
