@@ -69,7 +69,7 @@ class Tuning:
     linear_retry: timedelta | None = None
     carry_for: timedelta = timedelta(seconds=10)
     tick: timedelta = timedelta(milliseconds=250)
-    # the first signs; the second is tried where an app refuses the first (engine/runtime/signed_requests.py)
+    # the first signs; the second is tried where an app refuses the first: see signed_requests.py
     signing_keys: tuple[str, ...] = field(default=(), repr=False)
     slots: int = 100
     alone: bool = False

@@ -1,4 +1,4 @@
-"""Sharing: which apps there are, and whose line goes on as calls end (see engine/runtime/app_fairness.py)."""
+"""Sharing: which apps there are, and whose line goes on as calls end: see app_fairness.py."""
 
 import time
 from datetime import timedelta
