@@ -48,10 +48,8 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
     if settings.in_memory:
         return []
     database = Database(settings.database_url, limits=settings.database_limits())
-    if database.is_sqlite and database.url.database:
-        folder = Path(database.url.database).absolute().parent
-        if not folder.exists():
-            return _folder(folder, warnings)
+    if database.file is not None and not (folder := database.file.absolute().parent).exists():
+        return _folder(folder, warnings)
     try:
         return _schema(database, warnings)
     except InngestPyError as error:
@@ -67,7 +65,7 @@ def _schema(database: Database, warnings: list[str]) -> list[str]:
         strangers.refuse(connection)
     warnings += _clock(database)
     at, head = migrate.current(database), migrate.head()
-    if at is None and database.is_sqlite:
+    if at is None and database.file is not None:
         warnings.append("the schema does not exist yet: the server makes it at its start")
     elif at is None:
         return ["the database has no schema: run inngest-py db upgrade"]

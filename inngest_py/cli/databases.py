@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,8 +25,7 @@ def opened(flags: dict[str, Any]) -> Iterator[Database]:
     settings = options.settings_of(flags)
     database = Database(settings.database_url, limits=settings.database_limits())
     try:
-        if database.is_sqlite and database.url.database:
-            Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
+        database.make_folder()
         migrate.current(database)  # a server would wait for it
         yield database
     except InngestPyError as error:

@@ -174,9 +174,8 @@ class Server:
         os._exit(1)
 
     def _prepare(self, ctx: Context) -> None:
-        file = ctx.db.url.database or ""
-        if ctx.db.is_sqlite and not self._settings.in_memory and not file.startswith("file:"):
-            _try_to_write(Path(file))
+        if ctx.db.file is not None:
+            _try_to_write(ctx.db.file)
         try:
             prepare(ctx.db)
         except DBAPIError as error:

@@ -11,7 +11,7 @@ from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.db.columns import table_of
 from inngest_py.storage.db.outages import outage
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.db.statements.scalar import Glance
+from inngest_py.storage.db.statements import SingleValue
 from inngest_py.storage.queue import backlog
 from inngest_py.storage.runs.runs import RunRow
 from tests.engine.harness import Engine, sequence
@@ -37,12 +37,12 @@ def test_constants_are_part_of_the_query(db: Database) -> None:
     wanted = select(_runs.c.id).where(_runs.c.status == RunStatus.QUEUED.value)
     none = select(_runs.c.id).where(_runs.c.status == RunStatus.FAILED.value)
     with db.reading() as tx:
-        assert Glance(wanted).value(tx) == run_id
-        assert Glance(none).value(tx) is None
+        assert SingleValue(wanted).value(tx) == run_id
+        assert SingleValue(none).value(tx) is None
 
 
 def test_an_error_is_sqlalchemys(db: Database) -> None:
-    wrong = Glance(select(text("nothing")).select_from(_runs))
+    wrong = SingleValue(select(text("nothing")).select_from(_runs))
     with db.reading() as tx, pytest.raises(DBAPIError) as raised:
         wrong.value(tx)
     assert not raised.value.connection_invalidated
@@ -51,7 +51,7 @@ def test_an_error_is_sqlalchemys(db: Database) -> None:
 def test_after_a_restart_one_glance_fails_and_no_later_statement(postgres: Postgres) -> None:
     url = postgres.create_database()
     db, other = Database(url), Database(url)
-    asked = Glance(select(text("1")))
+    asked = SingleValue(select(text("1")))
     with db.reading() as first, db.reading() as second, db.reading() as third:
         pids = [tx.exec_driver_sql("SELECT pg_backend_pid()").scalar() for tx in (first, second)]
         pids.append(third.exec_driver_sql("SELECT pg_backend_pid()").scalar())
@@ -73,5 +73,5 @@ def test_a_connection_that_the_driver_closed_is_an_error_as_any(postgres_url: st
     with db.reading() as tx, pytest.raises(DBAPIError):
         driver: Any = tx.connection.dbapi_connection
         driver.close()
-        Glance(select(text("1"))).value(tx)
+        SingleValue(select(text("1"))).value(tx)
     db.close()

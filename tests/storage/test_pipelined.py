@@ -11,7 +11,7 @@ from inngest_py.engine.intake import publish
 from inngest_py.engine.work.claims import claim
 from inngest_py.storage.db import connection
 from inngest_py.storage.db.session import Database, later
-from inngest_py.storage.db.statements.driver import columns, values
+from inngest_py.storage.db.statements import columns, values
 from inngest_py.storage.events import on_arrival
 from inngest_py.storage.queue import claiming
 from inngest_py.storage.runs.runs import RunRow

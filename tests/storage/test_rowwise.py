@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from inngest_py.storage.db.outages import outage
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.db.statements.per_row import RowWise, given
+from inngest_py.storage.db.statements import PerRow, given
 from inngest_py.storage.queue import queue_items
 from inngest_py.storage.queue.queue_items import QueueItem
 from inngest_py.storage.runs import attempts
@@ -42,7 +42,7 @@ def test_rows_come_back_as_they_were_given(sqlite: Database) -> None:
     names = ["id", "due_at"]
     values = given(names)
     moved = table.update().where(table.c.id == values["id"]).values(due_at=values["due_at"])
-    statement = RowWise(moved.returning(table.c.id, table.c.due_at, table.c.opts), names)
+    statement = PerRow(moved.returning(table.c.id, table.c.due_at, table.c.opts), names)
     later = NOW.replace(year=2027)
     with sqlite.transaction() as tx:
         assert queue_items.add(tx, [ITEM, ITEM | {"id": "j", "job_key": "l"}]) == {"i", "j"}

@@ -228,7 +228,7 @@ class Committer:
         with self._lock:
             self._waiting.remove(leader)
             joining = self._waiting
-            if not self._db.is_sqlite:
+            if self._db.locks_rows:
                 joining = [entry for entry in joining if entry.write_all is leader.write_all]
             batch = [leader, *joining[: _MOST_TOGETHER - 1]]
             joined = set(batch)

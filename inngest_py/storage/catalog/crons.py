@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Timestamp, table_of
-from ..db.statements.scalar import Glance
+from ..db.statements import SingleValue
 from .functions import Function
 
 
@@ -40,7 +40,7 @@ class Cron(Base):
 
 _crons = table_of(Cron)
 Key = tuple[str, str]  # function and expression
-_first = Glance(select(func.min(_crons.c.tick)))
+_first = SingleValue(select(func.min(_crons.c.tick)))
 
 
 def of_app(tx: Connection, app_id: str) -> set[Key]:

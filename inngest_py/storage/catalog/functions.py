@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.meta import Meta
 from ..db.session import upsert
-from ..db.statements.scalar import Glance
+from ..db.statements import SingleValue
 
 # What of a function caches have to follow: its version, and the revision of its override.
 Revision = tuple[int, int]
@@ -99,7 +99,7 @@ _functions = table_of(Function)
 _CATALOG = "catalog_version"
 _VERSION_BITS = 62
 VERSION = select(Meta.value).where(Meta.key == _CATALOG)
-_catalog_version = Glance(VERSION)
+_catalog_version = SingleValue(VERSION)
 
 
 def catalog_version(tx: Connection) -> int:

@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from ..db.columns import table_of
-from ..db.statements.scalar import Glance
+from ..db.statements import SingleValue
 from .functions import Function
 
 _functions = table_of(Function)
 _ends = _functions.c.limits_until
-_first_end = Glance(select(func.min(_ends)).where(_ends.is_not(None)))
+_first_end = SingleValue(select(func.min(_ends)).where(_ends.is_not(None)))
 _EMPTY = dict.fromkeys(("limits", "limits_until", "limits_by", "limits_at"))
 
 

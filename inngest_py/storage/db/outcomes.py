@@ -6,6 +6,7 @@ Only PostgreSQL can leave that open: SQLite answers its own process.
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from .dialects import is_sqlite
 from .outages import NoAnswer
 from .session import Database
 
@@ -16,7 +17,7 @@ _UNKNOWN_ID = "22023"  # invalid_parameter_value: no such id has been given out 
 
 def mark(tx: Connection) -> str | None:
     """Name this transaction, for was_committed(); None when it has written nothing."""
-    if tx.dialect.name == "sqlite":
+    if is_sqlite(tx):
         return None
     found: str | None = tx.execute(_MARK).scalar()
     return found

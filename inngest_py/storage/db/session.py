@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, func, select
@@ -25,6 +26,7 @@ from . import deadlines, sockets
 from .clock import Clock
 from .columns import Base
 from .connection import Pipelined
+from .dialects import is_sqlite
 from .outages import Fault, NoAnswer, Outage, fault
 from .server_limits import Limits
 
@@ -54,6 +56,7 @@ class Database:
             # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; Pipelined is psycopg2's
             self.url = self.url.set(drivername="postgresql+psycopg2")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.locks_rows = not self.is_sqlite  # SQLite has one writer at a time
         self._write_lock = threading.RLock()
         self.written = threading.Event()  # set by every commit of this process on SQLite
         self.outage = Outage()
@@ -62,6 +65,19 @@ class Database:
             if self.is_sqlite
             else self._postgres(pool_size, limits or Limits())
         )
+
+    @property
+    def file(self) -> Path | None:
+        """The file of SQLite; None in memory, and on PostgreSQL."""
+        name = self.url.database
+        if not self.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
+            return None
+        return Path(name)
+
+    def make_folder(self) -> None:
+        """Make the folder of SQLite's file. Raises OSError."""
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
 
     def _postgres(self, pool_size: int, limits: Limits) -> Engine:
         sockets.install()
@@ -224,7 +240,7 @@ def commit_soon(tx: Connection) -> None:
     A crash of the database may take back the whole transaction, for up to a second: for changes
     that would then be made again. Later commits that wait for the disk make this one last, too.
     """
-    if tx.dialect.name != "sqlite":
+    if not is_sqlite(tx):
         later(tx, "SET LOCAL synchronous_commit = off")
 
 
@@ -237,14 +253,14 @@ def take_your_time(tx: Connection) -> None:
 
     It makes a transaction of what follows on the connection.
     """
-    if tx.dialect.name != "sqlite":
+    if not is_sqlite(tx):
         _pipelined(tx).begins = True
         _pipelined(tx).take_your_time()
 
 
 def limit_locks(tx: Connection, seconds: float) -> None:
     """Let PostgreSQL end a statement of this transaction that waits longer for a lock."""
-    if tx.dialect.name != "sqlite":
+    if not is_sqlite(tx):
         later(tx, f"SET LOCAL lock_timeout = {round(seconds * 1000)}")
 
 
@@ -253,14 +269,14 @@ def limit_time(tx: Connection, most: timedelta) -> None:
 
     It makes a transaction of what follows on the connection.
     """
-    if tx.dialect.name != "sqlite":
+    if not is_sqlite(tx):
         _pipelined(tx).begins = True
         later(tx, f"SET LOCAL statement_timeout = {most // timedelta(milliseconds=1)}")
 
 
 def insert(tx: Connection, table: Any) -> Any:
     """Begin an INSERT that knows ON CONFLICT, in the connection's dialect."""
-    return (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(table)
+    return (sqlite if is_sqlite(tx) else postgresql).insert(table)
 
 
 def upsert(
@@ -274,7 +290,7 @@ def upsert(
 
 def skip_locked(tx: Connection, query: Any) -> Any:
     """Lock the rows and pass over those locked by others; SQLite has one writer anyway."""
-    return query if tx.dialect.name == "sqlite" else past_locked(query)
+    return query if is_sqlite(tx) else past_locked(query)
 
 
 def past_locked(query: Any) -> Any:
@@ -288,6 +304,6 @@ def past_locked(query: Any) -> Any:
 
 def byte_length(tx: Connection, text: Any) -> Any:
     """Count the bytes of a column of text, where length() counts characters."""
-    if tx.dialect.name == "sqlite":
+    if is_sqlite(tx):
         return func.length(cast_to(text, LargeBinary))
     return func.octet_length(text)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Text, bindparam, delete, select
 
 from ...domain.steps.waits import PauseKind
 from ..db.columns import Timestamp, table_of
-from ..db.statements.many_rows import Batch
+from ..db.statements import ManyRows
 from .waits import Pause
 
 _pauses = table_of(Pause)
@@ -26,7 +26,7 @@ class Candidate:
     expires_at: datetime
 
 
-_listening = Batch(
+_listening = ManyRows(
     {"name": Text(), "path": Text(), "key": Text()},
     lambda v: select(v.name, v.path, v.key).where(
         select(_pauses.c.id)

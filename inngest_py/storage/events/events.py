@@ -18,8 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.keyset import within
-from ..db.statements.inserts import Insert, InsertNew
-from ..db.statements.many_rows import Upsert
+from ..db.statements import Insert, InsertNew, Upsert
 
 
 class Event(Base):

@@ -7,10 +7,11 @@ from sqlalchemy.types import TypeEngine
 
 from ..catalog.functions import VERSION, catalog_version
 from ..db.columns import table_of
-from ..db.statements.driver import Driven, columns
-from ..db.statements.many_rows import unnested
+from ..db.dialects import pick
+from ..db.statements import PostgresStatement, columns, unnested
 from .waits import Pause, paths
 
+Looked = tuple[int, list[tuple[str, str]]]
 _pauses = table_of(Pause)
 _row: dict[str, TypeEngine[str]] = {"name": Text()}
 _names = unnested(_row)
@@ -20,12 +21,18 @@ _least = select(func.min(_pauses.c.lookup_path)).where(_pauses.c.event_name == _
 _awaited = func.array(
     select(_names.name).where(_least.scalar_subquery().is_not(None)).scalar_subquery()
 )
-_look = Driven(select(VERSION.scalar_subquery(), _awaited))
+_look = PostgresStatement(select(VERSION.scalar_subquery(), _awaited))
 
 
-def look(tx: Connection, names: Sequence[str]) -> tuple[int, list[tuple[str, str]]]:
+def look(tx: Connection, names: Sequence[str]) -> Looked:
     """Read the catalogue's version and the paths() of events with these names, at least one."""
-    if tx.dialect.name == "sqlite":
-        return catalog_version(tx), paths(tx, names)
+    return pick(tx, sqlite=_look_twice, postgres=_look_once)(tx, names)
+
+
+def _look_twice(tx: Connection, names: Sequence[str]) -> Looked:
+    return catalog_version(tx), paths(tx, names)
+
+
+def _look_once(tx: Connection, names: Sequence[str]) -> Looked:
     [(version, awaited)] = _look.run(tx, columns(list(_row), [(name,) for name in names]))
     return version or 0, paths(tx, awaited) if awaited else []

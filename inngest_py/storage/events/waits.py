@@ -26,8 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.steps.waits import PauseKind
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked
-from ..db.statements.inserts import InsertNew
-from ..db.statements.many_rows import Batch
+from ..db.statements import InsertNew, ManyRows
 
 # How many waits of one event a transaction looks at: one that ends very many ends them in turns.
 MOST_AT_ONCE = 256
@@ -111,7 +110,7 @@ def _distinct_paths(v: Any) -> Any:
     return select(paths.c.name, paths.c.path).where(paths.c.path.is_not(None))
 
 
-_paths = Batch({"name": Text()}, _distinct_paths)
+_paths = ManyRows({"name": Text()}, _distinct_paths)
 
 
 def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:
@@ -144,7 +143,7 @@ _shown = (
     _pauses.c.expires_at,
 )
 _WAITS = _pauses.c.kind.in_([PauseKind.EVENT.value, PauseKind.INVOKE.value])
-_candidates = Batch(
+_candidates = ManyRows(
     {"name": Text(), "path": Text(), "key": Text()},
     lambda v: (
         select(*_shown)

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeEngine
 
 from ..db.columns import Base, BigId, table_of
 from ..db.session import skip_locked
-from ..db.statements.many_rows import Batch, Upsert
+from ..db.statements import ManyRows, Upsert
 
 
 class Bucket(Base):
@@ -42,7 +42,7 @@ def lock(tx: Connection, keys: Sequence[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-_put = Batch(
+_put = ManyRows(
     _columns,
     lambda v: update(_buckets).where(_buckets.c.key == v.key).values(arrival_ns=v.arrival_ns),
 )

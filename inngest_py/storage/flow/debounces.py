@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.flow.debounce import Parked
 from ..db.columns import Base, BigId, Timestamp, table_of
-from ..db.statements.many_rows import Batch, Upsert
+from ..db.statements import ManyRows, Upsert
 
 
 class Debounce(Base):
@@ -58,7 +58,7 @@ def lock(tx: Connection, keys: Mapping[str, str]) -> dict[str, Parked | None]:
 
 
 _time: Any = DateTime(timezone=True)
-_put = Batch(
+_put = ManyRows(
     {
         "key": Text(),
         "event_id": Text(),

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.flow.batching import OpenBatch
 from ..db.columns import Base, BigId, Timestamp, table_of
-from ..db.statements.many_rows import Batch, Upsert
+from ..db.statements import ManyRows, Upsert
 from ..events.events import Event
 
 
@@ -73,7 +73,7 @@ def lock(tx: Connection, keys: Mapping[str, str]) -> dict[str, OpenBatch | None]
 
 
 _time: Any = DateTime(timezone=True)
-_put = Batch(
+_put = ManyRows(
     {
         "key": Text(),
         "batch_id": Text(),

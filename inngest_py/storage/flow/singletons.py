@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Text, delete, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, table_of
-from ..db.statements.many_rows import Batch, Upsert
+from ..db.statements import ManyRows, Upsert
 
 
 class SingletonLock(Base):
@@ -32,7 +32,7 @@ def lock(tx: Connection, keys: Iterable[str]) -> dict[str, str | None]:
     return {row[0]: row[1] for row in _lock.run(tx, [(key,) for key in sorted(set(keys))])}
 
 
-_put = Batch(
+_put = ManyRows(
     {"key": Text(), "run_id": Text()},
     lambda v: update(_locks).where(_locks.c.key == v.key).values(run_id=v.run_id),
 )

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, case, cast, false,
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ...domain.events.filters import Condition
+from ..db.dialects import pick
 from ..events.events import Event
 
 _COLUMNS: dict[str, Any] = {"name": Event.name, "id": Event.external_id, "ts": Event.ts}
@@ -37,8 +38,14 @@ def on_json(tx: Connection, conditions: Sequence[Condition]) -> ColumnElement[bo
     found = [item for item in conditions if item.in_json]
     if not found:
         return None
-    if tx.dialect.name == "sqlite":
-        return and_(*[_sqlite(item) for item in found])
+    return pick(tx, sqlite=_by_sqlite, postgres=_by_postgresql)(found)
+
+
+def _by_sqlite(found: Sequence[Condition]) -> ColumnElement[bool]:
+    return and_(*[_sqlite(item) for item in found])
+
+
+def _by_postgresql(found: Sequence[Condition]) -> ColumnElement[bool]:
     # jsonb has no \u0000, and a cast that fails would fail the statement
     readable = Event.payload.not_like("%\\\\u0000%")
     return case((readable, and_(*[_postgresql(item) for item in found])), else_=true())

@@ -7,9 +7,9 @@ from sqlalchemy import Connection, DateTime, Integer, Text, bindparam, func, sel
 from ...domain.flow.priority import rank_us
 from ...domain.runs.items import ItemKind, ItemState
 from ..db.columns import Timestamp, table_of
+from ..db.dialects import pick
 from ..db.session import past_locked
-from ..db.statements.many_rows import Each
-from ..db.statements.scalar import Glance
+from ..db.statements import EachRow, SingleValue
 from .queue_items import QueueItem
 
 _items = table_of(QueueItem)
@@ -28,11 +28,8 @@ _ready = (
 )
 _plain = _ready.where(_items.c.rank_us.is_(None)).order_by(_items.c.hint_at, _items.c.id)
 _ranked = _ready.where(_items.c.rank_us.is_not(None)).order_by(_items.c.rank_us, _items.c.id)
-_due = {
-    "sqlite": (_plain, _ranked),
-    "postgresql": (past_locked(_plain), past_locked(_ranked)),
-}
-_hinted = Each(
+_past_locked = past_locked(_plain), past_locked(_ranked)
+_hinted = EachRow(
     {"item": Text(), "again_at": DateTime(timezone=True)},
     lambda v: (
         update(_items)
@@ -51,7 +48,7 @@ def due(
     Those with a rank are taken by it, the others as if theirs were the time they became due.
     """
     wanted = {"now": now, "most": limit}
-    plain, ranked = _due[tx.dialect.name]
+    plain, ranked = pick(tx, sqlite=(_plain, _ranked), postgres=_past_locked)
     rows = tx.execute(plain, wanted).all()
     others = tx.execute(ranked, wanted).all()
     ids = [row.id for row in rows]
@@ -68,7 +65,7 @@ def due(
     return [(item_id, kinds[item_id]) for item_id in ids]
 
 
-_next_due = Glance(
+_next_due = SingleValue(
     select(_items.c.hint_at)
     .where(_items.c.state == ItemState.READY.value)
     .order_by(_items.c.hint_at)

@@ -13,8 +13,8 @@ from ...domain.runs.items import RUNLESS, Item, ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import Function
 from ..db.columns import table_of, utc
-from ..db.statements.driver import Driven, values
-from ..db.statements.per_row import RowWise, given
+from ..db.dialects import pick
+from ..db.statements import PerRow, PostgresStatement, given, values
 from ..events.events import Event
 from ..runs.runs import RunRow, may_begin
 from . import load_runs
@@ -69,8 +69,10 @@ def claim(
     if not ids:
         return Claimed([], {}, set())
     how = (lease_id, now + lease, worker, now, _generation())
-    if tx.dialect.name == "sqlite":
-        return _by_reading(tx, [(item_id, *how) for item_id in ids])
+    return pick(tx, sqlite=_by_reading, postgres=_in_one_message)(tx, ids, how)
+
+
+def _in_one_message(tx: Connection, ids: Sequence[str], how: tuple[Any, ...]) -> Claimed:
     found = _claim.run(tx, {"ids": list(ids), **values(_HOW, how)})
     whole = [row for row in found if None not in (row.id, row.event, row.function_slug)]
     runs, begun = load_runs.built(tx, whole), {row.id for row in whole if row.begun}
@@ -89,9 +91,9 @@ def _generation() -> int:
     return 1 + secrets.randbelow(10**9)
 
 
-def _by_reading(tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Claimed:
+def _by_reading(tx: Connection, ids: Sequence[str], how: tuple[Any, ...]) -> Claimed:
     """Claim on SQLite, which has no round trips to save."""
-    items = [_item(row) for row in _leasing.run(tx, rows)]
+    items = [_item(row) for row in _leasing.run(tx, [(item_id, *how) for item_id in ids])]
     ids = sorted({item.run_id for item in items if item.kind not in RUNLESS})
     return Claimed(items, load_runs.load(tx, ids) if ids else {}, set())
 
@@ -143,10 +145,10 @@ def _looked(ours: Any) -> Any:
 
 _HOW = ("lease", "until", "holder", "now", "generation")
 _given = given(("item", *_HOW))
-_leasing = RowWise(_leased(_items.c.id == _given["item"]).returning(*_columns), ("item", *_HOW))
+_leasing = PerRow(_leased(_items.c.id == _given["item"]).returning(*_columns), ("item", *_HOW))
 _wanted = _items.c.id == func.any(bindparam("ids", None, type_=ARRAY(Text())))
 _ours = and_(_wanted, _items.c.lease_id == _given["lease"])
-_claim = Driven(_leased(_wanted), _begun(_ours), _looked(_ours))
+_claim = PostgresStatement(_leased(_wanted), _begun(_ours), _looked(_ours))
 
 
 def _item(row: Any) -> Item:

@@ -27,8 +27,7 @@ from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
 from ..db.columns import table_of
 from ..db.session import skip_locked
-from ..db.statements.many_rows import Batch, Together
-from ..db.statements.scalar import Glance
+from ..db.statements import AfterLock, ManyRows, SingleValue
 from ..flow import buckets
 from ..runs.runs import RunRow
 from . import waiting_lines
@@ -66,8 +65,8 @@ def _looked(v: Any) -> Any:
 
 
 _columns: dict[str, TypeEngine[Any]] = {"key": Text(), "lease": Text()}
-_look = Batch(_columns, _looked)
-_lock_and_look = Together(buckets.LOCK, _look)
+_look = ManyRows(_columns, _looked)
+_lock_and_look = AfterLock(buckets.LOCK, _look)
 
 
 def see(tx: Connection, groups: Iterable[str]) -> dict[str, Look]:
@@ -77,16 +76,10 @@ def see(tx: Connection, groups: Iterable[str]) -> dict[str, Look]:
 
 
 def lock(tx: Connection, groups: Iterable[str], lease_id: str | None = None) -> dict[str, Look]:
-    """Lock groups, in sorted order, and see who is in them, but for the items of `lease_id`.
-
-    SQLite's one writer needs no lock.
-    """
+    """Lock groups, in sorted order, and see who is in them, except the items of `lease_id`."""
     names = sorted(set(groups))
-    if not names:
-        return {}
-    if tx.dialect.name == "sqlite":
-        return _seen(_look.run(tx, [(group, lease_id) for group in names]))
-    return _seen(_lock_and_look.run(tx, [(group, 0, lease_id) for group in names]))
+    rows = [(group, 0, lease_id) for group in names]
+    return _seen(_lock_and_look.run(tx, rows)) if rows else {}
 
 
 def _seen(rows: Iterable[Any]) -> dict[str, Look]:
@@ -100,7 +93,7 @@ def _line(written: str | None) -> tuple[tuple[int, str], ...]:
     return tuple(sorted((int(rank), item_id) for rank, item_id in places))
 
 
-_wait = Batch(
+_wait = ManyRows(
     {"item": Text(), "gate": Text()},
     lambda v: (
         update(_items)
@@ -147,11 +140,11 @@ def lines(tx: Connection, prefix: str) -> list[str]:
     return waiting_lines.lines(tx, prefix)
 
 
-_run_slots = Batch(
+_run_slots = ManyRows(
     {"run": Text(), "slots": Text(), "run_slot": Text()},
     lambda v: update(_runs).where(_runs.c.id == v.run).values(slots=v.slots, run_slot=v.run_slot),
 )
-_item_slots = Batch(
+_item_slots = ManyRows(
     {"item": Text(), "slot1": Text(), "slot2": Text(), "rank": BigInteger()},
     lambda v: (
         update(_items)
@@ -198,7 +191,7 @@ _next_line = (
 )
 
 
-_stands = Glance(
+_stands = SingleValue(
     select(_items.c.gate)
     .where(_items.c.state == ItemState.WAITING.value, _items.c.gate > "")
     .order_by(_items.c.gate)

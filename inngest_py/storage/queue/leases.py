@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, exists, func, select, 
 from ...domain.runs.items import SDK, Item, ItemState
 from ..db.columns import Timestamp, table_of
 from ..db.session import skip_locked
-from ..db.statements.many_rows import Batch
+from ..db.statements import ManyRows
 from ..runs.runs import RunRow
 from .queue_items import FREED, QueueItem
 
@@ -31,7 +31,7 @@ def _extended(v: Any) -> Any:
     return update(_items).where(_items.c.id.in_(select(free.c.id))).values(lease_until=until)
 
 
-_extend = Batch({"item": Text(), "lease": Text()}, _extended)
+_extend = ManyRows({"item": Text(), "lease": Text()}, _extended)
 
 
 def extend(tx: Connection, held: Sequence[tuple[str, str]], until: datetime) -> None:

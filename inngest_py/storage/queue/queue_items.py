@@ -23,8 +23,7 @@ from sqlalchemy.types import TypeEngine
 from ...domain.errors import LeaseLost
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
-from ..db.statements.inserts import InsertNew
-from ..db.statements.many_rows import Batch, Each
+from ..db.statements import EachRow, InsertNew, ManyRows
 
 _READY = text("state = 'ready'")
 _LEASED = text("state = 'leased'")
@@ -136,7 +135,7 @@ def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 _held: dict[str, TypeEngine[Any]] = {"item": Text(), "lease": Text()}
-_finish = Each(
+_finish = EachRow(
     _held,
     lambda v: (
         delete(_items)
@@ -158,7 +157,7 @@ def finish(tx: Connection, items: Sequence[Item]) -> None:
         raise LeaseLost
 
 
-_turn = Each(
+_turn = EachRow(
     {**_held, "job_key": Text(), "current": Integer(), "now": DateTime(timezone=True)},
     lambda v: (
         update(_items)
@@ -212,7 +211,7 @@ def turn(tx: Connection, turns: Sequence[tuple[Item, str, int, datetime]]) -> li
     ]
 
 
-_answer = Batch(
+_answer = ManyRows(
     {
         "item": Text(),
         "answer": Text(),

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
 
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
-from ..db.statements.many_rows import Batch
+from ..db.statements import ManyRows
 from .queue_items import QueueItem
 
 MOST_LINES = 1000
@@ -120,7 +120,7 @@ def passed(tx: Connection, ids: Sequence[str]) -> None:
         tx.execute(update(_items).where(_items.c.id.in_(ids)).values(gate=None, opts=CHARGED))
 
 
-_enlist = Batch(
+_enlist = ManyRows(
     {"item": Text(), "gate": Text(), "rank": BigInteger()},
     lambda v: update(_items).where(_items.c.id == v.item).values(gate=v.gate, rank_us=v.rank),
 )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Index, RowMapping, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
-from ..db.statements.inserts import Insert
+from ..db.statements import Insert
 
 
 class Attempt(Base):

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
-from ..db.statements.inserts import InsertNew
+from ..db.statements import InsertNew
 
 
 class Step(Base):

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from ... import observe
 from ...domain.errors import Conflict
 from ..db import meta
+from ..db.dialects import lock_out
 from ..db.outages import Fault, Reasons, fault, outage, reason
 from ..db.session import Database, limit_locks, take_your_time
 from . import strangers
@@ -110,7 +111,7 @@ def upgrade(db: Database) -> None:
             _upgrade(db)
             return
         except DBAPIError as error:
-            if db.is_sqlite or fault(error) is not Fault.BUSY:
+            if not db.locks_rows or fault(error) is not Fault.BUSY:
                 raise
             if not told:
                 observe.event("database.wait", level=30, error=reason(error))
@@ -135,8 +136,7 @@ def _upgrade(db: Database) -> None:
 
 def _lock(connection: Connection) -> None:
     take_your_time(connection)
-    if connection.dialect.name != "sqlite":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    lock_out(connection, _LOCK)
 
 
 def _create(db: Database) -> bool:
@@ -165,8 +165,7 @@ def prepare(db: Database) -> None:
     Raises Conflict when the schema is a newer version's that this one cannot use, or another
     program's.
     """
-    if db.is_sqlite and db.url.database:
-        Path(db.url.database).parent.mkdir(parents=True, exist_ok=True)
+    db.make_folder()
     pause, reasons = 0.2, Reasons()
     while True:
         try:

@@ -1,8 +1,9 @@
 """What the dev server's test API reads and drops (protocol: api.md §3)."""
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, func, select
 
 from ..db.columns import table_of
+from ..db.dialects import empty
 from .tables import Base, QueueItem, RunRow
 
 # what an app's registration and the processes themselves have written; everything else is state
@@ -20,15 +21,6 @@ def queue_size(tx: Connection, function_id: str) -> int:
 
 
 def drop_state(tx: Connection) -> None:
-    """Empty every table but those of apps, functions and workers.
-
-    On PostgreSQL one statement locks them all: rows that came in between would refer to others
-    that are gone.
-    """
+    """Empty every table except those of apps, functions, workers and operators."""
     tables = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in _KEPT]
-    if tx.dialect.name == "sqlite":
-        for table in tables:
-            tx.execute(delete(table))
-    else:
-        # names of our own tables, not input
-        tx.execute(text(f"TRUNCATE {', '.join(table.name for table in tables)}"))
+    empty(tx, tables)

@@ -14,13 +14,14 @@ from sqlalchemy.dialects.postgresql import psycopg2
 from sqlalchemy.exc import DBAPIError
 
 from ..columns import Timestamp
+from ..dialects import is_sqlite
 from ..session import later
-from .per_row import GIVEN, Found, wrapped
+from .per_row import GIVEN, Result, wrapped
 
 ROWS = "given_rows"  # begins the names of the parameters that hold the columns of given rows
 
 
-class Driven:
+class PostgresStatement:
     """One statement or several, sent in one message; the last has the result."""
 
     def __init__(self, *statements: Any) -> None:
@@ -34,7 +35,7 @@ class Driven:
             assert not clash, clash
             self._constants |= part.params
 
-    def run(self, tx: Connection, values: dict[str, Any]) -> Found:
+    def run(self, tx: Connection, values: dict[str, Any]) -> Result:
         """Execute it; times among the results are in the session's time zone.
 
         Raises DBAPIError, as SQLAlchemy does.
@@ -46,16 +47,27 @@ class Driven:
         later(tx, self._sql, self._constants | values)
 
 
-def execute(tx: Connection, sql: str, values: Any) -> Found:
+class PerDatabase:
+    """A statement that has another text on each database, and the same parameters."""
+
+    def __init__(self, *, sqlite: Any, postgres: Any) -> None:
+        self._sqlite, self._postgres = sqlite, PostgresStatement(postgres)
+
+    def run(self, tx: Connection, values: dict[str, Any]) -> Any:
+        """Execute it; see Driven.run()."""
+        return tx.execute(self._sqlite, values) if is_sqlite(tx) else self._postgres.run(tx, values)
+
+
+def execute(tx: Connection, sql: str, values: Any) -> Result:
     """Execute SQL by the driver's own cursor; see Driven.run()."""
     connection, dialect = tx.connection, tx.dialect
     try:
         with closing(connection.cursor()) as driver:
             driver.execute(sql, values)
             if driver.description is None:
-                return Found()
+                return Result()
             row = _row(tuple(column[0] for column in driver.description))
-            return Found(map(row, driver.fetchall()))
+            return Result(map(row, driver.fetchall()))
     except dialect.loaded_dbapi.Error as error:
         if dialect.is_disconnect(error, connection.dbapi_connection, None):
             # meets it, too, and gives up the pool's other connections of that time as well

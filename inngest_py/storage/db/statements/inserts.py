@@ -7,9 +7,10 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg2
 
+from ..dialects import is_sqlite
 from ..session import later
 from .driver import execute
-from .per_row import GIVEN, RowWise, given
+from .per_row import GIVEN, PerRow, given
 
 Written = tuple[str, str, str]  # an INSERT: what is before the first row, that row, what follows
 Rows = Sequence[Mapping[str, Any]]
@@ -25,13 +26,13 @@ class Insert:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._columns = [column.name for column in table.c]
-        self._made: dict[tuple[str, ...], RowWise] = {}
+        self._made: dict[tuple[str, ...], PerRow] = {}
         self._written: dict[tuple[str, ...], Written] = {}
 
     def run(self, tx: Connection, rows: Rows) -> None:
         """Insert the rows, at least one, which all have the same columns; see session.later()."""
         names, given_rows = self._in_order(rows)
-        if tx.dialect.name == "sqlite":
+        if is_sqlite(tx):
             self._sqlite(names).run(tx, given_rows)
         else:
             later(tx, *self._postgres(names, given_rows))
@@ -41,11 +42,11 @@ class Insert:
         names = tuple(name for name in self._columns if name in rows[0])
         return names, [[row[name] for name in names] for row in rows]
 
-    def _sqlite(self, names: tuple[str, ...]) -> RowWise:
+    def _sqlite(self, names: tuple[str, ...]) -> PerRow:
         made = self._made.get(names)
         if made is None:
             statement = sqlite.insert(self._table).values(**given(names))
-            made = self._made[names] = RowWise(self._finished(statement), names)
+            made = self._made[names] = PerRow(self._finished(statement), names)
         return made
 
     def _postgres(
@@ -80,7 +81,7 @@ class InsertNew(Insert):
     def fresh(self, tx: Connection, rows: Rows) -> Any:
         """Insert the rows; returns the columns named as `returning` of those that are new."""
         names, given_rows = self._in_order(rows)
-        if tx.dialect.name == "sqlite":
+        if is_sqlite(tx):
             return self._sqlite(names).run(tx, given_rows)
         return execute(tx, *self._postgres(names, given_rows))
 

@@ -17,11 +17,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 from ..columns import micros
-from .driver import ROWS, Driven, columns, tells_times, values
-from .per_row import RowWise, given
+from ..dialects import is_sqlite
+from .driver import ROWS, PostgresStatement, columns, tells_times, values
+from .per_row import PerRow, given
 
 
-class Batch:
+class ManyRows:
     """A statement over given rows; `build` gets their columns as attributes by name.
 
     Rows are tuples in the order of `kinds`. Values are bound by the databases' own types, so a
@@ -37,7 +38,7 @@ class Batch:
     def _set(self, postgres: Any, sqlite: Any) -> None:
         """Take the statements of both databases; Each has none here for SQLite."""
         self._postgres, self._sqlite = postgres, sqlite
-        self._driven = Driven(postgres)
+        self._driven = PostgresStatement(postgres)
         self._tells_times = tells_times(postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
@@ -45,7 +46,7 @@ class Batch:
 
         `more` are parameters that the statement names beside the rows.
         """
-        if tx.dialect.name == "sqlite":
+        if is_sqlite(tx):
             document = orjson.dumps([[_plain(value) for value in row] for row in rows]).decode()
             return tx.execute(self._sqlite, {ROWS: document, **more})
         if self._tells_times:
@@ -54,13 +55,13 @@ class Batch:
 
     def later(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> None:
         """Execute it for a transaction that needs no result; see session.later()."""
-        if tx.dialect.name == "sqlite":
+        if is_sqlite(tx):
             self.run(tx, rows, **more)
         else:
             self._driven.later(tx, columns(self._names, rows) | more)
 
 
-class Each(Batch):
+class EachRow(ManyRows):
     """A Batch whose rows do not depend on each other: on SQLite it runs row by row.
 
     It is an INSERT, UPDATE or DELETE, and no parameters stand beside its rows. A single row needs
@@ -73,11 +74,11 @@ class Each(Batch):
         self._names = list(kinds)
         self._set(build(unnested(kinds)), None)
         single = build(SimpleNamespace(**given(self._names)))
-        self._row_wise, self._single = RowWise(single, self._names), Driven(single)
+        self._row_wise, self._single = PerRow(single, self._names), PostgresStatement(single)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
         """Execute the statement over the rows, which may not be empty; returns its result."""
-        if tx.dialect.name == "sqlite":
+        if is_sqlite(tx):
             return self._row_wise.run(tx, rows)
         if len(rows) == 1 and not self._tells_times:
             return self._single.run(tx, values(self._names, rows[0]))
@@ -85,7 +86,7 @@ class Each(Batch):
 
     def later(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> None:
         """Execute it for a transaction that needs no result; see session.later()."""
-        if tx.dialect.name != "sqlite" and len(rows) == 1:
+        if not is_sqlite(tx) and len(rows) == 1:
             self._single.later(tx, values(self._names, rows[0]))
         else:
             super().later(tx, rows, **more)
@@ -94,7 +95,7 @@ class Each(Batch):
 Changes = Callable[[Any], dict[str, Any]]
 
 
-class Upsert(Batch):
+class Upsert(ManyRows):
     """An INSERT over given rows whose conflicts with rows that are there update those.
 
     `changes` gets the row that could not be inserted and says what is set; `where` may keep a row
@@ -127,19 +128,24 @@ class Upsert(Batch):
         self._set(built(postgresql, unnested(kinds)), built(sqlite, _from_json(names)))
 
 
-class Together:
-    """Two batches that PostgreSQL gets in one message; the second sees what the first waited for.
+class AfterLock:
+    """A statement that PostgreSQL gets in one message with one that only takes locks.
 
-    Each has a snapshot of its own, as READ COMMITTED gives every statement. Columns of the same
-    name hold the same values in both.
+    It sees what the lock waited for: READ COMMITTED gives each statement a snapshot of its own.
+    Columns of the same name hold the same values in both. SQLite's one writer needs no lock, and
+    gets the second statement alone.
     """
 
-    def __init__(self, first: Batch, second: Batch) -> None:
-        names = list(dict.fromkeys([*first._names, *second._names]))
-        self._names, self._driven = names, Driven(first._postgres, second._postgres)
+    def __init__(self, lock: ManyRows, statement: ManyRows) -> None:
+        self._statement = statement
+        self._names = list(dict.fromkeys([*lock._names, *statement._names]))
+        self._own = [self._names.index(name) for name in statement._names]
+        self._driven = PostgresStatement(lock._postgres, statement._postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Any:
-        """Execute them over rows of the columns of both; returns the second's result."""
+        """Execute them over rows of the columns of both; returns the statement's result."""
+        if is_sqlite(tx):
+            return self._statement.run(tx, [tuple(row[at] for at in self._own) for row in rows])
         return self._driven.run(tx, columns(self._names, rows))
 
 

@@ -18,7 +18,7 @@ from ..columns import micros
 _Reader = Callable[[Any], Any]
 
 
-class Found(list[Any]):
+class Result(list[Any]):
     """The rows that a statement returned, read as those of SQLAlchemy's results are."""
 
     def all(self) -> list[Any]:
@@ -38,7 +38,7 @@ def given(names: Sequence[str]) -> dict[str, Any]:
     return {name: bindparam(GIVEN + name, None) for name in names}
 
 
-class RowWise:
+class PerRow:
     """A statement over the parameters given() makes for the names, in the order of a row.
 
     It must be an INSERT, UPDATE or DELETE that leaves no column to a default of SQLAlchemy's.
@@ -52,7 +52,7 @@ class RowWise:
         self._row: Any = None  # None when the statement returns nothing
         self._readers: list[_Reader | None] = []
 
-    def run(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> Found:
+    def run(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> Result:
         """Run it for each row in turn; returns what all of them returned.
 
         Raises DBAPIError, as SQLAlchemy does.
@@ -67,7 +67,7 @@ class RowWise:
         try:
             if self._row is None:
                 driver.executemany(self._sql, given)
-                return Found()
+                return Result()
             found: list[Any] = []
             for values in given:
                 driver.execute(self._sql, values)
@@ -76,7 +76,7 @@ class RowWise:
             raise wrapped(tx.dialect, self._sql, error) from error
         finally:
             driver.close()
-        return Found(self._read(row) for row in found)
+        return Result(self._read(row) for row in found)
 
     def _read(self, row: Sequence[Any]) -> Any:
         values = (

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Dialect, Select
 from .per_row import wrapped
 
 
-class Glance:
+class SingleValue:
     """A query for one value; it has no parameters but constants, and no LIKE."""
 
     def __init__(self, query: Select[Any]) -> None:

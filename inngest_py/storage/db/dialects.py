@@ -1,0 +1,50 @@
+"""Which database a transaction is on. No module outside `storage/db` asks for the dialect's name.
+
+Where the databases need different statements or steps, a module has both and picks one.
+"""
+
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, delete, text
+
+T = TypeVar("T")
+_LOCK_OUT = text("SELECT pg_advisory_xact_lock(:key)")
+
+
+def is_sqlite(tx: Connection) -> bool:
+    """Say whether the transaction is on SQLite; it is on PostgreSQL otherwise."""
+    return tx.dialect.name == "sqlite"
+
+
+def pick(tx: Connection, *, sqlite: T, postgres: T) -> T:
+    """Give what is meant for the transaction's database."""
+    return sqlite if tx.dialect.name == "sqlite" else postgres
+
+
+def lock_rows(tx: Connection, query: Any, values: dict[str, Any]) -> None:
+    """Run a SELECT FOR UPDATE whose rows nobody needs. SQLite's one writer needs no lock."""
+    if not is_sqlite(tx):
+        tx.execute(query, values)
+
+
+def lock_out(tx: Connection, key: int) -> None:
+    """Wait until no other transaction holds the lock with this key, and hold it to the end.
+
+    SQLite's one writer holds off all others anyway.
+    """
+    if not is_sqlite(tx):
+        tx.execute(_LOCK_OUT, {"key": key})
+
+
+def empty(tx: Connection, tables: list[Any]) -> None:
+    """Delete all rows of the tables, which come in an order that foreign keys allow.
+
+    PostgreSQL locks all of them in one statement: rows that came in between would refer to others
+    that are gone.
+    """
+    if is_sqlite(tx):
+        for table in tables:
+            tx.execute(delete(table))
+    else:
+        # names of our own tables, not input
+        tx.execute(text(f"TRUNCATE {', '.join(table.name for table in tables)}"))
