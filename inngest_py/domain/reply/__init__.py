@@ -1,5 +1,5 @@
-"""What is asked of an SDK, and what its answer means for the run.
+"""What the server asks of an SDK, and what the answer means for the run.
 
-`request` writes the body, `read` sorts the answer, `decide` makes the plan. What comes by another
-way than an answer to a call ends in a plan, too: a checkpoint, the end of a wait, a time-out.
+`request` writes the body, `read` classifies the answer, `decide` makes the plan. Gateway answers,
+ends of waits and time-outs become plans too, checkpoints become results: each in its own module.
 """

@@ -1,6 +1,7 @@
-"""API results: what a durable endpoint answers its caller, as SDKs report it (checkpointing.md §3).
+"""API results: a durable endpoint's answer to its caller, as SDKs report it (checkpointing.md §3).
 
-SDKs send `{"status_code", "headers", "body"}`, perhaps in `data`; the TypeScript SDK says `status`.
+SDKs send `{"status_code", "headers", "body"}`, some inside `data`. The TypeScript SDK writes
+`status`.
 """
 
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from typing import Any
 from ..runs.runs import RunStatus
 from ..values import canonical
 
-# what belongs to the connection over which a result came, not to the result
-_OWN = frozenset(
+# headers that belong to the connection between SDK and endpoint, not to the result
+_OF_CONNECTION = frozenset(
     {
         *("connection", "content-encoding", "content-length", "date", "keep-alive"),
         *("server", "te", "trailer", "transfer-encoding", "upgrade"),
@@ -20,7 +21,7 @@ _OWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the endpoint would have answered its caller."""
+    """The HTTP answer that the endpoint would have given its caller."""
 
     status: int
     body: bytes
@@ -52,12 +53,15 @@ def _headers(given: object) -> dict[str, str]:
     return {
         name: line(value)
         for name, value in read.items()
-        if name.lower() not in _OWN and name.replace("-", "").isalnum() and line(value)
+        if name.lower() not in _OF_CONNECTION and name.replace("-", "").isalnum() and line(value)
     }
 
 
 def finish(data: Any) -> tuple[RunStatus, str]:
-    """Say how a run ends that its SDK completes itself: a 5xx is a failure (execution.md §4)."""
+    """Give the status and output of a run that its SDK completes (execution.md §4).
+
+    An answer of 5xx is a failure.
+    """
     output = canonical.dumps(data).decode()
     found = result(output)
     failed = found is not None and found.status >= 500
@@ -65,6 +69,6 @@ def finish(data: Any) -> tuple[RunStatus, str]:
 
 
 def line(value: object) -> str:
-    """Return a header's value when it is one line of printable characters, else nothing."""
+    """Return a header's value when it is printable ASCII text, else ""."""
     text = value if isinstance(value, str) else ""
     return text if text.isascii() and text.isprintable() else ""

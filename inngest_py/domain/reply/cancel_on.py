@@ -1,4 +1,4 @@
-"""What cancels runs: an event that a function's `cancelOn` names (waits.md §7.1)."""
+"""Subscriptions: events of a function's `cancelOn` that would cancel a run (waits.md §7.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from ..functions.triggers import Cancel
 from .decide import Trace
 from .timeouts import reason
 
-LISTENS = timedelta(days=365)
+LISTENS = timedelta(days=365)  # how long a subscription lasts when `cancelOn` has no time-out
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """An event that would cancel one run, with the run's own event filled into the condition.
+    """An event that would cancel one run.
 
-    `expression` is None when every event of the name will do; `path` and `key` are the part of it
-    that an index holds, "" without one.
+    `expression` is the condition, with the run's own event filled in; None when every event of
+    the name cancels. `path` and `key` are the part of it that an index holds, "" without one.
     """
 
     event: str
@@ -39,7 +39,7 @@ def subscription(cancel: Cancel, event: Mapping[str, Any], now: datetime) -> Sub
         return Subscription(cancel.event, expires_at)
     try:
         residual = cel.interpolate(cancel.expression, event, now)
-    except Invalid:  # the event's values cannot be written into it: nothing can match
+    except Invalid:  # the run's event cannot be filled into the condition: nothing can match
         return None
     if residual == "false":
         return None
@@ -60,12 +60,12 @@ def _expiry(cancel: Cancel, now: datetime) -> datetime:
 def cancels(
     expression: str | None, expires_at: datetime, event: Mapping[str, Any], received_at: datetime
 ) -> bool:
-    """Say whether an event that was received then cancels the run of a subscription."""
+    """Say whether an event, received at that time, cancels the subscription's run."""
     if expires_at <= received_at:
         return False
     return expression is None or cel.matches(expression, {"async": event}, received_at)
 
 
 def shown(event_name: str, event_id: str) -> Trace:
-    """Show in a run's timeline which event has cancelled it."""
+    """Build the timeline's entry that says which event cancelled the run."""
     return reason("CancelledByEvent", f"Cancelled by the event {event_name} ({event_id}).")

@@ -1,7 +1,7 @@
-"""Checkpoints: finished steps that an SDK reports while its request goes on.
+"""Checkpoints: finished steps that an SDK reports while its request is still open.
 
-Protocol: checkpointing.md §2. A dispatch is one request for an item; the SDK names the dispatch
-that it works for by the token that was in its request.
+Protocol: checkpointing.md §2. A dispatch is one request for an item. Each request holds a token
+for its dispatch, and the SDK sends that token with its checkpoints.
 """
 
 import base64
@@ -26,7 +26,7 @@ _ALLOWED = STORED | {Opcode.STEP_PLANNED, Opcode.DEFER_ADD, Opcode.DEFER_ABORT}
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One request for an item: another lease or another generation is another dispatch."""
+    """One request for an item. Another lease or generation makes it another dispatch."""
 
     item_id: str
     lease_id: str
@@ -35,7 +35,7 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What one call reports."""
+    """What one checkpoint call reports; `notes` is the steps' metadata."""
 
     dispatch: Dispatch
     results: list[StepResult] = field(default_factory=list)
@@ -45,12 +45,12 @@ class Checkpoint:
 
 
 def token(item: Item) -> str:
-    """Name the dispatch of a leased item, as `ctx.qi_id`."""
+    """Write the token of a leased item's dispatch, which SDKs get as `ctx.qi_id`."""
     return base64.b64encode(f"{item.id}::{item.lease_id}::{item.generation}".encode()).decode()
 
 
 def read_token(text: object) -> Dispatch:
-    """Read what token() made. Raises Invalid."""
+    """Read the dispatch that token() wrote. Raises Invalid."""
     if not isinstance(text, str) or not text:
         raise Invalid("qi_id is missing: send the ctx.qi_id of the request", field="qi_id")
     try:
@@ -65,8 +65,8 @@ def read_token(text: object) -> Dispatch:
 def parse(body: bytes, run_id: str) -> Checkpoint:
     """Read an async checkpoint of a run.
 
-    Raises Invalid, TooLarge for a step over its limit, and Superseded when the caller
-    says itself that it works for another request than the one it names.
+    Raises Invalid, TooLarge for a step over its limit, and Superseded when `generation_id` is
+    not the generation in the token.
     """
     given = read_body(body, run_id)
     dispatch = read_token(given.get("qi_id"))
@@ -93,7 +93,7 @@ def read_body(body: bytes, run_id: str | None) -> dict[str, Any]:
 
 
 def read_ops(steps: object) -> list[Op]:
-    """Read the ops of a checkpoint; null is none. Raises Invalid or TooLarge."""
+    """Read the ops of a checkpoint; null means none. Raises Invalid or TooLarge."""
     if steps is None:
         return []
     if not isinstance(steps, list):

@@ -1,7 +1,7 @@
-"""Plan: everything a reply means for its run, decided without I/O, clock or randomness.
+"""Make the plan of an answer: all that it means for its run, without I/O, clock or randomness.
 
-What depends on the run's other branches (the pending set, places in the stack) is decided by
-`groups`, under the run's lock. Protocol: execution.md §4, §6 and §7.
+What depends on the run's parallel branches is decided later, under the run's lock: pending steps
+by `steps.groups`, places in the stack by the writer. Protocol: execution.md §4, §6 and §7.
 """
 
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ _ASK_AGAIN = timedelta(seconds=1)
 class Policy:
     """How a function is retried.
 
-    `linear` replaces the back-off table when it is set, and the function's `own` rule both.
+    `linear`, when set, replaces the backoff table. The function's `own` rule replaces both.
     """
 
     retries: int
@@ -63,9 +63,9 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A request or timer to queue; `step` is None for a discovery.
+    """A follow-up item: a request or a timer to queue; `step` is None for a discovery.
 
-    `wait` is what a timer of kind `pause` stands for: its pause is opened with it.
+    An item of kind `pause` has a `wait`, which is opened in the same transaction.
     """
 
     kind: ItemKind
@@ -79,7 +79,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The run's end; `error_text` is what its events say of an error that is not the SDK's own."""
+    """The run's end; `error_text` is what its events say where the output has no error text."""
 
     status: RunStatus
     output: str | None
@@ -88,9 +88,9 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the attempt shows in the run's timeline.
+    """An entry of the run's timeline: an attempt, the start or end of a wait, or the run's end.
 
-    `took` is the SDK's own measurement, `info` what is particular to the step's kind (JSON).
+    `took` is when the step's body ran, as the SDK measured it; `info` is JSON of the step's kind.
     """
 
     step: str | None
@@ -104,20 +104,20 @@ class Trace:
 
 @dataclass(slots=True)
 class Plan:
-    """What to write. `retry` gives the item back, everything else consumes it."""
+    """What to write. With `retry` the item is queued again after that time, else it is done."""
 
     results: list[StepResult] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     retry: timedelta | None = None
     finish: Finish | None = None
     request_version: int = -1
-    # the answer's steps, and whether each races, when it held two ops or more
+    # the answer's steps, with whether each races; None when it held a single op
     group: dict[str, bool] | None = None
     coalesce: bool = False  # the group waits for all its members before the next discovery
     traces: list[Trace] = field(default_factory=list)
     defers: list[Defer] = field(default_factory=list)
     notes: list[tuple[Target, Update]] = field(default_factory=list)  # metadata of the steps
-    closes: bool = False  # a time-out, valid only while the item's pause is still open
+    closes: bool = False  # a time-out: the plan is valid only while the item's wait is open
 
 
 def plan(
@@ -139,11 +139,11 @@ def generated(
     run: Run, item: Item, policy: Policy, meaning: read.Generated, now: datetime, jitter: float
 ) -> Plan:
     """Decide what ops mean for the run; see plan()."""
-    return _Generator(run, item, policy, meaning, now, jitter).plan()
+    return _Planner(run, item, policy, meaning, now, jitter).plan()
 
 
 def overflow(run: Run) -> Plan | None:
-    """End a run that is over the limits before its next request; None when it is within them."""
+    """Fail a run that is over its limits before its next request; None when it is within them."""
     if run.step_count >= run.limits.steps:
         return _too_many_steps(run)
     return too_much_state(run, 0)
@@ -155,7 +155,7 @@ def _too_many_steps(run: Run) -> Plan:
 
 
 def too_much_state(run: Run, more_bytes: int) -> Plan | None:
-    """End a run whose state would go over its limit; None when it stays within."""
+    """Fail a run whose state would grow over its limit; None when it stays within it."""
     most = run.limits.state_bytes
     if run.state_bytes + more_bytes <= most:
         return None
@@ -164,7 +164,7 @@ def too_much_state(run: Run, more_bytes: int) -> Plan | None:
 
 
 def fatal(name: str, message: str) -> Plan:
-    """End the run at once, whatever attempts it has left (execution.md §7.5)."""
+    """Fail the run at once, even if it has attempts left (execution.md §7.5)."""
     return _fatal({"error": message, "message": message, "name": name})
 
 
@@ -177,7 +177,7 @@ def _fatal(error: dict[str, str]) -> Plan:
 
 
 def _bad_condition(op: Op, error: waits.BadExpression) -> Plan:
-    """End a run whose wait cannot be opened: its condition is the same at the next attempt."""
+    """Fail a run whose wait has a bad condition: the next attempt would have the same one."""
     name, message = "InvalidExpression", error.message
     why = f"{op.label}: opts.if: {error.__cause__}"  # the message is the protocol's
     said = {"error": f"{name}: {message}", "message": message, "name": name, "stack": why}
@@ -185,21 +185,21 @@ def _bad_condition(op: Op, error: waits.BadExpression) -> Plan:
 
 
 def unwritable(item: Item, policy: Policy, jitter: float) -> Plan:
-    """Treat an answer that the database refuses as a function-level error (execution.md §7.3)."""
+    """Make a function-level error of an answer that the database refuses (execution.md §7.3)."""
     return _fail(item, policy, read.unable("The answer could not be stored."), jitter)
 
 
 def crashed(item: Item, policy: Policy, name: str, jitter: float) -> Plan:
-    """Treat what was raised while the server worked on the item as a function-level error.
+    """Make a function-level error of an exception in the server's own work on the item.
 
-    `name` is the exception's class: its words may hold what is nobody's business.
+    `name` is the exception's class. Its message is not shown, because it may hold secrets.
     """
-    text = f"The server could not work on this attempt ({name}): its log has more."
+    text = f"The server failed while it worked on this attempt ({name}): its log has more."
     return _fail(item, policy, read.unable(text, name=name), jitter)
 
 
 def worker_lost(item: Item) -> Plan:
-    """End a run with whose request every worker was lost."""
+    """Fail a run whose request was lost with its worker too many times in a row."""
     text = (
         f"worker lost: {item.lapses} times in a row, the worker that ran this request ended"
         " or fell silent before the answer was stored"
@@ -226,7 +226,7 @@ def _backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: 
 
 
 def result_of(op: Op, *, failed: bool) -> tuple[StepResult, Trace]:
-    """Make of a step's op what is stored and shown (execution.md §2).
+    """Make the stored result and the timeline's entry of a step's op (execution.md §2).
 
     With `failed`, the op's error is stored. Raises TooLarge for more than a step may hold.
     """
@@ -242,8 +242,8 @@ def result_of(op: Op, *, failed: bool) -> tuple[StepResult, Trace]:
     )
 
 
-class _Generator:
-    """The plan of one 206 answer."""
+class _Planner:
+    """Makes the plan of one 206 answer."""
 
     def __init__(
         self,
@@ -261,7 +261,7 @@ class _Generator:
     def plan(self) -> Plan:
         ops = self.meaning.ops
         real = [op for op in ops if op.code is not Opcode.NONE or op.id]
-        if not real:  # nothing new was found: ask again, but not as fast as the wire allows
+        if not real:  # the SDK has found nothing new: ask again, but only after a second
             self.made.jobs.append(Job(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
             return self.made
         if len(real) > self.run.limits.steps:
@@ -273,16 +273,16 @@ class _Generator:
         if len(counted) > 1 and not any(op.code in ENDING for op in counted):
             self.made.group = {op.id: op.races for op in counted if op.is_step}
             self.made.coalesce = any(op.code in PLANNING for op in counted)
-        # a wait is open before a sibling can send what ends it (execution.md §6.4)
+        # waits for events are opened first: a sibling may send the event (execution.md §6.4)
         for op in sorted(real, key=lambda op: op.code is not Opcode.WAIT_FOR_EVENT):
-            ended = self._take(op)
+            ended = self._add(op)
             if ended is not None:
                 ended.defers, ended.notes = self.made.defers, self.made.notes
                 return ended
         return self.made
 
-    def _take(self, op: Op) -> Plan | None:
-        """Add what one op asks for; a plan in return replaces the whole plan."""
+    def _add(self, op: Op) -> Plan | None:
+        """Add what one op asks for. A plan that is returned replaces the whole plan."""
         if op.code in (Opcode.STEP_RUN, Opcode.STEP):
             return self._result(op, failed=False)
         if op.code in (Opcode.STEP_ERROR, Opcode.STEP_FAILED):
@@ -342,7 +342,7 @@ class _Generator:
         return None
 
     def _function_error(self, op: Op, error: dict[str, Any]) -> None:
-        """Take the error of the function itself."""
+        """Retry the request or fail the run for an error of the function itself."""
         said = self.meaning.no_retry is True or error.get("noRetry") is True
         final = said or op.code is Opcode.STEP_FAILED
         text = canonical.dumps(error).decode()
@@ -381,7 +381,7 @@ class _Generator:
         return None
 
     def _gateway(self, op: Op) -> Plan | None:
-        """Queue the call that the server makes; one that no client can send fails the step."""
+        """Queue a gateway call; a request that no client can send fails the step."""
         try:
             opts = gateway.request(op).text()
         except Invalid as error:

@@ -1,7 +1,7 @@
 """Durable endpoints: a plain HTTP endpoint of an app whose requests are runs.
 
-Protocol: checkpointing.md §3. The SDK makes the run and runs it in the caller's own request, until
-something has to wait; from then on the server calls the endpoint again, as its caller did.
+Protocol: checkpointing.md §3. The SDK creates the run and executes it within the caller's request
+until a step has to wait. From then on the server calls the endpoint, as the caller did.
 """
 
 import base64
@@ -32,7 +32,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run that an SDK has begun; `encoding` says how the event holds the request's body."""
+    """A run that an SDK has started; `encoding` says how the event holds the request's body."""
 
     run_id: str
     app_id: str
@@ -44,7 +44,7 @@ class NewRun:
     ops: list[Op]
 
     def function_id(self, app_id: str) -> str:
-        """Derive the function's UUID: one for each app and slug."""
+        """Derive the function's UUID from its app and slug."""
         return ids.function_id(f"{app_id}:{self.config.slug}", self.domain)
 
 
@@ -128,7 +128,7 @@ def _event(event: Mapping[str, Any], data: dict[str, Any], now_ms: int, event_id
 
 
 def _encoding(body: object, sdk: str) -> str:
-    """Say how a body is written: the TypeScript SDK sends it as it is, the others in base64."""
+    """Say how the body is encoded: the TypeScript SDK sends plain text, the others base64."""
     if sdk.startswith("inngest-js") or not isinstance(body, str):
         return TEXT
     try:
@@ -144,7 +144,7 @@ def _version(given: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The request that reaches the endpoint again; `signed` is what SDKs check the signature of."""
+    """The server's request to an endpoint; SDKs check the signature of the bytes in `signed`."""
 
     method: str
     url: str
@@ -154,9 +154,9 @@ class Call:
 
 
 def call(run: Run, item: Item, *, request_id: str) -> Call:
-    """Build the request of an item: the caller's own, with the run in its headers (§3.5).
+    """Build an item's request: the caller's own request, with the run in its headers (§3.5).
 
-    The signature is there even when it is empty: it is what an SDK knows the server by.
+    The signature header is sent even when it is empty: SDKs recognise the server by it.
     """
     data = canonical.loads(run.event)["data"]
     method = str(data.get("method") or "GET").upper()
@@ -190,7 +190,7 @@ def _signed(method: str, body: bytes) -> bytes:
 
 
 def answer(given: read.Reply) -> read.Reply:
-    """Read an endpoint's answer: ops whatever the status, and everything else an error (§3.5)."""
+    """Read an endpoint's answer: any 2xx must hold ops, and becomes an error without (§3.5)."""
     if given.status == 206 or not 200 <= given.status < 300:
         return given
     try:

@@ -17,14 +17,14 @@ from .read import Reply
 
 UNREACHABLE = "Error making gateway request: Unable to reach SDK URL"
 _SHOWN_CHARS = 64 * 1024
-# A Response that has one of these statuses may hold no body, not even an empty one (Fetch).
+# Fetch allows no body, not even an empty one, in a Response with one of these statuses.
 _NO_BODY = frozenset({204, 205, 304})
-# Headers of the transfer, which is over: the body is decoded.
+# Headers that describe only the transfer. The stored body is already decoded.
 _TRANSFER = frozenset({"connection", "content-encoding", "keep-alive", "transfer-encoding"})
 
 
 class Failed(Exception):
-    """The call failed; `error` is the step's error. `final` says that trying again is no use."""
+    """The call failed; `error` is the step's error. `final` means that a retry cannot help."""
 
     def __init__(self, message: str, *, final: bool = False, **more: Any) -> None:
         self.error, self.final = {"message": message} | more, final
@@ -39,7 +39,7 @@ def plan(
     now: datetime,
     jitter: float,
 ) -> Plan:
-    """Store the answer as the step's result, retry the call, or store its error."""
+    """Plan to store the answer as the step's result, to retry the call, or to store its error."""
     try:
         value = {"data": _ai(request, reply) if request.is_ai else _plain(request, reply)}
         text = _stored(request, value)
@@ -112,7 +112,7 @@ def _ai(request: gateway.Request, reply: Reply) -> Any:
 
 
 def _said(request: gateway.Request, reply: Reply) -> dict[str, Any]:
-    """Show what the provider answered, less the key, which some providers repeat."""
+    """Show the provider's answer, without the key, which some providers repeat."""
     raw = request.redact(reply.body[:_SHOWN_CHARS].decode("utf-8", "replace"))
     try:
         data = canonical.loads(raw)

@@ -1,4 +1,4 @@
-"""Replies: what an answer of the SDK, or its absence, means (protocol: execution.md §3)."""
+"""Read an SDK's answer, or the lack of one (protocol: execution.md §3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ _FAILED_EARLY = "Server returned a fatal error"
 _TOO_LARGE = "Your function's response body exceeds the maximum size limit"
 _NOT_SDK = "response did not come from an Inngest SDK"
 _SHOWN_BODY_CHARS = 2048
-# what failure events say of an error that the SDK would not have retried (events.md §8.3)
+# the text in failure events for an error that the SDK marks as not to be retried (events.md §8.3)
 NO_RETRY = "NonRetriableError"
 
 
@@ -24,8 +24,9 @@ NO_RETRY = "NonRetriableError"
 class Reply:
     """An HTTP answer as received; header names are lower-case.
 
-    `unreachable` holds the transport's error when no whole answer came, with the status of one
-    that had begun; `too_large` says that the body went over the limit and was not kept.
+    `unreachable` holds the transport's error when no complete answer came; `status` is then that
+    of an answer that was cut off, or 0. `too_large` means that the body was over the limit and
+    was not kept.
     """
 
     status: int = 0
@@ -60,8 +61,9 @@ class Returned:
 class Errored:
     """A function-level error.
 
-    `output` is what the run shows if this is its end: what the SDK sent, unchanged. `text` is
-    what the server says of it, `shown` the error of the attempt where that is not the output.
+    `output` is the run's output if the run ends with this error: what the SDK sent, unchanged.
+    `text` is the server's own short text for it. `shown` is what the attempt shows, where that
+    is not the output.
     """
 
     output: str
@@ -75,7 +77,7 @@ Meaning = Generated | Returned | Errored
 
 
 def read(reply: Reply, now: datetime) -> Meaning:
-    """Decide what a reply means; the first rule that fits wins (execution.md §3.1)."""
+    """Decide what an answer means; the first rule that fits wins (execution.md §3.1)."""
     if reply.unreachable is not None:
         return _without_answer(reply.unreachable, begun=reply.status != 0)
     if reply.too_large:
@@ -114,7 +116,7 @@ def _read_success(reply: Reply, now: datetime) -> Meaning:
 
 
 def _not_sdk(reply: Reply) -> Errored:
-    """Refuse an answer that only looks like success; the run shows what it was."""
+    """Refuse a 2xx answer that no SDK sent; the run's output shows its body."""
     if reply.status == 206:
         return unable(f"error reading generator opcode response: {_NOT_SDK}", name="not_sdk")
     error = unable(_NOT_SDK, name="not_sdk")
@@ -167,7 +169,7 @@ def _read_error(reply: Reply, now: datetime) -> Errored:
 
 
 def _sdk_error(body: bytes, text: str) -> Any:
-    """Read the error that an SDK sent; JavaScript's may be an object in a JSON string."""
+    """Read the error that an SDK sent. The TypeScript SDK may send it as JSON in a JSON string."""
     if not body.strip():
         return outputs.error_object(None, text)
     try:
@@ -181,7 +183,7 @@ def _sdk_error(body: bytes, text: str) -> Any:
 def unable(
     text: str, message: str | None = None, *, name: str | None = None, stack: str | None = None
 ) -> Errored:
-    """Build the function-level error that the server itself raises (execution.md §3.3)."""
+    """Build a function-level error that the server itself raises (execution.md §3.3)."""
     message = message or text
     said = message if name is None else f"{name}: {message}"
     inner = {"error": said, "message": message, "name": name or "Error"}

@@ -1,7 +1,7 @@
-"""Requests to the SDK: body and headers, exactly (protocol: execution.md §1).
+"""Requests to the SDK: URL, headers and the exact bytes of the body (protocol: execution.md §1).
 
-Stored JSON is canonical and is spliced in as it is, so the whole body is canonical (RFC 8785)
-without being parsed again: the bytes that are signed are the bytes that are sent.
+Stored JSON is canonical and is spliced in as it is. So the whole body is canonical (RFC 8785)
+without being parsed again, and the bytes that are signed are the bytes that are sent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ def body(
 ) -> bytes:
     """Build the canonical body; `memo` is in the order of the stack.
 
-    `ctx.fn_id` and `ctx.qi_id` let SDKs checkpoint (checkpointing.md §1, §2); they are left out
-    while a step is still to run with new input.
-    Over the size limit the state is left for the SDK to fetch (execution.md §1.3).
+    `ctx.fn_id` and `ctx.qi_id` let SDKs checkpoint (checkpointing.md §1, §2). They are left out
+    until the step to which a rerun gives new input has a result. When the body would be over the
+    size limit, the state is left out, and the SDK fetches it (execution.md §1.3).
     """
     stack = list(memo)
     entries = with_input(run, memo)
@@ -83,7 +83,7 @@ def _join(
         "use_api": use_api,
     }
     if run.input_step is not None and run.input_step not in stack:
-        # an SDK that checkpoints (TypeScript 4) takes a step with new input for one that has ended
+        # an SDK that checkpoints (TypeScript 4) would take the step with new input for a done one
         del context["fn_id"], context["qi_id"]
     defers = f'"defers":{run.defers},' if run.defers else ""
     flag = "true" if use_api else "false"
@@ -104,7 +104,7 @@ def _utf16(step: str) -> bytes:
 
 
 def headers(run: Run, item: Item, *, request_id: str) -> dict[str, str]:
-    """Build the headers (execution.md §1.1), to which the sender adds the signature."""
+    """Build the headers (execution.md §1.1); the sender adds the signature."""
     return {
         "Content-Type": "application/json",
         "User-Agent": "Inngest",

@@ -1,6 +1,6 @@
-"""Time-outs of runs: how long one may wait for its first request, and how long it may take.
+"""Time-outs of runs: how long a run may wait for its first request, and how long it may take.
 
-Exceeding either cancels the run (waits.md §7.3).
+A run that exceeds either is cancelled (waits.md §7.3).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..runs.runs import Run, RunStatus
 from ..values import canonical
 from .decide import Finish, Plan, Trace
 
-CANCELLATION = "Cancellation"  # the name of the trace that says why a run was cancelled
+CANCELLATION = "Cancellation"  # the timeline's entry that says why a run was cancelled
 
 
 class Limit(StrEnum):
@@ -37,19 +37,19 @@ class Exceeded:
         return f"The run did not finish within {_shown(self.after)} (timeouts.finish)."
 
     def text(self) -> str:
-        """Write it for the timer's item; read() reads it."""
+        """Write this for the timer's item; read() reads it."""
         ms = round(self.after / timedelta(milliseconds=1))
         return canonical.dumps({"after_ms": ms, "limit": self.limit.value}).decode()
 
 
 def read(text: str) -> Exceeded:
-    """Read what a timer stands for."""
+    """Read the time-out that Exceeded.text() wrote into a timer's item."""
     given = canonical.loads(text)
     return Exceeded(Limit(given["limit"]), timedelta(milliseconds=given["after_ms"]))
 
 
 def exceeded(timeouts: Timeouts | None, run: Run, now: datetime) -> Exceeded | None:
-    """Say which time-out a run has exceeded that is about to make a request, None for none."""
+    """Say which time-out a run has exceeded before its next request; None for none."""
     if timeouts is None or run.started_at is None:
         return None
     if timeouts.start is not None and run.started_at - run.queued_at > timeouts.start:
@@ -60,7 +60,7 @@ def exceeded(timeouts: Timeouts | None, run: Run, now: datetime) -> Exceeded | N
 
 
 def rung(timer: Exceeded, run: Run) -> Plan:
-    """End a run whose timer is due; a run that has started in time only loses its start timer."""
+    """Cancel a run whose timer is due. A start timer does nothing to a run that has started."""
     if timer.limit is Limit.START and run.status is not RunStatus.QUEUED:
         return Plan()
     return cancelled("TimeoutExceeded", timer.message)
@@ -72,7 +72,7 @@ def cancelled(name: str, message: str) -> Plan:
 
 
 def reason(name: str, message: str) -> Trace:
-    """Show in a run's timeline why it was cancelled."""
+    """Build the timeline's entry that says why the run was cancelled."""
     error = canonical.dumps({"message": message, "name": name}).decode()
     return Trace(None, CANCELLATION, CANCELLATION, "cancelled", error)
 

@@ -1,4 +1,4 @@
-"""Waking: what the end of a wait means for its run, and what a trace shows of it."""
+"""The end of a wait or sleep: what it means for the run, and what the timeline shows of it."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ _WAIT_OPS = {
 def woken(
     run: Run, item: Item, answer: Answer | None, *, open_until_now: bool = True
 ) -> decide.Plan:
-    """End a wait with its answer, or without one as timed out.
+    """Plan the end of a wait; without an answer it has timed out.
 
-    A time-out closes the pause; `open_until_now` is false when that is known to be gone.
+    A time-out closes the wait; `open_until_now` is false when it is known to be closed already.
     """
     wait = waiting(item.opts)
     end = ended(wait, answer)
@@ -40,14 +40,14 @@ def woken(
 
 
 def slept(item: Item | Any, status: str) -> decide.Trace:
-    """Show a sleep that is over; `item` is the sleep's or its row."""
+    """Build the timeline's entry of a sleep that is over; `item` is its item or that item's row."""
     name = item.step_name or item.step or "sleep"
     info = canonical.dumps({"sleepUntil": item.due_at.isoformat()}).decode()
     return decide.Trace(item.step, name, Opcode.SLEEP.value, status, info=info)
 
 
 def begun(name: str, step: str, opts: str) -> decide.Trace:
-    """Show a wait that begins; `opts` are those of its item."""
+    """Build the timeline's entry of a wait that begins; `opts` are those of its item."""
     wait = waiting(opts)
     info = canonical.dumps({**wait.info, "kind": wait.kind.value, "timedOut": None}).decode()
     return decide.Trace(step, name, _WAIT_OPS[wait.kind], "waiting", info=info)
