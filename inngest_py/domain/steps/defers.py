@@ -1,7 +1,7 @@
-"""Deferred functions: asked for while a run goes on, started when it has ended.
+"""Deferred functions: a run asks for them while it is live, and they start when it has ended.
 
-Protocol: execution.md §4, rows 15 and 16. The ops are lazy: whatever is wrong with one is a
-reason to reject it, never an error of the run.
+Protocol: execution.md §4, rows 15 and 16. The ops are lazy: a bad one is rejected, but never
+makes its run fail.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from .opcodes import LAZY, Op, Opcode
 
 
 class DeferStatus(StrEnum):
-    """What is to become of a deferred function."""
+    """Whether a deferred function will start."""
 
     SCHEDULED = "scheduled"
     ABORTED = "aborted"
@@ -27,7 +27,7 @@ class DeferStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """A deferred function of a run, by the hash of its id; input and meta are JSON texts."""
+    """A deferred function of a run; `hash` is that of its id, `input` and `meta` are JSON texts."""
 
     hash: str
     status: DeferStatus
@@ -44,7 +44,7 @@ class Defer:
 
 
 def read(ops: Iterable[Op]) -> list[Defer]:
-    """Read the lazy ops among the ops; those that name nothing are left out."""
+    """Read the lazy ops among the ops; those without a valid id are left out."""
     found = [_read(op) for op in ops if op.code in LAZY]
     return [defer for defer in found if defer is not None]
 
@@ -82,9 +82,9 @@ def _checked(op: Op) -> Defer:
 
 
 def settle(known: Mapping[str, Defer], given: Iterable[Defer]) -> dict[str, Defer]:
-    """Decide what changes among a run's defers; the first add of an id counts.
+    """Return the run's defers that `given` changes; of several adds of an id the first counts.
 
-    An abort without its add is kept, so that an add that comes later starts nothing.
+    An abort that comes before its add is kept, so that the later add starts nothing.
     """
     now = dict(known)
     for defer in given:
@@ -106,7 +106,7 @@ def _within(defer: Defer, known: Mapping[str, Defer]) -> Defer:
 
 
 def shown(defers: Iterable[Defer]) -> str:
-    """Write the `defers` of a request's body as canonical JSON (execution.md §1.2)."""
+    """Write the field `defers` of a request's body as canonical JSON (execution.md §1.2)."""
     state = {d.hash: {"abortable": d.status is DeferStatus.SCHEDULED} for d in defers}
     return canonical.dumps(state).decode()
 

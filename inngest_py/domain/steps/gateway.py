@@ -1,7 +1,7 @@
 """Gateway calls: the HTTP request that an op asks the server to make (execution.md §4.2).
 
-The request is built when the op arrives and waits in its queue item; what its answer means is
-decided by `gateway_answers`. A request holds keys: it goes into no log, error or trace.
+The request is built when the op arrives, and is stored in its queue item. `reply.gateway_answers`
+decides what the answer means. A request holds keys, so no log, error or timeline may show it.
 """
 
 import re
@@ -17,7 +17,7 @@ from .opcodes import Op, Opcode
 MAX_URL_CHARS = 16 * 1024
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# Headers of one connection, which the client sets for its own.
+# Headers of one connection. The HTTP client sets its own.
 _OWN_HEADERS = frozenset(
     {
         "accept-encoding",
@@ -33,18 +33,18 @@ _OWN_HEADERS = frozenset(
         "upgrade",
     }
 )
-# Headers, and parameters of a query, that hold keys, as Gemini's and those of signed links do.
+# Names of headers and query parameters that hold keys, as Gemini's and those of signed links do.
 _SECRET_NAME = re.compile(
     r"(?!idempotency-)(.*[_-])?"
     r"(key|apikey|token|secret|password|sig|signature|auth|authorization|cookie)"
 )
-_SHORTEST_SECRET = 8  # what is shorter would be found in any text
+_SHORTEST_SECRET = 8  # a shorter key would also match ordinary text
 _HIDDEN = "[redacted]"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request; `secret` is the key that errors must not show, "" when there is none."""
+    """One HTTP request; `secret` is the key that errors must not show, "" without one."""
 
     op: str
     method: str
@@ -56,7 +56,7 @@ class Request:
 
     @property
     def is_ai(self) -> bool:
-        """Whether the call is to a model: its status counts, and its answer must be JSON."""
+        """Whether a model is called: a status over 299 or an answer without JSON is then an error."""
         return self.op == Opcode.AI_GATEWAY.value
 
     def text(self) -> str:
@@ -64,7 +64,7 @@ class Request:
         return canonical.dumps(asdict(self)).decode()
 
     def elsewhere(self) -> dict[str, str]:
-        """Return the headers for a redirect to another host: without keys."""
+        """Return the headers for a redirect to another host, without those that hold keys."""
         return {
             name: value
             for name, value in self.headers.items()
@@ -73,7 +73,7 @@ class Request:
         }
 
     def without_keys(self, url: str) -> str:
-        """Take the keys out of the query of a redirect to another host, which may repeat ours."""
+        """Remove our keys from the URL of a redirect to another host, which may repeat them."""
         given = {value for _, value in _pairs(self.url)}
         kept = [
             (name, value)
@@ -98,7 +98,7 @@ def read(text: str) -> Request:
 def request(op: Op) -> Request:
     """Build the request of an AIGateway or Gateway op.
 
-    Raises Invalid, whose message becomes the step's error, for what no client could send.
+    Raises Invalid for a request that no client could send; its message becomes the step's error.
     """
     made = _ai_request(op) if op.code is Opcode.AI_GATEWAY else _plain_request(op)
     if len(made.text().encode()) > MAX_STEP_BYTES:
@@ -107,7 +107,7 @@ def request(op: Op) -> Request:
 
 
 def refused(op: Op, message: str) -> dict[str, Any]:
-    """Word the step's error for a request that cannot be made at all."""
+    """Make the step's error for a request that cannot be sent."""
     ai = op.code is Opcode.AI_GATEWAY
     name, label = ("AIGatewayError", "AI") if ai else ("GatewayError", "gateway")
     return {"name": name, "message": f"Error making {label} request: {message}"}
@@ -146,7 +146,7 @@ def _plain_request(op: Op) -> Request:
 
 
 def _body(given: object) -> str | None:
-    """Send JSON as it is and quote any other text, as the protocol does; None sends no body."""
+    """Write the body as the protocol asks: JSON as it is, other text quoted; None is no body."""
     if given is None or given == "":
         return None
     if not isinstance(given, str):
@@ -218,7 +218,7 @@ def _canonical(name: str) -> str:
 
 
 def _check_headers(headers: dict[str, str]) -> None:
-    """Refuse what would end a header early, without showing a value: it may be a key."""
+    """Refuse headers that HTTP cannot hold. Errors show no value, as it may be a key."""
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
             raise Invalid("a header's name is not a token", field="headers")

@@ -1,7 +1,7 @@
 """Groups: the parallel steps that a run still waits for (protocol: execution.md §6.2, §6.3).
 
-A run keeps its pending members, each with whether it races: nobody waits for a racing one, but
-while one pends its steps must not be run by a discovery as well.
+A run stores its pending members, each with whether it races. The next discovery does not wait
+for a racing member, but while one is pending, no discovery may run the step as well.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ def read(stored: str | None) -> dict[str, bool]:
 
 
 def written(pending: Members) -> str | None:
-    """Write pending members: a list, or an object where one of them races; None for none."""
+    """Write pending members: a list, or an object when one of them races; None for none."""
     if not pending:
         return None
     kept = dict(pending) if any(pending.values()) else list(pending)
@@ -30,7 +30,7 @@ def written(pending: Members) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The run's group after results came in: whether to discover, the flag and the pending set."""
+    """The run's group after new results; `discover` says whether a discovery is due now."""
 
     discover: bool
     force_plan: bool
@@ -46,8 +46,8 @@ def settle(
 ) -> Settled:
     """Decide, under the run's lock, whether results call for a discovery.
 
-    `done` holds the hashes stored just now and whether each races. From request version 2 on the
-    force-plan flag goes back to false with the discovery that no member of the group pends beside.
+    `done` holds the step hashes stored just now, each with whether it races. From request version
+    2 on, the force-plan flag is cleared by the first discovery that leaves no member pending.
     """
     hashes = dict(done)
     left = {step: races for step, races in pending.items() if step not in hashes}

@@ -33,7 +33,7 @@ class Opcode(StrEnum):
     DEFER_ABORT = "DeferAbort"
 
 
-# Ops that end when something else happens: an event, an answer, a signal.
+# Ops that wait for something else: an event, an invoked function's result, a signal.
 WAITING = frozenset({Opcode.WAIT_FOR_EVENT, Opcode.INVOKE_FUNCTION, Opcode.WAIT_FOR_SIGNAL})
 # Ops that make an answer with two or more of them a parallel group (execution.md §6.3).
 PLANNING = WAITING | {
@@ -45,10 +45,10 @@ PLANNING = WAITING | {
 # Ops that are a step's result and nothing else.
 STORED = frozenset({Opcode.STEP, Opcode.STEP_RUN})
 ENDING = frozenset({Opcode.RUN_COMPLETE, Opcode.SYNC_RUN_COMPLETE})
-# Ops that ride along with others and never count as steps (execution.md §4).
+# Ops that come along with others and never count as steps (execution.md §4).
 LAZY = frozenset({Opcode.DEFER_ADD, Opcode.DEFER_ABORT})
-WRAPPED = 2  # levels that an answer wraps around what an op holds: the array, the op
-_FUNCTION = ids.step_hash("complete")  # the id under which SDKs report on the function itself
+WRAPPED = 2  # levels of JSON around an op's values: the array and the op itself
+_FUNCTION = ids.step_hash("complete")  # the id of ops about the function itself
 _BY_NAME = {code.value.lower(): code for code in Opcode}
 _NEEDS_ID = frozenset(
     {
@@ -69,8 +69,8 @@ _NEEDS_ID = frozenset(
 class Op:
     """One op of an answer; `id` is the hashed step id, "" where the op has none.
 
-    `took` is when the step's body ran, None where the SDK does not say; `notes` is the metadata
-    that came with it, as it came.
+    `took` is when the step's body ran, None when the SDK does not say. `notes` is the op's
+    metadata, not checked yet.
     """
 
     code: Opcode
@@ -96,9 +96,9 @@ class Op:
 
     @property
     def given(self) -> str | None:
-        """What the step was called with, as an attempt's info (JSON); None where nobody said.
+        """The step's arguments as an attempt's info (JSON); None when the SDK does not say.
 
-        What is over MAX_SHOWN_INPUT_BYTES is left out: it is only shown.
+        Arguments over MAX_SHOWN_INPUT_BYTES are left out, as they are only for display.
         """
         if self.opts.get("input") is None:
             return None
@@ -107,25 +107,25 @@ class Op:
 
     @property
     def races(self) -> bool:
-        """Whether the op belongs to a race, where the first to end goes on (execution.md §6.3)."""
+        """Whether the op races: its run continues when the first ends (execution.md §6.3)."""
         mode = self.opts.get("parallelMode")
         return isinstance(mode, str) and mode.lower() == "race"  # Go writes "Race"
 
     @property
     def is_function(self) -> bool:
-        """Whether the op stands for the function itself: its error comes so with lazy ops."""
+        """Whether the op is about the function itself: its error, when it comes with lazy ops."""
         return self.id == _FUNCTION and not self.name and not self.display_name
 
     @property
     def is_step(self) -> bool:
-        """Whether the op names a step that ends some time: a group waits for nothing else."""
+        """Whether the op is a step that will end: a group waits only for these."""
         return self.code not in (Opcode.NONE, Opcode.DISCOVERY_REQUEST) and not self.is_function
 
 
 def parse(body: bytes) -> list[Op]:
-    """Read the ops of a 206 body; `[]` is one op None.
+    """Read the ops of a 206 body; `[]` counts as a single op None.
 
-    Raises Invalid, whose message becomes the run's function-level error.
+    Raises Invalid; its message becomes the run's function-level error.
     """
     if not body.strip():
         raise Invalid("error reading generator opcode response: the body is empty")
@@ -141,7 +141,7 @@ def parse(body: bytes) -> list[Op]:
 
 
 def _loads(body: bytes) -> Any:
-    """Read the body. Of errors, what is nested too deep is cut off, so that the rest is kept."""
+    """Read the body. Errors that are nested too deep are cut; other values raise TooDeep."""
     try:
         return canonical.loads(body, MOST_LEVELS + WRAPPED)
     except TooDeep:
@@ -210,7 +210,7 @@ def _id(item: dict[str, Any]) -> str:
 
 
 def _storable(text: str) -> str:
-    """Replace what PostgreSQL cannot hold: a run whose answer is never stored never ends."""
+    """Replace NUL, which PostgreSQL cannot store: a run with such an answer would never end."""
     return text.replace("\0", "\ufffd")
 
 
@@ -219,7 +219,7 @@ def _object(item: dict[str, Any], key: str) -> dict[str, Any] | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        if key == "opts":  # an SDK may send anything here; what is not an object says nothing
+        if key == "opts":  # SDKs may send anything here; only an object means something
             return None
         return {"name": "Error", "message": str(value)}
     return value

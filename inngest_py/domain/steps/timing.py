@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 Span = tuple[datetime, datetime]
 
-_EARLIEST_NS = 946_684_800 * 10**9  # 2000-01-01: an SDK's clock that is before this tells nothing
+_EARLIEST_NS = 946_684_800 * 10**9  # 2000-01-01: an SDK's clock before this is wrong
 _LATEST_NS = 4_102_444_800 * 10**9  # 2100-01-01
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(value: object) -> Span | None:
-    """Read `{"a": start, "b": duration}` in nanoseconds; None when it makes no sense."""
+    """Read `{"a": start, "b": duration}` in nanoseconds; None when the values cannot be right."""
     if not isinstance(value, dict):
         return None
     start, length = value.get("a"), value.get("b")

@@ -1,4 +1,4 @@
-"""Answers: what ended a wait, and the memo value that the step gets of it (execution.md §2)."""
+"""What ended a wait, and the memo value that its step gets (execution.md §2)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +12,14 @@ _TIMED_OUT_NAME = "InngestInvokeTimeoutError"
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the item of a wait knows of it: its kind, its trace's info, whether it races."""
+    """A wait as its item stores it: `info` is shown in the timeline, `races` is that of its op."""
 
     kind: PauseKind
     info: dict[str, Any]
     races: bool
 
     def written(self) -> str:
-        """Write this as the item's opts."""
+        """Write this as the item's opts; waiting() reads it."""
         opts = {"info": self.info, "race": self.races, "wait": self.kind.value}
         return canonical.dumps(opts).decode()
 
@@ -32,9 +32,9 @@ def waiting(opts: str | None) -> Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What ended a wait: an event with its internal id and payload, or a signal's data.
+    """What ended a wait: an event, by its internal id and payload, or a signal's data.
 
-    The payload is None when the event is not stored any more.
+    The payload is None when the event is no longer stored.
     """
 
     event_id: str | None = None
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A wait's memo value as JSON, the error in it, if any, and the info of its trace."""
+    """A wait's memo value as JSON, the error in it, if any, and its info for the timeline."""
 
     value: str
     error: str | None
@@ -52,13 +52,13 @@ class Ended:
 
 
 def ended(wait: Waiting, answer: Answer | None) -> Ended:
-    """Give what a step is remembered to have waited for; without an answer it timed out."""
+    """Make the memo value of a step that has waited; without an answer it has timed out."""
     info = {**wait.info, "kind": wait.kind.value, "timedOut": answer is None}
     value, error = "null", None
     if wait.kind is PauseKind.INVOKE:
         value, error = _invoked(answer, info)
     elif answer is not None and wait.kind is PauseKind.EVENT:
-        value = answer.event or "null"  # None: deleted since, which takes a very late worker
+        value = answer.event or "null"  # None: deleted before a very late worker came to it
         info["foundEventID"] = answer.event_id
     elif answer is not None:
         value = canonical.dumps({"data": {"data": answer.data, "signal": info["signal"]}}).decode()
@@ -68,8 +68,8 @@ def ended(wait: Waiting, answer: Answer | None) -> Ended:
 def _invoked(answer: Answer | None, info: dict[str, Any]) -> tuple[str, str | None]:
     """Read the answer of an invoked function (execution.md §2).
 
-    A function that was cancelled, or that answered nothing at all, gives the finished event's
-    whole data: that is the protocol.
+    The protocol asks for the finished event's whole data when the event has neither result nor
+    error, as after a cancellation.
     """
     if answer is None or answer.event is None:
         error: Any = {

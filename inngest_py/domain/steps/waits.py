@@ -1,7 +1,7 @@
-"""Waits: what the ops that wait ask for, and the memo values that end them.
+"""Waits: read the ops that wait for an event, an invoked function or a signal.
 
-A wait is kept as a pause, a subscription to an event, an invocation's answer or a signal, beside
-a queue item that is due when it times out (protocol: waits.md §2-§5, execution.md §2).
+A wait is stored as a row of `pauses`, beside a queue item that is due when the wait times out
+(protocol: waits.md §2-§5, execution.md §2).
 """
 
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ from .opcodes import Op, Opcode
 
 INVOKE_TIMEOUT = timedelta(days=365)
 BAD_EXPRESSION = "Wait for event If expression failed to compile"
-# an event that was received this long before the pause was made came too late for it (§3)
+# a wait ignores events that were received longer than this before it was opened (§3)
 LATE_AFTER = timedelta(seconds=5)
 
 
 class PauseKind(StrEnum):
-    """What a pause waits for; the value of the three waits is stored in their items too."""
+    """What a row of `pauses` waits for; the items of the three waits store the value too."""
 
     EVENT = "event"
     INVOKE = "invoke"
@@ -38,7 +38,7 @@ class PauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The event that an invoke step publishes, checked; `external_id` is the payload's own id."""
+    """The event that an invoke step publishes; `external_id` is the id that the payload gives."""
 
     function: str
     data: dict[str, Any]
@@ -52,10 +52,10 @@ class Invocation:
 class Wait:
     """What an op waits for.
 
-    `event_name` is None when no event can end the wait: a signal, or an expression that is false
-    already. `expression` is what is left of the condition, None when every event will do, and
-    `path` with `key` the part of it that an index holds ("" without one). `info` is what a trace
-    shows of the wait.
+    `event_name` is None when no event can end the wait: it is for a signal, or its expression is
+    false already. `expression` is what is left of the `condition`, None when every event ends the
+    wait. `path` and `key` are the part of it that an index holds, "" without one. `info` is shown
+    in the timeline. `replaces` means that a signal's new wait takes over from an earlier one.
     """
 
     kind: PauseKind
@@ -76,7 +76,7 @@ class BadExpression(Invalid):
 
 
 def read(op: Op, run: Run, now: datetime) -> Wait:
-    """Read an op that waits. Raises Invalid, BadExpression for the condition of a wait."""
+    """Read an op that waits. Raises Invalid, or BadExpression for a bad condition."""
     if op.code is Opcode.WAIT_FOR_EVENT:
         return _for_event(op, run, now)
     if op.code is Opcode.INVOKE_FUNCTION:
@@ -111,7 +111,7 @@ def _for_event(op: Op, run: Run, now: datetime) -> Wait:
 
 
 def _residual(condition: str, run: Run, now: datetime) -> str:
-    """Fill the run's event into a condition; what is left speaks of `async` (waits.md §3)."""
+    """Fill the run's event into a condition; the rest is about `async` alone (waits.md §3)."""
     try:
         cel.check(condition)
         return cel.interpolate(condition, canonical.loads(run.event), now)
@@ -146,7 +146,7 @@ def _invoke(op: Op, run: Run, now: datetime) -> Wait:
 
 
 def correlation_id(run_id: str, step: str) -> str:
-    """Name the invocation that a step makes (waits.md §4)."""
+    """Give the id that ties an invoked run's end to the step that waits for it (waits.md §4)."""
     return f"{run_id}.{step}"
 
 
@@ -201,7 +201,7 @@ def _for_signal(op: Op, now: datetime) -> Wait:
 
 
 def check_signal(name: str) -> str:
-    """Return a signal's name that can be stored. Raises Invalid."""
+    """Return the signal's name if it can be stored. Raises Invalid."""
     if not name:
         raise Invalid("the signal's name is missing", field="signal")
     return check_text(name, "the signal's name", MAX_NAME_BYTES, "signal")
@@ -217,7 +217,7 @@ def _text(op: Op, name: str) -> str:
 
 
 def _timeout(op: Op, now: datetime, default: timedelta) -> timedelta:
-    """Read a time-out: a duration, or a time, which may have passed (waits.md §1)."""
+    """Read a time-out: a duration, or a time, where a past one gives zero (waits.md §1)."""
     text = _text(op, "timeout")
     if not text:
         return default
