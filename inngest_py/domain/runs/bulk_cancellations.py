@@ -1,4 +1,4 @@
-"""Bulk cancellations: which runs of a function are cancelled, checked (protocol: api.md §2.3)."""
+"""Bulk cancellations: check a request, and choose the runs to cancel (protocol: api.md §2.3)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +14,9 @@ _MAX_NAME_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class BulkCancel:
-    """The runs of a function that started in a range and whose event satisfies the expression.
+    """Cancels the runs of a function that started in a range and whose event fits the expression.
 
-    `started_before` is out of the range, `started_after` in it.
+    The range includes `started_after` and excludes `started_before`.
     """
 
     app: str
@@ -50,7 +50,7 @@ def parse(body: object, now: datetime) -> BulkCancel:
 
 
 def matches(expression: str | None, event: str, now: datetime) -> bool:
-    """Say whether an event, as JSON, satisfies the expression; no expression fits all."""
+    """Say whether an event, as JSON, fits the expression; every event does when there is none."""
     return expression is None or cel.matches(expression, {"event": canonical.loads(event)}, now)
 
 

@@ -1,6 +1,7 @@
 """Queue items: work due at a time.
 
-Invariant: an item is ready, held or waiting (no lease), or leased (with a lease id and its end).
+Invariant: an item is ready, held or waiting, without a lease, or leased, with a lease id and the
+lease's end.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 LEASE = timedelta(seconds=30)
-SDK = "sdk"  # holds, in a worker's place, the items of runs that go on in an SDK's own request
+SDK = "sdk"  # the "worker" that leases the items of runs in an SDK's own request
 
 
 class ItemKind(StrEnum):
@@ -17,51 +18,51 @@ class ItemKind(StrEnum):
     START = "start"  # the first request of a run
     EDGE = "edge"  # a later request: discovery, or a targeted step
     SLEEP = "sleep"  # the end of a sleep
-    CANCEL = "cancel"  # the runs that an event cancels
-    TIMEOUT = "timeout"  # the end of a run's time
+    CANCEL = "cancel"  # an event may cancel runs
+    TIMEOUT = "timeout"  # a run's time to start, or to finish, is over
     GATEWAY = "gateway"  # an HTTP call that the server makes for a step
     PAUSE = "pause"  # the end of a wait: its answer, or its time-out
-    EVENT = "event"  # the rest of the waits that one event may end
+    EVENT = "event"  # an event may end more waits than its own transaction took
     DEBOUNCE = "debounce"  # the end of a debounce: its run starts
-    BATCH = "batch"  # the time-out of a batch: its run starts
-    THROTTLE = "throttle"  # a throttle has room for the next of its line
-    REPLACE = "replace"  # a run gives way to a newer one of its singleton
+    BATCH = "batch"  # the time-out of an event batch: its run starts
+    THROTTLE = "throttle"  # a throttle has room for the next in its waiting line
+    REPLACE = "replace"  # a newer run of a singleton cancels this one
 
 
-# Timers of rules: their `run_id` is no run's, but the name of the bucket or the batch.
+# Timers of limits. Their `run_id` names a bucket, an event batch or a run to be replaced.
 OF_RULES = frozenset({ItemKind.DEBOUNCE, ItemKind.BATCH, ItemKind.THROTTLE, ItemKind.REPLACE})
 
-# All that belong to no run.
+# Kinds whose items belong to no run.
 RUNLESS = OF_RULES | {ItemKind.EVENT, ItemKind.CANCEL}
 
-# Those whose work is a request, which counts against limits of concurrency.
+# Kinds whose work is a request, which takes a slot under limits of concurrency.
 CALLS = frozenset({ItemKind.START, ItemKind.EDGE, ItemKind.GATEWAY})
 
-# Those that bring a run on: one that has not ended has at least one of them.
+# Kinds that continue a run: a run that has not ended has at least one such item.
 DRIVING = CALLS | {ItemKind.SLEEP, ItemKind.PAUSE}
 
 
 class ItemState(StrEnum):
-    """Whether somebody holds the item."""
+    """Whether the item may be claimed."""
 
     READY = "ready"
     LEASED = "leased"
-    HELD = "held"  # its function is paused: nobody may claim it until that is resumed
-    WAITING = "waiting"  # for room behind a throttle; only its timer makes it ready
+    HELD = "held"  # its function is paused: nobody may claim it until the function is resumed
+    WAITING = "waiting"  # in the waiting line of a throttle or of slots, until it is let in
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A leased queue item, as its holder knows it.
+    """A leased queue item, as its worker knows it.
 
     `step` is the hashed step id for a targeted request, a sleep or a wait, None for a discovery.
     `attempt` counts from 0. `current` is the stack position that caused a discovery, or None.
-    `generation` is another number for each of the item's requests, so that late calls of an earlier
-    one can be told apart.
-    `answer` is the JSON of what ended a wait, None until something has. `gate` names the bucket
-    that a start waits for, `rank_us` its place in line. `lapses` counts the leases that ended
-    without a word of their holder since the last attempt that was over. An item of kind `event` or
-    of OF_RULES belongs to no run: its `run_id` is the event's id, or what its rule says.
+    `generation` is another number for each of the item's requests, so that a late checkpoint of an
+    earlier request is recognised.
+    `answer` is the JSON of what ended a wait, None until then. `gate` names the bucket or the slots
+    whose waiting line the item is in, `rank_us` its place there. `lapses` counts the leases that
+    lapsed since the last attempt ended. An item of RUNLESS belongs to no run: its `run_id` is an
+    event's id, or what OF_RULES says.
     """
 
     id: str

@@ -1,6 +1,6 @@
 """Metadata of runs and steps: small objects that user code and scores attach (api.md §2, §4).
 
-Invariant: what is kept for a target stays within its limits, whatever was added in which order.
+Invariant: a target's metadata stays within the limits, whatever updates came and in which order.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ MAX_SPAN_BYTES = 64 * 1024
 MAX_RUN_BYTES = 1024 * 1024
 MAX_UPDATES = 100
 MAX_KIND_BYTES = 256
-SCORE = "inngest.score"  # its values are `{name: {value}}`
+SCORE = "inngest.score"  # the kind of scores, whose values are `{name: {value}}`
 _HASH_CHARS = 40
 
 
@@ -30,7 +30,7 @@ class OpNotes(Protocol):
 
     @property
     def notes(self) -> tuple[dict[str, Any], ...]:
-        """Its metadata, as it came."""
+        """Its metadata, not checked yet."""
 
 
 class Scope(StrEnum):
@@ -43,7 +43,7 @@ class Scope(StrEnum):
 
 
 class Op(StrEnum):
-    """How an update changes what is there."""
+    """How an update changes the metadata that is there."""
 
     MERGE = "merge"
     SET = "set"
@@ -53,7 +53,7 @@ class Op(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A run (neither), a step by its hash, one of its attempts, or a span of user code."""
+    """A run (no field is set), a step by its hash, an attempt of it, or a span of user code."""
 
     step: str | None = None
     attempt: int | None = None
@@ -70,7 +70,7 @@ class Target:
 
     @property
     def key(self) -> str:
-        """What tells it from the run's other targets."""
+        """The key that is unique among the run's targets."""
         if self.span is not None:
             return f"span:{self.span}"
         return (self.step or "") + ("" if self.attempt is None else f"#{self.attempt}")
@@ -100,7 +100,7 @@ def parse(body: object) -> tuple[Target, list[Update]]:
 def of_ops(ops: Iterable[OpNotes], attempt: int) -> list[tuple[Target, Update]]:
     """Read the metadata that came with ops; what is not valid is left out.
 
-    It rides along with a step, so it can be no reason to fail one.
+    A step must not fail because of its metadata.
     """
     found = []
     for op in ops:
@@ -120,7 +120,7 @@ def _scoped(scope: object, step: str, attempt: int) -> Target:
 
 
 def step_hash(step_id: str, index: int = 0) -> str:
-    """Give the hash of a step that is named by its id, or by the hash itself."""
+    """Return the hash of a step; `step_id` may be the hash already."""
     if len(step_id) == _HASH_CHARS and all(char in "0123456789abcdef" for char in step_id):
         return step_id
     return ids.step_hash(step_id, index)
@@ -156,7 +156,7 @@ def _update(item: object, path: str) -> Update:
 
 
 def change(current: Mapping[str, Any], update: Update) -> dict[str, Any]:
-    """Give the values after an update; deleting without keys deletes all."""
+    """Return the values after an update; a deletion without keys deletes all."""
     if update.op is Op.SET:
         return dict(update.values)
     if update.op is Op.DELETE:
@@ -173,7 +173,7 @@ def _sum(old: Any, new: Any) -> Any:
 
 
 def check_sizes(sizes: Mapping[str, int]) -> None:
-    """Raise TooLarge when a target, or all of a run's together, are over the limits (bytes)."""
+    """Raise TooLarge when one target's bytes, or those of all the run's targets, are too many."""
     if any(size > MAX_SPAN_BYTES for size in sizes.values()):
         raise TooLarge(f"the metadata of a span is over {MAX_SPAN_BYTES} bytes")
     if sum(sizes.values()) > MAX_RUN_BYTES:

@@ -1,4 +1,4 @@
-"""Outputs: a function's result and its error, in the forms that are stored and published."""
+"""Outputs: results and errors of functions, in the forms that are stored, published and shown."""
 
 import json
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ MAX_NESTED_BYTES = 32 * 1024
 def parse_result(body: bytes) -> bytes:
     """Make canonical JSON of the body of a 200 answer (execution.md §3.2).
 
-    A JSON string that holds a JSON object is unwrapped once, text that is not JSON becomes a
-    string, an empty body null. Raises Invalid when the value has no canonical form, as NaN has
-    none, and TooDeep when it is nested deeper than MOST_LEVELS.
+    A JSON string that holds a JSON object is unwrapped once. Text that is not JSON becomes a
+    string, an empty body becomes null. Raises Invalid for a value without a canonical form, such
+    as NaN, and TooDeep for one that is nested deeper than MOST_LEVELS.
     """
     if not body.strip():
         return b"null"
@@ -37,7 +37,7 @@ def parse_result(body: bytes) -> bytes:
 
 
 def _is_python_json(body: bytes) -> bool:
-    """Say whether a body is JSON but for NaN or Infinity, which Python writes into it."""
+    """Say whether a body is JSON except for the NaN or Infinity that Python writes."""
     try:
         json.loads(body)
     except (ValueError, RecursionError):
@@ -46,7 +46,7 @@ def _is_python_json(body: bytes) -> bool:
 
 
 def raw(body: bytes) -> str:
-    """Make canonical JSON of a body that no SDK sent: what it is, or its text."""
+    """Make canonical JSON of a body that no SDK sent: its value, or else its text."""
     try:
         return parse_result(body).decode()
     except Invalid:
@@ -54,10 +54,10 @@ def raw(body: bytes) -> str:
 
 
 def parse_error(body: bytes) -> Any:
-    """Read the error that an SDK sent, and keep what there is of it.
+    """Read the error that an SDK sent, and keep as much of it as possible.
 
-    What is nested too deep is cut off, numbers that JSON does not have become null. Raises Invalid
-    for what is not JSON.
+    Values that are nested too deep are cut off; numbers that JSON does not have become null.
+    Raises Invalid for text that is not JSON.
     """
     try:
         return canonical.loads(body, MOST_LEVELS)
@@ -74,7 +74,7 @@ def error_object(output: object, fallback_text: str | None = None) -> dict[str, 
     """Normalise the output of a failed run (execution.md §3.3, events.md §8.3).
 
     The result holds the strings `error`, `name` and `message`, and `stack`, `cause` and `data`
-    where the output has them. The fallback is the transport's text or the status error's.
+    where the output has them. `fallback_text` is the text of the transport's or status's error.
     """
     default = fallback_text or DEFAULT_MESSAGE
     if isinstance(output, str):
@@ -124,9 +124,10 @@ def _text(given: Mapping[str, Any], key: str) -> str | None:
 
 
 def shown(stored: str) -> dict[str, Any]:
-    """Show a step's stored result (execution.md §2) by its parts: input, data and error.
+    """Split a step's stored result (execution.md §2) into its parts: input, data or error.
 
-    What is wrapped in neither is the data itself; data and input are JSON text, and null is None.
+    A value that is wrapped in none of them is the data itself. Data and input are JSON text; a
+    null is left out.
     """
     value = canonical.loads(stored)
     if not isinstance(value, dict) or len(value) != 1:
@@ -140,7 +141,7 @@ def shown(stored: str) -> dict[str, Any]:
 
 
 def shown_error(stored: str) -> dict[str, Any]:
-    """Show an error by its parts; without a message, the raw text is the stack (api.md §5.5)."""
+    """Split an error into its parts; without a message, the raw text is the stack (api.md §5.5)."""
     value = canonical.loads(stored)
     given = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(given, dict) or _text(given, "message") is None:

@@ -1,4 +1,4 @@
-"""Reruns: what a new run takes over from the run it repeats (protocol: api.md §5.5)."""
+"""Reruns: what a new run takes over from the run that it repeats (protocol: api.md §5.5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from ..values.checks import MOST_LEVELS, is_deeper, kind
 
 @dataclass(frozen=True, slots=True)
 class FromStep:
-    """The step that a rerun begins with; `input` is its override entry (execution.md §2) or None.
+    """The step that a rerun begins with; `input` holds its new arguments (execution.md §2) or None.
 
-    `step_id` is the step's id as user code names it, or hashed.
+    `step_id` is the step's id as user code writes it, or its hash.
     """
 
     step_id: str
@@ -21,7 +21,7 @@ class FromStep:
 
 
 def from_step(step_id: object, given: object = None) -> FromStep:
-    """Check the step a rerun begins with; `given` is the array of its new arguments, or None.
+    """Check the step that a rerun begins with; `given` is the array of its new arguments, or None.
 
     Raises Invalid, which names the field.
     """
@@ -45,10 +45,10 @@ def from_step(step_id: object, given: object = None) -> FromStep:
 
 
 def split(stack: Sequence[str], others: Sequence[str], step_id: str) -> tuple[str, list[str]]:
-    """Find the step's hash, and the steps before it in the order of the stack.
+    """Return the step's hash, and the steps before it in the order of the stack.
 
-    `others` are the hashes of steps without a result, before which the whole stack lies. Raises
-    Invalid for a step that the run has not come to.
+    `others` are the hashes of steps without a result: all of the stack is before each of them.
+    Raises Invalid for a step that the run has not reached.
     """
     for candidate in (step_id, _hashed(step_id)):
         if candidate in stack:

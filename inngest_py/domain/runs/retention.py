@@ -1,4 +1,4 @@
-"""Retention: how long finished runs are kept. Runs that have not finished are kept in any case."""
+"""Retention: how long ended runs are kept. Runs that have not ended are always kept."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,14 +10,14 @@ from ..values import durations
 _LEAST = timedelta(seconds=1)
 _MOST = timedelta(days=36_500)
 _FOR_EVER = frozenset({"", "0", "forever"})
-# Whoever waits for a run's result looks for it twice a second: however few runs are to be kept,
-# its row stays that long.
+# A run's row is kept this long after its end, however few runs are to be kept. Clients that wait
+# for a result read the row twice a second.
 SETTLED = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Finished runs to be kept: those younger than `age`, the newest `count`; None is no bound."""
+    """Which ended runs are kept: those younger than `age`, the newest `count`; None is no bound."""
 
     age: timedelta | None = None
     count: int | None = None
@@ -28,9 +28,9 @@ class Keep:
         return self.age is None and self.count is None
 
     def before(self, now: datetime, oldest: datetime | None) -> datetime | None:
-        """Say when the runs ended that may go: before this. None when all are kept.
+        """Return the time before which runs must have ended to be pruned; None to keep all.
 
-        `oldest` is when the last of the newest `count` runs ended; None when there are no more.
+        `oldest` is when the oldest of the newest `count` runs ended; None when there are fewer.
         """
         bounds = []
         if self.age is not None:
@@ -41,22 +41,22 @@ class Keep:
 
 
 def events_before(runs_before: datetime, now: datetime) -> datetime:
-    """Say when the events came that may go once no run refers to them.
+    """Return the time before which events must have come to be pruned, if no run refers to them.
 
-    An event's row is what makes its sender's repetition harmless for 24 hours (events.md §5).
+    For 24 hours, an event's row makes it harmless to send the event again (events.md §5).
     """
     return min(runs_before, now - EVENT_ID_WINDOW)
 
 
 def parse(age: str, count: int | None) -> Keep:
-    """Read the settings. Raises Invalid, naming the fix."""
+    """Read the settings. Raises Invalid, whose message names the option to fix."""
     if count is not None and count < 1:
         raise Invalid("the number of runs to keep must be 1 or more (--keep-count)")
     return Keep(span(age, "runs are", "--keep-runs"), count)
 
 
 def span(text: str, what: str, fix: str) -> timedelta | None:
-    """Read how long something is kept; None is for ever. Raises Invalid, naming the fix."""
+    """Read how long something is kept; None is for ever. Raises Invalid, with `fix` in it."""
     text = text.strip().lower()
     if text in _FOR_EVER:
         return None

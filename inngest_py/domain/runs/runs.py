@@ -1,4 +1,4 @@
-"""Runs: their statuses and the moves between them (protocol: execution.md §8)."""
+"""Runs: what workers know of them, their statuses and the moves between (execution.md §8)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,13 +35,13 @@ LIVE = frozenset(MOVES) - ENDED
 
 
 def sources(target: RunStatus) -> tuple[RunStatus, ...]:
-    """Name the statuses from which a run may move to `target`: the guard of that UPDATE."""
+    """List the statuses from which a run may move to `target`: the UPDATE's condition."""
     return tuple(status for status, moves in MOVES.items() if target in moves)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a worker knows of the run whose item it holds.
+    """A run, as the worker that has leased one of its items knows it.
 
     `request_version` is -1 until the first generator answer (execution.md §6.1);
     `force_plan` is the disable_immediate_execution flag (§6.2).
@@ -64,10 +64,10 @@ class Run:
     endpoint: str | None = None  # how a durable endpoint's event holds the body; None without one
     defers: str | None = None  # JSON: the state of its deferred functions, None without any
     input_step: str | None = None  # the hash of the step that a rerun gives new input
-    input: str | None = None  # that step's override entry, as JSON
+    input: str | None = None  # that input, as the JSON of a memo entry
     paused: bool = False  # whether its function was paused when the run was read
-    singleton_key: str | None = None  # the lock that it gives back at its end
-    slots: Slots | None = None  # what it counts against; None without limits of concurrency
+    singleton_key: str | None = None  # the singleton's key, which is free again at the run's end
+    slots: Slots | None = None  # the slots that it uses; None without limits of concurrency
     traceparent: str | None = None  # the W3C context that its event came in; None without one
     events: tuple[str, ...] = ()  # those of its batch, in order; empty for a run of one event
     limits: RunLimits = NORMAL

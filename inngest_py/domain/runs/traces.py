@@ -1,7 +1,7 @@
 """W3C trace contexts: which trace a run is in, and the ids of its spans.
 
-Ids follow from those of runs and requests, so every process knows them without asking: a run's
-trace is that of its event's request, or its own.
+Ids are derived from those of runs and requests, so every process knows them without asking. The
+trace of a run is that of its event's request, or else its own.
 """
 
 import re
@@ -13,7 +13,7 @@ _LONGEST = 512
 
 
 def parse(header: str | None) -> str | None:
-    """Read a `traceparent` header; None for none, or one that W3C has us ignore."""
+    """Read a `traceparent` header; None without one, or for one that W3C says to ignore."""
     if not header or len(header) > _LONGEST:
         return None
     found = _CONTEXT.fullmatch(header.strip())
@@ -26,16 +26,16 @@ def parse(header: str | None) -> str | None:
 
 
 def trace_id(run_id: str, given: str | None) -> str:
-    """Name the trace of a run, whose event came in the `given` context, or in none."""
+    """Return the trace id of a run; `given` is the context of its event, None without one."""
     return ids.ulid_hex(run_id) if given is None else given[3:35]
 
 
 def span_id(ulid: str) -> str:
-    """Name the span of a run, or of a request, by its id."""
+    """Derive the span id of a run or a request from its ULID."""
     return ids.ulid_hex(ulid)[16:]
 
 
 def of_request(run_id: str, given: str | None, request_id: str) -> str:
-    """Give a request's `traceparent`: the trace is the same in every request of a run."""
+    """Write a request's `traceparent`; all requests of a run have the same trace."""
     flags = "01" if given is None else given[-2:]
     return f"00-{trace_id(run_id, given)}-{span_id(request_id)}-{flags}"

@@ -56,7 +56,7 @@ class Request:
 
     @property
     def is_ai(self) -> bool:
-        """Whether a model is called: a status over 299 or an answer without JSON is then an error."""
+        """Whether the call is to a model: a status over 299 or no JSON is then an error."""
         return self.op == Opcode.AI_GATEWAY.value
 
     def text(self) -> str:
