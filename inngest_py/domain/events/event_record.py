@@ -1,6 +1,6 @@
-"""The event as it is stored: built in one place, whoever makes it.
+"""The event as it is stored. All events are built here.
 
-Invariant: an event's payload is canonical JSON, holds exactly the fields of events.md §9, and its
+Invariant: an event's payload is canonical JSON with exactly the fields of events.md §9, and its
 user is an object.
 """
 
@@ -21,11 +21,11 @@ SCHEDULED = "inngest/scheduled.timer"
 class Event:
     """An accepted event.
 
-    `id` is the internal ULID, `external_id` what SDKs see as its id. `payload` is the canonical
-    JSON delivered to SDKs: data, id, name, ts, user, and v and meta where there are any. `target`
-    is the slug or UUID of the one function that an invocation or a cron tick is for; `cron` is the
-    schedule of the tick. `traceparent` is the W3C context of the sender's request. `fresh` says
-    that the id was made for this event just now: no event with that id can be stored.
+    `id` is the internal ULID, `external_id` the id that SDKs see. `payload` is the canonical JSON
+    that SDKs get: data, id, name, ts, user, and v and meta where there are any. `target` is the
+    slug or UUID of the one function that an invocation or a cron tick is for; `cron` is the tick's
+    schedule. `traceparent` is the W3C context of the sender's request. `fresh` means that the id
+    was made just now, so no stored event can have it.
     """
 
     id: str
@@ -55,10 +55,10 @@ def make(
     internal: bool = False,
     fresh: bool = False,
 ) -> Event:
-    """Build an event from parts that are known to be good; time in Unix milliseconds.
+    """Build an event from parts that are checked already; `ts_ms` is in Unix milliseconds.
 
-    What an invocation is for, and whom it answers, is read from `data._inngest` (events.md §8.4).
-    Raises Invalid only when a part has no canonical form.
+    The target and the correlation id of an invocation are read from `data._inngest` (events.md
+    §8.4). Raises Invalid only when a part has no canonical form.
     """
     whole: dict[str, Any] = {
         "data": data,
@@ -87,7 +87,7 @@ def make(
 
 
 def _routing(name: str, data: dict[str, Any], internal: bool) -> tuple[str | None, str | None]:
-    """Read whom an invocation answers, and which function it is for."""
+    """Read an invocation's correlation id and the function that it is for."""
     routing = data.get("_inngest") if internal and name == INVOKED else None
     routing = routing if isinstance(routing, dict) else {}
     return routing.get("correlation_id"), routing.get("fn_id")
@@ -96,7 +96,7 @@ def _routing(name: str, data: dict[str, Any], internal: bool) -> tuple[str | Non
 def stored(
     *, id: str, external_id: str, name: str, payload: str, ts_ms: int, internal: bool
 ) -> Event:
-    """Build an event of what was stored of one."""
+    """Build an event from its stored columns."""
     invocation = internal and name == INVOKED
     data = canonical.loads(payload)["data"] if invocation else {}
     correlation_id, target = _routing(name, data, internal)
@@ -121,7 +121,7 @@ def internal(
     external_id: str | None = None,
     meta: dict[str, Any] | None = None,
 ) -> Event:
-    """Build an event that the server itself publishes (events.md §8), with a new id; see make()."""
+    """Build an event that the server publishes (events.md §8), whose id is new; see make()."""
     return make(
         name,
         data,

@@ -1,6 +1,6 @@
-"""Events: what users send, checked and put into the form that is stored and delivered.
+"""Check the events that users send, and build them as they are stored and delivered.
 
-Invariant: nothing that passes here breaks a database, a body to an SDK or the server's own events.
+Invariant: an event that passes here can be stored, sent to SDKs and put into the server's events.
 """
 
 import math
@@ -34,7 +34,7 @@ MAX_ID_BYTES = 2048
 MIN_TS_MS = 315_532_800_000  # 1980-01-01
 MAX_TS_MS = 4_102_444_800_000  # 2100-01-01
 MAX_SESSIONS = 5
-# what a sender gives, and what an SDK passes on from the run that sends
+# the sessions that a sender gives, and those that an SDK passes on from the run that sends
 _OWN, _INHERITED = "sessions", "propagated_sessions"
 MAX_SESSION_KEY_BYTES = 128
 MAX_SESSION_ID_BYTES = 512
@@ -43,8 +43,8 @@ MAX_SESSION_ID_BYTES = 512
 def parse_event(payload: object, size: int, received_ms: int, internal_id: str) -> Event:
     """Check one event that a user sent (events.md §3.1).
 
-    The size is that of its JSON in bytes, times are Unix milliseconds. Raises Invalid with the
-    messages of events.md §3.2.
+    `size` is that of its JSON in bytes, `received_ms` is in Unix milliseconds. Raises Invalid with
+    the messages of events.md §3.2.
     """
     given = _fields(payload, size)
     name = _text(given, "name", MAX_NAME_BYTES)
@@ -60,7 +60,7 @@ def parse_invocation(
 ) -> Event:
     """Check the body of `POST /invoke/{slug}` and make its event (events.md §4).
 
-    The body is an event's, without need for a name. Raises Invalid as parse_event does.
+    The body is that of an event, and needs no name. Raises Invalid as parse_event does.
     """
     given = _fields(payload, size)
     if not target or len(target.encode("utf-8", "replace")) > MAX_NAME_BYTES or "\0" in target:
@@ -145,7 +145,7 @@ def _meta(given: dict[str, Any]) -> dict[str, Any]:
     meta = _object(given, "meta")
     own, inherited = (_sessions(meta, name) for name in (_OWN, _INHERITED))
     rest = {key: value for key, value in meta.items() if key not in (_OWN, _INHERITED)}
-    # what was given by hand wins, and null takes an inherited session back
+    # the sender's own sessions win over inherited ones, and null removes an inherited one
     kept = {key: value for key, value in own.items() if value is not None}
     if len(kept) > MAX_SESSIONS:
         raise Invalid(
@@ -153,7 +153,7 @@ def _meta(given: dict[str, Any]) -> dict[str, Any]:
             field="meta.sessions",
         )
     for key, value in sorted(inherited.items()):
-        # who sends does not choose what is inherited: no reason to refuse the event
+        # the sender does not choose inherited sessions, so too many are dropped, not refused
         if value is not None and key not in own and len(kept) < MAX_SESSIONS:
             kept[key] = value
     return rest | ({"sessions": kept} if kept else {})

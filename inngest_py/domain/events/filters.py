@@ -1,7 +1,7 @@
-"""Filters in CEL over stored events and runs, and what a database can decide of them.
+"""Filters in CEL over stored events and runs, and the conditions that a database can check.
 
-Invariant: what matches a filter fulfils all its conditions; when the filter is exact, the
-converse holds too (protocol: api.md §5.5, expressions.md §4).
+Invariant: what matches a filter fulfils all its conditions. When the filter is exact, what fulfils
+them also matches (protocol: api.md §5.5, expressions.md §4).
 """
 
 import re
@@ -30,8 +30,8 @@ _MOST_MS = 253_402_300_799_000  # the end of the year 9999
 class Condition:
     """A comparison of a field of the event with a constant.
 
-    The fields `name` and `id` are compared with texts and `ts` with times. Others lie in `data`
-    or `user` and equal a text, a bool or a whole number that a double holds exactly.
+    The fields `name` and `id` are compared with texts, `ts` with times. Others are in `data` or
+    `user`, and equal a text, a bool or a whole number that a double holds exactly.
     """
 
     field: tuple[str, ...]
@@ -40,7 +40,7 @@ class Condition:
 
     @property
     def in_json(self) -> bool:
-        """Whether the field is found only by reading the event's JSON."""
+        """Whether a database has to read the event's JSON for the field."""
         return self.field[0] in ("data", "user")
 
 
@@ -53,12 +53,12 @@ class Filter:
     exact: bool = False
 
     def matches(self, variables: Mapping[str, Any], now: datetime) -> bool:
-        """Say whether they are true of an event or run; an error is no match."""
+        """Say whether all expressions are true of an event or run; an error is no match."""
         return all(cel.matches(text, variables, now) for text in self.texts)
 
 
 def parse(text: str, variables: frozenset[str]) -> Filter:
-    """Read a filter over `variables` (EVENT or RUN): an expression a line. Raises Invalid."""
+    """Read a filter over `variables` (EVENT or RUN): one expression per line. Raises Invalid."""
     lines = tuple(line for line in (line.strip() for line in text.splitlines()) if line)
     texts = _checked(lines, text, variables) if len(lines) > 1 else (text,)
     if texts == (text,):
@@ -79,7 +79,7 @@ def parse(text: str, variables: frozenset[str]) -> Filter:
 
 
 def _checked(lines: tuple[str, ...], whole: str, variables: frozenset[str]) -> tuple[str, ...]:
-    """Take each line as an expression, or all of them as one that was broken into lines."""
+    """Return the lines as expressions, or the whole text as one that was broken into lines."""
     if len(lines) > _MOST_LINES:
         raise Invalid(f"there are {len(lines)} expressions: at most {_MOST_LINES} are allowed")
     for number, line in enumerate(lines, start=1):
@@ -114,7 +114,7 @@ def _condition(node: Node) -> Condition | None:
 
 
 def _time_condition(sign: str, value: Any) -> Condition | None:
-    """Turn milliseconds into a time; a fraction of one cannot be told exactly."""
+    """Turn milliseconds into a time; a fraction of a millisecond gives no condition."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not 0 <= value <= _MOST_MS or int(value) != value:
@@ -123,10 +123,10 @@ def _time_condition(sign: str, value: Any) -> Condition | None:
 
 
 def _json_condition(path: tuple[str, ...], value: Any) -> Condition | None:
-    """Take a path that both databases read alike, and a constant of whose type there is no doubt.
+    """Make a condition if both databases read the path and the constant alike, else None.
 
-    Missing values equal null (expressions.md §4.1), and databases round fractions in their own
-    ways: both are left to the expression.
+    Null and fractions are left to the expression: a missing value equals null (expressions.md
+    §4.1), and each database rounds fractions in its own way.
     """
     if len(path) < 2 or path[0] not in ("data", "user") or len(path) > _MOST_KEYS:
         return None

@@ -27,12 +27,12 @@ def ended(
     events: Sequence[str] = (),
     error_text: str | None = None,
 ) -> list[Event]:
-    """Build what a run's end publishes: its finished event, then that of a failure or cancellation.
+    """Build the events of a run's end: finished, and after it failed or cancelled, if it was that.
 
-    `event` is the payload that started the run, `events` those of its batch, `output` the
+    `event` is the payload that started the run, `events` those of its event batch, `output` the
     canonical result or error, `status` one of completed, failed and cancelled. `finished_id` is
-    the first event's id, the ULIDs after it are the others'; each further invocation of a batch
-    gets a finished event of its own (events.md §8.1, §8.2).
+    the first event's id, and the others get the ULIDs after it. Each further invocation in an event
+    batch gets a finished event of its own (events.md §8.1, §8.2).
     """
     first = canonical.loads(event)
     batch = [canonical.loads(text) for text in events] or [first]
@@ -53,7 +53,7 @@ def ended(
     ]
     if status in _ALSO:
         own = ids.following(finished_id, len(answers))
-        # the run's id as the external one: a handler runs once for each run
+        # the external id is the run's, so that a handler runs once per run
         also = internal(
             _ALSO[status], answers[0], id=own, external_id=run_id, ts_ms=now_ms, meta=meta
         )
@@ -62,10 +62,10 @@ def ended(
 
 
 def _outcome(status: str, output: str | None, error_text: str | None) -> dict[str, Any]:
-    """Give a finished run's result or error; a cancelled run has neither (events.md §8.1)."""
+    """Return an ended run's result or error; a cancelled run has neither (events.md §8.1)."""
     if status == "cancelled":
         return {}
-    # an event that nobody can read again would keep the run from ending
+    # an event that is nested too deep could not be read again, and the run could not end
     if output is not None and is_deeper(output, MOST_LEVELS):
         output = cut(output, MOST_LEVELS)
     value = None if output is None else canonical.loads(output)
@@ -96,7 +96,7 @@ def _sessions(event: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def scheduled(cron: str, tick: datetime, fire_at: datetime, *, id: str, function_id: str) -> Event:
-    """Build the event of a cron's tick, which starts that function alone (events.md §8.5)."""
+    """Build the event of a cron's tick, which starts only that function (events.md §8.5)."""
     at = _rfc3339(tick)
     event = internal(
         SCHEDULED,
@@ -109,7 +109,7 @@ def scheduled(cron: str, tick: datetime, fire_at: datetime, *, id: str, function
 
 
 def _rfc3339(moment: datetime) -> str:
-    """Write a time in UTC, with milliseconds only where there are any."""
+    """Write a time in UTC, with milliseconds when they are not zero."""
     utc = moment.astimezone(UTC)
     text = utc.isoformat(timespec="milliseconds" if utc.microsecond else "seconds")
     return text.replace("+00:00", "Z")
@@ -128,7 +128,7 @@ def invoked(
 ) -> Event:
     """Build the event that starts an invoked function (events.md §8.4).
 
-    `routing` becomes `data._inngest`: `fn_id`, and for a step that waits for the answer
+    `routing` becomes `data._inngest`: `fn_id`, and for a step that waits for the result also
     `correlation_id`, `expire` (Unix milliseconds), `source_app_id`, `source_fn_id`, `name` ...
     Raises Invalid for data that is nested too deep.
     """
@@ -155,7 +155,7 @@ def unknown_function(target: str) -> str:
 
 
 def refused_invocation(event: Event, message: str, *, id: str, now_ms: int) -> Event:
-    """Build the finished event that answers an invocation which starts no run (waits.md §4)."""
+    """Build the finished event for an invocation that starts no run (waits.md §4)."""
     payload = canonical.loads(event.payload)
     data = {
         "_inngest": {"status": "Failed"},

@@ -1,7 +1,7 @@
 """Lookups: the part of a wait's expression that an index can hold (expressions.md §7).
 
-So an event finds the few waits that it may end among however many there are. What is found is
-verified with the whole expression, therefore a key that two values share does no harm.
+With it, an event finds the few waits that it may end, however many there are. The whole expression
+is evaluated for each wait found, so two values may share a key.
 """
 
 import hashlib
@@ -19,9 +19,10 @@ _LONGEST_KEY = 128
 
 
 def lookup(expression: str) -> tuple[str, str]:
-    """Find what an index can hold of an expression: a path into the event, and a value's key.
+    """Find the part of an expression for the index: a path into the event, and a value's key.
 
-    Strings tell events apart best, bools least. Both are "" when no part of it is an equality.
+    Strings are preferred to numbers, and numbers to bools, because they match fewer events. Both
+    are "" when no part of the expression is an equality.
     """
     found = [(path, value) for path, value in cel.equalities(expression) if path]
     for wanted in (str, float, bool):
@@ -33,7 +34,7 @@ def lookup(expression: str) -> tuple[str, str]:
 
 
 def key_in(event: Mapping[str, Any], path: str) -> str | None:
-    """Give the key that an event has at a path of lookup(); None when nothing can equal it."""
+    """Return an event's key at a path of lookup(); None when no stored key can equal it."""
     if not path:
         return ""
     value: Any = event
@@ -45,7 +46,7 @@ def key_in(event: Mapping[str, Any], path: str) -> str | None:
 
 
 def _key(value: str | float | bool) -> str:
-    # 0.0 is -0.0; keys are indexed, where long ones and NUL cannot be
+    # adding 0.0 makes -0.0 and 0.0 one key; an index can hold neither long keys nor NUL
     text = cel.key_text(value + 0.0 if isinstance(value, float) else value)
     if len(text.encode()) <= _LONGEST_KEY and "\0" not in text:
         return text

@@ -1,1 +1,1 @@
-"""The pure rules of flow control: what an event that matches a function leads to, and when."""
+"""The pure rules of flow control: which events start runs, and when; which requests get slots."""

@@ -1,4 +1,4 @@
-"""Batches: how events fill them, and when one is full (protocol: flow-control.md §6)."""
+"""Event batches: how events fill them, and when one is full (protocol: flow-control.md §6)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from ..functions.function_limits import Batch
 
 MAX_BYTES = 10 * 1024 * 1024
-# How long a bucket remembers an event's own id, whatever became of its batch.
+# How long a bucket remembers the ids of its events, even after their event batch is gone.
 REPEATED_WITHIN = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
-    """A batch that takes events: how many it has, their bytes, and when it is due at the latest."""
+    """An event batch that still takes events; `size` is their bytes, `due_at` its time-out."""
 
     id: str
     count: int
@@ -21,15 +21,15 @@ class OpenBatch:
 
 
 def opened(batch_id: str, rule: Batch, now: datetime) -> OpenBatch:
-    """Open a batch for its first event."""
+    """Open an event batch for its first event, which is to be added."""
     return OpenBatch(batch_id, 0, 0, now + rule.timeout)
 
 
 def added(batch: OpenBatch, size: int) -> OpenBatch:
-    """Add an event of so many bytes."""
+    """Return the event batch with one more event of `size` bytes."""
     return OpenBatch(batch.id, batch.count + 1, batch.size + size, batch.due_at)
 
 
 def is_full(batch: OpenBatch, rule: Batch) -> bool:
-    """Say whether the batch has to be run now."""
+    """Say whether the event batch's run has to start now."""
     return batch.count >= rule.max_size or batch.size > MAX_BYTES

@@ -1,17 +1,17 @@
-"""Debounce: which event is kept, and when its run starts (protocol: flow-control.md §5)."""
+"""Debounce: which event is parked, and when its run starts (protocol: flow-control.md §5)."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..functions.function_limits import Debounce
 
-# Added to the timer, so that an event sent just before its end still counts.
+# Added to the timer, so that an event that was sent just before its end still counts.
 BUFFER = timedelta(milliseconds=1050)
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """The last event of a bucket (`ts_ms` is its own time), and when its run is due."""
+    """The latest event of a bucket and when its run is due; `ts_ms` is the event's own time."""
 
     event_id: str
     ts_ms: int
@@ -22,7 +22,7 @@ class Parked:
 def arrive(
     parked: Parked | None, event_id: str, ts_ms: int, rule: Debounce, now: datetime
 ) -> Parked:
-    """Park an event and restart the timer; one older than the parked event changes nothing."""
+    """Park an event and restart the timer; an event older than the parked one changes nothing."""
     if parked is None:
         return Parked(event_id, ts_ms, now, _fires(now, now, rule))
     if ts_ms < parked.ts_ms:

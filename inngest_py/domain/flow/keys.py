@@ -1,6 +1,6 @@
-"""Keys: which bucket of a function's rule an event falls into (protocol: flow-control.md).
+"""Keys: which bucket of a function's limit an event belongs to (protocol: flow-control.md).
 
-A bucket's name is the function's id and a hash of the evaluated key: values may be megabytes.
+A bucket's name is the function's id and a hash of the key's value, which may have megabytes.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ INVALID = "<invalid>"
 
 
 def bucket(function_id: str, text: str) -> str:
-    """Name the bucket of a function for the text of a key."""
+    """Name the bucket of a function for a key's text."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{function_id}:{digest[:32]}"
 
@@ -27,7 +27,7 @@ def function_of(bucket_name: str) -> str:
 
 
 def value(expression: str, event: Mapping[str, Any], now: datetime) -> tuple[Any, str]:
-    """Evaluate a key over an event, as value and as text. Raises Invalid when it fails."""
+    """Evaluate a key over an event; return the value, and it as text. Raises Invalid on failure."""
     try:
         found = cel.evaluate(expression, {"event": event}, now)
         return found, cel.key_text(found)
@@ -36,7 +36,7 @@ def value(expression: str, event: Mapping[str, Any], now: datetime) -> tuple[Any
 
 
 def text(expression: str | None, event: Mapping[str, Any], now: datetime) -> str:
-    """Evaluate a key as text: empty without one, `<invalid>` where it fails (§5)."""
+    """Evaluate a key as text: "" without an expression, `<invalid>` when it fails (§5)."""
     if expression is None:
         return ""
     try:
@@ -46,9 +46,9 @@ def text(expression: str | None, event: Mapping[str, Any], now: datetime) -> str
 
 
 def unless_false(expression: str | None, event: Mapping[str, Any], now: datetime) -> str | None:
-    """Evaluate a key as text; None where it is `false`: the rule is not meant for the event.
+    """Evaluate a key as text; None when it is `false`: the limit does not apply to the event.
 
-    Raises Invalid where it fails (§4, §8).
+    Raises Invalid when it fails (§4, §8).
     """
     if expression is None:
         return ""

@@ -1,4 +1,4 @@
-"""Priority: how far a run moves ahead of others that wait (protocol: flow-control.md §7)."""
+"""Priority: how far a run moves ahead in waiting lines (protocol: flow-control.md §7)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def seconds(expression: str, event: Mapping[str, Any], now: datetime) -> int:
-    """Evaluate a priority; what is no whole number, and what fails, counts as 0.
+    """Evaluate a priority; it is 0 when the value is not a whole number or the evaluation fails.
 
-    JSON knows one kind of number, so 120.0 is whole.
+    JSON has one kind of number, so 120.0 is whole.
     """
     try:
         found = cel.evaluate(expression, {"event": event}, now)
@@ -30,5 +30,5 @@ def seconds(expression: str, event: Mapping[str, Any], now: datetime) -> int:
 
 
 def rank_us(moment: datetime, ahead_seconds: int) -> int:
-    """Give a place in the line, in microseconds of 1970: the lowest is the first."""
+    """Return a place in waiting lines: microseconds since 1970, of which the lowest is first."""
     return (moment - _EPOCH) // _MICROSECOND - ahead_seconds * 1_000_000

@@ -1,7 +1,7 @@
-"""Slots: the groups whose requests, or runs, are counted together (flow-control.md §2).
+"""Slots: which requests, or runs, are counted together under concurrency (flow-control.md §2).
 
-A group is a scope, the text of a key expression and the key's value. Functions whose env or
-account entries have the same text share a group for each value.
+They form a slot group: a scope, the text of a key's expression and the key's value. Functions whose
+env or account limits have the same text share one slot group per value.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ import orjson
 from ..functions.function_limits import Concurrency
 from . import keys
 
-PREFIXES = ("step:", "run:")  # what the names of groups begin with
+PREFIXES = ("step:", "run:")  # how the names of slot groups begin
 _SHARED = "*"  # in place of the function's id, for the scopes that are wider than a function
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What a run's requests count against, in the order of the function's limits.
+    """The slot groups of a run's requests (`steps`), in the order of the function's limits.
 
-    `run` is the group in which the run itself counts, from its first request to its end;
-    `rank_us` its place in every line (flow-control.md §7).
+    `run` is the slot group that counts the run itself, from its first request to its end.
+    `rank_us` is the run's place in every waiting line (flow-control.md §7).
     """
 
     steps: tuple[str, ...]
@@ -33,11 +33,11 @@ class Slots:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every group."""
+        """All its slot groups."""
         return self.steps if self.run is None else (self.run, *self.steps)
 
     def to_json(self) -> str:
-        """Write it for the run's row."""
+        """Write this for the run's row."""
         return orjson.dumps([self.steps, self.run, self.rank_us]).decode()
 
 
@@ -57,7 +57,7 @@ def of_run(
     now: datetime,
     rank_us: int,
 ) -> Slots:
-    """Evaluate the limits' keys for a run, once; a key that fails has a group of its own."""
+    """Evaluate the limits' keys for a run, once; a key that fails has the value `<invalid>`."""
     return Slots(
         tuple(_group("step", function_id, entry, event, now) for entry in steps),
         None if whole is None else _group("run", function_id, whole, event, now),
@@ -84,7 +84,7 @@ def _digest(text: str) -> str:
 def limit(
     group: str, function_id: str, steps: Sequence[Concurrency], whole: Concurrency | None
 ) -> int | None:
-    """Find the limit that a function has for a group now; None when it has none any more."""
+    """Find the number that a function allows in a slot group now; None when the limit is gone."""
     found = entry(group, function_id, steps, whole)
     return None if found is None else found.limit
 
@@ -92,7 +92,7 @@ def limit(
 def entry(
     group: str, function_id: str, steps: Sequence[Concurrency], whole: Concurrency | None
 ) -> Concurrency | None:
-    """Find which of a function's limits a group belongs to now; None when to none any more."""
+    """Find the function's limit that a slot group belongs to; None when the limit is gone."""
     for kind, entries in (("step", steps), ("run", () if whole is None else (whole,))):
         for one in entries:
             if group.startswith(_prefix(kind, function_id, one)):
@@ -103,7 +103,7 @@ def entry(
 def is_current(
     held: Slots | None, function_id: str, steps: Sequence[Concurrency], whole: Concurrency | None
 ) -> bool:
-    """Say whether a run's groups are those of the limits that its function has now."""
+    """Say whether a run's slot groups are those of its function's present limits."""
     groups = () if held is None else held.all
     wanted = {_prefix("step", function_id, entry) for entry in steps}
     wanted |= set() if whole is None else {_prefix("run", function_id, whole)}
@@ -111,9 +111,9 @@ def is_current(
 
 
 def prefixes(function_id: str, steps: Sequence[Concurrency]) -> set[str]:
-    """Give how the names of the groups begin in which a function's requests or runs may wait.
+    """List how the names of the slot groups begin in which a function's items may wait.
 
-    All of its own, whatever their key, and those of the limits that it shares with others.
+    These are all slot groups of the function's own, and those of limits that it shares.
     """
     shared = {_prefix("step", function_id, entry) for entry in steps if entry.scope != "fn"}
     return {f"step:fn:{function_id}:", f"run:fn:{function_id}:"} | shared
@@ -121,9 +121,10 @@ def prefixes(function_id: str, steps: Sequence[Concurrency]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A group as it is under its lock: who holds slots, who was let go, who waits first.
+    """A slot group as read under its lock: counts of slots that are held or promised.
 
-    `line` holds (rank, item id) of the first in line, in order.
+    A promised slot is that of an item that was let in and is not claimed yet. `line` holds (rank,
+    item id) of the first in the waiting line, in order.
     """
 
     held: int
@@ -133,7 +134,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """An item that wants its slots now; `groups` maps those to their limits (None: no limit)."""
+    """An item that wants its slots now; `groups` maps slot groups to their limits or None."""
 
     item_id: str
     rank_us: int
@@ -141,9 +142,9 @@ class Claimant:
 
 
 def admit(claimants: Sequence[Claimant], looks: Mapping[str, Look]) -> dict[str, str]:
-    """Decide who has to wait: the ids of those, with the group that has no room for each.
+    """Return the ids of the items that have to wait, each with a slot group that has no room.
 
-    Nobody overtakes an item of an earlier place in the same line.
+    No item overtakes one with an earlier place in the same waiting line.
     """
     room: dict[str, int] = {}
     denied: dict[str, str] = {}
@@ -166,6 +167,6 @@ def _fits(claimant: Claimant, group: str, look: Look, taken: Mapping[str, int]) 
 
 
 def let_go(look: Look, most: int | None) -> list[str]:
-    """List the items that may leave the line now, in order."""
+    """List the items of the waiting line that may be let in now, in order."""
     room = len(look.line) if most is None else max(0, most - look.held - look.promised)
     return [item_id for _, item_id in look.line[:room]]
