@@ -1,1 +1,1 @@
-"""Functions: what an SDK or an operator may say of one, checked."""
+"""Functions: their configurations, as SDKs send them and operators override them, checked."""

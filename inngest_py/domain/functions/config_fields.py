@@ -1,4 +1,4 @@
-"""Reading a configuration's fields: every wrong one is named, with its place and the fix."""
+"""Read a configuration's fields: an error names the field's path and the fix."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def wrong(field: str, text: str, code: str = CONFIG) -> Invalid:
 class Fields:
     """A JSON object at a path; null and an empty array mean that a field is absent.
 
-    Keys are found in any case, the last one of several, as the reader of Go's standard library does
+    Keys match in upper and lower case, and the last of several counts, as in Go's standard library
     (sync.md §4.1): SDKs rely on it. Each reader returns None for an absent field and raises Invalid
     for a value of a wrong type.
     """
@@ -42,17 +42,17 @@ class Fields:
 
     @classmethod
     def of(cls, value: object, path: str, code: str = CONFIG) -> "Fields":
-        """Take a value that has to be an object."""
+        """Make Fields of a value, which must be an object."""
         if not isinstance(value, dict):
             raise wrong(path or "the payload", f"must be an object, not {kind(value)}", code)
         return cls(value, path)
 
     def at(self, key: str) -> str:
-        """Name the path of a key."""
+        """Return the path of a key."""
         return f"{self.path}.{key}" if self.path else key
 
     def has(self, key: str) -> bool:
-        """Say whether a field is there, with whatever value but null."""
+        """Say whether a field is there, with any value except null."""
         return key.casefold() in self._folded
 
     def get(self, key: str) -> Any:
@@ -100,7 +100,7 @@ class Fields:
         return found
 
     def positive(self, key: str, most: timedelta | None = None) -> timedelta:
-        """Read a duration that has to be there and above zero."""
+        """Read a duration that must be there and above zero."""
         found = self.duration(key, most=most)
         if found is None or found <= timedelta(0):
             raise wrong(self.at(key), "must be a duration above zero, such as 1m")
@@ -129,7 +129,7 @@ class Fields:
         return None if value is None else Fields.of(value, self.at(key), code)
 
     def objects(self, key: str, most: int, code: str = CONFIG) -> "list[Fields]":
-        """Read an array of at most `most` objects; none for an absent one."""
+        """Read an array of at most `most` objects; an absent field gives an empty list."""
         value = self.get(key)
         return [] if value is None else listed(value, self.at(key), most, code)
 

@@ -1,7 +1,7 @@
-"""Cron schedules: when they are due next (protocol: flow-control.md §10, sync.md §5.1).
+"""Cron schedules: when their next tick is (protocol: flow-control.md §10, sync.md §5.1).
 
-A tick is an instant whose wall clock in the schedule's zone matches, so a local time that the
-zone skips is skipped, and one that it repeats is due twice.
+A tick is an instant whose local time in the schedule's zone matches. So a local time that the zone
+skips has no tick, and one that it repeats has two.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _WEEKDAYS = {name: number for number, name in enumerate(_DAY_NAMES)}
 @dataclass(frozen=True, slots=True)
 class _Field:
     values: frozenset[int]
-    open: bool  # a plain `*`: says nothing, which decides how the two day fields combine
+    open: bool  # a plain `*`, which restricts nothing; see _Schedule.on()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class _Schedule:
     weekday: _Field
 
     def on(self, day: date) -> bool:
-        """Say whether the date matches: either day field when both are restricted."""
+        """Say whether a date matches: one day field is enough when both restrict the days."""
         by_day = day.day in self.day.values
         by_weekday = day.isoweekday() % 7 in self.weekday.values
         if self.day.open or self.weekday.open:
@@ -60,14 +60,14 @@ class _Schedule:
 
 
 def validate(text: str) -> None:
-    """Check a schedule as a sync does: five fields, no descriptors. Raises Invalid."""
+    """Check a sync's schedule: five fields, no descriptor such as @daily. Raises Invalid."""
     if "@" in text:
         raise Invalid(f"{text[:64]!r} is not a schedule: write five fields, like 0 9 * * 1-5")
     _parse(text)
 
 
 def next_after(text: str, after: datetime) -> datetime | None:
-    """Give the first tick after an instant, in UTC; None when there is none. Raises Invalid."""
+    """Return the first tick after an instant, in UTC; None when there is none. Raises Invalid."""
     moment = after.astimezone(UTC)
     try:
         if "@every " in text:
@@ -79,10 +79,10 @@ def next_after(text: str, after: datetime) -> datetime | None:
 
 
 def ticks(text: str, first: datetime, last: datetime, most: int) -> list[datetime]:
-    """List the ticks from one instant to another, both included: the newest so many.
+    """List the newest `most` ticks from one instant to another, both included.
 
-    Looks back from the end in growing spans, so that years without a server cost no years' walk.
-    Raises Invalid.
+    The search goes back from the end in growing spans, so it is short even after years without a
+    server. Raises Invalid.
     """
     span = _MINUTE * most
     while True:
@@ -102,7 +102,7 @@ def _between(text: str, first: datetime, last: datetime) -> Iterator[datetime]:
 
 
 def jitter(most: timedelta, function_id: str, tick: datetime) -> timedelta:
-    """Spread a tick: a delay in [1 s, most) that is the same for a function and a tick."""
+    """Return a tick's delay in [1 s, most): always the same for a function and a tick."""
     if most <= timedelta(0):
         return timedelta(0)
     span = max(1, (most - _SECOND) // timedelta(milliseconds=1))
@@ -112,7 +112,7 @@ def jitter(most: timedelta, function_id: str, tick: datetime) -> timedelta:
 
 
 def _next(schedule: _Schedule, moment: datetime) -> datetime | None:
-    """Walk instants: over the months and days that do not match, then by hours and minutes."""
+    """Search forward: skip months and days that do not match, then hours and minutes."""
     end = moment + _HORIZON
     while moment < end:
         local = moment.astimezone(schedule.zone)
@@ -129,7 +129,7 @@ def _next(schedule: _Schedule, moment: datetime) -> datetime | None:
 
 
 def _minutes_ahead(schedule: _Schedule, local: datetime) -> int:
-    """Count the minutes to the next that may match within the hour, else to the next hour."""
+    """Count the minutes to the next one that matches within the hour, else to the next hour."""
     if local.hour in schedule.hour.values:
         later = [minute for minute in schedule.minute.values if minute > local.minute]
         if later:
@@ -138,7 +138,7 @@ def _minutes_ahead(schedule: _Schedule, local: datetime) -> int:
 
 
 def _start(day: date, zone: tzinfo, moment: datetime) -> datetime:
-    """Give the instant when a local day begins: always later than the moment."""
+    """Return the instant when a local day begins, or a minute after `moment` if that is later."""
     start = datetime.combine(day, time(), zone).astimezone(UTC)
     return max(start, moment + _MINUTE)
 

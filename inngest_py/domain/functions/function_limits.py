@@ -1,4 +1,4 @@
-"""How much of a function may run, and when (sync.md §5, §5.2; flow-control.md)."""
+"""A function's limits of flow control, and how to read them (sync.md §5, §5.2; flow-control.md)."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,7 @@ _MODES = ("skip", "cancel")
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """At most `limit` at a time in the scope (fn, env or account), for each value of the key."""
+    """At most `limit` at a time in a scope (fn, env or account), per value of the key."""
 
     limit: int
     scope: str = "fn"
@@ -28,7 +28,7 @@ class Concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """At most `limit` starts a period, and `burst` more at once; the others wait."""
+    """At most `limit` starts per period, and `burst` more at once; the others wait."""
 
     limit: int
     period: timedelta
@@ -38,7 +38,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `limit` starts a period; the others are dropped. Idempotency is one of 1 a day."""
+    """At most `limit` starts per period; other events are dropped. Idempotency is 1 per day."""
 
     limit: int
     period: timedelta
@@ -48,7 +48,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Debounce:
-    """A run starts once events have paused for the period, at the latest after the timeout."""
+    """A run starts when no event has come for the period, at the latest after the time-out."""
 
     period: timedelta
     key: str | None = None
@@ -57,7 +57,7 @@ class Debounce:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A run takes up to `max_size` events, or what has come when the timeout ends."""
+    """A run gets up to `max_size` events, or those that have come when the time-out ends."""
 
     max_size: int
     timeout: timedelta
@@ -67,7 +67,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a run may wait for its first request, and how long it may take from there."""
+    """How long a run may wait for its first request (`start`), and how long it may take then."""
 
     start: timedelta | None = None
     finish: timedelta | None = None
@@ -75,16 +75,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Singleton:
-    """One run at a time: another one is skipped, or cancels the first (mode skip or cancel)."""
+    """One run at a time: a later one is skipped (mode skip) or cancels the first (mode cancel)."""
 
     mode: str
     key: str | None = None
 
 
 def parse_concurrency(config: Fields) -> tuple[tuple[Concurrency, ...], Concurrency | None]:
-    """Read the limits of steps, in ascending order, and that of whole runs.
+    """Read the limits of steps, in ascending order, and the limit of whole runs.
 
-    A limit of 0 sets none; what is neither number, array nor object is ignored.
+    A 0 sets no limit. A value that is neither number, array nor object is ignored.
     """
     value, path = config.get("concurrency"), config.at("concurrency")
     shaped = Fields(value, path) if isinstance(value, dict) else Fields({})
@@ -144,7 +144,7 @@ def parse_throttle(config: Fields) -> Throttle | None:
 
 
 def parse_rate_limit(config: Fields) -> RateLimit | None:
-    """Read the rate limit; `idempotency` makes one of 1 a day and replaces any other."""
+    """Read the rate limit; `idempotency` makes one of 1 per day and replaces any other."""
     key = config.expression("idempotency")
     if key is not None:
         return RateLimit(1, DAY, key, idempotency=True)
@@ -158,7 +158,7 @@ def parse_rate_limit(config: Fields) -> RateLimit | None:
 
 
 def parse_debounce(config: Fields) -> Debounce | None:
-    """Read the debounce, whose period lies between 1 s and 7 d."""
+    """Read the debounce; its period must be between 1 s and 7 d."""
     item = config.object("debounce")
     if item is None:
         return None
@@ -170,7 +170,7 @@ def parse_debounce(config: Fields) -> Debounce | None:
 
 
 def parse_batch(config: Fields) -> Batch | None:
-    """Read the batch, each of whose fields has an error code of its own (sync.md §5.4)."""
+    """Read the event batch; each of its fields has its own error code (sync.md §5.4)."""
     item = config.object("batchEvents")
     if item is None:
         return None
@@ -198,7 +198,7 @@ def parse_priority(config: Fields) -> str | None:
 
 
 def parse_timeouts(config: Fields) -> Timeouts | None:
-    """Read the timeouts of runs; zero sets none."""
+    """Read the time-outs of runs; zero sets none."""
     item = config.object("timeouts")
     if item is None:
         return None

@@ -1,6 +1,6 @@
-"""Functions' configurations: what an SDK or a person says of one, checked (sync.md §5).
+"""The configuration of a function, as an SDK or a person gives it, checked (sync.md §5).
 
-Invariant: a FunctionConfig that exists is valid; what is stored is read back without checks.
+Invariant: every FunctionConfig is valid, so a stored one is read back without checks.
 """
 
 import re
@@ -57,7 +57,7 @@ _COMBINATION = "combo_unsupported"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The SDK's own checkpoint settings, which the server only shows."""
+    """The SDK's own settings for checkpoints, which the server only shows."""
 
     batch_steps: str | None = None
     batch_interval: str | None = None
@@ -68,10 +68,10 @@ class Checkpoint:
 class FunctionConfig:
     """A function as it is registered.
 
-    `url` is the normalised step URL, `runtime_type` http or ws, `retries` excludes the first
+    `url` is the normalised step URL, `runtime_type` is http or ws, `retries` excludes the first
     attempt. `concurrency` limits steps, in ascending order; `run_concurrency` limits whole runs.
-    `priority` is the expression for a run's seconds. `backoff` replaces the protocol's table; SDKs
-    have no way to say it.
+    `priority` is the expression for a run's priority in seconds. `backoff` replaces the protocol's
+    table; SDKs cannot send it.
     """
 
     slug: str
@@ -169,7 +169,7 @@ def _parse_step(config: Fields) -> tuple[str, str, int]:
 
 
 def _attempts(item: Fields) -> int | None:
-    """Read `retries`: an object with `attempts`, or in hand-written JSON the number alone."""
+    """Read `retries`: an object with `attempts`, or just a number, as people write it."""
     value = item.get("retries")
     if isinstance(value, int | float):
         return whole(value, item.at("retries"))
@@ -179,7 +179,7 @@ def _attempts(item: Fields) -> int | None:
 
 def _parse_checkpoint(config: Fields) -> Checkpoint | None:
     key = "checkpoint" if config.get("checkpoint") is not None else "checkpointing"
-    if isinstance(config.get(key), bool):  # the SDK's own switch: nothing to show
+    if isinstance(config.get(key), bool):  # a switch for the SDK alone: nothing to show
         return None
     item = config.object(key)
     if item is None:
@@ -198,7 +198,7 @@ def _shown(item: Fields, key: str) -> str | None:
 
 
 def _check_combination(made: FunctionConfig, config: Fields) -> None:
-    """Refuse what a batch cannot be combined with (sync.md §5.4)."""
+    """Refuse settings that an event batch cannot be combined with (sync.md §5.4)."""
     if made.batch is None:
         return
     others = {

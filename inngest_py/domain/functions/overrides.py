@@ -1,7 +1,7 @@
-"""Overrides: limits of a function that are changed without a deploy, for a while or until undone.
+"""Overrides: limits that an operator sets for a function without a deploy.
 
-An override names rules, each in the shape that a registration has, and replaces those alone;
-`null` lifts one. It is kept over syncs.
+An override replaces the limits that it names, each in the shape of a registration; `null` removes
+a limit. It survives syncs, and lasts for a time or until it is undone.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from .function_limits import (
 from .functions import FunctionConfig
 from .retries import Backoff, parse_backoff
 
-# Each rule, as it is written in JSON, with the fields of a configuration that it sets.
+# Each limit's name in JSON, with the fields of a configuration that it sets.
 RULES: Mapping[str, tuple[str, ...]] = {
     "concurrency": ("concurrency", "run_concurrency"),
     "throttle": ("throttle",),
@@ -39,7 +39,7 @@ LONGEST = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """The `rules` that are replaced, and what by; a rule whose fields are empty is lifted."""
+    """The limits named in `rules`, with their new values; one whose fields are empty is removed."""
 
     rules: tuple[str, ...]
     concurrency: tuple[Concurrency, ...] = ()
@@ -49,7 +49,7 @@ class Override:
     backoff: Backoff | None = None
 
     def to_json(self) -> str:
-        """Write it as canonical JSON, to be stored."""
+        """Write this as canonical JSON, to be stored."""
         return canonical.dumps(encode(self)).decode()
 
 
@@ -60,7 +60,7 @@ def from_json(stored: str) -> Override:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An override as it is asked for; `until` is None for one without end, `by` says who asks."""
+    """A request for an override; `until` is None for one without end, `by` names the operator."""
 
     override: Override
     until: datetime | None
@@ -91,7 +91,7 @@ def parse(body: object, now: datetime) -> Wanted:
 
 
 def _check_concurrency(fields: Fields) -> None:
-    """Refuse what a registration passes over: here somebody means it."""
+    """Refuse values that a registration ignores: an operator means them to have an effect."""
     value = fields.get("concurrency")
     if isinstance(value, bool) or not isinstance(value, int | float | dict | list | None):
         said = f"must be a number, an array or an object, not {kind(value)}"
@@ -107,7 +107,7 @@ _ENTRY = ("limit", "scope", "key", "hash")
 
 
 def _check_parts(fields: Fields) -> None:
-    """Refuse unknown keys and limits that are missing or 0: `null` lifts a rule, nothing else."""
+    """Refuse unknown keys, and limits that are missing or 0: only `null` removes a limit."""
     for rule, known in _PARTS.items():
         if fields.given.get(rule) is not None:
             _check_part(Fields.of(fields.given[rule], rule), known)
@@ -135,7 +135,7 @@ def _check_part(part: Fields, known: tuple[str, ...]) -> None:
 
 def _check_limit(limit: object, path: str) -> None:
     if limit == 0 and limit is not False:
-        raise wrong(path, "must be above 0: null for the whole rule lifts it, a pause stops all")
+        raise wrong(path, "must be above 0: null for the whole rule removes it, a pause stops all")
 
 
 def _only(part: Fields, known: tuple[str, ...]) -> None:
@@ -165,7 +165,7 @@ def _until(fields: Fields, now: datetime) -> datetime | None:
 
 
 def applied(config: FunctionConfig, override: Override) -> FunctionConfig:
-    """Give a configuration with an override over it."""
+    """Return a configuration with an override applied; an idempotency key stays."""
     kept = config.rate_limit is not None and config.rate_limit.idempotency
     changed: dict[str, Any] = {
         name: getattr(override, name)
@@ -177,7 +177,7 @@ def applied(config: FunctionConfig, override: Override) -> FunctionConfig:
 
 
 def shown(limits: FunctionConfig | Override) -> dict[str, Any]:
-    """Show limits in the shapes in which they can be set; a rule without any is null."""
+    """Show limits as they can be written in an override; one that is not set is null."""
     rules = limits.rules if isinstance(limits, Override) else RULES
     found = {
         "concurrency": _concurrency(limits),
@@ -206,7 +206,7 @@ def _part(part: object | None) -> dict[str, Any] | None:
 
 
 def words(limits: FunctionConfig) -> str:
-    """Word limits in a line, for a list; empty without any."""
+    """Describe limits in one line of text, for lists; empty without any."""
     said = [_count(entry, "step") for entry in limits.concurrency]
     if limits.run_concurrency is not None:
         said.append(_count(limits.run_concurrency, "run"))

@@ -1,6 +1,6 @@
 """Registrations: an app and its functions, as an SDK sends them (sync.md §4.1).
 
-Invariant: a payload is accepted whole or refused whole.
+Invariant: a payload is accepted as a whole or refused as a whole.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ _DEPLOY_TYPES = ("ping", "connect")
 class Registration:
     """An app's sync; texts that were not sent are empty.
 
-    `url` is the normalised serve URL, `checksum` the SHA-256 (hex) of all the rest, `deploy_type`
-    ping or connect.
+    `url` is the normalised serve URL, `checksum` the SHA-256 (hex) of all other fields,
+    `deploy_type` is ping or connect.
     """
 
     app_name: str
@@ -49,8 +49,8 @@ class Registration:
 def parse_registration(payload: object) -> Registration:
     """Check a sync's payload.
 
-    Raises Invalid with the field's path and the code of sync.md §5.4; for an empty app name the
-    message is "App ID required" and the field appName.
+    Raises Invalid with the field's path and the code of sync.md §5.4. For an empty app name the
+    message is "App ID required" and the field is appName.
     """
     fields = Fields.of(payload, "")
     name = _app_name(fields, "appName")
@@ -112,11 +112,11 @@ def _with_checksum(made: Registration) -> Registration:
 
 
 def parse_function(payload: object) -> Registration:
-    """Check one function that is described in JSON, without an SDK.
+    """Check one function that a person describes in JSON, without an SDK.
 
-    `app` names its app. The function comes as in a sync, or with its URL as plain `url`, to which
-    `fnId` and `stepId` are added where it lacks them. The id's default is the app's name and the
-    slug of the function's. `backoff` may set its own rule for retries, which an SDK's sync cannot.
+    `app` names its app. The function is written as in a sync, or with a plain `url`, to which
+    `fnId` and `stepId` are added if they are missing. The default id is made of the slugs of the
+    app's and the function's names. `backoff` may set a rule for retries, which a sync cannot.
     Raises Invalid as parse_registration does.
     """
     fields = Fields.of(payload, "")
@@ -137,7 +137,7 @@ def parse_function(payload: object) -> Registration:
 
 
 def _with_function(url: str, slug: str) -> str:
-    """Add what a call's URL needs to a serve URL."""
+    """Add `fnId` and `stepId`, which the URL of a call needs, to a serve URL."""
     names = {pair.split("=", 1)[0] for pair in url.partition("?")[2].split("&")}
     missing = {key: text for key, text in (("fnId", slug), ("stepId", "step")) if key not in names}
     if not missing:

@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again: by the protocol's table (execution.md §7.4), or its own."""
+"""When a failed attempt is retried: by the protocol's table (execution.md §7.4), or an own rule."""
 
 import math
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _KEYS = ("initial", "factor", "maximum", "jitter")
 class Backoff:
     """A function's own rule: `initial`, then `factor` times as long after each failed attempt.
 
-    No wait is longer than `maximum`. `jitter` is the part of a wait, from 0 to 1, that chance may
-    take away.
+    No delay is longer than `maximum`. `jitter` is the share of a delay, from 0 to 1, that may be
+    taken off at random.
     """
 
     initial: timedelta
@@ -29,9 +29,9 @@ class Backoff:
     jitter: float = 0.0
 
     def delay(self, failed_attempt: int, draw: float) -> timedelta:
-        """Say how long to wait after the zero-based attempt, in whole milliseconds.
+        """Return the delay after an attempt, counted from 0, in whole milliseconds.
 
-        `draw` in [0, 1) is the chance.
+        `draw` in [0, 1) is the random number for the jitter.
         """
         most = self.maximum / timedelta(milliseconds=1)
         length = self.initial / timedelta(milliseconds=1)
@@ -45,11 +45,11 @@ class Backoff:
 def backoff(
     failed_attempt: int, jitter: float, linear: timedelta | None = None, own: Backoff | None = None
 ) -> timedelta:
-    """Say how long to wait after the zero-based attempt failed.
+    """Return the delay after a failed attempt, counted from 0.
 
-    `jitter` in [0, 1) spreads the retries over half a minute, in whole milliseconds. `linear`
-    is the development server's retry interval: the same each time, without jitter. The
-    function's own rule goes before both.
+    `jitter` is a random number in [0, 1) that spreads the retries over half a minute, in whole
+    milliseconds. `linear` is the dev server's retry interval: always the same, without jitter. The
+    function's own rule replaces both.
     """
     if own is not None:
         return own.delay(failed_attempt, jitter)
@@ -62,8 +62,8 @@ def backoff(
 def parse_backoff(config: Fields) -> Backoff | None:
     """Read a function's own rule; None without one.
 
-    `factor` is 2 by default, `jitter` 0, `maximum` two hours, or `initial` where that is longer.
-    Raises Invalid with the field's path.
+    By default `factor` is 2, `jitter` is 0, and `maximum` is two hours, or `initial` if that is
+    longer. Raises Invalid with the field's path.
     """
     item = config.object("backoff")
     if item is None:

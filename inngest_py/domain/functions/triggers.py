@@ -1,4 +1,4 @@
-"""What starts a function and what cancels its runs (sync.md §5.1, §5.3)."""
+"""Read a function's triggers, and the events that cancel its runs (sync.md §5.1, §5.3)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ _SCHEDULE = "schedule_invalid"
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
-    """Starts the function for events of a name or wildcard, where the expression is true."""
+    """Starts the function for events of a name or wildcard, if the expression is true."""
 
     event: str
     expression: str | None = None
@@ -27,7 +27,7 @@ class EventTrigger:
 
 @dataclass(frozen=True, slots=True)
 class CronTrigger:
-    """Starts the function on a schedule, each tick delayed by up to the jitter."""
+    """Starts the function on a schedule; each start is delayed by up to the jitter."""
 
     cron: str
     jitter: timedelta | None = None
@@ -38,7 +38,7 @@ Trigger = EventTrigger | CronTrigger
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Cancels a run when a matching event arrives, for `timeout` or until `until` (or 365 d)."""
+    """Cancels a run when a matching event comes: within `timeout`, until `until`, or for 365 d."""
 
     event: str
     expression: str | None = None
@@ -52,7 +52,7 @@ def parse_triggers(config: Fields) -> tuple[Trigger, ...]:
     seen: dict[object, int] = {}
     for place, item in enumerate(config.objects("triggers", MAX_TRIGGERS)):
         trigger = _parse_trigger(item)
-        # a schedule's jitter does not make it another schedule
+        # the same schedule with another jitter is given twice, too
         key = trigger.cron if isinstance(trigger, CronTrigger) else trigger
         if key in seen:
             first = f"{config.at('triggers')}[{seen[key]}]"
@@ -90,7 +90,7 @@ def _parse_cron(item: Fields, schedule: str) -> CronTrigger:
 
 
 def parse_cancels(config: Fields) -> tuple[Cancel, ...]:
-    """Read what cancels a function's runs; expressions keep to the restrictive policy."""
+    """Read what cancels a function's runs; expressions may only compare and combine values."""
     return tuple(_parse_cancel(item) for item in config.objects("cancel", MAX_CANCELS))
 
 
@@ -103,7 +103,7 @@ def _parse_cancel(item: Fields) -> Cancel:
 
 
 def _parse_timeout(item: Fields) -> tuple[timedelta | None, datetime | None]:
-    """Read a duration or a time."""
+    """Read the time-out, which is a duration or a time."""
     text = item.text("timeout")
     if text is None:
         return None, None
