@@ -1,1 +1,1 @@
-"""Who may call and be called: signatures, tokens, roles, hosts in reach."""
+"""Who may call the server and whom it may call: signatures, tokens, roles, hosts in reach."""

@@ -1,7 +1,7 @@
 """Reach: which hosts the server may call, for apps and for steps.
 
-What is asked is asked of the address that a connection goes to, so neither a redirect nor a name
-server that changes its mind can lead elsewhere.
+The rules are checked for the address that a connection goes to. So neither a redirect nor a name
+server that changes its answer can lead to another host.
 """
 
 import ipaddress
@@ -18,8 +18,8 @@ _NEVER = "!"
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 
-# Where clouds hand out a machine's keys to who asks from it: link-local addresses, and what AWS,
-# Google, Scaleway, Alibaba, Oracle and Azure use beside them (their documentation of metadata).
+# Addresses where clouds give a machine's keys to any program on it: link-local addresses, and those
+# in the documentation of AWS, Google, Scaleway, Alibaba, Oracle and Azure for metadata.
 _METADATA = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -37,7 +37,7 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = IPv6Network("::/96")
-# connecting to the first of each means the second
+# a connection to the first address of each pair goes to the second
 _HERE: dict[_Address, _Address] = {
     IPv4Address("0.0.0.0"): IPv4Address("127.0.0.1"),  # noqa: S104
     IPv6Address("::"): IPv6Address("::1"),
@@ -52,7 +52,7 @@ class Rules:
     networks: tuple[_Network, ...] = ()
 
     def has_name(self, host: str) -> bool:
-        """Say whether a host is named, by itself or by what it is under."""
+        """Say whether a host is among the names, or under a name such as `*.b`."""
         return any(
             host.endswith(name[1:]) if name.startswith("*.") else host == name
             for name in self.names
@@ -68,11 +68,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which hosts may be called. What is denied is so whatever allows it.
+    """Which hosts may be called. A denied host stays denied, even if another rule allows it.
 
-    `public_only` refuses private networks, unless they are allowed. Without it, anything allowed
-    refuses all the rest. `metadata` lets addresses of clouds' metadata be called that no network
-    allows by name; a host's name does not.
+    `public_only` refuses private networks, unless they are allowed. Without it, anything in
+    `allowed` refuses all other hosts. Addresses of clouds' metadata may be called with `metadata`
+    or if an allowed network has them; that a host's name is allowed is not enough.
     """
 
     public_only: bool = False
@@ -82,7 +82,7 @@ class Reach:
     setting: str = SETTING
 
     def for_own(self) -> "Reach":
-        """Narrow this to what holds even for hosts that the settings themselves name."""
+        """Return the rules that hold even for hosts that the settings themselves name."""
         return Reach(metadata=self.metadata, denied=self.denied)
 
     def refusal(self, host: str, address: str) -> str | None:
@@ -96,7 +96,7 @@ class Reach:
         return self._worded(shown, reason)
 
     def refusal_of_name(self, host: str) -> str | None:
-        """Say why a host must not be called at whatever address; None when that decides."""
+        """Say why a host must not be called at any address; None when the address decides."""
         text = host.partition("%")[0].strip("[]")
         if _embedded(text) is not None:
             return self.refusal(host, text)
@@ -128,10 +128,10 @@ class Reach:
 
 
 def parse(entries: Sequence[str], *, dev: bool) -> Reach:
-    """Read a setting's entries: `public-only`, hosts, networks, and with `!` what is denied.
+    """Read a setting's entries: `public-only`, hosts and networks; `!` before one denies it.
 
-    Raises Invalid, naming the entry. In production metadata is out of reach unless it is allowed
-    by its address.
+    Raises Invalid, which names the entry. In production metadata is out of reach unless its address
+    is allowed.
     """
     allowed: list[str] = []
     denied: list[str] = []
@@ -175,7 +175,7 @@ def _checked(entry: str, text: str) -> str:
 
 
 def _name(host: str) -> str:
-    """Give a host's name its one spelling."""
+    """Write a host's name in its one canonical spelling."""
     host = host.rstrip(".").lower()
     try:
         return host if host.isascii() else host.encode("idna").decode()
@@ -184,7 +184,7 @@ def _name(host: str) -> str:
 
 
 def _embedded(address: str) -> _Address | None:
-    """Read an address; one of IPv6 that only wraps one of IPv4 is that one."""
+    """Read an address; an IPv6 address that only wraps an IPv4 address gives the latter."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-# The header by which our command line says who runs it: many share a key. It proves nothing.
+# The header in which our command line names its user, as many users share a key. It proves nothing.
 CLAIM = "X-Inngest-Py-User"
 
 

@@ -13,15 +13,15 @@ WINDOW = timedelta(minutes=5)
 
 
 def strip_prefix(key: str) -> str:
-    """Take `signkey-<env>-` off a key or a bearer token; leave other text as it is (§1)."""
+    """Remove `signkey-<env>-` from a key or a bearer token; leave other text as it is (§1)."""
     return _PREFIX.sub("", key, count=1)
 
 
 def bearer(key: str) -> str:
-    """Hash a key as API clients send it: of its decoded hex, without prefix (§1.1).
+    """Hash a key as API clients send it: its decoded hex, without the prefix (§1.1).
 
-    Raises Invalid when the key is not hex of even length: languages then decode differently,
-    and what is left of such a key may be nothing at all.
+    Raises Invalid when the key is not hex of even length: languages decode such a key differently,
+    and some get an empty one.
     """
     try:
         secret = bytes.fromhex(strip_prefix(key))
@@ -31,14 +31,14 @@ def bearer(key: str) -> str:
 
 
 def sign(key: str, body: bytes, unix_s: int) -> str:
-    """Make the X-Inngest-Signature header of a body: `t` first, as Go compares it all (§2)."""
+    """Make the X-Inngest-Signature header of a body; Go's SDK needs `t` to come first (§2)."""
     return f"t={unix_s}&s={_digest(key, body, str(unix_s))}"
 
 
 def verify(
     key: str, body: bytes, header: str, now_s: int | None = None, window: timedelta = WINDOW
 ) -> bool:
-    """Say whether the header signs exactly these bytes (§3); with `now_s`, also recently."""
+    """Say whether the header signs exactly these bytes (§3), and within `window` of `now_s`."""
     given = _HEADER.match(header)
     if given is None:
         return False

@@ -1,4 +1,4 @@
-"""Tokens: JSON Web Tokens signed with HS256, made and read by this server alone (auth.md §6)."""
+"""JSON Web Tokens, signed with HS256, that only this server makes and reads (auth.md §6)."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ _SUBSCRIBE_SECONDS = 60
 
 
 def secrets(keys: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Derive the tokens' secrets from the signing keys; without any, in dev, a constant."""
+    """Derive the tokens' secrets from the signing keys; without keys, in dev, from a constant."""
     return tuple(
         hashlib.sha256(b"token:" + signatures.strip_prefix(key).encode()).digest()
         for key in keys or ("dev",)
@@ -30,7 +30,7 @@ def secrets(keys: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 def make(claims: dict[str, Any], secret: bytes) -> str:
-    """Write a token; `exp` among the claims is in Unix seconds."""
+    """Write a token; `exp`, one of the claims, is in Unix seconds."""
     signed = f"{_encoded(orjson.dumps(_HEADER))}.{_encoded(orjson.dumps(claims))}"
     return f"{signed}.{_encoded(_digest(signed, secret))}"
 
@@ -57,7 +57,7 @@ def read(token: str, known: tuple[bytes, ...], *, issuer: str, now_s: float) -> 
 
 
 def run_claim(run_id: str, secret: bytes, now_s: int) -> str:
-    """Make the token that lets its bearer read a run's output (checkpointing.md §3.3)."""
+    """Make a token that lets its bearer read a run's output (checkpointing.md §3.3)."""
     claims = {
         "iss": API,
         "sub": _RUN_CLAIM,
@@ -70,7 +70,7 @@ def run_claim(run_id: str, secret: bytes, now_s: int) -> str:
 
 
 def claimed_run(token: str, known: tuple[bytes, ...], now_s: float) -> str:
-    """Say which run's output a token lets its bearer read. Raises Invalid."""
+    """Return the id of the run whose output a token lets its bearer read. Raises Invalid."""
     claims = read(token, known, issuer=API, now_s=now_s)
     run_id = claims.get("run_id")
     if claims.get("sub") != _RUN_CLAIM or not isinstance(run_id, str):
@@ -79,7 +79,7 @@ def claimed_run(token: str, known: tuple[bytes, ...], now_s: float) -> str:
 
 
 def run_stream(run_id: str, secret: bytes, now_s: int) -> str:
-    """Make the token that lets its bearer follow what a run streams (realtime.md §2, §6)."""
+    """Make a token that lets its bearer follow a run's stream (realtime.md §2, §6)."""
     claims = {
         "iss": REALTIME,
         "sub": ids.DEV_ACCOUNT_ID,

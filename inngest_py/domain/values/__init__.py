@@ -1,1 +1,1 @@
-"""Values and their text: ids, times, durations, URLs, names, canonical JSON."""
+"""Values and how they are written: ids, times, durations, URLs, names, canonical JSON."""

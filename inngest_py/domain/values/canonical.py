@@ -1,7 +1,7 @@
-"""JSON in and out, in the one canonical form: RFC 8785 (protocol: auth.md §4).
+"""Read JSON, and write it in its one canonical form: RFC 8785 (protocol: auth.md §4).
 
-What SDKs are sent is signed over exactly these bytes (auth.md §2), so everything is made
-canonical once, when it is stored, and spliced from then on.
+Requests to SDKs are signed over exactly these bytes (auth.md §2). So JSON is made canonical once,
+when it is stored, and is spliced into requests without being parsed again.
 """
 
 import re
@@ -15,13 +15,13 @@ from ..errors import Invalid, TooDeep
 
 READABLE_LEVELS = 200
 _MOST_EXACT = 2**53 - 1
-# Where orjson's sorted output may differ from RFC 8785: integral or exponent floats and
-# integers that a double cannot hold. A number is what stands between punctuation; text that
-# looks the same only costs the slow path. RE2 scans 1 kB in 3 µs, `re` takes 11.
+# Numbers that orjson may write otherwise than RFC 8785: whole floats, floats with an exponent, and
+# integers that a double cannot hold. The pattern looks between punctuation. A string that looks
+# like such a number only costs the slow path. RE2 scans 1 kB in 3 µs, `re` takes 11.
 _ODD_NUMBER = re2.compile(
     rb"(?:^|[:\[,])-?(?:\d{16,}|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+)(?:[,\]}]|$)",
 )
-# Sorting by UTF-8 differs from UTF-16 only between these two ranges: U+E000… and beyond the BMP.
+# UTF-8 and UTF-16 sort differently only between these ranges: U+E000 to U+FFFF, and beyond.
 _PRIVATE = re.compile(rb"[\xee\xef]")
 _ASTRAL = re.compile(rb"[\xf0-\xf4]")
 _ESCAPE = re.compile(
@@ -32,9 +32,9 @@ _ESCAPE = re.compile(
 
 
 def loads(raw: bytes | str, most: int = READABLE_LEVELS) -> Any:
-    """Read JSON of at most so many levels; half surrogate pairs become U+FFFD.
+    """Read JSON of at most `most` levels; halves of surrogate pairs become U+FFFD.
 
-    Raises Invalid, TooDeep for what is nested deeper.
+    Raises Invalid, and TooDeep for JSON that is nested deeper.
     """
     try:
         value = orjson.loads(raw)
@@ -58,7 +58,7 @@ def dumps(value: object) -> bytes:
 
 
 def size(text: str) -> int:
-    """Count the bytes of JSON text, which is UTF-8 wherever it is sent."""
+    """Count the bytes of JSON text in UTF-8, as it is sent."""
     return len(text) if text.isascii() else len(text.encode())
 
 
@@ -76,7 +76,7 @@ def _brackets(raw: bytes) -> int:
 
 
 def _mended(raw: bytes | str, error: orjson.JSONDecodeError, most: int) -> Any:
-    """Read text that orjson refused, once its half surrogate pairs are replaced."""
+    """Read text that orjson refused, with halves of surrogate pairs replaced."""
     try:
         data = raw.encode() if isinstance(raw, str) else bytes(raw)
         mended = _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], data)
@@ -90,7 +90,7 @@ def _mended(raw: bytes | str, error: orjson.JSONDecodeError, most: int) -> Any:
 
 
 def _worded(error: orjson.JSONDecodeError) -> str:
-    """Name what JavaScript and Python write for numbers that JSON does not have."""
+    """Word the error; name NaN and Infinity, which JavaScript and Python write into JSON."""
     for word in ("NaN", "Infinity", "-Infinity"):
         if error.doc.startswith(word, error.pos):
             return f"it has no number {word}, send null or text instead: {error}"
@@ -125,7 +125,7 @@ def _slowly(value: object) -> bytes:
 
 
 def _doubles(value: Any) -> Any:
-    """Replace integers that JavaScript does not know exactly by the doubles it would read."""
+    """Replace integers that a double cannot hold exactly by doubles, as JavaScript reads them."""
     if isinstance(value, dict):
         return {key: _doubles(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,19 +1,19 @@
-"""Checks of JSON values that come from outside, and the words for what is wrong with them."""
+"""Check JSON values that come from outside, and word the errors."""
 
 import re
 
 from ..errors import Invalid
 
-# How deep an event, a result, an error, an input or what else anybody gives may be nested. Below
-# canonical.READABLE_LEVELS by what wraps it: the server's own events hold the event and the result
-# of a run, handlers' events hold those events, and all of them have to be read again.
+# How deep JSON from outside may be nested: an event, a result, an error, an input. The rest up to
+# canonical.READABLE_LEVELS is for what wraps it: the server's own events hold a run's event and
+# result, the events of failure handlers' runs hold those, and all must be readable.
 MOST_LEVELS = 150
 CUT = '"[nested too deep]"'
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
 
 
 def kind(value: object) -> str:
-    """Name a JSON value's type for people."""
+    """Name a JSON value's type for error messages."""
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float):
@@ -23,10 +23,10 @@ def kind(value: object) -> str:
 
 
 def check_text(value: str, label: str, limit: int, field: str) -> str:
-    """Return text that every database can store and index; the limit is in bytes of UTF-8.
+    """Return the text if every database can store and index it; `limit` is in bytes of UTF-8.
 
-    Raises Invalid for a NUL character, which PostgreSQL cannot hold, and for half a surrogate
-    pair, which has no UTF-8.
+    Raises Invalid for longer text, for a NUL character, which PostgreSQL cannot store, and for half
+    of a surrogate pair, which UTF-8 cannot hold.
     """
     try:
         size = len(value.encode())
@@ -40,8 +40,8 @@ def check_text(value: str, label: str, limit: int, field: str) -> str:
 
 
 def is_deeper(text: str, levels: int) -> bool:
-    """Say whether JSON text is nested deeper than so many arrays and objects."""
-    if text.count("[") + text.count("{") <= levels:  # nearly always: spares the scan
+    """Say whether JSON text has more than `levels` arrays and objects within each other."""
+    if text.count("[") + text.count("{") <= levels:  # nearly always, and it saves the scan
         return False
     depth = 0
     for mark in _MARK.finditer(text):
@@ -52,7 +52,7 @@ def is_deeper(text: str, levels: int) -> bool:
 
 
 def cut(text: str, levels: int) -> str:
-    """Put CUT in the place of what JSON text holds beyond so many levels."""
+    """Replace arrays and objects beyond `levels` levels of JSON text by CUT."""
     kept, depth, start = [], 0, 0
     for mark in _MARK.finditer(text):
         depth += mark[1] is not None

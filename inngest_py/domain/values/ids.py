@@ -1,4 +1,4 @@
-"""Ids: ULIDs sort by creation, UUIDs and hashes are derived, so the same thing keeps its id."""
+"""Ids: ULIDs sort by creation; UUIDs and hashes are derived, so the same input has the same id."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ _SEED = re.compile(r"([0-9]{1,15}),([A-Za-z0-9+/]{14}==)")
 
 
 def ulid(ms: int, entropy: bytes) -> str:
-    """Make the ULID of a moment (Unix milliseconds, 48 bits) and 10 bytes of entropy.
+    """Make a ULID from a time (Unix milliseconds, 48 bits) and 10 bytes of entropy.
 
     Raises ValueError when either does not fit.
     """
@@ -53,10 +53,10 @@ def is_ulid(text: str) -> bool:
 
 
 def check_ulid(text: str, label: str, field: str | None = None) -> str:
-    """Return a ULID. Raises Invalid, saying what it should be and which field it was given for."""
+    """Return the text if it is a ULID. Raises Invalid, which names the field and says `label`."""
     if not is_ulid(text):
-        told = f"{text[:64]!r} is not {label}: a ULID has 26 characters"
-        raise Invalid(told, field=field or label)
+        message = f"{text[:64]!r} is not {label}: a ULID has 26 characters"
+        raise Invalid(message, field=field or label)
     return text
 
 
@@ -66,7 +66,7 @@ def ulid_ms(text: str) -> int:
 
 
 def first_of(moment: datetime, later: timedelta = timedelta(0)) -> str:
-    """Give the id before which everything is older than a moment, or than so much later."""
+    """Return the lowest ULID of a time, or of `later` after it: all ids before it are older."""
     ms = int((moment.timestamp() + later.total_seconds()) * 1000)
     return ulid(min(max(0, ms), _MAX_MS), bytes(_ENTROPY_BYTES))
 
@@ -77,9 +77,9 @@ def ulid_hex(text: str) -> str:
 
 
 def following(text: str, places: int = 1) -> str:
-    """Make the ULID some places after this one, at the same millisecond.
+    """Return the ULID that is `places` after this one, with the same millisecond.
 
-    Only the entropy is raised (modulo 2**80). Raises ValueError when `text` is not a ULID.
+    Only the entropy grows (modulo 2**80). Raises ValueError when `text` is not a ULID.
     """
     number = _decode(text)
     mask = (1 << 80) - 1
@@ -89,8 +89,8 @@ def following(text: str, places: int = 1) -> str:
 def seeded(header: str | None, index: int) -> str | None:
     """Make the internal id of an event from `x-inngest-event-id-seed` (events.md §5.1).
 
-    The index counts from 1 in a body, and is 0 for an invocation. None for a header that is
-    absent or malformed: the caller then makes a random ULID.
+    `index` counts the events of a body from 1, and is 0 for an invocation. None for a header that
+    is absent or malformed: the caller then makes a random ULID.
     """
     found = _SEED.fullmatch(header) if header else None
     if found is None:
@@ -112,7 +112,7 @@ def app_id(name: str) -> str:
 
 
 def endpoint_app_id(domain: str) -> str:
-    """Derive the UUID of the app of a durable endpoint's origin (checkpointing.md §3.1)."""
+    """Derive the UUID of a durable endpoint's app from its origin (checkpointing.md §3.1)."""
     name = uuid.UUID(DEV_ENV_ID).bytes + domain.encode()
     digest = hashlib.sha1(uuid.NAMESPACE_OID.bytes + name, usedforsecurity=False).digest()
     return str(uuid.UUID(bytes=digest[:16], version=5))
@@ -124,14 +124,14 @@ def function_id(name: str, url: str) -> str:
 
 
 def pause_id(run_id: str, step: str) -> str:
-    """Derive a pause's UUID from its run and its hashed step id (waits.md §2)."""
+    """Derive a wait's UUID from its run and its hashed step id (waits.md §2)."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, run_id + step))
 
 
 def step_hash(step_id: str, index: int = 0) -> str:
-    """Hash a step's own id as SDKs do: lower-case hex SHA-1 (execution.md §5).
+    """Hash a step's id as SDKs do: lower-case hex SHA-1 (execution.md §5).
 
-    The index is 0 for the id's first use in a run and counts its repetitions from 1.
+    `index` is 0 for the first use of the id in a run, and counts repeated uses from 1.
     """
     text = f"{step_id}:{index}" if index else step_id
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -2,7 +2,7 @@
 
 
 def patterns(event_name: str) -> list[str]:
-    """List the trigger names that an event matches: its own, then `…/*` and `….*` by prefix."""
+    """List the trigger names that match an event: its own, then its prefixes with `/*` or `.*`."""
     found = {event_name: None}
     for mark in "/.":
         place = event_name.find(mark)

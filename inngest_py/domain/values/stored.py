@@ -1,6 +1,6 @@
-"""Frozen dataclasses as JSON and back: one codec for what is stored in a JSON column.
+"""Write frozen dataclasses as JSON, for JSON columns, and read them back.
 
-Invariant: decode(cls, encode(value)) == value. What is absent (None, an empty tuple) is left out.
+Invariant: decode(cls, encode(value)) == value. Fields with None or an empty tuple are left out.
 """
 
 import types
@@ -38,10 +38,10 @@ def duration_text(value: timedelta) -> str:
 
 
 def decode(cls: type[T], stored: dict[str, Any]) -> T:
-    """Make the dataclass of what encode() gave.
+    """Make the dataclass from what encode() returned.
 
-    What a later version wrote is ignored as far as possible: unknown keys, and those of many that
-    are of an unknown kind. Raises ValueError, TypeError or KeyError where a field cannot be read.
+    Parts that only a later version knows are ignored: unknown keys, and members of a tuple that
+    are of an unknown kind. Raises ValueError, TypeError or KeyError when a field cannot be read.
     """
     known = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]  # any dataclass
     return cls(**{key: _decode(known[key], item) for key, item in stored.items() if key in known})
@@ -60,7 +60,7 @@ def _decode(kind: Any, value: Any) -> Any:
 
 
 def _is_known(kind: Any, value: Any) -> bool:
-    """Say whether one of many is not of a kind that only a later version knows."""
+    """Say whether this version knows the kind of a tuple's member."""
     return not isinstance(value, dict) or _fits(_options(kind), value) is not None
 
 
@@ -69,7 +69,7 @@ def _options(kind: Any) -> tuple[Any, ...]:
 
 
 def _fits(options: tuple[Any, ...], stored: dict[str, Any]) -> type | None:
-    """Choose the class whose required fields are all there; None when there is none."""
+    """Choose the class whose required fields are all stored; None when no class fits."""
     for option in options:
         if option is not types.NoneType and all(
             field.name in stored for field in fields(option) if field.default is MISSING

@@ -1,4 +1,4 @@
-"""Times as text: what SDKs and people write (protocol: execution.md §3.3, §4.1).
+"""Read times as SDKs and people write them (protocol: execution.md §3.3, §4.1).
 
 The formats are those of `date()` in expressions.md §3.
 """
@@ -40,10 +40,10 @@ _SECONDS = re.compile(r"[+-]?\d{1,7}", re.ASCII)
 
 
 def read_time(text: str) -> datetime:
-    """Read a time, kept in the offset that it names, else in UTC. Raises Invalid.
+    """Read a time in the offset that it names, or else in UTC. Raises Invalid.
 
-    Zone names count as UTC, as they do to the reference. A time without a year is in year 1:
-    before all others, like the reference's year 0.
+    The name of a zone counts as UTC, as in the reference. A time without a year gets year 1, which
+    is before all others, like the reference's year 0.
     """
     if len(text) <= _MOST_CHARS:
         for pattern in _FORMATS:
@@ -61,9 +61,9 @@ def parse_time(text: str) -> datetime:
 
 
 def delay(text: str, now: datetime) -> timedelta:
-    """Say how long a sleep lasts: a duration, or the time until a date (execution.md §4.1).
+    """Return how long a sleep lasts; `text` is a duration or a date (execution.md §4.1).
 
-    Past dates give zero, dates are rounded to whole seconds. Raises Invalid.
+    A past date gives zero. The time until a date is rounded to whole seconds. Raises Invalid.
     """
     if text == "":
         return timedelta(0)
@@ -77,7 +77,7 @@ def delay(text: str, now: datetime) -> timedelta:
 
 
 def parse_retry_after(text: str, now: datetime) -> timedelta | None:
-    """Read a retry-after header, within [1 s, 24 h]; None when it says nothing (§3.3)."""
+    """Read a retry-after header, within [1 s, 24 h]; None when it is not valid (§3.3)."""
     text = text.strip()
     if len(text) <= 7 and _SECONDS.fullmatch(text):
         given = timedelta(seconds=int(text))
@@ -115,7 +115,7 @@ def _year(text: str | None) -> int:
     if text is None:
         return 1
     year = int(text)
-    if len(text) == 2:  # the century as Go takes it
+    if len(text) == 2:  # Go chooses the century like this
         year += 1900 if year >= 69 else 2000
     return year
 

@@ -1,4 +1,4 @@
-"""URLs of serve endpoints and of their steps: one spelling each, so that equal ones are equal."""
+"""URLs of serve endpoints and their steps, in one spelling each, so that they can be compared."""
 
 import ipaddress
 import re
@@ -12,7 +12,7 @@ MAX_URL_CHARS = 2048
 # An app's name and URL share an index row; PostgreSQL refuses those over 2704 bytes.
 MAX_SERVE_URL_BYTES = 1536
 _HINT = "give the URL of the serve endpoint, like http://localhost:3000/api/inngest"
-_LABEL = r"[^\W_](?:[\w-]{0,61}\w)?|_[\w-]{0,61}\w"  # of a name; letters of any script, and `_`
+_LABEL = r"[^\W_](?:[\w-]{0,61}\w)?|_[\w-]{0,61}\w"  # of a host's name; any script, and `_`
 _HOST = re.compile(rf"(?:{_LABEL})(?:\.(?:{_LABEL}))*\.?")
 _MAX_HOST_CHARS = 253
 _DROPPED = frozenset({"deployId", "probe"})
@@ -23,11 +23,11 @@ _FUNCTION = "fnId"
 
 
 def normalise(url: str, *, field: str = "url") -> str:
-    """Give a URL its one spelling (sync.md §7).
+    """Write a URL in its one spelling (sync.md §7).
 
-    `deployId` and `probe` go, a loopback host with a port becomes localhost, default ports go,
-    and the query is encoded in alphabetical order. Raises Invalid, naming the field, for what is
-    not an absolute URL with a scheme of HTTP or CONNECT.
+    `deployId`, `probe` and default ports are removed, a loopback host with a port becomes
+    localhost, and the query is encoded in alphabetical order. Raises Invalid, which names the
+    field, for all but absolute URLs with a scheme of HTTP or CONNECT.
     """
     parts = _split(url, field)
     query = [pair for pair in _query(parts, field) if pair[0] not in _DROPPED]
@@ -41,10 +41,10 @@ def normalise(url: str, *, field: str = "url") -> str:
 
 
 def serve_endpoint(url: str) -> str:
-    """Bring the URL of an app that a person gave into the stored form (sync.md §3).
+    """Write the URL that a person gave for an app in the stored form (sync.md §3).
 
-    A missing scheme is http where the rest tells a host: by a port, a path or a dot. A word alone
-    could be anything. Raises Invalid, also for what a ping cannot reach.
+    Without a scheme, http is added if a port, a path or a dot shows that the text begins with a
+    host; a single word could be anything. Raises Invalid, also for a scheme that is not HTTP's.
     """
     if "://" not in url:
         if url != "localhost" and not any(char in url for char in ":/."):
@@ -56,7 +56,7 @@ def serve_endpoint(url: str) -> str:
 
 
 def short_enough(url: str) -> str:
-    """Give back a serve endpoint; raises Invalid when it is too long to be stored."""
+    """Return a serve endpoint. Raises Invalid when it is too long to be stored."""
     if len(url.encode()) > MAX_SERVE_URL_BYTES:
         raise _invalid("url", f"is over {MAX_SERVE_URL_BYTES} bytes when encoded: shorten it")
     return url
@@ -103,7 +103,7 @@ def _authority(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if parts.port is not None and host in _LOOPBACK:
         host = "localhost"
-    if ":" in host:  # an IPv6 address: urlsplit takes its brackets off
+    if ":" in host:  # an IPv6 address: urlsplit has removed its brackets
         host = f"[{host}]"
     port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
     return f"{user}{at}{host}{port}"
@@ -116,7 +116,7 @@ def _invalid(field: str, text: str) -> Invalid:
 def with_step(url: str, step_id: str) -> str:
     """Replace `stepId`, and nothing else, in the URL of a call (execution.md §1).
 
-    A URL without one gets it at the end of its query.
+    A URL without `stepId` gets it at the end of its query.
     """
     base, _, query = url.partition("?")
     pairs = [pair for pair in query.split("&") if pair]
@@ -131,14 +131,14 @@ def with_step(url: str, step_id: str) -> str:
 
 
 def serve_url(step_url: str) -> str:
-    """Take `fnId` and `stepId` off a step URL: what is left is the app's serve endpoint."""
+    """Remove `fnId` and `stepId` from a step URL, which leaves the app's serve endpoint."""
     base, _, query = step_url.partition("?")
     kept = [pair for pair in query.split("&") if pair.split("=", 1)[0] not in (_FUNCTION, _STEP)]
     return f"{base}?{'&'.join(kept)}" if any(kept) else base
 
 
 def is_http(url: str) -> bool:
-    """Say whether this is the URL of something that answers to HTTP."""
+    """Say whether this is a valid URL of HTTP."""
     try:
         return not is_connect(normalise(url))
     except Invalid:
