@@ -1,1 +1,1 @@
-"""What people are told: timelines, reasons, alerts, costs."""
+"""What people see of runs and events: timelines, reasons, alerts, costs."""

@@ -1,7 +1,7 @@
-"""What calls of language models have cost, by a list of prices (protocol: api.md §5.5).
+"""Estimate what calls of language models have cost, by a list of prices (protocol: api.md §5.5).
 
-An estimate: the list knows neither discounts nor what caches save. It is made when metadata is
-read, so a corrected list holds for what was stored before.
+The list knows neither discounts nor what caches save. Costs are estimated when metadata is read,
+so a corrected list also applies to metadata that was stored before.
 """
 
 import re
@@ -19,16 +19,16 @@ _MILLION = 1_000_000
 _INPUT = ("input_tokens", "inputTokens", "prompt_tokens", "promptTokens")
 _OUTPUT = ("output_tokens", "outputTokens", "completion_tokens", "completionTokens")
 _MODEL = ("model", "response_model", "request_model")
-# what may follow a model's name without making it another one: dates, versions, "latest"
+# endings that leave a model's name the same model: dates, versions, "latest"
 _VERSION = re.compile(r"(?:[-@:](?:\d{4,8}|\d{2}|\d{3}|v\d+|latest|preview|exp))*")
-_MOST_NAME = 200  # characters of a model's name: prices are looked for by every beginning of it
+_MOST_NAME = 200  # characters of a model's name, as each beginning of it is looked up
 _MOST_TOKENS = 2**53
 _DIGITS = 12  # after the point: a token costs as little as a hundredth of a millionth
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens."""
+    """A model's price in US dollars per million tokens."""
 
     input: float
     output: float
@@ -36,13 +36,13 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """A list of prices by model, and the day for which it was written."""
+    """A list of prices by model, and the day on which they were right."""
 
     as_of: date
     models: Mapping[str, Price]
 
     def of(self, model: str) -> Price | None:
-        """Find a model's price, with a provider before its name or not; None when unknown."""
+        """Find a model's price; None when unknown. The name may begin with a provider."""
         name = model.lower().rpartition("/")[2]
         if len(name) > _MOST_NAME:
             return None
@@ -55,7 +55,7 @@ class Prices:
 
 
 def parse(given: object) -> Prices:
-    """Check a list: `as_of`, a date, and `models`, by name. Raises Invalid, naming the field."""
+    """Check a list: `as_of`, a date, and `models`, by name. Raises Invalid with the field."""
     if not isinstance(given, dict):
         raise Invalid(f"the list of prices must be an object, not {kind(given)}")
     as_of, models = given.get("as_of"), given.get("models")
@@ -80,7 +80,7 @@ def _dollars(value: object, field: str) -> float:
 
 
 def with_cost(values: dict[str, Any], prices: Prices) -> dict[str, Any]:
-    """Add the estimated cost in US dollars, where it is not there and can be told."""
+    """Add the estimated cost in US dollars, if it is missing and can be estimated."""
     model = next((values[key] for key in _MODEL if isinstance(values.get(key), str)), None)
     if values.get(COST) is not None or model is None:
         return values

@@ -1,4 +1,4 @@
-"""Alerts: when an operator is told that something is wrong, and in what words. Pure rules."""
+"""Alerts: which conditions operators are told of, and in what words. Pure rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from ..values import urls
 
 BACKLOG = "backlog"
 FAILURES = "failures"
-SLACK = "slack+"  # before a URL: its service takes Slack's messages
+SLACK = "slack+"  # a URL with this prefix takes Slack's messages
 _SLACK_HOSTS = ("hooks.slack.com",)
-# A receiver that is away is tried for about six hours.
+# A receiver that is away is tried again for about six hours.
 MOST_ATTEMPTS = 12
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_SPAN = timedelta(days=7)
@@ -23,11 +23,11 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What alerts are about and where they go.
+    """The conditions of alerts, and the URLs that alerts are sent to.
 
-    `failure_rate` is the share of a function's runs, of those that ended within `window` and were
-    `least_runs` at the least. `backlog` is the age of the oldest due item. None: not watched.
-    An alert is not sent again within `quiet`.
+    `failure_rate` is the share of failed runs among a function's runs that ended within `window`,
+    if these are at least `least_runs`. `backlog` is the age of the oldest due item. A condition of
+    None is not watched. An alert is not sent again within `quiet`.
     """
 
     urls: tuple[str, ...] = field(default=(), repr=False)
@@ -40,7 +40,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that is wrong now; the key names it from one look to the next."""
+    """A condition that holds now; `key` is the same each time that it is checked."""
 
     key: str
     text: str
@@ -58,7 +58,7 @@ class Ended:
 
 
 def errors(rules: Rules) -> list[str]:
-    """List what is wrong with rules, each with its fix; URLs are not shown, they may be secret."""
+    """List what is wrong with rules, and the fixes. URLs are not shown, as they may be secret."""
     found = []
     for number, url in enumerate(rules.urls, start=1):
         if not urls.is_http(url.removeprefix(SLACK)):
@@ -83,7 +83,7 @@ def errors(rules: Rules) -> list[str]:
 
 
 def failing(rules: Rules, ended: Sequence[Ended]) -> list[Alert]:
-    """Say which functions fail too often."""
+    """List an alert for each function that fails too often."""
     if rules.failure_rate is None:
         return []
     found = []
@@ -100,7 +100,7 @@ def failing(rules: Rules, ended: Sequence[Ended]) -> list[Alert]:
 
 
 def behind(rules: Rules, oldest: datetime | None, now: datetime) -> list[Alert]:
-    """Say whether what is due waits for too long."""
+    """List an alert if the oldest due item has waited for too long."""
     if rules.backlog is None or oldest is None or now - oldest < rules.backlog:
         return []
     age = now - oldest
@@ -109,15 +109,15 @@ def behind(rules: Rules, oldest: datetime | None, now: datetime) -> list[Alert]:
 
 
 def message(alert_key: str, text: str, about: Mapping[str, Any], at: datetime, state: str) -> str:
-    """Word what is sent, as JSON: Slack's `text`, and fields for programs."""
+    """Write the JSON that is sent: `text` as for Slack, and fields for programs."""
     sign = "🔴" if state == "firing" else "🟢 resolved:"
     kind = alert_key.partition(":")[0]
-    told = {"text": f"{sign} {text}", "alert": kind, "state": state, "at": at.isoformat()}
-    return orjson.dumps({**told, **about}).decode()
+    sent = {"text": f"{sign} {text}", "alert": kind, "state": state, "at": at.isoformat()}
+    return orjson.dumps({**sent, **about}).decode()
 
 
 def request(url: str, body: str) -> tuple[str, bytes]:
-    """Give the URL to post to and the body: for Slack its `text` alone."""
+    """Return the URL to post to and the body, which for Slack has only `text`."""
     slack = url.startswith(SLACK)
     target = url.removeprefix(SLACK)
     if slack or urlsplit(target).hostname in _SLACK_HOSTS:
@@ -126,7 +126,7 @@ def request(url: str, body: str) -> tuple[str, bytes]:
 
 
 def pause(attempt: int, jitter: float) -> timedelta:
-    """Say how long to wait after an attempt, counted from 1, has failed; jitter is in [0, 1)."""
+    """Return the delay after a failed attempt, counted from 1; `jitter` is in [0, 1)."""
     longest = min(_FIRST_PAUSE * float(2 ** min(attempt - 1, 20)), _LONGEST_PAUSE)
     return longest * (0.9 + 0.2 * jitter)
 

@@ -1,4 +1,4 @@
-"""Why an event started a function or did not, as far as what is stored tells. Pure."""
+"""Why an event did or did not start a function, as far as stored rows show it. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ..values import names
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A function, as it is now, that may listen to an event."""
+    """A function, as it is now, that an event may start."""
 
     id: str
     slug: str
@@ -25,7 +25,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A function that listens to the event's name; `run_id` of the run it got, `reason` if none."""
+    """What came of an event for one function.
+
+    `started` says whether a run began, `run_id` is the event's run, if any. `reason` is the run's
+    status, or why there is none.
+    """
 
     function_id: str
     slug: str
@@ -41,9 +45,9 @@ def judge(
     runs: Mapping[str, tuple[str, str, str | None]],
     now: datetime,
 ) -> list[Verdict]:
-    """Say of every function that listens to the event's name what came of the event.
+    """Say what came of an event for every function that its name may start.
 
-    `runs` gives by function id the run's id, its status and why it was skipped.
+    `runs` has by function id the run's id, its status and why it was skipped.
     """
     patterns = set(names.patterns(str(event.get("name", ""))))
     found = []
@@ -64,14 +68,14 @@ def judge(
 def _started(one: Candidate, run_id: str, status: str, skip_reason: str | None) -> Verdict:
     if status != RunStatus.SKIPPED.value:
         return Verdict(one.id, one.slug, True, status, run_id)
-    told = {
+    reason = {
         "FunctionPaused": "skipped: the function was paused",
         "FunctionDrained": "skipped: the function was being drained",
         "SingletonSkip": "skipped: another run was under way (singleton)",
         "Singleton": "skipped: another run was under way (singleton)",
         "FunctionBacklogSizeLimitHit": "skipped: too many runs were waiting",
     }.get(skip_reason or "", f"skipped: {skip_reason or 'no reason is stored'}")
-    return Verdict(one.id, one.slug, False, told, run_id)
+    return Verdict(one.id, one.slug, False, reason, run_id)
 
 
 def _reason(
@@ -81,7 +85,7 @@ def _reason(
     received_at: datetime,
     now: datetime,
 ) -> str:
-    """Say why there is no run; what limits hold back leaves no trace, so they are named."""
+    """Say why there is no run. Limits store nothing of what they hold back, so all are named."""
     if one.changed_at > received_at:
         before = "the function was synced after the event came; with its present triggers: "
     else:

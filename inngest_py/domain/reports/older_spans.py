@@ -1,7 +1,7 @@
-"""The older way to draw a run's timeline, which clients get unless they ask for the newer one.
+"""The older form of a run's timeline, which clients get unless they ask for the newer one.
 
-Protocol: api.md §5.5. It differs from spans.py in names, in where a failed request is shown (with
-the step that its retry found), and in what waits for a retry: that is running.
+Protocol: api.md §5.5. It differs from spans.py in names, and shows a failed request with the step
+that its retry found. A step that waits for a retry is shown as running.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ INVOKE = "invoke"
 
 
 def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> Span:
-    """Build a run's timeline; `tried` in the order in which the attempts ended."""
+    """Build a run's timeline; `tried` is in the order in which the attempts ended."""
     root = spans.tree(run, _joined(tried), pending)
     for child in root.children:
         _restyle(child)
@@ -28,7 +28,7 @@ def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> 
 
 
 def _joined(tried: Sequence[Tried]) -> list[Tried]:
-    """Give the failed attempts of a request to the step that its retry came to."""
+    """Show the failed attempts of a request with the step that its retry found."""
     found = list(tried)
     for place in range(len(found) - 1, -1, -1):
         row = found[place]
@@ -41,7 +41,7 @@ def _joined(tried: Sequence[Tried]) -> list[Tried]:
 
 
 def _retries(later: Tried, row: Tried) -> bool:
-    """Say whether an attempt is the one that followed another."""
+    """Say whether `later` is the retry of `row`."""
     return later.attempt == row.attempt + 1 and later.started_at >= row.ended_at
 
 

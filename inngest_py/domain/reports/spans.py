@@ -1,7 +1,7 @@
-"""Spans: a run's timeline as a tree, built of what is stored (protocol: api.md §5.5).
+"""Spans: a run's timeline as a tree, built from stored rows (protocol: api.md §5.5).
 
-Invariant: the root's children are its steps in the order of their queueing, then the function's
-own answer; a step's children are its attempts, unless its only attempt has completed.
+Invariant: the root's children are its steps, in the order in which they were queued, and then the
+function's own answer. A step's children are its attempts, unless its only attempt has completed.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ class SpanStatus(StrEnum):
 
 
 class StepOp(StrEnum):
-    """What kind of step a span is of."""
+    """What kind of step a span shows."""
 
     RUN = "RUN"
     SLEEP = "SLEEP"
@@ -54,7 +54,7 @@ _OPS = {
     "step.ai.infer": StepOp.AI_GATEWAY,
 }
 _WAITS = {StepOp.SLEEP, StepOp.INVOKE, StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL}
-# Opcodes say how an answer was given, not of which type the step is.
+# Plain opcodes. Any other text is a type that the SDK gave the step.
 _PLAIN = {
     *_OPS,
     "Gateway",
@@ -75,7 +75,7 @@ _OVER = {SpanStatus.COMPLETED, SpanStatus.FAILED, SpanStatus.CANCELLED, SpanStat
 
 @dataclass(frozen=True, slots=True)
 class TracedRun:
-    """A run as its timeline needs it."""
+    """What a timeline needs to know of its run."""
 
     id: str
     status: RunStatus
@@ -87,10 +87,10 @@ class TracedRun:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An attempt that is over; `step` is None for a request that came to no step.
+    """An attempt that is over; `step` is None for a request that found no step.
 
-    `id` is its row's, `info` what its step waited for. The status `waiting` is that of a wait that
-    has begun: its end comes as another one.
+    `id` is that of its row, `info` says what its step waited for. The status `waiting` means that
+    a wait has begun; another row says when it ended.
     """
 
     id: int
@@ -109,7 +109,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Something that is queued, running or waited for; `ended_at` when its run's end closed it."""
+    """Something queued, running or waited for; `ended_at` is set if the run's end closed it."""
 
     step: str | None
     name: str
@@ -124,7 +124,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a span's output is: an attempt's error, a step's result or, by neither, the run's."""
+    """Where a span's output is: the error of an attempt, a step's result, or else the run's."""
 
     run_id: str
     step: str | None = None
@@ -168,7 +168,7 @@ class Span:
 
 @dataclass(slots=True)
 class _Group:
-    """The attempts of one step, or of one request that came to no step."""
+    """The attempts of one step, or of one request that found no step."""
 
     step: str | None
     tried: list[Tried] = field(default_factory=list)
@@ -187,7 +187,7 @@ class _Group:
 
 
 def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> Span:
-    """Build a run's timeline; `tried` in the order in which the attempts ended."""
+    """Build a run's timeline; `tried` is in the order in which the attempts ended."""
     root = Span(
         id=span_id(run.id, "run"),
         run_id=run.id,
@@ -204,8 +204,8 @@ def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> 
     _add_retries([*steps, *requests], tried, pending)
     final = requests[-1] if requests and _is_final(run, requests[-1]) else None
     others = [group for group in (*steps, *requests) if group is not final]
-    # sorted() is stable: steps queued at once keep the order in which they came to their end
-    # the reason of the end comes last, though a timer may have been queued since the beginning
+    # sorted() is stable: steps that were queued together keep the order in which they ended
+    # a cancellation's reason comes last, though its timer may be older than the steps
     for group in sorted(others, key=lambda group: (_is_reason(group), group.queued_at)):
         root.adopt(_span(run, group, final=False))
     if final is not None:
@@ -233,7 +233,7 @@ def _steps(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -
 
 
 def _wait(run: TracedRun, row: Tried) -> Pending:
-    """Take a wait as open, unless its run has ended, which closes it."""
+    """Show a wait as open, or as cancelled if its run has ended."""
     open_ = SpanStatus.RUNNING if row.op == "InvokeFunction" else SpanStatus.WAITING
     status = SpanStatus.CANCELLED if run.status in ENDED else open_
     times = row.queued_at, row.started_at
@@ -241,7 +241,7 @@ def _wait(run: TracedRun, row: Tried) -> Pending:
 
 
 def _requests(tried: Sequence[Tried]) -> list[_Group]:
-    """Group the attempts of requests that came to no step: a lower number begins another one."""
+    """Group the attempts of requests without a step; a number that does not grow starts one."""
     groups: list[_Group] = []
     for row in tried:
         if row.step is not None:
@@ -255,9 +255,9 @@ def _requests(tried: Sequence[Tried]) -> list[_Group]:
 def _add_retries(
     groups: Sequence[_Group], tried: Sequence[Tried], pending: Sequence[Pending]
 ) -> None:
-    """Give the next attempts of discoveries to what failed in the last ones.
+    """Add each pending retry of a discovery to the step or request whose attempt failed.
 
-    A discovery that found a step and ran it at once is tried again as a discovery.
+    When a discovery found a step and ran it at once, the step is retried by a discovery.
     """
     by_row = {row.id: group for group in groups for row in group.tried}
     for item in pending:
@@ -280,7 +280,7 @@ def _is_final(run: TracedRun, group: _Group) -> bool:
 
 
 def _span(run: TracedRun, group: _Group, *, final: bool) -> Span:
-    """Make the span of a step or request: it tells what its latest attempt tells."""
+    """Make the span of a step or request, which shows what its latest attempt shows."""
     latest = group.latest
     first = group.step or f"request-{group.tried[0].id}"
     span = _attempt_span(run, group, latest, key=first, final=final)
@@ -291,7 +291,7 @@ def _span(run: TracedRun, group: _Group, *, final: bool) -> Span:
     if _is_reason(group):
         return span
     if group.step is None and not final and group.pending is None:
-        # its item came to a step in the end, or the run ended otherwise
+        # a retry of the request found a step, or the run ended in another way
         span.status = SpanStatus.COMPLETED if run.status is not RunStatus.FAILED else span.status
     hidden = group.pending is None and [row.status for row in group.tried] == ["completed"]
     if hidden or span.op in _WAITS:
@@ -371,7 +371,7 @@ def _name(group: _Group, *, final: bool) -> str:
 
 
 def _kind(group: _Group, *, final: bool) -> tuple[StepOp | None, str | None]:
-    """Tell the step's op and type: the type the SDK gave, else the op's name."""
+    """Return the step's op, and its type: the one that the SDK gave, else the op's name."""
     if final:
         return None, FINAL
     if group.step is None:
@@ -385,7 +385,7 @@ def _kind(group: _Group, *, final: bool) -> tuple[StepOp | None, str | None]:
 
 
 def span_id(run_id: str, key: str) -> str:
-    """Derive a span's id from what tells it from the run's others."""
+    """Derive a span's id from its run and a key that is unique in the run."""
     return hashlib.sha256(f"{run_id}:{key}".encode()).hexdigest()[:16]
 
 

@@ -1,6 +1,6 @@
-"""Why a run waits, or what ended it, in plain words with structured fields beside them.
+"""Why a run waits, or what ended it: texts for people, with fields for programs.
 
-Pure wording: the facts are read by engine/admin/why_run_waits.py.
+Only the wording is here: engine/admin/why_run_waits.py reads the facts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from ..functions.function_limits import Concurrency, Throttle
 from ..values.stored import duration_text
 
-MOST_COUNTED = 10_000  # a longer line is "more than" that
+MOST_COUNTED = 10_000  # a longer waiting line is "more than" that
 _MOST_KEY_CHARS = 200
 
 
@@ -19,8 +19,8 @@ _MOST_KEY_CHARS = 200
 class Reason:
     """One thing that a run or an event waits for.
 
-    `since` is when that began and `until` when it ends by itself; None where that is not known.
-    `details` hold what the kind has of its own: ids, counts, names.
+    `since` is when the wait began, `until` when it ends by itself; None when that is not known.
+    `details` are fields of this kind alone: ids, counts, names.
     """
 
     kind: str
@@ -36,7 +36,7 @@ def stamp(moment: datetime) -> str:
 
 
 def step_label(name: str | None, step: str | None) -> str:
-    """Name a step for people; the function itself where there is none."""
+    """Name a step for people; without one, the function itself."""
     return f"step {name or step!r}" if name or step else "the function"
 
 
@@ -59,9 +59,9 @@ def _key(expression: str | None, value: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line before slots: what is limited (steps or runs), who holds slots, who is ahead.
+    """A waiting line for slots: their `unit` (steps or runs), who holds slots, how many are ahead.
 
-    `rule` is None when the function has that limit no more; `value` is that of the rule's key.
+    `rule` is None when the function no longer has that limit; `value` is that of the rule's key.
     """
 
     unit: str
@@ -86,7 +86,7 @@ def slot(line: Line, since: datetime) -> Reason:
         "holders": list(line.holders),
     }
     if rule is None:
-        text = "Stood in line for a limit that its function has no more: it is let go in a second."
+        text = "Waited for a limit that its function no longer has: it is let in within a second."
         return Reason("concurrency", text, since, None, details)
     key = _key(rule.key, line.value)
     scope = "" if rule.scope == "fn" else f" in the {rule.scope}"
@@ -104,10 +104,10 @@ def _so_many(number: int, several: str) -> str:
 
 
 def crowded(host: str, since: datetime) -> Reason:
-    """Say that its app has its share of the calls in flight."""
+    """Say that its app already has its share of the calls in flight."""
     text = (
-        f"Waits for its app: {host} has its share of the workers' calls in flight, which it answers"
-        " slowly; it goes on as they end."
+        f"Waits for its app: {host} already has its share of the workers' calls in flight and"
+        " answers slowly. The run continues as those calls end."
     )
     return Reason("app", text, since, None, {"host": host})
 
@@ -115,7 +115,7 @@ def crowded(host: str, since: datetime) -> Reason:
 def throttled(
     rule: Throttle | None, value: str | None, ahead: int, opens: datetime | None, since: datetime
 ) -> Reason:
-    """Say that its throttle holds it back; `opens` is when its own turn comes."""
+    """Say that its throttle delays it; `opens` is when it may start."""
     details: dict[str, Any] = {
         "limit": None if rule is None else rule.limit,
         "period": None if rule is None else duration_text(rule.period),
@@ -125,14 +125,14 @@ def throttled(
         "ahead": ahead,
     }
     if rule is None:
-        text = "Stood in line for a throttle that its function has no more: it is let go at once."
+        text = "Waited for a throttle that its function no longer has: it is let in at once."
         return Reason("throttle", text, since, opens, details)
     text = (
         f"Throttled: {_so_many(rule.limit, 'starts')} in {duration_text(rule.period)}"
         f"{_key(rule.key, value)}; {_others(ahead)}."
     )
     if opens is not None:
-        text += f" It may start at {stamp(opens)}, should nobody with a priority come before it."
+        text += f" It may start at {stamp(opens)}, unless a run with a higher priority comes."
     return Reason("throttle", text, since, opens, details)
 
 
@@ -195,7 +195,7 @@ def calling(
     gateway: bool,
     workers: int,
 ) -> Reason:
-    """Say that a call is in flight, or that its worker has not been heard of since."""
+    """Say that a call is in flight, or that its worker has gone silent."""
     details = {"worker": worker, "lease_until": lease_until, "step": label}
     if lease_until < now:
         others = "another worker takes it within seconds"
@@ -204,14 +204,14 @@ def calling(
         return Reason("silent", text, since, None, details)
     what = f"makes the HTTP call of {label}" if gateway else f"runs {label}"
     text = (
-        f"{worker} {what} since {stamp(since)}; should it not be heard of until "
+        f"{worker} {what} since {stamp(since)}. If it stays silent until "
         f"{stamp(lease_until)}, another worker takes over."
     )
     return Reason("gateway" if gateway else "call", text, since, None, details)
 
 
 def scheduled(since: datetime, due: datetime) -> Reason:
-    """Say that the event's own time lies ahead."""
+    """Say that the time of its event is still to come."""
     return Reason("scheduled", f"Starts at {stamp(due)}, the time of its event.", since, due)
 
 
@@ -222,21 +222,21 @@ def delayed(label: str, since: datetime, due: datetime) -> Reason:
 
 
 def paused(function: str, since: datetime | None, due: datetime | None = None) -> Reason:
-    """Say that its function is paused; `due` is when it would go on by itself, if later."""
+    """Say that its function is paused; `due` is when it would continue without the pause."""
     at = f" since {stamp(since)}" if since else ""
-    text = f"The function {function} is paused{at}: the run goes on once the function is resumed"
+    text = f"The function {function} is paused{at}: the run continues when the function is resumed"
     text += f", not before {stamp(due)}, or what it waits for." if due else "."
     return Reason("paused", text, since, None, {"function": function, "due": due})
 
 
 def due(label: str, workers: int, ahead: int, since: datetime, *, has_turn: bool = False) -> Reason:
-    """Say that it could run now and who it waits for."""
+    """Say that it could run now, and that it waits for a worker."""
     details = {"workers": workers, "ahead": ahead, "step": label}
     if not workers:
         text = f"Due since {stamp(since)}, but no worker is alive: start one."
         return Reason("no_worker", text, since, None, details)
     alive = "1 worker is" if workers == 1 else f"{workers} workers are"
-    turn = "It has its turn for a slot. " if has_turn else ""
+    turn = "A slot is kept for it. " if has_turn else ""
     text = (
         f"{turn}Due since {stamp(since)} for {label}: {alive} alive, "
         f"{_counted(ahead)} others have been due for longer."
@@ -245,10 +245,10 @@ def due(label: str, workers: int, ahead: int, since: datetime, *, has_turn: bool
 
 
 def overdue(reasons: Sequence[Reason], workers: int, now: datetime) -> list[Reason]:
-    """Say, beside what should be over by now, that there is nobody to go on with it."""
-    told = any(one.kind in ("no_worker", "silent") for one in reasons)
+    """Add that no worker is alive, if a reason should be over by now and none says so."""
+    is_said = any(one.kind in ("no_worker", "silent") for one in reasons)
     late = any(one.until is not None and one.until <= now for one in reasons)
-    if workers or told or not late:
+    if workers or is_said or not late:
         return []
     text = "What ends this is overdue, but no worker is alive: start one."
     return [Reason("no_worker", text, None, None, {"workers": 0})]
@@ -285,15 +285,15 @@ def skipped(reason: str | None, existing: str | None, at: datetime) -> Reason:
 
 
 def nothing(since: datetime) -> Reason:
-    """Say that nothing is queued: its SDK goes on with it in a request of its own, or is gone."""
-    text = "Nothing is queued for it here: it goes on in a request of its own SDK, if anywhere."
+    """Say that nothing is queued: if the run continues, then in a request of its SDK's own."""
+    text = "Nothing is queued for it here: if it continues, then in its SDK's own request."
     return Reason("nothing", text, since)
 
 
 def debounced(
     function: str, parked: str | None, event_id: str, fires: datetime, since: datetime
 ) -> Reason:
-    """Say that a debounce holds an event, or has dropped it for a later one."""
+    """Say that a debounce has parked an event, or has dropped it for a later one."""
     details = {"function": function, "event_id": parked}
     if parked != event_id:
         text = f"The debounce of {function} has dropped it for a later event, {parked}."
@@ -303,7 +303,7 @@ def debounced(
 
 
 def batched(function: str, count: int, most: int, due_at: datetime, since: datetime) -> Reason:
-    """Say that an event waits in a batch."""
+    """Say that an event waits in an event batch."""
     text = (
         f"In a batch of {count} for {function}: its run starts at {most} events, "
         f"or at {stamp(due_at)}."
@@ -344,9 +344,9 @@ DROPS = {
 
 
 def not_started(function: str, dropped: str | None, other: str | None, since: datetime) -> Reason:
-    """Say what can be said of a function that matches an event and has no run of it.
+    """Say why a function that an event matches has probably no run of it.
 
-    `dropped` is the rule that has probably done so, one of DROPS; None without any.
+    `dropped` is the limit that has probably dropped the event, a key of DROPS; None without any.
     """
     details = {"function": function, "run_id": other}
     if other is not None:
@@ -360,11 +360,11 @@ def not_started(function: str, dropped: str | None, other: str | None, since: da
 
 
 def unmatched(name: str, since: datetime) -> Reason:
-    """Say that no function is started by an event."""
+    """Say that an event starts no function."""
     text = f"No function that is registered now is started by {name!r} with this content."
     return Reason("unmatched", text, since)
 
 
 def turn_at(opens: datetime, interval: timedelta, ahead: int) -> datetime:
-    """Say when a throttle lets go what has so many ahead of it."""
+    """Return when a throttle lets in an item with `ahead` others before it."""
     return opens + interval * ahead
