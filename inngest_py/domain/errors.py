@@ -1,4 +1,4 @@
-"""The package's errors: one hierarchy, where a class's docstring is its default message."""
+"""The package's errors, in one hierarchy. A class's docstring is its default message."""
 
 
 class InngestPyError(Exception):
@@ -37,7 +37,7 @@ class RateLimited(InngestPyError):
 
 
 class Conflict(InngestPyError):
-    """This clashes with what is there already."""
+    """This conflicts with what is there already."""
 
     def __init__(self, message: str | None = None, *, code: str | None = None) -> None:
         super().__init__(message)
@@ -45,11 +45,11 @@ class Conflict(InngestPyError):
 
 
 class Unreadable(InngestPyError):
-    """A row cannot be read: a newer version may have written it. Its work waits for that."""
+    """A row cannot be read: a newer version may have written it, and must do its work."""
 
 
 class LeaseLost(InngestPyError):
-    """The item's lease has moved on: somebody else owns it now."""
+    """The item's lease is lost: another worker may have leased it."""
 
 
 class RunGone(InngestPyError):
@@ -65,7 +65,7 @@ class Superseded(InngestPyError):
 
 
 class WaitAnswered(InngestPyError):
-    """The wait has ended otherwise before its time-out could end it."""
+    """The wait was ended by something else before its time-out."""
 
 
 class SignalTaken(InngestPyError):

@@ -10,7 +10,7 @@ MAX_STEP_BYTES = 4 * 1024 * 1024
 MAX_STATE_BYTES = 32 * 1024 * 1024
 MAX_STEPS = 1000
 MAX_DEFERS = 20
-MAX_DEFER_BYTES = 4 * 1024 * 1024  # of one, and of all of a run together
+MAX_DEFER_BYTES = 4 * 1024 * 1024  # of one deferred function, and of all of a run together
 MAX_WAIT = timedelta(days=366)
 MAX_REDIRECTS = 60
 REQUEST_TIMEOUT = timedelta(hours=2)
@@ -19,7 +19,7 @@ MAX_EVENT_BYTES = 3 * 1024 * 1024
 EVENT_ID_WINDOW = timedelta(hours=24)
 MAX_STEP_ID_BYTES = 1024  # ids are indexed; PostgreSQL refuses index rows over 2704 bytes
 MAX_NAME_CHARS = 1024
-MAX_LAPSES = 20  # ours: so many workers in a row may be lost with one request
+MAX_LAPSES = 20  # our own: how many times in a row a request may lose its worker
 MAX_SHOWN_INPUT_BYTES = 256 * 1024
 
 

@@ -1,7 +1,7 @@
-"""The expressions of triggers, waits, cancellations and keys (protocol: expressions.md).
+"""Expressions in CEL, for triggers, waits, cancellations and keys (protocol: expressions.md).
 
-CEL with relaxed operators: what is missing or of another type compares instead of failing.
-No text makes these functions raise anything but Invalid (bad text) and CelError (a run).
+Operators are relaxed: values that are missing or of another type can be compared, without an error.
+These functions raise Invalid for a bad text and CelError for a failed evaluation, nothing else.
 """
 
 from collections.abc import Mapping
@@ -29,19 +29,19 @@ __all__ = [
     "matches",
 ]
 
-# What people may write; interpolation may make it longer.
+# The limit for what people write. Interpolation may make an expression longer.
 MOST_CHARS = 16 * 1024
 
 
 @lru_cache(maxsize=4096)
 def compile(text: str) -> Program:
-    """Make a program of an expression, which may name what is not declared. Raises Invalid."""
+    """Make a program of an expression; undeclared names are allowed. Raises Invalid."""
     node = grammar.parse(text)
     return Program(text, node, programs.build(node))
 
 
 def check(text: str, variables: frozenset[str] = rules.VARIABLES) -> None:
-    """Check an expression as a sync does: its syntax and all names (§9). Raises Invalid."""
+    """Check an expression's syntax and all its names, as a sync does (§9). Raises Invalid."""
     _check_length(text)
     rules.check_declared(compile(text).node, variables)
 
@@ -59,7 +59,7 @@ def check_restrictive(text: str) -> None:
 
 
 def evaluate(text: str, variables: Mapping[str, Any], now: datetime) -> Any:
-    """Give an expression's value; a missing one counts as false (§4.1).
+    """Return an expression's value; a missing value counts as false (§4.1).
 
     Raises Invalid when it does not compile and CelError when it fails.
     """
@@ -71,7 +71,7 @@ def evaluate(text: str, variables: Mapping[str, Any], now: datetime) -> Any:
 
 
 def matches(text: str, variables: Mapping[str, Any], now: datetime) -> bool:
-    """Say whether an expression is true: errors and other values are no match (§2, §5)."""
+    """Say whether an expression is true; errors and other values do not match (§2, §5)."""
     try:
         return evaluate(text, variables, now) is True
     except (CelError, Invalid):
@@ -79,9 +79,10 @@ def matches(text: str, variables: Mapping[str, Any], now: datetime) -> bool:
 
 
 def interpolate(text: str, event: Mapping[str, Any], now: datetime) -> str:
-    """Fill a run's event in, so that only `async` is left to match later (§6).
+    """Fill a run's event in, so that the rest is only about `async` (§6).
 
-    A missing field becomes null and a decided expression `true` or `false`. Raises Invalid.
+    A missing field becomes null. An expression that is decided already becomes `true` or `false`.
+    Raises Invalid.
     """
     _check_length(text)
     node = compile(text).node
@@ -101,10 +102,13 @@ def interpolate(text: str, event: Mapping[str, Any], now: datetime) -> str:
 
 
 def key_text(value: Any) -> str:
-    """Write a value as the text that keys are hashed of (§2). Raises CelError."""
+    """Write a value as text, of which keys are hashes (§2). Raises CelError."""
     return values.text(value)
 
 
 def equalities(text: str) -> list[tuple[tuple[str, ...], Any]]:
-    """List what an `async` event must have to match, for an index (§7). Raises Invalid."""
+    """List the paths and values that an `async` event must have, for an index (§7).
+
+    Raises Invalid.
+    """
     return rules.equalities(compile(text).node)

@@ -1,4 +1,4 @@
-"""What goes wrong when an expression runs (protocol: expressions.md §5)."""
+"""The error of an expression's evaluation (protocol: expressions.md §5)."""
 
 from ..errors import InngestPyError
 

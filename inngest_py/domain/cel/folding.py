@@ -1,7 +1,7 @@
 """A wait's expression with its run's event filled in (protocol: expressions.md §6).
 
-What depends on `event` alone becomes literals and what is thereby decided goes, so that the
-rest speaks of `async` only. Like the reference it leaves arithmetic and functions unevaluated.
+Parts that depend on `event` alone become literals, and operands that are decided by it are
+removed. The rest is only about `async`. Arithmetic and functions stay, as in the reference.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ _DECIDED = _BOOLEAN | {"contains", "startsWith", "endsWith", "matches", "&&", "|
 
 
 class Folding:
-    """One pass over a tree; `missing` tells whether a path of the event led nowhere."""
+    """One pass over a tree; `missing` says whether a path into the event found nothing."""
 
     def __init__(self, event: Mapping[str, Any], now: datetime) -> None:
         self.scope = programs.Scope({"event": event}, now)
         self.missing = False
 
     def fold(self, node: Node, bound: frozenset[str] = frozenset()) -> Node:
-        """Fill in the event; `bound` are the variables of the macros around."""
+        """Fill in the event; `bound` are the variables of the enclosing macros."""
         if isinstance(node, Literal):
             return node
         if isinstance(node, Path):
@@ -42,7 +42,7 @@ class Folding:
         return self._parts(node, bound)
 
     def mirrored(self, node: Node) -> Node:
-        """Write literals on the right of comparisons, as the reference does after a miss."""
+        """Put literals on the right of comparisons, as the reference does with a missing field."""
         if not isinstance(node, Call):
             return node
         args = tuple([self.mirrored(arg) for arg in node.args])
@@ -56,7 +56,7 @@ class Folding:
         return Literal(1, None if value is MISSING else value)
 
     def _decided(self, node: Node, bound: frozenset[str]) -> Node | None:
-        """Evaluate what depends on the event alone, if that gives a bool."""
+        """Evaluate a node that depends on the event alone; None if that gives no bool."""
         own = {part.variable for part in walk(node) if isinstance(part, Loop)}
         roots = {part.root for part in walk(node) if isinstance(part, Path)}
         if bound or "event" in own or not roots <= own | {"event"}:
@@ -82,11 +82,11 @@ class Folding:
             keep = None if node.keep is None else self.fold(node.keep, inner)
             over, body = self.fold(node.over, bound), self.fold(node.body, inner)
             return replace(node, over=over, body=body, keep=keep)
-        return node  # has() keeps its field: a literal has none
+        return node  # has() keeps its field, as a literal has no fields
 
 
 def _simplified(node: Call, args: list[Node]) -> Node:
-    """Drop operands that decide nothing, and all others where one decides."""
+    """Remove operands that decide nothing; where one operand decides, return it alone."""
     if node.name in ("&&", "||") and not node.method:
         return _joined(node.name, args)
     if node.name == "?:" and isinstance(args[0], Literal):
@@ -97,7 +97,7 @@ def _simplified(node: Call, args: list[Node]) -> Node:
 
 
 def _joined(sign: str, args: list[Node]) -> Node:
-    """Simplify a chain; what is no bool keeps its place, as the chain would give its value."""
+    """Simplify a chain of && or ||; operands that are no bools stay, as they may be its value."""
     deciding = sign == "||"
     kept: list[Node] = []
     for arg in args:

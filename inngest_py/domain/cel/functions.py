@@ -1,6 +1,6 @@
 """The functions of expressions (protocol: expressions.md §3).
 
-None of them ever sees a missing value: the call of any function with one is false (§4.1).
+None of them gets a missing value: a call with one is false, or 0 for size() (§4.1).
 """
 
 import base64
@@ -71,7 +71,7 @@ def _uppercase(text: Any) -> str:
 
 
 def _b64decode(text: Any) -> str:
-    """Decode; what is not base64 gives the empty string."""
+    """Decode base64; any other text gives the empty string."""
     _texts("b64decode", text)
     try:
         return base64.b64decode(text, validate=True).decode(errors="replace")
@@ -80,7 +80,7 @@ def _b64decode(text: Any) -> str:
 
 
 def _json_parse(text: Any) -> Any:
-    """Read JSON; what is none gives an empty map."""
+    """Read JSON; any other text gives an empty map."""
     _texts("json_parse", text)
     try:
         value = canonical.loads(text)
@@ -90,12 +90,12 @@ def _json_parse(text: Any) -> Any:
 
 
 def _size(value: Any) -> Any:
-    """Count characters, bytes or elements; nothing else has a size, null neither (§4.2)."""
+    """Count characters, bytes or elements; false for any other value, also for null (§4.2)."""
     return len(value) if isinstance(value, str | bytes | list | dict) else False
 
 
 def _date(value: Any) -> datetime:
-    """Read a time of text, or of an integer whose size tells its unit."""
+    """Read a time from text, or from an integer, whose size decides its unit."""
     if isinstance(value, datetime):
         return value
     if isinstance(value, str):
@@ -103,7 +103,7 @@ def _date(value: Any) -> datetime:
     if type(value) is not int:
         raise no_overload("date")
     if value < _YEAR_2000:
-        raise CelError("a date of a number is after the year 2000")
+        raise CelError("a number as a date must be after the year 2000")
     if value < 9_999_999_999:
         return _EPOCH + timedelta(seconds=value)
     if value < 9_999_999_999_999:
@@ -122,7 +122,7 @@ def _timestamp(value: Any) -> datetime:
 
 
 def _duration(value: Any) -> timedelta:
-    """Read a standard duration, which has neither days nor weeks."""
+    """Read a duration of standard CEL, which has neither days nor weeks."""
     if isinstance(value, timedelta):
         return value
     _texts("duration", value)
@@ -262,13 +262,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "uint": _uint,
     "uppercase": _uppercase,
 }
-# These are given the present time first.
+# These functions get the present time as their first argument.
 TIMED: dict[str, Callable[..., Any]] = {
     "now": lambda now: now,
     "now_minus": lambda now, text: now - durations.to_timedelta(text),
     "now_plus": lambda now, text: now + durations.to_timedelta(text),
 }
-# Which calls the type check knows: the count of arguments, with the target of a method (§9).
+# Which calls the type check allows (§9). The target of a method counts as an argument.
 _METHODS_ONLY = frozenset(
     name for name in (*FUNCTIONS, "contains", "startsWith", "endsWith") if name.startswith("get")
 ) | {"contains", "startsWith", "endsWith"}
@@ -292,7 +292,7 @@ TYPES = {
 
 
 def declared(name: str, count: int, *, method: bool) -> bool:
-    """Say whether the type check knows such a call."""
+    """Say whether the type check allows a call with `count` arguments."""
     if name in TIMED:
         if method:
             return name != "now" and count == 1

@@ -1,7 +1,7 @@
-"""Text to tree: CEL's grammar (protocol: expressions.md, head and §9).
+"""CEL's grammar: read an expression's text into a tree (protocol: expressions.md, head and §9).
 
-The parser is table driven and builds the tree as it goes, so the depth of the text cannot
-exhaust the stack; the tree's own depth is bounded here.
+The parser is driven by tables and builds the tree while it reads, so deep text cannot exhaust
+Python's stack. The depth of the tree is limited here.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from . import literals
 from .nodes import Call, CelList, CelMap, Has, Index, Literal, Loop, MakeList, MakeMap, Node, Path
 
 MOST_CHARS = 64 * 1024
-# Building a program takes three frames of Python's stack a level.
+# Building a program takes three frames of Python's stack per level.
 MOST_LEVELS = 100
 MOST_LITERAL_LEVELS = 240
 LOOPS = {"all": (2,), "exists": (2,), "exists_one": (2,), "map": (2, 3), "filter": (2,)}
@@ -205,7 +205,7 @@ class _Builder(Transformer[Token, Node]):
 
 @cache
 def _parser() -> Lark:
-    """Build the parser at the first expression: that is a tenth of a server's start."""
+    """Build the parser, at the first expression: this takes a tenth of a server's start."""
     return Lark(_GRAMMAR, parser="lalr", transformer=_Builder(), maybe_placeholders=True)
 
 

@@ -1,4 +1,4 @@
-"""CEL's constants: from text, and back to it (protocol: expressions.md §1, §6)."""
+"""Read and write CEL's constants (protocol: expressions.md §1, §6)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -51,12 +51,12 @@ def _unescaped(found: re.Match[str]) -> str:
         return _PLAIN[plain]
     code = int(found[4], 8) if found[4] else int(found[1] or found[2] or found[3], 16)
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-        raise Invalid(f"the escape {found[0]} is no character")
+        raise Invalid(f"the escape {found[0]} is not a character")
     return chr(code)
 
 
 def _bytes(inner: str) -> bytes:
-    """Read the escapes of bytes, where \\x and octal ones stand for single bytes."""
+    """Read bytes with escapes; \\x and octal escapes stand for single bytes."""
     made, place = bytearray(), 0
     for found in _ESCAPE.finditer(inner):
         made += inner[place : found.start()].encode()
@@ -84,7 +84,7 @@ def double_text(value: float) -> str:
 
 
 def written(value: Any) -> str:
-    """Write a JSON value or constant as CEL: strings quoted, JSON's numbers as doubles (§6)."""
+    """Write a JSON value or constant in CEL: strings quoted, JSON's numbers as doubles (§6)."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The tree of an expression. Every node knows its depth, so that walks stay bounded."""
+"""The tree of an expression. Every node knows its depth, so that the depth can be limited."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class _Missing:
-    """The value of a path that leads nowhere: neither null nor an error (expressions.md §4.1)."""
+    """The value of a path that finds nothing: neither null nor an error (expressions.md §4.1)."""
 
     __slots__ = ()
 
@@ -21,13 +21,13 @@ MISSING = _Missing()
 
 
 class CelList(list[Any]):
-    """A list that an expression made: its integers are int64, those of JSON's are doubles."""
+    """A list made by an expression: its integers are int64, those of JSON lists are doubles."""
 
     __slots__ = ()
 
 
 class CelMap(dict[Any, Any]):
-    """A map that an expression made: its integers are int64, those of JSON's are doubles."""
+    """A map made by an expression: its integers are int64, those of JSON objects are doubles."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ class CelType:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A part of an expression; `depth` counts the levels below and with it."""
+    """A part of an expression; `depth` counts its own level and those below."""
 
     depth: int
 
@@ -58,14 +58,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Literal(Node):
-    """A constant, among them lists and maps of constants."""
+    """A constant, or a list or map of constants."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path(Node):
-    """A variable and the fields that lead on from it by constant names."""
+    """A variable, and a chain of fields with constant names."""
 
     root: str
     fields: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Path(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Index(Node):
-    """An element by a key that is computed, or a field of something computed."""
+    """An element whose key is computed, or a field of a computed value."""
 
     operand: Node
     key: Node
@@ -85,7 +85,7 @@ class Index(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call(Node):
-    """A function or operator; operators go by their sign, the conditional by `?:`."""
+    """A call of a function or operator; the name of an operator is its sign, or `?:`."""
 
     name: str
     args: tuple[Node, ...]
@@ -145,7 +145,7 @@ class Loop(Node):
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Give the node and all below it, without recursion."""
+    """Yield the node and all nodes below it, without recursion."""
     rest = [node]
     while rest:
         node = rest.pop()

@@ -1,7 +1,7 @@
-"""Trees to programs: each node becomes a function of the scope, made once.
+"""Make programs of trees: each node becomes a function of the scope, once.
 
-Against a walk over the tree at each run this is about four times as fast: matching an event
-with many waits evaluates the same few programs over and over.
+A program runs about four times as fast as a walk over the tree. Matching an event with many waits
+evaluates the same few programs again and again.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,11 +27,11 @@ from .nodes import (
     Path,
 )
 
-_MOST_TURNS = 100_000
+_MOST_ITERATIONS = 100_000
 
 
 class Scope:
-    """What a program runs in: its variables, the present time and how much work is left."""
+    """What a program runs with: its variables, the present time and how much work is left."""
 
     __slots__ = ("meter", "now", "variables")
 
@@ -40,7 +40,7 @@ class Scope:
     ) -> None:
         self.variables = variables
         self.now = now
-        self.meter = meter or values.Meter(_MOST_TURNS)
+        self.meter = meter or values.Meter(_MOST_ITERATIONS)
 
 
 Run = Callable[[Scope], Any]
@@ -48,7 +48,7 @@ Run = Callable[[Scope], Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A compiled expression: its text, tree and what runs it."""
+    """A compiled expression: its text, its tree and the function that runs it."""
 
     text: str
     node: Node
@@ -88,7 +88,7 @@ def _index(node: Index) -> Run:
 
 
 def _has(node: Has) -> Run:
-    """Test a field; where it is not there the answer itself is missing (§4.1)."""
+    """Test a field; if it is absent, the result is missing, not false (§4.1)."""
     field = build(node.field)
     return lambda scope: MISSING if field(scope) is MISSING else True
 
@@ -164,7 +164,7 @@ def _function(name: str, args: list[Run]) -> Run:
 
 
 def _either(args: list[Run]) -> Run:
-    """Give the first operand that counts as true, else the last; it hides errors (§4.4, §10)."""
+    """Return the first operand that counts as true, which hides errors, or the last (§4.4, §10)."""
 
     def run(scope: Scope) -> Any:
         failed, value = None, MISSING
@@ -184,7 +184,7 @@ def _either(args: list[Run]) -> Run:
 
 
 def _both(args: list[Run]) -> Run:
-    """Give the first operand that counts as false, else the last; it hides errors (§4.4, §10)."""
+    """Return the first that counts as false, which hides errors, or the last (§4.4, §10)."""
 
     def run(scope: Scope) -> Any:
         failed, value = None, MISSING
@@ -223,22 +223,22 @@ def _loop(node: Loop) -> Run:
         inner = dict(scope.variables)
         within = Scope(inner, scope.now, scope.meter)
         if fold is not None:
-            return fold(_turns(container, variable, within), body, within)
-        return _collected(_turns(container, variable, within), keep, body, within, kind)
+            return fold(_each(container, variable, within), body, within)
+        return _collected(_each(container, variable, within), keep, body, within, kind)
 
     return run
 
 
-def _turns(container: Any, variable: str, scope: Scope) -> Any:
+def _each(container: Any, variable: str, scope: Scope) -> Any:
     for one in values.elements(container):
         scope.meter.spend()
         scope.variables[variable] = one  # type: ignore[index]
         yield one
 
 
-def _all(turns: Any, body: Run, scope: Scope) -> bool:
+def _all(elements: Any, body: Run, scope: Scope) -> bool:
     failed = None
-    for _ in turns:
+    for _ in elements:
         try:
             if not values.truthy(body(scope)):
                 return False
@@ -249,9 +249,9 @@ def _all(turns: Any, body: Run, scope: Scope) -> bool:
     return True
 
 
-def _exists(turns: Any, body: Run, scope: Scope) -> bool:
+def _exists(elements: Any, body: Run, scope: Scope) -> bool:
     failed = None
-    for _ in turns:
+    for _ in elements:
         try:
             if values.truthy(body(scope)):
                 return True
@@ -262,13 +262,13 @@ def _exists(turns: Any, body: Run, scope: Scope) -> bool:
     return False
 
 
-def _exists_one(turns: Any, body: Run, scope: Scope) -> bool:
-    return sum(values.truthy(body(scope)) for _ in turns) == 1
+def _exists_one(elements: Any, body: Run, scope: Scope) -> bool:
+    return sum(values.truthy(body(scope)) for _ in elements) == 1
 
 
-def _collected(turns: Any, keep: Run | None, body: Run, scope: Scope, kind: str) -> Any:
+def _collected(elements: Any, keep: Run | None, body: Run, scope: Scope, kind: str) -> Any:
     made = CelList()
-    for one in turns:
+    for one in elements:
         if kind == "filter":
             if values.truthy(body(scope)):
                 made.append(one)

@@ -1,4 +1,4 @@
-"""Trees to text, with only the parentheses that are needed."""
+"""Write trees as text, with only the parentheses that are needed."""
 
 from . import literals
 from .grammar import RESERVED
@@ -61,7 +61,7 @@ def _withins(nodes: list[Node], least: int) -> list[str]:
 
 
 def _within(node: Node, least: int) -> str:
-    """Write an operand, in parentheses when it binds less than it must."""
+    """Write an operand, in parentheses when it binds less than `least`."""
     text = render(node)
     return f"({text})" if _level(node) < least else text
 

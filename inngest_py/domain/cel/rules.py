@@ -1,4 +1,4 @@
-"""What may be written where, checked at sync (protocol: expressions.md §8, §9)."""
+"""Which names and operators an expression may have, checked at sync (expressions.md §8, §9)."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _ALLOWED = frozenset({"==", "!=", "<", "<=", ">", ">=", "&&", "||", "!", "?:", "
 
 
 def check_declared(node: Node, variables: frozenset[str] = VARIABLES) -> None:
-    """Refuse unknown names of variables and functions. Raises Invalid."""
+    """Refuse variables and functions that are not known. Raises Invalid."""
     rest = [(node, variables)]
     while rest:
         node, known = rest.pop()
@@ -53,9 +53,9 @@ def check_policy(node: Node) -> None:
 
 
 def equalities(node: Node) -> list[tuple[tuple[str, ...], Any]]:
-    """List what must hold for a match: `async.<path> == <string, number or bool>` conjuncts.
+    """List the equalities `async.<path> == <string, number or bool>` that a match needs.
 
-    The paths leave out `async`. Null is left out: missing values equal it (§4.1).
+    Paths are without `async`. Equalities with null are left out, as missing values equal it (§4.1).
     """
     found: list[tuple[tuple[str, ...], Any]] = []
     rest = [node]

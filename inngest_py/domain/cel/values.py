@@ -1,4 +1,4 @@
-"""What operators do to values, with the relaxed rules of expressions.md §4."""
+"""The operators of expressions, with the relaxed rules of expressions.md §4."""
 
 import operator
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from .literals import INT_LEAST, INT_MOST, UINT_MOST, double_text
 from .nodes import MISSING, CelList, CelMap, CelType, UInt
 
 MOST_CHARS = 4 * 1024 * 1024
-# Values made by expressions may share parts, so that they unfold to far more than they hold.
+# Values made by expressions may share parts. Written out, they may be far larger than in memory.
 MOST_PARTS = 1_000_000
 _MOST_LEVELS = 400
 _NUMBERS = (int, float, UInt)
@@ -27,19 +27,19 @@ class Meter:
         self.left = most
 
     def spend(self, parts: int = 1) -> None:
-        """Count parts. Raises CelError when too many are."""
+        """Count parts. Raises CelError when there are too many."""
         self.left -= parts
         if self.left < 0:
             raise CelError("the expression takes too much work")
 
 
 def no_overload(name: str) -> CelError:
-    """Say that the operator or function does not take such values."""
+    """Make the error of an operator or function that does not take such values."""
     return CelError(f"{_NO_OVERLOAD}: {name}")
 
 
 def element(container: Any, key: Any) -> Any:
-    """Look up an element: missing where there is none; JSON's integers are doubles (§1)."""
+    """Look up an element; MISSING without one. JSON's integers become doubles (§1)."""
     if isinstance(container, dict):
         if not isinstance(key, str | int | float):
             return MISSING
@@ -56,14 +56,14 @@ def element(container: Any, key: Any) -> Any:
 
 
 def elements(container: Any) -> list[Any]:
-    """List a list's elements or a map's keys; JSON's integers are doubles."""
+    """List a list's elements or a map's keys; JSON's integers become doubles."""
     if type(container) is list:
         return [float(one) if type(one) is int else one for one in container]
     return list(container)
 
 
 def truthy(value: Any) -> bool:
-    """Say what a value counts as, like JavaScript: empty lists and maps are true (§4.4)."""
+    """Say whether a value counts as true, as in JavaScript: empty lists and maps do (§4.4)."""
     if value is True or value is False:
         return bool(value)
     return not (value is None or value is MISSING or value in (0, ""))
@@ -91,7 +91,7 @@ def _lists_equal(left: list[Any], right: list[Any], meter: Meter) -> bool:
     if len(left) != len(right):
         return False
     meter.spend(len(left))
-    # all() would put two more frames a level on the stack
+    # all() would put two more frames per level on the stack
     for one, other in zip(left, right, strict=True):  # noqa: SIM110
         if not equal(one, other, meter):
             return False
@@ -121,7 +121,7 @@ def _ordering(sign: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any, 
         if kind is other and kind in _ORDERED:
             return compare(left, right)
         if left is MISSING or right is MISSING:
-            # a missing value is less than any that is there, and unordered with another
+            # a missing value is less than any other, and not ordered with another missing one
             first, second = (left, right) if less else (right, left)
             return first is MISSING and second is not MISSING
         if left is None or right is None:
@@ -131,7 +131,7 @@ def _ordering(sign: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any, 
         raise no_overload(sign)
 
     def _null_ordered(left: Any, right: Any) -> bool:
-        """Take null as the zero value of the other's type (§4.2)."""
+        """Compare null as the zero value of the other type (§4.2)."""
         kind = type(right if left is None else left)
         if left is None and right is None:
             return compare(0, 0)
@@ -143,7 +143,7 @@ def _ordering(sign: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any, 
 
 
 def add(left: Any, right: Any) -> Any:
-    """Add or concatenate; values of different kinds give the text of both (§4.1, §4.3)."""
+    """Add or concatenate; values of different types are joined as text (§4.1, §4.3)."""
     if left is MISSING or right is MISSING:
         present = right if left is MISSING else left
         return False if present is MISSING else present
@@ -165,7 +165,7 @@ def add(left: Any, right: Any) -> Any:
 
 
 def subtract(left: Any, right: Any) -> Any:
-    """Subtract numbers of one kind, and times."""
+    """Subtract numbers of one type, or times."""
     if left is MISSING or right is MISSING:
         return False
     kind = type(left)
@@ -180,7 +180,7 @@ def subtract(left: Any, right: Any) -> Any:
 
 
 def multiply(left: Any, right: Any) -> Any:
-    """Multiply numbers of one kind."""
+    """Multiply numbers of one type."""
     if left is MISSING or right is MISSING:
         return False
     kind = type(left)
@@ -190,7 +190,7 @@ def multiply(left: Any, right: Any) -> Any:
 
 
 def divide(left: Any, right: Any) -> Any:
-    """Divide numbers of one kind; integers towards zero."""
+    """Divide numbers of one type; integers are rounded towards zero."""
     if left is MISSING or right is MISSING:
         return False
     kind = type(left)
@@ -208,7 +208,7 @@ def divide(left: Any, right: Any) -> Any:
 
 
 def modulo(left: Any, right: Any) -> Any:
-    """Give the rest of an integer division; false where there is no such thing (§4.3)."""
+    """Return the rest of an integer division; false for other types (§4.3)."""
     kind = type(left)
     if kind is not type(right) or kind not in (int, UInt):
         return False
@@ -243,7 +243,7 @@ def negate(value: Any) -> Any:
 
 
 def invert(value: Any) -> bool:
-    """Negate a bool: a missing one gives false, anything else an error (§4.1)."""
+    """Negate a bool; a missing value gives false, any other value an error (§4.1)."""
     if value is True or value is False:
         return not value
     if value is MISSING:
@@ -252,7 +252,7 @@ def invert(value: Any) -> bool:
 
 
 def whole(kind: type, value: int) -> int:
-    """Make an int or uint of a number. Raises CelError when it does not fit."""
+    """Make a number an int or uint. Raises CelError when it does not fit."""
     if kind is UInt:
         if 0 <= value <= UINT_MOST:
             return UInt(value)
@@ -262,14 +262,14 @@ def whole(kind: type, value: int) -> int:
 
 
 def bounded(value: Any) -> Any:
-    """Pass a string or list on. Raises CelError when it has grown too long."""
+    """Return a string or list. Raises CelError when it is too long."""
     if len(value) > (MOST_CHARS if isinstance(value, str | bytes) else MOST_PARTS):
         raise CelError("the value grows too long")
     return value
 
 
 def unfolds(value: Any) -> Any:
-    """Pass a value on. Raises CelError when its shared parts unfold to too many."""
+    """Return a value. Raises CelError when it has too many parts, shared ones counted each time."""
     if isinstance(value, CelList | CelMap):
         meter, rest = Meter(), [value]
         while rest:
@@ -311,7 +311,7 @@ def _write(value: Any, parts: list[str], meter: Meter, level: int) -> None:
 
 
 def scalar_text(value: Any) -> str:
-    """Write a value that has no parts."""
+    """Write a value that is neither list nor map."""
     if isinstance(value, str):
         return value
     if value is None:
