@@ -1,4 +1,4 @@
-"""The estimated cost of what language models did, by a list of prices."""
+"""The estimated cost of language models' calls, by a list of prices."""
 
 import tomllib
 from datetime import date
@@ -48,12 +48,12 @@ PRICES = parse(GIVEN)
         ({"model": "small" + "-2030" * 200, "input_tokens": 5}, None),
     ],
 )
-def test_a_cost_is_told_where_it_can_be(values: dict[str, Any], cost: float | None) -> None:
+def test_a_cost_is_estimated_where_possible(values: dict[str, Any], cost: float | None) -> None:
     shown = with_cost(values, PRICES)
     assert shown == (values if cost is None else values | {"estimated_cost": cost})
 
 
-def test_what_the_sdk_says_itself_stays() -> None:
+def test_the_sdks_own_cost_stays() -> None:
     given = {"model": "small", "input_tokens": 1000, "estimated_cost": 7}
     assert with_cost(given, PRICES) == given
 
@@ -95,7 +95,7 @@ def test_another_list_can_be_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "as_of = ", "as_of = 2030-01-31\nmodels = 5\n"])
-def test_a_bad_file_is_told_at_the_start(tmp_path: Path, text: str | None) -> None:
+def test_a_bad_file_is_reported_at_the_start(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "prices.toml"
     if text is not None:
         file.write_text(text)

@@ -1,4 +1,4 @@
-"""The regression gate: what it calls slower, and how many pairs it takes."""
+"""The bench's regression check: what it calls slower, and how many pairs it takes."""
 
 import random
 from itertools import count, repeat
@@ -30,7 +30,7 @@ def measured(rate: tuple[float, float], cpu: tuple[float, float]) -> Intervals:
         ((3.9, 4.1), (1.0, 1.69), (Verdict.AT_LEAST, Verdict.BELOW)),
     ],
 )
-def test_all_of_an_interval_must_be_fifteen_per_cent_below(
+def test_a_regression_needs_the_whole_interval_fifteen_per_cent_below(
     rate: tuple[float, float], cpu: tuple[float, float], expected: tuple[Verdict, Verdict]
 ) -> None:
     found = judge(measured(rate, cpu), RECORDED)
@@ -38,14 +38,14 @@ def test_all_of_an_interval_must_be_fifteen_per_cent_below(
     assert judge(measured(rate, cpu), {}) == {}
 
 
-def test_nothing_is_clear_where_others_had_the_machine() -> None:
+def test_nothing_is_clear_when_others_used_the_machine() -> None:
     found = judge(measured((2.0, 2.1), (1.9, 2.1)), RECORDED, others=0.16)
     assert set(found.values()) == {Verdict.UNCLEAR}
     found = judge(measured((2.0, 2.1), (1.9, 2.1)), RECORDED, others=0.15)
     assert found == {"rate": Verdict.BELOW, "cpu": Verdict.AT_LEAST}
 
 
-def test_what_neither_we_nor_nobody_used_went_to_others() -> None:
+def test_others_used_the_cpu_that_was_neither_ours_nor_idle() -> None:
     before = Used(capacity=1000.0, busy=600.0, own=100.0)
     assert Used(1020.0, 616.0, 112.0).share_of_others(before) == pytest.approx(0.2)
     assert Used(1020.0, 612.0, 112.5).share_of_others(before) == 0.0  # both are rounded
@@ -59,7 +59,7 @@ def test_ratios_are_better_when_higher() -> None:
 
 
 def test_seven_noisy_rounds_of_unchanged_code_do_not_fail() -> None:
-    """Rounds between 5.2 and 9.6 with a median of 7.26, where 8.76 is recorded: that is noise."""
+    """Rounds from 5.2 to 9.6 with a median of 7.26, where 8.76 is recorded, are noise."""
     rounds = [(ratio, 1.0) for ratio in (5.2, 6.1, 6.9, 7.26, 8.3, 9.1, 9.6)]
     assert judge({"rate": interval(rounds)}, {"rate": 8.76}) == {"rate": Verdict.UNCLEAR}
 
@@ -87,7 +87,7 @@ def test_how_often_it_fails_on_a_machine_whose_pairs_differ_by_a_fifth(
     ("each", "limit", "pairs"),
     [(2.0, 50.0, 15), (5.0, 50.0, 11), (40.0, 50.0, 6), (40.0, None, 15)],
 )
-def test_time_says_how_many_pairs_and_what_was_found_does_not(
+def test_time_decides_how_many_pairs_are_taken_and_results_do_not(
     each: float, limit: float | None, pairs: int
 ) -> None:
     clock = count(0.0, each)
@@ -110,8 +110,8 @@ def test_a_grown_database_may_be_a_fifth_worse(grown: float, good: int, verdict:
     assert (found.ratio, said) == (pytest.approx(grown / 100), verdict)
 
 
-def test_a_figure_that_moves_by_the_machine_alone_does_not_fail() -> None:
-    """As between -28 % and +75 % in one run on an idle machine."""
+def test_a_figure_that_varies_with_the_machine_alone_does_not_fail() -> None:
+    """Some figures vary from -28 % to +75 % within one run on an idle machine."""
     grown = (72.0, 80.0, 95.0, 100.0, 110.0, 140.0, 175.0)
     found, said = change([({"x": one}, {"x": 100.0}) for one in grown], "x", 1)
     assert said is Verdict.UNCLEAR

@@ -1,4 +1,4 @@
-"""What pairs of measurements say, and how often that is wrong."""
+"""What pairs of measurements show, and how often that is wrong."""
 
 import math
 import random
@@ -14,11 +14,13 @@ from bench.pairs import Interval, Verdict, coverage, in_turns, interval, least_p
     # of the sign test's tables
     [(1, 1, 0.0), (5, 1, 0.9375), (6, 1, 0.96875), (9, 2, 0.9609375), (15, 4, 0.96484375)],
 )
-def test_how_surely_the_median_lies_between(pairs: int, depth: int, expected: float) -> None:
+def test_how_surely_the_median_is_within_the_interval(
+    pairs: int, depth: int, expected: float
+) -> None:
     assert coverage(pairs, depth) == expected
 
 
-def test_an_interval_is_of_the_pairs_next_to_its_ends() -> None:
+def test_an_interval_ends_at_measured_pairs() -> None:
     found = interval([(float(n), 1.0) for n in (5, 3, 1, 4, 2, 9, 8, 7, 6)])
     assert (found.ratio, found.low, found.high) == pytest.approx((5.0, 2.0, 8.0))
     assert found.pairs == 9
@@ -51,11 +53,11 @@ def test_twice_and_half_are_the_same_distance() -> None:
         (10.1, Verdict.BELOW),
     ],
 )
-def test_an_interval_lies_to_a_mark(mark: float, verdict: Verdict) -> None:
+def test_an_interval_is_above_below_or_around_a_mark(mark: float, verdict: Verdict) -> None:
     assert Interval(9.0, 8.0, 10.0, 15).against(mark) is verdict
 
 
-def test_pairs_change_their_order_and_not_their_places() -> None:
+def test_pairs_are_measured_in_alternating_order() -> None:
     asked: list[str] = []
 
     def measure(what: str) -> str:
@@ -69,12 +71,12 @@ def test_pairs_change_their_order_and_not_their_places() -> None:
 
 @pytest.mark.parametrize("shape", ["even", "skewed", "drifting"])
 def test_intervals_hold_the_true_ratio_as_often_as_they_say(shape: str) -> None:
-    """Whatever the noise of pairs looks like, and however the machine's speed moves meanwhile."""
+    """This holds for any noise in the pairs, and while the machine's speed changes."""
     chance, true, held, times = random.Random(7), 8.0, 0, 2000
     for _ in range(times):
         pairs = []
         for place in range(15):
-            if shape == "skewed":  # now and then somebody else takes the machine
+            if shape == "skewed":  # now and then another process uses the machine
                 noise = chance.expovariate(1.0) * (5 if chance.random() < 0.2 else 0.1)
                 noise -= 0.1 * math.log(2)
                 noise = noise if chance.random() < 0.5 else -noise

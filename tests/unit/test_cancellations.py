@@ -1,3 +1,5 @@
+"""Bulk cancellations: which requests are refused, and which runs match."""
+
 from datetime import timedelta
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What cancels runs: the subscriptions of a new run, and the events that meet them."""
+"""The subscriptions of a new run, and the events that cancel it."""
 
 from datetime import timedelta
 
@@ -37,11 +37,11 @@ def test_the_runs_event_is_filled_in(condition: str | None, left: str | None) ->
         Cancel("x", until=NOW),
     ],
 )
-def test_what_can_never_cancel_makes_no_subscription(cancel: Cancel) -> None:
+def test_a_cancel_that_can_never_match_makes_no_subscription(cancel: Cancel) -> None:
     assert subscription(cancel, EVENT, NOW) is None
 
 
-def test_it_ends_after_the_timeout_or_at_a_time() -> None:
+def test_a_subscription_ends_after_its_timeout_or_at_a_time() -> None:
     later = NOW + timedelta(hours=2)
     for cancel in (Cancel("x", timeout=timedelta(hours=2)), Cancel("x", until=later)):
         made = subscription(cancel, EVENT, NOW)
@@ -59,6 +59,8 @@ def test_it_ends_after_the_timeout_or_at_a_time() -> None:
         ("async.data.missing > 5", 1, False),
     ],
 )
-def test_an_event_cancels_what_it_meets(expression: str | None, ends_in: int, met: bool) -> None:
+def test_an_event_cancels_the_runs_that_it_matches(
+    expression: str | None, ends_in: int, met: bool
+) -> None:
     event = {"name": "x", "data": {"key": "k"}}
     assert cancels(expression, NOW + timedelta(seconds=ends_in), event, NOW) is met

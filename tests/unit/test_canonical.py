@@ -1,4 +1,4 @@
-"""JSON is read safely and written as RFC 8785 wants it."""
+"""JSON is read safely, and written as RFC 8785 asks."""
 
 import json
 from pathlib import Path
@@ -123,7 +123,7 @@ def test_half_surrogates_are_replaced(raw, value):
         "\ud800",
     ],
 )
-def test_what_is_not_json_is_invalid(raw):
+def test_text_that_is_not_json_is_invalid(raw):
     with pytest.raises(Invalid, match="this is not JSON"):
         canonical.loads(raw)
 
@@ -160,6 +160,6 @@ def test_loads_raises_only_invalid(raw):
 
 
 @pytest.mark.parametrize("value", [object(), {1: 2}, "\ud800", {"a": {1, 2}}])
-def test_what_has_no_json_is_invalid(value):
+def test_values_without_json_are_invalid(value):
     with pytest.raises(Invalid, match="canonical"):
         canonical.dumps(value)

@@ -1,4 +1,4 @@
-"""No expression breaks, hangs or exhausts the process, whatever its text and values."""
+"""No expression, with any text and values, breaks, blocks or exhausts the process."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""celeryconfig.py: the file an operator edits and the one in the package are the same."""
+"""celeryconfig.py: the file that an operator edits is the same as the one in the package."""
 
 import logging
 import sys
@@ -41,7 +41,7 @@ broker_transport_options = {"master_name": "primary", "region": "eu-central-1"}
 
 
 def put(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make it the file that is found first."""
+    """Write a celeryconfig.py that is found first."""
     file = folder / "celeryconfig.py"
     file.write_text(text)
     monkeypatch.syspath_prepend(folder)
@@ -49,16 +49,16 @@ def put(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_a_file_of_somebody_else_is_named_and_left_alone(
+def test_a_file_of_another_program_is_named_and_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = put(tmp_path, SHOPS, monkeypatch)
     with caplog.at_level(logging.WARNING, "inngest_py"):
         app = create_celery(load({"database_url": "sqlite://"}, {}))
     assert app.conf.task_default_queue == packaged.task_default_queue
-    [told] = [one for one in caplog.records if one.message == "celeryconfig.ignored"]
-    assert told.__dict__["fields"]["file"] == str(file)
-    assert 'configures = "inngest_py"' in told.__dict__["fields"]["text"]
+    [event] = [one for one in caplog.records if one.message == "celeryconfig.ignored"]
+    assert event.__dict__["fields"]["file"] == str(file)
+    assert 'configures = "inngest_py"' in event.__dict__["fields"]["text"]
 
 
 @pytest.mark.parametrize("broken", ["raise ValueError('no')", "import nothing_of_the_kind", "1 +"])

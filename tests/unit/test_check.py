@@ -1,4 +1,4 @@
-"""`check`: all errors at once, and what a database or a broker turns out to be."""
+"""`check` reports all errors together, and errors of the database and broker themselves."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def run(url: str, sql: str) -> None:
     connection.close()
 
 
-def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_together(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("colour: red\n")
     away = ("--database-url", f"postgresql://u:hidden@{LOOPBACK}:{free_port()}/x")
@@ -37,7 +37,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
         "--config", str(file), *away, *broker, "--port", "0", INNGEST_TICK_MS="x", INNGEST_TICK="5"
     )
     assert result.exit_code == 1
-    told = [
+    expected = [
         "error: " + str(file),
         "INNGEST_TICK_MS='x'",
         "--port",
@@ -48,11 +48,11 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
         "warning: INNGEST_TICK is not a setting: did you mean INNGEST_TICK_MS?",
     ]
     lines = result.output.splitlines()
-    assert len(lines) == len(told), result.output
-    assert all(text in line for text, line in zip(told, lines, strict=True)), result.output
+    assert len(lines) == len(expected), result.output
+    assert all(text in line for text, line in zip(expected, lines, strict=True)), result.output
 
 
-def test_a_driver_that_is_not_ours_is_told() -> None:
+def test_a_driver_that_is_not_ours_is_reported() -> None:
     result = checked(*KEYS, "--database-url", "postgresql+psycopg://h/x")
     assert result.exit_code == 1
     assert "begin the database URL with postgresql://" in result.output
@@ -66,7 +66,7 @@ def test_a_driver_that_is_not_ours_is_told() -> None:
         (FOREIGN + " VALUES ('0007')", "(alembic_version)"),
     ],
 )
-def test_tables_of_another_program_are_told(postgres_url: str, made: str, named: str) -> None:
+def test_tables_of_another_program_are_reported(postgres_url: str, made: str, named: str) -> None:
     run(postgres_url, made)
     for command in (["check", *KEYS], ["db", "upgrade"], ["users", "list"]):
         result = CliRunner().invoke(cli, [*command, "--database-url", postgres_url])
@@ -75,7 +75,7 @@ def test_tables_of_another_program_are_told(postgres_url: str, made: str, named:
         assert "a database of its own" in result.output
 
 
-def test_tables_beside_ours_are_nobodys_business(postgres_url: str) -> None:
+def test_tables_beside_ours_are_ignored(postgres_url: str) -> None:
     run(postgres_url, "CREATE TABLE theirs (id int)")
     database = Database(postgres_url)
     migrate.prepare(database)

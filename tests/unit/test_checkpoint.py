@@ -41,7 +41,7 @@ def test_a_token_names_item_lease_and_generation() -> None:
         "é",
     ],
 )
-def test_what_is_no_token_is_refused(token: Any) -> None:
+def test_text_that_is_not_a_token_is_refused(token: Any) -> None:
     with pytest.raises(Invalid, match="qi_id"):
         parsed(qi_id=token)
 
@@ -81,13 +81,13 @@ def test_bad_bodies_say_what_is_wrong(changes: dict[str, Any], said: str) -> Non
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b'"x"'])
-def test_what_is_no_object_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
         checkpoint.parse(body, RUN_ID)
 
 
 @pytest.mark.parametrize("generation", [None, 0, 3, "x"])
-def test_a_generation_that_says_nothing_else_is_fine(generation: Any) -> None:
+def test_a_missing_or_equal_generation_is_accepted(generation: Any) -> None:
     assert parsed(generation_id=generation).dispatch.generation == 3
 
 
@@ -96,7 +96,7 @@ def test_another_generation_is_superseded() -> None:
         parsed(generation_id=2)
 
 
-def test_no_steps_are_no_error() -> None:
+def test_a_checkpoint_without_steps_is_accepted() -> None:
     assert parsed(steps=None).results == []
 
 
@@ -114,5 +114,5 @@ def test_limits() -> None:
         *({"a": 10**30, "b": 1}, {"a": NS, "b": 1e300}, {"a": 5, "b": 5}),
     ],
 )
-def test_a_timing_that_makes_no_sense_is_no_timing(value: Any) -> None:
+def test_an_impossible_timing_is_ignored(value: Any) -> None:
     assert timing.read(value) is None

@@ -29,7 +29,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("dev", "--port", "0"), "--port"),
         (("dev", "--db", "x", "--in-memory"), "exclude each other"),
@@ -52,10 +52,10 @@ def test_every_command_explains_itself(command: str) -> None:
         (("runs", "list", "--url", "http://127.0.0.1:1"), "start the server"),
     ],
 )
-def test_bad_input_is_told_with_the_fix(args: tuple[str, ...], told: str) -> None:
+def test_bad_input_is_reported_with_the_fix(args: tuple[str, ...], message: str) -> None:
     code, output = run(*args)
     assert code != 0
-    assert told in output
+    assert message in output
     assert "Traceback" not in output
 
 
@@ -72,16 +72,16 @@ def test_a_bad_key_is_refused_and_not_shown(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "told"), [({}, "openssl rand -hex 32"), ({"INNGEST_SIGNING_KEY": SECRET}, "even")]
+    ("env", "message"), [({}, "openssl rand -hex 32"), ({"INNGEST_SIGNING_KEY": SECRET}, "even")]
 )
-def test_a_celery_worker_does_not_run_without_keys(env: dict[str, str], told: str) -> None:
+def test_a_celery_worker_does_not_run_without_keys(env: dict[str, str], message: str) -> None:
     command = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker", "-P", "solo"]
     keyless = {k: v for k, v in os.environ.items() if not k.startswith("INNGEST_")}
     done = subprocess.run(
         command, env=keyless | env, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stdout + done.stderr
 
@@ -112,7 +112,7 @@ def test_check_names_what_cannot_be_reached(tmp_path: Path) -> None:
     assert "hunter2" not in output
 
 
-def test_check_says_whether_a_server_could_make_its_folder(tmp_path: Path) -> None:
+def test_check_says_whether_the_databases_folder_can_be_made(tmp_path: Path) -> None:
     code, output = run("check", "--dev", "--database-url", f"sqlite:///{tmp_path}/a/b/c.db")
     assert (code, "a/b does not exist yet" in output) == (0, True)
     assert not (tmp_path / "a").exists()
@@ -123,14 +123,14 @@ def test_check_says_whether_a_server_could_make_its_folder(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("command", ["users list", "db upgrade"])
-def test_a_command_offers_what_it_heeds(command: str) -> None:
+def test_a_command_offers_only_options_that_it_uses(command: str) -> None:
     code, output = run(*command.split(), "--help")
     assert code == 0
     assert "--database-url" in output
     assert "--signing-key" not in output
 
 
-def test_check_wants_the_schema_on_postgresql(postgres_url: str) -> None:
+def test_check_requires_the_schema_on_postgresql(postgres_url: str) -> None:
     code, output = run("check", "--dev", "--database-url", postgres_url)
     assert code == 1
     assert "inngest-py db upgrade" in output
@@ -138,7 +138,7 @@ def test_check_wants_the_schema_on_postgresql(postgres_url: str) -> None:
     assert run("check", "--dev", "--database-url", postgres_url)[0] == 0
 
 
-def test_a_client_command_does_not_wait_for_the_servers_code() -> None:
+def test_a_client_command_does_not_import_the_servers_code() -> None:
     asked = (
         "import sys; from inngest_py.cli import cli;"
         " cli(['send', '--help'], standalone_mode=False);"

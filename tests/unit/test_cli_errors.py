@@ -1,4 +1,4 @@
-"""Commands say what is wrong and how it is mended, in a sentence and not in a traceback."""
+"""Commands report an error and its fix in a sentence, without a traceback."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ KEYS = ("--event-key", "k", "--signing-key", "abcdef")
 
 
 def failed(*args: str) -> str:
-    """Run a command that must fail; return what it said."""
+    """Run a command that must fail; return its output."""
     result = CliRunner().invoke(cli, list(args))
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit), repr(result.exception)
@@ -28,14 +28,16 @@ def test_a_database_that_is_away_ends_the_command(command: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize("command", [("db", "upgrade"), ("users", "list")])
-def test_a_file_that_is_no_database_is_told(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
     (tmp_path / "x.db").write_text("not a database")
     said = failed(*command, "--database-url", f"sqlite:///{tmp_path / 'x.db'}")
     assert "file is not a database" in said
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("foo://x", "names no transport"),
         ("http://x", "names no transport"),
@@ -47,22 +49,22 @@ def test_a_file_that_is_no_database_is_told(command: tuple[str, ...], tmp_path: 
         ("amqp://u:hidden@127.0.0.1:1//", "Connection refused"),
     ],
 )
-def test_a_broker_that_cannot_be_used_is_told(url: str, told: str) -> None:
-    assert told in failed("check", *KEYS, "--broker-url", url)
+def test_a_broker_that_cannot_be_used_is_reported(url: str, message: str) -> None:
+    assert message in failed("check", *KEYS, "--broker-url", url)
 
 
-def test_a_file_of_settings_that_is_no_text(tmp_path: Path) -> None:
+def test_a_settings_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(bytes(range(128, 256)))
     assert "not text in UTF-8" in failed("check", "--config", str(tmp_path / "c.yaml"))
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("--url", "http://127.0.0.1:1"), "start the server, or give --url"),
         (("--url", "nope"), "--url must be a server's"),
         (("--data", '{"a": NaN}'), "NaN or Infinity"),
     ],
 )
-def test_an_event_that_cannot_be_sent(args: tuple[str, ...], told: str) -> None:
-    assert told in failed("send", "a/b", *args)
+def test_an_event_that_cannot_be_sent_is_reported(args: tuple[str, ...], message: str) -> None:
+    assert message in failed("send", "a/b", *args)

@@ -1,4 +1,4 @@
-"""Settings: flags over environment over file, every error with its fix."""
+"""Settings: flags win over the environment, the environment over the file; errors name a fix."""
 
 import json
 from dataclasses import replace
@@ -39,7 +39,7 @@ def test_a_toml_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["colour: red", "- 1", "port: many", "a: [", "port: [1]", "a: " + "[" * 3000]
 )
-def test_a_bad_file_names_what_is_wrong(tmp_path: Path, text: str) -> None:
+def test_the_error_of_a_bad_file_names_what_is_wrong(tmp_path: Path, text: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(text)
     with pytest.raises(Invalid, match=r"c\.yaml"):
@@ -57,7 +57,7 @@ def test_a_bad_variable_is_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["http://127.0.0.1:1", "localhost:8288", ""])
-def test_a_url_in_the_sdks_own_switch_says_nothing_to_the_server(text: str) -> None:
+def test_the_server_ignores_a_url_in_the_sdks_switch(text: str) -> None:
     assert from_environment({"INNGEST_DEV": text}) == ({}, [])
 
 
@@ -93,19 +93,19 @@ SECRETS = ("5ec7e7", "hunter2")
 def test_a_file_that_cannot_be_read_is_not_quoted(tmp_path: Path, name: str, line: str) -> None:
     file = tmp_path / name
     file.write_text(line)
-    [told] = from_file(file).errors
-    assert not any(secret in told for secret in SECRETS)
+    [message] = from_file(file).errors
+    assert not any(secret in message for secret in SECRETS)
 
 
 def test_secrets_are_not_shown() -> None:
     flags = {"signing_key": "5ec7e7", "signing_key_fallback": "5ec7e7", "event_keys": ("hunter2",)}
     url = "postgresql://u:hunter2@h/x"
     settings = load({**flags, "database_url": url, "broker_url": "redis://:hunter2@h"}, {})
-    told = [repr(settings), *settings.errors(), *settings.warnings(), *settings.missing_keys()]
+    messages = [repr(settings), *settings.errors(), *settings.warnings(), *settings.missing_keys()]
     bad = load({"signing_key": "5ec7e7x", "signing_key_fallback": "hunter2"}, {})
-    told += bad.errors()
+    messages += bad.errors()
     assert len(bad.errors()) == 2
-    assert not any(secret in text for secret in SECRETS for text in told)
+    assert not any(secret in text for secret in SECRETS for text in messages)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_secrets_are_not_shown() -> None:
     ],
 )
 def test_production_needs_both_keys(given: dict[str, object], missing: list[str]) -> None:
-    told = load(given, {}).missing_keys()
-    assert len(told) == len(missing)
-    assert all(text in line for text, line in zip(missing, told, strict=True)), told
-    assert all("INNGEST_DEV=1" in line for line in told)
+    messages = load(given, {}).missing_keys()
+    assert len(messages) == len(missing)
+    assert all(text in line for text, line in zip(missing, messages, strict=True)), messages
+    assert all("INNGEST_DEV=1" in line for line in messages)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"port": 0}, "--port"),
         ({"concurrency": 0}, "--concurrency"),
@@ -162,9 +162,9 @@ def test_production_needs_both_keys(given: dict[str, object], missing: list[str]
         ({"alert_urls": ("https://host:port/hook",)}, "INNGEST_ALERT_URLS"),
     ],
 )
-def test_every_error_names_its_fix(changes: dict[str, object], told: str) -> None:
+def test_every_error_names_its_fix(changes: dict[str, object], message: str) -> None:
     errors = load(changes, {}).errors()
-    assert any(told in error for error in errors), errors
+    assert any(message in error for error in errors), errors
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_the_default_is_a_file_that_outlives_the_process() -> None:
 
 def test_the_policy_for_missed_ticks_is_one_of_three() -> None:
     assert load({}, {"INNGEST_CRON_MISSED": "all"}).cron_missed == "all"
-    [told] = replace(load({}, {}), cron_missed="some").errors()
-    assert "--cron-missed" in told
+    [message] = replace(load({}, {}), cron_missed="some").errors()
+    assert "--cron-missed" in message
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_retention_is_read(age: str, count: int | None, kept: Keep) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "count", "told"),
+    ("age", "count", "message"),
     [
         ("30", None, "--keep-runs"),
         ("-1d", None, "--keep-runs"),
@@ -276,17 +276,17 @@ def test_retention_is_read(age: str, count: int | None, kept: Keep) -> None:
         ("forever", -1, "--keep-count"),
     ],
 )
-def test_bad_retention_names_its_fix(age: str, count: int | None, told: str) -> None:
+def test_bad_retention_names_its_fix(age: str, count: int | None, message: str) -> None:
     settings = Settings(database_url="sqlite://", keep_runs=age, keep_count=count)
-    assert any(told in error for error in settings.errors())
+    assert any(message in error for error in settings.errors())
 
 
-def test_the_audit_log_is_kept_for_a_year_or_as_long_as_is_said() -> None:
+def test_the_audit_log_is_kept_for_a_year_or_as_configured() -> None:
     kept = {text: Settings(keep_audit=text).audit_kept() for text in ("90d", "forever")}
     assert kept == {"90d": timedelta(days=90), "forever": None}
     assert Settings().audit_kept() == timedelta(days=365)
-    [told] = Settings(database_url="sqlite://", keep_audit="soon").errors()
-    assert "INNGEST_KEEP_AUDIT" in told
+    [message] = Settings(database_url="sqlite://", keep_audit="soon").errors()
+    assert "INNGEST_KEEP_AUDIT" in message
 
 
 def test_retention_reaches_workers() -> None:
@@ -295,19 +295,19 @@ def test_retention_reaches_workers() -> None:
     assert settings.keep() == Keep(timedelta(days=30), 9)
 
 
-def test_every_mistake_of_file_and_environment_is_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_of_file_and_environment_are_reported_together(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("colour: red\nport: many\ntick_ms: 9\n")
     environ = {"INNGEST_WORKERS": "two", "INNGEST_UI": "maybe", "INNGEST_CONCURRENCY": "7"}
     settings, errors = read({}, environ, file)
     assert (settings.tick_ms, settings.concurrency, settings.port) == (9, 7, 8288)
-    told = ["'colour'", "port = 'many'", "INNGEST_WORKERS='two'", "INNGEST_UI='maybe'"]
-    assert len(errors) == len(told)
-    assert all(text in line for text, line in zip(told, errors, strict=True)), errors
+    expected = ["'colour'", "port = 'many'", "INNGEST_WORKERS='two'", "INNGEST_UI='maybe'"]
+    assert len(errors) == len(expected)
+    assert all(text in line for text, line in zip(expected, errors, strict=True)), errors
 
 
 @pytest.mark.parametrize(
-    ("variable", "told"),
+    ("variable", "message"),
     [
         ("INNGEST_KEEP_RUN", "did you mean INNGEST_KEEP_RUNS?"),
         ("INNGEST_SIGNINGKEY", "did you mean INNGEST_SIGNING_KEY?"),
@@ -315,10 +315,10 @@ def test_every_mistake_of_file_and_environment_is_told_at_once(tmp_path: Path) -
         ("INNGEST_METRIC_PORT", "did you mean INNGEST_METRICS_PORT?"),
     ],
 )
-def test_a_variable_that_nobody_reads_is_told(variable: str, told: str) -> None:
+def test_an_unknown_variable_is_reported(variable: str, message: str) -> None:
     [line] = unknown({variable: "5ec7e7", "HOME": "/"})
     assert line.startswith(variable)
-    assert told in line
+    assert message in line
     assert "5ec7e7" not in line
 
 
@@ -327,7 +327,7 @@ def test_a_variable_that_nobody_reads_is_told(variable: str, told: str) -> None:
     [
         to_environment(Settings(workers=2, event_keys=("k",))),
         {"INNGEST_BASE_URL": "http://x", "INNGEST_ENV": "staging", "INNGEST_SERVE_PATH": "/x"},
-        # what Kubernetes sets in every pod beside a service that is named inngest, or inngest-py
+        # Kubernetes sets these in every pod beside a service named inngest, or inngest-py
         {"INNGEST_PORT": "tcp://10.0.0.1:8288", "INNGEST_PORT_8288_TCP_ADDR": "10.0.0.1"},
         {"INNGEST_SERVICE_HOST": "10.0.0.1", "INNGEST_SERVICE_PORT": "8288"},
         {
@@ -339,13 +339,13 @@ def test_a_variable_that_nobody_reads_is_told(variable: str, told: str) -> None:
         },
     ],
 )
-def test_known_variables_are_not_told(environ: dict[str, str]) -> None:
+def test_known_variables_are_not_reported(environ: dict[str, str]) -> None:
     assert unknown(environ) == []
     assert read({}, environ)[1] == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"signing_key": "signkey-prod-" + "ab" * 15, "event_keys": ("k" * 16,)}, "signing key"),
         ({"signing_key_fallback": "ab", "signing_key": "ab" * 16}, "signing key"),
@@ -357,9 +357,9 @@ def test_known_variables_are_not_told(environ: dict[str, str]) -> None:
         ({"database_url": "postgresql://h/x"}, "give --redis-url"),
     ],
 )
-def test_what_may_surprise_is_told(changes: dict[str, object], told: str) -> None:
+def test_surprising_settings_give_a_warning(changes: dict[str, object], message: str) -> None:
     warnings = load(changes, {}).warnings()
-    assert [told in warning for warning in warnings].count(True) == 1, warnings
+    assert [message in warning for warning in warnings].count(True) == 1, warnings
 
 
 @pytest.mark.parametrize(
@@ -399,8 +399,8 @@ def test_hosts_that_may_be_called_are_read_and_checked() -> None:
     assert found.reach().refusal("h", "10.1.1.1") is not None
     assert load({}, {}).reach().refusal("h", "169.254.169.254") is not None
     assert load({"dev": True}, {}).reach().refusal("h", "169.254.169.254") is None
-    [told] = load({"dev": True}, {"INNGEST_CALL_HOSTS": "10.0.0.0/99"}).errors()
-    assert "INNGEST_CALL_HOSTS: '10.0.0.0/99' is none of" in told
+    [message] = load({"dev": True}, {"INNGEST_CALL_HOSTS": "10.0.0.0/99"}).errors()
+    assert "INNGEST_CALL_HOSTS: '10.0.0.0/99' is none of" in message
     apps = {"INNGEST_CALL_HOSTS": "a.com", "INNGEST_SDK_URLS": "b.com/api,http://a.com/api"}
-    [told] = load({"dev": True}, apps).errors()
-    assert told.startswith("--sdk-url: the server may not call b.com: ")
+    [message] = load({"dev": True}, apps).errors()
+    assert message.startswith("--sdk-url: the server may not call b.com: ")

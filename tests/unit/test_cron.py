@@ -1,4 +1,4 @@
-"""Schedules follow the protocol's vectors and their zone's clock."""
+"""Schedules follow the protocol's vectors and the local time of their zone."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -52,7 +52,7 @@ def test_a_time_that_the_zone_repeats_is_due_twice():
     assert found == [utc("2024-10-27T00:30"), utc("2024-10-27T01:30"), utc("2024-10-28T01:30")]
 
 
-def test_every_minute_goes_on_through_a_change_of_clocks():
+def test_every_minute_is_due_through_a_change_of_clocks():
     start = utc("2024-10-27T00:30")
     found = ticks("TZ=Europe/Paris * * * * *", start, 120)
     assert found == [start + timedelta(minutes=minute) for minute in range(1, 121)]
@@ -114,7 +114,7 @@ def test_next_after(text, expected):
         "* * * * *" + " " * 300,
     ],
 )
-def test_what_is_no_schedule_is_invalid(text):
+def test_text_that_is_not_a_schedule_is_invalid(text):
     with pytest.raises(Invalid):
         cron.validate(text)
 
@@ -160,7 +160,7 @@ def test_jitter_is_bounded_and_steady(seconds, function_id, tick):
     assert delay == cron.jitter(most, function_id, tick)
 
 
-def test_no_jitter_is_none():
+def test_no_jitter_gives_no_delay():
     assert cron.jitter(timedelta(0), "f", BASE) == timedelta(0)
 
 

@@ -1,4 +1,4 @@
-"""Deferred functions: what is remembered of lazy ops, and the event that starts one."""
+"""Deferred functions: what is stored of lazy ops, and the event that starts a function."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def test_a_bad_add_is_rejected_with_its_reason(opts: dict[str, Any], said: str) 
     assert said in str(found.reason)
 
 
-def test_an_op_that_names_nothing_is_passed_over() -> None:
+def test_an_op_without_a_valid_id_is_ignored() -> None:
     assert read({"op": "DeferAdd"}, {"op": "DeferAbort", "opts": {"target_hashed_id": 7}}) == []
 
 
@@ -77,7 +77,7 @@ def test_all_inputs_together_have_a_limit() -> None:
     }
 
 
-def test_what_did_not_change_is_not_written_again() -> None:
+def test_unchanged_defers_are_not_written_again() -> None:
     first = defers.settle({}, read(add("a")))
     assert defers.settle(first, read(add("a"))) == {}
     assert defers.shown(first.values()) == f'{{"{step("a")}":{{"abortable":true}}}}'

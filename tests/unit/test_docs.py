@@ -1,4 +1,4 @@
-"""The code in the documents is code that runs."""
+"""The code in the documents runs."""
 
 import re
 from pathlib import Path
@@ -26,12 +26,12 @@ def blocks(language: str) -> list[tuple[str, str]]:
 # the SDK's own use of pydantic warns
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("name", "code"), blocks("python"), ids=lambda value: value[:30])
-def test_it_runs(name: str, code: str) -> None:
+def test_python_code_runs(name: str, code: str) -> None:
     exec(compile(code, name, "exec"), {"__name__": name})
 
 
 @pytest.mark.parametrize(("name", "code"), blocks("sql"), ids=lambda value: value[:30])
-def test_postgresql_takes_it(
+def test_postgresql_accepts_sql_code(
     name: str, code: str, postgres: Postgres, migrated_postgres: str
 ) -> None:
     url = postgres.create_database(like=migrated_postgres)
@@ -50,7 +50,7 @@ def test_the_documents_hold_code() -> None:
     assert len(blocks("sql")) >= 1
 
 
-def test_a_listener_hears_and_a_broken_one_disturbs_nobody() -> None:
+def test_a_listener_gets_signals_and_a_broken_one_disturbs_no_other() -> None:
     heard = []
 
     def broken(_sender: object, **_: object) -> None:

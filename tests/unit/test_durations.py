@@ -61,7 +61,7 @@ def test_to_timedelta(text, expected):
         "9" * 200 + "s",
     ],
 )
-def test_what_is_no_duration_is_invalid(text):
+def test_text_that_is_not_a_duration_is_invalid(text):
     with pytest.raises(Invalid):
         durations.parse(text)
 

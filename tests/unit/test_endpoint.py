@@ -1,4 +1,4 @@
-"""Durable endpoints: the run that an SDK begins, the request that goes on with it, its result."""
+"""Durable endpoints: the run that an SDK starts, the request that continues it, its result."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_bad_requests_say_what_is_wrong(changes: dict[str, Any], said: str) -> N
     ("sdk", "encoding", "body"),
     [("inngest-go:v1", "base64", b"hi"), ("inngest-js:v4", "text", b"aGk=")],
 )
-def test_the_request_is_the_caller_s_own(sdk: str, encoding: str, body: bytes) -> None:
+def test_the_request_is_the_callers_own(sdk: str, encoding: str, body: bytes) -> None:
     made = parsed(sdk)
     assert made.encoding == encoding
     call = durable_endpoint.call(

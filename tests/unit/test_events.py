@@ -1,4 +1,4 @@
-"""Users' events are checked; the server's own have the protocol's shapes."""
+"""Users' events are checked; the server's own events have the protocol's form."""
 
 import json
 
@@ -33,7 +33,7 @@ def payload(event):
     return json.loads(event.payload)
 
 
-def test_the_least_event():
+def test_the_smallest_event():
     event = parse({"name": "shop/paid"})
     assert event == events.Event(
         id=ID,
@@ -122,7 +122,7 @@ def test_nulls_and_empty_values_are_absent():
         ({"meta": {"propagated_sessions": {"k" * 129: "a"}}}, "event meta.propagated_sessions key"),
     ],
 )
-def test_what_is_wrong_is_said(given, message):
+def test_errors_say_what_is_wrong(given, message):
     if isinstance(given, dict) and given and "name" not in given:
         given = {"name": "a"} | given
     with pytest.raises(Invalid) as caught:
@@ -276,7 +276,7 @@ def test_a_failed_run():
     assert failed.name == "inngest/function.failed"
     assert failed.external_id == payload(failed)["id"] == RUN
     assert failed.id == ids.following(ID)
-    # only the run of an invocation answers for it, not the handlers of its end
+    # runs that these events start must not answer the invocation
     assert finished.correlation_id is None and failed.correlation_id is None
 
 
@@ -303,7 +303,7 @@ def test_a_cancelled_run_has_neither_result_nor_error():
         ),
     ],
 )
-def test_inherited_sessions_fold_into_those_given_by_hand(own, inherited, kept):
+def test_the_senders_sessions_win_over_inherited_ones(own, inherited, kept):
     meta = {"sessions": own, "propagated_sessions": inherited, "more": 1}
     made = payload(parse({"name": "a", "meta": meta}))
     assert made["meta"] == {"more": 1} | ({"sessions": kept} if kept else {})

@@ -1,4 +1,4 @@
-"""The pure rules of flow control, against plain simulations."""
+"""The pure rules of flow control, compared with plain simulations."""
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -29,7 +29,7 @@ def admitted(rate: Rate, at_ms: list[int]) -> list[bool]:
 
 
 def leaky(size: int, interval_ms: Fraction, at_ms: list[int]) -> list[bool]:
-    """A bucket of `size` tokens that gains one an interval: the textbook's other half of GCRA."""
+    """A bucket of `size` tokens that gains one per interval: the textbook's form of GCRA."""
     tokens, last, found = Fraction(size), Fraction(0), []
     for ms in at_ms:
         tokens = min(Fraction(size), tokens + (ms - last) / interval_ms)
@@ -59,7 +59,7 @@ def test_a_rate_limit_is_a_token_bucket(limit: int, times: list[int]) -> None:
 
 
 @given(st.integers(1, 10**9), st.integers(0, 100), st.integers(0, 50), st.integers(0, 10**12))
-def test_room_is_what_taking_one_by_one_gives(
+def test_room_equals_the_events_that_can_be_charged_one_by_one(
     interval: int, burst: int, count: int, late: int
 ) -> None:
     rate, now = Rate(interval, burst), 10**18
@@ -91,7 +91,7 @@ def test_an_idle_rate_limit_admits_a_tenth_and_one(limit: int, at_once: int) -> 
     assert gcra.room(rate, 0, gcra.to_ns(NOW), 100) == at_once
 
 
-def test_what_databases_and_clocks_cannot_hold_is_cut_off() -> None:
+def test_numbers_that_databases_and_clocks_cannot_hold_are_capped() -> None:
     rate = Rate.of_throttle(Throttle(1, timedelta(days=365_000)))
     late = gcra.take(rate, 0, gcra.to_ns(NOW), 10**9)
     assert late == gcra.LATEST_NS
@@ -138,7 +138,7 @@ def test_bucket_names() -> None:
     st.one_of(st.none(), st.integers(1, 30)),
 )
 def test_debounce(steps: list[tuple[int, int]], timeout: int | None) -> None:
-    """Whatever comes: the newest event is kept, and the timer is the last one's or the bound."""
+    """The newest event is always kept; the timer is that of the last event, or the bound."""
     rule = Debounce(10 * SECOND, None, None if timeout is None else timeout * SECOND)
     parked, now, newest, restarted = None, NOW, -1, NOW
     for number, (gap, ts) in enumerate(steps):

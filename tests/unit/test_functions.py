@@ -26,7 +26,7 @@ from tests.configs import ABSENT, STEP, URL, config, parse
 MINUTE = timedelta(minutes=1)
 
 
-def test_the_least_function():
+def test_the_smallest_function():
     made = parse()
     assert made == functions.FunctionConfig("shop-charge", "Charge", URL)
     assert (made.retries, made.runtime_type, made.triggers) == (4, "http", ())
@@ -168,7 +168,7 @@ ACCEPTED = [
 
 
 def other_case(value):
-    """Write all keys of a configuration as Go's SDK writes some, but for the names of steps."""
+    """Write all keys of a configuration, except names of steps, as Go's SDK writes some."""
     if isinstance(value, list):
         return [other_case(item) for item in value]
     if not isinstance(value, dict):
@@ -205,7 +205,7 @@ def test_keys_are_read_in_any_case_at_every_level(given):
     assert functions.parse_config(Fields(shouted)) == as_written
 
 
-def test_the_last_of_several_spellings_counts_but_for_null():
+def test_the_last_of_several_spellings_counts_except_null():
     assert parse(singleton={"mode": "skip"}, Singleton={"mode": "cancel"}).singleton == (
         Singleton("cancel")
     )
@@ -218,7 +218,7 @@ def test_the_one_step_may_have_any_name(name):
 
 
 @pytest.mark.parametrize(("given", "made"), ACCEPTED)
-def test_what_is_accepted_and_stored(given, made):
+def test_accepted_values_and_how_they_are_stored(given, made):
     found = parse(**given)
     assert found == replace(parse(), **made)
     text = found.to_json()
@@ -227,7 +227,7 @@ def test_what_is_accepted_and_stored(given, made):
     assert functions.config_from_json(text).to_json() == text
 
 
-def test_what_is_stored_is_canonical_and_sparse():
+def test_stored_configurations_are_canonical_and_without_empty_fields():
     assert parse(throttle={"limit": 1, "period": "1500ms"}).to_json() == (
         '{"name":"Charge","retries":4,"runtime_type":"http","slug":"shop-charge",'
         '"throttle":{"burst":0,"limit":1,"period":"1500000us"},'
@@ -235,6 +235,6 @@ def test_what_is_stored_is_canonical_and_sparse():
     )
 
 
-def test_what_a_later_version_stored_is_ignored():
+def test_fields_of_a_later_version_are_ignored():
     stored = json.loads(parse().to_json()) | {"later": {"a": 1}}
     assert functions.config_from_json(json.dumps(stored)) == parse()

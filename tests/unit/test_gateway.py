@@ -81,7 +81,7 @@ def test_headers_go_out_in_the_case_of_the_reference() -> None:
     assert list(made.headers) == ["User-Agent", "X-Api-Key", "X-Github-Api-Version", "Etag"]
 
 
-def test_headers_are_passed_on_but_those_of_the_connection() -> None:
+def test_headers_are_passed_on_except_those_of_the_connection() -> None:
     given = {"X-A": "1", "Host": "other", "content-length": "9", "Accept": ["a", "b"], "N": 5}
     made = built(Opcode.GATEWAY, url="http://h", headers=given)
     assert made.method == "GET"
@@ -104,7 +104,9 @@ def test_headers_are_passed_on_but_those_of_the_connection() -> None:
         ({"url": "http://h/" + "x" * 20_000}, "is over"),
     ],
 )
-def test_what_no_client_can_send_is_the_steps_error(opts: dict[str, Any], said: str) -> None:
+def test_a_request_that_no_client_can_send_is_the_steps_error(
+    opts: dict[str, Any], said: str
+) -> None:
     made = plans.plan(
         run(), item(), Policy(3), reply(206, [op("Gateway", "g", opts=opts)]), NOW, 0.5
     )
@@ -225,7 +227,7 @@ def test_a_gateway_call_without_an_answer_fails() -> None:
         (Opcode.AI_GATEWAY, Reply(status=200, body=b"[" * 195 + b"]" * 195)),
     ],
 )
-def test_what_cannot_be_stored_fails_at_once(code: Opcode, answer: Reply) -> None:
+def test_an_answer_that_cannot_be_stored_fails_at_once(code: Opcode, answer: Reply) -> None:
     made = answered(code, answer)
     assert made.retry is None
     assert set(value(made)) == {"error"}

@@ -1,4 +1,4 @@
-"""The way of a hint through Celery: what is published, taken and told of it."""
+"""How hints pass through Celery: what is published, what is taken, and Celery's own events."""
 
 import threading
 from typing import Any
@@ -24,7 +24,7 @@ IDS = ["01KDYAK3485ZADZKHGVA0AS87V"]
 
 @pytest.fixture
 def app() -> Celery:
-    """An app with a broker of its own, in the process."""
+    """A Celery app with its own broker, in the process."""
     app = create_celery(load({"database_url": "sqlite://"}, {}))
     with app.connection_for_write() as connection:
         connection.default_channel._purge("start")
@@ -83,7 +83,7 @@ def test_a_channel_of_redis_keeps_its_client(valkey: Valkey) -> None:
 
 
 class Pool:
-    """What a worker's pool has of messages it has taken."""
+    """A worker's pool that only remembers the messages that it gets."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
@@ -92,7 +92,7 @@ class Pool:
         self.taken.append(message)
 
 
-def test_the_next_message_is_taken_when_all_hints_have_slots() -> None:
+def test_the_next_message_is_taken_when_all_earlier_hints_have_slots() -> None:
     intake, pool = Intake(), Pool()
     intake.hold_up(pool)
     pool.on_apply("first")
@@ -106,7 +106,7 @@ def test_the_next_message_is_taken_when_all_hints_have_slots() -> None:
     assert pool.taken == ["first", "second"]
 
 
-def test_a_worker_that_is_to_stop_is_not_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_worker_does_not_wait_for_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     intake, pool = Intake(), Pool()
     intake.hold_up(pool)
     intake.read(1)
@@ -116,7 +116,7 @@ def test_a_worker_that_is_to_stop_is_not_held_up(monkeypatch: pytest.MonkeyPatch
 
 
 class Consumer:
-    """What the step needs of a worker's consumer."""
+    """The parts of a worker's consumer that GatherEvents needs."""
 
     hub = None
 
@@ -128,7 +128,7 @@ class Consumer:
         self.calls.append(call)
 
 
-def test_events_of_tasks_leave_together(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_of_tasks_are_sent_together(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[Any, str]] = []
     with app.connection_for_write() as connection:
         dispatcher = app.events.Dispatcher(connection)

@@ -15,15 +15,15 @@ from tests.unit.test_waterfall import tried
 SECOND = timedelta(seconds=1)
 
 
-def test_what_happened_in_order() -> None:
+def test_a_history_is_in_order() -> None:
     run = TracedRun(RUN_ID, RunStatus.FAILED, NOW, NOW + SECOND, NOW + 9 * SECOND, has_output=True)
     made = [
         tried(1, "StepError", "errored", 0, 1, 2),
         tried(2, "StepRun", "completed", 4, 4.5, 5),
         tried(3, "Sleep", "completed", 5, 5, 8, step="b"),
     ]
-    told = [(line.at - NOW, line.about, line.text, line.bad) for line in history(_root(run, made))]
-    assert told == [
+    lines = [(line.at - NOW, line.about, line.text, line.bad) for line in history(_root(run, made))]
+    assert lines == [
         (0 * SECOND, "run", "queued", False),
         (1 * SECOND, "run", "the first request goes out", False),
         (1 * SECOND, "name", "attempt 1 begins", False),

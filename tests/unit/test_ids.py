@@ -104,7 +104,7 @@ def test_a_known_ulid():
 @pytest.mark.parametrize(
     ("ms", "entropy"), [(-1, bytes(10)), (2**48, bytes(10)), (0, bytes(9)), (0, bytes(11))]
 )
-def test_what_does_not_fit_a_ulid_is_refused(ms, entropy):
+def test_values_that_do_not_fit_a_ulid_are_refused(ms, entropy):
     with pytest.raises(ValueError, match="ULID"):
         ids.ulid(ms, entropy)
 
@@ -121,13 +121,13 @@ def test_what_does_not_fit_a_ulid_is_refused(ms, entropy):
         "01ARYZ6S41000000000000000\u0660",
     ],
 )
-def test_what_is_not_a_ulid(text):
+def test_text_that_is_not_a_ulid(text):
     assert not ids.is_ulid(text)
     with pytest.raises(ValueError, match="not a ULID"):
         ids.ulid_ms(text)
 
 
-def test_following_raises_the_entropy_alone():
+def test_following_changes_only_the_entropy():
     first = ids.ulid(5, bytes(9) + b"\xff")
     assert ids.following(first) == ids.ulid(5, bytes(8) + b"\x01\x00")
     assert ids.following(first, 2) == ids.ulid(5, bytes(8) + b"\x01\x01")

@@ -1,4 +1,4 @@
-"""What is installed: locked with hashes, alike everywhere, and everything settable in compose."""
+"""Packages are locked with hashes and have one version; compose can pass every setting."""
 
 import re
 from configparser import ConfigParser
@@ -52,7 +52,7 @@ def wanted(*extras: str) -> set[str]:
         ("bench", ["test", "lint", "bench", "otel"]),
     ],
 )
-def test_everything_that_is_asked_for_is_locked(name: str, extras: list[str]) -> None:
+def test_every_required_package_is_locked(name: str, extras: list[str]) -> None:
     assert wanted(*extras) <= pins(ROOT / "requirements" / f"{name}.txt").keys()
 
 
@@ -83,7 +83,7 @@ def test_every_setting_can_be_passed(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["api", "worker-1", "worker-2"])
-def test_every_name_that_the_manual_gives_is_passed_on(service: str) -> None:
+def test_every_variable_in_the_manual_can_be_passed(service: str) -> None:
     manual = (ROOT / "docs" / "operating.md").read_text()
     table = manual[manual.index("## Settings") : manual.index("### Celery's settings")]
     named = {

@@ -1,4 +1,4 @@
-"""Answers of the API leave at once, in two parts as they are written."""
+"""Answers of the API are sent at once, though they are written in two parts."""
 
 import socket
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from inngest_py.cli.listener import _Handler, listen
 
 
-def test_nothing_is_held_back_on_a_connection() -> None:
+def test_a_connection_sends_without_delay() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()),
@@ -18,7 +18,7 @@ def test_nothing_is_held_back_on_a_connection() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_every_connection_of_the_server_is_such() -> None:
+def test_every_connection_of_the_server_sends_without_delay() -> None:
     http = listen(("127.0.0.1", 0), lambda _environ, _start: [])
     try:
         assert http.handler_class is _Handler

@@ -1,4 +1,4 @@
-"""Log lines: their shape, the ids they carry, and that the documents name every event."""
+"""Log lines: their form, the ids in them, and that the documents name every event."""
 
 import ast
 import io
@@ -34,7 +34,7 @@ def lines() -> Iterator[tuple[io.StringIO, logging.Handler]]:
 Lines = tuple[io.StringIO, logging.Handler]
 
 
-def test_an_event_is_one_line_whatever_its_fields_hold(lines: Lines) -> None:
+def test_an_event_is_one_line_with_any_fields(lines: Lines) -> None:
     stream, handler = lines
     handler.setFormatter(logs.People())
     observe.event("a.b", item_id="i", error=NASTY)
@@ -42,9 +42,9 @@ def test_an_event_is_one_line_whatever_its_fields_hold(lines: Lines) -> None:
     observe.event("a.b", level=30, time="mine", error=NASTY)
     people, machine = stream.getvalue().splitlines()
     assert people.split(" ", 1)[1] == f"a.b item_id=i error={json.dumps(NASTY)}"
-    told = json.loads(machine)
-    assert (told["event"], told["level"], told["error"]) == ("a.b", "warning", NASTY)
-    assert told["time"] != "mine"
+    record = json.loads(machine)
+    assert (record["event"], record["level"], record["error"]) == ("a.b", "warning", NASTY)
+    assert record["time"] != "mine"
 
 
 def test_a_traceback_stays_with_its_line(lines: Lines) -> None:
@@ -61,7 +61,7 @@ def test_a_traceback_stays_with_its_line(lines: Lines) -> None:
     assert all(line.startswith("    ") for line in trace)
 
 
-def test_lines_of_a_task_carry_its_ids(lines: Lines) -> None:
+def test_lines_of_a_task_have_its_ids(lines: Lines) -> None:
     stream, handler = lines
     handler.setFormatter(logs.Json())
     with observe.bound(run_id="r", item_id="i", function="app-fn"):
@@ -95,7 +95,7 @@ def test_colours_are_for_terminals(
 
 def told_by_the_code() -> set[str]:
     """Find the names of all events; each is a literal."""
-    found = {"listener.failed"}  # told by observe itself
+    found = {"listener.failed"}  # logged by observe itself
     for file in (ROOT / "inngest_py").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "observe.event":

@@ -1,3 +1,5 @@
+"""Metadata: which updates are accepted, and how they change what is stored."""
+
 from typing import Any
 
 import orjson
@@ -78,7 +80,7 @@ def test_sizes() -> None:
             metadata.check_sizes(sizes)
 
 
-def test_metadata_rides_along_with_ops() -> None:
+def test_metadata_comes_with_ops() -> None:
     notes = [
         {"kind": "userland.default", "scope": "step", "op": "set", "values": {"a": 1}},
         {"kind": "k", "scope": "step_attempt", "op": "merge", "values": {"b": 2}},

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules name metrics that exist, with labels that these have."""
+"""The dashboard and the alert rules use metrics and labels that exist."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _GROUPED = re.compile(r"\bby \(([^)]*)\)")
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Name every series as Prometheus has it, with its labels."""
+    """List every series, by Prometheus' name, with its labels."""
     db = prepared(f"sqlite:///{tmp_path_factory.mktemp('known') / 'test.db'}")
     found: dict[str, set[str]] = {}
     for family in Figures(Engine(db, sequence()).ctx).collect():
@@ -57,7 +57,7 @@ def expressions() -> list[str]:
     return [*shown, *variables, *(rule["expr"] for rule in rules())]
 
 
-def test_every_metric_that_is_asked_for_exists(known: dict[str, set[str]]) -> None:
+def test_every_queried_metric_exists(known: dict[str, set[str]]) -> None:
     for expression in expressions():
         names = set(_NAME.findall(expression))
         assert names <= known.keys(), expression
@@ -82,7 +82,7 @@ def test_every_rule_says_how_bad_it_is_and_what_it_means() -> None:
         assert rule["annotations"]["summary"], rule["alert"]
 
 
-def test_compose_runs_it_only_where_asked_to_and_mounts_what_is_there() -> None:
+def test_compose_runs_monitoring_only_when_asked_and_mounts_existing_files() -> None:
     compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
     services = compose["services"]
     for name in ("prometheus", "grafana"):

@@ -115,7 +115,7 @@ def test_a_result_that_is_too_deep_is_refused_and_not_made_a_string(levels):
 
 @pytest.mark.parametrize("body", [b"NaN", b'{"a":NaN}', b"[1,Infinity]", b'{"a":-Infinity}'])
 def test_a_result_with_a_number_that_json_does_not_have_is_refused(body):
-    """And not taken for text: what is stored would be of another type than what was returned."""
+    """It is not stored as text, which would be another type than the function returned."""
     with pytest.raises(Invalid, match="it has no number"):
         outputs.parse_result(body)
 
@@ -126,7 +126,7 @@ def test_text_about_such_numbers_is_text():
 
 
 @pytest.mark.parametrize("levels", [149, 151, 200, 3000])
-def test_an_error_keeps_its_name_and_message_whatever_its_cause(levels):
+def test_an_error_keeps_its_name_and_message_with_any_cause(levels):
     body = b'{"cause":' + nested(levels) + b',"message":"m","name":"E"}'
     error = outputs.parse_error(body)
     assert (error["name"], error["message"]) == ("E", "m")

@@ -1,4 +1,4 @@
-"""Overrides replace the limits that they name, and nothing else, in the shapes of registrations."""
+"""Overrides replace only the limits that they name, which are written as in registrations."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -56,11 +56,11 @@ ENTRY = {"limit": 3, "scope": "fn"}
         ),
     ],
 )
-def test_what_is_named_is_replaced(body: dict[str, Any], changed: dict[str, Any]) -> None:
+def test_only_named_limits_are_replaced(body: dict[str, Any], changed: dict[str, Any]) -> None:
     assert effective(CONFIGURED, **body) == shown(CONFIGURED) | changed
 
 
-def test_idempotency_is_not_lifted_by_an_override_of_before() -> None:
+def test_an_earlier_override_does_not_remove_idempotency() -> None:
     keyed = config(idempotency="event.data.k")
     override = parse({"rateLimit": {"limit": 100, "period": "1m"}, "concurrency": 2}, NOW).override
     effective = applied(keyed, override)
@@ -68,7 +68,7 @@ def test_idempotency_is_not_lifted_by_an_override_of_before() -> None:
     assert words(effective) == "2 steps at a time, idempotent by event.data.k"
 
 
-def test_what_is_shown_can_be_set() -> None:
+def test_shown_limits_can_be_set_again() -> None:
     limits = shown(CONFIGURED)
     assert effective(config(), **limits) == limits
 
@@ -131,7 +131,7 @@ def test_a_bad_body_is_refused_by_its_field(body: Any, field: str) -> None:
     assert field in raised.value.message
 
 
-def test_limits_are_worded_for_lists() -> None:
+def test_limits_are_described_for_lists() -> None:
     assert words(CONFIGURED) == "3 steps at a time, throttle 2/10s, rate limit 9/60s"
     assert words(config(concurrency={"fn": [{"limit": 1, "key": "event.data.k"}]})) == (
         "1 run at a time by event.data.k"

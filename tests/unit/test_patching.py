@@ -1,4 +1,4 @@
-"""A gevent worker has nothing of Celery's or kombu's that would stop all its greenlets."""
+"""In a gevent worker, no name in Celery or kombu blocks all greenlets."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import sys
 sys.argv = ["celery", "-A", "inngest_py", "worker", "-P", "gevent"]
 import celery.__main__
 celery.__main__.maybe_patch_concurrency()
-from inngest_py.tasks import patching
+from inngest_py.tasks.worker import patching
 """
 _LOOK = """
 natives = {id(one) for module in patching.WAITING for one in patching.natives(module).values()}

@@ -54,7 +54,7 @@ def test_a_legacy_step_is_stored_raw_and_no_data_is_null() -> None:
     assert planned(reply(206, [op("StepRun", "a")])).results[0].value == '{"data":null}'
 
 
-def test_several_planned_ops_are_a_group_that_coalesces() -> None:
+def test_several_planned_ops_form_a_group_that_waits_for_all() -> None:
     ops = [op("StepPlanned", "a"), op("StepPlanned", "b"), op("Sleep", "s", name="1m")]
     made = planned(reply(206, ops))
     assert made.group == {step("a"): False, step("b"): False, step("s"): False}
@@ -68,7 +68,7 @@ def test_several_planned_ops_are_a_group_that_coalesces() -> None:
 
 
 @pytest.mark.parametrize("code", ["StepRun", "steprun", "STEPRUN"])
-def test_opcodes_are_matched_whatever_their_case(code: str) -> None:
+def test_opcodes_match_in_any_case(code: str) -> None:
     assert planned(reply(206, op(code, "a"))).results
 
 
@@ -85,7 +85,7 @@ def test_a_206_that_cannot_be_read_is_a_retriable_error(body: bytes) -> None:
     assert planned(reply(206, body)).retry is not None
 
 
-def test_no_ops_ask_again_later_and_leave_the_version_open() -> None:
+def test_an_answer_without_ops_asks_again_later_and_sets_no_version() -> None:
     made = planned(reply(206, [], x_inngest_req_version="2"))
     assert [job.kind for job in made.jobs] == [ItemKind.EDGE]
     assert made.jobs[0].delay > timedelta(0)
@@ -144,7 +144,7 @@ def test_no_retry_ends_the_run_at_once() -> None:
         (Reply(status=404, headers={}, body=b"nope"), "HTTP 404"),
     ],
 )
-def test_what_is_not_an_sdk_answer_is_retried(answer: Reply, text: str) -> None:
+def test_an_answer_that_no_sdk_sent_is_retried(answer: Reply, text: str) -> None:
     made = planned(answer)
     assert made.retry is not None
     assert text in str(made.traces[0].error)
@@ -158,12 +158,12 @@ def nested(levels: int) -> Any:
 
 
 @pytest.mark.parametrize(("levels", "stored"), [(150, True), (151, False), (190, False)])
-def test_a_step_s_result_is_nested_no_deeper_than_a_run_s(levels: int, stored: bool) -> None:
+def test_a_steps_result_may_be_nested_as_deep_as_a_runs(levels: int, stored: bool) -> None:
     made = planned(reply(206, [op("StepRun", "a", data=nested(levels))]))
     assert bool(made.results) is stored
     assert (made.retry is None) is stored
-    told = "what an op of step 'a' holds is nested deeper than 150 levels"
-    assert stored or told in str(made.traces[0].error)
+    expected = "what an op of step 'a' holds is nested deeper than 150 levels"
+    assert stored or expected in str(made.traces[0].error)
     completed = planned(reply(200, nested(levels)))
     assert (completed.finish is not None) is stored
 
@@ -211,7 +211,7 @@ def test_a_failed_run_has_the_output_that_was_sent(answer: Reply, output: Any) -
     assert error_of(planned(answer, attempt=2)) == output
 
 
-def test_a_206_that_no_sdk_sent_is_told() -> None:
+def test_a_206_that_no_sdk_sent_is_an_error() -> None:
     output = error_of(planned(Reply(status=206, headers={}, body=b"[]"), attempt=2))
     assert "error reading generator opcode response" in output["error"]["message"]
 
@@ -257,7 +257,7 @@ def test_run_complete_stores_what_was_buffered_before_it() -> None:
     assert made.finish.output == '{"ok":true}'
 
 
-def test_limits_end_the_run_whatever_attempts_are_left() -> None:
+def test_limits_fail_the_run_even_with_attempts_left() -> None:
     over = plans.overflow(run(step_count=1000))
     assert over is not None
     assert error_of(over)["error"]["name"] == "InngestErrFunctionOverflowed"
@@ -293,14 +293,14 @@ def test_an_open_group_discovers_only_when_its_last_member_is_done() -> None:
 
 
 def test_a_racing_member_discovers_at_once_and_nothing_runs_twice() -> None:
-    """The flag stays until no member of the race pends."""
+    """The flag stays until no member of the race is pending."""
     first = settle({"a": True, "b": True}, ("a", True))
     assert (first.discover, first.force_plan, first.pending) == (True, True, {"b": True})
     last = settle({"b": True}, ("b", True))
     assert (last.discover, last.force_plan, last.pending) == (True, False, {})
 
 
-def test_nobody_waits_for_what_races() -> None:
+def test_a_discovery_does_not_wait_for_racing_members() -> None:
     settled = settle({"b": True}, ("after", False))
     assert (settled.discover, settled.force_plan) == (True, True)
     assert not settle({"b": True, "c": False}, ("after", False)).discover
@@ -315,7 +315,7 @@ def test_a_group_is_written_and_read(pending: dict[str, bool]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["race", "Race", "RACE"])
-def test_a_race_is_known_whatever_the_case_of_its_mode(mode: str) -> None:
+def test_the_mode_of_a_race_may_have_any_case(mode: str) -> None:
     ops = [op("StepPlanned", name, opts={"parallelMode": mode}) for name in "ab"]
     assert planned(reply(206, ops)).group == {step("a"): True, step("b"): True}
 

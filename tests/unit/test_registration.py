@@ -1,4 +1,4 @@
-"""Registrations are accepted whole or refused whole."""
+"""Registrations are accepted as a whole or refused as a whole."""
 
 from dataclasses import replace
 
@@ -121,7 +121,7 @@ def test_the_checksum_follows_what_is_registered():
          "functions[1].triggers[1].cron", "schedule_invalid", "functions[1].triggers[1].cron is"),
     ],
 )  # fmt: skip
-def test_what_is_refused(payload, field, code, message):
+def test_bad_payloads_are_refused(payload, field, code, message):
     with pytest.raises(Invalid) as caught:
         parse_registration(payload)
     assert caught.value.message.startswith(message)
@@ -174,7 +174,7 @@ def test_a_function_in_an_sdks_shape():
         ({"app": "日本", "name": "日本"}, "id"),
     ],
 )
-def test_what_is_refused_of_plain_json(change, field):
+def test_bad_plain_json_is_refused(change, field):
     with pytest.raises(Invalid) as caught:
         parse_function({"app": "shop", "name": "F", "url": BASE} | change)
     assert caught.value.field == field

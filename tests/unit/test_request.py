@@ -20,7 +20,7 @@ def test_the_spliced_body_is_canonical() -> None:
     assert body == rfc8785.dumps(orjson.loads(body))
 
 
-def test_it_holds_what_sdks_need() -> None:
+def test_the_body_holds_what_sdks_need() -> None:
     memo = {step("b"): '{"data":1}', step("a"): "null"}
     body = orjson.loads(built(memo))
     context = body["ctx"]
@@ -35,7 +35,7 @@ def test_it_holds_what_sdks_need() -> None:
     assert body["version"] == -1
 
 
-def test_large_state_is_left_to_be_fetched() -> None:
+def test_large_state_is_left_for_the_sdk_to_fetch() -> None:
     memo = {step(str(i)): '{"data":"' + "x" * 1_500_000 + '"}' for i in range(3)}
     body = built(memo)
     assert len(body) < MAX_REQUEST_BYTES

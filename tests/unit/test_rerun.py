@@ -1,3 +1,5 @@
+"""Reruns from a step: which steps and inputs are accepted, and what is kept."""
+
 from typing import Any
 
 import pytest

@@ -1,4 +1,4 @@
-"""The back-off follows the protocol's table."""
+"""The backoff follows the protocol's table."""
 
 import json
 from dataclasses import replace
@@ -52,7 +52,7 @@ draws = st.floats(0, 1, exclude_max=True)
 
 
 @given(rules, st.integers(0, 1000), draws)
-def test_a_rule_of_its_own_stays_within_its_bounds(rule, attempt, draw):
+def test_an_own_rule_stays_within_its_bounds(rule, attempt, draw):
     delay = rule.delay(attempt, draw)
     assert timedelta(0) <= delay <= rule.maximum
     assert delay.microseconds % 1000 == 0
@@ -63,11 +63,11 @@ def test_a_rule_of_its_own_stays_within_its_bounds(rule, attempt, draw):
 
 
 @given(rules, st.integers(0, 20), draws)
-def test_a_rule_of_its_own_goes_before_table_and_interval(rule, attempt, draw):
+def test_an_own_rule_replaces_table_and_interval(rule, attempt, draw):
     assert backoff(attempt, draw, timedelta(seconds=3), rule) == rule.delay(attempt, draw)
 
 
-def test_a_rule_of_its_own_grows_to_its_maximum():
+def test_an_own_rule_grows_to_its_maximum():
     rule = parse_backoff(
         Fields({"backoff": {"initial": "5s", "factor": 3, "maximum": "1m", "jitter": 0.5}})
     )

@@ -1,4 +1,4 @@
-"""Which answers leave a connection that may carry another request."""
+"""After which answers a connection may be used for another request."""
 
 import pytest
 
@@ -23,7 +23,7 @@ SIZED, CHUNKED = {"content-length": "3"}, {"transfer-encoding": "chunked"}
         ("HEAD", 200, SIZED, False),
     ],
 )
-def test_a_request_follows_an_answer_that_tells_its_end(
+def test_a_connection_is_reused_after_an_answer_with_a_known_end(
     method: str, status: int, headers: dict[str, str], follows: bool
 ) -> None:
     assert reuse.may_follow(method, status, headers, old=False, sent=True, more=False) is follows
@@ -33,7 +33,7 @@ def test_a_request_follows_an_answer_that_tells_its_end(
 
 
 @pytest.mark.parametrize(("connection", "follows"), [("", False), ("Keep-Alive", True)])
-def test_http_1_0_has_to_say_that_it_goes_on(connection: str, follows: bool) -> None:
+def test_http_1_0_must_ask_for_keep_alive(connection: str, follows: bool) -> None:
     headers = SIZED | {"connection": connection}
     assert reuse.may_follow("POST", 200, headers, old=True, sent=True, more=False) is follows
 
@@ -54,13 +54,11 @@ def test_http_1_0_has_to_say_that_it_goes_on(connection: str, follows: bool) -> 
         ({"transfer-encoding": "chunked, chunked"}, True),
     ],
 )
-def test_headers_that_do_not_tell_the_end_are_refused(
-    headers: dict[str, str], is_fault: bool
-) -> None:
+def test_headers_without_a_known_end_are_refused(headers: dict[str, str], is_fault: bool) -> None:
     assert (reuse.fault(headers) is not None) is is_fault
 
 
-def test_chunks_are_plain_in_http_1_0_alone() -> None:
+def test_chunks_are_plain_bytes_only_in_http_1_0() -> None:
     assert [reuse.is_plain(old, CHUNKED) for old in (True, False)] == [True, False]
     assert not reuse.is_plain(True, SIZED)
 

@@ -1,4 +1,4 @@
-"""The table of allowed moves, walked."""
+"""The allowed moves between statuses of runs."""
 
 from itertools import product
 
@@ -18,7 +18,7 @@ def test_sources_is_the_table_read_backwards(source: RunStatus, target: RunStatu
     assert (source in sources(target)) == (target in MOVES[source])
 
 
-def test_nothing_leads_back_and_nothing_leaves_an_end() -> None:
+def test_no_move_leads_back_or_leaves_an_end() -> None:
     assert not sources(RunStatus.QUEUED)
     for ended in ENDED:
         assert not MOVES[ended]

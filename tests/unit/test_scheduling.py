@@ -1,4 +1,4 @@
-"""Tests which share servers and apps run in one process, all others by file."""
+"""Tests that share servers and apps run in one process, the others file by file."""
 
 import pytest
 

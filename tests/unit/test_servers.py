@@ -1,4 +1,4 @@
-"""The test servers themselves: they answer, keep what they should, and come back."""
+"""The test servers themselves: they answer, keep their data where they should, and restart."""
 
 import sys
 from pathlib import Path

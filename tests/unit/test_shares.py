@@ -1,4 +1,4 @@
-"""Shares of the calls in flight: an app that hangs leaves the others theirs."""
+"""Fairness: an app that hangs leaves the other apps their share of the calls in flight."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -35,7 +35,9 @@ def crowd(share: Shares, host: str, jobs: int) -> int:
         (0, 2, 1000, 1000),
     ],
 )
-def test_one_that_hangs(slots: int, hosts: int, most: int, left: int) -> None:
+def test_an_app_that_hangs_leaves_calls_for_another(
+    slots: int, hosts: int, most: int, left: int
+) -> None:
     share = Shares(slots)
     share.know(APPS[:hosts])
     assert crowd(share, APPS[0], 1000) == (1000 if slots < 2 or hosts < 2 else most)
@@ -43,7 +45,7 @@ def test_one_that_hangs(slots: int, hosts: int, most: int, left: int) -> None:
         assert crowd(share, APPS[1], left) == left
 
 
-def test_every_app_has_its_own_however_many_hang() -> None:
+def test_every_app_keeps_its_share_when_all_others_hang() -> None:
     share = Shares(100)
     share.know(APPS)
     assert sum(crowd(share, host, 1000) for host in APPS[:9]) == 95
@@ -54,7 +56,7 @@ def test_every_app_has_its_own_however_many_hang() -> None:
     assert crowd(share, APPS[9], 1000) == 5
 
 
-def test_an_app_that_is_not_known_yet_counts_as_one_more() -> None:
+def test_an_app_that_is_not_known_yet_has_a_share() -> None:
     share = Shares(8)
     share.know(APPS[:1])
     assert crowd(share, APPS[0], 6) == 6
@@ -68,7 +70,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     yield now
 
 
-def test_room_is_kept_until_a_claim_is_committed_or_has_failed(clock: list[float]) -> None:
+def test_calls_are_kept_until_a_claim_is_committed_or_has_failed(clock: list[float]) -> None:
     share = Shares(8)
     share.know(APPS[:2])
     assert share.admit("a", [APPS[0]] * 9) == [True] * 6 + [False] * 3

@@ -68,5 +68,5 @@ def test_no_header_breaks_verify(key, body, header):
 
 
 @given(st.text(), st.binary(), st.integers(0, 10**11))
-def test_what_is_signed_verifies(key, body, stamp):
+def test_signed_bytes_are_verified(key, body, stamp):
     assert signatures.verify(key, body, signatures.sign(key, body, stamp), now_s=stamp)

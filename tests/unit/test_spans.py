@@ -78,7 +78,7 @@ def test_one_completed_attempt_is_hidden() -> None:
     assert end.http_status == 200
 
 
-def test_several_attempts_are_shown_and_the_latest_speaks() -> None:
+def test_several_attempts_are_shown_and_the_latest_gives_the_status() -> None:
     rows = [
         tried(1, status="errored", has_error=True, http_status=500),
         tried(2, attempt=1, status="errored", has_error=True),
@@ -133,7 +133,7 @@ def test_attempts_of_the_function_itself() -> None:
     assert not is_over(root.children[0])
 
 
-def test_a_request_that_came_to_a_step_in_the_end_is_not_the_final_one() -> None:
+def test_a_request_that_found_a_step_is_not_the_final_one() -> None:
     rows = [
         final(1, op="Execution", status="errored", has_error=True),
         tried(2, attempt=1),
@@ -146,7 +146,7 @@ def test_a_request_that_came_to_a_step_in_the_end_is_not_the_final_one() -> None
     ]
 
 
-def test_steps_come_in_the_order_of_their_queueing() -> None:
+def test_steps_are_in_the_order_in_which_they_were_queued() -> None:
     rows = [
         tried(3, "late", queued_at=at(3)),
         tried(4, "slow", queued_at=at(1)),
@@ -157,7 +157,7 @@ def test_steps_come_in_the_order_of_their_queueing() -> None:
     assert names == ["first", "slow", "late", "Finalization"]
 
 
-def test_what_is_not_over() -> None:
+def test_spans_that_are_not_over() -> None:
     running = replace(RUN, status=RunStatus.RUNNING, ended_at=None, has_output=False)
     rows = [tried(1, "b", status="errored", has_error=True)]
     root = tree(
@@ -183,7 +183,7 @@ def test_what_is_not_over() -> None:
     assert all(child.duration is None for child in root.children)
 
 
-def test_a_step_that_failed_in_a_discovery_is_tried_again_with_it() -> None:
+def test_a_step_that_failed_in_a_discovery_is_retried_with_it() -> None:
     running = replace(RUN, status=RunStatus.RUNNING, ended_at=None)
     rows = [tried(1), tried(2, "b", status="errored", has_error=True)]
     root = tree(running, rows, [queued(None, attempt=1, status=SpanStatus.RUNNING)])
@@ -224,7 +224,7 @@ def test_types_and_names() -> None:
     assert span.output is None
     [span] = tree(RUN, [tried(1, name="")], []).children
     assert span.name == "Unknown step"
-    # a request for the step that the SDK failed to answer does not know its name or type
+    # the step's name and type are not known from a request that the SDK failed to answer
     rows = [
         tried(1, name="hash", op="Execution", status="errored", has_error=True),
         tried(2, name="nice", op="step.x", attempt=1),

@@ -82,7 +82,7 @@ def test_read_time_keeps_the_offset():
         "٢024-06-01",
     ],
 )
-def test_what_is_no_time_is_invalid(text):
+def test_text_that_is_not_a_time_is_invalid(text):
     with pytest.raises(Invalid, match="is not a time"):
         times.parse_time(text)
 
@@ -109,7 +109,7 @@ def test_delay(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["5", "abc", "1 h", "tomorrow morning", "2024-06-1"])
-def test_what_is_no_sleep_is_invalid(text):
+def test_text_that_is_not_a_sleep_is_invalid(text):
     with pytest.raises(Invalid):
         times.delay(text, NOW)
 
@@ -134,7 +134,7 @@ def test_parse_retry_after(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "soon", "12345678", "1.5", "30s"])
-def test_a_retry_after_that_says_nothing(text):
+def test_a_retry_after_that_is_not_valid(text):
     assert times.parse_retry_after(text, NOW) is None
 
 

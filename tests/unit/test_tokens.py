@@ -1,4 +1,4 @@
-"""Tokens are read by their maker alone, until they expire."""
+"""Only the server that made a token reads it, and only until it expires."""
 
 import base64
 import hashlib

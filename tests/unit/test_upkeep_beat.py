@@ -1,4 +1,4 @@
-"""Services of a process wake together, and no service waits much longer than its interval."""
+"""Services of a process run together, and no service waits much longer than its interval."""
 
 import time
 from datetime import timedelta
@@ -17,7 +17,7 @@ SECOND = timedelta(seconds=1)
 
 
 @given(MOMENTS, PHASES, st.sampled_from([SECOND / 4, SECOND, 10 * SECOND]))
-def test_a_beat_comes_within_the_interval_and_a_tenth(
+def test_a_wake_up_comes_within_the_interval_and_a_tenth(
     now: timedelta, phase: timedelta, every: timedelta
 ) -> None:
     wait = until_beat(now, every, phase)
@@ -26,12 +26,14 @@ def test_a_beat_comes_within_the_interval_and_a_tenth(
 
 
 @given(MOMENTS, PHASES)
-def test_beats_of_a_second_are_beats_of_its_quarters(now: timedelta, phase: timedelta) -> None:
+def test_wake_ups_of_a_second_are_among_those_of_its_quarters(
+    now: timedelta, phase: timedelta
+) -> None:
     beat = now + until_beat(now, SECOND, phase)
     assert (beat - phase) % (SECOND / 4) == timedelta(0)
 
 
-def test_a_service_is_waited_for_until_a_beat_of_its_process() -> None:
+def test_a_service_runs_at_a_wake_up_of_its_process() -> None:
     ctx: Any = SimpleNamespace(phase=30 * SECOND)
     upkeep = Upkeep(ctx, [])
     wait = upkeep._wait(Service("any", lambda _: False, 10 * SECOND), again=False)

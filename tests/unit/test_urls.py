@@ -1,4 +1,4 @@
-"""URLs have one spelling each."""
+"""Each URL has one spelling."""
 
 import pytest
 from hypothesis import given
@@ -80,7 +80,7 @@ def test_normalise(url, normal):
         "http://example.com/" + "x" * 2048,
     ],
 )
-def test_what_is_no_url_is_refused_by_the_name_of_its_field(url):
+def test_text_that_is_not_a_url_is_refused_with_its_field(url):
     with pytest.raises(Invalid) as caught:
         urls.normalise(url, field="functions[0].steps.step.runtime.url")
     assert caught.value.field == "functions[0].steps.step.runtime.url"
@@ -108,7 +108,7 @@ def test_normalising_twice_changes_nothing(text):
         (BASE, f"{BASE}?stepId=0f"),
     ],
 )
-def test_with_step_replaces_the_step_alone(url, changed):
+def test_with_step_replaces_only_the_step(url, changed):
     assert urls.with_step(url, "0f") == changed
 
 
@@ -157,7 +157,7 @@ def test_a_serve_endpoint_may_leave_the_scheme_out(given: str, place: str) -> No
         "http://localhost/" + "x" * 1536,
     ],
 )
-def test_what_is_no_serve_endpoint_is_refused(given: str) -> None:
+def test_text_that_is_not_a_serve_endpoint_is_refused(given: str) -> None:
     with pytest.raises(Invalid) as caught:
         urls.serve_endpoint(given)
     assert caught.value.field == "url"
@@ -165,6 +165,6 @@ def test_what_is_no_serve_endpoint_is_refused(given: str) -> None:
     assert "ws://" not in caught.value.message
 
 
-def test_connect_is_told_from_http():
+def test_connect_is_distinguished_from_http():
     assert urls.is_connect("ws://x") and urls.is_connect("wss://x")
     assert not urls.is_connect("http://x")

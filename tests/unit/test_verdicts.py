@@ -39,7 +39,7 @@ def on(event: str, expression: str | None = None) -> dict[str, Any]:
         (candidate(triggers=[{"cron": "* * * * *"}]), None),
     ],
 )
-def test_why_nothing_was_started(one: Candidate, said: str | None) -> None:
+def test_why_an_event_started_no_run(one: Candidate, said: str | None) -> None:
     found = event_outcome.judge(EVENT, NOW, [one], {}, NOW)
     assert [verdict.started for verdict in found] == ([] if said is None else [False])
     if said is not None:
@@ -54,7 +54,9 @@ def test_why_nothing_was_started(one: Candidate, said: str | None) -> None:
         ("skipped", "Odd", False, "skipped: Odd"),
     ],
 )
-def test_runs_tell_what_came(status: str, reason: str | None, started: bool, said: str) -> None:
+def test_a_run_shows_what_came_of_its_event(
+    status: str, reason: str | None, started: bool, said: str
+) -> None:
     runs = {"id": (RUN_ID, status, reason)}
     [found] = event_outcome.judge(EVENT, NOW, [candidate(**on("other"))], runs, NOW)
     assert (found.started, found.reason, found.run_id) == (started, said, RUN_ID)

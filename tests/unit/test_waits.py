@@ -1,4 +1,4 @@
-"""What the ops that wait ask for, how events find them, and what they leave in the memo."""
+"""Waits: what ops ask for, how events find them, and what they leave in the memo."""
 
 from datetime import timedelta
 from typing import Any
@@ -81,7 +81,7 @@ def test_the_event_of_the_options_is_preferred_to_the_name() -> None:
         ("async.data.id == event.data.id || true", None, ("", "")),
     ],
 )
-def test_a_condition_keeps_what_speaks_of_the_coming_event(
+def test_a_condition_keeps_the_part_about_the_awaited_event(
     condition: str, residual: str | None, place: tuple[str, str]
 ) -> None:
     wait = for_event(timeout="1h", **{"if": condition})
@@ -179,7 +179,7 @@ def test_waits_come_before_what_may_end_them_and_count_as_planned() -> None:
     [
         ('async.data.id == "a"', {"data": {"id": "a"}}, True),
         ('async.data.id == "a"', {"data": {"id": "b"}}, False),
-        ('async.data.id == "5"', {"data": {"id": 5}}, True),  # told apart by the whole expression
+        ('async.data.id == "5"', {"data": {"id": 5}}, True),  # the whole expression differs
         ("async.data.n == 5", {"data": {"n": 5.0}}, True),
         ("async.data.n == -0.0", {"data": {"n": 0}}, True),
         ("async.data.n == 1e21", {"data": {"n": 10**21}}, True),
@@ -190,7 +190,7 @@ def test_waits_come_before_what_may_end_them_and_count_as_planned() -> None:
         ('async.data.id == "a\\u0000"', {"data": {"id": "a\0"}}, True),
     ],
 )
-def test_an_event_has_the_key_of_what_it_equals(
+def test_an_event_has_the_key_of_a_value_that_it_equals(
     expression: str, event: dict[str, Any], same: bool
 ) -> None:
     path, key = lookup(expression)
@@ -251,11 +251,11 @@ TIMED_OUT = "Timed out waiting for invoked function to complete"
         ),
     ],
 )
-def test_the_memo_of_what_ended_a_wait(kind: PauseKind, answer: Answer | None, value: Any) -> None:
+def test_the_memo_of_an_ended_wait(kind: PauseKind, answer: Answer | None, value: Any) -> None:
     assert memo(kind, answer) == value
 
 
-def test_the_end_of_a_wait_shows_in_its_trace_and_races_as_its_op_did() -> None:
+def test_the_end_of_a_wait_is_in_the_timeline_and_races_as_its_op() -> None:
     opts = Waiting(PauseKind.EVENT, {"eventName": "x/y"}, races=True).written()
     woke = woken(run(), item(kind=ItemKind.PAUSE, step="w", opts=opts), Answer("01E", "{}"))
     assert woke.results[0].races
@@ -267,7 +267,7 @@ def test_the_end_of_a_wait_shows_in_its_trace_and_races_as_its_op_did() -> None:
     assert orjson.loads(str(late.traces[0].info))["timedOut"] is True
 
 
-def test_a_job_of_a_wait_is_due_at_its_time_out() -> None:
+def test_the_item_of_a_wait_is_due_at_its_time_out() -> None:
     (job,) = planned(op("WaitForEvent", "w", name="x", opts={"timeout": "1h"})).jobs
     assert isinstance(job, Job)
     assert (job.delay, job.step) == (timedelta(hours=1), step("w"))

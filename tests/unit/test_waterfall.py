@@ -1,4 +1,4 @@
-"""Waterfalls: queueing, waiting and running in their places."""
+"""Waterfalls: the times at which steps were queued, waited and ran."""
 
 from datetime import timedelta
 

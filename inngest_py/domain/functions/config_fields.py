@@ -119,8 +119,8 @@ class Fields:
         try:
             (check or cel.check)(value)
         except Invalid as error:
-            said = f"is not a valid expression: {error.message}"
-            raise wrong(self.at(key), said, code) from None
+            problem = f"is not a valid expression: {error.message}"
+            raise wrong(self.at(key), problem, code) from None
         return value
 
     def object(self, key: str, code: str = CONFIG) -> "Fields | None":

@@ -181,8 +181,8 @@ def parse_batch(config: Fields) -> Batch | None:
         )
     timeout = item.duration("timeout", SECOND, code="batch_timeout_invalid")
     if timeout is None:
-        said = "is missing: write a duration of 1s or more"
-        raise wrong(item.at("timeout"), said, "batch_timeout_invalid")
+        problem = "is missing: write a duration of 1s or more"
+        raise wrong(item.at("timeout"), problem, "batch_timeout_invalid")
     return Batch(
         max_size=size,
         timeout=timeout,

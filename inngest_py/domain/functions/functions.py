@@ -209,5 +209,5 @@ def _check_combination(made: FunctionConfig, config: Fields) -> None:
     }
     for key, value in others.items():
         if value:
-            said = f"cannot be combined with batchEvents: remove {key} or batchEvents"
-            raise wrong(config.at(key), said, _COMBINATION)
+            problem = f"cannot be combined with batchEvents: remove {key} or batchEvents"
+            raise wrong(config.at(key), problem, _COMBINATION)

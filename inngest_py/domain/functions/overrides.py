@@ -94,8 +94,8 @@ def _check_concurrency(fields: Fields) -> None:
     """Refuse values that a registration ignores: an operator means them to have an effect."""
     value = fields.get("concurrency")
     if isinstance(value, bool) or not isinstance(value, int | float | dict | list | None):
-        said = f"must be a number, an array or an object, not {kind(value)}"
-        raise wrong("concurrency", said, "concurrency_limit_invalid")
+        problem = f"must be a number, an array or an object, not {kind(value)}"
+        raise wrong("concurrency", problem, "concurrency_limit_invalid")
     _check_limit(value, "concurrency")
 
 
@@ -157,8 +157,8 @@ def _until(fields: Fields, now: datetime) -> datetime | None:
     try:
         until = times.parse_time(text)
     except Invalid:
-        said = "must be an RFC 3339 time such as 2027-01-31T12:00:00Z"
-        raise wrong("expiresAt", said) from None
+        problem = "must be an RFC 3339 time such as 2027-01-31T12:00:00Z"
+        raise wrong("expiresAt", problem) from None
     if not now < until <= now + LONGEST:
         raise wrong("expiresAt", "must lie in the future, 366 days ahead at most")
     return until
@@ -207,31 +207,31 @@ def _part(part: object | None) -> dict[str, Any] | None:
 
 def words(limits: FunctionConfig) -> str:
     """Describe limits in one line of text, for lists; empty without any."""
-    said = [_count(entry, "step") for entry in limits.concurrency]
+    parts = [_count(entry, "step") for entry in limits.concurrency]
     if limits.run_concurrency is not None:
-        said.append(_count(limits.run_concurrency, "run"))
+        parts.append(_count(limits.run_concurrency, "run"))
     rate = limits.rate_limit
     if rate is not None and rate.idempotency:
-        said.append(f"idempotent by {rate.key}")
+        parts.append(f"idempotent by {rate.key}")
         rate = None
     for name, rule in (("throttle", limits.throttle), ("rate limit", rate)):
         if rule is not None:
-            said.append(f"{name} {rule.limit}/{duration_text(rule.period)}{_by(rule.key)}")
-    return ", ".join(said + _gathering(limits))
+            parts.append(f"{name} {rule.limit}/{duration_text(rule.period)}{_by(rule.key)}")
+    return ", ".join(parts + _gathering(limits))
 
 
 def _gathering(limits: FunctionConfig) -> list[str]:
-    said = []
+    parts = []
     if (debounce := limits.debounce) is not None:
-        said.append(f"debounce {duration_text(debounce.period)}{_by(debounce.key)}")
+        parts.append(f"debounce {duration_text(debounce.period)}{_by(debounce.key)}")
     if (batch := limits.batch) is not None:
         size = f"{batch.max_size}/{duration_text(batch.timeout)}"
-        said.append(f"batch {size}{_by(batch.key)}")
+        parts.append(f"batch {size}{_by(batch.key)}")
     if (singleton := limits.singleton) is not None:
-        said.append(f"singleton {singleton.mode}{_by(singleton.key)}")
+        parts.append(f"singleton {singleton.mode}{_by(singleton.key)}")
     if limits.priority is not None:
-        said.append(f"priority {limits.priority}")
-    return said
+        parts.append(f"priority {limits.priority}")
+    return parts
 
 
 def _count(entry: Concurrency, what: str) -> str:

@@ -81,8 +81,8 @@ def _parse_cron(item: Fields, schedule: str) -> CronTrigger:
     try:
         cron.validate(schedule)
     except Invalid as error:
-        said = f"is not a schedule such as 0 9 * * 1-5: {error.message}"
-        raise wrong(item.at("cron"), said, _SCHEDULE) from None
+        problem = f"is not a schedule such as 0 9 * * 1-5: {error.message}"
+        raise wrong(item.at("cron"), problem, _SCHEDULE) from None
     jitter = item.duration("jitter", most=MAX_JITTER)
     if jitter and jitter < MIN_JITTER:
         raise wrong(item.at("jitter"), "must lie between 1s and 5m")
@@ -114,5 +114,5 @@ def _parse_timeout(item: Fields) -> tuple[timedelta | None, datetime | None]:
     try:
         return None, times.parse_time(text)
     except Invalid:
-        said = "is neither a duration such as 2h nor a time such as 2030-01-31T12:00:00Z"
-        raise wrong(item.at("timeout"), said) from None
+        problem = "is neither a duration such as 2h nor a time such as 2030-01-31T12:00:00Z"
+        raise wrong(item.at("timeout"), problem) from None

@@ -180,8 +180,8 @@ def _bad_condition(op: Op, error: waits.BadExpression) -> Plan:
     """Fail a run whose wait has a bad condition: the next attempt would have the same one."""
     name, message = "InvalidExpression", error.message
     why = f"{op.label}: opts.if: {error.__cause__}"  # the message is the protocol's
-    said = {"error": f"{name}: {message}", "message": message, "name": name, "stack": why}
-    return _fatal(said)
+    error_object = {"error": f"{name}: {message}", "message": message, "name": name, "stack": why}
+    return _fatal(error_object)
 
 
 def unwritable(item: Item, policy: Policy, jitter: float) -> Plan:
@@ -343,8 +343,8 @@ class _Planner:
 
     def _function_error(self, op: Op, error: dict[str, Any]) -> None:
         """Retry the request or fail the run for an error of the function itself."""
-        said = self.meaning.no_retry is True or error.get("noRetry") is True
-        final = said or op.code is Opcode.STEP_FAILED
+        forbidden = self.meaning.no_retry is True or error.get("noRetry") is True
+        final = forbidden or op.code is Opcode.STEP_FAILED
         text = canonical.dumps(error).decode()
         errored = read.Errored(
             text, read.NO_RETRY if final else op.code.value, final, self.meaning.retry_after

@@ -196,6 +196,6 @@ def answer(given: read.Reply) -> read.Reply:
     try:
         opcodes.parse(given.body)
     except Invalid:
-        said = f"the endpoint answered HTTP {given.status} and no steps: is it the same function?"
-        return read.Reply(status=given.status, unreachable=said)
+        reason = f"the endpoint answered HTTP {given.status} and no steps: is it the same function?"
+        return read.Reply(status=given.status, unreachable=reason)
     return replace(given, status=206)

@@ -152,12 +152,14 @@ def _stored(request: gateway.Request, value: dict[str, Any]) -> str:
     try:
         text = canonical.dumps(value).decode()
     except Invalid as error:
-        said = f"Error making {label} request: the response cannot be stored: {error.message}"
-        raise Failed(said, final=True) from None
+        problem = f"Error making {label} request: the response cannot be stored: {error.message}"
+        raise Failed(problem, final=True) from None
     if is_deeper(text, MOST_LEVELS):
-        said = f"Error making {label} request: the JSON is nested deeper than {MOST_LEVELS} levels"
-        raise Failed(said, final=True)
+        problem = (
+            f"Error making {label} request: the JSON is nested deeper than {MOST_LEVELS} levels"
+        )
+        raise Failed(problem, final=True)
     if len(text.encode()) > MAX_STEP_BYTES:
-        said = f"Error making {label} request: the response is over {MAX_STEP_BYTES} bytes"
-        raise Failed(said, final=True)
+        problem = f"Error making {label} request: the response is over {MAX_STEP_BYTES} bytes"
+        raise Failed(problem, final=True)
     return text

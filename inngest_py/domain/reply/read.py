@@ -93,8 +93,8 @@ def read(reply: Reply, now: datetime) -> Meaning:
 def _without_answer(reason: str, *, begun: bool) -> Errored:
     if not begun:
         return unable(f"Unable to reach SDK URL: {reason}", "Unable to reach SDK URL")
-    said = _RESET if reason == CUT_WHILE_READ else reason
-    text = f"Error performing request to SDK URL: {said}"
+    shown = _RESET if reason == CUT_WHILE_READ else reason
+    text = f"Error performing request to SDK URL: {shown}"
     return unable(text, stack=text)
 
 
@@ -156,9 +156,9 @@ def _read_error(reply: Reply, now: datetime) -> Errored:
         output = _sdk_error(reply.body, status_text)
     else:
         shown = reply.body[:_SHOWN_BODY_CHARS].decode("utf-8", "replace")
-        said = f"Your server returned HTTP {reply.status} before the SDK responded."
-        explained = f"{said} The response did not come from the Inngest SDK. Its body:\n{shown}"
-        output = {"error": said, "message": said, "name": _FAILED_EARLY, "stack": explained}
+        message = f"Your server returned HTTP {reply.status} before the SDK responded."
+        explained = f"{message} The response did not come from the Inngest SDK. Its body:\n{shown}"
+        output = {"error": message, "message": message, "name": _FAILED_EARLY, "stack": explained}
     no_retry = _no_retry(reply) is True
     return Errored(
         output=canonical.dumps(output).decode(),
@@ -185,10 +185,10 @@ def unable(
 ) -> Errored:
     """Build a function-level error that the server itself raises (execution.md §3.3)."""
     message = message or text
-    said = message if name is None else f"{name}: {message}"
-    inner = {"error": said, "message": message, "name": name or "Error"}
+    full = message if name is None else f"{name}: {message}"
+    inner = {"error": full, "message": message, "name": name or "Error"}
     inner |= {} if stack is None else {"stack": stack}
-    return Errored(output=canonical.dumps({"error": inner}).decode(), text=said, no_retry=False)
+    return Errored(output=canonical.dumps({"error": inner}).decode(), text=full, no_retry=False)
 
 
 def _version(reply: Reply) -> int:

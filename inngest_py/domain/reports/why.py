@@ -140,8 +140,8 @@ def retry(
     label: str, attempt: int, most: int, error: str | None, since: datetime, due: datetime
 ) -> Reason:
     """Say that it is tried again later; `attempt` counts from 0."""
-    said = f" The last error: {error}" if error else ""
-    text = f"Attempt {attempt + 1} of {most} at {label} comes at {stamp(due)}.{said}"
+    last_error = f" The last error: {error}" if error else ""
+    text = f"Attempt {attempt + 1} of {most} at {label} comes at {stamp(due)}.{last_error}"
     details = {"attempt": attempt, "attempts": most, "error": error, "step": label}
     return Reason("retry", text, since, due, details)
 
@@ -266,9 +266,9 @@ def broker_away() -> Reason:
 def ended(status: str, at: datetime | None, error: str | None, name: str | None) -> Reason:
     """Say what ended a run."""
     when = f" at {stamp(at)}" if at else ""
-    said = f": {error}" if error else "."
+    cause = f": {error}" if error else "."
     details = {"status": status, "error": error, "name": name}
-    return Reason("ended", f"The run {_ENDS.get(status, status)}{when}{said}", at, None, details)
+    return Reason("ended", f"The run {_ENDS.get(status, status)}{when}{cause}", at, None, details)
 
 
 _ENDS = {"completed": "completed", "failed": "failed", "cancelled": "was cancelled"}

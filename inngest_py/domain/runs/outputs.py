@@ -84,9 +84,9 @@ def error_object(output: object, fallback_text: str | None = None) -> dict[str, 
     given = _nested(given)
     name = _text(given, "name") or DEFAULT_NAME
     message = _text(given, "message")
-    said = f"{name}: {message}" if message else DEFAULT_MESSAGE
+    full = f"{name}: {message}" if message else DEFAULT_MESSAGE
     made: dict[str, Any] = {
-        "error": _text(given, "error") or fallback_text or said,
+        "error": _text(given, "error") or fallback_text or full,
         "name": name,
         "message": message or default,
     }
