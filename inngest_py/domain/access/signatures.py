@@ -38,7 +38,7 @@ def sign(key: str, body: bytes, unix_s: int) -> str:
 def verify(
     key: str, body: bytes, header: str, now_s: int | None = None, window: timedelta = WINDOW
 ) -> bool:
-    """Say whether the header signs exactly these bytes (§3), and within `window` of `now_s`."""
+    """Say whether the header signs exactly these bytes (§3), with `now_s` also within `window`."""
     given = _HEADER.match(header)
     if given is None:
         return False

@@ -27,7 +27,7 @@ def function_of(bucket_name: str) -> str:
 
 
 def value(expression: str, event: Mapping[str, Any], now: datetime) -> tuple[Any, str]:
-    """Evaluate a key over an event; return the value, and it as text. Raises Invalid on failure."""
+    """Evaluate a key over an event; return the value and its text. Raises Invalid when it fails."""
     try:
         found = cel.evaluate(expression, {"event": event}, now)
         return found, cel.key_text(found)

@@ -1,7 +1,7 @@
 """Slots: which requests, or runs, are counted together under concurrency (flow-control.md §2).
 
-They form a slot group: a scope, the text of a key's expression and the key's value. Functions whose
-env or account limits have the same text share one slot group per value.
+A slot group is counted together: it is a scope, the text of a key's expression and the key's value.
+Functions whose env or account limits have the same text share one slot group per value.
 """
 
 import hashlib

@@ -60,7 +60,7 @@ def _expiry(cancel: Cancel, now: datetime) -> datetime:
 def cancels(
     expression: str | None, expires_at: datetime, event: Mapping[str, Any], received_at: datetime
 ) -> bool:
-    """Say whether an event, received at that time, cancels the subscription's run."""
+    """Say whether an event, received at `received_at`, cancels the subscription's run."""
     if expires_at <= received_at:
         return False
     return expression is None or cel.matches(expression, {"async": event}, received_at)

@@ -110,7 +110,7 @@ def _held_back(config: FunctionConfig) -> str:
     if config.rate_limit is not None:
         limits.append("dropped by its rate limit")
     if config.debounce is not None:
-        limits.append("debounced: a later event took its place, or the pause is not over")
+        limits.append("debounced: a later event took its place, or its time is not over")
     if config.batch is not None:
         limits.append("batched: it is part of a run of several events, or its batch is open")
     if config.singleton is not None:

@@ -1,7 +1,7 @@
 """Groups: the parallel steps that a run still waits for (protocol: execution.md §6.2, §6.3).
 
 A run stores its pending members, each with whether it races. The next discovery does not wait
-for a racing member, but while one is pending, no discovery may run the step as well.
+for a racing member. But while one is pending, discoveries must not run steps themselves.
 """
 
 from collections.abc import Iterable, Mapping
