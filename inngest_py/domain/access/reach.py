@@ -88,12 +88,12 @@ class Reach:
     def refusal(self, host: str, address: str) -> str | None:
         """Say why a host must not be called at an address; None when it may be."""
         found = _embedded(address)
-        reason = None if found is None else self._against(_name(host), found)
+        reason = None if found is None else self._reason(_name(host), found)
         if found is not None and reason is None:
             return None
         reason = reason or "that is not an address"
         shown = host if host == address else f"{host} ({address})"
-        return self._worded(shown, reason)
+        return self._message(shown, reason)
 
     def refusal_of_name(self, host: str) -> str | None:
         """Say why a host must not be called at any address; None when the address decides."""
@@ -104,16 +104,16 @@ class Reach:
         if name == "localhost":
             return self.refusal(host, "127.0.0.1")
         if self.denied.has_name(name):
-            return self._worded(host, "it is denied")
+            return self._message(host, "it is denied")
         by_name_alone = self.allowed and not (self.public_only or self.allowed.networks)
         if by_name_alone and not self.allowed.has_name(name):
-            return self._worded(host, "it is not among the hosts that are allowed")
+            return self._message(host, "it is not among the hosts that are allowed")
         return None
 
-    def _worded(self, shown: str, reason: str) -> str:
+    def _message(self, shown: str, reason: str) -> str:
         return f"{REFUSED} {shown}: {reason} ({self.setting})"
 
-    def _against(self, host: str, address: _Address) -> str | None:
+    def _reason(self, host: str, address: _Address) -> str | None:
         if self.denied.has_name(host) or self.denied.has_address(address):
             return "it is denied"
         if self.allowed.has_address(address):
@@ -151,7 +151,7 @@ def _rules(entries: Sequence[str]) -> Rules:
         try:
             networks.append(_network(text))
         except ValueError:
-            names.append(_checked(entry, text))
+            names.append(_checked_name(entry, text))
     return Rules(tuple(names), tuple(networks))
 
 
@@ -162,7 +162,7 @@ def _network(text: str) -> _Network:
     return found
 
 
-def _checked(entry: str, text: str) -> str:
+def _checked_name(entry: str, text: str) -> str:
     name = text.removeprefix("*.")
     looks_right = name and not any(char in name for char in "/:@*! ") and name[0] != "."
     if not looks_right or all(part.isdigit() for part in name.split(".")):

@@ -198,7 +198,9 @@ def _of_time(name: str, read: Callable[[datetime], int]) -> Callable[..., int]:
     return part
 
 
-def _of_both(name: str, read: Callable[[datetime], int], unit: timedelta) -> Callable[..., int]:
+def _of_time_or_duration(
+    name: str, read: Callable[[datetime], int], unit: timedelta
+) -> Callable[..., int]:
     of_time = _of_time(name, read)
 
     def part(value: Any, zone: Any = "UTC") -> int:
@@ -243,13 +245,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "getDayOfWeek": _of_time("getDayOfWeek", lambda at: at.isoweekday() % 7),
     "getDayOfYear": _of_time("getDayOfYear", lambda at: at.timetuple().tm_yday - 1),
     "getFullYear": _of_time("getFullYear", lambda at: at.year),
-    "getHours": _of_both("getHours", lambda at: at.hour, timedelta(hours=1)),
-    "getMilliseconds": _of_both(
+    "getHours": _of_time_or_duration("getHours", lambda at: at.hour, timedelta(hours=1)),
+    "getMilliseconds": _of_time_or_duration(
         "getMilliseconds", lambda at: at.microsecond // 1000, timedelta(milliseconds=1)
     ),
-    "getMinutes": _of_both("getMinutes", lambda at: at.minute, timedelta(minutes=1)),
+    "getMinutes": _of_time_or_duration("getMinutes", lambda at: at.minute, timedelta(minutes=1)),
     "getMonth": _of_time("getMonth", lambda at: at.month - 1),
-    "getSeconds": _of_both("getSeconds", lambda at: at.second, timedelta(seconds=1)),
+    "getSeconds": _of_time_or_duration("getSeconds", lambda at: at.second, timedelta(seconds=1)),
     "int": _int,
     "json_parse": _json_parse,
     "lowercase": _lowercase,

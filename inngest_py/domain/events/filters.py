@@ -60,7 +60,7 @@ class Filter:
 def parse(text: str, variables: frozenset[str]) -> Filter:
     """Read a filter over `variables` (EVENT or RUN): one expression per line. Raises Invalid."""
     lines = tuple(line for line in (line.strip() for line in text.splitlines()) if line)
-    texts = _checked(lines, text, variables) if len(lines) > 1 else (text,)
+    texts = _expressions(lines, text, variables) if len(lines) > 1 else (text,)
     if texts == (text,):
         cel.check(text, variables)
     found: list[Condition] = []
@@ -78,7 +78,7 @@ def parse(text: str, variables: frozenset[str]) -> Filter:
     return Filter(texts, tuple(found), exact)
 
 
-def _checked(lines: tuple[str, ...], whole: str, variables: frozenset[str]) -> tuple[str, ...]:
+def _expressions(lines: tuple[str, ...], whole: str, variables: frozenset[str]) -> tuple[str, ...]:
     """Return the lines as expressions, or the whole text as one that was broken into lines."""
     if len(lines) > _MOST_LINES:
         raise Invalid(f"there are {len(lines)} expressions: at most {_MOST_LINES} are allowed")

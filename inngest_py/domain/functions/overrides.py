@@ -217,10 +217,10 @@ def words(limits: FunctionConfig) -> str:
     for name, rule in (("throttle", limits.throttle), ("rate limit", rate)):
         if rule is not None:
             parts.append(f"{name} {rule.limit}/{duration_text(rule.period)}{_by(rule.key)}")
-    return ", ".join(parts + _gathering(limits))
+    return ", ".join(parts + _other_limits(limits))
 
 
-def _gathering(limits: FunctionConfig) -> list[str]:
+def _other_limits(limits: FunctionConfig) -> list[str]:
     parts = []
     if (debounce := limits.debounce) is not None:
         parts.append(f"debounce {duration_text(debounce.period)}{_by(debounce.key)}")

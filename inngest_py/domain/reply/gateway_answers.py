@@ -101,17 +101,17 @@ def _ai(request: gateway.Request, reply: Reply) -> Any:
         raise Failed("Error making AI request: the response is too large", final=True)
     if reply.status > 299:
         text = f"Error making AI request: unsuccessful status code: {reply.status}"
-        raise Failed(text, **_said(request, reply))
+        raise Failed(text, **_provider_error(request, reply))
     try:
         return canonical.loads(reply.body, MOST_LEVELS)
     except TooDeep as error:
         raise Failed(f"Error making AI request: {error.message}", final=True) from None
     except Invalid:
         text = "Error making AI request: the response is not JSON"
-        raise Failed(text, **_said(request, reply)) from None
+        raise Failed(text, **_provider_error(request, reply)) from None
 
 
-def _said(request: gateway.Request, reply: Reply) -> dict[str, Any]:
+def _provider_error(request: gateway.Request, reply: Reply) -> dict[str, Any]:
     """Show the provider's answer, without the key, which some providers repeat."""
     raw = request.redact(reply.body[:_SHOWN_CHARS].decode("utf-8", "replace"))
     try:

@@ -94,7 +94,7 @@ def failing(rules: Rules, ended: Sequence[Ended]) -> list[Alert]:
         if rate >= rules.failure_rate and one.failed:
             about = {"function": one.slug, "failed": one.failed, "runs": one.total}
             share = f"{one.failed} of {one.total} runs ({rate:.0%})"
-            text = f"{one.slug}: {share} failed within {_words(rules.window)}"
+            text = f"{one.slug}: {share} failed within {_duration_words(rules.window)}"
             found.append(Alert(f"{FAILURES}:{one.function_id}", text, about))
     return found
 
@@ -104,7 +104,7 @@ def behind(rules: Rules, oldest: datetime | None, now: datetime) -> list[Alert]:
     if rules.backlog is None or oldest is None or now - oldest < rules.backlog:
         return []
     age = now - oldest
-    text = f"The oldest item in the queue has been due for {_words(age)}"
+    text = f"The oldest item in the queue has been due for {_duration_words(age)}"
     return [Alert(BACKLOG, text, {"oldest_seconds": round(age.total_seconds(), 3)})]
 
 
@@ -131,7 +131,7 @@ def pause(attempt: int, jitter: float) -> timedelta:
     return longest * (0.9 + 0.2 * jitter)
 
 
-def _words(span: timedelta) -> str:
+def _duration_words(span: timedelta) -> str:
     seconds = int(span.total_seconds())
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:

@@ -297,10 +297,10 @@ def _span(run: TracedRun, group: _Group, *, final: bool) -> Span:
     if hidden or span.op in _WAITS:
         return span  # nothing was requested for a sleep or a wait
     for row in group.tried:
-        span.adopt(_numbered(run, group, row, f"{first}-{row.id}", final=final))
+        span.adopt(_numbered_attempt(run, group, row, f"{first}-{row.id}", final=final))
     if group.pending is not None:
         key = f"{first}-next-{group.pending.attempt}"
-        span.adopt(_numbered(run, group, group.pending, key, final=final))
+        span.adopt(_numbered_attempt(run, group, group.pending, key, final=final))
     return span
 
 
@@ -308,7 +308,7 @@ def _is_reason(group: _Group) -> bool:
     return group.step is None and bool(group.tried) and group.tried[-1].op == CANCELLATION
 
 
-def _numbered(
+def _numbered_attempt(
     run: TracedRun, group: _Group, item: Tried | Pending, key: str, *, final: bool
 ) -> Span:
     span = _attempt_span(run, group, item, key=key, final=final)

@@ -56,7 +56,7 @@ def _read(op: Op) -> Defer | None:
     if not _is_hash(op.id):
         return None
     try:
-        return _checked(op)
+        return _read_add(op)
     except Invalid as error:
         return Defer(op.id, DeferStatus.REJECTED, op.label, reason=error.message)
 
@@ -65,7 +65,7 @@ def _is_hash(value: Any) -> bool:
     return isinstance(value, str) and value.isalnum() and value.isascii() and len(value) <= 64
 
 
-def _checked(op: Op) -> Defer:
+def _read_add(op: Op) -> Defer:
     slug, given, meta = op.opts.get("fn_slug"), op.opts.get("input"), op.opts.get("meta")
     if not isinstance(slug, str) or not slug or "\0" in slug or len(slug) > MAX_NAME_CHARS:
         raise Invalid("opts.fn_slug names no function")
@@ -91,13 +91,13 @@ def settle(known: Mapping[str, Defer], given: Iterable[Defer]) -> dict[str, Defe
         before = now.get(defer.hash)
         if before is None:
             if len(now) < MAX_DEFERS:
-                now[defer.hash] = _within(defer, now)
+                now[defer.hash] = _within_limit(defer, now)
         elif defer.status is DeferStatus.ABORTED and before.status is DeferStatus.SCHEDULED:
             now[defer.hash] = Defer(before.hash, DeferStatus.ABORTED, before.name, before.slug)
     return {key: defer for key, defer in now.items() if defer != known.get(key)}
 
 
-def _within(defer: Defer, known: Mapping[str, Defer]) -> Defer:
+def _within_limit(defer: Defer, known: Mapping[str, Defer]) -> Defer:
     total = defer.size + sum(other.size for other in known.values())
     if total <= MAX_DEFER_BYTES:
         return defer

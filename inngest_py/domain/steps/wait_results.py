@@ -77,16 +77,16 @@ def _invoked(answer: Answer | None, info: dict[str, Any]) -> tuple[str, str | No
             "message": _TIMED_OUT,
             "name": _TIMED_OUT_NAME,
         }
-        return _both(error)
+        return _error_result(error)
     data = canonical.loads(answer.event)["data"]
     info["returnEventID"], info["runID"] = answer.event_id, data.get("run_id") or None
     if data.get("error") is not None:
-        return _both(data["error"])
+        return _error_result(data["error"])
     result = data.get("result", data)
     return canonical.dumps({"data": result}).decode(), None
 
 
-def _both(error: Any) -> tuple[str, str]:
+def _error_result(error: Any) -> tuple[str, str]:
     return (
         canonical.dumps({"error": error}).decode(),
         canonical.dumps(error).decode(),

@@ -164,9 +164,9 @@ def _invocation(function: str, payload: object) -> Invocation:
         function=function,
         data={name: value for name, value in data.items() if name != "_inngest"},
         user=_part(given, "user"),
-        v=_checked(given, "v"),
+        v=_checked_text(given, "v"),
         meta=_part(given, "meta"),
-        external_id=_checked(given, "id") or None,
+        external_id=_checked_text(given, "id") or None,
     )
 
 
@@ -179,7 +179,7 @@ def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _checked(payload: dict[str, Any], name: str) -> str:
+def _checked_text(payload: dict[str, Any], name: str) -> str:
     value = payload.get(name)
     if value is None:
         return ""

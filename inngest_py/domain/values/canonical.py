@@ -39,7 +39,7 @@ def loads(raw: bytes | str, most: int = READABLE_LEVELS) -> Any:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        value = _mended(raw, error, most)
+        value = _loads_repaired(raw, error, most)
     levels = raw.count("[") + raw.count("{") if isinstance(raw, str) else _brackets(raw)
     if levels > most:
         _check_levels(value, most)
@@ -51,9 +51,9 @@ def dumps(value: object) -> bytes:
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # perhaps only an integer beyond 64 bits
-        return _slowly(value)
+        return _dumps_slowly(value)
     if _ODD_NUMBER.search(text) is not None or _sorts_differently(text):
-        return _slowly(orjson.loads(text))
+        return _dumps_slowly(orjson.loads(text))
     return text
 
 
@@ -75,7 +75,7 @@ def _brackets(raw: bytes) -> int:
     return raw.count(b"[") + raw.count(b"{")
 
 
-def _mended(raw: bytes | str, error: orjson.JSONDecodeError, most: int) -> Any:
+def _loads_repaired(raw: bytes | str, error: orjson.JSONDecodeError, most: int) -> Any:
     """Read text that orjson refused, with halves of surrogate pairs replaced."""
     try:
         data = raw.encode() if isinstance(raw, str) else bytes(raw)
@@ -86,10 +86,10 @@ def _mended(raw: bytes | str, error: orjson.JSONDecodeError, most: int) -> Any:
         raise Invalid(f"this is not JSON: {second}") from second
     if any(word in str(error).lower() for word in ("depth", "recursion")):
         raise _too_deep(most) from error
-    raise Invalid(f"this is not JSON: {_worded(error)}") from error
+    raise Invalid(f"this is not JSON: {_message(error)}") from error
 
 
-def _worded(error: orjson.JSONDecodeError) -> str:
+def _message(error: orjson.JSONDecodeError) -> str:
     """Word the error; name NaN and Infinity, which JavaScript and Python write into JSON."""
     for word in ("NaN", "Infinity", "-Infinity"):
         if error.doc.startswith(word, error.pos):
@@ -117,19 +117,19 @@ def _check_levels(value: object, most: int) -> None:
         raise _too_deep(most)
 
 
-def _slowly(value: object) -> bytes:
+def _dumps_slowly(value: object) -> bytes:
     try:
-        return rfc8785.dumps(_doubles(value))
+        return rfc8785.dumps(_with_doubles(value))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Invalid(f"this has no canonical JSON: {error}") from error
 
 
-def _doubles(value: Any) -> Any:
+def _with_doubles(value: Any) -> Any:
     """Replace integers that a double cannot hold exactly by doubles, as JavaScript reads them."""
     if isinstance(value, dict):
-        return {key: _doubles(inner) for key, inner in value.items()}
+        return {key: _with_doubles(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_doubles(inner) for inner in value]
+        return [_with_doubles(inner) for inner in value]
     if isinstance(value, int) and not -_MOST_EXACT <= value <= _MOST_EXACT:
         return float(value)
     return value

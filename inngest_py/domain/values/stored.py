@@ -53,7 +53,7 @@ def _decode(kind: Any, value: Any) -> Any:
         return tuple(_decode(member, item) for item in value if _is_known(member, item))
     options = _options(kind)
     if isinstance(value, dict):
-        return decode(_fitting(options, value), value)
+        return decode(_required_class(options, value), value)
     if timedelta in options:
         return durations.to_timedelta(value)
     return datetime.fromisoformat(value) if datetime in options else value
@@ -61,14 +61,14 @@ def _decode(kind: Any, value: Any) -> Any:
 
 def _is_known(kind: Any, value: Any) -> bool:
     """Say whether this version knows the kind of a tuple's member."""
-    return not isinstance(value, dict) or _fits(_options(kind), value) is not None
+    return not isinstance(value, dict) or _class_for(_options(kind), value) is not None
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
 
 
-def _fits(options: tuple[Any, ...], stored: dict[str, Any]) -> type | None:
+def _class_for(options: tuple[Any, ...], stored: dict[str, Any]) -> type | None:
     """Choose the class whose required fields are all stored; None when no class fits."""
     for option in options:
         if option is not types.NoneType and all(
@@ -78,8 +78,8 @@ def _fits(options: tuple[Any, ...], stored: dict[str, Any]) -> type | None:
     return None
 
 
-def _fitting(options: tuple[Any, ...], stored: dict[str, Any]) -> type:
-    found = _fits(options, stored)
+def _required_class(options: tuple[Any, ...], stored: dict[str, Any]) -> type:
+    found = _class_for(options, stored)
     if found is None:
         raise ValueError(f"nothing stored has the fields {sorted(stored)}")
     return found

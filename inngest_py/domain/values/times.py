@@ -48,7 +48,7 @@ def read_time(text: str) -> datetime:
     if len(text) <= _MOST_CHARS:
         for pattern in _FORMATS:
             if (found := pattern.fullmatch(text)) is not None:
-                return _built(found, text)
+                return _datetime_of(found, text)
     raise _no_time(text)
 
 
@@ -93,7 +93,7 @@ def _no_time(text: str) -> Invalid:
     return Invalid(f"{text[:_MOST_CHARS]!r} is not a time: write it like 2024-01-31T09:00:00Z")
 
 
-def _built(found: re.Match[str], text: str) -> datetime:
+def _datetime_of(found: re.Match[str], text: str) -> datetime:
     parts = found.groupdict()
     month = parts["month"].lower()
     try:
