@@ -1,4 +1,4 @@
 """The database: sessions, connections, deadlines, outages, column types, statements.
 
-All that differs between SQLite and PostgreSQL belongs here.
+Code that differs between SQLite and PostgreSQL belongs here.
 """

@@ -1,8 +1,8 @@
-"""The database's clock, by which every process says when leases end and work is due.
+"""The database's clock. Every process uses it to say when leases end and when work is due.
 
-Clocks of machines differ. A worker whose own is 30 s behind would write leases that have ended
-already, and one that is ahead would take over the leases of all others. So each process measures
-by how much its clock differs from the database's, and corrects what it reads by that.
+The clocks of machines differ. A worker whose clock is 30 s behind would write leases that have
+already ended, and a worker whose clock is ahead would take over the leases of all others. So each
+process measures how much its clock differs from the database's, and corrects its own by that.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from ... import observe
 
-# clocks that are kept by NTP differ by less; correcting them would only make time jump
+# Clocks that NTP keeps differ by less. Correcting them would only make time jump.
 _SLACK = timedelta(milliseconds=100)
-# what took longer tells too little
+# A measurement that takes longer is too inexact to use.
 _LONGEST = timedelta(seconds=1)
-# over it operators are told
+# A larger skew is logged.
 TOLD = timedelta(seconds=1)
 
 
@@ -24,20 +24,21 @@ def wall_clock() -> datetime:
 
 
 class Clock:
-    """A machine's clock, corrected by its `skew`: what has to be added to be the database's."""
+    """This machine's clock plus `skew`, the difference from it to the database's clock."""
 
     def __init__(self, wall: Callable[[], datetime] = wall_clock) -> None:
         self.wall = wall
         self.skew = timedelta(0)
 
     def now(self) -> datetime:
-        """Say what time it is by the database's clock."""
+        """Return the time by the database's clock."""
         return self.wall() + self.skew
 
     def compare(self, before: datetime, theirs: datetime, after: datetime) -> None:
-        """Note the database's time, which was read between two looks at the machine's clock.
+        """Correct the skew by the database's time `theirs`.
 
-        It is known no better than to the time in between. What agrees with that changes nothing.
+        `before` and `after` are this machine's times before and after `theirs` was read. A skew
+        that is possible within these two stays as it is.
         """
         least, most = theirs - after, theirs - before
         if least - _SLACK <= self.skew <= most + _SLACK or most - least > _LONGEST:

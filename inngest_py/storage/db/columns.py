@@ -20,7 +20,7 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
-    """Every table of the package hangs on this metadata."""
+    """The base of all models. Its metadata holds every table."""
 
     metadata = MetaData(naming_convention=NAMING)
 
@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
 class Timestamp(TypeDecorator[datetime]):
     """An aware datetime: `timestamptz` on PostgreSQL, integer microseconds on SQLite.
 
-    SQLite has no time type; integers there compare and index exactly and cost least.
+    SQLite has no time type. Integers compare and index exactly there, and cost least.
     """
 
     impl = DateTime(timezone=True)
@@ -56,16 +56,16 @@ class Timestamp(TypeDecorator[datetime]):
 
 
 def utc(value: datetime) -> datetime:
-    """Bring an aware datetime into UTC: PostgreSQL's driver gives it in the session's zone."""
+    """Convert an aware datetime to UTC: PostgreSQL's driver returns it in the session's zone."""
     return value.astimezone(UTC)
 
 
 def micros(value: datetime) -> int:
-    """Count the microseconds from 1970, which is what SQLite stores."""
+    """Count the microseconds since 1970, as SQLite stores them."""
     return (value - _EPOCH) // _MICROSECOND
 
 
-# Canonical JSON text (RFC 8785), kept as it was stored and spliced into request bodies unparsed.
+# Canonical JSON text (RFC 8785). It is put into request bodies as it is stored, unparsed.
 Json = Text
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 

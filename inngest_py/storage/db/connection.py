@@ -1,8 +1,9 @@
 """Connections to PostgreSQL that save round trips.
 
-What needs no answer waits for what does, and both leave in one message: BEGIN with the first
-statement, statements that later() takes with the next one or with COMMIT. Each still has a snapshot
-of its own, and what fails of them fails the transaction: its error comes with that next message.
+A statement whose answer nobody needs is sent in one message with the next statement: BEGIN with
+the first one, statements given to later() with the next one or with COMMIT. Each statement still
+has a snapshot of its own. If one of them fails, the transaction fails, and the error comes with the
+answer to that message.
 """
 
 from collections.abc import Iterable
@@ -19,12 +20,12 @@ _CLOSED = (TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKNOWN)
 
 
 class Cursor(extensions.cursor):
-    """A cursor whose statements take along what waits on its connection."""
+    """A cursor that sends the statements that wait on its connection ahead of its own."""
 
     connection: "Pipelined"
 
     def execute(self, query: Any, vars: Any = None) -> None:
-        """Run a statement behind those that wait; the cursor then has its result."""
+        """Run a statement after those that wait; the cursor then has its result."""
         waiting = self.connection.take()
         if waiting:
             super().execute(waiting + self.mogrify(query, vars))
@@ -32,7 +33,7 @@ class Cursor(extensions.cursor):
             super().execute(query, vars)
 
     def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
-        """Run a statement for each of many parameters, behind those that wait."""
+        """Run a statement for each set of parameters, after the statements that wait."""
         waiting = self.connection.take()
         if waiting:
             super().execute(waiting)
@@ -42,8 +43,8 @@ class Cursor(extensions.cursor):
 class Pipelined(extensions.connection):
     """A connection that sends its own BEGIN and COMMIT.
 
-    With `begins` off, statements are not part of a transaction, as readers want it who would have
-    a snapshot a statement anyhow. `patience` is how long an answer is waited for, in seconds.
+    With `begins` off, statements are not part of a transaction. Readers use that: they would have
+    one snapshot per statement anyway. `patience` is how many seconds to wait for an answer.
     """
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
@@ -55,14 +56,14 @@ class Pipelined(extensions.connection):
         self._limits = limits
         self._begin = b"BEGIN"
         self._waiting: list[bytes] = []
-        self.autocommit = True  # as the driver has it: it leaves BEGIN to us
+        self.autocommit = True  # the driver's own setting: it sends no BEGIN, we do
 
     def introduce(self, clock: Clock) -> None:
-        """Compare clocks with the server, and tell it how long it may take.
+        """Compare clocks with the server, and set its time limits.
 
-        A pool that has one server's session serve many clients in turn, as PgBouncer does, shows
-        in the session's process id, which it makes up. Settings of a session would then be
-        others', too: so there each transaction begins with its own.
+        A pooler such as PgBouncer shares one server session among many clients. It reports a
+        process id that it made up, which shows that it is there. Settings of the session would
+        then apply to other clients too, so each transaction begins with its own settings.
         """
         self.begins = False
         with self.cursor() as cursor:
@@ -80,7 +81,7 @@ class Pipelined(extensions.connection):
         self.patience = self._limits.patience
 
     def take_your_time(self) -> None:
-        """Let statements of this transaction take as long as they need."""
+        """Lift the time limits of this transaction's statements."""
         self.later("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         self.patience = None
 
@@ -90,33 +91,33 @@ class Pipelined(extensions.connection):
         self.waiter.close()
 
     def later(self, sql: str, values: Any = None) -> None:
-        """Take a statement of the transaction whose result nobody needs."""
+        """Keep a statement whose result nobody needs, to send it with the next one."""
         with self.cursor() as cursor:
             self._waiting.append(cursor.mogrify(sql, values))
 
     def take(self) -> bytes:
-        """Give what has to go ahead of the next statement, and forget it."""
+        """Return what has to be sent ahead of the next statement, and forget it."""
         waiting, self._waiting = self._waiting, []
         if self.begins and self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
             waiting.insert(0, self._begin)
         return b"".join(part + b";" for part in waiting)
 
     def commit(self) -> None:
-        """Send what waits, and commit; nothing where nothing was begun."""
+        """Send what waits, and commit. Does nothing when no transaction has begun."""
         if self._waiting or self.get_transaction_status() not in _CLOSED:
-            self._say("COMMIT")
+            self._end("COMMIT")
 
     def rollback(self) -> None:
-        """Forget what waits, and roll back; nothing where nothing was begun."""
+        """Forget what waits, and roll back. Does nothing when no transaction has begun."""
         self._waiting.clear()
         if self.get_transaction_status() not in _CLOSED:
-            self._say("ROLLBACK")
+            self._end("ROLLBACK")
 
     def set_isolation_level(self, level: int | None) -> None:
-        """Leave transactions out or have them, as SQLAlchemy asks for by this name."""
+        """Turn transactions on or off. SQLAlchemy calls this method by this name."""
         self.begins = level != extensions.ISOLATION_LEVEL_AUTOCOMMIT
 
-    def _say(self, word: str) -> None:
+    def _end(self, command: str) -> None:
         with self.cursor() as cursor:
-            cursor.execute(word)
+            cursor.execute(command)
         self.patience = self._limits.patience

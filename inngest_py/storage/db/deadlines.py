@@ -1,7 +1,7 @@
-"""Deadlines: how long whoever works in this thread or greenlet can wait for the database.
+"""Deadlines: how long the current thread or greenlet may wait for the database.
 
-Somebody waits for the answer to a request over HTTP, so it gives up in time and says so. What a
-worker has in hand waits for as long as an outage takes.
+A client waits for the answer to an HTTP request, so the request gives up in time and says so. A
+worker's items wait for as long as an outage takes.
 """
 
 import math
@@ -16,7 +16,7 @@ _until: ContextVar[float | None] = ContextVar("inngest_py_until", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Give each read and each commit that follows here so many seconds."""
+    """Limit each read and each commit within this block to so many seconds."""
     token = _seconds.set(seconds)
     try:
         yield
@@ -26,14 +26,14 @@ def within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """Let what follows here wait for the database without end."""
+    """Let this block wait for the database without end."""
     with within(math.inf):
         yield
 
 
 @contextmanager
 def until(moment: float) -> Iterator[None]:
-    """Let all that follows here end at a moment of the monotonic clock."""
+    """End all waits within this block at a moment of the monotonic clock."""
     token = _until.set(moment)
     try:
         yield
@@ -42,13 +42,13 @@ def until(moment: float) -> Iterator[None]:
 
 
 def seconds(default: float) -> float:
-    """Say how long a commit may wait from now on; infinity for whoever is patient."""
+    """Say how many seconds a commit may wait from now on; infinity within patient()."""
     found = _seconds.get()
     return default if found is None else found
 
 
 def left() -> float | None:
-    """Say how many seconds a request has left, 0 at the least; None for whoever may wait."""
+    """Say how many seconds are left, at least 0; None when there is no deadline."""
     found = _seconds.get()
     if found is None or found == math.inf:
         return None
@@ -57,5 +57,5 @@ def left() -> float | None:
 
 
 def urgent() -> bool:
-    """Say whether somebody waits for an answer: then a refusal is told at once."""
+    """Say whether a client waits for the answer: then a refusal is answered at once."""
     return _seconds.get() not in (None, math.inf)

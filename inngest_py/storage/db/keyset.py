@@ -1,4 +1,4 @@
-"""Keyset paging: a page goes on behind a position, whatever rows came in between."""
+"""Keyset paging: a page continues after a position, whatever rows were added meanwhile."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, tuple_
 from ...domain.values import ids
 from .columns import Timestamp
 
-# What has not happened yet sorts as if it happened last.
+# A time that has not come yet sorts as the last.
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
-# How far ids that others make, of seeded events and of durable endpoints' runs, may be off by
-# their clocks and still be found. A list reads as much more as there was in that time.
+# SDKs make the ids of seeded events and of durable endpoints' runs by their own clocks. A list
+# still finds ids whose clocks are off by this much. It reads the extra rows of that time.
 SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A column to sort by; the last key of an order must be unique."""
+    """A column to sort by. The last key of an order must be unique."""
 
     name: str
     column: ColumnElement[Any]
@@ -38,10 +38,10 @@ class Key:
 def within(
     column: ColumnElement[str], since: datetime | None, until: datetime | None
 ) -> list[ColumnElement[bool]]:
-    """Bound ids by the times that they were made at, beside an exact condition on those times.
+    """Bound ids by the times at which they were made.
 
-    A list in the order of ids then begins at its place instead of reading all that is newer.
-    None leaves an end open.
+    Use it beside an exact condition on those times: a list in the order of ids then begins at its
+    place in the index, and does not read all newer rows. None leaves an end open.
     """
     bounds = []
     if since is not None:
@@ -61,7 +61,7 @@ def behind(keys: Sequence[Key], position: Sequence[Any]) -> ColumnElement[bool]:
     columns = [key.column for key in keys]
     values = [key.bound(value) for key, value in zip(keys, position, strict=True)]
     if len({key.descending for key in keys}) == 1:
-        # row values: both databases go straight to their place in an index
+        # row values: both databases find them directly in an index
         here, there = tuple_(*columns), tuple_(*values)
         return here < there if keys[0].descending else here > there
     choices = []

@@ -1,4 +1,4 @@
-"""Small facts about the installation: numbers by their names."""
+"""Small facts about the installation: numbers by name."""
 
 from sqlalchemy import Connection, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,7 +8,7 @@ from .session import upsert
 
 
 class Meta(Base):
-    """Small facts about the installation, by key."""
+    """A fact about the installation, by its key."""
 
     __tablename__ = "meta"
     key: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -16,11 +16,11 @@ class Meta(Base):
 
 
 def value(tx: Connection, key: str) -> int | None:
-    """Read a fact; None when nobody has noted it."""
+    """Read a fact; None when it was never written."""
     found: int | None = tx.execute(select(Meta.value).where(Meta.key == key)).scalar()
     return found
 
 
 def put(tx: Connection, key: str, value: int) -> None:
-    """Note a fact."""
+    """Write a fact."""
     tx.execute(upsert(tx, Meta, {"key": key, "value": value}, keys=["key"]))

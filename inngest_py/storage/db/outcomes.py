@@ -1,6 +1,6 @@
-"""What became of a transaction whose COMMIT was sent and never answered.
+"""Find out whether a transaction was committed when its COMMIT got no answer.
 
-Only PostgreSQL can leave that open: SQLite answers its own process.
+That happens with PostgreSQL alone: SQLite runs in this process and always answers.
 """
 
 from sqlalchemy import Connection, text
@@ -26,7 +26,7 @@ def mark(tx: Connection) -> str | None:
 def was_committed(db: Database, named: str | None) -> bool:
     """Say whether a transaction that mark() named has been committed.
 
-    Raises NoAnswer while PostgreSQL is still at it.
+    Raises NoAnswer while the transaction is still in progress.
     """
     if named is None:
         return False
@@ -36,7 +36,7 @@ def was_committed(db: Database, named: str | None) -> bool:
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) != _UNKNOWN_ID:
             raise
-        return False  # a standby took over that never had it
+        return False  # a standby has taken over, and never got the transaction
     if status == "in progress":
         raise NoAnswer("the database has not ended the transaction yet")
     return bool(status == "committed")

@@ -10,14 +10,14 @@ from .meta import Meta
 from .session import Database
 
 _meta = table_of(Meta)
-# a full SQLite file still takes what fits the pages that it has: this needs new ones
+# a SQLite file on a full disk still takes rows that fit its free pages: this row needs new pages
 _SQLITE_CHARS = 16_384
 
 
 def probe(db: Database) -> None:
-    """Write a row and delete it again, down to the disk.
+    """Write a row to the disk and delete it again.
 
-    Raises SQLAlchemyError, as every other write would now.
+    Raises SQLAlchemyError when writes fail now.
     """
     key = f"probe-{secrets.token_hex(8)}"
     if db.is_sqlite:

@@ -1,10 +1,10 @@
-"""How long a process waits for PostgreSQL, and how it asks the kernel and the server to wait."""
+"""How long this process, the kernel and the server wait in connections to PostgreSQL."""
 
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
-# The server ends what takes too long before the client gives the connection up.
+# The server ends a slow statement this many seconds before the client gives the connection up.
 _ANSWERS_LATER = 3.0
 
 
@@ -12,8 +12,8 @@ _ANSWERS_LATER = 3.0
 class Limits:
     """Times in seconds; 0 means no limit.
 
-    `connect` is for each step of making a connection, `network` for packets that nobody confirms,
-    `statement` for one statement, `lock` for a lock that somebody else holds.
+    `connect` is for each step of making a connection, `network` for packets that are not
+    confirmed, `statement` for one statement, `lock` for a lock that another transaction holds.
     """
 
     connect: float = 5.0
@@ -23,13 +23,13 @@ class Limits:
 
     @property
     def patience(self) -> float | None:
-        """How long a sent statement's answer is waited for; None for ever."""
+        """How many seconds to wait for a statement's answer; None for ever."""
         return self.statement + _ANSWERS_LATER if self.statement else None
 
     def settings(self) -> dict[str, int]:
-        """Say what the server is told of a session, in milliseconds.
+        """Return the settings of a session, in milliseconds.
 
-        Who stands still in the middle of a transaction must not hold its locks for ever.
+        A process that hangs in the middle of a transaction must not hold its locks for ever.
         """
         return {
             "statement_timeout": round(self.statement * 1000),
@@ -38,9 +38,9 @@ class Limits:
         }
 
     def arguments(self, given: Container[str]) -> dict[str, Any]:
-        """Make libpq's parameters, but for those `given` in the URL.
+        """Make libpq's parameters, except those `given` in the URL.
 
-        A silent network is probed from half the time on, so that it is noticed within it.
+        A silent network is probed after half of `network`, so that it is noticed within `network`.
         """
         probe = max(1, round(self.network / 6))
         made = {

@@ -1,8 +1,8 @@
-"""Connections and transactions: the one place that knows dialects.
+"""Connections and transactions of both databases, and statements that differ between them.
 
-SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes behind a lock of this process (a waiting
-greenlet must not block the hub that runs the writer), plain BEGIN for reads. SQLite's own wait for
-another process's lock sleeps in C and would stop all greenlets: writers wait here instead.
+On SQLite, writes use BEGIN IMMEDIATE behind a lock of this process: a greenlet that waited inside
+SQLite would block the hub that runs the writer. SQLite's own wait for another process's lock sleeps
+in C and would stop all greenlets, so writers wait here instead. Reads use plain BEGIN.
 """
 
 import threading
@@ -31,16 +31,16 @@ from .outages import Fault, NoAnswer, Outage, fault
 from .server_limits import Limits
 
 _CLOCK = select(func.clock_timestamp())
-# How long a connection of the pool is waited for before that counts as an outage.
+# How long to wait for a connection of the pool before that counts as an outage.
 _POOL_SECONDS = 5
-# SQLite's own wait, in C: readers need it, rarely, and for a moment
+# SQLite's own wait, in C. Readers need it, rarely and for a moment.
 _BUSY_MS = 20
 _BUSY_SECONDS = 30.0
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
 
 
 class Database:
-    """An engine and the ways to use it. Made once a process, never carried over a fork."""
+    """An engine and the ways to use it. One per process, never shared over a fork."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Database:
         self.url: URL = make_url(url)
         self.clock = Clock()
         if self.url.drivername == "postgresql":
-            # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; Pipelined is psycopg2's
+            # SQLAlchemy 2.1 reads postgresql:// as psycopg 3, but Pipelined is for psycopg2
             self.url = self.url.set(drivername="postgresql+psycopg2")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.locks_rows = not self.is_sqlite  # SQLite has one writer at a time
@@ -124,7 +124,7 @@ class Database:
                 "temp_store=MEMORY",
                 "cache_size=-32000",
                 "journal_size_limit=67108864",
-                f"busy_timeout={_BUSY_MS}",  # last: the first of these may have to wait for long
+                f"busy_timeout={_BUSY_MS}",  # last: the first of these may have to wait long
             ):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
@@ -143,15 +143,15 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Open a writing transaction; commits at the end, rolls back on an exception.
 
-        Events that are logged within are told after the commit. Raises NoAnswer, on SQLite, for
-        who has no time to wait for this process's other writers.
+        Log events of the transaction are written after its commit. On SQLite, raises NoAnswer when
+        the deadline comes before this process's other writers are done.
         """
         if not self.is_sqlite:
             with observe.IfDone(), self.engine.begin() as connection:
                 yield connection
             return
         with observe.IfDone():
-            self._take_turn()
+            self._wait_for_writers()
             try:
                 with self.engine.connect() as connection:
                     writer = connection.execution_options(writes=True)
@@ -161,15 +161,15 @@ class Database:
                 self._write_lock.release()
             self.written.set()
 
-    def _take_turn(self) -> None:
-        """Wait for this process's other writers, who may be waiting for another process."""
+    def _wait_for_writers(self) -> None:
+        """Take the write lock, after other writers, which may wait for another process."""
         left = deadlines.left()
         if not self._write_lock.acquire(timeout=-1 if left is None else left):
             raise NoAnswer("other writers did not end in time")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a connection to read from; on PostgreSQL it is in no transaction."""
+        """Open a connection to read from. On PostgreSQL it is in no transaction."""
         if not self.is_sqlite:
             with self.engine.connect() as connection:
                 driver = _pipelined(connection)
@@ -180,7 +180,7 @@ class Database:
                     driver.begins = True
             return
         if isinstance(self.engine.pool, StaticPool):
-            # one shared connection: a read must not fall into another greenlet's write
+            # one shared connection: a read must not become part of another greenlet's write
             with self._write_lock, self.engine.connect() as connection:
                 yield connection
             return
@@ -207,9 +207,9 @@ class Database:
 
 
 def _begin_writing(connection: Connection) -> None:
-    """Wait for other processes to write, asleep as this process's pool has it.
+    """Begin to write, waiting for other processes in Python's sleep, which lets greenlets run.
 
-    Raises OperationalError, of Fault.BUSY, when that takes too long.
+    Raises OperationalError (Fault.BUSY) when that takes too long.
     """
     left = deadlines.left()
     deadline = time.monotonic() + (_BUSY_SECONDS if left is None else min(left, _BUSY_SECONDS))
@@ -227,18 +227,19 @@ def _begin_writing(connection: Connection) -> None:
 
 
 def later(tx: Connection, sql: str, values: Any = None) -> None:
-    """Let PostgreSQL have a statement of the transaction with the next one, or with COMMIT.
+    """Send a statement to PostgreSQL with the transaction's next one, or with COMMIT.
 
-    Nobody gets its result; when it fails, the transaction does.
+    Its result is dropped. If it fails, the transaction fails.
     """
     _pipelined(tx).later(sql, values)
 
 
 def commit_soon(tx: Connection) -> None:
-    """Let PostgreSQL answer this transaction's COMMIT before the disk has it.
+    """Let PostgreSQL answer this transaction's COMMIT before it is on the disk.
 
-    A crash of the database may take back the whole transaction, for up to a second: for changes
-    that would then be made again. Later commits that wait for the disk make this one last, too.
+    A crash of the database within about a second may undo the whole transaction. Use it only for
+    changes that would then be made again. A later commit that waits for the disk makes this one
+    durable, too.
     """
     if not is_sqlite(tx):
         later(tx, "SET LOCAL synchronous_commit = off")
@@ -249,9 +250,9 @@ def _pipelined(tx: Connection) -> Pipelined:
 
 
 def take_your_time(tx: Connection) -> None:
-    """Let statements of this transaction take as long as they need, as those of commands do.
+    """Lift the time limits of this transaction's statements, for commands and migrations.
 
-    It makes a transaction of what follows on the connection.
+    Statements that follow on the connection are one transaction.
     """
     if not is_sqlite(tx):
         _pipelined(tx).begins = True
@@ -265,9 +266,9 @@ def limit_locks(tx: Connection, seconds: float) -> None:
 
 
 def limit_time(tx: Connection, most: timedelta) -> None:
-    """Let PostgreSQL end a statement that takes longer; see outages.too_long().
+    """Limit how long a statement may take, on PostgreSQL; see outages.too_long().
 
-    It makes a transaction of what follows on the connection.
+    Statements that follow on the connection are one transaction.
     """
     if not is_sqlite(tx):
         _pipelined(tx).begins = True
@@ -282,7 +283,7 @@ def insert(tx: Connection, table: Any) -> Any:
 def upsert(
     tx: Connection, table: Any, values: Any, *, keys: Sequence[str], keep: Sequence[str] = ()
 ) -> Any:
-    """Build an INSERT that replaces the row with the same keys, but for the columns in `keep`."""
+    """Build an INSERT that replaces the row with the same keys, except the columns in `keep`."""
     statement = insert(tx, table).values(values)
     replaced = {name: statement.excluded[name] for name in values if name not in {*keys, *keep}}
     return statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
@@ -294,10 +295,10 @@ def skip_locked(tx: Connection, query: Any) -> Any:
 
 
 def past_locked(query: Any) -> Any:
-    """Make PostgreSQL's form of skip_locked().
+    """Make PostgreSQL's form of skip_locked(), for use after IN.
 
-    For use behind IN. PostgreSQL may run a subquery again for every row that it compares, and
-    each time past the rows locked before: LIMIT 3 took 40. A locking WITH query runs once.
+    PostgreSQL may run a subquery again for every row that it compares, each time skipping the rows
+    that it has locked before: LIMIT 3 locked 40. A WITH query that locks runs once.
     """
     return select(*query.with_for_update(skip_locked=True).cte("taken").c)
 

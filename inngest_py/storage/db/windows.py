@@ -1,6 +1,6 @@
-"""Windows of a search: so many rows are looked at, those that match are read.
+"""Windows of a search: look at a number of rows, and read those that match.
 
-What decides is evaluated by the database, and misses are not sent: one statement a window.
+One statement per window. The database evaluates the condition, and sends no other rows.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_,
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Rows that may match; `last` is the id of the last row looked at, None without one."""
+    """Rows that may match. `last` is the id of the last row looked at; None without one."""
 
     rows: Sequence[RowMapping]
     looked_at: int
@@ -25,8 +25,8 @@ def whole(rows: Sequence[RowMapping]) -> Window:
 
 
 def matching(tx: Connection, chosen: Select[Any], hit: ColumnElement[bool]) -> Window:
-    """Read a window: `chosen` is ordered by a descending column `id` and has a limit."""
-    # named twice, so that the database evaluates it once
+    """Read a window. `chosen` must be ordered by `id`, descending, and have a limit."""
+    # a CTE that the query uses twice, so the database evaluates `hit` once per row
     seen = chosen.add_columns(hit.label("hit")).cte("seen")
     last = select(func.min(seen.c.id)).scalar_subquery()
     count = select(func.count()).select_from(seen).scalar_subquery()
