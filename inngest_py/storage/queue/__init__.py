@@ -1,1 +1,1 @@
-"""The queue: items that are due, their claims and leases, and the lines they wait in."""
+"""The queue: items that are due, their claims and leases, and their waiting lines."""

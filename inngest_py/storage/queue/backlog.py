@@ -1,4 +1,4 @@
-"""The backlog: what is due, what will be, and how much of it there is."""
+"""The backlog: which items are due for a hint, when the next one is, and how many there are."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from .queue_items import QueueItem
 _items = table_of(QueueItem)
 
 
-# a newer version's workers hint at theirs
+# Items of kinds that only a newer version knows get their hints from its workers.
 _KNOWN = [kind.value for kind in ItemKind]
 _ready = (
     select(_items.c.id, _items.c.due_at, _items.c.rank_us)
@@ -43,9 +43,9 @@ _hinted = EachRow(
 def due(
     tx: Connection, now: datetime, limit: int, again_at: datetime
 ) -> list[tuple[str, ItemKind]]:
-    """Take ready items that are due for a hint, and set when they may be hinted at again.
+    """List ready items that are due for a hint, and set when the next hint for them may be sent.
 
-    Those with a rank are taken by it, the others as if theirs were the time they became due.
+    Items are chosen in the order of their ranks. The rank of an item without one is its due time.
     """
     wanted = {"now": now, "most": limit}
     plain, ranked = pick(tx, sqlite=(_plain, _ranked), postgres=_past_locked)
@@ -53,11 +53,11 @@ def due(
     others = tx.execute(ranked, wanted).all()
     ids = [row.id for row in rows]
     if others:
-        line = [
+        ranked_ids = [
             (rank_us(row.due_at, 0) if row.rank_us is None else row.rank_us, row.id)
             for row in (*rows, *others)
         ]
-        ids = [item_id for _, item_id in sorted(line)[:limit]]
+        ids = [item_id for _, item_id in sorted(ranked_ids)[:limit]]
     if not ids:
         return []
     hinted = _hinted.run(tx, [(item_id, again_at) for item_id in ids])
@@ -74,13 +74,13 @@ _next_due = SingleValue(
 
 
 def next_due(tx: Connection) -> datetime | None:
-    """Say when the next ready item wants a hint; None when nothing waits."""
+    """Say when the next ready item is due for a hint; None when no item is ready."""
     found: datetime | None = _next_due.value(tx)
     return found
 
 
 def size(tx: Connection, now: datetime) -> tuple[int, datetime | None, int]:
-    """Count what is due and not yet held, with the oldest due time, and what is leased."""
+    """Count items that are due and not leased, with the oldest due time, and leased items."""
     ready = select(func.count(), func.min(_items.c.due_at)).where(
         _items.c.state == ItemState.READY.value,
         _items.c.hint_at <= now + timedelta(seconds=10),

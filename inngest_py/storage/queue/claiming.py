@@ -1,4 +1,4 @@
-"""Claiming: who leases items gets with them what their next requests need of their runs."""
+"""Claiming: lease items, and read what their next requests need of their runs."""
 
 import secrets
 from collections.abc import Sequence
@@ -46,9 +46,9 @@ _columns = [
 
 
 class Claimed(NamedTuple):
-    """Leased items and their runs, as these were before.
+    """Leased items, and their runs as they were before the claim.
 
-    Those of the runs that are `begun` have been moved to running in the transaction already.
+    The runs in `begun` have already been moved to running in this transaction.
     """
 
     items: list[Item]
@@ -65,7 +65,7 @@ def claim(
     lease: timedelta,
     worker: str,
 ) -> Claimed:
-    """Lease those of the items that are ready and due; the others are somebody else's."""
+    """Lease those of the items that are ready and due."""
     if not ids:
         return Claimed([], {}, set())
     how = (lease_id, now + lease, worker, now, _generation())
@@ -83,10 +83,10 @@ def _in_one_message(tx: Connection, ids: Sequence[str], how: tuple[Any, ...]) ->
 
 
 def _generation() -> int:
-    """Make the number of a dispatch.
+    """Make the number of a request, a random one.
 
-    Counting on from the row's would give it twice: a crash of the database may take a claim back
-    (session.commit_soon), whose request has gone out and still reports steps.
+    Adding one to the row's number could give the same number twice. A crash of the database may
+    undo a claim (session.commit_soon) whose request has been sent and still reports steps.
     """
     return 1 + secrets.randbelow(10**9)
 
@@ -114,11 +114,14 @@ def _leased(chosen: Any) -> Any:
 
 
 def _begun(ours: Any) -> Any:
-    """Begin what nothing seems to hold back, as runs.begin() does; undone where something does."""
+    """Begin runs that seem to have no limits, as runs.begin() does.
+
+    runs.put_back() undoes that when something delays a run after all.
+    """
     starting = select(_items.c.run_id).where(
         ours, _items.c.kind == ItemKind.START.value, _items.c.gate.is_(None)
     )
-    # an array: joined, PostgreSQL may read all runs to find these
+    # an array: with a join, PostgreSQL may read all runs to find these
     chosen = _runs.c.id == func.any(func.array(starting.scalar_subquery()))
     free = may_begin(and_(chosen, _runs.c.slots.is_(None)))
     locked = free.with_for_update(skip_locked=True, key_share=True).cte("free")
@@ -127,7 +130,10 @@ def _begun(ours: Any) -> Any:
 
 
 def _looked(ours: Any) -> Any:
-    """Read in a statement of its own: the first may have waited for writers of the runs."""
+    """Read items and runs in a statement of its own.
+
+    The first statement may have waited for writers of the runs: its snapshot is too old.
+    """
     begun = and_(
         _items.c.kind == ItemKind.START.value,
         _runs.c.status == RunStatus.RUNNING.value,

@@ -1,7 +1,8 @@
 """Slots of concurrency: counted from the leased items and the running runs of a group.
 
-Whoever looks at a group holds its row in `buckets` locked until its transaction ends: two claims
-cannot take the same slot, and no item joins a line that somebody else is emptying.
+A group is one key of one limit. A transaction that gives out slots locks the group's row in
+`buckets` until it ends. So two claims cannot take the same slot, and no item joins a waiting line
+while another transaction empties it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -58,7 +59,7 @@ def _looked(v: Any) -> Any:
         .correlate_except(_items)
         .subquery()
     )
-    comma: Any = literal_column("','")  # a parameter of its own kind would not compile alone
+    comma: Any = literal_column("','")  # as a parameter it would not compile without its type
     line: Any = func.aggregate_strings(first.c.place, comma)
     line = select(line).select_from(first).scalar_subquery()
     return select(v.key, held, promised, line)
@@ -70,7 +71,7 @@ _lock_and_look = AfterLock(buckets.LOCK, _look)
 
 
 def see(tx: Connection, groups: Iterable[str]) -> dict[str, Look]:
-    """See who is in groups, as it is without their locks. Of a line it sees the first 32."""
+    """Count the slots of groups without locks, and list the first 32 of each waiting line."""
     rows = [(group, None) for group in sorted(set(groups))]
     return _seen(_look.run(tx, rows)) if rows else {}
 
@@ -110,7 +111,7 @@ _wait = ManyRows(
 
 
 def wait(tx: Connection, items: dict[str, str]) -> None:
-    """Put items that this transaction has leased in line, each for its group."""
+    """Put items that this transaction has leased into waiting lines, named by item id."""
     if items:
         _wait.later(tx, sorted(items.items()))
 
@@ -121,22 +122,22 @@ _waiting = select(_items.c.id).where(
 
 
 def let_go(tx: Connection, ids: Sequence[str], again_at: datetime) -> list[tuple[ItemKind, str]]:
-    """Make waiting items ready; they keep their places until they are claimed.
+    """Make waiting items ready. A slot stays reserved for each until it is claimed.
 
-    Passes over locked ones: their runs are being ended, by somebody who may wait for the lock of
-    the very group, and who lets the next go then.
+    Skips locked items. Their runs are being ended by a transaction that may be waiting for the lock
+    of this same group, and that lets in the next item afterwards.
     """
     if not ids:
         return []
     free = skip_locked(tx, _waiting)
-    going = update(_items).where(_items.c.id.in_(free))
-    going = going.values(state=ItemState.READY.value, hint_at=again_at)
-    gone = tx.execute(going.returning(_items.c.id, _items.c.kind), {"ids": list(ids)})
-    return [(ItemKind(row.kind), row.id) for row in gone]
+    ready = update(_items).where(_items.c.id.in_(free))
+    ready = ready.values(state=ItemState.READY.value, hint_at=again_at)
+    rows = tx.execute(ready.returning(_items.c.id, _items.c.kind), {"ids": list(ids)})
+    return [(ItemKind(row.kind), row.id) for row in rows]
 
 
 def lines(tx: Connection, prefix: str) -> list[str]:
-    """List the groups whose name begins so and in which items wait."""
+    """List the groups whose names begin with `prefix` and that have a waiting line."""
     return waiting_lines.lines(tx, prefix)
 
 
@@ -158,15 +159,18 @@ _lockable = select(_runs.c.id).where(_runs.c.id.in_(bindparam("ids", expanding=T
 
 
 def lock_runs(tx: Connection, ids: Sequence[str]) -> set[str]:
-    """Lock runs, passing over locked ones: who ends a run holds its row and wants the item's."""
+    """Lock runs, skipping locked ones, since this claim has already locked their items.
+
+    Ending a run locks the run's row first, then its items: waiting here could be a deadlock.
+    """
     free = _lockable.with_for_update(skip_locked=True, key_share=True)
     return set(tx.execute(free, {"ids": list(ids)}).scalars()) if ids else set()
 
 
 def regroup(tx: Connection, changes: Sequence[tuple[str, str, Slots | None]]) -> None:
-    """Give runs other groups, with the first items that this transaction has leased for them.
+    """Replace the groups of runs and of their first items, which this transaction has leased.
 
-    A change is the run, its item, and the groups; None for none.
+    A change is the run, its item, and the groups; None without limits.
     """
     if not changes:
         return
@@ -200,11 +204,11 @@ _stands = SingleValue(
 
 
 def stand(tx: Connection) -> bool:
-    """Say whether anything stands in any line, be it for slots or for something else."""
+    """Say whether any item waits in a waiting line, for a slot or for something else."""
     return _stands.value(tx) is not None
 
 
 def next_line(tx: Connection, after: str) -> tuple[str, str] | None:
-    """Find the next group that has a line, with the run of its first; None when there is none."""
+    """Find the next group with a waiting line, and the run of its first item; None without one."""
     row = tx.execute(_next_line, {"after": after}).first()
     return None if row is None else (row.gate, row.run_id)

@@ -1,4 +1,4 @@
-"""Leases: prolonging them, and giving items back whose holder stops or is gone."""
+"""Leases: extend them, and give items back when their holder stops or is gone."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from .queue_items import FREED, QueueItem
 
 _items, _runs = table_of(QueueItem), table_of(RunRow)
 _lapsed = _items.c.lapses + 1
-# a limit of whole runs counts their calls, too
+# a limit of whole runs counts the calls of these runs, too
 _WITHOUT_SLOTS = and_(
     _items.c.slot1.is_(None),
     ~exists().where(_runs.c.id == _items.c.run_id, _runs.c.run_slot.is_not(None)),
@@ -24,8 +24,8 @@ _WITHOUT_SLOTS = and_(
 
 def _extended(v: Any) -> Any:
     mine = select(_items.c.id).where(_items.c.id == v.item, _items.c.lease_id == v.lease)
-    # a locked item is being written, by its holder or by who ends its run: waiting for it here
-    # could let all the others lapse
+    # a locked item is being written, by its holder or by the end of its run: waiting for it here
+    # could let all other leases lapse
     free = mine.with_for_update(skip_locked=True, of=_items).cte("free")
     until = bindparam("until", type_=Timestamp())
     return update(_items).where(_items.c.id.in_(select(free.c.id))).values(lease_until=until)
@@ -35,33 +35,33 @@ _extend = ManyRows({"item": Text(), "lease": Text()}, _extended)
 
 
 def extend(tx: Connection, held: Sequence[tuple[str, str]], until: datetime) -> None:
-    """Prolong the leases of items (ids and leases) that a process still works on.
+    """Extend the leases of items that a process still works on, given as (item id, lease id).
 
-    Each is found on its own, also where it has lapsed and nobody has taken it over. Passes over
-    items that are locked.
+    A lease that has lapsed is extended as long as the item has not been given back. Skips locked
+    items.
     """
     if held:
         _extend.run(tx, held, until=until)
 
 
 def prolong(tx: Connection, item_id: str, until: datetime) -> None:
-    """Prolong the lease of one item, if it has one."""
+    """Extend the lease of one item, if it has one."""
     leased = (_items.c.id == item_id, _items.c.state == ItemState.LEASED.value)
     tx.execute(update(_items).where(*leased).values(lease_until=until))
 
 
 def set_aside(tx: Connection, leased: Sequence[Item]) -> None:
-    """Turn items just claimed into held ones, in the transaction that claimed them."""
+    """Mark items as held, in the transaction that has leased them."""
     ids = [item.id for item in leased]
     held = {**FREED, "state": ItemState.HELD.value}
     tx.execute(update(_items).where(_items.c.id.in_(ids)).values(held))
 
 
 def release(tx: Connection, worker: str, now: datetime) -> int:
-    """Give back the leases of a worker that stops; say how many there were.
+    """Give back the items of a worker that stops; return how many there were.
 
-    But for those with slots: their calls go on in the app, and nobody may take the slots before
-    the leases end.
+    Items with slots stay leased: their calls are still running in the app, so nobody may take the
+    slots before the leases end.
     """
     mine = (_items.c.state == ItemState.LEASED.value, _items.c.worker == worker)
     freed = update(_items).where(*mine, _WITHOUT_SLOTS).values(hint_at=now, **FREED)
@@ -69,9 +69,10 @@ def release(tx: Connection, worker: str, now: datetime) -> int:
 
 
 def release_all(tx: Connection, now: datetime) -> int:
-    """Give back every lease: for a server that knows it is the only process on this database.
+    """Give back all leased items, for a server that is the only process on this database.
 
-    Those of SDKs stay: their processes may well live. Those with slots do: see release().
+    Items leased to SDKs stay, since the apps may still be running. So do items with slots: see
+    release().
     """
     freed = update(_items).where(
         _items.c.state == ItemState.LEASED.value,
@@ -82,10 +83,9 @@ def release_all(tx: Connection, now: datetime) -> int:
 
 
 def free_lapsed(tx: Connection, now: datetime, limit: int) -> list[Any]:
-    """Make items whose lease has lapsed ready again; gives their ids, kinds, runs, groups of
-    slots, and how often they have lapsed.
+    """Make items ready again whose lease has lapsed. Skips locked items.
 
-    Locks them, passing over locked ones.
+    Returns each item's id, run, groups of slots, kind, and how many leases have lapsed.
     """
     lapsed = skip_locked(
         tx,
@@ -102,14 +102,14 @@ def free_lapsed(tx: Connection, now: datetime, limit: int) -> list[Any]:
 
 
 def delay(tx: Connection, ids: Sequence[str], until: datetime) -> None:
-    """Make ready items due only later."""
+    """Make ready items due later."""
     if ids:
         chosen = (_items.c.id.in_(ids), _items.c.state == ItemState.READY.value)
         tx.execute(update(_items).where(*chosen).values(due_at=until, hint_at=until))
 
 
 def give_up(tx: Connection, items: Sequence[Item], hint_at: datetime) -> None:
-    """Give back items that the transaction has leased, for a later claim."""
+    """Give back items that this transaction has leased, for a later claim."""
     ids = [item.id for item in items]
     freed = {**FREED, "hint_at": hint_at, "gate": None}
     tx.execute(update(_items).where(_items.c.id.in_(ids)).values(freed))
@@ -145,11 +145,11 @@ _hold = (
 
 
 def hold(tx: Connection, ids: Sequence[str]) -> dict[str, Any]:
-    """Lock items against other claims, by id; those that are gone are missing.
+    """Lock items against other claims, by id. Items that are gone are missing in the result.
 
-    Gives each item's run, lease (None when nobody has it), generation, attempt and stack position.
+    Returns each item's run, lease (None without one), generation, attempt and stack position.
     """
-    if len(ids) == 1:  # the rule; an IN costs 0.2 ms more, most of it to write its list
+    if len(ids) == 1:  # the usual case; IN costs 0.2 ms more, most of it to write its list
         found = tx.execute(_hold_one, {"id": ids[0]})
     else:
         found = tx.execute(_hold, {"ids": list(ids)})
@@ -164,13 +164,13 @@ _restart = (
 
 
 def restart_attempts(tx: Connection, ids: Sequence[str]) -> None:
-    """Count the items' attempts from 0 again: their runs have got on since."""
+    """Count the items' attempts from 0 again, since their runs have made progress."""
     if ids:
         tx.execute(_restart, {"ids": list(ids)})
 
 
 def attempt_of(tx: Connection, item: Item) -> int | None:
-    """Read the attempt that a leased item is at; None when the lease has moved on."""
+    """Read the number of a leased item's attempt; None when the lease is lost."""
     query = select(_items.c.attempt).where(
         _items.c.id == item.id, _items.c.lease_id == item.lease_id
     )

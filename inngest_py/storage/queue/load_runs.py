@@ -1,4 +1,4 @@
-"""Loading runs, with what the next request of each needs of its event and its function."""
+"""Load runs, with what their next requests need of their events and functions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,12 +53,12 @@ _load = (
 
 
 def load(tx: Connection, ids: Sequence[str]) -> Loaded:
-    """Read runs with their events, and their functions' revisions as of now, by run id."""
+    """Read runs with their events and their functions' current revisions, by run id."""
     return built(tx, tx.execute(_load, {"ids": list(ids)}).all())
 
 
 def built(tx: Connection, rows: Sequence[Any]) -> Loaded:
-    """Make runs of rows with the columns LOADED."""
+    """Make runs from rows with the columns LOADED."""
     batched = sorted({row.batch_id for row in rows if row.batch_id is not None})
     events = event_batches.payloads(tx, batched) if batched else {}
     return {

@@ -1,6 +1,6 @@
-"""Dropping what is queued for runs that have ended, leased items included.
+"""Delete the items of runs that have ended, leased ones included.
 
-But for calls in flight that hold slots of concurrency: see engine/work/orphaned_calls.py.
+Items of orphaned calls that hold slots stay: see engine/work/orphaned_calls.py.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from .queue_items import QueueItem
 
 _items = table_of(QueueItem)
 
-# such a call goes on in the app, so it has its slot until it is over
-_OUTLIVES = and_(_items.c.state == ItemState.LEASED.value, _items.c.slot1.is_not(None))
+# such a call is still running in the app, so it keeps its slot until it is over
+_ORPHANED = and_(_items.c.state == ItemState.LEASED.value, _items.c.slot1.is_not(None))
 _drop_runs = (
     delete(_items)
     .where(
         _items.c.run_id.in_(bindparam("runs", expanding=True)),
-        or_(not_(_OUTLIVES), _items.c.id.in_(bindparam("held", expanding=True))),
+        or_(not_(_ORPHANED), _items.c.id.in_(bindparam("held", expanding=True))),
     )
     .returning(
         _items.c.id,
@@ -46,9 +46,9 @@ _drop_runs = (
 class Dropped:
     """What was queued for runs that have ended.
 
-    `waited` are those of the runs that had waits queued, `freed` by run the groups of slots that
-    are free now, or in which an item had its turn, `cut` the rows of steps that were asleep,
-    queued or being executed.
+    `waited` holds the runs that had waits. `freed` holds, by run, the groups whose next items may
+    be let in: an item of the run held a slot of them, had been let in, or waited. `cut` holds the
+    rows of steps that were asleep, queued or being executed.
     """
 
     waited: set[str]
@@ -57,10 +57,10 @@ class Dropped:
 
 
 def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ()) -> Dropped:
-    """Delete what is queued for runs that have ended, leased items included.
+    """Delete the items of runs that have ended, leased ones included.
 
-    Those that hold slots stay, but for the `held` ones, which end with their own results. Raises
-    LeaseLost when one of these is not among them under its lease any more.
+    Leased items with slots stay, except the `held` ones, whose own results end their runs. Raises
+    LeaseLost when the lease of a `held` item is lost.
     """
     ids = [item.id for item in held]
     rows = tx.execute(_drop_runs, {"runs": list(run_ids), "held": ids}).all()

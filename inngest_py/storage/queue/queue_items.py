@@ -40,22 +40,22 @@ class QueueItem(Base):
     __tablename__ = "queue_items"
     __table_args__ = (
         CheckConstraint("(state = 'leased') = (lease_id IS NOT NULL)", name="lease"),
-        # serves due() and next_due()
+        # serves backlog.due() and backlog.next_due()
         Index(
             "queue_items_hint_idx", "hint_at", "id", postgresql_where=_READY, sqlite_where=_READY
         ),
-        # serves lapsed()
+        # serves leases.free_lapsed()
         Index(
             "queue_items_lease_idx",
             "lease_until",
             postgresql_where=_LEASED,
             sqlite_where=_LEASED,
         ),
-        # serves due(): items whose order is not that of their hints, the first of them first
+        # serves backlog.due(): items with a rank, in its order
         Index(
             "queue_items_rank_idx", "rank_us", "id", postgresql_where=_RANKED, sqlite_where=_RANKED
         ),
-        # serves gates.first()
+        # serves waiting_lines.first()
         Index(
             "queue_items_gate_idx",
             "gate",
@@ -64,7 +64,7 @@ class QueueItem(Base):
             postgresql_where=_WAITING,
             sqlite_where=_WAITING,
         ),
-        # serve slots.look()
+        # serve concurrency_slots.lock() and see()
         *(
             Index(f"queue_items_{name}_idx", name, postgresql_where=held, sqlite_where=held)
             for name, held in _HELD.items()
@@ -75,11 +75,11 @@ class QueueItem(Base):
             postgresql_where=_PROMISED,
             sqlite_where=_PROMISED,
         ),
-        # serves pruning: of the events that ended waits
+        # serves pruning, which keeps the events that ended these waits
         Index("queue_items_answered_idx", "id", postgresql_where=_ANSWERED, sqlite_where=_ANSWERED),
-        # serves drop_runs() and of_run()
+        # serves of_ended_runs.drop_runs() and of_run()
         Index("queue_items_run_idx", "run_id"),
-        # makes a job that is already queued a no-op
+        # makes adding a job that is already queued a no-op
         Index("queue_items_job_key", "job_key", unique=True),
     )
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -95,20 +95,20 @@ class QueueItem(Base):
     step_name: Mapped[str | None] = mapped_column(Text)
     current: Mapped[int | None]
     opts: Mapped[str | None] = mapped_column(Json)
-    answer: Mapped[str | None] = mapped_column(Json)  # what has ended a wait
-    # the place in the line, of runs that have a priority or a throttle: see priority.rank_us()
+    answer: Mapped[str | None] = mapped_column(Json)  # what has ended the wait
+    # the place in the waiting line: see domain.flow.priority.rank_us()
     rank_us: Mapped[int | None] = mapped_column(BigId)
-    # what it waits for while it waits: the throttle's bucket, or the full group of slots
+    # its waiting line: the throttle's bucket, the group of slots, or the app that is at its share
     gate: Mapped[str | None] = mapped_column(Text)
-    # the groups of concurrency that its request counts in while it is leased: see slots
+    # the groups of slots in which its request counts while it is leased: see concurrency_slots
     slot1: Mapped[str | None] = mapped_column(Text)
     slot2: Mapped[str | None] = mapped_column(Text)
     lease_id: Mapped[str | None] = mapped_column(Text)  # fences late writers: see finish()
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
     worker: Mapped[str | None] = mapped_column(Text)
-    # the number of the last request made for the item, no two of which have the same
+    # the number of the item's last request; each of its requests has another
     generation: Mapped[int] = mapped_column(server_default=text("0"))
-    # leases that ended without a word of their holder, since the last attempt that was over
+    # how many leases have lapsed since the last attempt that ended
     lapses: Mapped[int] = mapped_column(server_default=text("0"))
 
 
@@ -116,20 +116,20 @@ _items = table_of(QueueItem)
 
 _add = InsertNew(_items, "id", keys=["job_key"])
 _put = InsertNew(_items, keys=["job_key"])
-# what a row may leave out: an INSERT of many rows needs the same columns in all
+# columns that a given row may leave out: in an INSERT all rows need the same columns
 _EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in _items.c if column.nullable)
 _EMPTY["attempt"] = 0
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Write items; say the ids of those whose job was not queued already."""
+    """Write items; return the ids of those whose job was not queued already."""
     if not rows:
         return set()
     return {row[0] for row in _add.fresh(tx, [_EMPTY | row for row in rows])}
 
 
 def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Write items, but for those whose job is queued already."""
+    """Write items, except those whose job is queued already."""
     if rows:
         _put.run(tx, [_EMPTY | row for row in rows])
 
@@ -146,9 +146,9 @@ _finish = EachRow(
 
 
 def finish(tx: Connection, items: Sequence[Item]) -> None:
-    """Remove leased items, in the transaction that writes their results.
+    """Delete leased items, in the transaction that writes their results.
 
-    Raises LeaseLost, which rolls those results back, when one of the leases has moved on.
+    Raises LeaseLost, which rolls the results back, when one of the leases is lost.
     """
     if not items:
         return
@@ -184,13 +184,13 @@ _turn = EachRow(
 def turn(tx: Connection, turns: Sequence[tuple[Item, str, int, datetime]]) -> list[Item]:
     """Make leased items the next discoveries of their runs, under the same leases.
 
-    A turn is the item, the discovery's job key, which nobody else may have queued, the length of
-    the stack, and the time. Returns the items as they are now; raises LeaseLost as finish() does.
+    Each of `turns` is the item, the discovery's job key, which must not be queued yet, the length
+    of the stack, and the time. Returns the new items. Raises LeaseLost as finish() does.
     """
     if not turns:
         return []
     rows = [(item.id, item.lease_id, key, current, now) for item, key, current, now in turns]
-    if len(_turn.run(tx, rows).all()) < len(turns):
+    if len(_continue.run(tx, rows).all()) < len(turns):
         raise LeaseLost
     return [
         Item(
@@ -230,9 +230,10 @@ _answer = ManyRows(
 def answer(
     tx: Connection, answers: Sequence[tuple[str, str]], now: datetime, hint_at: datetime
 ) -> list[str]:
-    """Give items of waits their answers, which makes them due, whoever holds them.
+    """Write the answers of waits on their items, leased or not, and make the items due.
 
-    Returns those that are there still. Call only for pauses that this transaction has consumed.
+    Returns the ids of items that still exist. Call it only for waits that this transaction has
+    consumed.
     """
     if not answers:
         return []
@@ -250,7 +251,7 @@ def answer_of(tx: Connection, item_id: str) -> str | None:
 
 
 def go_on(tx: Connection, item: Item, opts: str) -> None:
-    """Note how far the holder of an item has come. Raises LeaseLost as finish() does."""
+    """Write a leased item's progress into its `opts`. Raises LeaseLost as finish() does."""
     moved = tx.execute(
         update(_items)
         .where(_items.c.id == item.id, _items.c.lease_id == item.lease_id)
@@ -274,7 +275,7 @@ def retry_later(tx: Connection, item: Item, due_at: datetime) -> None:
             queued_at=due_at,
             due_at=due_at,
             hint_at=due_at,
-            gate=None,  # it has had its turn
+            gate=None,  # it has been let in
             lapses=0,
         )
     )

@@ -1,4 +1,4 @@
-"""Timers of rules: queue items that fire at a time, moved and dropped by their job's key."""
+"""Timers of flow control: queue items that fire at a time, found by their job keys."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from .queue_items import FREED, QueueItem
 
 _items = table_of(QueueItem)
 _debounces, _buckets = table_of(Debounce), table_of(BatchBucket)
-# The rest look for themselves: a transaction may not lock any number of rows.
+# A transaction may not lock any number of rows. The other timers check again by themselves.
 _MOST_HASTENED = 1000
 
 
@@ -27,14 +27,14 @@ def rearm(tx: Connection, item: Item, due_at: datetime) -> None:
 
 
 def hasten(tx: Connection, job_key: str, due_at: datetime) -> None:
-    """Make a timer due earlier; one that is held by a worker now looks for itself."""
+    """Make a ready timer due earlier. A worker that has leased it reads the new time itself."""
     sooner = update(_items).where(_items.c.job_key == job_key, _items.c.due_at > due_at)
     ready = _items.c.state == ItemState.READY.value
     tx.execute(sooner.where(ready).values(due_at=due_at, hint_at=due_at))
 
 
 def hasten_all(tx: Connection, job_keys: Sequence[str], due_at: datetime) -> None:
-    """Make timers due earlier, locked in the order of their names."""
+    """Make ready timers due earlier. Locks them in the order of their job keys."""
     if job_keys:
         held = select(_items.c.id).where(
             _items.c.job_key.in_(list(job_keys)), _items.c.state == ItemState.READY.value
@@ -45,7 +45,7 @@ def hasten_all(tx: Connection, job_keys: Sequence[str], due_at: datetime) -> Non
 
 
 def hasten_overdue(tx: Connection, function_ids: Sequence[str], now: datetime) -> None:
-    """Make the timers due now that have waited for functions while these were archived."""
+    """Make timers due now that became overdue while their functions were archived."""
     parked = select(literal(f"{ItemKind.DEBOUNCE.value}:") + _debounces.c.key).where(
         _debounces.c.function_id.in_(list(function_ids)), _debounces.c.fires_at <= now
     )
@@ -57,6 +57,6 @@ def hasten_overdue(tx: Connection, function_ids: Sequence[str], now: datetime) -
 
 
 def drop_jobs(tx: Connection, job_keys: Sequence[str]) -> None:
-    """Delete timers that are not needed any more, leased ones too."""
+    """Delete timers, leased ones too."""
     if job_keys:
         tx.execute(delete(_items).where(_items.c.job_key.in_(list(job_keys))))

@@ -1,7 +1,7 @@
-"""Gates: start items that wait for room, outside the queue of what is due.
+"""Waiting lines: items that wait for a throttle, a slot or their app's share. Each has a name.
 
-A waiting item has no due time of its own: one timer a gate lets the first of its line go. Both
-its reading and its writing need the lock of the gate's bucket (see buckets.lock()).
+A waiting item has no due time of its own. For a throttle, one timer per line lets in the first
+item; reading or writing such a line needs the lock of the throttle's bucket (buckets.lock()).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ..db.statements import ManyRows
 from .queue_items import QueueItem
 
 MOST_LINES = 1000
-# In the place of a start item's options: its throttle has been charged for it.
+# The `opts` of a start item whose throttle has been charged for it.
 CHARGED = "true"
 _items = table_of(QueueItem)
 _first = (
@@ -24,13 +24,13 @@ _first = (
     .where(_items.c.gate == bindparam("gate"), _items.c.state == ItemState.WAITING.value)
     .order_by(_items.c.rank_us, _items.c.id)
     .limit(bindparam("most"))
-    # one that is locked belongs to a run that ends just now
+    # the run of a locked item is being ended
     .with_for_update(skip_locked=True)
 )
 
 
 def first(tx: Connection, gate: str, most: int) -> list[tuple[int, str]]:
-    """List the first of a gate's line as (rank, item id), and lock them."""
+    """List the first items of a waiting line as (rank, item id), and lock them."""
     rows = tx.execute(_first, {"gate": gate, "most": most})
     return [(row.rank_us or 0, row.id) for row in rows]
 
@@ -48,9 +48,9 @@ _names = (
 
 
 def names(tx: Connection, prefix: str) -> list[str]:
-    """List gates whose name begins so and that have a line, MOST_LINES at the most, sorted.
+    """List waiting lines whose names begin with `prefix`, at most MOST_LINES, sorted.
 
-    Skips from one to the next: as many look-ups as there are gates, however long the lines.
+    Skips from one to the next in the index: one look-up per line, however long the lines are.
     """
     found: list[str] = []
     after, until = prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -77,7 +77,10 @@ _turns = (
 def take_turns(
     tx: Connection, gate: str, most: int, again_at: datetime
 ) -> list[tuple[ItemKind, str]]:
-    """Make the first of a line ready, which need no lock of a bucket; return them."""
+    """Make the first items of an app's waiting line ready; return their kinds and ids.
+
+    Such a line needs no lock of a bucket.
+    """
     ids = [item_id for _, item_id in first(tx, gate, most)]
     if not ids:
         return []
@@ -96,9 +99,9 @@ _lines = (
 
 
 def lines(tx: Connection, prefix: str) -> list[str]:
-    """List all gates whose name begins so and that have a line, sorted.
+    """List all waiting lines whose names begin with `prefix`, sorted.
 
-    Reads the index of what waits, all of it: for changes that people make.
+    Reads the whole index of waiting items: only for changes that people make.
     """
     return sorted(tx.execute(_lines, {"prefix": prefix}).scalars())
 
@@ -106,16 +109,16 @@ def lines(tx: Connection, prefix: str) -> list[str]:
 def let_go(
     tx: Connection, ids: Sequence[str], now: datetime, hint_at: datetime, *, charged: bool
 ) -> None:
-    """Make waiting items due, for which their throttle was charged or which it does not concern."""
+    """Make waiting items due. `charged` says that their throttle was charged for them."""
     if ids:
-        gone = update(_items).where(_items.c.id.in_(ids))
+        waiting = update(_items).where(_items.c.id.in_(ids))
         ready: dict[str, Any] = {"state": ItemState.READY.value, "gate": None}
         ready["opts"] = CHARGED if charged else None
-        tx.execute(gone.values(due_at=now, hint_at=hint_at, **ready))
+        tx.execute(waiting.values(due_at=now, hint_at=hint_at, **ready))
 
 
 def passed(tx: Connection, ids: Sequence[str]) -> None:
-    """Note that leased items are through and charged for: later attempts do not wait again."""
+    """Note that the throttle was charged for leased items: later attempts do not wait again."""
     if ids:
         tx.execute(update(_items).where(_items.c.id.in_(ids)).values(gate=None, opts=CHARGED))
 
@@ -127,12 +130,12 @@ _enlist = ManyRows(
 
 
 def enlist(tx: Connection, items: Sequence[Item]) -> None:
-    """Give items that this transaction has leased the gates and places that they come with."""
-    _enlist.run(tx, [(item.id, item.gate, item.rank_us) for item in items])
+    """Write the waiting line and the rank of items that this transaction has leased."""
+    _placed.run(tx, [(item.id, item.gate, item.rank_us) for item in items])
 
 
 def wait(tx: Connection, items: Sequence[Item]) -> None:
-    """Put items that this transaction has leased into their lines."""
+    """Put items that this transaction has leased into their waiting lines."""
     if items:
         ids = [item.id for item in items]
         waiting = {"state": ItemState.WAITING.value, "lease_id": None, "lease_until": None}
