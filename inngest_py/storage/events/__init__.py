@@ -1,1 +1,1 @@
-"""Events, and the open waits and cancellations that later events may match."""
+"""Events, and the open waits and subscriptions that later events may match."""

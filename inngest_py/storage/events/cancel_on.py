@@ -1,4 +1,4 @@
-"""Cancel pauses: the events that would cancel runs, in the table and the index of `pauses`."""
+"""Subscriptions: events that would cancel runs (`cancelOn`), rows of the table `pauses`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Lookup = tuple[str, str, str]  # event name, path and key of the index
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A run that an event may cancel; the expression decides."""
+    """A subscription of a run that an event may cancel; the expression decides."""
 
     id: str
     run_id: str
@@ -43,7 +43,7 @@ _listening = ManyRows(
 
 
 def listening(tx: Connection, lookups: Iterable[Lookup]) -> set[Lookup]:
-    """Say behind which places of the index there are runs that an event might cancel."""
+    """Say for which of the look-ups there are runs that an event might cancel."""
     rows = sorted(set(lookups))
     return {(row[0], row[1], row[2]) for row in _listening.run(tx, rows)} if rows else set()
 
@@ -55,8 +55,8 @@ _page = (
         _pauses.c.lookup_path == bindparam("path"),
         _pauses.c.lookup_key == bindparam("key"),
         _pauses.c.id > bindparam("after"),
-        # A run that was made after the event, or by it, is not meant by it (waits.md §7.1). Not
-        # by their ids: that of the event may tell of its sender's clock.
+        # An event cancels no run that was made after it, or by it (waits.md §7.1). Ids cannot say
+        # that: the event's id may hold a time of its sender's clock.
         _pauses.c.created_at < bindparam("received_at", type_=Timestamp()),
         _CANCELS,
     )
@@ -68,7 +68,7 @@ _page = (
 def page(
     tx: Connection, lookup: Lookup, received_at: datetime, *, after: str, limit: int
 ) -> list[Candidate]:
-    """List runs behind a place of the index that are older than the event, from behind an id."""
+    """List the look-up's subscriptions that are older than the event, after the id `after`."""
     name, path, key = lookup
     values = {"name": name, "path": path, "key": key, "after": after, "received_at": received_at}
     return [Candidate(*row) for row in tx.execute(_page, values | {"most": limit})]

@@ -1,4 +1,4 @@
-"""Events, and the keys that make a second run for the same event id a no-op."""
+"""Events, and the run keys that prevent a second run for the same event id."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -25,8 +25,8 @@ class Event(Base):
     """An event; `payload` is its canonical JSON as SDKs get it, `id` the internal ULID."""
 
     __tablename__ = "events"
-    # serves page() with a name; without one the primary key does, since ULIDs sort by time
-    # received_at: serves event_list.page()
+    # serve page() with a name (without one the primary key does, since ULIDs sort by time), and
+    # event_pages.page()
     __table_args__ = (
         Index("events_name_idx", "name", "id"),
         Index("events_received_idx", "received_at", "id"),
@@ -38,7 +38,7 @@ class Event(Base):
     ts: Mapped[datetime] = mapped_column(Timestamp)
     received_at: Mapped[datetime] = mapped_column(Timestamp)
     internal: Mapped[bool]
-    # the W3C context of the request that brought it; null without one
+    # the W3C trace context of the request that sent it; null without one
     traceparent: Mapped[str | None] = mapped_column(Text)
 
 
@@ -62,14 +62,14 @@ _put = Insert(_events)
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Write events; say the ids of those that were not there already."""
+    """Write events; return the ids of those that were not there already."""
     if not rows:
         return set()
     return {row[0] for row in _add.fresh(tx, rows)}
 
 
 def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Write events that cannot be there. The transaction fails with IntegrityError if one is."""
+    """Write events with new ids. The transaction fails with IntegrityError if one exists."""
     if rows:
         _put.run(tx, rows)
 
@@ -85,9 +85,9 @@ _take = Upsert(
 
 
 def take_keys(tx: Connection, keys: Mapping[str, str], now: datetime, until: datetime) -> set[str]:
-    """Claim run keys (key → run id); say those that no other run holds still.
+    """Take run keys (key → run id); return those that no other run still holds.
 
-    Locks them in sorted order, so that two transactions cannot wait in a ring.
+    Locks them in sorted order, so that two transactions cannot deadlock.
     """
     if not keys:
         return set()
@@ -96,19 +96,19 @@ def take_keys(tx: Connection, keys: Mapping[str, str], now: datetime, until: dat
 
 
 def give_keys_back(tx: Connection, keys: Sequence[str]) -> None:
-    """Free run keys that this transaction has claimed, for runs that are not made after all."""
+    """Free run keys that this transaction has taken, for runs that are not made after all."""
     if keys:
         tx.execute(delete(_keys).where(_keys.c.key.in_(list(keys))))
 
 
 def run_of_key(tx: Connection, key: str, now: datetime) -> str | None:
-    """Find the run that holds a run key still; None when there is none."""
+    """Find the run that still holds a run key; None when there is none."""
     query = select(_keys.c.run_id).where(_keys.c.key == key, _keys.c.expires_at > now)
     return tx.execute(query).scalar()
 
 
 def forget(tx: Connection, now: datetime, limit: int) -> int:
-    """Delete run keys past their window, in a bounded batch."""
+    """Delete expired run keys, at most `limit`."""
     old = select(_keys.c.key).where(_keys.c.expires_at <= now).limit(limit)
     return tx.execute(delete(_keys).where(_keys.c.key.in_(old))).rowcount
 
@@ -137,9 +137,9 @@ def page(
     before: datetime | None = None,
     internal: bool = False,
 ) -> list[RowMapping]:
-    """List events that users sent, newest first, from behind the cursor (an event id).
+    """List events that users sent, newest first, after the cursor (an event id).
 
-    With `internal`, the server's own are among them.
+    With `internal`, the server's own events are included.
     """
     query = select(_events)
     if not internal:
@@ -152,6 +152,6 @@ def page(
         query = query.where(_events.c.received_at >= after)
     if before is not None:
         query = query.where(_events.c.received_at <= before)
-    # a seed may be much older than the event's receipt: it tells when it was first sent
+    # no lower bound: the id may hold the time of the first sending, long before the receipt
     query = query.where(*within(_events.c.id, None, before))
     return list(tx.execute(query.order_by(_events.c.id.desc()).limit(limit)).mappings())

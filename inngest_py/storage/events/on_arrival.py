@@ -1,4 +1,4 @@
-"""What has to be known of events that arrive, whatever they start: in one statement."""
+"""Read what every arriving event needs, in one statement: catalogue version, open waits."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ Looked = tuple[int, list[tuple[str, str]]]
 _pauses = table_of(Pause)
 _row: dict[str, TypeEngine[str]] = {"name": Text()}
 _names = unnested(_row)
-# Whether anything waits is cheaper to plan than what does: it is asked of every event. The least
-# path is read from the index; EXISTS became a join that met each of 100,000 waits.
+# Every event asks whether anything waits for it: that is cheaper to plan than asking what waits.
+# The least path is read from the index. EXISTS became a join that read each of 100,000 waits.
 _least = select(func.min(_pauses.c.lookup_path)).where(_pauses.c.event_name == _names.name)
 _awaited = func.array(
     select(_names.name).where(_least.scalar_subquery().is_not(None)).scalar_subquery()

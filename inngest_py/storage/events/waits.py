@@ -1,6 +1,7 @@
-"""Pauses: open subscriptions to events and signals. Who deletes the row has consumed it.
+"""Open waits and subscriptions: rows of the table `pauses`, here called pauses.
 
-Order of locks: runs' rows, then pauses by id, then items.
+A wait is consumed by the transaction that deletes its row. Order of locks: runs' rows, then pauses
+by id, then items.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,27 +29,29 @@ from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked
 from ..db.statements import InsertNew, ManyRows
 
-# How many waits of one event a transaction looks at: one that ends very many ends them in turns.
+# How many waits of one event a transaction looks at. An event with more gets a transaction for each
+# page of this size.
 MOST_AT_ONCE = 256
-# And how many of all events that share it: deferred one by one, 500 waiters took 2 s to go on.
+# How many waits of all its events a transaction looks at. When each event of 500 with one wait was
+# left to a transaction of its own, the runs took 2 s to continue.
 MOST_TOGETHER = 1024
 
 
 class Pause(Base):
-    """An open wait, or the event that cancels a run, which has neither step nor item.
+    """An open wait, or a subscription that cancels a run and has no step and no item.
 
-    `event_name` is None when no event can match. `expression` is what is left of the condition
-    once the run's event is filled in; `lookup_path` and `lookup_key` are the part of it that the
-    index holds, "" without one. `item_id` is the queue item that is due at `expires_at`.
+    `event_name` is None when no event can match. `expression` is the condition with the values of
+    the run's event filled in. `lookup_path` and `lookup_key` are the equality in it that the index
+    holds, "" without one. `item_id` is the queue item that is due at `expires_at`.
     """
 
     __tablename__ = "pauses"
     __table_args__ = (
         # serves paths(), candidates() and page()
         Index("pauses_lookup_idx", "event_name", "lookup_path", "lookup_key", "id"),
-        # makes a second waiter for a signal a conflict; serves take_signal()
+        # allows one wait per signal; serves take_signal()
         Index("pauses_signal_key", "signal", unique=True),
-        # serves drop_runs(), and the end of a run that asks whether it has any
+        # serves drop_runs(), and runs.end(), which asks whether the run has pauses
         Index("pauses_run_idx", "run_id"),
         # serves forget()
         Index("pauses_expires_idx", "expires_at"),
@@ -73,7 +76,7 @@ _add = InsertNew(_pauses, "id")
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Open pauses; say the ids of those that are new and whose signal nobody waits for yet."""
+    """Write pauses; return the ids of those that are new and whose signal has no other wait."""
     return {row.id for row in _add.fresh(tx, rows)} if rows else set()
 
 
@@ -88,12 +91,15 @@ _free = (
 
 
 def free_signal(tx: Connection, signal: str, now: datetime, *, replaces: bool) -> None:
-    """Take a signal from a waiter that has expired, or from any: it stays until its time-out."""
+    """Take a signal from its wait if that has expired, or, with `replaces`, in any case.
+
+    The wait stays, and ends by its time-out.
+    """
     tx.execute(_free, {"name": signal, "now": now, "replaces": replaces})
 
 
 def _distinct_paths(v: Any) -> Any:
-    """Skip from one path of a name to the next: as many index look-ups as there are paths."""
+    """Select the paths of an event name, skipping through the index: one look-up per path."""
     first, following = _pauses.alias(), _pauses.alias()
     least = select(func.min(first.c.lookup_path)).where(first.c.event_name == v.name)
     paths = select(v.name.label("name"), least.scalar_subquery().label("path")).cte(
@@ -114,7 +120,7 @@ _paths = ManyRows({"name": Text()}, _distinct_paths)
 
 
 def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:
-    """List (event name, lookup path) of the pauses on these events, each pair once."""
+    """List (event name, look-up path) of the pauses on these events, each pair once."""
     return [(row.name, row.path) for row in _paths.run(tx, [(name,) for name in names])]
 
 
@@ -159,7 +165,7 @@ _candidates = ManyRows(
 
 
 def candidates(tx: Connection, lookups: Iterable[tuple[str, str, str]]) -> list[Candidate] | None:
-    """List the waits behind (event name, path, key) of an index; None when there are too many."""
+    """List the waits for (event name, path, key) look-ups; None for more than MOST_TOGETHER."""
     rows = sorted(set(lookups))
     if not rows:
         return []
@@ -182,14 +188,14 @@ _page = (
 
 
 def page(tx: Connection, lookup: tuple[str, str, str], after: str) -> list[Candidate]:
-    """List waits behind one (event name, path, key), MOST_AT_ONCE at most, from behind an id."""
+    """List waits for one (event name, path, key), at most MOST_AT_ONCE, after the id `after`."""
     name, path, key = lookup
     found = tx.execute(_page, {"name": name, "path": path, "key": key, "after": after})
     return [Candidate(*row) for row in found]
 
 
-# In the order of their ids, so that two transactions that take some of the same do not wait for
-# each other in a ring.
+# Locked in the order of their ids, so that two transactions that consume some of the same pauses
+# cannot deadlock.
 _take = (
     delete(_pauses)
     .where(
@@ -205,7 +211,7 @@ _take = (
 
 
 def take(tx: Connection, ids: Iterable[str]) -> dict[str, str | None]:
-    """Consume pauses: the items of those that were still open, by pause id."""
+    """Consume pauses; return the items of those that were still open, by pause id."""
     wanted = list(ids)
     if not wanted:
         return {}
@@ -220,7 +226,7 @@ _take_signal = (
 
 
 def take_signal(tx: Connection, signal: str, now: datetime) -> tuple[str, str] | None:
-    """Consume the wait for a signal: its run and its item; None when nobody waits."""
+    """Consume the wait for a signal; return its run and its item, None when there is no wait."""
     row = tx.execute(_take_signal, {"name": signal, "now": now}).first()
     return None if row is None else (row.run_id, row.item_id)
 
@@ -242,7 +248,7 @@ def drop_runs(tx: Connection, run_ids: Sequence[str]) -> None:
 
 
 def forget(tx: Connection, before: datetime, limit: int) -> int:
-    """Delete pauses that expired before a time and were never consumed, in a bounded batch."""
+    """Delete pauses that expired before a time and were never consumed, at most `limit`."""
     old = skip_locked(
         tx,
         select(_pauses.c.id)

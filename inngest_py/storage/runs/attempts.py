@@ -1,4 +1,4 @@
-"""Attempts: one row for every attempt of every step, written with the attempt's result."""
+"""Attempts: one row per attempt of a step or of the function, written with its result."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,11 +12,11 @@ from ..db.statements import Insert
 
 
 class Attempt(Base):
-    """One attempt; `step` is None for the function's own answer.
+    """One attempt; `step` is None for an attempt of the function's own code.
 
-    The output is the step's stored result (`steps`), or the run's output for the function's own.
-    A wait has two: one of status `waiting` from its beginning, whose `ended_at` says nothing, and
-    another once it has ended. `info` is JSON of what is particular to the step's kind.
+    Its output is stored as the step's result (`steps`) or the run's output. A wait has two rows:
+    one of status `waiting`, written when it begins, whose `ended_at` has no meaning, and one
+    written when it ends. `info` is JSON with details of the step's kind.
     """
 
     __tablename__ = "attempts"

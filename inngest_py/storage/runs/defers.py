@@ -1,4 +1,4 @@
-"""Defers: the deferred functions of runs. Written under the lock of the run's row."""
+"""Deferred functions of runs ("defers"), written under the lock of the run's row."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from ..db.columns import Base, Json, table_of
 
 
 class DeferRow(Base):
-    """A deferred function of a run; `reason` says why one was rejected."""
+    """A deferred function of a run; `reason` says why it was rejected."""
 
     __tablename__ = "defers"
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
@@ -42,7 +42,7 @@ def of_runs(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Defer
 
 
 def put(tx: Connection, run_id: str, defers: Iterable[Defer]) -> None:
-    """Write defers of a run, in place of those with the same hashes."""
+    """Write defers of a run; they replace those with the same hashes."""
     rows = [
         {
             "run_id": run_id,

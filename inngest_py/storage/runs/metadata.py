@@ -1,4 +1,4 @@
-"""Metadata of runs, their steps and spans: one row a target and kind."""
+"""Metadata of runs, steps and spans: one row per target and kind."""
 
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,9 @@ from ..db.session import upsert
 
 
 class RunMetadata(Base):
-    """What a target tells under a kind; `size` counts the bytes of the kind and the values.
+    """The metadata of one kind on one target; `size` counts the bytes of kind and values.
 
-    `target` tells the run's targets apart, `step` is the hash of the step it belongs to, or None.
+    `target` distinguishes the targets of a run. `step` is the hash of the target's step, or None.
     """
 
     __tablename__ = "run_metadata"

@@ -1,4 +1,4 @@
-"""How many runs functions have."""
+"""Count the runs of functions."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from ..db.session import limit_locks, take_your_time
 from .runs import RunRow
 
 _runs = table_of(RunRow)
-_LOCK_SECONDS = 5.0  # the transaction may go on to lock rows
+_LOCK_SECONDS = 5.0  # the transaction may lock rows after the count
 
 
 def of_functions(tx: Connection, function_ids: Sequence[str]) -> tuple[int, int]:
-    """Count the runs of functions, all of them and those that have not ended.
+    """Count the runs of functions: all, and those that have not ended.
 
-    Reads an entry for every run, however long that takes: for commands, not for pages.
+    Reads one index entry per run, without a time limit: only for commands, not for pages.
     """
     take_your_time(tx)
     limit_locks(tx, _LOCK_SECONDS)

@@ -1,7 +1,7 @@
-"""Runs: one row each, moved only by guarded updates.
+"""Runs: one row each. Only updates that check a run's status change it.
 
-Every writer of a run's results updates the run's row first. That takes its lock, so parallel
-branches of one run settle one after another, and a run that has ended refuses late answers.
+Every writer of a run's results updates the run's row first. That locks the row, so parallel steps
+of one run are written one after another, and a run that has ended refuses late answers.
 """
 
 from collections.abc import Sequence
@@ -48,16 +48,16 @@ _HOLDING = text("status = 'running' AND run_slot IS NOT NULL")
 
 
 class RunRow(Base):
-    """A run; `pending` holds the steps that a parallel group still waits for: see domain.groups."""
+    """A run; `pending` is JSON of the steps that its group waits for: see domain.steps.groups."""
 
     __tablename__ = "runs"
     __table_args__ = (
-        # serve lists by id with a function, with a status, or with both: the other of the two is
-        # compared within the index
+        # serve lists by id of a function, of a status, or of both: the index holds the other of the
+        # two, too, for the comparison
         Index("runs_function_idx", "function_id", "id", "status"),
         Index("runs_status_idx", "status", "id", "function_id"),
         Index("runs_event_idx", "event_id"),
-        # serve run_parts.reruns() and answering()
+        # serve run_detail.reruns() and answering()
         Index(
             "runs_original_idx",
             "original_run_id",
@@ -71,10 +71,10 @@ class RunRow(Base):
             sqlite_where=text("correlation_id IS NOT NULL"),
         ),
         Index("runs_slot_idx", "run_slot", postgresql_where=_HOLDING, sqlite_where=_HOLDING),
-        # serve lists of what started or ended within a span, and alerts.ended()
+        # serve lists of runs that started or ended within a span, and alerts.ended()
         Index("runs_started_idx", "started_at", postgresql_where=_STARTED, sqlite_where=_STARTED),
         Index("runs_ended_idx", "ended_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
-        # serves of_event() for the events of batches
+        # serves run_pages.of_event() for the events of batches
         Index("runs_batch_idx", "batch_id", postgresql_where=_BATCHED, sqlite_where=_BATCHED),
     )
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -96,19 +96,19 @@ class RunRow(Base):
     batch_id: Mapped[str | None] = mapped_column(Text)
     cron: Mapped[str | None] = mapped_column(Text)
     skip_reason: Mapped[str | None] = mapped_column(Text)
-    existing_run_id: Mapped[str | None] = mapped_column(Text)  # the one that it was skipped for
+    existing_run_id: Mapped[str | None] = mapped_column(Text)  # the run for which it was skipped
     singleton_key: Mapped[str | None] = mapped_column(Text)  # the lock that it holds until its end
-    # what its requests count against (JSON: see domain.flow.slots), and the group of itself
+    # the groups in which its requests count (JSON: see domain.flow.slots), and the run itself
     slots: Mapped[str | None] = mapped_column(Json)
     run_slot: Mapped[str | None] = mapped_column(Text)
-    # a rerun's new input, `{"input":[…]}`, and the hash of the step that gets it
+    # the hash of the step that gets new input in a rerun, and that input, `{"input":[…]}`
     input_step: Mapped[str | None] = mapped_column(Text)
     input: Mapped[str | None] = mapped_column(Json)
-    # a durable endpoint's: how its event holds the request's body
+    # of a durable endpoint: how the event holds the request's body
     endpoint: Mapped[str | None] = mapped_column(Text)
-    # the state of its deferred functions, as SDKs are told it
+    # the state of its deferred functions, as it is sent to SDKs
     defers: Mapped[str | None] = mapped_column(Json)
-    # its function is paused: no worker goes on with it in place
+    # its function is paused: no worker continues it in place
     held: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
@@ -129,12 +129,12 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
         _add.run(tx, rows)
 
 
-# SQLite would begin with the index of statuses, and walk every running run at every write
+# not the bare column: SQLite would use the index of statuses, and read all running runs each time
 _status = func.coalesce(_runs.c.status, "")
 
 
 def may_begin(chosen: Any) -> Any:
-    """Select those of runs that are queued and whose functions are not paused."""
+    """Select those of the chosen runs that are queued and whose functions are not paused."""
     of_paused = exists().where(Function.id == _runs.c.function_id, Function.paused.is_not(None))
     return select(_runs.c.id).where(chosen, _status == RunStatus.QUEUED.value, ~of_paused)
 
@@ -151,10 +151,10 @@ _begin = PerDatabase(sqlite=_begun(_in_list), postgres=_begun(select(_unlocked.c
 
 
 def begin(tx: Connection, ids: Sequence[str], now: datetime) -> set[str]:
-    """Move queued runs to running, as their first request goes out; gives those it has moved.
+    """Move queued runs to running, for their first requests; return the ids of those moved.
 
-    Not those of paused functions. It passes over locked ones: who ends a run holds its row and
-    wants the item, which a claim has locked by then.
+    Leaves out runs of paused functions and locked runs. Ending a run locks the run's row first,
+    then its items, which the claim has already locked: waiting here would be a deadlock.
     """
     return set(_begin.run(tx, {"ids": list(ids), "now": now}).scalars())
 
@@ -174,7 +174,7 @@ def put_back(tx: Connection, ids: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What the run's row says after advance(), under its lock."""
+    """What a run's row holds after advance(), under its lock."""
 
     step_count: int
     state_bytes: int
@@ -202,8 +202,8 @@ def lock(tx: Connection, ids: Sequence[str]) -> None:
 class Advance:
     """What an answer adds to its run.
 
-    `version` is kept only by a run that has none yet. `group` replaces the force-plan flag and
-    the pending set; None leaves both.
+    `version` is stored only if the run has none yet. `group` replaces the force-plan flag and the
+    pending set; None leaves both as they are.
     """
 
     run_id: str
@@ -254,7 +254,7 @@ _advance = EachRow(
 
 
 def advance(tx: Connection, advances: Sequence[Advance]) -> dict[str, Advanced]:
-    """Lock live runs, each given once, and count what is added; leaves out runs that have ended."""
+    """Lock live runs, each given once, and add to their counts; leaves out runs that have ended."""
     rows = [
         (a.run_id, a.steps, a.size, a.version, a.group is not None, *(a.group or (False, None)))
         for a in advances
@@ -264,7 +264,7 @@ def advance(tx: Connection, advances: Sequence[Advance]) -> dict[str, Advanced]:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What advance() has to have written instead."""
+    """A change to what advance() wrote."""
 
     run_id: str
     force_plan: bool
@@ -295,9 +295,9 @@ _settle = EachRow(
 
 
 def settle(tx: Connection, corrections: Sequence[Correction]) -> None:
-    """Correct what advance() wrote, under the locks it took."""
+    """Correct what advance() wrote, under its locks."""
     if corrections:
-        _settle.later(
+        _correct.later(
             tx,
             [
                 (c.run_id, c.force_plan, c.pending, c.fewer_steps, c.fewer_bytes)
@@ -308,7 +308,7 @@ def settle(tx: Connection, corrections: Sequence[Correction]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A run's terminal status; `started_at` is kept only by a run that had not started."""
+    """A run's terminal status; `started_at` is stored only if the run had not started."""
 
     run_id: str
     status: RunStatus
@@ -336,14 +336,14 @@ def _ended(v: Any) -> Any:
             output=v.output,
             pending=None,
         )
-        # not IS NOT NULL: in RETURNING, SQLite 3.40 finds that true of this column's nulls
+        # not IS NOT NULL: in RETURNING, SQLite 3.40 finds it true where this column is null
         .returning(_runs.c.id, func.coalesce(_runs.c.defers, "") != "", _waits)
     )
 
 
-# Asked with the move itself: runs without pauses, nearly all, so need no statement more.
-# Written out: SQLAlchemy takes the table's name off in RETURNING on SQLite, and a bare `id` in
-# here is that of the pause.
+# Read by the update itself: runs without waits, nearly all, then need no other statement.
+# `runs.id` is written out: SQLAlchemy leaves out the table's name in RETURNING on SQLite, and a
+# bare `id` would be that of the pause.
 _waits = exists(select(Pause.id).where(Pause.run_id == literal_column("runs.id")))
 _time = DateTime(timezone=True)
 _end = EachRow(
@@ -353,9 +353,9 @@ _end = EachRow(
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What an ended run leaves to be seen to: deferred functions, pauses.
+    """Whether an ended run has deferred functions to start, and pauses to delete.
 
-    A pause that a commit opened while the statement waited for it is not seen.
+    A pause is not seen if another transaction added it while the statement waited for that one.
     """
 
     defers: bool
@@ -363,7 +363,7 @@ class Left:
 
 
 def end(tx: Connection, ends: Sequence[End]) -> dict[str, Left]:
-    """Move runs, each given once, to terminal statuses; give those whose status allowed it."""
+    """Move runs, each given once, to terminal statuses; return those whose status allowed it."""
     rows = [(e.run_id, e.status.value, e.output, e.at, e.started_at) for e in ends]
     return {row[0]: Left(bool(row[1]), bool(row[2])) for row in _end.run(tx, rows)}
 
@@ -372,5 +372,5 @@ _show_defers = update(_runs).where(_runs.c.id == bindparam("run")).values(defers
 
 
 def show_defers(tx: Connection, run_id: str, shown: str) -> None:
-    """Write what SDKs are told of the run's deferred functions."""
+    """Write the state of the run's deferred functions that is sent to SDKs."""
     tx.execute(_show_defers, {"run": run_id, "shown": shown})

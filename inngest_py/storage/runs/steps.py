@@ -1,4 +1,4 @@
-"""Steps: the memo of a run, one row a stored result. The first write of a hash wins."""
+"""Steps: the memo of a run, one row per stored result. The first write of a hash wins."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,12 +12,12 @@ from ..db.statements import InsertNew
 
 
 class Step(Base):
-    """A step's stored result; `output` is the memo value that SDKs are sent (execution.md §2)."""
+    """A step's stored result; `output` is the memo value sent to SDKs (execution.md §2)."""
 
     __tablename__ = "steps"
     run_id: Mapped[str] = mapped_column(Text, primary_key=True)
     hash: Mapped[str] = mapped_column(Text, primary_key=True)
-    position: Mapped[int]  # the order of the stack
+    position: Mapped[int]  # in the stack
     name: Mapped[str] = mapped_column(Text)
     op: Mapped[str] = mapped_column(Text)
     output: Mapped[str] = mapped_column(Json)
@@ -31,7 +31,7 @@ _add = InsertNew(_steps, "run_id", "hash")
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
-    """Store results; say the (run id, hash) of those that had none before."""
+    """Store results; return the (run id, hash) of steps that had none before."""
     return {(row.run_id, row.hash) for row in _add.fresh(tx, rows)} if rows else set()
 
 
