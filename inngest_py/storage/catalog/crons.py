@@ -1,6 +1,6 @@
-"""Crons: the schedules of functions, one row each, with the tick that is to come next.
+"""Crons: the schedules of functions, one row each, with the next tick.
 
-A row moves from tick to tick under its lock, so each tick is taken once.
+A row moves to its next tick under its lock, so each tick is used once.
 """
 
 from collections.abc import Iterable
@@ -62,18 +62,18 @@ def add(tx: Connection, planned: Iterable[tuple[Key, datetime]]) -> None:
 
 
 def remove(tx: Connection, key: Key) -> None:
-    """Delete a schedule; nothing more comes of it."""
+    """Delete a schedule; it starts no more runs."""
     tx.execute(delete(_crons).where(_crons.c.function_id == key[0], _crons.c.expression == key[1]))
 
 
 def first(tx: Connection) -> datetime | None:
-    """Say when the next tick of all is; None without schedules."""
+    """Say when the next tick of all schedules is; None without schedules."""
     found: datetime | None = _first.value(tx)
     return found
 
 
 def due(tx: Connection, now: datetime, limit: int) -> list[Row[tuple[str, str, datetime]]]:
-    """Lock schedules whose tick has come, the oldest first, passing over locked ones."""
+    """Lock schedules whose tick has come, oldest tick first; skips locked ones."""
     query = (
         select(_crons.c.function_id, _crons.c.expression, _crons.c.tick)
         .where(_crons.c.tick <= now)
@@ -85,7 +85,7 @@ def due(tx: Connection, now: datetime, limit: int) -> list[Row[tuple[str, str, d
 
 
 def move(tx: Connection, key: Key, tick: datetime, following: datetime) -> bool:
-    """Move a schedule from its tick to the following one; False when somebody else has."""
+    """Move a schedule from its tick to the following one; False when it has moved already."""
     moved = (
         update(_crons)
         .where(_crons.c.function_id == key[0], _crons.c.expression == key[1], _crons.c.tick == tick)

@@ -1,4 +1,4 @@
-"""Apps and their functions, and the version of the whole catalogue that caches check."""
+"""Apps and their functions, and the version of the catalogue, by which caches are renewed."""
 
 import secrets
 from datetime import datetime
@@ -25,7 +25,7 @@ from ..db.meta import Meta
 from ..db.session import upsert
 from ..db.statements import SingleValue
 
-# What of a function caches have to follow: its version, and the revision of its override.
+# Caches of a function compare these two: its version, and the revision of its override.
 Revision = tuple[int, int]
 _OVERRIDDEN = text("limits_until IS NOT NULL")
 
@@ -49,9 +49,9 @@ class App(Base):
     discovered: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Timestamp)
     synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # it was removed: its functions are archived, its runs go on
+    # since when it is archived, with its functions; its runs continue
     archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # serves by_name() and by_url()
+    # serve app_by_name() and app_by_url()
     __table_args__ = (UniqueConstraint("name", "url"), Index("apps_url_idx", "url"))
 
 
@@ -80,13 +80,13 @@ class Function(Base):
     created_at: Mapped[datetime] = mapped_column(Timestamp)
     updated_at: Mapped[datetime] = mapped_column(Timestamp)
     archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # what becomes of new events while it is paused: skip or hold; None when it is not paused
+    # what happens to new events while it is paused, skip or hold; None when it is not paused
     paused: Mapped[str | None] = mapped_column(Text)
     paused_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # its held items are being given back: see pausing.py
+    # its held items are being given back: see queue/function_pause.py
     resuming: Mapped[bool] = mapped_column(server_default=text("false"))
-    # limits that go before those of `config` (JSON: see domain.overrides), until when, set when
-    # and by whom; each change raises the revision
+    # limits that override those of `config` (JSON: see domain.functions.overrides), until when,
+    # set when and by whom; each change raises the revision
     limits: Mapped[str | None] = mapped_column(Json)
     limits_until: Mapped[datetime | None] = mapped_column(Timestamp)
     limits_at: Mapped[datetime | None] = mapped_column(Timestamp)
@@ -103,15 +103,15 @@ _catalog_version = SingleValue(VERSION)
 
 
 def catalog_version(tx: Connection) -> int:
-    """Read the number that every registration replaces."""
+    """Read the catalogue's version, a number that every change of functions replaces."""
     return _catalog_version.value(tx) or 0
 
 
 def renew_catalog_version(tx: Connection) -> None:
-    """Tell every process, in this transaction, that functions have changed.
+    """Replace the version in this transaction, so that every process sees that functions changed.
 
-    The number is a random one: the next after the last would come twice where a transaction that
-    took it was rolled back. The transaction may not fill caches from now on: see is_uncommitted().
+    The number is random: counting up would give the number of a transaction that was rolled back to
+    another one. This transaction may not fill caches from now on: see is_uncommitted().
     """
     number = secrets.randbits(_VERSION_BITS)
     tx.execute(upsert(tx, Meta, {"key": _CATALOG, "value": number}, keys=["key"]))
@@ -119,7 +119,7 @@ def renew_catalog_version(tx: Connection) -> None:
 
 
 def is_uncommitted(tx: Connection) -> bool:
-    """Say whether the transaction has changed functions itself, which may yet be rolled back."""
+    """Say whether this transaction has changed functions: it may still be rolled back."""
     return _CATALOG in tx.get_execution_options()
 
 
@@ -130,12 +130,12 @@ def apps(tx: Connection) -> list[RowMapping]:
 
 
 def app_by_name(tx: Connection, name: str) -> RowMapping | None:
-    """Find the app with this name, an archived one, too; None when there is none."""
+    """Find the app with this name, archived or not; None when there is none."""
     return tx.execute(select(_apps).where(App.name == name)).mappings().first()
 
 
 def app_by_url(tx: Connection, url: str) -> RowMapping | None:
-    """Find an app that is not archived by its exact stored URL; None when there is none."""
+    """Find an app by its exact stored URL, if it is not archived; None when there is none."""
     query = select(_apps).where(App.url == url, App.archived_at.is_(None))
     query = query.order_by(App.name.desc())
     return tx.execute(query).mappings().first()
@@ -157,7 +157,7 @@ def mark_app(tx: Connection, app_id: str, error: str | None, detail: str | None)
 
 
 def forget_checksum(tx: Connection, app_id: str) -> None:
-    """Make the app's next sync count as a new one, whatever it holds."""
+    """Make the app's next sync count as a new one, even if nothing has changed."""
     tx.execute(update(App).where(App.id == app_id).values(checksum=""))
 
 
@@ -174,13 +174,13 @@ def restore_app(tx: Connection, app_id: str) -> None:
 
 
 def remove_app(tx: Connection, app_id: str) -> None:
-    """Delete the app, its functions, and all that hangs on them."""
+    """Delete the app, its functions, and all rows that refer to them."""
     tx.execute(delete(Function).where(Function.app_id == app_id))
     tx.execute(delete(App).where(App.id == app_id))
 
 
 def remove_placeholders(tx: Connection, url: str) -> None:
-    """Delete the nameless rows that stood for an app not yet synced at this URL."""
+    """Delete the rows without a name that stood for an app at this URL before its first sync."""
     tx.execute(delete(App).where(App.url == url, App.name == ""))
 
 
@@ -231,7 +231,7 @@ def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) 
 
 
 def lock_functions(tx: Connection, app_id: str) -> None:
-    """Lock the rows of an app's functions: a run that is started refers to one, and waits."""
+    """Lock the rows of an app's functions, so that new runs, which refer to them, wait."""
     tx.execute(select(Function.id).where(Function.app_id == app_id).with_for_update()).all()
 
 

@@ -1,4 +1,4 @@
-"""Overrides of limits: what their setting, undoing and expiry write on a function's row."""
+"""Overrides of limits: set, removed and expired on a function's row."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,13 +23,13 @@ def put(
     by: str | None,
     now: datetime,
 ) -> None:
-    """Set a function's override (JSON), in place of any other."""
+    """Set a function's override (JSON), which replaces any other."""
     values = {"limits": limits, "limits_until": until, "limits_by": by, "limits_at": now}
     _change(tx, function_id, values)
 
 
 def remove(tx: Connection, function_id: str) -> None:
-    """Take a function's override away."""
+    """Remove a function's override."""
     _change(tx, function_id, _EMPTY)
 
 
@@ -40,19 +40,19 @@ def _change(tx: Connection, function_id: str, values: Mapping[str, object]) -> N
 
 
 def first_end(tx: Connection) -> datetime | None:
-    """Say when the first override of all ends; None when none does by itself."""
+    """Say when the first override ends; None when no override has an end."""
     found: datetime | None = _first_end.value(tx)
     return found
 
 
 def expired(tx: Connection, now: datetime) -> list[str]:
-    """List the functions whose override has come to its end."""
+    """List the functions whose override has expired."""
     query = select(_functions.c.id).where(_functions.c.limits_until <= now)
     return list(tx.execute(query).scalars())
 
 
 def is_expired(tx: Connection, function_id: str, now: datetime) -> bool:
-    """Say whether the function's override has come to its end; locks the row."""
+    """Say whether the function's override has expired; locks the row."""
     query = select(_functions.c.id).where(
         _functions.c.id == function_id, _functions.c.limits_until <= now
     )

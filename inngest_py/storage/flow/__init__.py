@@ -1,1 +1,1 @@
-"""Flow control: the buckets, parked events, batches and locks of its rules."""
+"""Flow control: buckets, parked events, event batches and singleton locks."""

@@ -1,6 +1,7 @@
-"""Buckets of the cell rate algorithm, for rate limits and throttles: one number each.
+"""Buckets of rate limits and throttles: one number each (generic cell rate algorithm).
 
-A bucket whose number lies in the past is the same as none, so old ones may be deleted any time.
+A bucket whose number is a time in the past is the same as no bucket, so old ones may be deleted at
+any time. Groups of slots use the rows as locks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ LOCK = Upsert(
 
 
 def lock(tx: Connection, keys: Sequence[str]) -> dict[str, int]:
-    """Lock buckets, made where there are none, in sorted order; return their numbers."""
+    """Lock buckets in sorted order, creating missing ones; return their numbers."""
     rows = LOCK.run(tx, [(key, 0) for key in sorted(set(keys))])
     return {row[0]: row[1] for row in rows}
 
@@ -55,9 +56,9 @@ def put(tx: Connection, arrivals: Mapping[str, int]) -> None:
 
 
 def busy(tx: Connection, prefix: str, now_ns: int) -> list[str]:
-    """List the buckets whose name begins so and that are ahead of now.
+    """List the buckets whose names begin with `prefix` and whose numbers are ahead of now.
 
-    Reads the whole table: for changes that people make.
+    Reads the whole table: only for changes that people make.
     """
     found = select(_buckets.c.key).where(
         _buckets.c.key.startswith(prefix), _buckets.c.arrival_ns > now_ns
@@ -66,7 +67,7 @@ def busy(tx: Connection, prefix: str, now_ns: int) -> list[str]:
 
 
 def forget(tx: Connection, now_ns: int, limit: int) -> int:
-    """Delete buckets that are idle again, in a bounded batch; passes over locked ones."""
+    """Delete buckets whose numbers are in the past, at most `limit`; skips locked ones."""
     idle = select(_buckets.c.key).where(_buckets.c.arrival_ns <= bindparam("now"))
     idle = skip_locked(tx, idle.limit(limit))
     gone = delete(_buckets).where(_buckets.c.key.in_(idle), _buckets.c.arrival_ns <= now_ns)

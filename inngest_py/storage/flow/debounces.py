@@ -1,4 +1,4 @@
-"""Debounces: the last event of each bucket, until its run starts."""
+"""Debounces: the last event of each key, parked until its run starts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -23,9 +23,9 @@ from ..db.statements import ManyRows, Upsert
 
 
 class Debounce(Base):
-    """A bucket's parked event; the queue item of kind `debounce` named by the key is its timer.
+    """The parked event of a key. Its timer is the queue item of kind `debounce` named by the key.
 
-    The columns that may be empty are so only within the transaction that makes the row.
+    Nullable columns are null only within the transaction that makes the row.
     """
 
     __tablename__ = "debounces"
@@ -50,7 +50,7 @@ _lock = Upsert(
 
 
 def lock(tx: Connection, keys: Mapping[str, str]) -> dict[str, Parked | None]:
-    """Lock buckets (key → function id), made where there are none, in sorted order."""
+    """Lock keys (key → function id) in sorted order, creating missing rows."""
     found: dict[str, Parked | None] = {}
     for row in _lock.run(tx, sorted(keys.items())):
         found[row.key] = None if row.event_id is None else Parked(*row[1:])
@@ -75,7 +75,7 @@ _put = ManyRows(
 
 
 def put(tx: Connection, parked: Mapping[str, Parked]) -> None:
-    """Write what buckets that this transaction has locked hold now."""
+    """Write the parked events of keys that this transaction has locked."""
     if not parked:
         return
     rows: Sequence[tuple[Any, ...]] = [
@@ -86,11 +86,11 @@ def put(tx: Connection, parked: Mapping[str, Parked]) -> None:
 
 
 def get(tx: Connection, key: str) -> RowMapping | None:
-    """Read a bucket under its lock; None when nothing is parked there."""
+    """Lock a key and read its row; None when nothing is parked."""
     query = select(_debounces).where(_debounces.c.key == key).with_for_update()
     return tx.execute(query).mappings().first()
 
 
 def remove(tx: Connection, key: str) -> None:
-    """Empty a bucket whose run starts."""
+    """Delete the row of a key whose run starts."""
     tx.execute(delete(_debounces).where(_debounces.c.key == key))

@@ -1,4 +1,4 @@
-"""Batches: buckets with the batch they fill now, and the events of every batch in order."""
+"""Event batches: buckets with their open batches, and the events of each batch in order."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ from ..events.events import Event
 class BatchBucket(Base):
     """A bucket and its open batch, whose timer is the queue item of kind `batch` named by its id.
 
-    The columns that may be empty are so only within the transaction that makes the row.
+    Nullable columns are null only within the transaction that makes the row.
     """
 
     __tablename__ = "batch_buckets"
@@ -46,7 +46,7 @@ class BatchEvent(Base):
     """An event of a batch; `position` counts from 0 in the order of arrival."""
 
     __tablename__ = "batch_events"
-    __table_args__ = (Index("batch_events_event_idx", "event_id"),)  # serves run_lists.of_event()
+    __table_args__ = (Index("batch_events_event_idx", "event_id"),)  # serves of_event()
     batch_id: Mapped[str] = mapped_column(Text, primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     event_id: Mapped[str] = mapped_column(Text)
@@ -65,7 +65,7 @@ _lock = Upsert(
 
 
 def lock(tx: Connection, keys: Mapping[str, str]) -> dict[str, OpenBatch | None]:
-    """Lock buckets (key → function id), made where there are none, in sorted order."""
+    """Lock buckets (key → function id) in sorted order, creating missing rows."""
     found: dict[str, OpenBatch | None] = {}
     for row in _lock.run(tx, sorted(keys.items())):
         found[row.key] = None if row.batch_id is None else OpenBatch(*row[1:])
@@ -100,14 +100,14 @@ def put(tx: Connection, opened: Mapping[str, OpenBatch]) -> None:
 
 
 def remove(tx: Connection, keys: Iterable[str]) -> None:
-    """Delete buckets that this transaction has locked: they have no open batch."""
+    """Delete buckets that this transaction has locked and that have no open batch."""
     gone = sorted(keys)
     if gone:
         tx.execute(delete(_buckets).where(_buckets.c.key.in_(gone)))
 
 
 def open_batch(tx: Connection, key: str) -> OpenBatch | None:
-    """Read a bucket's open batch under the bucket's lock; None when there is none."""
+    """Lock a bucket and read its open batch; None when there is none."""
     columns = (_buckets.c.batch_id, _buckets.c.count, _buckets.c.size, _buckets.c.due_at)
     query = select(*columns).where(_buckets.c.key == key).with_for_update()
     row = tx.execute(query).first()
@@ -152,7 +152,7 @@ def event_ids(tx: Connection, batch_ids: Sequence[str]) -> dict[str, list[str]]:
 
 
 def listed(tx: Connection, batch_id: str, limit: int) -> list[RowMapping]:
-    """List id and name of a batch's first events, in order, without those that were deleted."""
+    """List id and name of a batch's first events, in order, without deleted ones."""
     query = select(Event.id, Event.name).join(_members, Event.id == _members.c.event_id)
     query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position)
     return list(tx.execute(query.limit(limit)).mappings())
@@ -165,7 +165,7 @@ def size(tx: Connection, batch_id: str) -> int:
 
 
 def first_event(tx: Connection, batch_id: str) -> RowMapping | None:
-    """Find a batch's first event; None when it has been deleted."""
+    """Find the first event of a batch that is not deleted; None when there is none."""
     query = select(table_of(Event)).join(_members, Event.id == _members.c.event_id)
     query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position).limit(1)
     return tx.execute(query).mappings().first()

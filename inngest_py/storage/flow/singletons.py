@@ -1,4 +1,4 @@
-"""Singletons: which run holds a key. A row is held from the run's creation to its end."""
+"""Singletons: which run holds a key, from the run's creation to its end."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +10,7 @@ from ..db.statements import ManyRows, Upsert
 
 
 class SingletonLock(Base):
-    """A key's lock; `run_id` is empty only within the transaction that makes the row."""
+    """A key's lock; `run_id` is null only within the transaction that makes the row."""
 
     __tablename__ = "singleton_locks"
     key: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -28,7 +28,7 @@ _lock = Upsert(
 
 
 def lock(tx: Connection, keys: Iterable[str]) -> dict[str, str | None]:
-    """Lock keys, made where there are none, in sorted order; return the runs that hold them."""
+    """Lock keys in sorted order, creating missing rows; return the runs that hold them."""
     return {row[0]: row[1] for row in _lock.run(tx, [(key,) for key in sorted(set(keys))])}
 
 
@@ -39,7 +39,7 @@ _put = ManyRows(
 
 
 def put(tx: Connection, holders: Mapping[str, str]) -> None:
-    """Give keys that this transaction has locked to runs."""
+    """Write which runs hold the keys that this transaction has locked."""
     if holders:
         _put.later(tx, sorted(holders.items()))
 
