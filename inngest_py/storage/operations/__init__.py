@@ -1,1 +1,1 @@
-"""What operators and upkeep do: prune, rerun, cancel in bulk, alert, log in."""
+"""Rows of what operators and upkeep do: prune, rerun, cancel in bulk, alert, log in."""

@@ -1,4 +1,4 @@
-"""Alerts: which are firing, and the messages about them that are still to be sent.
+"""Alerts: which are firing, and the messages about them that have to be sent.
 
 A URL may be a secret, so a message names its receiver by a hash of it.
 """
@@ -21,7 +21,7 @@ MOST_RUNS = 10_000
 
 
 class AlertRow(Base):
-    """An alert that has fired, and when it was told last; `about` is what it said (JSON)."""
+    """An alert that has fired, and when its last message was made; `about` is its data (JSON)."""
 
     __tablename__ = "alerts"
     key: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -31,7 +31,7 @@ class AlertRow(Base):
 
 
 class AlertMessage(Base):
-    """A message to one receiver; `attempt` counts the times that it was taken to be sent."""
+    """A message to one receiver; `attempt` counts how often it was taken to be sent."""
 
     __tablename__ = "alert_messages"
     # serves take()
@@ -48,9 +48,9 @@ _runs, _functions = table_of(RunRow), table_of(Function)
 
 
 def fire(tx: Connection, key: str, about: str | None, now: datetime, told_before: datetime) -> bool:
-    """Note that an alert fires; True, to one caller alone, when it is to be told now.
+    """Note that an alert fires; True, to one caller only, when a message has to be sent now.
 
-    It is not when it was told after `told_before`. Locks the alert's row.
+    No message is sent again while the last one is newer than `told_before`. Locks the alert's row.
     """
     values = {"key": key, "firing": True, "told_at": now, "about": about}
     statement = insert(tx, AlertRow).values(values)
@@ -63,7 +63,7 @@ def fire(tx: Connection, key: str, about: str | None, now: datetime, told_before
 
 
 def resolve(tx: Connection, prefix: str, still: Iterable[str]) -> list[RowMapping]:
-    """Note which alerts of a kind are over, all but some; each is returned to one caller alone."""
+    """End the firing alerts of a kind, except `still`. Each is returned to one caller only."""
     over = (
         update(_alerts)
         .where(
@@ -78,7 +78,7 @@ def resolve(tx: Connection, prefix: str, still: Iterable[str]) -> list[RowMappin
 
 
 def forget(tx: Connection, before: datetime) -> None:
-    """Delete alerts that are over and whose quiet time is, too."""
+    """Delete alerts that are over and whose last message was made before a time."""
     tx.execute(delete(_alerts).where(_alerts.c.firing.is_(False), _alerts.c.told_at < before))
 
 
@@ -89,7 +89,7 @@ def post(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def take(tx: Connection, now: datetime, hold: timedelta, limit: int) -> list[RowMapping]:
-    """Take messages that are due, for a time in which nobody else takes them."""
+    """Take messages that are due. Nobody else can take them during `hold`."""
     due = select(_messages.c.id).where(_messages.c.due_at <= now)
     due = skip_locked(tx, due.order_by(_messages.c.due_at).limit(limit))
     taken = (
@@ -102,12 +102,12 @@ def take(tx: Connection, now: datetime, hold: timedelta, limit: int) -> list[Row
 
 
 def sent(tx: Connection, message: RowMapping) -> None:
-    """Delete a message; nothing happens when another has taken it meanwhile."""
+    """Delete a message that was sent, unless another process has taken it meanwhile."""
     tx.execute(delete(_messages).where(*_mine(message)))
 
 
 def later(tx: Connection, message: RowMapping, due_at: datetime) -> None:
-    """Have a message sent again; nothing happens when another has taken it meanwhile."""
+    """Set when to send a message again, unless another process has taken it meanwhile."""
     tx.execute(update(_messages).where(*_mine(message)).values(due_at=due_at))
 
 
@@ -116,7 +116,7 @@ def _mine(message: RowMapping) -> tuple[Any, ...]:
 
 
 def ended(tx: Connection, since: datetime) -> list[Ended]:
-    """Count the runs that ended since, by function: the newest MOST_RUNS of them."""
+    """Count the runs that ended since a time, by function; looks at the newest MOST_RUNS."""
     counted = (RunStatus.COMPLETED.value, RunStatus.FAILED.value)
     newest = (
         select(_runs.c.function_id, _runs.c.status)

@@ -1,6 +1,6 @@
-"""Bulk cancellations: what was asked for and how far it has come.
+"""Bulk cancellations: which runs to cancel, and the progress.
 
-The row's lock is taken before those of the runs it cancels; nobody takes them the other way round.
+A cancellation's row is locked before the rows of the runs that it cancels, never after them.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _OPEN = text("finished_at IS NULL")
 
 
 class Cancellation(Base):
-    """A bulk cancellation; `cursor` is the last run id it has passed, None at a pass's start."""
+    """A bulk cancellation; `cursor` is the last run id looked at, None when a pass begins."""
 
     __tablename__ = "cancellations"
     # serves take()
@@ -76,7 +76,7 @@ def get(tx: Connection, cancellation_id: str) -> RowMapping | None:
 
 
 def page(tx: Connection, *, limit: int, cursor: str | None = None) -> list[RowMapping]:
-    """List cancellations, newest first, from behind the cursor (an id)."""
+    """List cancellations, newest first, after the cursor (an id)."""
     query = _shown().order_by(_rows.c.id.desc()).limit(limit)
     if cursor is not None:
         query = query.where(_rows.c.id < cursor)
@@ -84,13 +84,16 @@ def page(tx: Connection, *, limit: int, cursor: str | None = None) -> list[RowMa
 
 
 def remove(tx: Connection, cancellation_id: str) -> bool:
-    """Delete a cancellation, after the page that is under way; False when there is none."""
+    """Delete a cancellation, after a page that is being cancelled; False when there is none."""
     gone = delete(_rows).where(_rows.c.id == cancellation_id).returning(_rows.c.id)
     return tx.execute(gone).first() is not None
 
 
 def take(tx: Connection, now: datetime, cancellation_id: str | None = None) -> RowMapping | None:
-    """Lock the unfinished cancellation that is due first, or this one; None when all are taken."""
+    """Lock the unfinished cancellation that is due first, or the given one, if it is due.
+
+    None when there is none, or all are locked.
+    """
     query = select(_rows).where(_rows.c.finished_at.is_(None), _rows.c.due_at <= now)
     if cancellation_id is not None:
         query = query.where(_rows.c.id == cancellation_id)
@@ -99,13 +102,13 @@ def take(tx: Connection, now: datetime, cancellation_id: str | None = None) -> R
 
 
 def is_due(tx: Connection, now: datetime) -> bool:
-    """Say whether any cancellation waits for its next page."""
+    """Say whether any cancellation is due for its next page."""
     query = select(_rows.c.id).where(_rows.c.finished_at.is_(None), _rows.c.due_at <= now)
     return tx.execute(query.limit(1)).first() is not None
 
 
 def live_runs(tx: Connection, row: RowMapping, limit: int) -> list[str]:
-    """List the next runs in the range that have not ended, by id, from behind the cursor."""
+    """List the next runs of the cancellation that have not ended, by id, after its cursor."""
     query = select(_runs.c.id).where(
         _runs.c.function_id == row["function_id"],
         _runs.c.status.in_(_LIVE),
@@ -119,7 +122,7 @@ def live_runs(tx: Connection, row: RowMapping, limit: int) -> list[str]:
 
 
 def move(tx: Connection, cancellation_id: str, values: dict[str, Any], cancelled: int) -> None:
-    """Record progress, under the lock that take() took."""
+    """Write progress, under the lock of take()."""
     more = {"cancelled": _rows.c.cancelled + cancelled, **values}
     tx.execute(update(_rows).where(_rows.c.id == cancellation_id).values(more))
 

@@ -1,4 +1,4 @@
-"""Operators of the dashboard: who they are, where they are logged in, what they did."""
+"""Operators of the dashboard, their logins, and the audit log."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ FAILED_LOGIN = "login.failed"
 
 
 class Operator(Base):
-    """A user of the dashboard; `password` is an argon2 hash."""
+    """An operator; `password` is an argon2 hash."""
 
     __tablename__ = "operators"
     name: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -48,7 +48,7 @@ class OperatorSession(Base):
 
 
 class AuditRow(Base):
-    """What an operator did, or somebody who was refused tried."""
+    """What an operator did, or an attempt that was refused."""
 
     __tablename__ = "audit"
     # serves tries() and sender()
@@ -108,7 +108,7 @@ def add_session(tx: Connection, values: Mapping[str, Any]) -> None:
 
 
 def session(tx: Connection, session_id: str, now: datetime) -> RowMapping | None:
-    """Find who is logged in, with the role as it is now; None when nobody is."""
+    """Find the operator of a login, with the current role; None when the login is not valid."""
     query = (
         select(_operators.c.name, _operators.c.role)
         .join(_sessions, _sessions.c.name == _operators.c.name)
@@ -123,7 +123,7 @@ def drop_session(tx: Connection, session_id: str) -> None:
 
 
 def forget_sessions(tx: Connection, now: datetime) -> None:
-    """Delete logins that are over."""
+    """Delete expired logins."""
     tx.execute(delete(_sessions).where(_sessions.c.expires_at <= now))
 
 
@@ -133,14 +133,14 @@ def note(tx: Connection, values: Mapping[str, Any]) -> None:
 
 
 def rename_act(tx: Connection, act_id: str, action: str) -> None:
-    """Say that a noted act came to something else."""
+    """Change the action of an audit row, when the act ended differently."""
     tx.execute(update(_audit).where(_audit.c.id == act_id).values(action=action))
 
 
 def tries(
     tx: Connection, action: str, since: datetime, *, name: str, address: str
 ) -> tuple[int, int]:
-    """Count logins that ended so since: under a name, and from an address."""
+    """Count audit rows of an action since a time: of a name, and of an address."""
     recent = (_audit.c.action == action, _audit.c.at >= since)
     counts = [
         tx.execute(select(func.count()).select_from(_audit).where(*recent, same)).scalar_one()
@@ -150,7 +150,7 @@ def tries(
 
 
 def acts(tx: Connection, *, before: str | None, name: str | None, limit: int) -> list[RowMapping]:
-    """List audit rows, newest first, from before an id."""
+    """List audit rows, newest first, before an id."""
     query = select(_audit)
     if before is not None:
         query = query.where(_audit.c.id < before)
@@ -160,16 +160,16 @@ def acts(tx: Connection, *, before: str | None, name: str | None, limit: int) ->
 
 
 def forget_acts(tx: Connection, before: datetime, limit: int) -> int:
-    """Delete audit rows from before a time, the oldest first; say how many. Ids sort by time."""
+    """Delete audit rows before a time, oldest first; return how many. Ids sort by time."""
     query = select(_audit.c.id).where(_audit.c.id < ids.first_of(before))
     oldest = skip_locked(tx, query.order_by(_audit.c.id).limit(limit))
     return tx.execute(delete(_audit).where(_audit.c.id.in_(oldest))).rowcount
 
 
 def sender(tx: Connection, event_id: str, received_at: datetime) -> str | None:
-    """Name the operator who sent an event from the dashboard; None when nobody did.
+    """Return the operator who sent an event from the dashboard; None when nobody did.
 
-    Both times are of the same request: a minute is more than it may take.
+    Event and audit row are written by the same request, which takes less than a minute.
     """
     query = select(_audit.c.name).where(
         _audit.c.action == "event.send",

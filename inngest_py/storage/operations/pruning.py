@@ -1,7 +1,7 @@
-"""Pruning: delete finished runs with all that hangs on them, and events that nothing refers to.
+"""Pruning: delete ended runs with all their rows, and events that nothing refers to.
 
-Each call is a small batch in the caller's transaction. It locks the rows it takes and passes over
-those that others have locked, so that any number of processes may prune at once.
+Each call deletes a small number in the caller's transaction. It locks the rows that it deletes and
+skips rows that others have locked, so any number of processes may prune at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,17 +31,17 @@ _members, _debounces = table_of(BatchEvent), table_of(Debounce)
 _OF_RUNS = [table_of(model).c.run_id for model in (Step, Attempt, RunMetadata, DeferRow)]
 _BY_ARRIVAL = [Key(name, _events.c[name], descending=False) for name in ("received_at", "id")]
 _TAKEN = [_runs.c[name] for name in ("id", "event_id", "batch_id", "step_count", "state_bytes")]
-# What a transaction deletes at the most, but for a single run that is larger.
+# What a transaction deletes at most, except when a single run is larger.
 _MOST_ROWS = 1500
 _MOST_BYTES = 8 * 1024 * 1024
-_ROWS_OF_ALL = 5  # the run, its event, the request that ended it, what one may have besides
+_ROWS_OF_ALL = 5  # of any run: the run, its event, its last attempt, and two to spare
 _CHUNK = 500
 
 
 def oldest_kept(tx: Connection, count: int) -> datetime | None:
-    """Say when the last of the newest `count` finished runs ended; None when there are no more.
+    """Say when the oldest of the newest `count` ended runs ended; None when there are no others.
 
-    Reads as many entries of an index.
+    Reads `count` index entries.
     """
     query = select(_runs.c.ended_at).where(_runs.c.ended_at.is_not(None))
     newest_first = query.order_by(_runs.c.ended_at.desc())
@@ -57,7 +57,7 @@ def finished_before(tx: Connection, before: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What one batch deleted; `full` when there may be more to delete."""
+    """What one call deleted; `full` when there may be more to delete."""
 
     runs: int
     events: int
@@ -65,19 +65,19 @@ class Pruned:
 
 
 def prune_runs(tx: Connection, before: datetime, events_before: datetime, limit: int) -> Pruned:
-    """Delete runs that ended before a time, the first of them first, with all that is theirs.
+    """Delete runs that ended before a time, in the order of their ends, with all their rows.
 
-    Their events go as well where they came before `events_before` and nothing else refers to them.
-    Order of locks: the runs' rows, pauses, items, events.
+    Deletes their events, too, when these came before `events_before` and nothing else refers to
+    them. Order of locks: the runs' rows, pauses, items, events.
     """
     oldest = select(*_TAKEN).where(_runs.c.ended_at < before).order_by(_runs.c.ended_at)
     return _prune(tx, oldest, events_before, limit)
 
 
 def erase_runs(tx: Connection, function_ids: Sequence[str], before: datetime, limit: int) -> Pruned:
-    """Delete runs of functions that ended before a time, in any order, as prune_runs() does."""
+    """Delete the runs of functions that ended before a time, as prune_runs() does."""
     those = (_runs.c.function_id.in_(list(function_ids)), _runs.c.ended_at < before)
-    # in the order of their ends each batch would be looked for among the runs of all other apps
+    # in no order: in the order of their ends, each call would read the runs of all other apps
     return _prune(tx, select(*_TAKEN).where(*those), before, limit)
 
 
@@ -99,7 +99,7 @@ def _prune(tx: Connection, those: Select[Any], events_before: datetime, limit: i
 
 
 def _take(tx: Connection, those: Select[Any], limit: int) -> list[Any]:
-    """Lock the runs that are next, as many as one transaction should delete."""
+    """Lock the next runs, as many as one transaction should delete."""
     query = those.limit(limit).with_for_update(skip_locked=True)
     taken: list[Any] = []
     rows = size = 0
@@ -113,16 +113,16 @@ def _take(tx: Connection, those: Select[Any], limit: int) -> list[Any]:
 
 
 def _drop_batches(tx: Connection, batches: Sequence[str]) -> set[str]:
-    """Delete what batches hold that no run has any more; return their events, a bounded number.
+    """Delete event batches that no run has any more; return the ids of some of their events.
 
-    Of a batch whose run was repeated, the other run still needs them.
+    A rerun has the same batch as the original run, and still needs it.
     """
     kept = set(tx.execute(select(_runs.c.batch_id).where(_runs.c.batch_id.in_(batches))).scalars())
     gone = [batch for batch in batches if batch not in kept]
     if not gone:
         return set()
     dropped = delete(_members).where(_members.c.batch_id.in_(gone)).returning(_members.c.event_id)
-    # what is over this is left to sweep_events()
+    # sweep_events() deletes the others
     return set(sorted(tx.execute(dropped).scalars())[:_CHUNK])
 
 
@@ -142,7 +142,7 @@ Position = tuple[datetime, str]
 
 
 def came_before(tx: Connection, before: datetime, after: Position | None) -> bool:
-    """Say whether an event came before a time, behind a position as in sweep_events()."""
+    """Say whether any event came before a time and after a position: see sweep_events()."""
     return tx.execute(_old_events(before, after).limit(1)).first() is not None
 
 
@@ -156,10 +156,10 @@ def _old_events(before: datetime, after: Position | None) -> Select[Any]:
 def sweep_events(
     tx: Connection, before: datetime, after: Position | None, limit: int
 ) -> tuple[int, Position | None]:
-    """Look at the next events that came before a time, and delete those nothing refers to.
+    """Look at the next events that came before a time, and delete those that nothing refers to.
 
-    Goes on behind a position (received_at, id), None for the first. Returns how many it deleted
-    and where it has come to; None when there was nothing left to look at.
+    Starts after a position (received_at, id); None for the first events. Returns how many it
+    deleted, and the position of the last event it looked at; None when no events were left.
     """
     query = _old_events(before, after).limit(limit)
     page = tx.execute(query.with_for_update(skip_locked=True)).all()
@@ -172,9 +172,9 @@ def sweep_events(
 def _drop_unused(tx: Connection, ids: set[str]) -> int:
     """Delete those of the events that nothing refers to; the caller has locked them.
 
-    References move from timers to answers and from debounces and batches to runs, each in one
-    transaction. So they are asked in that order, runs last: what has moved on in between is found
-    at its new place.
+    References move from timers to answers, and from debounces and batches to runs, each in one
+    transaction. They are read in that order, runs last, so that a reference that moves meanwhile
+    is found at its new place.
     """
     for referring in (_queued, _answering, _debounced, _batched, _started):
         if not ids:
@@ -189,12 +189,12 @@ def _drop_unused(tx: Connection, ids: set[str]) -> int:
 
 
 def _queued(tx: Connection, ids: list[str]) -> Iterable[str]:
-    """Find events that are being matched in turns: such items have the event's id as their own."""
+    """Find events whose waits are ended page by page: such an item has the event's id as run id."""
     return tx.execute(select(_items.c.run_id).where(_items.c.run_id.in_(ids))).scalars()
 
 
 def _answering(tx: Connection, ids: list[str]) -> Iterable[str]:
-    """Find events that have ended waits whose runs, of paused functions say, have not gone on."""
+    """Find events that ended a wait whose run has not continued yet: its function may be paused."""
     answered = list(tx.execute(select(_items.c.id).where(_items.c.answer.is_not(None))).scalars())
     texts = {canonical.dumps({"event": event_id}).decode(): event_id for event_id in ids}
     for start in range(0, len(answered), _CHUNK):
@@ -209,7 +209,7 @@ def _debounced(tx: Connection, ids: list[str]) -> Iterable[Any]:
 
 
 def _batched(tx: Connection, ids: list[str]) -> Iterable[str]:
-    """Find events of batches that are open or have a run."""
+    """Find events of event batches that are open or have a run."""
     lives = or_(
         exists().where(_items.c.run_id == _members.c.batch_id),  # the timer of an open batch
         exists().where(_runs.c.batch_id == _members.c.batch_id),

@@ -1,4 +1,4 @@
-"""Reruns: reading what a run to be repeated was made of, and copying its memo."""
+"""Reruns: read what is needed to run a run again, and copy its memo."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,10 +20,10 @@ _attempts = table_of(Attempt)
 
 
 def source(tx: Connection, run_id: str) -> RowMapping | None:
-    """Read a run; `event_name` is None when its event is deleted. None when there is no such run.
+    """Read a run for its rerun; None when there is no such run.
 
-    `archived_at` is its function's. The run and its event cannot be pruned meanwhile: its row is
-    locked, in a way that lets the run go on.
+    `event_name` is None when the event is deleted; `archived_at` is the function's. Locks the run's
+    row, so that it and its event cannot be pruned meanwhile; the lock lets the run continue.
     """
     query = (
         select(
@@ -54,7 +54,7 @@ def stack(tx: Connection, run_id: str) -> list[str]:
 
 
 def unfinished(tx: Connection, run_id: str) -> list[str]:
-    """List the hashes of steps that were tried or are queued, whether they have a result or not."""
+    """List the hashes of steps with an attempt or an item, whether they have a result or not."""
     tried = select(Attempt.step).where(Attempt.run_id == run_id, Attempt.step.is_not(None))
     queued = select(QueueItem.step).where(QueueItem.run_id == run_id, QueueItem.step.is_not(None))
     return [step for step in tx.execute(tried.union(queued)).scalars() if step is not None]
@@ -90,7 +90,7 @@ def copy(
 def _copy_timeline(
     tx: Connection, run_id: str, new_run_id: str, hashes: Sequence[str], now: datetime
 ) -> None:
-    """Show the steps in the other run's timeline as they ended, but at the time of the rerun."""
+    """Copy the steps' last attempts to the other run, with the time of the rerun."""
     last = (
         select(func.max(_attempts.c.id))
         .where(

@@ -1,7 +1,7 @@
-"""Stranded runs: those that have not ended and that nothing brings on any more.
+"""Stranded runs: they have not ended, and no item, wait or run will continue them.
 
 There are none unless something is wrong: every transaction that consumes the last item of a run
-queues the next or ends the run. A run's items of rules, such as its time-outs, do not bring it on.
+queues the next one or ends the run. Items of rules, such as a run's time-outs, do not continue it.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ..queue.queue_items import QueueItem
 from ..runs.runs import RunRow
 
 _items, _pauses, _runs = table_of(QueueItem), table_of(Pause), table_of(RunRow)
-# a kind that only a newer version knows may well bring its run on
+# items of a kind that only a newer version knows count, too: they may continue their run
 _DRIVING = _items.c.kind.not_in(sorted(kind.value for kind in set(ItemKind) - DRIVING))
 _LIVE = [status.value for status in LIVE]
 
@@ -29,7 +29,7 @@ _driven = select(
 
 
 def driven(tx: Connection, run_id: str, but: str) -> bool:
-    """Say whether a run has an item that brings it on, beside the one with the id `but`."""
+    """Say whether a run has an item that will continue it, other than the one with the id `but`."""
     return bool(tx.execute(_driven, {"run": run_id, "but": but}).scalar())
 
 
@@ -44,9 +44,9 @@ _look = select(_live.c.id, exists().where(_items.c.run_id == _live.c.id, _DRIVIN
 
 
 def look(tx: Connection, status: RunStatus, after: str, limit: int) -> tuple[list[str], str]:
-    """Look at so many runs of a status, from behind an id, each by two look-ups in an index.
+    """Look at up to `limit` runs of a status, after an id, with two index look-ups each.
 
-    Returns the stranded ones, and the last id that was looked at, "" when there are no more.
+    Returns the ids of stranded runs, and the last id looked at; "" when there are no more runs.
     """
     given = {"status": status.value, "after": after, "limit": limit}
     rows = tx.execute(_look, given).all()
@@ -62,9 +62,10 @@ def _alone(tx: Connection) -> Any:
 
 
 def release(tx: Connection, ids: Sequence[str]) -> dict[str, RunStatus]:
-    """Lock those of the runs that are still stranded, and drop what they wait for in vain.
+    """Lock those of the runs that are still stranded, and delete what they wait for in vain.
 
-    That is the rest of a parallel group, and waits whose items are gone. Passes over locked runs.
+    That is the rest of a group, and waits whose items are gone. Skips locked runs. Returns the
+    statuses.
     """
     freed = update(_runs).where(_runs.c.id.in_(_alone(tx))).values(pending=None)
     rows = tx.execute(freed.returning(_runs.c.id, _runs.c.status), {"ids": list(ids)}).all()
