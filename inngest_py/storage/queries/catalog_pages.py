@@ -15,7 +15,7 @@ _functions = table_of(Function)
 def apps(
     tx: Connection, *, limit: int, after: str | None = None, archived: bool = False
 ) -> list[RowMapping]:
-    """List apps that have synced, from behind a name: those that are archived, or the others."""
+    """List apps that have synced, after a name: archived ones, or those that are not."""
     is_archived = _apps.c.archived_at.is_not(None)
     query = select(_apps).where(_apps.c.name > (after or ""))
     query = query.where(is_archived if archived else ~is_archived)
@@ -23,7 +23,7 @@ def apps(
 
 
 def function_counts(tx: Connection, app_ids: Sequence[str]) -> dict[str, int]:
-    """Count the functions of apps that are not archived, by app."""
+    """Count the functions of apps, by app, without archived ones."""
     query = (
         select(_functions.c.app_id, func.count())
         .where(_functions.c.app_id.in_(list(app_ids)), _functions.c.archived_at.is_(None))
@@ -40,7 +40,7 @@ def _of_app(app_id: str) -> Select[Any]:
 def functions(
     tx: Connection, app_id: str, *, limit: int, after: str | None = None, archived: bool = False
 ) -> list[RowMapping]:
-    """List an app's functions from behind a slug: those that are archived, or the others."""
+    """List an app's functions after a slug: archived ones, or those that are not."""
     is_archived = _functions.c.archived_at.is_not(None)
     query = _of_app(app_id).where(is_archived if archived else ~is_archived)
     if after is not None:
@@ -49,7 +49,7 @@ def functions(
 
 
 def functions_of(tx: Connection, app_id: str, slugs: Sequence[str]) -> list[RowMapping]:
-    """List those of an app's functions that have one of the slugs, archived ones too."""
+    """List an app's functions that have one of the slugs, archived ones too."""
     query = _of_app(app_id).where(_functions.c.slug.in_(list(slugs)))
     return list(tx.execute(query).mappings())
 

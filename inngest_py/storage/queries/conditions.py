@@ -1,4 +1,4 @@
-"""Conditions of filters as SQL, in both dialects."""
+"""Conditions of filters as SQL, for both databases."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ _SIGNS = {
 
 
 def on_columns(conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
-    """Write those conditions that columns of the event decide."""
+    """Write the conditions that the event's columns decide."""
     return [
         getattr(_COLUMNS[item.field[0]], _SIGNS[item.sign])(item.value)
         for item in conditions
@@ -31,9 +31,9 @@ def on_columns(conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
 
 
 def on_json(tx: Connection, conditions: Sequence[Condition]) -> ColumnElement[bool] | None:
-    """Write those that only the event's JSON decides; None when there are none.
+    """Write the conditions that only the event's JSON decides; None when there are none.
 
-    What matches fulfils them; PostgreSQL passes on what it cannot read as jsonb.
+    On PostgreSQL, events that cannot be read as jsonb match, too.
     """
     found = [item for item in conditions if item.in_json]
     if not found:

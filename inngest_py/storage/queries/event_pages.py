@@ -1,4 +1,4 @@
-"""Lists of events by the time of their receipt, filtered, page by page."""
+"""Lists of events by the time of their receipt, filtered, in pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ ORDER = (Key("received_at", table_of(Event).c.received_at), Key("id", table_of(E
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which events; `since` is in, `until` is out."""
+    """Which events to list; `since` is included, `until` is not."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -30,10 +30,10 @@ class EventQuery:
 def page(
     tx: Connection, query: EventQuery, *, limit: int, position: Sequence[Any] | None = None
 ) -> list[RowMapping]:
-    """List events, newest first, from behind the position (received_at, id).
+    """List events, newest first, after the position (received_at, id).
 
-    Where the JSON decides that an event does not match, its payload is None: the row only tells
-    how far the list has been read.
+    An event whose JSON does not match has None as payload: its row only shows how far the list was
+    read.
     """
     fits = on_json(tx, query.conditions)
     payload = Event.payload if fits is None else case((fits, Event.payload))
@@ -54,7 +54,7 @@ def page(
 
 
 def count(tx: Connection, query: EventQuery, most: int) -> int:
-    """Count the events that match all that columns decide, up to `most`."""
+    """Count the events that match the conditions on columns, up to `most`."""
     found = _where(select(Event.id), query).limit(most).subquery()
     total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
     return total
@@ -75,7 +75,7 @@ def _where(chosen: Select[Any], query: EventQuery) -> Select[Any]:
 def between(
     tx: Connection, *, after: str | None, before: str | None, limit: int, internal: bool
 ) -> list[RowMapping]:
-    """List events whose ids lie between two ids, newest first."""
+    """List events with ids between two ids, newest first."""
     chosen = select(table_of(Event))
     if not internal:
         chosen = chosen.where(Event.internal.is_(False))

@@ -1,4 +1,4 @@
-"""Lists of events by id, which sorts by the time of receipt, and searches in them."""
+"""Lists and searches of events in the order of their ids, which is that of their receipt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _shown = (
 
 @dataclass(frozen=True, slots=True)
 class EventSearch:
-    """Which events; ids bound the time: `from_id` is in, `before_id` out."""
+    """Which events to list; ids bound the time: `from_id` is included, `before_id` is not."""
 
     from_id: str | None = None
     before_id: str | None = None
@@ -53,10 +53,10 @@ def page(
     text: str | None = None,
     values: bool = False,
 ) -> Window:
-    """Look at so many events, newest first, for those that may match.
+    """Look at up to `limit` events, newest first, and read those that may match.
 
-    A match holds `text`, if there is one. With `values` it fits the JSON conditions of the search,
-    and its payload is there for a filter to read.
+    A match contains `text`, if given. With `values` it also fits the JSON conditions of the search,
+    and its payload is read for a filter.
     """
     chosen: Select[Any] = select(*_shown)
     hits = [] if text is None else [_holds(text)]

@@ -1,7 +1,7 @@
-"""Figures by minute, of what is stored anyway: runs by their ids, attempts by theirs.
+"""Figures by minute, from rows that are stored anyway: runs and attempts, both by their ids.
 
-Attempts have no index of times, but their ids grow with the time of their end, so a minute is
-found by bisection over the primary key.
+Attempts have no index of times, but their ids grow with their ends, so a minute is found by
+bisection over the primary key.
 """
 
 from collections.abc import Sequence
@@ -30,18 +30,17 @@ _last_step = (
     .limit(1)
     .scalar_subquery()
 )
-# A function that is told of a step's failure fails with it: one failure, not two. The look at the
-# run's other attempts comes last, so that it is made for failed functions alone.
+# A function that fails because its step failed counts as one failure, not two. The subquery of the
+# run's other attempts comes last, so that it is run for failed functions only.
 _fails = _attempts.c.status.in_(_FAILED) & (
     _attempts.c.step.is_not(None) | (func.coalesce(_last_step, "") != "failed")
 )
-# how many of a minute's calls its latencies, and how many failures its errors are taken from
-SAMPLE = 200
-ERRORS = 50
+SAMPLE = 200  # calls of a minute from which its latencies are taken
+ERRORS = 50  # failures of a minute whose errors are shown
 
 
 def newest(tx: Connection) -> tuple[str, int, str]:
-    """Tell the newest ids of runs, attempts and events: when one of them changes, news is there."""
+    """Return the newest ids of runs, attempts and events: a change means that there is news."""
     row = tx.execute(
         select(
             select(func.max(_runs.c.id)).scalar_subquery(),
@@ -53,18 +52,18 @@ def newest(tx: Connection) -> tuple[str, int, str]:
 
 
 def end_of_attempts(tx: Connection) -> int:
-    """Give the id behind the newest attempt's."""
+    """Return the newest attempt's id plus one."""
     return (tx.execute(select(func.max(_attempts.c.id))).scalar() or 0) + 1
 
 
 def last_attempt(tx: Connection, before: int) -> datetime | None:
-    """Tell when the newest attempt before an id ended; None when there is none."""
+    """Say when the newest attempt before an id ended; None when there is none."""
     row = tx.execute(_before, {"id": before}).one_or_none()
     return None if row is None else row.ended_at
 
 
 def last_run(tx: Connection, before: str) -> str | None:
-    """Give the newest run's id before an id; None when there is none."""
+    """Return the newest run's id before an id; None when there is none."""
     found: str | None = tx.execute(select(func.max(_runs.c.id)).where(_runs.c.id < before)).scalar()
     return found
 
@@ -74,14 +73,14 @@ _before = _before.order_by(_attempts.c.id.desc()).limit(1)
 
 
 def first_attempt_since(tx: Connection, since: datetime, end: int) -> int:
-    """Find the id from which on attempts ended at an instant or later; `end` if none before it."""
+    """Find the first attempt that ended at `since` or later, by id; `end` when none before it did."""
 
     def older(before: int) -> bool:
         """Say whether the newest attempt before an id is too old, or missing."""
         row = tx.execute(_before, {"id": before}).one_or_none()
         return row is None or row.ended_at < since
 
-    # from the near end in growing strides: most minutes are short, whatever lies before them
+    # from the end in growing strides: a minute has few attempts, however many came before it
     high, stride = end, 1
     while not older(high - stride + 1):
         high, stride = high - stride, stride * 4
@@ -96,7 +95,7 @@ def first_attempt_since(tx: Connection, since: datetime, end: int) -> int:
 
 
 def attempts_between(tx: Connection, first: int, end: int) -> RowMapping:
-    """Count attempts by ids: all, failures (see _fails), and runs that ended well or not."""
+    """Count attempts between ids: all, failures (see _fails), and runs completed and failed."""
     own = _attempts.c.step.is_(None)
     counts = {
         "calls": func.count(),
@@ -110,13 +109,13 @@ def attempts_between(tx: Connection, first: int, end: int) -> RowMapping:
 
 
 def calls_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
-    """List the times of the newest attempts by ids: queued, started and ended."""
+    """List when the newest attempts between ids were queued, started and ended."""
     query = (
         select(_attempts.c.queued_at, _attempts.c.started_at, _attempts.c.ended_at)
         .where(
             _attempts.c.id >= first,
             _attempts.c.id < end,
-            # what waited did so for its own reasons
+            # sleeps and waits take as long as their functions want
             _attempts.c.op.not_in(("Sleep", "WaitForEvent", "WaitForSignal", "InvokeFunction")),
         )
         .order_by(_attempts.c.id.desc())
@@ -126,7 +125,7 @@ def calls_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
 
 
 def errors_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
-    """List failures by ids: run, step's name, the head of the error, function and its id."""
+    """List failures between ids: run, step's name, start of the error, function's slug and id."""
     query = (
         select(
             _attempts.c.run_id,
@@ -150,6 +149,6 @@ def errors_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
 
 
 def runs_between(tx: Connection, first: str, end: str) -> int:
-    """Count runs by ids."""
+    """Count runs between ids."""
     query = select(func.count()).where(_runs.c.id >= first, _runs.c.id < end)
     return tx.execute(query).scalar_one()

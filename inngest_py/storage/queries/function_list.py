@@ -1,4 +1,4 @@
-"""Apps and functions as lists show them, with what belongs to each."""
+"""Apps and functions as lists show them."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def by_ids(tx: Connection, function_ids: Sequence[str]) -> dict[str, RowMapping]
 
 
 def by_slug(tx: Connection, slug: str) -> RowMapping | None:
-    """Find the function with this slug, an archived one only where there is no other."""
+    """Find the function with this slug; an archived one only when there is no other."""
     query = _shown.where(Function.slug == slug).order_by(Function.archived_at.is_not(None))
     return tx.execute(query.limit(1)).mappings().first()
 
@@ -30,7 +30,7 @@ def apps_by_ids(tx: Connection, app_ids: Sequence[str]) -> dict[str, RowMapping]
 
 
 def of_apps(tx: Connection, app_ids: Sequence[str]) -> dict[str, list[RowMapping]]:
-    """List the functions of apps that are not archived, by app."""
+    """List the functions of apps, by app, without archived ones."""
     listed: dict[str, list[RowMapping]] = {app_id: [] for app_id in app_ids}
     query = _shown.where(Function.app_id.in_(app_ids), Function.archived_at.is_(None))
     for row in tx.execute(query.order_by(Function.created_at, Function.slug)).mappings():

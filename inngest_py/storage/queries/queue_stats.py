@@ -1,4 +1,4 @@
-"""What waits and who works: counts that stop at a bound, however much there is."""
+"""Counts of waiting and leased items, for people. Every count stops at a bound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from ..runs.runs import RunRow
 
 MOST_COUNTED = 10_000
 _items, _runs, _functions = table_of(QueueItem), table_of(RunRow), table_of(Function)
-_MOST_READ = 100_000  # characters of an event that is read for a key's value
-# upkeep sets an item's next hint a little ahead of its due time
+_MOST_READ = 100_000  # larger events, in characters, are not read for a key's value
+# an item's next hint may be a little later than its due time
 _HINTED = timedelta(seconds=10)
 
 
@@ -32,7 +32,7 @@ class Waiting:
 
 
 def due(tx: Connection, now: datetime, most: int = MOST_COUNTED) -> list[Waiting]:
-    """Count the ready items that are due, by kind; at most so many in all."""
+    """Count the ready items that are due, by kind; at most `most` in all."""
     found = (
         select(_items.c.kind, _items.c.due_at)
         .where(
@@ -66,15 +66,15 @@ def _by_kind(tx: Connection, found: Select[Any]) -> list[Waiting]:
 
 
 def in_flight(tx: Connection, most: int) -> dict[str, int]:
-    """Count what is leased, by kind; at most so many in all."""
+    """Count leased items, by kind; at most `most` in all."""
     held = _items.c.state == ItemState.LEASED.value
     return _counted(tx, select(_items.c.kind).where(held).limit(most))
 
 
 def in_line(tx: Connection, most: int) -> dict[str, int]:
-    """Count what is kept in line, by `throttle`, `concurrency` or `app`; at most so many in all.
+    """Count items in waiting lines, by `throttle`, `concurrency` or `app`; at most `most` in all.
 
-    `app` is for those whose app has its share of the calls in flight already.
+    `app` items wait because their app already has its share of the calls in flight.
     """
     of_slots = or_(*(_items.c.gate.startswith(prefix, autoescape=True) for prefix in PREFIXES))
     of_app = _items.c.gate.startswith("app:")
@@ -90,7 +90,7 @@ def _counted(tx: Connection, found: Select[Any]) -> dict[str, int]:
 
 
 def leased_by_worker(tx: Connection) -> dict[str, int]:
-    """Count the leases of each holder."""
+    """Count the leases of each worker, or of SDKs."""
     query = (
         select(_items.c.worker, func.count())
         .where(_items.c.state == ItemState.LEASED.value)
@@ -100,9 +100,9 @@ def leased_by_worker(tx: Connection) -> dict[str, int]:
 
 
 def lines(tx: Connection, most: int) -> Sequence[RowMapping]:
-    """List the longest lines of what waits for room, of MOST_COUNTED items, the longest first.
+    """List the longest waiting lines, longest first; looks at MOST_COUNTED items.
 
-    Each with the function of its first run, and that run's event unless it is large.
+    Each line has the function of its first run, and that run's event unless the event is large.
     """
     seen = (
         select(_items.c.gate, _items.c.run_id, _items.c.queued_at)
@@ -135,7 +135,7 @@ def lines(tx: Connection, most: int) -> Sequence[RowMapping]:
 
 
 def doing(tx: Connection, most: int) -> dict[str, list[tuple[str, int]]]:
-    """Count what each holder of leases works on, by function, or by kind where there is none."""
+    """Count what each worker works on, by function, or by kind for items without a run."""
     held = (
         select(_items.c.worker, _items.c.run_id, _items.c.kind)
         .where(_items.c.state == ItemState.LEASED.value)
@@ -157,7 +157,7 @@ def doing(tx: Connection, most: int) -> dict[str, list[tuple[str, int]]]:
 
 
 def leased(tx: Connection, limit: int) -> Sequence[RowMapping]:
-    """List leased items with their runs' functions, those first whose lease ends first."""
+    """List leased items with their runs' functions, in the order in which the leases end."""
     query = (
         select(
             _items.c.id,

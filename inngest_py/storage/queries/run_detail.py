@@ -1,4 +1,4 @@
-"""What a run's page shows beside its timeline: heads of large values, and related runs."""
+"""What a run's page shows beside its timeline: the start of large values, and related runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _runs, _steps, _attempts, _events = (
     table_of(Event),
 )
 MOST_RELATED = 50
-Head = tuple[str, int]  # the first characters and how many there are in all
+Head = tuple[str, int]  # the first characters of a value, and its length
 
 _related = select(
     _runs.c.id, _runs.c.status, _runs.c.queued_at, Function.slug.label("function_slug")
@@ -33,7 +33,7 @@ def run_output(tx: Connection, run_id: str, most: int) -> Head | None:
 
 
 def run_input(tx: Connection, run_id: str, most: int) -> tuple[str, Head] | None:
-    """Read the step for which a rerun has new input, with that input's head; None without one."""
+    """Read the step that gets new input in a rerun, and that input's head; None without one."""
     query = select(_runs.c.input_step).where(_runs.c.id == run_id)
     step = tx.execute(query).scalar()
     head = _head(tx, _cut(_runs.c.input, most).where(_runs.c.id == run_id))
@@ -67,13 +67,13 @@ def _head(tx: Connection, query: Select[Any]) -> Head | None:
 
 
 def reruns(tx: Connection, run_id: str) -> list[RowMapping]:
-    """List the runs that repeat a run, oldest first."""
+    """List the reruns of a run, oldest first."""
     query = _related.where(_runs.c.original_run_id == run_id)
     return list(tx.execute(query.order_by(_runs.c.id).limit(MOST_RELATED)).mappings())
 
 
 def answering(tx: Connection, correlations: Sequence[str]) -> list[RowMapping]:
-    """List the runs that steps wait for, by their correlation ids."""
+    """List the runs that invoke steps wait for, by correlation ids."""
     query = _related.where(_runs.c.correlation_id.in_(list(correlations)))
     return list(tx.execute(query.order_by(_runs.c.id).limit(MOST_RELATED)).mappings())
 
@@ -91,7 +91,7 @@ def last_outcomes(
     found: dict[str, dict[str, int]] = {function_id: {} for function_id in function_ids}
     if not found:
         return found
-    # an index knows a function's newest runs: one short walk each, in one statement
+    # one short read of an index per function, all in one statement
     newest = [
         select(_newest(function_id, most).subquery(f"newest_{place}"))
         for place, function_id in enumerate(found)

@@ -1,4 +1,4 @@
-"""Reading runs as they are shown: one, those of an event, pages of them."""
+"""Runs as REST shows them: one, those of an event, or a page."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ def function_of(tx: Connection, run_id: str) -> str | None:
 
 
 def functions_of(tx: Connection, run_ids: Sequence[str]) -> dict[str, str]:
-    """Find the ids of runs' functions, by run."""
+    """Find the function ids of runs, by run."""
     mine = _runs.c.id.in_(sorted(set(run_ids)))
     rows = tx.execute(select(_runs.c.id, _runs.c.function_id).where(mine))
     return {row[0]: row[1] for row in rows}
@@ -48,7 +48,7 @@ def get(tx: Connection, run_id: str) -> RowMapping | None:
 
 
 def of_event(tx: Connection, event_id: str) -> list[RowMapping]:
-    """List the runs that an event started, alone or in a batch, oldest first."""
+    """List the runs that an event started, alone or in an event batch, oldest first."""
     mine = or_(
         _runs.c.event_id == event_id,
         and_(_runs.c.batch_id.is_not(None), _runs.c.batch_id.in_(event_batches.of_event(event_id))),
@@ -67,7 +67,7 @@ def page(
     after: datetime | None = None,
     before: datetime | None = None,
 ) -> list[RowMapping]:
-    """List runs, newest first, from behind the cursor (a run id); times bound `queued_at`."""
+    """List runs, newest first, after the cursor (a run id); times bound `queued_at`."""
     query = _shown
     if cursor is not None:
         query = query.where(_runs.c.id < cursor)

@@ -1,4 +1,4 @@
-"""Lists of runs by any of their times, filtered, page by page."""
+"""Lists and searches of runs by any of their times, filtered, in pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from .conditions import on_columns, on_json
 
 _runs = table_of(RunRow)
 _members = table_of(BatchEvent)
-# ids sort by creation: the order that the indexes of statuses and functions have, too
+# ids sort by creation, as the indexes of statuses and functions do
 BY_ID = (Key("id", _runs.c.id),)
 TIMES = ("queued_at", "started_at", "ended_at")
 _KEYS = {
@@ -40,7 +40,7 @@ _KEYS = {
     "started_at": known_or_last(_runs.c.started_at),
     "ended_at": known_or_last(_runs.c.ended_at),
 }
-# outputs may be large: they are read only where they are asked for
+# columns with large values are read only on request
 _LARGE = {"output", "pending", "input", "defers"}
 _columns = [column for column in _runs.c if column.name not in _LARGE]
 _shown = [
@@ -54,7 +54,7 @@ _shown = [
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs; `since` is in and `until` out, both of `time_field` (one of TIMES)."""
+    """Which runs to list; `since` (included) and `until` (not) bound `time_field`, one of TIMES."""
 
     time_field: str = "queued_at"
     since: datetime | None = None
@@ -68,13 +68,13 @@ class RunQuery:
 
 
 def order(fields: Sequence[tuple[str, bool]]) -> tuple[Key, ...]:
-    """Make keys of times and whether each descends; ids decide between equal ones."""
+    """Make keys from (time's name, descending); ids decide between equal times."""
     keys = [Key(name, _KEYS[name], descending) for name, descending in fields]
     return (*keys, Key("id", _runs.c.id, keys[-1].descending))
 
 
 def position(keys: Sequence[Key], row: RowMapping) -> list[Any]:
-    """Read where a row of page() lies in an order."""
+    """Read the position of a row of page() in an order."""
     return [row[f"key_{key.name}"] if key.name != "id" else row["id"] for key in keys]
 
 
@@ -87,10 +87,10 @@ def page(
     position: Sequence[Any] | None = None,
     values: bool = False,
 ) -> list[RowMapping]:
-    """List runs in an order, from behind a position.
+    """List runs in an order, after a position.
 
-    With `values`, the event's payload and the output are there for a filter to read; the payload
-    is None where the JSON decides that the event does not match.
+    With `values`, the event's payload and the output are read for a filter; both are None when the
+    event's JSON does not match.
     """
     chosen = _from(select(*_shown))
     chosen = chosen.add_columns(*[key.column.label(f"key_{key.name}") for key in keys[:-1]])
@@ -108,10 +108,10 @@ def page(
 
 
 def _sorted_by(query: RunQuery, keys: Sequence[Key]) -> Sequence[Key]:
-    """Write an order as an index has it, where one has.
+    """Replace an order by the equal one of an index, if there is one.
 
-    Ids sort as the times of queueing do: statuses and functions are indexed with ids. A time that
-    is bounded is known, so that nothing has to stand in for it.
+    Ids sort as `queued_at` does, and statuses and functions are indexed with ids. A time that the
+    query bounds is never null, so the bare column can be used.
     """
     first = keys[0]
     if first.name == "queued_at":
@@ -131,10 +131,10 @@ def search(
     text: str | None,
     values: bool,
 ) -> Window:
-    """Look at so many runs from before an id, newest first, for those that may match.
+    """Look at up to `limit` runs before an id, newest first, and read those that may match.
 
-    A match holds `text`, if there is one. With `values` it fits the JSON conditions of the query,
-    and its event's payload and its output are there for a filter to read.
+    A match contains `text`, if given. With `values` it also fits the JSON conditions of the query,
+    and its event's payload and its output are read for a filter.
     """
     chosen = select(*_shown)
     hits = [] if text is None else [_holds(text)]
@@ -154,13 +154,13 @@ def search(
 
 
 def _holds(text: str) -> ColumnElement[bool]:
-    """Write whether a run, its event or its output holds a text, in any case of its letters."""
+    """Write whether a run, its event or its output contains a text, ignoring case."""
     places = (_runs.c.id, Function.slug, Event.name, Event.payload, _runs.c.output)
     return or_(*[func.coalesce(place, "").icontains(text, autoescape=True) for place in places])
 
 
 def count(tx: Connection, query: RunQuery, most: int) -> int:
-    """Count the runs that match all that columns decide, up to `most`."""
+    """Count the runs that match the conditions on columns, up to `most`."""
     found = _where(_from(select(_runs.c.id)), query).limit(most).subquery()
     total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
     return total
@@ -203,7 +203,7 @@ def get(tx: Connection, run_id: str) -> RowMapping | None:
 
 
 def of_events(tx: Connection, event_ids: Sequence[str]) -> dict[str, list[RowMapping]]:
-    """List the runs that events started, alone or in a batch, oldest first, by event."""
+    """List the runs that events started, alone or in an event batch, oldest first, by event."""
     found: dict[str, dict[str, RowMapping]] = {event_id: {} for event_id in event_ids}
     alone = _from(select(*_shown)).where(_runs.c.event_id.in_(event_ids))
     for row in tx.execute(alone).mappings():
@@ -225,7 +225,7 @@ def outputs(tx: Connection, run_ids: Sequence[str]) -> Mapping[str, str | None]:
 def scheduled(
     tx: Connection, *, after: str | None, before: str | None, limit: int
 ) -> list[RowMapping]:
-    """List the runs that schedules started whose ids lie between two ids, newest first."""
+    """List the runs that cron schedules started, with ids between two ids, newest first."""
     chosen = _from(select(*_shown)).where(_runs.c.cron.is_not(None))
     if after is not None:
         chosen = chosen.where(_runs.c.id > after)

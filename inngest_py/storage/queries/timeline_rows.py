@@ -1,4 +1,4 @@
-"""What a run's timeline is built of, read together."""
+"""Read the rows from which a run's timeline is built."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Trace:
 
 
 def of_run(tx: Connection, run_id: str) -> Trace:
-    """Read what a run's timeline is built of."""
+    """Read the rows from which a run's timeline is built."""
     return Trace(attempts.of_run(tx, run_id), queue_items.of_run(tx, run_id))
 
 
@@ -36,7 +36,7 @@ def step_output(tx: Connection, run_id: str, step: str) -> str | None:
 
 
 def step_input(tx: Connection, run_id: str, step: str) -> str | None:
-    """Read what a step was called with, as JSON text; None where its SDK did not say."""
+    """Read a step's input, as JSON text; None when its SDK did not report it."""
     table = table_of(attempts.Attempt)
     query = (
         select(table.c.info)

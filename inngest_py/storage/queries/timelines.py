@@ -1,4 +1,4 @@
-"""A run's timeline, read and built: see domain/reports/spans.py."""
+"""Read a run's rows and build its timeline: see domain/reports/spans.py."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ from ..runs.runs import RunRow
 from . import timeline_rows
 
 _runs = table_of(RunRow)
-# Other items are no requests, or time-outs of waits, which the attempts show already.
+# Other items are not requests, or are time-outs of waits, which the attempts already show.
 _SHOWN = {ItemKind.START, ItemKind.EDGE, ItemKind.SLEEP, ItemKind.GATEWAY}
 
 
 def of_run(tx: Connection, run: RowMapping, *, has_output: bool, older: bool = False) -> Span:
-    """Read what a run's timeline is built of and build it, on request in the older way."""
+    """Read and build a run's timeline; with `older`, in the older shape (older_spans)."""
     found = timeline_rows.of_run(tx, run["id"])
     return tree_of(run, found, _children(tx, run, found), has_output=has_output, older=older)
 
@@ -34,7 +34,7 @@ def tree_of(
     has_output: bool,
     older: bool = False,
 ) -> Span:
-    """Build a run's tree of what is stored; `children` are the runs that invoke steps wait for."""
+    """Build a run's tree of spans; `children` are the runs that invoke steps wait for, by step."""
     draw = older_spans.tree if older else spans.tree
     return draw(
         _traced(run, has_output=has_output),

@@ -1,4 +1,4 @@
-"""What tells why a run or an event waits: read without locks, by index, in bounded numbers."""
+"""Rows that say why a run or an event waits. All reads are bounded, by index, without locks."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ MOST_HOLDERS = 20
 
 
 def items(tx: Connection, run_id: str, but: Sequence[ItemKind]) -> list[RowMapping]:
-    """List what is queued for a run, MOST_ITEMS at the most, those due first at the front."""
+    """List a run's items, except those of some kinds, by due time, at most MOST_ITEMS."""
     query = select(_items).where(
         _items.c.run_id == run_id, _items.c.kind.not_in([kind.value for kind in but])
     )
@@ -38,13 +38,13 @@ def items(tx: Connection, run_id: str, but: Sequence[ItemKind]) -> list[RowMappi
 
 
 def _count(tx: Connection, query: Any) -> int:
-    """Count rows up to one more than MOST_COUNTED."""
+    """Count rows, up to MOST_COUNTED plus one."""
     bounded = query.limit(MOST_COUNTED + 1).subquery()
     return int(tx.execute(select(func.count()).select_from(bounded)).scalar_one())
 
 
 def ahead(tx: Connection, item: RowMapping) -> int:
-    """Count those before a waiting item in its line."""
+    """Count the items before a waiting item in its waiting line."""
     place = tuple_(_items.c.rank_us, _items.c.id) < (item["rank_us"], item["id"])
     mine = (_items.c.gate == item["gate"], _items.c.state == ItemState.WAITING.value)
     return _count(tx, select(_items.c.id).where(*mine, place))
@@ -58,9 +58,9 @@ def due_before(tx: Connection, item: RowMapping, now: datetime) -> int:
 
 
 def holders(tx: Connection, group: str) -> tuple[int, list[str]]:
-    """Count the slots of a group that are taken; name the runs, MOST_HOLDERS at the most.
+    """Count the slots of a group that are taken; list the runs, at most MOST_HOLDERS.
 
-    An item that was let go counts from then on.
+    An item that has been let in counts, though nobody has leased it yet.
     """
     found: list[str] = []
     leased = _items.c.state == ItemState.LEASED.value
@@ -91,7 +91,7 @@ def timer(tx: Connection, job_key: str) -> RowMapping | None:
 def last_failure(
     tx: Connection, run_id: str, *, step: str | None = None, op: str | None = None
 ) -> RowMapping | None:
-    """Find the last attempt of a run, of a step or an op of it, that had an error."""
+    """Find the last attempt with an error, of a run or of one step or opcode in it."""
     query = select(_attempts).where(_attempts.c.run_id == run_id, _attempts.c.error.is_not(None))
     if step is not None:
         query = query.where(_attempts.c.step == step)
@@ -101,7 +101,7 @@ def last_failure(
 
 
 def worker(tx: Connection, worker_id: str) -> RowMapping | None:
-    """Find a worker; None when it has stopped, or has long been silent."""
+    """Find a worker; None when it has stopped, or has been silent for long."""
     return tx.execute(select(_workers).where(_workers.c.id == worker_id)).mappings().first()
 
 
@@ -112,7 +112,7 @@ def alive(tx: Connection, now: datetime) -> int:
 
 
 def parked(tx: Connection, key: str) -> RowMapping | None:
-    """Read what a debounce has parked in a bucket; None when it is empty."""
+    """Read what a debounce has parked for a key; None when there is nothing."""
     query = select(_debounces).where(_debounces.c.key == key, _debounces.c.event_id.is_not(None))
     return tx.execute(query).mappings().first()
 
@@ -132,7 +132,7 @@ def parked_for_missing(
 
 
 def batches(tx: Connection, event_id: str) -> list[RowMapping]:
-    """List the batches that hold an event and have not run yet: function, events, time, since."""
+    """List the open event batches with an event: the bucket's row, and when the event was added."""
     query = (
         select(_batches, _members.c.added_at)
         .join(_items, _items.c.run_id == _members.c.batch_id)
