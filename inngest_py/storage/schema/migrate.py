@@ -1,12 +1,12 @@
-"""Migrations: Alembic, driven by the package's own settings.
+"""Migrations, with Alembic.
 
-A server imports Alembic only when there is something to migrate: it costs a start a tenth of its
-time. An empty database gets the tables of the models at once, which are what the migrations make
-(tests compare them).
+A server imports Alembic only when it has to migrate: the import takes a tenth of the time of a
+start. An empty database gets the tables of the models directly. They are the same as those that the
+migrations make (tests compare them).
 
-Versions run side by side on one schema, the newest one's. A migration that older versions cannot
-work with says `breaks = True`; the last of these that a database has had is noted in it, where an
-older version, which does not know that migration, can read it.
+Several versions may run on one schema, that of the newest. A migration that older versions cannot
+work with says `breaks = True`. The database holds the number of the last such migration: an older
+version reads it there, since it does not know the migration itself.
 """
 
 import re
@@ -26,9 +26,9 @@ from . import strangers
 from .tables import Base
 
 _FOLDER = Path(__file__).parent / "migrations"
-_LOCK = 0x1A7E57  # one upgrade at a time, whoever starts first
-# A migration that waits for a table holds up all who come after it, readers too: less than their
-# own limit of 5 s, and not at all for a while then.
+_LOCK = 0x1A7E57  # PostgreSQL's advisory lock: one upgrade at a time
+# While a migration waits for a table's lock, all later statements on the table wait, readers too.
+# So it waits for less than their limit of 5 s, and then pauses.
 _LOCK_SECONDS, _LOCK_PAUSE = 3.0, 2.0
 _BREAKS = re.compile("^breaks = True$", re.MULTILINE)
 _OLDEST = "schema_oldest"  # the oldest head that can work with the schema, as a number
@@ -36,7 +36,7 @@ _NAMES = re.compile(r'^(revision|down_revision) = "(.+)"$', re.MULTILINE)
 
 
 def head() -> str:
-    """Name the newest revision of this version: the one that no other follows."""
+    """Return this version's newest revision: the one that no other follows."""
     named: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
     for file in (_FOLDER / "versions").glob("[0-9]*.py"):
         for role, name in _NAMES.findall(file.read_text()):
@@ -46,14 +46,14 @@ def head() -> str:
 
 
 def _oldest() -> int:
-    """Say which is the oldest head that can work with the newest schema."""
+    """Return the oldest head that can work with the newest schema, as a number."""
     files = (_FOLDER / "versions").glob("[0-9]*.py")
     breaking = [int(file.name[:4]) for file in files if _BREAKS.search(file.read_text())]
     return max(breaking, default=0)
 
 
 def current(db: Database) -> str | None:
-    """Name the database's revision; None when it has no schema."""
+    """Return the database's revision; None when it has no schema."""
     with db.reading() as connection:
         return _current(connection)
 
@@ -66,12 +66,12 @@ def _current(connection: Connection) -> str | None:
 
 
 def is_newer(at: str | None) -> bool:
-    """Say whether a newer version has made the schema."""
+    """Say whether a revision is of a newer version."""
     return at is not None and strangers.REVISION.fullmatch(at) is not None and at > head()
 
 
 def refuse_newer(db: Database) -> bool:
-    """Say whether the schema is a newer version's; raises Conflict when this one cannot use it."""
+    """Say whether a newer version made the schema; raises Conflict if this one cannot use it."""
     with db.reading() as connection:
         at = _current(connection)
         if not is_newer(at):
@@ -87,25 +87,25 @@ def refuse_newer(db: Database) -> bool:
 
 
 def unready(db: Database) -> str | None:
-    """Say what a worker has to wait for before it can use the schema; None when it can.
+    """Say why a worker cannot use the schema yet; None when it can.
 
     Raises Conflict as refuse_newer() does, and DBAPIError.
     """
     at, mine = current(db), head()
     if at == mine or refuse_newer(db):
         return None
-    told = "there is no schema yet" if at is None else f"the schema is at {at}"
-    return f"{told}, and {mine} is needed: start a server, or run inngest-py db upgrade"
+    found = "there is no schema yet" if at is None else f"the schema is at {at}"
+    return f"{found}, and {mine} is needed: start a server, or run inngest-py db upgrade"
 
 
 def upgrade(db: Database) -> None:
-    """Bring the schema to head, under a lock against others that do the same.
+    """Bring the schema to head, under a lock, so that one process does it at a time.
 
-    A newer schema stays. Raises Conflict when it cannot be used, or is another program's.
-    Behind PostgreSQL's locks of others it waits for moments at a time, as often as it takes: what
-    it has changed by then is rolled back.
+    A newer schema stays. Raises Conflict when it cannot be used, or is another program's. On
+    PostgreSQL it waits for the locks of others for _LOCK_SECONDS, then rolls back and tries again,
+    as often as it takes.
     """
-    told = False
+    logged = False
     while not refuse_newer(db):
         try:
             _upgrade(db)
@@ -113,9 +113,9 @@ def upgrade(db: Database) -> None:
         except DBAPIError as error:
             if not db.locks_rows or fault(error) is not Fault.BUSY:
                 raise
-            if not told:
+            if not logged:
                 observe.event("database.wait", level=30, error=reason(error))
-                told = True
+                logged = True
             time.sleep(_LOCK_PAUSE)
 
 
@@ -140,7 +140,7 @@ def _lock(connection: Connection) -> None:
 
 
 def _create(db: Database) -> bool:
-    """Make all tables in a database that has none; say whether it had none."""
+    """Make all tables in a database without any; say whether it had none."""
     with db.transaction() as connection:
         _lock(connection)
         if inspect(connection).get_table_names():
@@ -162,8 +162,8 @@ def _create(db: Database) -> bool:
 def prepare(db: Database) -> None:
     """Make the schema ready at a server's start, waiting for a database that is away.
 
-    Raises Conflict when the schema is a newer version's that this one cannot use, or another
-    program's.
+    Raises Conflict when the schema is of a newer version and this one cannot use it, or when it is
+    another program's.
     """
     db.make_folder()
     pause, reasons = 0.2, Reasons()

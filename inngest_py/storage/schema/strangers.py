@@ -1,4 +1,4 @@
-"""Databases that are somebody else's: found before our tables are made among theirs."""
+"""Refuse a database of another program, before our tables are made in it."""
 
 import re
 
@@ -7,14 +7,14 @@ from sqlalchemy import Connection, inspect, text
 from ...domain.errors import Conflict
 from .tables import Base
 
-REVISION = re.compile(r"\d{4}")  # ours are numbers; Alembic's own are 12 hexadecimal digits
+REVISION = re.compile(r"\d{4}")  # ours have 4 digits; Alembic's default has 12 hexadecimal digits
 _MOST_NAMED = 5
 
 
 def refuse(connection: Connection) -> None:
-    """Look at the tables of a database. Raises Conflict when they are another program's.
+    """Raise Conflict when another program has tables with names of ours, or uses Alembic.
 
-    Tables beside ours are nobody's business, but names that both use are.
+    Its tables with other names do no harm.
     """
     found = set(inspect(connection).get_table_names())
     clash = sorted(found & set(Base.metadata.tables))

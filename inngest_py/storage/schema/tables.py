@@ -1,4 +1,4 @@
-"""Every table, imported: what migrations and `create_all` must know."""
+"""Imports every table, so that migrations and `create_all` know them all."""
 
 from ..catalog.crons import Cron
 from ..catalog.functions import App, Function
