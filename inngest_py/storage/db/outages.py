@@ -1,7 +1,7 @@
-"""Outages: errors that blame the database and not what it was given, their words, one line each.
+"""Outages: errors whose cause is the database, not the values, and how they are logged.
 
-Any error of a database that may pass by itself is an outage: what was to be written is kept and
-tried again. Only what blames the values, such as a constraint that they break, is not.
+An error that may pass by itself is an outage: the write is kept and tried again. An error caused by
+the values, such as a violated constraint, is not an outage.
 """
 
 import re
@@ -22,33 +22,33 @@ class Fault(Enum):
 
     AWAY = "away"  # it cannot be reached, or does not answer
     REFUSES = "refuses"  # it answers, but does not take writes for now
-    BUSY = "busy"  # other transactions are in the way: running again may cure it at once
+    BUSY = "busy"  # other transactions are in the way: a new try may succeed at once
 
 
 class NoAnswer(SQLAlchemyError):
-    """The database, or whoever writes to it, kept somebody waiting who has no time left."""
+    """The deadline came before the database, or another writer of this process, was done."""
 
 
 # SQLSTATE codes and classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CODES = {
-    "25006": Fault.REFUSES,  # read-only: a standby, or a disk that an operator protects
+    "25006": Fault.REFUSES,  # read-only: a standby, or made so by an administrator
     "25P03": Fault.AWAY,  # idle_in_transaction_session_timeout has closed the session
     "25P04": Fault.BUSY,  # transaction_timeout
     "3D000": Fault.AWAY,  # the database does not exist
     "42501": Fault.REFUSES,  # rights are missing
     "53300": Fault.AWAY,  # too many connections
     "55P03": Fault.BUSY,  # lock_timeout
-    "57014": Fault.BUSY,  # statement_timeout, or cancelled by an operator
+    "57014": Fault.BUSY,  # statement_timeout, or cancelled by an administrator
 }
 _CLASSES = {
     "08": Fault.AWAY,  # the connection
     "28": Fault.AWAY,  # the login
     "40": Fault.BUSY,  # serialization failures and deadlocks
     "53": Fault.REFUSES,  # disk full, out of memory
-    "55": Fault.REFUSES,  # an object is not in the state that is needed
+    "55": Fault.REFUSES,  # an object is not in the needed state
     "57": Fault.AWAY,  # it stops, starts or recovers
-    "58": Fault.REFUSES,  # the system under it fails, as its disk does
-    "XX": Fault.REFUSES,  # it finds itself broken
+    "58": Fault.REFUSES,  # its operating system or disk fails
+    "XX": Fault.REFUSES,  # an internal error: its data may be damaged
 }
 # SQLite's primary result codes: https://www.sqlite.org/rescode.html
 _SQLITE = {
@@ -61,8 +61,8 @@ _SQLITE = {
     11: Fault.REFUSES,  # the file is damaged
     13: Fault.REFUSES,  # disk full
     14: Fault.AWAY,  # the file cannot be opened
-    15: Fault.BUSY,  # its locks are in disorder
-    26: Fault.REFUSES,  # the file is none of SQLite's
+    15: Fault.BUSY,  # the locking protocol failed
+    26: Fault.REFUSES,  # the file is not a database of SQLite
 }
 _FULL, _READ_ONLY = ("53100", 13), ("25006", 8)
 _NUMBERS = ("pgcode", "sqlite_errorcode")
@@ -72,7 +72,7 @@ _MOST_REASONS = 5  # told of one outage
 # indented and have a small letter
 _SENTENCE = re.compile(r"(?<![.?!:;,\s])\s*\n(?!\s+[a-z])")
 _NUMBER = re.compile(r"\d+")
-# a password that was not escaped in a URL ends up in the name of the host
+# a password that is not escaped in a URL becomes part of the host's name
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s/@]*@"), "***@"),
     (re.compile(r'(?<=")[^"\s]*@(?=[^"\s]*")'), "***@"),
@@ -81,7 +81,7 @@ _SECRETS = (
 
 
 def fault(error: BaseException | None) -> Fault | None:
-    """Say what an error tells of the database; None when it blames what was to be written."""
+    """Say what is wrong with the database; None when the error is caused by the values."""
     if isinstance(error, PoolTimeout | NoAnswer):
         return Fault.AWAY
     if not isinstance(error, DBAPIError):
@@ -103,14 +103,14 @@ def outage(error: BaseException | None) -> bool:
 
 
 def too_long(error: DBAPIError) -> bool:
-    """Say whether a statement was ended by limit_time(), or by the limit of all."""
+    """Say whether a statement was ended by limit_time(), or by the limit of all statements."""
     return getattr(error.orig, "pgcode", None) == "57014"
 
 
 def reason(error: BaseException) -> str:
-    """Give what the driver says of an error, in a line and without secrets, for logs.
+    """Return the driver's message in one line, without secrets, for logs.
 
-    Of an answer of the server that is the first line: the others may hold values of rows.
+    Only the first line of a server's message: the others may hold values of rows.
     """
     orig = getattr(error, "orig", None) or error
     told = str(orig).strip()
@@ -125,10 +125,10 @@ def reason(error: BaseException) -> str:
 
 
 def logged(error: BaseException) -> dict[str, Any]:
-    """Make the fields of a log line about an error: the driver's words of an outage.
+    """Make the fields of a log line about an error.
 
-    Of what a database refuses else only the name, since its words may hold values of rows; of
-    everything that is not a database's the traceback.
+    For an outage the driver's message. For other errors of a database only their names, since their
+    messages may hold values of rows. For all other errors the traceback.
     """
     if outage(error):
         return {"error": reason(error)}
@@ -142,7 +142,7 @@ def logged(error: BaseException) -> dict[str, Any]:
 
 
 def told(error: BaseException) -> str:
-    """Word an outage for those who ask over HTTP: what is wrong, without names and paths."""
+    """Write an outage's message for HTTP clients: what is wrong, without names and paths."""
     found = fault(error)
     if isinstance(error, NoAnswer) or isinstance(getattr(error, "orig", None), Silent):
         return "the database does not answer in time"
@@ -162,16 +162,16 @@ def told(error: BaseException) -> str:
 
 
 class Reasons:
-    """What was told of an outage: how it began often says nothing of why it lasts.
+    """The reasons of an outage that were logged. The first one often does not say why it lasts.
 
-    Each reason is told once, whatever its numbers are, and no more than a few of them.
+    Each reason is logged once, whatever numbers it has, and at most _MOST_REASONS of them.
     """
 
     def __init__(self) -> None:
         self._told: set[str] = set()
 
     def is_new(self, told: str) -> bool:
-        """Say whether a reason has to be told; it counts as told from now on."""
+        """Say whether a reason has to be logged; it counts as logged from now on."""
         kind = _NUMBER.sub("#", told)
         if kind in self._told or len(self._told) >= _MOST_REASONS:
             return False
@@ -179,12 +179,12 @@ class Reasons:
         return True
 
     def clear(self) -> None:
-        """Forget them: the outage is over."""
+        """Forget the reasons: the outage is over."""
         self._told.clear()
 
 
 class Outage:
-    """The outage that this process sees now, if any: its end and each of its reasons told once."""
+    """The outage that this process sees now, if any. Its end and each reason are logged once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -195,11 +195,11 @@ class Outage:
 
     @property
     def seen(self) -> bool:
-        """Whether no write has succeeded since the last that did not."""
+        """Whether no write has succeeded since the last failed one."""
         return self._since is not None
 
     def note(self, error: SQLAlchemyError) -> None:
-        """Take note of a write that failed; log each reason of an outage once."""
+        """Note that a write has failed; log each reason of an outage once."""
         words = reason(error)
         with self._lock:
             self._seen_at, self._error = time.monotonic(), error
@@ -210,7 +210,7 @@ class Outage:
             observe.event("database.away", level=30, error=words)
 
     def over(self) -> None:
-        """Take note of a write that succeeded; log the end of an outage."""
+        """Note that a write has succeeded; log the end of an outage."""
         with self._lock:
             since, self._since, self._error = self._since, None, None
             self._reasons.clear()
@@ -218,6 +218,6 @@ class Outage:
             observe.event("database.back", seconds=round(time.monotonic() - since, 1))
 
     def latest(self, within: float) -> BaseException | None:
-        """Give the last error of an outage, not older than so many seconds."""
+        """Return the last error of the outage if it is not older than `within` seconds."""
         recent = self._since is not None and time.monotonic() - self._seen_at <= within
         return self._error if recent else None

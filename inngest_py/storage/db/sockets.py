@@ -1,8 +1,8 @@
-"""Waiting for PostgreSQL: by greenlets without holding others up, and by nobody for ever.
+"""Waiting for PostgreSQL: a greenlet does not block others, and nothing waits for ever.
 
-psycopg2 calls `_wait` wherever it would block on a connection's socket. A server that stands still,
-or a network that drops packets and says nothing, is so noticed when no byte has come for a while;
-the connection is then closed, as psycopg2 does when the callback raises.
+psycopg2 calls `_wait` wherever it would block on a connection's socket. A server that hangs, or a
+network that silently drops packets, is noticed when no byte comes for some time. The connection is
+then closed: psycopg2 does that when the callback raises.
 """
 
 import select
@@ -15,7 +15,7 @@ from psycopg2 import OperationalError, extensions
 
 from . import deadlines
 
-_READ, _WRITE = 1, 2  # of gevent's loops
+_READ, _WRITE = 1, 2  # events of gevent's loop
 
 
 class Silent(OperationalError):
@@ -23,24 +23,23 @@ class Silent(OperationalError):
 
 
 class Waiter(Protocol):
-    """Waits on one socket, whose number may change while the connection is made."""
+    """Waits on one socket. The socket's number may change while the connection is made."""
 
     def wait(self, fd: int, events: int, seconds: float | None) -> bool:
-        """Wait until it can be read or written; False when that took too long."""
+        """Wait until the socket can be read or written; False after the time-out."""
 
     def close(self) -> None:
-        """Wait no more."""
+        """Release what it waits with."""
 
 
 class _Silence(BaseException):
-    """Nothing has come in time. Thrown into the greenlet that waits, and caught there."""
+    """Nothing came in time. Thrown into the waiting greenlet, and caught there."""
 
 
 class _GreenletWaiter:
-    """Keeps its watchers: making them for each wait, as gevent.socket does, costs more than them.
+    """Keeps its watchers, instead of making them for each wait as gevent.socket does.
 
-    A wait takes 4.3 µs with its time-out, where gevent.socket.wait_read() takes 5 without and 8.3
-    with one.
+    A wait costs 4.3 µs with a time-out; gevent.socket.wait_read() costs 8.3 µs, 5 without one.
     """
 
     def __init__(self) -> None:
@@ -95,27 +94,28 @@ class _PollWaiter:
 
 
 def waiter() -> Waiter:
-    """Make a connection's waiter, as this process runs its tasks."""
+    """Make a connection's waiter: for greenlets if gevent has patched the process, or threads."""
     return _GreenletWaiter() if is_module_patched("socket") else _PollWaiter()
 
 
 def install() -> None:
-    """Have psycopg2 wait this way, in this process."""
+    """Make psycopg2 wait with `_wait` in this process."""
     extensions.set_wait_callback(_wait)
 
 
 def _wait(connection: Any) -> None:
-    """Wait until the connection has done what it is at. Raises Silent.
+    """Wait until the connection has finished its operation. Raises Silent.
 
-    What is no connection of ours has no patience to lose. Who asks may have a deadline before its.
+    It waits for the connection's patience, or until the deadline if that is earlier. Connections
+    that are not Pipelined have no patience, and wait without limit.
     """
     waits = getattr(connection, "waiter", None) or waiter()
     patience: float | None = getattr(connection, "patience", None)
     connecting = connection.status == extensions.STATUS_SETUP
     while (state := connection.poll()) != extensions.POLL_OK:
         if connecting:
-            # libpq may have gone on to the next address, whose socket often has the same number:
-            # a watcher that is kept would not notice, and wait for the closed one
+            # libpq may try the next address now, with a new socket that often has the same number:
+            # a watcher that is kept would still wait for the closed socket
             waits.close()
         events = _READ if state == extensions.POLL_READ else _WRITE
         left = deadlines.left()
@@ -128,7 +128,7 @@ def _wait(connection: Any) -> None:
 
 
 def _goes_on(connection: Any) -> bool:
-    """End the try to reach an address; say whether libpq goes on to the next.
+    """Give up an address that does not answer; say whether libpq tries the next one.
 
     It does by itself where an address refuses, but not where nobody answers: its own time-out does
     not hold for who polls. Where an address takes the connection and then says nothing, libpq does

@@ -1,4 +1,4 @@
-"""Workers: who is alive, by a heartbeat."""
+"""Workers, and which of them are alive, by their heartbeats."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,12 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import upsert
 
-# how long a worker that is not heard of counts as alive: three of its heartbeats
+# how long a silent worker counts as alive: three heartbeats
 ALIVE = timedelta(seconds=30)
 
 
 class Worker(Base):
-    """A worker process (or a prefork parent) and when it was last heard of."""
+    """A worker process (or a prefork parent), with its last heartbeat."""
 
     __tablename__ = "workers"
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -25,22 +25,22 @@ class Worker(Base):
     concurrency: Mapped[int]
     started_at: Mapped[datetime] = mapped_column(Timestamp)
     heartbeat_at: Mapped[datetime] = mapped_column(Timestamp)
-    # the names of its services of upkeep that fail, joined by commas; None when all is well
+    # the names of its upkeep services that fail, joined by commas; None when none does
     faults: Mapped[str | None] = mapped_column(Text)
 
 
 def put(tx: Connection, values: dict[str, Any]) -> None:
-    """Record that a worker lives, whether or not it was known."""
+    """Write that a worker lives, whether or not it was known."""
     tx.execute(upsert(tx, Worker, values, keys=["id"]))
 
 
 def remove(tx: Connection, worker_id: str) -> None:
-    """Forget a worker that stopped in order."""
+    """Delete a worker that has stopped properly."""
     tx.execute(delete(Worker).where(Worker.id == worker_id))
 
 
 def remove_silent(tx: Connection, before: datetime) -> int:
-    """Forget workers not heard of since."""
+    """Delete workers whose last heartbeat was before a time."""
     return tx.execute(delete(Worker).where(Worker.heartbeat_at < before)).rowcount
 
 

@@ -1,6 +1,6 @@
-"""Statements as PostgreSQL's driver takes them: SQL that SQLAlchemy wrote once.
+"""Statements for PostgreSQL's driver: SQLAlchemy writes the SQL once, psycopg2 runs it.
 
-SQLAlchemy's own way to a statement takes 40 to 100 µs of CPU more each time.
+To run a statement through SQLAlchemy costs 40 to 100 µs of CPU more each time.
 """
 
 from collections import namedtuple
@@ -18,7 +18,7 @@ from ..dialects import is_sqlite
 from ..session import later
 from .per_row import GIVEN, Result, wrapped
 
-ROWS = "given_rows"  # begins the names of the parameters that hold the columns of given rows
+ROWS = "given_rows"  # prefix of the parameters that hold the columns of given rows
 
 
 class PostgresStatement:
@@ -43,7 +43,7 @@ class PostgresStatement:
         return execute(tx, self._sql, self._constants | values)
 
     def later(self, tx: Connection, values: dict[str, Any]) -> None:
-        """Have it executed with the transaction's next statement or its commit."""
+        """Send it with the transaction's next statement or its commit."""
         later(tx, self._sql, self._constants | values)
 
 
@@ -70,7 +70,7 @@ def execute(tx: Connection, sql: str, values: Any) -> Result:
             return Result(map(row, driver.fetchall()))
     except dialect.loaded_dbapi.Error as error:
         if dialect.is_disconnect(error, connection.dbapi_connection, None):
-            # meets it, too, and gives up the pool's other connections of that time as well
+            # This fails, too. SQLAlchemy then also drops the pool's other connections of that time.
             with suppress(DBAPIError):
                 tx.exec_driver_sql("SELECT 1")
             raise wrapped(dialect, sql, error, lost=True) from error
@@ -79,24 +79,24 @@ def execute(tx: Connection, sql: str, values: Any) -> Result:
 
 @cache
 def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
-    """Make the maker of rows with these columns."""
+    """Make the function that makes rows with these columns."""
     made: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
     maker: Callable[[Any], Any] = made._make
     return maker
 
 
 def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """Make the parameters of rows' columns, for statements over unnested ones."""
+    """Make the parameters of rows, column by column, for statements over unnested() rows."""
     return {ROWS + name: list(c) for name, c in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def values(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
-    """Make the parameters of one row, for statements over given() ones."""
+    """Make the parameters of one row, for statements over given() values."""
     return {GIVEN + name: value for name, value in zip(names, row, strict=True)}
 
 
 def tells_times(statement: Any) -> bool:
-    """Say whether a statement returns times, which SQLAlchemy turns into those of UTC."""
+    """Say whether a statement returns times, which only SQLAlchemy converts to UTC."""
     select = getattr(statement, "column_descriptions", None)
     columns = statement.returning_column_descriptions if select is None else select
     return any(isinstance(column["type"], Timestamp) for column in columns)

@@ -19,8 +19,8 @@ Rows = Sequence[Mapping[str, Any]]
 class Insert:
     """An INSERT of rows, without a result.
 
-    Built once for each set of columns, so that SQLAlchemy compiles it once: multi-row VALUES would
-    be compiled for every number of rows.
+    SQLAlchemy compiles it once for each set of columns. Multi-row VALUES of its own would be
+    compiled again for each number of rows.
     """
 
     def __init__(self, table: Table) -> None:
@@ -30,7 +30,7 @@ class Insert:
         self._written: dict[tuple[str, ...], Written] = {}
 
     def run(self, tx: Connection, rows: Rows) -> None:
-        """Insert the rows, at least one, which all have the same columns; see session.later()."""
+        """Insert rows, at least one, all with the same columns; see session.later()."""
         names, given_rows = self._in_order(rows)
         if is_sqlite(tx):
             self._sqlite(names).run(tx, given_rows)
@@ -38,7 +38,7 @@ class Insert:
             later(tx, *self._postgres(names, given_rows))
 
     def _in_order(self, rows: Rows) -> tuple[tuple[str, ...], list[list[Any]]]:
-        """Bring the rows' values into the order of the table's columns."""
+        """Put the rows' values in the order of the table's columns."""
         names = tuple(name for name in self._columns if name in rows[0])
         return names, [[row[name] for name in names] for row in rows]
 
@@ -52,9 +52,9 @@ class Insert:
     def _postgres(
         self, names: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> tuple[str, tuple[Any, ...]]:
-        """Write the SQL, and its parameters in their order.
+        """Write the SQL, and its parameters in order.
 
-        All rows in one VALUES: a relation of arrays takes PostgreSQL a seventh more of CPU a run.
+        All rows are in one VALUES: unnested arrays cost PostgreSQL a seventh more CPU per run.
         """
         written = self._written.get(names)
         if written is None:
@@ -72,14 +72,14 @@ class Insert:
 
 
 class InsertNew(Insert):
-    """An INSERT that passes over rows already there."""
+    """An INSERT that skips rows that exist already."""
 
     def __init__(self, table: Table, *returning: str, keys: Sequence[str] | None = None) -> None:
         self._keys, self._returning = keys, [table.c[name] for name in returning]
         super().__init__(table)
 
     def fresh(self, tx: Connection, rows: Rows) -> Any:
-        """Insert the rows; returns the columns named as `returning` of those that are new."""
+        """Insert the rows; returns the `returning` columns of those that are new."""
         names, given_rows = self._in_order(rows)
         if is_sqlite(tx):
             return self._sqlite(names).run(tx, given_rows)

@@ -1,8 +1,8 @@
-"""Batches: one statement for many rows, on both databases.
+"""One statement for many rows, on both databases.
 
-The rows reach the statement as parameters of a fixed SQL text, which SQLAlchemy compiles once:
-as arrays that PostgreSQL unnests, as one JSON document that SQLite reads. A shared commit so costs
-one round trip a kind of statement at the most, however many writers share it.
+The rows are parameters of a fixed SQL text, which SQLAlchemy compiles once: arrays that PostgreSQL
+unnests, or one JSON document that SQLite reads. So a group commit costs at most one round trip per
+kind of statement, however many runs it writes.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +25,8 @@ from .per_row import PerRow, given
 class ManyRows:
     """A statement over given rows; `build` gets their columns as attributes by name.
 
-    Rows are tuples in the order of `kinds`. Values are bound by the databases' own types, so a
-    column that holds times is declared as `DateTime(timezone=True)`.
+    Rows are tuples in the order of `kinds`. Values are bound with the databases' own types, so
+    declare a column of times as `DateTime(timezone=True)`.
     """
 
     def __init__(
@@ -36,15 +36,15 @@ class ManyRows:
         self._set(build(unnested(kinds)), build(_from_json(self._names)))
 
     def _set(self, postgres: Any, sqlite: Any) -> None:
-        """Take the statements of both databases; Each has none here for SQLite."""
+        """Set the statements of both databases; for Each, the one for SQLite is None."""
         self._postgres, self._sqlite = postgres, sqlite
         self._driven = PostgresStatement(postgres)
         self._tells_times = tells_times(postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
-        """Execute the statement over the rows, which may not be empty; returns its result.
+        """Execute the statement over the rows, at least one; returns its result.
 
-        `more` are parameters that the statement names beside the rows.
+        `more` holds the statement's other parameters.
         """
         if is_sqlite(tx):
             document = orjson.dumps([[_plain(value) for value in row] for row in rows]).decode()
@@ -64,8 +64,8 @@ class ManyRows:
 class EachRow(ManyRows):
     """A Batch whose rows do not depend on each other: on SQLite it runs row by row.
 
-    It is an INSERT, UPDATE or DELETE, and no parameters stand beside its rows. A single row needs
-    no relation on PostgreSQL either, which has less to plan then.
+    It must be an INSERT, UPDATE or DELETE without other parameters. On PostgreSQL, a single row is
+    bound without arrays, which is less to plan.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ Changes = Callable[[Any], dict[str, Any]]
 class Upsert(ManyRows):
     """An INSERT over given rows whose conflicts with rows that are there update those.
 
-    `changes` gets the row that could not be inserted and says what is set; `where` may keep a row
-    as it is, which then is not returned. Every row it meets is locked, in the order given: give
-    rows sorted, no key twice.
+    `changes` gets the row that could not be inserted and returns what to set. An existing row that
+    does not fulfil `where` is not changed and not returned. Every existing row is locked, in the
+    order of the given rows: give them sorted, each key once.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ def _plain(value: Any) -> Any:
 
 
 def unnested(columns: dict[str, TypeEngine[Any]]) -> Any:
-    """Make a relation of the rows that Driven passes, as a builder of statements gets it."""
+    """Make the relation of given rows for PostgreSQL, whose columns `build` gets."""
     arrays = [
         cast(bindparam(ROWS + name, None, type_=ARRAY(kind)), ARRAY(kind))
         for name, kind in columns.items()

@@ -1,8 +1,8 @@
-"""Row by row: a statement run on SQLite once for each of many rows, by the driver's own cursor.
+"""Statements that SQLite runs once for each of many rows, with the driver's own cursor.
 
-SQLite has no round trips to save, and its driver keeps prepared statements: 5 to 10 µs a row, where
-SQLAlchemy takes 70 µs a statement and a JSON document of the rows 5 µs a value. SQLAlchemy still
-writes the SQL, once.
+SQLite has no round trips to save, and its driver keeps prepared statements. A row costs 5 to 10 µs;
+SQLAlchemy costs 70 µs per statement, a JSON document of rows 5 µs per value. SQLAlchemy writes the
+SQL, once.
 """
 
 from collections import namedtuple
@@ -22,15 +22,15 @@ class Result(list[Any]):
     """The rows that a statement returned, read as those of SQLAlchemy's results are."""
 
     def all(self) -> list[Any]:
-        """All rows."""
+        """Return all rows."""
         return self
 
     def scalars(self) -> list[Any]:
-        """The first column of every row."""
+        """Return the first column of every row."""
         return [row[0] for row in self]
 
 
-GIVEN = "given_"  # keeps the parameters apart from those that SQLAlchemy names by columns
+GIVEN = "given_"  # prefix of parameters, so that none has the name of one of SQLAlchemy's
 
 
 def given(names: Sequence[str]) -> dict[str, Any]:
@@ -41,13 +41,13 @@ def given(names: Sequence[str]) -> dict[str, Any]:
 class PerRow:
     """A statement over the parameters given() makes for the names, in the order of a row.
 
-    It must be an INSERT, UPDATE or DELETE that leaves no column to a default of SQLAlchemy's.
+    It must be an INSERT, UPDATE or DELETE, and need no default value that SQLAlchemy computes.
     """
 
     def __init__(self, statement: Any, names: Sequence[str]) -> None:
         self._statement, self._names = statement, list(names)
         self._sql = ""
-        # for every parameter of the SQL: where the row has it, or the constant
+        # for every parameter of the SQL: its place in the row, or None and a constant
         self._order: list[tuple[int | None, Any]] = []
         self._row: Any = None  # None when the statement returns nothing
         self._readers: list[_Reader | None] = []
@@ -114,9 +114,9 @@ def _plain(value: Any) -> Any:
 def wrapped(
     dialect: Dialect, sql: str, error: BaseException, *, lost: bool = False
 ) -> BaseException:
-    """Make SQLAlchemy's error of a driver's, without the parameters: they hold keys.
+    """Make SQLAlchemy's error from a driver's, without the parameters, which may be secret.
 
-    `lost` says that the connection was.
+    `lost` says that the connection is lost.
     """
     return DBAPIError.instance(
         sql,
