@@ -73,7 +73,7 @@ _before = _before.order_by(_attempts.c.id.desc()).limit(1)
 
 
 def first_attempt_since(tx: Connection, since: datetime, end: int) -> int:
-    """Find the first attempt that ended at `since` or later, by id; `end` when none before it did."""
+    """Find the id of the first attempt that ended at `since` or later; `end` when there is none."""
 
     def older(before: int) -> bool:
         """Say whether the newest attempt before an id is too old, or missing."""
