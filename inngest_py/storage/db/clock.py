@@ -14,7 +14,7 @@ from ... import observe
 _SLACK = timedelta(milliseconds=100)
 # A measurement that takes longer is too inexact to use.
 _LONGEST = timedelta(seconds=1)
-# A larger skew is logged.
+# A larger skew is logged, and reported by the command `check`.
 TOLD = timedelta(seconds=1)
 
 

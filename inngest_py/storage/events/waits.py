@@ -49,7 +49,7 @@ class Pause(Base):
     __table_args__ = (
         # serves paths(), candidates() and page()
         Index("pauses_lookup_idx", "event_name", "lookup_path", "lookup_key", "id"),
-        # allows one wait per signal; serves take_signal()
+        # allows one wait per signal; serves consume_signal()
         Index("pauses_signal_key", "signal", unique=True),
         # serves drop_runs(), and runs.end(), which asks whether the run has pauses
         Index("pauses_run_idx", "run_id"),

@@ -34,7 +34,7 @@ class AlertMessage(Base):
     """A message to one receiver; `attempt` counts how often it was taken to be sent."""
 
     __tablename__ = "alert_messages"
-    # serves take()
+    # serves take_due()
     __table_args__ = (Index("alert_messages_due_idx", "due_at"),)
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     receiver: Mapped[str] = mapped_column(Text)

@@ -35,7 +35,7 @@ class Cancellation(Base):
     """A bulk cancellation; `cursor` is the last run id looked at, None when a pass begins."""
 
     __tablename__ = "cancellations"
-    # serves take()
+    # serves lock_due()
     __table_args__ = (
         Index("cancellations_due_idx", "due_at", postgresql_where=_OPEN, sqlite_where=_OPEN),
     )
@@ -122,7 +122,7 @@ def live_runs(tx: Connection, row: RowMapping, limit: int) -> list[str]:
 
 
 def move(tx: Connection, cancellation_id: str, values: dict[str, Any], cancelled: int) -> None:
-    """Write progress, under the lock of take()."""
+    """Write progress, under the lock of lock_due()."""
     more = {"cancelled": _rows.c.cancelled + cancelled, **values}
     tx.execute(update(_rows).where(_rows.c.id == cancellation_id).values(more))
 

@@ -51,7 +51,7 @@ class AuditRow(Base):
     """What an operator did, or an attempt that was refused."""
 
     __tablename__ = "audit"
-    # serves tries() and sender()
+    # serves count_acts() and sender()
     __table_args__ = (Index("audit_action_idx", "action", "at"),)
     id: Mapped[str] = mapped_column(Text, primary_key=True)  # ULID
     at: Mapped[datetime] = mapped_column(Timestamp)

@@ -116,7 +116,7 @@ def _leased(chosen: Any) -> Any:
 def _begun(ours: Any) -> Any:
     """Begin runs that seem to have no limits, as runs.begin() does.
 
-    runs.put_back() undoes that when something delays a run after all.
+    runs.undo_begin() undoes that when something delays a run after all.
     """
     starting = select(_items.c.run_id).where(
         ours, _items.c.kind == ItemKind.START.value, _items.c.gate.is_(None)
