@@ -1,4 +1,4 @@
-"""SQLite's file is written by another process for long: greenlets and threads wait, hubs do not."""
+"""Another process writes SQLite's file for long: greenlets and threads wait, hubs do not."""
 
 import subprocess
 import sys
@@ -41,9 +41,9 @@ gevent.spawn(ticks)
 writers = [gevent.spawn(write) for _ in range(3)]
 while len(seen) < 50:
     gevent.sleep(0.02)
-    assert read() == 0, "readers go on"
+    assert read() == 0, "readers do not wait"
 assert not any(writer.ready() for writer in writers)
-assert max(b - a for a, b in zip(seen, seen[1:])) < 0.9, "nobody is held up"
+assert max(b - a for a, b in zip(seen, seen[1:])) < 0.9, "no greenlet is blocked"
 print("waits", flush=True)
 gevent.joinall(writers, raise_error=True)
 assert read() == 3
@@ -51,7 +51,7 @@ print("done", flush=True)
 """
 
 
-def test_greenlets_go_on_while_another_process_writes(tmp_path: Path) -> None:
+def test_greenlets_keep_running_while_another_process_writes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
     other = Database(url)
     with other.transaction() as tx:
@@ -67,7 +67,7 @@ def test_greenlets_go_on_while_another_process_writes(tmp_path: Path) -> None:
     other.close()
 
 
-def test_waiting_ends_with_an_error_that_may_be_tried_again(
+def test_writer_that_waits_too_long_fails_as_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "_BUSY_SECONDS", 0.1)
@@ -83,7 +83,7 @@ def test_waiting_ends_with_an_error_that_may_be_tried_again(
         db.close()
 
 
-def test_requests_do_not_wait_behind_writers_that_have_time(tmp_path: Path) -> None:
+def test_request_gives_up_at_its_deadline_behind_another_writer(tmp_path: Path) -> None:
     db = Database(f"sqlite:///{tmp_path / 'x.db'}")
     inside, over = threading.Event(), threading.Event()
 

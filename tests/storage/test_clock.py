@@ -1,4 +1,4 @@
-"""Clocks that differ: the database's decides, and nobody's lease is stolen."""
+"""Machines whose clocks differ go by the database's, and do not take over live leases."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -25,7 +25,7 @@ SKEWS = st.timedeltas(min_value=-60 * MINUTE, max_value=60 * MINUTE)
 
 
 @given(SKEWS, SMALL, SMALL)
-def test_a_measure_is_right_to_the_time_that_it_took(
+def test_measured_skew_is_exact_to_the_time_of_the_measurement(
     skew: timedelta, there: timedelta, back: timedelta
 ) -> None:
     clock = Clock(lambda: NOW)
@@ -33,10 +33,10 @@ def test_a_measure_is_right_to_the_time_that_it_took(
     assert abs(clock.skew - skew) <= there + back + timedelta(milliseconds=100)
     before = clock.skew
     clock.compare(NOW, NOW + there + skew, NOW + there + back)
-    assert clock.skew == before, "what agrees with it makes no time jump"
+    assert clock.skew == before, "a measurement that agrees changes nothing"
 
 
-def test_a_slow_measure_tells_nothing() -> None:
+def test_slow_measurement_is_ignored() -> None:
     clock = Clock(lambda: NOW)
     clock.compare(NOW, NOW + MINUTE, NOW + 3 * MINUTE)
     assert clock.skew == timedelta(0)
@@ -64,7 +64,7 @@ def context(engine: Engine, db: Database) -> Context:
 
 
 @pytest.mark.parametrize(("holder", "looker"), [(-MINUTE, MINUTE), (MINUTE, -MINUTE)])
-def test_machines_whose_clocks_differ_leave_each_other_s_leases_alone(
+def test_machine_with_another_clock_does_not_take_over_live_leases(
     url: str, holder: timedelta, looker: timedelta
 ) -> None:
     mine, others = machine(url, holder), machine(url, looker)
@@ -86,7 +86,7 @@ def test_machines_whose_clocks_differ_leave_each_other_s_leases_alone(
         db.close()
 
 
-def test_a_clock_that_is_off_is_told_by_check(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_a_clock_that_is_off(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "Database", lambda *_, **__: machine(url, -MINUTE))
     done = CliRunner().invoke(cli, ["check", "--dev", "--database-url", url])
     assert "this machine's clock is 60.0 s behind the database's" in done.output

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: a silent network, a slow server and a pooler between."""
+"""Connections to PostgreSQL over a silent network, to a slow server, and through a pooler."""
 
 import shutil
 import socket
@@ -50,7 +50,7 @@ def option(db: Database, level: int, name: int) -> int:
             return link.getsockopt(level, name)
 
 
-def test_the_kernel_notices_a_network_that_drops_packets(postgres_url: str) -> None:
+def test_kernel_notices_a_network_that_drops_packets(postgres_url: str) -> None:
     db = Database(postgres_url)
     tcp = socket.IPPROTO_TCP
     assert option(db, socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -63,14 +63,14 @@ def test_the_kernel_notices_a_network_that_drops_packets(postgres_url: str) -> N
     db.close()
 
 
-def test_what_the_url_says_goes_first(postgres_url: str) -> None:
+def test_parameters_of_the_url_override_ours(postgres_url: str) -> None:
     db = Database(f"{postgres_url}?tcp_user_timeout=3000&keepalives_idle=7")
     assert option(db, socket.IPPROTO_TCP, TCP_USER_TIMEOUT) == 3000
     assert option(db, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
     db.close()
 
 
-def test_a_silent_server_is_given_up_and_found_again(postgres_url: str, wire: Wire) -> None:
+def test_silent_server_is_an_outage_until_it_answers_again(postgres_url: str, wire: Wire) -> None:
     db = Database(wire.url(postgres_url), limits=HASTY)
     assert shown(db, "SELECT 1") == "1"
     wire.silent = True
@@ -79,7 +79,7 @@ def test_a_silent_server_is_given_up_and_found_again(postgres_url: str, wire: Wi
         shown(db, "SELECT 2")
     assert outage(caught.value)
     assert "did not answer" in str(caught.value)
-    with pytest.raises(DBAPIError) as caught:  # a new connection finds nobody either
+    with pytest.raises(DBAPIError) as caught:  # a new connection gets no answer either
         shown(db, "SELECT 3", writes=True)
     assert outage(caught.value)
     assert time.monotonic() - began < NOTICED
@@ -118,7 +118,7 @@ reads = [gevent.spawn(read, db, "SELECT 2") for _ in range(5)]
 gevent.joinall(reads)
 for each in reads:
     assert isinstance(each.exception, DBAPIError) and outage(each.exception), each.exception
-assert max(b - a for a, b in zip(seen, seen[1:])) < 1.5, "others went on"
+assert max(b - a for a, b in zip(seen, seen[1:])) < 1.5, "others kept running"
 print("noise", flush=True)
 sys.stdin.readline()
 assert read(db, "SELECT 3") == 3
@@ -127,7 +127,9 @@ print("done", flush=True)
 """
 
 
-def test_greenlets_give_up_without_holding_others_up(postgres_url: str, wire: Wire) -> None:
+def test_greenlets_waiting_for_a_silent_server_block_no_others(
+    postgres_url: str, wire: Wire
+) -> None:
     command = [sys.executable, "-c", GREENLETS, wire.url(postgres_url)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -146,7 +148,7 @@ def test_greenlets_give_up_without_holding_others_up(postgres_url: str, wire: Wi
 
 @pytest.fixture
 def hole() -> Iterator[int]:
-    """Give a port where connecting gets no answer, as to a machine that is gone."""
+    """Give a port that does not answer to connect, like a machine that is gone."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((LOOPBACK, 0), backlog=0))
         while True:
@@ -177,10 +179,10 @@ db.close()
 
 @pytest.mark.parametrize("pool", ["greenlets", "threads"])
 @pytest.mark.parametrize("first", ["refuses", "silent"])
-def test_the_next_address_is_tried(
+def test_next_address_is_tried(
     pool: str, first: str, postgres: Postgres, request: pytest.FixtureRequest
 ) -> None:
-    """libpq has more than one for `localhost` as well: IPv6's and IPv4's."""
+    """`localhost` may have two addresses as well, one of IPv6 and one of IPv4."""
     dead = request.getfixturevalue("hole") if first == "silent" else free_port()
     hosts = "&".join(f"host={LOOPBACK}:{port}" for port in (dead, postgres.port))
     url = f"postgresql://postgres@/postgres?{hosts}"
@@ -191,7 +193,7 @@ def test_the_next_address_is_tried(
     assert done.stdout == "1\n", done.stderr
 
 
-def test_statements_and_locks_are_waited_for_within_bounds(postgres_url: str) -> None:
+def test_statements_and_lock_waits_that_take_too_long_fail_as_busy(postgres_url: str) -> None:
     db = Database(postgres_url, limits=HASTY)
     assert shown(db) == shown(db, writes=True) == "1s 500ms"
     with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
@@ -209,7 +211,7 @@ def test_statements_and_locks_are_waited_for_within_bounds(postgres_url: str) ->
     db.close()
 
 
-def test_commands_may_count_for_as_long_as_it_takes(postgres_url: str) -> None:
+def test_counting_runs_has_no_statement_timeout(postgres_url: str) -> None:
     db = Database(postgres_url, limits=HASTY)
     migrate.prepare(db)
     slow = "SELECT 1 FROM pg_sleep(1.2)"
@@ -218,12 +220,12 @@ def test_commands_may_count_for_as_long_as_it_takes(postgres_url: str) -> None:
         with opened() as tx:
             assert run_counts.of_functions(tx, ["f"]) == (0, 0)
             assert tx.execute(text(slow)).scalar_one() == 1
-            assert tx.execute(text(SHOW)).scalar_one() == "0 5s", "locks are waited for as ever"
-        assert shown(db) == before, "what follows has its limits again"
+            assert tx.execute(text(SHOW)).scalar_one() == "0 5s", "the limit for locks stays"
+        assert shown(db) == before, "later statements have their limits again"
     db.close()
 
 
-def test_a_slow_list_is_told_apart(postgres_url: str) -> None:
+def test_slow_list_is_recognised_as_too_long(postgres_url: str) -> None:
     from datetime import timedelta
 
     db = Database(postgres_url)
@@ -237,7 +239,7 @@ def test_a_slow_list_is_told_apart(postgres_url: str) -> None:
 
 @pytest.fixture
 def pooler(postgres: Postgres, tmp_path: Path) -> Iterator[str]:
-    """PgBouncer in transaction mode before PostgreSQL: what to put in place of its address."""
+    """Run PgBouncer in transaction mode before PostgreSQL; give its host and port."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.skip("PgBouncer is not installed")
@@ -265,14 +267,14 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def test_a_pooler_s_sessions_stay_as_they_are(
+def test_session_settings_behind_a_pooler_stay_unchanged(
     postgres: Postgres, postgres_url: str, pooler: str
 ) -> None:
     through = postgres_url.replace(f"{LOOPBACK}:{postgres.port}", pooler)
     db, other = Database(through, limits=HASTY), Database(through)
     assert shown(db, writes=True) == "1s 500ms"
     assert shown(other, writes=True) == "10s 5s"
-    assert shown(db) == shown(other) == "0 0", "the one session, as PgBouncer gives it to others"
+    assert shown(db) == shown(other) == "0 0", "PgBouncer's one session has no settings of ours"
     with pytest.raises(DBAPIError) as caught, db.transaction() as tx:
         tx.execute(text("SELECT pg_sleep(30)"))
     assert fault(caught.value) is Fault.BUSY
@@ -283,7 +285,7 @@ def test_a_pooler_s_sessions_stay_as_they_are(
         made.close()
 
 
-def test_commands_wait_as_long_as_the_settings_say(
+def test_commands_use_the_lock_timeout_of_the_settings(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INNGEST_DATABASE_LOCK_SECONDS", "7")

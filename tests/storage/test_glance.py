@@ -1,4 +1,4 @@
-"""A glance reads what SQLAlchemy's own statement reads, and outlives a lost connection."""
+"""Queries for one value read what SQLAlchemy reads, and work again after a lost connection."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from tests.servers import Postgres
 _runs = table_of(RunRow)
 
 
-def test_a_moment_is_read_as_it_was_stored(db: Database) -> None:
+def test_time_is_read_as_it_was_stored(db: Database) -> None:
     engine = Engine(db, sequence("one"))
     with db.reading() as tx:
         assert backlog.next_due(tx) is None
@@ -48,7 +48,7 @@ def test_an_error_is_sqlalchemys(db: Database) -> None:
     assert not raised.value.connection_invalidated
 
 
-def test_after_a_restart_one_glance_fails_and_no_later_statement(postgres: Postgres) -> None:
+def test_after_a_restart_one_query_fails_and_no_later_statement(postgres: Postgres) -> None:
     url = postgres.create_database()
     db, other = Database(url), Database(url)
     asked = SingleValue(select(text("1")))
@@ -68,7 +68,7 @@ def test_after_a_restart_one_glance_fails_and_no_later_statement(postgres: Postg
     postgres.drop_database(url)
 
 
-def test_a_connection_that_the_driver_closed_is_an_error_as_any(postgres_url: str) -> None:
+def test_connection_closed_by_the_driver_is_an_error(postgres_url: str) -> None:
     db = Database(postgres_url)
     with db.reading() as tx, pytest.raises(DBAPIError):
         driver: Any = tx.connection.dbapi_connection

@@ -1,4 +1,4 @@
-"""Lists begin at their place by ids, and lose nothing to clocks that are a little off."""
+"""Lists bound ids by times, and still find ids that were made by a clock that is a little off."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ MINUTE = timedelta(minutes=1)
         datetime(9999, 12, 31, 23, 59, tzinfo=UTC),
     ],
 )
-def test_the_ends_of_time_are_bounds_as_any(moment: datetime) -> None:
+def test_first_and_last_time_can_be_bounds(moment: datetime) -> None:
     assert len(within(column("id"), moment, moment)) == 2
 
 
@@ -59,7 +59,7 @@ def test_a_run_whose_id_another_clock_made_is_found(db: Database, minutes: int) 
         assert len(run_pages.page(tx, limit=9, after=span.since, before=span.until)) == 1
 
 
-def test_a_page_goes_on_from_a_time_and_an_id(db: Database) -> None:
+def test_page_continues_after_a_time_and_an_id(db: Database) -> None:
     engine = Engine(db, sequence("one"))
     made = [engine.start() for _ in range(3)]
     keys = run_search.order([("queued_at", True)])
@@ -72,7 +72,7 @@ def test_a_page_goes_on_from_a_time_and_an_id(db: Database) -> None:
 
 
 @pytest.mark.parametrize("field", ["started_at", "ended_at"])
-def test_a_time_that_has_not_come_is_no_part_of_a_span(db: Database, field: str) -> None:
+def test_span_leaves_out_runs_whose_time_has_not_come(db: Database, field: str) -> None:
     engine = Engine(db, sequence("one"))
     over = engine.start()
     engine.drain()
@@ -86,7 +86,7 @@ def test_a_time_that_has_not_come_is_no_part_of_a_span(db: Database, field: str)
     assert [row["id"] for row in known] == [over]
 
 
-def test_an_event_whose_sender_is_ahead_is_found_by_its_receipt(db: Database) -> None:
+def test_event_of_a_sender_whose_clock_is_ahead_is_found_by_its_receipt(db: Database) -> None:
     engine = Engine(db, sequence("one"))
     ahead = ids.first_of(NOW, timedelta(minutes=50))
     event = engine.event()

@@ -46,7 +46,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
 
 @pytest.mark.parametrize("make", [migrate.upgrade, migrate.prepare])
 def test_models_equal_migrations(empty: Database, make: Callable[[Database], None]) -> None:
-    """A server makes the tables of the models at once where there are none."""
+    """A server makes the models' tables directly in an empty database."""
     assert migrate.current(empty) is None
     make(empty)
     assert migrate.current(empty) == migrate.head()
@@ -59,7 +59,7 @@ def test_models_equal_migrations(empty: Database, make: Callable[[Database], Non
 
 
 def _table_options(connection: Connection) -> list[tuple[str, list[str]]]:
-    """What Alembic does not compare."""
+    """List the options of tables, which Alembic does not compare."""
     found = connection.execute(
         text(
             "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r'"
@@ -69,14 +69,14 @@ def _table_options(connection: Connection) -> list[tuple[str, list[str]]]:
     return [(name, options) for name, options in found]
 
 
-def test_an_upgrade_of_what_is_up_to_date_changes_nothing(empty: Database) -> None:
+def test_preparing_a_current_schema_changes_nothing(empty: Database) -> None:
     migrate.prepare(empty)
     migrate.prepare(empty)
     assert migrate.current(empty) == migrate.head()
     empty.close()
 
 
-def test_the_head_is_alembic_s() -> None:
+def test_head_is_the_one_that_alembic_finds() -> None:
     folder = Path(migrate.__file__).parent / "migrations"
     config = Config()
     config.set_main_option("script_location", str(folder))
@@ -120,7 +120,7 @@ def newer(
     return bool(request.param)
 
 
-def test_a_newer_schema_is_used_where_its_migrations_allow(empty: Database, newer: bool) -> None:
+def test_newer_schema_is_used_unless_it_breaks_older_versions(empty: Database, newer: bool) -> None:
     head = migrate.head()
     if newer:
         for use in (migrate.prepare, migrate.upgrade, migrate.unready):
@@ -130,11 +130,11 @@ def test_a_newer_schema_is_used_where_its_migrations_allow(empty: Database, newe
         migrate.prepare(empty)
         migrate.upgrade(empty)
         assert migrate.unready(empty) is None
-    assert migrate.current(empty) == "9999", "it stays as it is"
+    assert migrate.current(empty) == "9999", "the schema stays"
     empty.close()
 
 
-def test_commands_tell_newer_from_older(empty: Database, newer: bool) -> None:
+def test_commands_report_a_newer_schema(empty: Database, newer: bool) -> None:
     where = ("--database-url", empty.url.render_as_string(hide_password=False))
     head = migrate.head()
     upgraded, checked = (
@@ -142,20 +142,20 @@ def test_commands_tell_newer_from_older(empty: Database, newer: bool) -> None:
         for command in (("db", "upgrade"), ("check", "--dev"))
     )
     if newer:
-        told = (
+        expected = (
             "the schema is at 9999, of a newer version, and this version, which knows it up to"
             f" {head}, cannot use it"
         )
         assert upgraded.exit_code == checked.exit_code == 1
     else:
-        told = f"the schema is at 9999, newer than this version's {head}, which can use it"
+        expected = f"the schema is at 9999, newer than this version's {head}, which can use it"
         assert upgraded.exit_code == checked.exit_code == 0
-    assert told in upgraded.output
-    assert told in checked.output
+    assert expected in upgraded.output
+    assert expected in checked.output
     empty.close()
 
 
-def test_check_tells_that_a_schema_is_older(empty: Database) -> None:
+def test_check_reports_an_older_schema(empty: Database) -> None:
     _at(empty, "0001")
     where = ("--database-url", empty.url.render_as_string(hide_password=False))
     checked = CliRunner().invoke(cli, ["check", "--dev", *where])
@@ -165,7 +165,7 @@ def test_check_tells_that_a_schema_is_older(empty: Database) -> None:
     empty.close()
 
 
-def test_a_worker_ends_that_cannot_use_the_schema(
+def test_worker_exits_when_it_cannot_use_the_schema(
     empty: Database, newer: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     ctx: Any = SimpleNamespace(db=empty)
@@ -211,7 +211,7 @@ def test_a_migration_that_waits_for_a_table_holds_nobody_up_for_long(postgres_ur
         dump.execute(text("SELECT 1; LOCK TABLE queue_items IN ACCESS SHARE MODE"))
         upgrading.start()
         wait_until(lambda: _one(db, ALTERS), 60, "the migration waits")
-        assert _one(db, "SELECT count(*) FROM queue_items") == 0, "within the limit of its locks"
+        assert _one(db, "SELECT count(*) FROM queue_items") == 0, "the reader waits only briefly"
         assert _one(db, "SELECT count(*) FROM apps") == 0
         assert migrate.current(db) == "0023"
     upgrading.join(60)

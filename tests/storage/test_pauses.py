@@ -1,4 +1,4 @@
-"""Pauses: opened once, consumed once, found through the index."""
+"""Pauses (open waits and subscriptions): written once, consumed once, found by the index."""
 
 import threading
 from datetime import timedelta
@@ -36,12 +36,12 @@ def add(db: Database, *rows: dict[str, Any]) -> set[str]:
         return waits.add(tx, list(rows))
 
 
-def test_a_pause_is_opened_once(db: Database) -> None:
+def test_pause_is_written_once(db: Database) -> None:
     assert add(db, row("a")) == {"a"}
     assert add(db, row("a"), row("b")) == {"b"}
 
 
-def test_a_signal_has_one_waiter_until_it_is_taken_over(db: Database) -> None:
+def test_signal_has_one_wait_until_another_replaces_it(db: Database) -> None:
     late = NOW + timedelta(hours=1)
     assert add(db, row("a", signal="s")) == {"a"}
     assert add(db, row("b", signal="s")) == set()
@@ -67,7 +67,7 @@ def test_paths_are_listed_once_each(db: Database) -> None:
         assert waits.paths(tx, ["unknown"]) == []
 
 
-def test_candidates_are_those_behind_the_keys(db: Database) -> None:
+def test_candidates_are_the_waits_with_the_keys(db: Database) -> None:
     add(
         db,
         row("a", lookup_path="p", lookup_key="1"),
@@ -91,7 +91,7 @@ def test_more_candidates_than_a_transaction_takes_are_paged(db: Database) -> Non
     assert len(first) == len(second) == waits.MOST_AT_ONCE
 
 
-def test_only_one_of_many_consumes_a_pause(db: Database) -> None:
+def test_only_one_of_many_transactions_consumes_a_pause(db: Database) -> None:
     ids = [f"p{n}" for n in range(20)]
     add(db, *(row(one) for one in ids))
     taken: list[str] = []
@@ -110,7 +110,7 @@ def test_only_one_of_many_consumes_a_pause(db: Database) -> None:
     assert sorted(taken) == sorted(ids)
 
 
-def test_the_pauses_of_ended_runs_and_long_expired_ones_go(db: Database) -> None:
+def test_pauses_of_ended_runs_and_expired_ones_are_deleted(db: Database) -> None:
     add(db, row("a"), row("b", run_id="other"), row("c", run_id="other", expires_at=NOW))
     with db.transaction() as tx:
         waits.drop_runs(tx, ["r"])

@@ -39,7 +39,7 @@ def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is sent to PostgreSQL, a text a round trip."""
+    """List what is sent to PostgreSQL, one text per round trip."""
     sent: list[str] = []
     execute = connection.Cursor.execute
 
@@ -52,7 +52,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-def test_begin_and_what_needs_no_answer_leave_with_the_next_statement(
+def test_begin_and_later_statements_are_sent_with_the_next_one(
     db: Database, messages: list[str]
 ) -> None:
     with db.transaction() as tx:
@@ -65,7 +65,7 @@ def test_begin_and_what_needs_no_answer_leave_with_the_next_statement(
     assert [row.n for row in rows(db, "SELECT n FROM numbers ORDER BY n")] == [1, 2]
 
 
-def test_what_waits_fails_the_transaction(db: Database) -> None:
+def test_failed_later_statement_fails_the_transaction(db: Database) -> None:
     with pytest.raises(IntegrityError), db.transaction() as tx:
         later(tx, "INSERT INTO numbers VALUES (1), (2)")
         later(tx, "INSERT INTO numbers VALUES (2)")
@@ -76,7 +76,7 @@ def test_what_waits_fails_the_transaction(db: Database) -> None:
     assert rows(db, "SELECT n FROM numbers") == []
 
 
-def test_a_rollback_forgets_what_waits(db: Database) -> None:
+def test_rollback_forgets_later_statements(db: Database) -> None:
     with pytest.raises(ZeroDivisionError), db.transaction() as tx:
         later(tx, "INSERT INTO numbers VALUES (1)")
         raise ZeroDivisionError
@@ -93,7 +93,7 @@ def test_a_transaction_is_rolled_back_as_a_whole(db: Database) -> None:
 
 
 def test_readers_are_in_no_transaction(db: Database, messages: list[str]) -> None:
-    with db.reading(), db.transaction() as tx:  # two connections are made, and known
+    with db.reading(), db.transaction() as tx:  # opens two connections
         tx.execute(text("SELECT 1"))
     messages.clear()
     with db.reading() as tx:
@@ -104,7 +104,7 @@ def test_readers_are_in_no_transaction(db: Database, messages: list[str]) -> Non
     assert len(messages) == 3, "two reads and a COMMIT"
 
 
-def test_many_parameters_are_part_of_the_transaction(db: Database) -> None:
+def test_executemany_is_part_of_the_transaction(db: Database) -> None:
     with pytest.raises(ZeroDivisionError), db.transaction() as tx:
         later(tx, "INSERT INTO numbers VALUES (1), (2)")
         tx.execute(text("UPDATE numbers SET n = n + :d WHERE n > :d"), [{"d": 1}, {"d": 2}])

@@ -1,4 +1,4 @@
-"""SQLite's plans: hot statements find their rows by id, lists theirs in the order of an index."""
+"""SQLite's plans: hot statements find rows by id, and lists read rows in the order of an index."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,10 +25,10 @@ ITEM = Item("i", ItemKind.EDGE, "r", "lease", 0, NOW, NOW)
 
 STATEMENTS: dict[str, Callable[[Connection], Any]] = {
     "advance": lambda tx: runs.advance(tx, [runs.Advance("r", 1, 1, 1, None)]),
-    "settle": lambda tx: runs.settle(tx, [runs.Correction("r", True, None)]),
+    "correct": lambda tx: runs.settle(tx, [runs.Correction("r", True, None)]),
     "end": lambda tx: runs.end(tx, [runs.End("r", RunStatus.COMPLETED, None, NOW)]),
     "load": lambda tx: load_runs.load(tx, ["r"]),
-    "turn": lambda tx: queue_items.turn(tx, [(ITEM, "k", 1, NOW)]),
+    "continue_in_place": lambda tx: queue_items.turn(tx, [(ITEM, "k", 1, NOW)]),
     "finish": lambda tx: queue_items.finish(tx, [ITEM]),
     "drop_runs": lambda tx: of_ended_runs.drop_runs(tx, ["r"], [ITEM]),
 }
@@ -62,7 +62,7 @@ def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
     assert all(step.endswith(by_id) for step in own), own
 
 
-def test_a_look_for_stranded_runs_reads_no_more_than_its_page(tmp_path: Path) -> None:
+def test_search_for_stranded_runs_reads_only_its_page(tmp_path: Path) -> None:
     with explained(tmp_path) as (tx, steps):
         stranded.look(tx, RunStatus.RUNNING, "a", 500)
         stranded.driven(tx, "r", "i")

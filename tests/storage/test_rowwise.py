@@ -1,4 +1,4 @@
-"""Statements that SQLite runs row by row: what they are given, return and raise."""
+"""Statements that SQLite runs once for each row: what they return and raise."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def test_rows_come_back_as_they_were_given(sqlite: Database) -> None:
         assert found.scalars() == ["i", "j"]
 
 
-def test_a_refused_row_raises_what_sqlalchemy_would(sqlite: Database) -> None:
+def test_refused_row_raises_the_error_of_sqlalchemy(sqlite: Database) -> None:
     with pytest.raises(IntegrityError) as caught, sqlite.transaction() as tx:
         queue_items.add(tx, [ITEM])
         attempts.add(tx, [{"run_id": "r", "attempt": 0}])
@@ -65,7 +65,7 @@ def test_a_refused_row_raises_what_sqlalchemy_would(sqlite: Database) -> None:
         assert queue_items.of_run(tx, "r") == []  # all of the transaction was rolled back
 
 
-def test_a_locked_database_is_an_outage_to_wait_for(sqlite: Database, tmp_path: Path) -> None:
+def test_locked_database_is_an_outage(sqlite: Database, tmp_path: Path) -> None:
     other = Database(str(sqlite.url))
     with sqlite.transaction(), other.reading() as tx:
         tx.exec_driver_sql("PRAGMA busy_timeout=1")

@@ -1,4 +1,4 @@
-"""Which driver serves a URL, and how errors of the database are told apart."""
+"""Which driver is used for a URL, and which errors of the database are outages."""
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -16,7 +16,7 @@ def test_postgresql_is_reached_through_psycopg2(scheme: str) -> None:
     db.close()
 
 
-def test_a_database_that_is_away_is_an_outage(postgres: Postgres) -> None:
+def test_database_that_is_away_is_an_outage(postgres: Postgres) -> None:
     db = Database("postgresql://nobody@127.0.0.1:1/x")
     with pytest.raises(DBAPIError) as caught, db.reading():
         pass
@@ -24,7 +24,7 @@ def test_a_database_that_is_away_is_an_outage(postgres: Postgres) -> None:
     db.close()
 
 
-def test_a_table_that_is_missing_is_no_outage(postgres_url: str) -> None:
+def test_missing_table_is_no_outage(postgres_url: str) -> None:
     db = Database(postgres_url)
     with pytest.raises(DBAPIError) as caught, db.reading() as tx:
         tx.execute(Meta.__table__.select())

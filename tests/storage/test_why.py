@@ -1,4 +1,4 @@
-"""Asking why something waits finds its rows by index, on both databases, however many there are."""
+"""Queries that say why something waits find their rows by index, on both databases."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
