@@ -181,16 +181,16 @@ _turn = EachRow(
 )
 
 
-def turn(tx: Connection, turns: Sequence[tuple[Item, str, int, datetime]]) -> list[Item]:
+def turn(tx: Connection, discoveries: Sequence[tuple[Item, str, int, datetime]]) -> list[Item]:
     """Make leased items the next discoveries of their runs, under the same leases.
 
-    Each of `turns` is the item, the discovery's job key, which must not be queued yet, the length
-    of the stack, and the time. Returns the new items. Raises LeaseLost as finish() does.
+    Each of `discoveries` is the item, the discovery's job key, which must not be queued yet, the
+    length of the stack, and the time. Returns the new items. Raises LeaseLost as finish() does.
     """
-    if not turns:
+    if not discoveries:
         return []
-    rows = [(item.id, item.lease_id, key, current, now) for item, key, current, now in turns]
-    if len(_continue.run(tx, rows).all()) < len(turns):
+    rows = [(item.id, item.lease_id, key, current, now) for item, key, current, now in discoveries]
+    if len(_continue.run(tx, rows).all()) < len(discoveries):
         raise LeaseLost
     return [
         Item(
@@ -207,7 +207,7 @@ def turn(tx: Connection, turns: Sequence[tuple[Item, str, int, datetime]]) -> li
             opts=None,
             generation=item.generation + 1,
         )
-        for item, _, current, now in turns
+        for item, _, current, now in discoveries
     ]
 
 

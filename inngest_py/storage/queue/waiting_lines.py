@@ -1,7 +1,9 @@
-"""Waiting lines: items that wait for a throttle, a slot or their app's share. Each has a name.
+"""Waiting lines: items that wait for a throttle, a slot or their app's share.
+
+The column `gate` holds the name of an item's line.
 
 A waiting item has no due time of its own. For a throttle, one timer per line lets in the first
-item; reading or writing such a line needs the lock of the throttle's bucket (buckets.lock()).
+item. To read or write the line of a throttle or of slots, lock its bucket first (buckets.lock()).
 """
 
 from collections.abc import Sequence
