@@ -59,7 +59,8 @@ def _looked(v: Any) -> Any:
         .correlate_except(_items)
         .subquery()
     )
-    comma: Any = literal_column("','")  # as a parameter it would not compile without its type
+    # a plain string would be a parameter that SQLAlchemy fills in only when it executes the SQL
+    comma: Any = literal_column("','")
     line: Any = func.aggregate_strings(first.c.place, comma)
     line = select(line).select_from(first).scalar_subquery()
     return select(v.key, held, promised, line)
