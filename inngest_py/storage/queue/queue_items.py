@@ -157,7 +157,7 @@ def finish(tx: Connection, items: Sequence[Item]) -> None:
         raise LeaseLost
 
 
-_turn = EachRow(
+_continue = EachRow(
     {**_held, "job_key": Text(), "current": Integer(), "now": DateTime(timezone=True)},
     lambda v: (
         update(_items)

@@ -125,7 +125,7 @@ def passed(tx: Connection, ids: Sequence[str]) -> None:
         tx.execute(update(_items).where(_items.c.id.in_(ids)).values(gate=None, opts=CHARGED))
 
 
-_enlist = ManyRows(
+_placed = ManyRows(
     {"item": Text(), "gate": Text(), "rank": BigInteger()},
     lambda v: update(_items).where(_items.c.id == v.item).values(gate=v.gate, rank_us=v.rank),
 )

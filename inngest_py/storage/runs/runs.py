@@ -273,7 +273,7 @@ class Correction:
     fewer_bytes: int = 0
 
 
-_settle = EachRow(
+_correct = EachRow(
     {
         "run": Text(),
         "force": Boolean(),
