@@ -264,7 +264,7 @@ def test_a_call_whose_worker_died_is_made_again(db: Database, provider: Provider
     run_id = engine.start()
     ((_, start_item),) = engine.hinted.hints
     engine.hinted.hints.clear()
-    engine.ctx.tuning = type(engine.ctx.tuning)(carry_for=-engine.ctx.tuning.carry_for)
+    engine.ctx.tuning = type(engine.ctx.tuning)(continue_for=-engine.ctx.tuning.continue_for)
     run_item.work(engine.ctx, [start_item])
     ((_, item_id),) = engine.hinted.hints
     assert len(claims.claim(engine.ctx, [item_id])) == 1  # and nothing more is heard of the worker

@@ -50,7 +50,7 @@ def test_what_a_call_raises_uses_up_attempts(
 def test_a_request_that_cannot_be_read_uses_up_attempts(db: Database) -> None:
     ask = op("Gateway", "g", opts={"url": "http://localhost:1/x", "method": "GET"})
     engine = Engine(db, lambda request, target: reply(206, [ask]), retries=0)
-    engine.ctx.tuning = replace(engine.ctx.tuning, carry_for=timedelta(0))
+    engine.ctx.tuning = replace(engine.ctx.tuning, continue_for=timedelta(0))
     run_id = engine.start()
     ((_, item_id),) = engine.hinted.hints
     engine.hinted.hints.clear()

@@ -64,7 +64,7 @@ def test_a_lost_lease_voids_the_shared_transaction(db: Database) -> None:
     writes = []
     for job in jobs:
         made, call = run_item._request(engine.ctx, job)
-        writes.append(planned.Write(engine.ctx, job.run, job.item, made, call, carry=True))
+        writes.append(planned.Write(engine.ctx, job.run, job.item, made, call, wants_next=True))
     with db.transaction() as tx:
         leases.release(tx, "w1", engine.now)
         claiming.claim(
@@ -99,5 +99,5 @@ def _made(engine: Engine, item_ids: list[str]) -> list[planned.Write]:
     made = []
     for job in claims.claim(engine.ctx, item_ids):
         plan, call = run_item._request(engine.ctx, job)
-        made.append(planned.Write(engine.ctx, job.run, job.item, plan, call, carry=False))
+        made.append(planned.Write(engine.ctx, job.run, job.item, plan, call, wants_next=False))
     return made

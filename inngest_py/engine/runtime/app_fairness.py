@@ -1,10 +1,10 @@
-"""Shares: how apps share the calls that a process may have in flight.
+"""Fairness among apps: how they share the calls that a process may have in flight.
 
-An app that hangs keeps every call it is given. So each app, known by the host of its endpoint,
-has a part of the slots that no other can take: half of them are divided among all apps, the other
-half is for whoever comes. A job that finds no room gives its lease back and stands in line outside
-the queue, in the state `waiting`; when its host has room again, upkeep lets the first of the line
-go. With one host there is nothing to share, and nothing is asked.
+An app that hangs keeps every slot that its calls get. So each app, known by the host of its
+endpoint, has a part of the slots that no other app can take: half of the slots are divided among
+all apps, the other half is for any app. A job that finds no room gives back its lease and joins
+its host's waiting line, in the state `waiting`. When the host has room again, upkeep lets in the
+next. With one host there is nothing to share, and no job waits.
 """
 
 import threading
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 GATE = "app:"
-# A claim that has not been committed by then never will be.
+# A claim that has not been committed after this time never will be.
 _RESERVED_SECONDS = 10.0
 
 
@@ -38,27 +38,27 @@ class Shares:
 
     @property
     def lined(self) -> list[str]:
-        """The hosts that this process knows to have a line."""
+        """The hosts that have a waiting line, as far as this process knows."""
         return sorted(self._lined)
 
     def know(self, hosts: Iterable[str]) -> None:
-        """Say which hosts there are: one that is not among them counts as one more."""
+        """Set which hosts there are; a host that is not among them counts as one more."""
         self._known = frozenset(hosts)
 
     def line(self, host: str) -> None:
-        """Say that a host has a line."""
+        """Note that a host has a waiting line."""
         with self._lock:
             self._lined |= {host}
 
     def unline(self, host: str) -> None:
-        """Say that a host's line was found empty."""
+        """Note that a host's waiting line was found empty."""
         with self._lock:
             self._lined -= {host}
 
     def admit(self, lease_id: str, hosts: Sequence[str]) -> list[bool]:
-        """Say for each of the jobs of a lease, in their order, whether there is room for it.
+        """Say for each job of a lease, in order, whether there is room for it.
 
-        The room is kept for a moment: hold() takes it once the claim is committed.
+        The room is reserved for some seconds; hold() takes it once the claim is committed.
         """
         if self._slots < 2 or len(self._known.union(hosts)) < 2:
             return [True] * len(hosts)
@@ -78,7 +78,7 @@ class Shares:
         return answers
 
     def room(self, host: str) -> int:
-        """Say how many jobs more a host may have in flight now."""
+        """Say how many more jobs a host may have in flight now."""
         with self._lock:
             self._forget()
             return max(0, self._room_for(host, self._taken()))
@@ -94,7 +94,7 @@ class Shares:
             self._held[host] += 1
 
     def drop(self, host: str) -> None:
-        """Count a job no more."""
+        """Stop counting a job that has ended."""
         with self._lock:
             self._held[host] -= 1
             if self._held[host] <= 0:
@@ -103,7 +103,7 @@ class Shares:
             self._room.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a job ends while there are lines, at most so long; say whether one has."""
+        """Wait until a job ends while hosts have waiting lines; say whether one has ended."""
         ended = self._room.wait(seconds)
         self._room.clear()
         return ended
@@ -115,13 +115,13 @@ class Shares:
         return taken
 
     def _room_for(self, host: str, taken: Counter[str]) -> int:
-        """Say how many slots are free for a host once what others have of their own is kept."""
+        """Say how many slots are free for a host when the others' own parts are kept."""
         hosts = self._known.union(taken, [host])
         if len(hosts) < 2:
             return self._slots - taken.total()
         own = self._slots // (2 * len(hosts)) or int(self._slots > len(hosts))
         kept = sum(max(0, own - taken[other]) for other in hosts if other != host)
-        # with fewer slots than hosts nobody has one of its own: one is left for the others
+        # with fewer slots than hosts no host has a part of its own: keep one slot for the others
         kept = kept or int(own == 0 and taken.total() == taken[host])
         return max(self._slots - taken.total() - kept, own - taken[host])
 

@@ -1,4 +1,4 @@
-"""The audit log: who did what, written in the transaction of what they did.
+"""The audit log: who changed what, written in the transaction of the change.
 
 Invariant: an act of an operator and its row are stored together or not at all.
 """
@@ -16,9 +16,9 @@ _MOST_DETAIL = 1000
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, and from which address; a process on the server has none.
+    """Who acts, and from which address; a command on the server has none.
 
-    `claim` is who they say to be, where many share a key; it proves nothing.
+    `claim` is the name that users of a shared key give themselves; it proves nothing.
     """
 
     name: str
@@ -34,7 +34,7 @@ def note(
 ) -> str | None:
     """Write an act's row; return its id. Without an actor (the server itself) none is written.
 
-    Inserts alone: it takes no lock that others wait for. Longer texts are cut.
+    Only inserts, so nobody waits for its locks. Longer texts are cut.
     """
     if by is None:
         return None

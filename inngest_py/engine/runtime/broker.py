@@ -1,7 +1,7 @@
-"""The broker as one process knows it: away from the first failure on, back once it answers.
+"""The broker as one process sees it: away from the first failure on, back once it answers.
 
-Whoever fails says so (`lost`); from then on it is asked every half second until it answers. Who
-wants to know (`reachable`) asks now: what a process knew of its last message may be long ago.
+A caller whose publish fails says so (`lost`). From then on the broker is checked every half second
+until it answers. `reachable` checks it now: the process's last message may be long ago.
 """
 
 import os
@@ -11,19 +11,19 @@ from collections.abc import Callable
 
 from ... import observe
 
-# A broker that needs longer is as good as away for whom asks.
+# For reachable(), a broker that needs longer is away.
 _ANSWER_SECONDS = 1.5
 _KEPT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.5
 _WATCH_SECONDS = 5.0
-# One that answers and yet refuses messages is asked less and less often.
+# A broker that answers but refuses messages is checked less and less often.
 _STEADY_SECONDS = 5.0
 _MOST_PAUSE = 30.0
 _MOST_WORDS = 200
 
 
-class _Question:
-    """One try to reach the broker, and who waits for its end."""
+class _Check:
+    """One try to reach the broker; callers wait for its end."""
 
     def __init__(self) -> None:
         self.at = time.monotonic()
@@ -38,7 +38,7 @@ class Broker:
     """Whether the broker can be reached; one log line when it goes, one when it returns.
 
     `reach` makes a connection of its own, and raises what the transport raises. After `patience`
-    seconds without an answer a broker is away.
+    seconds without an answer the broker is away.
     """
 
     def __init__(self, reach: Callable[[], object], *, patience: float = 5.0) -> None:
@@ -47,10 +47,10 @@ class Broker:
         self._begin()
 
     def _begin(self) -> None:
-        """Set up for this process: a thread does not cross a fork."""
+        """Set up for this process: a thread does not survive a fork."""
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._question: _Question | None = None
+        self._check: _Check | None = None
         self._away = False
         self._back_at = -_STEADY_SECONDS
         self._pause = _PAUSE_SECONDS
@@ -58,32 +58,32 @@ class Broker:
 
     @property
     def away(self) -> bool:
-        """Whether it could not be reached at the last try; asks nobody."""
+        """Whether the last try to reach it failed; tries nothing itself."""
         return self._away and self._pid == os.getpid()
 
     def ask(self) -> None:
-        """Begin to ask it, for reachable() to wait no longer than from now on."""
-        self._question_now()
+        """Start a check now, so that reachable() waits for less time."""
+        self._current_check()
 
     def reachable(self) -> bool:
-        """Ask it, for a second and a half at the most; an answer is good for a second."""
-        question = self._question_now()
-        question.over.wait(max(0.0, question.at + _ANSWER_SECONDS - time.monotonic()))
-        return question.over.is_set() and question.error is None
+        """Check it, for a second and a half at most; an answer counts for a second."""
+        check = self._current_check()
+        check.over.wait(max(0.0, check.at + _ANSWER_SECONDS - time.monotonic()))
+        return check.over.is_set() and check.error is None
 
     def watch(self) -> None:
-        """Have it asked, every five seconds at the most, by who sends messages.
+        """Check it in the background, every five seconds at most; call it before sending.
 
-        What a frozen broker is sent seems sent: AMQP waits for no answer to a message.
+        A message to a frozen broker seems sent: AMQP does not wait for an answer to it.
         """
         now = time.monotonic()
         if now < self._watched_at + _WATCH_SECONDS:
             return
         self._watched_at = now
-        threading.Thread(target=self._judge, args=(self._question_now(),), daemon=True).start()
+        threading.Thread(target=self._judge, args=(self._current_check(),), daemon=True).start()
 
     def lost(self, error: BaseException) -> None:
-        """Say that it could not be reached: it is asked from now on until it can."""
+        """Say that it could not be reached; check it from now on until it can."""
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
@@ -98,43 +98,43 @@ class Broker:
     def _until_back(self) -> None:
         while True:
             time.sleep(self._pause)
-            question = _Question()
-            self._try(question)
-            if question.error is None:
+            check = _Check()
+            self._try(check)
+            if check.error is None:
                 break
         self._back_at = time.monotonic()
         self._away = False
         observe.event("broker.back")
 
-    def _question_now(self) -> _Question:
-        """Find the question under way or just answered, else begin one."""
+    def _current_check(self) -> _Check:
+        """Return the check that is under way or has just ended; else start one."""
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
-            if self._question is None or not self._question.fresh():
-                self._question = _Question()
-                ask = threading.Thread(target=self._answer, args=(self._question,), daemon=True)
+            if self._check is None or not self._check.fresh():
+                self._check = _Check()
+                ask = threading.Thread(target=self._run_check, args=(self._check,), daemon=True)
                 ask.start()
-            return self._question
+            return self._check
 
-    def _answer(self, question: _Question) -> None:
-        self._try(question)
-        if question.error is not None:
-            self.lost(question.error)
+    def _run_check(self, check: _Check) -> None:
+        self._try(check)
+        if check.error is not None:
+            self.lost(check.error)
 
-    def _judge(self, question: _Question) -> None:
-        if not question.over.wait(self._patience):
+    def _judge(self, check: _Check) -> None:
+        if not check.over.wait(self._patience):
             self.lost(TimeoutError(f"no answer within {self._patience:g} seconds"))
 
-    def _try(self, question: _Question) -> None:
+    def _try(self, check: _Check) -> None:
         try:
             self._reach()
         except Exception as error:  # any transport's own errors
-            question.error = error
-        question.over.set()
+            check.error = error
+        check.over.set()
 
 
 def _words(error: BaseException) -> str:
-    """Give the first line of what the transport says; where it says nothing, the error's name."""
+    """Give the first line of the transport's message; the error's name if there is none."""
     said = str(error).strip().partition("\n")[0][:_MOST_WORDS]
     return said or type(error).__name__

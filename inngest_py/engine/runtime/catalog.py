@@ -1,8 +1,9 @@
 """The catalogue: functions and their triggers, cached in the process by a version number.
 
-Every registration replaces the number in the database; whoever starts runs reads it in the same
-transaction, so no event is matched against functions that were replaced before it.
-Invariant: what is cached has been committed. A transaction that changes functions never asks.
+Every change of a function replaces the number in the database. Every transaction that starts runs
+reads it, so no event is matched against functions that were replaced before the event came.
+Invariant: only committed functions are cached. A transaction that changes functions never reads
+the catalogue.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from ...storage.catalog.functions import Revision
 class Function:
     """A registered function as the engine uses it.
 
-    `overridden` is its configuration while an override is in force: until `until`, None for ever.
+    `overridden` is its configuration under an override, in force until `until`, None for ever.
     Only flow/limits.py chooses between the two.
     """
 
@@ -44,7 +45,7 @@ class Function:
 
     @property
     def revision(self) -> Revision:
-        """What has to be the same in its row for this to be true still."""
+        """The numbers of its row that change with it: while they are the same, this is current."""
         return self.version, self.limits_revision
 
 
@@ -60,9 +61,9 @@ class Catalog:
     unreadable: dict[str, Revision] = field(default_factory=dict)  # left to newer versions
 
     def refresh(self, tx: Connection, version: int | None = None) -> None:
-        """Read the functions again when any registration has happened since.
+        """Read the functions again if any of them has changed since.
 
-        `version` is the catalogue's, where the transaction has read it already.
+        `version` is the catalogue's number, if the transaction has read it already.
         """
         if version is None:
             version = rows.catalog_version(tx)
@@ -78,14 +79,17 @@ class Catalog:
                     listening = by_pattern.setdefault(trigger.event, [])
                     if function not in listening:
                         listening.append(function)
-        # whole maps, the version last: another thread must never match against half of them
+        # replace whole maps, the version last: no other thread may see half of the functions
         self.by_id = {function.id: function for function in found}
         self.by_slug = {function.slug: function for function in found}
         self.by_pattern = by_pattern
         self.version = version
 
     def _read(self, row: Any) -> Function | None:
-        """Read a function; one that cannot be read must not keep events from all the others."""
+        """Read a function; None, with a log line, for one that this version cannot read.
+
+        Raising would keep events from all other functions.
+        """
         try:
             found = function_of(row)
         except Unreadable as error:
@@ -118,11 +122,11 @@ class Catalog:
         self.version = -1
 
     def known(self, function_id: str) -> Function | None:
-        """Find a function without asking the database; None when this process has not met it."""
+        """Find a function without the database; None when this process has not read it yet."""
         return self.by_id.get(function_id) or self.stored.get(function_id)
 
     def find(self, tx: Connection, function_id: str) -> Function | None:
-        """Find a function, an archived one as it is now; None when it has been deleted.
+        """Find a function, archived or not; None when it has been deleted.
 
         Call it after refresh(). Raises Unreadable.
         """
@@ -134,7 +138,7 @@ class Catalog:
         return known
 
     def slug_of(self, function_id: str) -> str | None:
-        """Name a function as known() finds it."""
+        """Give the slug of a function that known() finds."""
         known = self.known(function_id)
         return None if known is None else known.slug
 
@@ -175,13 +179,13 @@ class Catalog:
 
 
 def _refuse_uncommitted(tx: Connection) -> None:
-    """Keep a fault of ours out of every other transaction of this process."""
+    """Raise for a bug of ours: the cache would give all of the process uncommitted functions."""
     if rows.is_uncommitted(tx):
-        raise RuntimeError("a transaction that changes functions asks the catalogue")
+        raise RuntimeError("a transaction that changes functions must not read the catalogue")
 
 
 def function_of(row: Any) -> Function:
-    """Make a function of its row. Raises Unreadable."""
+    """Make a function from its row. Raises Unreadable."""
     limits = row["limits"]
     try:
         config = config_from_json(row["config"])

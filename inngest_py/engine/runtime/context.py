@@ -1,4 +1,4 @@
-"""The context: everything the engine needs, handed down from the edges."""
+"""The context: everything that the engine needs, made at the edges and passed down."""
 
 import random
 import secrets
@@ -25,25 +25,25 @@ Hint = tuple[ItemKind, str]
 Held = tuple[str, str]  # an item's id and its lease
 # How long a hint may take before upkeep sends another.
 HINT_GRACE = timedelta(seconds=2)
-# the least time between two looks of upkeep: under a backlog, hints already on their way go on
+# the shortest time between two runs of a service; in a backlog, sent hints take effect meanwhile
 SHORTEST_PAUSE = timedelta(milliseconds=20)
 
 
 class Hints(Protocol):
-    """How the engine says, after a commit, that items are due. Never blocks, never raises."""
+    """How the engine says, after a commit, that items are due. Never raises."""
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Pass the hints on, or lose them."""
+        """Pass the hints on, or lose them; never blocks."""
 
     def ask(self) -> None:
-        """Begin to ask what reachable() tells, which then waits the less."""
+        """Start the check that reachable() waits for, so that it waits for less time."""
 
     def reachable(self) -> bool:
-        """Ask whether what carries them can be reached now; waits two seconds at the most."""
+        """Check whether the broker can be reached now; waits two seconds at most."""
 
 
 class NoHints:
-    """Loses every hint: the items are found by upkeep."""
+    """Loses every hint: upkeep finds the items."""
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Do nothing."""
@@ -52,7 +52,7 @@ class NoHints:
         """Do nothing."""
 
     def reachable(self) -> bool:
-        """Say yes: nothing is away."""
+        """Say yes: there is no broker."""
         return True
 
 
@@ -60,16 +60,16 @@ class NoHints:
 class Tuning:
     """The engine's own settings.
 
-    `linear_retry` replaces the back-off table; `carry_for` bounds how long a worker goes on with
-    one run before it lets others have a turn. `alone` says that no other process has to do with the
-    database.
+    `linear_retry` replaces the backoff table. `continue_for` bounds how long a worker continues
+    with one run in place, so that other runs get their chance. `alone` says that no other process
+    uses the database.
     """
 
     lease: timedelta = LEASE
     linear_retry: timedelta | None = None
-    carry_for: timedelta = timedelta(seconds=10)
+    continue_for: timedelta = timedelta(seconds=10)
     tick: timedelta = timedelta(milliseconds=250)
-    # the first signs; the second is tried where an app refuses the first: see signed_requests.py
+    # the first key signs; the second is for apps that refuse the first: see signed_requests.py
     signing_keys: tuple[str, ...] = field(default=(), repr=False)
     slots: int = 100
     alone: bool = False
@@ -91,9 +91,9 @@ def new_ulid(now: datetime) -> str:
 
 
 class Leases:
-    """The items this process works on now, for the heartbeat to extend their leases.
+    """The items that this process works on now; the heartbeat extends their leases.
 
-    Each item is on its own: those of one claim share a lease id, and end at different times.
+    Items of one claim share a lease id but end at different times, so each is noted by itself.
     """
 
     def __init__(self) -> None:
@@ -101,17 +101,17 @@ class Leases:
         self._held: set[Held] = set()
 
     def hold(self, item: Item) -> None:
-        """Note one item more."""
+        """Note an item."""
         with self._lock:
             self._held.add((item.id, item.lease_id))
 
     def drop(self, item: Item) -> None:
-        """Note that an item is worked on no more."""
+        """Forget an item: the work on it has ended."""
         with self._lock:
             self._held.discard((item.id, item.lease_id))
 
     def pass_on(self, item: Item, following: Item) -> None:
-        """Note that the work goes on with another item, or with the same one again."""
+        """Note that the work continues with another item, or with the same one again."""
         with self._lock:
             self._held.discard((item.id, item.lease_id))
             self._held.add((following.id, following.lease_id))
@@ -128,7 +128,7 @@ class Leases:
 
 @dataclass(slots=True)
 class Context:
-    """One process's way to database, clock, endpoints and the others' attention."""
+    """What one process works with: database, HTTP clients, hints, clock and settings."""
 
     db: Database
     transport: Transport
@@ -138,18 +138,18 @@ class Context:
     tuning: Tuning = field(default_factory=Tuning)
     worker_id: str = ""
     clock: Callable[[], datetime] = utc_now
-    # Python seeds it anew in forked processes, which must not jitter alike. The system's own took
-    # 8 µs, twice a step
+    # Python seeds this anew in forked processes, which must not jitter alike. The system's random
+    # source took 8 µs, twice a step
     jitter: Callable[[], float] = random.random
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
     shares: Shares = field(default_factory=lambda: Shares(0))
-    phase: timedelta = timedelta(0)  # of the beats of upkeep
-    # what a test suite has set for functions, by their ids; empty otherwise
+    phase: timedelta = timedelta(0)  # of the wake-ups of upkeep
+    # limits that a test suite has set for functions, by their ids; empty otherwise
     run_limits: dict[str, RunLimits] = field(default_factory=dict)
-    # services of upkeep whose last run raised, with the name of what
+    # services of upkeep whose last run raised, with the name of the error
     faults: dict[str, str] = field(default_factory=dict)
-    warned: set[str] = field(default_factory=set)  # steps whose waits a warning was logged of
+    warned: set[str] = field(default_factory=set)  # steps whose waits were warned of in the log
 
     def now(self) -> datetime:
         """Read the context's clock."""

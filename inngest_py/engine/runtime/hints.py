@@ -1,9 +1,9 @@
-"""Hints: telling workers that items are due, in batches, without ever waiting for the broker.
+"""Hints: tell workers that items are due, in batches, without ever waiting for the broker.
 
-A thread of its own publishes. While one publish is under way the next hints pile up and leave
-together: one a message under light load, many under heavy. Hints that an absent broker cannot carry
-are run by the worker that sends them; other processes drop them, and upkeep of the workers finds
-the rows.
+A thread of its own publishes. While one publish is under way, the next hints pile up and leave
+together: one per message under light load, many under heavy load. While the broker is away, a
+worker runs the items of its own hints itself. Other processes drop their hints, and the workers'
+upkeep finds the rows.
 """
 
 import os
@@ -23,9 +23,9 @@ _MOST_WAITING = 20_000
 
 
 class Hinter:
-    """Publishes hints from a background thread, started with the first hint of the process.
+    """Publishes hints from a background thread, which starts with the process's first hint.
 
-    `instead`, where it is set, is given the hints that the broker cannot carry.
+    `instead`, if it is set, gets the hints that cannot be published.
     """
 
     def __init__(self, publish: Publish, broker: Broker, *, most: int = MOST_IN_MESSAGE) -> None:
@@ -37,7 +37,7 @@ class Hinter:
         self._begin()
 
     def _begin(self) -> None:
-        """Set up for this process: a thread does not cross a fork."""
+        """Set up for this process: a thread does not survive a fork."""
         self._pid = os.getpid()
         self._waiting: list[Hint] = []
         self._lock = threading.Lock()
@@ -45,8 +45,8 @@ class Hinter:
         self._thread: threading.Thread | None = None
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Take hints to publish; over 20,000 waiting, the new ones are dropped."""
-        if self._broker.away:  # a publish may be hanging: nothing waits behind it
+        """Take hints to publish; when 20,000 wait already, drop them."""
+        if self._broker.away:  # a publish may be hanging: nothing may wait behind it
             self._do_instead(hints)
             return
         if self._pid != os.getpid():
@@ -58,18 +58,18 @@ class Hinter:
                 self._thread = threading.Thread(target=self._loop, name="hints", daemon=True)
                 self._thread.start()
         self._wake.set()
-        time.sleep(0)  # a greenlet that went on would keep the hint until it waits for something
+        time.sleep(0)  # yield: else the hint would not leave before this greenlet waits
 
     def ask(self) -> None:
-        """Begin to ask the broker: see Broker."""
+        """Start to check the broker: see Broker."""
         self._broker.ask()
 
     def reachable(self) -> bool:
-        """Ask the broker whether it can be reached now: see Broker."""
+        """Check whether the broker can be reached now: see Broker."""
         return self._broker.reachable()
 
     def stop(self) -> None:
-        """Publish what waits, for a second at the most, and end the thread."""
+        """Publish what waits, for a second at most, and end the thread."""
         self._stopping = True
         self._wake.set()
         if self._thread is not None:

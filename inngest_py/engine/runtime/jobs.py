@@ -1,4 +1,4 @@
-"""Jobs: what a worker has in hand for a request of a run."""
+"""Jobs: a leased item of a run, with all that its request needs."""
 
 from ...domain.runs.items import Item
 from ...domain.runs.runs import Run
@@ -7,9 +7,9 @@ from .catalog import Function
 
 
 class Job:
-    """A leased item with all that its request needs: run, function and memo.
+    """A leased item with its run, function and memo.
 
-    `answer` is what has ended the wait of an item of kind `pause`, None for its time-out.
+    For an item of kind `pause`, `answer` is what has ended the wait; None for a time-out.
     """
 
     __slots__ = ("answer", "function", "item", "memo", "run")

@@ -1,9 +1,9 @@
-"""Signed requests to SDKs (protocol: auth.md §2), and keys in rotation.
+"""Signed requests to SDKs (protocol: auth.md §2), also while signing keys are rotated.
 
-Every request is signed with the first key. An app that has not been given that key yet answers
-401 before it runs anything, so the request is sent once more, signed with the fallback: runs go
-on through a rotation whichever side is changed first. The price is one more round trip a call,
-to such apps only, for as long as they lag behind.
+Every request is signed with the first key. An app that does not have that key yet answers 401
+before it runs anything. The request is then sent again, signed with the fallback key. So a
+rotation interrupts no run, whichever side is changed first. It costs one more round trip per
+call, only to apps that still have the old key.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,8 @@ def send(
 ) -> Reply:
     """Send a request, signed when there is a key; `body` must be the canonical bytes.
 
-    For a body that is not ours to change, `signs` gives the bytes to sign instead.
-    The answer to the last try is returned. `timeout` bounds each try.
+    For a body that must stay as it is, `signs` gives the bytes to sign instead.
+    Returns the answer to the last request. `timeout` bounds each of them.
     """
     keys = ctx.tuning.signing_keys
     if not keys:
@@ -49,7 +49,7 @@ def send(
 
 
 def is_ours(ctx: Context, reply: Reply) -> bool:
-    """Say whether an answer's raw bytes are signed, just now, with one of our keys (§3)."""
+    """Say whether an answer's raw bytes were signed just now with one of our keys (§3)."""
     header, now_s = reply.header(_HEADER.lower()) or "", int(ctx.now().timestamp())
     return any(
         signatures.verify(key, reply.body, header, now_s=now_s) for key in ctx.tuning.signing_keys

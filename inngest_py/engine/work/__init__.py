@@ -1,4 +1,4 @@
-"""The way of a queue item, from a hint to the commit of what its answer means.
+"""The way of a queue item, from a hint to the commit of its results.
 
 1. A hint names items that are due. It comes as a Celery message (tasks/items.py) or, while the
    broker is away, straight from upkeep (tasks/worker/direct.py).
@@ -7,7 +7,7 @@
 3. `run_item.run_job()` takes each item. One that belongs to no run goes to
    `resume_waits_paged.run_fanout()`, `cancel_on_event.run_cancellation()` or
    `fire_timers.run_timer()`.
-4. For an item of a run, the handler of its kind does what it asks for. A request is written by
+4. For an item of a run, the handler of its kind does the work. A request is written by
    `domain.reply.request`, signed and sent (runtime/signed_requests.py, transport/). No database
    connection is held meanwhile; the heartbeat (upkeep/lease_keeping.py) keeps the lease.
 5. `domain.reply.decide.plan()` says what the answer means, as a `Plan`. It is pure.
@@ -15,10 +15,11 @@
    which `apply.apply_all()` writes. In this order: the run's row, results of steps, attempts, the
    end of the run (`end_run.end_runs()`), the items that follow (`writes.item_row()`), and last the
    runs and waits that published events start or end (`intake.publish.Outbox`).
-7. After the commit, `signals.committed()` sends hints and tells logs, metrics and traces.
+7. After the commit, `signals.committed()` sends hints, and signals to logs, metrics and traces.
 8. If the run's next item is due at once, this worker holds its lease already, and
-   `run_item._carry()` continues with it in place, for ten seconds at most.
+   `run_item._continue_in_place()` continues with it, for ten seconds at most.
 
-Whatever fails on the way is a failed attempt, or the lease lapses and upkeep gives the item to
-another worker. A write whose lease is lost, or whose run has ended, is rolled back.
+A failure on the way is a failed attempt. If not even that can be written, the lease lapses, and
+upkeep gives the item to another worker. A write whose lease is lost, or whose run has ended, is
+rolled back.
 """

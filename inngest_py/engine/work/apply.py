@@ -1,8 +1,8 @@
-"""Apply: the one way runs move. Writes the plans that share a commit, each fenced by its lease.
+"""Apply: write the plans that share a commit, each fenced by its lease.
 
-Every kind of statement runs once for all of them. Order of locks: the runs' rows by id, then
-pauses, then items. Writers of one run settle one after another; those that bring nothing but
-results of their own do so in one statement, since the branches of a group often end together.
+Each kind of statement runs once for all plans. Order of locks: the runs' rows by id, then waits,
+then items. Plans of one run are written one after another. Those that only store results share
+one statement, since parallel steps often end together.
 """
 
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ from .writes import Applied, Write, attempt_row, item_row, lease_first, leased
 def apply_all(tx: Connection, writes: Sequence[Write]) -> list[Applied]:
     """Write plans in one transaction.
 
-    Raises LeaseLost or RunGone when one of them is void, WaitAnswered when a wait did not time out
-    after all, SignalTaken when another run waits for a signal, Stalled when an app's answers do
-    not bring a run on; the transaction must then roll back.
+    Raises LeaseLost or RunGone when one of them is void, WaitAnswered when a wait ended before its
+    time-out, SignalTaken when another run waits for the same signal, Stalled when an app's answers
+    make no progress; the transaction must then roll back.
     """
     if len(writes) > 1:
         runs.lock(tx, sorted({write.run.id for write in writes}))
@@ -49,7 +49,7 @@ Bundle = list[Write]
 
 
 def _bundles(writes: Sequence[Write]) -> list[Bundle]:
-    """Put together the writes of a run that can settle in one statement."""
+    """Group the writes of one run that one statement can store."""
     bundles: list[Bundle] = []
     for write in sorted(writes, key=lambda write: write.run.id):
         if bundles and _goes_with(bundles[-1], write):
@@ -60,7 +60,7 @@ def _bundles(writes: Sequence[Write]) -> list[Bundle]:
 
 
 def _goes_with(bundle: Bundle, write: Write) -> bool:
-    """Say whether the write and all of the bundle bring only results, each of them once."""
+    """Say whether the write and its bundle only store results, each of them once."""
     if write.run.id != bundle[0].run.id or not (write.plain and bundle[0].plain):
         return False
     known = {result.hash for other in bundle for result in other.plan.results}
@@ -77,7 +77,7 @@ def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
             force_plan=run.force_plan,
         )
         write.jobs = list(write.plan.jobs)
-        write.stays = write.carry
+        write.gets_next = write.wants_next
     _advance(tx, [bundle for bundle in bundles if bundle[0].counts])
     for write in wave:
         metadata.note(tx, write.call.ended_at, write.run.id, write.plan.notes)
@@ -88,7 +88,7 @@ def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
 
 
 def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
-    """Store results and settle the runs' groups; adds the discoveries that follow, if any."""
+    """Store results and update the runs' groups; add the discoveries that follow, if any."""
     if not bundles:
         return
     rows = runs.advance(tx, [_counted(bundle) for bundle in bundles])
@@ -104,7 +104,7 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
 
 
 def _close(tx: Connection, wave: Sequence[Write]) -> None:
-    """Close the pauses of waits that time out. Raises WaitAnswered when one was closed before."""
+    """Close waits that time out. Raises WaitAnswered when one has ended already."""
     wanted = [pause_id(write.run.id, write.item.step or "") for write in wave]
     if len(waits.take(tx, wanted)) < len(wave):
         raise WaitAnswered
@@ -147,7 +147,7 @@ def _store(tx: Connection, bundles: Sequence[Bundle], rows: dict[str, runs.Advan
 
 
 def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correction | None:
-    """Decide what the results mean for the run's group; a value when its row must change again."""
+    """Update the run's group by the results; return a correction if its row must change again."""
     pending = _pending(tx, bundle[0], row.pending)
     force_plan = row.force_plan
     lost = []
@@ -169,7 +169,7 @@ def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correct
 def _settle(
     write: Write, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
 ) -> tuple[dict[str, bool], bool]:
-    """Settle one write; returns what is pending after it, and the force-plan flag."""
+    """Update the group by one write; return what is pending after it, and the force-plan flag."""
     plan, done = write.plan, write.done
     settled = groups.settle(
         _without_own(write, pending),
@@ -179,7 +179,7 @@ def _settle(
     )
     discover = settled.discover and plan.retry is None
     done.force_plan = settled.force_plan if discover else force_plan
-    done.may_carry, done.request_version = not row.held, row.request_version
+    done.may_continue, done.request_version = not row.held, row.request_version
     if discover and plan.finish is None:
         key = f"{write.run.id}-{plan.results[-1].hash}-discovery"
         write.jobs.append(Job(ItemKind.EDGE, key))
@@ -187,7 +187,7 @@ def _settle(
 
 
 def _without_own(write: Write, pending: dict[str, bool]) -> dict[str, bool]:
-    """Take out a step whose request has ended without its result, and is not made again.
+    """Remove the item's own step if its request ended without a result and is not retried.
 
     The app answered with other steps; the group would wait for this one for ever.
     """
@@ -198,7 +198,7 @@ def _without_own(write: Write, pending: dict[str, bool]) -> dict[str, bool]:
 
 
 def _pending(tx: Connection, write: Write, stored: str | None) -> dict[str, bool]:
-    """Read the pending set, less members of a new group that ended while it was reported."""
+    """Read the pending set without members of a new group that ended while it was reported."""
     pending = groups.read(stored)
     if pending and write.plan.group is not None and write.run.step_count:
         known = steps.known(tx, write.run.id, list(pending))
@@ -224,47 +224,47 @@ def _finish(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
 
 def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
     """Consume the items, or give them back to be retried, and queue what follows."""
-    turned, finished, rows = [], [], []
-    _hold_back(tx, [write for write in wave if write.run.slots is not None])
+    reused, finished, rows = [], [], []
+    _yield_slots(tx, [write for write in wave if write.run.slots is not None])
     for write in wave:
         if write.plan.retry is not None:
             queue_items.retry_later(tx, write.item, write.call.ended_at + write.plan.retry)
-        elif _turns(write):
-            turned.append(write)
+        elif _reuses_item(write):
+            reused.append(write)
             continue
         else:
             finished.append(write)
         rows += [(write, job, row) for job, row in _item_rows(tx, write)]
         outbox.lines |= concurrency.lines_of(write.run)
-    turns = [
+    reuses = [
         (write.item, write.jobs[0].key, write.done.step_count, write.call.ended_at)
-        for write in turned
+        for write in reused
     ]
-    for write, item in zip(turned, queue_items.turn(tx, turns), strict=True):
+    for write, item in zip(reused, queue_items.turn(tx, reuses), strict=True):
         write.done.next = item
     queue_items.finish(tx, [write.item for write in finished])
     _queue(tx, rows, outbox)
 
 
-def _hold_back(tx: Connection, limited: Sequence[Write]) -> None:
-    """Let runs go on in place only where nobody with an earlier place waits for their slots."""
-    stay = [write for write in limited if write.stays]
+def _yield_slots(tx: Connection, limited: Sequence[Write]) -> None:
+    """Continue a run in place only if no item that is ahead of it waits for its slots."""
+    stay = [write for write in limited if write.gets_next]
     if stay:
         free = concurrency.may_carry(tx, [(write.run, write.item) for write in stay])
         for write in stay:
-            write.stays = write.run.id in free
+            write.gets_next = write.run.id in free
 
 
-def _turns(write: Write) -> bool:
+def _reuses_item(write: Write) -> bool:
     """Say whether the item itself can become the run's next one.
 
-    It can when nothing follows but the discovery after results that nobody stored before: then
-    nobody else can have queued that job.
+    It can if only a discovery follows and all results are new: then nobody else can have queued
+    that job.
     """
     jobs, done = write.jobs, write.done
     return (
-        write.stays
-        and done.may_carry
+        write.gets_next
+        and done.may_continue
         and len(jobs) == 1
         and jobs[0].kind is ItemKind.EDGE
         and jobs[0].step is None
@@ -292,7 +292,7 @@ def _queue(
         if row["id"] not in written or row["due_at"] > write.call.ended_at:
             continue
         if row["state"] == ItemState.WAITING.value:
-            continue  # it has a hint when its turn comes
+            continue  # it gets a hint when it is let in
         if row["state"] == ItemState.LEASED.value:
             write.done.next = leased(row)
         else:
@@ -300,13 +300,13 @@ def _queue(
 
 
 def _item_rows(tx: Connection, write: Write) -> list[tuple[Job, dict[str, Any]]]:
-    """Build the follow-up items; the first that is due now is leased to this worker on `carry`."""
+    """Build the follow-up items; lease the first that is due now if this worker continues."""
     known = _already_stored(tx, write)
     new = [job for job in write.jobs if job.step is None or job.step not in known]
     rows = [(job, item_row(write, job)) for job in rounds.follow_ups(tx, write, new)]
     if not rows:
         return []
-    if write.stays and write.done.may_carry and write.plan.retry is None:
+    if write.gets_next and write.done.may_continue and write.plan.retry is None:
         lease_first(write, [row for _, row in rows])
     for _, row in rows:
         if row["state"] == ItemState.READY.value:
@@ -315,7 +315,7 @@ def _item_rows(tx: Connection, write: Write) -> list[tuple[Job, dict[str, Any]]]
 
 
 def _already_stored(tx: Connection, write: Write) -> set[str]:
-    """Find planned steps whose results came in since the SDK was told what is stored.
+    """Find planned steps whose results came in after the request was written.
 
     Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).
     """

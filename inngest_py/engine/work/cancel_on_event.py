@@ -1,7 +1,7 @@
-"""Cancellations by events: end the runs that an event means, in turns of bounded transactions.
+"""Cancellations by events: end the runs that an event cancels, page by page.
 
-Each turn notes in the event's item of kind `cancel` how far it has come, under the item's lease:
-a crash costs a turn at most, and two workers never take the same one.
+Each page is one bounded transaction. It stores in the event's item of kind `cancel` how far it has
+come, under the item's lease. So a crash costs one page at most, and no two workers do one page.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from ..intake.resume_waits import Arrival
 from ..runtime.context import Context
 from .end_run import Ending, end_runs, note_cancelled, tell_cancelled
 
-# Runs looked at in one transaction: each that is cancelled has its row locked and two events.
+# Runs of one page: each that is cancelled has its row locked, and two events written.
 MOST_AT_ONCE = 100
 
 
@@ -37,8 +37,8 @@ class Cancellation:
 
 
 @dataclass(slots=True)
-class _Turn:
-    """What one transaction did; `opts` is how far it came, None at the end."""
+class _Page:
+    """What one transaction did; `opts` is how far it has come, None at the end."""
 
     opts: str | None
     started: Started
@@ -46,13 +46,13 @@ class _Turn:
 
 
 def run_cancellation(ctx: Context, job: Cancellation) -> None:
-    """Cancel the runs that the event means, until none are left or the lease is lost."""
+    """Cancel the runs that the event cancels, until none is left or the lease is lost."""
     opts = job.item.opts
     try:
         while True:
-            turn = ctx.committer.run_alone(_turn_of(ctx, job.item, opts))
-            _tell(ctx, turn)
-            opts = turn.opts
+            page = ctx.committer.run_alone(_page_of(ctx, job.item, opts))
+            _send_signals(ctx, page)
+            opts = page.opts
             if opts is None:
                 return
     except LeaseLost:
@@ -61,15 +61,15 @@ def run_cancellation(ctx: Context, job: Cancellation) -> None:
         ctx.leases.drop(job.item)
 
 
-def _turn_of(ctx: Context, item: Item, opts: str | None) -> Any:
-    return lambda tx: _turn(tx, ctx, item, opts)
+def _page_of(ctx: Context, item: Item, opts: str | None) -> Any:
+    return lambda tx: _cancel_page(tx, ctx, item, opts)
 
 
-def _turn(tx: Connection, ctx: Context, item: Item, opts: str | None) -> _Turn:
+def _cancel_page(tx: Connection, ctx: Context, item: Item, opts: str | None) -> _Page:
     row = events.get(tx, item.run_id)
-    if row is None:  # deleted meanwhile: nobody can say what it meant
+    if row is None:  # deleted meanwhile: its conditions cannot be checked any more
         queue_items.finish(tx, [item])
-        return _Turn(None, Started(), [])
+        return _Page(None, Started(), [])
     arrival = Arrival(row["id"], row["name"], row["payload"], row["received_at"])
     place, after = canonical.loads(opts) if opts is not None else ("", "")
     paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
@@ -81,15 +81,15 @@ def _turn(tx: Connection, ctx: Context, item: Item, opts: str | None) -> _Turn:
         cancelled, started = _cancel(tx, ctx, arrival, found)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
         queue_items.go_on(tx, item, opts)
-        return _Turn(opts, started, cancelled)
+        return _Page(opts, started, cancelled)
     queue_items.finish(tx, [item])
-    return _Turn(None, Started(), [])
+    return _Page(None, Started(), [])
 
 
 def _cancel(
     tx: Connection, ctx: Context, arrival: Arrival, found: Sequence[rows.Candidate]
 ) -> tuple[list[Run], Started]:
-    """Cancel those of the runs that the event means; locks their rows in the order of ids."""
+    """Cancel those runs whose conditions the event meets; locks their rows in order of ids."""
     meant = sorted(
         {
             one.run_id
@@ -103,10 +103,10 @@ def _cancel(
     loaded = load_runs.load(tx, meant)
     live = [loaded[run_id][0] for run_id in meant if run_id in loaded]
     live = [run for run in live if run.status not in ENDED]
-    # subscriptions that have outlived their runs would be looked at by every such event
+    # every such event would look again at subscriptions of ended runs: drop them
     gone = set(meant).difference(run.id for run in live)
     rows.drop(tx, sorted(one.id for one in found if one.run_id in gone))
-    if not live:  # all have ended by themselves meanwhile
+    if not live:  # all have ended meanwhile
         return [], Started()
     now = ctx.now()
     endings = [Ending(run, RunStatus.CANCELLED, None, now) for run in live]
@@ -116,7 +116,7 @@ def _cancel(
     return cancelled, outbox.write(tx, ctx)
 
 
-def _tell(ctx: Context, turn: _Turn) -> None:
-    turn.started.tell(ctx)
-    for run in turn.cancelled:
+def _send_signals(ctx: Context, page: _Page) -> None:
+    page.started.tell(ctx)
+    for run in page.cancelled:
         tell_cancelled(run)

@@ -1,8 +1,7 @@
-"""Checkpoints: steps stored while the request that ran them goes on (checkpointing.md §2).
+"""Checkpoints: store steps while the request that ran them is still open (checkpointing.md §2).
 
-Order of locks as everywhere: the runs' rows, then their items. The item's lock keeps the dispatch
-from being superseded before the steps are written: whoever claims the item next waits, and then
-reads a memo that holds them.
+The order of locks is the usual one: the runs' rows, then their items. A worker that claims the
+item meanwhile waits for the item's lock, and then reads a memo that has these steps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,34 +29,34 @@ from . import deferred_functions, metadata
 class Write:
     """A checkpoint to write, and what became of it.
 
-    `released` says that nobody holds the item any more.
+    `released` says that no lease holds the item any more.
     """
 
     run_id: str
     given: Checkpoint
     now: datetime
-    limits: Mapping[str, RunLimits] = field(default_factory=dict)  # of functions that have own ones
+    limits: Mapping[str, RunLimits] = field(default_factory=dict)  # of functions with own limits
     function_id: str = ""
     stored: list[StepResult] = field(default_factory=list)
     released: bool = False
 
     @property
     def size(self) -> int:
-        """The bytes of its results."""
+        """The bytes of the checkpoint's results."""
         return sum(result.size for result in self.given.results)
 
     @property
     def lost(self) -> list[StepResult]:
-        """Those of its results that were stored before."""
+        """The results that were stored before."""
         return [result for result in self.given.results if result not in self.stored]
 
 
 def store(ctx: Context, run_id: str, given: Checkpoint) -> None:
     """Store the steps of a checkpoint in one commit, without queueing anything.
 
-    Raises Invalid for an unknown run, TooLarge when the run would go over a limit, and Superseded
-    when the dispatch is over: the run has ended, or the item is gone or another's. A dispatch
-    whose lease has lapsed, and which nobody has taken over yet, is told the same, but its steps
+    Raises Invalid for an unknown run, TooLarge when the run would reach a limit, and Superseded
+    when the request is void: the run has ended, or the item is gone or has another lease. If the
+    lease has lapsed but nobody has claimed the item again, Superseded is raised too, but the steps
     are kept: no other request can be running them.
     """
     done = ctx.committer.run(run_id, store_all, Write(run_id, given, ctx.now(), ctx.run_limits))
@@ -88,7 +87,7 @@ def tell(done: Write) -> None:
 
 
 def store_all(tx: Connection, writes: Sequence[Write]) -> Sequence[Write]:
-    """Write the checkpoints that share a commit; raises, for store(), when one of them is void."""
+    """Write the checkpoints that share a commit. Raises what store() raises if one is void."""
     if len(writes) > 1:
         runs.lock(tx, sorted({write.run_id for write in writes}))
     for wave in waves(writes, lambda write: write.run_id):
@@ -119,7 +118,7 @@ def _store(tx: Connection, wave: Sequence[Write]) -> None:
     for write in wave:
         if write.given.defers:
             deferred_functions.remember(tx, write.run_id, write.given.defers)
-        if write.stored or not write.given.results:  # a call made twice notes nothing twice
+        if write.stored or not write.given.results:  # a repeated call adds no metadata again
             metadata.note(tx, write.now, write.run_id, write.given.notes)
     attempts.add(tx, [row for write in wave for row in _attempt_rows(write)])
 
@@ -131,9 +130,9 @@ def _gone(tx: Connection, run_id: str) -> Exception:
 
 
 def _hold(tx: Connection, wave: Sequence[Write]) -> None:
-    """Lock the dispatches' items and start their attempts anew; say which nobody holds."""
+    """Lock the requests' items and set their attempts to 0; mark writes without a lease."""
     held = leases.hold(tx, [write.given.dispatch.item_id for write in wave])
-    got_on = []
+    restarted = []
     for write in wave:
         dispatch = write.given.dispatch
         item = held.get(dispatch.item_id)
@@ -143,12 +142,12 @@ def _hold(tx: Connection, wave: Sequence[Write]) -> None:
             raise Superseded
         write.released = item.lease_id is None
         if item.attempt or item.current is not None:
-            got_on.append(item.id)
-    leases.restart_attempts(tx, got_on)
+            restarted.append(item.id)
+    leases.restart_attempts(tx, restarted)
 
 
 def _check_limits(row: runs.Advanced, write: Write) -> None:
-    """Refuse what would bring the run to a limit: as an answer, the same steps end it (§7.5)."""
+    """Refuse steps that reach a limit: the SDK answers with them, and that ends the run (§7.5)."""
     most = write.limits.get(row.function_id, NORMAL)
     if row.step_count - len(write.lost) >= most.steps:
         raise TooLarge(f"The function run exceeded the step limit of {most.steps} steps.")
@@ -158,7 +157,7 @@ def _check_limits(row: runs.Advanced, write: Write) -> None:
 
 
 def _correction(write: Write, row: runs.Advanced) -> runs.Correction | None:
-    """Take the steps out of the pending set, and what was stored before out of the counts."""
+    """Take the steps out of the pending set, and steps stored before out of the counts."""
     pending = groups.read(row.pending)
     done = {result.hash for result in write.given.results}
     left = {step: races for step, races in pending.items() if step not in done}

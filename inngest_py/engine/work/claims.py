@@ -1,8 +1,8 @@
 """Claims: leasing items that are due, with what they need to run.
 
-Claims that arrive together are one transaction, as all commits are: when a burst fills the worker,
-every run that ends frees a slot for one more item, and a transaction for each of those took as
-much CPU as all writes of a five-step run.
+Claims that arrive together share one transaction, as all commits do. When a burst fills the
+worker, every run that ends frees a slot for one more item. A transaction for each of those took
+as much CPU as all writes of a five-step run.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ from . import orphaned_calls
 from .cancel_on_event import Cancellation
 from .fire_timers import Timer
 
-# How long an item waits that cannot even be claimed.
+# How long an item is put off that cannot be claimed.
 _PUT_OFF = timedelta(minutes=1)
 # Items that belong to no run.
 _OTHERS: dict[ItemKind, type[Fanout | Cancellation | Timer]] = {
@@ -53,23 +53,23 @@ _FOR_OTHERS = timedelta(seconds=30)
 
 
 class Wanted(NamedTuple):
-    """What one caller asks for."""
+    """The items that one caller wants."""
 
     ctx: Context
     item_ids: Sequence[str]
 
 
 class Taken(NamedTuple):
-    """What it gets, and hints for others whose turn has come instead of its items'."""
+    """The jobs that one caller gets, and hints for other items that were let in instead."""
 
     jobs: list[Claimed]
     hints: list[Hint]
 
 
 def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
-    """Lease the items that are ours to run and load what they need, in one transaction.
+    """Lease the items that are ready and load what they need, in one transaction.
 
-    Start items that their throttle has no room for are put in line instead.
+    Start items that their throttle has no room for join its waiting line instead.
 
     Raises SQLAlchemyError when the database is away for long; the edge retries that.
     """
@@ -93,7 +93,7 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
 
 
 def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Claimed]:
-    """Claim one by one what cannot be claimed together; what cannot be at all is put off."""
+    """Claim items one by one that failed together; put off an item that fails alone."""
     if len(item_ids) > 1:
         return [job for item_id in item_ids for job in claim(ctx, [item_id])]
     observe.event("item.failed", level=40, item_id=item_ids[0], **logged(error))
@@ -103,9 +103,9 @@ def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Clai
 
 
 def claim_all(tx: Connection, wanted: Sequence[Wanted]) -> list[Taken]:
-    """Claim for all that share a commit; an item that two of them name goes to the first."""
+    """Claim for all callers of a commit; an item that two of them name goes to the first."""
     ids = dict.fromkeys(item_id for one in wanted for item_id in one.item_ids)
-    jobs, hints = _take(tx, wanted[0].ctx, list(ids))
+    jobs, hints = _claim_items(tx, wanted[0].ctx, list(ids))
     if len(wanted) == 1:
         return [Taken(jobs, hints)]
     left = {job.item.id: job for job in jobs}
@@ -117,10 +117,10 @@ def claim_all(tx: Connection, wanted: Sequence[Wanted]) -> list[Taken]:
     return taken
 
 
-def _take(
+def _claim_items(
     tx: Connection, ctx: Context, item_ids: Sequence[str]
 ) -> tuple[list[Claimed], list[Hint]]:
-    """Lease the items; the hints are for others whose turn has come instead."""
+    """Lease the items and load their jobs; the hints are for items that were let in instead."""
     now = ctx.now()
     claimed = claiming.claim(
         tx,
@@ -134,34 +134,34 @@ def _take(
         return [], []
     items, hints = throttles.pass_through(tx, ctx, claimed.items, now)
     live, over = orphaned_calls.drop(tx, ctx, _jobs(tx, ctx, items, claimed.runs), now)
-    admitted, changed, others_turn = enlisting.enlist(tx, ctx, _without_paused(tx, live), now)
-    loaded = _within_shares(tx, ctx, admitted)
+    admitted, changed, let_in = enlisting.enlist(tx, ctx, _without_paused(tx, live), now)
+    loaded = _with_fair_room(tx, ctx, admitted)
     locked = regrouping.regroup(tx, loaded, now)
     ready = [job for job in loaded if job not in locked]
     aside = [job for job in live if job not in ready]
-    mine, let_go = concurrency.admit(tx, ctx, ready, now, aside)
+    mine, also_in = concurrency.admit(tx, ctx, ready, now, aside)
     begun = _begin(tx, ctx, mine, claimed.begun, now)
     runs.put_back(tx, sorted(claimed.begun.difference(job.run.id for job in begun)))
     _give_up(tx, [*changed, *locked, *(job for job in mine if job not in begun)], now)
     others = [_OTHERS[item.kind](item) for item in items if item.kind in _OTHERS]
-    if _unlimited(begun, claimed.items):
+    if _may_be_lost(begun, claimed.items):
         commit_soon(tx)
-    return [*begun, *others], [*hints, *over, *others_turn, *let_go]
+    return [*begun, *others], [*hints, *over, *let_in, *also_in]
 
 
-def _unlimited(begun: Sequence[Job], items: Sequence[Item]) -> bool:
-    """Say whether the claim may be lost in a crash of the database.
+def _may_be_lost(begun: Sequence[Job], items: Sequence[Item]) -> bool:
+    """Say whether a crash of the database may undo the claim.
 
-    All that it did is then undone, and the items are claimed again: as after a lapsed lease, their
-    calls are repeated and the first answers refused. But what counts against a limit must stay
-    counted, since its call goes on.
+    The items are then claimed again: as after a lapsed lease, their requests are repeated and the
+    first answers are refused. But a request that counts against a limit must stay counted, since
+    the app still works on it.
     """
     free = (job.run.slots is None and job.item.gate is None for job in begun)
     return len(begun) == len(items) and all(free)
 
 
 def _without_paused(tx: Connection, jobs: list[Job]) -> list[Job]:
-    """Hold the items of functions that are paused, and return the others."""
+    """Set the items of paused functions aside; return the other jobs."""
     paused = [job.item for job in jobs if job.run.paused]
     if not paused:
         return jobs
@@ -169,8 +169,8 @@ def _without_paused(tx: Connection, jobs: list[Job]) -> list[Job]:
     return [job for job in jobs if not job.run.paused]
 
 
-def _within_shares(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
-    """Put jobs in line whose app has its share of this process's calls; return the others."""
+def _with_fair_room(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
+    """Let jobs wait whose app has used up its part of this process's slots; return the others."""
     if not jobs:
         return jobs
     hosts = [host_of(job.function.url) for job in jobs]
@@ -189,9 +189,9 @@ def _within_shares(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
 def _begin(
     tx: Connection, ctx: Context, jobs: list[Job], begun: set[str], now: datetime
 ) -> list[Job]:
-    """Move runs whose first request goes out to running; leaves out those that others hold.
+    """Set runs to running whose first request goes out now; leave out those that others lock.
 
-    Those that are `begun` are running already.
+    Runs in `begun` are running already.
     """
     starting = [job for job in jobs if job.item.kind is ItemKind.START]
     if not starting:
@@ -208,7 +208,7 @@ def _begin(
 
 
 def _give_up(tx: Connection, jobs: Sequence[Job], now: datetime) -> None:
-    """Give back items whose runs are being ended or paused: who holds a run's row goes first."""
+    """Give back items whose runs are being ended or paused: the lock of the run's row decides."""
     if jobs:
         leases.give_up(tx, [job.item for job in jobs], now)
 
@@ -235,7 +235,7 @@ def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) ->
         run, revision = found[item.run_id]
         try:
             function = ctx.catalog.get(tx, run.function_id, revision)
-        except Unreadable as error:  # a newer version's: its workers will find the item
+        except Unreadable as error:  # of a newer version, whose workers will run the item
             leases.give_up(tx, [item], ctx.now() + _FOR_OTHERS)
             observe.event("function.unreadable", level=40, exc_info=error, run_id=run.id)
             continue

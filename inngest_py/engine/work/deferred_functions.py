@@ -1,4 +1,4 @@
-"""Deferring: functions that a run asks for, and that start when it has ended."""
+"""Deferred functions: a run asks for them, and they start when it has ended."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from ..runtime.context import Context
 
 
 def remember(tx: Connection, run_id: str, given: Sequence[Defer]) -> None:
-    """Write what the lazy ops of an answer change; the run's row must be locked already."""
+    """Store what the lazy opcodes of an answer change; the run's row must be locked already."""
     known = defers.of_runs(tx, [run_id]).get(run_id, {})
     changed = rules.settle(known, given)
     for defer in given:
@@ -32,7 +32,7 @@ def remember(tx: Connection, run_id: str, given: Sequence[Defer]) -> None:
 
 
 def due(tx: Connection, ctx: Context, ended: Iterable[tuple[Run, datetime]]) -> list[Event]:
-    """Build the events that start the deferred functions of runs that end now, at their times."""
+    """Build the events that start the deferred functions of runs, given with their end times."""
     by_id = {run.id: (run, at) for run, at in ended}
     found = defers.of_runs(tx, sorted(by_id)) if by_id else {}
     return [

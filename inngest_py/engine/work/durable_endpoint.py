@@ -1,8 +1,8 @@
-"""Durable endpoints: runs that an SDK runs in its caller's own request (checkpointing.md §3).
+"""Durable endpoints: runs that an SDK executes in its caller's own request (checkpointing.md §3).
 
-Such a run's item is leased to the SDK. Each of its calls prolongs the lease; an op that has to
-wait consumes the item as an answer would, and workers go on. When the SDK falls silent the lease
-lapses, and workers go on as well.
+The run's item is leased to the SDK. Each call of the SDK extends the lease. An opcode that has to
+wait consumes the item as an answer would, and workers continue the run. When the SDK falls silent,
+the lease lapses and workers continue as well.
 """
 
 from collections.abc import Sequence
@@ -41,15 +41,15 @@ from .apply import apply_all
 from .signals import committed
 from .writes import Applied, Call, Write
 
-# How long an SDK may take from one call to the next: a step of its own, or its end.
+# How long an SDK may take from one call to the next.
 SILENCE = timedelta(minutes=15)
 _RETRY = timedelta(seconds=5)
 _IN_REQUEST = STORED | LAZY | {Opcode.NONE}
 
 
 @dataclass(slots=True)
-class _Taken:
-    """What ops came to, to be told after the commit."""
+class _Written:
+    """What a transaction made of opcodes; its signals are sent after the commit."""
 
     stored: checkpoint.Write | None = None
     job: Job | None = None
@@ -64,67 +64,69 @@ class _Taken:
 
 
 def create(ctx: Context, new: NewRun) -> str:
-    """Write a run that an SDK has begun, with its app, its function and its first ops.
+    """Write a run that an SDK has begun, with its app, its function and its first opcodes.
 
-    Returns the function's id. Raises Invalid when its origin is out of reach,
-    Conflict for a run that exists, and RateLimited when the
-    function's rate limit, which an override may give it, has no room.
+    Returns the function's id. Raises Invalid when its origin is out of reach, Conflict for a run
+    that exists, and RateLimited when the function's rate limit has no room (only an override gives
+    an endpoint one).
     """
 
     reaching.check(ctx.tuning.reach, [new.domain])
 
-    def write(tx: Connection) -> _Taken:
+    def write(tx: Connection) -> _Written:
         now = ctx.now()
         if run_pages.get(tx, new.run_id) is not None:
             raise Conflict(f"run {new.run_id} exists already")
         version = _admit(tx, new, function_id, now)
         _begin(tx, new, function_id, version, now)
-        return _take(tx, ctx, new.run_id, new.ops, now)
+        return _write_ops(tx, ctx, new.run_id, new.ops, now)
 
-    # in a transaction before: what starts with the run is looked up in the catalogue, which must
-    # not learn of a function that may be rolled back
+    # first, in a transaction of its own: writing the run reads the catalogue, which must never see
+    # a function that may be rolled back
     function_id = _registered(ctx, new)
     try:
-        taken = ctx.committer.run_once(write)
+        written = ctx.committer.run_once(write)
     except IntegrityError:
         raise Conflict(f"run {new.run_id} exists already") from None
     about = {"run_id": new.run_id, "function_id": function_id}
     observe.tell(observe.run_queued, event_id=new.event.id, **about)
     observe.tell(observe.run_started, **about)
-    taken.tell(ctx)
+    written.tell(ctx)
     return function_id
 
 
 def append(ctx: Context, run_id: str, ops: Sequence[Op]) -> None:
-    """Take further ops of a run that its SDK runs.
+    """Write further opcodes of a run that its SDK executes.
 
-    Raises NotFound, LeaseLost, RunGone and others of the package's errors when they come to
-    nothing: the run is unknown, has ended, or goes on in the background.
+    Raises NotFound, LeaseLost, RunGone and others of the package's errors when nothing is written:
+    the run is unknown, has ended, or is continued by workers.
     """
 
-    def write(tx: Connection) -> _Taken:
-        return _take(tx, ctx, run_id, ops, ctx.now())
+    def write(tx: Connection) -> _Written:
+        return _write_ops(tx, ctx, run_id, ops, ctx.now())
 
     ctx.committer.run_once(write).tell(ctx)
 
 
-def _take(tx: Connection, ctx: Context, run_id: str, ops: Sequence[Op], now: datetime) -> _Taken:
+def _write_ops(
+    tx: Connection, ctx: Context, run_id: str, ops: Sequence[Op], now: datetime
+) -> _Written:
     found = load_runs.load(tx, [run_id]).get(run_id)
     if found is None or found[0].endpoint is None:
         raise NotFound(f"run {run_id} is not that of an endpoint")
     if not ops:
-        return _Taken()
+        return _Written()
     run, revision = found
     if all(op.code in _IN_REQUEST for op in ops):
-        return _Taken(stored=_store(tx, run, ops, now))
+        return _Written(stored=_store(tx, run, ops, now))
     function = ctx.catalog.get(tx, run.function_id, revision)
     item = _item(run, now)
     linear, own = ctx.tuning.linear_retry or _RETRY, limits.backoff(function, now)
     policy = Policy(function.config.retries, linear, own)
     meaning = Generated(list(ops), run.request_version, no_retry=None, retry_after=None)
     made = plans.generated(run, item, policy, meaning, now, ctx.jitter())
-    [done] = apply_all(tx, [Write(ctx, run, item, made, Call(now, now), carry=False)])
-    return _Taken(job=Job(item, run, function, {}), made=made, done=done)
+    [done] = apply_all(tx, [Write(ctx, run, item, made, Call(now, now), wants_next=False)])
+    return _Written(job=Job(item, run, function, {}), made=made, done=done)
 
 
 def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkpoint.Write:
@@ -142,12 +144,12 @@ def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkp
 
 
 def _item(run: Run, now: datetime) -> Item:
-    """Describe the item that is leased to the run's SDK: the run's id is its id and its lease."""
+    """Build the item that is leased to the run's SDK: its id and lease id are the run's id."""
     return Item(run.id, ItemKind.EDGE, run.id, run.id, 0, now, now, generation=0)
 
 
 def _registered(ctx: Context, new: NewRun) -> str:
-    """Find the endpoint's function, or make it and its app; give its id."""
+    """Find the endpoint's function, or make it and its app; return the function's id."""
     with ctx.db.reading() as tx:
         app, known = _known(tx, new)
     if app is not None and app["archived_at"] is None and _is_as(known, new):
@@ -202,7 +204,7 @@ def _register(tx: Connection, new: NewRun, now: datetime) -> str:
 
 
 def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> int:
-    """Let the run in by the function's rate limit; return the function's version."""
+    """Charge the function's rate limit; return the function's version."""
     row = functions.function(tx, function_id)
     if row is None:
         raise Conflict(f"{new.config.slug} was deleted meanwhile: send the run again")
@@ -265,5 +267,5 @@ def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: dat
 
 
 def refused(run_id: str, error: InngestPyError) -> None:
-    """Log ops that came to nothing; their SDK is told that all is well (§3.2)."""
+    """Log opcodes that were not written; their SDK gets a good answer all the same (§3.2)."""
     observe.event("endpoint.refused", level=30, run_id=run_id, error=error.message)

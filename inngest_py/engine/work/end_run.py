@@ -35,7 +35,7 @@ _SILENT = frozenset({"inngest/function.finished", "inngest/function.failed"})
 class Ending:
     """A run and the terminal status it takes.
 
-    `started_at` is for one that had not started, `error_text` what its events say of its error.
+    `started_at` is used if the run had not started; `error_text` is the error in its events.
     """
 
     run: Run
@@ -49,11 +49,11 @@ class Ending:
 def end_runs(
     tx: Connection, ctx: Context, endings: Sequence[Ending], held: Sequence[Item] = ()
 ) -> tuple[set[str], Outbox]:
-    """End runs, each given once: status, queued items dropped.
+    """End runs, each given once: set their status and drop their queued items.
 
-    Returns the runs whose status allowed it, with what is to be published of them in the same
-    transaction; the others are left as they are. Raises LeaseLost when one of the `held` items is
-    not under its lease any more.
+    Returns the runs whose status allowed it, and what the same transaction has to publish about
+    them; the others stay as they are. Raises LeaseLost when one of the `held` items has lost its
+    lease.
     """
     ended = runs.end(
         tx, [runs.End(e.run.id, e.status, e.output, e.at, e.started_at) for e in endings]
@@ -79,23 +79,23 @@ def _drop(
     ended_at: dict[str, datetime],
     held: Sequence[Item],
 ) -> dict[str, set[str]]:
-    """Delete the pauses of runs and what is queued for them, in the order of locks.
+    """Delete the waits and the queued items of runs, in the order of locks.
 
-    Steps that were not over are kept in the timelines as cancelled.
+    The timelines show unfinished steps as cancelled.
 
     Returns the groups of slots that have room now, by run.
     """
     seen = sorted(run_id for run_id, left in ended.items() if left.pauses)
     waits.drop_runs(tx, seen)
     dropped = of_ended_runs.drop_runs(tx, sorted(ended), held)
-    # opened by a commit that the statement which ended the run had to wait for, and did not see
+    # the statement that ended the run may have waited for a commit that opened these unseen
     waits.drop_runs(tx, sorted(dropped.waited.difference(seen)))
     attempts.add(tx, [cut_off(row, ended_at[row.run_id]) for row in dropped.cut])
     return dropped.freed
 
 
 def cut_off(row: Any, now: datetime) -> dict[str, Any]:
-    """Show a queued item of a step as an attempt that its run's end cut off."""
+    """Make the row of an attempt that the end of its run cut off, from its queued item."""
     sleeps = row.kind == ItemKind.SLEEP.value
     shown = slept(row, "cancelled") if sleeps else None
     return {
@@ -117,8 +117,8 @@ def cut_off(row: Any, now: datetime) -> dict[str, Any]:
 def _published(ctx: Context, ending: Ending) -> list[Event]:
     """Build the events of a run's end (events.md §8.1, §8.2).
 
-    Runs that were started by these events publish none, or a handler could start itself for ever;
-    one that somebody has invoked always does, or the invoker would wait in vain.
+    A run that such an event started publishes none: a handler could start itself for ever. An
+    invoked run always publishes: its invoker waits for it.
     """
     run = ending.run
     if run.event_name in _SILENT and run.correlation_id is None:
@@ -178,8 +178,8 @@ def end_at_once(
 def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
     """Cancel a run at once, whatever it does; return the status it had before.
 
-    A status in ENDED means that nothing was done. An answer of a call in flight finds its item
-    gone and is dropped. Raises NotFound for an unknown run. An operator's act is noted with it.
+    A status in ENDED means that nothing was done. The answer to a request in flight is dropped.
+    Raises NotFound for an unknown run. An operator's act is written to the audit log with it.
     """
 
     def write(tx: Connection) -> tuple[Run, RunStatus, Started]:
@@ -196,7 +196,7 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
             audit.note(tx, by, now, "run.cancel", run_id, run.function_slug)
         return run, run.status if ended else RunStatus.CANCELLED, started
 
-    # alone: a shared commit locks its runs in order, which this one would break
+    # alone: a shared commit locks runs in order, and this write would break that order
     run, before, started = ctx.committer.run_once(write)
     started.tell(ctx)
     if before not in ENDED:
@@ -205,7 +205,7 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
 
 
 def tell_cancelled(run: Run) -> None:
-    """Tell those who listen that a run has been cancelled; call after the commit."""
+    """Send the signal that a run has been cancelled; call after the commit."""
     observe.tell(
         observe.run_finished,
         run_id=run.id,

@@ -1,4 +1,4 @@
-"""Timers of rules that fire: each does its work in one transaction, fenced by its lease."""
+"""Timers of flow control: each does its work in one transaction, fenced by its lease."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ Fired = tuple[Started, Run | None]
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A leased item of a rule, whose `run_id` is no run's: see OF_RULES."""
+    """A leased item of a rule; its `run_id` does not name a run: see OF_RULES."""
 
     item: Item
 
@@ -60,7 +60,7 @@ def run_timer(ctx: Context, job: Timer) -> None:
 
 
 def _debounce(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
-    """Start the run of the last event, or go on waiting when others have come (§5)."""
+    """Start the run of the last event, or wait longer when later events have come (§5)."""
     started = Started()
     row = debounce_rows.get(tx, item.run_id)
     if row is not None and row["fires_at"] + BUFFER > now:
@@ -80,7 +80,7 @@ def _debounce(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
 
 
 def _batch(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
-    """Start the run of a batch whose time is up; its bucket is named in the timer (§6)."""
+    """Start the run of a batch whose time is up; the timer's options name its bucket (§6)."""
     started = Started()
     batch_id, key = item.run_id, item.opts or ""
     batch = batch_rows.open_batch(tx, key)
@@ -141,7 +141,7 @@ def _create(
     now: datetime,
     started: Started,
 ) -> None:
-    if found.function is None or trigger is None:  # deleted for good since the event came
+    if found.function is None or trigger is None:  # deleted since the event came
         observe.event("timer.orphan", level=30, function_id=found.id)
         return
     arrival = Arrival(trigger, found.function, ctx.new_id(now), batch_id=batch_id)
@@ -153,7 +153,7 @@ def _throttle(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
 
 
 def _replace(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
-    """Cancel the run that another one replaces; its items, this one too, go with it (§8)."""
+    """Cancel the run that another one replaces; this deletes its items, this one too (§8)."""
     found = load_runs.load(tx, [item.run_id]).get(item.run_id)
     if found is not None and found[0].status not in ENDED:
         shown = reason("CancelledBySingleton", "Cancelled by a newer run of the singleton.")

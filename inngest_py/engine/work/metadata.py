@@ -1,4 +1,4 @@
-"""Annotating runs: metadata and scores, written under the run's lock."""
+"""Metadata and scores of runs, written under the run's lock."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def annotate(ctx: Context, run_id: str, updates: Sequence[tuple[Target, Update]]
     """Apply updates to a run's metadata, all or none.
 
     Raises NotFound for an unknown run and TooLarge over the limits (execution.md §9). Locks the
-    run's row, so that two updates of one target do not lose each other.
+    run's row, so that two updates of one target do not overwrite each other.
     """
 
     def write(tx: Connection) -> None:
@@ -36,9 +36,9 @@ def annotate(ctx: Context, run_id: str, updates: Sequence[tuple[Target, Update]]
 def note(
     tx: Connection, now: datetime, run_id: str, updates: Sequence[tuple[Target, Update]]
 ) -> None:
-    """Apply updates that came with steps, in the transaction that stores these.
+    """Apply updates that came with steps, in the transaction that stores the steps.
 
-    Over the limits, none is applied and a line is logged: a step does not fail by what it notes.
+    Over the limits, none is applied and a warning is logged: metadata never fails a step.
     """
     if not updates:
         return
@@ -52,7 +52,7 @@ def note(
 def _write(
     tx: Connection, now: datetime, run_id: str, updates: Sequence[tuple[Target, Update]]
 ) -> None:
-    """Write the updates; raises TooLarge, before anything is written, over the limits."""
+    """Write the updates. Raises TooLarge over the limits, before anything is written."""
     rows = metadata.of_run(tx, run_id)
     known = {(row["target"], row["kind"]): canonical.loads(row["content"]) for row in rows}
     sizes = {(row["target"], row["kind"]): row["size"] for row in rows}

@@ -1,8 +1,8 @@
-"""Calls that outlive their runs: they keep their slots until they are over.
+"""Orphaned calls: requests in flight whose run has ended. They keep their slots until they end.
 
-Who ends a run cannot end a call of it that is in flight: the app goes on with it, and counts it.
-So the item of such a call stays as it is, leased and in its groups, where it has slots of
-concurrency. It goes when the answer comes, or with the lease.
+Ending a run does not stop a call that is already in flight. The app keeps working on it and still
+counts it. So the item of a call that has slots of concurrency stays as it is, leased and in its
+groups. It is deleted when the answer comes or when its lease has lapsed.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ from .end_run import cut_off
 
 
 def over(ctx: Context, job: Job) -> None:
-    """Give the slots of a call back whose answer came after its run's end."""
+    """Give back the slots of a call whose answer came after its run's end."""
     if job.run.slots is None:
         return
     try:
         hints = ctx.committer.run_alone(lambda tx: _drop(tx, ctx, [job], ctx.now()))
-    except LeaseLost:  # it has lapsed
+    except LeaseLost:  # the lease has lapsed
         return
-    except SQLAlchemyError as error:  # it will lapse
+    except SQLAlchemyError as error:  # the lease will lapse
         observe.event("item.not_written", level=40, item_id=job.item.id, **logged(error))
         return
     if hints:
@@ -43,7 +43,7 @@ def over(ctx: Context, job: Job) -> None:
 def drop(
     tx: Connection, ctx: Context, jobs: Sequence[Job], now: datetime
 ) -> tuple[list[Job], list[Hint]]:
-    """Drop claimed items of ended runs, whose leases had lapsed; give the others, and hints."""
+    """Drop claimed items of ended runs: their leases had lapsed. Return other jobs, and hints."""
     gone = [job for job in jobs if job.run.status in ENDED]
     if not gone:
         return list(jobs), []

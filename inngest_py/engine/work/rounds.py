@@ -1,4 +1,4 @@
-"""Rounds without progress: what follows from an answer that leaves a run nothing to do."""
+"""Rounds: the requests that follow an answer without progress, and when to give up."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,15 +15,15 @@ from .writes import Write
 
 
 def follow_ups(tx: Connection, write: Write, jobs: Sequence[Job]) -> list[Job]:
-    """Give the jobs that follow from a write, and a discovery where nothing would bring it on.
+    """Return the jobs that follow from a write; a discovery if nothing else continues the run.
 
-    Requests that follow without progress carry the number of their round. Raises Stalled when
-    there have been too many and nothing else brings the run on; the transaction must roll back.
-    Call it under the lock of the run's row, when the results are stored.
+    Requests that follow without progress have the number of their round. Raises Stalled when
+    there were too many rounds and nothing else continues the run; the transaction must roll back.
+    Call it under the lock of the run's row, after the results are stored.
     """
     if write.done.stored or write.plan.retry is not None or write.item.kind not in CALLS:
         return list(jobs)
-    if write.done.step_count > write.run.step_count:  # a checkpoint, or a sibling
+    if write.done.step_count > write.run.step_count:  # a checkpoint or a parallel step
         return list(jobs) or _discovery(tx, write)
     if any(job.kind is not ItemKind.EDGE for job in jobs):  # something new will end
         return list(jobs)
@@ -31,14 +31,17 @@ def follow_ups(tx: Connection, write: Write, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _discovery(tx: Connection, write: Write) -> list[Job]:
-    """Ask again where a run has nothing queued, and was not waiting for what its results end."""
+    """Return a discovery if nothing else continues the run; none if the answer had results."""
     if write.plan.results or stranded.driven(tx, write.run.id, write.item.id):
         return []
     return [Job(ItemKind.EDGE, f"{write.item.id}-on")]
 
 
 def _counted(tx: Connection, write: Write, job: Job) -> list[Job]:
-    """Give a request the number of its round; none where others bring the run on as well."""
+    """Give a request the number of its round.
+
+    After the last round a discovery is left out. Raises Stalled if nothing else continues the run.
+    """
     count = rounds.after(write.item, job.step)
     if count > rounds.MOST:
         if not stranded.driven(tx, write.run.id, write.item.id):

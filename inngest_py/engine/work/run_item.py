@@ -1,7 +1,7 @@
-"""Work: the one way an item runs. Call, plan, write, and go on with the run.
+"""Running an item: call, plan, write, and continue with the run.
 
-No connection is held while the user's code runs. A worker goes on with a run in place as long
-as its next request is due at once, for a bounded time.
+No database connection is held while the app's code runs. A worker continues with a run in place
+as long as the run's next request is due at once, for a bounded time.
 """
 
 from collections.abc import Sequence
@@ -41,10 +41,10 @@ from .writes import Applied, Call, Write
 
 
 def run_job(ctx: Context, job: Claimed) -> None:
-    """Run a claimed item and, in place, what follows from it.
+    """Run a claimed item and, in place, the items that follow from it.
 
-    Whatever is raised meanwhile is logged and ends as a failed attempt; where not even that can be
-    written, the lease lapses, which is counted.
+    Any error is logged and becomes a failed attempt. If not even that can be written, the lease
+    lapses; lapses are counted.
     """
     ids = signals.ids(job.item, job if isinstance(job, Job) else None)
     with observe.bound(**ids), deadlines.patient():
@@ -57,13 +57,13 @@ def run_job(ctx: Context, job: Claimed) -> None:
 
 
 def _put_off(ctx: Context, item: Item) -> None:
-    """Give back an item of no run that failed, to be tried again later."""
+    """Give back a failed item that belongs to no run, to be tried again later."""
     due_at = ctx.now() + retries.backoff(item.attempt, ctx.jitter(), ctx.tuning.linear_retry)
     try:
         ctx.committer.run_alone(lambda tx: queue_items.retry_later(tx, item, due_at))
-    except LeaseLost:  # it was written, or lapsed
+    except LeaseLost:  # the item was written after all, or its lease has lapsed
         return
-    except SQLAlchemyError as error:  # it will lapse
+    except SQLAlchemyError as error:  # its lease will lapse
         observe.event("item.not_written", level=40, **logged(error))
 
 
@@ -79,18 +79,19 @@ def _run(ctx: Context, job: Claimed) -> None:
         return
     try:
         with signals.task(job):
-            _carry(ctx, job)
+            _continue_in_place(ctx, job)
     finally:
         ctx.shares.drop(host_of(job.function.url))
 
 
-def _carry(ctx: Context, job: Job) -> None:
-    deadline = ctx.now() + ctx.tuning.carry_for
+def _continue_in_place(ctx: Context, job: Job) -> None:
+    """Run an item and, until a deadline, the run's next items that this worker holds."""
+    deadline = ctx.now() + ctx.tuning.continue_for
     item = job.item
     try:
         current: Job | None = job
         while current is not None:
-            current = _once(ctx, current, carry=ctx.now() < deadline)
+            current = _once(ctx, current, wants_next=ctx.now() < deadline)
             if current is not None:
                 ctx.leases.pass_on(item, current.item)
                 item = current.item
@@ -98,14 +99,14 @@ def _carry(ctx: Context, job: Job) -> None:
         ctx.leases.drop(item)
 
 
-def _once(ctx: Context, job: Job, *, carry: bool) -> Job | None:
+def _once(ctx: Context, job: Job, *, wants_next: bool) -> Job | None:
     """Run one item; return the run's next one when this worker holds it."""
     made, call = _planned(ctx, job)
     try:
-        done = _write(ctx, job, made, call, carry=carry)
+        done = _write(ctx, job, made, call, wants_next=wants_next)
     except Exception as error:
-        made = _instead(ctx, job, made, error)
-        done = _write(ctx, job, made, call, carry=False)
+        made = _plan_again(ctx, job, made, error)
+        done = _write(ctx, job, made, call, wants_next=False)
     if done is None:
         return None
     signals.committed(ctx, job, made, done)
@@ -126,28 +127,28 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call]:
         return made, Call(started_at, ctx.now())
 
 
-def _instead(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
-    """Plan again what could not be written."""
+def _plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
+    """Make the plan to write instead of one that could not be written."""
     if isinstance(error, WaitAnswered):
         return woken(job.run, job.item, answer_of(ctx, job.item), open_until_now=False)
     if isinstance(error, Stalled):
         return replace(plans.fatal("NoProgress", error.message), defers=made.defers)
     if isinstance(error, SignalTaken):
         return replace(plans.fatal("Error", error.message), defers=made.defers)
-    # an answer that the database refuses would be asked for again and again, for ever
+    # otherwise an answer that the database refuses would be asked for again, for ever
     observe.event("item.unwritable", level=40, item_id=job.item.id, **logged(error))
     return plans.unwritable(job.item, _policy(ctx, job), ctx.jitter())
 
 
-def _write(ctx: Context, job: Job, made: Plan, call: Call, *, carry: bool) -> Applied | None:
-    """Commit a plan; None when it is not ours to write any more.
+def _write(ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool) -> Applied | None:
+    """Commit a plan; None when the lease is lost or the run has ended.
 
-    An outage of the database is waited for, however long it takes: the heartbeat keeps the lease.
-    Raises what the database raised when it refuses the plan itself.
+    Waits for an outage to end, however long it takes: the heartbeat keeps the lease. Raises the
+    database's error when it refuses the plan itself.
     """
     item = job.item
     try:
-        write = Write(ctx, job.run, item, made, call, carry)
+        write = Write(ctx, job.run, item, made, call, wants_next)
         return ctx.committer.run(job.run.id, apply_all, write)
     except LeaseLost:
         observe.event("item.lease_lost", level=30, item_id=item.id, run_id=job.run.id)
@@ -162,7 +163,7 @@ def _policy(ctx: Context, job: Job) -> Policy:
     return Policy(job.function.config.retries, ctx.tuning.linear_retry, own)
 
 
-def _wake(ctx: Context, job: Job) -> tuple[Plan, Call]:
+def _end_sleep(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a sleep: its memo is null (execution.md §4.1)."""
     item = job.item
     trace = slept(item, "completed")
@@ -200,7 +201,7 @@ def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
     return made, done
 
 
-def _fetch(ctx: Context, job: Job) -> tuple[Plan, Call]:
+def _call_gateway(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """Make the call that a step asked the server for (execution.md §4.2)."""
     wanted = gateway.read(job.item.opts or "{}")
     started_at = ctx.now()
@@ -214,7 +215,7 @@ def _fetch(ctx: Context, job: Job) -> tuple[Plan, Call]:
     return made, done
 
 
-def _ring(ctx: Context, job: Job) -> tuple[Plan, Call]:
+def _time_out(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a run whose time is over (waits.md §7.3)."""
     now = ctx.now()
     return timeouts.rung(timeouts.read(job.item.opts or ""), job.run), Call(now, now)
@@ -227,9 +228,9 @@ def _end_wait(ctx: Context, job: Job) -> tuple[Plan, Call]:
 
 
 _HANDLERS = {
-    ItemKind.SLEEP: _wake,
-    ItemKind.GATEWAY: _fetch,
-    ItemKind.TIMEOUT: _ring,
+    ItemKind.SLEEP: _end_sleep,
+    ItemKind.GATEWAY: _call_gateway,
+    ItemKind.TIMEOUT: _time_out,
     ItemKind.PAUSE: _end_wait,
 }
 
@@ -249,13 +250,13 @@ def _as_it_is_now(ctx: Context, item: Item) -> Item:
     try:
         with ctx.db.reading() as tx:
             attempt = leases.attempt_of(tx, item)
-    except SQLAlchemyError:  # away just now: the answer is worth more than the exact attempt
+    except SQLAlchemyError:  # an outage: the answer matters more than the exact attempt
         return item
     return item if attempt is None else replace(item, attempt=attempt)
 
 
 def _following(ctx: Context, job: Job, made: Plan, done: Applied, item: Item) -> Job | None:
-    """Build the next job from what is known, or read it when other branches wrote meanwhile."""
+    """Build the next job from what is known; read it if parallel steps wrote meanwhile."""
     if len(job.memo) + len(done.stored) != done.step_count or made.defers:
         found = ctx.committer.read(lambda tx: load(tx, ctx, [item]))
         return found[0] if found else None
@@ -274,7 +275,7 @@ def _following(ctx: Context, job: Job, made: Plan, done: Applied, item: Item) ->
 
 
 def work(ctx: Context, item_ids: Sequence[str]) -> int:
-    """Claim the items and run ours one after another; say how many were ours."""
+    """Claim the items and run the claimed ones one after another; return how many there were."""
     jobs = claim(ctx, item_ids)
     for job in jobs:
         run_job(ctx, job)
@@ -282,6 +283,9 @@ def work(ctx: Context, item_ids: Sequence[str]) -> int:
 
 
 def give_back(ctx: Context, now: datetime) -> int:
-    """Return every lease of this worker, for others to take at once."""
+    """Give back every lease of this worker, for others to claim the items at once.
+
+    Returns how many there were.
+    """
     with ctx.db.transaction() as tx:
         return leases.release(tx, ctx.worker_id, now)

@@ -1,4 +1,4 @@
-"""Telling: what those who listen are told of a job, and its ids in the log."""
+"""Signals and log context of one job."""
 
 import logging
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from .writes import Applied, Call
 
 
 def ids(item: Item, job: Job | None) -> dict[str, str]:
-    """Name what a task works on, for its log lines; `job` is None for what belongs to no run."""
+    """Give the ids that a job's log lines have; `job` is None for items that belong to no run."""
     found = {"item_id": item.id, "kind": item.kind.value, "lease_id": item.lease_id}
     if job is not None:
         found |= {"run_id": job.run.id, "function": job.function.slug}
@@ -24,7 +24,7 @@ def ids(item: Item, job: Job | None) -> dict[str, str]:
 
 @contextmanager
 def task(job: Job) -> Iterator[None]:
-    """Tell of a task's work on a run, from its beginning to its end."""
+    """Send the signals of the start and the end of a task's work on a run."""
     run, item = job.run, job.item
     observe.tell(
         observe.job_started,
@@ -44,7 +44,10 @@ def task(job: Job) -> Iterator[None]:
 
 
 def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -> None:
-    """Tell of a request that is over: `to` is `app` or `gateway`, which has no request id."""
+    """Send the signal of a request that is over.
+
+    `to` is `app` or `gateway`; gateway calls have no request id.
+    """
     observe.tell(
         observe.call_finished,
         run_id=job.run.id,
@@ -62,7 +65,7 @@ def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -
 
 
 def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
-    """Send hints and signals, now that the transaction has committed."""
+    """Send hints and signals; call after the commit."""
     if done.hints:
         ctx.hints.send(done.hints)
     done.started.tell(ctx)
@@ -106,7 +109,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
 
 
 def _error_name(stored: str | None) -> str | None:
-    """Name an error for the log: its message is the user's, and may hold what no log should."""
+    """Give an error's name for the log: its message is the app's and may hold secrets."""
     if stored is None:
         return None
     name: str = outputs.shown_error(stored)["error"]["name"]

@@ -1,4 +1,4 @@
-"""Writes: a plan on its way into the database, and the rows it is made into."""
+"""Writes: a plan to be written, and the rows that it becomes."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from ..runtime.context import HINT_GRACE, Context, Hint
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The request whose answer the plan is of; `http_status` is None when none came."""
+    """The request that the plan was made from; `http_status` is None when no answer came."""
 
     started_at: datetime
     ended_at: datetime
@@ -25,7 +25,7 @@ class Call:
 class Applied:
     """What was written. `next` is the run's following item, leased to this worker already.
 
-    `started` is what the shared commit started, with one of its writers for all.
+    `started` is what the shared commit started; its first writer has it for all.
     """
 
     next: Item | None = None
@@ -34,24 +34,27 @@ class Applied:
     step_count: int = 0
     request_version: int = -1
     force_plan: bool = False
-    may_carry: bool = False  # the run's row, under its lock, did not say that it is held
+    may_continue: bool = False  # the run's row, read under its lock, is not held by a pause
     started: Started = field(default_factory=Started)
     finished: tuple[RunStatus, str | None] | None = None
 
 
 @dataclass(slots=True)
 class Write:
-    """A plan to write, which consumes its item; with `carry`, the run's next item stays leased."""
+    """A plan to write, which consumes its item.
+
+    With `wants_next`, the worker would keep the lease for the run's next item and continue.
+    """
 
     ctx: Context
     run: Run
     item: Item
     plan: Plan
     call: Call
-    carry: bool
+    wants_next: bool
     done: Applied = field(default_factory=Applied)
     jobs: list[Job] = field(default_factory=list)
-    stays: bool = False  # whether it may carry on, now that the others are known
+    gets_next: bool = False  # `wants_next`, unless an item ahead waits for the run's slots
 
     @property
     def counts(self) -> bool:
@@ -129,7 +132,7 @@ def attempt_row(write: Write, trace: Trace) -> dict[str, Any]:
     """Make the row of an attempt for the run's timeline."""
     item, call = write.item, write.call
     started_at, ended_at = trace.took or (call.started_at, call.ended_at)
-    # a step that a discovery found and ran was not queued with it: others may have come before
+    # a discovery found and ran this step: the item's time in the queue is not the step's
     found = trace.took is not None and item.step is None and item.attempt == 0
     return {
         "run_id": write.run.id,
