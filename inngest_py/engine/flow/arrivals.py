@@ -1,4 +1,4 @@
-"""Arrivals: events on their way to become runs of functions."""
+"""Arrivals: events that are about to become runs of functions."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,15 +13,15 @@ from ...domain.values import canonical
 from ..runtime.catalog import Function
 from ..runtime.context import Hint
 
-# what becomes of events of a paused function: runs that are skipped, or runs that wait
+# what the events of a paused function start: runs that are skipped, or runs that wait
 SKIP, HOLD = "skip", "hold"
 FUNCTION_PAUSED = "FunctionPaused"  # the skip reason of flow-control.md §1
 
 
 class Trigger:
-    """An event, parsed once, and only when a rule of some function asks for it.
+    """An event that starts runs, parsed once, and only when a rule needs its fields.
 
-    `received_at` is None for an event that was stored before, and starts its run only now.
+    `received_at` is None for an event that was stored earlier and starts its run only now.
     """
 
     __slots__ = ("_parsed", "event", "received_at")
@@ -54,9 +54,9 @@ class Trigger:
 
 @dataclass(slots=True)
 class Arrival:
-    """A run that is to be made of an event, or of a batch whose first event it is.
+    """A run to be made from an event, or from a batch that begins with the event.
 
-    `skip_reason` makes it a run that is never executed; `existing_run_id` is the one in its way.
+    A run with a `skip_reason` is never executed; `existing_run_id` names the run that prevents it.
     """
 
     trigger: Trigger
@@ -70,17 +70,17 @@ class Arrival:
 
     @property
     def event(self) -> Event:
-        """The event, the first one of a batch."""
+        """The event; for a batch, its first one."""
         return self.trigger.event
 
     def due(self, now: datetime) -> datetime:
-        """Say when the run may start: at the event's time, a batch's at once (events.md §6)."""
+        """Say when the run may start: at the event's time, a batch at once (events.md §6)."""
         if self.batch_id is not None:
             return now
         return max(now, datetime.fromtimestamp(self.event.ts_ms / 1000, UTC))
 
     def heed_pause(self) -> None:
-        """Skip the run if the function is paused and does not hold its events; crons never do."""
+        """Skip the run if the function is paused, unless it holds events; it never holds crons."""
         paused = self.function.paused
         if paused == SKIP or (paused is not None and self.event.cron is not None):
             self.skip_reason = FUNCTION_PAUSED
@@ -99,7 +99,7 @@ class Arrival:
 
 @dataclass(slots=True)
 class Outcome:
-    """What rules want besides runs: items to queue, hints to send, events dropped."""
+    """What rules leave besides runs: items to queue, hints to send, events dropped."""
 
     items: list[dict[str, Any]] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Batching: events gather in their bucket's batch until it is full (flow-control.md §6)."""
+"""Event batches: events gather in their bucket's batch until it is full (flow-control.md §6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class _Filling:
 def gather(
     tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: Outcome
 ) -> list[Arrival]:
-    """Take the events that are batched; return the others, and the runs of batches now full."""
+    """Add events to their batches; return the other arrivals, and the runs of batches now full."""
     gathered = [arrival for arrival in arrivals if _is_batched(arrival, now)]
     if not gathered:
         return list(arrivals)
@@ -72,9 +72,9 @@ def _bucket(arrival: Arrival, now: datetime) -> str:
 
 
 def _repeated(tx: Connection, placed: Sequence[tuple[Arrival, str]], now: datetime) -> set[str]:
-    """Remember the events' own ids in their buckets; give the runs of those that are there.
+    """Store the events' own ids by bucket; return the runs of events whose id is there already.
 
-    A batch may be full, and run, before a client repeats an event, so its bucket remembers.
+    A client may repeat an event after its batch was full and has run, so the bucket remembers it.
     """
     keyed: dict[str, str] = {}
     repeated = set()
@@ -111,7 +111,7 @@ def _add(ctx: Context, arrival: Arrival, key: str, filling: _Filling, now: datet
 
 
 def _run(tx: Connection, last: Arrival, batch_id: str, filling: _Filling) -> Arrival:
-    """Make the run of a full batch, which is that of its first event (§6)."""
+    """Make the run of a full batch: the run of its first event (§6)."""
     trigger = filling.firsts.get(batch_id) or first(tx, batch_id) or last.trigger
     return Arrival(trigger, last.function, last.run_id, batch_id=batch_id)
 

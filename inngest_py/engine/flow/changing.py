@@ -1,8 +1,8 @@
-"""Changing limits: what waits is timed anew, whoever changes them (overrides, their end, deploys).
+"""Changes of limits (by a sync, an override or its end): waiting runs follow the new limits.
 
-Who writes a function's row holds the locks of its buckets meanwhile: nobody can look at a line by
-the old rate and set its timer for later. Afterwards every bucket is as full as it was, by the new
-rate, and every line is looked at.
+A transaction that writes a function's row holds the locks of its buckets: no other one can read
+the old rate meanwhile and set a line's timer by it. Afterwards every bucket is as full as before,
+measured by the new rate, and every line is checked again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ _LINES_AT_ONCE = 100
 
 @dataclass(slots=True)
 class Locked:
-    """What is held while limits change: each function as it was, its buckets and its lines."""
+    """What is locked while limits change: the functions as they were, their buckets and lines."""
 
     before: dict[str, FunctionConfig] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Locked:
 
 
 def differs(one: FunctionConfig, other: FunctionConfig) -> bool:
-    """Say whether what waits under one of two configurations is timed otherwise under the other."""
+    """Say whether two configurations differ in a limit that waiting runs depend on."""
     return (one.throttle, one.rate_limit, one.concurrency, one.run_concurrency) != (
         other.throttle,
         other.rate_limit,
@@ -57,13 +57,13 @@ def lock(tx: Connection, function_ids: Iterable[str], now: datetime) -> Locked:
             names.update(buckets.busy(tx, prefix, now_ns))
     names.update(held.lines)
     held.numbers = buckets.lock(tx, sorted(names)) if names else {}
-    # read under the locks: others may have changed it while they were waited for
+    # read under the locks: it may have changed while this waited for them
     held.before = {function_id: whole(tx, function_id) for function_id in ids}
     return held
 
 
 def settle(tx: Connection, held: Locked, now: datetime) -> None:
-    """Bring the buckets to the limits that have been written, and their timers forward."""
+    """Translate the buckets to the limits that have been written, and make their timers due."""
     changed: dict[str, int] = {}
     for function_id, before in held.before.items():
         after = whole(tx, function_id)
@@ -89,15 +89,15 @@ def whole(tx: Connection, function_id: str) -> FunctionConfig:
 
 
 def let_go(ctx: Context, function_ids: Iterable[str]) -> None:
-    """Let the first of the lines for slots go, once the change has been committed.
+    """Let in the next of the lines for slots; call it after the change is committed.
 
-    Upkeep does it too, should this be lost.
+    If this is lost in a crash, upkeep does it.
     """
     for function_id in function_ids:
         lines = ctx.committer.run_alone(partial(_lines, ctx=ctx, function_id=function_id))
         for at in range(0, len(lines), _LINES_AT_ONCE):
             some = dict.fromkeys(lines[at : at + _LINES_AT_ONCE], function_id)
-            hints = ctx.committer.run_alone(partial(_advance, ctx=ctx, lines=some))
+            hints = ctx.committer.run_alone(partial(_let_in, ctx=ctx, lines=some))
             if hints:
                 ctx.hints.send(hints)
 
@@ -112,5 +112,5 @@ def _lines(tx: Connection, ctx: Context, function_id: str) -> Sequence[str]:
     return sorted({gate for prefix in prefixes for gate in concurrency_slots.lines(tx, prefix)})
 
 
-def _advance(tx: Connection, ctx: Context, lines: dict[str, str]) -> list[Hint]:
+def _let_in(tx: Connection, ctx: Context, lines: dict[str, str]) -> list[Hint]:
     return concurrency.advance(tx, ctx, lines, ctx.now())

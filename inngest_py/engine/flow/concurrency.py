@@ -1,8 +1,8 @@
 """Concurrency: no more requests in flight than any limit allows (flow-control.md §2).
 
-A leased item holds its slots, so a lapsed lease gives them back and nothing can drift. Items that
-find no room stand in line outside the queue; whoever gives a slot back lets the first in line go
-in the same transaction. An item that was let go keeps its place until it is claimed.
+A leased item holds its slots, so a lapsed lease gives them back and no count can drift. Items that
+find no room wait in a line, outside the items that are due. The transaction that gives back a slot
+lets in the next of the line. An item that was let in keeps its place until it is claimed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,12 +27,12 @@ from .arrivals import Arrival
 
 J = TypeVar("J", bound=Any)
 
-# Groups, each with the id of a function that has a limit for it.
+# Waiting lines by group of slots, each with the id of a function that has a limit for the group.
 Lines = dict[str, str]
 
 
 def of_arrival(arrival: Arrival, now: datetime, rank_us: int | None) -> Slots | None:
-    """Say what a new run will count against; None when its function has no limits."""
+    """Say which slots a new run will count against; None when its function has no limits."""
     function = arrival.function
     steps, whole = limits.concurrency(function, now), limits.run_concurrency(function, now)
     if rank_us is None or not limits.counts(function, now):
@@ -41,7 +41,7 @@ def of_arrival(arrival: Arrival, now: datetime, rank_us: int | None) -> Slots | 
 
 
 def of_rerun(function: Function, payload: str, now: datetime) -> Slots | None:
-    """Say what a run of a stored event counts against, at the end of its lines."""
+    """Say which slots a rerun will count against; its place is at the end of its lines."""
     if not limits.counts(function, now):
         return None
     steps, whole = limits.concurrency(function, now), limits.run_concurrency(function, now)
@@ -50,14 +50,14 @@ def of_rerun(function: Function, payload: str, now: datetime) -> Slots | None:
 
 
 def run_columns(held: Slots | None) -> dict[str, Any]:
-    """Give the columns of a run's row that hold what it counts against."""
+    """Give the columns of a run's row that name its slots."""
     if held is None:
         return {"slots": None, "run_slot": None}
     return {"slots": held.to_json(), "run_slot": held.run}
 
 
 def columns(held: Slots | None, kind: ItemKind) -> dict[str, Any]:
-    """Give the columns of a new item of a run: the slots that its request will hold, its place."""
+    """Give the columns of a new item of a run: its place, and the slots its request will hold."""
     if held is None or kind not in CALLS:
         return {"slot1": None, "slot2": None}
     first, second = (*held.steps, None, None)[:2]
@@ -65,9 +65,9 @@ def columns(held: Slots | None, kind: ItemKind) -> dict[str, Any]:
 
 
 def stand_in_line(row: dict[str, Any], held: Slots | None, now: datetime) -> str | None:
-    """Put a new item at the end of its line; return the group, None when it need not wait.
+    """Put a new item into its waiting line; return the line's group, None if it need not wait.
 
-    Delayed items find out whether there is room when they are due, others as advance() runs.
+    A delayed item checks for room when it is due; others are let in by advance().
     """
     if held is None or ItemKind(row["kind"]) not in CALLS:
         return None
@@ -80,14 +80,14 @@ def stand_in_line(row: dict[str, Any], held: Slots | None, now: datetime) -> str
 
 
 def lines_of(run: Run, *, ended: bool = False) -> Lines:
-    """Name the groups in which a run has given its slots back, that of whole runs when it ended."""
+    """Name the groups in which a run gives back slots; with `ended`, that of whole runs too."""
     if run.slots is None:
         return {}
     return dict.fromkeys(run.slots.all if ended else run.slots.steps, run.function_id)
 
 
 def advance(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[Hint]:
-    """Let the first of lines go where there is room.
+    """Let in the next of each waiting line where there is room; return hints for them.
 
     Locks the groups. Call it after the transaction's items are written.
     """
@@ -108,19 +108,19 @@ def advance(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[H
 def admit(
     tx: Connection, ctx: Context, jobs: Sequence[J], now: datetime, others: Sequence[J] = ()
 ) -> tuple[list[J], list[Hint]]:
-    """Let claimed items have their slots; return those that got them, and hints for others.
+    """Give claimed items their slots; return the jobs that got them, and hints for other items.
 
-    The rest waits in line, without a lease. `others` were claimed and do not run now. Locks the
-    groups.
+    The rest waits in line, without a lease. `others` were claimed but will not run now: if they
+    had been let in, the next of their lines are let in instead. Locks the groups.
     """
     limited = [job for job in jobs if job.run.slots is not None and job.item.kind in CALLS]
     claimants = {job.item.id: _claimant(job, now) for job in limited}
     wanted = {group for claimant in claimants.values() for group in claimant.groups}
-    # what was let go and takes no slot here, or none at all, passes its turn on
+    # items that were let in but take no slot of that group now: the next of the line gets it
     left = {
         job.item.gate: job.function.id
         for job in [*jobs, *others]
-        if _has_turn(job.item) and job.item.gate not in _groups(claimants, job)
+        if _was_let_in(job.item) and job.item.gate not in _groups(claimants, job)
     }
     if not wanted and not left:
         return list(jobs), []
@@ -130,16 +130,16 @@ def admit(
     left |= {
         job.item.gate: job.function.id
         for job in limited
-        if _has_turn(job.item) and job.item.id in denied
+        if _was_let_in(job.item) and job.item.id in denied
     }
     hints = advance(tx, ctx, left, now)
     for job in limited:
         if job.item.id in denied:
-            _tell_wait(job.function)
+            _log_wait(job.function)
     return [job for job in jobs if job.item.id not in denied], hints
 
 
-def _has_turn(item: Item) -> bool:
+def _was_let_in(item: Item) -> bool:
     return item.gate is not None and item.gate.startswith(rules.PREFIXES)
 
 
@@ -149,9 +149,9 @@ def _groups(claimants: dict[str, Claimant], job: J) -> Iterable[str]:
 
 
 def freed(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> list[Hint]:
-    """Hand on the slots of items whose leases have lapsed, in the transaction that frees them.
+    """Pass on the slots of items whose leases have lapsed, in the transaction that frees them.
 
-    They stand in line themselves, by their places: most are the first of it.
+    The items themselves wait in the line by their places: most are the first in it.
     """
     held = [item for item in items if item.slot1 is not None]
     if not held:
@@ -168,24 +168,24 @@ def freed(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> 
 def tell_waits(
     arrivals: Sequence[Arrival], rows: Sequence[dict[str, Any]], let_go: Sequence[Hint]
 ) -> None:
-    """Tell of new runs that found no room; `rows` are their items, `let_go` what found some."""
+    """Log new runs that must wait; `rows` are their items, `let_go` hints for those let in."""
     waiting = {row["run_id"] for row in rows if row["state"] == ItemState.WAITING.value}
     if waiting:
         gone = {item_id for _, item_id in let_go}
         waiting -= {row["run_id"] for row in rows if row["id"] in gone}
         for arrival in arrivals:
             if arrival.run_id in waiting:
-                _tell_wait(arrival.function)
+                _log_wait(arrival.function)
 
 
-def _tell_wait(function: Function) -> None:
+def _log_wait(function: Function) -> None:
     observe.event("concurrency.waits", level=10, function=function.slug)
 
 
 def _claimant(job: Any, now: datetime) -> Claimant:
     held: Slots = job.run.slots
     groups = list(held.steps)
-    # a run that runs has its own slot already
+    # a run that has begun holds its slot already
     if held.run is not None and job.run.status is RunStatus.QUEUED:
         groups.insert(0, held.run)
     return Claimant(
@@ -201,9 +201,9 @@ def _limit(group: str, function: Function | None, now: datetime) -> int | None:
 
 
 def may_carry(tx: Connection, runs: Iterable[tuple[Run, Item]]) -> set[str]:
-    """Say which runs may go on in place: nobody with an earlier place waits for their slots.
+    """Say which runs may continue in place: no item with an earlier place waits for their slots.
 
-    Runs without limits are not asked about. An item that holds no slot has none to go on with.
+    Runs without limits are left out. A run whose item holds no slot may not continue.
     """
     limited = [(run, run.slots, item) for run, item in runs if run.slots is not None]
     looks = concurrency_slots.see(tx, (group for _, held, _ in limited for group in held.steps))
@@ -219,9 +219,9 @@ def _earlier(look: rules.Look, held: Slots, item: Item) -> bool:
 
 
 def standing(tx: Connection, ctx: Context, runs: Mapping[str, str], now: datetime) -> Lines:
-    """Name the groups that have room for the first in their lines, seen without locks.
+    """Name the groups that have room for the first of their lines; reads without locks.
 
-    `runs` are groups with the run of the first in line.
+    `runs` maps groups to the run of the first in line.
     """
     ctx.catalog.refresh(tx)
     owners = run_pages.functions_of(tx, list(runs.values()))

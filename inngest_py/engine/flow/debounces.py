@@ -1,6 +1,7 @@
-"""Debounce: an event is parked until no other has come for a while (flow-control.md §5).
+"""Debounce: an event is parked until its key has been quiet for a time (flow-control.md §5).
 
-Only the row is written for later events: the timer looks at it when it fires, and goes on waiting.
+A later event only writes the debounce's row. The timer reads that row when it fires, and is then
+set again if it must wait longer.
 """
 
 from collections.abc import Sequence
@@ -70,5 +71,5 @@ def _set_timer(
     if before is None:
         item_id = ctx.new_id(now)
         out.items.append(timers.row(ItemKind.DEBOUNCE, item_id, key, due_at, now, None))
-    elif after.fires_at < before.fires_at:  # the function has a shorter period now
+    elif after.fires_at < before.fires_at:  # the function's period is shorter now
         timer_rows.hasten(tx, timers.job_key(ItemKind.DEBOUNCE, key), due_at)

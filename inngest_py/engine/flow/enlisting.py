@@ -1,8 +1,8 @@
-"""Enlisting: runs that have not begun go by the throttle that is in force when they do.
+"""Check a run's throttle again at its first claim: it may have changed since the run was made.
 
-A run gets its throttle's gate when it is made. A throttle that a deploy or an override adds, or
-gives another key, since then holds it back all the same: its first claim finds that no throttle
-was charged for it and sends it through the gate of today.
+A run gets the name of its throttle's bucket when it is made. A sync or an override may then add a
+throttle, or give it another key. The run's first claim sees that no throttle was charged for it,
+and sends it through the throttle that is in force.
 """
 
 from collections import defaultdict
@@ -26,26 +26,26 @@ J = TypeVar("J", bound=Any)
 def enlist(
     tx: Connection, ctx: Context, jobs: Sequence[J], now: datetime
 ) -> tuple[list[J], list[J], list[Hint]]:
-    """Send claimed first requests through gates that they have not passed.
+    """Charge throttles for claimed first requests that were not charged yet.
 
-    Returns the jobs to go on with, those to be given back since their throttle was changed just
-    now, and hints for others. The rest waits, without a lease.
+    Returns the jobs to run, the jobs to give back because their throttle was changed just now,
+    and hints for other items. The rest waits, without a lease.
     """
-    late = [job for job in jobs if _is_late(job, now)]
-    if not late:
+    uncharged = [job for job in jobs if _is_uncharged(job, now)]
+    if not uncharged:
         return list(jobs), [], []
     lines: dict[str, list[Item]] = defaultdict(list)
-    for job in late:
+    for job in uncharged:
         item = _placed(job, now)
         lines[str(item.gate)].append(item)
     waiting_lines.enlist(tx, [item for line in lines.values() for item in line])
     waiting, charged, hints = throttles.admit(tx, ctx, lines, now)
-    changed = [job for job in late if job.item.id not in waiting | charged]
+    changed = [job for job in uncharged if job.item.id not in waiting | charged]
     held = {job.item.id for job in changed} | waiting
     return [job for job in jobs if job.item.id not in held], changed, hints
 
 
-def _is_late(job: Any, now: datetime) -> bool:
+def _is_uncharged(job: Any, now: datetime) -> bool:
     return (
         job.item.kind is ItemKind.START
         and job.item.opts != waiting_lines.CHARGED
@@ -55,7 +55,7 @@ def _is_late(job: Any, now: datetime) -> bool:
 
 
 def _placed(job: Any, now: datetime) -> Item:
-    """Give a job's item with the gate and the place in line that it would have been made with."""
+    """Return a job's item with the bucket and the place that today's throttle would give it."""
     rule: Any = limits.throttle(job.function, now)
     gate = throttles.gate_of(job.function, rule, lambda: canonical.loads(job.run.event), now)
     item: Item = replace(job.item, gate=gate, rank_us=places.rank_us(job, now))

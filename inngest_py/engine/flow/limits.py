@@ -1,7 +1,7 @@
-"""The limits in force: the one place where rules that act on a rate or a number read theirs.
+"""The limits in force. Rules that act on a rate or a number read it only here.
 
-An override goes before the configuration until it ends. That is a question of the time at which
-it is asked, so that nobody has to act for it to end.
+An override replaces the configuration until it ends. Each read compares the time, so an override
+ends without anybody acting.
 """
 
 from datetime import datetime
@@ -12,29 +12,29 @@ from ..runtime.catalog import Function
 
 
 def effective(function: Function, now: datetime) -> FunctionConfig:
-    """Give the function's configuration with what overrides it now."""
+    """Give the function's configuration, with its override if one is in force."""
     if function.overridden is None or (function.until is not None and function.until <= now):
         return function.config
     return function.overridden
 
 
 def throttle(function: Function, now: datetime) -> Throttle | None:
-    """Say how often the function's runs may start; None when they always may."""
+    """Give the rate at which the function's runs may start; None for no limit."""
     return effective(function, now).throttle
 
 
 def rate_limit(function: Function, now: datetime) -> RateLimit | None:
-    """Say how many of the function's events are run; None when all are."""
+    """Give the rate beyond which the function's events are dropped; None for no limit."""
     return effective(function, now).rate_limit
 
 
 def concurrency(function: Function, now: datetime) -> tuple[Concurrency, ...]:
-    """Say how many of the function's requests may be in flight, in ascending order."""
+    """Give the limits of the function's requests in flight, in ascending order."""
     return effective(function, now).concurrency
 
 
 def run_concurrency(function: Function, now: datetime) -> Concurrency | None:
-    """Say how many of the function's runs may be between first request and end; None for all."""
+    """Give the limit of the function's runs between first request and end; None for no limit."""
     return effective(function, now).run_concurrency
 
 

@@ -1,4 +1,4 @@
-"""Places: where runs stand in every line that they may have to wait in (flow-control.md §7)."""
+"""Places: a run's rank in every line that it may have to wait in (flow-control.md §7)."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from . import limits
 
 
 def rank_us(job: Any, now: datetime) -> int:
-    """Give a job's place: the one it has, or the one that its run would have been made with."""
+    """Give a job's rank: the one it has, or the one that its run would get if it were made now."""
     held, rank = job.run.slots, job.item.rank_us
     if held is not None:
         rank = held.rank_us

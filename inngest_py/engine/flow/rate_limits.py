@@ -1,7 +1,7 @@
 """Rate limit: events beyond the rate are dropped for the function (flow-control.md §4).
 
-A sender's retry is not charged again: its events are stored already and start nothing, so this
-rule never sees them.
+A sender's retry is not charged again: its events are stored already and start nothing, so they
+never reach this rule.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +25,14 @@ _KIND = "rate:"
 
 
 def prefix(function_id: str) -> str:
-    """Give how the names of a function's buckets begin."""
+    """Give the prefix of the names of a function's buckets."""
     return f"{_KIND}{function_id}:"
 
 
 def rescaled(
     numbers: Mapping[str, int], old: RateLimit | None, new: RateLimit | None, now: datetime
 ) -> dict[str, int]:
-    """Translate the numbers of buckets to a changed rate; gives those that change."""
+    """Translate the numbers of buckets to a changed rate; return those that change."""
     if new is None:
         return {}
     before = None if old is None else Rate.of_rate_limit(old)
@@ -42,7 +42,7 @@ def rescaled(
 def limit(
     tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: Outcome
 ) -> list[Arrival]:
-    """Charge the events' buckets; return those that have room, and those without the rule."""
+    """Charge the events' buckets; return the events that had room or have no such rule."""
     charged: dict[int, tuple[str, Rate]] = {}
     kept = []
     for arrival in arrivals:
@@ -65,7 +65,7 @@ def limit(
 def admits(
     tx: Connection, function: Function, event: Callable[[], Mapping[str, Any]], now: datetime
 ) -> bool:
-    """Charge the bucket of one event, which the key is read from; say whether it had room.
+    """Charge the bucket of one event; say whether it had room. The key is read from the event.
 
     Raises Invalid when the rule's key cannot be evaluated.
     """

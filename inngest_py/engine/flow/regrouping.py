@@ -1,8 +1,8 @@
-"""Regrouping: runs that have not begun count against the limits that are in force when they do.
+"""Check a run's groups of slots again at its first claim: its limits may have changed since then.
 
-What a run counts against is worked out when it is made. Limits may have another key since, by an
-override, its end or a deploy: a run that waited meanwhile gets the groups of today at its first
-claim, and stands in their lines, so that a backlog never runs past the new limits. A run that has
+The groups that a run counts against are worked out when it is made. An override, its end or a sync
+may then give the limits another key. A run that waited meanwhile gets its new groups at its first
+claim, and waits in their lines, so that a backlog never runs past the new limits. A run that has
 begun keeps its groups to its end.
 """
 
@@ -25,9 +25,9 @@ J = TypeVar("J", bound=Any)
 
 
 def regroup(tx: Connection, jobs: Sequence[J], now: datetime) -> list[J]:
-    """Give claimed first requests the groups of their functions' limits, where these differ.
+    """Give claimed first requests new groups of slots, if their functions' limits have changed.
 
-    Returns those whose runs somebody else has locked: they are to be given back.
+    Returns the jobs whose runs another transaction has locked: they must be given back.
     """
     changed = []
     for job in jobs:

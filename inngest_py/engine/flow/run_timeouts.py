@@ -1,4 +1,4 @@
-"""Timers of runs that have time-outs: items of kind `timeout`, which go with their run."""
+"""Timers of runs with time-outs: items of kind `timeout`, which are deleted with their run."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ from ..runtime.context import Context
 def start_timers(
     ctx: Context, function: Function, run_id: str, now: datetime
 ) -> list[dict[str, Any]]:
-    """Make the row of a new run's start timer, if its function has that time-out."""
+    """Make the row of a new run's start timer, if its function has a start time-out."""
     timeouts = function.config.timeouts
     if timeouts is None or timeouts.start is None:
         return []

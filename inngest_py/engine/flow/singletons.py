@@ -1,8 +1,8 @@
 """Singleton: one run of a key at a time (flow-control.md §8).
 
-The key's row is locked and decided upon in the transaction that makes the run, so whoever comes
-later waits for it. Among runs that one transaction makes the first has the lock, and the others
-are skipped in both modes.
+The transaction that makes the run locks the key's row and decides, so later transactions wait for
+it. Of several runs that one transaction makes, the first gets the key, and the others are skipped
+in both modes.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from . import timers
 from .arrivals import Arrival, Outcome
 
 REASON = "Singleton"
-Release = tuple[str, str]  # key, run that gives it back
+Release = tuple[str, str]  # a key, and the run that gives it back
 
 
 @dataclass(slots=True)
 class Holding:
-    """Keys that are locked by this transaction: who held them before, and who shall now."""
+    """The keys that this transaction has locked: who held them before, and who holds them now."""
 
     before: dict[str, str | None]
     now: dict[str, str | None]
@@ -35,7 +35,7 @@ class Holding:
 def lock(
     tx: Connection, arrivals: Sequence[Arrival], releases: Sequence[Release], now: datetime
 ) -> Holding:
-    """Lock the keys of new runs and of ended ones, and free the latter's."""
+    """Lock the keys of new and of ended runs, and free those of ended runs."""
     for arrival in arrivals:
         arrival.singleton_key = _key(arrival, now)
     wanted = {a.singleton_key for a in arrivals if a.singleton_key is not None}
@@ -45,13 +45,13 @@ def lock(
     before = singletons.lock(tx, wanted)
     holders = dict(before)
     for key, run_id in releases:
-        if holders[key] == run_id:  # another may have cancelled it and have the lock now
+        if holders[key] == run_id:  # a run that has cancelled this one may hold the key now
             holders[key] = None
     return Holding(before, holders, {})
 
 
 def _key(arrival: Arrival, now: datetime) -> str | None:
-    """Name the lock that a run needs; None when the rule is not meant for it."""
+    """Name the key that a run needs; None when the rule does not apply to it."""
     rule = arrival.function.config.singleton
     if rule is None or arrival.batch_id is not None:
         return None
@@ -68,7 +68,7 @@ def take(
 ) -> None:
     """Give each key to the first run that may have it, and skip the others.
 
-    A run that is skipped for another reason takes none.
+    A run that is skipped for another reason gets no key.
     """
     for arrival in arrivals:
         key, rule = arrival.singleton_key, arrival.function.config.singleton
@@ -90,6 +90,6 @@ def take(
 
 
 def write(tx: Connection, holding: Holding) -> None:
-    """Write who holds the locked keys now."""
+    """Write which runs hold the locked keys now."""
     singletons.put(tx, holding.taken)
     singletons.remove(tx, [key for key, holder in holding.now.items() if holder is None])

@@ -1,12 +1,12 @@
-"""Throttle: runs start no faster than their rate; those beyond it stand in line (§3).
+"""Throttle: runs start no faster than their rate; those beyond it wait in a line (§3).
 
-A start item of a throttled function carries the name of its bucket. Who claims it charges the
-bucket under its lock: there is room for it, or it waits outside the queue, behind one timer a
-bucket that lets the first of the line go when there is room again. Nothing polls, what is
-cancelled leaves no gap, and a charged item that a crash leaves behind is not charged again.
+A start item of a throttled function has the name of its bucket, its `gate`. A claim charges the
+bucket under its lock. If there is no room, the item waits outside the items that are due. One timer
+per bucket lets in the next of the line when there is room again. Nothing polls, cancelled runs
+leave no gap, and an item that was charged before a crash is not charged again.
 
-A bucket's name tells the key's expression, too: the line of a throttle that is gone, or has
-another key now, is let go uncharged, and enlisting.py sees to what is in force instead.
+The bucket's name also has the key's expression. If the throttle is gone or has another key now,
+the whole line is let in uncharged, and enlisting.py applies the throttle that is in force.
 """
 
 from collections import defaultdict
@@ -33,12 +33,12 @@ from .arrivals import Arrival
 
 _KIND = "throttle:"
 MOST_AT_ONCE = 500
-# How often a line looks whether its paused function has been resumed.
+# How often a line's timer checks whether the paused function has been resumed.
 _WHILE_PAUSED = timedelta(seconds=5)
 
 
 def place(arrival: Arrival, now: datetime, position: int) -> dict[str, Any]:
-    """Give the columns of a start item that say where in the line it stands and for what.
+    """Give the columns of a start item that name its bucket and its place in the line.
 
     `position` orders runs that are made at the same moment.
     """
@@ -56,7 +56,7 @@ def place(arrival: Arrival, now: datetime, position: int) -> dict[str, Any]:
 
 
 def of_rerun(function: Function, payload: str, now: datetime) -> dict[str, Any]:
-    """Give the same columns for a run that repeats another: at the end of the line."""
+    """Give the same columns for a rerun: its place is at the end of the line."""
     rule = limits.throttle(function, now)
     if rule is None:
         return {"rank_us": None, "gate": None}
@@ -67,7 +67,7 @@ def of_rerun(function: Function, payload: str, now: datetime) -> dict[str, Any]:
 def gate_of(
     function: Function, rule: Throttle, event: Callable[[], Mapping[str, Any]], now: datetime
 ) -> str:
-    """Name the bucket of an event, which the key is read from."""
+    """Name the bucket of an event; the key is read from the event."""
     text = keys.text(rule.key, event() if rule.key else {}, now)
     return _KIND + keys.bucket(_group(function.id, rule), text)
 
@@ -77,19 +77,19 @@ def _group(function_id: str, rule: Throttle) -> str:
 
 
 def timer_key(gate: str) -> str:
-    """Name the job of the timer that lets the first of a gate's line go."""
+    """Name the job of the timer that lets in the next of a bucket's line."""
     return timers.job_key(ItemKind.THROTTLE, gate)
 
 
 def prefix(function_id: str) -> str:
-    """Give how the names of a function's gates begin."""
+    """Give the prefix of the names of a function's buckets."""
     return f"{_KIND}{function_id}:"
 
 
 def rescaled(
     numbers: Mapping[str, int], old: Throttle | None, new: Throttle | None, now: datetime
 ) -> dict[str, int]:
-    """Translate the numbers of buckets to a changed rate; gives those that change."""
+    """Translate the numbers of buckets to a changed rate; return those that change."""
     if new is None:
         return {}
     before = None if old is None else Rate.of_throttle(old)
@@ -99,17 +99,17 @@ def rescaled(
 def pass_through(
     tx: Connection, ctx: Context, items: Sequence[Item], now: datetime
 ) -> tuple[list[Item], list[Hint]]:
-    """Let claimed items through their gates; return those to run now, and hints for others.
+    """Charge the buckets of claimed items; return the items to run now, and hints for others.
 
-    The rest of the given items waits, without a lease. Those that were charged for say so in
-    their options.
+    The rest of the given items waits, without a lease. An item that was charged has CHARGED as
+    its options.
     """
     lines: dict[str, list[Item]] = defaultdict(list)
     gated = [(item.gate, item) for item in items if item.gate and item.gate.startswith(_KIND)]
     if gated:
         ctx.catalog.refresh(tx)
     for gate, item in gated:
-        # a paused function's items are held, and come here again
+        # items of a paused function are held, and are checked again when it is resumed
         if not _paused(tx, ctx, gate):
             lines[gate].append(item)
     if not lines:
@@ -125,13 +125,13 @@ def pass_through(
 def admit(
     tx: Connection, ctx: Context, lines: Mapping[str, Sequence[Item]], now: datetime
 ) -> tuple[set[str], set[str], list[Hint]]:
-    """Let claimed items join the lines of their gates, and the first of each line go.
+    """Put claimed items into the lines of their buckets, and let in the first of each line.
 
-    Returns the ids of the items that wait now, without a lease, and of those that their throttle
-    was charged for, with hints for others. Locks the buckets.
+    Returns the ids of the items that wait now, without a lease, the ids of those that were
+    charged, and hints for other items. Locks the buckets.
     """
     numbers = buckets.lock(tx, list(lines))
-    # again: who changes a limit holds the locks of its lines, and wants the new one to count
+    # read again, under the locks: a change of limits holds them too, and must count from now on
     ctx.catalog.refresh(tx)
     hints: list[Hint] = []
     waiting: set[str] = set()
@@ -139,11 +139,11 @@ def admit(
     rows = []
     for gate in sorted(lines):
         rate = _rate(tx, ctx, gate, now)
-        let_go, left = _advance(tx, gate, rate, numbers, lines[gate], now)
+        let_go, left = _let_in(tx, gate, rate, numbers, lines[gate], now)
         own = {item.id for item in lines[gate]}
         charged |= own.intersection(let_go) if rate is not None else set()
         waiting |= own.difference(let_go)
-        _tell(tx, ctx, gate, len(own.difference(let_go)))
+        _log_waits(tx, ctx, gate, len(own.difference(let_go)))
         hints += [(ItemKind.START, item_id) for item_id in let_go if item_id not in own]
         if left is not None:
             rows.append(timers.row(ItemKind.THROTTLE, ctx.new_id(now), gate, left, now, None))
@@ -156,13 +156,13 @@ def admit(
     return waiting, charged, hints
 
 
-def _tell(tx: Connection, ctx: Context, gate: str, count: int) -> None:
+def _log_waits(tx: Connection, ctx: Context, gate: str, count: int) -> None:
     function = _function(tx, ctx, gate) if count else None
     if function is not None:
         observe.event("throttle.waits", level=10, function=function.slug, items=count)
 
 
-def _advance(
+def _let_in(
     tx: Connection,
     gate: str,
     rate: Rate | None,
@@ -170,16 +170,16 @@ def _advance(
     claimed: Sequence[Item],
     now: datetime,
 ) -> tuple[list[str], datetime | None]:
-    """Let the first of a line go, those just claimed among them, under the bucket's lock.
+    """Let in the first of a line and of the claimed items, under the bucket's lock.
 
-    Returns their ids in order, with when the next may go; None when nobody is left. Without a
-    rate all may go, uncharged.
+    Returns their ids in order, and when the next may be let in; None when no item is left.
+    Without a rate all are let in, uncharged.
     """
     now_ns, most = gcra.to_ns(now), MOST_AT_ONCE + len(claimed)
     room = most if rate is None else gcra.room(rate, numbers[gate], now_ns, most)
     line = [(item.rank_us or 0, item.id) for item in claimed]
     if room or not line:
-        # one more than there is room for tells whether anybody is left
+        # read one more than there is room for, to know whether any item is left
         line = sorted(line + waiting_lines.first(tx, gate, room + 1))
     let_go = [item_id for _, item_id in line[:room]]
     others = set(let_go).difference(item.id for item in claimed)
@@ -194,7 +194,7 @@ def _advance(
 
 
 def _rate(tx: Connection, ctx: Context, gate: str, now: datetime) -> Rate | None:
-    """Read the rate of a gate as it is now; None when its function has no such throttle any more.
+    """Read a bucket's rate as it is now; None when its function has no such throttle any more.
 
     An archived function keeps its rate: its queued runs are as many calls to the app as before.
     """
@@ -216,14 +216,14 @@ def _paused(tx: Connection, ctx: Context, gate: str) -> bool:
 
 
 def fire(tx: Connection, ctx: Context, item: Item, now: datetime) -> list[Hint]:
-    """Let the first of the line go, and set the timer for the next."""
+    """Let in the first of the timer's line, and set the timer for the next."""
     gate = item.run_id
     numbers = buckets.lock(tx, [gate])
     ctx.catalog.refresh(tx)
     if _paused(tx, ctx, gate):
         timer_rows.rearm(tx, item, now + _WHILE_PAUSED)
         return []
-    let_go, left = _advance(tx, gate, _rate(tx, ctx, gate, now), numbers, [], now)
+    let_go, left = _let_in(tx, gate, _rate(tx, ctx, gate, now), numbers, [], now)
     buckets.put(tx, numbers)
     if left is None:
         queue_items.finish(tx, [item])

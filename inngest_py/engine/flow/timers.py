@@ -1,4 +1,4 @@
-"""The rows of timers: queue items of rules, which belong to no run."""
+"""The rows of flow control's timers: queue items that belong to no run."""
 
 from datetime import datetime
 from typing import Any
@@ -8,14 +8,14 @@ from ..runtime.context import HINT_GRACE
 
 
 def job_key(kind: ItemKind, name: str) -> str:
-    """Name the one timer of a bucket or batch."""
+    """Give the job key of a bucket's or batch's timer: each has one timer."""
     return f"{kind.value}:{name}"
 
 
 def row(
     kind: ItemKind, item_id: str, name: str, due_at: datetime, now: datetime, opts: str | None
 ) -> dict[str, Any]:
-    """Make the row of a timer; `name` is its bucket or batch, or the run that it is about."""
+    """Make the row of a timer; `name` names its bucket, its batch or its run."""
     return {
         "id": item_id,
         "kind": kind.value,

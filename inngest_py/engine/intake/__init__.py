@@ -1,1 +1,1 @@
-"""Events come in: they start runs, end waits, and ask for runs to be cancelled."""
+"""Events come in: they start runs, end waits, and cancel runs."""

@@ -1,7 +1,7 @@
-"""Subscriptions to what cancels runs: opened with the run, asked when an event is stored.
+"""Subscriptions: opened with a run, for the events that would cancel it (`cancelOn`).
 
-The transaction that stores an event locks no other run's row: it only writes one item of kind
-`cancel` when some run listens; see `cancels` for what that does.
+The transaction that stores an event locks no run. If a subscription may match, it only writes an
+item of kind `cancel`; work/cancel_on_event.py runs that item and cancels the runs.
 """
 
 from datetime import datetime
@@ -22,7 +22,7 @@ from ..runtime.context import HINT_GRACE, Context, Hint
 def subscribe(
     run_id: str, function: Function, event_id: str, payload: str, now: datetime
 ) -> list[dict[str, Any]]:
-    """Make the rows of a new run's cancel pauses; batch functions have none (waits.md §7.1)."""
+    """Make the rows of a new run's subscriptions; event batches have none (waits.md §7.1)."""
     if not function.config.cancel or function.config.batch is not None:
         return []
     event = canonical.loads(payload)
@@ -51,7 +51,10 @@ def subscribe(
 def ask(
     tx: Connection, ctx: Context, found: dict[str, list[rows.Lookup]], now: datetime
 ) -> list[Hint]:
-    """Queue what events may cancel, by event id their places in the index; returns the hints."""
+    """Queue an item for each event that subscriptions may match; return the hints.
+
+    `found` has the places of each event in the index.
+    """
     heard = rows.listening(tx, [lookup for lookups in found.values() for lookup in lookups])
     wanted = [
         _item_row(ctx, event_id, now)

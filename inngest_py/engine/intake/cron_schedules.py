@@ -1,7 +1,8 @@
-"""Cron triggers: planning their ticks, and starting the runs of those that have come.
+"""Cron triggers: plan their ticks, and start the runs of ticks that are due.
 
-A tick's event, run and start item are written in the transaction that moves its schedule on, so
-it starts one run however many workers look at it, and none is lost when one of them dies.
+A tick's event, run and start item are written in the transaction that moves the schedule to its
+next tick. So a tick starts one run however many workers see it, and no tick is lost when a worker
+dies.
 """
 
 from collections.abc import Sequence
@@ -21,26 +22,26 @@ from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
 from .publish import Started, write_events
 
-# A tick that nobody took within this time was missed; one that is less late is only late.
+# A tick that no worker took within this time was missed; before that it is only late.
 MISSED_AFTER = timedelta(seconds=60)
-# The `all` policy starts so many missed ticks of a schedule at the most, the newest ones.
+# The `all` policy starts at most so many missed ticks of a schedule, the newest ones.
 MOST_MISSED = 100
 _BATCH = 20
 
 
 class Missed(StrEnum):
-    """What becomes of ticks that were missed, because no worker was running."""
+    """What becomes of ticks that were missed because no worker was running."""
 
     SKIP = "skip"  # nothing
     ONCE = "once"  # one run, for the newest, unless a later tick is not missed
-    ALL = "all"  # a run each, for the newest hundred
+    ALL = "all"  # one run for each of the newest hundred
 
 
 def plan(tx: Connection, app_id: str, now: datetime) -> None:
-    """Bring the planned schedules of an app in line with its functions.
+    """Update the planned schedules of an app to those of its functions.
 
-    One that stays keeps its next tick, so that a sync at that moment does not lose it; new ones
-    begin with the first tick after `now`; those that are gone are dropped.
+    An unchanged schedule keeps its next tick, so that a sync at that moment does not lose it. A
+    new schedule begins with the first tick after `now`. Schedules that are gone are deleted.
     """
     wanted = {
         (row["id"], trigger.cron)
@@ -56,23 +57,23 @@ def plan(tx: Connection, app_id: str, now: datetime) -> None:
 
 
 def run_due(ctx: Context, missed: Missed) -> bool:
-    """Start the runs of ticks that have come; say whether there may be more."""
+    """Start the runs of due ticks; say whether there may be more."""
     now = ctx.now()
     with ctx.db.transaction() as tx:
         found = crons.due(tx, now, _BATCH)
-        started = _take(tx, ctx, found, missed, now) if found else Started()
+        started = _start_ticks(tx, ctx, found, missed, now) if found else Started()
     started.tell(ctx)
     return len(found) == _BATCH
 
 
-def _take(
+def _start_ticks(
     tx: Connection,
     ctx: Context,
     found: Sequence[Row[Any]],
     missed: Missed,
     now: datetime,
 ) -> Started:
-    """Move schedules on and write what their ticks start."""
+    """Move schedules to their next ticks, and write what the due ticks start."""
     ctx.catalog.refresh(tx)
     published: list[Event] = []
     for row in found:
@@ -95,7 +96,7 @@ def _take(
 def _of_schedule(
     tx: Connection, ctx: Context, function_id: str, expression: str
 ) -> tuple[Function | None, CronTrigger | None]:
-    """Find a schedule's function and trigger; that they are gone only the database can say."""
+    """Find a schedule's function and trigger; asks the database before it says they are gone."""
     function = ctx.catalog.by_id.get(function_id)
     trigger = _trigger(function, expression)
     if function is not None and trigger is not None:
@@ -116,7 +117,7 @@ def _trigger(function: Function | None, expression: str) -> CronTrigger | None:
 
 
 def _ticks(expression: str, first: datetime, now: datetime, missed: Missed) -> list[datetime]:
-    """List the ticks to start, from the first that nobody took to now."""
+    """List the ticks to start, from the first that no worker took until now."""
     if missed is Missed.ALL:
         found = cron.ticks(expression, first, now, MOST_MISSED)
     else:

@@ -1,4 +1,4 @@
-"""Invoking a function by API: its event and its run, and waiting for what comes of it."""
+"""Invoke a function by API: write its event and its run, and wait for the run's end."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """What an invocation started; `run_id` is None where it waits for others (debounce, batch)."""
+    """What an invocation started; `run_id` is None if no run is made yet (debounce, batch)."""
 
     event_id: str
     run_id: str | None
@@ -41,10 +41,10 @@ def invoke(
 ) -> Invoked:
     """Invoke the function with this slug or UUID in one transaction (events.md §4, §8.4).
 
-    The payload holds `data`, `user`, `v` and `meta` of an event, `size` its bytes. A key makes
-    every further call for 24 hours a conflict. Raises NotFound for an unknown function, Invalid
-    for a bad payload, and Conflict, with which nothing is stored. An operator's act is noted
-    with it.
+    The payload has `data`, `user`, `v` and `meta` of an event; `size` is its length in bytes.
+    Further calls with the same key within 24 hours raise Conflict and store nothing. Raises
+    NotFound for an unknown function, Invalid for a bad payload. An operator's act is written to
+    the audit log with it.
     """
 
     def write(tx: Connection) -> tuple[Invoked, Started]:
@@ -67,7 +67,7 @@ def invoke(
 
 
 def check_known(ctx: Context, slug: str) -> None:
-    """Raise NotFound unless there is a function with this slug or UUID that is not archived."""
+    """Raise NotFound unless an unarchived function has this slug or UUID."""
     with ctx.db.reading() as tx:
         _find(tx, ctx, slug)
 
@@ -81,7 +81,7 @@ def _find(tx: Connection, ctx: Context, slug: str) -> Function:
 
 
 def _refuse_repeated(tx: Connection, function: Function, key: str, now: datetime) -> None:
-    """Raise Conflict for a key that the function has a run for: two at once meet at its row."""
+    """Raise Conflict if the key has a run of the function; two calls at once wait for its row."""
     run_id = events.run_of_key(tx, f"{function.id}:{key}", now)
     if run_id is not None:
         raise Conflict(
@@ -93,9 +93,9 @@ def _refuse_repeated(tx: Connection, function: Function, key: str, now: datetime
 def wait(
     ctx: Context, run_id: str, timeout: timedelta, sleep: Callable[[float], None] = time.sleep
 ) -> RowMapping | None:
-    """Wait until a run has ended, at most so long; return its row. Holds no connection meanwhile.
+    """Wait until a run has ended, at most for the time-out; return its row.
 
-    None when the run does not exist (any more).
+    None when the run does not exist (any more). Holds no database connection while it waits.
     """
     deadline = time.monotonic() + timeout.total_seconds()
     pause = _FIRST_PAUSE

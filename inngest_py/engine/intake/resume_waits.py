@@ -1,9 +1,9 @@
-"""Matching: the waits that events end, in the transaction that stores the events.
+"""Matching: end the waits that events end, in the transaction that stores the events.
 
-An event consumes a pause by deleting it and gives the pause's queue item its answer, which makes
-that due; whoever claims the item goes on with the run. Only rows of pauses and items are locked,
-never those of other runs. An event that might end very many waits ends none here: an item of
-kind `event` takes them in turns.
+An event ends a wait by deleting its row (`pause`). It writes the answer into the wait's queue item
+and makes the item due; the worker that claims the item continues the run. Only rows of waits and
+items are locked, never other runs. An event that might end very many waits ends none here: an
+item of kind `event` ends them page by page.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ from .cancel_subscriptions import ask
 
 
 class Arrival:
-    """An event as it is matched: parsed once, and only when something waits for its name."""
+    """An event to be matched: parsed once, and only if something waits for its name."""
 
     __slots__ = ("event", "id", "name", "received_at")
 
@@ -34,7 +34,7 @@ class Arrival:
         self.event: dict[str, Any] = canonical.loads(payload)
 
     def lookups(self, paths: Iterable[str]) -> list[tuple[str, str, str]]:
-        """List where in the index the waits are that this event may end."""
+        """List the places in the index of waits that this event may end."""
         keys = ((path, key_in(self.event, path)) for path in paths)
         return [(self.name, path, key) for path, key in keys if key is not None]
 
@@ -56,9 +56,9 @@ def match(
     open_paths: Iterable[tuple[str, str]],
     now: datetime,
 ) -> list[Hint]:
-    """End the waits that events which were stored just now end; return the hints to send.
+    """End the waits that newly stored events end; return the hints to send.
 
-    `open_paths` are the pauses.paths() of their names.
+    `open_paths` are the waits.paths() of the events' names.
     """
     paths: dict[str, list[str]] = {}
     for name, path in open_paths:
@@ -91,7 +91,7 @@ def match(
 
 
 def consume(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hint]:
-    """Take the pauses that are still open and answer their items, by pause id the event's id."""
+    """Close the waits that are still open and answer their items; `ended` has events by wait."""
     items = waits.take(tx, ended)
     answers = [
         (item_id, canonical.dumps({"event": ended[pause_id]}).decode())
@@ -103,7 +103,7 @@ def consume(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hint]:
 
 
 def _defer(tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime) -> list[Hint]:
-    """Queue the matching of events that might end more waits than one transaction may."""
+    """Queue the matching of events that might end more waits than one transaction should."""
     rows = [
         {
             "id": ctx.new_id(now),

@@ -1,7 +1,7 @@
-"""Fan-out: an event that may end very many waits ends them in turns, a transaction each.
+"""Fan-out: an event that may end very many waits ends them page by page, one transaction each.
 
-The queue item notes how far it has come (`opts`: a place in the index and the last pause looked
-at), under its lease: after a crash the next holder goes on from there.
+The queue item stores how far it has come (`opts`: a place in the index and the last wait read),
+under its lease. After a crash the next worker continues from there.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class Fanout:
 
 
 def run_fanout(ctx: Context, job: Fanout) -> None:
-    """End the waits that the event ends, until none are left or the lease is lost."""
+    """End the waits that the event ends, until none is left or the lease is lost."""
     opts = job.item.opts
     try:
         while True:
-            opts, hints = ctx.committer.run_alone(_turn_of(ctx, job.item, opts))
+            opts, hints = ctx.committer.run_alone(_page_of(ctx, job.item, opts))
             if hints:
                 ctx.hints.send(hints)
             if opts is None:
@@ -42,17 +42,17 @@ def run_fanout(ctx: Context, job: Fanout) -> None:
         ctx.leases.drop(job.item)
 
 
-def _turn_of(ctx: Context, item: Item, opts: str | None) -> Any:
-    return lambda tx: _turn(tx, ctx, item, opts)
+def _page_of(ctx: Context, item: Item, opts: str | None) -> Any:
+    return lambda tx: _end_page(tx, ctx, item, opts)
 
 
-def _turn(
+def _end_page(
     tx: Connection, ctx: Context, item: Item, opts: str | None
 ) -> tuple[str | None, list[Hint]]:
-    """Look at some of the waits; return how far it has come, None at the end, and the hints."""
+    """Match one page of waits; return how far it has come, None at the end, and the hints."""
     now = ctx.now()
     row = events.get(tx, item.run_id)
-    if row is None:  # deleted meanwhile: nothing can be told to anybody
+    if row is None:  # deleted meanwhile: it can end no wait any more
         queue_items.finish(tx, [item])
         return None, []
     arrival = Arrival(row["id"], row["name"], row["payload"], row["received_at"])

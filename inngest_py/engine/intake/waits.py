@@ -1,4 +1,4 @@
-"""Waits: open them with what they start, read what has ended them, and end them by signals."""
+"""Waits: open them, with the invocations that some start; read their answers; send signals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _MOST_WARNED = 1000
 
 @dataclass(slots=True)
 class Opening:
-    """A wait to open with its queue item's row, which is written only if the job is new."""
+    """A wait to open, with the row of its queue item. It is opened only if that row is new."""
 
     run: Run
     wait: Wait
@@ -40,12 +40,12 @@ class Opening:
 
     @property
     def pause_id(self) -> str:
-        """The pause's id, the same however often the step is reported."""
+        """The id of the wait's row, the same however often the step is reported."""
         return ids.pause_id(self.run.id, self.row["step"])
 
 
 def prepare(ctx: Context, run: Run, wait: Wait, row: dict[str, Any]) -> Opening:
-    """Complete the row of a wait's item with what its trace shows."""
+    """Complete the row of a wait's item with what the timeline shows of the wait."""
     opening = Opening(run, wait, row)
     if wait.invocation is not None:
         opening.event_id = ctx.new_id(row["queued_at"])
@@ -56,11 +56,10 @@ def prepare(ctx: Context, run: Run, wait: Wait, row: dict[str, Any]) -> Opening:
 
 
 def open_all(tx: Connection, ctx: Context, openings: Sequence[Opening]) -> list[Event]:
-    """Open waits whose items were new; locks pauses with a signal.
+    """Open waits whose items were new; locks waits for the same signals.
 
-    Returns the invocations, for the same transaction to publish.
-
-    Raises SignalTaken when another run waits for a signal, with which the transaction rolls back.
+    Returns the invocations, for the same transaction to publish. Raises SignalTaken when another
+    run waits for a signal; the transaction must then roll back.
     """
     if not openings:
         return []
@@ -82,14 +81,14 @@ def open_all(tx: Connection, ctx: Context, openings: Sequence[Opening]) -> list[
 
 
 def _warn(ctx: Context, opening: Opening) -> None:
-    """Tell once of a condition that the reference would not index (waits.md §3)."""
+    """Log a condition that the reference would not index, once per step (waits.md §3)."""
     condition, run = opening.wait.condition, opening.run
     if condition is None:
         return
     try:
         cel.check_restrictive(condition)
     except Invalid as error:
-        # what the condition says of one run (ids are written into it) is no news for the next
+        # once per step: ids are written into conditions, so they differ from run to run
         told = f"{run.function_id}.{opening.row['step']}"
         if told in ctx.warned:
             return
@@ -165,7 +164,7 @@ def _invoked(ctx: Context, opening: Opening, event_id: str) -> Event:
 
 
 def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str, Answer]:
-    """Read what has ended waits: (item id, its answer) in, by item id out, unanswered left out."""
+    """Read what has ended waits, by item id; takes (item id, stored answer), skips unanswered."""
     found = {item_id: canonical.loads(text) for item_id, text in given if text is not None}
     if not found:
         return {}
@@ -182,13 +181,13 @@ def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str
 
 
 def answer_of(ctx: Context, item: Item) -> Answer | None:
-    """Read what has ended a wait in the meantime; None when nothing has."""
+    """Read what has ended a wait meanwhile; None when nothing has."""
     with ctx.db.reading() as tx:
         return answers(tx, [(item.id, queue_items.answer_of(tx, item.id))]).get(item.id)
 
 
 def signal(ctx: Context, name: str, data: Any) -> str | None:
-    """Wake the run that waits for a signal; return its id, None when nobody waits (waits.md §5).
+    """End the wait for a signal; return its run's id, None when no run waits (waits.md §5).
 
     Raises Invalid for a name or data that cannot be stored.
     """
