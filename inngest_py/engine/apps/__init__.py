@@ -1,1 +1,1 @@
-"""Apps: registered by a sync, by hand or by polling, moved, archived, erased."""
+"""Apps: sync them, add them by hand, find them by polling, move, archive and erase them."""

@@ -36,7 +36,7 @@ _PATHS = (
 
 
 class Discovery:
-    """Looks for apps while none is known, and pings the known ones."""
+    """Looks for apps while none is known, and pings known apps."""
 
     def __init__(
         self,
@@ -72,14 +72,14 @@ class Discovery:
                 self.run_once(first=first)
             except (SQLAlchemyError, Invalid) as error:
                 observe.event("discovery.failed", level=30, error=reason(error))
-            except Exception as error:  # a fault of ours; it goes on all the same
+            except Exception as error:  # a bug of ours: continue all the same
                 what = type(error).__name__
                 observe.event("discovery.failed", level=40, exc_info=error, error=what)
             first = False
             self._stop.wait(self._every)
 
     def run_once(self, *, first: bool = False) -> None:
-        """Ping the apps that are due for it; look for one when none is known."""
+        """Ping the apps that are due for it; look for an app when none is known."""
         known = register.known_urls(self._ctx)
         for url, error in known:
             if self._poll or error is not None or first:

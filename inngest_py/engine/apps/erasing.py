@@ -1,7 +1,7 @@
-"""Erasing an app: its row, its functions and their whole history, for good.
+"""Erase an app for good: its row, its functions and their whole history.
 
-Archiving comes first, in a transaction of its own, so that nothing starts meanwhile; then its runs
-go in small batches, as they are pruned. A command that was cut off can be given again.
+A first transaction archives the app, so that nothing starts meanwhile. Then its runs are deleted in
+small batches, as in pruning. A command that was cut off can be given again.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ..runtime.audit import Actor
 from . import register
 
 _RUNS = 100
-# ended runs have their end in the past, also by a clock that is a little behind
+# erase runs that ended before now plus this: all ended runs, even if this clock is behind
 _LATER = timedelta(days=1)
 
 
@@ -43,9 +43,9 @@ def look(db: Database, name: str) -> Doomed:
 
 
 def erase(db: Database, name: str, now: datetime, by: Actor) -> int:
-    """Delete an app with all that is its; return how many runs went.
+    """Delete an app with all that belongs to it; return how many runs were deleted.
 
-    Raises NotFound, and Conflict while runs of it have not ended: these are never cut off.
+    Raises NotFound, and Conflict while runs of it have not ended: erasing never cuts off a run.
     """
     with db.transaction() as tx:
         app = _find(tx, name)
@@ -55,7 +55,7 @@ def erase(db: Database, name: str, now: datetime, by: Actor) -> int:
     while batch := _batch(db, app, now):
         erased += batch
     with db.transaction() as tx:
-        rows.lock_functions(tx, app["id"])  # waits for whoever starts a run of them
+        rows.lock_functions(tx, app["id"])  # waits for transactions that start runs of them
         if (found := rows.app_by_name(tx, name)) is None or found["archived_at"] is None:
             raise Conflict(f"{name} has been registered again meanwhile: stop the app first")
         total, _ = run_counts.of_functions(tx, _functions(tx, app))

@@ -1,4 +1,4 @@
-"""Apps by hand: made known, moved, archived and erased (protocol: api.md §5.3)."""
+"""Manage apps by hand: add, move and archive them (protocol: api.md §5.3)."""
 
 from ...domain.errors import Invalid, NotFound
 from ...domain.values import urls
@@ -10,11 +10,10 @@ from . import reaching, register
 
 
 def create(ctx: Context, url: str, *, kind: str, in_band: bool, by: Actor | None = None) -> str:
-    """Ask the SDK at a URL to sync; return the app's id, also where it did not.
+    """Ask the SDK at a URL to sync; return the app's id, even if the sync failed.
 
-    What went wrong is the app's error then (sync.md §2). Raises Invalid for a bad URL and for
-    one out of reach.
-    An operator's act is noted with it.
+    A failure is stored as the app's error (sync.md §2). Raises Invalid for a bad URL and for a
+    URL out of reach. An operator's act is written to the audit log with it.
     """
     place = urls.serve_endpoint(url)
     reaching.check(ctx.tuning.reach, [place])
@@ -27,7 +26,7 @@ def update(
 ) -> str:
     """Move an app to another URL and ask the SDK there to sync; return the app's id.
 
-    Raises NotFound, and Invalid for a bad URL, one out of reach and one where another app is.
+    Raises NotFound, and Invalid for a bad URL, a URL out of reach, and the URL of another app.
     """
     place = urls.serve_endpoint(url)
     reaching.check(ctx.tuning.reach, [place])
@@ -43,7 +42,7 @@ def update(
 
 
 def note_sync(ctx: Context, url: str, by: Actor) -> None:
-    """Note that somebody asked the SDK at a URL to sync."""
+    """Write to the audit log that somebody asked the SDK at a URL to sync."""
     with ctx.db.transaction() as tx:
         audit.note(tx, by, ctx.now(), "app.sync", url)
 

@@ -1,6 +1,6 @@
-"""Refusing apps whose host the settings put out of reach, when they are made known.
+"""Refuse apps whose host the settings put out of reach, when they are added.
 
-Only what a host's name decides is asked here: what it resolves to is asked by each connection.
+Only the host's name is checked here; each connection checks the addresses that it resolves to.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ NOT_ALLOWED = "host_not_allowed"
 
 
 def check(reach: Reach, urls: Iterable[str]) -> None:
-    """Raise Invalid, naming host and setting, where one of an app's URLs is out of reach."""
+    """Raise Invalid, naming host and setting, if one of an app's URLs is out of reach."""
     for host in {urlsplit(url).hostname for url in urls}:
         reason = None if host is None else reach.refusal_of_name(host)
         if reason is not None:

@@ -1,4 +1,4 @@
-"""Registering apps: storing a sync, and asking SDKs for one (protocol: sync.md)."""
+"""Syncs of apps: store what an SDK registers, and ask SDKs to sync (protocol: sync.md)."""
 
 import uuid
 from dataclasses import dataclass
@@ -37,17 +37,17 @@ class Registered:
     modified: bool
 
 
-def _is_as_sent(app: RowMapping, sync: Registration) -> bool:
+def _is_unchanged(app: RowMapping, sync: Registration) -> bool:
     """Say whether a sync would change nothing.
 
-    An older server that takes an archived app back leaves it marked as archived.
+    An archived app counts as changed: an older server that restores one leaves it marked archived.
     """
     in_order = app["error"] is None and app["archived_at"] is None
     return in_order and bool(app["checksum"] == sync.checksum)
 
 
 def sync_id(checksum: str) -> str:
-    """Derive a sync's UUID from what was synced."""
+    """Derive a sync's UUID from its checksum."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, checksum))
 
 
@@ -64,7 +64,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         now = ctx.now()
         app = rows.app_by_name(tx, sync.app_name)
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
-        if app is not None and _is_as_sent(app, sync):
+        if app is not None and _is_unchanged(app, sync):
             return Registered(app_id, made, False)
         held = _lock_changed(tx, app_id, sync.functions, now)
         relimited.update(held.before)
@@ -77,7 +77,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         rows.renew_catalog_version(tx)
         return Registered(app_id, made, True)
 
-    # alone: an event that shared the commit would cache a catalogue that may be rolled back
+    # alone: an event in the same commit would cache functions that may be rolled back
     done = ctx.committer.run_alone(write)
     changing.let_go(ctx, sorted(relimited))
     if done.modified:
@@ -112,7 +112,7 @@ def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> 
 def _lock_changed(
     tx: Connection, app_id: str, configs: tuple[FunctionConfig, ...], now: datetime
 ) -> Locked:
-    """Lock what waits for functions whose limits a sync changes, for changing.settle()."""
+    """Lock the buckets of functions whose limits a sync changes, for changing.settle()."""
     known = {row["slug"]: row for row in rows.functions(tx, app_id=app_id)}
     changed = [
         row["id"]
@@ -155,7 +155,7 @@ def _put_functions(
 
 
 def _new_id(tx: Connection, app_id: str, config: FunctionConfig) -> str:
-    """Derive the id from name and URL (sync.md §6), or from app and slug where that is taken."""
+    """Derive the id from name and URL (sync.md §6), or from app and slug if that id is taken."""
     derived = ids.function_id(config.name, config.url)
     if rows.function(tx, derived) is None:
         return derived
@@ -163,7 +163,7 @@ def _new_id(tx: Connection, app_id: str, config: FunctionConfig) -> str:
 
 
 def register_one(ctx: Context, sync: Registration) -> str:
-    """Store one function of an app described in JSON; return its id.
+    """Store one function of an app, described in JSON; return the function's id.
 
     The app's other functions stay as they are. Raises Invalid when a URL is out of reach.
     """
@@ -183,7 +183,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
         kept = _put_functions(tx, app_id, sync.functions, now)
         changing.settle(tx, held, now)
         cron_schedules.plan(tx, app_id, now)
-        # an SDK's own version of this function must win again with its next sync
+        # the SDK's next sync must win again: without a checksum it counts as changed
         rows.forget_checksum(tx, app_id)
         rows.renew_catalog_version(tx)
         return kept[0]
@@ -194,7 +194,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
 
 
 def refuse(ctx: Context, payload: object, error: Invalid) -> None:
-    """Record why a payload was refused on the app it names, whose functions stay as they were."""
+    """Store why a payload was refused in the app that it names; its functions stay as they were."""
     name = None
     if isinstance(payload, dict):
         name = next((v for k, v in payload.items() if str(k).lower() == "appname"), None)
@@ -220,9 +220,9 @@ def remove(ctx: Context, url: str, by: Actor | None = None) -> None:
 
 
 def archive(tx: Connection, app: RowMapping, now: datetime) -> None:
-    """Take an app out of use: nothing starts its functions, runs that have begun go on.
+    """Archive an app: nothing starts its functions; runs that have begun continue.
 
-    Its history stays, and its next sync brings it back. One that was never synced is deleted.
+    Its history stays, and its next sync restores it. An app that was never synced is deleted.
     """
     if not app["name"]:
         rows.remove_app(tx, app["id"])
@@ -233,7 +233,7 @@ def archive(tx: Connection, app: RowMapping, now: datetime) -> None:
 
 
 def add_placeholder(ctx: Context, url: str, by: Actor | None = None) -> None:
-    """Record an app known by URL only, until its first sync succeeds (sync.md §3)."""
+    """Store an app that is known only by its URL, until its first sync succeeds (sync.md §3)."""
     with ctx.db.transaction() as tx:
         if rows.app_by_url(tx, url) is None:
             now = ctx.now()
@@ -251,10 +251,10 @@ def add_placeholder(ctx: Context, url: str, by: Actor | None = None) -> None:
 
 
 def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> str | None:
-    """Ask the SDK at a URL to sync; return the app error's code, or None when it did (§2).
+    """Ask the SDK at a URL to sync; return the app error's code, None if it has synced (§2).
 
-    With `in_band` the payload comes in the answer and is stored here (§8.2), when it is signed
-    with a key of ours (auth.md §3).
+    With `in_band` the payload comes in the answer, and is stored here (§8.2) if it is signed with
+    one of our keys (auth.md §3).
     """
     body = canonical.dumps({"url": url})
     headers = {
@@ -331,7 +331,7 @@ def _by_message(message: str) -> str:
     return "internal_server_error"
 
 
-# what the code alone does not tell: where the fix is
+# how to fix errors whose code alone does not say it
 DETAILS = {
     reaching.NOT_ALLOWED: "the host, or what it redirects to, is not one that the server may call:"
     " see the setting INNGEST_CALL_HOSTS",
@@ -345,13 +345,12 @@ DETAILS = {
 }
 
 
-# errors of a ping that the next good one ends; a refused payload stays an error until a good one
-# is registered
+# errors that the next good ping ends; a refused payload stays an error until the next good sync
 _TRANSIENT = frozenset({"unreachable", "url_not_found", "not_sdk", reaching.NOT_ALLOWED})
 
 
 def note_ping(ctx: Context, url: str, error: str | None) -> None:
-    """Store what a ping of a known app's URL came to, when it differs from what is stored."""
+    """Store the result of a ping of a known app's URL, if it differs from the stored error."""
     with ctx.db.transaction() as tx:
         app = rows.app_by_url(tx, url)
         if app is None or (app["error"] == error):
@@ -369,6 +368,6 @@ def probe(ctx: Context, url: str) -> bool:
 
 
 def known_urls(ctx: Context) -> list[tuple[str, str | None]]:
-    """List the URLs of apps that are pinged, with their error."""
+    """List the URLs of the apps to ping, with their errors."""
     with ctx.db.reading() as tx:
         return [(app["url"], app["error"]) for app in rows.apps(tx) if app["method"] == "serve"]

@@ -1,5 +1,5 @@
-"""Upkeep: what every worker does beside running items. One file a service.
+"""Upkeep: what every worker does beside running items. One file per service.
 
-A service is `run_once(ctx) -> bool` (whether a full batch was found, so that it runs again at
-once) and an interval; `loop` is the one loop they all run in.
+A service is an interval and `run_once(ctx) -> bool`, which returns whether it found a full batch
+and should run again at once. `loop` runs all services.
 """

@@ -1,4 +1,4 @@
-"""Alerts: one worker looks for what is wrong, every worker sends what is due."""
+"""Alerts: one worker at a time checks what is wrong; every worker sends messages that are due."""
 
 from datetime import timedelta
 
@@ -9,16 +9,16 @@ from ..transport.http import Transport
 
 
 class Alerting:
-    """The service, with connections of its own: a slow receiver holds up nothing else.
+    """The service. It has connections of its own: a slow receiver delays nothing else.
 
-    The settings name the receivers, so `reach` counts for them only as far as it denies.
+    The settings name the receivers, so only what `reach` denies counts for them.
     """
 
     def __init__(self, reach: Reach) -> None:
         self._transport = Transport(connections=1, hosts=4, refusal=reach.for_own().refusal)
 
     def run_once(self, ctx: Context) -> bool:
-        """Look, and send; without receivers do nothing."""
+        """Check for alerts and send messages; without receivers do nothing."""
         rules = ctx.tuning.alerts
         if not rules.urls:
             return False

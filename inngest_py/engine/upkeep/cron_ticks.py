@@ -1,8 +1,7 @@
-"""Crons: take the ticks that have come, on time, however long the service sleeps otherwise.
+"""Crons: start the ticks that are due, on time.
 
-Schedules have whole minutes, so a tick that was planned while this sleeps, by whomever, cannot
-come before the next minute: the service wakes then, and asks nobody in between more than once a
-second.
+Schedules have whole minutes, so a tick that is planned while this service sleeps cannot be due
+before the next minute. The service wakes up then, and at most once per second before.
 """
 
 from datetime import timedelta
@@ -25,7 +24,7 @@ def run_once(ctx: Context) -> bool:
 
 
 def pause(ctx: Context, longest: timedelta) -> timedelta:
-    """Say how long to wait: to the next minute or tick, `longest` at the most."""
+    """Say how long to wait: until the next minute, `longest` at most."""
     now = ctx.now()
     minute = now.replace(second=0, microsecond=0) + _MINUTE
     return min(longest, max(minute - now, _LEAST))

@@ -1,4 +1,4 @@
-"""Timers: hints at items that have become due, and at those whose hint was lost."""
+"""Due items: send hints for items that have become due, and for items whose hint was lost."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -7,15 +7,15 @@ from ...storage.queue import backlog
 from ..runtime.context import HINT_GRACE, SHORTEST_PAUSE, Context
 from .wakeups import until_beat
 
-# with nothing due for so long, this process looks half as often, and one that is alone every second
+# after so long with nothing due, a process looks half as often; if it is alone, once per second
 _BUSY = timedelta(seconds=5)
 _SECOND = timedelta(seconds=1)
-# a look after each of many commits would cost more than the ticks of a moment
+# how long to look at every tick after a commit: a look after each of many commits would cost more
 _STIRRED = timedelta(seconds=1)
 
 
 class Timers:
-    """The service: one look serves both to find what is due and to say when to look again."""
+    """The service: one read finds out whether items are due, and when to look again."""
 
     def __init__(self) -> None:
         self._busy_until = datetime.min.replace(tzinfo=UTC)
@@ -33,7 +33,7 @@ class Timers:
             self._seen = (first,)
             return False
         self._busy_until = now + _BUSY
-        # in step with the broker's own rhythm, hints could go to the same deaf consumer for ever
+        # vary the time: in step with the broker, hints could go to the same dead consumer for ever
         again_at = now + HINT_GRACE * (1 + ctx.jitter() / 4)
         with ctx.db.transaction() as tx:
             hints = [(kind, item_id) for item_id, kind in backlog.due(tx, now, free, again_at)]
@@ -41,10 +41,10 @@ class Timers:
         return len(hints) == free
 
     def pause(self, ctx: Context, longest: timedelta) -> timedelta:
-        """Say how long to wait for the next due item: `longest` at the most, and a tick when idle.
+        """Say how long to wait for the next due item: `longest` at most, a tick more when idle.
 
-        What is stored meanwhile and due before the next look is late by the rest of that time; a
-        process that is alone waits here instead, until something is stored.
+        An item that is stored meanwhile, and due before the next look, is late by the rest of that
+        time. A process that is alone waits here instead, until something is stored.
         """
         (first,), now = self._seen or (_next_due(ctx),), ctx.now()
         idle = now > self._busy_until and not ctx.leases
@@ -56,7 +56,7 @@ class Timers:
             longest = min(longest, max(first - now, SHORTEST_PAUSE))
         if not (idle and ctx.tuning.alone):
             return longest
-        # whatever makes an item is a commit of this process: nothing can be missed
+        # only commits of this process make items, so none can be missed
         if ctx.db.written.wait(longest.total_seconds()):
             self._busy_until = ctx.now() + _STIRRED
         return timedelta(0)

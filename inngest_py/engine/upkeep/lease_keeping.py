@@ -1,4 +1,4 @@
-"""Leases: prolong those this process works on; free those of workers that are gone."""
+"""Leases: extend those that this process works under; free those of workers that are gone."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ _RARELY = timedelta(hours=1)
 
 
 def extend(ctx: Context) -> bool:
-    """Prolong the leases of the calls in flight in this process, by the database's clock."""
+    """Extend the leases of the items that this process works on, by the database's clock."""
     ctx.db.compare_clocks()
     held = ctx.leases.all()
     if held:
@@ -30,23 +30,23 @@ def extend(ctx: Context) -> bool:
 
 
 class Lapsed:
-    """The service that frees what silent workers hold, but not on its own absence's account.
+    """The service that frees the items of silent workers, but not after it was silent itself.
 
-    A process that could not look for a while, because it was paused or the database was away or
-    refused writes, cannot tell who else was silent for the same reason, itself first. So it renews
-    what it holds, and gives the others the time of a heartbeat before it looks again.
+    A process may be unable to look for a while: it was stopped, or the database was away or refused
+    writes. Then other workers may have been silent for the same reason, and so was this one. So it
+    extends its own leases first, and gives the others time for a heartbeat before it looks again.
     """
 
     def __init__(self) -> None:
         self._looked_at: datetime | None = None
-        self._looks_from: datetime | None = None  # until then others may renew
+        self._looks_from: datetime | None = None  # until then others may extend their leases
         self._failed = False
 
     def run_once(self, ctx: Context) -> bool:
-        """Make items ready whose worker has not prolonged their lease in time."""
+        """Make items ready whose worker has not extended their lease in time."""
         try:
             if self._failed:
-                probe(ctx.db)  # the looks that find nothing write nothing
+                probe(ctx.db)  # a look that finds nothing writes nothing, so it proves nothing
             ctx.db.compare_clocks()
             return self._look(ctx)
         except SQLAlchemyError:
@@ -59,7 +59,7 @@ class Lapsed:
         if late or self._failed:
             extend(ctx)
             self._failed = False
-            # once: who is always late must free the dead's leases, too
+            # only once: a process that is always late must free leases of dead workers, too
             self._looks_from = self._looks_from or now + patience
         self._looked_at = now
         if self._looks_from is not None and now < self._looks_from:
@@ -69,7 +69,7 @@ class Lapsed:
 
 
 def _slow_down(tx: Connection, freed: Sequence[Any], now: datetime) -> None:
-    """Let items of no run that lose every worker do so less often: nothing else can end them."""
+    """Delay items without a run that lose every worker: nothing else can end them."""
     lost = [row for row in freed if row.lapses >= MAX_LAPSES and row.kind in RUNLESS]
     for row in lost:
         told = {"item_id": row.id, "kind": row.kind, "lapses": row.lapses}
@@ -78,7 +78,7 @@ def _slow_down(tx: Connection, freed: Sequence[Any], now: datetime) -> None:
 
 
 def free_lapsed(ctx: Context, now: datetime) -> bool:
-    """Make items whose lease has lapsed ready; says whether there may be more of them."""
+    """Make items ready whose lease has lapsed; say whether there may be more of them."""
     with ctx.db.transaction() as tx:
         freed = leases.free_lapsed(tx, now, _BATCH)
         hints = concurrency.freed(tx, ctx, freed, now)

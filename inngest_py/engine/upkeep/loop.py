@@ -1,9 +1,9 @@
-"""The loop of every service: its interval on the process's beats, its supervision, its stop.
+"""The loop of every service: its interval, its supervision, its stop.
 
-Whatever a service raises, it runs again. While the database is away there is one log line a
-service, and one for each further reason; anything else is a fault, which is logged with its
-traceback each time, counted, told to `/health` until a run succeeds, and waited after for longer
-and longer.
+Whatever a service raises, it runs again. During an outage of the database there is one log line
+per service, and one for each new reason. Any other error is a fault: it is logged with its
+traceback each time, counted, and shown by `/health` until a run succeeds, and the waits between
+runs grow.
 """
 
 import threading
@@ -39,7 +39,7 @@ _LONGEST_AFTER_FAULT = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A named duty and how often it is due; `pause` may shorten the wait after a run."""
+    """A named service and its interval; `pause` may change the wait after a run."""
 
     name: str
     run_once: Callable[[Context], bool]
@@ -48,7 +48,7 @@ class Service:
 
 
 def services(ctx: Context, presence: workers.Presence) -> list[Service]:
-    """List what a worker does beside running items."""
+    """List the services of a worker."""
     lease, timer = ctx.tuning.lease, due_items.Timers()
     prune, share = pruning.Pruning(), sharing.Sharing()
     return [
@@ -72,12 +72,12 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
 
 
 def heartbeat(ctx: Context) -> list[Service]:
-    """List what every process that holds leases must do."""
+    """List the services of every process that holds leases."""
     return [Service("leases", lease_keeping.extend, ctx.tuning.lease / 3)]
 
 
 class _Watch:
-    """What became of a service's last runs."""
+    """How a service's last runs ended."""
 
     def __init__(self, ctx: Context, duty: Service, reasons: Reasons) -> None:
         self._ctx, self._duty, self._reasons = ctx, duty, reasons
@@ -94,7 +94,7 @@ class _Watch:
         self._away, self._pause = False, _AFTER_FAULT
 
     def failed(self, error: Exception) -> timedelta:
-        """Tell of a run that raised; say how long to wait before the next."""
+        """Log a run that raised; say how long to wait before the next."""
         name, what = self._duty.name, type(error).__name__
         if outage(error) or isinstance(error, OSError):
             why = reason(error)
@@ -122,7 +122,7 @@ class Upkeep:
     def __init__(self, ctx: Context, duties: list[Service]) -> None:
         self._ctx = ctx
         self._stop = threading.Event()
-        self._reasons = Reasons()  # of all services, which need not all repeat them
+        self._reasons = Reasons()  # of outages, shared: services need not repeat each other's
         self._threads = [
             threading.Thread(
                 target=self._loop, args=(duty,), name=f"upkeep-{duty.name}", daemon=True
@@ -138,7 +138,7 @@ class Upkeep:
     def stop(self) -> None:
         """Ask every service to end and wait for it briefly."""
         self._stop.set()
-        self._ctx.db.written.set()  # timers may wait for it
+        self._ctx.db.written.set()  # the service of due items may wait for it
         for thread in self._threads:
             thread.join(timeout=2.0)
 

@@ -1,7 +1,7 @@
-"""Pruning: delete finished runs that need not be kept any more, a small batch at a time.
+"""Pruning: delete ended runs that need not be kept any more, in small batches.
 
-Every worker prunes: batches pass over rows that others have locked. A process rests four times as
-long as each batch has taken, so that pruning a large backlog leaves the database to the work.
+Every worker prunes: batches skip rows that others have locked. A process rests four times as long
+as each batch has taken, so that pruning many runs leaves the database free for other work.
 """
 
 import time
@@ -17,12 +17,12 @@ _RUNS = 100
 _EVENTS = 500
 _REST = 4
 _LEAST_REST = timedelta(milliseconds=5)
-# What an event was kept for may be gone later: so often all old events are looked at again.
+# How often all old events are looked at again: what an event was kept for may be gone by then.
 _SWEEP_AGAIN = timedelta(hours=6)
 
 
 class Pruning:
-    """The service: a round takes what is over at its beginning, then waits for the next."""
+    """The service: a round deletes what may go at its start, then waits for the next round."""
 
     def __init__(self) -> None:
         self._before: datetime | None = None  # of the round under way
@@ -48,7 +48,7 @@ class Pruning:
         return often * (0.9 + 0.2 * ctx.jitter())
 
     def _batch(self, ctx: Context, now: datetime) -> bool:
-        """Take the next batch of the round, or begin one; say whether the round goes on."""
+        """Delete the next batch of the round, or begin a round; say whether it has more batches."""
         if ctx.tuning.keep.all:
             return False
         if self._before is None:
@@ -78,7 +78,7 @@ class Pruning:
         return done.full
 
     def _events(self, ctx: Context, before: datetime, now: datetime) -> bool:
-        """Look at the next events behind those looked at before."""
+        """Sweep the next old events; say whether there are more."""
         if self._swept_at is None or now - self._swept_at > _SWEEP_AGAIN:
             self._swept_at, self._place = now, None
         until = events_before(before, now)

@@ -1,4 +1,4 @@
-"""Resuming: end resumptions whose process died before it had given everything back."""
+"""Resuming: finish resumptions whose process died before all held items were given back."""
 
 from ...storage.queue import function_pause as rows
 from ..admin import pause_function
@@ -6,7 +6,7 @@ from ..runtime.context import Context
 
 
 def run_once(ctx: Context) -> bool:
-    """Give back what is held of functions that are not paused any more."""
+    """Give back held items of functions that are not paused any more."""
     with ctx.db.reading() as tx:
         found = rows.resuming(tx)
     for function_id in found:

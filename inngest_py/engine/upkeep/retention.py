@@ -1,4 +1,4 @@
-"""Retention: delete what has served its time, in small batches."""
+"""Retention: delete other rows that are not needed any more, in small batches."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from ...storage.operations import operators
 from ..runtime.context import Context
 
 _BATCH = 500
-# what was never consumed: a time-out deletes its pause itself (waits.md §2)
+# for waits that nothing ended: a time-out deletes its wait's row itself (waits.md §2)
 _PAUSE_GRACE = timedelta(minutes=20)
 
 
@@ -20,7 +20,7 @@ def forget_keys(ctx: Context) -> bool:
 
 
 def forget_pauses(ctx: Context) -> bool:
-    """Delete the pauses that expired and were never consumed (waits.md §2)."""
+    """Delete waits that have expired and that nothing ended (waits.md §2)."""
     with ctx.db.transaction() as tx:
         return waits.forget(tx, ctx.now() - _PAUSE_GRACE, _BATCH) == _BATCH
 
@@ -32,7 +32,7 @@ def forget_buckets(ctx: Context) -> bool:
 
 
 def forget_acts(ctx: Context) -> bool:
-    """Delete the rows of the audit log that have been kept for long enough."""
+    """Delete the rows of the audit log that are older than they must be kept."""
     kept = ctx.tuning.keep_audit
     if kept is None:
         return False

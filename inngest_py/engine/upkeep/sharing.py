@@ -1,4 +1,7 @@
-"""Sharing: which apps there are, and whose line goes on as calls end: see app_fairness.py."""
+"""Fairness among apps: learn which apps there are, and let in waiting jobs as calls end.
+
+See runtime/app_fairness.py.
+"""
 
 import time
 from datetime import timedelta
@@ -10,18 +13,18 @@ from ..runtime.context import HINT_GRACE, Context
 
 EVERY = timedelta(seconds=1)
 _LOOK_SECONDS = 5.0
-# calls that end within a moment let the line go on in one transaction
+# after calls that end within this time, jobs are let in by one transaction
 _GATHER = timedelta(milliseconds=10)
 
 
 class Sharing:
-    """The service: looks at the database now and then, and at once when a line may go on."""
+    """The service: reads the lines every few seconds, and lets jobs in at once when calls end."""
 
     def __init__(self) -> None:
         self._look_at = 0.0
 
     def run_once(self, ctx: Context) -> bool:
-        """Let the first of lines go whose host has room in this process."""
+        """Let in the first jobs of hosts that have room in this process."""
         if ctx.tuning.slots < 2:
             return False
         if time.monotonic() >= self._look_at:
@@ -30,11 +33,11 @@ class Sharing:
         for host in ctx.shares.lined:
             room = ctx.shares.room(host)
             if room:
-                _let_go(ctx, host, room)
+                _let_in(ctx, host, room)
         return False
 
     def pause(self, ctx: Context, longest: timedelta) -> timedelta:
-        """Wait here, so that the end of a call cuts it short; then for a moment."""
+        """Wait here until a call ends; then a moment longer, for other calls to end as well."""
         ended = ctx.shares.wait(longest.total_seconds())
         return _GATHER if ended else timedelta(0)
 
@@ -48,7 +51,7 @@ class Sharing:
             ctx.shares.line(gate.removeprefix(app_fairness.GATE))
 
 
-def _let_go(ctx: Context, host: str, room: int) -> None:
+def _let_in(ctx: Context, host: str, room: int) -> None:
     now = ctx.now()
     with ctx.db.transaction() as tx:
         hints = waiting_lines.take_turns(tx, app_fairness.GATE + host, room, now + HINT_GRACE)

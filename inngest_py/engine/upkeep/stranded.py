@@ -1,8 +1,8 @@
-"""Stranded runs: repairs those that have not ended and that nothing brings on.
+"""Stranded runs: find and repair runs that have not ended and that nothing will continue.
 
-There should be none; each one found is logged, counted and asked again. A look takes a bounded
-number of live runs and goes on where the last one ended, so a million of them cost a look no more
-than a thousand.
+There should be none. Each one found is logged, counted, and gets a new request. A look reads a
+bounded number of live runs and starts where the last look ended, so a million live runs cost a
+look no more than a thousand.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ _STATUSES = (RunStatus.RUNNING, RunStatus.QUEUED)
 
 
 class Stranded:
-    """The service; `_after` is the run of each status that was looked at last."""
+    """The service; `_after` has the run of each status that was read last."""
 
     def __init__(self) -> None:
         self._after = dict.fromkeys(_STATUSES, "")
@@ -41,7 +41,7 @@ class Stranded:
 
 
 def repair(ctx: Context, run_ids: list[str]) -> None:
-    """Ask again for those of the runs that are stranded still."""
+    """Queue a new request for each of the runs that is still stranded."""
 
     def write(tx: Connection) -> tuple[list[Run], list[Hint]]:
         statuses = stranded.release(tx, sorted(run_ids))
@@ -61,7 +61,7 @@ def repair(ctx: Context, run_ids: list[str]) -> None:
 
 
 def _item(ctx: Context, run: Run, status: RunStatus) -> dict[str, Any]:
-    """Make the first request of a run that has not begun, or a discovery."""
+    """Make the row of a run's first request, or of a discovery if the run has begun."""
     now = ctx.now()
     row = start_item(ctx.new_id(now), run.id, now, now)
     if status is RunStatus.QUEUED:

@@ -1,7 +1,7 @@
-"""Lines for slots: lets go what no transaction has told, such as turns lost with a paused function.
+"""Lines for slots: let in items that no transaction let in, such as after a pause of a function.
 
-A bounded number of lines is looked at each time, without locks, going on where the last look
-ended: thousands of lines that rightly stand cost a few reads a second.
+Each look reads a bounded number of lines, without locks, and starts where the last look ended:
+thousands of lines that rightly wait cost a few reads per second.
 """
 
 from ...storage.queue import concurrency_slots
@@ -12,13 +12,13 @@ _AT_ONCE = 50
 
 
 class Standing:
-    """The service; `after` is the group that was looked at last."""
+    """The service; `after` is the group that was read last."""
 
     def __init__(self) -> None:
         self.after = ""
 
     def run_once(self, ctx: Context) -> bool:
-        """Let the first of lines go where there is room."""
+        """Let in the first of each line where there is room."""
         now, firsts = ctx.now(), dict[str, str]()
         with ctx.db.reading() as tx:
             if not concurrency_slots.stand(tx):

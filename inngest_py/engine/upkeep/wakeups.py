@@ -1,13 +1,13 @@
-"""Beats: the moments at which services of a process wake together."""
+"""Wake-ups: the moments at which services of a process run together."""
 
 from datetime import timedelta
 
 
 def until_beat(now: timedelta, every: timedelta, phase: timedelta) -> timedelta:
-    """Say how long it is to a process's next beat of an interval, or to the one after a near one.
+    """Say how long it is until the next wake-up of an interval; skip one that is very near.
 
-    Services that are due in the same second wake together: what an idle process costs is the
-    number of times that it wakes a core and fills its caches, not what it does then.
+    The cost of an idle process is how often it wakes a core and fills its caches, not what it does
+    then. So services that are due in the same second wake up together.
     """
     wait = every - (now - phase) % every
     return wait if wait > every / 10 else wait + every
