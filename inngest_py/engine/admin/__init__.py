@@ -1,1 +1,1 @@
-"""What operators do to functions and runs, and what they are told."""
+"""What operators can do to functions and runs, and what they can ask about them."""

@@ -1,7 +1,8 @@
-"""Operators of the dashboard: passwords, logins and the audit log.
+"""Accounts of operators: passwords, roles and logins.
 
-A try to log in is noted as failed before the password is looked at, and as a login after it was
-right: so tries at once count each other, and a crash counts as a failure.
+A login is written to the audit log as failed before the password is checked, and is renamed to a
+login if the password was right. So tries at the same time count each other, and a crash counts as
+a failure.
 """
 
 import hashlib
@@ -54,14 +55,14 @@ def _hash(password: str) -> str:
 
 @lru_cache(maxsize=1)
 def _nobodys_hash() -> str:
-    """Make a hash to compare with where there is no such operator: it takes as long."""
+    """Make a hash to compare with if there is no such operator, so that this takes as long."""
     return _HASHER.hash("nobody has this password")
 
 
 def add(
     db: Database, name: str, password: str, role: Role, now: datetime, by: Actor = SHELL
 ) -> None:
-    """Make an operator. Raises Invalid, and Conflict where there is one of this name."""
+    """Add an operator. Raises Invalid, and Conflict if there is one of this name."""
     values = {
         "name": check_name(name),
         "password": _hash(password),
@@ -95,12 +96,12 @@ def change_password(
 
 
 def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> None:
-    """Begin a session under a browser's token. Raises WrongPassword and TooManyTries."""
+    """Start a session with a browser's token. Raises WrongPassword and TooManyTries."""
     now = ctx.now()
     name = "".join(char for char in name[:_MOST_NAME] if char.isprintable())
     by = Actor(name, address)
     with ctx.db.transaction() as tx:
-        closed = _closed(tx, by, now)
+        closed = _is_closed(tx, by, now)
         tried = None if closed else note(tx, by, now, rows.FAILED_LOGIN)
         found = rows.get(tx, name)
     if closed:
@@ -118,10 +119,10 @@ def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> 
             rows.rename_act(tx, tried, "login")
 
 
-def _closed(tx: Connection, by: Actor, now: datetime) -> bool:
-    """Say whether a name or an address has had its tries.
+def _is_closed(tx: Connection, by: Actor, now: datetime) -> bool:
+    """Say whether a name or an address has used up its tries.
 
-    The first refusal of each window is noted, and no more: guessing must not fill the audit log.
+    Only the first refusal of each window is logged: guessing must not fill the audit log.
     """
     since, who = now - _WINDOW, {"name": by.name, "address": by.address}
     by_name, by_address = rows.tries(tx, rows.FAILED_LOGIN, since, **who)
@@ -150,27 +151,27 @@ def _is_right(hashed: str, password: str) -> bool:
 
 
 def who(ctx: Context, token: str) -> tuple[str, Role] | None:
-    """Tell who is logged in with a browser's token; None when nobody is."""
+    """Return the name and role of the operator with a browser's token; None if nobody has it."""
     with ctx.db.reading() as tx:
         found = rows.session(tx, _session_id(token), ctx.now())
     return None if found is None else (found["name"], Role(found["role"]))
 
 
 def role_of(ctx: Context, name: str) -> Role | None:
-    """Tell an operator's role; None for one who is not known."""
+    """Return an operator's role; None for an unknown one."""
     with ctx.db.reading() as tx:
         found = rows.get(tx, name)
     return None if found is None else Role(found["role"])
 
 
 def any_known(ctx: Context) -> bool:
-    """Say whether there is an operator at all."""
+    """Say whether there is any operator."""
     with ctx.db.reading() as tx:
         return bool(rows.every(tx))
 
 
 def log_out(ctx: Context, token: str, address: str) -> None:
-    """End a session; nothing where there is none."""
+    """End a session, if there is one."""
     now = ctx.now()
     with ctx.db.transaction() as tx:
         found = rows.session(tx, _session_id(token), now)
@@ -179,5 +180,5 @@ def log_out(ctx: Context, token: str, address: str) -> None:
 
 
 def _session_id(token: str) -> str:
-    # who reads the database must not be able to take a session over
+    # hashed: a reader of the database must not be able to take over a session
     return hashlib.sha256(f"session:{token}".encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""Alerts: look at the figures, say what is wrong once, send it until it is taken.
+"""Alerts: check the figures, queue a message once per alert, and send it until it is accepted.
 
-One worker looks at a time, as one row is claimed for it; the messages are rows, claimed by whoever
-sends them. A worker that dies while it sends leaves its message to another, so a message may come
-twice then, and never gets lost. No connection is held while one is sent.
+A worker claims a row before it checks, so one worker checks at a time. Messages are rows too, and
+a worker claims those it sends. If it dies meanwhile, another worker sends them: a message may then
+come twice, and none is lost. No database connection is held while a message is sent.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ..runtime.context import Context
 from ..transport.http import Transport
 
 EVERY = timedelta(seconds=15)
-# longer than so many requests may take, one after another
+# how long a worker's claim on messages holds: longer than _AT_ONCE requests one after another
 _HOLD = timedelta(seconds=60)
 _PATIENCE = timedelta(seconds=10)
 _AT_ONCE = 5
@@ -31,7 +31,7 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "inngest-py"}
 
 
 def look(ctx: Context, wanted: Rules) -> None:
-    """Queue messages about what has gone wrong, and right again; one worker does, each time."""
+    """Queue messages about alerts that begin or end; does nothing if another worker just did."""
     now = ctx.now()
     with ctx.db.transaction() as tx:
         if not rows.fire(tx, _LOOK, None, now, now - EVERY):
@@ -41,26 +41,26 @@ def look(ctx: Context, wanted: Rules) -> None:
         oldest = [one.oldest for one in due if one.oldest is not None]
         failing = rules.failing(wanted, ended)
         behind = rules.behind(wanted, min(oldest, default=None), now)
-        _tell(tx, ctx, wanted, failing, rules.FAILURES, now)
-        _tell(tx, ctx, wanted, behind, rules.BACKLOG, now)
+        _raise_and_resolve(tx, ctx, wanted, failing, rules.FAILURES, now)
+        _raise_and_resolve(tx, ctx, wanted, behind, rules.BACKLOG, now)
         rows.forget(tx, now - wanted.quiet)
 
 
-def _tell(
+def _raise_and_resolve(
     tx: Connection, ctx: Context, wanted: Rules, found: Sequence[Alert], kind: str, now: datetime
 ) -> None:
     for alert in found:
         about = canonical.dumps({"text": alert.text, "about": dict(alert.about)}).decode()
         if rows.fire(tx, alert.key, about, now, now - wanted.quiet):
-            _post(tx, ctx, wanted, alert, "firing", now)
+            _queue(tx, ctx, wanted, alert, "firing", now)
             observe.event("alert.firing", level=30, alert=alert.key, text=alert.text)
     for over in rows.resolve(tx, kind, [alert.key for alert in found]):
         said = canonical.loads(over["about"])
-        _post(tx, ctx, wanted, Alert(over["key"], said["text"], said["about"]), "resolved", now)
+        _queue(tx, ctx, wanted, Alert(over["key"], said["text"], said["about"]), "resolved", now)
         observe.event("alert.resolved", alert=over["key"])
 
 
-def _post(
+def _queue(
     tx: Connection, ctx: Context, wanted: Rules, alert: Alert, state: str, now: datetime
 ) -> None:
     body = rules.message(alert.key, alert.text, alert.about, now, state)
@@ -80,7 +80,7 @@ def _post(
 
 
 def receiver(url: str) -> str:
-    """Name a receiver without telling its URL, which may be all that guards it."""
+    """Name a receiver without its URL, which may be its only secret."""
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 

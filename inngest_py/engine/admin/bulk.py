@@ -1,4 +1,4 @@
-"""Many runs at once: each is cancelled or run again by itself, so one that cannot be stops none."""
+"""Cancel or rerun many runs: one by one, so that a run that is refused does not stop the others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .rerun import rerun
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How many runs were moved, and how many could not be."""
+    """How many runs were changed, and how many were refused."""
 
     done: int
     refused: int
@@ -25,7 +25,7 @@ def cancel_all(ctx: Context, run_ids: Sequence[str], by: Actor | None = None) ->
 
 
 def rerun_all(ctx: Context, run_ids: Sequence[str], by: Actor | None = None) -> Done:
-    """Run again; refused are those whose event or function is gone."""
+    """Rerun runs; those whose event or function is gone are refused."""
     return _each(run_ids, lambda run_id: bool(rerun(ctx, run_id, by=by)))
 
 

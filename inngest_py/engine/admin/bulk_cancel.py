@@ -1,6 +1,6 @@
-"""Bulk cancellations: taken down at once, carried out page by page (protocol: api.md §2.3).
+"""Bulk cancellations: stored at once, done page by page (protocol: api.md §2.3).
 
-A page of runs and the progress made with it are one transaction, so that a crash repeats nothing.
+A page of runs and the progress are written in one transaction, so a crash repeats nothing.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from ..runtime.context import Context
 from ..work.end_run import Ending, end_runs, note_cancelled, tell_cancelled
 
 _PAGE = 100
-# A run is committed up to a minute after the time it was queued at (commit.py): a pass before
-# that may have missed one.
+# A run may be committed up to a minute after its `queued_at` (runtime/group_commit.py): an earlier
+# pass may have missed it.
 SETTLED = timedelta(seconds=90)
 
 
@@ -60,7 +60,7 @@ def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMappi
         audit.note(tx, by, now, "runs.cancel", function["slug"], told)
 
     ctx.committer.run_once(write)
-    with contextlib.suppress(SQLAlchemyError):  # it is stored: upkeep carries it out
+    with contextlib.suppress(SQLAlchemyError):  # it is stored: upkeep does it
         cancel_page(ctx, cancellation_id)
     with ctx.db.reading() as tx:
         found = rows.get(tx, cancellation_id)
@@ -70,7 +70,7 @@ def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMappi
 
 
 def remove(ctx: Context, cancellation_id: str, by: Actor | None = None) -> None:
-    """Delete a bulk cancellation: what it has not cancelled yet goes on. Raises NotFound."""
+    """Delete a bulk cancellation: runs it has not cancelled yet continue. Raises NotFound."""
     with ctx.db.transaction() as tx:
         if not rows.remove(tx, cancellation_id):
             raise NotFound("cancellation not found")

@@ -1,7 +1,7 @@
-"""Overriding a function's limits without a deploy: setting, undoing, and what follows at the end.
+"""Override a function's limits without a deploy: set an override, undo it, let it end.
 
-The row is written and the catalogue's version raised in one transaction, so whoever claims or
-schedules after it goes by the new limits; what waits already is timed anew (flow/changing.py).
+One transaction writes the row and renews the catalogue's version, so all later claims use the new
+limits. Runs that wait already follow them too (flow/changing.py).
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from .pause_function import find
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A function's limits: as registered, what overrides them now (None: nothing), and in force."""
+    """A function's limits: as registered, their override if there is one, and those in force."""
 
     function: Function
     configured: FunctionConfig
@@ -38,7 +38,7 @@ class Limits:
     effective: FunctionConfig
 
     def shown(self) -> dict[str, Any]:
-        """Show them with plain keys and times as datetime."""
+        """Return the limits as a dict for people, with times as datetime."""
         override = None
         if self.override is not None:
             override = rules.shown(self.override) | {
@@ -83,13 +83,13 @@ def put(ctx: Context, function: str, body: object, by: Actor | None = None) -> L
     """Override limits of a function, given by id or slug, in place of any other override.
 
     Raises NotFound, and Invalid for a body that overrides.parse() refuses. An operator's act is
-    noted with it.
+    written to the audit log with it.
     """
     now = ctx.now()
     wanted = rules.parse(body, now)
 
     def write(tx: Connection, function_id: str) -> bool:
-        _keep_idempotency(tx, function_id, wanted.override)
+        _refuse_idempotency(tx, function_id, wanted.override)
         text = wanted.override.to_json()
         rows.put(tx, function_id, text, wanted.until, wanted.by, now)
         audit.note(tx, by, now, "limits.override", _slug(tx, function_id), text)
@@ -100,13 +100,13 @@ def put(ctx: Context, function: str, body: object, by: Actor | None = None) -> L
     return show(ctx, function)
 
 
-def _keep_idempotency(tx: Connection, function_id: str, override: rules.Override) -> None:
+def _refuse_idempotency(tx: Connection, function_id: str, override: rules.Override) -> None:
     row = function_rows.function(tx, function_id)
     rate = None if row is None else function_of(row).config.rate_limit
     if rate is not None and rate.idempotency and "rateLimit" in override.rules:
         raise Invalid(
-            "rateLimit cannot be overridden here: the function's idempotency is one, and would"
-            " forget the keys of 24 hours",
+            "rateLimit cannot be overridden here: the function's idempotency is a rate limit, and"
+            " an override would make it forget the keys of 24 hours",
             field="rateLimit",
         )
 
@@ -125,14 +125,14 @@ def remove(ctx: Context, function: str, by: Actor | None = None) -> Limits:
 
 
 def expire(ctx: Context) -> bool:
-    """Clear overrides that have ended, and let go what may go by the limits after them."""
+    """Delete overrides that have ended, and let in runs that the limits now allow."""
     with ctx.db.reading() as tx:
         first, now = rows.first_end(tx), ctx.now()
         found = rows.expired(tx, now) if first is not None and first <= now else []
 
     def write(tx: Connection, function_id: str) -> bool:
         if not rows.is_expired(tx, function_id, ctx.now()):
-            return False  # another worker was faster, or it has been set again
+            return False  # another worker was faster, or the override has been set again
         rows.remove(tx, function_id)
         return True
 
@@ -146,7 +146,7 @@ def expire(ctx: Context) -> bool:
 
 
 def _change(ctx: Context, function: str, write: Callable[[Connection, str], bool]) -> None:
-    """Write a function's row and let its lines be looked at by the limits of then."""
+    """Write a function's row, and have its waiting lines follow the new limits."""
 
     def act(tx: Connection) -> str | None:
         function_id, now = find(tx, function), ctx.now()
@@ -163,5 +163,5 @@ def _change(ctx: Context, function: str, write: Callable[[Connection, str], bool
 
 
 def _slug(tx: Connection, function_id: str) -> str:
-    """Name the function as audits do."""
+    """Name the function as the audit log does."""
     return changing.whole(tx, function_id).slug

@@ -1,14 +1,14 @@
-"""Pausing and resuming functions.
+"""Pause and resume functions.
 
-Invariant: once pause() has returned, no request of the function begins until resume(); a call
+Invariant: once pause() has returned, no request of the function begins until resume(). A request
 that was in flight may finish, and its result is stored.
 
-Pausing commits the function's mark first and marks runs and items after it. Whoever claims an
-item after the first commit reads the mark and holds the item. Whoever claimed before it, or is
-about to go on with a run in place, holds the lock of the item's or the run's row, for which the
-second part waits; so what it leased counts as in flight. Resuming works the same way round. A
-process that dies between the parts leaves nothing wrong behind: claims go by the function's mark,
-and upkeep ends a resumption that has begun.
+Pausing commits the function's mark first, and marks items and runs after it. A claim after the
+first commit reads the mark and sets the item aside (`held`). A claim before it, or a worker about
+to continue a run in place, has locked the item's or the run's row; the second part waits for that
+lock, so what was leased counts as in flight. Resuming works in the same order. A process that dies
+between the parts leaves nothing wrong: claims obey the function's mark, and upkeep finishes a
+resumption that has begun.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,9 +29,9 @@ _BATCH = 500
 
 
 def find(tx: Connection, name: str) -> str:
-    """Find a function's id by id or slug; raises NotFound, and Invalid where apps share the slug.
+    """Find a function's id by id or slug. Raises NotFound, and Invalid if apps share the slug.
 
-    An archived function is found by its slug only where no other has it.
+    An archived function is found by its slug only if no other function has it.
     """
     found = [row for row in rows.functions(tx) if name in (row["id"], row["slug"])]
     found = [row for row in found if row["id"] == name] or found
@@ -48,10 +48,10 @@ def find(tx: Connection, name: str) -> str:
 def pause(ctx: Context, function: str, events: str = SKIP, by: Actor | None = None) -> str:
     """Pause a function, given by id or slug; return its id.
 
-    While it is paused, what is queued for it waits without using attempts. New events make runs
-    that are SKIPPED (`skip`), or that wait with the others (`hold`); cron ticks are always
-    skipped. Pausing again changes `events`. Raises NotFound, and Invalid for another word. An
-    operator's act is noted with it.
+    While it is paused, its items wait without using attempts. New events make runs that are
+    SKIPPED (`skip`), or that wait too (`hold`); cron ticks are always skipped. Pausing again
+    changes `events`. Raises NotFound, and Invalid for other values of `events`. An operator's act
+    is written to the audit log with it.
     """
     if events not in (SKIP, HOLD):
         raise Invalid('events must be "skip" or "hold"', field="events")
@@ -74,7 +74,7 @@ def pause(ctx: Context, function: str, events: str = SKIP, by: Actor | None = No
 def resume(ctx: Context, function: str, by: Actor | None = None) -> str:
     """Resume a function, given by id or slug; return its id. Raises NotFound.
 
-    What waited for it is due at once. Resuming a function that is not paused changes nothing.
+    Overdue items are due at once. Resuming a function that is not paused changes nothing.
     """
 
     def unmark(tx: Connection) -> str:
@@ -96,7 +96,7 @@ def _slug(tx: Connection, function_id: str) -> str:
 
 
 def give_back(ctx: Context, function_id: str) -> None:
-    """Make ready what is held of a function that has been resumed."""
+    """Make ready the held items of a function that has been resumed."""
     free = partial(function_pause.give_back, now=ctx.now())
     _walk(ctx, function_id, free, while_paused=False)
     _walk(ctx, function_id, partial(function_pause.mark_runs, held=False), while_paused=False)
@@ -110,10 +110,10 @@ def _walk(
     *,
     while_paused: bool,
 ) -> None:
-    """Write the function's live runs in batches by id, or nothing when the pause has changed.
+    """Apply a write to the function's live runs, in batches by id; stop if the pause has changed.
 
-    One subject a transaction: who claims locks items and then runs, who ends a run the other way
-    round, and this must not wait for either in a ring.
+    A write changes either items or runs. A claim locks items and then runs, ending a run locks
+    them the other way round, and this must not form a ring with either.
     """
 
     after = ""

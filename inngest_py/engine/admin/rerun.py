@@ -26,12 +26,12 @@ from ..runtime.context import Context
 def rerun(
     ctx: Context, run_id: str, from_step: FromStep | None = None, by: Actor | None = None
 ) -> str:
-    """Start the run again, whatever has become of it; return the new run's id.
+    """Start the run again, whatever its status is; return the new run's id.
 
-    From a step, the results of all steps before it in the stack are taken over and it runs with
+    From a step, the results of all steps before it in the stack are copied, and the step runs with
     its new input, if it has one (api.md §5.5). Raises NotFound for an unknown run, and Invalid
-    for one whose event or function is gone, or that has no such step. An operator's act is noted
-    with it.
+    if its event or function is gone, or if it has no such step. An operator's act is written to
+    the audit log with it.
     """
 
     new_id, started = ctx.committer.run_once(lambda tx: _write(tx, ctx, run_id, from_step, by))
@@ -47,7 +47,7 @@ def _write(
     new_id = ctx.new_id(now)
     row = _row(source, run_id, new_id, now)
     if from_step is not None:
-        row |= _taken_over(tx, run_id, new_id, from_step, now)
+        row |= _copy_steps(tx, run_id, new_id, from_step, now)
     function = ctx.catalog.get(
         tx, source["function_id"], (source["current_version"], source["limits_revision"])
     )
@@ -84,10 +84,10 @@ def _row(source: RowMapping, run_id: str, new_id: str, now: datetime) -> dict[st
     }
 
 
-def _taken_over(
+def _copy_steps(
     tx: Connection, run_id: str, new_id: str, from_step: FromStep, now: datetime
 ) -> dict[str, Any]:
-    """Copy the results of the steps before one, and give what the new run's row says of them."""
+    """Copy the results of the steps before one; return what the new run's row says of them."""
     stack, others = reruns.stack(tx, run_id), reruns.unfinished(tx, run_id)
     step, earlier = rules.split(stack, others, from_step.step_id)
     count, size = reruns.copy(tx, run_id, new_id, earlier, now)

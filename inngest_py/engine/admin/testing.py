@@ -1,4 +1,4 @@
-"""What test suites do to a dev server: hold a function's work, set its limits, start over."""
+"""What test suites do to a dev server: pause a function, set limits of its runs, reset."""
 
 from dataclasses import replace
 
@@ -12,14 +12,14 @@ from . import pause_function
 
 
 def pause(ctx: Context, function_id: str) -> None:
-    """Hold a function's work until reset(); events go on starting runs, which wait."""
+    """Pause a function until reset(); events still start runs, which wait."""
     pause_function.pause(ctx, function_id, HOLD)
 
 
 def limit_runs(ctx: Context, function: str, name: str, most: int | None) -> None:
-    """Set how far runs of a function, given by id or slug, may grow, by a field of RunLimits.
+    """Set a limit of the runs of a function, given by id or slug; `name` is a field of RunLimits.
 
-    None takes that back. It holds in this process, until it ends or reset(). Raises NotFound.
+    None restores the normal limit. It applies in this process until reset(). Raises NotFound.
     """
     with ctx.db.reading() as tx:
         function_id = pause_function.find(tx, function)
@@ -29,9 +29,9 @@ def limit_runs(ctx: Context, function: str, name: str, most: int | None) -> None
 
 
 def reset(ctx: Context) -> None:
-    """Drop events, runs and everything that belongs to them, and resume what is paused.
+    """Delete events, runs and everything that belongs to them, and resume paused functions.
 
-    A call in flight finishes, and finds its lease gone.
+    A request in flight finishes, and its answer is dropped: its lease is gone.
     """
     ctx.run_limits.clear()
     ctx.committer.run_alone(testing.drop_state)

@@ -1,6 +1,6 @@
-"""Lines before limits: how many wait for room behind each throttle and limit, and since when.
+"""Waiting lines: how many runs wait for each throttle and limit, and since when.
 
-Read without locks, for people: a line may have moved on.
+For people: read without locks, so a line may have changed meanwhile.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from ..runtime.catalog import Function, function_of
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line: whose function's first run in it is, the limit, its key with its value, who waits.
+    """A waiting line: the function of its first run, the limit, its key and value, the runs in it.
 
-    `limit` is the number that the function has now, None when it has that limit no more; `value`
-    is None without a key, and where the event is too large to be read for it.
+    `limit` is the number that the function has now, None if it does not have that limit any more;
+    `value` is None without a key, and if the event is too large to be read for it.
     """
 
     function: Function
@@ -34,7 +34,7 @@ class Line:
 
 
 def longest(tx: Connection, now: datetime, most: int) -> list[Line]:
-    """List the longest lines, of those that a bounded number of waiting items stand in."""
+    """List the longest lines, counted over a bounded number of waiting items."""
     return [_line(row, now) for row in queue_stats.lines(tx, most)]
 
 

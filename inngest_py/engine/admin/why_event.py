@@ -1,6 +1,6 @@
-"""What has become of an event: the runs that it started, and where it is parked or gathered.
+"""What became of an event: the runs that it started, its debounce, its event batches.
 
-What a rule drops is stored nowhere, so of a rate limit only the likelihood can be told.
+Dropped events are not recorded, so a rate limit can only be named as a likely reason.
 """
 
 from datetime import datetime
@@ -28,7 +28,7 @@ _MOST_RUNS = 50
 
 
 def of_event(ctx: Context, event_id: str) -> Explained:
-    """Say what has become of an event, given by its internal id. Raises NotFound."""
+    """Say what became of an event, given by its internal id. Raises NotFound."""
     now = ctx.now()
     with ctx.db.reading() as tx:
         row = events.get(tx, event_id)
@@ -84,7 +84,7 @@ def _batched(tx: Connection, ctx: Context, batch: Any) -> Reason:
 def _parked_or_not(
     tx: Connection, function: Function, row: Any, since: datetime, now: datetime
 ) -> Reason:
-    """Say of a function that matches and has no run: debounced, repeated, or dropped."""
+    """Say why a matching function has no run: the event is parked, repeated, or dropped."""
     rule = function.config.debounce
     if rule is not None:
         fields = canonical.loads(row["payload"]) if rule.key else {}
@@ -100,7 +100,7 @@ def _parked_or_not(
 
 
 def _dropping(function: Function, now: datetime) -> str | None:
-    """Name the rule that may have dropped an event; None without any."""
+    """Name the rule that may have dropped an event; None if no rule can."""
     rate = limits.rate_limit(function, now)
     if rate is not None:
         return "idempotency" if rate.idempotency else "rate_limit"

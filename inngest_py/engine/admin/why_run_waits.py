@@ -1,6 +1,6 @@
-"""Why a run waits: reads the facts in one transaction, without locks, and has them worded.
+"""Why a run waits: read the facts in one transaction, without locks, and put them into words.
 
-What it says is true of the moment at which it was read.
+The answer is true for the moment of the read.
 """
 
 from collections.abc import Mapping
@@ -32,13 +32,13 @@ from ..runtime.app_fairness import GATE
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
 
-_NO_WORK = (ItemKind.TIMEOUT, ItemKind.REPLACE)  # they may end a run, none waits for them
+_NO_WORK = (ItemKind.TIMEOUT, ItemKind.REPLACE)  # they may end a run, but no run waits for them
 _MOST_ERROR_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A run, or an event, with what it waits for; `more` says that not all of it was read."""
+    """A run or an event with what it waits for; `more` says that not everything was read."""
 
     id: str
     status: str
@@ -48,7 +48,7 @@ class Explained:
 
 @dataclass(slots=True)
 class _Facts:
-    """What the reasons of one run share."""
+    """The facts that the reasons of one run share."""
 
     tx: Connection
     ctx: Context
@@ -113,7 +113,7 @@ def _ended(tx: Connection, run: RowMapping, status: RunStatus) -> Reason:
 
 
 def _said(stored: str) -> tuple[str, str]:
-    """Read an error's message, cut, and its name."""
+    """Read an error's message, cut if it is long, and the error's name."""
     try:
         error = outputs.error_object(canonical.loads(stored), None)
     except Invalid:

@@ -1,1 +1,1 @@
-"""How requests reach the SDK."""
+"""HTTP clients: requests to SDKs, and the gateway calls of steps."""

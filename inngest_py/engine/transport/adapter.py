@@ -1,4 +1,4 @@
-"""urllib3's pools, as requests' adapter has them, with connections that are kept in no doubt."""
+"""urllib3's pools, for requests' adapter, with checks of whether a connection may be used again."""
 
 import io
 import socket
@@ -19,7 +19,7 @@ _SWITCHING = 101
 
 
 class _Bounded(io.RawIOBase):
-    """The bytes of an answer that come before a deadline: a time-out alone bounds each wait."""
+    """The bytes of an answer, up to a deadline; a time-out alone would only bound each wait."""
 
     def __init__(self, sock: Any, raw: Any) -> None:
         self._sock, self._raw = sock, raw
@@ -38,7 +38,7 @@ class _Bounded(io.RawIOBase):
         return self._raw.readinto(buffer)
 
     def wait_no_more(self) -> None:
-        """Give only what has come already from now on."""
+        """From now on, give only bytes that have come already."""
         self._at_once = True
         self._sock.settimeout(0.0)
 
@@ -48,7 +48,7 @@ class _Bounded(io.RawIOBase):
 
 
 class _Answer(HTTPResponse):
-    """A final answer: interim ones are read past, and its end is looked at."""
+    """A final answer: it skips interim ones, and checks what follows its end."""
 
     fields: dict[str, str]
     more = b""
@@ -79,7 +79,7 @@ class _Answer(HTTPResponse):
         return size
 
     def begin(self, **options: Any) -> None:
-        """Read the head. Raises HTTPException where it does not tell where the body ends."""
+        """Read the head. Raises HTTPException if it does not say where the body ends."""
         super().begin(**options)
         if self.headers.defects:
             _check(self.headers)
@@ -94,12 +94,12 @@ class _Answer(HTTPResponse):
             self.chunked, self.length, self.will_close = False, None, True
 
     def _close_conn(self) -> None:
-        """Look at what has come already, which would be lost with the buffer of this answer."""
+        """Look at bytes after the answer's end, before this answer's buffer is lost."""
         if not self.will_close:
             try:
                 self._bytes.wait_no_more()
                 self.more = self.fp.peek(1)
-            except OSError:  # TLS has nothing yet; whatever else is wrong is found by the next use
+            except OSError:  # TLS has nothing yet, or an error that the next use will find
                 pass
         super()._close_conn()  # type: ignore[misc]
         self.was_read = True
@@ -115,7 +115,7 @@ def _check(headers: HTTPMessage) -> None:
 class _Checked:
     """What both classes of connections share: addresses, sending, and the answer's end.
 
-    The names that have no docstring are those of urllib3 and of http.client.
+    Methods without a docstring override those of urllib3 and of http.client.
     """
 
     refusal: Refusal = staticmethod(anywhere)
@@ -125,7 +125,7 @@ class _Checked:
     _parts: list[bytes]
 
     def _new_conn(self: Any) -> socket.socket:
-        """Connect to the first address within reach that can be, with no look-up in between."""
+        """Connect to the first address in reach that answers, without another look-up."""
         name, failed = self._dns_host, None
         try:
             infos = socket.getaddrinfo(name, self.port, 0, socket.SOCK_STREAM)
@@ -150,7 +150,7 @@ class _Checked:
         self.sock.settimeout(self.timeout)
 
     def response_class(self, *args: Any, **options: Any) -> _Answer:
-        """Make an answer; the name is http.client's."""
+        """Make an answer; http.client calls this."""
         self._answer = _Answer(*args, **options)
         return self._answer
 
@@ -163,7 +163,7 @@ class _Checked:
         self._sent, self._parts = True, []
 
     def send(self, data: bytes) -> None:
-        """Take a part of the request, which is sent in one piece: the name is http.client's."""
+        """Collect a part of the request, to send all in one piece; http.client calls this."""
         self._parts.append(data)
 
     @property
@@ -173,7 +173,7 @@ class _Checked:
 
     @property
     def is_connected(self: Any) -> bool:
-        """Say whether an idle connection is as it was left; urllib3 asks before each use."""
+        """Say whether an idle connection is open and quiet; urllib3 asks before each use."""
         found = b"" if self.sock is None else unasked(self.sock)
         self.stray = self.stray or bool(found)
         return found is None
@@ -207,8 +207,8 @@ class _Tls(_Checked, HTTPSConnection):  # type: ignore[misc]
 def pool_classes(seconds: float, refusal: Refusal) -> dict[str, Any]:
     """Make the classes of urllib3's pools, by scheme.
 
-    Connections that were idle for so many seconds are replaced; `refusal` says why an address is
-    not connected to.
+    Connections that were idle for so many seconds are replaced; `refusal` says why an address must
+    not be called.
     """
 
     class Keeping:
@@ -232,7 +232,7 @@ def pool_classes(seconds: float, refusal: Refusal) -> dict[str, Any]:
             conn = super()._get_conn(timeout)  # type: ignore[misc]
             self._note(conn)
             if self._kept.is_over(conn):
-                conn.close()  # it is opened again by the request
+                conn.close()  # the request opens it again
             return conn
 
         def _note(self, conn: Any) -> None:

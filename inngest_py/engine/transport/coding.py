@@ -1,7 +1,7 @@
-"""Content codings: what is understood, and undoing it (RFC 9110, section 8.4).
+"""Content codings: which ones are supported, and how bodies are decoded (RFC 9110, section 8.4).
 
-A body is decoded whole or refused. Half of one would be stored as a result, and what is not
-understood would be taken for text.
+A body is decoded whole or refused: a part of it must not be stored as a result, and an encoded body
+must not be read as text.
 """
 
 import zlib
@@ -24,7 +24,7 @@ class Undecodable(Exception):
 
 
 def reply(status: int, headers: dict[str, str], body: bytes) -> Reply:
-    """Make the reply of an answer that was read whole."""
+    """Make the reply from an answer that was read to its end."""
     encoding = headers.get("content-encoding")
     if encoding is not None:
         try:
@@ -37,7 +37,7 @@ def reply(status: int, headers: dict[str, str], body: bytes) -> Reply:
 
 
 def decoded(body: bytes, coding: str) -> bytes:
-    """Undo the codings that a Content-Encoding names, the last one first.
+    """Decode a body by the codings that a Content-Encoding names, the last one first.
 
     Raises Undecodable, which says why, and TooLarge.
     """
@@ -52,13 +52,13 @@ def decoded(body: bytes, coding: str) -> bytes:
 
 
 def _inflated(body: bytes, name: str) -> bytes:
-    """Undo one coding; a body of gzip may be several members, one after the other."""
+    """Undo one coding; a gzip body may have several members, one after the other."""
     parts, room = [], MAX_RESPONSE_BYTES + 1
     while body:
         inflater = zlib.decompressobj(_WINDOWS[name])
         try:
             parts.append(inflater.decompress(body, room))
-        except zlib.error:  # not of this coding, or its checksum is wrong
+        except zlib.error:  # not in this coding, or with a wrong checksum
             raise Undecodable(f"the answer cannot be decoded: it is not valid {name}") from None
         room -= len(parts[-1])
         if room <= 0:

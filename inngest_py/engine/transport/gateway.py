@@ -1,7 +1,6 @@
-"""HTTP for steps: the calls that functions ask the server to make (execution.md §4.2).
+"""Gateway calls: HTTP calls that steps ask the server to make (execution.md §4.2).
 
-These go to any host, so they have connections of their own: they cannot crowd out those to the
-SDK.
+They go to any host, so they have connections of their own and cannot use up those to SDKs.
 """
 
 import time
@@ -21,7 +20,7 @@ from .sockets import Refusal, anywhere
 
 
 class Fetches(Protocol):
-    """How the engine makes the calls of steps."""
+    """How the engine makes gateway calls."""
 
     def fetch(self, request: Request) -> Reply:
         """Make the call; failures are replies, not exceptions."""
@@ -46,8 +45,8 @@ class Fetcher:
     def fetch(self, request: Request, timeout: timedelta = REQUEST_TIMEOUT) -> Reply:
         """Make the call within the time; failures are replies, not exceptions.
 
-        Redirects keep method, body, headers and query, as calls to SDKs do (execution.md §3.1);
-        another host is sent no keys and not the query.
+        Redirects keep method, body, headers and query, as in calls to SDKs (execution.md §3.1).
+        Another host gets no keys and not the query.
         """
         deadline = time.monotonic() + timeout.total_seconds()
         try:

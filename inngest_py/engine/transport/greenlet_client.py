@@ -1,4 +1,4 @@
-"""geventhttpclient, with connections that are kept in no doubt and go to checked addresses."""
+"""geventhttpclient, with checks of addresses and of whether a connection may be used again."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -16,15 +16,15 @@ _BLOCK = 64 * 1024
 
 
 class Answer(HTTPSocketPoolResponse):
-    """A final answer; interim ones are read past by the library.
+    """A final answer; the library skips interim ones.
 
-    Its connection is given back by release(), at the context's end: the library would do it at the
+    release() gives back its connection, at the context's end. The library would do it at the
     answer's end, before it has parsed what else came with that.
     """
 
     fields: dict[str, str]
     fault: str | None = None
-    status = 0  # that of the final answer, which the parser forgets when more follows
+    status = 0  # of the final answer: the parser forgets it when more follows
 
     def __init__(self, sock: Any, pool: Any, *, sent: bool) -> None:
         self._head, self._interims, self._sent = b"", 0, sent
@@ -32,9 +32,9 @@ class Answer(HTTPSocketPoolResponse):
         super().__init__(sock, pool=pool, block_size=_BLOCK, method="POST")
 
     def feed(self, data: Any) -> None:
-        """Parse what came, nothing at the connection's end.
+        """Parse data that came; empty data means the connection's end.
 
-        Raises HTTPParseError, but not for what follows the answer's end.
+        Raises HTTPParseError, except for data after the answer's end.
         """
         if self._is_plain:
             self._body_buffer += data
@@ -56,7 +56,7 @@ class Answer(HTTPSocketPoolResponse):
             raise HTTPParseError("the answer's headers are too long")
 
     def _begin_plain(self) -> None:
-        """Take what followed the head as it came: the parser was told that there is no body."""
+        """Use the data after the head as the body: the parser was told that there is no body."""
         del self._body_buffer[:]
         self._body_buffer += self._head.partition(b"\r\n\r\n")[2]
         self.message_complete = self._more = False
@@ -113,14 +113,14 @@ class _Keeping:
     """What both classes of pools share."""
 
     def keep(self: Any, kept: Kept, refusal: Refusal) -> None:
-        """Set how connections are kept, and made."""
+        """Set how connections are kept, and which addresses are refused."""
         self.kept, self._refusal = kept, refusal
 
     def _resolve(self: Any) -> Any:
         return within_reach(super()._resolve(), self._connection_host, self._refusal)  # type: ignore[misc]
 
     def after_connect(self, sock: Any) -> None:
-        """Have nothing to do with hosts that answer before they are asked."""
+        """Refuse a host that sends an answer before the request."""
         if unasked(sock):
             raise HTTPParseError("an answer before the request")
 
@@ -168,15 +168,16 @@ class Client(HTTPClient):
         self._base_url_string = f"{scheme}://{host}{shown}/"
 
     def call(self, target: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
-        """Send a request, once, and read the answer's head; each wait is up to so many seconds.
+        """Send a request once and read the answer's head; each wait takes up to so many seconds.
 
-        Raises HTTPParseError, OSError, Refused, and ValueError for what cannot be sent.
+        Raises HTTPParseError, OSError and Refused, and ValueError for a request that cannot be
+        sent.
         """
-        # in this form the library sends a path with two slashes in front as it is
+        # in this form the library does not change a path that begins with two slashes
         url = self._base_url_string + target.removeprefix("/")
         head = self._build_request("POST", url, body, headers, chunked=False).encode("latin-1")
-        # whoever is ready sends in the same go, and the app is awake for all but the first: a send
-        # that has to wake it takes 22 µs of CPU instead of 6
+        # yield, so that all greenlets that are ready send together, and only the first send has to
+        # wake the app: such a send takes 22 µs of CPU instead of 6
         gevent.sleep(0)
         sock: gevent.socket.socket = self._pool.get_socket()
         sent = True
@@ -184,7 +185,7 @@ class Client(HTTPClient):
             sock.settimeout(seconds)
             send(sock, head + body)
         except (BrokenPipeError, ConnectionResetError):
-            sent = False  # there may be an answer all the same
+            sent = False  # an answer may come all the same
         except BaseException:
             self._pool.release_socket(sock)
             raise

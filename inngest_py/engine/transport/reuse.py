@@ -1,8 +1,8 @@
-"""Whether a connection may carry another request: a decision for every HTTP client used here.
+"""Decide whether another request may use a connection. All HTTP clients here decide by this.
 
-It may only where the answer before was read to an end that the answer itself told. All that leaves
-a doubt about that end closes the connection: else the next call would be given what was left of
-this one (RFC 9110, section 15.2, and RFC 9112, sections 6.3 and 9.3).
+It may only if the last answer was read to its end, and the answer itself said where that is. Any
+doubt about the end closes the connection: else the next call would get the rest of this answer
+(RFC 9110, section 15.2, and RFC 9112, sections 6.3 and 9.3).
 """
 
 import re
@@ -20,14 +20,14 @@ def may_follow(
 ) -> bool:
     """Say whether another request may follow a final answer that was read to its end.
 
-    `old` says that it is HTTP/1.0, `sent` that the whole request was out before it, `more` that
-    bytes follow its end.
+    `old` says that the answer is HTTP/1.0, `sent` that the whole request was sent before it, `more`
+    that bytes follow its end.
     """
     if not sent or more or not _stays_open(old, headers):
         return False
     length, coding = headers.get("content-length"), headers.get("transfer-encoding")
     if method == "HEAD" or status in NO_BODY:
-        # a body that is announced may follow all the same
+        # such answers have no body, but if one is announced it may come all the same
         return coding is None and length in (None, "0")
     return (length is None) != (coding is None)
 
@@ -38,7 +38,7 @@ def _stays_open(old: bool, headers: Headers) -> bool:
 
 
 def fault(headers: Headers) -> str | None:
-    """Say why nobody can know where an answer with these headers ends; None when they tell."""
+    """Say why the headers leave the answer's end unknown; None if they tell it."""
     length = headers.get("content-length")
     if length is not None and not _LENGTH.fullmatch(_one(length)):
         return "the answer is not HTTP: its Content-Length is not one number"
@@ -48,18 +48,18 @@ def fault(headers: Headers) -> str | None:
 
 
 def _one(length: str) -> str:
-    """Give a value that is said once, or several times alike; else nothing."""
+    """Give the value of a list whose entries are all equal; else an empty text."""
     same = {part.strip() for part in length.split(",")}
     return same.pop() if len(same) == 1 else ""
 
 
 def is_plain(old: bool, headers: Headers) -> bool:
-    """Say whether the body is as it comes: in HTTP/1.0 there are no chunks, whatever is said."""
+    """Say whether the body must be read unchunked: HTTP/1.0 has no chunks, whatever it says."""
     return old and "transfer-encoding" in headers
 
 
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Make one value of each header, under its lower-case name."""
+    """Join the values of each header, under its lower-case name."""
     found: dict[str, str] = {}
     for given, value in pairs:
         name = given.lower()

@@ -1,4 +1,4 @@
-"""What the clients ask of a socket, of threads or of greenlets, with TLS or without."""
+"""What the HTTP clients do with sockets: of threads or greenlets, with TLS or without."""
 
 import select
 import ssl
@@ -15,12 +15,12 @@ class Refused(Exception):
 
 
 def anywhere(host: str, address: str) -> str | None:
-    """Have nothing against any address."""
+    """Allow every address."""
     return None
 
 
 def within_reach(infos: list[Any], host: str, refusal: Refusal) -> list[Any]:
-    """Give those of `getaddrinfo`'s results that may be connected to. Raises Refused for none."""
+    """Return the results of `getaddrinfo` that may be called. Raises Refused if none may."""
     allowed, reason = [], None
     for info in infos:
         said = refusal(host, str(info[4][0]))
@@ -33,10 +33,10 @@ def within_reach(infos: list[Any], host: str, refusal: Refusal) -> list[Any]:
 
 
 def unasked(sock: Any) -> bytes | None:
-    """Take what came without a request, b"" for the connection's end; None when it is quiet.
+    """Read a byte that came without a request; b"" at the connection's end, None if none came.
 
-    With TLS a socket may be readable and yet have nothing for us, such as a session's ticket. The
-    socket has no time-out afterwards (0).
+    With TLS a socket may be readable without data for us, such as with a session's ticket. The
+    socket's time-out is 0 afterwards.
     """
     try:
         if sock.gettimeout() != 0.0:
@@ -50,12 +50,12 @@ def unasked(sock: Any) -> bytes | None:
 
 
 def send(sock: Any, data: bytes) -> None:
-    """Send all, waiting for each piece up to the socket's own time-out.
+    """Send all of the data; wait for each piece up to the socket's own time-out.
 
-    Raises BrokenPipeError where the other side stops reading and has something to say: it may
-    have answered already, and read no more.
+    Raises BrokenPipeError if the other side stops reading and has sent something: it may have
+    answered already without reading the rest.
     """
-    left = memoryview(data)[sock.send(data) :]  # all, nearly always
+    left = memoryview(data)[sock.send(data) :]  # nearly always all of it
     if left:
         timeout = sock.gettimeout()
         sock.settimeout(min(timeout, _STALL_SECONDS))
