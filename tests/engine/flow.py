@@ -37,7 +37,7 @@ def ran(engine: Engine) -> list[Any]:
 
 
 def together(count: int, act: Callable[[int], None]) -> None:
-    """Run an action in threads that begin at the same moment; raises what one of them raised."""
+    """Run an action in threads that begin at the same moment; raises if one of them raised."""
     barrier, errors = threading.Barrier(count), []
 
     def call(number: int) -> None:
@@ -57,7 +57,7 @@ def together(count: int, act: Callable[[int], None]) -> None:
 
 
 class Statements:
-    """Counts the statements that the database is sent within the block, by their first words."""
+    """Counts the statements that the database gets within the block, by their first words."""
 
     def __init__(self, db: Database) -> None:
         self._engine = db.engine
@@ -65,7 +65,7 @@ class Statements:
         self.seen: list[str] = []
 
     def _noting(self, taken: Any) -> Any:
-        """Note what PostgreSQL's driver is given, or keeps for the next statement."""
+        """Note what PostgreSQL's driver gets, or keeps for the next statement."""
 
         def noted(driver: Any, sql: Any, values: Any = None) -> None:
             if sql not in ("COMMIT", "ROLLBACK") and not str(sql).startswith("SET LOCAL"):

@@ -29,7 +29,7 @@ Script = Callable[[dict[str, Any], str], Reply]
 
 
 class Sdk:
-    """A transport whose answers a test scripts; it keeps the requests it was sent."""
+    """A transport whose answers a test scripts; it keeps the requests that it got."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -52,7 +52,7 @@ class Sdk:
 
 
 class Sent:
-    """Hints that went out, for a test to run."""
+    """Hints that were sent, for a test to run."""
 
     def __init__(self) -> None:
         self.hints: list[Hint] = []
@@ -116,7 +116,7 @@ class Engine:
             return str(run_pages.of_event(tx, event.id)[0]["id"])
 
     def drain(self) -> None:
-        """Run everything that was hinted at, and what that hints at; no run may be left behind."""
+        """Run all hinted items, and what they hint at; afterwards no run may be stranded."""
         while self.hinted.hints:
             hints, self.hinted.hints = self.hinted.hints, []
             for _, item_id in hints:
@@ -124,12 +124,12 @@ class Engine:
         assert not self.stranded()
 
     def stranded(self) -> list[str]:
-        """List the runs that have not ended and that nothing brings on."""
+        """List the runs that have not ended and that nothing will continue."""
         with self.ctx.db.reading() as tx:
             return [run for status in LIVE for run in stranded.look(tx, status, "", 10_000)[0]]
 
     def advance(self, **delta: float) -> None:
-        """Move the clock and hint at what has become due."""
+        """Move the clock, send hints for items that have become due, and run them."""
         self.now += timedelta(**delta)
         with self.ctx.db.transaction() as tx:
             found = backlog.due(tx, self.now, 1000, again_at=self.now + timedelta(seconds=2))

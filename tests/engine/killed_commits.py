@@ -27,7 +27,7 @@ def write_all(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
 
 
 def main(url: str) -> None:
-    """Kill writers at random moments; every other one must end, and no commit be wedged."""
+    """Kill writers at random moments; every other writer must end, and no commit may hang."""
     db = Database(url, synchronous="OFF")
     committer = Committer(db)
     chance = random.Random(7)

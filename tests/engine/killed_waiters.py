@@ -23,7 +23,7 @@ MOMENTS = (0, 0, 0.0005, 0.001, 0.003)
 
 
 class Worker:
-    """A pool and a runner as a worker has them."""
+    """A pool and a runner as in a worker."""
 
     def __init__(self, url: str) -> None:
         runtime = Runtime(
@@ -37,7 +37,7 @@ class Worker:
         self.tasks: list[Any] = []
 
     def task(self) -> None:
-        """Run items that nobody has: their claim takes slots and gives them back."""
+        """Run items that do not exist: their claim takes slots and gives them back."""
         self.begun += 1
         items = [f"none-{random.random()}" for _ in range(ITEMS)]
         try:
@@ -53,8 +53,8 @@ class Worker:
             self.tasks.append(self.pool.on_apply(self.task, (), callback=lambda *_: None, **about))
 
 
-def kill_who_is_woken(worker: Worker, slots: threading.Semaphore) -> None:
-    """Kill a task at the moment that a slot is for it: the next in line must have it."""
+def kill_waiter_that_gets_a_slot(worker: Worker, slots: threading.Semaphore) -> None:
+    """Kill a task at the moment that it gets a slot: the next waiting task must get the slot."""
     for _ in range(SLOTS):
         slots.acquire()
     first, second = gevent.spawn(worker.task), gevent.spawn(worker.task)
@@ -62,13 +62,13 @@ def kill_who_is_woken(worker: Worker, slots: threading.Semaphore) -> None:
     first.kill(block=False)
     slots.release()
     second.join(timeout=20)
-    assert second.ready(), "nobody is told of the slot"
+    assert second.ready(), "no task got the slot"
     for _ in range(SLOTS - 1):
         slots.release()
 
 
 def main(url: str) -> None:
-    """End tasks at random moments of their way: later messages are taken, and find all slots."""
+    """End tasks at random moments: later messages are still taken, and find all slots."""
     worker, chance = Worker(url), random.Random(7)
     worker.read([None])
     gevent.joinall(worker.tasks)  # the context is there
@@ -86,7 +86,7 @@ def main(url: str) -> None:
         assert all(task.ready() for task in worker.tasks), f"round {number}: no slot is free"
         assert worker.failed == [], worker.failed
     slots = worker.runner._semaphore()
-    kill_who_is_woken(worker, slots)
+    kill_waiter_that_gets_a_slot(worker, slots)
     free = sum(slots.acquire(blocking=False) for _ in range(SLOTS + 1))
     assert free == SLOTS, f"{free} of {SLOTS} slots are free"
     print(f"begun {worker.begun}, ran to their end {worker.ran}")

@@ -1,4 +1,4 @@
-"""Alerts, on both databases: what fires, to whom, how often, and what a receiver is sent."""
+"""Alerts, on both databases: what fires, how often, and what each receiver gets."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ class Watched:
         self.engine.drain()
 
     def look(self, **later: float) -> list[tuple[str, str]]:
-        """Look and send, some time later; return what has been received since."""
+        """Check and send alerts some time later; return what has been received since."""
         self.engine.now += timedelta(**later or {"seconds": 15})
         self.received.clear()
         alerts.look(self.engine.ctx, self.rules)
@@ -68,7 +68,7 @@ def watched(db: Database) -> Iterator[Watched]:
         made.transport.close()
 
 
-def test_a_failing_function_is_told_once_and_when_it_is_over(watched: Watched) -> None:
+def test_failing_function_alerts_once_and_once_more_when_it_is_over(watched: Watched) -> None:
     watched.run(2, fails=False)
     assert watched.look() == []
     watched.run(2)
@@ -91,7 +91,7 @@ def test_few_runs_and_old_ones_do_not_count(watched: Watched) -> None:
     assert watched.look() == []
 
 
-def test_it_is_told_again_after_the_quiet_time_but_not_within(watched: Watched) -> None:
+def test_alert_is_repeated_after_the_quiet_time_but_not_within_it(watched: Watched) -> None:
     watched.run()
     assert watched.look() == [("failures", "firing")]
     watched.run(3, fails=False)
@@ -107,7 +107,7 @@ def test_it_is_told_again_after_the_quiet_time_but_not_within(watched: Watched) 
     assert watched.look(minutes=2) == [("failures", "firing")]
 
 
-def test_a_backlog_that_grows_old_is_told_and_resolved(watched: Watched) -> None:
+def test_backlog_that_grows_old_alerts_and_is_resolved(watched: Watched) -> None:
     watched.engine.start()
     assert watched.look(minutes=4) == []
     assert watched.look(minutes=2) == [("backlog", "firing")]
@@ -117,7 +117,7 @@ def test_a_backlog_that_grows_old_is_told_and_resolved(watched: Watched) -> None
     assert watched.look() == [("backlog", "resolved")]
 
 
-def test_every_receiver_is_sent_it_once_however_many_workers_look(watched: Watched) -> None:
+def test_every_receiver_gets_an_alert_once_from_many_workers(watched: Watched) -> None:
     watched.rules = Rules(
         **{**_fields(watched.rules), "urls": tuple(f"{watched.provider.url}/{n}" for n in "ab")}
     )
@@ -152,7 +152,7 @@ def test_a_receiver_that_is_away_is_tried_again_later(
     assert "s3cret" not in str([vars(record) for record in caplog.records])
 
 
-def test_it_is_given_up_at_last_and_runs_are_not_held_up(watched: Watched) -> None:
+def test_message_is_given_up_at_last_and_delays_no_run(watched: Watched) -> None:
     watched.run()
     watched.status = 500
     tried = len(watched.look()) + sum(len(watched.look(hours=1)) for _ in range(20))

@@ -1,4 +1,4 @@
-"""Bulk cancellations over many runs, with many workers, after a crash, and stopped half way."""
+"""Bulk cancellations: of many runs, with many workers, after a crash, and deleted half way."""
 
 import threading
 from collections import Counter

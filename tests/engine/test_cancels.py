@@ -41,7 +41,7 @@ def stoppable(db: Database, script: Script, *entries: dict[str, Any]) -> Engine:
 
 
 def pass_time(engine: Engine) -> None:
-    """Let a millisecond pass: ids of the same one have no order."""
+    """Let a millisecond pass: ids of the same millisecond have no order."""
     engine.now += timedelta(milliseconds=1)
 
 
@@ -95,7 +95,7 @@ def test_a_run_under_way_is_cancelled_by_its_event(db: Database, ops: list[Any])
     assert event_id in orjson.loads(shown["error"])["message"]
 
 
-def test_a_queued_run_is_cancelled_and_never_asked(db: Database) -> None:
+def test_queued_run_is_cancelled_without_a_request(db: Database) -> None:
     engine = stoppable(db, sequence("a"))
     run_id = engine.start(data={"key": 1})
     waiting = engine.hinted.hints[:]
@@ -133,7 +133,7 @@ def test_the_answer_of_a_call_in_flight_is_dropped(db: Database) -> None:
 def test_only_events_after_the_run_that_meet_the_condition_in_time_cancel(db: Database) -> None:
     engine = stoppable(db, answering(SLEEP), BY_KEY | {"timeout": "10m"})
     other = engine.start(data={"key": 1})
-    stop(engine, key=1)  # before the run, and looked at after it was made
+    stop(engine, key=1)  # stored before the next run, handled after that run was made
     pass_time(engine)
     run_id = engine.start(data={"key": 1})
     engine.drain()
@@ -150,7 +150,7 @@ def test_only_events_after_the_run_that_meet_the_condition_in_time_cancel(db: Da
 
 
 def test_a_sender_whose_clock_is_behind_cancels(db: Database) -> None:
-    """The event's id tells of its sender's clock: an id of half a second before the run."""
+    """The event's id has the time of its sender's clock: half a second before the run."""
     engine = stoppable(db, answering(SLEEP))
     run_id = engine.start(data={"key": 1})
     engine.drain()
@@ -185,7 +185,7 @@ def test_a_run_is_not_cancelled_by_the_event_that_started_it(db: Database) -> No
     assert engine.run(second)["status"] == "running"
 
 
-def test_subscriptions_go_with_their_run_and_reruns_have_their_own(db: Database) -> None:
+def test_subscriptions_are_deleted_with_their_run_and_reruns_have_their_own(db: Database) -> None:
     never = {"event": "x/stop", "if": "event.data.key == 'nobody'"}
     engine = stoppable(db, sequence("a"), BY_KEY, never, {"event": "y/stop"})
     run_id = engine.start(data={"key": 1})
@@ -200,7 +200,7 @@ def test_subscriptions_go_with_their_run_and_reruns_have_their_own(db: Database)
     assert not listening(engine, again)
 
 
-def test_functions_without_cancellations_and_events_nobody_hears_pay_nothing(db: Database) -> None:
+def test_event_that_no_subscription_waits_for_queues_nothing(db: Database) -> None:
     engine = Engine(db, answering(SLEEP))
     run_id = engine.start(data={"key": 1})
     engine.drain()
@@ -209,7 +209,7 @@ def test_functions_without_cancellations_and_events_nobody_hears_pay_nothing(db:
     assert not engine.hinted.hints
 
 
-def test_an_event_that_cancels_very_many_runs_does_it_in_turns(
+def test_event_cancels_very_many_runs_page_by_page(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cancel_on_event, "MOST_AT_ONCE", 7)
@@ -225,7 +225,7 @@ def test_an_event_that_cancels_very_many_runs_does_it_in_turns(
         real(*args)
         turns.append(args)
         if len(turns) == 3:
-            raise KeyboardInterrupt  # the worker dies before this turn's commit
+            raise KeyboardInterrupt  # the worker dies before this page's commit
 
     monkeypatch.setattr(queue_items, "go_on", crash_once)
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""What processes know of functions was committed, whatever becomes of a transaction."""
+"""Processes cache only committed functions, whatever becomes of a transaction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ URL = "http://localhost:1/clock"
 
 
 class CommitLostError(Exception):
-    """A commit that does not come about."""
+    """A commit that fails."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def clock(engine: Engine) -> None:
 
 
 def begin(engine: Engine) -> None:
-    """Write a durable endpoint's run that ends at once, with the events of its end."""
+    """Write a durable endpoint's run that ends at once, and the events of its end."""
     data = {"domain": "http://localhost:1", "method": "GET", "path": "/o"}
     result = {"status_code": 200, "headers": {}, "body": "x"}
     ops = [op("SyncRunComplete", "complete", data=result)]
@@ -61,7 +61,7 @@ def begin(engine: Engine) -> None:
     durable_endpoint.create(engine.ctx, new)
 
 
-def test_a_lost_registration_costs_no_cron(db: Database) -> None:
+def test_sync_that_is_not_committed_loses_no_cron(db: Database) -> None:
     ours, theirs = Engine(db, sequence()), Engine(db, sequence())
     with commits_lost(db), pytest.raises(CommitLostError):
         begin(ours)
@@ -73,7 +73,7 @@ def test_a_lost_registration_costs_no_cron(db: Database) -> None:
         assert cron_rows.first(tx) is not None
 
 
-def test_a_schedule_goes_by_the_database_not_by_a_cache(db: Database) -> None:
+def test_schedule_is_read_from_the_database_not_from_a_cache(db: Database) -> None:
     ours, theirs = Engine(db, sequence()), Engine(db, sequence())
     clock(theirs)
     with db.reading() as tx:

@@ -1,4 +1,4 @@
-"""Steps stored while their request goes on: order, retries, limits, dispatches that are over."""
+"""Steps stored while their request is open: order, retries, limits, requests that are void."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -87,7 +87,7 @@ def test_steps_given_twice_count_once(db: Database) -> None:
     assert app.engine.memo(run_id) == {step("a"): {"data": 1}, step("b"): {"data": 2}}
 
 
-def test_the_worker_goes_on_with_what_was_checkpointed(db: Database) -> None:
+def test_worker_continues_with_checkpointed_steps(db: Database) -> None:
     def first(request: dict[str, Any]) -> Reply:
         app.save(request, ran("a"), ran("b"))
         return reply(206, [op("StepRun", "c")], x_inngest_req_version="2")
@@ -134,8 +134,8 @@ def test_attempts_start_anew_with_a_checkpoint(db: Database) -> None:
     assert app.engine.run(run_id)["status"] == "completed"
 
 
-def test_a_dispatch_whose_claim_a_crash_took_back_stores_nothing_later(db: Database) -> None:
-    """A claim need not be on the disk when its request goes out."""
+def test_request_whose_claim_a_crash_undid_stores_nothing_later(db: Database) -> None:
+    """A claim may not be on the disk yet when its request is sent."""
     held: list[dict[str, Any]] = []
 
     def first(request: dict[str, Any]) -> Reply:
@@ -172,7 +172,7 @@ def test_another_request_for_the_item_supersedes_the_first(db: Database) -> None
         app.engine.now += timedelta(minutes=1)
         with db.transaction() as tx:
             leases.free_lapsed(tx, app.engine.now, 10)
-        # nobody has taken the item yet: the step is kept, and the app told to stop
+        # nobody has claimed the item again: the step is kept, and the app must stop
         with pytest.raises(Superseded):
             app.save(request, ran("b", 2))
         [item] = app.engine.queued(request["ctx"]["run_id"])
@@ -192,7 +192,7 @@ def test_another_request_for_the_item_supersedes_the_first(db: Database) -> None
     assert app.engine.run(run_id)["output"] == '"done"'
 
 
-def test_a_run_that_has_ended_takes_no_steps(db: Database) -> None:
+def test_ended_run_stores_no_steps(db: Database) -> None:
     def handler(request: dict[str, Any]) -> Reply:
         cancel(app.engine.ctx, request["ctx"]["run_id"])
         with pytest.raises(Superseded, match="has ended"):

@@ -46,7 +46,7 @@ def test_one_item_fed_a_thousand_times_is_claimed_once(db: Database) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
-def test_every_item_goes_to_one_of_those_who_want_it(db: Database, shared: bool) -> None:
+def test_every_item_goes_to_one_of_its_claims(db: Database, shared: bool) -> None:
     engine = Engine(db, sequence())
     engine.ctx.committer = Committer(db, shared=shared)
     publish.accept(engine.ctx, [engine.event() for _ in range(100)])

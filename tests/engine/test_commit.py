@@ -1,4 +1,4 @@
-"""Shared commits: many writers, each with its own fate."""
+"""Group commit: many writers share a commit, and each gets its own result."""
 
 import logging
 import math
@@ -91,7 +91,7 @@ def breaks_in_python(tx: Connection) -> None:
 @pytest.mark.parametrize(
     ("breaks", "told"), [(breaks_a_constraint, "Violation"), (breaks_in_python, "TypeError")]
 )
-def test_what_fails_only_together_is_told_and_each_is_written_alone(
+def test_writes_that_fail_only_together_are_logged_and_written_alone(
     db: Database,
     caplog: pytest.LogCaptureFixture,
     breaks: Callable[[Connection], None],

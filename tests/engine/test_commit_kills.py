@@ -1,4 +1,4 @@
-"""Greenlets that are killed while they lead a commit, follow or wait: the others go on."""
+"""Greenlets that are killed while they lead a commit, follow or wait: the others continue."""
 
 import subprocess
 import sys

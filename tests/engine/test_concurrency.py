@@ -1,4 +1,4 @@
-"""Limits of concurrency: never exceeded, in order, and nobody waits for ever."""
+"""Limits of concurrency: never exceeded, in order, and no run waits for ever."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ class Watched:
 
 
 def race(engine: Engine, threads: int = 8) -> None:
-    """Run what is hinted at from many threads at once, until nothing is left."""
+    """Run hinted items from many threads at once, until none is left."""
     lock = threading.Lock()
     stop = time.monotonic() + 60
     busy = [0]
@@ -126,20 +126,20 @@ def test_priority_goes_first(db: Database) -> None:
     send(engine, *({"n": n, "p": 0 if n < 4 else 600} for n in range(5)))
     engine.drain()
     order = [request["event"]["data"]["n"] for request in engine.sdk.requests]
-    # the first was let go before the others were known to the line
+    # the first was let in before the others joined the line
     assert order[0] in (0, 4)
     assert order.index(4) <= 1
 
 
-def test_one_look_a_slot(db: Database) -> None:
-    """A line is outside the queue: nothing in it is due, however long it is."""
+def test_waiting_items_are_not_due(db: Database) -> None:
+    """No item in a line is due, however long the line is."""
     engine = Engine(db, sequence("a"), **KEYED)
     send(engine, *({"k": 1} for _ in range(200)))
     assert len(engine.hinted.hints) == 1
     with db.reading() as tx:
         found = backlog.size(tx, engine.now)
     assert found[0] == 1
-    send(engine, {"k": 2})  # another tenant is not behind them
+    send(engine, {"k": 2})  # another key does not wait behind them
     assert len(engine.hinted.hints) == 2
 
 
@@ -149,7 +149,7 @@ def sleeping(request: dict[str, Any], target: str) -> Reply:
     return reply(206, [op("Sleep", "nap", name="10s")])
 
 
-def test_a_sleeping_run_holds_no_slot_but_its_function_does(db: Database) -> None:
+def test_sleeping_run_holds_no_slot(db: Database) -> None:
     engine = Engine(db, sleeping, concurrency=1)
     send(engine, {}, {})
     engine.drain()
@@ -175,7 +175,7 @@ def failing(request: dict[str, Any], target: str) -> Reply:
     return reply(200, {})
 
 
-def test_a_retry_gives_its_slot_back_meanwhile(db: Database) -> None:
+def test_failed_step_holds_no_slot_until_its_retry(db: Database) -> None:
     engine = Engine(db, failing, concurrency=1)
     send(engine, {"fail": True}, {})
     engine.drain()
@@ -194,10 +194,10 @@ def test_cancelled_runs_leave_the_line(db: Database) -> None:
     assert sorted(statuses(engine)) == ["cancelled", "cancelled", "completed", "completed"]
 
 
-def test_a_line_whose_limit_is_raised_or_gone_moves_on(db: Database) -> None:
+def test_line_is_let_in_when_its_limit_is_raised_or_removed(db: Database) -> None:
     engine = Engine(db, sequence("a"), concurrency=1)
     send(engine, *({"n": n} for n in range(6)))
-    engine.hinted.hints.clear()  # the one that was let go is lost with its hint
+    engine.hinted.hints.clear()  # the hint of the item that was let in is lost
     engine.register(2, concurrency=3)
     stuck_lines.Standing().run_once(engine.ctx)
     assert len(engine.hinted.hints) == 2

@@ -1,4 +1,4 @@
-"""Cron triggers: planned by syncs, taken once, with a policy for those that were missed."""
+"""Cron triggers: ticks are planned by syncs and start once; missed ones follow a policy."""
 
 import threading
 from datetime import timedelta
@@ -102,7 +102,7 @@ def test_a_sync_adds_keeps_changes_and_removes_schedules(db: Database) -> None:
     engine = Engine(db, sequence())
     sync(engine, {"cron": EVERY}, {"cron": "0 9 * * *"}, {"cron": "0 0 31 4 *"})
     assert planned(engine) == [(EVERY, "03:05"), ("0 9 * * *", "09:00")]
-    engine.now += timedelta(minutes=1)  # 03:05 has come, nobody took it
+    engine.now += timedelta(minutes=1)  # 03:05 has come, no worker took it
     sync(engine, {"cron": EVERY, "jitter": "2s"}, {"cron": "TZ=Asia/Tokyo 30 18 * * *"})
     assert planned(engine) == [(EVERY, "03:05"), ("TZ=Asia/Tokyo 30 18 * * *", "09:30")]
     body = {"app": "clock", "id": "clock-x", "name": "x", "url": URL}
@@ -116,7 +116,7 @@ def test_a_sync_adds_keeps_changes_and_removes_schedules(db: Database) -> None:
     assert planned(engine) == []
 
 
-def test_a_schedule_that_its_function_has_no_more_starts_nothing(db: Database) -> None:
+def test_schedule_that_its_function_no_longer_has_starts_nothing(db: Database) -> None:
     engine = Engine(db, sequence())
     sync(engine, {"event": "a/c"})
     with db.transaction() as tx:
@@ -145,7 +145,7 @@ def test_schedules_of_one_function_start_one_run_for_one_moment(db: Database) ->
         (Missed.ALL, 10, [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
     ],
 )
-def test_what_was_missed_follows_the_policy(
+def test_missed_ticks_follow_the_policy(
     db: Database, missed: Missed, minutes: int, minute_past: list[int]
 ) -> None:
     engine = Engine(db, sequence())

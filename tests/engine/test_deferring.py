@@ -61,7 +61,7 @@ def test_a_run_s_end_starts_what_it_deferred(
     assert app.scheduled() == [{"n": 1, "_inngest": routing}] * count
 
 
-def test_requests_tell_what_was_deferred(db: Database) -> None:
+def test_requests_list_what_was_deferred(db: Database) -> None:
     app = App(db, [op("StepRun", "a"), ADD], [op("StepRun", "b"), ABORT], [COMPLETE])
     app.start()
     app.drain()
@@ -72,7 +72,7 @@ def test_requests_tell_what_was_deferred(db: Database) -> None:
     ]
 
 
-def test_checkpoints_defer_too_and_a_cancelled_run_starts_it(db: Database) -> None:
+def test_checkpoint_defers_a_function_and_a_cancelled_run_starts_it(db: Database) -> None:
     def script(request: dict[str, Any], _: str) -> Reply:
         context = request["ctx"]
         body = {"qi_id": context["qi_id"], "steps": [op("StepRun", "a"), ADD]}

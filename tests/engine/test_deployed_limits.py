@@ -1,4 +1,4 @@
-"""Limits that a deploy or an override changes: what waits already is timed anew, at once."""
+"""Limits that a sync or an override changes: runs that wait follow the new limits at once."""
 
 import threading
 from datetime import timedelta
@@ -25,7 +25,7 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 def change(engine: Engine, way: str, **config: Any) -> None:
-    """Change limits; by an override, None lifts one."""
+    """Change limits by a sync or an override; None removes a limit."""
     if way == "override":
         limit_overrides.put(engine.ctx, "app-fn", config)
         return
@@ -33,7 +33,7 @@ def change(engine: Engine, way: str, **config: Any) -> None:
 
 
 def waiting(db: Database, count: int, **config: Any) -> Engine:
-    """Queue so many runs of a function, of two tenants in turn; those that may have run."""
+    """Queue so many runs of a function, with two keys; runs that need not wait have run."""
     engine = Engine(db, sequence(), **config)
     for n in range(count):
         send(engine, {"n": n, "k": n % 2})
@@ -42,18 +42,18 @@ def waiting(db: Database, count: int, **config: Any) -> Engine:
     return engine
 
 
-def test_a_faster_throttle_retimes_who_waits(db: Database, way: str) -> None:
+def test_faster_throttle_starts_waiting_runs_sooner(db: Database, way: str) -> None:
     engine = waiting(db, 4, throttle=HOURLY)
     change(engine, way, throttle={"limit": 1, "period": "10s"})
     engine.advance(seconds=9)
-    assert ran(engine) == [0]  # the start before counts as one under the new rate, too
+    assert ran(engine) == [0]  # the earlier start counts as one under the new rate, too
     engine.advance(seconds=1)
     assert ran(engine) == [0, 1]
     engine.advance(seconds=10)
     assert ran(engine) == [0, 1, 2]
 
 
-def test_a_larger_burst_lets_more_go_at_once(db: Database, way: str) -> None:
+def test_larger_burst_lets_more_runs_in_at_once(db: Database, way: str) -> None:
     engine = waiting(db, 4, throttle=HOURLY)
     change(engine, way, throttle={**HOURLY, "burst": 2})
     engine.advance(seconds=0)
@@ -70,7 +70,7 @@ def test_a_full_bucket_waits_no_longer_than_the_new_rate_asks(db: Database, way:
     assert len(ran(engine)) == 11
 
 
-def test_a_throttle_that_is_removed_lets_all_go(db: Database, way: str) -> None:
+def test_removed_throttle_lets_all_runs_in(db: Database, way: str) -> None:
     engine = waiting(db, 5, throttle=HOURLY)
     change(engine, way, throttle=None, concurrency=9)
     engine.advance(seconds=0)
@@ -78,7 +78,7 @@ def test_a_throttle_that_is_removed_lets_all_go(db: Database, way: str) -> None:
     assert rows(db, "SELECT id FROM queue_items") == []
 
 
-def test_one_that_comes_back_does_not_remember_a_slower_rate(db: Database, way: str) -> None:
+def test_restored_throttle_does_not_remember_a_slower_rate(db: Database, way: str) -> None:
     engine = waiting(db, 1, throttle={"limit": 1, "period": "7d"})
     change(engine, way, throttle=None, concurrency=9)
     change(engine, way, throttle={"limit": 1, "period": "10s"})
@@ -89,9 +89,7 @@ def test_one_that_comes_back_does_not_remember_a_slower_rate(db: Database, way: 
 
 
 @pytest.mark.parametrize("before", [{}, {"concurrency": 1}, {"priority": {"run": "event.data.n"}}])
-def test_an_added_throttle_holds_back_what_is_queued(
-    db: Database, way: str, before: dict[str, Any]
-) -> None:
+def test_added_throttle_delays_queued_runs(db: Database, way: str, before: dict[str, Any]) -> None:
     engine = Engine(db, sequence("a"), **before)
     send(engine, *({"n": n} for n in range(4)))
     change(engine, way, throttle=HOURLY, concurrency=9)
@@ -107,7 +105,7 @@ def test_an_added_throttle_holds_back_what_is_queued(
     assert rows(db, "SELECT id FROM queue_items") == []
 
 
-def test_one_added_while_the_function_is_paused_counts_too(db: Database, way: str) -> None:
+def test_throttle_added_during_a_pause_counts_too(db: Database, way: str) -> None:
     engine = Engine(db, sequence())
     send(engine, *({"n": n} for n in range(3)))
     pause_function.pause(engine.ctx, "app-fn", pause_function.HOLD)
@@ -118,7 +116,7 @@ def test_one_added_while_the_function_is_paused_counts_too(db: Database, way: st
     assert len(ran(engine)) == 1
 
 
-def test_runs_that_have_begun_are_not_held_back(db: Database, way: str) -> None:
+def test_added_throttle_does_not_delay_runs_that_have_begun(db: Database, way: str) -> None:
     engine = Engine(db, sequence("a"))
     run_id = engine.start(data={"n": 0})
     [_job] = claims.claim(engine.ctx, [item for _, item in engine.hinted.hints])
@@ -135,10 +133,10 @@ def test_runs_that_have_begun_are_not_held_back(db: Database, way: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "started"), [(HOURLY, KEYED, 3), (KEYED, HOURLY, 3), (KEYED, KEYED, 2)]
 )
-def test_another_key_makes_other_lines(
+def test_changed_key_makes_new_lines(
     db: Database, way: str, before: dict[str, Any], after: dict[str, Any], started: int
 ) -> None:
-    """Of one line two are made, whose first may go; of two one, which is as new."""
+    """One line becomes two, each lets in its first run; two become one, with an empty bucket."""
     engine = waiting(db, 8, throttle=before)
     change(engine, way, throttle=after)
     engine.advance(seconds=2)
@@ -150,7 +148,7 @@ def test_another_key_makes_other_lines(
 
 
 def test_charged_runs_are_not_charged_again(db: Database) -> None:
-    """They wait for a slot behind their throttle, and go when there is one."""
+    """After their throttle they wait for a slot, and start when there is one."""
     whole = {"fn": [{"limit": 1}]}
     engine = Engine(db, sleeping, throttle={"limit": 3, "period": "1h"}, concurrency=whole)
     send(engine, *({"n": n} for n in range(3)))
@@ -174,7 +172,7 @@ def test_an_archived_function_keeps_its_throttle(db: Database) -> None:
     assert len(ran(engine)) == 3
 
 
-def test_the_end_of_an_override_and_its_removal_retime_too(db: Database) -> None:
+def test_end_and_removal_of_an_override_retime_waiting_runs(db: Database) -> None:
     engine = waiting(db, 4, throttle={"limit": 1, "period": "10s"})
     limit_overrides.put(engine.ctx, "app-fn", {"throttle": HOURLY})
     limit_overrides.remove(engine.ctx, "app-fn")
@@ -189,7 +187,7 @@ def test_the_end_of_an_override_and_its_removal_retime_too(db: Database) -> None
     assert ran(engine) == [0, 1, 2]
 
 
-def test_a_rate_limit_of_a_deploy_counts_what_it_has_let_through(db: Database, way: str) -> None:
+def test_changed_rate_limit_counts_earlier_events(db: Database, way: str) -> None:
     engine = waiting(db, 2, rateLimit={"limit": 1, "period": "24h"})
     change(engine, way, rateLimit={"limit": 20, "period": "1h"})  # three at once, one used
     send(engine, *({"n": n} for n in range(2, 6)))
@@ -214,7 +212,7 @@ def test_deployed_limits_of_concurrency_count_at_once(db: Database) -> None:
     assert claimed(engine) == 3
 
 
-def test_an_override_goes_before_what_is_deployed(db: Database) -> None:
+def test_override_beats_a_deployed_limit(db: Database) -> None:
     engine = waiting(db, 3, throttle=HOURLY)
     limit_overrides.put(engine.ctx, "app-fn", {"throttle": {"limit": 1, "period": "2h"}})
     engine.register(throttle={"limit": 9, "period": "1s"})
@@ -225,13 +223,13 @@ def test_an_override_goes_before_what_is_deployed(db: Database) -> None:
     assert ran(engine) == [0, 1, 2]
 
 
-def test_upkeep_comes_to_every_line(db: Database) -> None:
+def test_upkeep_checks_every_line(db: Database) -> None:
     engine = Engine(db, sequence("a"), concurrency=[{"limit": 1, "key": "event.data.k"}])
     for _ in range(2):
         send(engine, *({"k": k} for k in range(120)))
         engine.now += timedelta(milliseconds=1)
     assert claimed(engine) == 120
-    with db.transaction() as tx:  # limits that nobody tells of
+    with db.transaction() as tx:  # limits that change without a sync
         tx.exec_driver_sql(
             "UPDATE functions SET config = replace(config, '\"limit\":1', '\"limit\":2')"
         )

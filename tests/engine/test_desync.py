@@ -1,4 +1,4 @@
-"""Connections that are out of step: no call is ever given what belongs to another."""
+"""Connections that are out of step: no call ever gets the answer to another."""
 
 import contextlib
 import random
@@ -70,7 +70,7 @@ def _verdict(kind: str, question: str, reply: Reply) -> str | None:
 def test_no_call_is_given_anothers_answer_whatever_servers_do(
     ask: Ask, distrust_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without distrust, connections of a host that misbehaves go on being kept and reused."""
+    """Without distrust, connections to a host that misbehaves are still kept and reused."""
     monkeypatch.setattr(kept, "DISTRUST_SECONDS", distrust_seconds)
     seed = random.randrange(2**32)
     chosen = random.Random(seed).choices(list(KINDS), k=CALLS)
@@ -101,7 +101,7 @@ def test_the_kinds_do_not_overlap() -> None:
 
 
 class _Once:
-    """A server whose connections a test holds in its hands."""
+    """A server whose connections a test controls."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server((LOOPBACK, 0))
@@ -125,7 +125,7 @@ def once() -> Iterator[_Once]:
 
 
 def _post(transport: Transport, url: str, body: bytes = b"{}") -> Callable[[], Reply]:
-    """Start a call in a thread of its own; the result waits for its reply."""
+    """Start a call in a thread of its own; the returned function waits for its reply."""
     found: list[Reply] = []
 
     def call() -> None:
@@ -141,7 +141,7 @@ def _post(transport: Transport, url: str, body: bytes = b"{}") -> Callable[[], R
     return reply
 
 
-def test_what_arrives_at_an_idle_connection_is_nobodys_answer(
+def test_bytes_on_an_idle_connection_answer_no_request(
     making: type[Transport], once: _Once
 ) -> None:
     transport = making(kept_seconds=60)
@@ -156,7 +156,7 @@ def test_what_arrives_at_an_idle_connection_is_nobodys_answer(
             assert other.recv(65536)
             other.sendall(whole(b"two"))
             assert second().body == b"two"
-            # and so for each further call: what such a host sends cannot be told apart
+            # the same for each further call: nobody can say which request such an answer is for
             third = _post(transport, once.url)
             with once.accept() as another:
                 assert another.recv(65536)
@@ -217,7 +217,7 @@ def test_only_final_answers_count_when_they_come_late(making: type[Transport], o
     with once.accept() as sock:
         sock.recv(65536)
         sock.sendall(head(103, "Link: </a>"))
-        other = _post(transport, once.url)  # meanwhile another call needs one of its own
+        other = _post(transport, once.url)  # meanwhile another call needs a connection of its own
         with once.accept() as second:
             second.recv(65536)
             second.sendall(whole(b"other"))

@@ -1,4 +1,4 @@
-"""Batches run many events in one run: every event in one batch, exactly."""
+"""Event batches: one run for many events, and every event in exactly one batch."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,7 +41,7 @@ def test_flushed_by_number_and_by_time(db: Database) -> None:
     assert rows(db, "SELECT id FROM queue_items") == []
 
 
-def test_a_timer_that_is_not_needed_goes(db: Database) -> None:
+def test_timer_that_is_not_needed_is_deleted(db: Database) -> None:
     engine = Engine(db, sequence(), **BATCH)
     send(engine, {"n": 0}, {"n": 1})
     assert len(rows(db, "SELECT id FROM queue_items WHERE kind = 'batch'")) == 1
@@ -76,7 +76,7 @@ def test_keys_and_conditions(db: Database) -> None:
 
 
 def test_an_event_that_a_client_repeats_is_in_one_batch(db: Database) -> None:
-    """Its bucket remembers an id for half an hour, whatever became of the batch that has it."""
+    """A bucket remembers an event's id for half an hour, even when its batch has run."""
     engine = Engine(db, sequence(), batchEvents={"maxSize": 3, "timeout": "1h"})
     send(engine, {"n": 0}, {"n": 1}, id="same")
     send(engine, {"n": 2}, id="same")
@@ -111,7 +111,7 @@ def test_a_future_event_waits_for_the_batch_only(db: Database) -> None:
     assert batched(engine) == [[0, 1, 2]]
 
 
-def test_what_is_told_of_a_batch(db: Database) -> None:
+def test_run_and_events_of_a_batch_show_all_its_events(db: Database) -> None:
     engine = Engine(db, sequence("a"), **BATCH)
     sent = send(engine, *({"n": n} for n in range(3)))
     engine.drain()
@@ -172,7 +172,7 @@ def test_every_event_is_in_one_batch(db: Database) -> None:
     assert max(map(len, batched(engine))) == 7
 
 
-def test_what_it_costs(db: Database) -> None:
+def test_number_of_statements(db: Database) -> None:
     engine = Engine(db, sequence(), batchEvents={"maxSize": 1000, "timeout": "1h"})
     send(engine, {"n": 0})
     with Statements(db) as gathered:

@@ -1,4 +1,4 @@
-"""Debounce runs the last event once, when no other has come for the period."""
+"""Debounce runs the last event once, when no other event has come for the period."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from tests.engine.harness import Engine, sequence
 DEBOUNCE: dict[str, Any] = {"debounce": {"period": "10s"}}
 
 
-def test_the_last_event_runs_after_the_pause(db: Database) -> None:
+def test_last_event_runs_after_the_period(db: Database) -> None:
     engine = Engine(db, sequence(), **DEBOUNCE)
     for n in range(4):
         send(engine, {"n": n})
@@ -71,7 +71,7 @@ def test_a_key_that_fails_has_one_bucket(db: Database) -> None:
     assert ran(engine) == [2]
 
 
-def test_the_fired_run_passes_the_rate_limit(db: Database) -> None:
+def test_rate_limit_counts_before_the_debounce(db: Database) -> None:
     limit = {"rateLimit": {"limit": 1, "period": "1h"}}
     engine = Engine(db, sequence(), **DEBOUNCE, **limit)
     send(engine, {"n": 0}, {"n": 1})  # the second is dropped before it is parked
@@ -100,7 +100,7 @@ def test_a_crash_loses_nothing_and_doubles_nothing(db: Database, when: str) -> N
     if when == "claimed":
         claims.claim(engine.ctx, [timer])
         engine.ctx.leases = Leases()
-    send(engine, {"n": 1})  # comes while the timer is held by a worker that is dead
+    send(engine, {"n": 1})  # comes while a dead worker holds the timer
     engine.now += timedelta(minutes=2)
     with db.transaction() as tx:
         leases.free_lapsed(tx, engine.now, 10)
@@ -134,7 +134,7 @@ def test_events_that_race_with_the_timer(db: Database) -> None:
         assert len(set(ran(engine))) == len(ran(engine))
 
 
-def test_what_it_costs(db: Database) -> None:
+def test_number_of_statements(db: Database) -> None:
     engine = Engine(db, sequence(), **DEBOUNCE)
     send(engine, {"n": 0})
     with Statements(db) as parked:

@@ -80,14 +80,14 @@ def test_exact_under_threads(db: Database) -> None:
     assert 11 < admitted < 64
 
 
-def test_a_burst_of_keys_in_other_orders_does_not_wait_in_a_ring(db: Database) -> None:
+def test_bursts_of_keys_in_different_orders_do_not_deadlock(db: Database) -> None:
     engine = Engine(db, sequence(), idempotency="event.data.k")
     keys = [{"k": f"k{n}"} for n in range(20)]
     together(8, lambda n: send(engine, *(keys if n % 2 else keys[::-1])) and None)
     assert len(statuses(engine)) == 20
 
 
-def test_what_it_costs(db: Database) -> None:
+def test_number_of_statements(db: Database) -> None:
     engine = Engine(db, sequence())
     with Statements(db) as without:
         send(engine, {}, {})
@@ -100,7 +100,7 @@ def test_what_it_costs(db: Database) -> None:
     assert len(limited.seen) == len(without.seen) + 1  # two more, less the reading of functions
 
 
-def test_idle_buckets_are_forgotten(db: Database) -> None:
+def test_idle_buckets_are_deleted(db: Database) -> None:
     engine = Engine(db, sequence(), rateLimit={"limit": 1, "period": "60s"})
     send(engine, {})
     retention.forget_buckets(engine.ctx)
@@ -112,7 +112,7 @@ def test_idle_buckets_are_forgotten(db: Database) -> None:
     assert len(statuses(engine)) == 2
 
 
-def test_an_invoker_is_told(db: Database) -> None:
+def test_invoker_gets_an_error(db: Database) -> None:
     def script(request: dict, target: str) -> Reply:
         if not request["steps"]:
             opts = {"function_id": "app-fn", "payload": {"data": {}}}

@@ -1,4 +1,4 @@
-"""Singletons: one run of a key at a time."""
+"""Singletons: one run per key at a time."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ def test_keys(db: Database, key: str | None, sent: list[dict[str, Any]], made: i
 
 
 @pytest.mark.parametrize("mode", ["skip", "cancel"])
-def test_of_one_transaction_the_first_wins(db: Database, mode: str) -> None:
+def test_first_run_of_a_transaction_gets_the_key(db: Database, mode: str) -> None:
     engine = Engine(db, sequence(), **singleton(mode))
     send(engine, *({"n": n} for n in range(4)))
     engine.drain()
@@ -93,7 +93,7 @@ def test_of_one_transaction_the_first_wins(db: Database, mode: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["completed", "failed", "cancelled"])
-def test_every_end_gives_the_lock_back(db: Database, how: str) -> None:
+def test_every_end_gives_back_the_key(db: Database, how: str) -> None:
     script = (
         sequence() if how == "completed" else lambda *_: reply(400, {}, x_inngest_no_retry="true")
     )
@@ -116,7 +116,7 @@ def test_a_skipped_event_may_be_sent_again_with_its_id(db: Database) -> None:
     assert sorted(statuses(engine)) == ["completed", "queued", "skipped"]
 
 
-def test_a_repeated_event_takes_no_lock(db: Database) -> None:
+def test_repeated_event_takes_no_key(db: Database) -> None:
     engine = Engine(db, sequence(), **singleton("skip"))
     send(engine, {}, id="x")
     engine.drain()
@@ -141,7 +141,7 @@ def test_a_race(db: Database, mode: str) -> None:
 
 
 def test_arrivals_that_race_with_ends(db: Database) -> None:
-    """A lock is never lost and never left behind."""
+    """A key is never given twice and never left behind."""
     engine = Engine(db, sequence(), **singleton("skip", "event.data.k"))
 
     def act(number: int) -> None:
@@ -157,7 +157,7 @@ def test_arrivals_that_race_with_ends(db: Database) -> None:
     assert rows(db, "SELECT key FROM singleton_locks") == []
 
 
-def test_what_it_costs(db: Database) -> None:
+def test_number_of_statements(db: Database) -> None:
     engine = Engine(db, sequence(), **singleton("skip", "event.data.k"))
     engine.start()
     with Statements(db) as taken:
@@ -165,7 +165,7 @@ def test_what_it_costs(db: Database) -> None:
     assert len([one for one in taken.seen if "singleton" in one]) == 2
 
 
-def test_a_run_that_is_skipped_for_a_pause_takes_no_lock(db: Database) -> None:
+def test_run_that_is_skipped_for_a_pause_takes_no_key(db: Database) -> None:
     engine = Engine(db, sequence(), **singleton("skip"))
     pause_function.pause(engine.ctx, "app-fn")
     engine.start()

@@ -1,4 +1,4 @@
-"""Throttles hold starts back, exactly, in order, and without polling."""
+"""Throttles delay starts, exactly, in order, and without polling."""
 
 import random
 from datetime import timedelta
@@ -48,8 +48,8 @@ def test_in_order_and_nothing_is_lost(db: Database) -> None:
     assert states(db) == []
 
 
-def test_one_look_a_slot(db: Database) -> None:
-    """While nothing may start, nothing is due: the line costs nothing."""
+def test_waiting_starts_are_not_due(db: Database) -> None:
+    """While no run may start, no item is due: the line costs nothing."""
     engine = Engine(db, sequence(), throttle={"limit": 1, "period": "1h"})
     send(engine, *({"n": n} for n in range(50)))
     engine.drain()
@@ -182,7 +182,7 @@ def test_a_future_event_takes_no_room_before_its_time(db: Database) -> None:
     assert ran(engine) == [1, 0]
 
 
-def test_a_changed_throttle_counts_from_the_next_look(db: Database) -> None:
+def test_changed_throttle_counts_from_the_next_claim_or_timer(db: Database) -> None:
     engine = Engine(db, sequence(), throttle={"limit": 1, "period": "10s"})
     send(engine, *({"n": n} for n in range(9)))
     engine.drain()
@@ -210,7 +210,7 @@ def test_exact_under_threads(db: Database) -> None:
         assert len(ran(engine)) == 5 + seconds // 2
 
 
-def test_a_paused_functions_line_stands_still(db: Database) -> None:
+def test_line_of_a_paused_function_waits(db: Database) -> None:
     engine = Engine(db, sequence(), throttle={"limit": 1, "period": "10s"})
     send(engine, *({"n": n} for n in range(3)))
     engine.drain()
@@ -257,7 +257,7 @@ def test_whatever_the_order_of_hints(db: Database, seed: int) -> None:
     assert states(db) == []
 
 
-def test_a_rerun_stands_in_line(db: Database) -> None:
+def test_rerun_waits_in_line(db: Database) -> None:
     engine = Engine(db, sequence(), throttle={"limit": 1, "period": "1h", "key": "event.data.k"})
     run_id = engine.start(data={"k": "a"})
     engine.drain()

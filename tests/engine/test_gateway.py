@@ -222,7 +222,7 @@ def test_calls_side_by_side_are_made_once_each(
     assert sorted(got.path for got in provider.received) == ["/a", "/b"]
 
 
-def test_the_first_of_a_race_goes_on_without_the_others(db: Database, provider: Provider) -> None:
+def test_run_continues_with_the_first_call_of_a_race(db: Database, provider: Provider) -> None:
     provider.script = lambda got: Answer(500 if got.path == "/slow" else 200)
     racing = [ai(name, f"{provider.url}/{name}", parallelMode="race") for name in ("slow", "fast")]
 
@@ -267,7 +267,7 @@ def test_a_call_whose_worker_died_is_made_again(db: Database, provider: Provider
     engine.ctx.tuning = type(engine.ctx.tuning)(continue_for=-engine.ctx.tuning.continue_for)
     run_item.work(engine.ctx, [start_item])
     ((_, item_id),) = engine.hinted.hints
-    assert len(claims.claim(engine.ctx, [item_id])) == 1  # and nothing more is heard of the worker
+    assert len(claims.claim(engine.ctx, [item_id])) == 1  # and the worker dies
     engine.advance(minutes=5)
     assert not provider.received
     with db.transaction() as tx:

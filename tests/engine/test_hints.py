@@ -77,7 +77,7 @@ def test_a_broker_that_does_not_answer_is_away_before_long() -> None:
     wire.hangs.set()
 
 
-def test_who_asked_before_waits_the_less() -> None:
+def test_earlier_check_shortens_the_wait() -> None:
     wire = Wire(away=True)
     began = time.monotonic()
     wire.broker.ask()
@@ -98,7 +98,7 @@ def test_an_answer_is_kept_for_a_moment() -> None:
     wait_until(lambda: wire.broker.away, 10, "hints to take another way")
 
 
-def test_a_broker_that_takes_messages_and_answers_nobody_is_away() -> None:
+def test_broker_that_takes_messages_but_never_answers_is_away() -> None:
     wire, instead, go = Wire(away=True), list[str](), threading.Event()
 
     def publish(_kind: ItemKind, ids: list[str]) -> None:

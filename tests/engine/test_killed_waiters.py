@@ -1,4 +1,4 @@
-"""Tasks that are revoked, or over their time, while they wait for a slot: later ones are taken."""
+"""Tasks that are revoked or time out while they wait for a slot delay no later message."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from inngest_py.storage.db.session import Database
 
 
-def test_killed_tasks_hold_up_no_message_and_keep_no_slot(db: Database) -> None:
+def test_killed_tasks_delay_no_message_and_keep_no_slot(db: Database) -> None:
     url = db.url.render_as_string(hide_password=False).replace("postgresql+psycopg2", "postgresql")
     done = subprocess.run(
         [sys.executable, "-m", "tests.engine.killed_waiters", url],

@@ -1,4 +1,4 @@
-"""Leases: each item has its own, and silence is held against nobody who could not speak."""
+"""Leases: each item has its own, and no worker loses leases that it could not extend."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,7 +35,7 @@ def leased(engine: Engine) -> set[str]:
         return {row.id for row in rows}
 
 
-def test_an_item_that_was_given_up_lapses_beside_a_long_call_of_its_claim(db: Database) -> None:
+def test_abandoned_item_lapses_beside_a_long_call_of_its_claim(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     long_call, given_up = claimed(engine, 2)
     engine.ctx.leases.drop(given_up)
@@ -47,7 +47,7 @@ def test_an_item_that_was_given_up_lapses_beside_a_long_call_of_its_claim(db: Da
     assert leased(engine) == {long_call.id}
 
 
-def test_a_worker_holds_the_item_that_it_goes_on_with() -> None:
+def test_worker_holds_the_item_it_continues_with() -> None:
     held, first, second = Leases(), item(id="a"), item(id="b")
     held.hold(first)
     held.pass_on(first, second)
@@ -57,7 +57,7 @@ def test_a_worker_holds_the_item_that_it_goes_on_with() -> None:
     assert not len(held)
 
 
-def test_a_lease_is_extended_past_an_item_that_somebody_writes(db: Database) -> None:
+def test_leases_are_extended_while_one_item_is_locked(db: Database) -> None:
     if db.is_sqlite:
         pytest.skip("SQLite has one writer")
     engine = Engine(db, sequence("a"))
@@ -76,14 +76,14 @@ def test_a_lease_is_extended_past_an_item_that_somebody_writes(db: Database) -> 
     assert leased(engine) == {free.id}
 
 
-def test_a_process_that_stood_still_renews_before_it_looks_for_the_lapsed(db: Database) -> None:
+def test_stalled_process_extends_its_leases_before_it_frees_lapsed_ones(db: Database) -> None:
     engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
     held = {one.id for one in claimed(engine, 2)}
     lapsed.run_once(engine.ctx)
     engine.now += 10 * LEASE
     lapsed.run_once(engine.ctx)
     assert leased(engine) == held
-    for _ in range(5):  # its heart beats again
+    for _ in range(5):  # its heartbeat works again
         engine.now += LEASE / 6
         upkeep.extend(engine.ctx)
         lapsed.run_once(engine.ctx)
@@ -91,13 +91,13 @@ def test_a_process_that_stood_still_renews_before_it_looks_for_the_lapsed(db: Da
 
 
 def other(engine: Engine) -> Context:
-    """Make another worker on the same database, which calls now what the first one held."""
+    """Make another worker on the same database, which now runs the items the first one held."""
     made = replace(engine.ctx, worker_id="w2", leases=Leases())
     made.leases, engine.ctx.leases = engine.ctx.leases, made.leases
     return made
 
 
-def test_others_may_renew_first_after_the_database_was_away(db: Database) -> None:
+def test_others_may_extend_their_leases_first_after_an_outage(db: Database) -> None:
     engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
     held = {one.id for one in claimed(engine, 2)}
     neighbour = other(engine)
@@ -112,7 +112,7 @@ def test_others_may_renew_first_after_the_database_was_away(db: Database) -> Non
     assert leased(engine) == held
 
 
-def test_who_is_gone_is_not_waited_for_longer_than_that(db: Database) -> None:
+def test_leases_of_dead_workers_are_freed_after_that_time(db: Database) -> None:
     engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
     claimed(engine)
     other(engine)
@@ -124,7 +124,7 @@ def test_who_is_gone_is_not_waited_for_longer_than_that(db: Database) -> None:
     assert not leased(engine)
 
 
-def test_a_process_that_stands_still_again_and_again_keeps_its_own(db: Database) -> None:
+def test_process_that_stalls_again_and_again_keeps_its_leases(db: Database) -> None:
     engine, lapsed = Engine(db, sequence("a")), upkeep.Lapsed()
     held = {one.id for one in claimed(engine)}
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""A connection that ends with a COMMIT under way: its write is made once, and answered."""
+"""A connection that is lost during a COMMIT: the write is made once, and its caller gets it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def test_events_of_an_operator_are_stored_once(cut: Cut) -> None:
     assert (cut.count("events"), cut.count("runs"), cut.count("audit")) == (1, 1, 1)
 
 
-def test_an_operators_hints_go_out(cut: Cut) -> None:
+def test_hints_for_an_operators_events_are_sent(cut: Cut) -> None:
     engine = Engine(cut.db, sequence())
     cut.next_commit()
     publish.send(engine.ctx, [engine.event()], BY)
@@ -85,7 +85,7 @@ def test_an_operators_hints_go_out(cut: Cut) -> None:
     assert cut.count("runs WHERE status = 'completed'") == 1
 
 
-def test_a_run_is_run_again_once(cut: Cut) -> None:
+def test_run_is_rerun_once(cut: Cut) -> None:
     engine = Engine(cut.db, sequence())
     run_id = engine.start()
     cut.next_commit()
@@ -104,7 +104,7 @@ def test_a_function_is_invoked_once(cut: Cut, key: str | None) -> None:
     assert (cut.count("runs"), cut.count("events"), cut.count("audit")) == (1, 1, 1)
 
 
-def test_who_cancels_is_told_that_it_was_them(cut: Cut) -> None:
+def test_cancel_says_that_it_cancelled_the_run(cut: Cut) -> None:
     engine = Engine(cut.db, sequence())
     run_id = engine.start()
     cut.next_commit()
@@ -113,7 +113,7 @@ def test_who_cancels_is_told_that_it_was_them(cut: Cut) -> None:
     assert engine.run(run_id)["status"] == "cancelled"
 
 
-def test_who_signals_is_told_whom_they_woke(cut: Cut) -> None:
+def test_signal_returns_the_run_that_waited(cut: Cut) -> None:
     engine = Engine(cut.db, waits(for_signal()))
     run_id = engine.start()
     engine.drain()
@@ -133,7 +133,7 @@ def test_a_bulk_cancellation_is_stored_once(cut: Cut) -> None:
     assert (cut.count("cancellations"), cut.count("audit")) == (1, 1)
 
 
-def test_a_number_is_added_once(cut: Cut) -> None:
+def test_number_in_metadata_is_added_once(cut: Cut) -> None:
     engine = Engine(cut.db, sequence())
     run_id = engine.start()
     added = metadata.Update("n", metadata.Op.ADD, {"x": 1})
@@ -153,7 +153,7 @@ def test_a_run_of_an_endpoint_begins_once(cut: Cut) -> None:
     assert cut.count("runs") == 2
 
 
-def test_a_registration_that_is_repeated_is_no_error(cut: Cut) -> None:
+def test_repeated_sync_is_no_error(cut: Cut) -> None:
     engine = Engine(cut.db, sequence())
     cut.next_commit()
     engine.register(retries=5)

@@ -23,7 +23,7 @@ CRON = {"triggers": [{"event": "a/b"}, {"cron": "* * * * *"}]}
 
 
 def rewritten(engine: Engine, change: Callable[[dict[str, Any]], Any]) -> str:
-    """Change the stored configuration as another process would; return the one before."""
+    """Change the stored configuration as another process would; return the old one."""
     with engine.ctx.db.transaction() as tx:
         (row,) = functions.functions(tx)
         config = orjson.loads(row["config"])
@@ -62,7 +62,7 @@ def test_fields_and_triggers_of_a_later_version_are_ignored(db: Database) -> Non
 
 
 @pytest.mark.parametrize("change", [unreadable, lambda _: ["a list"]])
-def test_a_function_that_cannot_be_read_keeps_no_event_from_the_others(
+def test_unreadable_function_keeps_no_event_from_the_others(
     db: Database, change: Callable[[dict[str, Any]], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(db, sequence("a"))
@@ -82,7 +82,7 @@ def test_a_function_that_cannot_be_read_keeps_no_event_from_the_others(
     assert told[0].exc_info
 
 
-def test_its_runs_and_its_schedule_wait_for_workers_that_can_read_it(db: Database) -> None:
+def test_runs_and_schedules_of_an_unreadable_function_wait_for_newer_workers(db: Database) -> None:
     engine = Engine(db, sequence("a"), **CRON)
     run_id = engine.start()
     before = rewritten(engine, unreadable)

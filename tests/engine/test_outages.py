@@ -48,7 +48,7 @@ CREATE CONSTRAINT TRIGGER refuses AFTER UPDATE ON {table}
 
 
 def raising(code: str, table: str = "runs", statement: str = _RAISES) -> Switch:
-    """Have PostgreSQL refuse what touches a table, with this SQLSTATE."""
+    """Make PostgreSQL refuse statements on a table with this SQLSTATE."""
 
     def switch(db: Database, refuses: bool) -> None:
         with db.transaction() as tx:
@@ -61,7 +61,7 @@ def raising(code: str, table: str = "runs", statement: str = _RAISES) -> Switch:
 
 
 def read_only(db: Database, refuses: bool) -> None:
-    """Have PostgreSQL refuse every write, as on a standby or a protected disk."""
+    """Make PostgreSQL refuse every write, as on a standby or a protected disk."""
     word = "on" if refuses else "off"
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET default_transaction_read_only = off"))
@@ -84,7 +84,7 @@ def one_step(refuse: Callable[[], None]) -> Script:
 
 
 def ran_through(db: Database, switch: Switch) -> Engine:
-    """Run a function whose first answer meets the outage, which ends when it has been seen."""
+    """Run a function whose first answer meets the outage; the outage ends when it was seen."""
     engine = Engine(db, one_step(lambda: switch(db, True)))
     engine.ctx.committer = Committer(db)
     run_id = engine.start()
@@ -115,7 +115,7 @@ def sqlite_db(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     "code", ["53100", "53200", "53300", "25006", "57P03", "58030", "42501", "XX000"]
 )
-def test_an_answer_outlives_an_outage(
+def test_answer_is_kept_through_an_outage(
     postgres_db: Database, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "inngest_py")
@@ -126,7 +126,7 @@ def test_an_answer_outlives_an_outage(
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01", "55P03", "57014"])
-def test_an_answer_outlives_those_who_are_in_the_way(postgres_db: Database, code: str) -> None:
+def test_answer_is_kept_while_others_block_its_write(postgres_db: Database, code: str) -> None:
     switch = raising(code)
     engine = Engine(postgres_db, one_step(lambda: switch(postgres_db, True)))
     run_id = engine.start()
@@ -141,11 +141,11 @@ def test_an_answer_outlives_those_who_are_in_the_way(postgres_db: Database, code
     assert len(engine.sdk.requests) == 2
 
 
-def test_an_answer_outlives_a_read_only_server(postgres_db: Database) -> None:
+def test_answer_is_kept_while_the_server_is_read_only(postgres_db: Database) -> None:
     ran_through(postgres_db, read_only)
 
 
-def test_an_answer_outlives_a_full_disk(sqlite_db: Database) -> None:
+def test_answer_is_kept_while_the_disk_is_full(sqlite_db: Database) -> None:
     ran_through(sqlite_db, Full(sqlite_db))
 
 
@@ -172,7 +172,7 @@ def test_an_answer_waits_for_a_connection(
     assert (found["status"], len(engine.sdk.requests)) == ("completed", 2)
 
 
-def test_a_request_is_told_of_a_refusal_at_once(postgres_db: Database) -> None:
+def test_api_request_fails_at_once_when_the_database_refuses(postgres_db: Database) -> None:
     engine = Engine(postgres_db, sequence())
     raising("53100", "events")(postgres_db, True)
     with deadlines.within(60), pytest.raises(SQLAlchemyError):
@@ -196,7 +196,7 @@ def test_a_probe_meets_a_full_disk(sqlite_db: Database) -> None:
     assert not writable(sqlite_db)
 
 
-def test_missed_ticks_are_told_once(
+def test_missed_ticks_are_logged_once(
     postgres_db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(postgres_db, sequence(), triggers=[{"cron": "* * * * *"}])
@@ -212,7 +212,7 @@ def test_missed_ticks_are_told_once(
     assert len([r for r in caplog.records if r.message == "cron.missed"]) == 1
 
 
-def test_an_outage_is_told_when_it_begins_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+def test_outage_is_logged_when_it_begins_and_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "inngest_py")
     outage = Outage()
     error = Database("postgresql://nobody:hidden@127.0.0.1:1/x")
@@ -227,7 +227,7 @@ def test_an_outage_is_told_when_it_begins_and_ends(caplog: pytest.LogCaptureFixt
     assert "Connection refused" in caplog.records[0].fields["error"]  # type: ignore[attr-defined]
 
 
-def test_each_reason_of_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_reason_of_an_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage()
     told = ["the server closed", *(f"refused on port {n}" for n in range(9)), "the server closed"]
     for words in [*told, "no room", *(chr(n) * 9 for n in range(97, 123))]:
@@ -271,7 +271,7 @@ def test_a_postgres_with_a_password_says_what_it_refuses(postgres: Postgres) -> 
     assert 'role "nobody" does not exist' in told and "s3cret" not in told
 
 
-def test_a_lease_outlives_an_outage_longer_than_it(postgres_db: Database) -> None:
+def test_lease_is_kept_through_an_outage_longer_than_it(postgres_db: Database) -> None:
     engine = Engine(postgres_db, sequence())
     run_id = engine.start()
     ((_, item_id),) = engine.hinted.hints
@@ -283,13 +283,13 @@ def test_a_lease_outlives_an_outage_longer_than_it(postgres_db: Database) -> Non
         with pytest.raises(SQLAlchemyError):
             other.run_once(engine.ctx)
     read_only(postgres_db, False)
-    engine.ctx.leases.drop(job.item)  # what holds it is another process
+    engine.ctx.leases.drop(job.item)  # another process holds it
     other.run_once(engine.ctx)
     run_item.run_job(engine.ctx, job)
     assert engine.run(run_id)["status"] == "completed"
 
 
-def test_what_the_dead_held_is_freed_after_an_outage(postgres_db: Database) -> None:
+def test_items_of_dead_workers_are_freed_after_an_outage(postgres_db: Database) -> None:
     engine = Engine(postgres_db, sequence())
     run_id = engine.start()
     ((_, item_id),) = engine.hinted.hints

@@ -1,4 +1,4 @@
-"""Limits are changed under way: for whoever waits, in every process, and until their time."""
+"""Overrides of limits: for runs that wait already, in every process, and until their end."""
 
 import random
 import threading
@@ -28,13 +28,13 @@ def put(engine: Engine, **body: Any) -> None:
 
 
 def claimed(engine: Engine) -> int:
-    """Claim what is hinted at, as workers would, and count what they got."""
+    """Claim the hinted items as workers would; return how many were claimed."""
     hints, engine.hinted.hints = engine.hinted.hints, []
     return sum(len(claims.claim(engine.ctx, [item_id])) for _, item_id in hints)
 
 
 @pytest.mark.parametrize("body", [{"concurrency": 3}, {"concurrency": None}])
-def test_a_raised_limit_lets_waiting_requests_go_at_once(db: Database, body: Any) -> None:
+def test_raised_limit_lets_waiting_requests_in_at_once(db: Database, body: Any) -> None:
     engine = Engine(db, sequence("a"), concurrency=1)
     send(engine, *({"n": n} for n in range(3)))
     assert claimed(engine) == 1
@@ -57,7 +57,7 @@ def test_a_lowered_limit_counts_from_the_next_claim(db: Database) -> None:
     engine = Engine(db, sequence("a"), concurrency=3)
     send(engine, *({"n": n} for n in range(4)))
     put(engine, concurrency=1)
-    assert claimed(engine) + claimed(engine) == 1  # those let go before pass their turn on
+    assert claimed(engine) + claimed(engine) == 1  # items let in before give up their slots
     limit_overrides.remove(engine.ctx, "app-fn")
     assert claimed(engine) == 2
 
@@ -72,7 +72,7 @@ def test_limits_of_whole_runs_are_raised_too(db: Database) -> None:
     assert statuses(engine).count("running") == 2
 
 
-def test_a_raised_throttle_lets_its_line_go_at_once(db: Database) -> None:
+def test_raised_throttle_lets_its_line_in_at_once(db: Database) -> None:
     slow = {"limit": 1, "period": "1h"}
     engine = Engine(db, sequence(), throttle=slow)
     send(engine, *({"n": n} for n in range(4)))
@@ -127,7 +127,7 @@ def test_a_backoff_counts_for_the_next_failure(db: Database) -> None:
     assert engine.run(run_id)["status"] == "failed"
 
 
-def test_retry_after_goes_before_a_backoff(db: Database) -> None:
+def test_retry_after_beats_a_backoff(db: Database) -> None:
     def busy(request: dict[str, Any], _: str) -> Reply:
         return reply(500, {}, retry_after="7")
 
@@ -139,7 +139,7 @@ def test_retry_after_goes_before_a_backoff(db: Database) -> None:
     assert item["due_at"] - engine.now == timedelta(seconds=7)
 
 
-def test_an_override_is_kept_over_syncs(db: Database) -> None:
+def test_override_is_kept_through_syncs(db: Database) -> None:
     engine = Engine(db, sequence("a"), concurrency=1)
     put(engine, concurrency=2)
     engine.register(2, concurrency=4)
@@ -166,11 +166,11 @@ def test_an_override_ends_at_its_time_by_itself(db: Database) -> None:
     assert claimed(engine) == 1
     engine.now += timedelta(seconds=1)
     assert limit_overrides.show(engine.ctx, "app-fn").override is None
-    send(engine, {"n": 4})  # whoever comes next lets those before it go
+    send(engine, {"n": 4})  # the next arrival lets in those before it
     assert claimed(engine) == 2
 
 
-def test_the_end_of_an_override_lets_lines_go_without_anybody_asking(db: Database) -> None:
+def test_end_of_an_override_lets_lines_in_by_itself(db: Database) -> None:
     engine = Engine(db, sequence(), throttle={"limit": 9, "period": "1m"}, concurrency=9)
     put(engine, throttle={"limit": 1, "period": "1d"}, concurrency=1, expiresIn="1m")
     send(engine, *({"n": n} for n in range(4)))
@@ -186,7 +186,7 @@ def test_the_end_of_an_override_lets_lines_go_without_anybody_asking(db: Databas
     assert ran(engine) == [0, 1, 2, 3]
 
 
-def test_one_that_was_set_again_does_not_end_early(db: Database) -> None:
+def test_override_that_was_set_again_does_not_end_early(db: Database) -> None:
     engine = Engine(db, sequence())
     put(engine, concurrency=1, expiresIn="1m")
     engine.now += timedelta(minutes=2)
@@ -195,7 +195,7 @@ def test_one_that_was_set_again_does_not_end_early(db: Database) -> None:
     assert limit_overrides.show(engine.ctx, "app-fn").override is not None
 
 
-def test_other_processes_see_it_at_their_next_claim(db: Database) -> None:
+def test_other_processes_see_an_override_at_their_next_claim(db: Database) -> None:
     engine = Engine(db, sequence("a"), concurrency=3)
     other = replace(engine.ctx, catalog=Catalog(), worker_id="w2")
     send(engine, *({"n": n} for n in range(4)))
@@ -215,7 +215,7 @@ def test_other_processes_see_it_at_their_next_claim(db: Database) -> None:
         (None, 1, 1),
     ],
 )
-def test_runs_that_have_not_begun_stand_in_the_new_lines(
+def test_runs_that_have_not_begun_wait_in_the_new_lines(
     db: Database, before: Any, after: Any, at_once: int
 ) -> None:
     engine = Engine(db, sequence("a", "b"), concurrency=before)

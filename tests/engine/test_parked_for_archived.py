@@ -1,4 +1,4 @@
-"""Events in a debounce or batch outlive a deploy that leaves their function out."""
+"""Events in a debounce or an event batch are kept when a sync leaves out their function."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ TIMERS = "SELECT count(*) FROM queue_items WHERE kind IN ('debounce', 'batch')"
 
 
 def leave_out(engine: Engine) -> None:
-    """Deploy the app without its function."""
+    """Sync the app without its function."""
     payload = {"appName": "app", "url": URL, "functions": []}
     register.register(engine.ctx, parse_registration(payload))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_they_run_when_the_function_is_back(db: Database, rule: str) -> None:
+def test_parked_events_run_when_the_function_is_back(db: Database, rule: str) -> None:
     engine = Engine(db, sequence(), **RULES[rule])
     [event] = send(engine, {"n": 1})
     leave_out(engine)

@@ -1,4 +1,4 @@
-"""Paused functions: what waits, what is skipped, and that no request begins after the pause."""
+"""Paused functions: what waits, what is skipped, and no request begins after the pause."""
 
 import threading
 from datetime import timedelta
@@ -40,7 +40,7 @@ def send(engine: Engine, name: str = "a/b", **fields: Any) -> str:
 
 
 def waits(engine: Engine) -> tuple[int, Any]:
-    """What upkeep and health see: the number due, and when the next hint is."""
+    """Return what upkeep and health see: the number of due items, and when the next is due."""
     with engine.ctx.db.reading() as tx:
         return backlog.size(tx, engine.now + timedelta(minutes=5))[0], backlog.next_due(tx)
 
@@ -51,7 +51,7 @@ def test_new_events_are_skipped_or_held(db: Database) -> None:
     skipped = send(engine, id="mine")
     assert statuses(engine, skipped) == [("skipped", "FunctionPaused")]
     pause_function.pause(engine.ctx, "app-fn", "hold")
-    held = send(engine, id="mine")  # a skipped run does not use the event's id up
+    held = send(engine, id="mine")  # a skipped run does not use up the event's id
     assert statuses(engine, held) == [("queued", None)]
     assert waits(engine) == (0, None)
     engine.advance(minutes=5)
@@ -76,7 +76,7 @@ def test_an_invocation_of_a_paused_function_gets_no_answer(db: Database) -> None
 
 
 def pausing_script(engine: list[Engine], inner: Script) -> Script:
-    """Script a function that is paused in the midst of its first call."""
+    """Script a function that is paused during its first call."""
 
     def script(request: dict[str, Any], target: str) -> Reply:
         if not engine[0].sdk.requests[1:]:
@@ -86,7 +86,7 @@ def pausing_script(engine: list[Engine], inner: Script) -> Script:
     return script
 
 
-def test_a_call_in_flight_is_stored_and_the_run_goes_on_when_resumed(db: Database) -> None:
+def test_answer_in_flight_is_stored_and_the_run_continues_when_resumed(db: Database) -> None:
     box: list[Engine] = []
     engine = Engine(db, pausing_script(box, sequence("one", "two")))
     box.append(engine)
@@ -129,7 +129,7 @@ def test_timers_and_retries_wait_without_using_attempts(
     assert len(engine.sdk.requests) == 2
 
 
-def test_what_is_not_due_yet_stays_so_when_resumed(db: Database) -> None:
+def test_resumed_items_keep_a_later_due_time(db: Database) -> None:
     engine = Engine(db, sleeping)
     run_id = engine.start()
     engine.drain()
@@ -140,7 +140,7 @@ def test_what_is_not_due_yet_stays_so_when_resumed(db: Database) -> None:
     assert (item["state"], item["due_at"], item["hint_at"]) == ("ready", due_at, due_at)
 
 
-def test_a_pause_survives_a_sync_and_another_process_knows_it(db: Database) -> None:
+def test_pause_is_kept_through_a_sync_and_known_to_other_processes(db: Database) -> None:
     engine = Engine(db, sequence())
     other = Engine(db, sequence())
     assert statuses(other, send(other)) == [("completed", None)]
@@ -149,7 +149,7 @@ def test_a_pause_survives_a_sync_and_another_process_knows_it(db: Database) -> N
     assert statuses(other, send(other)) == [("skipped", "FunctionPaused")]
 
 
-def test_an_interrupted_resumption_is_ended_by_upkeep(db: Database) -> None:
+def test_interrupted_resumption_is_finished_by_upkeep(db: Database) -> None:
     engine = Engine(db, sequence())
     run_id = engine.start()
     function_id = pause_function.pause(engine.ctx, "app-fn")
@@ -172,7 +172,7 @@ def test_many_runs_are_held_in_batches(db: Database, monkeypatch: pytest.MonkeyP
     assert {engine.queued(run_id)[0]["state"] for run_id in ids} == {"ready"}
 
 
-def test_who_is_meant_must_be_clear(db: Database) -> None:
+def test_unknown_and_ambiguous_functions_are_refused(db: Database) -> None:
     engine = Engine(db, sequence())
     with pytest.raises(NotFound):
         pause_function.pause(engine.ctx, "nobody")
@@ -186,7 +186,7 @@ def test_who_is_meant_must_be_clear(db: Database) -> None:
 
 
 class Crowd:
-    """Threads that run everything which is due, until told to stop."""
+    """Threads that run all due items until they are stopped."""
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine, self._stop = engine, threading.Event()
@@ -235,7 +235,7 @@ def test_no_request_begins_after_the_pause(db: Database) -> None:
         wait_until(lambda: not len(engine.ctx.leases) and waits(engine) == (0, None))
     finally:
         crowd.stop()
-    # four threads hold three leases each at the most; one call a lease
+    # four threads hold at most three leases each; one call per lease
     assert len(late) == len(set(late)) <= 12
     pause_function.resume(engine.ctx, "app-fn")
     engine.advance()

@@ -1,4 +1,4 @@
-"""Pruning: finished runs go with all that is theirs, and nothing else does."""
+"""Pruning deletes ended runs with all that belongs to them, and nothing else."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -117,7 +117,7 @@ def test_the_newest_stay(db: Database, bounds: dict[str, Any], left: int) -> Non
     assert ids(db) == made[len(made) - left :]
 
 
-def test_by_count_a_result_stays_a_moment(db: Database) -> None:
+def test_pruning_by_count_keeps_a_result_for_a_moment(db: Database) -> None:
     engine = Engine(db, sequence())
     service = keep(engine, count=1)
     made = [engine.start(), engine.start()]
@@ -131,8 +131,8 @@ def test_by_count_a_result_stays_a_moment(db: Database) -> None:
     assert ids(db) == [last]
 
 
-def test_the_ids_of_events_outlive_their_runs(db: Database) -> None:
-    """For 24 hours an event's id starts nothing again (events.md §5.2), and a seed stays used."""
+def test_ids_of_events_are_kept_longer_than_their_runs(db: Database) -> None:
+    """An event's id starts nothing again for 24 hours (events.md §5.2), and a seed stays used."""
     engine = Engine(db, sequence())
     service = keep(engine, age=timedelta(minutes=1))
     engine.start(id="own")
@@ -157,7 +157,7 @@ def test_the_ids_of_events_outlive_their_runs(db: Database) -> None:
     assert filled(db) == {"run_keys"}  # these have a service of their own
 
 
-def test_events_without_runs_go_by_age(db: Database) -> None:
+def test_events_without_runs_are_deleted_by_age(db: Database) -> None:
     engine = Engine(db, sequence())
     service = keep(engine, age=2 * DAY)
     for _ in range(3):
@@ -168,7 +168,7 @@ def test_events_without_runs_go_by_age(db: Database) -> None:
 
 
 def test_a_sweep_begins_anew(db: Database) -> None:
-    """An event that was in use when it was looked at goes once its last run has gone."""
+    """An event that was in use when it was read is deleted after its last run is deleted."""
     engine = Engine(db, sequence())
     service = keep(engine, age=DAY)
     run_id = engine.start()
@@ -188,7 +188,7 @@ def test_a_sweep_begins_anew(db: Database) -> None:
     assert filled(db) == set()
 
 
-def test_what_gathers_keeps_its_events(db: Database) -> None:
+def test_open_batch_keeps_its_events(db: Database) -> None:
     engine = Engine(db, sequence(), batchEvents={"maxSize": 2, "timeout": "60d"})
     service = keep(engine, age=DAY)
     send(engine, {"n": 1})
@@ -216,8 +216,8 @@ CHILD = {"app-parent": "a/parent", "app-child": "a/child"}
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_parent_gets_the_result_of_a_child_that_is_gone(db: Database, paused: bool) -> None:
-    """A paused parent goes on late: the event that holds its child's result must be there still."""
+def test_parent_gets_the_result_of_a_deleted_child(db: Database, paused: bool) -> None:
+    """A paused parent continues late: the event with its child's result must still be there."""
     parent = waiting.waits(waiting.invoke())
     child = waiting.returning(200, {"from": "child"})
     scripts = {"a/parent": parent, "inngest/function.invoked": child}
@@ -240,7 +240,7 @@ def test_a_parent_gets_the_result_of_a_child_that_is_gone(db: Database, paused: 
         assert engine.run(run_id)["output"] == '[{"data":{"from":"child"}}]'
 
 
-def test_what_is_gone_is_not_found(db: Database) -> None:
+def test_deleted_runs_are_not_found(db: Database) -> None:
     engine = Engine(db, sequence())
     service = keep(engine, age=DAY)
     run_id = engine.start()
@@ -253,7 +253,7 @@ def test_what_is_gone_is_not_found(db: Database) -> None:
         metadata.annotate(engine.ctx, run_id, [])
 
 
-def test_what_is_being_repeated_stays(postgres_url: str) -> None:
+def test_run_that_is_being_rerun_stays(postgres_url: str) -> None:
     db = prepared(postgres_url)
     engine = Engine(db, sequence())
     keep(engine, age=DAY)
@@ -269,7 +269,7 @@ def test_what_is_being_repeated_stays(postgres_url: str) -> None:
     db.close()
 
 
-def test_a_restart_goes_on(db: Database) -> None:
+def test_pruning_continues_after_a_restart(db: Database) -> None:
     engine = Engine(db, sequence())
     service = keep(engine, age=DAY)
     send(engine, *({} for _ in range(250)))
@@ -282,8 +282,8 @@ def test_a_restart_goes_on(db: Database) -> None:
     assert filled(db) == set()
 
 
-def test_many_prune_while_runs_go_on(db: Database) -> None:
-    """No event is lost that a run needs, and a rerun of a run that is being deleted is whole."""
+def test_many_processes_prune_while_runs_continue(db: Database) -> None:
+    """No event that a run needs is lost, and a rerun of a run that is being deleted is whole."""
     engine = Engine(db, sequence("a", "b"))
     engine.ctx.clock = utc_now
     keep(engine, age=timedelta(milliseconds=1))
@@ -292,7 +292,7 @@ def test_many_prune_while_runs_go_on(db: Database) -> None:
     first = ids(db)
 
     def old(table: str, column: str) -> None:
-        """Let rows look old, as events must be before they go."""
+        """Make rows look old: events must be old before they are deleted."""
         moved = "- 172800000000" if db.is_sqlite else "- interval '2 days'"
         with db.transaction() as tx:
             tx.exec_driver_sql(f"UPDATE {table} SET {column} = {column} {moved}")

@@ -1,4 +1,4 @@
-"""Whatever is raised while an item runs ends as a counted attempt, and lost workers are counted."""
+"""Any error while an item runs counts as an attempt, and lost workers are counted too."""
 
 import logging
 from dataclasses import replace
@@ -21,14 +21,14 @@ from tests.factories import op, reply
 
 
 class Surprising(Exception):
-    """What nobody has foreseen."""
+    """An error that nobody expects."""
 
 
 def failed(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.message == "item.failed"]
 
 
-def test_what_a_call_raises_uses_up_attempts(
+def test_error_raised_by_a_call_uses_up_attempts(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -61,7 +61,7 @@ def test_a_request_that_cannot_be_read_uses_up_attempts(db: Database) -> None:
     assert engine.run(run_id)["status"] == "failed"
 
 
-def test_a_failed_attempt_that_cannot_be_written_either_is_told(
+def test_failed_attempt_that_cannot_be_written_either_is_logged(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(db, sequence("a"))
@@ -74,12 +74,12 @@ def test_a_failed_attempt_that_cannot_be_written_either_is_told(
     run_id = engine.start()
     engine.drain()
     assert len(failed(caplog)) == 1
-    assert engine.queued(run_id)[0]["state"] == "leased"  # and lapses, which is counted
+    assert engine.queued(run_id)[0]["state"] == "leased"  # it lapses, and lapses are counted
     assert not len(engine.ctx.leases)
 
 
 def lapse(engine: Engine, item_id: str) -> None:
-    """Claim an item as a worker does that then dies."""
+    """Claim an item, die, and let its lease lapse."""
     for job in claim(engine.ctx, [item_id]):
         engine.ctx.leases.drop(job.item)
         engine.ctx.shares.drop("localhost:1")
@@ -87,7 +87,7 @@ def lapse(engine: Engine, item_id: str) -> None:
     lease_keeping.free_lapsed(engine.ctx, engine.now)
 
 
-def test_a_request_that_every_worker_dies_of_ends_the_run(db: Database) -> None:
+def test_request_that_kills_every_worker_ends_the_run(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     run_id = engine.start()
     ((_, item_id),) = engine.hinted.hints
@@ -100,7 +100,7 @@ def test_a_request_that_every_worker_dies_of_ends_the_run(db: Database) -> None:
     assert not engine.sdk.requests
 
 
-def test_an_attempt_that_is_over_forgets_lost_workers(db: Database) -> None:
+def test_lost_workers_are_counted_per_attempt(db: Database) -> None:
     def script(request: dict[str, Any], target: str) -> Reply:
         return reply(500, "no") if len(engine.sdk.requests) == 1 else reply(200, "done")
 
@@ -144,7 +144,7 @@ def test_a_timer_that_raises_is_tried_again_later(
         assert tx.execute(text("SELECT count(*) FROM runs")).scalar() == 1
 
 
-def test_a_timer_that_loses_every_worker_is_tried_once_an_hour(db: Database) -> None:
+def test_timer_that_kills_every_worker_is_tried_once_an_hour(db: Database) -> None:
     engine = Engine(db, sequence(), debounce={"period": "1s"})
     publish.accept(engine.ctx, [engine.event()])
     engine.now += timedelta(seconds=10)
@@ -157,7 +157,7 @@ def test_a_timer_that_loses_every_worker_is_tried_once_an_hour(db: Database) -> 
     assert len(claim(engine.ctx, [item_id])) == 1
 
 
-def test_an_item_that_cannot_be_claimed_keeps_no_other_from_it(
+def test_item_that_cannot_be_claimed_blocks_no_other(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(db, sequence())

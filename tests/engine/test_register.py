@@ -1,4 +1,4 @@
-"""Registrations of one app by an SDK and by hand."""
+"""Functions of one app, registered by an SDK and by hand."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def sync(name: str) -> Registration:
     return parse_registration({"appName": "shop", "url": URL, "functions": [function]})
 
 
-def test_an_sdks_version_wins_again_over_one_registered_by_hand(db: Database) -> None:
+def test_next_sync_replaces_a_function_registered_by_hand(db: Database) -> None:
     ctx = Engine(db, sequence()).ctx
     assert register(ctx, sync("first")).modified
     assert not register(ctx, sync("first")).modified

@@ -1,4 +1,4 @@
-"""Answers that leave a run nothing to do: it goes on, or fails with a reason, but never hangs."""
+"""Answers without progress: a run continues, or fails with a reason, but never hangs."""
 
 import random
 from typing import Any
@@ -33,7 +33,7 @@ def after_a(*ops: dict[str, Any]) -> Script:
 
 
 def targeted(*planned: str, answer: list[dict[str, Any]]) -> Script:
-    """Script a function that plans steps and, asked for one of them, answers something else."""
+    """Script a function that plans steps and answers a request for one of them with other ops."""
 
     def script(request: dict[str, Any], target: str) -> Reply:
         left = [op("StepPlanned", name) for name in planned if step(name) not in request["steps"]]
@@ -64,7 +64,7 @@ LEADS_NOWHERE: dict[str, Script] = {
 
 
 def ended(engine: Engine, run_id: str) -> dict[str, Any]:
-    """Let a run go on for as long as it may without progress; give it as it is then."""
+    """Continue a run for as long as it may without progress; return it as it is then."""
     for _ in range(6 * rounds.MOST):
         engine.drain()
         found = engine.run(run_id)
@@ -75,7 +75,7 @@ def ended(engine: Engine, run_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("answers", LEADS_NOWHERE)
-def test_a_run_that_gets_no_further_fails_and_says_so(db: Database, answers: str) -> None:
+def test_run_without_progress_fails_and_says_so(db: Database, answers: str) -> None:
     engine = Engine(db, LEADS_NOWHERE[answers])
     run_id = engine.start()
     found = ended(engine, run_id)
@@ -87,7 +87,7 @@ def test_a_run_that_gets_no_further_fails_and_says_so(db: Database, answers: str
     assert not engine.queued(run_id)
 
 
-def test_a_run_that_is_late_with_an_answer_goes_on(db: Database) -> None:
+def test_run_that_makes_progress_late_continues(db: Database) -> None:
     def script(request: dict[str, Any], target: str) -> Reply:
         if step("b") in request["steps"]:
             return reply(200, "done")
@@ -102,10 +102,8 @@ def test_a_run_that_is_late_with_an_answer_goes_on(db: Database) -> None:
 
 
 @pytest.mark.parametrize("answer", [[], [op("StepRun", "c")], [{"op": "None", "id": "n"}]])
-def test_a_group_goes_on_when_a_member_was_answered_otherwise(
-    db: Database, answer: list[Any]
-) -> None:
-    """The first request for `b` brings something else; the second, after the group, brings it."""
+def test_group_continues_when_a_member_got_another_answer(db: Database, answer: list[Any]) -> None:
+    """The first request for `b` brings other ops; the second, after the group, brings `b`."""
     asked: list[str] = []
 
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -121,7 +119,7 @@ def test_a_group_goes_on_when_a_member_was_answered_otherwise(
     assert asked.count(step("b")) == 2
 
 
-def test_a_branch_that_gets_no_further_ends_nothing_while_a_sibling_waits(db: Database) -> None:
+def test_step_without_progress_ends_nothing_while_a_parallel_step_waits(db: Database) -> None:
     wait = op("WaitForEvent", "w", name="x/y", opts={"timeout": "30d"})
 
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -143,8 +141,8 @@ def test_a_branch_that_gets_no_further_ends_nothing_while_a_sibling_waits(db: Da
     assert ended(engine, run_id)["status"] == "completed"
 
 
-def test_an_app_that_ignores_use_api_is_told_what_is_wrong(db: Database) -> None:
-    """Its state is over the limit of a request, so it sees no step and runs the first again."""
+def test_app_that_ignores_use_api_gets_an_error_that_says_so(db: Database) -> None:
+    """Its state is too large for a request, so it sees no step and runs the first one again."""
     big = "x" * 1_500_000
     names = ["a", "b", "c"]
 
@@ -160,7 +158,7 @@ def test_an_app_that_ignores_use_api_is_told_what_is_wrong(db: Database) -> None
 
 
 def test_checkpoints_are_progress(db: Database) -> None:
-    """An app whose requests are cut short asks for a discovery each time, but gets on."""
+    """An app whose requests are cut short asks for a discovery each time, but makes progress."""
     names = [f"s{number}" for number in range(3 * rounds.MOST)]
 
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -179,12 +177,12 @@ def test_checkpoints_are_progress(db: Database) -> None:
 
 
 def strand(engine: Engine, run_id: str) -> None:
-    """Take a run's items away, as only a defect could."""
+    """Delete a run's items, as only a bug could."""
     with engine.ctx.db.transaction() as tx:
         tx.execute(text("DELETE FROM queue_items WHERE run_id = :id"), {"id": run_id})
 
 
-def test_a_stranded_run_is_asked_again_and_counted(
+def test_stranded_run_is_repaired_and_counted(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, dict[str, Any]]] = []
@@ -219,7 +217,7 @@ def test_a_stranded_run_is_asked_again_and_counted(
     assert [engine.run(run)["status"] for run in (begun, queued)] == ["completed", "completed"]
 
 
-def test_a_look_at_live_runs_is_bounded_and_comes_to_all(
+def test_looks_at_live_runs_are_bounded_and_reach_all(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inngest_py.engine.upkeep.stranded._AT_ONCE", 2)
@@ -234,7 +232,7 @@ def test_a_look_at_live_runs_is_bounded_and_comes_to_all(
     assert looks == 3
 
 
-def test_what_is_being_worked_on_is_not_stranded(db: Database) -> None:
+def test_run_that_waits_or_is_in_flight_is_not_stranded(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     engine.start()
     [(_, item_id)] = engine.hinted.hints
@@ -250,7 +248,7 @@ CODES += ["StepError", "StepFailed", "WaitForSignal", "InvokeFunction", "Step", 
 
 
 def babbling(chance: random.Random) -> Script:
-    """Script an app that answers whatever comes to its mind, of a few steps."""
+    """Script an app that answers with random ops of a few steps."""
 
     def made() -> dict[str, Any]:
         code, name = chance.choice(CODES), chance.choice("abcde")
@@ -274,7 +272,7 @@ def babbling(chance: random.Random) -> Script:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_no_answer_strands_a_run(db: Database, seed: int) -> None:
-    """Whatever an app answers: at each rest, a run has ended or has something to go on with."""
+    """Whatever an app answers: after each drain, a run has ended or something continues it."""
     engine = Engine(db, babbling(random.Random(seed)), retries=1)
     run_id = engine.start()
     engine.drain()

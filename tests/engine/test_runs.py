@@ -59,7 +59,7 @@ def test_version_2_clears_the_force_plan_flag_with_the_discovery(db: Database) -
 
 
 def test_a_race_runs_no_step_twice_and_waits_for_none(db: Database) -> None:
-    """An SDK that runs the one step it finds, unless it is told to plan: as TypeScript's does."""
+    """Script an SDK that runs the one step it finds unless it must plan, as TypeScript's does."""
     race = {"opts": {"parallelMode": "Race"}}
     ops = {"a": op("StepPlanned", "a", **race), "slow": op("Sleep", "slow", name="1h", **race)}
     ran: list[str] = []
@@ -149,7 +149,7 @@ def test_the_events_of_a_failure_have_its_text_in_the_error_and_the_result(
             assert found["payload"].count("rather long") == 2
 
 
-def test_a_sleep_holds_nothing_and_goes_on_when_it_is_over(db: Database) -> None:
+def test_sleep_holds_nothing_and_the_run_continues_after_it(db: Database) -> None:
     def script(request: dict[str, Any], target: str) -> Reply:
         if step("s") in request["steps"]:
             return reply(200, "awake")
@@ -291,7 +291,7 @@ def test_a_lapsed_lease_makes_the_item_ready_again(db: Database) -> None:
     assert len(claims.claim(engine.ctx, [item_id])) == 1
 
 
-def test_a_worker_that_stops_gives_its_leases_back(db: Database) -> None:
+def test_stopping_worker_gives_back_its_leases(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     engine.start()
     ((_, item_id),) = engine.hinted.hints
@@ -315,7 +315,7 @@ def test_the_sdk_is_called_without_a_connection_held(db: Database) -> None:
     assert len(engine.sdk.requests) == 2
 
 
-def test_the_end_of_a_plain_run_looks_for_nothing_else(db: Database) -> None:
+def test_end_of_a_run_without_waits_or_defers_reads_none(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     engine.start()
     with Statements(db) as statements:

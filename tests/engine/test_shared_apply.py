@@ -1,4 +1,4 @@
-"""Plans that share a commit: branches of one run settle one after another in it."""
+"""Plans that share a commit: those of one run are written one after another."""
 
 import threading
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.factories import step
 BRANCHES = [f"s{n}" for n in range(8)]
 
 
-def test_branches_of_one_run_in_one_commit_lead_to_one_discovery(db: Database) -> None:
+def test_parallel_steps_in_one_commit_lead_to_one_discovery(db: Database) -> None:
     engine = Engine(db, _together(parallel(*BRANCHES), len(BRANCHES)))
     run_id = engine.start()
     _, start = engine.hinted.hints.pop()
@@ -42,7 +42,7 @@ def test_branches_of_one_run_in_one_commit_lead_to_one_discovery(db: Database) -
 
 
 def _together(script: Any, branches: int) -> Any:
-    """Let targeted requests answer at the same moment, so that their writes share a commit."""
+    """Make targeted requests end at the same moment, so that their writes share a commit."""
     barrier = threading.Barrier(branches - 1)
 
     def answer(request: dict[str, Any], target: str) -> Reply:
@@ -80,7 +80,7 @@ def test_a_lost_lease_voids_the_shared_transaction(db: Database) -> None:
     assert all(engine.memo(job.run.id) == {} for job in jobs)
 
 
-def test_a_result_that_two_writes_of_a_commit_bring_is_stored_once(db: Database) -> None:
+def test_same_result_in_two_writes_of_a_commit_is_stored_once(db: Database) -> None:
     engine = Engine(db, parallel("a", "b", "c"))
     run_id = engine.start()
     [planning] = _made(engine, [engine.hinted.hints[0][1]])

@@ -1,4 +1,4 @@
-"""Jobs of an app that has its share stand in line, and go on as its calls end."""
+"""Jobs of an app that has used up its part of the slots wait, and run as its calls end."""
 
 import threading
 from typing import Any
@@ -19,15 +19,15 @@ OTHER = "other.example:1"
 
 
 def shared(db: Database, script: Any, slots: int = 4, **config: Any) -> tuple[Engine, Sharing]:
-    """Make an engine whose process has so many slots and knows another app, so that 3 are ours."""
+    """Make an engine whose process knows another app: of four slots, three are for our app."""
     engine = Engine(db, script, **config)
     engine.ctx.shares = Shares(slots)
     engine.ctx.shares.know(["localhost:1", OTHER])
     return engine, Sharing()
 
 
-def go_on(engine: Engine, service: Sharing) -> int:
-    """Let lines go as upkeep does; return how many items may run."""
+def let_in(engine: Engine, service: Sharing) -> int:
+    """Let in waiting jobs as upkeep does; return how many may run."""
     service._look(engine.ctx)
     engine.ctx.shares.know(["localhost:1", OTHER])
     service._look_at = float("inf")
@@ -35,7 +35,7 @@ def go_on(engine: Engine, service: Sharing) -> int:
     return len(engine.hinted.hints)
 
 
-def test_what_finds_no_room_goes_on_later(db: Database) -> None:
+def test_jobs_that_find_no_room_run_later(db: Database) -> None:
     release, calls = threading.Event(), threading.Semaphore(0)
 
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -56,19 +56,19 @@ def test_what_finds_no_room_goes_on_later(db: Database) -> None:
     for thread in threads:
         thread.start()
         assert calls.acquire(timeout=30)
-    assert go_on(engine, service) == 0
+    assert let_in(engine, service) == 0
     (run_id,) = rows(db, "SELECT run_id FROM queue_items WHERE state = 'waiting' LIMIT 1")[0]
     told = why_run_waits.of_run(engine.ctx, run_id)
     assert [(one.kind, one.details) for one in told.reasons] == [("app", {"host": "localhost:1"})]
     release.set()
     for thread in threads:
         thread.join(30)
-    assert go_on(engine, service) == 3
+    assert let_in(engine, service) == 3
     engine.drain()
-    assert go_on(engine, service) == 2
+    assert let_in(engine, service) == 2
     engine.drain()
     assert statuses(engine) == ["completed"] * 8
-    assert go_on(engine, service) == 0
+    assert let_in(engine, service) == 0
     assert engine.ctx.shares.lined == []
 
 
@@ -80,8 +80,10 @@ def test_what_finds_no_room_goes_on_later(db: Database) -> None:
         {"concurrency": {"fn": [{"limit": 6}]}},
     ],
 )
-def test_other_limits_count_once(db: Database, config: dict[str, Any]) -> None:
-    """A run that has passed its throttle is not charged again, and nobody's turn is lost."""
+def test_waiting_jobs_are_charged_once_by_other_limits(
+    db: Database, config: dict[str, Any]
+) -> None:
+    """A run that was charged by its throttle is not charged again, and every run is let in."""
     engine, service = shared(db, sequence("a"), **config)
     send(engine, *({"n": n} for n in range(6)))
     hints, engine.hinted.hints = engine.hinted.hints, []
@@ -90,12 +92,12 @@ def test_other_limits_count_once(db: Database, config: dict[str, Any]) -> None:
     for job in jobs:
         run_item.run_job(engine.ctx, job)
     for _ in range(6):
-        go_on(engine, service)
+        let_in(engine, service)
         engine.drain()
         engine.advance(seconds=1)
     engine.advance(hours=6)
     for _ in range(6):
-        go_on(engine, service)
+        let_in(engine, service)
         engine.drain()
     assert statuses(engine) == ["completed"] * 6
     assert sorted(set(ran(engine))) == list(range(6))

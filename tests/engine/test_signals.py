@@ -25,7 +25,7 @@ def output(engine: Engine, run_id: str) -> Any:
     return orjson.loads(engine.run(run_id)["output"])
 
 
-def test_a_signal_wakes_its_waiter_once(db: Database) -> None:
+def test_signal_resumes_its_waiter_once(db: Database) -> None:
     engine, run_id = waiting_run(db)
     assert signal(engine.ctx, "other", 1) is None
     assert signal(engine.ctx, "sig", {"ok": True}) == run_id

@@ -68,7 +68,7 @@ def in_band(key: str, body: bytes = SYNC, *, late: int = 0, sent: bytes | None =
         (NEW, (), 401, 1),
     ],
 )
-def test_an_app_that_lags_behind_gets_the_fallback(
+def test_app_with_the_old_key_gets_the_fallback(
     db: Database, app_key: str, keys: tuple[str, ...], status: int, calls: int
 ) -> None:
     app = App(app_key)
@@ -79,7 +79,7 @@ def test_an_app_that_lags_behind_gets_the_fallback(
         assert app.calls == [(method, body)] * calls
 
 
-def test_other_answers_are_not_asked_for_again(db: Database) -> None:
+def test_other_answers_do_not_repeat_the_request(db: Database) -> None:
     for status in (0, 206, 400, 403, 500):
         app = App(NEW, lambda now_s, status=status: Reply(status))
         ctx = engine_with(db, app, NEW, OLD).ctx

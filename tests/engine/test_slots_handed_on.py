@@ -1,4 +1,4 @@
-"""Slots of concurrency that become free are handed on in the same transaction, and only then."""
+"""Slots of concurrency are passed on in the transaction that frees them, and only then."""
 
 import threading
 from datetime import timedelta
@@ -34,12 +34,12 @@ def deadlocks(db: Database) -> int:
     """Count the transactions that PostgreSQL has ended for a deadlock."""
     if db.is_sqlite:
         return 0
-    db.close()  # a session that ends has its figures counted
+    db.close()  # a session's figures are counted when it ends
     query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     return int(rows(db, query)[0][0])
 
 
-def test_a_lapsed_lease_hands_its_slot_on(db: Database) -> None:
+def test_lapsed_lease_passes_on_its_slot(db: Database) -> None:
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})
     dead = claim(engine)
@@ -53,7 +53,7 @@ def test_a_lapsed_lease_hands_its_slot_on(db: Database) -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_who_stops_keeps_the_slots_of_calls_that_go_on(db: Database, restarted: bool) -> None:
+def test_stopping_worker_keeps_slots_of_calls_still_running(db: Database, restarted: bool) -> None:
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})
     claim(engine)
@@ -71,7 +71,7 @@ def test_who_stops_keeps_the_slots_of_calls_that_go_on(db: Database, restarted: 
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_call_of_a_limited_run_goes_on_too(db: Database, restarted: bool) -> None:
+def test_stopping_worker_keeps_slots_of_whole_runs_too(db: Database, restarted: bool) -> None:
     limited = {"concurrency": {"fn": [{"limit": 1}]}}
     engine = Engine(db, sequence("a"), **limited)
     send(engine, {"n": 0}, {"n": 1})
@@ -81,20 +81,20 @@ def test_a_call_of_a_limited_run_goes_on_too(db: Database, restarted: bool) -> N
         assert freed(tx, engine.now) == 0
 
 
-def test_a_cancelled_run_has_its_slot_until_its_call_is_over(db: Database) -> None:
+def test_cancelled_run_keeps_its_slot_until_its_call_is_over(db: Database) -> None:
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})
     job = claim(engine)
     end_run.cancel(engine.ctx, job.run.id)
     assert engine.hinted.hints == []
-    run_item.run_job(engine.ctx, job)  # its answer comes: nothing of it is kept
+    run_item.run_job(engine.ctx, job)  # its answer comes and is dropped
     [_] = engine.hinted.hints
     engine.drain()
     assert sorted(statuses(engine)) == ["cancelled", "completed"]
     assert rows(db, "SELECT id FROM queue_items") == []
 
 
-def test_a_cancelled_run_of_a_dead_worker_has_its_slot_until_the_lease_ends(db: Database) -> None:
+def test_cancelled_run_of_a_dead_worker_keeps_its_slot_until_the_lease_ends(db: Database) -> None:
     engine = Engine(db, sequence("a"), **LIMITED)
     send(engine, {"n": 0}, {"n": 1})
     job = claim(engine)
@@ -124,8 +124,8 @@ def test_a_call_whose_run_is_deleted_gives_its_slot_back_with_the_lease(db: Data
     assert statuses(engine) == ["completed"]
 
 
-def test_branches_that_fail_or_lapse_keep_a_place_in_line(db: Database) -> None:
-    """A follow-up that is written leased waits like the others when it must."""
+def test_parallel_steps_that_fail_or_lapse_keep_a_place_in_line(db: Database) -> None:
+    """An item that follows another and is leased at once waits in line too when it lapses."""
     inner, failed = parallel("a", "b"), set()
 
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -148,7 +148,7 @@ def test_branches_that_fail_or_lapse_keep_a_place_in_line(db: Database) -> None:
     assert statuses(engine) == ["completed"] * 2
 
 
-def test_a_paused_function_passes_its_turn_on(db: Database) -> None:
+def test_paused_function_passes_on_its_slot(db: Database) -> None:
     shared = {"concurrency": [{"limit": 1, "scope": "account", "key": "'x'"}]}
     engine = Engine(db, sequence("a"), **shared)
     send(engine, {"n": 0}, {"n": 1})
@@ -157,14 +157,14 @@ def test_a_paused_function_passes_its_turn_on(db: Database) -> None:
     with db.reading() as tx:
         engine.ctx.catalog.refresh(tx)
     [function] = engine.ctx.catalog.by_id
-    with db.transaction() as tx:  # marked, and its items not held yet
-        pause_function.pausing.pause(tx, function, "hold", engine.now)
+    with db.transaction() as tx:  # the function is marked, its items are not held yet
+        pause_function.function_pause.pause(tx, function, "hold", engine.now)
     assert claims.claim(engine.ctx, [hint[1]]) == []
     [(_, following)] = engine.hinted.hints
     assert following != hint[1]
 
 
-def test_a_throttled_line_is_not_let_go_by_a_slot(db: Database) -> None:
+def test_free_slot_does_not_let_in_a_throttled_line(db: Database) -> None:
     throttle = {"limit": 1, "period": "60s", "burst": 1}
     engine = Engine(db, sequence("a"), throttle=throttle, **LIMITED)
     send(engine, *({"n": n} for n in range(6)))
@@ -196,8 +196,8 @@ def test_a_claim_and_a_cancellation_do_not_wait_for_each_other(db: Database) -> 
     assert deadlocks(db) == 0
 
 
-def test_a_waiting_run_is_cancelled_while_a_slot_is_handed_on(db: Database) -> None:
-    """Who cancels holds the waiting item and wants the group; who finishes the other way round."""
+def test_waiting_run_is_cancelled_while_a_slot_is_passed_on(db: Database) -> None:
+    """Cancelling locks the waiting item, then the group; ending a run locks in the other order."""
     engine = Engine(db, sequence(), **LIMITED)
     events = send(engine, *({"n": n} for n in range(40)))
     assert len(events) == 40
@@ -235,7 +235,7 @@ def test_a_waiting_run_is_cancelled_while_a_slot_is_handed_on(db: Database) -> N
         ({"concurrency": [{"limit": 9}, {"limit": 3, "key": "1"}]}, 1, 1),
     ],
 )
-def test_a_limit_costs_one_statement_a_claim_and_one_an_end(
+def test_limit_costs_one_statement_per_claim_and_one_per_end(
     db: Database, limits: dict[str, Any], claims: int, ends: int
 ) -> None:
     def counted(**config: Any) -> tuple[int, int]:

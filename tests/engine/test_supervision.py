@@ -1,4 +1,4 @@
-"""Services of upkeep: whatever they raise, they run again, and somebody is told."""
+"""Services of upkeep: whatever they raise, they run again, and the error is reported."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ BEAT = timedelta(milliseconds=10)
 
 
 class Odd:
-    """A service that raises as often as it is told to."""
+    """A service that raises a given number of times."""
 
     def __init__(self, *raises: BaseException) -> None:
         self._raises = list(raises)
@@ -46,7 +46,7 @@ def running(engine: Engine, odd: Odd) -> Iterator[None]:
         upkeep.stop()
 
 
-def test_a_service_that_raises_runs_again_and_is_told_of(
+def test_service_that_raises_runs_again_and_is_reported(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine, counters = Engine(db, sequence("a")), Counters(lambda _: None)
@@ -83,21 +83,21 @@ def test_a_database_that_is_away_is_no_fault(
 
 
 class OperationalErrorOfADriver(Exception):
-    """As drivers name it; without a code, nobody answered."""
+    """An error named as drivers do; without a code, the database did not answer."""
 
 
 def gone() -> BaseException:
     return OperationalErrorOfADriver("server closed the connection unexpectedly")
 
 
-def test_a_worker_tells_its_faults_and_outlives_being_forgotten(db: Database) -> None:
+def test_worker_reports_its_faults_and_comes_back_after_it_was_forgotten(db: Database) -> None:
     engine = Engine(db, sequence("a"))
     others = [Presence(f"w{n}@host", "threads", 1) for n in range(2)]
     contexts = [engine.ctx, Engine(db, sequence("a")).ctx]
     contexts[1].worker_id = "w2"
     for ctx, presence in zip(contexts, others, strict=True):
         presence.announce(ctx)
-    engine.now += timedelta(minutes=11)  # nobody could say anything
+    engine.now += timedelta(minutes=11)  # no worker could write its heartbeat
     others[0].beat(contexts[0])
     assert alive(engine) == {"w0@host": None}
     contexts[1].clock = lambda: engine.now
@@ -105,7 +105,7 @@ def test_a_worker_tells_its_faults_and_outlives_being_forgotten(db: Database) ->
     others[1].beat(contexts[1])
     assert alive(engine) == {"w0@host": None, "w1@host": "crons"}
     others[1].leave(contexts[1])
-    others[1].beat(contexts[1])  # it was under way at the stop
+    others[1].beat(contexts[1])  # a heartbeat that was under way at the stop
     assert alive(engine) == {"w0@host": None}
 
 

@@ -118,7 +118,7 @@ def test_a_call_in_flight_is_not_interrupted_and_its_answer_is_dropped(db: Datab
     assert_cancelled(engine, run_id, "did not finish within 3 s")
 
 
-def test_timers_go_with_their_run_and_reruns_have_their_own(db: Database) -> None:
+def test_timers_are_deleted_with_their_run_and_reruns_have_their_own(db: Database) -> None:
     engine = limited(db, sequence("a"), start="10s", finish="1m")
     run_id = engine.start()
     assert {item["kind"] for item in engine.queued(run_id)} == {"start", "timeout"}

@@ -1,4 +1,4 @@
-"""How long timers wait until they look again: to what is due next, longer with nothing to do."""
+"""How long upkeep waits between looks at due items: until the next is due, longer when idle."""
 
 import time
 from dataclasses import replace
@@ -40,7 +40,7 @@ def test_after_something_was_due_it_looks_at_every_tick_for_a_while(db: Database
     assert timers.pause(engine.ctx, TICK) == 2 * TICK
 
 
-def test_what_is_due_sooner_is_waited_for_alone(db: Database) -> None:
+def test_wait_ends_when_the_next_item_is_due(db: Database) -> None:
     engine, timers = Engine(db, sequence("one")), Timers()
     soon = engine.now + timedelta(milliseconds=100)
     engine.start(ts=int(soon.timestamp() * 1000))
@@ -55,23 +55,23 @@ def alone(db: Database) -> Engine:
 
 
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
-def test_who_is_alone_waits_until_something_is_stored(db: Database) -> None:
+def test_process_that_is_alone_waits_until_something_is_stored(db: Database) -> None:
     engine, timers = alone(db), Timers()
     assert not timers.run_once(engine.ctx)
     began = time.monotonic()
     engine.ctx.phase = timedelta(seconds=began) + 3 * TICK
     assert timers.pause(engine.ctx, TICK) == timedelta(0)
-    assert TICK.total_seconds() < time.monotonic() - began, "it waits for a beat of a second"
+    assert TICK.total_seconds() < time.monotonic() - began, "it waits for the next wake-up"
     assert not timers.run_once(engine.ctx)
     soon = engine.now + timedelta(milliseconds=600)
-    engine.start(ts=int(soon.timestamp() * 1000))  # while it waits, for all that it knows
+    engine.start(ts=int(soon.timestamp() * 1000))  # as if something were stored while it waits
     assert timers.pause(engine.ctx, TICK) == timedelta(0)
     assert not timers.run_once(engine.ctx)
     assert timers.pause(engine.ctx, TICK) == TICK, "what is stored next may be due next"
 
 
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
-def test_who_is_alone_waits_for_what_is_due(db: Database) -> None:
+def test_process_that_is_alone_waits_for_due_items(db: Database) -> None:
     engine, timers = alone(db), Timers()
     soon = engine.now + timedelta(milliseconds=30)
     engine.start(ts=int(soon.timestamp() * 1000))

@@ -1,4 +1,4 @@
-"""Calls over TLS: connections are kept, and interim answers read past, as without."""
+"""Calls over TLS: connections are kept and interim answers skipped, as without TLS."""
 
 import socket
 import ssl

@@ -164,7 +164,7 @@ def test_an_answer_that_is_too_large_is_not_kept(
 
 
 def test_a_call_ends_at_its_deadline(transport: Transport, server: _Server) -> None:
-    for _ in range(3):  # more than there are connections: each must have been given back
+    for _ in range(3):  # more calls than connections: each connection must have been given back
         reply = _post(transport, server, "/stall", timeout=timedelta(seconds=0.1))
         assert reply.unreachable == "timed out"
     assert _post(transport, server, "/ok").status == 206
@@ -191,7 +191,7 @@ def test_a_connection_that_was_idle_for_long_is_replaced(
     transport.close()
 
 
-def test_nobody_listens(transport: Transport) -> None:
+def test_port_where_nothing_listens(transport: Transport) -> None:
     url = f"http://{LOOPBACK}:{free_port()}/x"
     assert transport.send("POST", url, HEADERS, b"{}").unreachable == "connection refused"
 
@@ -201,7 +201,7 @@ def test_an_url_that_cannot_be_called(transport: Transport, url: str) -> None:
     assert transport.send("POST", url, HEADERS, b"{}").unreachable
 
 
-def test_requests_are_as_http_wants_them(transport: Transport) -> None:
+def test_requests_are_valid_http(transport: Transport) -> None:
     with Provider() as asked:
         transport.send("POST", f"{asked.url}/a?b=1", HEADERS, b"{}")
         transport.send("GET", f"{asked.url}/ü x", {}, b"")
@@ -236,7 +236,7 @@ def test_tls_that_fails_says_why(transport: Transport, server: _Server) -> None:
 
 
 def _change_addresses(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> None:
-    """Have a name server that gives another address of the name each time."""
+    """Patch name resolution to give another address of the name each time."""
     given, real = iter(addresses), socket.getaddrinfo
 
     def look_up(host: Any, *more: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Answers that a database could not store: the run goes on, or fails with its attempts used up."""
+"""Answers that a database cannot store: the run continues, or fails after its attempts."""
 
 import random
 from typing import Any

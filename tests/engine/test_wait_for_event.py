@@ -143,7 +143,7 @@ def test_a_wait_reported_again_is_one_wait(db: Database) -> None:
     engine = Engine(db, waits(for_event("v", "x/v"), for_event("w"), version="1"))
     run_id = engine.start()
     engine.drain()
-    send(engine, "x/v")  # version 1 discovers now, and is told of w again
+    send(engine, "x/v")  # version 1 discovers now, and reports w again
     assert len(open_pauses(engine, run_id)) == 1
     assert len(tried(engine, run_id, "w")) == 2 - 1
     send(engine)
@@ -165,11 +165,11 @@ def test_an_answered_wait_that_is_reported_again_opens_none(db: Database) -> Non
 
 
 @pytest.mark.parametrize("first", ["event", "timeout"])
-def test_who_comes_first_ends_the_wait_event_or_time_out(db: Database, first: str) -> None:
+def test_event_or_time_out_ends_the_wait_whichever_is_first(db: Database, first: str) -> None:
     engine, run_id = waiting_run(db)
     engine.now += timedelta(minutes=59)
     (item,) = engine.queued(run_id)
-    with db.transaction() as tx:  # the time-out is due a moment early, for the race
+    with db.transaction() as tx:  # make the time-out due a moment early, for the race
         tx.execute(queue_items._items.update().values(due_at=engine.now, hint_at=engine.now))
     (job,) = claims.claim(engine.ctx, [item["id"]])
     if first == "event":
@@ -184,7 +184,7 @@ def test_who_comes_first_ends_the_wait_event_or_time_out(db: Database, first: st
     assert not open_pauses(engine, run_id)
 
 
-def test_a_pause_that_is_gone_without_an_answer_times_out(db: Database) -> None:
+def test_wait_without_row_and_answer_times_out(db: Database) -> None:
     engine, run_id = waiting_run(db)
     with db.transaction() as tx:
         pauses.drop_runs(tx, [run_id])
@@ -225,7 +225,7 @@ def test_events_and_time_outs_that_race_end_every_wait_once(db: Database) -> Non
         assert not open_pauses(engine, run_id)
 
 
-def test_the_pauses_of_a_run_go_with_it(db: Database) -> None:
+def test_waits_of_a_run_are_deleted_with_it(db: Database) -> None:
     engine, run_id = waiting_run(db)
     assert len(open_pauses(engine, run_id)) == 1
     cancel(engine.ctx, run_id)
@@ -234,7 +234,7 @@ def test_the_pauses_of_a_run_go_with_it(db: Database) -> None:
     assert engine.run(run_id)["status"] == "cancelled"
 
 
-def test_a_race_goes_on_with_its_first_and_drops_the_rest_with_the_run(db: Database) -> None:
+def test_race_continues_with_its_first_and_the_rest_ends_with_the_run(db: Database) -> None:
     race = {"parallelMode": "race"}
 
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -252,7 +252,7 @@ def test_a_race_goes_on_with_its_first_and_drops_the_rest_with_the_run(db: Datab
     assert not engine.queued(run_id)
 
 
-def test_a_wait_is_open_before_a_sibling_can_send_its_event(db: Database) -> None:
+def test_wait_is_open_before_a_parallel_step_can_send_its_event(db: Database) -> None:
     engine = Engine(db, lambda *_: reply(500))
 
     def script(request: dict[str, Any], target: str) -> Reply:
@@ -270,7 +270,7 @@ def test_a_wait_is_open_before_a_sibling_can_send_its_event(db: Database) -> Non
     assert engine.run(run_id)["output"] == '{"by":"sibling"}'
 
 
-def test_a_group_goes_on_when_all_its_waits_have_ended(db: Database) -> None:
+def test_group_continues_when_all_its_waits_have_ended(db: Database) -> None:
     engine = Engine(db, waits(for_event("v", "x/v"), for_event("w", timeout="2h")))
     run_id = engine.start()
     engine.drain()
@@ -282,7 +282,7 @@ def test_a_group_goes_on_when_all_its_waits_have_ended(db: Database) -> None:
     assert engine.run(run_id)["status"] == "completed"
 
 
-def test_an_event_ends_very_many_waits_in_turns(db: Database) -> None:
+def test_event_ends_very_many_waits_page_by_page(db: Database) -> None:
     engine = Engine(db, waits(for_event()))
     first = engine.start()
     engine.drain()
@@ -343,7 +343,7 @@ def test_a_crash_in_the_middle_of_many_waits_loses_none(db: Database) -> None:
 
 
 def many_more(engine: Engine, run_id: str, count: int) -> list[str]:
-    """Copy a waiting run, its item and its pause."""
+    """Copy a waiting run, its item and its wait."""
     with engine.ctx.db.transaction() as tx:
         return clone(tx, engine, run_id, count)
 
@@ -370,7 +370,7 @@ def clone(tx: Any, engine: Engine, run_id: str, count: int) -> list[str]:
     return made
 
 
-def test_upkeep_deletes_what_was_never_consumed_after_its_grace(db: Database) -> None:
+def test_upkeep_deletes_waits_that_nothing_ended_after_their_grace(db: Database) -> None:
     engine, run_id = waiting_run(db)
     engine.now += timedelta(hours=1, minutes=19)
     retention.forget_pauses(engine.ctx)

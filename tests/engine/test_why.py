@@ -1,4 +1,4 @@
-"""Why a run waits: every kind of wait is named, with when it ends and who is in the way."""
+"""Why a run waits: every reason is named, with when it ends and what holds the run up."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -80,7 +80,7 @@ def test_behind_a_limit_of_concurrency(db: Database) -> None:
     engine.now += timedelta(minutes=1)
     assert reason(engine, holder).kind == "silent"
     engine.register(2)
-    assert reason(engine, last).kind != "concurrency"  # the deploy has let it go
+    assert reason(engine, last).kind != "concurrency"  # the sync has let it in
 
 
 def test_behind_a_limit_of_runs(db: Database) -> None:
@@ -237,7 +237,7 @@ def test_a_failed_step_is_named(db: Database) -> None:
     assert "at step 'bad'" in reason(engine, run_id).text
 
 
-def test_what_is_overdue_without_a_worker_says_so(db: Database) -> None:
+def test_overdue_item_without_a_worker_says_so(db: Database) -> None:
     engine = Engine(db, sequence(), throttle={"limit": 1, "period": "10s"})
     send(engine, {"n": 0}, {"n": 1})
     engine.drain()
@@ -268,7 +268,7 @@ def test_a_silent_worker_with_nobody_else(db: Database) -> None:
     assert "another worker takes it" in reason(engine, run_id).text
 
 
-def test_what_a_singleton_skips_names_the_holder(db: Database) -> None:
+def test_run_skipped_by_a_singleton_names_the_holder(db: Database) -> None:
     engine = Engine(db, sequence(), singleton={"mode": "skip"})
     first = engine.start()
     second = engine.start()

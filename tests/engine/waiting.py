@@ -1,4 +1,4 @@
-"""What the tests of waits share: several functions, and a script that waits and then returns."""
+"""Helpers for tests of waits: several functions, and a script that waits and then returns."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +66,7 @@ def for_signal(name: str = "s", signal: str = "sig", **opts: Any) -> Any:
 
 
 def by_event(scripts: Mapping[str, Script]) -> Script:
-    """Script several functions, told apart by the event that started them."""
+    """Script several functions, chosen by the event that started them."""
 
     def script(request: dict[str, Any], target: str) -> Reply:
         return scripts[request["event"]["name"]](request, target)
@@ -80,7 +80,7 @@ def returning(status: int, body: Any, **headers: str) -> Script:
 
 
 def send(engine: Engine, name: str = "x/y", **fields: Any) -> str:
-    """Accept an event and run what it wakes; return its id."""
+    """Accept an event and run what it starts or resumes; return its id."""
     event = engine.event(name, **fields)
     publish.accept(engine.ctx, [event])
     engine.drain()
@@ -88,7 +88,7 @@ def send(engine: Engine, name: str = "x/y", **fields: Any) -> str:
 
 
 def open_pauses(engine: Engine, run_id: str) -> list[Any]:
-    """List the pauses of a run."""
+    """List the open waits of a run."""
     with engine.ctx.db.reading() as tx:
         return pauses.of_run(tx, run_id)
 
