@@ -127,15 +127,15 @@ def _is_closed(tx: Connection, by: Actor, now: datetime) -> bool:
     since, who = now - _WINDOW, {"name": by.name, "address": by.address}
     by_name, by_address = rows.tries(tx, rows.FAILED_LOGIN, since, **who)
     if by_name >= _MOST_BY_NAME:
-        action, told = "login.name_closed", rows.tries(tx, "login.name_closed", since, **who)[0]
+        action, noted = "login.name_closed", rows.tries(tx, "login.name_closed", since, **who)[0]
     elif by_address >= _MOST_BY_ADDRESS:
-        action, told = (
+        action, noted = (
             "login.address_closed",
             rows.tries(tx, "login.address_closed", since, **who)[1],
         )
     else:
         return False
-    if not told:
+    if not noted:
         note(tx, by, now, action)
         observe.event("login.closed", level=30, act=action, who=by.name, address=by.address)
     return True

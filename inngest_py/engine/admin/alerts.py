@@ -104,13 +104,13 @@ def _send(ctx: Context, message: Any, url: str | None, transport: Transport) -> 
                 rows.sent(tx, message)
             return
         problem = reply.unreachable or f"status {reply.status}"
-    attempt, told = message["attempt"], {"receiver": message["receiver"], "error": problem}
+    attempt, fields = message["attempt"], {"receiver": message["receiver"], "error": problem}
     with ctx.db.transaction() as tx:
         if attempt >= rules.MOST_ATTEMPTS:
             rows.sent(tx, message)
         else:
             rows.later(tx, message, ctx.now() + rules.pause(attempt, ctx.jitter()))
     if attempt >= rules.MOST_ATTEMPTS:
-        observe.event("alert.lost", level=40, attempt=attempt, **told)
+        observe.event("alert.lost", level=40, attempt=attempt, **fields)
     else:
-        observe.event("alert.not_sent", level=30, attempt=attempt, **told)
+        observe.event("alert.not_sent", level=30, attempt=attempt, **fields)

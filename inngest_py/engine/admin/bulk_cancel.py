@@ -56,8 +56,8 @@ def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMappi
             "due_at": now,
         }
         rows.add(tx, row)
-        told = f"as {cancellation_id} from {asked.started_after} to {asked.started_before}"
-        audit.note(tx, by, now, "runs.cancel", function["slug"], told)
+        detail = f"as {cancellation_id} from {asked.started_after} to {asked.started_before}"
+        audit.note(tx, by, now, "runs.cancel", function["slug"], detail)
 
     ctx.committer.run_once(write)
     with contextlib.suppress(SQLAlchemyError):  # it is stored: upkeep does it
@@ -110,8 +110,8 @@ def _page(tx: Connection, ctx: Context, row: RowMapping) -> tuple[list[Run], Sta
         if endings:
             ended, outbox = end_runs(tx, ctx, endings)
             cancelled = [one.run for one in endings if one.run.id in ended]
-            told = f"Cancelled by the bulk cancellation {row['name'] or row['id']}."
-            note_cancelled(tx, cancelled, reason("CancelledByRequest", told), now)
+            text = f"Cancelled by the bulk cancellation {row['name'] or row['id']}."
+            note_cancelled(tx, cancelled, reason("CancelledByRequest", text), now)
             started = outbox.write(tx, ctx)
     again_at = row["started_before"] + SETTLED
     progress: dict[str, Any]

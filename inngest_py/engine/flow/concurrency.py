@@ -166,12 +166,12 @@ def freed(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> 
 
 
 def tell_waits(
-    arrivals: Sequence[Arrival], rows: Sequence[dict[str, Any]], let_go: Sequence[Hint]
+    arrivals: Sequence[Arrival], rows: Sequence[dict[str, Any]], now_in: Sequence[Hint]
 ) -> None:
-    """Log new runs that must wait; `rows` are their items, `let_go` hints for those let in."""
+    """Log new runs that must wait; `rows` are their items, `now_in` hints for those let in."""
     waiting = {row["run_id"] for row in rows if row["state"] == ItemState.WAITING.value}
     if waiting:
-        gone = {item_id for _, item_id in let_go}
+        gone = {item_id for _, item_id in now_in}
         waiting -= {row["run_id"] for row in rows if row["id"] in gone}
         for arrival in arrivals:
             if arrival.run_id in waiting:

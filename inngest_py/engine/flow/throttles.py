@@ -139,15 +139,15 @@ def admit(
     rows = []
     for gate in sorted(lines):
         rate = _rate(tx, ctx, gate, now)
-        let_go, left = _let_in(tx, gate, rate, numbers, lines[gate], now)
+        let_in, left = _let_in(tx, gate, rate, numbers, lines[gate], now)
         own = {item.id for item in lines[gate]}
-        charged |= own.intersection(let_go) if rate is not None else set()
-        waiting |= own.difference(let_go)
-        _log_waits(tx, ctx, gate, len(own.difference(let_go)))
-        hints += [(ItemKind.START, item_id) for item_id in let_go if item_id not in own]
+        charged |= own.intersection(let_in) if rate is not None else set()
+        waiting |= own.difference(let_in)
+        _log_waits(tx, ctx, gate, len(own.difference(let_in)))
+        hints += [(ItemKind.START, item_id) for item_id in let_in if item_id not in own]
         if left is not None:
             rows.append(timers.row(ItemKind.THROTTLE, ctx.new_id(now), gate, left, now, None))
-            if let_go:  # the rate may have been raised since the timer was set
+            if let_in:  # the rate may have been raised since the timer was set
                 timer_rows.hasten(tx, timers.job_key(ItemKind.THROTTLE, gate), left)
     queue_items.put(tx, rows)
     buckets.put(tx, numbers)
@@ -181,16 +181,16 @@ def _let_in(
     if room or not line:
         # read one more than there is room for, to know whether any item is left
         line = sorted(line + waiting_lines.first(tx, gate, room + 1))
-    let_go = [item_id for _, item_id in line[:room]]
-    others = set(let_go).difference(item.id for item in claimed)
+    let_in = [item_id for _, item_id in line[:room]]
+    others = set(let_in).difference(item.id for item in claimed)
     waiting_lines.let_go(tx, sorted(others), now, now + HINT_GRACE, charged=rate is not None)
     if rate is None:
-        return let_go, now if len(line) > room else None
-    if let_go:
-        numbers[gate] = gcra.take(rate, numbers[gate], now_ns, len(let_go))
+        return let_in, now if len(line) > room else None
+    if let_in:
+        numbers[gate] = gcra.take(rate, numbers[gate], now_ns, len(let_in))
     if len(line) <= room:
-        return let_go, None
-    return let_go, max(now, gcra.to_time(gcra.opens_ns(rate, numbers[gate])))
+        return let_in, None
+    return let_in, max(now, gcra.to_time(gcra.opens_ns(rate, numbers[gate])))
 
 
 def _rate(tx: Connection, ctx: Context, gate: str, now: datetime) -> Rate | None:
@@ -223,10 +223,10 @@ def fire(tx: Connection, ctx: Context, item: Item, now: datetime) -> list[Hint]:
     if _paused(tx, ctx, gate):
         timer_rows.rearm(tx, item, now + _WHILE_PAUSED)
         return []
-    let_go, left = _let_in(tx, gate, _rate(tx, ctx, gate, now), numbers, [], now)
+    let_in, left = _let_in(tx, gate, _rate(tx, ctx, gate, now), numbers, [], now)
     buckets.put(tx, numbers)
     if left is None:
         queue_items.finish(tx, [item])
     else:
         timer_rows.rearm(tx, item, left)
-    return [(ItemKind.START, item_id) for item_id in let_go]
+    return [(ItemKind.START, item_id) for item_id in let_in]

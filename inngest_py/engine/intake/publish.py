@@ -1,4 +1,4 @@
-"""Starting runs: events, their runs and their first items, in one transaction."""
+"""Publish events: store them with the runs that they start, in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -31,39 +31,39 @@ from ..runtime.context import HINT_GRACE, Context, Hint
 from .cancel_subscriptions import subscribe
 from .resume_waits import match
 
-# what the invoker of a function is told (execution.md §2)
+# the error that the invoker of a function gets (execution.md §2)
 RATE_LIMITED = "invoked function is rate limited"
 _RULES = (batches.gather, rate_limits.limit, debounces.park)
 
 
 @dataclass(slots=True)
 class Outbox:
-    """What a transaction has to publish: all of it in one call of write_events()."""
+    """What a transaction has to publish, all in one call of write_events()."""
 
     events: list[Event] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
-    lines: Lines = field(default_factory=dict)  # those that may have room now
+    lines: Lines = field(default_factory=dict)  # waiting lines that may have room now
 
     def join(self, other: "Outbox") -> None:
-        """Add what the same transaction has to publish besides."""
+        """Add what else the same transaction has to publish."""
         self.events += other.events
         self.releases += other.releases
         self.lines |= other.lines
 
     def write(self, tx: Connection, ctx: Context) -> "Started":
-        """Publish it, as the last thing but the commit."""
+        """Publish it, as the last writes before the commit."""
         return write_events(tx, ctx, self.events, self.releases, self.lines)
 
 
 @dataclass(slots=True)
 class Started:
-    """What a transaction started, to be told after it has committed."""
+    """What a transaction started; hints and signals are sent after it has committed."""
 
     hints: list[Hint] = field(default_factory=list)
     runs: list[tuple[str, str, str]] = field(default_factory=list)  # run, function, event
 
     def join(self, other: "Started") -> None:
-        """Add what the same transaction started besides."""
+        """Add what else the same transaction started."""
         self.hints += other.hints
         self.runs += other.runs
 
@@ -80,8 +80,8 @@ class Started:
 def accept(ctx: Context, accepted: Sequence[Event]) -> None:
     """Store events with the runs they start, in one commit.
 
-    A seeded id that is stored already is a sender's retry: its event is not stored and starts
-    nothing again. Raises Invalid, and stores nothing, when that id belongs to another event.
+    If a seeded id is stored already, the event is a sender's retry: it is not stored again and
+    starts nothing. Raises Invalid, and stores nothing, when that id belongs to another event.
     """
     if not accepted:
         return
@@ -89,7 +89,7 @@ def accept(ctx: Context, accepted: Sequence[Event]) -> None:
     try:
         started = ctx.committer.run(key, _write_all, (ctx, accepted))
     except IntegrityError:
-        # stored already: the commit was done, and its answer lost with the connection
+        # stored already: the commit was done, but its answer was lost with the connection
         known = [replace(event, fresh=False) for event in accepted]
         started = ctx.committer.run(key, _write_all, (ctx, known))
     started.tell(ctx)
@@ -97,7 +97,7 @@ def accept(ctx: Context, accepted: Sequence[Event]) -> None:
 
 
 def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
-    """Store events that an operator sends, with what they start and a row for each act."""
+    """Store events that an operator sends, with what they start and rows of the audit log."""
 
     def write(tx: Connection) -> Started:
         started = write_events(tx, ctx, sent)
@@ -110,7 +110,7 @@ def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
 
 
 def _write_all(tx: Connection, writes: Sequence[tuple[Context, Sequence[Event]]]) -> list[Started]:
-    """Write the events of callers that share a commit; the first tells what all have started."""
+    """Write the events of callers that share a commit; the first result has what all started."""
     together = write_events(tx, writes[0][0], [event for _, events in writes for event in events])
     return [together, *(Started() for _ in writes[1:])]
 
@@ -124,10 +124,11 @@ def write_events(
 ) -> Started:
     """Write events and what they start.
 
-    `releases` are the locks that ended runs give back, `lines` those that may have room now.
+    `releases` are the singleton keys that ended runs give back, `lines` the waiting lines that may
+    have room now.
 
-    Locks rows of rules and of events' own ids (see flow), never those of runs. Call it once a
-    transaction, or two of them could wait in a ring.
+    Locks rows of rules and of events' own ids (see flow), never those of runs. Call it once per
+    transaction: with two calls, two transactions could deadlock.
     """
     started = Started()
     if not accepted:
@@ -139,7 +140,7 @@ def write_events(
     names = sorted({event.name for event in accepted})
     version, open_paths = on_arrival.look(tx, names)
     ctx.catalog.refresh(tx, version)
-    # pauses are locked before the rows of rules, as by who ends a run
+    # waits are locked before the rows of rules, as in ending a run
     started.hints += match(tx, ctx, fresh, open_paths, now)
     refused: list[Event] = []
     ticks: list[Arrival] = []
@@ -155,7 +156,7 @@ def write_events(
     for rule in _RULES:
         arrivals = rule(tx, ctx, arrivals, now, outcome)
     create(tx, ctx, [*ticks, *arrivals], now, started, releases, outcome, lines)
-    if outcome.subscribed:  # one event of many may cancel what another has started
+    if outcome.subscribed:  # one of these events may cancel a run that another has started
         started.hints += match(tx, ctx, fresh, waits.paths(tx, names), now)
     invocations = [event for event in outcome.dropped if event.correlation_id is not None]
     refused += [_refusal(ctx, event, RATE_LIMITED, now) for event in invocations]
@@ -174,7 +175,7 @@ def create(
     outcome: Outcome | None = None,
     lines: Lines | None = None,
 ) -> None:
-    """Make the runs of events that no earlier rule holds back (flow-control.md §1, from 4 on)."""
+    """Make the runs of events that passed the earlier rules (flow-control.md §1, from 4 on)."""
     outcome = outcome or Outcome()
     holding = singletons.lock(tx, arrivals, releases, now)
     made = _first(tx, arrivals, now)
@@ -213,7 +214,7 @@ def create(
 def _first_item(
     ctx: Context, arrival: Arrival, now: datetime, position: int
 ) -> tuple[Slots | None, dict[str, Any]]:
-    """Make a run's first item, with what the run counts against and its places in lines."""
+    """Make a run's first item, with the slots that the run counts against."""
     place = throttles.place(arrival, now, position)
     held = concurrency.of_arrival(arrival, now, place["rank_us"])
     item = start_item(ctx.new_id(now), arrival.run_id, arrival.due(now), now)
@@ -234,7 +235,7 @@ def _refusal(ctx: Context, event: Event, message: str, now: datetime) -> Event:
 def _store(tx: Connection, accepted: Sequence[Event], now: datetime) -> list[Event]:
     """Store events; return those that were not stored before.
 
-    Raises Invalid for a seeded id that another event has: answering 200 would lose the new one.
+    Raises Invalid for a seeded id of another event: answering 200 would lose the new event.
     """
     rows = [_event_row(event, _received_at(place, now)) for place, event in enumerate(accepted)]
     if all(event.fresh for event in accepted):
@@ -264,7 +265,7 @@ def _content(payload: str) -> dict[str, Any]:
 
 
 def _functions(ctx: Context, event: Event, now: datetime) -> list[Function]:
-    """List the functions an event starts: an invocation only the one it names (events.md §8.4)."""
+    """List the functions that an event starts; an invocation starts its target (events.md §8.4)."""
     if event.target is None:
         return ctx.catalog.matching(event.name, event.payload, now)
     named = ctx.catalog.by_slug.get(event.target) or ctx.catalog.by_id.get(event.target)
@@ -272,7 +273,7 @@ def _functions(ctx: Context, event: Event, now: datetime) -> list[Function]:
 
 
 def _first(tx: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[Arrival]:
-    """Leave out runs that a function has for an event's own id already (events.md §5.2)."""
+    """Leave out runs whose function has one for the event's own id already (events.md §5.2)."""
     keyed: dict[str, Arrival] = {}
     for arrival in arrivals:
         if (key := _own_key(arrival)) is not None:
@@ -286,23 +287,23 @@ def _first(tx: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[A
 
 
 def _own_key(arrival: Arrival) -> str | None:
-    """Name the key of a run for an event that has an id of its own; batches have none."""
+    """Name the key of a run whose event has an id of its own; event batches have none."""
     event = arrival.event
     if event.external_id == event.id or arrival.batch_id is not None:
-        return None  # nobody else can have this id: the events table refuses it
+        return None  # no other event can have this id: the events table refuses it
     return f"{arrival.function.id}:{event.external_id}"
 
 
 def _give_back(tx: Connection, made: Sequence[Arrival]) -> None:
-    """Free the ids of events whose runs are skipped: sent again, they may run."""
+    """Free the ids of events whose runs are skipped: if they are sent again, they may run."""
     keys = (_own_key(arrival) for arrival in made if arrival.skip_reason is not None)
     events.give_keys_back(tx, [key for key in keys if key is not None])
 
 
 def _received_at(place: int, now: datetime) -> datetime:
-    """Give each event of a transaction a time of its own, so that their order is kept.
+    """Give each event of a transaction its own time, so that their order is kept.
 
-    What cancels a run has to come after it, and ids tell of the clocks of senders.
+    An event cancels only runs that came before it, and the times in ids are the senders'.
     """
     return now + timedelta(microseconds=place)
 

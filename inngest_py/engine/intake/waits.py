@@ -89,14 +89,14 @@ def _warn(ctx: Context, opening: Opening) -> None:
         cel.check_restrictive(condition)
     except Invalid as error:
         # once per step: ids are written into conditions, so they differ from run to run
-        told = f"{run.function_id}.{opening.row['step']}"
-        if told in ctx.warned:
+        step = f"{run.function_id}.{opening.row['step']}"
+        if step in ctx.warned:
             return
         if len(ctx.warned) >= _MOST_WARNED:
             ctx.warned.clear()
-        ctx.warned.add(told)
-        said = {"function": run.function_slug, "step": opening.row["step_name"]}
-        observe.event("wait.slow", level=30, run_id=run.id, **said, error=error.message)
+        ctx.warned.add(step)
+        fields = {"function": run.function_slug, "step": opening.row["step_name"]}
+        observe.event("wait.slow", level=30, run_id=run.id, **fields, error=error.message)
 
 
 def _attempt_row(opening: Opening) -> dict[str, Any]:

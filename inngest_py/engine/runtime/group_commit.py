@@ -1,13 +1,13 @@
-"""Commits: the writes of many runs in one transaction.
+"""Group commit: one transaction for the writes of many runs.
 
-Writers that arrive together share a commit: the first becomes the leader, gathers the others for
-a moment and writes all of them. Each write is fenced by its own lease. When one of them raises,
-nothing of the shared transaction is kept and each is written alone, so that a lost lease drops
-its own write and never its neighbours'. A write must therefore have no effect but its own SQL.
-Writes of one kind are handed to that kind's function together, to need one statement for all.
+Writers that arrive together share a commit. The first becomes the leader: it gathers the others for
+a moment and writes for all of them. Each write is fenced by its own lease. When a write raises, the
+shared transaction is rolled back and each write is tried alone, so that a lost lease drops only its
+own write. A write must therefore have no effect except its own SQL. Writes of one kind go to that
+kind's function together, so that it needs one statement for all.
 
-An outage is waited for by each writer by itself, until its own deadline, and never by a leader for
-the others. A writer may be killed at any moment: whoever led is followed by the next in line.
+Each writer waits for the end of an outage by itself, until its own deadline; a leader never waits
+for others. A writer may be killed at any moment: if it leads, the next writer becomes the leader.
 """
 
 import random
@@ -53,9 +53,9 @@ class _Entry:
 
     def __init__(self, key: str, write_all: Callable[..., Sequence[Any]], value: Any) -> None:
         self.key, self.write_all, self.value = key, write_all, value
-        self.called = threading.Event()  # the write is done, or its turn to lead has come
+        self.called = threading.Event()  # the write is done, or this writer becomes the leader
         self.leads = False
-        self.gone = False  # nobody waits for it any more
+        self.gone = False  # its writer has stopped waiting
         self.written = False  # or refused: `result` or `error` says which
         self.result: Any = None
         self.error: BaseException | None = None
@@ -65,7 +65,7 @@ class _Entry:
 
 
 class Committer:
-    """Joins the commits of one process. With `shared` off, every write has its own."""
+    """Joins the commits of one process. Without `shared`, every write has its own commit."""
 
     def __init__(self, db: Database, *, shared: bool = True) -> None:
         self._db = db
@@ -73,17 +73,17 @@ class Committer:
         self._lock = threading.Lock()
         self._waiting: list[_Entry] = []
         self._led = False
-        self._last = 1  # how many the last commit joined: alone, nobody waits to gather
+        self._last = 1  # how many writes the last commit had: after one, no leader waits for others
 
     def run(
         self, key: str, write_all: Callable[[Connection, Sequence[V]], Sequence[T]], value: V
     ) -> T:
         """Commit a write and return its result; raises what it raised.
 
-        `write_all` gets the values of all that share the commit and this function, in the order
-        of their keys, and returns a result for each. Outages of the database are waited for until
-        the caller's deadline (storage/db/deadlines.py), for a minute where it has none. Then their
-        error is raised, and the write may have been done nevertheless.
+        `write_all` gets the values of all writers of the commit that gave this function, in the
+        order of their keys, and returns a result for each. Waits for an outage to end until the
+        caller's deadline (storage/db/deadlines.py), for a minute if it has none. Then it raises
+        the outage's error; the write may have been done all the same.
         """
         if not self._shared:
             return self.run_alone(lambda tx: write_all(tx, [value])[0])
@@ -91,15 +91,15 @@ class Committer:
         return result
 
     def run_alone(self, write: Callable[[Connection], T]) -> T:
-        """Commit a write in a transaction of its own, as run() does otherwise."""
+        """Commit a write in a transaction of its own; else as run()."""
         return self._patiently(lambda: self._in_one(write))
 
     def run_once(self, write: Callable[[Connection], T]) -> T:
         """Commit a write as run_alone() does, but never twice.
 
-        For writes that come to something else the second time, such as a new run. When the answer
-        to a COMMIT was lost, the database is asked what became of it. That costs each write a
-        round trip.
+        For writes that do something else the second time, such as making a new run. If the answer
+        to a COMMIT was lost, this asks the database whether it was done. That costs each write one
+        more round trip.
         """
         sent: list[tuple[str | None, T]] = []  # the last write whose COMMIT may have been done
 
@@ -115,7 +115,7 @@ class Committer:
         return self._patiently(attempt)
 
     def read(self, read: Callable[[Connection], T]) -> T:
-        """Read something, and wait for the database as run() does."""
+        """Read, and wait for the end of an outage as run() does."""
 
         def attempt() -> T:
             with self._db.reading() as tx:
@@ -140,23 +140,23 @@ class Committer:
         return found
 
     def _wait_out(self, attempt: Callable[[], T], error: SQLAlchemyError, deadline: float) -> T:
-        """Try again until an outage is over. Raises the last error, at once where it is none."""
+        """Try again until the outage is over. Raises the last error; at once if it is no outage."""
         pause, began = 0.05, time.monotonic()
         while True:
             found = fault(error)
-            # others are in the way for moments: that is no outage
+            # a lock of others that lasts for a moment is no outage
             if found is not None and (found is not Fault.BUSY or pause >= _SLOWEST_SECONDS):
                 self._db.outage.note(error)
             if found is None or self._gives_up(found, began, deadline):
                 raise error
-            # those who failed together come back apart
+            # spread the tries of writers that failed together
             wait = pause * random.uniform(0.5, 1.0)
             time.sleep(max(0.0, min(wait, deadline - time.monotonic())))
             pause = min(pause * 2, _SLOWEST_SECONDS)
             try:
                 return attempt()
             except SQLAlchemyError as again:
-                if deadlines.left() == 0:  # it had no time: the one before tells more
+                if deadlines.left() == 0:  # this try had no time: the error before says more
                     raise error from None
                 error = again
 
@@ -164,7 +164,7 @@ class Committer:
         now = time.monotonic()
         if now > deadline or (found is Fault.REFUSES and deadlines.urgent()):
             return True
-        # refused for so long while the database takes other writes: it is this one that it means
+        # refused for so long while other writes succeed: this write itself is refused
         return found is not Fault.AWAY and now - began > _HOPELESS_SECONDS and writable(self._db)
 
     def _in_one(self, write: Callable[[Connection], T]) -> T:
@@ -172,7 +172,7 @@ class Committer:
             return write(tx)
 
     def _join(self, entry: _Entry) -> Any:
-        """Commit with others, as their leader or led by one of them."""
+        """Commit with others, as their leader or as a follower."""
         with self._lock:
             self._waiting.append(entry)
             entry.leads, self._led = not self._led, True
@@ -185,7 +185,7 @@ class Committer:
         return entry.result
 
     def _follow(self, entry: _Entry) -> None:
-        """Wait until the write is done or has to be led."""
+        """Wait until the write is done or this writer becomes the leader."""
         try:
             called = entry.called.wait(deadlines.left())
         except BaseException:  # killed
@@ -196,7 +196,7 @@ class Committer:
             raise NoAnswer("the database did not answer in time")
 
     def _leave(self, entry: _Entry) -> None:
-        """Go before the write is done; the lead, if it has come by now, goes to the next."""
+        """Leave before the write is done; if this writer is the leader by now, pass the lead on."""
         with self._lock:
             entry.gone = True
             if entry in self._waiting:
@@ -214,16 +214,16 @@ class Committer:
             self._last = len(batch)
             self._write(batch)
         finally:
-            # where the leader is being killed, nothing has decided about these: they come again
+            # if the leader is killed, these are neither written nor refused: they wait again
             self._pass_on(leader, [entry for entry in batch[1:] if not entry.written])
             for entry in batch:
                 if entry.written:
                     entry.called.set()
 
     def _gather(self, leader: _Entry) -> list[_Entry]:
-        """Take the leader and who joins it out of those that wait.
+        """Take the leader and the writes that join it out of the waiting ones.
 
-        Only writes of its kind where rows are locked: each kind locks in an order of its own.
+        If the database locks rows, only writes of one kind join: each kind has its own lock order.
         """
         with self._lock:
             self._waiting.remove(leader)
@@ -236,7 +236,7 @@ class Committer:
         return batch
 
     def _pass_on(self, leader: _Entry | None = None, undecided: Sequence[_Entry] = ()) -> None:
-        """Let the next in line lead: a leader that went on would keep its own run waiting."""
+        """Make the next writer the leader: one that led again would keep its own run waiting."""
         with self._lock:
             waiting = [entry for entry in (*undecided, *self._waiting) if not entry.gone]
             self._waiting = [entry for entry in waiting if entry is not leader]
@@ -263,18 +263,18 @@ class Committer:
                     return
 
     def _together(self, batch: list[_Entry]) -> bool:
-        """Write all at once; say whether that has settled them."""
+        """Write all in one transaction; say whether each write has its result or error."""
         try:
             with self._db.transaction() as tx:
                 written = [(entries, _of(entries)(tx)) for entries in _kinds(batch)]
-        except InngestPyError:  # one of them lost its lease, or alike: each alone
+        except InngestPyError:  # such as a lost lease of one of them: each is tried alone
             return False
         except Exception as error:
             if fault(error) is Fault.AWAY:
                 for entry in batch:
                     entry.settle(error=error)
                 return True
-            if fault(error) is None:  # alone each may well succeed, and nobody would know of it
+            if fault(error) is None:  # log it: each may succeed alone, and hide the error
                 observe.event("commit.apart", level=30, writes=len(batch), **logged(error))
             return False
         for entries, results in written:
@@ -284,7 +284,7 @@ class Committer:
 
 
 def waves(values: Sequence[V], key: Callable[[V], str]) -> list[list[V]]:
-    """Part values so that each part has a key once at most, its values in the keys' order."""
+    """Split values into parts that have each key at most once, in the order of the keys."""
     parts: list[list[V]] = []
     for _, same in groupby(sorted(values, key=key), key):
         for place, value in enumerate(same):
@@ -295,12 +295,12 @@ def waves(values: Sequence[V], key: Callable[[V], str]) -> list[list[V]]:
 
 
 def _of(entries: Sequence[_Entry]) -> Callable[[Connection], Sequence[Any]]:
-    """Make the one write of entries of a kind."""
+    """Make one write of entries of one kind."""
     return lambda tx: entries[0].write_all(tx, [entry.value for entry in entries])
 
 
 def _kinds(batch: Sequence[_Entry]) -> list[list[_Entry]]:
-    """Part a batch by its functions, these in an order that every process has, each by key."""
+    """Split a batch by functions, in the same order in every process; each part by key."""
     kinds: dict[str, list[_Entry]] = {}
     for entry in sorted(batch, key=lambda entry: (entry.write_all.__qualname__, entry.key)):
         kinds.setdefault(entry.write_all.__qualname__, []).append(entry)

@@ -72,8 +72,8 @@ def _slow_down(tx: Connection, freed: Sequence[Any], now: datetime) -> None:
     """Delay items without a run that lose every worker: nothing else can end them."""
     lost = [row for row in freed if row.lapses >= MAX_LAPSES and row.kind in RUNLESS]
     for row in lost:
-        told = {"item_id": row.id, "kind": row.kind, "lapses": row.lapses}
-        observe.event("item.loses_workers", level=40, **told)
+        fields = {"item_id": row.id, "kind": row.kind, "lapses": row.lapses}
+        observe.event("item.loses_workers", level=40, **fields)
     leases.delay(tx, [row.id for row in lost], now + _RARELY)
 
 

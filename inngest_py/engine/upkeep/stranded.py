@@ -54,8 +54,8 @@ def repair(ctx: Context, run_ids: list[str]) -> None:
 
     repaired, hints = ctx.committer.run_alone(write)
     for run in repaired:
-        told: dict[str, Any] = {"function_id": run.function_id, "function": run.function_slug}
-        observe.event("run.repaired", level=40, run_id=run.id, status=run.status.value, **told)
+        fields: dict[str, Any] = {"function_id": run.function_id, "function": run.function_slug}
+        observe.event("run.repaired", level=40, run_id=run.id, status=run.status.value, **fields)
     if hints:
         ctx.hints.send(hints)
 

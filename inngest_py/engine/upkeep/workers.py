@@ -1,4 +1,4 @@
-"""Workers: say that this one lives, forget those that do not."""
+"""Workers: record that this one lives, delete the rows of those that do not."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ _FORGET = timedelta(minutes=10)
 
 
 class Presence:
-    """This worker's row, from its start to its stop in order."""
+    """This worker's row, from its start to its orderly stop."""
 
     def __init__(self, name: str, pool: str, concurrency: int) -> None:
         self._name, self._pool, self._concurrency = name, pool, concurrency
@@ -25,9 +25,9 @@ class Presence:
         self.beat(ctx)
 
     def beat(self, ctx: Context) -> bool:
-        """Record that this worker lives and which of its services fail; forget the long silent.
+        """Record that this worker lives and which of its services fail; delete silent workers.
 
-        A worker that somebody has forgotten, after an outage that silenced all, is there again.
+        After an outage that silenced all workers, one that others have deleted comes back.
         """
         with self._lock:
             if not self._left:
@@ -53,7 +53,7 @@ class Presence:
             workers.remove_silent(tx, now - _FORGET)
 
     def leave(self, ctx: Context) -> None:
-        """Forget this worker, which stops in order."""
+        """Delete this worker's row: it stops in order."""
         self._left = True
         with self._lock, ctx.db.transaction() as tx:
             workers.remove(tx, ctx.worker_id)
