@@ -89,7 +89,7 @@ def lines_of(run: Run, *, ended: bool = False) -> Lines:
 def advance(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[Hint]:
     """Let in the next of each waiting line where there is room; return hints for them.
 
-    Locks the groups. Call it after the transaction's items are written.
+    Locks the groups. Call it after the items of the transaction are written.
     """
     looks = {group: look for group, look in concurrency_slots.lock(tx, lines).items() if look.line}
     unknown = {lines[group] for group in looks if ctx.catalog.known(lines[group]) is None}

@@ -48,7 +48,7 @@ _OTHERS: dict[ItemKind, type[Fanout | Cancellation | Timer]] = {
     **dict.fromkeys(OF_RULES, Timer),
 }
 Claimed = Job | Fanout | Cancellation | Timer
-# when upkeep hints again at what this version cannot run
+# How long until upkeep hints again at an item that this version cannot run.
 _FOR_OTHERS = timedelta(seconds=30)
 
 

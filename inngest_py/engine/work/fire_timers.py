@@ -44,7 +44,7 @@ class Timer:
 def run_timer(ctx: Context, job: Timer) -> None:
     """Do what a claimed timer is for; does nothing when its lease is lost.
 
-    Raises DBAPIError when the database refuses; the lease then lapses and it fires again.
+    Raises DBAPIError when the database refuses; run_job() then puts the timer off.
     """
     item = job.item
     fired = _FIRES[item.kind]
