@@ -29,9 +29,9 @@ except Invalid as error:
 
 
 def refuse_to_work(**_signal: Any) -> None:
-    """End a worker before it starts when it could not sign.
+    """End a worker before it starts if it has no key to sign with.
 
-    Other commands, such as `flower` and `inspect`, do without keys.
+    Other commands, such as `flower` and `inspect`, need no keys.
     """
     if found := settings.missing_keys():
         starting.refuse(settings, found)
@@ -40,28 +40,28 @@ def refuse_to_work(**_signal: Any) -> None:
 def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: Any) -> None:
     """Log as our settings say, to the file of Celery's `--logfile` if there is one.
 
-    Celery asks for it in a worker and, where each has a file of its own (`%i`), in prefork's
-    children. Its `--loglevel` is for lines that are not ours.
+    Celery calls this in a worker, and in each prefork child that has a log file of its own (`%i`).
+    Its `--loglevel` applies to the log lines of other packages.
     """
     try:
         logs.set_up(settings.log_level, as_json=settings.json_logs, file=logfile)
     except OSError as error:
-        told = f"the log file {logfile} cannot be opened: {error.strerror}"
-        starting.refuse(settings, [told])
+        text = f"the log file {logfile} cannot be opened: {error.strerror}"
+        starting.refuse(settings, [text])
     if loglevel:
         logging.getLogger().setLevel(loglevel)
 
 
 def begin(instance: Any, **_signal: Any) -> None:
-    """Tell what may surprise, and keep what is printed within the log."""
+    """Log warnings about the settings, and send what is printed to the log."""
     starting.warn(settings, logged=True)
     if settings.json_logs:
         from celery.apps import worker as worker_program
 
         instance.quiet = True  # no banner
-        # "worker: Warm shutdown", which Celery writes past all logging
+        # "worker: Warm shutdown": Celery writes it to the terminal, not to the log
         worker_program.safe_say = _say_nothing
-    if instance.redirect_stdouts:  # Celery leaves it to who sets logging up
+    if instance.redirect_stdouts:  # Celery leaves this to the code that sets up logging
         instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
 
 

@@ -1,1 +1,1 @@
-"""The Celery edge: one task a queue-item kind, and the worker's services."""
+"""The Celery edge: one task per kind of queue item, and what a worker does beside its tasks."""

@@ -1,4 +1,4 @@
-"""The Celery app: settings joined with celeryconfig.py, tasks, the worker's services."""
+"""The Celery app: settings joined with celeryconfig.py, tasks, and the worker's own steps."""
 
 from celery import Celery
 
@@ -18,8 +18,8 @@ from .worker.steps import add_steps
 def create_celery(settings: Settings) -> Celery:
     """Build the app for settings.
 
-    `app.runtime` holds its context, `app.hinter` its hints, `app.broker` what is known of the
-    broker, `app.runner` what runs items.
+    `app.runtime` gives its context, `app.hinter` sends hints, `app.broker` knows whether the
+    broker is away, `app.runner` runs items.
     """
     inproc.register()
     redis.register()
@@ -30,7 +30,7 @@ def create_celery(settings: Settings) -> Celery:
     app.conf.broker_transport_options = (
         {} if settings.embedded else configuration.transport_options(app.conf, settings.broker_url)
     )
-    if settings.embedded:  # nobody else is on that broker, and a mailbox is looked at every second
+    if settings.embedded:  # no other process uses this broker, and a mailbox is polled every second
         app.conf.worker_enable_remote_control = False
     app.conf.worker_consumer = CONSUMER
     app.broker = Broker(lambda: _reach(app))
@@ -44,7 +44,7 @@ def create_celery(settings: Settings) -> Celery:
 
 
 def _reach(app: Celery) -> None:
-    """Connect to the broker, to any of its addresses; raises what the transport raises."""
+    """Connect to one of the broker's addresses; raises what the transport raises."""
     with app.connection_for_write() as connection:
         others = len(connection.alt or ()) - 1
         connection.ensure_connection(max_retries=max(0, others), interval_start=0)

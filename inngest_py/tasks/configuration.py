@@ -1,7 +1,7 @@
-"""Finding celeryconfig.py: the one on the path is ours only if it says so.
+"""Find celeryconfig.py: the one on the path is ours only if it is marked as ours.
 
-Celery's users have a file of that name in their working directory. Taken for ours it would bring
-other queues, and workers that wait for messages which nobody sends.
+Other users of Celery have a file of that name in their working directory. With such a file our
+workers would read other queues, and wait for messages that nobody sends.
 """
 
 import importlib
@@ -18,12 +18,12 @@ from . import celeryconfig as packaged
 _NAME = "celeryconfig"
 _MARK = 'configures = "inngest_py"'
 _MARKED = re.compile(rb"""^configures\b[^=\n]*=\s*["']inngest_py["']""", re.MULTILINE)
-# Redis's transport, and Sentinel's, which is made of it
+# the transport of Redis, and that of Sentinel, which is built on it
 _REDIS = ("redis", "rediss", "sentinel")
 
 
 def find() -> Any:
-    """Give the module of Celery's settings: the file on the path, if it is marked, else ours.
+    """Return the module of Celery's settings: the file on the path if it is marked, else ours.
 
     Raises Invalid when the file is marked and cannot be imported.
     """
@@ -32,8 +32,8 @@ def find() -> Any:
         return packaged
     file = spec.origin or str(spec.name)
     if not _is_marked(file):
-        told = f"our own defaults are used; one for inngest_py says {_MARK}"
-        observe.event("celeryconfig.ignored", level=logging.WARNING, file=file, text=told)
+        text = f"our own defaults are used; a file for inngest_py has the line {_MARK}"
+        observe.event("celeryconfig.ignored", level=logging.WARNING, file=file, text=text)
         return packaged
     try:
         return importlib.import_module(_NAME)
@@ -42,10 +42,10 @@ def find() -> Any:
 
 
 def transport_options(config: Any, broker_url: str) -> dict[str, Any]:
-    """Join ours for Redis with those that the file has for whatever broker there is."""
+    """Join the options for Redis with the file's options for any broker."""
     options: dict[str, Any] = {}
     if is_redis(broker_url):
-        # each address is tried once before a publish fails
+        # try each address once before a publish fails
         ours = config.get("redis_transport_options", packaged.redis_transport_options)
         options |= ours | {"max_retries": broker_url.count(";")}
     options |= config.broker_transport_options or {}  # Celery takes None, too
@@ -58,7 +58,7 @@ def is_redis(broker_url: str) -> bool:
 
 
 def _is_marked(file: str) -> bool:
-    """Look for the mark without running the file, which may be anybody's."""
+    """Look for the mark without running the file, which may not be ours."""
     try:
         return _MARKED.search(Path(file).read_bytes()) is not None
     except OSError:

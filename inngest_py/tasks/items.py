@@ -1,4 +1,7 @@
-"""The tasks: one a kind of queue item. A message names items that are due; rows hold the work."""
+"""The tasks: one per kind of queue item.
+
+A message only names items that are due; the work itself is in rows.
+"""
 
 import threading
 from typing import Any
@@ -17,7 +20,7 @@ _LOOK_SECONDS = 1.0
 
 
 def add_tasks(app: Celery, runner: "Runner") -> None:
-    """Register one task a kind on the app."""
+    """Register one task per kind on the app."""
     options: dict[str, Any] = dict(app.conf.get("infrastructure_retry", {}))
     retries = options.pop("max_retries", 5)
     for kind in ItemKind:
@@ -28,7 +31,7 @@ def add_tasks(app: Celery, runner: "Runner") -> None:
         task.__doc__ = f"Run queue items of kind {kind.value} that are due."
         app.task(
             name=task_name(kind),
-            # a second app in the process would otherwise run the first one's tasks
+            # otherwise a second app in the process would run the tasks of the first
             shared=False,
             autoretry_for=(OperationalError, InterfaceError, TimeoutError),
             max_retries=retries,
@@ -45,18 +48,18 @@ class Runner:
         self._lock = threading.Lock()
 
     def run(self, kind: ItemKind, item_ids: list[str]) -> int:
-        """Run those items that are ours; say how many were."""
+        """Run the items that this worker can claim; return how many."""
         ids = [item for item in item_ids[:_MOST_IDS] if isinstance(item, str)]
         if under_gevent():
             return self._together(ids)
         return self._one(kind, ids)
 
     def run_one(self, kind: ItemKind, item_id: str) -> int:
-        """Run an item that nobody sent a message of; say 1 if it was ours."""
+        """Run an item without a message; return 1 if this worker could claim it, else 0."""
         return self._together([item_id]) if under_gevent() else self._one(kind, [item_id])
 
     def _one(self, kind: ItemKind, ids: list[str]) -> int:
-        """Run the first item here; the others go back to the broker, for other processes."""
+        """Run the first item here; send hints of the others, for other processes."""
         ctx = self._runtime.context()
         if len(ids) > 1:
             for other in ids[1:]:
@@ -67,7 +70,7 @@ class Runner:
         return len(jobs)
 
     def _together(self, ids: list[str]) -> int:
-        """Run the items in greenlets, within this process's number of calls in flight."""
+        """Run the items in greenlets, up to this process's number of calls in flight."""
         from gevent.pool import Group
 
         ctx, slots = self._runtime.context(), self._semaphore()
@@ -89,7 +92,7 @@ class Runner:
                     slots.release(taken - len(jobs))
                 for job in jobs:
                     group.spawn(self._run_one, job, slots)
-        finally:  # also when it is killed while it waits: the intake would stay shut
+        finally:  # also if this is killed while it waits: else the intake would stay closed
             intake.placed(len(ids))
         group.join()
         return ours
@@ -108,8 +111,8 @@ class Runner:
 
 
 def _acquire(slots: threading.Semaphore, most: int) -> int:
-    """Take a slot, waiting for it, and more of those that are free; say how many."""
-    # looks again: one that was woken for a slot and killed at that moment has told nobody
+    """Wait for one slot, then take more that are free, up to `most`; return how many."""
+    # with a time-out: a waiter that is killed as it is woken for a slot does not wake the next
     while not slots.acquire(timeout=_LOOK_SECONDS):
         pass
     taken = 1

@@ -1,6 +1,6 @@
-"""The context of this process: made on first use, and anew after a fork.
+"""The context of this process: made on first use, and again after a fork.
 
-Connections and locks must not cross a fork, so the context is kept by process id.
+Connections and locks must not cross a fork, so the context is kept with its process id.
 """
 
 import os
@@ -31,9 +31,9 @@ def make_context(
     shared: bool = True,
     shares: int | None = None,
 ) -> Context:
-    """Build a context of settings: `slots` is the number of calls in flight it is made for.
+    """Build a context from settings, for `slots` calls in flight.
 
-    `shares` is how many of them apps share, where that is another number.
+    `shares` is how many calls the apps share, if that is another number than `slots`.
     """
     pool = 20 if settings.is_sqlite else max(5, min(40, slots))
     db = Database(
@@ -52,7 +52,7 @@ def make_context(
         clock=db.clock.now,
         worker_id=worker_id or new_ulid(utc_now()),
         shares=Shares(slots if shares is None else shares),
-        # workers that started together would all ask at the same moment
+        # random: workers that started together would otherwise all ask at the same moment
         phase=timedelta(seconds=60 * random.SystemRandom().random()),
         tuning=Tuning(
             lease=timedelta(seconds=settings.lease_seconds),
@@ -71,7 +71,7 @@ def make_context(
 
 
 def _for_steps(settings: Settings, reach: Reach) -> Refusal:
-    """Narrow the hosts that apps may have to those that steps may call."""
+    """Return the rule for hosts that steps may call: that of apps, or a narrower one."""
     if not settings.gateway_public_only:
         return reach.refusal
     public = Reach(public_only=True, setting="INNGEST_GATEWAY_PUBLIC_ONLY")
@@ -79,7 +79,7 @@ def _for_steps(settings: Settings, reach: Reach) -> Refusal:
 
 
 def make_transport(slots: int, refusal: Refusal) -> Transport:
-    """Choose how calls are made: greenlets have a client of their own."""
+    """Choose the HTTP client: greenlets have one of their own."""
     if not under_gevent():
         return Transport(connections=slots, refusal=refusal)
     from ..engine.transport.greenlets import GreenletTransport
@@ -95,15 +95,15 @@ def under_gevent() -> bool:
 
 
 class Runtime:
-    """Hands out the process's context; every process that asks also prolongs its own leases."""
+    """Gives the process's context; every process that asks for it also extends its leases."""
 
     def __init__(self, settings: Settings, hints: Hints) -> None:
         self.settings, self.hints = settings, hints
         self.worker_id = new_ulid(utc_now())
         self.slots = settings.concurrency
-        self.forks = False  # into processes of one call each
+        self.forks = False  # True: into child processes, with one call each
         self.intake = Intake()
-        # what the process has to do yet when calls are cut at its end
+        # what is left to do before the process ends with calls still in flight
         self.before_cut: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._pid, self._main_pid = -1, os.getpid()
@@ -134,7 +134,7 @@ class Runtime:
         )
 
     def close(self) -> None:
-        """Stop prolonging leases and close connections."""
+        """Stop the heartbeat and close connections."""
         if self._pid == os.getpid() and self._context is not None:
             if self._upkeep is not None:
                 self._upkeep.stop()

@@ -1,1 +1,1 @@
-"""Changes to kombu and Celery: brokers, publishing, and when messages are read."""
+"""Changes to kombu and Celery: brokers, publishing, and when a worker reads messages."""

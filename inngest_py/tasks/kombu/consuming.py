@@ -1,7 +1,7 @@
-"""The worker's consumer: back within a second of the broker's return.
+"""The worker's consumer, which reconnects within a second of the broker's return.
 
-Celery's own waits two seconds longer after every try, up to half a minute, and then a second for
-answers of other workers: which tasks were revoked, of which there are none here.
+Celery's own consumer waits two seconds longer after every try, up to half a minute. Then it waits
+a second for other workers to say which tasks were revoked; here none ever are.
 """
 
 from typing import Any
@@ -15,14 +15,14 @@ _PAUSE_SECONDS = 0.5
 
 
 class Consumer(CelerysConsumer):  # type: ignore[misc]
-    """Tries to connect twice a second, for ever, and says so once an outage."""
+    """Tries to connect twice a second, without end, and logs it once per outage."""
 
     def __init__(self, *args: Any, worker_options: Any = None, **kwargs: Any) -> None:
         options = dict(worker_options or {}, without_mingle=True)
         super().__init__(*args, worker_options=options, **kwargs)
 
     def ensure_connected(self, connection: Any) -> Any:
-        """Connect, however long it takes, unless the worker is to stop."""
+        """Connect, however long it takes, unless the worker has to stop."""
         connected = connection.ensure_connection(
             lambda error, _interval: self.app.broker.lost(error),
             interval_start=_PAUSE_SECONDS,
@@ -34,10 +34,10 @@ class Consumer(CelerysConsumer):  # type: ignore[misc]
         return connected
 
     def on_connection_error_before_connected(self, error: Exception) -> None:
-        """Have hints take another way until the broker is back."""
+        """Let workers run items without hints until the broker is back."""
         self.app.broker.lost(error)
 
     def on_connection_error_after_connected(self, error: Exception) -> None:
-        """Have hints take another way until the broker is back, and close the connection."""
+        """Let workers run items without hints until the broker is back; close the connection."""
         self.app.broker.lost(error)
         super().on_connection_error_after_connected(error)

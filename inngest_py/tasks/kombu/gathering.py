@@ -1,7 +1,7 @@
-"""Task events for Flower that leave together, where Celery would publish each on its own.
+"""Publish task events for Flower together, not one by one.
 
-Celery gathers them only where its own event loop runs. Under gevent, two publishes stood between a
-hint and its task: half a millisecond.
+Celery gathers them only if its own event loop runs. Under gevent it publishes two of them before a
+hint's task begins, which takes half a millisecond.
 """
 
 import threading
@@ -13,17 +13,17 @@ _SECONDS = 0.25
 
 
 def gather_events(app: Celery) -> None:
-    """Have the workers of the app gather their task events."""
+    """Make the workers of the app gather their task events."""
     app.steps["consumer"].add(GatherEvents)
 
 
 class GatherEvents(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Makes the dispatcher of events keep those of tasks for a moment."""
+    """Makes the event dispatcher keep task events for a quarter of a second."""
 
     requires = ("celery.worker.consumer.events:Events",)
 
     def start(self, consumer: Any) -> None:
-        """Take over a new connection's dispatcher; there is none where nothing is sent."""
+        """Change the dispatcher of a new connection, if the worker sends events at all."""
         dispatcher, waiting = consumer.event_dispatcher, threading.Event()
         if consumer.hub is not None or dispatcher is None:
             return

@@ -1,7 +1,7 @@
-"""A broker inside the process: kombu's in-memory transport, woken by messages.
+"""A broker inside the process: kombu's in-memory transport, whose readers are woken by messages.
 
-kombu's own polls once a second; here a put wakes the reader, so that an idle server sleeps and
-a busy one waits for nothing.
+kombu's own transport polls once a second. Here a put wakes the reader, so an idle server sleeps
+and a busy one never waits.
 """
 
 import threading
@@ -11,7 +11,7 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, memory
 
-_LONGEST_WAIT = 5.0  # no message comes unannounced
+_LONGEST_WAIT = 5.0  # may be long: every put wakes the reader
 
 
 class Channel(memory.Channel):

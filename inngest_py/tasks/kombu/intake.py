@@ -1,7 +1,7 @@
-"""The intake: a worker reads its next message when it has slots for all that it read before.
+"""The intake: a worker reads its next message when all hints that it has read have slots.
 
-Otherwise one worker might hold hundreds of hints while another one is idle. A message has fifty
-at the most, so no more than these wait here.
+Otherwise one worker might keep hundreds of hints while another one is idle. A message has at most
+fifty hints, so no more than fifty wait here.
 """
 
 import threading
@@ -14,7 +14,7 @@ _LOOK_SECONDS = 0.5
 
 
 class Intake:
-    """Counts the hints that were read and have no slot yet."""
+    """Counts the hints that the worker has read and that have no slot yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,29 +23,29 @@ class Intake:
         self._none.set()
 
     def read(self, count: int) -> None:
-        """Note hints that wait for slots now."""
+        """Count hints that wait for slots from now on."""
         with self._lock:
             self._waiting += count
             if self._waiting:
                 self._none.clear()
 
     def placed(self, count: int) -> None:
-        """Note that so many of them have a slot, or are given up."""
+        """Count hints that have got a slot, or are given up."""
         with self._lock:
             self._waiting -= count
             if not self._waiting:
                 self._none.set()
 
     def hold_up(self, pool: Any) -> None:
-        """Let a pool of greenlets take a message only when none of the hints waits."""
+        """Let a pool of greenlets take a message only when no hint waits."""
         take = pool.on_apply
 
         def on_apply(*args: Any, **kwargs: Any) -> Any:
             while not self._none.wait(_LOOK_SECONDS):
                 if state.should_stop is not None or state.should_terminate is not None:
-                    break  # the loop must come to see that
+                    break  # the consumer's loop has to see the stop
             begun = take(*args, **kwargs)
-            time.sleep(0)  # let the task begin before the next message is asked for
+            time.sleep(0)  # let the task begin before the worker asks for the next message
             return begun
 
         pool.on_apply = on_apply

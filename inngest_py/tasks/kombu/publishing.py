@@ -1,12 +1,12 @@
-"""Publishing hints: what Celery's send_task() does, but what is the same for all of a kind once."""
+"""Publish hints as Celery's send_task() does, but find the route of each kind only once."""
 
 from celery import Celery
 from kombu.utils.uuid import uuid
 
 from ...domain.runs.items import ItemKind
 
-_SHOWN = 3  # ids of a task's arguments in Flower
-_END = 8  # characters of each: a ULID begins with its time, which its neighbours share
+_SHOWN = 3  # how many ids Flower shows of a task's arguments
+_END = 8  # how many last characters of each: a ULID begins with its time, as its neighbours do
 
 
 def task_name(kind: ItemKind) -> str:
@@ -17,12 +17,13 @@ def task_name(kind: ItemKind) -> str:
 class Publisher:
     """Sends messages that name due items, to the queues that the configuration routes them to.
 
-    send_task() finds the route, binds and declares the queue anew for each: a third of its CPU.
+    send_task() finds the route, binds and declares the queue again for each message: a third of
+    its CPU.
     """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._queues: dict[ItemKind, str] = {}  # those declared already
+        self._queues: dict[ItemKind, str] = {}  # declared already
 
     def __call__(self, kind: ItemKind, item_ids: list[str]) -> None:
         """Send one message; raises what the transport raises."""
@@ -47,7 +48,7 @@ class Publisher:
                 routing_key=name,
                 headers=message.headers,
                 serializer=self._app.conf.task_serializer,
-                delivery_mode="transient",  # the rows outlive the broker
+                delivery_mode="transient",  # a lost hint loses nothing: the work is in rows
                 declare=declare,
                 **message.properties,
             )
@@ -55,7 +56,7 @@ class Publisher:
 
 
 def shown(kind: ItemKind, item_ids: list[str]) -> str:
-    """Word a task's arguments for Flower: the kind, and the ends of the first ids."""
+    """Describe a task's arguments for Flower: the kind, and the ends of the first ids."""
     ends = " ".join(f"…{item_id[-_END:]}" for item_id in item_ids[:_SHOWN])
     more = len(item_ids) - _SHOWN
     return f"{kind.value} {ends} +{more}" if more > 0 else f"{kind.value} {ends}"

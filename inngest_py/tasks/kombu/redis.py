@@ -1,7 +1,7 @@
-"""kombu's transport for Redis with one client a channel, where kombu makes one for every message.
+"""kombu's transport for Redis, with one client per channel instead of one per message.
 
-A client is a thin cover of the channel's pool of connections, but makes a table of 170 entries: a
-fifth of the CPU of a hint.
+A client only wraps the channel's pool of connections, but making one fills a table of 170 entries:
+a fifth of the CPU of a hint.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 
 
 class Channel(redis.Channel):
-    """A channel that keeps the client for what it does beside waiting."""
+    """A channel that keeps its client for everything except waiting for messages."""
 
     _kept: Any = None
 
@@ -29,6 +29,6 @@ class Transport(redis.Transport):
 
 
 def register() -> None:
-    """Have kombu use it."""
+    """Make kombu use this transport."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = "inngest_py.tasks.kombu.redis:Transport"

@@ -1,1 +1,1 @@
-"""The Celery worker's own steps: its start, its stop, and what its pool needs."""
+"""The Celery worker: its start, its stop, its signals, and what its pool needs."""

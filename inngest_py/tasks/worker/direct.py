@@ -1,8 +1,8 @@
-"""Running directly what the broker cannot carry.
+"""Run items without messages while the broker is away.
 
-While the broker is away, workers run in their main process what they would send hints of: what
-upkeep finds in the database, and what follows from their own runs. Every pool can do it: the main
-process of prefork has threads, and its children need the broker's messages.
+A worker then runs, in its main process, the items it would send hints of: those that upkeep finds
+in the database, and those that follow from its own runs. This works for every pool. Under prefork
+the main process uses threads, since its children can only get work as messages of the broker.
 """
 
 import os
@@ -19,7 +19,7 @@ from ..runtime import Runtime
 
 
 class Direct:
-    """Runs items in threads, or greenlets, as far as the worker has calls free."""
+    """Runs items in threads or greenlets, as many as the worker has free calls for."""
 
     def __init__(self, runtime: Runtime, runner: Runner) -> None:
         self._runtime, self._runner = runtime, runner
@@ -29,12 +29,12 @@ class Direct:
         self._running = 0
 
     def take(self, kind: ItemKind, item_ids: Sequence[str]) -> None:
-        """Begin to run the first of them; the others stay due, for the next look of upkeep."""
+        """Begin to run the first of the items; the others stay due until upkeep looks again."""
         if self._stopping or os.getpid() != self._pid:
             return
         try:
             free = self._free()
-        except SQLAlchemyError:  # what looks for due items tells that the database is away
+        except SQLAlchemyError:  # upkeep, which looks for due items, logs the outage
             return
         for item_id in item_ids[: max(0, free)]:
             with self._lock:
@@ -43,15 +43,15 @@ class Direct:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something runs."""
+        """Whether an item runs here."""
         return self._running > 0
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no more items."""
         self._stopping = True
 
     def _free(self) -> int:
-        """Count the calls that the worker may begin; its children hold leases in its name."""
+        """Count the calls that the worker may begin; its children's leases have its worker id."""
         ctx = self._runtime.context()
         with ctx.db.reading() as tx:
             held = leases.held(tx, ctx.worker_id)
@@ -61,7 +61,7 @@ class Direct:
     def _run(self, kind: ItemKind, item_id: str) -> None:
         try:
             self._runner.run_one(kind, item_id)
-        except (OperationalError, InterfaceError, TimeoutError):  # not claimed: it is found again
+        except (OperationalError, InterfaceError, TimeoutError):  # not claimed: still due
             pass
         except Exception as error:
             observe.event("item.failed", level=40, exc_info=error, item_id=item_id)

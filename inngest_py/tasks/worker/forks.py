@@ -1,7 +1,8 @@
-"""Prefork's children: they end their calls before they heed SIGTERM; nobody waits for dead ones.
+"""Prefork's children: they finish their calls before they obey SIGTERM.
 
 systemd and others send SIGTERM to every process of a service. A child would die of it in the middle
-of its call, while its parent lets calls finish.
+of its call, although its parent waits for calls to finish. The parent waits only for children that
+live.
 """
 
 import os
@@ -13,26 +14,26 @@ from celery.worker import state
 
 
 def keep_calls() -> None:
-    """Have the children heed SIGTERM and SIGHUP between tasks only: their parent ends them."""
-    heeded: dict[signal.Signals, Any] = {}
+    """Make the children ignore SIGTERM and SIGHUP during a task: their parent ends them."""
+    handlers: dict[signal.Signals, Any] = {}
 
     def begin(**_: Any) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            heeded[number] = signal.signal(number, signal.SIG_IGN)
+            handlers[number] = signal.signal(number, signal.SIG_IGN)
 
     def end(**_: Any) -> None:
-        for number, handler in heeded.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
-    # not at the start of a child: billiard sets its own handlers after that
+    # for each task, not once at the start of a child: billiard sets its own handlers after that
     task_prerun.connect(begin, weak=False)
     task_postrun.connect(end, weak=False)
 
 
 def end_by_kill(pool: Any) -> None:
-    """Have the pool end by SIGKILL the children whose task is cancelled, or in a cold shutdown.
+    """Make the pool use SIGKILL for children whose task is cancelled, and in a cold shutdown.
 
-    It sends SIGTERM, which they do not die of.
+    The pool would send SIGTERM, which children with a task ignore.
     """
     terminate = pool.terminate_job
     pool.terminate_job = lambda pid, _signal=None: terminate(pid, signal.SIGKILL)
@@ -46,11 +47,11 @@ def kill(pool: Any) -> None:
 
 
 def is_calling(pool: Any) -> bool:
-    """Say whether a child lives that has a task."""
+    """Say whether any child that lives has a task."""
     alive = {child.pid for child in _children(pool) if child.exitcode is None}
-    having = {request.worker_pid for request in (*state.reserved_requests, *state.active_requests)}
-    # one whose child is not known yet may be with any of them
-    return bool(alive & having) or bool(alive and None in having)
+    busy = {request.worker_pid for request in (*state.reserved_requests, *state.active_requests)}
+    # None: the request's child is not known yet, it may be any of them
+    return bool(alive & busy) or bool(alive and None in busy)
 
 
 def _children(pool: Any) -> list[Any]:

@@ -1,7 +1,7 @@
-"""Garbage: what the process is made of is not looked at again.
+"""Keep the objects of the loaded code out of garbage collections.
 
-A full collection walks every object, and the loaded code alone is half a million of them: it held
-up every call in flight and took a share of all CPU under load.
+A full collection walks every object, and the loaded code alone is half a million objects. That
+delayed every call in flight, and used a share of all CPU under load.
 """
 
 import gc
@@ -10,7 +10,7 @@ _FIRST_GENERATION = 10_000
 
 
 def settle() -> None:
-    """Leave all objects that are there now out of later collections, which become rarer."""
+    """Keep all objects that exist now out of later collections, and make collections rarer."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_FIRST_GENERATION, 20, 20)

@@ -1,7 +1,7 @@
-"""The lifeline: a worker that a server supervises ends when the server is gone.
+"""The lifeline: a pipe by which a supervised worker notices that its server is gone, and stops.
 
-It is a pipe that nobody writes to. The kernel closes the server's end however the server dies;
-waiting for that costs no wakes, and works where there is no prctl().
+Nobody writes to the pipe. The kernel closes the server's end however the server dies. Waiting for
+that never wakes the process, and works on systems without prctl().
 """
 
 import os
@@ -16,23 +16,23 @@ VARIABLE = "INNGESTPY_LIFELINE_FD"
 
 
 def hold(environment: dict[str, str]) -> None:
-    """Stop this process, as SIGTERM does, when who holds the other end is gone.
+    """Stop this process, as SIGTERM does, when the process at the pipe's other end is gone.
 
-    Does nothing in a process that was given no line.
+    Does nothing in a process that was given no pipe.
     """
     given = environment.get(VARIABLE, "")
     if given.isdigit() and _is_pipe(int(given)):
         threading.Thread(target=_watch, args=(int(given),), name="lifeline", daemon=True).start()
 
 
-def _is_pipe(line: int) -> bool:
+def _is_pipe(descriptor: int) -> bool:
     try:
-        return stat.S_ISFIFO(os.fstat(line).st_mode)
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
     except OSError:
         return False
 
 
-def _watch(line: int) -> None:
-    select.select([line], [], [])
+def _watch(pipe: int) -> None:
+    select.select([pipe], [], [])
     observe.event("worker.orphaned", level=30)
     os.kill(os.getpid(), signal.SIGTERM)

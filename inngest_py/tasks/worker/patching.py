@@ -1,10 +1,10 @@
-"""gevent's patch, brought to what was imported before it.
+"""Apply gevent's patch to modules that were imported before it.
 
-`celery worker -P gevent` has gevent patch the process first of all. But to find existing locks,
-gevent looks at every object, Celery's lazy proxies among them, and that look imports half of
-Celery and kombu while `time` and `queue` are not patched yet. A name they took then,
-`from time import sleep`, stays the native one: kombu waits for its broker with it, and all
-greenlets of the process stand still meanwhile.
+`celery worker -P gevent` lets gevent patch the process first of all. But to find existing locks,
+gevent looks at every object, Celery's lazy proxies among them. That imports half of Celery and
+kombu while `time` and `queue` are not patched yet. A name that they import then, such as
+`from time import sleep`, stays the native one. kombu waits for its broker with it, and all
+greenlets of the process stop meanwhile.
 """
 
 import sys
@@ -12,14 +12,14 @@ from types import ModuleType
 
 from gevent import monkey
 
-# what runs on the way of a message
+# the packages that handle a message
 _PACKAGES = ("amqp", "billiard", "celery", "kombu", "redis", "vine")
-# modules whose functions and classes wait
+# modules whose functions and classes block
 WAITING = ("queue", "select", "socket", "subprocess", "threading", "time")
 
 
 def patch_early() -> None:
-    """Replace what those packages took of unpatched modules."""
+    """Replace the names that those packages imported from unpatched modules."""
     patched = {
         id(native): getattr(sys.modules[module], name)
         for module in WAITING
@@ -32,7 +32,7 @@ def patch_early() -> None:
 
 
 def natives(module: str) -> dict[str, object]:
-    """List the callables of a module that gevent has replaced, as they were."""
+    """List the original callables of a module that gevent has replaced."""
     names = vars(sys.modules[module])
     return {
         name: native
@@ -42,7 +42,7 @@ def natives(module: str) -> dict[str, object]:
 
 
 def loaded() -> list[ModuleType]:
-    """List the modules of those packages that are imported."""
+    """List the imported modules of those packages."""
     return [
         module
         for name, module in list(sys.modules.items())

@@ -1,7 +1,7 @@
-"""SIGHUP: a worker stops as for SIGTERM and begins anew, as the same process.
+"""SIGHUP: a worker stops as for SIGTERM and starts again, as the same process.
 
-Celery's own way begins with the file of its module, which `python -m celery` cannot run, and closes
-every file, the line to the worker's supervisor among them.
+Celery's own restart runs its module by file name, which does not work for `python -m celery`. It
+also closes every file, and so the pipe to the worker's supervisor.
 """
 
 import atexit
@@ -20,12 +20,12 @@ class Reload:
         self._wanted = False
 
     def heed(self) -> None:
-        """Take the signal over from Celery, which leaves it alone in a terminal."""
+        """Handle SIGHUP in place of Celery. In a terminal neither does."""
         if callable(signal.getsignal(signal.SIGHUP)):
             signal.signal(signal.SIGHUP, self._want)
 
     def again(self) -> None:
-        """Begin anew, if that is wanted; does not return then."""
+        """Start the program again if SIGHUP asked for it; then this does not return."""
         if self._wanted:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
 
