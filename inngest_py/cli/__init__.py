@@ -1,4 +1,4 @@
-"""The command line: click, one file a command."""
+"""The command line, by click: one file per command."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ import click
 
 from ..version import __version__
 
-# Every command, with the module that has it: `send` need not wait for all of the server's code.
+# Every command, with its module. So `send` does not import all of the server's code.
 _MODULES = {
     "dev": "serve",
     "start": "serve",
@@ -23,7 +23,7 @@ _MODULES = {
 
 
 class _Commands(click.Group):
-    """Imports a command when it is asked for."""
+    """Imports a command's module only when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_MODULES)

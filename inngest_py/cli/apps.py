@@ -1,4 +1,4 @@
-"""`apps`: the apps that are known, and the one way to delete one with its history."""
+"""`apps`: list apps, and delete an app with its history, which only this command can do."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,10 +42,10 @@ def delete(name: str, yes: bool, **flags: Any) -> None:
     with databases.opened(flags) as database:
         migrate.prepare(database)
         doomed = erasing.look(database, name)
-        told = f"{name}: {doomed.functions} functions and {doomed.runs} runs are deleted for good"
+        text = f"{name}: {doomed.functions} functions and {doomed.runs} runs are deleted for good"
         if not yes:
-            click.echo(told, err=True)
-            if click.prompt("Write the app's name to go on", err=True) != name:
+            click.echo(text, err=True)
+            if click.prompt("Type the app's name to continue", err=True) != name:
                 raise click.ClickException("this is not the app's name: nothing was deleted")
         erased = erasing.erase(database, name, datetime.now(UTC), replace(SHELL, claim=user()))
     click.echo(f"{name} is deleted, with {erased} runs")

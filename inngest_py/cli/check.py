@@ -1,4 +1,4 @@
-"""`check`: everything that is wrong with a configuration, each with its fix."""
+"""`check`: print everything that is wrong with a configuration, and how to fix it."""
 
 import os
 from datetime import timedelta
@@ -82,17 +82,17 @@ def _schema(database: Database, warnings: list[str]) -> list[str]:
 
 
 def _clock(database: Database) -> list[str]:
-    """Tell of a clock that is off; connecting has measured it."""
+    """Warn of a clock that is off; connecting to the database has measured it."""
     skew = database.clock.skew
     if abs(skew) < TOLD:
         return []
     way = "behind" if skew > timedelta(0) else "ahead of"
-    told = f"this machine's clock is {abs(skew.total_seconds()):.1f} s {way} the database's"
-    return [f"{told}, which decides: have NTP keep both"]
+    text = f"this machine's clock is {abs(skew.total_seconds()):.1f} s {way} the database's"
+    return [f"{text}, which decides: have NTP keep both"]
 
 
 def _folder(folder: Path, warnings: list[str]) -> list[str]:
-    """Say whether a server could make the folder of its SQLite file."""
+    """Return an error if a server could not make the folder of its SQLite file."""
     nearest = next(above for above in folder.parents if above.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return [f"{folder} does not exist and cannot be made in {nearest}: check --database-url"]
@@ -114,6 +114,6 @@ def _broker(settings: Settings) -> list[str]:
         return [f"the broker needs the package {error.name}: install it with pip"]
     except (OSError, KombuError) as error:
         return [f"the broker cannot be reached ({reason(error)}): {_FIX}"]
-    except ValueError:  # its words may quote the password
+    except ValueError:  # its text is left out: it may have the password
         return [f"the broker's URL cannot be read: {_FIX}"]
     return []

@@ -1,4 +1,4 @@
-"""`send` and `runs`: the REST API from the shell."""
+"""`send` and `runs`: use the REST API from the shell."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def url_option(command: Any) -> Any:
 
 
 def _authorizations() -> list[dict[str, str]]:
-    """Make the headers to try in turn: signed by the key, by the fallback, or none."""
+    """Make the headers to try one after another: by the key, by the fallback key, or none."""
     found = []
     for variable in ("INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK"):
         if not (key := os.environ.get(variable)):
@@ -36,7 +36,7 @@ def _authorizations() -> list[dict[str, str]]:
 
 
 def call(method: str, url: str, **options: Any) -> Any:
-    """Call the REST API; ends the command with the server's words when it refuses."""
+    """Call the REST API; if the server refuses, end the command with the server's error."""
     try:
         for headers in _authorizations():
             headers[CLAIM] = user().encode("ascii", "replace").decode()
@@ -44,8 +44,8 @@ def call(method: str, url: str, **options: Any) -> Any:
             if answer.status_code != 401:
                 break
         if answer.status_code == 401:
-            told = "set INNGEST_SIGNING_KEY to the server's signing key"
-            raise click.ClickException(f"{url} refuses this caller (401): {told}")
+            fix = "set INNGEST_SIGNING_KEY to the server's signing key"
+            raise click.ClickException(f"{url} refuses this caller (401): {fix}")
         body = answer.json()
     except requests.RequestException as error:
         raise click.ClickException(_failure(url, error)) from None
@@ -55,7 +55,7 @@ def call(method: str, url: str, **options: Any) -> Any:
 
 
 def _failure(url: str, error: requests.RequestException) -> str:
-    """Word why a call has no answer to be read, with the fix."""
+    """Describe why a call has no usable answer, with the fix."""
     kinds = requests.exceptions
     if isinstance(error, kinds.JSONDecodeError):
         return f"{url} answers something else than JSON: is --url this server's?"
@@ -137,5 +137,5 @@ def cancel(run_id: str, url: str) -> None:
     body = call("DELETE", f"{url}/api/v1/runs/{run_id}")
     was = body["data"]["was"]
     over = was in [status.value for status in ENDED]
-    told = f"had ended already: {was}" if over else f"is cancelled, it was {was}"
-    click.echo(f"{run_id} {told}")
+    text = f"had ended already: {was}" if over else f"is cancelled, it was {was}"
+    click.echo(f"{run_id} {text}")

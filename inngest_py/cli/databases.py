@@ -1,4 +1,4 @@
-"""The database of a command that ends: opened at once, or the command says what is wrong."""
+"""The database of a command: a command does not wait for it, but ends with what is wrong."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +15,13 @@ from . import options
 
 
 def unreachable(error: Exception) -> str:
-    """Word why a database cannot be used, with what to check."""
+    """Describe why a database cannot be used, with what to check."""
     return f"the database cannot be reached ({reason(error)}): check --database-url"
 
 
 @contextmanager
 def opened(flags: dict[str, Any]) -> Iterator[Database]:
-    """Open the database that flags and environment name; what is refused ends the command."""
+    """Open the database that flags and environment name; an error ends the command."""
     settings = options.settings_of(flags)
     database = Database(settings.database_url, limits=settings.database_limits())
     try:

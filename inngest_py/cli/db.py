@@ -1,4 +1,4 @@
-"""`db`: the schema."""
+"""`db`: upgrade the schema of the database."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Draining: an HTTP server that is to stop answers the requests it has, and closes.
+"""Drain an HTTP server: it answers the requests it has, then closes.
 
-gevent's own stop closes the listening socket and forgets the connections.
+gevent's own stop closes the listening socket and drops the open connections.
 """
 
 import socket
@@ -13,12 +13,12 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 
 class Handler(WSGIHandler):  # type: ignore[misc]
-    """A connection that knows whether it has a request."""
+    """A connection that knows whether it is working on a request."""
 
     is_idle = True
 
     def handle(self) -> None:
-        """Serve its requests; the server knows it meanwhile."""
+        """Serve the connection's requests; the server counts it as open meanwhile."""
         self.server.entered(self)
         try:
             super().handle()
@@ -26,7 +26,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             self.server.left(self)
 
     def read_requestline(self) -> str:
-        """Wait for a request; a server that is to stop closes what waits here."""
+        """Wait for a request; a server that stops closes connections that wait here."""
         self.is_idle = True
         if self.server.is_stopping:
             self.read_no_more()
@@ -35,12 +35,12 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         return line
 
     def read_no_more(self) -> None:
-        """Answer what has arrived, and then find the end of the connection."""
+        """Shut the reading side: requests that have arrived are answered, then comes the end."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RD)
 
     def finalize_headers(self) -> None:
-        """Tell the client that the connection ends, where it does."""
+        """Send `Connection: close` if the server stops."""
         super().finalize_headers()
         if self.server.is_stopping:
             self.close_connection = True
@@ -67,17 +67,17 @@ class Server(WSGIServer):  # type: ignore[misc]
             self._empty.set()
 
     def drain(self, seconds: float) -> int:
-        """Take no more connections and answer the requests there are, for so long at the most.
+        """Take no more connections, and answer the open requests for up to `seconds`.
 
-        Returns how many connections were left with a request unanswered.
+        Returns how many connections are left with an unanswered request.
         """
         deadline = time.monotonic() + seconds
         self.is_stopping = True
         self.stop_accepting()
         with suppress(OSError):
-            while arrived := self.do_read():  # the kernel has greeted them already
+            while arrived := self.do_read():  # connections that the kernel has accepted already
                 self.do_handle(*arrived)
-        time.sleep(0)  # they begin
+        time.sleep(0)  # let their greenlets begin
         self.close()
         for handler in list(self._open):
             if handler.is_idle:

@@ -19,7 +19,7 @@ def functions() -> None:
 
 
 @functions.command("list")
-@click.option("--archived", is_flag=True, help="Those no app serves any more, too.")
+@click.option("--archived", is_flag=True, help="Also functions that no app serves any more.")
 @url_option
 def list_(archived: bool, url: str) -> None:
     """List functions: slug, state, what starts them, their limits."""

@@ -24,7 +24,7 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
 
 
 class _Input(Input):  # type: ignore[misc]
-    """A request's body. What the app leaves of it is read over, but not for ever."""
+    """A request's body. What the app does not read of it is read and dropped, up to a limit."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -62,8 +62,8 @@ class _Input(Input):  # type: ignore[misc]
 
 
 class _Handler(Handler):
-    """A connection. Head and body are sent apart: on one that is kept alive, the kernel would hold
-    the second back until the client has acknowledged the first, which takes clients 40 ms.
+    """A connection with TCP_NODELAY. The head and the body of an answer are two sends. On a kept
+    connection the kernel would delay the second until the client acknowledges the first: 40 ms.
     """
 
     wsgi_input: Any
@@ -114,12 +114,12 @@ def _within(seconds: float) -> Timeout:
 
 
 def listen(address: tuple[str, int], app: Any) -> Server:
-    """Serve a WSGI app. Raises ClickException where the address cannot be had."""
+    """Serve a WSGI app. Raises ClickException if the address cannot be used."""
     http = Server(address, app, log=None, error_log=None, backlog=_BACKLOG, handler_class=_Handler)
     try:
         http.start()
     except OSError as error:
-        told = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
-        raise click.ClickException(f"{told}; use another --port or --host") from None
+        text = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+        raise click.ClickException(f"{text}; use another --port or --host") from None
     observe.event("server.ready", host=address[0], port=address[1])
     return http

@@ -36,7 +36,7 @@ _ENGINE = (
         "--invoke-key",
         "invoke_keys",
         multiple=True,
-        help="A bearer that POST /invoke takes, or off to close it; may be given again."
+        help="A bearer token that POST /invoke accepts, or off to close it; may be given again."
         "  [the event keys; INNGEST_INVOKE_KEY]",
     ),
     click.option(
@@ -47,7 +47,7 @@ _ENGINE = (
         "--signing-key-fallback",
         help="The other key while keys change.  [INNGEST_SIGNING_KEY_FALLBACK]",
     ),
-    click.option("--concurrency", type=int, help="Calls in flight a worker.  [100]"),
+    click.option("--concurrency", type=int, help="Calls in flight per worker.  [100]"),
     click.option("--grace", "grace_seconds", type=float, help="Seconds to finish calls.  [30]"),
     click.option(
         "--cron-missed",
@@ -98,7 +98,7 @@ _PAGES = (
     click.option(
         "--ui-proxy-role",
         type=click.Choice([role.value for role in Role]),
-        help="The role of who is named so and is no user here.  [viewer]",
+        help="The role of people whom the proxy names and who are no users here.  [viewer]",
     ),
 )
 _APPS = (
@@ -129,7 +129,7 @@ apps = _with(_APPS)
 
 
 def read(flags: dict[str, Any], **defaults: Any) -> tuple[Settings, list[str]]:
-    """Join flags, environment and file; return the settings and what could not be read."""
+    """Join flags, environment and file; return the settings, and errors of what is unreadable."""
     file = flags.pop("file", None)
     redis_url = flags.pop("redis_url", None)
     if flags.get("broker_url") is None:
@@ -139,9 +139,9 @@ def read(flags: dict[str, Any], **defaults: Any) -> tuple[Settings, list[str]]:
 
 
 def settings_of(flags: dict[str, Any], *, keys: bool = False, **defaults: Any) -> Settings:
-    """Make the settings of a command; exit with every error and its fix when they are bad.
+    """Make the settings of a command; if they are bad, exit with every error and its fix.
 
-    With `keys`, a production command must have them.
+    With `keys`, missing keys are errors unless it is a dev server.
     """
     settings, errors = read(flags, **defaults)
     errors += settings.errors() + (settings.missing_keys() if keys else [])

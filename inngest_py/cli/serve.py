@@ -42,8 +42,8 @@ def dev(
     if in_memory and db_path is not None:
         raise click.UsageError("--db and --in-memory exclude each other: give one of them")
     if flags.get("database_url") and (db_path is not None or in_memory):
-        told = "--database-url excludes --db and --in-memory: give one of them"
-        raise click.UsageError(told)
+        text = "--database-url excludes --db and --in-memory: give one of them"
+        raise click.UsageError(text)
     if db_path is not None:
         flags["database_url"] = f"sqlite:///{db_path.absolute()}"
     if in_memory:
@@ -99,7 +99,7 @@ def _serve(settings: Settings, *warnings: str) -> None:
     except Invalid as error:  # celeryconfig.py
         raise click.ClickException(error.message) from None
     starting.warn(settings, *warnings)
-    if not settings.json_logs:  # who reads lines of JSON is told the rest by server.ready
+    if not settings.json_logs:  # in JSON logs, the event server.ready says the rest
         _introduce(settings, embedded=settings.embedded and runs_worker)
     try:
         if supervisor is not None:
@@ -122,8 +122,8 @@ def _shown(settings: Settings) -> str:
         return "in memory"
     shown = make_url(settings.database_url).render_as_string(hide_password=True)
     if settings.is_sqlite:
-        told = "survives a crash of the process; the last moments may be lost in a power cut"
+        meaning = "survives a crash of the process; the last moments may be lost in a power cut"
         if settings.sqlite_synchronous.upper() != "NORMAL":
-            told = "syncs to disk before it answers"
-        return f"{shown} ({settings.sqlite_synchronous}: {told})"
+            meaning = "syncs to disk before it answers"
+        return f"{shown} ({settings.sqlite_synchronous}: {meaning})"
     return shown

@@ -1,4 +1,4 @@
-"""The server process: the API on gevent, and in embedded mode the worker beside it."""
+"""The server process: the API on gevent, and in embedded mode a worker beside it."""
 
 import os
 import signal
@@ -41,19 +41,19 @@ LEAST_DRAIN = 5.0
 
 
 def _try_to_write(file: Path) -> None:
-    """Make the database's file, or end: waiting for it, as for a server, would last for ever."""
+    """Make the database's file, or end the command: no waiting would make it writable."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.open("ab").close()
     except OSError as error:
-        told = f"the database {file} cannot be written: {error.strerror}"
-        raise click.ClickException(f"{told}; use another --db or --database-url") from None
+        text = f"the database {file} cannot be written: {error.strerror}"
+        raise click.ClickException(f"{text}; use another --db or --database-url") from None
 
 
 class Server:
     """One process that serves the API; with `with_worker` it runs items, too.
 
-    `workers` are those it has to stop before it stops itself.
+    `workers` supervises the worker processes that it stops before it stops itself.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Server:
         self._workers = workers
         self._with_worker = with_worker
         self._stopped = Event()
-        self._waits = True  # for the database: nothing has begun that would have to end
+        self._waits = True  # for the database: nothing has begun yet, so a stop is immediate
         self._celery = create_celery(settings)
         self._runtime: Runtime = self._celery.runtime
         if settings.embedded and not with_worker:
-            # nobody in this process reads the in-process broker: its queues would only grow
+            # no worker in this process reads the in-process broker: its queues would only grow
             self._runtime.hints = NoHints()
         self._worker: Any = None
         self._failed = False
@@ -110,26 +110,26 @@ class Server:
         gevent.signal_handler(signal.SIGINT, self._interrupt, main)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
             return
-        if sys.stdin is not None and sys.stdin.isatty():  # the terminal it is run in has closed
+        if sys.stdin is not None and sys.stdin.isatty():  # SIGHUP: the terminal has closed
             gevent.signal_handler(signal.SIGHUP, self._stop, main)
         else:
             gevent.signal_handler(signal.SIGHUP, self._refuse_to_reload)
 
     def _refuse_to_reload(self) -> None:
-        told = "SIGHUP changes nothing: restart to have settings read again"
-        observe.event("server.not_reloaded", level=30, text=told)
+        text = "SIGHUP changes nothing: restart to have settings read again"
+        observe.event("server.not_reloaded", level=30, text=text)
 
     def _end_work(self, http: HttpServer) -> None:
-        """Let calls end and then requests, all within the grace time.
+        """Wait until calls have ended, then until requests have, all within the grace time.
 
-        Apps report to the API from within calls, so it serves until the last call has ended.
+        Apps report to the API during calls, so the server serves until the last call has ended.
         """
         deadline = time.monotonic() + self._settings.grace_seconds
         least = 0.0 if self._worker is None and self._workers is None else LEAST_DRAIN
 
         def drain() -> None:
             if self._pulse is not None:
-                self._pulse.close()  # streams would hold the server up
+                self._pulse.close()  # open streams would delay the stop
             cut = http.drain(max(deadline - time.monotonic(), least))
             if cut:
                 observe.event("server.cut_requests", level=30, requests=cut)
@@ -184,7 +184,7 @@ class Server:
             raise click.ClickException(error.message) from None
 
     def _recover(self, ctx: Context) -> None:
-        """Free what was leased when the process died: nobody else works on this file."""
+        """Free the leases of the process before this one: no other process uses this file."""
         with ctx.db.transaction() as tx:
             freed = leases.release_all(tx, ctx.now())
         if freed:
@@ -206,7 +206,7 @@ class Server:
             hostname="embedded",
             pool_cls="gevent",
             concurrency=self._settings.concurrency,
-            task_events=False,  # nobody else is on this process's broker
+            task_events=False,  # nobody could read them: the broker is inside this process
             without_heartbeat=True,
             without_mingle=True,
             without_gossip=True,
@@ -218,7 +218,7 @@ class Server:
         try:
             self._worker.start()
         finally:
-            if not self._stopped.is_set():  # who takes events and runs none must not go on
+            if not self._stopped.is_set():  # a server must not take events that nothing runs
                 observe.event("server.worker_ended", level=50)
                 self._failed = True
                 self._stopped.set()
@@ -228,7 +228,7 @@ class Server:
         return Discovery(
             ctx,
             kind=settings.kind,
-            # SDKs answer in band only to a signed request of a cloud server
+            # SDKs sync in band only for a signed request of a cloud server
             in_band=not settings.dev and settings.signing_key is not None,
             urls=settings.sdk_urls,
             discover=settings.dev and settings.discovery,

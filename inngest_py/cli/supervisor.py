@@ -1,7 +1,7 @@
-"""Supervising Celery workers: start them, restart one that dies, stop them all.
+"""Supervise Celery workers: start them, restart one that dies, stop them all.
 
-Each holds the end of a pipe whose other end is here: it is closed when this process is gone,
-however it went, and a worker that sees that stops (tasks/worker/lifeline.py).
+Each worker has one end of a pipe whose other end is here. The kernel closes this end however this
+process dies, and a worker that sees that stops (tasks/worker/lifeline.py).
 """
 
 import os
@@ -31,7 +31,7 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._line, self._held = os.pipe()
+        self._pipe, self._held = os.pipe()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._threads = [
             threading.Thread(target=self._keep, args=(number,), daemon=True)
@@ -44,7 +44,7 @@ class Supervisor:
             thread.start()
 
     def stop(self) -> None:
-        """Stop every worker: warm first, hard when the grace time is over."""
+        """Stop every worker: by SIGTERM, and by SIGKILL five seconds after the grace time."""
         self._stopping.set()
         self._end(signal.SIGTERM, self._settings.grace_seconds + LATER_SECONDS)
 
@@ -70,7 +70,7 @@ class Supervisor:
         while not self._stopping.is_set():
             began = time.monotonic()
             process = subprocess.Popen(  # noqa: S603 - our own worker
-                self._command(number), env=self._environment(number), pass_fds=[self._line]
+                self._command(number), env=self._environment(number), pass_fds=[self._pipe]
             )
             self._processes[number] = process
             code = process.wait()
@@ -86,7 +86,7 @@ class Supervisor:
             sys.executable,
             "-m",
             "celery",
-            "--quiet",  # no banner among the log's lines
+            "--quiet",  # no banner in the log
             "-A",
             "inngest_py",
             "worker",
@@ -102,7 +102,7 @@ class Supervisor:
 
     def _environment(self, number: int) -> dict[str, str]:
         settings, first = self._settings, self._settings.metrics_port
-        if first is not None:  # workers of one machine need a port each
+        if first is not None:  # each worker of a machine needs a port of its own
             settings = replace(settings, metrics_port=first + number - 1)
-        line = {lifeline.VARIABLE: str(self._line)}
-        return dict(os.environ) | to_environment(settings) | line
+        pipe = {lifeline.VARIABLE: str(self._pipe)}
+        return dict(os.environ) | to_environment(settings) | pipe

@@ -1,4 +1,4 @@
-"""`users`: who may use the dashboard."""
+"""`users`: add, list and remove the users of the dashboard, and change passwords."""
 
 import sys
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ def users() -> None:
 
 @contextmanager
 def _database(flags: dict[str, Any]) -> Iterator[Database]:
-    """Open the database, with its schema."""
+    """Open the database and bring its schema up to date."""
     with databases.opened(flags) as database:
         migrate.prepare(database)
         yield database
 
 
 def _password() -> str:
-    """Ask for a password, or read a line of the standard input: arguments are seen by others."""
+    """Ask for a password, or read a line of standard input. Others could see an argument."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)

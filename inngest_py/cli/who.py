@@ -1,11 +1,11 @@
-"""Who runs a command: the audit log has the name."""
+"""The system's user who runs a command; the audit log has the name."""
 
 import getpass
 import os
 
 
 def user() -> str:
-    """Name who runs the command, as the system knows them."""
+    """Return the name of the user who runs the command, as the system has it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

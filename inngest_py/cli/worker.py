@@ -1,4 +1,4 @@
-"""`worker`: a Celery worker on gevent; `celery -A inngest_py worker` is the same with a choice."""
+"""`worker`: a Celery worker on gevent; `celery -A inngest_py worker` lets you choose the pool."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from . import options
 @options.shared
 @click.option("--name", default="worker", help="The worker's name in Flower.")
 def worker(name: str, **flags: Any) -> None:
-    """Run one worker, upkeep included."""
+    """Run one worker, with upkeep."""
     settings = options.settings_of(flags, keys=True)
     os.environ.update(to_environment(settings))
     command = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker", "-P", "gevent"]
