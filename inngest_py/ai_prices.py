@@ -1,4 +1,4 @@
-"""The list of models' prices: the package's own, or the file that a setting names."""
+"""The price list of AI models: the package's own, or the file that a setting names."""
 
 import tomllib
 from functools import lru_cache
@@ -12,7 +12,7 @@ OWN = Path(__file__).with_name("ai_prices.toml")
 
 @lru_cache(maxsize=4)
 def load(file: str | None) -> Prices:
-    """Read a list in TOML, the package's own for None; once a process. Raises Invalid."""
+    """Read a price list in TOML, once per process; None is the package's own. Raises Invalid."""
     path = OWN if file is None else Path(file)
     try:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")))

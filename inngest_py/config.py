@@ -1,4 +1,4 @@
-"""Settings: one frozen object, checked at the start; `config_reading` makes it."""
+"""The settings of a process: one frozen object that `config_reading` makes, and its checks."""
 
 import os
 from dataclasses import asdict, dataclass, field
@@ -20,38 +20,38 @@ _MOST_SECONDS = 86_400
 
 
 def state_folder() -> Path:
-    """Say where this user's state lives (XDG base directories)."""
+    """Return the folder of this user's state (XDG base directories)."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "inngest-py"
 
 
 def default_database(dev: bool) -> str:
-    """Name the SQLite file that is used when no database is given."""
+    """Return the URL of the SQLite file that is used if no database is given."""
     return f"sqlite:///{state_folder() / ('dev.db' if dev else 'inngest.db')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. Seconds and milliseconds carry their unit in the name.
+    """Everything that can be set. Names of seconds and milliseconds end in their unit.
 
     `workers` is the number of Celery worker processes that `start` supervises: None runs the
     worker inside the server (embedded). `retry_interval` None means the protocol's table.
-    `invoke_keys` are what `/invoke` takes as bearer, the event keys where there are none; "off"
-    closes it.
-    `ai_prices` is the file of models' prices that replaces the package's own.
+    `invoke_keys` are the bearer tokens that `/invoke` accepts; "off" closes it, and with none it
+    accepts the event keys.
+    `ai_prices` is a file of models' prices that replaces the package's own.
     `open_gql` lets everybody use GraphQL, as the reference does; else it asks for the bearer key.
-    Proxies at the addresses of `ui_proxies` say in `ui_proxy_header` who uses the dashboard; who is
-    not a user of ours has the role `ui_proxy_role`.
+    Proxies at the addresses of `ui_proxies` name the user of the dashboard in `ui_proxy_header`.
+    People who are named there and are no users here have the role `ui_proxy_role`.
     `metrics_open` lets everybody read `/metrics`; `metrics_port` is where a worker shows its own.
-    `keep_runs` is how long finished runs are kept (`30d`), `keep_count` how many, None for any,
-    `keep_audit` how long the rows of the audit log are.
-    `poll` None means polling when a `poll_interval` is given, and an interval of 0 means none.
+    `keep_runs` is how long finished runs are kept (`30d`), and `keep_count` how many (None: all).
+    `keep_audit` is how long the rows of the audit log are kept.
+    `poll` None means polling if a `poll_interval` is given, and an interval of 0 means none.
     """
 
     dev: bool = False
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
-    # what may hold a secret is kept out of repr(), and so out of logs and tracebacks
+    # repr=False: settings that may have a secret stay out of logs and tracebacks
     database_url: str = field(default="", repr=False)
     database_connect_seconds: float = 5.0
     database_network_seconds: float = 10.0
@@ -135,7 +135,7 @@ class Settings:
         return "dev" if self.dev else "cloud"
 
     def alerts(self) -> Rules:
-        """Say what operators are told of; a threshold of 0 is none."""
+        """Return the rules of alerts; a threshold of 0 means no alert of that kind."""
         minutes, backlog = timedelta(minutes=1), self.alert_backlog_seconds
         return Rules(
             urls=self.alert_urls,
@@ -159,7 +159,7 @@ class Settings:
         return reaching.parse(self.call_hosts, dev=self.dev)
 
     def database_limits(self) -> Limits:
-        """Say how long PostgreSQL is waited for."""
+        """Return how long to wait for PostgreSQL."""
         return Limits(
             connect=self.database_connect_seconds,
             network=self.database_network_seconds,
@@ -168,7 +168,7 @@ class Settings:
         )
 
     def tick(self) -> timedelta:
-        """How often upkeep looks for due items at least."""
+        """The longest time between two looks of upkeep for due items."""
         return timedelta(milliseconds=self.tick_ms)
 
     def errors(self) -> list[str]:
@@ -230,9 +230,9 @@ class Settings:
         return alerts.errors(self.alerts())
 
     def missing_keys(self) -> list[str]:
-        """List the keys without which a production server or worker must not run.
+        """List the missing keys without which a production server or worker must not run.
 
-        Callers could send anything, and apps could not tell our requests from a stranger's.
+        Without keys anybody could send events, and apps could not recognise our requests.
         """
         found = []
         if not self.dev and not self.signing_key:
@@ -248,7 +248,7 @@ class Settings:
         return found
 
     def warnings(self) -> list[str]:
-        """List what will work but may surprise."""
+        """List settings that work but may surprise."""
         found = []
         if self.in_memory:
             found.append("the database is in memory: everything is lost when the server stops")

@@ -1,4 +1,4 @@
-"""Checks of single settings; each error names its fix and shows no secret."""
+"""Checks of single settings. Each error says how to fix it, and shows no secret."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,14 +16,14 @@ from .domain.errors import Invalid
 from .domain.runs import retention
 from .domain.values import urls
 
-# Of the database; psycopg2 is the one that works with gevent and sends statements in one message.
+# Drivers of the databases. psycopg2 works with gevent and can send several statements at once.
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}
-# 128 bits in hexadecimal, and what `openssl rand -hex 8` makes
+# 128 bits in hexadecimal; the length of what `openssl rand -hex 8` makes
 _LEAST_SIGNING_KEY, _LEAST_EVENT_KEY = 32, 16
 
 
 def port_errors(port: int, metrics_port: int | None) -> list[str]:
-    """List the ports that are none."""
+    """List the ports that are out of range."""
     found = []
     if not 0 < port < 65536:
         found.append(f"port {port} is not a port: use 1 to 65535 (--port)")
@@ -35,7 +35,7 @@ def port_errors(port: int, metrics_port: int | None) -> list[str]:
 
 
 def choice_errors(log_level: str, cron_missed: str, synchronous: str) -> list[str]:
-    """List settings whose value is none of those they can have."""
+    """List settings whose value is not one of their choices."""
     found = []
     if log_level not in ("debug", "info", "warning", "error"):
         found.append(f"log level {log_level!r} is unknown: use debug, info, warning or error")
@@ -90,7 +90,7 @@ def invoke_key_errors(keys: tuple[str, ...]) -> list[str]:
 
 
 def is_off(key: str) -> bool:
-    """Say whether what stands for a key of /invoke closes it."""
+    """Say whether a key of /invoke is the word that closes it."""
     return key.strip().lower() == "off"
 
 
@@ -132,7 +132,7 @@ def _usable(key: str) -> bool:
 
 
 def sdk_url_errors(given: tuple[str, ...]) -> list[str]:
-    """List which of the apps' URLs are none."""
+    """List the apps' URLs that are not valid."""
     found = []
     for url in given:
         try:
@@ -146,7 +146,7 @@ def url_errors(url: str) -> list[str]:
     """Say why a database URL cannot be used, without showing it."""
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
+    except (ArgumentError, ValueError):  # ValueError for a port that is not a number
         return [
             "the database URL cannot be read: use sqlite:///PATH or"
             " postgresql://USER:PASSWORD@HOST/NAME (--database-url)"
@@ -164,7 +164,7 @@ def url_errors(url: str) -> list[str]:
 
 def broker_errors(url: str) -> list[str]:
     """Say why a broker's URL cannot be used, without showing it."""
-    from kombu.transport import TRANSPORT_ALIASES  # importing it costs what few commands need
+    from kombu.transport import TRANSPORT_ALIASES  # imported late: slow, and few commands need it
 
     scheme, separator, _ = url.partition("://")
     if not separator or scheme.partition("+")[0] not in TRANSPORT_ALIASES:
@@ -178,7 +178,7 @@ def broker_errors(url: str) -> list[str]:
 
 
 def broker_warnings(url: str) -> list[str]:
-    """Say what of a broker's URL may surprise."""
+    """Warn of a broker's URL that works but may surprise."""
     scheme, _, rest = url.partition("://")
     asked = parse_qs(rest.partition("?")[2]).get("ssl_cert_reqs", ["none"])[-1]
     if scheme != "rediss" or not asked.lower().removeprefix("cert_").startswith("none"):
@@ -202,8 +202,8 @@ def proxy_errors(header: str | None, proxies: tuple[str, ...], role: str) -> lis
         try:
             ip_network(proxy)
         except ValueError:
-            told = "is not an address or network such as 10.0.0.0/8"
-            found.append(f"{proxy[:64]!r} {told} (--ui-proxy, INNGEST_UI_PROXIES)")
+            wrong = "is not an address or network such as 10.0.0.0/8"
+            found.append(f"{proxy[:64]!r} {wrong} (--ui-proxy, INNGEST_UI_PROXIES)")
     if role not in list(Role):
         known = ", ".join(Role)
         found.append(f"the role {role!r} is unknown: use {known} (INNGEST_UI_PROXY_ROLE)")
@@ -227,7 +227,7 @@ def audit_span(text: str) -> timedelta | None:
 
 
 def reach_errors(entries: tuple[str, ...], sdk_urls: tuple[str, ...], *, dev: bool) -> list[str]:
-    """List what is wrong with the hosts that may be called, and given apps that may not."""
+    """List what is wrong with the hosts that may be called, and apps that may not be called."""
     try:
         found = reach.parse(entries, dev=dev)
     except Invalid as error:

@@ -1,4 +1,4 @@
-"""Logs: one subscriber words the events of `observe`, for people or as JSON, one a line."""
+"""Logs: write the events of `observe` for people or as JSON, one line per event."""
 
 import json
 import logging
@@ -23,40 +23,40 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 
 
 class People(logging.Formatter):
-    """`12:00:01 warning: item.lease_lost item_id=… run_id=…`; a traceback follows, indented."""
+    """Formats `12:00:01 warning: item.lease_lost item_id=… run_id=…`, then indents a traceback."""
 
     def __init__(self, *, colours: bool = False) -> None:
         super().__init__()
         self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
-        """Word a record."""
+        """Write a record as text."""
         when = self.formatTime(record, "%H:%M:%S")
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
         name = getattr(record, "event", None) or " ".join(record.getMessage().split("\n"))
-        told = " ".join(f"{key}={_shown(value)}" for key, value in _fields(record).items())
+        fields = " ".join(f"{key}={_shown(value)}" for key, value in _fields(record).items())
         if self._colours:
             colour = _COLOURS.get(min(record.levelno, logging.ERROR), "")
-            when, told = f"{_DIM}{when}{_END}", told and f"{_DIM}{told}{_END}"
+            when, fields = f"{_DIM}{when}{_END}", fields and f"{_DIM}{fields}{_END}"
             name = f"{_BOLD}{name}{_END}"
             level = level and f"{colour}{level}{_END}"
-        line = f"{when} {level}{name} {told}".rstrip()
+        line = f"{when} {level}{name} {fields}".rstrip()
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line.replace("\n", "\n    ")
 
 
 def _shown(value: Any) -> str:
-    """Write a value so that a line stays one, and its end can be seen."""
+    """Write a value on one line, in quotes if its end could not be seen otherwise."""
     text = str(value)
     return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
 class Json(logging.Formatter):
-    """One JSON object a line, a traceback included."""
+    """Writes one JSON object per record, with its traceback in a field."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
+        """Write a record as JSON."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
@@ -81,10 +81,10 @@ def formatter(stream: TextIO, *, as_json: bool) -> logging.Formatter:
 
 
 def set_up(level: str, *, as_json: bool, file: str | None = None) -> None:
-    """Log to standard error, or to a file, from `level` on. Raises OSError for the file.
+    """Log from `level` on to standard error, or to a file. Raises OSError for the file.
 
-    A file that is moved away is opened anew, as logrotate expects. With JSON, what Python warns of
-    is a log line, too.
+    A file that is moved away is opened again, as logrotate expects. With JSON, Python's warnings
+    are log lines, too.
     """
     handler: logging.StreamHandler[Any] = (
         WatchedFileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)

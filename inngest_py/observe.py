@@ -1,9 +1,9 @@
-"""What happens in the server, told to whoever listens.
+"""Log events and signals: what happens in the server, for logs, metrics and other packages.
 
-`event()` is for operators: one subscriber words it as a log line, watchers may count it. The
-blinker signals are for other packages: each is sent after the commit that made it true (that of a
-call when the call is over), with keyword arguments only.
-A subscriber that raises is logged and never disturbs the run.
+`event()` is for operators: it writes a log line, and watchers may count it. The blinker signals are
+for other packages. Each is sent after the commit that made it true, with keyword arguments only;
+`call_finished` is sent when the call is over.
+A listener that raises is logged, and never disturbs the run.
 """
 
 import logging
@@ -38,10 +38,10 @@ call_finished: NamedSignal = _signals.signal("call-finished")
 answer is about), `attempt` (from 0), `traceparent` (of the event's request)."""
 
 job_started: NamedSignal = _signals.signal("job-started")
-"""A task takes up a run: `run_id`, `function_id`, `function`, `item_id`, `kind`, `step` (the name
-where it is known by then), `attempt` (from 0), `traceparent`."""
+"""A task begins to work on a run: `run_id`, `function_id`, `function`, `item_id`, `kind`, `step`
+(its name, if it is known already), `attempt` (from 0), `traceparent`."""
 job_ended: NamedSignal = _signals.signal("job-ended")
-"""The same task lets go of it, in the same thread or greenlet: `run_id`."""
+"""That task has ended its work on the run, in the same thread or greenlet: `run_id`."""
 
 Watcher = Callable[[str, dict[str, Any]], None]
 Listener = Callable[..., None]
@@ -50,12 +50,12 @@ _heard: dict[str, list[Listener]] = {}
 
 
 def watch(watcher: Watcher) -> None:
-    """Have every event told to a function, whatever the log's level; it must not block."""
+    """Call a function with every event, whatever the log's level; it must not block."""
     _watchers.append(watcher)
 
 
 def unwatch(watcher: Watcher) -> None:
-    """Tell a function of events no more."""
+    """Stop calling a function with events."""
     _watchers.remove(watcher)
 
 
@@ -64,7 +64,7 @@ _bound: ContextVar[Mapping[str, Any] | None] = ContextVar("inngest_py_bound", de
 
 @contextmanager
 def bound(**ids: Any) -> Iterator[None]:
-    """Have the ids in every log line of this thread or greenlet meanwhile, other packages' too."""
+    """Add ids to every log line of this thread or greenlet within the block, in all packages."""
     token = _bound.set(ids)
     try:
         yield
@@ -75,7 +75,7 @@ def bound(**ids: Any) -> Iterator[None]:
 def with_ids(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add the bound ids to the fields of a log line.
 
-    A line about another run has its own: one worker may write for many, in a shared commit.
+    A line about another run keeps its own: in a group commit, one writer writes for many runs.
     """
     ids = _bound.get()
     if ids is None or fields.get("run_id", ids.get("run_id")) != ids.get("run_id"):
@@ -87,10 +87,10 @@ _held: ContextVar[list[Callable[[], None]] | None] = ContextVar("inngest_py_held
 
 
 class IfDone:
-    """Holds the events of a transaction until it is done; one that fails has none.
+    """Keeps the events of a transaction until it is committed; drops them if it fails.
 
-    It may well be run again, and what it said would then be told, and counted, twice. A generator
-    in its place would cost each transaction 2 µs more.
+    A transaction that fails may be run again, and would otherwise log and count its events twice.
+    A generator in place of this class would cost each transaction 2 µs more.
     """
 
     __slots__ = ("_events", "_token")
@@ -102,8 +102,8 @@ class IfDone:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         _held.reset(self._token)
         if kind is None:
-            for tell_one in self._events:
-                tell_one()
+            for log_one in self._events:
+                log_one()
 
 
 def event(
@@ -132,20 +132,20 @@ def _event(name: str, level: int, exc_info: BaseException | None, fields: dict[s
 
 
 def hear(signal: NamedSignal, listener: Listener) -> None:
-    """Have a signal told to a function of this package, without a sender; it must not block.
+    """Call a function of this package with a signal's fields; it must not block.
 
-    A subscriber by blinker costs 4 µs a signal for its weak reference; this costs nothing.
+    A subscriber of blinker costs 4 µs per signal, for its weak reference; this costs nothing.
     """
     _heard.setdefault(signal.name, []).append(listener)
 
 
 def unhear(signal: NamedSignal, listener: Listener) -> None:
-    """Tell a function of a signal no more."""
+    """Stop calling a function with a signal."""
     _heard[signal.name].remove(listener)
 
 
 def tell(signal: NamedSignal, **fields: Any) -> None:
-    """Send a lifecycle signal; a subscriber's exception is logged."""
+    """Send a signal; an exception of a listener is logged."""
     for listener in _heard.get(signal.name, ()):
         try:
             listener(**fields)

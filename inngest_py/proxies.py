@@ -1,4 +1,4 @@
-"""Proxies before the server: what those that are trusted say of their clients."""
+"""What trusted proxies in front of the server say about their clients."""
 
 from ipaddress import ip_address, ip_network
 
@@ -21,12 +21,12 @@ def trusted(settings: Settings, request: Request) -> bool:
 
 
 def client(settings: Settings, request: Request) -> str:
-    """Tell the client's address: behind a trusted proxy the last one that it was given."""
+    """Return the client's address: behind a trusted proxy, the last one of X-Forwarded-For."""
     given = request.headers.get("X-Forwarded-For", "") if trusted(settings, request) else ""
     return (given.rpartition(",")[2].strip() or request.remote_addr or "")[:_LONGEST]
 
 
 def is_https(settings: Settings, request: Request) -> bool:
-    """Say whether the client speaks TLS: to us, or to a trusted proxy that says so."""
+    """Say whether the client uses TLS: to us, or to a trusted proxy, which then says so."""
     given = request.headers.get("X-Forwarded-Proto", "") if trusted(settings, request) else ""
     return request.is_secure or given == "https"

@@ -1,4 +1,4 @@
-"""What a process says of its settings before it works: errors, which end it, and warnings."""
+"""Report settings at the start of a process: errors, which end it, and warnings."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from .config_reading import unknown
 
 
 def refuse(settings: Settings, errors: Sequence[str], code: int = 1) -> NoReturn:
-    """End the process with a sentence for each error, as log lines where these are JSON."""
+    """End the process with one sentence per error, as log lines if logs are JSON."""
     if settings.json_logs:
         logs.set_up("info", as_json=True)
         for text in errors:
@@ -23,7 +23,7 @@ def refuse(settings: Settings, errors: Sequence[str], code: int = 1) -> NoReturn
 
 
 def warn(settings: Settings, *more: str, logged: bool = False) -> None:
-    """Tell what may surprise: as log lines where these are JSON or `logged`, else as text."""
+    """Report warnings: as log lines if logs are JSON or `logged` is set, otherwise as text."""
     for text in [*more, *settings.warnings(), *unknown(os.environ)]:
         if logged or settings.json_logs:
             observe.event("server.warning", level=logging.WARNING, text=text)

@@ -1,9 +1,9 @@
-"""OpenTelemetry: one trace a run, from its event through each Celery task to each HTTP call.
+"""OpenTelemetry: one trace per run, from its event through each Celery task to each HTTP call.
 
-An optional extra (`otel` in setup.cfg): without the standard OTEL_* variables nothing of
-it is imported. The ids of spans follow from those of runs and requests (domain.traces), so a
-request's `traceparent` names its span whether or not it is recorded, and no process has to ask
-another for the parent.
+It is an optional extra (`otel` in setup.cfg): without the standard OTEL_* variables none of its
+packages is imported. The ids of spans are made from those of runs and requests
+(`domain.runs.traces`). So a request's `traceparent` names its span whether or not the span is
+recorded, and no process has to ask another for the parent.
 """
 
 import socket
@@ -36,9 +36,9 @@ def wanted(environ: Mapping[str, str]) -> bool:
 
 
 def start(environ: Mapping[str, str]) -> Callable[[], None]:
-    """Send spans by OTLP over HTTP where the environment asks for it; return how to stop.
+    """Send spans by OTLP over HTTP if the environment asks for it; return a function that stops it.
 
-    Call it in the process that works, before it forks.
+    Call it in the process that does the work, before it forks.
     """
     if not wanted(environ):
         return _nothing
@@ -67,13 +67,13 @@ def _nothing() -> None:
 
 
 def make(environ: Mapping[str, str]) -> "Spans":
-    """Make what turns signals into spans, with a provider that has no exporter yet."""
+    """Make the object that turns signals into spans; its provider has no exporter yet."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class Ids(RandomIdGenerator):
-        """Gives the ids that were set for this thread's next span, random ones without."""
+        """Gives the ids that were set for this thread's next span, otherwise random ones."""
 
         def __init__(self) -> None:
             self.next = threading.local()
@@ -94,7 +94,7 @@ def make(environ: Mapping[str, str]) -> "Spans":
 
 
 class Spans:
-    """Turns signals into spans: `run` from queue to end, a task's work on it, each call."""
+    """Turns signals into spans: a run from queue to end, each task's work on it, each call."""
 
     def __init__(self, provider: Any, ids: Any) -> None:
         from opentelemetry import context, trace
@@ -116,7 +116,7 @@ class Spans:
             observe.hear(signal, listener)
 
     def close(self) -> None:
-        """Make no more, and send what is left."""
+        """Make no more spans, and send those that are left."""
         for signal, listener in self._heard:
             observe.unhear(signal, listener)
         self.provider.shutdown()
@@ -201,7 +201,7 @@ class Spans:
         if traceparent is not None:
             parent = self._parent(int(traceparent[3:35], 16), traceparent[36:52], traceparent[-2:])
         else:
-            parent = self._context.Context()  # not the task's
+            parent = self._context.Context()  # empty: the task's span is not the parent
             self._ids.next.trace = int(traces.trace_id(run_id, None), 16)
         self._ids.next.span = int(traces.span_id(run_id), 16)
         span = self._tracer.start_span(
@@ -216,7 +216,7 @@ class Spans:
         span.end()
 
     def _run_context(self, run_id: str, traceparent: str | None) -> Any:
-        """Make the run's span the parent: it is sampled as that will be, by trace id."""
+        """Make the run's span the parent of a task's; both are sampled by the trace id."""
         trace_id = int(traces.trace_id(run_id, traceparent), 16)
         if traceparent is None:
             sampled = self.provider.sampler.should_sample(
@@ -240,7 +240,7 @@ class Spans:
 
 
 def _server(url: str) -> dict[str, Any]:
-    """Name host and port of a URL; what else it holds may be a key."""
+    """Return the host and port of a URL; the rest is left out, since it may contain a key."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)

@@ -1,6 +1,6 @@
 """Metrics for Prometheus: counters of this process, and figures of the database.
 
-What happens (calls, steps, ended runs) is counted where it happens, in the process, by subscribers
-of `observe`. What is (depth, age, live runs, workers) is read from the database when it is asked
-for. So nothing drifts, and nothing is written for metrics.
+Calls, steps and ended runs are counted in the process in which they happen, by listeners of
+`observe`. The depth and age of queues, live runs and workers are read from the database when
+Prometheus asks. So no figure can become wrong over time, and nothing is written for metrics.
 """

@@ -1,4 +1,4 @@
-"""Counters: what happens in this process, counted by subscribers of `observe`."""
+"""Counters of what happens in this process, counted by listeners of `observe`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ class Counters:
     def __init__(self, slug_of: Callable[[str], str | None]) -> None:
         self.registry = CollectorRegistry()
         self._labels = FunctionLabels(slug_of)
-        # labels() costs more than the count itself: what it gave is kept
+        # results of labels() are kept: the call costs more than the count itself
         self._children: dict[tuple[Any, ...], Any] = {}
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._events = self._counter("events_accepted", "Events that were accepted from senders.")
@@ -63,16 +63,16 @@ class Counters:
         self._checkpoints = self._counter("checkpoints", "Checkpoint calls stored.", "function")
         self._lapsed = self._counter("leases_lapsed", "Leases whose holder was gone.")
         self._repaired = self._counter(
-            "runs_repaired", "Runs that nothing brought on, and that were asked again.", "function"
+            "runs_repaired", "Stranded runs, whose apps were asked again.", "function"
         )
         self._faults = self._counter(
-            "upkeep_faults", "Runs of a service of upkeep that raised.", "service"
+            "upkeep_faults", "How often a service of upkeep raised an exception.", "service"
         )
-        self._lost = self._counter("leases_lost", "Results dropped: another had the item by then.")
+        self._lost = self._counter("leases_lost", "Results dropped, as their lease was lost.")
         self._add_answers()
 
     def _add_answers(self) -> None:
-        """Count what an API answers; in a worker these stay empty."""
+        """Add the counters of an API's answers; in a worker they stay empty."""
         self._requests = self._counter(
             "http_requests",
             "Requests that this server answered, by the route's pattern: 2xx to 5xx.",
@@ -114,10 +114,10 @@ class Counters:
         ]
 
     def on_request(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count a request that this server answered; `route` is None for what it does not have."""
+        """Count a request that this server answered; `route` is None if no route matched."""
         key = (method if method in _METHODS else OTHER, route or OTHER, status // 100)
         kept = self._answered.get(key)
-        if kept is None:  # as many as there are routes and methods
+        if kept is None:  # no more than there are routes, methods and classes of status
             *labels, answer = key
             kept = self._answered[key] = (
                 self._requests.labels(*labels, f"{answer}xx"),
@@ -132,7 +132,7 @@ class Counters:
         if child is None:
             label = self._labels.of_id(function_id)
             child = metric.labels(label, *more)
-            if label != OTHER:  # a function may become known, and those over the bound are many
+            if label != OTHER:  # not kept: it may get a name later, and there may be many of them
                 self._children[key] = child
         return child
 
@@ -162,7 +162,7 @@ class Counters:
         self._child(self._seconds, function_id, to).observe(seconds)
 
     def _event(self, name: str, fields: dict[str, Any]) -> None:
-        """Count those events that no signal tells of; all of them are rare."""
+        """Count events that have no signal; all of them are rare."""
         if name == "lease.lapsed":
             self._lapsed.inc(fields["items"])
         elif name == "run.repaired":

@@ -1,4 +1,4 @@
-"""Figures: what is in the database now, read when somebody asks, at most once in a few seconds."""
+"""Figures of the database, read when somebody asks, at most once in three seconds."""
 
 import threading
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from ..storage.db import deadlines
 from ..storage.operations import workers
 from ..storage.queries import queue_stats, run_detail
 
-# Counts stop here: an index of so many entries is read in about 0.1 s.
+# Counts stop here: reading so many entries of an index takes about 0.1 s.
 MOST = 100_000
 KEEP = timedelta(seconds=3)
 _READ_SECONDS = 5.0
@@ -38,12 +38,12 @@ class Figures(Collector):
         self.registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        """Promise no names, so that registering reads nothing."""
+        """Declare no names, so that registering reads nothing."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Give the figures, read anew when the last ones are a few seconds old."""
-        with self._lock:  # others who ask meanwhile get what the first one reads
+        """Return the figures; read them again if the last ones are older than KEEP."""
+        with self._lock:  # callers that wait here get what the first one reads
             now = self._ctx.now()
             if self._read_at is None or not self._read_at <= now < self._read_at + KEEP:
                 self._kept, self._read_at = self._read(now), self._ctx.now()
@@ -51,7 +51,7 @@ class Figures(Collector):
 
     def _read(self, now: datetime) -> list[Metric]:
         up = GaugeMetricFamily("inngest_database_up", "Whether the database answers.")
-        self._ctx.hints.ask()  # meanwhile the database is read
+        self._ctx.hints.ask()  # the broker answers while the database is read
         try:
             with deadlines.within(_READ_SECONDS):
                 found = self._figures(now)
@@ -79,7 +79,7 @@ class Figures(Collector):
         ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}
         return [
             _gauge("inngest_runs", "Runs that have not ended.", "status", LIVE, live),
-            _gauge("inngest_queue_due", "Items due and not held.", "kind", ItemKind, depth),
+            _gauge("inngest_queue_due", "Items due and not leased.", "kind", ItemKind, depth),
             _gauge(
                 "inngest_queue_oldest_seconds",
                 "How long the oldest due item has been due.",
@@ -92,7 +92,7 @@ class Figures(Collector):
             ),
             _gauge(
                 "inngest_queue_waiting",
-                "Items that a limit keeps in line.",
+                "Items in the waiting line of a limit.",
                 "limit",
                 LIMITS,
                 in_line,
@@ -104,7 +104,7 @@ class Figures(Collector):
 def _gauge(
     name: str, text: str, label: str, keys: Iterable[str], values: dict[str, float] | dict[str, int]
 ) -> Metric:
-    """Make a gauge with every key, those without a value at 0: a series must not come and go."""
+    """Make a gauge with every key, 0 if it has no value: a series must not come and go."""
     made = GaugeMetricFamily(name, text, labels=[label])
     for key in keys:
         made.add_metric([str(key)], values.get(str(key), 0))

@@ -1,4 +1,4 @@
-"""Labels: names of functions, no more of them than Prometheus should hold."""
+"""Labels: names of functions, but no more of them than Prometheus should store."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ MOST_FUNCTIONS = 100
 
 
 class FunctionLabels:
-    """Gives the slug of a function for its id, and `other` from a number of functions on."""
+    """Gives the slug of a function for its id; `other` once `most` functions have a label."""
 
     def __init__(self, slug_of: Callable[[str], str | None], most: int = MOST_FUNCTIONS) -> None:
         self._slug_of, self._most = slug_of, most
@@ -17,7 +17,7 @@ class FunctionLabels:
         self._lock = threading.Lock()
 
     def of_id(self, function_id: str) -> str:
-        """Name a function by its id; `other` as well while this process does not know it."""
+        """Return the label of a function's id; also `other` while this process does not know it."""
         known = self._known.get(function_id)
         if known is not None:
             return known
@@ -25,12 +25,12 @@ class FunctionLabels:
         if slug is None:
             return OTHER
         label = self.of_slug(slug)
-        if label != OTHER:  # as many as there are labels, not as there are functions
+        if label != OTHER:  # so there are no more entries than labels
             self._known[function_id] = label
         return label
 
     def of_slug(self, slug: str) -> str:
-        """Name a function by its slug."""
+        """Return the label of a function's slug."""
         if slug in self._slugs:
             return slug
         with self._lock:

@@ -1,4 +1,4 @@
-"""What a process is: its version, and what Linux tells of its CPU, memory and files."""
+"""Metrics of a process: its version, and its CPU, memory and files as Linux reports them."""
 
 import platform
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ..version import __version__
 
 
 class _Build(Collector):
-    """Its value is always 1; what there is to know stands in the labels."""
+    """A gauge that is always 1; its labels name the versions."""
 
     def collect(self) -> Iterable[Metric]:
         names = ["version", "python"]
@@ -21,6 +21,6 @@ class _Build(Collector):
 
 
 def add_to(registry: CollectorRegistry) -> None:
-    """Show this process in a registry."""
+    """Add the metrics of this process to a registry."""
     ProcessCollector(registry=registry)
     registry.register(_Build())

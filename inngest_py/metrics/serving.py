@@ -1,8 +1,8 @@
-"""Serving a worker's counters on a port of their own.
+"""Serve a worker's counters on a port of its own.
 
-Every machine's Prometheus target is the worker itself, as Prometheus expects it: a worker that is
-gone is a target that is down, and its counters end with it. Prefork's children count in files of a
-folder, which the parent adds up.
+Each worker is a target of Prometheus by itself, as Prometheus expects: if a worker is gone, its
+target is down and its counters end. Prefork's children count in files of a folder, and the parent
+adds them up.
 """
 
 import os
@@ -21,7 +21,7 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class WorkerMetrics:
-    """Counts in this process and those it forks; make it before the pool does."""
+    """Counts in this process and in those it forks; make it before the pool forks."""
 
     def __init__(self, slug_of: Callable[[str], str | None], *, forks: bool) -> None:
         self._made: str | None = None
@@ -37,14 +37,14 @@ class WorkerMetrics:
         self._server: Any = None
 
     def _share(self) -> None:
-        """Have counters live in files, one a process."""
+        """Keep counters in files, one per process."""
         if not os.environ.get(_FOLDER):
             os.environ[_FOLDER] = self._made = tempfile.mkdtemp(prefix="inngest-metrics-")
-        # Flower's entry point has imported prometheus_client by now, which decided without folder
+        # Flower's entry point has imported prometheus_client already, before the folder was set
         values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
     def start(self, host: str, port: int) -> None:
-        """Answer Prometheus; a port that is taken is told and stops nothing."""
+        """Answer Prometheus; if the port is taken, log it and let the worker run."""
         try:
             self._server, _ = start_http_server(port, host, self.registry)
         except OSError as error:
@@ -54,11 +54,11 @@ class WorkerMetrics:
 
     @property
     def port(self) -> int | None:
-        """The port that is answered; None when there is none."""
+        """The port on which Prometheus is answered; None if there is none."""
         return self._server.server_port if self._server is not None else None
 
     def stop(self) -> None:
-        """Answer no more and count no more."""
+        """Stop answering and counting."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
