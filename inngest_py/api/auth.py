@@ -1,6 +1,7 @@
-"""Who may call: event keys in the path, the signing key as bearer (protocol: auth.md).
+"""Check keys: event keys in the path, the signing key as bearer token (protocol: auth.md).
 
-Every route asks for the bearer unless it is listed as open, so a new one cannot be forgotten.
+Every route asks for the bearer token unless it is listed as open. So no new route can be left open
+by mistake.
 """
 
 import hmac
@@ -14,7 +15,7 @@ from .deps import deps
 from .errors import answer
 from .refusals import Refusals
 
-# auth.md §1.2, and the description of the API, which holds nothing of the installation
+# auth.md §1.2, and the description of the API, which has nothing about this server
 OPEN = frozenset(
     {
         "/e/<path:key>",  # asks for an event key
@@ -22,20 +23,20 @@ OPEN = frozenset(
         "/health",
         "/v1/checkpoint/<run_id>/output",  # asks for the run's own token
         "/v1/http/runs/<run_id>/output",
-        "/api/native/openapi.json",
+        "/api/openapi.json",
         "/api/docs",
         "/api/docs-files/<path:name>",
     }
 )
-METRICS = frozenset({"/metrics", "/v1/prom/<env>"})  # open where the settings say so
+METRICS = frozenset({"/metrics", "/v1/prom/<env>"})  # open if the settings say so
 
-# Blueprints that ask for something else than the key, by name, each with what asks for it.
+# The app's extension with guards of blueprints, by blueprint name: called instead of the key check.
 GUARDS = "inngest_py.guards"
 REFUSALS = "inngest_py.refusals"
 
 
 def refuse_event_key(key: str) -> Response | None:
-    """Refuse an event key that is not configured (events.md §2); None when it may pass."""
+    """Refuse an event key that is not configured (events.md §2); None if the key is good."""
     keys = deps().settings.event_keys
     if deps().settings.dev or not keys:
         return None
@@ -46,27 +47,27 @@ def refuse_event_key(key: str) -> Response | None:
 
 
 def refuse_invocation() -> Response | None:
-    """Refuse who may not invoke: 404 where that is closed; None when the caller may pass.
+    """Refuse a caller that may not invoke, with 404 if /invoke is closed; None if it may.
 
-    The bearer is a key of /invoke, or the signing key, which opens everything.
+    The bearer token is a key of /invoke, or the signing key, which opens everything.
     """
     settings = deps().settings
     if any(is_off(key) for key in settings.invoke_keys):
-        said = "/invoke is closed on this server (--invoke-key off)"
-        return answer({"ids": [], "status": 404, "error": said}, 404)
+        message = "/invoke is closed on this server (--invoke-key off)"
+        return answer({"ids": [], "status": 404, "error": message}, 404)
     keys = settings.invoke_keys or settings.event_keys
     if settings.dev or not keys or _among(bearer(), keys) or bearer_key() is not None:
         return None
     _note("invoke key")
-    said = "Invoke key not found: send it as Authorization: Bearer"
-    return answer({"ids": [], "status": 401, "error": said}, 401)
+    message = "Invoke key not found: send it as Authorization: Bearer"
+    return answer({"ids": [], "status": 401, "error": message}, 401)
 
 
 def refuse_bearer() -> Response | None:
-    """Refuse a caller without a signing key (auth.md §1.2); None when it may pass.
+    """Refuse a caller without a signing key (auth.md §1.2); None if the caller may pass.
 
-    The key may come hashed or plain, under any prefix; the fallback counts as well, so that
-    apps can be given a new key before or after the server.
+    The key may be hashed or plain, with any prefix. The fallback key is accepted, too, so that
+    apps can get a new key before or after the server.
     """
     guard = current_app.extensions.get(GUARDS, {}).get(request.blueprint)
     if guard is not None:
@@ -88,14 +89,14 @@ def refuse_bearer() -> Response | None:
 
 
 def _note(key: str) -> None:
-    """Tell the log of a key that was refused."""
+    """Log that a key was refused."""
     rule = request.url_rule.rule if request.url_rule is not None else ""
     refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())
     refusals.note(key, rule, proxies.client(deps().settings, request))
 
 
 def _among(given: str, known: tuple[str, ...]) -> bool:
-    """Compare with every key, so that time tells nothing about which one was close."""
+    """Compare with every key, so that the time taken does not reveal which key was close."""
     found = False
     for key in known:
         found |= hmac.compare_digest(given.encode(errors="surrogatepass"), key.encode())

@@ -24,7 +24,7 @@ DOCUMENTED = {
     "/health",
     "/v1/checkpoint/<run_id>/output",
     "/v1/http/runs/<run_id>/output",
-    "/api/native/openapi.json",
+    "/api/openapi.json",
     "/api/docs",
     "/api/docs-files/<path:name>",
 }

@@ -39,7 +39,7 @@ def test_the_document_is_true(lasting: Service, mode: schemathesis.GenerationMod
     lasting.engine.start(data={"n": 1})
     lasting.engine.drain()
     lasting.engine.start()
-    schema = schemathesis.openapi.from_wsgi("/api/native/openapi.json", lasting.app)
+    schema = schemathesis.openapi.from_wsgi("/api/openapi.json", lasting.app)
     found = [each.ok() for each in schema.get_all_operations()]
     assert len(found) >= 7
     for operation in found:
@@ -49,7 +49,7 @@ def test_the_document_is_true(lasting: Service, mode: schemathesis.GenerationMod
 
 
 def test_the_document_describes_answers(lasting: Service) -> None:
-    document = lasting.client.get("/api/native/openapi.json").json
+    document = lasting.client.get("/api/openapi.json").json
     assert document["openapi"].startswith("3.")
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -70,4 +70,4 @@ def test_the_page_loads_from_the_server_itself(lasting: Service) -> None:
         assert asset.status_code == 200
         asset.close()
     assert re.search(r"""(?:https?:)?//[a-z0-9-]+\.""", page.text) is None
-    assert "/api/native/openapi.json" in page.text
+    assert "/api/openapi.json" in page.text

@@ -248,7 +248,7 @@ def test_the_signing_key_is_asked_for_in_production(service: Service) -> None:
         assert answered.headers["X-Inngest-Server-Kind"] == "cloud"
         assert client.get("/v1/events", headers=headers).status_code == 200
         assert is_public(client.get("/dev", headers=headers), 404)
-    for path in ("/health", "/api/native/openapi.json"):
+    for path in ("/health", "/api/openapi.json"):
         assert client.get(path).status_code == 200
 
 

@@ -1,6 +1,6 @@
-"""`/api/v1`: the server's own REST, with its OpenAPI document and a page to try it.
+"""`/api/v1`: the server's own REST API, with its OpenAPI document and a page to try it.
 
-`GET /api/native/openapi.json`, `GET /api/docs`.
+`GET /api/openapi.json`, `GET /api/docs`.
 """
 
 from datetime import datetime
@@ -81,7 +81,7 @@ def send_events() -> Any:
     if error is None and not accepted:
         error = "the body holds no event"
     by = actor()
-    if by.claim and error is None:  # from our command line; programs say nothing of the kind
+    if by.claim and error is None:  # from our command line: only it names its user
         publish.send(context(), accepted, by)
     else:
         publish.accept(context(), accepted)
