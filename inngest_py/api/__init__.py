@@ -1,1 +1,1 @@
-"""The Flask edge: parse, one engine call, serialise."""
+"""The HTTP API, on Flask. A route parses, makes one call of the engine, and serialises."""

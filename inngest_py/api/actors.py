@@ -1,6 +1,6 @@
-"""Who acts through the API: which key a request has, from where, and who its sender claims to be.
+"""Who acts through the API: the key of a request, its address, and the name that its sender claims.
 
-The audit log has a key by its fingerprint, which tells nothing of the key itself.
+The audit log shows a key by its fingerprint, which reveals nothing about the key.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ _LONGEST_CLAIM = 64
 
 
 def fingerprint(key: str) -> str:
-    """Name a signing key: the first digits of the SHA-256 of its hash."""
+    """Return the fingerprint of a signing key: the first digits of the SHA-256 of its hash."""
     return hashlib.sha256(signatures.bearer(key).encode()).hexdigest()[:_DIGITS]
 
 
 def actor() -> Actor:
-    """Say who acts: the engine notes it with the act."""
+    """Return who acts; the engine writes it to the audit log with the act."""
     key = bearer_key()
     name = "anybody" if key is None else f"signing key {fingerprint(key)}"
     claim = "".join(char for char in request.headers.get(CLAIM, "") if char.isprintable())
@@ -32,9 +32,9 @@ def actor() -> Actor:
 
 
 def bearer_key() -> str | None:
-    """Find the signing key that the request's bearer is, hashed or plain; None when it is none.
+    """Return the signing key that is the request's bearer token, hashed or plain; None if none is.
 
-    Compares with every key, so that time tells nothing about which one was close.
+    Compares with every key, so that the time taken does not reveal which key was close.
     """
     given = signatures.strip_prefix(bearer()).encode(errors="surrogatepass")
     found = None
@@ -46,6 +46,6 @@ def bearer_key() -> str | None:
 
 
 def bearer() -> str:
-    """Read the request's bearer, which is no key yet; empty when there is none."""
+    """Read the request's bearer token, not yet checked; empty if there is none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

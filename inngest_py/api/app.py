@@ -1,4 +1,4 @@
-"""The Flask app: blueprints joined, one context behind them."""
+"""Build the Flask app: all blueprints, over one context."""
 
 import time
 from typing import Any
@@ -24,7 +24,7 @@ from .native import apps, limits, pausing, rest, why
 from .probe import Probe
 from .protocol import durable_endpoints, events, registration, signals, sinks, state, testing
 
-# How long a request waits for a database that is away before it answers 503.
+# How long a request waits for a database that is away, before its answer is 503.
 REQUEST_SECONDS = 10.0
 _HSTS = "max-age=31536000"  # a year
 _CONFIG: dict[str, Any] = {
@@ -36,7 +36,7 @@ _CONFIG: dict[str, Any] = {
     "OPENAPI_JSON_PATH": "openapi.json",
     "OPENAPI_SWAGGER_UI_PATH": "/docs",
     "OPENAPI_SWAGGER_UI_URL": "/api/docs-files/",
-    # the page can send the key
+    # so that the documentation's page can send the key
     "API_SPEC_OPTIONS": {
         "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
         "security": [{"key": []}, {}],
@@ -46,11 +46,11 @@ _CONFIG: dict[str, Any] = {
 
 
 def create_app(settings: Settings, ctx: Context, counters: Counters | None = None) -> Flask:
-    """Build the API over a context; `counters` are shown with the database's figures."""
+    """Build the API over a context; `/metrics` shows `counters` with the database's figures."""
     app = Flask("inngest_py", static_folder=None)
     app.request_class = BoundedRequest
     app.config.update(_CONFIG)
-    # a redirect would make two slashes in a slug or a key one
+    # otherwise a redirect would turn two slashes in a slug or a key into one
     app.url_map.merge_slashes = False
     app.extensions["inngest_py"] = Deps(settings, ctx, Probe(ctx), _registries(ctx, counters))
     if counters is not None:
@@ -68,14 +68,14 @@ def create_app(settings: Settings, ctx: Context, counters: Counters | None = Non
         if proxies.is_https(settings, request):
             response.headers["Strict-Transport-Security"] = _HSTS
         if request.routing_exception is not None and request.path.startswith(events.OPEN_PATHS):
-            return events.allow_any_origin(response)  # no blueprint has it
+            return events.allow_any_origin(response)  # no route matched, so no blueprint does it
         return response
 
     return app
 
 
 class _Bounded:
-    """Gives requests a bound to how long they wait for the database."""
+    """Limits how long a request waits for the database."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -86,7 +86,7 @@ class _Bounded:
 
 
 def _add_protocol(app: Flask, settings: Settings) -> None:
-    """Add what the protocol has, with the routes beside it."""
+    """Add the protocol's routes, and ours beside them."""
     for blueprint in (
         events.blueprint,
         health.blueprint,
@@ -112,7 +112,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
 
 
 def _add_native(app: Flask) -> None:
-    """Add the API of our own, with its OpenAPI document."""
+    """Add our own API, with its OpenAPI document."""
     api = Api(app)
     rest.add_to(api)
     for blueprint in (apps.blueprint, pausing.native, limits.native, why.native):
@@ -127,7 +127,7 @@ def _registries(ctx: Context, counters: Counters | None) -> tuple[CollectorRegis
 
 
 def _count_requests(app: Flask, counters: Counters) -> None:
-    """Count what is answered; hooks of the app run before those of blueprints, and after them."""
+    """Count answers. Hooks of the app run around those of blueprints, so they see all requests."""
 
     @app.before_request
     def _began() -> None:
@@ -143,6 +143,6 @@ def _count_requests(app: Flask, counters: Counters) -> None:
 
 
 def _refuse_nul() -> None:
-    """Refuse what PostgreSQL cannot take as a parameter."""
+    """Refuse a URL with NUL, which PostgreSQL does not accept in a parameter."""
     if "\0" in request.path or any("\0" in value for _, value in request.args.items(multi=True)):
         raise Invalid("the URL holds a NUL character (%00): remove it")

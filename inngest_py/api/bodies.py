@@ -1,6 +1,6 @@
-"""How large the body of a request may be: what is read counts, whatever was announced.
+"""How large the body of a request may be: the bytes that are read count, not the announced length.
 
-Every route has MOST unless LIMITS lists it, so a new one cannot be forgotten.
+The limit of a route is MOST unless LIMITS has another. So every new route has a limit.
 """
 
 from functools import cached_property
@@ -16,7 +16,7 @@ from ..domain.limits import MAX_EVENT_BYTES, MAX_RESPONSE_BYTES
 _MIB = 1024 * 1024
 MOST = 16 * _MIB
 _EVENTS = 64 * _MIB
-_EVENT = MAX_EVENT_BYTES + _MIB  # one event; who is a little over it is told its exact size
+_EVENT = MAX_EVENT_BYTES + _MIB  # one event; if it is a little too large, the error has its size
 _FORM = 64 * 1024
 LIMITS = {
     "/e/<path:key>": _EVENTS,
@@ -27,7 +27,7 @@ LIMITS = {
     "/v2/apps/<app_id>/functions/<function_id>/invoke": _EVENT,
     "/api/v2/apps/<app_id>/functions/<function_id>/invoke": _EVENT,
     "/v0/gql": 4 * _MIB,
-    # the same steps could have come in one answer
+    # the same steps could be in one answer
     "/v1/checkpoint": MAX_RESPONSE_BYTES,
     "/v1/http/runs": MAX_RESPONSE_BYTES,
     "/v1/checkpoint/<run_id>/async": MAX_RESPONSE_BYTES,
@@ -40,18 +40,18 @@ LIMITS = {
     "/dev/logs": 8 * _MIB,
     "/dev/metrics": 8 * _MIB,
     "/v0/telemetry": 8 * _MIB,
-    # strangers may send it
+    # sent without a key
     "/login": _FORM,
 }
 _CHUNK = 64 * 1024
 
 
 class BoundedRequest(Request):
-    """A request whose body raises TooLarge when more of it is read than its route takes."""
+    """A request whose body raises TooLarge if more of it is read than its route accepts."""
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body. Raises TooLarge at once where its announced length is over the bound."""
+        """The body. Raises TooLarge at once if its announced length is over the limit."""
         most = LIMITS.get(self.url_rule.rule, MOST) if self.url_rule is not None else MOST
         if (self.content_length or 0) > most:
             raise _too_large(most)
@@ -59,7 +59,7 @@ class BoundedRequest(Request):
 
 
 class _Body:
-    """A stream that is read up to its bound."""
+    """A stream that can be read up to a limit."""
 
     def __init__(self, stream: IO[bytes], most: int) -> None:
         self._stream = stream

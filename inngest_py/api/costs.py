@@ -1,4 +1,4 @@
-"""Metadata as clients read it: with the estimated cost of what a language model did."""
+"""Metadata as the APIs show it: with the estimated cost of a language model's call."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What views need of the process: settings and context, found through the Flask app."""
+"""What routes need of the process: settings and context, found through the Flask app."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from .probe import Probe
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """What the app that serves the request has; `metrics` is what `/metrics` shows."""
+    """What the app that serves the request has; `/metrics` shows the registries `metrics`."""
 
     settings: Settings
     ctx: Context

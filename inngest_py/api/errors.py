@@ -1,7 +1,7 @@
-"""Errors as answers: the only place that knows which status an error has.
+"""Turn errors into answers: the only place that knows the HTTP status of an error.
 
-Shapes by family (protocol: api.md §1): `/e` and `/invoke` carry `ids`; everything else answers
-the public error `{"error", "data", "status"}`.
+Shapes by family of routes (protocol: api.md §1): errors of `/e` and `/invoke` have `ids`, those of
+`/v2` are `{"errors": [{"code", "message"}]}`, all others are `{"error", "data", "status"}`.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from .. import observe
 from ..domain.errors import Conflict, InngestPyError, NotFound, RateLimited, Superseded, TooLarge
 from ..storage.db.outages import logged, outage, told
 
-# The app's extension that answers a path which no route has with a page, or leaves it with None.
+# The app's extension that makes the page for a path without a route; it may return None.
 LOST = "inngest_py.lost"
 _STATUS: dict[type[InngestPyError], int] = {
     NotFound: 404,
@@ -27,7 +27,7 @@ _STATUS: dict[type[InngestPyError], int] = {
 
 
 def status_of(error: InngestPyError) -> int:
-    """Say which status an error of ours has; bad input is the rule."""
+    """Return the status of one of our errors: 400 unless the table has another."""
     return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 400)
 
 
@@ -54,7 +54,7 @@ def coded(code: str, message: str, status: int) -> Response:
 
 
 def _coded(message: str, status: int, error: Exception | None) -> Response:
-    if error is None and 400 < status < 500:  # what the router refuses
+    if error is None and 400 < status < 500:  # refused by the router
         return coded("api_error", message, status)
     other = "internal_error" if status >= 500 else "invalid_request"
     code = getattr(error, "code", None) or _CODES.get(status, other)
@@ -72,7 +72,7 @@ def _shaped(message: str, status: int, error: Exception | None = None) -> Respon
 
 
 def _of_http(error: HTTPException) -> Response:
-    """Answer what the router, or a schema, refuses: a browser that is lost with a page."""
+    """Answer for what the router or a schema refuses; browsers may get a page for a 404 or 405."""
     page = current_app.extensions.get(LOST)
     if page is not None and error.code in (404, 405) and request.url_rule is None:
         shown: Response | None = page()
@@ -113,23 +113,23 @@ def add_to(app: Flask) -> None:
         return _shaped("internal error", 500)
 
 
-_WHOLE = {"_schema": "the body"}  # marshmallow's name for what is of no field
+_WHOLE = {"_schema": "the body"}  # marshmallow's name for errors of no single field
 
 
 def _worded(messages: Any) -> str:
-    """Word marshmallow's messages: each field with what is wrong with it."""
+    """Join marshmallow's messages: each field, with what is wrong with it."""
     parts = []
     for place, fields in messages.items():
         if isinstance(fields, dict):
-            for name, told in fields.items():
-                parts.append(f"{_WHOLE.get(name, name)}: {_first(told)}")
+            for name, found in fields.items():
+                parts.append(f"{_WHOLE.get(name, name)}: {_first(found)}")
         else:
             parts.append(f"{place}: {_first(fields)}")
     return "; ".join(parts)
 
 
-def _first(told: Any) -> Any:
-    """Find the first of the messages of a field, which are by place where it is a list."""
-    while told and isinstance(told, list | dict):
-        told = next(iter(told.values())) if isinstance(told, dict) else told[0]
-    return told
+def _first(messages: Any) -> Any:
+    """Return the first message of a field; messages of a list field are by the item's index."""
+    while messages and isinstance(messages, list | dict):
+        messages = next(iter(messages.values())) if isinstance(messages, dict) else messages[0]
+    return messages

@@ -1,4 +1,4 @@
-"""`GET /health`: whether the server can take work, and what waits."""
+"""`GET /health`: whether the server can accept events, and how much work waits."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ _WORDS = {Fault.AWAY: "away", Fault.REFUSES: "refuses writes", Fault.BUSY: "busy
 def health() -> Response:
     """Answer 200 when events can be accepted, 503 when they cannot, within two seconds.
 
-    A broker that is away or the lack of workers only delays work: they are shown, not failed on.
+    Without the broker or workers, work is only delayed: the answer shows it, and stays 200.
     """
-    context().hints.ask()  # both are asked at once: one after the other takes too long
+    context().hints.ask()  # broker and database at the same time: one by one takes too long
     found = deps().probe.ask()
     if found.fault is not None:
         body = {"status": 503, "message": found.told, "database": _WORDS[found.fault]}

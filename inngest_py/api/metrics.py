@@ -1,4 +1,4 @@
-"""`GET /metrics`: what Prometheus reads; `/v1/prom/{env}` is the same page (api.md §2)."""
+"""`GET /metrics`, for Prometheus; `/v1/prom/{env}` is the same page (api.md §2)."""
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -10,7 +10,7 @@ blueprint = Blueprint("metrics", __name__)
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Show the database's figures, and what this process has counted."""
+    """Show the database's figures and the counters of this process."""
     return page()
 
 

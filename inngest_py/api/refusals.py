@@ -1,4 +1,4 @@
-"""Callers that are refused for their key: told to the log, and not so often that they fill it."""
+"""Log callers that are refused for their key, but at most once per minute and kind of key."""
 
 import time
 from collections.abc import Callable
@@ -11,22 +11,22 @@ _QUIET_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Refusals:
-    """One line a minute for each kind of key, with how many were refused since the line before.
+    """Logs one line per minute and kind of key, with how many more were refused since the last.
 
-    Threads may count one too few among them: it is no figure to build on.
+    The number is not exact: two threads may count one refusal too few.
     """
 
     clock: Callable[[], float] = time.monotonic
-    _told_at: dict[str, float] = field(default_factory=dict)
-    _untold: dict[str, int] = field(default_factory=dict)
+    _logged_at: dict[str, float] = field(default_factory=dict)
+    _unlogged: dict[str, int] = field(default_factory=dict)
 
     def note(self, key: str, route: str, address: str) -> None:
-        """Note a refusal. The route is the rule, not the path, in which an event key may stand."""
+        """Log or count a refusal; `route` is the rule, as the path may contain an event key."""
         now = self.clock()
-        told_at = self._told_at.get(key)
-        if told_at is not None and now - told_at < _QUIET_SECONDS:
-            self._untold[key] = self._untold.get(key, 0) + 1
+        logged_at = self._logged_at.get(key)
+        if logged_at is not None and now - logged_at < _QUIET_SECONDS:
+            self._unlogged[key] = self._unlogged.get(key, 0) + 1
             return
-        self._told_at[key] = now
-        more = self._untold.pop(key, 0)
+        self._logged_at[key] = now
+        more = self._unlogged.pop(key, 0)
         observe.event("api.key_refused", level=30, key=key, route=route, address=address, more=more)

@@ -1,4 +1,4 @@
-"""The JSON shapes of events and runs (protocol: api.md §2.1, §2.2)."""
+"""The JSON shapes of events, runs, queue items and functions (protocol: api.md §2.1, §2.2)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ def event(row: RowMapping) -> dict[str, Any]:
 
 
 def output(row: Mapping[str, Any] | RowMapping) -> Any:
-    """Read a run's output: the result, or what a failed run's SDK sent, unchanged."""
+    """Read a run's output: its result, or the error that its SDK sent, unchanged."""
     return None if row["output"] is None else orjson.loads(row["output"])
 
 

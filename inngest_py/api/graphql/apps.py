@@ -38,7 +38,7 @@ def show_app(_: Any, info: Info, id: str) -> RowMapping:
 @app_type.field("name")
 @app_type.field("externalID")
 def name(app: RowMapping, _: Info) -> str:
-    """Tell the name, or for an app that was never synced its URL."""
+    """Return the name, or the URL of an app that was never synced."""
     return str(app["name"] or app["url"])
 
 
@@ -64,7 +64,7 @@ def connected(app: RowMapping, _: Info) -> bool:
 
 @app_type.field("method")
 def method(app: RowMapping, _: Info) -> str:
-    """Tell how the app is reached."""
+    """Return how the app is reached."""
     return str(app["method"]).upper()
 
 

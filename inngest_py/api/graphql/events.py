@@ -1,4 +1,4 @@
-"""Events: lists, single ones, and the stream of what started runs."""
+"""Events: lists, single events, and the stream of events and cron ticks."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def _position(row: RowMapping) -> tuple[Any, ...]:
 
 @connection_type.field("totalCount")
 def count_events(connection: dict[str, Any], info: Info) -> int:
-    """Count what matches, whatever the page, up to MOST_COUNTED."""
+    """Count all events that match, not only those of the page, up to MOST_COUNTED."""
     request = of(info)
     chosen, fits, fetch = connection["count"]
     if fits is None:
@@ -121,7 +121,7 @@ def list_latest(_: Any, info: Info, query: dict[str, Any]) -> Any:
 
 @query.field("stream")
 def list_stream(_: Any, info: Info, query: dict[str, Any]) -> list[dict[str, Any]]:
-    """List events with the runs of schedules among them, newest first."""
+    """List events and the runs of schedules together, newest first."""
     request = of(info)
     limit = paging.check_first(query["limit"], "limit")
     between: dict[str, Any] = {
@@ -169,7 +169,7 @@ def runs_of_item(item: dict[str, Any], info: Info) -> Any:
 
 @item_type.field("inBatch")
 def is_in_batch(item: dict[str, Any], info: Info) -> bool:
-    """Say whether a batch of events took it."""
+    """Say whether the event is in an event batch."""
     started = item["started"]
     started = _runs(of(info), item["id"]) if started is None else started
     return any(run["batch_id"] is not None for run in started)
@@ -192,7 +192,7 @@ def runs_of_event(event: RowMapping, info: Info) -> Any:
 @event_v2_type.field("raw")
 @event_type.field("raw")
 def raw(event: RowMapping, info: Info) -> str:
-    """Write the event with `v` null where it has none and `user` only where it holds something."""
+    """Write the event: without a version `v` is null; an empty `user` or `meta` is left out."""
     found: dict[str, Any] = orjson.loads(event["payload"])
     shown = {name: found.get(name) for name in ("data", "id", "name", "ts")}
     shown |= {name: found[name] for name in ("user", "meta") if found.get(name)}
@@ -209,27 +209,27 @@ def data(event: RowMapping, info: Info) -> str:
 
 @event_v2_type.field("version")
 def version(event: RowMapping, _: Info) -> str | None:
-    """Tell the event's version, which senders may give."""
+    """Return the event's version, which senders may give."""
     found: str | None = canonical.loads(event["payload"]).get("v") or None
     return found
 
 
 @event_v2_type.field("source")
 def source(event: RowMapping, _: Info) -> dict[str, Any]:
-    """Tell who sent it: the server itself or a client."""
+    """Return who sent the event: the server itself or a program."""
     kind = "INTERNAL" if event["internal"] else "SDK"
     return {"id": None, "name": None, "sourceKind": kind}
 
 
 @event_v2_type.field("envID")
 def env_id(*_: Any) -> str:
-    """Tell the one environment of this server."""
+    """Return the one environment of this server."""
     return DEV_ENV_ID
 
 
 @event_type.field("status")
 def status(event: RowMapping, info: Info) -> str:
-    """Sum up the event's runs."""
+    """Return one status for all of the event's runs."""
     statuses = [RunStatus(run["status"]) for run in _runs(of(info), event["id"])]
     if not statuses:
         return "NO_FUNCTIONS"

@@ -39,7 +39,7 @@ def list_functions(_: Any, info: Info) -> Any:
 
 @query.field("functionBySlug")
 def show_function(_: Any, info: Info, query: dict[str, str]) -> RowMapping:
-    """Find a function by its slug, with the app's name before it."""
+    """Find a function by its slug, which begins with the app's name."""
     slug = query["functionSlug"]
     found = of(info).read(lambda tx: function_list.by_slug(tx, slug))
     if found is None:
@@ -75,7 +75,7 @@ def failure_handler(function: RowMapping, info: Info) -> dict[str, str] | None:
 
 @function_type.field("configuration")
 def configuration(function: RowMapping, info: Info) -> dict[str, Any]:
-    """Show the configuration by its parts, with the limits that are in force."""
+    """Show the parts of the configuration, with the limits that are in force."""
     config = limit_overrides.of_row(function, of(info).ctx.now()).effective
     return {
         "cancellations": [_cancellation(item) for item in config.cancel],

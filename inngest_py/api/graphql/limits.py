@@ -1,7 +1,7 @@
-"""How large a query may be: measured on its syntax tree, before anything else looks at it.
+"""How large a query may be, measured on its syntax tree before it is validated.
 
-Validation compares every pair of fields that share a name, so it must not see an unbounded
-query. Rows and bytes of the answer are bounded where they are read (request.py).
+Validation compares every pair of fields with the same name, so the query's size must be limited
+first. Rows and bytes of the answer are limited where they are read (request.py).
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ MOST_ROOTS = 30
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a selection comes to, with its fragments spread out."""
+    """The size of a selection, its fragments included."""
 
     levels: int = 0
     fields: int = 0
@@ -84,7 +84,7 @@ class _Measure:
         self._open: set[str] = set()
 
     def selection(self, chosen: SelectionSetNode | None, level: int = 1) -> Size:
-        if level > 10 * MOST_LEVELS:  # plain inline fragments: no level of the answer, but of ours
+        if level > 10 * MOST_LEVELS:  # inline fragments add no level to the answer, but recursion
             raise Invalid(f"the query is nested deeper than {MOST_LEVELS} levels")
         total = Size()
         for node in chosen.selections if chosen is not None else ():
@@ -99,7 +99,7 @@ class _Measure:
         return total
 
     def fragment(self, name: str) -> Size:
-        """Measure a fragment; one that is unknown or holds itself is left to validation."""
+        """Measure a fragment; unknown and recursive ones are 0, since validation refuses them."""
         if name in self._open or name not in self._fragments:
             return Size()
         if name not in self._sizes:
@@ -119,7 +119,7 @@ class _Texts(Visitor):
 
 
 def check_variables(value: Any) -> None:
-    """Refuse variables that hold texts that no database can compare. Raises Invalid."""
+    """Refuse variables with texts that no database can compare. Raises Invalid."""
     rest = [value]
     while rest:
         one = rest.pop()

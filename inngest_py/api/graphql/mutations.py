@@ -74,7 +74,7 @@ def invoke_function(
     debugRunID: str | None = None,
     **given: Any,
 ) -> bool:
-    """Invoke a function; the ids of a debugging session travel in the event's meta."""
+    """Invoke a function; the ids of a debugging session are put into the event's meta."""
     payload = {name: value for name, value in given.items() if value is not None}
     debug = {"sessionID": debugSessionID, "runID": debugRunID}
     if any(debug.values()):

@@ -1,4 +1,4 @@
-"""Pages: cursors that name a position, and filters that are evaluated row by row, but bounded."""
+"""Pages: cursors that name a position, and filters that are evaluated row by row, up to a limit."""
 
 import base64
 import binascii
@@ -20,9 +20,9 @@ from .request import SCAN_FOR, Request, late
 
 MOST_FIRST = 500
 _WINDOW = 200
-# How many rows a page or a count looks at where only the expression decides.
+# How many rows a page or a count reads if only an expression decides which rows match.
 MOST_SCANNED = 10_000
-# A count that columns decide goes so far: a list of a million rows is not read for one number.
+# A count by columns stops here: a million rows are not read for one number.
 MOST_COUNTED = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -81,7 +81,7 @@ def position_of(keys: Sequence[Key], cursor: str | None) -> list[Any] | None:
 
 @dataclass(slots=True)
 class Page:
-    """Rows with their positions, and where the list was left."""
+    """Rows with their positions, and the position at which the next page begins."""
 
     rows: list[RowMapping] = field(default_factory=list)
     positions: list[Sequence[Any]] = field(default_factory=list)
@@ -98,9 +98,10 @@ def read_page(
     position: Sequence[Any] | None,
     fits: Fits | None = None,
 ) -> Page:
-    """Read a page from behind a position; with `fits`, only rows that it accepts.
+    """Read a page after a position; with `fits`, only rows that it accepts.
 
-    A scan that comes to its bounds gives what it has found, with the place to go on.
+    A scan that reaches MOST_SCANNED or its time limit returns the rows that it has found so far,
+    and the position from which to continue.
     """
     page = Page(end=position)
     scanned = 0
@@ -127,7 +128,7 @@ def read_page(
 
 
 def count_columns(request: Request, query: Callable[[Connection, int], int]) -> int:
-    """Count what columns decide, up to MOST_COUNTED. Raises Invalid when that takes too long."""
+    """Count rows by columns alone, up to MOST_COUNTED. Raises Invalid if that takes too long."""
 
     def bounded(tx: Connection) -> int:
         limit_time(tx, SCAN_FOR)
@@ -152,7 +153,7 @@ def count(
     position_of_row: Callable[[RowMapping], Sequence[Any]],
     fits: Fits,
 ) -> int:
-    """Count what `fits` accepts. Raises Invalid when that takes too long."""
+    """Count the rows that `fits` accepts. Raises Invalid if that takes too long."""
     total = scanned = 0
     position: Sequence[Any] | None = None
     while True:
@@ -173,7 +174,7 @@ def count(
 def connection(
     page: Page, keys: Sequence[Key], node: Callable[[RowMapping], Any], *, began: bool
 ) -> dict[str, Any]:
-    """Make the connection of a page; `began` says whether it is the list's first."""
+    """Make the GraphQL connection of a page; `began` says whether it is the list's first page."""
     edges = [
         {"cursor": cursor_of(keys, position), "node": node(row)}
         for row, position in zip(page.rows, page.positions, strict=True)

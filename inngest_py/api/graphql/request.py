@@ -1,4 +1,4 @@
-"""What a GraphQL request carries: the way to the engine, what it has read, what it may cost."""
+"""The context of a GraphQL request: the engine, rows that it has read, and what it may cost."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,12 +18,12 @@ from ...storage.runs import defers
 T = TypeVar("T")
 MOST_ROWS = 20_000
 MOST_BYTES = 64 * 1024 * 1024
-# Filters that no column decides are evaluated row by row: a page or a count stops after that.
+# How long a page or a count may evaluate a filter row by row.
 SCAN_FOR = timedelta(seconds=3)
 
 
 class Loader(Generic[T]):
-    """Reads by key what several parts of an answer ask for, all wanted keys in one query."""
+    """Reads values by key for several parts of an answer: all wanted keys in one query."""
 
     def __init__(self, load: Callable[[list[str]], Mapping[str, T]]) -> None:
         self._load = load
@@ -31,11 +31,11 @@ class Loader(Generic[T]):
         self._found: dict[str, T | None] = {}
 
     def want(self, keys: Iterable[str]) -> None:
-        """Say which keys are likely to be asked for."""
+        """Add keys that are likely to be read, to the next query."""
         self._wanted.update(keys)
 
     def get(self, key: str) -> T | None:
-        """Return what belongs to the key; None when there is nothing."""
+        """Return the value of a key; None if there is none."""
         if key not in self._found:
             self._wanted.add(key)
             keys = sorted(self._wanted - self._found.keys())
@@ -46,7 +46,7 @@ class Loader(Generic[T]):
 
 
 class Request:
-    """One request's context, of which every resolver has a share.
+    """One request's context, which all resolvers share.
 
     `kind` and `in_band` say how this server asks SDKs to sync (sync.md §1, §8.2).
     """
@@ -73,7 +73,7 @@ class Request:
             return query(tx)
 
     def take(self, rows: Sequence[T]) -> Sequence[T]:
-        """Count rows of the answer. Raises Invalid when they are too many."""
+        """Count rows of the answer, and return them. Raises Invalid if there are too many."""
         self._rows_left -= len(rows)
         if self._rows_left < 0:
             raise Invalid(
@@ -83,7 +83,7 @@ class Request:
         return rows
 
     def text(self, text: str) -> str:
-        """Count text of the answer. Raises Invalid when it is too much."""
+        """Count a text of the answer, and return it. Raises Invalid if there is too much."""
         self._bytes_left -= len(text)
         if self._bytes_left < 0:
             raise Invalid(
@@ -106,6 +106,6 @@ def of(info: Info) -> Request:
 
 
 def late(request: Request) -> bool:
-    """Say whether the request has scanned for as long as it may."""
+    """Say whether the request has used up its time for scans."""
     now: datetime = request.ctx.now()
     return now > request.deadline

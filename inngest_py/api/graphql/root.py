@@ -1,4 +1,4 @@
-"""The roots that every subject adds its queries and mutations to."""
+"""The roots, to which each module adds its queries and mutations."""
 
 from ariadne import MutationType, QueryType
 

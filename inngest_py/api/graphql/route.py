@@ -1,4 +1,4 @@
-"""The route: JSON in, JSON out (protocol: api.md §1, §5)."""
+"""The route `/v0/gql`: reads JSON, runs the query, answers with JSON (protocol: api.md §1, §5)."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def gql() -> Response:
         return _refuse(error.message)
     except TooLarge as error:
         return _refuse(error.message, 413)
-    # imported and built on first use: a process that never serves it does not pay for it
+    # imported and built on first use: a process that never serves GraphQL does not pay for it
     from .request import Request
     from .server import run
 

@@ -1,4 +1,4 @@
-"""Runs: lists, single ones in both shapes, and what started them."""
+"""Runs: lists, single runs in both shapes, and the events that started them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ _MOST_CHOICES = 500
 
 
 def filter_of(text: str | None, variables: frozenset[str]) -> filters.Filter | None:
-    """Read a filter in CEL; None when there is none. Raises Invalid."""
+    """Read a filter in CEL; None if there is none. Raises Invalid."""
     if not text or not text.strip():
         return None
     try:
@@ -38,7 +38,7 @@ def filter_of(text: str | None, variables: frozenset[str]) -> filters.Filter | N
 
 
 def want(request: Request, rows: Iterable[RowMapping]) -> None:
-    """Say that these runs' functions, apps and outputs may be asked for."""
+    """Let the loaders read what belongs to these runs, in one query for all runs."""
     for row in rows:
         request.functions.want([row["function_id"]])
         request.apps.want([row["app_id"]])
@@ -131,7 +131,7 @@ def _fitting(request: Request, wanted: filters.Filter | None) -> paging.Fits | N
 
 @connection_type.field("totalCount")
 def count_runs(connection: dict[str, Any], info: Info, preview: bool | None = None) -> int:
-    """Count what matches, whatever the page, up to MOST_COUNTED."""
+    """Count all runs that match, not only those of the page, up to MOST_COUNTED."""
     request = of(info)
     chosen, fits, fetch, place = connection["count"]
     if fits is None:
@@ -181,7 +181,7 @@ def show_trigger(_: Any, info: Info, runID: str) -> dict[str, Any]:
 
 
 def _event_ids(request: Request, run: RowMapping) -> list[str]:
-    """List the events that started a run: those of its batch, in order, or the only one."""
+    """List the ids of the events that started a run: those of its batch in order, or the one."""
     batched = None if run["batch_id"] is None else request.batches.get(run["batch_id"])
     return batched or [run["event_id"]]
 
@@ -201,7 +201,7 @@ def output(run: RowMapping, info: Info) -> str | None:
 @run_type.field("status")
 @old_run_type.field("status")
 def status(run: RowMapping, _: Info) -> str:
-    """Tell the status in upper case."""
+    """Return the status in upper case."""
     return str(run["status"]).upper()
 
 
@@ -245,7 +245,7 @@ def is_batch(run: RowMapping, _: Info) -> bool:
 
 @run_type.field("batchCreatedAt")
 def batch_created_at(run: RowMapping, _: Info) -> datetime | None:
-    """Tell when the batch was begun, which its id says."""
+    """Return when the batch was begun, which its id contains."""
     batch_id: str | None = run["batch_id"]
     if batch_id is None or not ids.is_ulid(batch_id):
         return None
@@ -254,13 +254,13 @@ def batch_created_at(run: RowMapping, _: Info) -> datetime | None:
 
 @run_type.field("isDeferred")
 def is_deferred(run: RowMapping, _: Info) -> bool:
-    """Say whether another run left this one to be started at its end."""
+    """Say whether this is a deferred function's run: another run asked for it."""
     return bool(run["event_name"] == DEFERRED)
 
 
 @run_type.field("defers")
 def defers(run: RowMapping, info: Info) -> Sequence[dict[str, Any]]:
-    """List the functions that the run left to be started at its end."""
+    """List the deferred functions of the run."""
     request = of(info)
     found = request.defers.get(run["id"]) or {}
     listed = [

@@ -1,4 +1,4 @@
-"""The schema's scalars: how they are written and what is accepted (protocol: api.md §5.1)."""
+"""The schema's scalars: how they are written, and what is accepted (protocol: api.md §5.1)."""
 
 import uuid
 from datetime import datetime
@@ -60,7 +60,7 @@ bytes_scalar = ScalarType("Bytes", serializer=str)
 
 @bytes_scalar.value_parser
 def parse_bytes(value: Any) -> str:
-    """Read raw JSON as text; whoever uses it parses it. Raises Invalid."""
+    """Read raw JSON as text, without parsing it. Raises Invalid."""
     return _text(value, "Bytes, JSON as text,")
 
 

@@ -1,4 +1,4 @@
-"""Queries answered: parsed, measured, validated, executed (protocol: api.md §1, §5)."""
+"""Answer queries: parse, measure, validate and execute them (protocol: api.md §1, §5)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from . import apps, events, functions, limits, mutations, runs, scalars, spans
 from .request import Request
 from .root import mutation, query
 
-assert mutations  # what it defines is on the root
+assert mutations  # imported for its effect: it adds its mutations to the root
 INVALID = "GRAPHQL_VALIDATION_FAILED"
 UNPARSED = "GRAPHQL_PARSE_FAILED"
 TOO_LARGE = "COMPLEXITY_LIMIT_EXCEEDED"
@@ -61,7 +61,7 @@ class Refused(Exception):
         self.code = code
 
     def answer(self) -> Answer:
-        """Say what is wrong with the query."""
+        """Make the answer that says what is wrong with the query."""
         shown = [
             {**error.formatted, "extensions": {"code": self.code}}
             for error in self.errors[:_MOST_ERRORS]
@@ -70,7 +70,7 @@ class Refused(Exception):
 
 
 def run(request: Request, text: str, variables: dict[str, Any], operation: str | None) -> Answer:
-    """Answer a query; what is wrong with it is part of the answer."""
+    """Answer a query; its errors are part of the answer."""
     try:
         document = _checked(text)
         chosen = _operation(document, operation)
@@ -95,8 +95,8 @@ def run(request: Request, text: str, variables: dict[str, Any], operation: str |
 def _checked(text: str) -> DocumentNode:
     """Parse and validate a query. Raises Refused."""
     if len(text) > limits.MOST_CHARS:
-        told = f"the query is longer than {limits.MOST_CHARS} characters: ask for less"
-        raise Refused([GraphQLError(told)], TOO_LARGE)
+        message = f"the query is longer than {limits.MOST_CHARS} characters: ask for less"
+        raise Refused([GraphQLError(message)], TOO_LARGE)
     try:
         document = parse(text, max_tokens=limits.MOST_TOKENS)
     except GraphQLError as error:
@@ -116,8 +116,8 @@ def _checked(text: str) -> DocumentNode:
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     found = get_operation_ast(document, name or None)
     if found is None:
-        told = f"operation {name[:64]!r} is not in the query" if name else "name the operation"
-        raise Refused([GraphQLError(told)], INVALID)
+        message = f"operation {name[:64]!r} is not in the query" if name else "name the operation"
+        raise Refused([GraphQLError(message)], INVALID)
     return found
 
 
@@ -134,7 +134,7 @@ def _check_variables(operation: OperationDefinitionNode, variables: dict[str, An
 
 
 def _worded(error: GraphQLError) -> dict[str, Any]:
-    """Word an error; what is not the client's is logged and told in general."""
+    """Shape an error; one that the caller did not cause is logged, and its details stay hidden."""
     shown: dict[str, Any] = dict(error.formatted)
     cause = error.original_error
     if isinstance(cause, Invalid):

@@ -1,4 +1,4 @@
-"""Timelines: a run's tree of spans, and what each span gave."""
+"""Timelines: a run's tree of spans, and the output of each span."""
 
 from typing import Any
 
@@ -28,11 +28,11 @@ _WAITS: dict[StepOp | None, str] = {
 
 
 class Timeline:
-    """A run with its tree; every span's resolver is handed one of its nodes."""
+    """A run with its tree of spans; resolvers of spans get nodes of it."""
 
     def __init__(self, request: Request, run: RowMapping, *, older: bool) -> None:
         self.run = run
-        self.metadata: list[RowMapping] | None = None  # read when it is asked for
+        self.metadata: list[RowMapping] | None = None  # read on first use
         request.outputs.want([run["id"]])
         has_output = request.outputs.get(run["id"]) is not None
         self.root = request.read(
@@ -51,7 +51,7 @@ class Node:
 
 @runs.run_type.field("trace")
 def trace_of_run(run: RowMapping, info: Info, preview: bool | None = None) -> Node:
-    """Build a run's timeline: by default in the older way, with `preview` in the newer."""
+    """Build a run's timeline, in the older form unless `preview` is set."""
     return _root(of(info), run, older=not preview)
 
 
@@ -68,7 +68,7 @@ def show_trace(_: Any, info: Info, runID: str) -> Node:
 
 @query.field("runTraceSpanOutputByID")
 def show_output(_: Any, info: Info, outputID: str) -> dict[str, Any]:
-    """Show what a span gave: its data or its error, and what it was called with."""
+    """Show a span's data or its error, and its input."""
     request = of(info)
     place = tokens.read_output(outputID)
     step = place.step
@@ -97,14 +97,14 @@ def _there(stored: str | None) -> str:
 
 @span_type.field("childrenSpans")
 def children(node: Node, info: Info) -> list[Node]:
-    """List the parts of a span."""
+    """List the children of a span."""
     found = of(info).take(node.span.children)
     return [Node(node.timeline, span) for span in found]
 
 
 @span_type.field("parentSpan")
 def parent(node: Node, info: Info) -> Node | None:
-    """Find the span that this one is a part of."""
+    """Find the span's parent."""
     found = node.span.parent
     if found is None:
         return None
@@ -114,27 +114,27 @@ def parent(node: Node, info: Info) -> Node | None:
 
 @span_type.field("run")
 def run_of_span(node: Node, _: Info) -> RowMapping:
-    """Find the run that the span is a part of."""
+    """Find the span's run."""
     return node.timeline.run
 
 
 @span_type.field("outputID")
 def output_id(node: Node, _: Info) -> str | None:
-    """Make the token for what the span gave."""
+    """Make the token of the span's output."""
     output = node.span.output
     return None if output is None else tokens.write_output(output)
 
 
 @span_type.field("duration")
 def duration_ms(node: Node, _: Info) -> int | None:
-    """Tell how many milliseconds it took."""
+    """Return how many milliseconds the span took."""
     found = node.span.duration
     return None if found is None else min(round(found.total_seconds() * 1000), 2**31 - 1)
 
 
 @span_type.field("stepInfo")
 def step_info(node: Node, _: Info) -> dict[str, Any] | None:
-    """Tell what the step waits for, or of which special type it is."""
+    """Return what the step waits for, or its special type."""
     span = node.span
     info = span.info or {}
     if span.op is StepOp.SLEEP:
@@ -150,19 +150,19 @@ def step_info(node: Node, _: Info) -> dict[str, Any] | None:
 
 
 def _moment(given: Any, span: Span) -> Any:
-    """Read the time of an info; of an old sleep, only its end is known."""
+    """Read a time of a step's info; an old sleep has none, so its end is used."""
     return times.parse_time(given) if isinstance(given, str) else given or span.ended_at
 
 
 @info_type.type_resolver
 def info_kind(info: dict[str, Any], *_: Any) -> str:
-    """Tell which member of the union it is."""
+    """Return the member of the union."""
     return str(info["kind"])
 
 
 @span_type.field("metadata")
 def metadata(node: Node, info: Info) -> list[dict[str, Any]]:
-    """List what was attached to the run, the step or the attempt that the span shows."""
+    """List the metadata of the run, the step or the attempt that the span shows."""
     request, timeline, span = of(info), node.timeline, node.span
     if timeline.metadata is None:
         timeline.metadata = request.read(lambda tx: rows.of_run(tx, span.run_id))
@@ -179,7 +179,7 @@ def metadata(node: Node, info: Info) -> list[dict[str, Any]]:
 
 
 def _is_about(row: RowMapping, span: Span) -> bool:
-    """Match metadata and spans; a hidden attempt's is shown with its step."""
+    """Say whether metadata belongs to a span; an attempt without a span shows with its step."""
     if row["step"] is None:
         return span.is_root
     if row["step"] != span.step:
@@ -192,7 +192,7 @@ def _is_about(row: RowMapping, span: Span) -> bool:
 
 @span_type.field("response")
 def response(node: Node, _: Info) -> dict[str, Any] | None:
-    """Tell how the SDK answered; headers are not kept."""
+    """Return the status of the SDK's answer; headers are not stored."""
     status = node.span.http_status
     return None if status is None else {"statusCode": status, "headers": None}
 
@@ -205,7 +205,7 @@ def trace_id(node: Node, _: Info) -> str:
 
 @span_type.field("groupID")
 def group_id(node: Node, _: Info) -> str:
-    """Name what the attempts of a step have in common: the span that holds them."""
+    """Return the id that all attempts of a step share: that of the step's span."""
     span = node.span
     own = span.parent if span.parent is not None and not span.parent.is_root else span
     return own.id
@@ -213,12 +213,12 @@ def group_id(node: Node, _: Info) -> str:
 
 @span_type.field("parentSpanID")
 def parent_span_id(node: Node, _: Info) -> str | None:
-    """Name the span that this one is a part of."""
+    """Return the id of the span's parent."""
     return node.span.parent.id if node.span.parent is not None else None
 
 
 def _debug_id(node: Node, info: Info, name: str) -> str | None:
-    """Read an id that an invocation of a debugging session gave its event."""
+    """Read an id of a debugging session from the run's event; an invocation put it there."""
     event = of(info).events.get(node.timeline.run["event_id"])
     meta = canonical.loads(event["payload"]).get("meta") if event is not None else None
     debug = meta.get("debug") if isinstance(meta, dict) else None
@@ -228,13 +228,13 @@ def _debug_id(node: Node, info: Info, name: str) -> str | None:
 
 @span_type.field("debugSessionID")
 def debug_session_id(node: Node, info: Info) -> str | None:
-    """Name the debugging session that invoked the run."""
+    """Return the id of the debugging session that invoked the run."""
     return _debug_id(node, info, "sessionID")
 
 
 @span_type.field("debugRunID")
 def debug_run_id(node: Node, info: Info) -> str | None:
-    """Name the debugging session's run."""
+    """Return the id of the debugging session's run."""
     return _debug_id(node, info, "runID")
 
 
@@ -270,7 +270,7 @@ _from_run("appID", "app_id")
 _from_run("functionID", "function_id")
 _from_run("skipReason", "skip_reason")
 _from_run("skipExistingRunID", "existing_run_id")
-# what SDKs' own tracing and debuggers would tell is not received
+# the server receives nothing from SDKs' own tracing and debuggers
 _constant("isUserland", False)
 _constant("debugPaused", False)
 

@@ -1,4 +1,4 @@
-"""Tokens: where a span's output lies, opaque to clients."""
+"""Tokens that say where a span's output is stored, opaque to callers."""
 
 import base64
 import binascii
@@ -17,13 +17,13 @@ _MOST_ROW_ID = 2**63 - 1
 
 
 def write_output(output: Output) -> str:
-    """Write where an output lies."""
+    """Make the token of an output."""
     body = orjson.dumps([output.run_id, output.step, output.attempt_id])
     return base64.urlsafe_b64encode(body).decode().rstrip("=")
 
 
 def read_output(token: str) -> Output:
-    """Read what write_output() wrote. Raises Invalid."""
+    """Read a token that write_output() made. Raises Invalid."""
     wrong = Invalid("outputID is not the outputID of a span", field="outputID")
     if len(token) > _MOST_CHARS:
         raise wrong

@@ -1,1 +1,1 @@
-"""The server's own REST, `/api/v1` and `/v1/functions`, with its OpenAPI document."""
+"""The server's own REST API: `/api/v1` with its OpenAPI document, and `/v1/functions`."""

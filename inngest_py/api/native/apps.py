@@ -1,4 +1,4 @@
-"""`/api/v1/apps`: the apps that are known, with what their last sync came to."""
+"""`/api/v1/apps`: the apps, with the result of their last sync."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`GET`, `PUT` and `DELETE /v1/functions/{id}/limits`, and their twins under /api/v1.
+"""`GET`, `PUT` and `DELETE /v1/functions/{id}/limits`, and the same routes under /api/v1.
 
 The id is the function's UUID or slug.
 """
@@ -66,8 +66,9 @@ def show_native(function: str) -> Any:
 def put_native(body: dict[str, Any], function: str) -> Any:
     """Override a function's limits without a deploy, in place of any other override.
 
-    What waits goes by them at once; what runs keeps its slot. Runs that have not begun count
-    against limits with another key, too; those that have keep their own. Kept over syncs.
+    Waiting items follow the new limits at once; a running step keeps its slot. A limit with another
+    key counts for runs that have not begun; runs that have begun keep their keys. A sync does not
+    end an override.
     """
     return answer({"data": _shape(limit_overrides.put(context(), function, body, actor()))})
 

@@ -16,7 +16,7 @@ STATUSES = [status.value for status in RunStatus]
 
 
 class _Parser(FlaskParser):
-    """Reads JSON as every other route does: the standard library's reader recurses too deep."""
+    """Reads JSON as all other routes do; the standard library's reader recurses too deeply."""
 
     DEFAULT_VALIDATION_STATUS = 400
 
@@ -26,7 +26,7 @@ class _Parser(FlaskParser):
 
 
 def documented(name: str) -> Blueprint:
-    """Make a blueprint under /api/v1 whose routes stand in the OpenAPI document."""
+    """Make a blueprint under /api/v1 whose routes are in the OpenAPI document."""
     made = Blueprint(name, __name__, url_prefix="/api/v1")
     made.ARGUMENTS_PARSER = _Parser()
     return made
@@ -38,7 +38,7 @@ class _Moment(fields.AwareDateTime):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> datetime:
         try:
             return super()._deserialize(value, attr, data, **more).astimezone(UTC)
-        except OverflowError:  # the year 1 or 9999, which its offset takes out of the calendar
+        except OverflowError:  # in the year 1 or 9999, moved out of the calendar by its offset
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
 
@@ -56,7 +56,7 @@ def _ulid(**more: Any) -> fields.String:
 
 
 class _Body(Schema):
-    """A body, and how it is refused when it is something else."""
+    """A body, with the error for one that is not an object."""
 
     error_messages = {"type": "must be a JSON object"}
 
@@ -71,7 +71,7 @@ class Problem(Schema):
 
 
 class RunsQuery(Schema):
-    """How runs are listed."""
+    """Which runs to list."""
 
     status = fields.List(fields.String(validate=validate.OneOf(STATUSES)))
     function = fields.String(metadata={"description": "a function's slug or id"})
@@ -167,7 +167,7 @@ class RunShown(RunSummary):
     """A run with everything that belongs to it."""
 
     output = fields.Raw(required=True, allow_none=True)
-    # a field named event is in the class above already, and is a name there
+    # the base class has a field `event`, too: there it is the event's name
     event = fields.Nested(EventShown, required=True, allow_none=True)  # type: ignore[assignment]
     steps = fields.List(fields.Nested(StepShown), required=True)
     attempts = fields.List(fields.Nested(AttemptShown), required=True)
@@ -188,7 +188,7 @@ class Cancelled(Schema):
 
 
 class CancelAnswer(Schema):
-    """What cancelling a run came to."""
+    """The answer to a cancellation."""
 
     data = fields.Nested(Cancelled, required=True)
 
@@ -231,7 +231,7 @@ class FunctionBody(_Body):
     """A function described in JSON; the whole configuration of an SDK's function is accepted."""
 
     class Meta:
-        """Unknown fields pass to the validation that SDK payloads get."""
+        """Unknown fields are kept: they are validated as an SDK's payload is."""
 
         unknown = "include"
 
@@ -239,7 +239,7 @@ class FunctionBody(_Body):
     name = _text(required=True, validate=validate.Length(1, 255))
     url = _text(
         validate=validate.Length(1, 2048),
-        metadata={"description": "where it is served; required where `steps` is left out"},
+        metadata={"description": "where it is served; required if `steps` is left out"},
     )
 
 
@@ -313,7 +313,7 @@ class LimitsAnswer(Schema):
 
 
 class Reason(Schema):
-    """One thing that is waited for, in words, with the fields of its kind in `details`."""
+    """One reason in words, with the fields of its kind in `details`."""
 
     kind = _text(required=True, metadata={"example": "concurrency"})
     text = _text(required=True)
@@ -332,7 +332,7 @@ class Why(Schema):
 
 
 class WhyAnswer(Schema):
-    """What is waited for."""
+    """Why a run or an event waits."""
 
     data = fields.Nested(Why, required=True)
 

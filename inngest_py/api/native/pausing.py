@@ -1,4 +1,4 @@
-"""`POST /v1/functions/{id}/pause` and `/resume`, and their twins under /api/v1.
+"""`POST /v1/functions/{id}/pause` and `/resume`, and the same routes under /api/v1.
 
 The id is the function's UUID or slug.
 """
@@ -70,7 +70,7 @@ def resume(function: str) -> Response:
 def pause_native(body: dict[str, Any], function: str) -> Any:
     """Pause a function, given by UUID or slug.
 
-    What is queued for it waits; a call in flight may finish. Cron ticks are skipped.
+    Its queued items wait; a call in flight may finish. Cron ticks are skipped.
     """
     return answer(
         {"data": _shown(pause_function.pause(context(), function, body["events"], actor()))}
@@ -82,5 +82,5 @@ def pause_native(body: dict[str, Any], function: str) -> Any:
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.FunctionShownAnswer)
 def resume_native(function: str) -> Any:
-    """Resume a function, given by UUID or slug; what waited for it is due at once."""
+    """Resume a function, given by UUID or slug; items that waited for it are due at once."""
     return answer({"data": _shown(pause_function.resume(context(), function, actor()))})

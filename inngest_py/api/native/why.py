@@ -1,4 +1,4 @@
-"""`GET /v1/runs/{id}/why` and `/v1/events/{id}/why`, and their twins under /api/v1."""
+"""`GET /v1/runs/{id}/why` and `/v1/events/{id}/why`, and the same routes under /api/v1."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -14,7 +14,7 @@ blueprint = Blueprint("checkpoint", __name__, url_prefix="/v1")
 
 @blueprint.errorhandler(InngestPyError)
 def _refused(error: InngestPyError) -> Response:
-    """Answer the public error with the run it is about (checkpointing.md §2)."""
+    """Answer with the public error and the id of the run (checkpointing.md §2)."""
     run_id = (request.view_args or {}).get("run_id")
     return public(error.message, status_of(error), data={"run_id": run_id})
 

@@ -50,7 +50,7 @@ def create() -> Response:
 @blueprint.post("/checkpoint/<run_id>/steps")
 @blueprint.post("/http/runs/<run_id>/steps")
 def append(run_id: str) -> Response:
-    """Take further ops of a run; what comes of them is only logged (§3.2)."""
+    """Store more opcodes of a run; their errors are only logged (§3.2)."""
     if not ids.is_ulid(run_id):
         raise Invalid(f"{run_id[:64]!r} is not a run id: a ULID has 26 characters")
     given = checkpoint.read_body(request.get_data(cache=False), run_id)
@@ -65,7 +65,7 @@ def append(run_id: str) -> Response:
 @blueprint.route("/checkpoint/<run_id>/output", methods=["GET", "OPTIONS"])
 @blueprint.route("/http/runs/<run_id>/output", methods=["GET", "OPTIONS"])
 def output(run_id: str) -> Response:
-    """Wait for a run's end and answer as the endpoint would have (§3.3)."""
+    """Wait for a run's end, then answer as the endpoint would (§3.3)."""
     if request.method == "OPTIONS":
         return _preflight()
     ctx = context()
@@ -96,6 +96,6 @@ def _preflight() -> Response:
 
 
 def _open(response: Response) -> Response:
-    """Let browsers read it from anywhere."""
+    """Let browsers read the response from any origin."""
     response.headers.update(_CORS)
     return response

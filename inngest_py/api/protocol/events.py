@@ -30,7 +30,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 @blueprint.after_request
 def allow_any_origin(response: Response) -> Response:
-    """Let browsers call from anywhere (events.md §1)."""
+    """Let browsers call from any origin (events.md §1)."""
     response.headers.update(_CORS)
     if request.method == "OPTIONS":
         response.headers.update(_PREFLIGHT)
@@ -56,13 +56,13 @@ def ingest(key: str) -> Response:
 
 
 def _in_its_trace(event: Event) -> Event:
-    """Keep the W3C context of the request with the event; its runs go on in that trace."""
+    """Keep the request's W3C trace context with the event; the event's runs join that trace."""
     given = traces.parse(request.headers.get("traceparent"))
     return event if given is None else replace(event, traceparent=given)
 
 
 def parse_body(body: bytes, seed: str | None) -> tuple[list[Event], str | None]:
-    """Read events up to the first bad one; the second value says what is wrong with that."""
+    """Read events up to the first bad one; the second value says what is wrong with it."""
     if not body.strip():
         return [], None
     try:
@@ -101,7 +101,7 @@ def _parse_all(
 
 @blueprint.get("/e/<path:key>")
 def no_get(key: str) -> Response:
-    """Say that events are posted."""
+    """Refuse GET: events are sent with POST."""
     answered = answer({"ids": [], "status": 405, "error": "events are sent with POST"}, 405)
     answered.headers["Allow"] = "POST, OPTIONS"
     return answered

@@ -17,7 +17,7 @@ blueprint = Blueprint("registration", __name__)
 
 @blueprint.route("/fn/register", methods=["POST", "PUT"])
 def sync() -> Response:
-    """Store what an SDK says of its app and functions."""
+    """Store the app and functions that an SDK registers."""
     expected = request.headers.get("X-Inngest-Expected-Server-Kind", "")
     kind = deps().settings.kind
     if expected and expected != kind:
@@ -41,7 +41,7 @@ def sync() -> Response:
 
 @blueprint.delete("/fn/remove")
 def remove() -> Response:
-    """Archive the app at a URL; its runs go on, and its history stays."""
+    """Archive the app at a URL; its runs continue, and its history stays."""
     url = request.args.get("url", "")
     if not url:
         raise Invalid("url is missing: name the app by the URL it serves at, as ?url=", field="url")
@@ -51,7 +51,7 @@ def remove() -> Response:
 
 @blueprint.get("/dev")
 def dev() -> Response:
-    """Tell SDKs and test harnesses that a dev server runs here."""
+    """Answer SDKs and test harnesses that look for a dev server."""
     settings = deps().settings
     if not settings.dev:
         return public("not a dev server", 404)

@@ -1,4 +1,4 @@
-"""`POST /v1/signals`: wake the run that waits for a signal (protocol: waits.md §5)."""
+"""`POST /v1/signals`: resume the run that waits for a signal (protocol: waits.md §5)."""
 
 from flask import Blueprint, Response, request
 
@@ -15,7 +15,7 @@ blueprint = Blueprint("signals", __name__, url_prefix="/v1")
 
 @blueprint.post("/signals")
 def send() -> Response:
-    """Give the signal's data to its waiter; a signal that nobody waits for is not kept."""
+    """Give the signal's data to the run that waits for it; without one, the signal is not kept."""
     body = canonical.loads(request.get_data(cache=False) or b"null")
     if not isinstance(body, dict):
         raise Invalid(f'the body must be an object with "signal" and "data", not {kind(body)}')

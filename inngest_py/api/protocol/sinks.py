@@ -1,4 +1,4 @@
-"""Telemetry that is accepted and not kept: OTLP exports and the UI's own (protocol: api.md §3)."""
+"""Telemetry that is accepted but not kept: OTLP exports, and the UI's own (protocol: api.md §3)."""
 
 from flask import Blueprint, Response, request
 
@@ -22,7 +22,7 @@ def sink() -> Response:
 
 
 def swallow() -> Response:
-    """Accept a body: protobuf, or JSON that holds an object or an array. Raises Invalid."""
+    """Accept a body: protobuf, or a JSON object or array. Raises Invalid."""
     body = request.get_data(cache=False)
     if request.mimetype == _PROTOBUF:
         return Response(b"", mimetype=_PROTOBUF)

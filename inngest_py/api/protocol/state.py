@@ -1,4 +1,4 @@
-"""`/v0/runs/{id}/…`: the state that was too large for the request (execution.md §1.4)."""
+"""`/v0/runs/{id}/…`: the state of a run, if it is too large for a request (execution.md §1.4)."""
 
 import orjson
 from flask import Blueprint, Response
@@ -26,7 +26,7 @@ def _json(text: str) -> Response:
 
 @blueprint.get("/<run_id>/actions")
 def actions(run_id: str) -> Response:
-    """Answer the memo, as `steps` of a request holds it."""
+    """Answer with the run's memo, in the form of a request's `steps`."""
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
@@ -42,7 +42,7 @@ def actions(run_id: str) -> Response:
 
 @blueprint.get("/<run_id>/batch")
 def batch(run_id: str) -> Response:
-    """Answer the run's events, in the order of its batch."""
+    """Answer with the run's events, in the order of its batch."""
     if not ids.is_ulid(run_id):
         return public(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:

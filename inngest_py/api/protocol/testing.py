@@ -1,6 +1,6 @@
-"""`/test` and `/fn/…-limit`: what test suites ask of a dev server (api.md §3, sync.md §10).
+"""`/test` and `/fn/…-limit`: routes of a dev server for test suites (api.md §3, sync.md §10).
 
-Served only by a dev server with `--test-api`. `accountId` is read over: there is one account.
+Served only by a dev server with `--test-api`. `accountId` is ignored: there is one account.
 """
 
 from flask import Blueprint, Response, request
@@ -33,7 +33,7 @@ def _function_id() -> str:
 
 @blueprint.post("/function/pause")
 def pause() -> Response:
-    """Hold a function's work, what new events start included."""
+    """Pause a function, and hold the runs of new events, too."""
     testing.pause(context(), _function_id())
     return answer({"ok": True})
 
@@ -69,13 +69,13 @@ def reset() -> Response:
 
 @limits.route("/step-limit", methods=["POST", "DELETE"])
 def step_limit() -> Response:
-    """Set how many steps a function's runs may have, or take that back."""
+    """Set how many steps a function's runs may have, or undo that."""
     return _limit("steps")
 
 
 @limits.route("/state-size-limit", methods=["POST", "DELETE"])
 def state_size_limit() -> Response:
-    """Set how many bytes the state of a function's runs may have, or take that back."""
+    """Set how many bytes the state of a function's runs may have, or undo that."""
     return _limit("state_bytes")
 
 

@@ -1,4 +1,4 @@
-"""`/v1/cancellations`: cancelling many runs of a function at once (protocol: api.md §2.3)."""
+"""`/v1/cancellations`: cancel many runs of a function at once (protocol: api.md §2.3)."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def list_cancellations() -> Response:
 
 @blueprint.delete("/cancellations/<cancellation_id>")
 def delete(cancellation_id: str) -> Response:
-    """Delete a bulk cancellation: what it has not cancelled yet goes on."""
+    """Delete a bulk cancellation: runs that it has not cancelled yet continue."""
     bulk_cancel.remove(context(), ulid(cancellation_id, "cancellation"), actor())
     return answer({"ok": True})
 

@@ -1,4 +1,4 @@
-"""What the routes of /v1 share: the blueprint, the envelope and the reading of parameters."""
+"""What the routes of /v1 share: the blueprint, the envelope, and functions to read parameters."""
 
 from datetime import datetime
 from typing import Any
@@ -38,7 +38,7 @@ def cursor() -> str | None:
 
 
 def limit(default: int, most: int) -> int:
-    """Read the query's limit, brought into its bounds; raises Invalid for what is no number."""
+    """Read the query's limit, cut to 1 … `most`; raises Invalid if it is not a number."""
     text = request.args.get("limit")
     if text is None:
         return default

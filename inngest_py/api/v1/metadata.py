@@ -1,4 +1,4 @@
-"""`POST /v1/runs/{id}/metadata`: what a run or a step tells of itself (protocol: api.md §2)."""
+"""`POST /v1/runs/{id}/metadata`: metadata that code attaches to a run (protocol: api.md §2)."""
 
 from flask import Response
 

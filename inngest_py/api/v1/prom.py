@@ -8,5 +8,5 @@ from .common import blueprint
 
 @blueprint.get("/prom/<env>")
 def prom(env: str) -> Response:
-    """Show the metrics; there is one environment, whatever it is called."""
+    """Show the metrics; `env` is ignored, since there is one environment."""
     return metrics.page()

@@ -1,4 +1,4 @@
-"""Events, runs and functions as SDKs and their tests read them (protocol: api.md §2)."""
+"""Read events, runs and functions, for SDKs and their tests (protocol: api.md §2)."""
 
 from flask import Response, request
 

@@ -1,6 +1,6 @@
 """`/v2`, also under `/api/v2`: the REST API for people and tools (protocol: api.md §4).
 
-Proto-JSON: camelCase, zero values left out, 64-bit integers as strings. One file a resource.
+Proto-JSON: camelCase, zero values left out, 64-bit integers as strings. One file per resource.
 """
 
 from . import (

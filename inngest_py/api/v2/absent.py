@@ -1,4 +1,4 @@
-"""What this server does not have: accounts, environments, webhooks, insights and the like."""
+"""Routes that this server does not have: accounts, environments, webhooks, insights and others."""
 
 from flask import Response
 
@@ -22,5 +22,5 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 @blueprint.route("/sandboxes", methods=_METHODS)
 @blueprint.route("/sandboxes/<path:rest>", methods=_METHODS)
 def absent(**_: str) -> Response:
-    """Say so (api.md §4: 501)."""
+    """Answer 501 (api.md §4)."""
     return coded("not_implemented", "this server has one account and one environment", 501)

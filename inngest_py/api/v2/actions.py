@@ -14,7 +14,7 @@ from .common import blueprint, body, enveloped, ulid
 
 @blueprint.post("/runs/<run_id>/rerun")
 def rerun(run_id: str) -> Response:
-    """Run again, from the start or from a step with new input."""
+    """Run a run's event again, from the start or from a step with new input."""
     ulid(run_id, "run")
     given = body(optional=True).object("fromStep")
     step = None

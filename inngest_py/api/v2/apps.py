@@ -15,7 +15,7 @@ from .common import blueprint, cursor, enveloped, flag, limit, page
 
 @blueprint.get("/apps")
 def list_apps() -> Response:
-    """List apps by name; archived ones only where they are asked for."""
+    """List apps by name; archived ones only if asked for."""
     most, place = limit(), cursor((str,))
     with context().db.reading() as tx:
         found = catalog_pages.apps(
@@ -42,7 +42,7 @@ def show_app(app_id: str) -> Response:
 
 
 def find(tx: Connection, app_id: str) -> Any:
-    """Find an app by its name, an archived one, too; raises NotFound."""
+    """Find an app by its name, archived or not; raises NotFound."""
     row = functions.app_by_name(tx, app_id) if app_id else None
     if row is None:
         raise NotFound(f"app {app_id[:255]!r} does not exist")

@@ -1,4 +1,4 @@
-"""What the routes of /v2 share: the blueprint, the envelope, and the reading of what they get."""
+"""What the routes of /v2 share: the blueprint, the envelope, and functions to read a request."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ blueprint = Blueprint("v2", __name__)
 
 
 def raw(text: str) -> orjson.Fragment:
-    """Splice stored JSON in as it is: what users wrote keeps its zeros."""
+    """Put stored JSON into an answer unchanged: compact() leaves the users' zeros in it."""
     return orjson.Fragment(text)
 
 
@@ -42,7 +42,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def enveloped(data: Any, page: dict[str, Any] | None = None) -> Response:
-    """Answer with data and metadata, and with the page where there is one."""
+    """Answer with data and metadata, and with the page if there is one."""
     metadata = {"fetchedAt": shapes.stamp(context().now())}
     return answer(compact({"data": data, "metadata": metadata, "page": page}))
 
@@ -64,7 +64,7 @@ class Message:
         self.size = size  # in bytes, of a whole body
 
     def at(self, name: str) -> str:
-        """Name a field in full."""
+        """Return the full path of a field."""
         return f"{self._path}.{name}" if self._path else name
 
     def get(self, name: str) -> Any:
@@ -97,7 +97,7 @@ class Message:
         return None if value is None else Message(value, self.at(name))
 
     def objects(self, name: str, most: int) -> "list[Message]":
-        """Read an array of objects that may not be empty."""
+        """Read an array of objects, which must not be empty."""
         value = self.get(name)
         if value is None or value == []:
             raise missing(self.at(name))
@@ -109,7 +109,7 @@ class Message:
 
 
 def missing(field: str) -> Invalid:
-    """Say that a field is missing."""
+    """Make the error for a missing field."""
     return Invalid(f"{field} is missing", field=field, code="missing_field")
 
 
@@ -158,7 +158,7 @@ def moment(name: str) -> datetime | None:
 
 
 def limit() -> int:
-    """Read how many a page may hold."""
+    """Read the size of a page."""
     value = arg("limit")
     if value is None:
         return _DEFAULT_LIMIT
@@ -179,7 +179,7 @@ def ulid(text: str, what: str) -> str:
 
 
 def cursor(kinds: tuple[type, ...]) -> list[Any] | None:
-    """Read the place behind which the page begins: values of these types. None without a cursor."""
+    """Read the position after which the page begins, as values of these types; None without one."""
     text = arg("cursor")
     if text is None:
         return None
@@ -200,7 +200,7 @@ def cursor(kinds: tuple[type, ...]) -> list[Any] | None:
 
 
 def page(rows: list[Any], most: int, position: list[Any] | None) -> dict[str, Any]:
-    """Describe the page of which one row more than `most` was asked for."""
+    """Describe a page; `rows` may have one row more than `most`, which means that more follow."""
     more = len(rows) > most
     token = None
     if more and position is not None:

@@ -1,4 +1,4 @@
-"""`POST /v2/events`: one event in."""
+"""`POST /v2/events`: send one event."""
 
 from flask import Response
 
@@ -13,7 +13,7 @@ _MAX_NAME_CHARS = 512
 
 @blueprint.post("/events")
 def send() -> Response:
-    """Accept an event, with the runs that it starts."""
+    """Accept an event; store it with the runs that it starts."""
     given = body()
     _check_name(given)
     ctx = context()
@@ -31,9 +31,9 @@ def _check_name(given: Message) -> None:
     name = given.text("name", most=10_000)
     if name is None:
         raise missing("name")
-    for wrong, said in (
+    for wrong, message in (
         (len(name) > _MAX_NAME_CHARS, f"name is over {_MAX_NAME_CHARS} characters"),
         (name.lower().startswith(RESERVED), f"name may not begin with {RESERVED}"),
     ):
         if wrong:
-            raise Invalid(said, field="name", code="invalid_field_format")
+            raise Invalid(message, field="name", code="invalid_field_format")

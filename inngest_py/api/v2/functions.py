@@ -14,7 +14,7 @@ from .common import blueprint, cursor, enveloped, flag, limit, page
 
 @blueprint.get("/apps/<app_id>/functions")
 def list_functions(app_id: str) -> Response:
-    """List an app's functions by slug; archived ones only where they are asked for."""
+    """List an app's functions by slug; archived ones only if asked for."""
     most, place = limit(), cursor((str,))
     with context().db.reading() as tx:
         app = apps.find(tx, app_id)
@@ -43,7 +43,7 @@ def show_function(app_id: str, function_id: str) -> Response:
 
 
 def find(tx: Connection, app_id: str, function_id: str) -> Any:
-    """Find an app's function by its slug, with the app's name before it or not; raises NotFound."""
+    """Find an app's function by its slug, with or without the app's name; raises NotFound."""
     app = apps.find(tx, app_id)
     slugs = [f"{app_id}-{function_id}", function_id]
     found = catalog_pages.functions_of(tx, app["id"], slugs)

@@ -7,5 +7,5 @@ from .common import blueprint, enveloped
 
 @blueprint.get("/health")
 def health() -> Response:
-    """Say that the API answers; `GET /health` looks at what stands behind it."""
+    """Say that the API answers; `GET /health` checks database, broker and workers, too."""
     return enveloped({"status": "ok"})

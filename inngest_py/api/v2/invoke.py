@@ -22,7 +22,7 @@ _MOST_SECONDS = 60.0
 
 @blueprint.post("/apps/<app_id>/functions/<function_id>/invoke")
 def invoke(app_id: str, function_id: str) -> Response:
-    """Invoke a function; with `?wait=<seconds>` the answer waits for its end, at most so long."""
+    """Invoke a function; with `?wait=<seconds>`, wait up to so long for the end of its run."""
     wait = _wait()
     given = body(optional=True)
     key = given.text("idempotencyKey")
@@ -56,13 +56,13 @@ def _wait() -> timedelta:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= _MOST_SECONDS:
-        said = f"wait must be a number of seconds up to {_MOST_SECONDS:g}"
-        raise Invalid(said, field="wait", code="invalid_field_format")
+        message = f"wait must be a number of seconds up to {_MOST_SECONDS:g}"
+        raise Invalid(message, field="wait", code="invalid_field_format")
     return timedelta(seconds=seconds)
 
 
 def _not_started(function: Any) -> Exception:
-    """Tell why an invocation has started no run: by the function's own rules."""
+    """Make the error for an invocation that started no run because of the function's limits."""
     config = limit_overrides.of_row(function, context().now()).effective
     name = function["slug"]
     if config.debounce is not None:

@@ -34,7 +34,7 @@ def _listed(name: str, keys: Sequence[str]) -> Response:
 
 def _shape(name: str, number: int, key: str) -> dict[str, Any]:
     settings = deps().settings
-    # whoever has shown the signing key may see keys; without one, anybody may ask
+    # a caller that has sent the signing key may see keys; without one, anybody can call this
     known = not settings.dev and bool(settings.signing_keys)
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name}:{number}")),

@@ -1,4 +1,4 @@
-"""`GET /v2/runs`, `/runs/{id}`, and the runs of an event or a function."""
+"""`GET /v2/runs` and `/runs/{id}`, and the runs of an event or a function."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _MOST_NAMES = 100
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """How a list was asked for."""
+    """The parameters of a list."""
 
     time_field: str
     descending: bool
@@ -146,12 +146,12 @@ def _few(name: str) -> list[str]:
 
 
 def _function_ids(tx: Connection, chosen: list[Any], names: list[str]) -> list[str] | None:
-    """Find functions by name within the apps that are asked for; None when any may be."""
+    """Find functions by name within the chosen apps; None if no function is named."""
     if not names:
         return None
     if not chosen:
-        said = "functionId needs appId: a function's id is unique within its app only"
-        raise Invalid(said, field="functionId", code="missing_field")
+        message = "functionId needs appId: a function's id is unique within its app only"
+        raise Invalid(message, field="functionId", code="missing_field")
     found: list[str] = []
     for app in chosen:
         slugs = [*names, *(f"{app['name']}-{name}" for name in names)]

@@ -1,4 +1,4 @@
-"""`POST /v2/runs/{id}/scores`: how good a run or a step was, kept with its metadata."""
+"""`POST /v2/runs/{id}/scores`: how good a run or a step was, stored as its metadata."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _MAX_NAME_BYTES = 128
 
 @blueprint.post("/runs/<run_id>/scores")
 def score(run_id: str) -> Response:
-    """Store scores as the SDKs do; one of the same name for the same step is replaced."""
+    """Store scores as SDKs do; a score replaces one of the same name for the same step."""
     ulid(run_id, "run")
     found = [_parse(item) for item in body().objects("scores", _MOST)]
     annotate(context(), run_id, [(target, update) for target, update, _ in found])
@@ -31,8 +31,8 @@ def _parse(item: Message) -> tuple[Target, Update, dict[str, Any]]:
         raise missing(item.at("value"))
     if not isinstance(value, bool | int | float):
         field = item.at("value")
-        said = f"{field} must be a number or a boolean, not {kind(value)}"
-        raise Invalid(said, field=field, code="invalid_field_format")
+        message = f"{field} must be a number or a boolean, not {kind(value)}"
+        raise Invalid(message, field=field, code="invalid_field_format")
     stored: dict[str, Any] = {"value": value}
     shown: dict[str, Any] = {"name": name, "value": _kept(value)}
     step_id = item.text("stepId", 1024)
@@ -47,5 +47,5 @@ def _parse(item: Message) -> tuple[Target, Update, dict[str, Any]]:
 
 
 def _kept(value: float) -> Any:
-    """Keep a score of zero in the answer."""
+    """Write a score so that compact() leaves zero and false in the answer."""
     return raw({True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value!r}")

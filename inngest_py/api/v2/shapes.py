@@ -20,14 +20,14 @@ def short(slug: str, app: str) -> str:
 
 
 def milliseconds(start: datetime | None, end: datetime | None) -> str | None:
-    """Write how long something took: a 64-bit integer, and so a string."""
+    """Write how long something took: a 64-bit integer, which proto-JSON writes as a string."""
     if start is None or end is None:
         return None
     return str(max(0, (end - start) // timedelta(milliseconds=1)))
 
 
 def run(row: Any, batched: Mapping[str, list[str]], *, output: bool) -> dict[str, Any]:
-    """Shape a FunctionRun; `batched` are the events of batches, by batch id."""
+    """Shape a FunctionRun; `batched` has the event ids of event batches, by batch id."""
     app = {"id": row["app_name"]}
     shown: dict[str, Any] = {
         "id": row["id"],
@@ -82,7 +82,7 @@ def app(row: Any, functions: int) -> dict[str, Any]:
 
 
 def function(row: Any, handlers: dict[str, str], now: datetime) -> dict[str, Any]:
-    """Shape a Function; `handlers` are the names of the app's failure handlers by slug."""
+    """Shape a Function; `handlers` has the names of the app's failure handlers, by slug."""
     config = orjson.loads(limit_overrides.of_row(row, now).effective.to_json())
     slug = short(row["slug"], row["app_name"])
     handler = f"{row['slug']}-failure"
@@ -102,7 +102,7 @@ def function(row: Any, handlers: dict[str, str], now: datetime) -> dict[str, Any
 
 
 def handlers(rows: list[Any]) -> dict[str, str]:
-    """Find the failure handlers among functions: their names by slug."""
+    """Find the failure handlers among functions; return their names by slug."""
     return {row["slug"]: row["name"] for row in rows if _FAILED in row["config"]}
 
 

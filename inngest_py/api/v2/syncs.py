@@ -1,4 +1,4 @@
-"""`POST /v2/apps/{id}/syncs`: asks the SDK at a URL to sync now (protocol: sync.md §2)."""
+"""`POST /v2/apps/{id}/syncs`: ask the SDK at a URL to sync now (protocol: sync.md §2)."""
 
 from flask import Response
 
@@ -12,7 +12,7 @@ from .common import blueprint, body, enveloped
 
 @blueprint.post("/apps/<app_id>/syncs")
 def sync(app_id: str) -> Response:
-    """Sync an app; one that is not known yet is registered under the name it gives itself."""
+    """Sync an app; a new app is registered under the name that its SDK gives."""
     settings, ctx = deps().settings, context()
     url = urls.serve_endpoint(body().needed("url"))
     reaching.check(ctx.tuning.reach, [url])

@@ -24,7 +24,7 @@ _PART_OF_STEP = ("step", "step_attempt")
 
 @blueprint.get("/runs/<run_id>/trace")
 def show_trace(run_id: str) -> Response:
-    """Show a run's timeline, with what each span gave where that is asked for."""
+    """Show a run's timeline, with each span's output if asked for."""
     ulid(run_id, "run")
     with context().db.reading() as tx:
         row = run_search.get(tx, run_id)
@@ -41,9 +41,9 @@ class _Reader:
     """Shapes the spans of one run."""
 
     def __init__(
-        self, tx: Connection, run: RowMapping, told: Sequence[RowMapping], with_output: bool
+        self, tx: Connection, run: RowMapping, metadata: Sequence[RowMapping], with_output: bool
     ) -> None:
-        self._tx, self._run, self._told, self._with_output = tx, run, told, with_output
+        self._tx, self._run, self._metadata, self._with_output = tx, run, metadata, with_output
 
     def span(self, span: Span) -> dict[str, Any]:
         """Shape a TraceSpan with its children."""
@@ -58,12 +58,12 @@ class _Reader:
             "startedAt": shapes.stamp(span.started_at),
             "endedAt": shapes.stamp(span.ended_at),
             **(self._values(span.output) if self._with_output else {}),
-            "metadata": [_metadata(row) for row in self._told if _belongs(row, span)],
+            "metadata": [_metadata(row) for row in self._metadata if _belongs(row, span)],
             "children": [self.span(child) for child in span.children],
         }
 
     def _values(self, place: Output | None) -> dict[str, Any]:
-        """Read what a span was given and what it gave: its data, or its error."""
+        """Read a span's input, and its data or its error."""
         if place is None:
             return {}
         if place.attempt_id is not None:
