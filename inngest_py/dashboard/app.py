@@ -38,7 +38,7 @@ _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLar
 
 
 def add_to(app: Flask, settings: Settings, ctx: Context) -> Pulse:
-    """Serve the dashboard; return its pulse, which must be closed before the server stops."""
+    """Serve the dashboard on the app; return its pulse, to be closed before the server stops."""
     pulse = Pulse(ctx)
     app.extensions[EXTENSION] = Deps(settings, ctx, pulse, Minutes())
     # the blueprint's guard asks for a session where other routes ask for the signing key
@@ -77,10 +77,10 @@ def _database(error: SQLAlchemyError) -> Response:
 
 
 def _lost() -> Response | None:
-    """Tell a browser that there is no such page; None leaves other clients to the API."""
-    # by name: other clients accept anything
-    named = "text/html" in request.headers.get("Accept", "")
-    if request.method not in ("GET", "HEAD") or not named:
+    """Make the page for a path without a route; None if a program asks, which the API answers."""
+    # browsers name text/html; programs accept anything
+    is_browser = "text/html" in request.headers.get("Accept", "")
+    if request.method not in ("GET", "HEAD") or not is_browser:
         return None
     try:
         guard.look()

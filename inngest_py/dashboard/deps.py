@@ -16,13 +16,13 @@ from .live.minutes import Minutes
 
 T = TypeVar("T")
 EXTENSION = "inngest_py.dashboard"
-# a page that has not read what it shows by then says so
+# a page whose queries take longer shows an error
 _MOST_TIME = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Settings, context and what the pages of one process share."""
+    """Settings, context, and what the pages of one process share."""
 
     settings: Settings
     ctx: Context
@@ -31,12 +31,12 @@ class Deps:
 
     @property
     def in_band(self) -> bool:
-        """Whether SDKs are asked to answer a sync in band (sync.md §8.2)."""
+        """Whether SDKs are asked to sync in band (sync.md §8.2)."""
         return not self.settings.dev and self.settings.signing_key is not None
 
 
 def deps() -> Deps:
-    """Return what belongs to the serving app."""
+    """Return the serving app's settings, context and shared objects."""
     found: Deps = current_app.extensions[EXTENSION]
     return found
 
@@ -47,7 +47,7 @@ def context() -> Context:
 
 
 def read(query: Callable[[Connection], T]) -> T:
-    """Run queries in one reading transaction, each for a bounded time."""
+    """Run queries in one reading transaction, each with a time limit."""
     return read_with(context(), query)
 
 

@@ -1,7 +1,7 @@
-"""Who looks at a page, and whether a form is one of ours.
+"""Check who looks at a page, and whether a form is from one of our pages.
 
-Every browser has a cookie with a random token. The token of a form is derived from it, so no
-other site can make one; in production the cookie is also the key of the session.
+Every browser has a cookie with a random token. The token of a form is derived from the cookie, so
+no other site can make one. In production the cookie is also the key of the session.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Viewer:
     name: str
     role: Role
     csrf: str
-    by_proxy: bool = False  # who logs out there
+    by_proxy: bool = False  # then there is no log-out here
 
     def may(self, role: str) -> bool:
         """Say whether the viewer's role includes another one."""
@@ -39,7 +39,7 @@ class Viewer:
 
 
 def check() -> Response | None:
-    """Let the request of a dashboard route pass, or answer it."""
+    """Check the request of a dashboard route: None lets it pass. Raises Forbidden, Unauthorized."""
     role = ROLES.get(request.endpoint or "", Role.ADMIN)
     g.cookie = _cookie()
     if request.method not in _READS and not _is_ours(g.cookie):
@@ -59,7 +59,7 @@ def check() -> Response | None:
 
 
 def look() -> None:
-    """Note who looks at a page that no route of the dashboard answers."""
+    """Set the viewer for a page that no route answers."""
     g.cookie = _cookie()
     g.viewer = _viewer()
 
@@ -77,7 +77,7 @@ def _viewer() -> Viewer | None:
 
 
 def _named_by_proxy() -> str | None:
-    """Read who a trusted proxy says it is; None without one, or where it says nothing."""
+    """Read the user that a trusted proxy names; None without a proxy or a name."""
     header = deps().settings.ui_proxy_header
     if not header or not proxies.trusted(deps().settings, request):
         return None
@@ -86,12 +86,12 @@ def _named_by_proxy() -> str | None:
 
 
 def address() -> str:
-    """Tell the client's address."""
+    """Return the client's address."""
     return proxies.client(deps().settings, request)
 
 
 def _ask() -> Response:
-    """Send a browser to the login, and tell a script that it is gone."""
+    """Send a browser to the login; answer 401 to scripts and forms."""
     if request.method != "GET" or "HX-Request" in request.headers or request.endpoint == "ui.live":
         raise Unauthorized("you are not logged in any more: reload the page")
     path = request.full_path.rstrip("?")
@@ -111,7 +111,7 @@ def new_cookie() -> str:
 
 
 def _cookie() -> str:
-    """Read the browser's token, or make one, which finish() sets."""
+    """Read the browser's token, or make a new one, which finish() sends."""
     found = request.cookies.get(COOKIE, "")
     g.is_new = not (20 <= len(found) <= 64 and found.isascii())
     return new_cookie() if g.is_new else found
@@ -128,7 +128,7 @@ def _is_ours(cookie: str) -> bool:
 
 
 def set_cookie(response: AnyResponse, value: str) -> None:
-    """Give the browser its token: out of reach of scripts, and of other sites' posts."""
+    """Send the browser its token, in a cookie that scripts and other sites' posts cannot use."""
     secure = proxies.is_https(deps().settings, request)
     response.set_cookie(COOKIE, value, httponly=True, samesite="Lax", secure=secure, path="/")
 

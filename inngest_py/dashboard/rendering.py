@@ -1,4 +1,4 @@
-"""Templates: an environment of their own, in which a name that is not given is an error."""
+"""Render templates, in an environment of their own in which an undefined name is an error."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -15,7 +15,7 @@ from .parts import charts, words
 from .parts.notices import notice
 
 _STATIC = Path(__file__).parent / "static"
-# no script, style or picture from elsewhere, and none within the page
+# no script, style or picture from other sites, and no inline ones
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -58,7 +58,7 @@ def _digest(name: str) -> str:
 
 
 def static(name: str) -> str:
-    """Make the URL of a file, which changes when the file does."""
+    """Make the URL of a file; it changes if the file changes."""
     return url_for("ui.static", filename=name, v=_digest(name))
 
 

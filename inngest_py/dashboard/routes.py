@@ -1,6 +1,6 @@
-"""The blueprint of all pages, and the role that each route asks for.
+"""The blueprint of all pages, and the role that each route needs.
 
-Invariant: a route without an entry in ROLES is refused, so that none is open by oversight.
+A route without an entry in ROLES needs the role admin, so no route is left open by mistake.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from ..domain.access.roles import Role
 View = TypeVar("View", bound=Callable[..., Any])
 NAME = "ui"
 blueprint = Blueprint(NAME, __name__, static_folder="static", static_url_path="/ui/static")
-# None: everybody, logged in or not
+# None: for everybody, logged in or not
 ROLES: dict[str, Role | None] = {f"{NAME}.static": None}
 
 
 def route(
     rule: str, role: Role | None, methods: Sequence[str] = ("GET",)
 ) -> Callable[[View], View]:
-    """Register a view with the role that it asks for."""
+    """Register a view with the role that it needs."""
 
     def add(view: View) -> View:
         endpoint = view.__name__

@@ -235,7 +235,7 @@ def test_an_app_is_synced_again(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/apps")
     card = page.get_by_role("article", name="python-flask")
     card.get_by_role("button", name="Sync again").click()
-    told = page.get_by_role("status").filter(has_text="asked to sync, and answered")
+    told = page.get_by_role("status").filter(has_text="asked to sync, and did")
     expect(told).to_be_visible()
     expect(card.get_by_text("in sync")).to_be_visible()
 

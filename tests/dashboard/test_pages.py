@@ -218,7 +218,7 @@ def test_lines_before_limits_are_shown_with_their_keys(site: Site) -> None:
         site.engine.start(data={"tenant": tenant})
     site.engine.drain()
     page = site.get("/queues").split('id="lines"')[1].split("</section>")[0]
-    assert "throttle, 1 a period" in page
+    assert "throttle, 1 per period" in page
     site.engine.register(concurrency=[limit])
     for _ in range(2):
         site.engine.start(data={"tenant": EVIL})

@@ -1,1 +1,1 @@
-"""What keeps a page up to date: server-sent events, and the last hour by minute."""
+"""What keeps pages up to date: server-sent events, and the last hour by minute."""

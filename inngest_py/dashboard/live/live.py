@@ -1,7 +1,7 @@
-"""News by server-sent events: pages ask again for what they show when something has changed.
+"""News by server-sent events: when something has changed, pages fetch their content again.
 
-One look at the database a second serves all viewers of a process, and none is made when nobody
-watches. A viewer costs a greenlet (a thread on a threaded server) and no connection.
+One look at the database per second serves all viewers of a process; without viewers there is none.
+A viewer costs a greenlet (a thread on a threaded server), but no database connection.
 """
 
 import threading
@@ -20,14 +20,14 @@ from ..routes import route
 
 MOST_VIEWERS = 200
 _EVERY_SECONDS = 1.0
-# what no id tells (a cancelled run, a worker that is gone) is seen by then
+# news are sent this often anyway: a cancelled run or a lost worker makes no new id
 _AT_LEAST_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 15.0
 _RECONNECT_SECONDS = 600.0
 
 
 class Pulse:
-    """Tells the viewers of a process when there is news."""
+    """Sends news to the viewers of a process."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -38,7 +38,7 @@ class Pulse:
         self._closed = False
 
     def beat(self) -> None:
-        """Tell every viewer that there is news."""
+        """Send news to every viewer."""
         with self._changed:
             self._version += 1
             self._changed.notify_all()
@@ -55,7 +55,7 @@ class Pulse:
         return self._viewers
 
     def stream(self, clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
-        """Write news as events, until the pulse is closed or the browser should connect anew."""
+        """Write news as events, until the pulse is closed or the browser should reconnect."""
         with self._changed:
             self._viewers += 1
             seen = self._version
@@ -78,7 +78,7 @@ class Pulse:
                 self._viewers -= 1
 
     def _watch(self) -> None:
-        """Look for news while somebody watches."""
+        """Look for news while there are viewers."""
         known: object = None
         quiet = 0.0
         while True:
@@ -92,7 +92,7 @@ class Pulse:
                     found = figures.newest(tx)
             except SQLAlchemyError as error:
                 observe.event("dashboard.pulse", level=30, **logged(error))
-            except Exception as error:  # a fault of ours; viewers are told of news all the same
+            except Exception as error:  # our own fault; viewers still get news by the clock
                 what = type(error).__name__
                 observe.event("dashboard.pulse", level=40, exc_info=error, error=what)
             quiet += _EVERY_SECONDS
@@ -112,5 +112,5 @@ def live() -> Response:
         return Response("too many viewers: reload later", 503, mimetype="text/plain")
     answered = Response(pulse.stream(), mimetype="text/event-stream")
     answered.headers["Cache-Control"] = "no-store"
-    answered.headers["X-Accel-Buffering"] = "no"  # proxies would hold events back
+    answered.headers["X-Accel-Buffering"] = "no"  # otherwise proxies would delay events
     return answered

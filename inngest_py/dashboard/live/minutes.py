@@ -1,6 +1,6 @@
-"""The last hour by minute, counted once a minute and kept: what is over does not change.
+"""The last hour by minute. Minutes that are over do not change, so each is counted once and kept.
 
-A first look at a busy server counts the newest minutes and leaves the others to the next looks.
+A first look at a busy server counts the newest minutes; the next looks count the others.
 """
 
 import re
@@ -20,7 +20,7 @@ from ...storage.queries import figures
 
 MINUTES = 60
 _MINUTE = timedelta(minutes=1)
-# answers that end in a minute may be committed a moment after it
+# an answer that ends within a minute may be committed a moment after it
 _SETTLED = timedelta(seconds=10)
 _BUDGET_SECONDS = 0.05
 _MESSAGE = re.compile(r'"message":"((?:[^"\\]|\\.)*)')
@@ -29,7 +29,7 @@ _MOST_LINE = 160
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed attempt: where, and the first line of what it said."""
+    """A failed attempt: its function and run, and the first line of its message."""
 
     function: str
     function_id: str
@@ -62,7 +62,7 @@ class Minutes:
     def last_hour(
         self, tx: Connection, now: datetime, clock: Callable[[], float] = time.monotonic
     ) -> list[Minute | None]:
-        """Give the minutes of the last hour, the oldest first; None for those not counted yet."""
+        """Return the minutes of the last hour, oldest first; None for those not counted yet."""
         this = now.replace(second=0, microsecond=0)
         starts = [this - _MINUTE * back for back in range(MINUTES)]
         self._forget(starts[-1])
@@ -87,16 +87,16 @@ class Minutes:
 
 
 class _Look:
-    """Goes back through the minutes; over those in which nothing happened without a query."""
+    """Counts minutes, newest first; it needs no query for minutes in which nothing happened."""
 
     def __init__(self, tx: Connection, end: int) -> None:
         self._tx = tx
-        self.end = end  # before which the minute's attempts lie
+        self.end = end  # the next minute's attempts have ids below this
         self._attempt: tuple[int, datetime | None] | None = None
-        self._run: str | None = None  # the newest before what has been looked at; "" for none
+        self._run: str | None = None  # the newest run before the counted minutes; "" for none
 
     def count(self, start: datetime) -> Minute:
-        """Count a minute, given the later ones were counted before."""
+        """Count a minute; the later ones must be counted already."""
         tx, end = self._tx, self.end
         if self._attempt is None or self._attempt[0] != end:
             self._attempt = end, figures.last_attempt(tx, end)
@@ -126,7 +126,7 @@ class _Look:
 
 
 def top_failures(minutes: Sequence[Minute | None], most: int) -> list[tuple[Failure, int]]:
-    """List the commonest failures, each with its newest example and how often it was seen."""
+    """List the most frequent failures, each with its newest example and how often it was seen."""
     seen: Counter[tuple[str, str]] = Counter()
     newest: dict[tuple[str, str], Failure] = {}
     for minute in minutes:
@@ -138,20 +138,20 @@ def top_failures(minutes: Sequence[Minute | None], most: int) -> list[tuple[Fail
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Give the value that this share of the values does not exceed."""
+    """Return the value that this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def first_line(error: str) -> str:
-    """Give the first line of an error's message, also of the head of a long one."""
+    """Return the first line of an error's message; `error` may be cut off."""
     try:
         shown = outputs.shown_error(error)["error"]
-        told = shown["message"] or shown["stack"] or shown["name"]
+        text = shown["message"] or shown["stack"] or shown["name"]
     except Invalid:
         found = _MESSAGE.search(error)
-        told = found.group(1).replace("\\n", "\n") if found else error
-    line = str(told).strip().partition("\n")[0]
+        text = found.group(1).replace("\\n", "\n") if found else error
+    line = str(text).strip().partition("\n")[0]
     return line if len(line) <= _MOST_LINE else line[:_MOST_LINE] + "…"
 
 

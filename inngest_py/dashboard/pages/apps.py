@@ -1,4 +1,4 @@
-"""Apps: whether they are in sync, and what to do when they are not."""
+"""The page of apps: whether they are in sync, and what to do if they are not."""
 
 from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
@@ -18,15 +18,14 @@ _FIXES = {
     "unreachable": "Nothing answers at the URL: start the app, or correct the URL.",
     "url_not_found": "The app answers 404: the URL must be that of its serve endpoint,"
     " often /api/inngest.",
-    "not_sdk": "Something else than an Inngest SDK answers: correct the URL.",
+    "not_sdk": "The program at the URL is not an Inngest SDK: correct the URL.",
     "unauthorized": "The app refused the signature: give app and server the same signing key.",
     "forbidden": "The app answers 403: let the server's requests pass.",
     "unsupported_protocol": "TLS failed: use http:// for an app that serves plain HTTP.",
-    "host_not_allowed": "The settings put the URL's host out of the server's reach:"
-    " see INNGEST_CALL_HOSTS.",
+    "host_not_allowed": "The settings do not allow calls to the host: see INNGEST_CALL_HOSTS.",
     "no_functions": "The app serves no functions: pass them to serve().",
     "internal_server_error": "The app answered with an error: look into its log.",
-    "config_invalid": "The app's configuration was refused: the detail names the field.",
+    "config_invalid": "The app's configuration was refused: the details name the field.",
     "app_name_empty": "The app has no id: give its client one.",
     "missing_branch_env_name": "The app names no environment: set INNGEST_ENV there.",
 }
@@ -76,7 +75,7 @@ def app_sync(app_id: str) -> AnyResponse:
     kind, in_band = deps().settings.kind, deps().in_band
     try:
         app = moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
-    except Invalid as error:  # known from before the settings put it out of reach
+    except Invalid as error:  # the settings do not allow its host any more
         return _show(error.message, 400)
     return _asked(app)
 

@@ -1,4 +1,4 @@
-"""The audit log: who acts, and the page that shows what was done."""
+"""The page of the audit log, and who acts through the dashboard."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ _PAGE = 100
 
 
 def actor() -> Actor:
-    """Say who acts: the engine notes it with the act."""
+    """Return who acts; the engine writes it to the audit log with the act."""
     return Actor(g.viewer.name, address())
 
 
 def tell(response: Response) -> Response:
-    """Tell the log what an operator did; the audit log has it already."""
+    """Log what an operator did; the audit log has it already."""
     viewer: Any = g.get("viewer")
     if request.method == "POST" and viewer is not None and response.status_code < 400:
         act = (request.endpoint or "").rpartition(".")[2]
@@ -34,7 +34,7 @@ def tell(response: Response) -> Response:
 
 @route("/audit", Role.ADMIN)
 def audit() -> Response:
-    """Show who did what, the newest first."""
+    """Show who did what, newest first."""
     before = request.args.get("before") or None
     if before is not None:
         ids.check_ulid(before, "an id", "before")

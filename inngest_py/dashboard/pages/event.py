@@ -1,4 +1,4 @@
-"""An event: what it holds, what it started, and why it did not start the rest."""
+"""The page of an event: its payload, the runs it started, and why other functions did not run."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..rendering import page, url
 from ..routes import route
 from .run import Value, download
 
-# an event of which more would have to be read is judged by its head alone
+# a longer event is judged by its name alone
 _MOST_JUDGED = 1_000_000
 _MOST_OTHERS = 100
 
@@ -77,7 +77,7 @@ def _candidate(row: Any) -> Candidate:
 
 @route("/events/<event_id>/payload", Role.VIEWER)
 def event_raw(event_id: str) -> Response:
-    """Send an event's payload whole, as a file."""
+    """Send an event's whole payload as a file."""
     ids.check_ulid(event_id, "an event id")
     row = read(lambda tx: event_rows.get(tx, event_id))
     if row is None:

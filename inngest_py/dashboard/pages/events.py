@@ -1,4 +1,4 @@
-"""Events: the list with its search, and sending one."""
+"""The page of events with its search, and the form that sends an event."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -83,7 +83,7 @@ def _page(given: Mapping[str, str]) -> lists.Page:
 
 @route("/events/send", Role.OPERATOR)
 def event_form() -> Response:
-    """Show the form that sends an event, filled with another event to be sent again."""
+    """Show the form that sends an event; `like` fills it with an earlier event."""
     source = request.args.get("like")
     filled = {"name": request.args.get("name", ""), "data": "{\n  \n}", "user": "", "id": ""}
     if source:

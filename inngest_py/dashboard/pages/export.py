@@ -1,4 +1,4 @@
-"""Export: the runs that a filter finds, as CSV or JSON, bounded and streamed."""
+"""Export the runs that a filter finds, as CSV or JSON, streamed and limited."""
 
 import csv
 import io
@@ -33,13 +33,13 @@ _COLUMNS = {
     "cron": "cron",
     "skip_reason": "skip_reason",
 }
-# what a spreadsheet would take for a formula
+# the beginnings of texts that a spreadsheet would run as formulas
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @route("/runs/export.<kind>", Role.VIEWER)
 def export_runs(kind: str) -> Response:
-    """Stream the runs of the list, newest first; at most MOST_ROWS rows are looked at."""
+    """Stream the runs of the list, newest first; reads at most MOST_ROWS rows."""
     if kind not in ("csv", "json"):
         raise NotFound("export as csv or json")
     ctx = context()

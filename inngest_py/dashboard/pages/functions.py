@@ -1,4 +1,4 @@
-"""Functions: what starts them, what limits them, how they do; pausing and invoking them."""
+"""The pages of functions: triggers, limits and last runs, with forms to pause and invoke."""
 
 from datetime import datetime
 from typing import Any
@@ -33,7 +33,7 @@ _RECENT = 15
 
 @route("/functions", Role.VIEWER)
 def functions() -> Response:
-    """List functions with their triggers and how their last runs ended."""
+    """List functions with their triggers and the outcomes of their last runs."""
     wanted = request.args.get("q", "").strip().lower()
     start = max(0, request.args.get("from", 0, type=int))
 
@@ -72,7 +72,7 @@ def function(function_id: str) -> Response:
 
 
 def show(function_id: str, problem: str | None = None, status: int = 200) -> Response:
-    """Answer with a function's page, with a problem that a form has."""
+    """Make a function's page; `problem` is what was wrong with a form."""
     now = context().now()
 
     def load(tx: Connection) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _find(tx: Connection, function_id: str) -> RowMapping:
 
 
 def _ticks(config: FunctionConfig, now: datetime) -> list[tuple[CronTrigger, list[datetime]]]:
-    """Tell when each schedule fires next."""
+    """List the next ticks of each schedule."""
     found = []
     for trigger in config.triggers:
         if not isinstance(trigger, CronTrigger):
@@ -130,7 +130,7 @@ def _ticks(config: FunctionConfig, now: datetime) -> list[tuple[CronTrigger, lis
 
 @route("/functions/<function_id>/pause", Role.OPERATOR, methods=("POST",))
 def function_pause(function_id: str) -> AnyResponse:
-    """Pause a function; new events are skipped or held."""
+    """Pause a function; the form says whether new events are skipped or held."""
     events = request.form.get("events", SKIP)
     row = read(lambda tx: _find(tx, function_id))
     pause_function.pause(context(), row["id"], events, actor())

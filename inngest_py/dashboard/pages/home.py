@@ -1,4 +1,4 @@
-"""Home: how the last hour went, and what waits now."""
+"""The first page: the last hour in plots, and the backlog and workers now."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ _MOST_FAILURES = 8
 
 @route("/", Role.VIEWER)
 def home() -> Response:
-    """Show the last hour and the present."""
+    """Show the last hour and the current state."""
     now = context().now()
 
     def load(tx: Connection) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A function's limits: in words, and changed without a deploy."""
+"""A function's limits in words, and the form that overrides them without a deploy."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..rendering import url
 from ..routes import route
 from .audit import actor
 
-# how long an override may be asked for in the form; the API takes any time
+# how long an override may last by the form; the API accepts any time
 TERMS = {
     "": "until it is undone",
     "15m": "for 15 minutes",
@@ -40,26 +40,26 @@ def limits(config: FunctionConfig) -> list[tuple[str, str]]:
         found.append(("Run concurrency", _concurrency(config.run_concurrency, "run")))
     if (one := config.throttle) is not None:
         burst = f", {one.burst} more at once" if one.burst else ""
-        told = f"{_counted(one.limit, 'start')} in {duration(one.period)}{burst}"
-        found.append(_keyed("Throttle", told, one.key))
+        text = f"{_counted(one.limit, 'start')} in {duration(one.period)}{burst}"
+        found.append(_keyed("Throttle", text, one.key))
     if (rate := config.rate_limit) is not None:
-        told = f"{_counted(rate.limit, 'start')} in {duration(rate.period)}; others are dropped"
-        found.append(_keyed("Rate limit", told, rate.key))
+        text = f"{_counted(rate.limit, 'start')} in {duration(rate.period)}; others are dropped"
+        found.append(_keyed("Rate limit", text, rate.key))
     if (debounce := config.debounce) is not None:
         most = f", at most {duration(debounce.timeout)}" if debounce.timeout else ""
-        told = f"starts after {duration(debounce.period)} without events{most}"
-        found.append(_keyed("Debounce", told, debounce.key))
+        text = f"starts after {duration(debounce.period)} without events{most}"
+        found.append(_keyed("Debounce", text, debounce.key))
     if (batch := config.batch) is not None:
-        told = f"up to {batch.max_size} events, or after {duration(batch.timeout)}"
-        found.append(_keyed("Batch", told, batch.key))
+        text = f"up to {batch.max_size} events, or after {duration(batch.timeout)}"
+        found.append(_keyed("Batch", text, batch.key))
     if (backoff := config.backoff) is not None:
-        told = f"{duration(backoff.initial)}, then {backoff.factor:g} times as long each time"
-        found.append(("Back-off", f"{told}, at most {duration(backoff.maximum)}"))
+        text = f"{duration(backoff.initial)}, then {backoff.factor:g} times as long each time"
+        found.append(("Back-off", f"{text}, at most {duration(backoff.maximum)}"))
     if config.priority is not None:
         found.append(("Priority", f"by {config.priority}"))
     if (only := config.singleton) is not None:
-        told = "others are skipped" if only.mode == "skip" else "a new one cancels it"
-        found.append(_keyed("Singleton", f"one run at a time; {told}", only.key))
+        text = "others are skipped" if only.mode == "skip" else "a new one cancels it"
+        found.append(_keyed("Singleton", f"one run at a time; {text}", only.key))
     if (times := config.timeouts) is not None:
         if times.start is not None:
             found.append(("Start time-out", duration(times.start)))
@@ -76,23 +76,23 @@ def _counted(number: int, what: str) -> str:
 
 
 def _concurrency(one: Concurrency, what: str) -> str:
-    told = f"{_counted(one.limit, what)} at a time in {_SCOPES[one.scope]}"
-    return _keyed("", told, one.key)[1]
+    text = f"{_counted(one.limit, what)} at a time in {_SCOPES[one.scope]}"
+    return _keyed("", text, one.key)[1]
 
 
-def _keyed(name: str, told: str, key: str | None) -> tuple[str, str]:
-    return name, f"{told}, for each {key}" if key else told
+def _keyed(name: str, text: str, key: str | None) -> tuple[str, str]:
+    return name, f"{text}, for each {key}" if key else text
 
 
 def changed(limits: Limits) -> str:
-    """Name the rules that are overridden, for a sentence; empty without an override."""
+    """List the overridden limits in words; empty without an override."""
     names = {"rateLimit": "rate limit", "backoff": "back-off"}
     found = () if limits.override is None else limits.override.rules
     return ", ".join(names.get(rule, rule) for rule in found)
 
 
 def form(limits: Limits) -> dict[str, Any]:
-    """Fill the form with what it was sent with, or else with the limits in force."""
+    """Fill the form with what the operator sent, or else with the limits in force."""
     in_force = {rule: value for rule, value in rules.shown(limits.effective).items() if value}
     given = request.form.get("limits")
     text = pretty(canonical.dumps(in_force or _EXAMPLE).decode()) if given is None else given
@@ -102,7 +102,7 @@ def form(limits: Limits) -> dict[str, Any]:
 @route("/functions/<function_id>/limits", Role.OPERATOR, methods=("POST",))
 def function_limits(function_id: str) -> AnyResponse:
     """Override limits of a function, in place of any other override."""
-    from .functions import show  # it shows what this module words
+    from .functions import show  # imported late: that module imports this one
 
     term = request.form.get("term", "")
     try:

@@ -1,4 +1,4 @@
-"""Logging in and out."""
+"""The login page, and the forms that log in and out."""
 
 from flask import Response, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -32,7 +32,7 @@ def _form(problem: str | None = None, status: int = 200) -> Response:
 
 @route("/login", None, methods=("POST",))
 def log_in() -> AnyResponse:
-    """Begin a session, under a new token: the one before it may have been planted."""
+    """Begin a session under a new token: an attacker may have set the old one."""
     fresh = new_cookie()
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
@@ -59,6 +59,6 @@ def _with_cookie(answered: AnyResponse, cookie: str) -> AnyResponse:
 
 
 def _local(path: str) -> str:
-    """Return a path of this server: nothing that a browser reads as another one."""
+    """Return a path if a browser would stay on this server with it, else that of the first page."""
     plain = path.startswith("/") and not path.startswith("//") and "\\" not in path
     return path if plain and path.isprintable() else url("home")

@@ -1,4 +1,4 @@
-"""Queues and workers: what waits, what is leased and who holds it."""
+"""The page of queues and workers: the backlog, waiting lines, leases and workers."""
 
 from typing import Any
 
@@ -21,20 +21,20 @@ _KINDS = {
     ItemKind.EDGE: "further requests of runs",
     ItemKind.SLEEP: "ends of sleeps",
     ItemKind.CANCEL: "cancellations by events",
-    ItemKind.TIMEOUT: "ends of runs' time",
+    ItemKind.TIMEOUT: "time-outs of runs",
     ItemKind.GATEWAY: "HTTP calls for steps",
     ItemKind.PAUSE: "ends of waits",
     ItemKind.EVENT: "events that end many waits",
     ItemKind.DEBOUNCE: "ends of debounces",
     ItemKind.BATCH: "time-outs of batches",
-    ItemKind.THROTTLE: "room behind throttles",
-    ItemKind.REPLACE: "runs that give way to newer ones",
+    ItemKind.THROTTLE: "next starts of throttles",
+    ItemKind.REPLACE: "runs that a newer run cancels",
 }
 
 
 @route("/queues", Role.VIEWER)
 def queues() -> Response:
-    """Show the backlog by kind, the leases and the workers."""
+    """Show the backlog by kind, the waiting lines, the leases and the workers."""
     now = context().now()
 
     def load(tx: Connection) -> dict[str, Any]:

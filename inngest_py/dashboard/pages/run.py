@@ -1,4 +1,4 @@
-"""A run: its waterfall, what its parts took and gave, and what can be done with it."""
+"""The page of a run: its waterfall, the inputs and outputs of its parts, and its forms."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ MOST_OF_BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A stored value as a page shows it: its head, its whole length, where the rest is."""
+    """A stored value as a page shows it: its head, its whole length, and the URL of all of it."""
 
     title: str
     text: str
@@ -47,7 +47,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """Runs that belong to this one, under a word for how."""
+    """Runs that belong to this one, with a title that says how."""
 
     title: str
     runs: list[RowMapping]
@@ -69,7 +69,7 @@ def _run(tx: Connection, run_id: str) -> RowMapping:
 
 
 def _why_waiting(run_id: str) -> list[Reason]:
-    """Say in words what a run that goes on waits for; nothing once it has ended or is deleted."""
+    """Say in words what a live run waits for; empty once it has ended or is deleted."""
     try:
         explained = why_run_waits.of_run(context(), run_id)
     except NotFound:
@@ -129,7 +129,7 @@ def _chosen(root: Span) -> Span:
 
 
 def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
-    """Read what a part took and gave: heads only, whatever their length."""
+    """Read the inputs and outputs of a part: only their heads, however long they are."""
     run_id, most = row["id"], words.MOST_SHOWN
     made: list[Value] = []
     if span.output is not None:
@@ -209,7 +209,7 @@ def _related(tx: Connection, row: RowMapping, root: Span) -> list[Related]:
 
 @route("/runs/<run_id>/value", Role.VIEWER)
 def run_value(run_id: str) -> Response:
-    """Send a stored value whole, as a file."""
+    """Send a whole stored value as a file."""
     of, step = request.args.get("of"), request.args.get("step")
     attempt = request.args.get("attempt", type=int)
 
@@ -234,7 +234,7 @@ _WHOLE = 2**30
 
 
 def download(text: str, name: str) -> Response:
-    """Send JSON as a file: never shown as a page, whatever it holds."""
+    """Send JSON as a file, so that a browser never shows it as a page."""
     answered = Response(text, mimetype="application/json")
     answered.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answered
@@ -250,7 +250,7 @@ def run_cancel(run_id: str) -> AnyResponse:
 
 @route("/runs/<run_id>/rerun", Role.OPERATOR, methods=("POST",))
 def run_rerun(run_id: str) -> AnyResponse:
-    """Run again, from the start or from a step with new input."""
+    """Run a run's event again, from the start or from a step with new input."""
     step = request.form.get("step", "")
     try:
         run_id = ids.check_ulid(run_id, "a run id")

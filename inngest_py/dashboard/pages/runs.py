@@ -1,4 +1,4 @@
-"""Runs: the list with its filters, and what is done with many of them."""
+"""The page of runs with its filters, and the forms that cancel or rerun many."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ _MOST_LOOKED_AT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which runs a list shows."""
+    """The runs that a list shows."""
 
     query: RunQuery
     before: str | None
@@ -46,7 +46,7 @@ class Search:
 
     @property
     def fits(self) -> lists.Fits | None:
-        """How rows are told apart where SQL does not; None where it does."""
+        """The filter of rows that SQL cannot do; None if SQL does all of it."""
         if self.text is None and (self.cel is None or self.cel.exact):
             return None
         return self._fits
@@ -62,7 +62,7 @@ class Search:
         return self.cel.matches(variables, self.now)
 
     def fetch(self, ctx: Context) -> lists.Fetch:
-        """Make the way to the rows."""
+        """Make the function that reads windows of rows."""
         values = self.cel is not None and not self.cel.exact
 
         def look(before: str | None, limit: int) -> Window:
@@ -87,7 +87,7 @@ def _output(row: RowMapping) -> Any:
 
 
 def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datetime) -> Search:
-    """Read what the URL asks for. Raises Invalid, naming the field."""
+    """Read the filters from the URL. Raises Invalid, which names the field."""
     span = choices.span(given, now)
     wanted = choices.cel(given, filters.RUN)
     conditions = wanted.conditions if wanted is not None else ()
@@ -113,7 +113,7 @@ def _statuses(given: "MultiDict[str, str]") -> list[RunStatus] | None:
 
 
 def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list[str] | None:
-    """Take an app for its functions: an index knows runs by function."""
+    """List the ids of the functions to search; an app means all of its functions."""
     function, app = given.get("function", ""), given.get("app", "")
     if not function and not app:
         return None
@@ -157,7 +157,7 @@ def runs() -> Response:
 
 @route("/runs/bulk", Role.OPERATOR, methods=("POST",))
 def runs_bulk() -> AnyResponse:
-    """Cancel or run again the chosen runs, or all that the filter finds, up to a bound."""
+    """Cancel or rerun the chosen runs, or all that the filter finds, up to MOST_AT_ONCE."""
     action = request.form.get("action", "")
     if action not in ("cancel", "rerun"):
         raise Invalid("action must be cancel or rerun", field="action")

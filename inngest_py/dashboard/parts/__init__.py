@@ -1,1 +1,1 @@
-"""What pages are made of. Pure: values in, words and shapes out."""
+"""The parts of pages: plots, lists, filters, words. All except `notices` work without a request."""

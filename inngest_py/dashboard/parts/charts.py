@@ -1,7 +1,7 @@
-"""Small plots as SVG: geometry only; colours come from the style sheet by class.
+"""Small plots as SVG. Only geometry is here; the style sheet sets colours by class.
 
-Markup.format() took two thirds of Home's time: what is written here are numbers and class names of
-this package, and every text is escaped where it comes in.
+Plain f-strings, since Markup.format() took two thirds of the first page's time. They are safe: they
+contain numbers and class names of this package, and every text is escaped by escape().
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _FOOT = 4
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One quantity by minute; None where it is not known."""
+    """One quantity by minute; None for minutes in which it is not known."""
 
     name: str
     css: str
@@ -27,7 +27,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawn plot, and what its highest point stands for."""
+    """A drawn plot, and the value of its highest point."""
 
     svg: Markup
     peak: str
@@ -48,10 +48,10 @@ def bars(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
                 height = max(height, 1.5)
                 y -= height
                 parts.append(_rect(place * step + 1, y, step - 2, height, one.css))
-        told = ", ".join(f"{number(int(s.values[place] or 0))} {s.name}" for s in series)
-        drawn.append(_column(place * step, step, at, told, parts))
-    told = _told(series, lambda value: number(int(value)))
-    return Plot(_plot(drawn, told), number(int(max(stacked, default=0))))
+        text = ", ".join(f"{number(int(s.values[place] or 0))} {s.name}" for s in series)
+        drawn.append(_column(place * step, step, at, text, parts))
+    summary = _summary(series, lambda value: number(int(value)))
+    return Plot(_plot(drawn, summary), number(int(max(stacked, default=0))))
 
 
 def lines(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
@@ -72,10 +72,11 @@ def lines(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
             drawn.append(f'<polyline class="line {one.css}" points="{path}"/>')
     for place, at in enumerate(times):
         known = [(s.name, s.values[place]) for s in series]
-        told = ", ".join(f"{name} {duration(v)}" for name, v in known if v is not None)
-        drawn.append(_column(place * step, step, at, told or "no calls", []))
+        text = ", ".join(f"{name} {duration(v)}" for name, v in known if v is not None)
+        drawn.append(_column(place * step, step, at, text or "no calls", []))
     values = [value for one in series for value in one.values if value is not None]
-    return Plot(_plot(drawn, _told(series, duration)), duration(max(values)) if values else "none")
+    peak = duration(max(values)) if values else "none"
+    return Plot(_plot(drawn, _summary(series, duration)), peak)
 
 
 def _pieces(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
@@ -88,8 +89,8 @@ def _pieces(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     return [piece for piece in pieces if piece]
 
 
-def _told(series: Sequence[Series], write: object) -> str:
-    """Say in words what the plot shows, for those who do not see it."""
+def _summary(series: Sequence[Series], write: object) -> str:
+    """Describe the plot in words, for screen readers."""
     parts = []
     for one in series:
         known = [value for value in one.values if value is not None]
@@ -103,9 +104,9 @@ def _rect(x: float, y: float, width: float, height: float, css: str) -> str:
     return f'<rect class="{css}" {place}/>'
 
 
-def _column(x: float, step: float, at: datetime, told: str, parts: Sequence[str]) -> str:
-    """Join what belongs to a minute, under a title that shows where the pointer rests."""
-    title = f"{at:%H:%M} UTC: {escape(told)}"
+def _column(x: float, step: float, at: datetime, text: str, parts: Sequence[str]) -> str:
+    """Join the parts of a minute; its title is shown under the pointer."""
+    title = f"{at:%H:%M} UTC: {escape(text)}"
     cover = _rect(x, 0, step, HEIGHT, "cover")
     return f'<g data-at="{stamp(at)}"><title>{title}</title>{"".join(parts)}{cover}</g>'
 
@@ -120,7 +121,7 @@ def _plot(drawn: Sequence[str], label: str) -> Markup:
 
 
 def row_bar(segments: Sequence[tuple[float, float, str]]) -> Markup:
-    """Draw a row of a waterfall: parts from and to a share of the whole, each with its class."""
+    """Draw a row of a waterfall; a part has a begin and an end from 0 to 1, and a class."""
     drawn = []
     for start, end, css in segments:
         is_call = css in ("run", "failed", "cancelled")

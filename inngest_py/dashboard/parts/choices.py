@@ -1,4 +1,4 @@
-"""What the filters of a list say in the URL."""
+"""Read and write the filters of a list in the URL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _MOST_OFFSET = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time as ids: `from_id` is in, `before_id` out; None is open."""
+    """A span of time as ids: from `from_id`, up to but without `before_id`; None is no limit."""
 
     from_id: str | None
     before_id: str | None
@@ -39,7 +39,7 @@ def text(given: Mapping[str, str], name: str) -> str:
 
 
 def span(given: Mapping[str, str], now: datetime) -> Span:
-    """Read `since`, or `from` and `until`, with `before` where a page goes on. Raises Invalid."""
+    """Read `since`, or `from` and `until`; `before` is a page's cursor. Raises Invalid."""
     since = given.get("since", "")
     if since and since not in SINCE:
         raise Invalid(f"since must be one of {', '.join(SINCE)}", field="since")
@@ -53,7 +53,7 @@ def span(given: Mapping[str, str], now: datetime) -> Span:
 
 
 def _time(given: Mapping[str, str], name: str) -> datetime | None:
-    """Read a time: RFC 3339, or a local one beside `tz`, its minutes behind UTC."""
+    """Read a time: RFC 3339, or a local time, with `tz` as its minutes behind UTC."""
     written = given.get(name, "").strip()
     if not written:
         return None
@@ -69,7 +69,7 @@ def _time(given: Mapping[str, str], name: str) -> datetime | None:
 
 
 def cel(given: Mapping[str, str], variables: frozenset[str]) -> filters.Filter | None:
-    """Read the filter in CEL; None when there is none. Raises Invalid."""
+    """Read the filter in CEL; None if there is none. Raises Invalid."""
     written = given.get("cel", "").strip()
     if not written:
         return None
@@ -80,7 +80,7 @@ def cel(given: Mapping[str, str], variables: frozenset[str]) -> filters.Filter |
 
 
 def query_string(given: "MultiDict[str, str]", **changes: str | None) -> str:
-    """Write the filters as a query string, with changes; None takes one away."""
+    """Write the filters as a query string, with changes; None removes one."""
     dropped = {"done", "n", "m", *changes}
     pairs = [
         (name, value)

@@ -1,4 +1,4 @@
-"""What happened in a run, one moment a line, read off its timeline. Pure."""
+"""The log of a run, one line per moment, made from its timeline. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _BAD = {SpanStatus.FAILED, SpanStatus.CANCELLED}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A moment: what it was about, what happened, and whether that was bad."""
+    """A moment: the run or step it is about, what happened, and whether that is bad."""
 
     at: datetime
     about: str
@@ -27,7 +27,7 @@ class Line:
 
 
 def history(root: Span) -> list[Line]:
-    """List what happened so far, the oldest first; what is equally old in the timeline's order."""
+    """List what has happened, oldest first; equal times are in the timeline's order."""
     lines = [Line(root.queued_at, "run", "queued")]
     if root.started_at is not None:
         lines.append(Line(root.started_at, "run", "the first request goes out"))
@@ -42,19 +42,19 @@ def _of_step(step: Span) -> Iterator[Line]:
     about = "the function's answer" if step.name == FINALIZATION else step.name
     attempts = step.children or [step]
     for number, one in enumerate(attempts, 1):
-        told = f"attempt {number} " if len(attempts) > 1 else ""
+        attempt = f"attempt {number} " if len(attempts) > 1 else ""
         if one.started_at is not None:
             begun = _WAITS.get(one.op or step.op or StepOp.RUN)
-            yield Line(one.started_at, about, begun or f"{told}begins")
+            yield Line(one.started_at, about, begun or f"{attempt}begins")
         elif one.ended_at is None and one.queued_at is not None:
-            yield Line(one.queued_at, about, f"{told}queued")
+            yield Line(one.queued_at, about, f"{attempt}queued")
         if one.ended_at is not None:
-            yield _end(one, about, told)
+            yield _end(one, about, attempt)
 
 
-def _end(span: Span, about: str, told: str = "") -> Line:
+def _end(span: Span, about: str, attempt: str = "") -> Line:
     assert span.ended_at is not None
-    text = f"{told}{span.status.value.lower()}"
+    text = f"{attempt}{span.status.value.lower()}"
     if span.http_status is not None:
         text += f", HTTP {span.http_status}"
     return Line(span.ended_at, about, text, span.status in _BAD)

@@ -1,4 +1,4 @@
-"""Lists that go on behind an id, and searches that read on until a page is full or time is up."""
+"""Pages of lists after an id, and searches that read until a page is full or time is up."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,23 +9,26 @@ from sqlalchemy import RowMapping
 from ...storage.db.windows import Window
 
 PAGE = 50
-# How many rows a page looks at where no index decides what matches.
+# How many rows a page reads if no index decides which rows match.
 MOST_SCANNED = 10_000
 _WINDOW = 500
-# windows of a page grow, what matches often is found in the first; but none is begun that, by the
-# rows looked at so far, would take longer than there is time
+# The windows of a page grow: frequent matches are found in the first. A window is made smaller, or
+# is not read, if by the time that the rows so far took it would not end in time.
 _GROWS, _MOST_WINDOW, _LEAST_WINDOW = 4, 3_000, 50
-# no page takes longer than 200 ms; the search goes on where it stopped, at a click
+# no page takes longer than 200 ms; a click continues the search where it stopped
 _MOST_SECONDS = 0.12
 
-# looks at so many rows from before an id, or from the newest
+# reads so many rows before an id, or from the newest
 Fetch = Callable[[str | None, int], Window]
 Fits = Callable[[RowMapping], bool]
 
 
 @dataclass(slots=True)
 class Page:
-    """Rows; `next` is where the list goes on, None at its end; `stopped` if time was up before."""
+    """Rows of a list. The next page begins before the id `next`, which is None at the list's end.
+
+    `stopped` says that time was up, or MOST_SCANNED reached, before the page was full.
+    """
 
     rows: list[RowMapping] = field(default_factory=list)
     next: str | None = None
@@ -41,7 +44,7 @@ def page(
     most: int = PAGE,
     clock: Callable[[], float] = time.monotonic,
 ) -> Page:
-    """Read a page of what fits, from before an id."""
+    """Read a page of the rows that fit, before an id."""
     found = Page()
     began = clock()
     size = most + 1 if fits is None else _WINDOW
@@ -66,7 +69,7 @@ def page(
 
 
 def walk(fetch: Fetch, fits: Fits | None, most: int) -> Iterator[RowMapping]:
-    """Go through all that fits, each window read by itself, up to a number of rows looked at."""
+    """Yield all rows that fit, and read at most `most` rows, each window in its own transaction."""
     before: str | None = None
     scanned = 0
     while scanned < most:

@@ -1,4 +1,4 @@
-"""A run's timeline as rows of a waterfall: queueing, waiting and running told apart. Pure."""
+"""A run's timeline as rows of a waterfall, which shows queueing, waiting and running. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Part = tuple[datetime, datetime, str]  # from, to, what it was: queue, wait, run
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A span, how deep it lies, and the parts of its bar as shares of the whole."""
+    """A span, its depth in the tree, and the parts of its bar as shares of the whole."""
 
     span: Span
     depth: int
@@ -25,7 +25,7 @@ class Row:
 
 @dataclass(slots=True)
 class Waterfall:
-    """All rows; `left_out` counts those beyond the bound."""
+    """The rows, up to MOST_ROWS; `left_out` counts the others."""
 
     rows: list[Row] = field(default_factory=list)
     left_out: int = 0
@@ -34,7 +34,7 @@ class Waterfall:
 
 
 def waterfall(root: Span, now: datetime) -> Waterfall:
-    """Lay a timeline out; what has not ended goes on to now."""
+    """Lay out a timeline; spans that have not ended last until now."""
     start = root.queued_at
     end = max([_end(span, now) for span, _ in _walk(root)])
     length = max(end - start, timedelta(milliseconds=1))
@@ -68,7 +68,7 @@ def _walk(span: Span, depth: int = 0) -> Iterator[tuple[Span, int]]:
 
 
 def _parts(span: Span, now: datetime) -> list[Part]:
-    """Cut a span into what it did; between two attempts it waits."""
+    """Split a span into its parts; between two attempts it waits."""
     if span.children and not span.is_root:
         parts: list[Part] = []
         for child in span.children:
@@ -79,7 +79,7 @@ def _parts(span: Span, now: datetime) -> list[Part]:
     end = _end(span, now)
     began = span.started_at
     if began is None:
-        # an item of the future waits for its time: a sleep, or the pause before a retry
+        # an item that is due later waits for its time: a sleep, or the backoff of a retry
         return [(span.queued_at, end, "queue")] if span.queued_at < end else []
     if span.op in _WAITS:
         return [(span.queued_at, end, "wait")]

@@ -10,8 +10,8 @@ from markupsafe import Markup, escape
 
 from ...domain.reports.spans import Span
 
-MOST_SHOWN = 8_000  # characters of a value; the rest is for the download
-# as sentences of the engine have it
+MOST_SHOWN = 8_000  # characters of a value; the download has the rest
+# a time or a ULID within a sentence of the engine
 _STAMP = re.compile(
     r"\b(\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d:[0-5]\d) UTC|\b([0-7][0-9A-HJKMNP-TV-Z]{25})\b"
 )
@@ -24,7 +24,7 @@ def stamp(value: datetime) -> str:
 
 
 def moment(value: datetime | None, kind: str = "full") -> Markup:
-    """Write a time, which the browser turns into the viewer's zone; kinds: full, exact, ago."""
+    """Write a time, which the browser converts to the viewer's zone; kinds: full, exact, ago."""
     if value is None:
         return Markup('<span class="none">\N{EN DASH}</span>')
     shown = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -32,14 +32,14 @@ def moment(value: datetime | None, kind: str = "full") -> Markup:
 
 
 def timed(text: str, runs: Sequence[str] = ()) -> Markup:
-    """Write a sentence: times in UTC as the browser's zone has them, ids of these runs as links."""
+    """Write a sentence with its UTC times as moment() writes them, and ids of `runs` as links."""
     parts, place = [], 0
     for found in _STAMP.finditer(text):
         stamped, run_id = found.groups()
         if stamped is not None:
             try:
                 at = datetime.strptime(stamped, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-            except ValueError:  # somebody's text, and no day of any month
+            except ValueError:  # from a user's text, and not a real date
                 continue
             shown = moment(at)
         elif run_id in runs:
@@ -52,7 +52,7 @@ def timed(text: str, runs: Sequence[str] = ()) -> Markup:
 
 
 def duration(value: timedelta | float | None) -> str:
-    """Write a time span (a number is milliseconds) by its two largest units."""
+    """Write a duration in its two largest units; a number is milliseconds."""
     if value is None:
         return "\N{EN DASH}"
     ms = value / timedelta(milliseconds=1) if isinstance(value, timedelta) else value
@@ -78,7 +78,7 @@ def number(value: int | float) -> str:
 
 
 def bounded(value: int, most: int) -> str:
-    """Write a count that stopped at a bound."""
+    """Write a count that may have stopped at a limit."""
     return f"{number(most)}+" if value >= most else number(value)
 
 
@@ -90,7 +90,7 @@ def size(characters: int) -> str:
 
 
 def pretty(text: str) -> str:
-    """Indent JSON; what cannot be read as JSON, such as the head of a long one, stays."""
+    """Indent JSON; text that is not JSON, such as the head of a long value, stays as it is."""
     try:
         return orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
     except orjson.JSONDecodeError:
@@ -108,7 +108,7 @@ def joined(parts: Sequence[Any]) -> Markup:
 
 
 def part(span: Span) -> str:
-    """Name a part of a timeline; attempts count from 1 on pages, from 0 in the protocol."""
+    """Return the name of a timeline's part; pages count attempts from 1, the protocol from 0."""
     is_attempt = span.name == f"Attempt {span.attempts}"
     return f"Attempt {span.attempts + 1}" if is_attempt else span.name
 

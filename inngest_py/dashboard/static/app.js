@@ -1,4 +1,4 @@
-// What the server cannot do: times in the viewer's zone, keys, themes, and asking again on news.
+// What the server cannot do: times in the viewer's zone, keys, themes, and reloading on news.
 (() => {
   "use strict";
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -49,7 +49,7 @@
   let source = null;
   const dot = document.getElementById("live-dot");
 
-  function tell(state) {
+  function showState(state) {
     if (!dot || dot.dataset.state === state) return;
     dot.dataset.state = state;
     dot.title = state;
@@ -64,9 +64,9 @@
     }
     if (!path || source) return;
     source = new EventSource(path);
-    source.onopen = () => tell("live");
+    source.onopen = () => showState("live");
     source.onerror = () => {
-      tell("not connected");
+      showState("not connected");
       if (source.readyState === EventSource.CLOSED) {
         source = null;
         setTimeout(() => document.hidden || listen(), 5000);
@@ -75,7 +75,7 @@
     source.addEventListener("news", () => document.body.dispatchEvent(new Event("news")));
   }
 
-  // a browser opens six connections to a server: hidden tabs give theirs back
+  // a browser opens at most six connections to a server: hidden tabs close theirs
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       source?.close();
@@ -88,18 +88,18 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => {
     const part = event.detail.elt;
-    // what the viewer is choosing from must not move
+    // rows must not move while the viewer chooses some of them
     const held = "hold" in part.dataset && part.querySelector("input:checked");
     const selecting = String(getSelection()) && part.contains(getSelection().anchorNode);
     if (held || selecting) event.preventDefault();
   });
-  // what is read, scrolled or selected stays as it is until there is something else to show
+  // a part that the viewer may read, scroll or select changes only if its content does
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const { target, fragment } = event.detail;
     const fresh = fragment.querySelector("[data-version]");
     event.detail.shouldSwap = !fresh || fresh.dataset.version !== target.dataset.version;
   });
-  // what was unfolded stays so
+  // details that are open stay open
   let unfolded = [];
   document.addEventListener("htmx:beforeSwap", () => {
     unfolded = all("#live details[open][id]").map((node) => node.id);
