@@ -1,4 +1,4 @@
-"""The raw SDK app as a process, events that are sent until they are taken, and what must hold."""
+"""The raw SDK app as a process, events that are sent until accepted, and checks of their runs."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ class Effect:
 
 
 class RawApp(Process):
-    """`python -m tests.raw_sdk`, and its log of effects; the port outlives a restart."""
+    """`python -m tests.raw_sdk`, and its log of effects; it keeps its port over a restart."""
 
     def __init__(self, folder: Path, server: str) -> None:
         self.port = free_port()
@@ -49,7 +49,7 @@ class RawApp(Process):
         return self
 
     def effects(self) -> list[Effect]:
-        """Read every run of a step's body so far; a line that is being written is left out."""
+        """Read every run of a step's body so far, without a line that is being written."""
         if not self.effects_file.exists():
             return []
         lines = self.effects_file.read_text().rpartition("\n")[0].splitlines()

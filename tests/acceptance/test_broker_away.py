@@ -1,4 +1,4 @@
-"""The broker goes away for a while: calls in flight end, and new events run, in every pool."""
+"""While the broker is away, calls in flight finish and new events run, in every pool."""
 
 import sys
 import time
@@ -28,7 +28,7 @@ AWAY = 30.0
 
 @dataclass
 class Installation:
-    """An API, and the way to its workers; the broker is the test's alone, to kill."""
+    """An API, and how to start its workers; only this test uses the broker, so it may kill it."""
 
     api: Server
     endpoint: Endpoint
@@ -92,7 +92,7 @@ RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not install
     ],
     indirect=["installation"],
 )
-def test_calls_end_and_new_events_run_without_the_broker(
+def test_calls_finish_and_new_events_run_without_broker(
     installation: Installation, pool: str
 ) -> None:
     """Slow: an outage lasts until Celery would have stood still for over a lease."""
@@ -122,7 +122,7 @@ def test_calls_end_and_new_events_run_without_the_broker(
         wait_until(installation.broker.is_read, BACK, "the worker to read messages")
         wait_until(installation.heard(worker, "broker.back"), 5)
         wait_until(lambda: installation.health()["broker"] == "ok", 5)
-        # a consumer that was busy with a call may notice afterwards what the others have told
+        # a consumer that was busy with a call may notice only afterwards that the broker is back
         assert worker.log.read_text().count("broker.away") <= 2
         assert worker.terminate() == 0
 
@@ -160,8 +160,8 @@ def test_calls_in_flight_outlive_half_a_minute_without_the_broker(
 @pytest.mark.parametrize(
     "installation", [Valkey, pytest.param(Rabbit, marks=RABBIT)], indirect=True
 )
-def test_a_frozen_broker_is_one_that_is_away(installation: Installation) -> None:
-    """Takes half a minute: a broker that answers nobody is found out by time-outs."""
+def test_frozen_broker_counts_as_away(installation: Installation) -> None:
+    """Takes half a minute: only time-outs show that a broker is frozen."""
     url, broker = installation.api.url, installation.broker
     with installation.worker("gevent") as worker:
         worker.start().wait_ready(installation.works)

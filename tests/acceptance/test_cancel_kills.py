@@ -23,7 +23,7 @@ LEFT = ("queue_items", "pauses")
 
 
 def send(server: str, chance: random.Random, takes: float = 0.1) -> None:
-    """Start the runs; of half the keys they end by themselves at about the time of the burst."""
+    """Start the runs; those of half the keys end by themselves at about the time of the burst."""
     for key in range(KEYS):
         post(
             server, seed(chance), RUNS_A_KEY, "stoppable", key=key, rests=key % 2 == 0, takes=takes
@@ -31,7 +31,7 @@ def send(server: str, chance: random.Random, takes: float = 0.1) -> None:
 
 
 def ended(server: str, database_url: str) -> None:
-    """Wait for the end of every run: once each, told once each, with nothing left behind."""
+    """Check that every run has ended once, with one event about it, and has left nothing behind."""
     wait_until(lambda: not _live(server), 60, "every run to end")
     found = [run for run in runs(server) if run["function"] == "raw-stoppable"]
     assert len(found) == KEYS * RUNS_A_KEY
@@ -68,8 +68,8 @@ def _live(server: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("command", KILLS)
-def test_bursts_of_cancellations_outlive_kills(tmp_path: Path, command: str) -> None:
-    """Slow: a server starts anew after each kill."""
+def test_bursts_of_cancellations_survive_kills(tmp_path: Path, command: str) -> None:
+    """Slow: a server starts again after each kill."""
     chance = random.Random(20260105)
     server, app = embedded(command, tmp_path)
     with app.up(), server.start():

@@ -1,4 +1,4 @@
-"""Two processes claim the same items at the same moments: one claim wins each."""
+"""Two processes claim the same items at the same moments: each item is claimed once."""
 
 import multiprocessing
 from collections import Counter
@@ -76,7 +76,7 @@ def claimant(
 
 
 def race(url: str, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Let the processes race for the ids; say what each won."""
+    """Let the processes race for the ids; return what each won."""
     spawn = multiprocessing.get_context("spawn")
     together, won = spawn.Barrier(PROCESSES), spawn.Queue()
     racers = [
@@ -94,13 +94,13 @@ def race(url: str, ids: Sequence[str]) -> dict[str, list[str]]:
     return results
 
 
-def test_one_of_two_claims_wins_each_of_a_thousand_items(url: str) -> None:
+def test_each_of_a_thousand_items_is_won_by_one_of_two_claims(url: str) -> None:
     ids = filled(url, TIMES)
     won = race(url, ids)
     assert Counter(won["w0"] + won["w1"]) == dict.fromkeys(ids, 1)
 
 
-def test_one_claim_wins_of_a_thousand_for_one_item(url: str) -> None:
+def test_one_of_a_thousand_claims_wins_one_item(url: str) -> None:
     (item_id,) = filled(url, 1)
     won = race(url, [item_id] * TIMES)
     assert won["w0"] + won["w1"] == [item_id]

@@ -1,4 +1,4 @@
-"""The server is killed again and again across a full minute: each tick is one run, none is lost."""
+"""Each cron tick makes one run, although the server is killed repeatedly around a full minute."""
 
 import random
 import threading
@@ -63,8 +63,8 @@ def all_ran_once(server: Server, tick: datetime) -> None:
     assert set(found.values()) == {1}
 
 
-def test_ticks_outlive_kills(tmp_path: Path) -> None:
-    """Slow: a tick is up to 80 s away, and a server starts anew after each kill."""
+def test_cron_ticks_survive_kills(tmp_path: Path) -> None:
+    """Slow: a tick is up to 80 s away, and a server starts again after each kill."""
     chance = random.Random(20260104)
     port = free_port()
     app = RawApp(tmp_path, f"http://127.0.0.1:{port}")

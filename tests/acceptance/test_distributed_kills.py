@@ -1,4 +1,4 @@
-"""API, workers, broker and database go down in turn: every run of an accepted event completes."""
+"""Every run of an accepted event completes, although API, workers, broker and database fail."""
 
 import random
 import sys
@@ -54,7 +54,7 @@ class Installation:
         ]
 
     def send(self, chance: random.Random, count: int) -> list[str]:
-        """Send events until they are taken, whatever happens to the API meanwhile."""
+        """Send events until they are accepted, whatever happens to the API meanwhile."""
         return post(self.api.url, seed(chance), count, takes=TAKES)
 
     def progress(self) -> None:
@@ -81,19 +81,19 @@ def installation(postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator
 
 
 def during(action: Callable[[], None]) -> Cut:
-    """Do something and say from when to when it went on."""
+    """Do something, and return when it began and ended."""
     before = time.time()
     action()
     return before, time.time()
 
 
 def pause(chance: random.Random, longest: float) -> None:
-    """Let a random time pass, so that what follows falls anywhere."""
+    """Wait for a random time, so that the next failure may come at any moment."""
     threading.Event().wait(chance.uniform(0, longest))
 
 
-def test_workers_and_api_are_killed(installation: Installation) -> None:
-    """Slow: what was killed starts anew each time, and its leases lapse."""
+def test_runs_survive_kills_of_workers_and_api(installation: Installation) -> None:
+    """Slow: killed processes start again each time, and their leases lapse."""
     chance = random.Random(20260104)
     each = RUNS // KILLS
     cuts: list[Cut] = []
@@ -116,7 +116,9 @@ def test_workers_and_api_are_killed(installation: Installation) -> None:
     assert installation.done(sent, cuts) <= len(cuts) * IN_FLIGHT
 
 
-def test_the_broker_loses_everything(installation: Installation, valkey: Valkey) -> None:
+def test_runs_survive_a_broker_that_loses_everything(
+    installation: Installation, valkey: Valkey
+) -> None:
     chance = random.Random(20260106)
     sent: list[str] = []
     for interrupt in (valkey.flush, valkey.stop, valkey.start, valkey.restart, valkey.flush):
@@ -128,7 +130,9 @@ def test_the_broker_loses_everything(installation: Installation, valkey: Valkey)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_postgresql_is_restarted(installation: Installation, postgres: Postgres, mode: str) -> None:
+def test_runs_survive_restarts_of_postgresql(
+    installation: Installation, postgres: Postgres, mode: str
+) -> None:
     chance = random.Random(20260107)
     sent = installation.send(chance, RUNS)
     installation.progress()
@@ -140,5 +144,5 @@ def test_postgresql_is_restarted(installation: Installation, postgres: Postgres,
 
     cut = during(restart)
     assert len({(effect.run, effect.step) for effect in installation.app.effects()}) < RUNS * STEPS
-    # leases may lapse while nobody can prolong them
+    # leases may lapse while no worker can extend them
     assert installation.done(sent, [(cut[0], cut[1] + LEASE)]) <= RUNS

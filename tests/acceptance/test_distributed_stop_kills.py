@@ -1,4 +1,4 @@
-"""Workers and API on PostgreSQL are killed among cancellations, and while crons tick."""
+"""Workers and API on PostgreSQL are killed during cancellations and cron ticks."""
 
 import random
 import threading
@@ -12,10 +12,10 @@ from tests.processes import Process, wait_until
 from tests.servers import Postgres, Valkey
 
 
-def test_cancellations_and_ticks_outlive_kills(
+def test_cancellations_and_ticks_survive_kills(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:
-    """Slow: a tick is up to 80 s away, and what was killed starts anew each time."""
+    """Slow: a tick is up to 80 s away, and killed processes start again each time."""
     url = postgres.create_database()
     made = Installation(tmp_path, url, valkey.url)
     one, two = made.workers

@@ -1,4 +1,4 @@
-"""A server that is told to stop answers the requests it has, and hears that it is not to reload."""
+"""A stopping server answers its open requests; SIGHUP does not make a server reload or stop."""
 
 import http.client
 import os
@@ -49,7 +49,7 @@ def refuses(server: Server) -> bool:
         return probe.connect_ex((LOOPBACK, server.port)) != 0
 
 
-def test_the_api_answers_what_it_has(
+def test_stopping_api_answers_its_open_requests(
     postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url, "INNGEST_DEV": "1"}
@@ -61,7 +61,7 @@ def test_the_api_answers_what_it_has(
         kept = http.client.HTTPConnection(LOOPBACK, api.port)
         kept.request("GET", "/health")
         stack.callback(kept.close)
-        kept.getresponse().read()  # it stays open, and must hold nothing up
+        kept.getresponse().read()  # the connection stays open, and must not delay the stop
         with ThreadPoolExecutor(REQUESTS) as pool:
             asked = ask(pool, api, endpoint)
             os.kill(api.pid, signal.SIGTERM)
@@ -73,7 +73,9 @@ def test_the_api_answers_what_it_has(
         assert api.returncode == 0
 
 
-def test_an_embedded_server_ends_its_calls_and_answers(endpoint: Endpoint, tmp_path: Path) -> None:
+def test_stopping_embedded_server_finishes_calls_and_answers(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
     file = f"sqlite:///{tmp_path / 'x.db'}"
     with Server("start", "--dev", "--database-url", file, log=tmp_path / "log") as server:
         server.start()
@@ -82,7 +84,7 @@ def test_an_embedded_server_ends_its_calls_and_answers(endpoint: Endpoint, tmp_p
             asked = ask(pool, server, endpoint)
             os.kill(server.pid, signal.SIGTERM)
             wait_until(lambda: "server.stopping" in server.log_tail(), 10)
-            # apps report to it from within their calls
+            # apps report to the API during their calls
             assert requests.get(f"{server.url}/health", timeout=10).ok
             endpoint.go.set()
             assert [one.result() for one in asked] == [str({"ok": True})] * REQUESTS
@@ -91,10 +93,10 @@ def test_an_embedded_server_ends_its_calls_and_answers(endpoint: Endpoint, tmp_p
 
 
 @pytest.mark.parametrize("command", ["api", "start"])
-def test_the_grace_time_bounds_it(
+def test_grace_time_limits_the_stop(
     command: str, postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    """With the workers' part of the grace time, `start` has a few seconds more for requests."""
+    """`start` has a few seconds more for requests after its workers have used the grace time."""
     env = {"INNGEST_GRACE_SECONDS": "1", "INNGEST_DEV": "1"}
     url = postgres.create_database()
     broker = {"REDIS_URL": valkey.url} if command == "api" else {}
@@ -169,7 +171,7 @@ def test_a_hangup_ends_nothing(tmp_path: Path) -> None:
         assert server.healthy
 
 
-def test_a_supervised_worker_ends_with_its_server(
+def test_supervised_worker_stops_when_its_server_is_gone(
     postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url, "INNGEST_DEV": "1"}

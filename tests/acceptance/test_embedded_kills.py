@@ -1,4 +1,4 @@
-"""The embedded server is killed again and again: every run ends, repeating only what was cut."""
+"""The embedded server is killed repeatedly: every run ends, and only cut calls are repeated."""
 
 import random
 import threading
@@ -33,7 +33,7 @@ NAP = 6  # seconds, enough for all to be seen asleep on a busy machine
 
 
 def embedded(command: str, folder: Path) -> tuple[Server, RawApp]:
-    """Make a server on a SQLite file, and the app that it is told about."""
+    """Make a server on a SQLite file, and its app."""
     port, file = free_port(), folder / "x.db"
     app = RawApp(folder, f"http://127.0.0.1:{port}")
     where = {
@@ -53,8 +53,8 @@ def kill(server: Server) -> Cut:
 
 
 @pytest.mark.parametrize("command", KILLS)
-def test_two_hundred_runs_outlive_every_kill(tmp_path: Path, command: str) -> None:
-    """Slow: a server starts anew after each kill, under a thousand steps."""
+def test_two_hundred_runs_survive_every_kill(tmp_path: Path, command: str) -> None:
+    """Slow: a server starts again after each kill, with a thousand steps to run."""
     chance = random.Random(20260103)
     server, app = embedded(command, tmp_path)
     with app.up(), server.start():
@@ -76,9 +76,7 @@ def test_two_hundred_runs_outlive_every_kill(tmp_path: Path, command: str) -> No
 
 
 @pytest.mark.parametrize("command", KILLS)
-def test_sleepers_whose_time_came_while_the_server_was_dead_wake(
-    tmp_path: Path, command: str
-) -> None:
+def test_sleeps_that_ended_while_the_server_was_dead_resume(tmp_path: Path, command: str) -> None:
     server, app = embedded(command, tmp_path)
     with app.up(), server.start():
         wait_until(lambda: registered(server.url), 20, "the app to be registered")
@@ -96,7 +94,7 @@ def test_sleepers_whose_time_came_while_the_server_was_dead_wake(
         all_completed(server.url, sent, steps=1, timeout=10)
 
 
-def test_runs_that_wait_for_a_retry_outlive_a_kill(tmp_path: Path) -> None:
+def test_runs_that_wait_for_a_retry_survive_a_kill(tmp_path: Path) -> None:
     server, app = embedded("start", tmp_path)
     with app.up(), server.start():
         wait_until(lambda: registered(server.url), 20, "the app to be registered")

@@ -52,7 +52,7 @@ def shell_looks_at_runs(server: Server, run_id: str) -> None:
     assert "status: Must be one of: queued" in wrong.output
 
 
-def test_a_trusted_proxy_by_flags(tmp_path: Path) -> None:
+def test_flags_name_a_trusted_proxy(tmp_path: Path) -> None:
     env = {"INNGEST_DEV": None, "INNGEST_SIGNING_KEY": "ab" * 16, "INNGEST_EVENT_KEY": "k"}
     args = ("--database-url", f"sqlite:///{tmp_path / 'x.db'}", "--ui-proxy-header", "X-User")
     args += ("--ui-proxy", "127.0.0.1", "--ui-proxy", "192.0.2.0/24", "--ui-proxy-role", "admin")
@@ -72,7 +72,7 @@ def test_a_trusted_proxy_by_flags(tmp_path: Path) -> None:
     assert seen[""].headers["Location"] == "/login?next=/audit"
 
 
-def test_no_ui_is_a_flag_of_start() -> None:
+def test_start_has_the_flag_no_ui() -> None:
     assert start.make_context("start", ["--no-ui"]).params["ui"] is False
     assert start.make_context("start", []).params["ui"] is None
 

@@ -1,4 +1,4 @@
-"""The server is killed among debounces and batches: every event is run once, none is lost."""
+"""The server is killed during debounces and event batches: every event runs once, none is lost."""
 
 import json
 import random
@@ -44,8 +44,8 @@ def nothing_waits(server: Server, database: Path) -> bool:
     return all(run["status"] == "completed" for run in runs(server.url))
 
 
-def test_debounces_and_batches_outlive_kills(tmp_path: Path) -> None:
-    """Slow: a server starts anew after each kill, and debounces wait for quiet."""
+def test_debounces_and_batches_survive_kills(tmp_path: Path) -> None:
+    """Slow: a server starts again after each kill, and debounces wait for quiet."""
     chance = random.Random(20260106)
     server, app = embedded("dev", tmp_path)
     database = tmp_path / "x.db"

@@ -12,7 +12,7 @@ from tests.processes import LOOPBACK, Process, answers, free_port, wait_until
 __all__ = ["installation"]
 
 
-def test_tasks_have_names_arguments_and_states_that_say_something(
+def test_flower_shows_names_arguments_and_states_of_tasks(
     installation: Installation,
 ) -> None:
     url, port = installation.api.url, free_port()

@@ -31,8 +31,8 @@ class Refused:
     def begin(self) -> None:
         self.postgres.stop()
 
-    def goes_on(self) -> bool:
-        """Whether the outage has to be kept up; called again and again while it lasts."""
+    def keep_up(self) -> bool:
+        """Keep the outage up, and return True; called repeatedly while it lasts."""
         return True
 
     def end(self) -> None:
@@ -40,7 +40,7 @@ class Refused:
 
 
 class WrongPassword(Refused):
-    """A PostgreSQL that takes another password than it is given."""
+    """A PostgreSQL whose password is not the one in the URL."""
 
     words = "password authentication failed for user"
 
@@ -52,7 +52,7 @@ class WrongPassword(Refused):
 
 
 class Crowded(Refused):
-    """A PostgreSQL whose connections others have."""
+    """A PostgreSQL without free connections."""
 
     words = "too many clients already"
 
@@ -61,10 +61,10 @@ class Crowded(Refused):
         self._held: list[Any] = []
 
     def begin(self) -> None:
-        self.goes_on()
+        self.keep_up()
 
-    def goes_on(self) -> bool:
-        """Take all that is free, and cut those off who were quicker."""
+    def keep_up(self) -> bool:
+        """Take all free connections, and cut off those of others."""
         with suppress(psycopg2.OperationalError):
             while len(self._held) < CONNECTIONS:
                 self._held.append(psycopg2.connect(self.postgres.url()))
@@ -82,7 +82,7 @@ class Crowded(Refused):
 
 
 class Untrusted(Refused):
-    """A PostgreSQL whose certificate nobody has signed whom we trust."""
+    """A PostgreSQL whose certificate is not signed by a trusted authority."""
 
     words = "certificate verify failed"
 
@@ -114,7 +114,7 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Refused]:
 
 
 def errors(process: Process, since: int = 0) -> list[tuple[str, str]]:
-    """List the events with an error that a process has logged, with what they say of it."""
+    """List the log events with an error of a process, each with its text."""
     lines = [json.loads(line) for line in process.log.read_text().splitlines()[since:]]
     return [(line["event"], str(line["error"])) for line in lines if "error" in line]
 
@@ -128,15 +128,15 @@ def tells(outage: Refused, process: Process, *events: str, since: int = 0) -> Ca
 
     def told() -> bool:
         found = [error for event, error in errors(process, since) if event in events]
-        return outage.goes_on() and any(outage.words in error for error in found)
+        return outage.keep_up() and any(outage.words in error for error in found)
 
     return told
 
 
-def test_an_outage_is_told_in_the_words_of_the_driver(
+def test_outage_is_logged_in_the_words_of_the_driver(
     outage: Refused, valkey: Valkey, tmp_path: Path
 ) -> None:
-    """Slow: two processes start, and whoever waits for a database looks again after seconds."""
+    """Slow: two processes start, and look for their database only every few seconds."""
     env = {
         "DATABASE_URL": outage.url,
         "REDIS_URL": valkey.url,
@@ -177,7 +177,7 @@ def assert_refused(outage: Refused, api: Server) -> None:
     """Send events until one gets its 503, which has neither the driver's words nor a secret."""
 
     def refused() -> str:
-        outage.goes_on()
+        outage.keep_up()
         answer = requests.post(f"{api.url}/e/key", json={"name": "a/b"}, timeout=30)
         return answer.text if answer.status_code == 503 else ""
 

@@ -1,4 +1,4 @@
-"""A server that stands still for longer than its lease goes on with its calls in flight."""
+"""A server that is paused for longer than its lease continues its calls in flight."""
 
 import random
 import time
@@ -14,7 +14,7 @@ TAKES = 3.0
 PAUSE = 2.5
 
 
-def test_an_embedded_server_that_was_paused_repeats_no_call(tmp_path: Path) -> None:
+def test_paused_embedded_server_repeats_no_call(tmp_path: Path) -> None:
     port = free_port()
     app = RawApp(tmp_path, f"http://127.0.0.1:{port}")
     where = ("--db", str(tmp_path / "x.db"), "--no-discovery", "-u", app.url)

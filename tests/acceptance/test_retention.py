@@ -1,4 +1,4 @@
-"""Retention as operators set it: by a flag, while runs go on, over kills and restarts."""
+"""Retention as operators set it: by a flag, while runs are made, over kills and restarts."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ RUNS = 60
 
 
 @pytest.mark.parametrize("kind", ["embedded", "distributed"])
-def test_runs_go_while_others_run(
+def test_old_runs_are_deleted_while_others_run(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Slow: runs are kept for five seconds, and looked for each few seconds."""
+    """Slow: runs are kept for five seconds, and pruned every few seconds."""
     if kind == "embedded":
         args = ["start", "--dev", "--database-url", f"sqlite:///{tmp_path / 'a.db'}"]
     else:

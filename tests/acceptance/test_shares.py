@@ -1,4 +1,4 @@
-"""Ten apps, one of which hangs: the others go on, and so does that one when it answers again."""
+"""Of ten apps one hangs: the others are served, and so is that one when it answers again."""
 
 from pathlib import Path
 
@@ -28,7 +28,9 @@ def ended(endpoint: Endpoint) -> int:
 
 
 @pytest.mark.parametrize("kind", ["embedded", "distributed"])
-def test_one_that_hangs(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_hanging_app_delays_only_itself(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Slow: ten apps share slots while one holds its calls."""
     processes = 1
     if kind == "embedded":
@@ -47,7 +49,7 @@ def test_one_that_hangs(kind: str, tmp_path: Path, request: pytest.FixtureReques
         for endpoint in endpoints:
             endpoint.__enter__()
         try:
-            # the apps are there before the workers, who look at them when they start
+            # the apps register before the workers start, since workers read the apps then
             server.start(timeout=90)
             for number, endpoint in enumerate(endpoints):
                 register(server.url, f"app{number}", endpoint)

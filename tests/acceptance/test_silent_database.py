@@ -1,4 +1,4 @@
-"""An API whose database stands still answers in time, and says what is wrong."""
+"""An API whose database hangs answers in time, and says what is wrong."""
 
 import time
 from collections.abc import Iterator
@@ -52,10 +52,10 @@ def send(api: Server) -> tuple[int, float]:
     return answered.status_code, time.monotonic() - begun
 
 
-def test_an_api_whose_database_stands_still_answers_in_time(
+def test_api_answers_in_time_while_its_database_hangs(
     frozen: tuple[Postgres, Server],
 ) -> None:
-    """Slow: each answer comes as late as its bound allows."""
+    """Slow: each answer comes as late as its limit allows."""
     postgres, api = frozen
     for _ in range(3):
         status, body, seconds = took(api, "/health")

@@ -115,13 +115,13 @@ def fill(installation: Installation, chance: random.Random) -> list[str]:
     return sent
 
 
-def test_no_limit_is_exceeded_and_no_slot_is_lost(installation: Installation) -> None:
+def test_kills_exceed_no_limit_and_lose_no_slot(installation: Installation) -> None:
     chance = random.Random(20260111)
     sent = fill(installation, chance)
     for _ in range(KILLS):
         chunk = events(chance, RUNS // KILLS, KEYS)
         sent += post_events(installation.api.url, seed(chance), chunk)
-        # a call that is certainly cut off: its slot must outlive its worker
+        # a call that is certainly cut off: its slot must stay taken after its worker's death
         wait_until(lambda: installation.counts()["now"].get("account:"), 60, "calls in flight")
         victims = chance.sample(installation.workers, chance.choice([1, 2, WORKERS]))
         for victim in victims:

@@ -1,4 +1,4 @@
-"""Servers are killed while runs wait and invoke: nothing is lost and nobody waits for ever."""
+"""Servers are killed while runs wait and invoke: nothing is lost, and no run waits for ever."""
 
 import random
 import threading
@@ -48,7 +48,7 @@ def _all_ended(url: str) -> bool:
 
 
 def _interrupted(url: str, chance: random.Random, kill: Callable[[], None]) -> None:
-    """Let runs wait and invoke, kill while they are woken and answered, check all of them."""
+    """Let runs wait and invoke, kill processes while the runs are resumed, check all runs."""
     post_events(url, seed(chance), _events("invoker", INVOKERS, takes=0.1))
     post_events(url, seed(chance), _events("waiter", WAITERS))
     wait_until(lambda: _waiting(url), 60, "all waiters to wait")
@@ -83,8 +83,8 @@ def _interrupted(url: str, chance: random.Random, kill: Callable[[], None]) -> N
 
 
 @pytest.mark.parametrize("command", ["dev", "start"])
-def test_embedded_server_killed_among_waits(tmp_path: Path, command: str) -> None:
-    """Slow: a server starts anew after each kill."""
+def test_waits_survive_kills_of_the_embedded_server(tmp_path: Path, command: str) -> None:
+    """Slow: a server starts again after each kill."""
     server, app = embedded(command, tmp_path)
     with app.up(), server.start():
         wait_until(lambda: registered(server.url), 20, "the app to be registered")
@@ -96,7 +96,7 @@ def test_embedded_server_killed_among_waits(tmp_path: Path, command: str) -> Non
         _interrupted(server.url, random.Random(20260110), kill)
 
 
-def test_workers_and_api_killed_among_waits(
+def test_waits_survive_kills_of_workers_and_api(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:
     made = Installation(tmp_path, postgres.create_database(), valkey.url)

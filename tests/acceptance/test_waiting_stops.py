@@ -1,4 +1,4 @@
-"""What waits for its database stops when it is told to, as at any other time."""
+"""A process that waits for its database can be stopped."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ BROKER = ("--redis-url", "redis://127.0.0.1:1/0")
 
 
 @pytest.mark.parametrize("command", ["start", "api", "worker"])
-def test_a_process_that_waits_for_its_database_stops(command: str, tmp_path: Path) -> None:
+def test_process_that_waits_for_its_database_can_be_stopped(command: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     broker = () if command == "start" else BROKER
     args = (command, *KEYS, *AWAY, *broker)
@@ -40,7 +40,7 @@ command.main()
 """
 
 
-def test_a_server_ends_with_the_worker_in_it(tmp_path: Path) -> None:
+def test_server_exits_when_its_worker_fails(tmp_path: Path) -> None:
     file, port = tmp_path / "x.db", str(free_port())
     args = ("start", "--dev", "--database-url", f"sqlite:///{file}", "--port", port)
     made = Process([sys.executable, "-c", BROKEN, *args], tmp_path / "log")

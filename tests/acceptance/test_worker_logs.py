@@ -22,7 +22,7 @@ def environment(url: str, broker: str, **more: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("pool", "name"), [("gevent", "w.log"), ("prefork", "w.log"), ("prefork", "w-%i.log")]
 )
-def test_the_log_goes_to_the_file(
+def test_logfile_gets_the_log(
     migrated_sqlite: Path, valkey: Valkey, tmp_path: Path, pool: str, name: str
 ) -> None:
     env = environment(f"sqlite:///{migrated_sqlite}", valkey.url, INNGEST_JSON_LOGS="1")
@@ -40,9 +40,7 @@ def test_the_log_goes_to_the_file(
     assert "worker.ready" in events(file)
 
 
-def test_the_log_is_json_from_the_first_line_to_the_last(
-    migrated_sqlite: Path, valkey: Valkey, tmp_path: Path
-) -> None:
+def test_every_log_line_is_json(migrated_sqlite: Path, valkey: Valkey, tmp_path: Path) -> None:
     env = environment(f"sqlite:///{migrated_sqlite}", valkey.url, INNGEST_KEEP_RUN="30d")
     command = [sys.executable, "-m", "inngest_py", "worker", "--json", "--concurrency", "2"]
     worker = Process(command, tmp_path / "output", env).start()
@@ -60,7 +58,7 @@ def events(log: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [("worker", "-P", "solo"), ("inspect", "ping")])
-def test_settings_that_cannot_be_used_end_celery_in_sentences(command: tuple[str, ...]) -> None:
+def test_unusable_settings_end_celery_with_sentences(command: tuple[str, ...]) -> None:
     env = {"INNGEST_PORT": "x", "INNGEST_TICK_MS": "0", "DATABASE_URL": "mysql://u:hidden@h/x"}
     done = ended([*CELERY, *command], env)
     assert [line.partition(" ")[0] for line in done] == ["error:"] * 3
@@ -68,7 +66,7 @@ def test_settings_that_cannot_be_used_end_celery_in_sentences(command: tuple[str
         assert told in line
 
 
-def test_a_refusal_is_json_where_the_log_is() -> None:
+def test_refusal_is_json_if_the_log_is() -> None:
     env = {"INNGEST_JSON_LOGS": "1", "INNGEST_PORT": "0"}
     for command in ([*CELERY, "worker"], [sys.executable, "-m", "inngest_py", "start"]):
         found = [json.loads(line) for line in ended(command, env)]
@@ -76,7 +74,7 @@ def test_a_refusal_is_json_where_the_log_is() -> None:
         assert "--port" in found[0]["text"]
 
 
-def test_a_log_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_log_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "none" / "w.log"
     command = [*CELERY, "worker", "-P", "solo", "--logfile", str(file)]
     # before it, Celery may warn of a worker that root runs
@@ -85,7 +83,7 @@ def test_a_log_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
 
 def ended(command: list[str], env: dict[str, str]) -> list[str]:
-    """Run a command that must end by itself, badly; return what it said."""
+    """Run a command that must fail by itself; return its output."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("INNGEST_")}
     done = subprocess.run(
         command, env=clean | env, capture_output=True, text=True, timeout=60, check=False

@@ -13,9 +13,7 @@ RUNS = 20
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
-def test_a_worker_of_every_pool_shows_what_it_has_done(
-    installation: Installation, pool: str
-) -> None:
+def test_worker_of_every_pool_shows_its_metrics(installation: Installation, pool: str) -> None:
     url, port = installation.api.url, free_port()
 
     def page() -> str:

@@ -32,7 +32,7 @@ def spans(request: Received) -> Iterator[Span]:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "gevent"])
-def test_a_collector_gets_every_span_of_every_run(installation: Installation, pool: str) -> None:
+def test_collector_gets_every_span_of_every_run(installation: Installation, pool: str) -> None:
     names: Counter[str] = Counter()
     traces: set[str] = set()
 

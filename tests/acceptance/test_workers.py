@@ -23,7 +23,7 @@ GRACE = 30  # seconds that calls may finish, and a lease lasts
 
 @dataclass
 class Installation:
-    """An API on PostgreSQL and Valkey, and the way to its workers."""
+    """An API on PostgreSQL and Valkey, and how to start its workers."""
 
     api: Server
     endpoint: Endpoint
@@ -50,8 +50,8 @@ def installation(postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
-def test_every_pool_is_a_full_worker(installation: Installation, pool: str) -> None:
-    """Slow: a worker starts, and Celery is asked for it by commands of their own."""
+def test_worker_of_every_pool_works_fully(installation: Installation, pool: str) -> None:
+    """Slow: a worker starts, and separate Celery commands ask about it."""
     url = installation.api.url
     with installation.worker("one", pool) as worker:
         worker.start().wait_ready(lambda: installation.workers() == 1)
@@ -72,10 +72,10 @@ def test_every_pool_is_a_full_worker(installation: Installation, pool: str) -> N
     wait_until(lambda: installation.workers() == 0, 10, "the worker to be gone")
 
 
-# as a supervisor sends it to the process that it started, and as systemd does to all of a service
+# a supervisor signals the process that it started; systemd signals all processes of a service
 @pytest.mark.parametrize("tell", [os.kill, os.killpg])
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent", "solo"])
-def test_a_stop_lets_calls_finish(
+def test_stopping_worker_lets_calls_finish(
     installation: Installation, pool: str, tell: Callable[[int, int], None]
 ) -> None:
     url, endpoint = installation.api.url, installation.endpoint
@@ -96,7 +96,7 @@ def test_a_stop_lets_calls_finish(
 
 
 @pytest.mark.parametrize("pool", ["prefork", "gevent"])
-def test_a_call_over_the_grace_time_is_given_back_at_once(
+def test_call_over_the_grace_time_is_given_back_at_once(
     installation: Installation, pool: str
 ) -> None:
     """Slow: two workers start one after the other."""
@@ -116,14 +116,14 @@ def test_a_call_over_the_grace_time_is_given_back_at_once(
     assert [number for _, number in endpoint.calls] == [0, 1, 2, 2, 3, 4, 5]
 
 
-def test_nobody_waits_for_children_that_are_dead(installation: Installation) -> None:
+def test_stopping_worker_does_not_wait_for_dead_children(installation: Installation) -> None:
     url, endpoint = installation.api.url, installation.endpoint
     endpoint.hold = 2
     with installation.worker("one", "prefork") as worker:
         worker.start().wait_ready(lambda: installation.workers() == 1)
         send(url)
         wait_until(lambda: [number for _, number in endpoint.calls] == [0, 1, 2], 30)
-        # all at once, or Celery would make new ones
+        # all at once: otherwise Celery would start new ones
         os.kill(worker.pid, signal.SIGSTOP)
         children = psutil.Process(worker.pid).children()
         for child in children:
@@ -140,7 +140,7 @@ def test_nobody_waits_for_children_that_are_dead(installation: Installation) -> 
         wait_until(lambda: statuses(url) == {"completed": 1}, GRACE / 2, "its lease to be free")
 
 
-def test_a_cold_stop_cuts_calls_and_gives_them_back(installation: Installation) -> None:
+def test_cold_stop_cuts_calls_and_gives_items_back(installation: Installation) -> None:
     url, endpoint = installation.api.url, installation.endpoint
     endpoint.hold = 2
     with installation.worker("one", "prefork") as worker:
@@ -156,7 +156,7 @@ def test_a_cold_stop_cuts_calls_and_gives_them_back(installation: Installation) 
 
 
 @pytest.mark.parametrize("pool", ["prefork", "gevent"])
-def test_a_hangup_begins_the_worker_anew(installation: Installation, pool: str) -> None:
+def test_sighup_restarts_the_worker(installation: Installation, pool: str) -> None:
     url = installation.api.url
     with installation.worker("one", pool) as worker:
         worker.start().wait_ready(lambda: installation.workers() == 1)

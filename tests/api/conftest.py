@@ -15,7 +15,7 @@ from tests.engine.harness import Engine, sequence
 
 
 class Service:
-    """An engine with the API before it."""
+    """An engine with its API."""
 
     def __init__(self, db: Database, **settings: Any) -> None:
         self.engine = Engine(db, sequence("one", "two"))

@@ -1,4 +1,4 @@
-"""Acts through the API stand in the audit log: by which key, from where, on whose behalf."""
+"""Acts through the API are in the audit log: their key, their address, and the claimed user."""
 
 from datetime import timedelta
 from typing import Any
@@ -87,7 +87,7 @@ def call(client: FlaskClient, service: Service, asked: tuple[str, str, Any], **h
 @pytest.mark.parametrize(
     ("action", "asked"), [(action, asked) for action, many in ACTS.items() for asked in many]
 )
-def test_an_act_is_noted_with_its_key(
+def test_act_is_logged_with_its_key(
     service: Service, action: str, asked: tuple[str, str, Any]
 ) -> None:
     client = service.with_settings(dev=False, signing_key=KEY, signing_key_fallback=OLD)
@@ -101,7 +101,7 @@ def test_an_act_is_noted_with_its_key(
     assert KEY not in str(noted) and OLD not in str(noted)
 
 
-def test_a_bulk_cancellation_that_is_stopped_is_noted(service: Service) -> None:
+def test_deleting_a_bulk_cancellation_is_logged(service: Service) -> None:
     made = call(service.client, service, ACTS["runs.cancel"][0]).json["data"]["id"]
     assert service.client.delete(f"/v1/cancellations/{made}").status_code == 200
     assert {(one["action"], one["name"]) for one in acts(service)} == {
@@ -110,14 +110,14 @@ def test_a_bulk_cancellation_that_is_stopped_is_noted(service: Service) -> None:
     }
 
 
-def test_what_is_refused_is_no_act(service: Service) -> None:
+def test_refused_request_is_not_logged_as_an_act(service: Service) -> None:
     client = service.with_settings(dev=False, signing_key=KEY)
     for asked in (one for many in ACTS.values() for one in many):
         assert call(client, service, asked, Authorization="Bearer 00").status_code == 401
     assert acts(service) == []
 
 
-def test_the_command_line_says_who_runs_it(service: Service) -> None:
+def test_command_line_names_its_user(service: Service) -> None:
     said = {"X-Inngest-Py-User": "ann\x7f" + "x" * 200}
     call(service.client, service, ACTS["run.cancel"][0], **said)
     service.client.post("/api/v1/events", json={"name": "a/b", "data": {}}, headers=said)
@@ -134,14 +134,14 @@ def test_a_trusted_proxy_names_the_address(service: Service) -> None:
     assert sorted(one["address"] for one in acts(service)) == ["127.0.0.1", "192.0.2.9"]
 
 
-def test_old_acts_are_forgotten_and_young_ones_kept(service: Service) -> None:
+def test_old_acts_are_deleted_and_young_ones_kept(service: Service) -> None:
     ctx = service.engine.ctx
     kept = timedelta(days=30)
     with ctx.db.transaction() as tx:
         for days in (31, 400, 29, 0):
             audit.note(tx, audit.Actor("ann"), ctx.now() - timedelta(days=days), f"{days}")
     retention.forget_acts(ctx)
-    assert len(acts(service)) == 4  # for ever, unless it is said
+    assert len(acts(service)) == 4  # kept for ever, unless settings say otherwise
     ctx.tuning = ctx.tuning.__class__(keep_audit=kept)
     while retention.forget_acts(ctx):
         pass

@@ -1,4 +1,4 @@
-"""Every route asks for the signing key, but for those that are listed as open (auth.md §1.2)."""
+"""Every route asks for the signing key, except those that are listed as open (auth.md §1.2)."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ KEYS: dict[str, Any] = {"dev": False, "event_keys": ("k", "l"), "signing_key": K
 ODD = ("undefined", "null", "", " ", "ü", "signkey-prod-", "0" * 64, KEY + "0", "x" * 5000)
 SENT = [None, "Bearer", *(f"Bearer {odd}" for odd in ODD)]
 SENT += ["Basic " + signatures.bearer(KEY), signatures.bearer(KEY), KEY, f"Bearer {FALLBACK}"]
-# Documented as open: /e asks for an event key itself and an output for its run's own token;
-# nothing of the installation is in the rest.
+# Documented as open: /e asks for an event key, and an output for its run's own token; the others
+# show nothing of the installation.
 DOCUMENTED = {
     "/e/<path:key>",
     "/invoke/<path:slug>",
@@ -66,7 +66,7 @@ def test_open_routes_ask_for_no_signing_key(guarded: Service) -> None:
 
 
 @pytest.mark.parametrize("fallback", [None, FALLBACK])
-def test_keys_are_accepted_hashed_or_plain_under_any_prefix(
+def test_keys_are_accepted_hashed_or_plain_with_any_prefix(
     service: Service, fallback: str | None
 ) -> None:
     client = service.with_settings(**KEYS, signing_key_fallback=fallback)
@@ -81,7 +81,7 @@ def test_keys_are_accepted_hashed_or_plain_under_any_prefix(
 
 
 @pytest.mark.parametrize("keys", [{}, {"signing_key": KEY, "event_keys": ("k",)}])
-def test_dev_tolerates_whatever_is_sent(service: Service, keys: dict[str, Any]) -> None:
+def test_dev_accepts_any_key(service: Service, keys: dict[str, Any]) -> None:
     client = service.with_settings(dev=True, **keys)
     for sent in SENT:
         assert client.get("/v1/events", headers=headers(sent)).status_code == 200

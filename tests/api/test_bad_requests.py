@@ -1,4 +1,4 @@
-"""Whatever is sent to whatever route: never a 500, and errors in the shapes of api.md §1."""
+"""Bad requests to every route: never a 500, and errors have the shapes of api.md §1."""
 
 from typing import Any
 from urllib.parse import quote
@@ -89,7 +89,7 @@ def urls_of(rule: Rule, value: str) -> str:
 
 
 def calls(service: Service) -> list[tuple[str, Rule]]:
-    """List every method of every route; another test covers those that are added."""
+    """List every method of every route, so that new routes are tested, too."""
     rules = service.app.url_map.iter_rules()
     added = {"HEAD", "OPTIONS"}
     return sorted(
@@ -214,7 +214,7 @@ def test_text_of_functions_that_databases_refuse(lasting: Service) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"dev": False, "event_keys": ("k",), "signing_key": "ab"}])
-def test_production_refuses_as_politely(db: Database, settings: dict[str, Any]) -> None:
+def test_production_answers_bad_requests_too(db: Database, settings: dict[str, Any]) -> None:
     service = Service(db, **settings)
     for method, rule in calls(service):
         for value in SEGMENTS:

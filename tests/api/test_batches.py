@@ -1,4 +1,4 @@
-"""What the API says of runs of batches."""
+"""The API shows runs of event batches."""
 
 import json
 
@@ -10,12 +10,12 @@ from .gql import ask
 
 @pytest.fixture
 def batched(service: Service) -> Service:
-    """The function of the service takes two events a run."""
+    """A service whose function takes two events per run."""
     service.engine.register(batchEvents={"maxSize": 2, "timeout": "1m"})
     return service
 
 
-def test_a_batch_is_told_whole(batched: Service) -> None:
+def test_run_of_a_batch_shows_all_its_events(batched: Service) -> None:
     sent = [{"name": "a/b", "data": {"n": n}} for n in range(2)]
     first, second = batched.send(sent).json["ids"]
     (run,) = batched.client.get(f"/v1/events/{second}/runs").json["data"]

@@ -1,4 +1,4 @@
-"""Bodies are bounded by what is read of them, whatever their sender announced."""
+"""Bodies are limited by the bytes that are read, not by their announced length."""
 
 import socket
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 
 class Endless:
-    """A body without an end, as a server hands it on that ends streams itself."""
+    """A body without an end, as from a server that ends streams itself."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -119,7 +119,7 @@ def large(size: int, **around: Any) -> bytes:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_chunks_count_as_a_length_does(
+def test_chunked_bodies_have_the_same_limit(
     server: Server, path: str, body: bytes, status: int, told: str
 ) -> None:
     answered, text, is_closed = chunked(server, path, body)
@@ -133,7 +133,7 @@ def test_chunks_within_the_bound_are_read(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/invoke/nobody", "/nowhere", "/health"])
-def test_who_never_ends_is_cut_off(server: Server, path: str) -> None:
+def test_sender_that_never_ends_is_cut_off(server: Server, path: str) -> None:
     _, _, is_closed = chunked(server, path, b"", more=160 * MIB)
     assert is_closed
     assert server.healthy

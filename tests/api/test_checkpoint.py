@@ -1,4 +1,4 @@
-"""`POST /v1/checkpoint/{runId}/async`: its answers, as SDKs tell them apart."""
+"""`POST /v1/checkpoint/{runId}/async`: its answers, as SDKs distinguish them."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_steps_are_stored(service: Service, held: dict[str, Any], path: str) -> 
         ),
     ],
 )
-def test_refusals_are_public_errors(
+def test_refused_checkpoints_are_public_errors(
     service: Service, held: dict[str, Any], changes: dict[str, Any], status: int, said: str
 ) -> None:
     answer = post(service, held, **changes)
@@ -61,13 +61,15 @@ def test_refusals_are_public_errors(
     assert answer.json["data"] == {"run_id": changes.get("run", held["run_id"])}
 
 
-def test_a_dispatch_that_is_over_is_a_conflict(service: Service, held: dict[str, Any]) -> None:
+def test_checkpoint_of_an_ended_dispatch_is_a_conflict(
+    service: Service, held: dict[str, Any]
+) -> None:
     service.client.delete(f"/v1/runs/{held['run_id']}")
     answer = post(service, held)
     assert (answer.status_code, answer.json["data"]) == (409, {"run_id": held["run_id"]})
 
 
-def test_a_key_is_asked_for(service: Service, held: dict[str, Any]) -> None:
+def test_checkpoint_needs_the_key(service: Service, held: dict[str, Any]) -> None:
     key = "signkey-prod-12345678"
     client = service.with_settings(dev=False, signing_key=key)
     url, body = PATHS[0].format(held["run_id"]), {**held, "steps": []}

@@ -56,7 +56,7 @@ def calls(service: Service) -> Iterator[list[Any]]:
     yield made
 
 
-def test_a_run_in_the_caller_s_request(service: Service) -> None:
+def test_run_in_the_callers_request(service: Service) -> None:
     first = begin(service, ran("a")).json["data"]
     assert (first["run_id"], bool(first["token"]), bool(first["realtime_token"])) == (
         *(RUN, True, True),
@@ -88,7 +88,7 @@ def test_the_second_run_of_an_endpoint_has_the_same_function(service: Service) -
     assert apps.status_code in (200, 404)
 
 
-def test_an_endpoint_over_the_rate_that_an_override_gives_it(service: Service) -> None:
+def test_endpoint_over_the_rate_limit_of_an_override(service: Service) -> None:
     fn_id = begin(service).json["data"]["fn_id"]
     limit = {"limit": 1, "period": "1h", "key": "event.data.query_params"}
     path = f"/v1/functions/{fn_id}/limits"
@@ -105,9 +105,7 @@ def test_an_endpoint_over_the_rate_that_an_override_gives_it(service: Service) -
     assert begin(service, run_id=runs[2], event=other).status_code == 200
 
 
-def test_a_sleep_and_the_steps_after_it_go_on_in_the_background(
-    service: Service, calls: list[Any]
-) -> None:
+def test_run_continues_in_the_background_after_a_sleep(service: Service, calls: list[Any]) -> None:
     begin(service, ran("a"))
     add(service, op("Sleep", "s", name="1m"))
     service.engine.drain()
@@ -121,7 +119,7 @@ def test_a_sleep_and_the_steps_after_it_go_on_in_the_background(
     assert all(headers["X-Inngest-Signature"] == "" for _, _, headers, _ in calls)
 
 
-def test_a_wait_goes_on_in_the_background(service: Service, calls: list[Any]) -> None:
+def test_run_continues_in_the_background_after_a_wait(service: Service, calls: list[Any]) -> None:
     opts = {"event": "x/y", "timeout": "1h"}
     begin(service, op("WaitForEvent", "w", name="x/y", opts=opts))
     service.engine.advance(seconds=1)
@@ -142,7 +140,7 @@ def test_a_step_error_is_retried_in_the_background(service: Service, calls: list
     assert service.engine.run(RUN)["status"] == "completed"
 
 
-def test_a_back_off_of_its_own_times_the_retry(service: Service, calls: list[Any]) -> None:
+def test_own_back_off_sets_the_time_of_the_retry(service: Service, calls: list[Any]) -> None:
     fn_id = begin(service, ran("a")).json["data"]["fn_id"]
     rule = {"backoff": {"initial": "1m", "factor": 2}}
     assert service.client.put(f"/v1/functions/{fn_id}/limits", json=rule).status_code == 200
@@ -159,7 +157,7 @@ def test_an_error_of_the_function_is_retried_too(service: Service, calls: list[A
     assert service.engine.run(RUN)["status"] == "completed"
 
 
-def test_workers_go_on_when_the_sdk_falls_silent(service: Service, calls: list[Any]) -> None:
+def test_workers_continue_when_the_sdk_falls_silent(service: Service, calls: list[Any]) -> None:
     begin(service, ran("a"))
     with service.engine.ctx.db.transaction() as tx:
         assert leases.release_all(tx, service.engine.now) == 0, "the SDK is still at work"
@@ -173,7 +171,7 @@ def test_workers_go_on_when_the_sdk_falls_silent(service: Service, calls: list[A
     service.engine.advance(seconds=1)
     assert service.engine.run(RUN)["status"] == "completed"
     assert list(service.engine.memo(RUN)) == [step(name) for name in ("a", "b", "last")]
-    # what the SDK sends after that comes to nothing, and it is not told
+    # later reports of the SDK are ignored, without an error
     assert add(service, ran("late")).status_code == 200
     assert step("late") not in service.engine.memo(RUN)
 
@@ -221,7 +219,7 @@ def test_bodies_that_cannot_be_read(service: Service, path: str, body: bytes, st
     assert service.client.post(path, data=body).status_code == status
 
 
-def test_only_the_output_is_open(service: Service) -> None:
+def test_only_the_output_needs_no_signing_key(service: Service) -> None:
     key = "signkey-prod-12345678"
     client = service.with_settings(dev=False, signing_key=key)
     assert client.post("/v1/checkpoint", json={}).status_code == 401

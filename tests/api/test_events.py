@@ -47,7 +47,7 @@ def test_an_array_is_answered_in_its_order(service: Service) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"", b"  \n"])
-def test_nothing_sent_is_no_error(lasting: Service, body: bytes) -> None:
+def test_empty_body_is_no_error(lasting: Service, body: bytes) -> None:
     answered = lasting.client.post("/e/key", data=body)
     assert (answered.status_code, answered.json) == (200, {"ids": [], "status": 200})
 
@@ -58,7 +58,7 @@ def test_the_content_type_does_not_matter(service: Service) -> None:
         assert service.client.post("/e/key", data=body, content_type=mimetype).status_code == 200
 
 
-def test_a_seeded_retry_gives_the_same_ids_and_starts_nothing_again(service: Service) -> None:
+def test_seeded_retry_gives_the_same_ids_and_starts_nothing(service: Service) -> None:
     headers = {"x-inngest-event-id-seed": SEED}
     first = service.send([{"name": "a/b"}, {"name": "a/b"}], headers=headers).json
     assert first["ids"] == [ids.seeded(SEED, 1), ids.seeded(SEED, 2)]
@@ -100,7 +100,7 @@ def test_an_event_over_the_limit_is_refused(service: Service) -> None:
         )
 
 
-def test_5001_events_are_one_too_many_and_the_others_are_kept(service: Service) -> None:
+def test_5001_events_are_one_too_many_and_5000_are_kept(service: Service) -> None:
     answered = service.send([{"name": "x"}] * 5001)
     assert answered.status_code == 400
     assert answered.json["error"] == "Cannot have more than 5000 events in a batch"
@@ -149,7 +149,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("payload", "message"), REFUSED)
-def test_what_is_wrong_is_said(lasting: Service, payload: Any, message: str) -> None:
+def test_error_says_what_is_wrong(lasting: Service, payload: Any, message: str) -> None:
     answered = lasting.client.post("/e/key", data=json.dumps(payload))
     assert answered.status_code == 400
     assert answered.json["ids"] == [""]
@@ -158,13 +158,13 @@ def test_what_is_wrong_is_said(lasting: Service, payload: Any, message: str) -> 
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"nul", b'{"name":"x"} trailing'])
-def test_what_is_not_json_is_said(lasting: Service, body: bytes) -> None:
+def test_bad_json_is_refused(lasting: Service, body: bytes) -> None:
     answered = lasting.client.post("/e/key", data=body)
     assert (answered.status_code, answered.json["ids"]) == (400, [""])
     assert answered.json["error"].startswith("this is not JSON")
 
 
-def test_text_that_databases_refuse_survives_inside_data(service: Service) -> None:
+def test_text_that_databases_refuse_is_kept_in_data(service: Service) -> None:
     [event_id] = service.client.post(
         "/e/key", data=rb'{"name":"x","data":{"a\u0000":"\u0000","half":"\ud800"}}'
     ).json["ids"]
@@ -172,7 +172,7 @@ def test_text_that_databases_refuse_survives_inside_data(service: Service) -> No
     assert shown["data"] == {"a\0": "\0", "half": "\N{REPLACEMENT CHARACTER}"}
 
 
-def test_browsers_may_send_from_anywhere(service: Service) -> None:
+def test_browsers_may_send_from_any_origin(service: Service) -> None:
     asked = {"Origin": "https://a.test", "Access-Control-Request-Headers": "x-one, x-two"}
     for path in ("/e/key", "/invoke/app-fn", "/health"):
         answered = service.client.options(path, headers=asked)
@@ -187,7 +187,7 @@ def test_browsers_may_send_from_anywhere(service: Service) -> None:
     assert answered.headers["Access-Control-Expose-Headers"] == "Link"
 
 
-def test_events_are_not_got(service: Service) -> None:
+def test_get_of_events_is_refused(service: Service) -> None:
     answered = service.client.get("/e/key")
     assert answered.status_code == 405
     assert answered.json.keys() == {"ids", "status", "error"}
@@ -224,7 +224,7 @@ def test_an_invocation_runs_the_function_it_names(service: Service) -> None:
 
 
 @pytest.mark.parametrize("slug", ["nobody", "app-fn/x"])
-def test_an_invocation_of_nobody_is_not_found(service: Service, slug: str) -> None:
+def test_invocation_of_an_unknown_function_is_not_found(service: Service, slug: str) -> None:
     answered = service.client.post(f"/invoke/{slug}", json={})
     assert (answered.status_code, answered.json["status"]) == (404, 404)
     assert slug in answered.json["error"]
@@ -259,7 +259,7 @@ SIGNING = "signkey-prod-0123456789abcdef"
         (("OFF",), "Bearer OFF", 404),
     ],
 )
-def test_production_asks_who_invokes_for_a_key(
+def test_production_asks_for_a_key_to_invoke(
     service: Service, invoke_keys: tuple[str, ...], sent: str | None, status: int
 ) -> None:
     client = service.with_settings(
@@ -290,7 +290,7 @@ def test_a_bad_invocation_is_refused(service: Service) -> None:
         assert answered.json["status"] == 400
 
 
-def test_the_own_api_takes_events_too(service: Service) -> None:
+def test_native_api_accepts_events(service: Service) -> None:
     answered = service.client.post("/api/v1/events", json=[{"name": "a/b"}, {"name": "c"}])
     assert answered.status_code == 200
     assert len(answered.json["data"]["ids"]) == 2

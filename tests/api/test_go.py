@@ -129,7 +129,7 @@ def test_an_error_that_is_not_to_be_retried(service: Service) -> None:
     assert len(service.engine.sdk.requests) == 1
 
 
-def test_a_singleton_as_it_is_spelled_there(service: Service) -> None:
+def test_singleton_in_the_spelling_of_the_go_sdk(service: Service) -> None:
     """The SDK's struct has no JSON name for this field, so the key begins with a capital."""
     one = {**SYNC["functions"][0], "Singleton": {"mode": "skip", "key": None}}
     assert service.client.post("/fn/register", json={**SYNC, "functions": [one]}).status_code == 200

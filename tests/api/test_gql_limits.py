@@ -150,7 +150,7 @@ def test_production_asks_for_the_key(lasting: Service) -> None:
     assert client.post("/v0/gql", json=body).status_code == 200
 
 
-def test_a_database_that_is_away_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outage_of_the_database_is_a_503(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise OperationalError("select", {}, Exception("gone"), connection_invalidated=True)
 

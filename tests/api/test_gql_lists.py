@@ -14,14 +14,14 @@ MINUTE = "2026-01-02T03:05:05Z"
 
 
 def names(service: Service, **filter: Any) -> list[str]:
-    """List the names of the events that a filter lets through, checking the count."""
+    """List the names of the events that match a filter, and check the count."""
     found = ask(service, "eventsV2", filter={"from": SINCE, **filter})
     assert found["totalCount"] == len(found["edges"])
     return [edge["node"]["name"] for edge in found["edges"]]
 
 
 def run_ids(service: Service, **filter: Any) -> list[str]:
-    """List the ids of the runs that a filter lets through, checking the count."""
+    """List the ids of the runs that match a filter, and check the count."""
     found = ask(service, "runs", filter={"from": SINCE, **filter})
     assert found["totalCount"] == len(found["edges"])
     return [edge["node"]["id"] for edge in found["edges"]]
@@ -227,7 +227,7 @@ def test_runs_that_match_an_expression(service: Service) -> None:
     assert run_ids(service, query="output.ok == null") == [waiting, third]
 
 
-def test_a_scan_is_bounded_and_goes_on_where_it_stopped(
+def test_limited_scan_continues_where_it_stopped(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paging, "MOST_SCANNED", 4)

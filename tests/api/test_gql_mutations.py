@@ -115,7 +115,7 @@ def test_apps(service: Service) -> None:
     assert "does not exist" in change(service, move % "http://localhost:8/y")
 
 
-def test_an_app_that_cannot_be_reached_is_known_with_its_error(service: Service) -> None:
+def test_unreachable_app_is_stored_with_its_error(service: Service) -> None:
     service.engine.sdk.send = lambda *_: Reply(  # type: ignore[method-assign]
         status=0, headers={}, body=b"", unreachable="refused"
     )
@@ -126,7 +126,7 @@ def test_an_app_that_cannot_be_reached_is_known_with_its_error(service: Service)
     assert isinstance(told, str)
 
 
-def test_what_is_no_url_is_told(lasting: Service) -> None:
+def test_bad_urls_of_apps_are_refused(lasting: Service) -> None:
     apps = ask(lasting, "apps")
     long = "x/" * 999
     for url in (

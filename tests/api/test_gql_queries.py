@@ -1,4 +1,4 @@
-"""Every query of the document, over what runs leave behind (protocol: api.md §5)."""
+"""Every query of the document, over the rows of finished runs (protocol: api.md §5)."""
 
 import json
 from typing import Any
@@ -275,7 +275,7 @@ def test_workers(service: Service) -> None:
         ("functionBySlug", {"slug": "none"}),
     ],
 )
-def test_what_is_not_there(service: Service, name: str, variables: Any) -> None:
+def test_unknown_ids_are_errors(service: Service, name: str, variables: Any) -> None:
     response = post(service, QUERIES[name], variables)
     assert response.status_code == 200
     assert response.json["data"] == {name: None}

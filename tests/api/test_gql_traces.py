@@ -32,7 +32,7 @@ def output(service: Service, span: dict[str, Any]) -> Any:
     return ask(service, "runTraceSpanOutputByID", id=span["outputID"])
 
 
-def test_steps_and_what_they_gave(service: Service) -> None:
+def test_steps_and_their_outputs(service: Service) -> None:
     run_id = service.engine.start()
     service.engine.drain()
     trace = ask(service, "runTrace", id=run_id)
@@ -57,7 +57,7 @@ def test_steps_and_what_they_gave(service: Service) -> None:
         assert output(service, span) == {"input": None, "data": '{"done":2}', "error": None}
 
 
-def test_what_steps_were_called_with(service: Service) -> None:
+def test_inputs_of_steps(service: Service) -> None:
     opts = {"type": "step.run", "input": [{"b": 1, "a": "é"}, 2]}
     error = {"name": "E", "message": "m"}
 
@@ -138,13 +138,13 @@ def test_a_sleep(service: Service) -> None:
     [nap] = ask(service, "runTrace", id=run_id)["childrenSpans"]
     assert (nap["status"], nap["stepOp"], nap["stepType"]) == ("WAITING", "SLEEP", "SLEEP")
     assert (nap["startedAt"], nap["endedAt"], nap["stepInfo"]) == (AT, None, info)
-    service.engine.advance(seconds=90)  # whoever wakes it is late
+    service.engine.advance(seconds=90)  # the worker resumes it too late
     nap, final = ask(service, "runTrace", id=run_id)["childrenSpans"]
     assert (nap["status"], nap["duration"], nap["stepInfo"]) == ("COMPLETED", 90_000, info)
     assert (nap["outputID"], final["name"]) == (None, "Finalization")
 
 
-def test_what_the_end_of_a_run_cuts_off(service: Service) -> None:
+def test_steps_cut_off_by_the_end_of_their_run(service: Service) -> None:
     def script(request: dict[str, Any], target: str) -> Any:
         if target != "step":
             return reply(206, [op("StepError", "b", error={"name": "Error", "message": "no"})])
@@ -168,7 +168,7 @@ def test_what_the_end_of_a_run_cuts_off(service: Service) -> None:
     assert output(service, why)["error"]["message"] == "Cancelled by request."
 
 
-def test_what_a_step_is_of(service: Service) -> None:
+def test_types_of_steps(service: Service) -> None:
     def script(request: dict[str, Any], target: str) -> Any:
         if request["steps"]:
             return reply(206, [{"op": "RunComplete", "id": step("complete"), "data": {"x": [1]}}])
@@ -258,7 +258,7 @@ def older(service: Service, run_id: str, query: str = OLDER) -> dict[str, Any]:
     return trace
 
 
-def test_the_older_timeline_names_what_a_function_gave(service: Service) -> None:
+def test_older_timeline_names_the_output_of_a_function(service: Service) -> None:
     service.engine.sdk.script = sequence("one", "two")
     run_id = service.engine.start()
     service.engine.drain()
@@ -324,7 +324,7 @@ def test_the_older_timeline_shows_a_request_under_way(service: Service) -> None:
     assert seen == [[("execute", "RUNNING", None, 0, [])]]
 
 
-def test_metadata_of_models_tells_what_they_cost(service: Service) -> None:
+def test_metadata_of_models_has_their_cost(service: Service) -> None:
     run_id = service.engine.start()
     told = {"model": "gpt-4o-2024-08-06", "input_tokens": 1000, "output_tokens": 100}
     body = {"metadata": [{"kind": "inngest.ai", "values": told}]}

@@ -1,4 +1,4 @@
-"""Waits in timelines: what they wait for, what came, what they gave (api.md §5.5)."""
+"""Waits in timelines: what they wait for, what ended them, and their output (api.md §5.5)."""
 
 import json
 from typing import Any
@@ -64,7 +64,7 @@ def test_a_wait_that_times_out(service: Service) -> None:
     assert output(service, span) == {"input": None, "data": None, "error": None}
 
 
-def test_a_wait_whose_run_is_cancelled(service: Service) -> None:
+def test_wait_of_a_cancelled_run(service: Service) -> None:
     run_id = begin(service, waiting.waits(waiting.for_event()))
     service.client.delete(f"/v1/runs/{run_id}")
     assert first(service, run_id)["status"] == "CANCELLED"

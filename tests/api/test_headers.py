@@ -1,4 +1,4 @@
-"""What browsers ask for: CORS where it is open, and HSTS where TLS ends before us."""
+"""Headers for browsers: CORS for open routes, and HSTS behind a proxy that ends TLS."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_browser_may_read_what_is_wrong(
 
 
 @pytest.mark.parametrize("path", ["/api/v1/runs", "/v0/gql", "/fn/register", "/metrics"])
-def test_what_asks_for_the_signing_key_is_not_open(lasting: Service, path: str) -> None:
+def test_routes_with_the_signing_key_have_no_cors(lasting: Service, path: str) -> None:
     answered = lasting.client.options(path, headers=PREFLIGHT)
     assert "Access-Control-Allow-Origin" not in answered.headers
 

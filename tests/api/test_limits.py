@@ -1,4 +1,4 @@
-"""Limits over HTTP, at /v1 and at /api/v1, and wherever a function is shown."""
+"""Limits over HTTP, at /v1 and /api/v1, and in every place that shows a function."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,7 +34,7 @@ def test_limits_are_shown_overridden_and_restored(service: Service, base: str) -
     assert service.client.delete(by_id).json["data"] == before
 
 
-def test_they_are_shown_wherever_the_function_is(service: Service) -> None:
+def test_limits_are_shown_wherever_the_function_is(service: Service) -> None:
     def shown() -> list[Any]:
         v1 = service.function_of("app", "app-fn")
         native = service.client.get("/api/v1/functions").json["data"][0]
@@ -80,13 +80,13 @@ def test_bad_requests_name_the_fix(
 
 
 @BOTH
-def test_the_signing_key_guards_them(service: Service, base: str) -> None:
+def test_routes_need_the_signing_key(service: Service, base: str) -> None:
     client = service.with_settings(dev=False, signing_key="signkey-prod-00")
     for call in (client.get, client.put, client.delete):
         assert call(f"{base}/functions/app-fn/limits").status_code == 401
 
 
-def test_a_function_described_in_json_may_set_its_backoff(service: Service) -> None:
+def test_function_described_in_json_may_have_a_backoff(service: Service) -> None:
     given = {"app": "app", "name": "own", "url": "http://localhost:1/own", "triggers": []}
     backoff = {"initial": "5s", "factor": 2, "maximum": "10m", "jitter": 0.2}
     made = service.client.post("/api/v1/functions", json=given | {"backoff": backoff})
@@ -98,7 +98,7 @@ def test_a_function_described_in_json_may_set_its_backoff(service: Service) -> N
     assert (refused.status_code, refused.json["data"]) == (400, {"field": "backoff.initial"})
 
 
-def test_what_is_no_object_is_told_of_the_body(service: Service) -> None:
+def test_body_that_is_not_an_object_is_refused(service: Service) -> None:
     for path in ("app-fn/limits", "app-fn/pause"):
         method = service.client.put if "limits" in path else service.client.post
         refused = method(f"/api/v1/functions/{path}", json=[])

@@ -1,4 +1,4 @@
-"""`/metrics` over both databases: what is counted, what is read, and for whom."""
+"""`/metrics` over both databases: counters, figures of the database, and who may read them."""
 
 import platform
 from collections.abc import Callable, Iterator
@@ -124,7 +124,7 @@ def test_failures_are_counted_by_attempt_and_by_run(measured: Measured) -> None:
         ({"concurrency": [{"limit": 1}]}, "concurrency", 2, 2),
     ],
 )
-def test_limits_are_counted_and_what_they_keep_in_line(
+def test_limits_and_their_waiting_lines_are_counted(
     measured: Measured, config: dict[str, Any], limit: str, reached: int, in_line: int | None
 ) -> None:
     measured.engine.register(**config)
@@ -187,7 +187,7 @@ def _lasting(page: str) -> set[tuple[str, Labels]]:
     return {key for key in found if "_http_" not in key[0] and not key[0].endswith("_created")}
 
 
-def test_it_is_open_in_production_only_where_settings_say_so(service: Service) -> None:
+def test_metrics_are_open_in_production_only_if_settings_say_so(service: Service) -> None:
     keys: dict[str, Any] = {"dev": False, "event_keys": ("k",), "signing_key": "ab" * 16}
     for is_open, expected in ((False, 401), (True, 200)):
         client = service.with_settings(**keys, metrics_open=is_open)

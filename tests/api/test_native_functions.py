@@ -15,7 +15,7 @@ def post(service: Service, **changes: Any) -> Any:
     return service.client.post("/api/v1/functions", json=BODY | changes)
 
 
-def test_an_event_starts_it(service: Service) -> None:
+def test_event_starts_a_described_function(service: Service) -> None:
     answered = post(service)
     assert answered.status_code == 200
     assert answered.json.keys() == {"data"}
@@ -33,7 +33,7 @@ def test_an_event_starts_it(service: Service) -> None:
     assert (app["url"], app["functions"]) == (URL, 1)
 
 
-def test_others_of_the_app_stay(service: Service) -> None:
+def test_other_functions_of_the_app_stay(service: Service) -> None:
     post(service)
     post(service, name="Refund", triggers=[{"event": "pay/back"}])
     listed = service.client.get("/v1/apps/pay/functions").json
@@ -53,7 +53,7 @@ def test_the_same_id_again_is_a_new_version(service: Service) -> None:
     assert len(service.client.get(f"/v1/events/{event_id}/runs").json["data"]) == 1
 
 
-def test_the_steps_of_an_sdk_do_as_well_as_a_url(service: Service) -> None:
+def test_steps_of_an_sdk_replace_the_url(service: Service) -> None:
     body: dict[str, Any] = {key: BODY[key] for key in ("app", "name", "triggers")}
     runtime = {"type": "http", "url": f"{URL}?fnId=own&stepId=step"}
     body |= {"id": "own", "steps": {"step": {"runtime": runtime, "retries": {"attempts": 0}}}}
@@ -80,7 +80,7 @@ def test_the_steps_of_an_sdk_do_as_well_as_a_url(service: Service) -> None:
         ({"batchEvents": {"maxSize": 1, "timeout": "5s"}}, "batchEvents"),
     ],
 )
-def test_what_is_wrong_is_said(lasting: Service, changes: dict[str, Any], field: str) -> None:
+def test_error_says_what_is_wrong(lasting: Service, changes: dict[str, Any], field: str) -> None:
     answered = post(lasting, **changes)
     assert is_public(answered, 400)
     assert field in answered.json["error"]

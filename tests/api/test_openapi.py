@@ -1,4 +1,4 @@
-"""The OpenAPI document holds: schemathesis calls what it describes; the page needs no network."""
+"""The OpenAPI document is right: schemathesis calls its routes; the page needs no network."""
 
 import re
 
@@ -17,7 +17,7 @@ MODES = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGAT
 
 
 def hold_to(operation: schemathesis.APIOperation, mode: schemathesis.GenerationMode) -> None:
-    """Call an operation with what fits its description, or with what does not."""
+    """Call an operation with inputs that match its description, or with others."""
 
     @settings(
         max_examples=20,
@@ -34,8 +34,8 @@ def hold_to(operation: schemathesis.APIOperation, mode: schemathesis.GenerationM
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-def test_the_document_is_true(lasting: Service, mode: schemathesis.GenerationMode) -> None:
-    """Slow: each operation is asked with many generated inputs."""
+def test_answers_match_the_document(lasting: Service, mode: schemathesis.GenerationMode) -> None:
+    """Slow: each operation is called with many generated inputs."""
     lasting.engine.start(data={"n": 1})
     lasting.engine.drain()
     lasting.engine.start()

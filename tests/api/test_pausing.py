@@ -53,13 +53,13 @@ def test_bad_requests_name_the_fix(
 
 
 @BOTH
-def test_the_signing_key_guards_them(service: Service, base: str) -> None:
+def test_routes_need_the_signing_key(service: Service, base: str) -> None:
     client = service.with_settings(dev=False, signing_key="signkey-prod-00")
     for verb in ("pause", "resume"):
         assert client.post(f"{base}/functions/app-fn/{verb}").status_code == 401
 
 
-def test_health_does_not_count_what_is_held(service: Service) -> None:
+def test_health_does_not_count_held_items(service: Service) -> None:
     service.client.post("/v1/functions/app-fn/pause", json={"events": "hold"})
     service.send({"name": "a/b"})
     service.engine.drain()

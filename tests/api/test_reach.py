@@ -1,4 +1,4 @@
-"""Apps whose hosts the settings put out of reach, on every way by which an app is made known."""
+"""Apps whose hosts the settings do not allow are refused, however an app is added."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ TOLD = "INNGEST_CALL_HOSTS"
 
 @pytest.fixture
 def production(service: Service) -> Service:
-    """A service that may call what one in production may."""
+    """A service that may call the same hosts as in production."""
     ctx = service.engine.ctx
     ctx.tuning = replace(ctx.tuning, reach=reach.parse([], dev=False))
     return service
@@ -55,7 +55,7 @@ def test_an_app_that_registers_out_of_reach_is_refused(production: Service) -> N
     assert METADATA not in urls_of_apps(production)
 
 
-def test_a_name_that_leads_there_is_the_apps_error(production: Service) -> None:
+def test_name_that_resolves_out_of_reach_is_the_apps_error(production: Service) -> None:
     made = reach.parse([], dev=False)
     reason = made.refusal("metadata.internal", "169.254.169.254")
     production.engine.sdk.pinged = Reply(unreachable=reason)

@@ -172,7 +172,7 @@ def test_functions_are_a_bare_array(service: Service) -> None:
         "/v1//events",
     ],
 )
-def test_what_is_not_there(lasting: Service, path: str) -> None:
+def test_unknown_ids_are_errors(lasting: Service, path: str) -> None:
     assert is_public(lasting.client.get(path), 404)
 
 
@@ -188,7 +188,7 @@ def test_an_unknown_event_has_no_runs(lasting: Service) -> None:
 
 
 @pytest.mark.parametrize("bad", ["x", UNKNOWN.lower(), UNKNOWN + "0", "8" * 26, "%FF", "ü" * 26])
-def test_ids_that_are_none(lasting: Service, bad: str) -> None:
+def test_bad_ids_are_refused(lasting: Service, bad: str) -> None:
     for path in ("v1/events/{}", "v1/events/{}/runs", "v1/runs/{}", "v1/runs/{}/jobs"):
         assert is_public(lasting.client.get("/" + path.format(bad)), 400)
     for path in ("api/v1/runs/{}", "v0/runs/{}/actions", "v0/runs/{}/batch"):

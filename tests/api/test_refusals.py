@@ -1,4 +1,4 @@
-"""A caller with a wrong key leaves a trace in the log, and many leave one line a minute."""
+"""Callers with a wrong key are logged, with one line per minute and kind of key."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def _lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [record.fields for record in records]
 
 
-def test_wrong_keys_are_told_once_a_minute_for_each_kind(
+def test_wrong_keys_are_logged_once_per_minute_and_kind(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = Service(db, dev=False, event_keys=("right",), signing_key="abcdef")

@@ -65,11 +65,11 @@ def test_an_app_is_stored(service: Service) -> None:
     assert len(service.client.get(f"/v1/events/{event_id}/runs").json["data"]) == 1
 
 
-def test_put_registers_as_well(service: Service) -> None:
+def test_put_also_registers(service: Service) -> None:
     assert service.client.put("/fn/register", json=payload()).json["modified"] is True
 
 
-def test_the_same_again_changes_nothing(service: Service) -> None:
+def test_registering_the_same_again_changes_nothing(service: Service) -> None:
     first = register(service, function("pay")).json
     for _ in range(2):
         again = register(service, function("pay"), featureObservations={"x": 1}).json
@@ -109,7 +109,7 @@ def test_no_functions_are_valid(service: Service) -> None:
     assert app_of(service, "shop")["functions"] == 0
 
 
-def test_one_bad_function_refuses_all_and_is_remembered(service: Service) -> None:
+def test_one_bad_function_refuses_all_and_is_stored_as_the_error(service: Service) -> None:
     register(service, function("pay"))
     bad = function("ship", triggers=[{"cron": "@daily"}])
     answered = register(service, function("pay", name="changed"), bad)
@@ -196,7 +196,7 @@ def test_an_app_is_removed_by_its_exact_url(service: Service) -> None:
     assert is_public(service.client.delete("/fn/remove", query_string={"url": URL}), 404)
 
 
-def test_dev_tells_what_runs_here(service: Service) -> None:
+def test_dev_route_describes_the_server(service: Service) -> None:
     register(service, function("pay"))
     register(service)
     told = service.client.get("/dev")

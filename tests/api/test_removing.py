@@ -1,4 +1,4 @@
-"""Apps that are removed are archived: their runs go on, and their history stays."""
+"""Removed apps are archived: their runs continue, and their history stays."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def app_row(db: Database) -> Any:
 
 
 @pytest.mark.parametrize("remove", WAYS, ids=lambda way: way.__name__)
-def test_runs_in_flight_go_on_and_history_stays(service: Service, remove: Any) -> None:
+def test_runs_of_a_removed_app_continue_and_history_stays(service: Service, remove: Any) -> None:
     engine = service.engine
     finished = engine.start()
     engine.drain()
@@ -77,7 +77,7 @@ def test_runs_in_flight_go_on_and_history_stays(service: Service, remove: Any) -
     assert service.client.get(f"/v2/runs/{finished}").json["data"]["function"]["id"] == "fn"
 
 
-def test_a_sleeping_run_of_a_removed_app_wakes(service: Service) -> None:
+def test_sleeping_run_of_a_removed_app_resumes(service: Service) -> None:
     engine = service.engine
 
     def script(request: dict[str, Any], target: str) -> Any:
@@ -94,7 +94,7 @@ def test_a_sleeping_run_of_a_removed_app_wakes(service: Service) -> None:
 
 
 @pytest.mark.parametrize("way", ["sync", "one function"])
-def test_an_app_that_comes_back_is_the_one_it_was(service: Service, way: str) -> None:
+def test_removed_app_that_comes_back_is_the_same_app(service: Service, way: str) -> None:
     engine = service.engine
     before = engine.start()
     engine.drain()
@@ -113,13 +113,13 @@ def test_an_app_that_comes_back_is_the_one_it_was(service: Service, way: str) ->
 
 def test_an_app_that_an_older_server_took_back_is_no_longer_archived(service: Service) -> None:
     engine = service.engine
-    with engine.ctx.db.transaction() as tx:  # which knows nothing of apps being archived
+    with engine.ctx.db.transaction() as tx:  # the older server does not know `archived_at`
         tx.execute(update(functions.App).values(archived_at=engine.now))
     engine.register()
     assert app_row(engine.ctx.db)["archived_at"] is None
 
 
-def test_crons_of_a_removed_app_stop_and_begin_anew(db: Database) -> None:
+def test_crons_of_a_removed_app_stop_and_start_again(db: Database) -> None:
     engine = Engine(db, sequence(), triggers=[{"cron": "*/5 * * * *"}])
     register.remove(engine.ctx, URL)
     with db.reading() as tx:

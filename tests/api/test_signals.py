@@ -16,7 +16,7 @@ def waiting(service: Service, *ops: Any) -> str:
     return run_id
 
 
-def test_a_signal_reaches_its_waiter_once(service: Service) -> None:
+def test_signal_ends_its_wait_once(service: Service) -> None:
     run_id = waiting(service, for_signal())
     sent = service.client.post("/v1/signals", json={"signal": "sig", "data": {"n": 1}})
     assert sent.status_code == 200
@@ -31,7 +31,7 @@ def test_a_signal_reaches_its_waiter_once(service: Service) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b'{"signal":1}', b'{"signal":""}'])
-def test_what_is_no_signal_is_refused(service: Service, body: bytes) -> None:
+def test_bad_signals_are_refused(service: Service, body: bytes) -> None:
     assert is_public(service.client.post("/v1/signals", data=body), 400)
 
 

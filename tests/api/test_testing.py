@@ -21,7 +21,7 @@ UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.mark.parametrize("settings", [{"dev": True}, {"dev": False, "test_api": True}])
-def test_it_is_not_there_unless_asked_for(service: Service, settings: dict[str, Any]) -> None:
+def test_test_api_is_off_by_default(service: Service, settings: dict[str, Any]) -> None:
     client = service.with_settings(**settings)
     for method, path in ROUTES:
         assert client.open(path, method=method).status_code == 404
@@ -78,7 +78,7 @@ def test_an_idempotency_id_may_be_used_again_after_a_reset(service: Service) -> 
         ("POST", "function/runs/cancel", {"fnId": None, "runId": "0" * 26}, 404, "run"),
     ],
 )
-def test_bad_requests_are_told(
+def test_bad_requests_are_refused_with_the_reason(
     service: Service, method: str, path: str, query: dict[str, Any], status: int, told: str
 ) -> None:
     client = service.with_settings(test_api=True)
@@ -97,7 +97,7 @@ LIMITS = [
 
 @pytest.mark.parametrize(("path", "most", "told", "name"), LIMITS)
 @pytest.mark.parametrize("by", ["slug", "id"])
-def test_a_suite_sets_how_far_runs_may_grow(
+def test_suite_limits_steps_and_state_of_runs(
     service: Service, path: str, most: int, told: str, name: str, by: str
 ) -> None:
     client, engine = service.with_settings(test_api=True), service.engine
@@ -122,7 +122,7 @@ def test_a_suite_sets_how_far_runs_may_grow(
 
 
 @pytest.mark.parametrize(("path", "most", "told", "name"), LIMITS)
-def test_a_checkpoint_heeds_the_limits_of_a_suite(
+def test_checkpoint_respects_the_limits_of_a_suite(
     service: Service, path: str, most: int, told: str, name: str
 ) -> None:
     client, engine = service.with_settings(test_api=True), service.engine

@@ -1,4 +1,4 @@
-"""The routes of /v1 beside reading: cancellations, metadata, metrics, telemetry."""
+"""The routes of /v1 except reading: cancellations, metadata, metrics, telemetry."""
 
 import json
 import threading

@@ -8,7 +8,7 @@ BOTH = pytest.mark.parametrize("base", ["/v1", "/api/v1"])
 
 
 @BOTH
-def test_a_run_and_its_event_tell_what_they_wait_for(service: Service, base: str) -> None:
+def test_run_and_event_say_what_they_wait_for(service: Service, base: str) -> None:
     [event_id] = service.send({"name": "a/b"}).json["ids"]
     answered = service.client.get(f"{base}/events/{event_id}/why")
     assert answered.status_code == 200
@@ -34,7 +34,7 @@ def test_unknown_and_bad_ids(service: Service, base: str, what: str) -> None:
 
 
 @BOTH
-def test_the_signing_key_guards_them(service: Service, base: str) -> None:
+def test_routes_need_the_signing_key(service: Service, base: str) -> None:
     client = service.with_settings(dev=False, signing_key="signkey-prod-00")
     for what in ("runs", "events"):
         answered = client.get(f"{base}/{what}/{service.engine.ctx.new_id()}/why")

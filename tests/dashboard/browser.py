@@ -27,7 +27,7 @@ def found() -> str | None:
 def chromium() -> Iterator[Browser]:
     """Start a headless browser."""
     with sync_playwright() as playwright:
-        # root has no sandbox; what it opens is ours alone
+        # root has no sandbox; the browser opens only our own pages
         args = ["--no-sandbox"] if os.geteuid() == 0 else []
         made = playwright.chromium.launch(executable_path=found(), args=args)
         try:

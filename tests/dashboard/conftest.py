@@ -1,4 +1,4 @@
-"""The dashboard as Flask serves it, on both databases, and a real browser before a server."""
+"""The dashboard as Flask serves it, on both databases, and a real browser for a real server."""
 
 import re
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from tests.factories import reply
 
 from . import browser as browsers
 
-# as long as a machine may be busy with other things
+# long enough for a busy machine
 expect.set_options(timeout=30_000)
 EVIL = "<script>alert(1)</script>\"'&"
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
 class Site:
-    """An engine with API and dashboard before it, and a browser of a sort."""
+    """An engine with API and dashboard, and a simple browser for them."""
 
     def __init__(self, db: Database, **settings: Any) -> None:
         self.engine = Engine(db, sequence("one", "two"))
@@ -95,7 +95,7 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 
 def _note(wrong: list[str], told: ConsoleMessage) -> None:
-    # what a busy machine answers late, or not at all, is no fault of the page: it asks again
+    # a busy machine may answer late or not at all: the page asks again, so that is no error
     if told.type == "error" and not told.text.startswith("Failed to load resource"):
         wrong.append(told.text)
 
@@ -107,7 +107,7 @@ def _note_answer(wrong: list[str], answered: Response) -> None:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page on which nothing may go wrong unseen."""
+    """A page whose errors fail the test."""
     made = context.new_page()
     wrong: list[str] = []
     made.on("console", lambda told: _note(wrong, told))

@@ -1,4 +1,4 @@
-"""Every act of an operator is noted, and stored together with its row or not at all."""
+"""Every act of an operator is stored together with its row in the audit log, or not at all."""
 
 from typing import Any
 
@@ -40,11 +40,11 @@ def state(site: Site) -> Any:
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_an_act_and_its_row_are_one(site: Site, act: str) -> None:
+def test_act_and_its_audit_row_are_written_together(site: Site, act: str) -> None:
     path, form = ACTS[act]
     made = place(site, path)
     csrf, db = site.csrf(), site.engine.ctx.db
-    with db.transaction() as tx:  # room for one row alone, and there is one
+    with db.transaction() as tx:  # the table has room for one row only, and has one
         audit.note(tx, audit.Actor("before"), site.engine.now, "x")
         tx.execute(text("CREATE UNIQUE INDEX one ON audit ((length(action) > 0))"))
     before = state(site)
@@ -59,7 +59,7 @@ def test_an_act_and_its_row_are_one(site: Site, act: str) -> None:
     assert noted["target"]
 
 
-def test_each_run_of_many_is_noted(site: Site) -> None:
+def test_each_run_of_a_bulk_act_is_logged(site: Site) -> None:
     runs = [site.engine.start() for _ in range(3)]
     site.post("/runs/bulk", action="cancel", run=runs)
     site.post("/runs/bulk", action="cancel", run=runs)  # ended: nothing is done to them

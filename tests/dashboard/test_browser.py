@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def _register_a_long_name(server: Server) -> None:
-    """Register an app that nobody serves, with a name that no column has room for."""
+    """Register an app that no process serves, with a name that is too long for a column."""
     url = f"http://127.0.0.1:{free_port()}/api/inngest"
     slug = "far-" + "-".join(["longer", "than", "any", "column"] * 5)
     runtime = {"type": "http", "url": f"{url}?fnId={slug}&stepId=step"}
@@ -93,7 +93,9 @@ def test_a_failed_run_its_step_and_its_rerun(server: Server, page: Page) -> None
     expect(page.locator(".facts .status").first).to_have_text("completed")  # by news alone
 
 
-def test_lists_renew_themselves_and_times_are_the_viewers(server: Server, page: Page) -> None:
+def test_lists_update_themselves_and_times_are_in_the_viewers_zone(
+    server: Server, page: Page
+) -> None:
     page.goto(f"{server.url}/events")
     expect(page.locator("#live-dot[data-state=live]")).to_be_visible()
     Api(server.url).send("live/one", {})
@@ -220,7 +222,7 @@ def test_chosen_runs_are_cancelled(server: Server, page: Page) -> None:
     expect(page.locator(".facts .status").first).to_have_text("completed")
 
 
-def test_nothing_is_done_to_runs_that_nobody_chose(server: Server, page: Page) -> None:
+def test_bulk_act_without_chosen_runs_does_nothing(server: Server, page: Page) -> None:
     told: list[str] = []
     page.on("dialog", lambda dialog: (told.append(dialog.message), dialog.accept()))
     page.goto(f"{server.url}/runs?status=completed")
@@ -240,7 +242,7 @@ def test_an_app_is_synced_again(server: Server, page: Page) -> None:
     expect(card.get_by_text("in sync")).to_be_visible()
 
 
-def test_a_lost_browser_finds_its_way(server: Server, page: Page) -> None:
+def test_browser_at_an_unknown_path_gets_a_page(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/rnus")
     page.get_by_role("main").get_by_role("link", name="runs").click()
     page.wait_for_url(f"{server.url}/runs")
@@ -282,12 +284,12 @@ def test_an_app_is_added_by_its_url(server: Server, page: Page) -> None:
     shot(page, "audit-phone")
 
 
-def test_a_run_that_is_deleted_while_shown_says_so(server: Server, page: Page) -> None:
+def test_page_of_a_run_says_when_it_is_deleted(server: Server, page: Page) -> None:
     db = Database(f"sqlite:///{server.log.parent / 's.db'}")
     api = Api(server.url)
     function = f"{server.url}/v1/functions/python-flask-sequential"
     held = requests.post(f"{function}/pause", json={"events": "hold"}, timeout=30)
-    assert held.status_code == 200  # its run goes on for as long as it takes
+    assert held.status_code == 200  # its run lasts as long as the test needs
     event_id = api.send("python-flask/sequential", {})
     [run] = wait_until(lambda: api.runs(event_id), 30, "the run")
     page.goto(f"{server.url}/runs/{run['run_id']}")

@@ -1,4 +1,4 @@
-"""Forms are ours: a token, a cookie and headers that keep other sites and markup out."""
+"""Tokens, cookies and headers protect forms and pages from other sites and from markup."""
 
 import pytest
 
@@ -30,13 +30,13 @@ def test_a_form_without_its_token_is_refused(site: Site, path: str) -> None:
         assert site.client.post(path, data=form).status_code == 403
     crossed = {"Sec-Fetch-Site": "cross-site"}
     assert site.client.post(path, data={"csrf": token}, headers=crossed).status_code == 403
-    other = site.app.test_client()  # another browser: the token is not its
+    other = site.app.test_client()  # another browser, to which the token does not belong
     other.get("/apps")
     assert other.post(path, data={"csrf": token}).status_code == 403
     assert site.client.post(path, data={"csrf": token}).status_code != 403
 
 
-def test_every_post_was_tried(site: Site) -> None:
+def test_every_post_route_is_tested(site: Site) -> None:
     rules = {
         rule.rule
         for rule in site.app.url_map.iter_rules()

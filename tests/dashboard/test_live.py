@@ -1,4 +1,4 @@
-"""News: streams tell of changes, end when asked to, and nobody looks when nobody watches."""
+"""Streams send news of changes, end when asked to, and cost no queries without viewers."""
 
 import threading
 
@@ -6,7 +6,7 @@ from tests.dashboard.conftest import Site
 from tests.processes import wait_until
 
 
-def test_viewers_hear_of_news_and_leave(site: Site) -> None:
+def test_viewers_get_news_and_leave(site: Site) -> None:
     heard: list[str] = []
     streams = [site.pulse.stream() for _ in range(3)]
 

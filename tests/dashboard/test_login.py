@@ -92,7 +92,7 @@ def test_roles(production: Production, role: Role) -> None:
         assert (answered.status_code == 403) is not role.may(wanted), f"{method} {rule.rule}"
 
 
-def test_login_leads_back_but_never_away(production: Production) -> None:
+def test_login_leads_back_but_never_to_another_server(production: Production) -> None:
     client = production.app.test_client()
     assert client.get("/runs?status=failed").location == "/login?next=/runs?status%3Dfailed"
     for given, leads in (
@@ -109,7 +109,7 @@ def test_login_leads_back_but_never_away(production: Production) -> None:
         assert client.post("/login", data=form).location == leads
 
 
-def test_a_stranger_s_form_is_bounded(production: Production) -> None:
+def test_size_of_a_login_form_is_limited(production: Production) -> None:
     client = production.app.test_client()
     csrf = _CSRF.search(client.get("/login").text)
     assert csrf is not None
@@ -154,11 +154,11 @@ def test_sessions_end_by_time_password_and_removal(production: Production) -> No
 def test_tries_are_limited(production: Production) -> None:
     for _ in range(10):
         production.log_in("admin", "wrong password", 401)
-    production.log_in("admin", status=429)  # the right one, too
-    production.log_in("viewer")  # others can
+    production.log_in("admin", status=429)  # even with the right password
+    production.log_in("viewer")  # other users can
     for number in range(20):
         production.log_in(f"nobody{number}", "x", 401)
-    production.log_in("operator", status=429)  # the address has had enough
+    production.log_in("operator", status=429)  # the address is closed
     production.engine.now += timedelta(minutes=16)
     production.log_in("admin")
 
@@ -196,7 +196,7 @@ def test_a_closed_name_or_address_leaves_one_row_and_one_line(
     assert len(lines) == len(expected)
 
 
-def test_acts_are_noted(production: Production) -> None:
+def test_acts_are_in_the_audit_log(production: Production) -> None:
     run_id = production.engine.start()
     client = production.log_in("operator")
     csrf = _CSRF.search(client.get(f"/runs/{run_id}").text)
@@ -212,7 +212,7 @@ def test_acts_are_noted(production: Production) -> None:
     assert PASSWORD not in str(acts)
 
 
-def test_trusted_proxies_say_who_it_is(db: Database) -> None:
+def test_trusted_proxies_name_the_user(db: Database) -> None:
     proxied = {"ui_proxy_header": "X-User", "ui_proxies": ("127.0.0.0/8",)}
     site = Production(db, **proxied)
     client = site.app.test_client()

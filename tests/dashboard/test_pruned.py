@@ -1,4 +1,4 @@
-"""What was pruned is not found, and what refers to it is shown all the same."""
+"""Pruned runs are not found, and rows that refer to them are still shown."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -45,7 +45,7 @@ def asked(site: Site, path: str) -> Any:
     return answered.status_code, body
 
 
-def test_a_run_that_is_gone_is_not_found(site: Site) -> None:
+def test_deleted_run_is_not_found(site: Site) -> None:
     run_id = site.engine.start()
     event_id = site.engine.run(run_id)["event_id"]
     site.engine.drain()
@@ -73,8 +73,8 @@ def test_a_run_that_is_gone_is_not_found(site: Site) -> None:
     assert site.client.get("/api/v1/runs").json["data"] == []
 
 
-def test_what_refers_to_it_is_shown(site: Site) -> None:
-    """A parent that lives on shows the step that invoked a run which is gone, as does a rerun."""
+def test_rows_that_refer_to_a_deleted_run_are_shown(site: Site) -> None:
+    """A parent run shows the step that invoked a deleted run; a rerun of it is shown, too."""
     nap = waiting.waits(waiting.invoke(), op("Sleep", "nap", name="300d"))
     scripts = {"a/parent": nap, "inngest/function.invoked": waiting.returning(200, {"n": 1})}
     site.engine.sdk.script = waiting.by_event(scripts)

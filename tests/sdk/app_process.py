@@ -12,7 +12,7 @@ from tests.processes import LOOPBACK, Process, free_port
 
 from . import node_runtime
 
-# the TypeScript SDK 4 checkpoints unless it is told otherwise: one step a call, or in batches
+# the TypeScript SDK 4 sends checkpoints by default: here one step per call, or in batches
 KINDS = ("python-flask", "python-fastapi", "ts-v4", "ts-v4-buffered", "ts-v4-classic", "ts-v3")
 _OWN = ("steps", "cron", "defers", "endpoint", "extras", "flow")  # ways that are apps of their own
 
@@ -67,11 +67,11 @@ class SdkApp(Process):
         return found
 
     def register(self) -> requests.Response:
-        """Have it register its functions with the server, as a deployment hook does."""
+        """Let the app register its functions with the server, as a deployment hook does."""
         return requests.put(self.url, timeout=20)
 
     def effects(self, run_id: str | None = None) -> list[dict[str, Any]]:
-        """What its step bodies did, in order, of one run or of all."""
+        """What its step bodies did, in order, in one run or in all."""
         if not self.effects_path.exists():
             return []
         lines = [json.loads(line) for line in self.effects_path.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""A real server tells real receivers that a function fails, one of them away at first."""
+"""A real server sends an alert to real receivers, one of which is away at first."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,8 @@ def messages(provider: Provider) -> list[dict[str, Any]]:
     return [json.loads(got.body) for got in provider.received]
 
 
-def test_a_failing_function_is_told_to_every_receiver(tmp_path: Path) -> None:
-    """Slow: the receiver that was away is told again after the first back-off."""
+def test_every_receiver_gets_the_alert_of_a_failing_function(tmp_path: Path) -> None:
+    """Slow: the receiver that was away gets its message after the first back-off."""
     away = [Answer(status=503, body=b"away")]
     late = Provider(lambda _: away.pop() if away else Answer())
     chat = Provider()

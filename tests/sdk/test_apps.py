@@ -11,7 +11,7 @@ _FUNCTIONS = {"python": 27, "ts": 30}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_app_answers(kind: str, tmp_path: Path) -> None:
+def test_app_answers(kind: str, tmp_path: Path) -> None:
     with SdkApp(kind, "http://127.0.0.1:9", tmp_path).start() as app:
         found = app.introduction()
         assert found is not None

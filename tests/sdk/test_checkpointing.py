@@ -1,4 +1,4 @@
-"""The TypeScript SDK's checkpoints: one call a run, and nothing lost when a side is killed."""
+"""The TypeScript SDK's checkpoints: one call per run, and nothing is lost when a side is killed."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -48,13 +48,13 @@ def _check(app: SdkApp, api: Api, events: list[str], *, cuts: int, timeout: floa
         assert bodies <= 1 + 2 * cuts
 
 
-def test_a_run_is_one_call(server: Server, app: SdkApp) -> None:
+def test_run_with_checkpoints_is_one_call(server: Server, app: SdkApp) -> None:
     api = Api(server.url)
     events = _started(app, api, runs=5, pause_ms=0)
     _check(app, api, events, cuts=0)
 
 
-def test_the_app_is_killed(server: Server, app: SdkApp) -> None:
+def test_killed_app_repeats_only_the_step_under_way(server: Server, app: SdkApp) -> None:
     api = Api(server.url)
     events = _started(app, api, runs=5, pause_ms=50)
     for step in ("s5", "s15"):
@@ -64,8 +64,8 @@ def test_the_app_is_killed(server: Server, app: SdkApp) -> None:
     _check(app, api, events, cuts=2)
 
 
-def test_the_server_is_killed(server: Server, app: SdkApp) -> None:
-    """Slow: the calls that were cut are made again when their leases have lapsed."""
+def test_killed_server_repeats_only_the_steps_under_way(server: Server, app: SdkApp) -> None:
+    """Slow: cut calls are repeated only after their leases have lapsed."""
     api = Api(server.url)
     events = _started(app, api, runs=5, pause_ms=50)
     _at_step(app, "s5", runs=5)

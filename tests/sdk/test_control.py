@@ -118,7 +118,7 @@ def _introduced(serve: str) -> bool:
         return False
 
 
-def test_models_are_called_by_the_server(control: Control) -> None:
+def test_server_calls_models(control: Control) -> None:
     run = control.run("infer")
     assert run["status"] == "Completed", run
     answers = {name: answer["path"] for name, answer in run["output"].items()}
@@ -138,7 +138,7 @@ def test_models_are_called_by_the_server(control: Control) -> None:
     assert key not in control.log.read_text()
 
 
-def test_a_models_error_reaches_the_function(control: Control) -> None:
+def test_error_of_a_model_reaches_the_function(control: Control) -> None:
     before = len(control.provider.received)
     run = control.run("infer_fails")
     assert run["status"] == "Completed", run
@@ -146,7 +146,7 @@ def test_a_models_error_reaches_the_function(control: Control) -> None:
     assert len(control.provider.received) == before + 2
 
 
-def test_fetch_is_made_by_the_server(control: Control) -> None:
+def test_server_makes_the_fetch(control: Control) -> None:
     if control.name != "ts-control":
         pytest.skip("only the TypeScript SDK has step.fetch")
     output = control.run("fetches")["output"]
@@ -208,7 +208,7 @@ CANCELLED = ["inngest/function.cancelled", "inngest/function.finished"]
 
 
 @pytest.mark.parametrize("function", ["sleeping", "waiting"])
-def test_an_event_cancels_the_runs_it_means(control: Control, function: str) -> None:
+def test_event_cancels_the_matching_runs(control: Control, function: str) -> None:
     stopped, others = control.send(function, key=1), control.send(function, key=2)
 
     def under_way() -> bool:
@@ -227,7 +227,7 @@ def test_an_event_cancels_the_runs_it_means(control: Control, function: str) -> 
     assert control.api.run(others)["status"] == "Cancelled"
 
 
-def test_a_run_cancelled_in_a_call_stays_so(control: Control) -> None:
+def test_run_cancelled_during_a_call_stays_cancelled(control: Control) -> None:
     control.held.clear()
     control.go.clear()
     sent = control.send("calling", key=3)
@@ -239,12 +239,12 @@ def test_a_run_cancelled_in_a_call_stays_so(control: Control) -> None:
     later = control.run("infer_fails")  # a whole run's time for the late answer to come in
     assert later["status"] == "Completed"
     assert control.api.run(sent)["status"] == "Cancelled"
-    # the TypeScript SDK checkpoints, and goes on by itself until its request is over
+    # the TypeScript SDK sends checkpoints, and continues until its request is over
     assert control.notes(run["run_id"]).count("called") == 1
     assert control.names(run["run_id"]) == CANCELLED
 
 
-def test_match_is_a_condition(control: Control) -> None:
+def test_match_works_as_a_condition(control: Control) -> None:
     if control.name != "ts-control":
         pytest.skip("only the TypeScript SDK has match")
     sent = control.send("matched", key="k")
@@ -265,7 +265,7 @@ def test_a_paused_function_waits_until_it_is_resumed(
     first = control.send(function)
     assert control.held.wait(20)
     control.pause(function, "hold")
-    control.go.set()  # its answer is taken: the run sleeps, or its step is to be tried again
+    control.go.set()  # its answer is accepted: the run sleeps, or its step is to be retried
     run_id = control.api.runs(first)[0]["run_id"]
 
     def held() -> bool:

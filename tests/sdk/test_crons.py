@@ -41,7 +41,7 @@ def test_a_function_with_a_cron_and_an_event(tmp_path: Path) -> None:
             shown = requests.get(f"{server.url}/v1/runs/{run['id']}", timeout=10).json()["data"]
             assert shown["cron"] == "* * * * *"
             if run["status"] != "completed":
-                continue  # of the next minute already
+                continue  # a tick of the next minute
             assert shown["output"] == "inngest/scheduled.timer"
             [noted] = next(app for app in apps if app.kind == run["app"]).effects(run["id"])
             event = noted["event"]

@@ -1,4 +1,4 @@
-"""The TypeScript SDK's durable endpoints: in the caller's request, and on in the background."""
+"""The TypeScript SDK's durable endpoints: in the caller's request, then in the background."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,14 +35,14 @@ def _steps(app: SdkApp) -> list[str]:
     return sorted(line["step"] for line in app.effects())
 
 
-def test_steps_run_in_the_caller_s_request(server: Server, app: SdkApp) -> None:
+def test_steps_run_in_the_callers_request(server: Server, app: SdkApp) -> None:
     answer = _call(app, "/quick?name=you")
     assert answer.json() == {"one": "hello you", "two": 9}, answer.text
     assert answer.history == []
     assert _steps(app) == ["one", "two"]
 
 
-def test_a_sleep_goes_on_in_the_background(server: Server, app: SdkApp) -> None:
+def test_run_continues_in_the_background_after_a_sleep(server: Server, app: SdkApp) -> None:
     answer = _call(app, "/slow?name=you")
     [redirect] = answer.history
     assert (redirect.status_code, answer.status_code) == (302, 200)
@@ -52,7 +52,7 @@ def test_a_sleep_goes_on_in_the_background(server: Server, app: SdkApp) -> None:
     assert _steps(app) == ["a", "b", "before"]
 
 
-def test_a_failed_step_is_tried_again_in_the_background(server: Server, app: SdkApp) -> None:
+def test_failed_step_is_retried_in_the_background(server: Server, app: SdkApp) -> None:
     answer = _call(app, "/flaky")
     assert answer.json() == '{"value":2}', f"{answer.text}\n{app.log_tail()}"
     assert [line["value"] for line in app.effects()] == [1, 2]
@@ -67,7 +67,7 @@ def test_an_endpoint_without_steps(server: Server, app: SdkApp) -> None:
     assert _call(app, "/plain").json() == {"plain": True}
 
 
-def test_the_app_dies_in_the_background(server: Server, app: SdkApp) -> None:
+def test_app_dies_during_a_background_call(server: Server, app: SdkApp) -> None:
     answer = _call(app, "/slow?name=me", allow_redirects=False)
     assert answer.status_code == 302
     app.kill9()
@@ -93,7 +93,7 @@ def test_in_production(rotation: str, tmp_path: Any) -> None:
         assert answer.json() == "POST", f"{answer.text}\n{made.told()}"
 
 
-def test_the_server_dies_in_the_background(server: Server, app: SdkApp) -> None:
+def test_server_dies_while_a_run_is_in_the_background(server: Server, app: SdkApp) -> None:
     answer = _call(app, "/slow?name=us", allow_redirects=False)
     assert answer.status_code == 302
     server.kill9()

@@ -54,13 +54,13 @@ def test_branches_of_a_race_do_not_wait_for_each_other(extras: Extras) -> None:
 
 
 def test_no_step_of_a_race_runs_twice(extras: Extras) -> None:
-    """The slow one is under way while the others go on, each with a discovery of its own."""
+    """The slow step is under way while the others continue, each with a discovery of its own."""
     run = extras.run("sprint")
     assert run["output"] == ["then", "after"]
     assert sorted(extras.bodies(run)) == ["after", "first", "slow", "then"]
 
 
-def test_a_batch_that_the_sdk_fetches(extras: Extras) -> None:
+def test_large_batch_is_fetched_by_the_sdk(extras: Extras) -> None:
     with ThreadPoolExecutor(3) as pool:
         sent = list(pool.map(lambda _: extras.send("batched", text=LARGE), range(3)))
     run = extras.api.run(sent[0], timeout=60)
@@ -84,8 +84,8 @@ def test_code_that_changes_between_attempts(extras: Extras) -> None:
     assert run["output"] == {"attempt": 1}
 
 
-def test_a_step_that_nobody_planned(extras: Extras) -> None:
-    """The requests for planned steps meet another one first: no SDK gets over that."""
+def test_unplanned_step_fails_the_run(extras: Extras) -> None:
+    """Requests for planned steps find another step first, which no SDK can handle."""
     run = extras.api.run(extras.send("unexpected"), timeout=90)
     assert run["status"] == "Failed", run
     assert set(extras.bodies(run)) == {"request"}
@@ -99,7 +99,7 @@ def test_middleware(extras: Extras) -> None:
     assert extras.run("stamped")["output"] == {"seen": True, "given": "given!"}
 
 
-def test_what_is_encrypted_stays_so(extras: Extras) -> None:
+def test_encrypted_data_stays_encrypted(extras: Extras) -> None:
     run = extras.run("secret")
 
     def told() -> list[Any]:
@@ -120,7 +120,7 @@ def _post_signal(extras: Extras, signal: str) -> requests.Response:
     return requests.post(f"{extras.api.url}/v1/signals", json=body, timeout=10)
 
 
-def test_waiters_for_one_signal(extras: Extras) -> None:
+def test_several_waits_for_one_signal(extras: Extras) -> None:
     if extras.is_python:
         pytest.skip("the Python SDK has no signals")
     signal = f"door/{extras.app.kind}"

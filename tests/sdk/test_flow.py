@@ -24,7 +24,7 @@ class Rules:
         return [self.api.send(f"{self.app.kind}/{rule}", one) for one in numbered]
 
     def ended(self, events: list[str], count: int) -> list[dict[str, Any]]:
-        """Wait until so many runs of the events have ended; they come by their first event."""
+        """Wait until so many runs of the events have ended; return them by their first event."""
 
         def all_ended() -> list[dict[str, Any]]:
             found = {run["run_id"]: run for event in events for run in self.api.runs(event)}

@@ -1,4 +1,4 @@
-"""Limits of a real app: who waits is told why, and goes on when the limit is raised under way."""
+"""Limits of a real app: a waiting run says why it waits, and runs when the limit is raised."""
 
 import json
 import subprocess
@@ -88,7 +88,7 @@ def limited(
             found.go.touch()
 
 
-def test_a_raised_limit_lets_the_one_that_waits_run(limited: Limited) -> None:
+def test_raised_limit_lets_in_the_waiting_run(limited: Limited) -> None:
     sent = [limited.api.send(f"{APP}/limited", {"tenant": "t"}) for _ in range(2)]
     runs = {limited.run_id(event_id) for event_id in sent}
     [holder] = wait_until(limited.running, 60, "one run holds the slot")
@@ -111,7 +111,7 @@ def test_a_raised_limit_lets_the_one_that_waits_run(limited: Limited) -> None:
     assert limited.why(waiter)["kind"] == "ended"
 
 
-def test_a_lifted_throttle_lets_its_line_go(limited: Limited) -> None:
+def test_lifted_throttle_lets_in_its_waiting_line(limited: Limited) -> None:
     sent = [limited.api.send(f"{APP}/throttled") for _ in range(3)]
     runs = [limited.run_id(event_id) for event_id in sent]
 

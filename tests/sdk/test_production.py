@@ -14,7 +14,7 @@ from .client import Api
 EVENT_KEY = "an-event-key"
 OLD, NEW, OTHER = "signkey-prod-12345678", "00aa11bb22cc33dd", "signkey-prod-ffff0000"
 KINDS = ("python-flask", "ts-v4")
-# what the server has, what the app has: each its key and its fallback
+# the keys of the server and of the app, each with a fallback
 ROTATION = {
     "settled": ((OLD,), (OLD,)),
     "the server first": ((NEW, OLD), (OLD,)),
@@ -60,7 +60,7 @@ class Production:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", ROTATION)
-def test_runs_go_on_whichever_side_has_the_new_key(tmp_path: Path, kind: str, case: str) -> None:
+def test_runs_continue_whichever_side_has_the_new_key(tmp_path: Path, kind: str, case: str) -> None:
     made = Production(kind, tmp_path, *ROTATION[case])
     with made.server, made.app:
         made.start_app()
@@ -85,7 +85,7 @@ def test_an_app_with_another_key_is_refused_and_shown(tmp_path: Path, kind: str)
         made.start_server()
         wait_until(lambda: made.error() == "unauthorized", 30, "the refusal to be seen")
         assert "signing key" in made.api.apps()[0]["error_detail"]
-        # what it asks for itself is refused as well
+        # requests of the app to the server are refused as well
         made.app.register()
         assert made.api.functions(kind) == []
         assert made.error() == "unauthorized"

@@ -42,7 +42,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 def test_the_demo_function_runs(demo: Demo) -> None:
     api = Api(f"http://{LOOPBACK}:{demo.port}")
-    # whoever follows the printed instructions must not be too early
+    # the instructions must work as soon as they are printed
     assert len(api.functions("quickstart")) == 1
     run = api.run(api.send("shop/order.placed", {"order": "A-1"}))
     assert run["status"] == "Completed", demo.log_tail()
@@ -55,7 +55,7 @@ def test_the_demo_function_runs(demo: Demo) -> None:
     }
 
 
-def test_interrupt_leaves_no_orphan(demo: Demo) -> None:
+def test_interrupt_leaves_no_process(demo: Demo) -> None:
     family = psutil.Process(demo.pid).children(recursive=True)
     assert len(family) >= 2
     os.kill(demo.pid, signal.SIGINT)

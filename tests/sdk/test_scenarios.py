@@ -1,4 +1,4 @@
-"""The official SDKs against a real server: what the runs give and which bodies ran, how often."""
+"""The official SDKs against a real server: results of runs, and how often step bodies ran."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -89,7 +89,7 @@ def test_retry_after(sent: Sent) -> None:
     run = _run(sent, "retry_after")
     assert run["output"] == 2
     assert _attempts(sent, run, "later") == [0, 1]
-    # the server's own interval is 1 s: what asked for 3 s was listened to
+    # the server's own interval is 1 s, but the app asked for 3 s
     assert _duration_seconds(run) >= 2.5
 
 

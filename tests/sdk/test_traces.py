@@ -93,7 +93,7 @@ def test_a_failure_that_the_function_caught(sent: Sent) -> None:
     assert found == [("bad", FAILED, [FAILED]), ("after", DONE, []), FINAL]
 
 
-def test_runs_are_found_by_what_they_gave(sent: Sent) -> None:
+def test_runs_are_found_by_their_output(sent: Sent) -> None:
     run = sent.api.run(sent.event_ids["caught"])
     chosen = {
         "from": "2020-01-01T00:00:00Z",

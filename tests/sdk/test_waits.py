@@ -54,7 +54,7 @@ def test_an_unknown_function_is_an_error_of_the_step(sent: Sent) -> None:
     assert f"could not find function with ID: {sent.app.kind}-nobody" in message
 
 
-def test_a_signal_wakes_its_waiter(sent: Sent) -> None:
+def test_signal_resumes_its_wait(sent: Sent) -> None:
     if sent.app.kind != "ts-v4":
         pytest.skip("only version 4 of the TypeScript SDK is tested with signals")
     assert _output(sent, "signal") == [{"n": 5}, True]

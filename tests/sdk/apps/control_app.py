@@ -99,7 +99,7 @@ def slow(ctx: inngest.ContextSync) -> None:
 
 @_function("late", timeouts=inngest.Timeouts(start=datetime.timedelta(seconds=1)), throttle=ONE)
 def late(ctx: inngest.ContextSync) -> str:
-    """Start in time, unless another has been let through before."""
+    """Start in time, unless the throttle has let in another run before."""
     return "in time"
 
 
@@ -111,7 +111,7 @@ def rated(ctx: inngest.ContextSync) -> str:
 
 @_function("invokes", retries=0)
 def invokes(ctx: inngest.ContextSync) -> Any:
-    """Invoke what the event names, and give what comes of it."""
+    """Invoke the function that the event names, and return its result."""
     wanted: dict[str, Any] = {"app_id": APP, "function_id": str(ctx.event.data["target"])}
     wanted |= {"data": {"key": 9}, "timeout": datetime.timedelta(seconds=ctx.event.data["timeout"])}
     try:
@@ -128,7 +128,7 @@ def _hold(ctx: inngest.ContextSync) -> None:
 
 @_function("naps", retries=1)
 def naps(ctx: inngest.ContextSync) -> Any:
-    """Be paused in a request that comes to a sleep."""
+    """Be paused during a request that ends in a sleep."""
     _hold(ctx)
     ctx.step.sleep("nap", datetime.timedelta(seconds=1))
     return ctx.step.run("after", lambda: effects.note(ctx.run_id, "after", ctx.attempt))
@@ -136,7 +136,7 @@ def naps(ctx: inngest.ContextSync) -> Any:
 
 @_function("flaky", retries=1)
 def flaky(ctx: inngest.ContextSync) -> Any:
-    """Be paused in a request that comes to a step that fails at first."""
+    """Be paused during a request that ends in a step which fails at first."""
     _hold(ctx)
 
     def body() -> int:

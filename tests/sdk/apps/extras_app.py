@@ -24,21 +24,21 @@ effects = Effects(os.environ["EFFECTS"])
 
 
 class User(pydantic.BaseModel):
-    """What events, steps and functions may be made of."""
+    """A model for events, steps and functions."""
 
     name: str
     born: datetime.date
 
 
 class Stamp(inngest.MiddlewareSync):
-    """Leaves its mark on what goes into a function and comes out of its steps."""
+    """Middleware that marks the input of a function and the output of its steps."""
 
     def transform_input(self, ctx: Any, function: Any, steps: Any) -> None:
         """Mark the event that a function is given."""
         ctx.event.data = {**ctx.event.data, "seen": True}
 
     def transform_output(self, result: inngest.TransformOutputResult) -> None:
-        """Mark what steps give."""
+        """Mark the output of steps."""
         if isinstance(result.output, str):
             result.output += "!"
 
@@ -62,7 +62,7 @@ class Maker:
 
 
 def noted(ctx: inngest.ContextSync, step: str) -> Any:
-    """Run a step that notes itself and gives its name."""
+    """Run a step that logs itself and returns its name."""
 
     def body() -> str:
         effects.note(ctx.run_id, step, ctx.attempt)

@@ -24,7 +24,7 @@ go = Path(os.environ["GO"])
     concurrency=[inngest.Concurrency(limit=1, key="event.data.tenant")],
 )
 def limited(ctx: inngest.ContextSync) -> str:
-    """Hold a slot until the test lets it go."""
+    """Hold a slot until the test frees it."""
 
     def body() -> str:
         effects.note(ctx.run_id, "held", ctx.attempt)

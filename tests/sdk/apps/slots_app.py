@@ -35,14 +35,14 @@ LIMITS: dict[str, list[inngest.Concurrency]] = {
 
 
 def groups(function: str, key: str) -> list[str]:
-    """Name what a call counts in: the limit's name in MOST, and its key after a colon."""
+    """Name the counter of a call: the limit's name in MOST, and its key after a colon."""
     if function == "keyed":
         return [f"keyed:{key}", "keyed-all:"]
     return [f"env:{key}"] if function.startswith("env") else ["account:"]
 
 
 class Counting:
-    """ASGI middleware: counts the calls in flight and keeps the most there ever were."""
+    """ASGI middleware that counts the calls in flight, and keeps the highest count."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -105,7 +105,7 @@ def main(port: int) -> None:
 
     @app.get("/counts")
     async def counts() -> dict[str, Any]:
-        # in the loop that counts, and copied: a thread's answer would mix two moments
+        # copied in the loop that counts: another thread would mix two moments
         most = dict(counting.most)
         allowed = {group: MOST[group.partition(":")[0]] for group in most}
         seen = {"now": +counting.now, "most": most, "calls": counting.calls}

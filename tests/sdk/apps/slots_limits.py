@@ -3,6 +3,6 @@
 The Python SDK's own import warns with newer pydantics, and a warning fails a test.
 """
 
-# two limits at once for a function; a group that two functions of the environment share, by key;
-# one of the account, which two others share
+# a function with two limits; a group by key that two functions share in the environment;
+# a group that two other functions share in the account
 MOST = {"keyed": 2, "keyed-all": 6, "env": 1, "account": 3}
