@@ -50,7 +50,7 @@ def test_pages_of_a_run_that_completed(site: Site) -> None:
     assert run_id in site.get(f"/functions/{row['function_id']}")
 
 
-def test_browser_at_an_unknown_path_gets_a_page(site: Site) -> None:
+def test_a_browser_that_is_lost_is_told_so_on_a_page(site: Site) -> None:
     lost = site.client.get("/rnus", headers={"Accept": "text/html,*/*;q=0.8"})
     assert lost.status_code == 404
     assert "there is no page at /rnus" in lost.text
@@ -90,7 +90,7 @@ def test_a_failed_run_shows_its_error_as_text(site: Site) -> None:
 
 
 def _step_fails(request: dict[str, Any], target: str) -> Any:
-    """Fail a step at every attempt, and then the function with the same error."""
+    """Fail a step at every attempt, and then the function with what it was told."""
     told = request["steps"].get(step("charge"))
     if told is None:
         error = {"name": "Declined", "message": "no funds"}
@@ -100,7 +100,7 @@ def _step_fails(request: dict[str, Any], target: str) -> Any:
 
 
 def _catches(request: dict[str, Any], target: str) -> Any:
-    """Catch a step's failure, and fail later by itself."""
+    """Go on after a step's failure, and fail later of itself."""
     if step("charge") not in request["steps"] or step("note") in request["steps"]:
         return _step_fails(request, target)
     return reply(206, [op("StepRun", "note", data=1)])
@@ -114,7 +114,7 @@ def _catches(request: dict[str, Any], target: str) -> Any:
         (failing, 1),
     ],
 )
-def test_failed_step_that_fails_its_function_counts_once(
+def test_a_step_s_failure_that_fails_the_function_counts_once(
     site: Site, script: Any, failures: int
 ) -> None:
     site.engine.register(retries=1)
@@ -178,10 +178,10 @@ def test_home_counts_on_until_it_has_the_hour(site: Site, monkeypatch: pytest.Mo
         "/runs/01JD0000000000000000000000/value",
     ],
 )
-def test_missing_things_have_a_page_that_says_so(site: Site, path: str) -> None:
+def test_what_is_not_there_is_said_so(site: Site, path: str) -> None:
     page = site.get(path, 404)
     assert "does not exist" in page
-    assert 'id="live"' in page  # replaces the content that was shown before the deletion
+    assert 'id="live"' in page  # takes the place of what was shown before it was deleted
 
 
 def test_a_deep_list_of_steps_is_bounded(site: Site) -> None:
@@ -228,7 +228,7 @@ def test_lines_before_limits_are_shown_with_their_keys(site: Site) -> None:
     assert EVIL not in page
 
 
-def test_event_lists_functions_with_other_triggers(site: Site) -> None:
+def test_an_event_names_those_that_listen_to_others(site: Site) -> None:
     page = site.get(f"/events/{site.send(name='nobody/listens')}")
     assert "1 other function listens to something else" in page
     assert "app-fn" in page.split("something else")[1]
