@@ -1,4 +1,4 @@
-"""Reading settings: flags over environment over file; every mistake is told at once."""
+"""Read settings: flags override the environment, which overrides the file. Reports all mistakes."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ from .domain.errors import Invalid
 
 
 class Read(NamedTuple):
-    """Settings by name, and what could not be read: it is left out."""
+    """Settings by name, and the errors of those that could not be read and are left out."""
 
     values: dict[str, Any]
     errors: list[str]
@@ -44,7 +44,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:
-    """Find what reads the text of a setting of this type."""
+    """Return the function that reads the text of a setting of this type."""
     if get_origin(hint) is types.UnionType:
         [hint] = [one for one in get_args(hint) if one is not types.NoneType]
     if get_origin(hint) is tuple:
@@ -96,7 +96,7 @@ _OTHERS = {
     "INNGEST_MAX_STEP_COUNT",
 }
 _OTHERS_BEGIN = ("INNGEST_CONNECT_",)
-# Kubernetes sets these in pods beside services that are named inngest, inngest-py, inngest-api …
+# Kubernetes sets these in pods if there are services named inngest, inngest-py, inngest-api …
 _OF_KUBERNETES = re.compile(
     r"INNGEST_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
 )
@@ -129,14 +129,14 @@ def _rank(variable: str) -> tuple[bool, bool]:
 
 
 def _is_anothers(variable: str, text: str) -> bool:
-    """Say whether a value is not for us: an SDK's URL of a server, Kubernetes' of a service."""
+    """Say whether a value is not for us: a URL for SDKs, or Kubernetes' URL of a service."""
     if variable == "INNGEST_DEV":
         return not _is_flag(text)
     return variable == "INNGEST_PORT" and _ADDRESS.match(text) is not None
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
-    """List the variables `INNGEST_…` that nobody reads, with those that may be meant."""
+    """List the variables `INNGEST_…` that are not settings, with the setting that may be meant."""
     found = []
     for variable in sorted(environ):
         if not variable.startswith("INNGEST_") or variable in _OTHERS | set(_ENVIRONMENT):
@@ -144,8 +144,8 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
         if variable.startswith(_OTHERS_BEGIN) or _is_of_kubernetes(variable, environ[variable]):
             continue
         near = _near(variable.removeprefix("INNGEST_").lower())
-        told = f"did you mean INNGEST_{near.upper()}?" if near else "it has no effect"
-        found.append(f"{variable} is not a setting: {told}")
+        hint = f"did you mean INNGEST_{near.upper()}?" if near else "it has no effect"
+        found.append(f"{variable} is not a setting: {hint}")
     return found
 
 
@@ -187,7 +187,7 @@ def from_file(path: Path) -> Read:
 
 
 def _syntax(error: Exception) -> str:
-    """Say where a file is wrong without quoting it: the line may hold a key."""
+    """Say where a file is wrong, without quoting the line: it may contain a key."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return str(error).splitlines()[0]
     mark = error.problem_mark
@@ -200,8 +200,8 @@ def _file_key(path: Path, key: object) -> str:
     name = _FILE_ALIASES.get(name, name)
     if name not in _READERS:
         near = _near(name)
-        told = f": did you mean {near}?" if near else ""
-        raise Invalid(f"{path}: {key!r} is not a setting{told}")
+        hint = f": did you mean {near}?" if near else ""
+        raise Invalid(f"{path}: {key!r} is not a setting{hint}")
     return name
 
 
@@ -224,9 +224,9 @@ def _file_value(path: Path, key: object, name: str, value: Any) -> Any:
 def read(
     flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None, **defaults: Any
 ) -> tuple[Settings, list[str]]:
-    """Join flags over environment over file over defaults; None among flags means not given.
+    """Join flags, environment, file and defaults, in this order; a flag of None is not given.
 
-    Returns the settings, and every mistake of environment and file; what is wrong is left out.
+    Returns the settings, and every mistake of environment and file; wrong values are left out.
     """
     if file is None and environ.get("INNGEST_CONFIG"):
         file = Path(environ["INNGEST_CONFIG"])
@@ -241,14 +241,14 @@ def read(
 def load(
     flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None, **defaults: Any
 ) -> Settings:
-    """Do what read() does. Raises Invalid with every mistake, a line each."""
+    """Read settings as read() does. Raises Invalid with every mistake, one per line."""
     settings, errors = read(flags, environ, file, **defaults)
     if errors:
         raise Invalid("\n".join(errors))
     return settings
 
 
-# user and password, several hosts, the rest
+# scheme, user and password, several hosts, the rest
 _HOSTS = re.compile(
     r"(postgresql(?:\+\w+)?://)((?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)((?:[/?#].*)?)", re.DOTALL
 )
@@ -262,7 +262,7 @@ def _plain(url: str) -> str:
         return url
     scheme, user, hosts, rest = found.groups()
     path, _, query = rest.partition("?")
-    # SQLAlchemy takes a list of hosts in the query alone, with as many ports
+    # SQLAlchemy takes a list of hosts only in the query, with a port for each
     pairs = [_host_and_port(host) for host in hosts.split(",")]
     names, ports = (",".join(column) for column in zip(*pairs, strict=True))
     return f"{scheme}{user}{path or '/'}?host={names}&port={ports}{'&' + query if query else ''}"

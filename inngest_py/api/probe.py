@@ -1,7 +1,7 @@
-"""The probe behind `/health`: it writes to the database, and answers in time whatever that does.
+"""The probe behind `/health`: it writes to the database, and answers in time in any case.
 
-The database is asked in a thread of its own, by one at a time: one that stands still holds up one
-thread. It is written to once a second at the most, however often somebody asks.
+A thread of its own asks the database, one at a time, so a database that hangs blocks one thread.
+The probe writes at most once a second, however often somebody asks.
 """
 
 import threading
@@ -21,7 +21,7 @@ from ..storage.queue import backlog
 
 ANSWER_SECONDS = 1.8
 _WRITE_SECONDS = 1.0
-# a write of somebody's that failed so lately tells more than one of the probe's that did not
+# a real write that failed so recently counts more than a write of the probe that succeeded
 _RECENT_SECONDS = 10.0
 _NAME = "health"  # among the services of upkeep, whose faults are told together
 
@@ -52,11 +52,11 @@ class Probe:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._lock = threading.Lock()
-        self._answered: threading.Event | None = None  # of the one who asks now
+        self._answered: threading.Event | None = None  # set when the thread that asks now is done
         self._found, self._wrote_at = _SILENT, float("-inf")
 
     def ask(self) -> Found:
-        """Say how the database is, within two seconds."""
+        """Return the state of the database, within two seconds."""
         with self._lock:
             if self._answered is None:
                 self._answered = threading.Event()

@@ -1,4 +1,4 @@
-"""The worker's own steps: upkeep beside the pool, and a stop that gives leases back."""
+"""The worker's own steps: run upkeep beside the pool, and give leases back at the stop."""
 
 import os
 import time
@@ -33,7 +33,7 @@ def add_steps(app: Celery) -> None:
 
 
 class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Timers, lapsed leases, heartbeat: in the worker's main process, every pool alike."""
+    """Runs upkeep in the worker's main process, the same for every pool."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -44,19 +44,19 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.service: WorkerService | None = None
         self.direct = Direct(self.runtime, app.runner)
         self.reload = Reload()
-        # before the pool forks: children work under the same worker id
+        # set before the pool forks: children have the same worker id
         self.pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
         self.runtime.slots = 1 if self.pool == "solo" else worker.concurrency
         self.runtime.forks = self.pool == "prefork"
         self.metrics = _metrics(self.runtime, forks=self.runtime.forks)
         if self.pool == "gevent" and configuration.is_redis(app.conf.broker_url):
             _take_unacknowledged(app)
-        # the server traces its own worker's
+        # an embedded server has started tracing for its worker already
         embedded = self.runtime.settings.embedded
         self.stop_tracing = tracing.start({} if embedded else os.environ)
         if self.runtime.forks:
             forks.keep_calls()
-            # children end without atexit
+            # children do not run atexit at their end
             worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
 
     def start(self, worker: Any) -> None:
@@ -110,30 +110,30 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
 
 def _take_unacknowledged(app: Celery) -> None:
-    """Take hints from Redis without notes of who has them: two round trips less for each.
+    """Take hints from Redis without acknowledgement: two round trips less for each.
 
-    Nothing gives lost ones out again, which upkeep does better. Only under gevent: there a full
-    pool holds the reading up, where others would empty the broker into one worker's memory.
+    kombu does not deliver lost hints again then; upkeep does that better. Only under gevent, where
+    a full pool stops reading: a worker of another pool would read all messages into its memory.
     """
     for queue in app.amqp.queues.values():
         queue.no_ack = True
 
 
 def _metrics(runtime: Runtime, *, forks: bool) -> WorkerMetrics | None:
-    """Begin to count, where the worker has a port to show it; the server shows its own worker's."""
+    """Begin to count if the worker has a metrics port; an embedded server shows its worker's."""
     settings = runtime.settings
     if settings.metrics_port is None or settings.embedded:
         return None
 
     def slug_of(function_id: str) -> str | None:
-        # of the process that counts: after a fork that is another one
+        # the context of the process that counts, which after a fork is another one
         return runtime.context().catalog.slug_of(function_id)
 
     return WorkerMetrics(slug_of, forks=forks)
 
 
 class WorkerService:
-    """What a worker does beside running items, from its announcement to its leave."""
+    """What a worker does beside running items, from its start to its stop."""
 
     def __init__(self, runtime: Runtime, name: str, pool: str, concurrency: int) -> None:
         self._runtime = runtime
@@ -142,7 +142,7 @@ class WorkerService:
         self._upkeep: loop.Upkeep | None = None
 
     def start(self) -> None:
-        """Wait for the database, say that this worker lives, and start upkeep."""
+        """Wait for the database, announce this worker, and start upkeep."""
         ctx = self._runtime.context()
         wait_for_schema(ctx)
         self._presence.announce(ctx)
@@ -151,9 +151,9 @@ class WorkerService:
         observe.event("worker.ready", worker=self._name, pool=self._pool)
 
     def stop(self, goes_on: Callable[[], bool]) -> bool:
-        """Let calls finish for the grace time; False when leases had to be given back.
+        """Let calls finish within the grace time; return False if leases had to be given back.
 
-        `goes_on` says whether the calls whose leases are held go on: nobody waits for the dead.
+        `goes_on` says whether calls are still in flight: leases of dead children are given back.
         """
         ctx = self._runtime.context()
         if self._upkeep is not None:
@@ -170,7 +170,7 @@ class WorkerService:
                 time.sleep(_LOOK_SECONDS)
             self._presence.leave(ctx)
         except SQLAlchemyError:
-            # without the database nothing can be given back: the leases will lapse
+            # without the database no lease can be given back: they will lapse
             return False
         return finished
 
@@ -181,9 +181,9 @@ class WorkerService:
 
 
 def wait_for_schema(ctx: Any) -> None:
-    """Wait until the database answers and has its tables, with one log line a reason.
+    """Wait until the database answers and has its tables, with one log line per reason.
 
-    Ends the process when a newer version has changed them so that this one cannot use them.
+    Ends the process if a newer version has changed the tables so that this one cannot use them.
     """
     pause, reasons = 0.2, Reasons()
     while True:
@@ -199,5 +199,5 @@ def wait_for_schema(ctx: Any) -> None:
         if reasons.is_new(why):
             observe.event("database.wait", level=30, error=why)
         time.sleep(pause)
-        state.maybe_shutdown()  # a worker that is told to stop need not wait
+        state.maybe_shutdown()  # a worker that has to stop does not wait any longer
         pause = min(pause * 2, 5.0)
