@@ -86,7 +86,7 @@ def with_ids(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 _held: ContextVar[list[Callable[[], None]] | None] = ContextVar("inngest_py_held", default=None)
 
 
-class IfDone:
+class EventsAfterCommit:
     """Keeps the events of a transaction until it is committed; drops them if it fails.
 
     A transaction that fails may be run again, and would otherwise log and count its events twice.
@@ -131,7 +131,7 @@ def _event(name: str, level: int, exc_info: BaseException | None, fields: dict[s
         _log.log(level, name, exc_info=exc_info, extra={"event": name, "fields": fields})
 
 
-def hear(signal: NamedSignal, listener: Listener) -> None:
+def listen(signal: NamedSignal, listener: Listener) -> None:
     """Call a function of this package with a signal's fields; it must not block.
 
     A subscriber of blinker costs 4 µs per signal, for its weak reference; this costs nothing.
@@ -139,12 +139,12 @@ def hear(signal: NamedSignal, listener: Listener) -> None:
     _heard.setdefault(signal.name, []).append(listener)
 
 
-def unhear(signal: NamedSignal, listener: Listener) -> None:
+def stop_listening(signal: NamedSignal, listener: Listener) -> None:
     """Stop calling a function with a signal."""
     _heard[signal.name].remove(listener)
 
 
-def tell(signal: NamedSignal, **fields: Any) -> None:
+def send(signal: NamedSignal, **fields: Any) -> None:
     """Send a signal; an exception of a listener is logged."""
     for listener in _heard.get(signal.name, ()):
         try:

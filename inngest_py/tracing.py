@@ -113,12 +113,12 @@ class Spans:
     def connect(self) -> None:
         """Begin to make spans."""
         for signal, listener in self._heard:
-            observe.hear(signal, listener)
+            observe.listen(signal, listener)
 
     def close(self) -> None:
         """Make no more spans, and send those that are left."""
         for signal, listener in self._heard:
-            observe.unhear(signal, listener)
+            observe.stop_listening(signal, listener)
         self.provider.shutdown()
 
     def _on_job(

@@ -28,7 +28,9 @@ def actor() -> Actor:
     key = bearer_key()
     name = "anybody" if key is None else f"signing key {fingerprint(key)}"
     claim = "".join(char for char in request.headers.get(CLAIM, "") if char.isprintable())
-    return Actor(name, proxies.client(deps().settings, request), claim[:_LONGEST_CLAIM].strip())
+    return Actor(
+        name, proxies.client_address(deps().settings, request), claim[:_LONGEST_CLAIM].strip()
+    )
 
 
 def bearer_key() -> str | None:

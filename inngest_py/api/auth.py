@@ -92,7 +92,7 @@ def _note(key: str) -> None:
     """Log that a key was refused."""
     rule = request.url_rule.rule if request.url_rule is not None else ""
     refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())
-    refusals.note(key, rule, proxies.client(deps().settings, request))
+    refusals.note(key, rule, proxies.client_address(deps().settings, request))
 
 
 def _among(given: str, known: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from .. import observe
 from ..domain.errors import Conflict, InngestPyError, NotFound, RateLimited, Superseded, TooLarge
-from ..storage.db.outages import logged, outage, told
+from ..storage.db.outages import logged, outage, public_message
 
 # The app's extension that makes the page for a path without a route; it may return None.
 LOST = "inngest_py.lost"
@@ -36,7 +36,9 @@ def answer(body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status=status, mimetype="application/json")
 
 
-def public(message: str, status: int, *, code: str | None = None, data: Any = None) -> Response:
+def public_error(
+    message: str, status: int, *, code: str | None = None, data: Any = None
+) -> Response:
     """Answer with the public error shape."""
     body: dict[str, Any] = {"error": message, "data": data, "status": status}
     if code is not None:
@@ -48,17 +50,17 @@ def public(message: str, status: int, *, code: str | None = None, data: Any = No
 _CODES = {400: "invalid_request", 404: "not_found", 413: "invalid_request"}
 
 
-def coded(code: str, message: str, status: int) -> Response:
+def v2_error(code: str, message: str, status: int) -> Response:
     """Answer with the error shape of /v2."""
     return answer({"errors": [{"code": code, "message": message}]}, status)
 
 
 def _coded(message: str, status: int, error: Exception | None) -> Response:
     if error is None and 400 < status < 500:  # refused by the router
-        return coded("api_error", message, status)
+        return v2_error("api_error", message, status)
     other = "internal_error" if status >= 500 else "invalid_request"
     code = getattr(error, "code", None) or _CODES.get(status, other)
-    return coded(code, message, status)
+    return v2_error(code, message, status)
 
 
 def _shaped(message: str, status: int, error: Exception | None = None) -> Response:
@@ -68,7 +70,7 @@ def _shaped(message: str, status: int, error: Exception | None = None) -> Respon
         return _coded(message, status, error)
     field = getattr(error, "field", None)
     data = {"field": field} if field else None
-    return public(message, status, code=getattr(error, "code", None), data=data)
+    return public_error(message, status, code=getattr(error, "code", None), data=data)
 
 
 def _of_http(error: HTTPException) -> Response:
@@ -104,7 +106,7 @@ def add_to(app: Flask) -> None:
     def _database(error: SQLAlchemyError) -> Response:
         observe.event("api.database", level=40, **logged(error))
         if outage(error):
-            return _shaped(f"{told(error)}: try again", 503)
+            return _shaped(f"{public_message(error)}: try again", 503)
         return _shaped("internal error", 500)
 
     @app.errorhandler(Exception)

@@ -23,10 +23,10 @@ def health() -> Response:
     context().hints.ask()  # broker and database at the same time: one by one takes too long
     found = deps().probe.ask()
     if found.fault is not None:
-        body = {"status": 503, "message": found.told, "database": _WORDS[found.fault]}
+        body = {"status": 503, "message": found.public_message, "database": _WORDS[found.fault]}
         return answer(body, 503)
     if found.broken:
-        body = {"status": 503, "message": found.told, "database": "unknown"}
+        body = {"status": 503, "message": found.public_message, "database": "unknown"}
         return answer(body | {"upkeep_faults": found.faults}, 503)
     oldest = 0.0 if found.oldest is None else found.oldest.total_seconds()
     shown: dict[str, Any] = {"status": 200, "message": "OK", "database": "ok"}

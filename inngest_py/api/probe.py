@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import observe
 from ..engine.runtime.context import Context
 from ..storage.db import deadlines
-from ..storage.db.outages import Fault, fault, told
+from ..storage.db.outages import Fault, fault, public_message
 from ..storage.db.probing import probe
 from ..storage.operations import workers
 from ..storage.queue import backlog
@@ -28,13 +28,13 @@ _NAME = "health"  # among the services of upkeep, whose faults are told together
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the database answered; with `fault` it takes no events, for the reason in `told`.
+    """What the database answered; with `fault` it takes no events, for the reason in `public_message`.
 
     `broken` says that the probe itself raised: nobody knows how the database is.
     """
 
     fault: Fault | None = None
-    told: str = "OK"
+    public_message: str = "OK"
     broken: bool = False
     due: int = 0
     oldest: timedelta | None = None
@@ -70,7 +70,7 @@ class Probe:
             with deadlines.within(ANSWER_SECONDS):
                 found = self._look()
         except SQLAlchemyError as error:
-            found = Found(fault(error) or Fault.REFUSES, told(error))
+            found = Found(fault(error) or Fault.REFUSES, public_message(error))
         except Exception as error:
             found = self._broken(error)
         finally:
@@ -86,7 +86,7 @@ class Probe:
             "upkeep.failed", level=40, exc_info=error, service=_NAME, error=name, again_in=0.0
         )
         why = f"the probe of the database failed: {name}; the log has the traceback"
-        return Found(told=why, broken=True, faults=tuple(sorted(self._ctx.faults)))
+        return Found(public_message=why, broken=True, faults=tuple(sorted(self._ctx.faults)))
 
     def _look(self) -> Found:
         ctx = self._ctx
@@ -95,7 +95,7 @@ class Probe:
             self._wrote_at = time.monotonic()
         error = ctx.db.outage.latest(_RECENT_SECONDS)
         if error is not None:
-            return Found(fault(error), told(error))
+            return Found(fault(error), public_message(error))
         now = ctx.now()
         with ctx.db.reading() as tx:
             due, oldest, leased = backlog.size(tx, now)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import config_checks, config_reading
 from ..config import Settings
 from ..domain.errors import InngestPyError, Invalid
-from ..storage.db.clock import TOLD
+from ..storage.db.clock import REPORTED
 from ..storage.db.outages import reason
 from ..storage.db.session import Database
 from ..storage.schema import migrate, strangers
@@ -84,7 +84,7 @@ def _schema(database: Database, warnings: list[str]) -> list[str]:
 def _clock(database: Database) -> list[str]:
     """Warn of a clock that is off; connecting to the database has measured it."""
     skew = database.clock.skew
-    if abs(skew) < TOLD:
+    if abs(skew) < REPORTED:
         return []
     way = "behind" if skew > timedelta(0) else "ahead of"
     text = f"this machine's clock is {abs(skew.total_seconds()):.1f} s {way} the database's"

@@ -30,7 +30,7 @@ def list_(archived: bool, url: str) -> None:
 
 
 def _limits(function: dict[str, Any]) -> str:
-    found = overrides.words(decode(FunctionConfig, function["config"]))
+    found = overrides.summary(decode(FunctionConfig, function["config"]))
     override = function["limits"]
     if override is None:
         return f"[{found}]" if found else ""

@@ -93,7 +93,7 @@ class Server:
             self._start_worker()
         discovery = self._discovery(ctx)
         discovery.start()
-        garbage.settle()
+        garbage.freeze_objects()
         self._stopped.wait()
         observe.event("server.stopping")
         discovery.stop()

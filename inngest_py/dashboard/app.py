@@ -11,7 +11,7 @@ from ..config import Settings
 from ..domain.access.roles import Role
 from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
 from ..engine.runtime.context import Context
-from ..storage.db.outages import logged, outage, told, too_long
+from ..storage.db.outages import logged, outage, public_message, too_long
 from . import guard, rendering
 from .deps import EXTENSION, Deps
 from .live.live import Pulse
@@ -50,7 +50,7 @@ def add_to(app: Flask, settings: Settings, ctx: Context) -> Pulse:
 
 blueprint.after_request(rendering.protect)
 blueprint.after_request(guard.finish)
-blueprint.after_request(audit.tell)
+blueprint.after_request(audit.log_act)
 
 
 @blueprint.errorhandler(InngestPyError)
@@ -72,7 +72,7 @@ def _database(error: SQLAlchemyError) -> Response:
         return problem("this took too long to look up: narrow the time or the filter", 503)
     observe.event("dashboard.database", level=40, **logged(error))
     if outage(error):
-        return problem(f"{told(error)}: the page tries again by itself", 503)
+        return problem(f"{public_message(error)}: the page tries again by itself", 503)
     return problem("internal error: the server's log has more", 500)
 
 
@@ -83,7 +83,7 @@ def _lost() -> Response | None:
     if request.method not in ("GET", "HEAD") or not is_browser:
         return None
     try:
-        guard.look()
+        guard.set_viewer()
     except (InngestPyError, SQLAlchemyError):
         g.viewer = None
     shown = rendering.protect(problem(f"there is no page at {request.path[:200]}", 404))

@@ -58,7 +58,7 @@ def check() -> Response | None:
     return None
 
 
-def look() -> None:
+def set_viewer() -> None:
     """Set the viewer for a page that no route answers."""
     g.cookie = _cookie()
     g.viewer = _viewer()
@@ -79,7 +79,7 @@ def _viewer() -> Viewer | None:
 def _named_by_proxy() -> str | None:
     """Read the user that a trusted proxy names; None without a proxy or a name."""
     header = deps().settings.ui_proxy_header
-    if not header or not proxies.trusted(deps().settings, request):
+    if not header or not proxies.is_trusted(deps().settings, request):
         return None
     given = request.headers.get(header, "")
     return accounts.check_name(given) if given else None
@@ -87,7 +87,7 @@ def _named_by_proxy() -> str | None:
 
 def address() -> str:
     """Return the client's address."""
-    return proxies.client(deps().settings, request)
+    return proxies.client_address(deps().settings, request)
 
 
 def _ask() -> Response:

@@ -93,13 +93,13 @@ class Counters:
     def connect(self) -> None:
         """Begin to count."""
         for signal, receiver in self._receivers():
-            observe.hear(signal, receiver)
+            observe.listen(signal, receiver)
         observe.watch(self._event)
 
     def disconnect(self) -> None:
         """Count no more."""
         for signal, receiver in self._receivers():
-            observe.unhear(signal, receiver)
+            observe.stop_listening(signal, receiver)
         observe.unwatch(self._event)
 
     def _receivers(self) -> list[tuple[NamedSignal, Callable[..., None]]]:

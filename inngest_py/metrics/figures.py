@@ -73,7 +73,7 @@ class Figures(Collector):
             live = run_detail.live(tx, MOST)
             due = queue_stats.due(tx, now, MOST)
             held = queue_stats.in_flight(tx, MOST)
-            in_line = queue_stats.in_line(tx, MOST)
+            in_line = queue_stats.in_waiting_lines(tx, MOST)
             alive = len(workers.alive(tx, now))
         depth = {one.kind: one.count for one in due}
         ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}

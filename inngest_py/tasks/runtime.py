@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from ..config import Settings
 from ..domain.access.reach import Reach
-from ..engine.runtime.app_fairness import Shares
+from ..engine.runtime.app_fairness import Fairness
 from ..engine.runtime.context import Context, Hints, Tuning, new_ulid, utc_now
 from ..engine.runtime.group_commit import Committer
 from ..engine.transport.gateway import Fetcher
@@ -51,7 +51,7 @@ def make_context(
         fetcher=Fetcher(connections=slots, refusal=_for_steps(settings, reach)),
         clock=db.clock.now,
         worker_id=worker_id or new_ulid(utc_now()),
-        shares=Shares(slots if shares is None else shares),
+        shares=Fairness(slots if shares is None else shares),
         # random: workers that started together would otherwise all ask at the same moment
         phase=timedelta(seconds=60 * random.SystemRandom().random()),
         tuning=Tuning(

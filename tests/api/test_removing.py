@@ -153,7 +153,7 @@ def test_an_app_is_erased_with_its_history_only_when_nothing_runs(db: Database) 
         engine.start()
     engine.drain()
     live = engine.start()
-    assert erasing.look(db, "app") == erasing.Doomed(app_row(db)["id"], 1, 4, 1)
+    assert erasing.look(db, "app") == erasing.ToErase(app_row(db)["id"], 1, 4, 1)
     with pytest.raises(Conflict, match="1 runs of app have not ended"):
         erasing.erase(db, "app", engine.now, BY)
     assert app_row(db)["archived_at"] is None

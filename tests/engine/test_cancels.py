@@ -218,7 +218,7 @@ def test_event_cancels_very_many_runs_page_by_page(
     engine.drain()
     stop(engine, key=1)
     ((_, item_id),) = engine.hinted.hints
-    real = queue_items.go_on
+    real = queue_items.note_progress
     turns = []
 
     def crash_once(*args: Any) -> None:

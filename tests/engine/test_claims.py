@@ -59,7 +59,7 @@ def test_claims_that_share_a_commit_get_what_they_named(db: Database) -> None:
     engine = Engine(db, sequence())
     publish.accept(engine.ctx, [engine.event() for _ in range(4)])
     a, b, c, d = [item_id for _, item_id in engine.hinted.hints]
-    wanted = [claims.Wanted(engine.ctx, ids) for ids in ([a, b], [b, c], ["gone"], [d])]
+    wanted = [claims.ClaimRequest(engine.ctx, ids) for ids in ([a, b], [b, c], ["gone"], [d])]
     with db.transaction() as tx:
         taken = claims.claim_all(tx, wanted)
     assert [[job.item.id for job in one.jobs] for one in taken] == [[a, b], [c], [], [d]]

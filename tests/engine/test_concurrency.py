@@ -199,10 +199,10 @@ def test_line_is_let_in_when_its_limit_is_raised_or_removed(db: Database) -> Non
     send(engine, *({"n": n} for n in range(6)))
     engine.hinted.hints.clear()  # the hint of the item that was let in is lost
     engine.register(2, concurrency=3)
-    stuck_lines.Standing().run_once(engine.ctx)
+    stuck_lines.StuckLines().run_once(engine.ctx)
     assert len(engine.hinted.hints) == 2
     engine.register(2)
-    stuck_lines.Standing().run_once(engine.ctx)
+    stuck_lines.StuckLines().run_once(engine.ctx)
     assert len(engine.hinted.hints) == 5
     engine.advance(seconds=3)
     assert statuses(engine) == ["completed"] * 6

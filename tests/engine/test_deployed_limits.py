@@ -234,7 +234,7 @@ def test_upkeep_checks_every_line(db: Database) -> None:
             "UPDATE functions SET config = replace(config, '\"limit\":1', '\"limit\":2')"
         )
     engine.ctx.catalog.version = -1
-    standing = stuck_lines.Standing()
+    standing = stuck_lines.StuckLines()
     found = []
     for _ in range(3):
         assert not standing.run_once(engine.ctx)

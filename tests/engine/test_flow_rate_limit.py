@@ -73,7 +73,7 @@ def test_exact_under_threads(db: Database) -> None:
     for _ in range(4):
         together(8, lambda number: send(engine, {"n": number}, {"n": number}) and None)
         room = gcra.room(rate, arrival, gcra.to_ns(engine.now), 16)
-        arrival = gcra.take(rate, arrival, gcra.to_ns(engine.now), room)
+        arrival = gcra.charge(rate, arrival, gcra.to_ns(engine.now), room)
         admitted += room
         assert len(statuses(engine)) == admitted
         engine.now += timedelta(seconds=2)

@@ -65,7 +65,7 @@ def test_leases_are_extended_while_one_item_is_locked(db: Database) -> None:
     until = engine.now + 2 * LEASE
     held = engine.ctx.leases.all()
     with db.transaction() as writer:
-        leases.hold(writer, [locked.id])
+        leases.lock(writer, [locked.id])
         with db.transaction() as tx:
             leases.extend(tx, held, until)
         with db.transaction() as tx:

@@ -227,7 +227,7 @@ def test_runs_that_have_not_begun_wait_in_the_new_lines(
     engine.now += timedelta(minutes=1)
     lease_keeping.free_lapsed(engine.ctx, engine.now)  # their worker is gone
     for _ in range(10):
-        stuck_lines.Standing().run_once(engine.ctx)  # as upkeep does: a lease was lost
+        stuck_lines.StuckLines().run_once(engine.ctx)  # as upkeep does: a lease was lost
         engine.advance(seconds=2)
     assert statuses(engine) == ["completed"] * 8
     assert watched.most["all"] <= at_once

@@ -7,7 +7,7 @@ import pytest
 
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import why_run_waits
-from inngest_py.engine.runtime.app_fairness import Shares
+from inngest_py.engine.runtime.app_fairness import Fairness
 from inngest_py.engine.upkeep.sharing import Sharing
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
@@ -21,7 +21,7 @@ OTHER = "other.example:1"
 def shared(db: Database, script: Any, slots: int = 4, **config: Any) -> tuple[Engine, Sharing]:
     """Make an engine whose process knows another app: of four slots, three are for our app."""
     engine = Engine(db, script, **config)
-    engine.ctx.shares = Shares(slots)
+    engine.ctx.shares = Fairness(slots)
     engine.ctx.shares.know(["localhost:1", OTHER])
     return engine, Sharing()
 
@@ -49,7 +49,7 @@ def test_jobs_that_find_no_room_run_later(db: Database) -> None:
     jobs = run_item.claim(engine.ctx, [item_id for _, item_id in hints])
     assert len(jobs) == 3
     with db.reading() as tx:
-        assert queue_stats.in_line(tx, 100) == {"app": 5}
+        assert queue_stats.in_waiting_lines(tx, 100) == {"app": 5}
     begun = rows(db, "SELECT status, started_at IS NULL, count(*) FROM runs GROUP BY 1, 2")
     assert sorted(tuple(row) for row in begun) == [("queued", True, 5), ("running", False, 3)]
     threads = [threading.Thread(target=run_item.run_job, args=(engine.ctx, job)) for job in jobs]

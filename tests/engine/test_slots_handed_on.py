@@ -119,7 +119,7 @@ def test_a_call_whose_run_is_deleted_gives_its_slot_back_with_the_lease(db: Data
     upkeep.free_lapsed(engine.ctx, engine.now)
     engine.drain()
     assert engine.queued(gone.run.id) == []
-    stuck_lines.Standing().run_once(engine.ctx)
+    stuck_lines.StuckLines().run_once(engine.ctx)
     engine.drain()
     assert statuses(engine) == ["completed"]
 

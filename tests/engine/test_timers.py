@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from inngest_py.engine.upkeep.due_items import Timers
+from inngest_py.engine.upkeep.due_items import DueItems
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine, sequence
 from tests.factories import item
@@ -15,7 +15,7 @@ TICK = timedelta(milliseconds=250)
 
 
 def test_an_idle_process_looks_half_as_often(db: Database) -> None:
-    engine, timers = Engine(db, sequence("one")), Timers()
+    engine, timers = Engine(db, sequence("one")), DueItems()
     assert not timers.run_once(engine.ctx)
     assert timers.pause(engine.ctx, TICK) == 2 * TICK
     engine.ctx.leases.hold(item())
@@ -24,7 +24,7 @@ def test_an_idle_process_looks_half_as_often(db: Database) -> None:
 
 
 def test_after_something_was_due_it_looks_at_every_tick_for_a_while(db: Database) -> None:
-    engine, timers = Engine(db, sequence("one")), Timers()
+    engine, timers = Engine(db, sequence("one")), DueItems()
     engine.start()
     engine.hinted.hints.clear()  # lost
     engine.now += timedelta(seconds=5)
@@ -41,7 +41,7 @@ def test_after_something_was_due_it_looks_at_every_tick_for_a_while(db: Database
 
 
 def test_wait_ends_when_the_next_item_is_due(db: Database) -> None:
-    engine, timers = Engine(db, sequence("one")), Timers()
+    engine, timers = Engine(db, sequence("one")), DueItems()
     soon = engine.now + timedelta(milliseconds=100)
     engine.start(ts=int(soon.timestamp() * 1000))
     assert not timers.run_once(engine.ctx)
@@ -56,7 +56,7 @@ def alone(db: Database) -> Engine:
 
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 def test_process_that_is_alone_waits_until_something_is_stored(db: Database) -> None:
-    engine, timers = alone(db), Timers()
+    engine, timers = alone(db), DueItems()
     assert not timers.run_once(engine.ctx)
     began = time.monotonic()
     engine.ctx.phase = timedelta(seconds=began) + 3 * TICK
@@ -72,7 +72,7 @@ def test_process_that_is_alone_waits_until_something_is_stored(db: Database) -> 
 
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 def test_process_that_is_alone_waits_for_due_items(db: Database) -> None:
-    engine, timers = alone(db), Timers()
+    engine, timers = alone(db), DueItems()
     soon = engine.now + timedelta(milliseconds=30)
     engine.start(ts=int(soon.timestamp() * 1000))
     assert not timers.run_once(engine.ctx)

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from inngest_py import observe, tracing
 from inngest_py.domain.runs import traces
 from inngest_py.domain.values.ids import ulid_hex
-from inngest_py.engine.upkeep.due_items import Timers
+from inngest_py.engine.upkeep.due_items import DueItems
 from inngest_py.engine.work import end_run
 from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
@@ -87,7 +87,7 @@ def test_a_call_names_its_step_its_attempt_and_its_host(traced: Traced) -> None:
     traced.send({"name": "a/b"})
     traced.engine.drain()
     traced.engine.now += timedelta(hours=1)
-    Timers().run_once(traced.engine.ctx)
+    DueItems().run_once(traced.engine.ctx)
     traced.engine.drain()
     found = [dict(call.attributes or {}) for call in traced.named("POST ")]
     assert [one["inngest.attempt"] for one in found] == [0, 1, 0, 0]

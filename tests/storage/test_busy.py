@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from inngest_py.storage.db import deadlines, session
-from inngest_py.storage.db.outages import Fault, NoAnswer, fault, outage, told
+from inngest_py.storage.db.outages import Fault, NoAnswer, fault, outage, public_message
 from inngest_py.storage.db.session import Database
 from tests.processes import ROOT
 
@@ -102,7 +102,7 @@ def test_request_gives_up_at_its_deadline_behind_another_writer(tmp_path: Path) 
         over.set()
         worker.join()
     assert outage(caught.value)
-    assert told(caught.value) == "the database does not answer in time"
+    assert public_message(caught.value) == "the database does not answer in time"
     with deadlines.within(30), db.transaction():
         pass
     db.close()

@@ -50,7 +50,7 @@ def test_runs_between_two_times(db: Database) -> None:
 @pytest.mark.parametrize("minutes", [-50, 50])
 def test_a_run_whose_id_another_clock_made_is_found(db: Database, minutes: int) -> None:
     engine = Engine(db, sequence("one"))
-    run_id, other = engine.start(), ids.first_of(NOW, timedelta(minutes=minutes))
+    run_id, other = engine.start(), ids.lowest_ulid(NOW, timedelta(minutes=minutes))
     with db.transaction() as tx:
         tx.execute(update(RunRow).where(RunRow.id == run_id).values(id=other))
     span = RunQuery(since=NOW, until=NOW + MINUTE)
@@ -88,7 +88,7 @@ def test_span_leaves_out_runs_whose_time_has_not_come(db: Database, field: str) 
 
 def test_event_of_a_sender_whose_clock_is_ahead_is_found_by_its_receipt(db: Database) -> None:
     engine = Engine(db, sequence("one"))
-    ahead = ids.first_of(NOW, timedelta(minutes=50))
+    ahead = ids.lowest_ulid(NOW, timedelta(minutes=50))
     event = engine.event()
     publish.accept(engine.ctx, [replace(event, id=ahead)])
     with db.reading() as tx:

@@ -52,9 +52,9 @@ def test_signal_has_one_wait_until_another_replaces_it(db: Database) -> None:
         assert waits.add(tx, [row("b", signal="s")]) == {"b"}
         waits.free_signal(tx, "s", NOW, replaces=True)
         assert waits.add(tx, [row("c", signal="s")]) == {"c"}
-        assert waits.take_signal(tx, "s", late) is None
-        assert waits.take_signal(tx, "s", NOW) == ("r", "item-c")
-        assert waits.take_signal(tx, "s", NOW) is None
+        assert waits.consume_signal(tx, "s", late) is None
+        assert waits.consume_signal(tx, "s", NOW) == ("r", "item-c")
+        assert waits.consume_signal(tx, "s", NOW) is None
         assert len(waits.of_run(tx, "r")) == 2
 
 
@@ -100,7 +100,7 @@ def test_only_one_of_many_transactions_consumes_a_pause(db: Database) -> None:
     def take(order: int) -> None:
         start.wait()
         with db.transaction() as tx:
-            taken.extend(waits.take(tx, ids[::order]))
+            taken.extend(waits.consume(tx, ids[::order]))
 
     threads = [threading.Thread(target=take, args=(order,)) for order in (1, -1, 1, -1)]
     for thread in threads:

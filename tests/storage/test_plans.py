@@ -25,10 +25,10 @@ ITEM = Item("i", ItemKind.EDGE, "r", "lease", 0, NOW, NOW)
 
 STATEMENTS: dict[str, Callable[[Connection], Any]] = {
     "advance": lambda tx: runs.advance(tx, [runs.Advance("r", 1, 1, 1, None)]),
-    "correct": lambda tx: runs.settle(tx, [runs.Correction("r", True, None)]),
+    "correct": lambda tx: runs.correct(tx, [runs.Correction("r", True, None)]),
     "end": lambda tx: runs.end(tx, [runs.End("r", RunStatus.COMPLETED, None, NOW)]),
     "load": lambda tx: load_runs.load(tx, ["r"]),
-    "continue_in_place": lambda tx: queue_items.turn(tx, [(ITEM, "k", 1, NOW)]),
+    "continue_in_place": lambda tx: queue_items.continue_in_place(tx, [(ITEM, "k", 1, NOW)]),
     "finish": lambda tx: queue_items.finish(tx, [ITEM]),
     "drop_runs": lambda tx: of_ended_runs.drop_runs(tx, ["r"], [ITEM]),
 }
@@ -65,7 +65,7 @@ def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
 def test_search_for_stranded_runs_reads_only_its_page(tmp_path: Path) -> None:
     with explained(tmp_path) as (tx, steps):
         stranded.look(tx, RunStatus.RUNNING, "a", 500)
-        stranded.driven(tx, "r", "i")
+        stranded.has_other_driving_item(tx, "r", "i")
     assert any("runs_status_idx (status=? AND id>?)" in step for step in steps), steps
     assert sum("queue_items_run_idx (run_id=?)" in step for step in steps) == 2, steps
     assert not any("TEMP B-TREE" in step or step.startswith("SCAN runs") for step in steps), steps

@@ -24,7 +24,7 @@ def read(*ops: dict[str, Any]) -> list[Defer]:
 
 
 def settled(*ops: dict[str, Any]) -> dict[str, str]:
-    return {d.name: d.status.value for d in defers.settle({}, read(*ops)).values()}
+    return {d.name: d.status.value for d in defers.changes({}, read(*ops)).values()}
 
 
 def test_an_add_is_scheduled_and_other_ops_are_left_alone() -> None:
@@ -78,8 +78,8 @@ def test_all_inputs_together_have_a_limit() -> None:
 
 
 def test_unchanged_defers_are_not_written_again() -> None:
-    first = defers.settle({}, read(add("a")))
-    assert defers.settle(first, read(add("a"))) == {}
+    first = defers.changes({}, read(add("a")))
+    assert defers.changes(first, read(add("a"))) == {}
     assert defers.shown(first.values()) == f'{{"{step("a")}":{{"abortable":true}}}}'
 
 

@@ -61,5 +61,5 @@ def test_a_listener_gets_signals_and_a_broken_one_disturbs_no_other() -> None:
 
     observe.run_finished.connect(broken)
     observe.run_finished.connect(listens)
-    observe.tell(observe.run_finished, run_id="r", function_id="f", status="failed", output=None)
+    observe.send(observe.run_finished, run_id="r", function_id="f", status="failed", output=None)
     assert heard == [{"run_id": "r", "function_id": "f", "status": "failed", "output": None}]

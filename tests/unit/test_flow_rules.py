@@ -23,7 +23,7 @@ def admitted(rate: Rate, at_ms: list[int]) -> list[bool]:
     for ms in at_ms:
         now_ns = 10**18 + ms * 10**6
         room = gcra.room(rate, arrival, now_ns, 1)
-        arrival = gcra.take(rate, arrival, now_ns, room)
+        arrival = gcra.charge(rate, arrival, now_ns, room)
         found.append(bool(room))
     return found
 
@@ -67,11 +67,11 @@ def test_room_equals_the_events_that_can_be_charged_one_by_one(
     room = gcra.room(rate, arrival, now, count)
     one_by_one = arrival
     while taken < count and gcra.room(rate, one_by_one, now, 1):
-        one_by_one = gcra.take(rate, one_by_one, now, 1)
+        one_by_one = gcra.charge(rate, one_by_one, now, 1)
         taken += 1
     assert room == taken
-    assert gcra.take(rate, arrival, now, room) == (one_by_one if taken else max(arrival, now))
-    after = gcra.take(rate, arrival, now, room)
+    assert gcra.charge(rate, arrival, now, room) == (one_by_one if taken else max(arrival, now))
+    after = gcra.charge(rate, arrival, now, room)
     opens = max(now, gcra.opens_ns(rate, after))
     assert gcra.room(rate, after, opens, 1) == 1
     assert room == count or not gcra.room(rate, after, opens - 1, 1)
@@ -93,7 +93,7 @@ def test_an_idle_rate_limit_admits_a_tenth_and_one(limit: int, at_once: int) -> 
 
 def test_numbers_that_databases_and_clocks_cannot_hold_are_capped() -> None:
     rate = Rate.of_throttle(Throttle(1, timedelta(days=365_000)))
-    late = gcra.take(rate, 0, gcra.to_ns(NOW), 10**9)
+    late = gcra.charge(rate, 0, gcra.to_ns(NOW), 10**9)
     assert late == gcra.LATEST_NS
     assert gcra.to_time(late).year == 2116
     everything = Rate.of_throttle(Throttle(2**31 - 1, timedelta(microseconds=1)))
@@ -143,7 +143,7 @@ def test_debounce(steps: list[tuple[int, int]], timeout: int | None) -> None:
     parked, now, newest, restarted = None, NOW, -1, NOW
     for number, (gap, ts) in enumerate(steps):
         now += gap * SECOND
-        parked = debounce.arrive(parked, str(number), ts, rule, now)
+        parked = debounce.park(parked, str(number), ts, rule, now)
         if newest < 0 or ts >= steps[newest][1]:
             newest, restarted = number, now
     assert parked is not None

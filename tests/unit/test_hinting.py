@@ -16,7 +16,7 @@ from inngest_py.tasks.app import create_celery
 from inngest_py.tasks.kombu import redis
 from inngest_py.tasks.kombu.gathering import GatherEvents
 from inngest_py.tasks.kombu.intake import Intake
-from inngest_py.tasks.kombu.publishing import Publisher, shown, task_name
+from inngest_py.tasks.kombu.publishing import Publisher, describe_arguments, task_name
 from tests.servers import Valkey
 
 IDS = ["01KDYAK3485ZADZKHGVA0AS87V"]
@@ -41,7 +41,11 @@ def taken(app: Celery) -> Any:
 def test_a_hint_is_the_message_that_celery_sends(app: Celery) -> None:
     Publisher(app)(ItemKind.START, IDS)
     ours = taken(app)
-    about = {"argsrepr": shown(ItemKind.START, IDS), "kwargsrepr": "", "ignore_result": True}
+    about = {
+        "argsrepr": describe_arguments(ItemKind.START, IDS),
+        "kwargsrepr": "",
+        "ignore_result": True,
+    }
     app.send_task(task_name(ItemKind.START), args=[IDS], **about)
     theirs = taken(app)
     assert ours.payload == theirs.payload

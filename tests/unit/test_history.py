@@ -7,7 +7,7 @@ import pytest
 from inngest_py.dashboard.parts.history import history
 from inngest_py.dashboard.parts.words import timed
 from inngest_py.domain.reports import spans
-from inngest_py.domain.reports.spans import TracedRun
+from inngest_py.domain.reports.spans import TimelineRun
 from inngest_py.domain.runs.runs import RunStatus
 from tests.factories import NOW, RUN_ID
 from tests.unit.test_waterfall import tried
@@ -16,7 +16,9 @@ SECOND = timedelta(seconds=1)
 
 
 def test_a_history_is_in_order() -> None:
-    run = TracedRun(RUN_ID, RunStatus.FAILED, NOW, NOW + SECOND, NOW + 9 * SECOND, has_output=True)
+    run = TimelineRun(
+        RUN_ID, RunStatus.FAILED, NOW, NOW + SECOND, NOW + 9 * SECOND, has_output=True
+    )
     made = [
         tried(1, "StepError", "errored", 0, 1, 2),
         tried(2, "StepRun", "completed", 4, 4.5, 5),
@@ -36,7 +38,7 @@ def test_a_history_is_in_order() -> None:
     ]
 
 
-def _root(run: TracedRun, made: list[spans.Tried]) -> spans.Span:
+def _root(run: TimelineRun, made: list[spans.EndedAttempt]) -> spans.Span:
     return spans.tree(run, made, [])
 
 

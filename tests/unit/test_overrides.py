@@ -8,7 +8,7 @@ import pytest
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.functions.config_fields import Fields
 from inngest_py.domain.functions.functions import FunctionConfig, parse_config
-from inngest_py.domain.functions.overrides import applied, from_json, parse, shown, words
+from inngest_py.domain.functions.overrides import applied, from_json, parse, shown, summary
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def test_an_earlier_override_does_not_remove_idempotency() -> None:
     override = parse({"rateLimit": {"limit": 100, "period": "1m"}, "concurrency": 2}, NOW).override
     effective = applied(keyed, override)
     assert effective.rate_limit == keyed.rate_limit
-    assert words(effective) == "2 steps at a time, idempotent by event.data.k"
+    assert summary(effective) == "2 steps at a time, idempotent by event.data.k"
 
 
 def test_shown_limits_can_be_set_again() -> None:
@@ -132,13 +132,13 @@ def test_a_bad_body_is_refused_by_its_field(body: Any, field: str) -> None:
 
 
 def test_limits_are_described_for_lists() -> None:
-    assert words(CONFIGURED) == "3 steps at a time, throttle 2/10s, rate limit 9/60s"
-    assert words(config(concurrency={"fn": [{"limit": 1, "key": "event.data.k"}]})) == (
+    assert summary(CONFIGURED) == "3 steps at a time, throttle 2/10s, rate limit 9/60s"
+    assert summary(config(concurrency={"fn": [{"limit": 1, "key": "event.data.k"}]})) == (
         "1 run at a time by event.data.k"
     )
-    assert words(config()) == ""
+    assert summary(config()) == ""
     later = config(debounce={"period": "5s", "key": "event.data.k"}, singleton={"mode": "skip"})
-    assert words(later) == "debounce 5s by event.data.k, singleton skip"
-    assert words(config(priority={"run": "event.data.p"})) == "priority event.data.p"
+    assert summary(later) == "debounce 5s by event.data.k, singleton skip"
+    assert summary(config(priority={"run": "event.data.p"})) == "priority event.data.p"
     gathered = config(batchEvents={"maxSize": 9, "timeout": "10s"})
-    assert words(gathered) == "batch 9/10s"
+    assert summary(gathered) == "batch 9/10s"

@@ -15,7 +15,7 @@ _LOOK = """
 natives = {id(one) for module in patching.WAITING for one in patching.natives(module).values()}
 print(sorted(
     f"{module.__name__}.{name}"
-    for module in patching.loaded()
+    for module in patching.loaded_modules()
     for name, value in vars(module).items()
     if id(value) in natives
 ))

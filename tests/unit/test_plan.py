@@ -12,7 +12,7 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.domain.steps import groups
-from inngest_py.domain.steps.groups import Settled
+from inngest_py.domain.steps.groups import GroupState
 from tests.factories import NOW, item, op, reply, run, step
 
 POLICY = Policy(retries=2)
@@ -281,8 +281,8 @@ def test_a_sleep_that_cannot_be_read_is_a_function_error() -> None:
     assert planned(reply(206, [op("Sleep", "s", name="soon")])).retry is not None
 
 
-def settle(pending: dict[str, bool], *done: tuple[str, bool], version: int = 2) -> Settled:
-    return groups.settle(pending, done, force_plan=True, request_version=version)
+def settle(pending: dict[str, bool], *done: tuple[str, bool], version: int = 2) -> GroupState:
+    return groups.after_results(pending, done, force_plan=True, request_version=version)
 
 
 def test_an_open_group_discovers_only_when_its_last_member_is_done() -> None:

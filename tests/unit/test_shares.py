@@ -6,13 +6,13 @@ from itertools import count
 import pytest
 
 from inngest_py.engine.runtime import app_fairness
-from inngest_py.engine.runtime.app_fairness import Shares, host_of
+from inngest_py.engine.runtime.app_fairness import Fairness, host_of
 
 APPS = [f"app{n}:1" for n in range(10)]
 _leases = count()
 
 
-def crowd(share: Shares, host: str, jobs: int) -> int:
+def crowd(share: Fairness, host: str, jobs: int) -> int:
     """Claim and hold jobs of a host; return how many it was given."""
     lease = f"lease{next(_leases)}"
     given = sum(share.admit(lease, [host] * jobs))
@@ -38,7 +38,7 @@ def crowd(share: Shares, host: str, jobs: int) -> int:
 def test_an_app_that_hangs_leaves_calls_for_another(
     slots: int, hosts: int, most: int, left: int
 ) -> None:
-    share = Shares(slots)
+    share = Fairness(slots)
     share.know(APPS[:hosts])
     assert crowd(share, APPS[0], 1000) == (1000 if slots < 2 or hosts < 2 else most)
     if hosts > 1:
@@ -46,7 +46,7 @@ def test_an_app_that_hangs_leaves_calls_for_another(
 
 
 def test_every_app_keeps_its_share_when_all_others_hang() -> None:
-    share = Shares(100)
+    share = Fairness(100)
     share.know(APPS)
     assert sum(crowd(share, host, 1000) for host in APPS[:9]) == 95
     assert crowd(share, APPS[9], 1000) == 5
@@ -57,7 +57,7 @@ def test_every_app_keeps_its_share_when_all_others_hang() -> None:
 
 
 def test_an_app_that_is_not_known_yet_has_a_share() -> None:
-    share = Shares(8)
+    share = Fairness(8)
     share.know(APPS[:1])
     assert crowd(share, APPS[0], 6) == 6
     assert crowd(share, "new:1", 6) == 2
@@ -71,7 +71,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 
 
 def test_calls_are_kept_until_a_claim_is_committed_or_has_failed(clock: list[float]) -> None:
-    share = Shares(8)
+    share = Fairness(8)
     share.know(APPS[:2])
     assert share.admit("a", [APPS[0]] * 9) == [True] * 6 + [False] * 3
     assert share.admit("b", [APPS[0]]) == [False]

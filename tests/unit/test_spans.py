@@ -8,34 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inngest_py.domain.reports.spans import (
+    EndedAttempt,
     Output,
     Pending,
     Span,
     SpanStatus,
     StepOp,
-    TracedRun,
-    Tried,
+    TimelineRun,
     is_over,
     tree,
 )
 from inngest_py.domain.runs.runs import ENDED, RunStatus
 from tests.factories import NOW, RUN_ID
 
-RUN = TracedRun(RUN_ID, RunStatus.COMPLETED, NOW, NOW, NOW + timedelta(seconds=9), True)
+RUN = TimelineRun(RUN_ID, RunStatus.COMPLETED, NOW, NOW, NOW + timedelta(seconds=9), True)
 
 
 def at(seconds: float) -> Any:
     return NOW + timedelta(seconds=seconds)
 
 
-def tried(id: int, step: str | None = "a", **changes: Any) -> Tried:
-    made = Tried(
+def tried(id: int, step: str | None = "a", **changes: Any) -> EndedAttempt:
+    made = EndedAttempt(
         id, step, step or "Finalization", "StepRun", 0, "completed", at(id), at(id), at(id + 0.5)
     )
     return replace(made, **changes)
 
 
-def final(id: int, **changes: Any) -> Tried:
+def final(id: int, **changes: Any) -> EndedAttempt:
     return tried(id, None, **{"op": "Finalization", **changes})
 
 
@@ -254,7 +254,9 @@ _PENDING = st.builds(
 
 
 @given(st.sampled_from(RunStatus), st.lists(_ROWS, max_size=8), st.lists(_PENDING, max_size=4))
-def test_any_rows_make_a_tree(status: RunStatus, rows: list[Tried], pending: list[Pending]) -> None:
+def test_any_rows_make_a_tree(
+    status: RunStatus, rows: list[EndedAttempt], pending: list[Pending]
+) -> None:
     ended = status in ENDED
     rows = [replace(row, id=place) for place, row in enumerate(rows)]
     run = replace(RUN, status=status, ended_at=RUN.ended_at if ended else None)

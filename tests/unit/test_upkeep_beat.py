@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inngest_py.engine.upkeep.loop import Service, Upkeep
-from inngest_py.engine.upkeep.wakeups import until_beat
+from inngest_py.engine.upkeep.wakeups import until_wakeup
 
 MOMENTS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=40))
 PHASES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=1))
@@ -20,7 +20,7 @@ SECOND = timedelta(seconds=1)
 def test_a_wake_up_comes_within_the_interval_and_a_tenth(
     now: timedelta, phase: timedelta, every: timedelta
 ) -> None:
-    wait = until_beat(now, every, phase)
+    wait = until_wakeup(now, every, phase)
     assert every / 10 < wait <= every * 1.1
     assert (now + wait - phase) % every == timedelta(0)
 
@@ -29,7 +29,7 @@ def test_a_wake_up_comes_within_the_interval_and_a_tenth(
 def test_wake_ups_of_a_second_are_among_those_of_its_quarters(
     now: timedelta, phase: timedelta
 ) -> None:
-    beat = now + until_beat(now, SECOND, phase)
+    beat = now + until_wakeup(now, SECOND, phase)
     assert (beat - phase) % (SECOND / 4) == timedelta(0)
 
 

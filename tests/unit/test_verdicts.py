@@ -40,7 +40,7 @@ def on(event: str, expression: str | None = None) -> dict[str, Any]:
     ],
 )
 def test_why_an_event_started_no_run(one: Candidate, said: str | None) -> None:
-    found = event_outcome.judge(EVENT, NOW, [one], {}, NOW)
+    found = event_outcome.outcomes(EVENT, NOW, [one], {}, NOW)
     assert [verdict.started for verdict in found] == ([] if said is None else [False])
     if said is not None:
         assert found[0].reason.startswith(said)
@@ -58,5 +58,5 @@ def test_a_run_shows_what_came_of_its_event(
     status: str, reason: str | None, started: bool, said: str
 ) -> None:
     runs = {"id": (RUN_ID, status, reason)}
-    [found] = event_outcome.judge(EVENT, NOW, [candidate(**on("other"))], runs, NOW)
+    [found] = event_outcome.outcomes(EVENT, NOW, [candidate(**on("other"))], runs, NOW)
     assert (found.started, found.reason, found.run_id) == (started, said, RUN_ID)

@@ -8,12 +8,12 @@ import pytest
 
 from inngest_py.domain.events.lookups import key_in, lookup
 from inngest_py.domain.reply import decide as plans
-from inngest_py.domain.reply.decide import Job, Plan, Policy
-from inngest_py.domain.reply.wait_end import woken
+from inngest_py.domain.reply.decide import FollowUp, Plan, Policy
+from inngest_py.domain.reply.wait_end import plan_wait_end
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.domain.steps.wait_results import Answer, Waiting, ended
-from inngest_py.domain.steps.waits import INVOKE_TIMEOUT, PauseKind, Wait
+from inngest_py.domain.steps.waits import INVOKE_TIMEOUT, Wait, WaitKind
 from tests.factories import NOW, RUN_ID, item, op, reply, run, step
 
 EVENT = orjson.dumps(
@@ -215,7 +215,7 @@ def test_an_expression_without_equality_has_no_key(expression: str) -> None:
     assert lookup(expression) == ("", "")
 
 
-def memo(kind: PauseKind, answer: Answer | None) -> Any:
+def memo(kind: WaitKind, answer: Answer | None) -> Any:
     end = ended(Waiting(kind, {"signal": "s"}, races=False), answer)
     return orjson.loads(end.value)
 
@@ -230,16 +230,16 @@ TIMED_OUT = "Timed out waiting for invoked function to complete"
 @pytest.mark.parametrize(
     ("kind", "answer", "value"),
     [
-        (PauseKind.EVENT, Answer("01E", '{"name":"x"}'), {"name": "x"}),
-        (PauseKind.EVENT, None, None),
-        (PauseKind.SIGNAL, Answer(data=[1]), {"data": {"signal": "s", "data": [1]}}),
-        (PauseKind.SIGNAL, None, None),
-        (PauseKind.INVOKE, finished(result={"a": 1}), {"data": {"a": 1}}),
-        (PauseKind.INVOKE, finished(result=None), {"data": None}),
-        (PauseKind.INVOKE, finished(x=1), {"data": {"run_id": "01R", "x": 1}}),
-        (PauseKind.INVOKE, finished(error={"name": "E"}, result=1), {"error": {"name": "E"}}),
+        (WaitKind.EVENT, Answer("01E", '{"name":"x"}'), {"name": "x"}),
+        (WaitKind.EVENT, None, None),
+        (WaitKind.SIGNAL, Answer(data=[1]), {"data": {"signal": "s", "data": [1]}}),
+        (WaitKind.SIGNAL, None, None),
+        (WaitKind.INVOKE, finished(result={"a": 1}), {"data": {"a": 1}}),
+        (WaitKind.INVOKE, finished(result=None), {"data": None}),
+        (WaitKind.INVOKE, finished(x=1), {"data": {"run_id": "01R", "x": 1}}),
+        (WaitKind.INVOKE, finished(error={"name": "E"}, result=1), {"error": {"name": "E"}}),
         (
-            PauseKind.INVOKE,
+            WaitKind.INVOKE,
             None,
             {
                 "error": {
@@ -251,23 +251,23 @@ TIMED_OUT = "Timed out waiting for invoked function to complete"
         ),
     ],
 )
-def test_the_memo_of_an_ended_wait(kind: PauseKind, answer: Answer | None, value: Any) -> None:
+def test_the_memo_of_an_ended_wait(kind: WaitKind, answer: Answer | None, value: Any) -> None:
     assert memo(kind, answer) == value
 
 
 def test_the_end_of_a_wait_is_in_the_timeline_and_races_as_its_op() -> None:
-    opts = Waiting(PauseKind.EVENT, {"eventName": "x/y"}, races=True).written()
-    woke = woken(run(), item(kind=ItemKind.PAUSE, step="w", opts=opts), Answer("01E", "{}"))
+    opts = Waiting(WaitKind.EVENT, {"eventName": "x/y"}, races=True).written()
+    woke = plan_wait_end(run(), item(kind=ItemKind.PAUSE, step="w", opts=opts), Answer("01E", "{}"))
     assert woke.results[0].races
     assert not woke.closes
     shown = orjson.loads(str(woke.traces[0].info))
     assert (shown["foundEventID"], shown["timedOut"]) == ("01E", False)
-    late = woken(run(), item(kind=ItemKind.PAUSE, step="w", opts=opts), None)
+    late = plan_wait_end(run(), item(kind=ItemKind.PAUSE, step="w", opts=opts), None)
     assert late.closes
     assert orjson.loads(str(late.traces[0].info))["timedOut"] is True
 
 
 def test_the_item_of_a_wait_is_due_at_its_time_out() -> None:
     (job,) = planned(op("WaitForEvent", "w", name="x", opts={"timeout": "1h"})).jobs
-    assert isinstance(job, Job)
+    assert isinstance(job, FollowUp)
     assert (job.delay, job.step) == (timedelta(hours=1), step("w"))

@@ -4,19 +4,19 @@ from datetime import timedelta
 
 from inngest_py.dashboard.parts.waterfall import waterfall
 from inngest_py.domain.reports import spans
-from inngest_py.domain.reports.spans import TracedRun, Tried
+from inngest_py.domain.reports.spans import EndedAttempt, TimelineRun
 from inngest_py.domain.runs.runs import RunStatus
 from tests.factories import NOW, RUN_ID
 
 
-def tried(number: int, op: str, status: str, *times: float, step: str | None = "a") -> Tried:
+def tried(number: int, op: str, status: str, *times: float, step: str | None = "a") -> EndedAttempt:
     queued, started, ended = [NOW + timedelta(seconds=one) for one in times]
-    return Tried(number, step, "name", op, 0, status, queued, started, ended)
+    return EndedAttempt(number, step, "name", op, 0, status, queued, started, ended)
 
 
-def parts(made: list[Tried], ended: float = 10) -> list[list[tuple[float, float, str]]]:
+def parts(made: list[EndedAttempt], ended: float = 10) -> list[list[tuple[float, float, str]]]:
     end = NOW + timedelta(seconds=ended)
-    run = TracedRun(RUN_ID, RunStatus.COMPLETED, NOW, NOW, end, has_output=True)
+    run = TimelineRun(RUN_ID, RunStatus.COMPLETED, NOW, NOW, end, has_output=True)
     fall = waterfall(spans.tree(run, made, []), end)
     return [[(round(a, 3), round(b, 3), css) for a, b, css in row.parts] for row in fall.rows]
 

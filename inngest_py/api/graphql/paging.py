@@ -16,7 +16,7 @@ from ...domain.values import ids
 from ...storage.db.keyset import LAST, Key
 from ...storage.db.outages import too_long
 from ...storage.db.session import limit_time
-from .request import SCAN_FOR, Request, late
+from .request import SCAN_FOR, Request, out_of_time
 
 MOST_FIRST = 500
 _WINDOW = 200
@@ -120,7 +120,7 @@ def read_page(
             if len(page.rows) < first or fitting:
                 page.end = position
             scanned += 1
-            if fits is not None and (scanned == MOST_SCANNED or late(request)):
+            if fits is not None and (scanned == MOST_SCANNED or out_of_time(request)):
                 page.more = place + 1 < len(window) or len(window) == size
                 return page
         if len(window) < size:
@@ -163,7 +163,7 @@ def count(
         if len(window) < _WINDOW:
             return total
         position = position_of_row(window[-1])
-        if scanned >= MOST_SCANNED or late(request):
+        if scanned >= MOST_SCANNED or out_of_time(request):
             raise Invalid(
                 f"more than {scanned} rows would have to be read to count what matches the query:"
                 " narrow from and until, or leave totalCount out",

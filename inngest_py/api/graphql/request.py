@@ -105,7 +105,7 @@ def of(info: Info) -> Request:
     return request
 
 
-def late(request: Request) -> bool:
+def out_of_time(request: Request) -> bool:
     """Say whether the request has used up its time for scans."""
     now: datetime = request.ctx.now()
     return now > request.deadline

@@ -20,7 +20,7 @@ from graphql.execution.values import get_variable_values
 
 from ... import observe
 from ...domain.errors import InngestPyError, Invalid
-from ...storage.db.outages import logged, outage, told
+from ...storage.db.outages import logged, outage, public_message
 from . import apps, events, functions, limits, mutations, runs, scalars, spans
 from .request import Request
 from .root import mutation, query
@@ -142,7 +142,7 @@ def _worded(error: GraphQLError) -> dict[str, Any]:
     elif cause is not None and not isinstance(cause, InngestPyError | GraphQLError):
         shown["message"] = "internal error"
         if outage(cause):
-            shown["message"] = f"{told(cause)}: try again"
+            shown["message"] = f"{public_message(cause)}: try again"
         observe.event("gql.failed", level=40, path=_path(error.path), **logged(cause))
     return shown
 

@@ -26,7 +26,7 @@ from ...storage.runs import attempts, steps
 from .. import shapes
 from ..actors import actor
 from ..deps import context
-from ..errors import answer, public
+from ..errors import answer, public_error
 from ..protocol.events import parse_body
 from . import openapi
 
@@ -87,7 +87,7 @@ def send_events() -> Any:
         publish.accept(context(), accepted)
     found = [event.id for event in accepted]
     if error is not None:
-        return public(error, 400, data={"ids": found})
+        return public_error(error, 400, data={"ids": found})
     return answer({"data": {"ids": found}})
 
 
@@ -145,7 +145,7 @@ def show_run(run_id: str) -> Any:
     with context().db.reading() as tx:
         row = run_pages.get(tx, run_id)
         if row is None:
-            return public(f"run {run_id} does not exist", 404)
+            return public_error(f"run {run_id} does not exist", 404)
         event = events.get(tx, row["event_id"])
         stored = steps.of_run(tx, run_id)
         tried = attempts.of_run(tx, run_id)

@@ -7,7 +7,7 @@ from ...domain.reply import checkpoint
 from ...domain.values import ids
 from ...engine.work import checkpoint as engine
 from ..deps import context
-from ..errors import answer, public, status_of
+from ..errors import answer, public_error, status_of
 
 blueprint = Blueprint("checkpoint", __name__, url_prefix="/v1")
 
@@ -16,7 +16,7 @@ blueprint = Blueprint("checkpoint", __name__, url_prefix="/v1")
 def _refused(error: InngestPyError) -> Response:
     """Answer with the public error and the id of the run (checkpointing.md §2)."""
     run_id = (request.view_args or {}).get("run_id")
-    return public(error.message, status_of(error), data={"run_id": run_id})
+    return public_error(error.message, status_of(error), data={"run_id": run_id})
 
 
 @blueprint.post("/checkpoint/<run_id>/async")

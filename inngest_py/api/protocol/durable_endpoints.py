@@ -13,7 +13,7 @@ from ...engine.intake.invoke import wait
 from ...engine.work import durable_endpoint as engine
 from .. import shapes
 from ..deps import context
-from ..errors import answer, public
+from ..errors import answer, public_error
 from .checkpoint import blueprint
 
 __all__ = ["blueprint"]
@@ -73,12 +73,12 @@ def output(run_id: str) -> Response:
     try:
         claimed = tokens.claimed_run(request.args.get("token", ""), known, ctx.now().timestamp())
     except Invalid as error:
-        return _open(public(error.message, 401))
+        return _open(public_error(error.message, 401))
     if claimed != run_id:
-        return _open(public("the token is for another run", 401))
+        return _open(public_error("the token is for another run", 401))
     row = wait(ctx, run_id, _LONGEST)
     if row is None:
-        return _open(public(f"run {run_id} does not exist", 404))
+        return _open(public_error(f"run {run_id} does not exist", 404))
     if RunStatus(row["status"]) not in ENDED:
         return _open(answer(_RUNNING))
     found = api_result.result(row["output"])

@@ -10,7 +10,7 @@ from ...storage.catalog import functions as rows
 from ...version import __version__
 from ..actors import actor
 from ..deps import context, deps
-from ..errors import answer, public
+from ..errors import answer, public_error
 
 blueprint = Blueprint("registration", __name__)
 
@@ -33,7 +33,7 @@ def sync() -> Response:
         message = error.message
         if (error.field or "").startswith("functions"):
             message = f"At least one function is invalid: {message}"
-        return public(message, 400, code=error.code, data={"field": error.field})
+        return public_error(message, 400, code=error.code, data={"field": error.field})
     return answer(
         {"ok": True, "modified": done.modified, "sync_id": done.sync_id, "app_id": done.app_id}
     )
@@ -54,7 +54,7 @@ def dev() -> Response:
     """Answer SDKs and test harnesses that look for a dev server."""
     settings = deps().settings
     if not settings.dev:
-        return public("not a dev server", 404)
+        return public_error("not a dev server", 404)
     with context().db.reading() as tx:
         functions = rows.functions(tx, archived=False)
     return answer(

@@ -8,7 +8,7 @@ from ...domain.values.checks import kind
 from ...engine.intake.waits import signal
 from .. import shapes
 from ..deps import context
-from ..errors import answer, public
+from ..errors import answer, public_error
 
 blueprint = Blueprint("signals", __name__, url_prefix="/v1")
 
@@ -24,6 +24,6 @@ def send() -> Response:
         raise Invalid(f"signal must be a string, not {kind(name)}", field="signal")
     run_id = signal(context(), name, body.get("data"))
     if run_id is None:
-        return public("No signal found", 404)
+        return public_error("No signal found", 404)
     fetched_at = shapes.stamp(context().now())
     return answer({"data": {"run_id": run_id}, "metadata": {"fetched_at": fetched_at}})

@@ -18,10 +18,10 @@ blueprint = Blueprint("sinks", __name__)
 @blueprint.post("/v0/telemetry")
 def sink() -> Response:
     """Accept an export."""
-    return swallow()
+    return accept_export()
 
 
-def swallow() -> Response:
+def accept_export() -> Response:
     """Accept a body: protobuf, or a JSON object or array. Raises Invalid."""
     body = request.get_data(cache=False)
     if request.mimetype == _PROTOBUF:

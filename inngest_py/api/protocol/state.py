@@ -14,7 +14,7 @@ from ...storage.queries import run_pages
 from ...storage.runs import steps
 from ..actors import actor
 from ..deps import context
-from ..errors import public
+from ..errors import public_error
 
 blueprint = Blueprint("state", __name__, url_prefix="/v0/runs")
 _NO_RUN = "A function run with the given ID could not be found"
@@ -28,11 +28,11 @@ def _json(text: str) -> Response:
 def actions(run_id: str) -> Response:
     """Answer with the run's memo, in the form of a request's `steps`."""
     if not ids.is_ulid(run_id):
-        return public(f"{run_id!r} is not a run id", 400)
+        return public_error(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
         run = run_pages.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
-            return public(_NO_RUN, 410)
+            return public_error(_NO_RUN, 410)
         memo = steps.memo(tx, [run_id])[run_id]
     if run["input_step"] is not None:
         memo.setdefault(run["input_step"], run["input"])
@@ -44,11 +44,11 @@ def actions(run_id: str) -> Response:
 def batch(run_id: str) -> Response:
     """Answer with the run's events, in the order of its batch."""
     if not ids.is_ulid(run_id):
-        return public(f"{run_id!r} is not a run id", 400)
+        return public_error(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
         run = run_pages.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
-            return public(_NO_RUN, 410)
+            return public_error(_NO_RUN, 410)
         payloads = _payloads(tx, run)
     return _json(f"[{','.join(payloads)}]")
 
@@ -64,9 +64,9 @@ def _payloads(tx: Connection, run: RowMapping) -> list[str]:
 def cancel(run_id: str) -> Response:
     """Cancel a run that has not ended."""
     if not ids.is_ulid(run_id):
-        return public(f"{run_id!r} is not a run id", 400)
+        return public_error(f"{run_id!r} is not a run id", 400)
     try:
         before = cancel_run(context(), run_id, actor())
     except NotFound:
-        return public(_NO_RUN, 404)
-    return public(_NO_RUN, 404) if before in ENDED else Response(status=204)
+        return public_error(_NO_RUN, 404)
+    return public_error(_NO_RUN, 404) if before in ENDED else Response(status=204)

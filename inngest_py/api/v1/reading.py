@@ -10,7 +10,7 @@ from ...storage.queue import queue_items
 from .. import shapes
 from ..actors import actor
 from ..deps import context
-from ..errors import answer, public
+from ..errors import answer, public_error
 from .common import blueprint, enveloped, limit, moment, ulid
 
 _MOST_EVENTS = 51
@@ -40,7 +40,7 @@ def show_event(event_id: str) -> Response:
     with context().db.reading() as tx:
         row = events.get(tx, ulid(event_id, "event"))
     if row is None:
-        return public("Event not found", 404)
+        return public_error("Event not found", 404)
     return enveloped(shapes.event(row))
 
 
@@ -58,7 +58,7 @@ def show_run(run_id: str) -> Response:
     with context().db.reading() as tx:
         row = run_pages.get(tx, ulid(run_id, "run"))
     if row is None:
-        return public(f"Unable to load function run: {run_id}", 404)
+        return public_error(f"Unable to load function run: {run_id}", 404)
     return enveloped(shapes.run(row))
 
 
@@ -76,7 +76,7 @@ def list_jobs(run_id: str) -> Response:
         row = run_pages.get(tx, ulid(run_id, "run"))
         jobs = queue_items.of_run(tx, run_id)
     if row is None:
-        return public(f"Unable to load function run: {run_id}", 404)
+        return public_error(f"Unable to load function run: {run_id}", 404)
     return enveloped([shapes.job(job) for job in jobs])
 
 
@@ -86,6 +86,6 @@ def list_functions(app_name: str) -> Response:
     with context().db.reading() as tx:
         app = functions.app_by_name(tx, app_name)
         if app is None or app["archived_at"] is not None:
-            return public("App not found", 404)
+            return public_error("App not found", 404)
         found = functions.functions(tx, app_id=app["id"])
     return answer([shapes.function(row, context().now()) for row in found])

@@ -2,11 +2,11 @@
 
 from flask import Response
 
-from ..protocol.sinks import swallow
+from ..protocol.sinks import accept_export
 from .common import blueprint
 
 
 @blueprint.post("/traces/userland")
 def spans() -> Response:
     """Accept spans; they are not kept."""
-    return swallow()
+    return accept_export()

@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from ..errors import coded
+from ..errors import v2_error
 from .common import blueprint
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -23,4 +23,4 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 @blueprint.route("/sandboxes/<path:rest>", methods=_METHODS)
 def absent(**_: str) -> Response:
     """Answer 501 (api.md §4)."""
-    return coded("not_implemented", "this server has one account and one environment", 501)
+    return v2_error("not_implemented", "this server has one account and one environment", 501)

@@ -119,7 +119,7 @@ class _Look:
         )
 
     def _runs(self, start: datetime) -> int:
-        first, end = ids.first_of(start), ids.first_of(start + _MINUTE)
+        first, end = ids.lowest_ulid(start), ids.lowest_ulid(start + _MINUTE)
         if self._run is None or self._run >= end:
             self._run = figures.last_run(self._tx, end) or ""
         return figures.runs_between(self._tx, first, end) if self._run >= first else 0

@@ -23,7 +23,7 @@ def actor() -> Actor:
     return Actor(g.viewer.name, address())
 
 
-def tell(response: Response) -> Response:
+def log_act(response: Response) -> Response:
     """Log what an operator did; the audit log has it already."""
     viewer: Any = g.get("viewer")
     if request.method == "POST" and viewer is not None and response.status_code < 400:

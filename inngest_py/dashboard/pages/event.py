@@ -40,7 +40,7 @@ def event(event_id: str) -> Response:
         whole = row["size"] <= _MOST_JUDGED
         payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
         candidates = [_candidate(one) for one in function_rows.functions(tx)]
-        judged = event_outcome.judge(
+        judged = event_outcome.outcomes(
             payload,
             row["received_at"],
             candidates,

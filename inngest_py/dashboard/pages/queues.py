@@ -42,7 +42,7 @@ def queues() -> Response:
             "due": queue_stats.due(tx, now),
             "later": queue_stats.later(tx, now),
             "lines": waiting_lines.longest(tx, now, _MOST_LINES),
-            "in_line": queue_stats.in_line(tx, queue_stats.MOST_COUNTED),
+            "in_line": queue_stats.in_waiting_lines(tx, queue_stats.MOST_COUNTED),
             "doing": queue_stats.doing(tx, queue_stats.MOST_COUNTED),
             "leases": queue_stats.leased(tx, _MOST_LEASES),
             "by_worker": queue_stats.leased_by_worker(tx),

@@ -48,8 +48,8 @@ def span(given: Mapping[str, str], now: datetime) -> Span:
     cursor = given.get("before", "")
     if cursor:
         ids.check_ulid(cursor, "an id", "before")
-    ends = [found for found in (cursor, ids.first_of(end) if end else "") if found]
-    return Span(ids.first_of(begin) if begin else None, min(ends) if ends else None)
+    ends = [found for found in (cursor, ids.lowest_ulid(end) if end else "") if found]
+    return Span(ids.lowest_ulid(begin) if begin else None, min(ends) if ends else None)
 
 
 def _time(given: Mapping[str, str], name: str) -> datetime | None:

@@ -67,7 +67,7 @@ def evaluate(text: str, variables: Mapping[str, Any], now: datetime) -> Any:
         value = compile(text).run(programs.Scope(variables, now))
     except (RecursionError, OverflowError) as error:
         raise CelError("the value is nested too deeply or out of range") from error
-    return False if value is MISSING else values.unfolds(value)
+    return False if value is MISSING else values.bounded_parts(value)
 
 
 def matches(text: str, variables: Mapping[str, Any], now: datetime) -> bool:

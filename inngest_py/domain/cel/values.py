@@ -268,7 +268,7 @@ def bounded(value: Any) -> Any:
     return value
 
 
-def unfolds(value: Any) -> Any:
+def bounded_parts(value: Any) -> Any:
     """Return a value. Raises CelError when it has too many parts, shared ones counted each time."""
     if isinstance(value, CelList | CelMap):
         meter, rest = Meter(), [value]

@@ -93,7 +93,7 @@ def _routing(name: str, data: dict[str, Any], internal: bool) -> tuple[str | Non
     return routing.get("correlation_id"), routing.get("fn_id")
 
 
-def stored(
+def from_columns(
     *, id: str, external_id: str, name: str, payload: str, ts_ms: int, internal: bool
 ) -> Event:
     """Build an event from its stored columns."""

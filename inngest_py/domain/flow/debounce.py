@@ -19,9 +19,7 @@ class Parked:
     fires_at: datetime
 
 
-def arrive(
-    parked: Parked | None, event_id: str, ts_ms: int, rule: Debounce, now: datetime
-) -> Parked:
+def park(parked: Parked | None, event_id: str, ts_ms: int, rule: Debounce, now: datetime) -> Parked:
     """Park an event and restart the timer; an event older than the parked one changes nothing."""
     if parked is None:
         return Parked(event_id, ts_ms, now, _fires(now, now, rule))

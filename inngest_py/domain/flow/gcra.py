@@ -84,6 +84,6 @@ def room(rate: Rate, arrival_ns: int, now_ns: int, most: int) -> int:
     return 0 if left < 0 else min(most, left // rate.interval_ns + 1)
 
 
-def take(rate: Rate, arrival_ns: int, now_ns: int, count: int) -> int:
+def charge(rate: Rate, arrival_ns: int, now_ns: int, count: int) -> int:
     """Charge a bucket for events that it admits; return its new number."""
     return min(max(arrival_ns, now_ns) + count * rate.interval_ns, LATEST_NS)

@@ -120,7 +120,7 @@ def prefixes(function_id: str, steps: Sequence[Concurrency]) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SlotGroup:
     """A slot group as read under its lock: counts of slots that are held or promised.
 
     A promised slot is that of an item that was let in and is not claimed yet. `line` holds (rank,
@@ -141,7 +141,7 @@ class Claimant:
     groups: Mapping[str, int | None]
 
 
-def admit(claimants: Sequence[Claimant], looks: Mapping[str, Look]) -> dict[str, str]:
+def must_wait(claimants: Sequence[Claimant], looks: Mapping[str, SlotGroup]) -> dict[str, str]:
     """Return the ids of the items that have to wait, each with a slot group that has no room.
 
     No item overtakes one with an earlier place in the same waiting line.
@@ -158,7 +158,7 @@ def admit(claimants: Sequence[Claimant], looks: Mapping[str, Look]) -> dict[str,
     return denied
 
 
-def _fits(claimant: Claimant, group: str, look: Look, taken: Mapping[str, int]) -> bool:
+def _fits(claimant: Claimant, group: str, look: SlotGroup, taken: Mapping[str, int]) -> bool:
     most = claimant.groups[group]
     if most is None:
         return True
@@ -166,7 +166,7 @@ def _fits(claimant: Claimant, group: str, look: Look, taken: Mapping[str, int]) 
     return not behind and look.held + look.promised + taken.get(group, 0) < most
 
 
-def let_go(look: Look, most: int | None) -> list[str]:
+def let_in(look: SlotGroup, most: int | None) -> list[str]:
     """List the items of the waiting line that may be let in now, in order."""
     room = len(look.line) if most is None else max(0, most - look.held - look.promised)
     return [item_id for _, item_id in look.line[:room]]

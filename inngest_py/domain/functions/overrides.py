@@ -205,7 +205,7 @@ def _part(part: object | None) -> dict[str, Any] | None:
     return None if part is None else encode(part)
 
 
-def words(limits: FunctionConfig) -> str:
+def summary(limits: FunctionConfig) -> str:
     """Describe limits in one line of text, for lists; empty without any."""
     parts = [_count(entry, "step") for entry in limits.concurrency]
     if limits.run_concurrency is not None:

@@ -51,9 +51,11 @@ def _headers(given: object) -> dict[str, str]:
         for name, value in given.items()
     }
     return {
-        name: line(value)
+        name: header_value(value)
         for name, value in read.items()
-        if name.lower() not in _OF_CONNECTION and name.replace("-", "").isalnum() and line(value)
+        if name.lower() not in _OF_CONNECTION
+        and name.replace("-", "").isalnum()
+        and header_value(value)
     }
 
 
@@ -68,7 +70,7 @@ def finish(data: Any) -> tuple[RunStatus, str]:
     return (RunStatus.FAILED if failed else RunStatus.COMPLETED), output
 
 
-def line(value: object) -> str:
+def header_value(value: object) -> str:
     """Return a header's value when it is printable ASCII text, else ""."""
     text = value if isinstance(value, str) else ""
     return text if text.isascii() and text.isprintable() else ""

@@ -10,7 +10,7 @@ from ..errors import Invalid
 from ..events.lookups import lookup
 from ..functions.triggers import Cancel
 from .decide import Trace
-from .timeouts import reason
+from .timeouts import cancellation_entry
 
 LISTENS = timedelta(days=365)  # how long a subscription lasts when `cancelOn` has no time-out
 
@@ -66,6 +66,8 @@ def cancels(
     return expression is None or cel.matches(expression, {"async": event}, received_at)
 
 
-def shown(event_name: str, event_id: str) -> Trace:
+def cancelled_entry(event_name: str, event_id: str) -> Trace:
     """Build the timeline's entry that says which event cancelled the run."""
-    return reason("CancelledByEvent", f"Cancelled by the event {event_name} ({event_id}).")
+    return cancellation_entry(
+        "CancelledByEvent", f"Cancelled by the event {event_name} ({event_id})."
+    )

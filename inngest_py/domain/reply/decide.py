@@ -62,7 +62,7 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class FollowUp:
     """A follow-up item: a request or a timer to queue; `step` is None for a discovery.
 
     An item of kind `pause` has a `wait`, which is opened in the same transaction.
@@ -107,7 +107,7 @@ class Plan:
     """What to write. With `retry` the item is queued again after that time, else it is done."""
 
     results: list[StepResult] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[FollowUp] = field(default_factory=list)
     retry: timedelta | None = None
     finish: Finish | None = None
     request_version: int = -1
@@ -132,10 +132,10 @@ def plan(
         )
     if isinstance(meaning, read.Errored):
         return _fail(item, policy, meaning, jitter)
-    return generated(run, item, policy, meaning, now, jitter)
+    return plan_of_ops(run, item, policy, meaning, now, jitter)
 
 
-def generated(
+def plan_of_ops(
     run: Run, item: Item, policy: Policy, meaning: read.Generated, now: datetime, jitter: float
 ) -> Plan:
     """Decide what ops mean for the run; see plan()."""
@@ -186,7 +186,7 @@ def _bad_condition(op: Op, error: waits.BadExpression) -> Plan:
 
 def unwritable(item: Item, policy: Policy, jitter: float) -> Plan:
     """Make a function-level error of an answer that the database refuses (execution.md §7.3)."""
-    return _fail(item, policy, read.unable("The answer could not be stored."), jitter)
+    return _fail(item, policy, read.server_error("The answer could not be stored."), jitter)
 
 
 def crashed(item: Item, policy: Policy, name: str, jitter: float) -> Plan:
@@ -195,7 +195,7 @@ def crashed(item: Item, policy: Policy, name: str, jitter: float) -> Plan:
     `name` is the exception's class. Its message is not shown, because it may hold secrets.
     """
     text = f"The server failed while it worked on this attempt ({name}): its log has more."
-    return _fail(item, policy, read.unable(text, name=name), jitter)
+    return _fail(item, policy, read.server_error(text, name=name), jitter)
 
 
 def worker_lost(item: Item) -> Plan:
@@ -262,7 +262,7 @@ class _Planner:
         ops = self.meaning.ops
         real = [op for op in ops if op.code is not Opcode.NONE or op.id]
         if not real:  # the SDK has found nothing new: ask again, but only after a second
-            self.made.jobs.append(Job(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
+            self.made.jobs.append(FollowUp(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
             return self.made
         if len(real) > self.run.limits.steps:
             return _too_many_steps(self.run)
@@ -304,7 +304,7 @@ class _Planner:
             self.made.finish = Finish(RunStatus.COMPLETED, output)
             self.made.traces.append(Trace(None, "Finalization", "Finalization", "completed"))
         elif op.code is Opcode.DISCOVERY_REQUEST:
-            self.made.jobs.append(Job(ItemKind.EDGE, f"{self.item.id}-discovery"))
+            self.made.jobs.append(FollowUp(ItemKind.EDGE, f"{self.item.id}-discovery"))
         return None
 
     def _result(self, op: Op, *, failed: bool) -> Plan | None:
@@ -359,7 +359,7 @@ class _Planner:
         try:
             length = times.delay(text, self.now)
         except Invalid as error:
-            return _fail(self.item, self.policy, read.unable(error.message), self.jitter)
+            return _fail(self.item, self.policy, read.server_error(error.message), self.jitter)
         if length > MAX_WAIT:
             return fatal("InngestErrTimeoutTooLong", "A sleep may last 366 days at most.")
         self._queue(op, ItemKind.SLEEP, "sleep", length)
@@ -371,12 +371,12 @@ class _Planner:
         except waits.BadExpression as error:
             return _bad_condition(op, error)
         except Invalid as error:
-            return _fail(self.item, self.policy, read.unable(error.message), self.jitter)
+            return _fail(self.item, self.policy, read.server_error(error.message), self.jitter)
         if wait.timeout > MAX_WAIT:
             return fatal("InngestErrTimeoutTooLong", "A wait may last 366 days at most.")
         key = f"{self.run.id}-{op.id}-pause"
         opts = Waiting(wait.kind, wait.info, op.races).written()
-        job = Job(ItemKind.PAUSE, key, wait.timeout, op.id, op.label, opts, wait)
+        job = FollowUp(ItemKind.PAUSE, key, wait.timeout, op.id, op.label, opts, wait)
         self.made.jobs.append(job)
         return None
 
@@ -396,5 +396,5 @@ class _Planner:
         if opts is None and op.races:
             opts = canonical.dumps({"race": True}).decode()
         self.made.jobs.append(
-            Job(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
+            FollowUp(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
         )

@@ -167,7 +167,7 @@ def call(run: Run, item: Item, *, request_id: str) -> Call:
     if item.step is None:
         del headers["X-Inngest-Step-ID"]
     headers |= {
-        "Content-Type": api_result.line(data.get("content_type")) or "application/json",
+        "Content-Type": api_result.header_value(data.get("content_type")) or "application/json",
         "X-Inngest-Force-Step-Plan": "true",
         "X-Inngest-Signature": "",
     }

@@ -81,7 +81,7 @@ def read(reply: Reply, now: datetime) -> Meaning:
     if reply.unreachable is not None:
         return _without_answer(reply.unreachable, begun=reply.status != 0)
     if reply.too_large:
-        return unable(_TOO_LARGE, name="output_too_large")
+        return server_error(_TOO_LARGE, name="output_too_large")
     if reply.status == 201 and reply.header("x-inngest-sdk"):
         unwrapped = _unwrap_stream(reply)
         return unwrapped if isinstance(unwrapped, Errored) else read(unwrapped, now)
@@ -92,10 +92,10 @@ def read(reply: Reply, now: datetime) -> Meaning:
 
 def _without_answer(reason: str, *, begun: bool) -> Errored:
     if not begun:
-        return unable(f"Unable to reach SDK URL: {reason}", "Unable to reach SDK URL")
+        return server_error(f"Unable to reach SDK URL: {reason}", "Unable to reach SDK URL")
     shown = _RESET if reason == CUT_WHILE_READ else reason
     text = f"Error performing request to SDK URL: {shown}"
-    return unable(text, stack=text)
+    return server_error(text, stack=text)
 
 
 def _read_success(reply: Reply, now: datetime) -> Meaning:
@@ -105,21 +105,21 @@ def _read_success(reply: Reply, now: datetime) -> Meaning:
         try:
             ops = opcodes.parse(reply.body)
         except Invalid as error:
-            return unable(error.message)
+            return server_error(error.message)
         return Generated(ops, _version(reply), _no_retry(reply), _retry_after(reply, now))
     if not reply.body:
         return Returned(None)
     try:
         return Returned(outputs.parse_result(reply.body).decode())
     except Invalid as error:
-        return unable(f"the function's result cannot be stored: {error.message}")
+        return server_error(f"the function's result cannot be stored: {error.message}")
 
 
 def _not_sdk(reply: Reply) -> Errored:
     """Refuse a 2xx answer that no SDK sent; the run's output shows its body."""
     if reply.status == 206:
-        return unable(f"error reading generator opcode response: {_NOT_SDK}", name="not_sdk")
-    error = unable(_NOT_SDK, name="not_sdk")
+        return server_error(f"error reading generator opcode response: {_NOT_SDK}", name="not_sdk")
+    error = server_error(_NOT_SDK, name="not_sdk")
     return replace(error, output=outputs.raw(reply.body), shown=error.output)
 
 
@@ -128,16 +128,16 @@ def _unwrap_stream(reply: Reply) -> Reply | Errored:
     try:
         inner = canonical.loads(reply.body.strip())
     except Invalid as error:
-        return unable(f"the streamed response is not valid: {error.message}")
+        return server_error(f"the streamed response is not valid: {error.message}")
     if not isinstance(inner, dict) or not isinstance(inner.get("status"), int):
-        return unable("the streamed response is not valid: it holds no status")
+        return server_error("the streamed response is not valid: it holds no status")
     failure = inner.get("error")
     if failure:
         text = failure if isinstance(failure, str) else canonical.dumps(failure).decode()
-        return unable(text[:_SHOWN_BODY_CHARS])
+        return server_error(text[:_SHOWN_BODY_CHARS])
     status = inner["status"]
     if status == 201:
-        return unable("the streamed response is not valid: it holds another stream")
+        return server_error("the streamed response is not valid: it holds another stream")
     headers = dict(reply.headers or {})
     given = inner.get("headers")
     if isinstance(given, dict):
@@ -180,7 +180,7 @@ def _sdk_error(body: bytes, text: str) -> Any:
     return found if inner is None else inner
 
 
-def unable(
+def server_error(
     text: str, message: str | None = None, *, name: str | None = None, stack: str | None = None
 ) -> Errored:
     """Build a function-level error that the server itself raises (execution.md §3.3)."""

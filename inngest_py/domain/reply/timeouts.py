@@ -59,7 +59,7 @@ def exceeded(timeouts: Timeouts | None, run: Run, now: datetime) -> Exceeded | N
     return None
 
 
-def rung(timer: Exceeded, run: Run) -> Plan:
+def on_timer(timer: Exceeded, run: Run) -> Plan:
     """Cancel a run whose timer is due. A start timer does nothing to a run that has started."""
     if timer.limit is Limit.START and run.status is not RunStatus.QUEUED:
         return Plan()
@@ -68,10 +68,12 @@ def rung(timer: Exceeded, run: Run) -> Plan:
 
 def cancelled(name: str, message: str) -> Plan:
     """Cancel the run and show why: it has neither a result nor an error (events.md §8.1)."""
-    return Plan(finish=Finish(RunStatus.CANCELLED, None), traces=[reason(name, message)])
+    return Plan(
+        finish=Finish(RunStatus.CANCELLED, None), traces=[cancellation_entry(name, message)]
+    )
 
 
-def reason(name: str, message: str) -> Trace:
+def cancellation_entry(name: str, message: str) -> Trace:
     """Build the timeline's entry that says why the run was cancelled."""
     error = canonical.dumps({"message": message, "name": name}).decode()
     return Trace(None, CANCELLATION, CANCELLATION, "cancelled", error)

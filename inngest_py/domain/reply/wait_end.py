@@ -6,18 +6,18 @@ from ..runs.items import Item
 from ..runs.runs import Run
 from ..steps.opcodes import Opcode
 from ..steps.wait_results import Answer, ended, waiting
-from ..steps.waits import PauseKind
+from ..steps.waits import WaitKind
 from ..values import canonical
 from . import decide
 
 _WAIT_OPS = {
-    PauseKind.EVENT: Opcode.WAIT_FOR_EVENT.value,
-    PauseKind.INVOKE: Opcode.INVOKE_FUNCTION.value,
-    PauseKind.SIGNAL: Opcode.WAIT_FOR_SIGNAL.value,
+    WaitKind.EVENT: Opcode.WAIT_FOR_EVENT.value,
+    WaitKind.INVOKE: Opcode.INVOKE_FUNCTION.value,
+    WaitKind.SIGNAL: Opcode.WAIT_FOR_SIGNAL.value,
 }
 
 
-def woken(
+def plan_wait_end(
     run: Run, item: Item, answer: Answer | None, *, open_until_now: bool = True
 ) -> decide.Plan:
     """Plan the end of a wait; without an answer it has timed out.
@@ -39,14 +39,14 @@ def woken(
     return decide.Plan(results=[result], traces=[trace], closes=answer is None and open_until_now)
 
 
-def slept(item: Item | Any, status: str) -> decide.Trace:
+def sleep_entry(item: Item | Any, status: str) -> decide.Trace:
     """Build the timeline's entry of a sleep that is over; `item` is its item or that item's row."""
     name = item.step_name or item.step or "sleep"
     info = canonical.dumps({"sleepUntil": item.due_at.isoformat()}).decode()
     return decide.Trace(item.step, name, Opcode.SLEEP.value, status, info=info)
 
 
-def begun(name: str, step: str, opts: str) -> decide.Trace:
+def wait_entry(name: str, step: str, opts: str) -> decide.Trace:
     """Build the timeline's entry of a wait that begins; `opts` are those of its item."""
     wait = waiting(opts)
     info = canonical.dumps({**wait.info, "kind": wait.kind.value, "timedOut": None}).decode()

@@ -125,7 +125,7 @@ def request(url: str, body: str) -> tuple[str, bytes]:
     return target, body.encode()
 
 
-def pause(attempt: int, jitter: float) -> timedelta:
+def retry_delay(attempt: int, jitter: float) -> timedelta:
     """Return the delay after a failed attempt, counted from 1; `jitter` is in [0, 1)."""
     longest = min(_FIRST_PAUSE * float(2 ** min(attempt - 1, 20)), _LONGEST_PAUSE)
     return longest * (0.9 + 0.2 * jitter)

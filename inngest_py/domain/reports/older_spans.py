@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import spans
-from .spans import Pending, Span, SpanStatus, StepOp, TracedRun, Tried
+from .spans import EndedAttempt, Pending, Span, SpanStatus, StepOp, TimelineRun
 
 EXECUTE = "execute"
 SUCCESS = "function success"
@@ -16,7 +16,7 @@ ERROR = "function error"
 INVOKE = "invoke"
 
 
-def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> Span:
+def tree(run: TimelineRun, tried: Sequence[EndedAttempt], pending: Sequence[Pending]) -> Span:
     """Build a run's timeline; `tried` is in the order in which the attempts ended."""
     root = spans.tree(run, _joined(tried), pending)
     for child in root.children:
@@ -27,7 +27,7 @@ def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> 
     return root
 
 
-def _joined(tried: Sequence[Tried]) -> list[Tried]:
+def _joined(tried: Sequence[EndedAttempt]) -> list[EndedAttempt]:
     """Show the failed attempts of a request with the step that its retry found."""
     found = list(tried)
     for place in range(len(found) - 1, -1, -1):
@@ -40,7 +40,7 @@ def _joined(tried: Sequence[Tried]) -> list[Tried]:
     return found
 
 
-def _retries(later: Tried, row: Tried) -> bool:
+def _retries(later: EndedAttempt, row: EndedAttempt) -> bool:
     """Say whether `later` is the retry of `row`."""
     return later.attempt == row.attempt + 1 and later.started_at >= row.ended_at
 
@@ -49,7 +49,7 @@ def _is_first_request(item: Pending) -> bool:
     return item.step is None and item.attempt == 0 and item.status is SpanStatus.RUNNING
 
 
-def _request(run: TracedRun, item: Pending) -> Span:
+def _request(run: TimelineRun, item: Pending) -> Span:
     return Span(
         id=spans.span_id(run.id, "request-next-0"),
         run_id=run.id,

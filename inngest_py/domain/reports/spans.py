@@ -74,7 +74,7 @@ _OVER = {SpanStatus.COMPLETED, SpanStatus.FAILED, SpanStatus.CANCELLED, SpanStat
 
 
 @dataclass(frozen=True, slots=True)
-class TracedRun:
+class TimelineRun:
     """What a timeline needs to know of its run."""
 
     id: str
@@ -86,7 +86,7 @@ class TracedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class EndedAttempt:
     """An attempt that is over; `step` is None for a request that found no step.
 
     `id` is that of its row, `info` says what its step waited for. The status `waiting` means that
@@ -171,22 +171,22 @@ class _Group:
     """The attempts of one step, or of one request that found no step."""
 
     step: str | None
-    tried: list[Tried] = field(default_factory=list)
+    tried: list[EndedAttempt] = field(default_factory=list)
     pending: Pending | None = None
 
     @property
-    def latest(self) -> Tried | Pending:
+    def latest(self) -> EndedAttempt | Pending:
         return self.pending or self.tried[-1]
 
     @property
     def queued_at(self) -> datetime:
         return min([item.queued_at for item in self._all()])
 
-    def _all(self) -> Iterable[Tried | Pending]:
+    def _all(self) -> Iterable[EndedAttempt | Pending]:
         return (*self.tried, *([self.pending] if self.pending else ()))
 
 
-def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> Span:
+def tree(run: TimelineRun, tried: Sequence[EndedAttempt], pending: Sequence[Pending]) -> Span:
     """Build a run's timeline; `tried` is in the order in which the attempts ended."""
     root = Span(
         id=span_id(run.id, "run"),
@@ -214,7 +214,9 @@ def tree(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> 
     return root
 
 
-def _steps(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -> list[_Group]:
+def _steps(
+    run: TimelineRun, tried: Sequence[EndedAttempt], pending: Sequence[Pending]
+) -> list[_Group]:
     groups: dict[str, _Group] = {}
     for row in tried:
         if row.step is None:
@@ -232,7 +234,7 @@ def _steps(run: TracedRun, tried: Sequence[Tried], pending: Sequence[Pending]) -
     return list(groups.values())
 
 
-def _wait(run: TracedRun, row: Tried) -> Pending:
+def _wait(run: TimelineRun, row: EndedAttempt) -> Pending:
     """Show a wait as open, or as cancelled if its run has ended."""
     open_ = SpanStatus.RUNNING if row.op == "InvokeFunction" else SpanStatus.WAITING
     status = SpanStatus.CANCELLED if run.status in ENDED else open_
@@ -240,7 +242,7 @@ def _wait(run: TracedRun, row: Tried) -> Pending:
     return Pending(row.step, row.name, row.op, 0, status, *times, row.info, run.ended_at)
 
 
-def _requests(tried: Sequence[Tried]) -> list[_Group]:
+def _requests(tried: Sequence[EndedAttempt]) -> list[_Group]:
     """Group the attempts of requests without a step; a number that does not grow starts one."""
     groups: list[_Group] = []
     for row in tried:
@@ -253,7 +255,7 @@ def _requests(tried: Sequence[Tried]) -> list[_Group]:
 
 
 def _add_retries(
-    groups: Sequence[_Group], tried: Sequence[Tried], pending: Sequence[Pending]
+    groups: Sequence[_Group], tried: Sequence[EndedAttempt], pending: Sequence[Pending]
 ) -> None:
     """Add each pending retry of a discovery to the step or request whose attempt failed.
 
@@ -271,7 +273,7 @@ def _add_retries(
                 break
 
 
-def _is_final(run: TracedRun, group: _Group) -> bool:
+def _is_final(run: TimelineRun, group: _Group) -> bool:
     return (
         run.status in ENDED
         and not group.pending
@@ -279,7 +281,7 @@ def _is_final(run: TracedRun, group: _Group) -> bool:
     )
 
 
-def _span(run: TracedRun, group: _Group, *, final: bool) -> Span:
+def _span(run: TimelineRun, group: _Group, *, final: bool) -> Span:
     """Make the span of a step or request, which shows what its latest attempt shows."""
     latest = group.latest
     first = group.step or f"request-{group.tried[0].id}"
@@ -309,7 +311,7 @@ def _is_reason(group: _Group) -> bool:
 
 
 def _numbered_attempt(
-    run: TracedRun, group: _Group, item: Tried | Pending, key: str, *, final: bool
+    run: TimelineRun, group: _Group, item: EndedAttempt | Pending, key: str, *, final: bool
 ) -> Span:
     span = _attempt_span(run, group, item, key=key, final=final)
     span.name = f"Attempt {item.attempt}"
@@ -317,7 +319,7 @@ def _numbered_attempt(
 
 
 def _attempt_span(
-    run: TracedRun, group: _Group, item: Tried | Pending, *, key: str, final: bool
+    run: TimelineRun, group: _Group, item: EndedAttempt | Pending, *, key: str, final: bool
 ) -> Span:
     op, kind = _kind(group, final=final)
     span = Span(
@@ -348,7 +350,7 @@ def _attempt_span(
     return span
 
 
-def _output(run: TracedRun, row: Tried, *, final: bool) -> Output | None:
+def _output(run: TimelineRun, row: EndedAttempt, *, final: bool) -> Output | None:
     if row.has_error and (row.status == "errored" or row.op in (EXECUTION, CANCELLATION)):
         return Output(run.id, row.step, row.id)
     if row.step is None:

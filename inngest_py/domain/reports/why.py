@@ -58,7 +58,7 @@ def _key(expression: str | None, value: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WaitingLine:
     """A waiting line for slots: their `unit` (steps or runs), who holds slots, how many are ahead.
 
     `rule` is None when the function no longer has that limit; `value` is that of the rule's key.
@@ -72,7 +72,7 @@ class Line:
     ahead: int
 
 
-def slot(line: Line, since: datetime) -> Reason:
+def slot(line: WaitingLine, since: datetime) -> Reason:
     """Say that it waits for a slot of a limit of concurrency."""
     rule = line.rule
     details: dict[str, Any] = {
@@ -103,7 +103,7 @@ def _so_many(number: int, several: str) -> str:
     return f"{number} {several.removesuffix('s') if number == 1 else several}"
 
 
-def crowded(host: str, since: datetime) -> Reason:
+def app_busy(host: str, since: datetime) -> Reason:
     """Say that its app already has its share of the calls in flight."""
     text = (
         f"Waits for its app: {host} already has its share of the workers' calls in flight and"
@@ -365,6 +365,6 @@ def unmatched(name: str, since: datetime) -> Reason:
     return Reason("unmatched", text, since)
 
 
-def turn_at(opens: datetime, interval: timedelta, ahead: int) -> datetime:
+def let_in_at(opens: datetime, interval: timedelta, ahead: int) -> datetime:
     """Return when a throttle lets in an item with `ahead` others before it."""
     return opens + interval * ahead

@@ -38,7 +38,7 @@ def written(rounds: int) -> str | None:
     return canonical.dumps({"rounds": rounds}).decode() if rounds else None
 
 
-def pause(rounds: int) -> timedelta:
+def delay(rounds: int) -> timedelta:
     """Return how long to wait before a request after so many rounds."""
     if rounds > MOST:
         return _LONG_PAUSE

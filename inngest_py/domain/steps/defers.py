@@ -81,7 +81,7 @@ def _read_add(op: Op) -> Defer:
     return made
 
 
-def settle(known: Mapping[str, Defer], given: Iterable[Defer]) -> dict[str, Defer]:
+def changes(known: Mapping[str, Defer], given: Iterable[Defer]) -> dict[str, Defer]:
     """Return the run's defers that `given` changes; of several adds of an id the first counts.
 
     An abort that comes before its add is kept, so that the later add starts nothing.

@@ -29,7 +29,7 @@ def written(pending: Members) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class GroupState:
     """The run's group after new results; `discover` says whether a discovery is due now."""
 
     discover: bool
@@ -37,13 +37,13 @@ class Settled:
     pending: dict[str, bool]
 
 
-def settle(
+def after_results(
     pending: Members,
     done: Iterable[tuple[str, bool]],
     *,
     force_plan: bool,
     request_version: int,
-) -> Settled:
+) -> GroupState:
     """Decide, under the run's lock, whether results call for a discovery.
 
     `done` holds the step hashes stored just now, each with whether it races. From request version
@@ -54,4 +54,4 @@ def settle(
     discover = bool(hashes) and (all(left.values()) or any(hashes.values()))
     if discover and request_version >= 2 and not left:
         force_plan = False
-    return Settled(discover, force_plan, left)
+    return GroupState(discover, force_plan, left)

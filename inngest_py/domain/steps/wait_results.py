@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..values import canonical
-from .waits import PauseKind
+from .waits import WaitKind
 
 _TIMED_OUT = "Timed out waiting for invoked function to complete"
 _TIMED_OUT_NAME = "InngestInvokeTimeoutError"
@@ -14,7 +14,7 @@ _TIMED_OUT_NAME = "InngestInvokeTimeoutError"
 class Waiting:
     """A wait as its item stores it: `info` is shown in the timeline, `races` is that of its op."""
 
-    kind: PauseKind
+    kind: WaitKind
     info: dict[str, Any]
     races: bool
 
@@ -27,7 +27,7 @@ class Waiting:
 def waiting(opts: str | None) -> Waiting:
     """Read the opts of a wait's item."""
     found = canonical.loads(opts or "{}")
-    return Waiting(PauseKind(found["wait"]), found["info"], found["race"])
+    return Waiting(WaitKind(found["wait"]), found["info"], found["race"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ def ended(wait: Waiting, answer: Answer | None) -> Ended:
     """Make the memo value of a step that has waited; without an answer it has timed out."""
     info = {**wait.info, "kind": wait.kind.value, "timedOut": answer is None}
     value, error = "null", None
-    if wait.kind is PauseKind.INVOKE:
+    if wait.kind is WaitKind.INVOKE:
         value, error = _invoked(answer, info)
-    elif answer is not None and wait.kind is PauseKind.EVENT:
+    elif answer is not None and wait.kind is WaitKind.EVENT:
         value = answer.event or "null"  # None: deleted before a very late worker came to it
         info["foundEventID"] = answer.event_id
     elif answer is not None:

@@ -27,7 +27,7 @@ BAD_EXPRESSION = "Wait for event If expression failed to compile"
 LATE_AFTER = timedelta(seconds=5)
 
 
-class PauseKind(StrEnum):
+class WaitKind(StrEnum):
     """What a row of `pauses` waits for; the items of the three waits store the value too."""
 
     EVENT = "event"
@@ -58,7 +58,7 @@ class Wait:
     in the timeline. `replaces` means that a signal's new wait takes over from an earlier one.
     """
 
-    kind: PauseKind
+    kind: WaitKind
     timeout: timedelta
     event_name: str | None = None
     expression: str | None = None
@@ -94,7 +94,7 @@ def _for_event(op: Op, run: Run, now: datetime) -> Wait:
     path, key = lookup(residual) if residual is not None else ("", "")
     timeout = _timeout(op, now, timedelta(0))
     return Wait(
-        PauseKind.EVENT,
+        WaitKind.EVENT,
         timeout,
         event_name=None if residual == "false" else name,
         expression=None if residual == "true" else residual,
@@ -128,7 +128,7 @@ def _invoke(op: Op, run: Run, now: datetime) -> Wait:
     expression = f"async.data.correlation_id == {written(correlation_id(run.id, op.id))}"
     path, key = lookup(expression)
     return Wait(
-        PauseKind.INVOKE,
+        WaitKind.INVOKE,
         timeout,
         event_name=FINISHED,
         expression=expression,
@@ -192,7 +192,7 @@ def _for_signal(op: Op, now: datetime) -> Wait:
     name = check_signal(_text(op, "signal") or op.name)
     timeout = _timeout(op, now, timedelta(0))
     return Wait(
-        PauseKind.SIGNAL,
+        WaitKind.SIGNAL,
         timeout,
         signal=name,
         replaces=op.opts.get("conflict") == "replace",

@@ -65,7 +65,7 @@ def ulid_ms(text: str) -> int:
     return _decode(text) >> 80
 
 
-def first_of(moment: datetime, later: timedelta = timedelta(0)) -> str:
+def lowest_ulid(moment: datetime, later: timedelta = timedelta(0)) -> str:
     """Return the lowest ULID of a time, or of `later` after it: all ids before it are older."""
     ms = int((moment.timestamp() + later.total_seconds()) * 1000)
     return ulid(min(max(0, ms), _MAX_MS), bytes(_ENTROPY_BYTES))

@@ -125,13 +125,16 @@ def _is_closed(tx: Connection, by: Actor, now: datetime) -> bool:
     Only the first refusal of each window is logged: guessing must not fill the audit log.
     """
     since, who = now - _WINDOW, {"name": by.name, "address": by.address}
-    by_name, by_address = rows.tries(tx, rows.FAILED_LOGIN, since, **who)
+    by_name, by_address = rows.count_acts(tx, rows.FAILED_LOGIN, since, **who)
     if by_name >= _MOST_BY_NAME:
-        action, noted = "login.name_closed", rows.tries(tx, "login.name_closed", since, **who)[0]
+        action, noted = (
+            "login.name_closed",
+            rows.count_acts(tx, "login.name_closed", since, **who)[0],
+        )
     elif by_address >= _MOST_BY_ADDRESS:
         action, noted = (
             "login.address_closed",
-            rows.tries(tx, "login.address_closed", since, **who)[1],
+            rows.count_acts(tx, "login.address_closed", since, **who)[1],
         )
     else:
         return False

@@ -87,7 +87,7 @@ def receiver(url: str) -> str:
 def send(ctx: Context, wanted: Rules, transport: Transport) -> bool:
     """Send the messages that are due; say whether there may be more."""
     with ctx.db.transaction() as tx:
-        taken = rows.take(tx, ctx.now(), _HOLD, _AT_ONCE)
+        taken = rows.take_due(tx, ctx.now(), _HOLD, _AT_ONCE)
     urls = {receiver(url): url for url in wanted.urls}
     for message in taken:
         _send(ctx, message, urls.get(message["receiver"]), transport)
@@ -109,7 +109,7 @@ def _send(ctx: Context, message: Any, url: str | None, transport: Transport) -> 
         if attempt >= rules.MOST_ATTEMPTS:
             rows.sent(tx, message)
         else:
-            rows.later(tx, message, ctx.now() + rules.pause(attempt, ctx.jitter()))
+            rows.send_later(tx, message, ctx.now() + rules.retry_delay(attempt, ctx.jitter()))
     if attempt >= rules.MOST_ATTEMPTS:
         observe.event("alert.lost", level=40, attempt=attempt, **fields)
     else:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.errors import NotFound
-from ...domain.reply.timeouts import reason
+from ...domain.reply.timeouts import cancellation_entry
 from ...domain.runs import bulk_cancellations as rules
 from ...domain.runs.bulk_cancellations import BulkCancel
 from ...domain.runs.runs import Run, RunStatus
@@ -23,7 +23,7 @@ from ..intake.publish import Started
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from ..work.end_run import Ending, end_runs, note_cancelled, tell_cancelled
+from ..work.end_run import Ending, end_runs, note_cancelled, signal_cancelled
 
 _PAGE = 100
 # A run may be committed up to a minute after its `queued_at` (runtime/group_commit.py): an earlier
@@ -83,13 +83,13 @@ def cancel_page(ctx: Context, cancellation_id: str | None = None) -> bool:
         if not rows.is_due(tx, ctx.now()):
             return False
     with ctx.db.transaction() as tx:
-        row = rows.take(tx, ctx.now(), cancellation_id)
+        row = rows.lock_due(tx, ctx.now(), cancellation_id)
         if row is None:
             return False
         cancelled, started = _page(tx, ctx, row)
     started.tell(ctx)
     for run in cancelled:
-        tell_cancelled(run)
+        signal_cancelled(run)
     if cancelled:
         observe.event("runs.cancelled", cancellation=row["id"], runs=len(cancelled))
     return True
@@ -111,7 +111,7 @@ def _page(tx: Connection, ctx: Context, row: RowMapping) -> tuple[list[Run], Sta
             ended, outbox = end_runs(tx, ctx, endings)
             cancelled = [one.run for one in endings if one.run.id in ended]
             text = f"Cancelled by the bulk cancellation {row['name'] or row['id']}."
-            note_cancelled(tx, cancelled, reason("CancelledByRequest", text), now)
+            note_cancelled(tx, cancelled, cancellation_entry("CancelledByRequest", text), now)
             started = outbox.write(tx, ctx)
     again_at = row["started_before"] + SETTLED
     progress: dict[str, Any]

@@ -153,15 +153,15 @@ def _change(ctx: Context, function: str, write: Callable[[Connection, str], bool
         held = changing.lock(tx, [function_id], now)
         if not write(tx, function_id):
             return None
-        changing.settle(tx, held, now)
+        changing.rescale(tx, held, now)
         function_rows.renew_catalog_version(tx)
         return function_id
 
     function_id = ctx.committer.run_once(act)
     if function_id is not None:
-        changing.let_go(ctx, [function_id])
+        changing.let_in_waiting(ctx, [function_id])
 
 
 def _slug(tx: Connection, function_id: str) -> str:
     """Name the function as the audit log does."""
-    return changing.whole(tx, function_id).slug
+    return changing.config_with_override(tx, function_id).slug

@@ -58,14 +58,14 @@ def _write(
     item = start_item(ctx.new_id(now), new_id, now, now)
     item |= throttles.of_rerun(function, payload, now)
     item |= concurrency.columns(held, ItemKind.START)
-    group = concurrency.stand_in_line(item, held, now)
+    group = concurrency.join_line(item, held, now)
     queue_items.put(tx, [item])
     queue_items.put(tx, start_timers(ctx, function, new_id, now))
     waits.add(tx, subscribe(new_id, function, source["event_id"], payload, now))
     if group is None:
         started.hints.append((ItemKind.START, item["id"]))
     else:
-        started.hints += concurrency.advance(tx, ctx, {group: function.id}, now)
+        started.hints += concurrency.let_in(tx, ctx, {group: function.id}, now)
     step_told = "" if from_step is None else f" from {from_step.step_id}"
     audit.note(tx, by, now, "run.rerun", run_id, f"as {new_id}{step_told}")
     return new_id, started

@@ -15,12 +15,12 @@ from ...domain.flow import gcra, keys
 from ...domain.flow import slots as slot_rules
 from ...domain.flow.gcra import Rate
 from ...domain.reports import why as words
-from ...domain.reports.why import Line, Reason
+from ...domain.reports.why import Reason, WaitingLine
 from ...domain.runs import outputs
 from ...domain.runs.items import SDK, ItemKind, ItemState
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.steps.wait_results import waiting
-from ...domain.steps.waits import PauseKind
+from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events
@@ -28,7 +28,7 @@ from ...storage.events import waits as pauses
 from ...storage.queries import run_pages
 from ...storage.queries import why_waiting as rows
 from ..flow import limits, throttles
-from ..runtime.app_fairness import GATE
+from ..runtime.app_fairness import LINE_PREFIX
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
 
@@ -175,8 +175,8 @@ def _retry(facts: _Facts, item: RowMapping, label: str) -> Reason:
 
 def _in_line(facts: _Facts, item: RowMapping) -> Reason:
     gate = item["gate"]
-    if gate.startswith(GATE):
-        return words.crowded(gate.removeprefix(GATE), item["queued_at"])
+    if gate.startswith(LINE_PREFIX):
+        return words.app_busy(gate.removeprefix(LINE_PREFIX), item["queued_at"])
     ahead = rows.ahead(facts.tx, item)
     if gate.startswith(slot_rules.PREFIXES):
         return _slots(facts, item, gate, ahead)
@@ -185,7 +185,7 @@ def _in_line(facts: _Facts, item: RowMapping) -> Reason:
         return words.throttled(None, None, ahead, None, item["queued_at"])
     rate, number = Rate.of_throttle(rule), rows.arrival(facts.tx, gate) or 0
     opens = max(facts.now, gcra.to_time(max(0, gcra.opens_ns(rate, number))))
-    opens = words.turn_at(opens, timedelta(microseconds=rate.interval_ns // 1000), ahead)
+    opens = words.let_in_at(opens, timedelta(microseconds=rate.interval_ns // 1000), ahead)
     value = keys.text(rule.key, facts.event, facts.now) if rule.key else None
     timer = rows.timer(facts.tx, throttles.timer_key(gate))
     since = item["queued_at"]
@@ -202,16 +202,16 @@ def _slots(facts: _Facts, item: RowMapping, gate: str, ahead: int) -> Reason:
     if rule is not None and rule.key is not None:
         value = keys.text(rule.key, facts.event, facts.now)
     unit = "runs" if gate.startswith("run:") else "steps"
-    return words.slot(Line(unit, rule, value, held, holders, ahead), item["queued_at"])
+    return words.slot(WaitingLine(unit, rule, value, held, holders, ahead), item["queued_at"])
 
 
 def _waiting(facts: _Facts, item: RowMapping, pause: RowMapping | None, label: str) -> Reason:
     """Say which event, signal or invoked run ends a wait."""
     wait, since, due_at = waiting(item["opts"]), item["queued_at"], item["due_at"]
     info = wait.info
-    if wait.kind is PauseKind.SIGNAL:
+    if wait.kind is WaitKind.SIGNAL:
         return words.signal(label, str(info.get("signal")), since, due_at)
-    if wait.kind is PauseKind.INVOKE:
+    if wait.kind is WaitKind.INVOKE:
         event_id = info.get("triggeringEventID")
         child = _child(facts.tx, event_id) if event_id else None
         name = str(info.get("functionID"))

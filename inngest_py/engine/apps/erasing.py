@@ -24,7 +24,7 @@ _LATER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class ToErase:
     """What erasing an app deletes; `live` are the runs that have not ended."""
 
     app_id: str
@@ -33,13 +33,13 @@ class Doomed:
     live: int
 
 
-def look(db: Database, name: str) -> Doomed:
+def look(db: Database, name: str) -> ToErase:
     """Say what erasing an app would delete. Raises NotFound."""
     with db.reading() as tx:
         app = _find(tx, name)
         functions = _functions(tx, app)
         total, live = run_counts.of_functions(tx, functions)
-    return Doomed(app["id"], len(functions), total, live)
+    return ToErase(app["id"], len(functions), total, live)
 
 
 def erase(db: Database, name: str, now: datetime, by: Actor) -> int:

@@ -71,7 +71,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         rows.remove_placeholders(tx, sync.url)
         rows.put_app(tx, _app_values(sync, app_id, method, now))
         kept = _put_functions(tx, app_id, sync.functions, now)
-        changing.settle(tx, held, now)
+        changing.rescale(tx, held, now)
         rows.archive_others(tx, app_id, kept, now)
         cron_schedules.plan(tx, app_id, now)
         rows.renew_catalog_version(tx)
@@ -79,7 +79,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
 
     # alone: an event in the same commit would cache functions that may be rolled back
     done = ctx.committer.run_alone(write)
-    changing.let_go(ctx, sorted(relimited))
+    changing.let_in_waiting(ctx, sorted(relimited))
     if done.modified:
         observe.event("app.synced", app=sync.app_name, functions=len(sync.functions))
     return done
@@ -112,7 +112,7 @@ def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> 
 def _lock_changed(
     tx: Connection, app_id: str, configs: tuple[FunctionConfig, ...], now: datetime
 ) -> Locked:
-    """Lock the buckets of functions whose limits a sync changes, for changing.settle()."""
+    """Lock the buckets of functions whose limits a sync changes, for changing.rescale()."""
     known = {row["slug"]: row for row in rows.functions(tx, app_id=app_id)}
     changed = [
         row["id"]
@@ -181,7 +181,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
         held = _lock_changed(tx, app_id, sync.functions, now)
         relimited.update(held.before)
         kept = _put_functions(tx, app_id, sync.functions, now)
-        changing.settle(tx, held, now)
+        changing.rescale(tx, held, now)
         cron_schedules.plan(tx, app_id, now)
         # the SDK's next sync must win again: without a checksum it counts as changed
         rows.forget_checksum(tx, app_id)
@@ -189,7 +189,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
         return kept[0]
 
     function_id = ctx.committer.run_alone(write)
-    changing.let_go(ctx, sorted(relimited))
+    changing.let_in_waiting(ctx, sorted(relimited))
     return function_id
 
 

@@ -34,7 +34,7 @@ class Trigger:
     def of(cls, row: RowMapping) -> "Trigger":
         """Make a trigger of a stored event's row."""
         return cls(
-            event_record.stored(
+            event_record.from_columns(
                 id=row["id"],
                 external_id=row["external_id"],
                 name=row["name"],

@@ -58,15 +58,15 @@ def lock(tx: Connection, function_ids: Iterable[str], now: datetime) -> Locked:
     names.update(held.lines)
     held.numbers = buckets.lock(tx, sorted(names)) if names else {}
     # read under the locks: it may have changed while this waited for them
-    held.before = {function_id: whole(tx, function_id) for function_id in ids}
+    held.before = {function_id: config_with_override(tx, function_id) for function_id in ids}
     return held
 
 
-def settle(tx: Connection, held: Locked, now: datetime) -> None:
+def rescale(tx: Connection, held: Locked, now: datetime) -> None:
     """Translate the buckets to the limits that have been written, and make their timers due."""
     changed: dict[str, int] = {}
     for function_id, before in held.before.items():
-        after = whole(tx, function_id)
+        after = config_with_override(tx, function_id)
         starts = _of(held.numbers, throttles.prefix(function_id))
         changed |= throttles.rescaled(starts, before.throttle, after.throttle, now)
         others = _of(held.numbers, rate_limits.prefix(function_id))
@@ -79,7 +79,7 @@ def _of(numbers: dict[str, int], prefix: str) -> dict[str, int]:
     return {name: number for name, number in numbers.items() if name.startswith(prefix)}
 
 
-def whole(tx: Connection, function_id: str) -> FunctionConfig:
+def config_with_override(tx: Connection, function_id: str) -> FunctionConfig:
     """Read a configuration with its override, even one that has just ended. Raises NotFound."""
     row = function_rows.function(tx, function_id)
     if row is None:
@@ -88,7 +88,7 @@ def whole(tx: Connection, function_id: str) -> FunctionConfig:
     return function.overridden or function.config
 
 
-def let_go(ctx: Context, function_ids: Iterable[str]) -> None:
+def let_in_waiting(ctx: Context, function_ids: Iterable[str]) -> None:
     """Let in the next of the lines for slots; call it after the change is committed.
 
     If this is lost in a crash, upkeep does it.
@@ -113,4 +113,4 @@ def _lines(tx: Connection, ctx: Context, function_id: str) -> Sequence[str]:
 
 
 def _let_in(tx: Connection, ctx: Context, lines: dict[str, str]) -> list[Hint]:
-    return concurrency.advance(tx, ctx, lines, ctx.now())
+    return concurrency.let_in(tx, ctx, lines, ctx.now())

@@ -64,10 +64,10 @@ def columns(held: Slots | None, kind: ItemKind) -> dict[str, Any]:
     return {"slot1": first, "slot2": second, "rank_us": held.rank_us}
 
 
-def stand_in_line(row: dict[str, Any], held: Slots | None, now: datetime) -> str | None:
+def join_line(row: dict[str, Any], held: Slots | None, now: datetime) -> str | None:
     """Put a new item into its waiting line; return the line's group, None if it need not wait.
 
-    A delayed item checks for room when it is due; others are let in by advance().
+    A delayed item checks for room when it is due; others are let in by let_in().
     """
     if held is None or ItemKind(row["kind"]) not in CALLS:
         return None
@@ -86,7 +86,7 @@ def lines_of(run: Run, *, ended: bool = False) -> Lines:
     return dict.fromkeys(run.slots.all if ended else run.slots.steps, run.function_id)
 
 
-def advance(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[Hint]:
+def let_in(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[Hint]:
     """Let in the next of each waiting line where there is room; return hints for them.
 
     Locks the groups. Call it after the items of the transaction are written.
@@ -100,9 +100,9 @@ def advance(tx: Connection, ctx: Context, lines: Lines, now: datetime) -> list[H
     ids = [
         item_id
         for group, look in looks.items()
-        for item_id in rules.let_go(look, _limit(group, ctx.catalog.known(lines[group]), now))
+        for item_id in rules.let_in(look, _limit(group, ctx.catalog.known(lines[group]), now))
     ]
-    return concurrency_slots.let_go(tx, sorted(ids), now + HINT_GRACE)
+    return concurrency_slots.let_in(tx, sorted(ids), now + HINT_GRACE)
 
 
 def admit(
@@ -125,14 +125,14 @@ def admit(
     if not wanted and not left:
         return list(jobs), []
     looks = concurrency_slots.lock(tx, wanted, limited[0].item.lease_id) if wanted else {}
-    denied = rules.admit(list(claimants.values()), looks)
+    denied = rules.must_wait(list(claimants.values()), looks)
     concurrency_slots.wait(tx, denied)
     left |= {
         job.item.gate: job.function.id
         for job in limited
         if _was_let_in(job.item) and job.item.id in denied
     }
-    hints = advance(tx, ctx, left, now)
+    hints = let_in(tx, ctx, left, now)
     for job in limited:
         if job.item.id in denied:
             _log_wait(job.function)
@@ -148,7 +148,7 @@ def _groups(claimants: dict[str, Claimant], job: J) -> Iterable[str]:
     return () if claimant is None else claimant.groups
 
 
-def freed(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> list[Hint]:
+def pass_on_slots(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> list[Hint]:
     """Pass on the slots of items whose leases have lapsed, in the transaction that frees them.
 
     The items themselves wait in the line by their places: most are the first in it.
@@ -162,10 +162,10 @@ def freed(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> 
         groups = (group for group in (item.slot1, item.slot2) if group is not None)
         lines |= dict.fromkeys(groups, functions.get(item.run_id, ""))
     concurrency_slots.wait(tx, {item.id: item.slot1 for item in held})
-    return advance(tx, ctx, lines, now)
+    return let_in(tx, ctx, lines, now)
 
 
-def tell_waits(
+def log_waits(
     arrivals: Sequence[Arrival], rows: Sequence[dict[str, Any]], now_in: Sequence[Hint]
 ) -> None:
     """Log new runs that must wait; `rows` are their items, `now_in` hints for those let in."""
@@ -200,7 +200,7 @@ def _limit(group: str, function: Function | None, now: datetime) -> int | None:
     return rules.limit(group, function.id, config.concurrency, config.run_concurrency)
 
 
-def may_carry(tx: Connection, runs: Iterable[tuple[Run, Item]]) -> set[str]:
+def may_continue(tx: Connection, runs: Iterable[tuple[Run, Item]]) -> set[str]:
     """Say which runs may continue in place: no item with an earlier place waits for their slots.
 
     Runs without limits are left out. A run whose item holds no slot may not continue.
@@ -214,11 +214,11 @@ def may_carry(tx: Connection, runs: Iterable[tuple[Run, Item]]) -> set[str]:
     }
 
 
-def _earlier(look: rules.Look, held: Slots, item: Item) -> bool:
+def _earlier(look: rules.SlotGroup, held: Slots, item: Item) -> bool:
     return bool(look.line) and look.line[0] < (held.rank_us, item.id)
 
 
-def standing(tx: Connection, ctx: Context, runs: Mapping[str, str], now: datetime) -> Lines:
+def with_room(tx: Connection, ctx: Context, runs: Mapping[str, str], now: datetime) -> Lines:
     """Name the groups that have room for the first of their lines; reads without locks.
 
     `runs` maps groups to the run of the first in line.
@@ -231,5 +231,5 @@ def standing(tx: Connection, ctx: Context, runs: Mapping[str, str], now: datetim
     return {
         group: owner
         for group, owner in lines.items()
-        if rules.let_go(looks[group], _limit(group, functions[owner], now))
+        if rules.let_in(looks[group], _limit(group, functions[owner], now))
     }

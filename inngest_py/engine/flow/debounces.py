@@ -49,7 +49,7 @@ def _park(
     for arrival, key in parking:
         event, rule = arrival.event, arrival.function.config.debounce
         assert rule is not None
-        parked[key] = debounce.arrive(parked[key], event.id, event.ts_ms, rule, now)
+        parked[key] = debounce.park(parked[key], event.id, event.ts_ms, rule, now)
     changed = {
         key: after for key, after in parked.items() if after is not None and after != found[key]
     }

@@ -23,7 +23,7 @@ from . import limits, places, throttles
 J = TypeVar("J", bound=Any)
 
 
-def enlist(
+def recheck_throttles(
     tx: Connection, ctx: Context, jobs: Sequence[J], now: datetime
 ) -> tuple[list[J], list[J], list[Hint]]:
     """Charge throttles for claimed first requests that were not charged yet.
@@ -38,7 +38,7 @@ def enlist(
     for job in uncharged:
         item = _placed(job, now)
         lines[str(item.gate)].append(item)
-    waiting_lines.enlist(tx, [item for line in lines.values() for item in line])
+    waiting_lines.set_places(tx, [item for line in lines.values() for item in line])
     waiting, charged, hints = throttles.admit(tx, ctx, lines, now)
     changed = [job for job in uncharged if job.item.id not in waiting | charged]
     held = {job.item.id for job in changed} | waiting
@@ -57,6 +57,6 @@ def _is_uncharged(job: Any, now: datetime) -> bool:
 def _placed(job: Any, now: datetime) -> Item:
     """Return a job's item with the bucket and the place that today's throttle would give it."""
     rule: Any = limits.throttle(job.function, now)
-    gate = throttles.gate_of(job.function, rule, lambda: canonical.loads(job.run.event), now)
+    gate = throttles.bucket_of(job.function, rule, lambda: canonical.loads(job.run.event), now)
     item: Item = replace(job.item, gate=gate, rank_us=places.rank_us(job, now))
     return item

@@ -80,7 +80,7 @@ def admits(
     number = buckets.lock(tx, [key])[key]
     if not gcra.room(rate, number, now_ns, 1):
         return False
-    buckets.put(tx, {key: gcra.take(rate, number, now_ns, 1)})
+    buckets.put(tx, {key: gcra.charge(rate, number, now_ns, 1)})
     return True
 
 
@@ -101,7 +101,7 @@ def _charge(
             continue
         key, rate = charged[id(arrival)]
         if gcra.room(rate, numbers[key], now_ns, 1):
-            numbers[key] = changed[key] = gcra.take(rate, numbers[key], now_ns, 1)
+            numbers[key] = changed[key] = gcra.charge(rate, numbers[key], now_ns, 1)
             admitted.append(arrival)
             continue
         out.dropped.append(arrival.event)

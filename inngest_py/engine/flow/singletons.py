@@ -63,7 +63,7 @@ def _key(arrival: Arrival, now: datetime) -> str | None:
     return None if text is None else keys.bucket(arrival.function.id, text)
 
 
-def take(
+def give_keys(
     ctx: Context, holding: Holding, arrivals: Sequence[Arrival], now: datetime, out: Outcome
 ) -> None:
     """Give each key to the first run that may have it, and skip the others.

@@ -37,7 +37,7 @@ MOST_AT_ONCE = 500
 _WHILE_PAUSED = timedelta(seconds=5)
 
 
-def place(arrival: Arrival, now: datetime, position: int) -> dict[str, Any]:
+def start_columns(arrival: Arrival, now: datetime, position: int) -> dict[str, Any]:
     """Give the columns of a start item that name its bucket and its place in the line.
 
     `position` orders runs that are made at the same moment.
@@ -48,7 +48,7 @@ def place(arrival: Arrival, now: datetime, position: int) -> dict[str, Any]:
         ahead = priority.seconds(config.priority, arrival.trigger.fields, now)
     gate = None
     if rule is not None:
-        gate = gate_of(arrival.function, rule, lambda: arrival.trigger.fields, now)
+        gate = bucket_of(arrival.function, rule, lambda: arrival.trigger.fields, now)
     if gate is None and not ahead and not limits.counts(arrival.function, now):
         return {"rank_us": None, "gate": None}
     rank = priority.rank_us(arrival.due(now), ahead) + min(position, 999)
@@ -60,11 +60,11 @@ def of_rerun(function: Function, payload: str, now: datetime) -> dict[str, Any]:
     rule = limits.throttle(function, now)
     if rule is None:
         return {"rank_us": None, "gate": None}
-    gate = gate_of(function, rule, lambda: canonical.loads(payload), now)
+    gate = bucket_of(function, rule, lambda: canonical.loads(payload), now)
     return {"rank_us": priority.rank_us(now, 0), "gate": gate}
 
 
-def gate_of(
+def bucket_of(
     function: Function, rule: Throttle, event: Callable[[], Mapping[str, Any]], now: datetime
 ) -> str:
     """Name the bucket of an event; the key is read from the event."""
@@ -151,7 +151,7 @@ def admit(
                 timer_rows.hasten(tx, timers.job_key(ItemKind.THROTTLE, gate), left)
     queue_items.put(tx, rows)
     buckets.put(tx, numbers)
-    waiting_lines.passed(tx, sorted(charged))
+    waiting_lines.mark_charged(tx, sorted(charged))
     waiting_lines.wait(tx, [item for line in lines.values() for item in line if item.id in waiting])
     return waiting, charged, hints
 
@@ -183,11 +183,11 @@ def _let_in(
         line = sorted(line + waiting_lines.first(tx, gate, room + 1))
     let_in = [item_id for _, item_id in line[:room]]
     others = set(let_in).difference(item.id for item in claimed)
-    waiting_lines.let_go(tx, sorted(others), now, now + HINT_GRACE, charged=rate is not None)
+    waiting_lines.let_in(tx, sorted(others), now, now + HINT_GRACE, charged=rate is not None)
     if rate is None:
         return let_in, now if len(line) > room else None
     if let_in:
-        numbers[gate] = gcra.take(rate, numbers[gate], now_ns, len(let_in))
+        numbers[gate] = gcra.charge(rate, numbers[gate], now_ns, len(let_in))
     if len(line) <= room:
         return let_in, None
     return let_in, max(now, gcra.to_time(gcra.opens_ns(rate, numbers[gate])))

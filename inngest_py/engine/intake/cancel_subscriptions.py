@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from ...domain.reply import cancel_on as rules
 from ...domain.runs.items import ItemKind, ItemState
-from ...domain.steps.waits import PauseKind
+from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.events import cancel_on as rows
 from ...storage.queue import queue_items
@@ -30,7 +30,7 @@ def subscribe(
     return [
         {
             "id": ids.pause_id(run_id, f"cancel-{place}"),
-            "kind": PauseKind.CANCEL.value,
+            "kind": WaitKind.CANCEL.value,
             "run_id": run_id,
             "step": None,
             "event_name": found.event,
@@ -48,7 +48,7 @@ def subscribe(
     ]
 
 
-def ask(
+def queue_cancellations(
     tx: Connection, ctx: Context, found: dict[str, list[rows.Lookup]], now: datetime
 ) -> list[Hint]:
     """Queue an item for each event that subscriptions may match; return the hints.

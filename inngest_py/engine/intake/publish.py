@@ -72,7 +72,7 @@ class Started:
         if self.hints:
             ctx.hints.send(self.hints)
         for run_id, function_id, event_id in self.runs:
-            observe.tell(
+            observe.send(
                 observe.run_queued, run_id=run_id, function_id=function_id, event_id=event_id
             )
 
@@ -93,7 +93,7 @@ def accept(ctx: Context, accepted: Sequence[Event]) -> None:
         known = [replace(event, fresh=False) for event in accepted]
         started = ctx.committer.run(key, _write_all, (ctx, known))
     started.tell(ctx)
-    observe.tell(observe.events_accepted, count=len(accepted))
+    observe.send(observe.events_accepted, count=len(accepted))
 
 
 def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
@@ -106,7 +106,7 @@ def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
         return started
 
     ctx.committer.run_once(write).tell(ctx)
-    observe.tell(observe.events_accepted, count=len(sent))
+    observe.send(observe.events_accepted, count=len(sent))
 
 
 def _write_all(tx: Connection, writes: Sequence[tuple[Context, Sequence[Event]]]) -> list[Started]:
@@ -181,7 +181,7 @@ def create(
     made = _first(tx, arrivals, now)
     for arrival in made:
         arrival.heed_pause()
-    singletons.take(ctx, holding, made, now, outcome)
+    singletons.give_keys(ctx, holding, made, now, outcome)
     singletons.write(tx, holding)
     _give_back(tx, made)
     run_rows, item_rows, timer_rows, cancel_rows = [], outcome.items, [], []
@@ -196,7 +196,7 @@ def create(
         timer_rows += start_timers(ctx, arrival.function, arrival.run_id, now)
         cancel_rows += _subscribed(arrival, now)
         started.runs.append((arrival.run_id, arrival.function.id, arrival.event.id))
-        group = concurrency.stand_in_line(item, held, now)
+        group = concurrency.join_line(item, held, now)
         if group is not None:
             lines[group] = arrival.function.id
         elif item["due_at"] <= now:
@@ -206,8 +206,8 @@ def create(
     queue_items.put(tx, timer_rows)
     waits.add(tx, cancel_rows)
     outcome.subscribed = bool(cancel_rows)
-    let_go = concurrency.advance(tx, ctx, lines, now)
-    concurrency.tell_waits(made, item_rows, let_go)
+    let_go = concurrency.let_in(tx, ctx, lines, now)
+    concurrency.log_waits(made, item_rows, let_go)
     started.hints += let_go
 
 
@@ -215,7 +215,7 @@ def _first_item(
     ctx: Context, arrival: Arrival, now: datetime, position: int
 ) -> tuple[Slots | None, dict[str, Any]]:
     """Make a run's first item, with the slots that the run counts against."""
-    place = throttles.place(arrival, now, position)
+    place = throttles.start_columns(arrival, now, position)
     held = concurrency.of_arrival(arrival, now, place["rank_us"])
     item = start_item(ctx.new_id(now), arrival.run_id, arrival.due(now), now)
     return held, item | place | concurrency.columns(held, ItemKind.START)

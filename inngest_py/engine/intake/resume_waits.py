@@ -21,7 +21,7 @@ from ...domain.values import canonical
 from ...storage.events import waits
 from ...storage.queue import queue_items
 from ..runtime.context import HINT_GRACE, Context, Hint
-from .cancel_subscriptions import ask
+from .cancel_subscriptions import queue_cancellations
 
 
 class Arrival:
@@ -69,7 +69,7 @@ def match(
         Arrival(event.id, event.name, event.payload, now) for event in stored if event.name in paths
     ]
     found = {arrival.id: arrival.lookups(paths[arrival.name]) for arrival in arrivals}
-    hints = ask(tx, ctx, found, now)
+    hints = queue_cancellations(tx, ctx, found, now)
     candidates = waits.candidates(tx, [one for lookups in found.values() for one in lookups])
     if candidates is None:
         return hints + _defer(tx, ctx, [one for one in arrivals if found[one.id]], now)
@@ -87,12 +87,12 @@ def match(
         for pause in pending:
             if pause.id not in ended and arrival.ends(pause, now):
                 ended[pause.id] = arrival.id
-    return hints + consume(tx, ended, now) + _defer(tx, ctx, many, now)
+    return hints + close_waits(tx, ended, now) + _defer(tx, ctx, many, now)
 
 
-def consume(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hint]:
+def close_waits(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hint]:
     """Close the waits that are still open and answer their items; `ended` has events by wait."""
-    items = waits.take(tx, ended)
+    items = waits.consume(tx, ended)
     answers = [
         (item_id, canonical.dumps({"event": ended[pause_id]}).decode())
         for pause_id, item_id in items.items()

@@ -16,7 +16,7 @@ from ...domain.values import canonical
 from ...storage.events import events, waits
 from ...storage.queue import queue_items
 from ..runtime.context import Context, Hint
-from .resume_waits import Arrival, consume
+from .resume_waits import Arrival, close_waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ def _end_page(
         if not found:
             continue
         ended = {pause.id: arrival.id for pause in found if arrival.ends(pause, now)}
-        hints = consume(tx, ended, now)
+        hints = close_waits(tx, ended, now)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
-        queue_items.go_on(tx, item, opts)
+        queue_items.note_progress(tx, item, opts)
         return opts, hints
     queue_items.finish(tx, [item])
     return None, []

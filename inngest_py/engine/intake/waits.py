@@ -13,7 +13,7 @@ from ...domain.errors import Invalid, SignalTaken
 from ...domain.events import events
 from ...domain.events.events import Event
 from ...domain.limits import MAX_STEP_BYTES
-from ...domain.reply.wait_end import begun
+from ...domain.reply.wait_end import wait_entry
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import Run
 from ...domain.steps.wait_results import Answer, waiting
@@ -101,7 +101,7 @@ def _warn(ctx: Context, opening: Opening) -> None:
 
 def _attempt_row(opening: Opening) -> dict[str, Any]:
     row = opening.row
-    trace = begun(row["step_name"], row["step"], row["opts"])
+    trace = wait_entry(row["step_name"], row["step"], row["opts"])
     return {
         "run_id": opening.run.id,
         "step": trace.step,
@@ -206,7 +206,7 @@ def signal(ctx: Context, name: str, data: Any) -> str | None:
 
 
 def _take(tx: Connection, name: str, answer: str, now: datetime) -> tuple[str, str] | None:
-    taken = waits.take_signal(tx, name, now)
+    taken = waits.consume_signal(tx, name, now)
     if taken is not None:
         queue_items.answer(tx, [(taken[1], answer)], now, now + HINT_GRACE)
     return taken

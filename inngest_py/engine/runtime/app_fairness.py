@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-GATE = "app:"
+LINE_PREFIX = "app:"
 # A claim that has not been committed after this time never will be.
 _RESERVED_SECONDS = 10.0
 
@@ -23,7 +23,7 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
-class Shares:
+class Fairness:
     """Counts the jobs in flight of one process, by host."""
 
     def __init__(self, slots: int) -> None:

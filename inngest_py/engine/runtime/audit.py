@@ -50,5 +50,5 @@ def note(
         "detail": detail[:_MOST_DETAIL],
         "address": by.address,
     }
-    rows.note(tx, values)
+    rows.add_act(tx, values)
     return act_id

@@ -17,7 +17,7 @@ from ...domain.values import ids
 from ...storage.db.session import Database
 from ..transport.gateway import Fetcher, Fetches
 from ..transport.http import Transport
-from .app_fairness import Shares
+from .app_fairness import Fairness
 from .catalog import Catalog
 from .group_commit import Committer
 
@@ -143,7 +143,7 @@ class Context:
     jitter: Callable[[], float] = random.random
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
-    shares: Shares = field(default_factory=lambda: Shares(0))
+    shares: Fairness = field(default_factory=lambda: Fairness(0))
     phase: timedelta = timedelta(0)  # of the wake-ups of upkeep
     # limits that a test suite has set for functions, by their ids; empty otherwise
     run_limits: dict[str, RunLimits] = field(default_factory=dict)

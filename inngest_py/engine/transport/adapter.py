@@ -13,7 +13,7 @@ from urllib3.util.response import assert_header_parsing
 
 from . import reuse
 from .kept import Kept
-from .sockets import Refusal, anywhere, send, unasked, within_reach
+from .sockets import Refusal, allow_all, read_unasked, send, within_reach
 
 _SWITCHING = 101
 
@@ -118,7 +118,7 @@ class _Checked:
     Methods without a docstring override those of urllib3 and of http.client.
     """
 
-    refusal: Refusal = staticmethod(anywhere)
+    refusal: Refusal = staticmethod(allow_all)
     stray = False
     _answer: _Answer | None = None
     _sent = False
@@ -144,7 +144,7 @@ class _Checked:
 
     def connect(self: Any) -> None:
         super().connect()  # type: ignore[misc]
-        if unasked(self.sock):
+        if read_unasked(self.sock):
             self.close()
             raise HTTPException("an answer before the request")
         self.sock.settimeout(self.timeout)
@@ -174,7 +174,7 @@ class _Checked:
     @property
     def is_connected(self: Any) -> bool:
         """Say whether an idle connection is open and quiet; urllib3 asks before each use."""
-        found = b"" if self.sock is None else unasked(self.sock)
+        found = b"" if self.sock is None else read_unasked(self.sock)
         self.stray = self.stray or bool(found)
         return found is None
 

@@ -16,7 +16,7 @@ from ...domain.steps.gateway import Request
 from .adapter import pool_classes
 from .http import REDIRECTS, once, redirected
 from .kept import KEPT_SECONDS
-from .sockets import Refusal, anywhere
+from .sockets import Refusal, allow_all
 
 
 class Fetches(Protocol):
@@ -37,7 +37,7 @@ class Fetcher:
         *,
         connections: int = 20,
         hosts: int = 32,
-        refusal: Refusal = anywhere,
+        refusal: Refusal = allow_all,
     ) -> None:
         self._pools = urllib3.PoolManager(num_pools=hosts, maxsize=connections)
         self._pools.pool_classes_by_scheme = pool_classes(KEPT_SECONDS, refusal)

@@ -10,7 +10,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTP
 
 from . import reuse
 from .kept import Kept
-from .sockets import Refusal, send, unasked, within_reach
+from .sockets import Refusal, read_unasked, send, within_reach
 
 _BLOCK = 64 * 1024
 
@@ -121,7 +121,7 @@ class _Keeping:
 
     def after_connect(self, sock: Any) -> None:
         """Refuse a host that sends an answer before the request."""
-        if unasked(sock):
+        if read_unasked(sock):
             raise HTTPParseError("an answer before the request")
 
     def return_socket(self: Any, sock: Any) -> None:
@@ -129,7 +129,7 @@ class _Keeping:
         super().return_socket(sock)  # type: ignore[misc]
 
     def _is_socket_alive(self: Any, sock: Any) -> bool:
-        found = unasked(sock)
+        found = read_unasked(sock)
         if found:
             self.kept.distrust()
         return found is None and not self.kept.is_over(sock)

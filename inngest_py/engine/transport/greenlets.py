@@ -19,7 +19,7 @@ from . import coding
 from .greenlet_client import Answer, Client
 from .http import CHUNK, CONNECT_SECONDS, CUT, NOT_HTTP, Transport
 from .kept import KEPT_SECONDS
-from .sockets import Refusal, Refused, anywhere
+from .sockets import Refusal, Refused, allow_all
 
 _AFTER_SOCKET_SECONDS = 0.5
 _TARGET = re.compile(r"[!-~]+")
@@ -36,7 +36,7 @@ class GreenletTransport(Transport):
         connections: int = 100,
         hosts: int = 64,
         kept_seconds: float = KEPT_SECONDS,
-        refusal: Refusal = anywhere,
+        refusal: Refusal = allow_all,
     ) -> None:
         super().__init__(
             connections=connections, hosts=hosts, kept_seconds=kept_seconds, refusal=refusal

@@ -18,7 +18,7 @@ from ...domain.reply.read import CUT_WHILE_READ, Reply
 from . import coding
 from .adapter import pool_classes
 from .kept import KEPT_SECONDS
-from .sockets import Refusal, Refused, anywhere
+from .sockets import Refusal, Refused, allow_all
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CHUNK = 64 * 1024
@@ -37,7 +37,7 @@ class Transport:
         connections: int = 100,
         hosts: int = 64,
         kept_seconds: float = KEPT_SECONDS,
-        refusal: Refusal = anywhere,
+        refusal: Refusal = allow_all,
     ) -> None:
         self._adapter = HTTPAdapter(pool_connections=hosts, pool_maxsize=connections)
         self._pools = self._adapter.poolmanager

@@ -14,7 +14,7 @@ class Refused(Exception):
     """The host's addresses are out of reach; the message says why."""
 
 
-def anywhere(host: str, address: str) -> str | None:
+def allow_all(host: str, address: str) -> str | None:
     """Allow every address."""
     return None
 
@@ -32,7 +32,7 @@ def within_reach(infos: list[Any], host: str, refusal: Refusal) -> list[Any]:
     return allowed
 
 
-def unasked(sock: Any) -> bytes | None:
+def read_unasked(sock: Any) -> bytes | None:
     """Read a byte that came without a request; b"" at the connection's end, None if none came.
 
     With TLS a socket may be readable without data for us, such as with a session's ticket. The

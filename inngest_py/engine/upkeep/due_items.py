@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from ...storage.queue import backlog
 from ..runtime.context import HINT_GRACE, SHORTEST_PAUSE, Context
-from .wakeups import until_beat
+from .wakeups import until_wakeup
 
 # after so long with nothing due, a process looks half as often; if it is alone, once per second
 _BUSY = timedelta(seconds=5)
@@ -14,7 +14,7 @@ _SECOND = timedelta(seconds=1)
 _STIRRED = timedelta(seconds=1)
 
 
-class Timers:
+class DueItems:
     """The service: one read finds out whether items are due, and when to look again."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Timers:
         if idle:
             longest += ctx.tuning.tick
         if idle and ctx.tuning.alone and longest < _SECOND:
-            longest = until_beat(timedelta(seconds=time.monotonic()), _SECOND, ctx.phase)
+            longest = until_wakeup(timedelta(seconds=time.monotonic()), _SECOND, ctx.phase)
         if first is not None:
             longest = min(longest, max(first - now, SHORTEST_PAUSE))
         if not (idle and ctx.tuning.alone):

@@ -81,7 +81,7 @@ def free_lapsed(ctx: Context, now: datetime) -> bool:
     """Make items ready whose lease has lapsed; say whether there may be more of them."""
     with ctx.db.transaction() as tx:
         freed = leases.free_lapsed(tx, now, _BATCH)
-        hints = concurrency.freed(tx, ctx, freed, now)
+        hints = concurrency.pass_on_slots(tx, ctx, freed, now)
         _slow_down(tx, freed, now)
     if hints:
         ctx.hints.send(hints)

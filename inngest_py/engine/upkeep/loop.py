@@ -30,7 +30,7 @@ from . import (
     stuck_lines,
     workers,
 )
-from .wakeups import until_beat
+from .wakeups import until_wakeup
 
 _AFTER_OUTAGE = timedelta(seconds=2)
 _AFTER_FAULT = timedelta(seconds=1)
@@ -49,13 +49,13 @@ class Service:
 
 def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List the services of a worker."""
-    lease, timer = ctx.tuning.lease, due_items.Timers()
+    lease, timer = ctx.tuning.lease, due_items.DueItems()
     prune, share = pruning.Pruning(), sharing.Sharing()
     return [
         Service("timers", timer.run_once, ctx.tuning.tick, timer.pause),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.pause),
         Service("lapsed", lease_keeping.Lapsed().run_once, lease / 6),
-        Service("lines", stuck_lines.Standing().run_once, timedelta(seconds=1)),
+        Service("lines", stuck_lines.StuckLines().run_once, timedelta(seconds=1)),
         Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
         Service("limits", limit_overrides.expire, timedelta(seconds=1)),
         Service("beat", presence.beat, timedelta(seconds=10)),
@@ -156,5 +156,5 @@ class Upkeep:
     def _wait(self, duty: Service, again: bool) -> timedelta:
         if again:
             return SHORTEST_PAUSE
-        wait = until_beat(timedelta(seconds=time.monotonic()), duty.every, self._ctx.phase)
+        wait = until_wakeup(timedelta(seconds=time.monotonic()), duty.every, self._ctx.phase)
         return wait if duty.pause is None else duty.pause(self._ctx, wait)

@@ -44,17 +44,19 @@ class Sharing:
     def _look(self, ctx: Context) -> None:
         with ctx.db.reading() as tx:
             ctx.catalog.refresh(tx)
-            lines = waiting_lines.names(tx, app_fairness.GATE)
+            lines = waiting_lines.names(tx, app_fairness.LINE_PREFIX)
         functions = list(ctx.catalog.by_id.values())
         ctx.shares.know(app_fairness.host_of(function.url) for function in functions)
         for gate in lines:
-            ctx.shares.line(gate.removeprefix(app_fairness.GATE))
+            ctx.shares.line(gate.removeprefix(app_fairness.LINE_PREFIX))
 
 
 def _let_in(ctx: Context, host: str, room: int) -> None:
     now = ctx.now()
     with ctx.db.transaction() as tx:
-        hints = waiting_lines.take_turns(tx, app_fairness.GATE + host, room, now + HINT_GRACE)
+        hints = waiting_lines.let_in_first(
+            tx, app_fairness.LINE_PREFIX + host, room, now + HINT_GRACE
+        )
     if len(hints) < room:
         ctx.shares.unline(host)
     if hints:

@@ -11,7 +11,7 @@ from ..runtime.context import Context
 _AT_ONCE = 50
 
 
-class Standing:
+class StuckLines:
     """The service; `after` is the group that was read last."""
 
     def __init__(self) -> None:
@@ -21,18 +21,18 @@ class Standing:
         """Let in the first of each line where there is room."""
         now, firsts = ctx.now(), dict[str, str]()
         with ctx.db.reading() as tx:
-            if not concurrency_slots.stand(tx):
+            if not concurrency_slots.anything_waits(tx):
                 return False
             while len(firsts) < _AT_ONCE and (found := concurrency_slots.next_line(tx, self.after)):
                 self.after, run_id = found
                 firsts[self.after] = run_id
             if len(firsts) < _AT_ONCE:
                 self.after = ""
-            lines = concurrency.standing(tx, ctx, firsts, now) if firsts else {}
+            lines = concurrency.with_room(tx, ctx, firsts, now) if firsts else {}
         if not lines:
             return False
         with ctx.db.transaction() as tx:
-            hints = concurrency.advance(tx, ctx, lines, now)
+            hints = concurrency.let_in(tx, ctx, lines, now)
         if hints:
             ctx.hints.send(hints)
         return False

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 
-def until_beat(now: timedelta, every: timedelta, phase: timedelta) -> timedelta:
+def until_wakeup(now: timedelta, every: timedelta, phase: timedelta) -> timedelta:
     """Say how long it is until the next wake-up of an interval; skip one that is very near.
 
     The cost of an idle process is how often it wakes a core and fills its caches, not what it does

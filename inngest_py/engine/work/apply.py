@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from ... import observe
 from ...domain.errors import RunGone, WaitAnswered
-from ...domain.reply.decide import Job
+from ...domain.reply.decide import FollowUp
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.steps import groups
 from ...domain.values.ids import pause_id
@@ -98,15 +98,15 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
     for bundle in bundles:
         for write in bundle:
             if write.plan.defers:
-                deferred_functions.remember(tx, write.run.id, write.plan.defers)
+                deferred_functions.store(tx, write.run.id, write.plan.defers)
     corrections = [_settled(tx, bundle, rows[bundle[0].run.id]) for bundle in bundles]
-    runs.settle(tx, [correction for correction in corrections if correction is not None])
+    runs.correct(tx, [correction for correction in corrections if correction is not None])
 
 
 def _close(tx: Connection, wave: Sequence[Write]) -> None:
     """Close waits that time out. Raises WaitAnswered when one has ended already."""
     wanted = [pause_id(write.run.id, write.item.step or "") for write in wave]
-    if len(waits.take(tx, wanted)) < len(wave):
+    if len(waits.consume(tx, wanted)) < len(wave):
         raise WaitAnswered
 
 
@@ -171,7 +171,7 @@ def _settle(
 ) -> tuple[dict[str, bool], bool]:
     """Update the group by one write; return what is pending after it, and the force-plan flag."""
     plan, done = write.plan, write.done
-    settled = groups.settle(
+    settled = groups.after_results(
         _without_own(write, pending),
         [(result.hash, result.races) for result in plan.results],
         force_plan=force_plan,
@@ -182,7 +182,7 @@ def _settle(
     done.may_continue, done.request_version = not row.held, row.request_version
     if discover and plan.finish is None:
         key = f"{write.run.id}-{plan.results[-1].hash}-discovery"
-        write.jobs.append(Job(ItemKind.EDGE, key))
+        write.jobs.append(FollowUp(ItemKind.EDGE, key))
     return settled.pending, done.force_plan
 
 
@@ -240,7 +240,7 @@ def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
         (write.item, write.jobs[0].key, write.done.step_count, write.call.ended_at)
         for write in reused
     ]
-    for write, item in zip(reused, queue_items.turn(tx, reuses), strict=True):
+    for write, item in zip(reused, queue_items.continue_in_place(tx, reuses), strict=True):
         write.done.next = item
     queue_items.finish(tx, [write.item for write in finished])
     _queue(tx, rows, outbox)
@@ -250,7 +250,7 @@ def _yield_slots(tx: Connection, limited: Sequence[Write]) -> None:
     """Continue a run in place only if no item that is ahead of it waits for its slots."""
     stay = [write for write in limited if write.gets_next]
     if stay:
-        free = concurrency.may_carry(tx, [(write.run, write.item) for write in stay])
+        free = concurrency.may_continue(tx, [(write.run, write.item) for write in stay])
         for write in stay:
             write.gets_next = write.run.id in free
 
@@ -275,7 +275,7 @@ def _reuses_item(write: Write) -> bool:
 
 
 def _queue(
-    tx: Connection, rows: Sequence[tuple[Write, Job, dict[str, Any]]], outbox: Outbox
+    tx: Connection, rows: Sequence[tuple[Write, FollowUp, dict[str, Any]]], outbox: Outbox
 ) -> None:
     if not rows:
         return
@@ -299,7 +299,7 @@ def _queue(
             write.done.hints.append((ItemKind(row["kind"]), row["id"]))
 
 
-def _item_rows(tx: Connection, write: Write) -> list[tuple[Job, dict[str, Any]]]:
+def _item_rows(tx: Connection, write: Write) -> list[tuple[FollowUp, dict[str, Any]]]:
     """Build the follow-up items; lease the first that is due now if this worker continues."""
     known = _already_stored(tx, write)
     new = [job for job in write.jobs if job.step is None or job.step not in known]
@@ -310,7 +310,7 @@ def _item_rows(tx: Connection, write: Write) -> list[tuple[Job, dict[str, Any]]]
         lease_first(write, [row for _, row in rows])
     for _, row in rows:
         if row["state"] == ItemState.READY.value:
-            concurrency.stand_in_line(row, write.run.slots, write.call.ended_at)
+            concurrency.join_line(row, write.run.slots, write.call.ended_at)
     return rows
 
 

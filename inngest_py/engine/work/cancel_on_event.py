@@ -23,7 +23,7 @@ from ...storage.runs import runs
 from ..intake.publish import Started
 from ..intake.resume_waits import Arrival
 from ..runtime.context import Context
-from .end_run import Ending, end_runs, note_cancelled, tell_cancelled
+from .end_run import Ending, end_runs, note_cancelled, signal_cancelled
 
 # Runs of one page: each that is cancelled has its row locked, and two events written.
 MOST_AT_ONCE = 100
@@ -80,7 +80,7 @@ def _cancel_page(tx: Connection, ctx: Context, item: Item, opts: str | None) -> 
             continue
         cancelled, started = _cancel(tx, ctx, arrival, found)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
-        queue_items.go_on(tx, item, opts)
+        queue_items.note_progress(tx, item, opts)
         return _Page(opts, started, cancelled)
     queue_items.finish(tx, [item])
     return _Page(None, Started(), [])
@@ -112,11 +112,11 @@ def _cancel(
     endings = [Ending(run, RunStatus.CANCELLED, None, now) for run in live]
     ended, outbox = end_runs(tx, ctx, endings)
     cancelled = [run for run in live if run.id in ended]
-    note_cancelled(tx, cancelled, rules.shown(arrival.name, arrival.id), now)
+    note_cancelled(tx, cancelled, rules.cancelled_entry(arrival.name, arrival.id), now)
     return cancelled, outbox.write(tx, ctx)
 
 
 def _send_signals(ctx: Context, page: _Page) -> None:
     page.started.tell(ctx)
     for run in page.cancelled:
-        tell_cancelled(run)
+        signal_cancelled(run)

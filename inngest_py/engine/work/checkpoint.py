@@ -60,7 +60,7 @@ def store(ctx: Context, run_id: str, given: Checkpoint) -> None:
     are kept: no other request can be running them.
     """
     done = ctx.committer.run(run_id, store_all, Write(run_id, given, ctx.now(), ctx.run_limits))
-    tell(done)
+    send_signals(done)
     observe.event(
         "checkpoint.stored",
         level=10,
@@ -73,10 +73,10 @@ def store(ctx: Context, run_id: str, given: Checkpoint) -> None:
         raise Superseded
 
 
-def tell(done: Write) -> None:
+def send_signals(done: Write) -> None:
     """Send the signals of a checkpoint; call after the commit."""
     for result in done.stored:
-        observe.tell(
+        observe.send(
             observe.step_finished,
             run_id=done.run_id,
             function_id=done.function_id,
@@ -114,10 +114,10 @@ def _store(tx: Connection, wave: Sequence[Write]) -> None:
         write.stored = [result for result in results if (write.run_id, result.hash) in new]
         _check_limits(rows[write.run_id], write)
     corrections = [_correction(write, rows[write.run_id]) for write in wave]
-    runs.settle(tx, [correction for correction in corrections if correction is not None])
+    runs.correct(tx, [correction for correction in corrections if correction is not None])
     for write in wave:
         if write.given.defers:
-            deferred_functions.remember(tx, write.run_id, write.given.defers)
+            deferred_functions.store(tx, write.run_id, write.given.defers)
         if write.stored or not write.given.results:  # a repeated call adds no metadata again
             metadata.note(tx, write.now, write.run_id, write.given.notes)
     attempts.add(tx, [row for write in wave for row in _attempt_rows(write)])
@@ -131,7 +131,7 @@ def _gone(tx: Connection, run_id: str) -> Exception:
 
 def _hold(tx: Connection, wave: Sequence[Write]) -> None:
     """Lock the requests' items and set their attempts to 0; mark writes without a lease."""
-    held = leases.hold(tx, [write.given.dispatch.item_id for write in wave])
+    held = leases.lock(tx, [write.given.dispatch.item_id for write in wave])
     restarted = []
     for write in wave:
         dispatch = write.given.dispatch

@@ -32,7 +32,7 @@ from ..flow import concurrency, enlisting, regrouping, throttles
 from ..flow.run_timeouts import finish_timers
 from ..intake.resume_waits_paged import Fanout
 from ..intake.waits import answers
-from ..runtime.app_fairness import GATE, host_of
+from ..runtime.app_fairness import LINE_PREFIX, host_of
 from ..runtime.context import Context, Hint
 from ..runtime.jobs import Job
 from . import orphaned_calls
@@ -52,14 +52,14 @@ Claimed = Job | Fanout | Cancellation | Timer
 _FOR_OTHERS = timedelta(seconds=30)
 
 
-class Wanted(NamedTuple):
+class ClaimRequest(NamedTuple):
     """The items that one caller wants."""
 
     ctx: Context
     item_ids: Sequence[str]
 
 
-class Taken(NamedTuple):
+class ClaimResult(NamedTuple):
     """The jobs that one caller gets, and hints for other items that were let in instead."""
 
     jobs: list[Claimed]
@@ -75,7 +75,7 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
     """
     key = min(item_ids, default="")
     try:
-        jobs, hints = ctx.committer.run(key, claim_all, Wanted(ctx, item_ids))
+        jobs, hints = ctx.committer.run(key, claim_all, ClaimRequest(ctx, item_ids))
     except Exception as error:
         if outage(error) or not item_ids:
             raise
@@ -88,7 +88,7 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
             continue
         ctx.shares.hold(job.item.lease_id, host_of(job.function.url))
         if job.item.kind is ItemKind.START and job.item.attempt == 0:
-            observe.tell(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
+            observe.send(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
     return jobs
 
 
@@ -102,17 +102,17 @@ def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Clai
     return []
 
 
-def claim_all(tx: Connection, wanted: Sequence[Wanted]) -> list[Taken]:
+def claim_all(tx: Connection, wanted: Sequence[ClaimRequest]) -> list[ClaimResult]:
     """Claim for all callers of a commit; an item that two of them name goes to the first."""
     ids = dict.fromkeys(item_id for one in wanted for item_id in one.item_ids)
     jobs, hints = _claim_items(tx, wanted[0].ctx, list(ids))
     if len(wanted) == 1:
-        return [Taken(jobs, hints)]
+        return [ClaimResult(jobs, hints)]
     left = {job.item.id: job for job in jobs}
     taken = []
     for one in wanted:
         mine = [left.pop(item_id) for item_id in one.item_ids if item_id in left]
-        taken.append(Taken(mine, hints))
+        taken.append(ClaimResult(mine, hints))
         hints = []
     return taken
 
@@ -133,15 +133,15 @@ def _claim_items(
     if not claimed.items:  # duplicate, early or late hints: nothing to do
         return [], []
     items, hints = throttles.pass_through(tx, ctx, claimed.items, now)
-    live, over = orphaned_calls.drop(tx, ctx, _jobs(tx, ctx, items, claimed.runs), now)
-    admitted, changed, let_in = enlisting.enlist(tx, ctx, _without_paused(tx, live), now)
+    live, over = orphaned_calls.drop_ended(tx, ctx, _jobs(tx, ctx, items, claimed.runs), now)
+    admitted, changed, let_in = enlisting.recheck_throttles(tx, ctx, _without_paused(tx, live), now)
     loaded = _with_fair_room(tx, ctx, admitted)
     locked = regrouping.regroup(tx, loaded, now)
     ready = [job for job in loaded if job not in locked]
     aside = [job for job in live if job not in ready]
     mine, also_in = concurrency.admit(tx, ctx, ready, now, aside)
     begun = _begin(tx, ctx, mine, claimed.begun, now)
-    runs.put_back(tx, sorted(claimed.begun.difference(job.run.id for job in begun)))
+    runs.undo_begin(tx, sorted(claimed.begun.difference(job.run.id for job in begun)))
     _give_up(tx, [*changed, *locked, *(job for job in mine if job not in begun)], now)
     others = [_OTHERS[item.kind](item) for item in items if item.kind in _OTHERS]
     if _may_be_lost(begun, claimed.items):
@@ -165,7 +165,7 @@ def _without_paused(tx: Connection, jobs: list[Job]) -> list[Job]:
     paused = [job.item for job in jobs if job.run.paused]
     if not paused:
         return jobs
-    leases.set_aside(tx, paused)
+    leases.mark_held(tx, paused)
     return [job for job in jobs if not job.run.paused]
 
 
@@ -178,7 +178,7 @@ def _with_fair_room(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
     if all(fits):
         return jobs
     waiting = {
-        job.item.id: GATE + host
+        job.item.id: LINE_PREFIX + host
         for job, host, fit in zip(jobs, hosts, fits, strict=True)
         if not fit
     }
@@ -210,7 +210,7 @@ def _begin(
 def _give_up(tx: Connection, jobs: Sequence[Job], now: datetime) -> None:
     """Give back items whose runs are being ended or paused: the lock of the run's row decides."""
     if jobs:
-        leases.give_up(tx, [job.item for job in jobs], now)
+        leases.give_back(tx, [job.item for job in jobs], now)
 
 
 def load(tx: Connection, ctx: Context, items: Sequence[Item]) -> list[Job]:
@@ -236,7 +236,7 @@ def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) ->
         try:
             function = ctx.catalog.get(tx, run.function_id, revision)
         except Unreadable as error:  # of a newer version, whose workers will run the item
-            leases.give_up(tx, [item], ctx.now() + _FOR_OTHERS)
+            leases.give_back(tx, [item], ctx.now() + _FOR_OTHERS)
             observe.event("function.unreadable", level=40, exc_info=error, run_id=run.id)
             continue
         if run.function_id in ctx.run_limits:

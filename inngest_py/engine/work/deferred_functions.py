@@ -14,10 +14,10 @@ from ...storage.runs import defers, runs
 from ..runtime.context import Context
 
 
-def remember(tx: Connection, run_id: str, given: Sequence[Defer]) -> None:
+def store(tx: Connection, run_id: str, given: Sequence[Defer]) -> None:
     """Store what the lazy opcodes of an answer change; the run's row must be locked already."""
     known = defers.of_runs(tx, [run_id]).get(run_id, {})
-    changed = rules.settle(known, given)
+    changed = rules.changes(known, given)
     for defer in given:
         if defer.hash not in known and defer.hash not in changed:
             observe.event("defer.refused", level=30, run_id=run_id, defer=defer.name)
@@ -31,7 +31,9 @@ def remember(tx: Connection, run_id: str, given: Sequence[Defer]) -> None:
         runs.show_defers(tx, run_id, rules.shown((known | changed).values()))
 
 
-def due(tx: Connection, ctx: Context, ended: Iterable[tuple[Run, datetime]]) -> list[Event]:
+def start_events(
+    tx: Connection, ctx: Context, ended: Iterable[tuple[Run, datetime]]
+) -> list[Event]:
     """Build the events that start the deferred functions of runs, given with their end times."""
     by_id = {run.id: (run, at) for run, at in ended}
     found = defers.of_runs(tx, sorted(by_id)) if by_id else {}

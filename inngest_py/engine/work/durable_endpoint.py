@@ -58,7 +58,7 @@ class _Written:
 
     def tell(self, ctx: Context) -> None:
         if self.stored is not None:
-            checkpoint.tell(self.stored)
+            checkpoint.send_signals(self.stored)
         if self.job is not None:
             committed(ctx, self.job, self.made, self.done)
 
@@ -89,8 +89,8 @@ def create(ctx: Context, new: NewRun) -> str:
     except IntegrityError:
         raise Conflict(f"run {new.run_id} exists already") from None
     about = {"run_id": new.run_id, "function_id": function_id}
-    observe.tell(observe.run_queued, event_id=new.event.id, **about)
-    observe.tell(observe.run_started, **about)
+    observe.send(observe.run_queued, event_id=new.event.id, **about)
+    observe.send(observe.run_started, **about)
     written.tell(ctx)
     return function_id
 
@@ -124,7 +124,7 @@ def _write_ops(
     linear, own = ctx.tuning.linear_retry or _RETRY, limits.backoff(function, now)
     policy = Policy(function.config.retries, linear, own)
     meaning = Generated(list(ops), run.request_version, no_retry=None, retry_after=None)
-    made = plans.generated(run, item, policy, meaning, now, ctx.jitter())
+    made = plans.plan_of_ops(run, item, policy, meaning, now, ctx.jitter())
     [done] = apply_all(tx, [Write(ctx, run, item, made, Call(now, now), wants_next=False)])
     return _Written(job=Job(item, run, function, {}), made=made, done=done)
 
@@ -139,7 +139,7 @@ def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkp
         metadata.of_ops(ops, 0),
     )
     [written] = checkpoint.store_all(tx, [checkpoint.Write(run.id, given, now)])
-    leases.prolong(tx, run.id, now + SILENCE)
+    leases.extend_one(tx, run.id, now + SILENCE)
     return written
 
 

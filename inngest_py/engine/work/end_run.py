@@ -12,8 +12,8 @@ from ...domain.errors import NotFound
 from ...domain.events import events
 from ...domain.events.event_record import Event
 from ...domain.reply.decide import Trace
-from ...domain.reply.timeouts import reason
-from ...domain.reply.wait_end import slept
+from ...domain.reply.timeouts import cancellation_entry
+from ...domain.reply.wait_end import sleep_entry
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import ENDED, Run, RunStatus
 from ...domain.steps.opcodes import Opcode
@@ -64,7 +64,7 @@ def end_runs(
     freed = _drop(tx, ended, {ending.run.id: ending.at for ending in over}, held)
     published = [event for ending in over for event in _published(ctx, ending)]
     defers = [(e.run, e.at) for e in over if ended[e.run.id].defers]
-    published += deferred_functions.due(tx, ctx, defers)
+    published += deferred_functions.start_events(tx, ctx, defers)
     releases = [(e.run.singleton_key, e.run.id) for e in over if e.run.singleton_key]
     lines: Lines = {}
     for ending in over:
@@ -97,7 +97,7 @@ def _drop(
 def cut_off(row: Any, now: datetime) -> dict[str, Any]:
     """Make the row of an attempt that the end of its run cut off, from its queued item."""
     sleeps = row.kind == ItemKind.SLEEP.value
-    shown = slept(row, "cancelled") if sleeps else None
+    shown = sleep_entry(row, "cancelled") if sleeps else None
     return {
         "run_id": row.run_id,
         "step": row.step,
@@ -190,7 +190,7 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
         run = found[0]
         if run.status in ENDED:
             return run, run.status, Started()
-        shown = reason("CancelledByRequest", "Cancelled by request.")
+        shown = cancellation_entry("CancelledByRequest", "Cancelled by request.")
         ended, started = end_at_once(tx, ctx, run, shown, now)
         if ended:
             audit.note(tx, by, now, "run.cancel", run_id, run.function_slug)
@@ -200,13 +200,13 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
     run, before, started = ctx.committer.run_once(write)
     started.tell(ctx)
     if before not in ENDED:
-        tell_cancelled(run)
+        signal_cancelled(run)
     return before
 
 
-def tell_cancelled(run: Run) -> None:
+def signal_cancelled(run: Run) -> None:
     """Send the signal that a run has been cancelled; call after the commit."""
-    observe.tell(
+    observe.send(
         observe.run_finished,
         run_id=run.id,
         function_id=run.function_id,

@@ -10,7 +10,7 @@ from ... import observe
 from ...domain.errors import LeaseLost
 from ...domain.flow import keys
 from ...domain.flow.debounce import BUFFER
-from ...domain.reply.timeouts import reason
+from ...domain.reply.timeouts import cancellation_entry
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import ENDED, Run
 from ...storage.catalog import functions
@@ -24,7 +24,7 @@ from ..flow.arrivals import Arrival, Trigger
 from ..intake.publish import Started, create
 from ..runtime.catalog import Function
 from ..runtime.context import Context
-from .end_run import end_at_once, tell_cancelled
+from .end_run import end_at_once, signal_cancelled
 
 # how soon and how late the timer of a function that is not there looks again
 _SOONEST = timedelta(seconds=5)
@@ -52,7 +52,7 @@ def run_timer(ctx: Context, job: Timer) -> None:
         started, replaced = ctx.committer.run_alone(lambda tx: fired(tx, ctx, item, ctx.now()))
         started.tell(ctx)
         if replaced is not None:
-            tell_cancelled(replaced)
+            signal_cancelled(replaced)
     except LeaseLost:
         observe.event("item.lease_lost", level=30, item_id=item.id, kind=item.kind.value)
     finally:
@@ -156,7 +156,9 @@ def _replace(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
     """Cancel the run that another one replaces; this deletes its items, this one too (§8)."""
     found = load_runs.load(tx, [item.run_id]).get(item.run_id)
     if found is not None and found[0].status not in ENDED:
-        shown = reason("CancelledBySingleton", "Cancelled by a newer run of the singleton.")
+        shown = cancellation_entry(
+            "CancelledBySingleton", "Cancelled by a newer run of the singleton."
+        )
         ended, started = end_at_once(tx, ctx, found[0], shown, now, [item])
         if ended:
             return started, found[0]

@@ -25,7 +25,7 @@ from ..runtime.jobs import Job
 from .end_run import cut_off
 
 
-def over(ctx: Context, job: Job) -> None:
+def give_back_slots(ctx: Context, job: Job) -> None:
     """Give back the slots of a call whose answer came after its run's end."""
     if job.run.slots is None:
         return
@@ -40,7 +40,7 @@ def over(ctx: Context, job: Job) -> None:
         ctx.hints.send(hints)
 
 
-def drop(
+def drop_ended(
     tx: Connection, ctx: Context, jobs: Sequence[Job], now: datetime
 ) -> tuple[list[Job], list[Hint]]:
     """Drop claimed items of ended runs: their leases had lapsed. Return other jobs, and hints."""
@@ -57,4 +57,4 @@ def _drop(tx: Connection, ctx: Context, jobs: Sequence[Job], now: datetime) -> l
     lines: Lines = {}
     for job in jobs:
         lines |= concurrency.lines_of(job.run, ended=True)
-    return concurrency.advance(tx, ctx, lines, now)
+    return concurrency.let_in(tx, ctx, lines, now)

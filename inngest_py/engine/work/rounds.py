@@ -7,14 +7,14 @@ from sqlalchemy import Connection
 
 from ...domain.errors import Stalled
 from ...domain.limits import USE_API_ABOVE_BYTES
-from ...domain.reply.decide import Job
+from ...domain.reply.decide import FollowUp
 from ...domain.runs import rounds
 from ...domain.runs.items import CALLS, ItemKind
 from ...storage.operations import stranded
 from .writes import Write
 
 
-def follow_ups(tx: Connection, write: Write, jobs: Sequence[Job]) -> list[Job]:
+def follow_ups(tx: Connection, write: Write, jobs: Sequence[FollowUp]) -> list[FollowUp]:
     """Return the jobs that follow from a write; a discovery if nothing else continues the run.
 
     Requests that follow without progress have the number of their round. Raises Stalled when
@@ -30,26 +30,26 @@ def follow_ups(tx: Connection, write: Write, jobs: Sequence[Job]) -> list[Job]:
     return [made for job in jobs or _discovery(tx, write) for made in _counted(tx, write, job)]
 
 
-def _discovery(tx: Connection, write: Write) -> list[Job]:
+def _discovery(tx: Connection, write: Write) -> list[FollowUp]:
     """Return a discovery if nothing else continues the run; none if the answer had results."""
-    if write.plan.results or stranded.driven(tx, write.run.id, write.item.id):
+    if write.plan.results or stranded.has_other_driving_item(tx, write.run.id, write.item.id):
         return []
-    return [Job(ItemKind.EDGE, f"{write.item.id}-on")]
+    return [FollowUp(ItemKind.EDGE, f"{write.item.id}-on")]
 
 
-def _counted(tx: Connection, write: Write, job: Job) -> list[Job]:
+def _counted(tx: Connection, write: Write, job: FollowUp) -> list[FollowUp]:
     """Give a request the number of its round.
 
     After the last round a discovery is left out. Raises Stalled if nothing else continues the run.
     """
     count = rounds.after(write.item, job.step)
     if count > rounds.MOST:
-        if not stranded.driven(tx, write.run.id, write.item.id):
+        if not stranded.has_other_driving_item(tx, write.run.id, write.item.id):
             by_api = write.run.state_bytes + len(write.run.event) > USE_API_ABOVE_BYTES
             raise Stalled(rounds.stalled(write.item, by_api=by_api))
         if job.step is None:
             return []
     if not count:
         return [job]
-    delay = max(job.delay, rounds.pause(count))
+    delay = max(job.delay, rounds.delay(count))
     return [replace(job, delay=delay, opts=rounds.written(count))]

@@ -18,7 +18,7 @@ from ...domain.reply import decide as plans
 from ...domain.reply import durable_endpoint, gateway_answers, request, timeouts
 from ...domain.reply.decide import Plan, Policy, StepResult
 from ...domain.reply.read import Reply
-from ...domain.reply.wait_end import slept, woken
+from ...domain.reply.wait_end import plan_wait_end, sleep_entry
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.steps import gateway
@@ -130,7 +130,7 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call]:
 def _plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     """Make the plan to write instead of one that could not be written."""
     if isinstance(error, WaitAnswered):
-        return woken(job.run, job.item, answer_of(ctx, job.item), open_until_now=False)
+        return plan_wait_end(job.run, job.item, answer_of(ctx, job.item), open_until_now=False)
     if isinstance(error, Stalled):
         return replace(plans.fatal("NoProgress", error.message), defers=made.defers)
     if isinstance(error, SignalTaken):
@@ -154,7 +154,7 @@ def _write(ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool) 
         observe.event("item.lease_lost", level=30, item_id=item.id, run_id=job.run.id)
     except RunGone:
         observe.event("item.run_gone", item_id=item.id, run_id=job.run.id)
-        orphaned_calls.over(ctx, job)
+        orphaned_calls.give_back_slots(ctx, job)
     return None
 
 
@@ -166,7 +166,7 @@ def _policy(ctx: Context, job: Job) -> Policy:
 def _end_sleep(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a sleep: its memo is null (execution.md §4.1)."""
     item = job.item
-    trace = slept(item, "completed")
+    trace = sleep_entry(item, "completed")
     result = StepResult(item.step or "", trace.name, trace.op, "null", races=item.opts is not None)
     made = Plan(results=[result], traces=[trace])
     return made, Call(started_at=item.queued_at, ended_at=ctx.now())
@@ -218,12 +218,12 @@ def _call_gateway(ctx: Context, job: Job) -> tuple[Plan, Call]:
 def _time_out(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a run whose time is over (waits.md §7.3)."""
     now = ctx.now()
-    return timeouts.rung(timeouts.read(job.item.opts or ""), job.run), Call(now, now)
+    return timeouts.on_timer(timeouts.read(job.item.opts or ""), job.run), Call(now, now)
 
 
 def _end_wait(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a wait with its answer, or without one as timed out (waits.md §2)."""
-    made = woken(job.run, job.item, job.answer)
+    made = plan_wait_end(job.run, job.item, job.answer)
     return made, Call(started_at=job.item.queued_at, ended_at=ctx.now())
 
 

@@ -26,7 +26,7 @@ def ids(item: Item, job: Job | None) -> dict[str, str]:
 def task(job: Job) -> Iterator[None]:
     """Send the signals of the start and the end of a task's work on a run."""
     run, item = job.run, job.item
-    observe.tell(
+    observe.send(
         observe.job_started,
         run_id=run.id,
         function_id=run.function_id,
@@ -40,7 +40,7 @@ def task(job: Job) -> Iterator[None]:
     try:
         yield
     finally:
-        observe.tell(observe.job_ended, run_id=run.id)
+        observe.send(observe.job_ended, run_id=run.id)
 
 
 def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -> None:
@@ -48,7 +48,7 @@ def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -
 
     `to` is `app` or `gateway`; gateway calls have no request id.
     """
-    observe.tell(
+    observe.send(
         observe.call_finished,
         run_id=job.run.id,
         function_id=job.run.function_id,
@@ -71,7 +71,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
     done.started.tell(ctx)
     run = job.run
     for result in done.stored:
-        observe.tell(
+        observe.send(
             observe.step_finished,
             run_id=run.id,
             function_id=run.function_id,
@@ -82,7 +82,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
     if made.retry is not None:
         error = _error_name(made.traces[-1].error) if made.traces else None
         observe.event("attempt.failed", attempt=job.item.attempt + 1, error=error)
-        observe.tell(
+        observe.send(
             observe.attempt_failed,
             run_id=run.id,
             function_id=run.function_id,
@@ -96,7 +96,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
             observe.event("run.failed", level=logging.WARNING, error=_error_name(output))
         else:
             observe.event("run.ended", level=logging.DEBUG, status=status.value)
-        observe.tell(
+        observe.send(
             observe.run_finished,
             run_id=run.id,
             function_id=run.function_id,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...domain.reply.decide import Job, Plan, StepResult, Trace
+from ...domain.reply.decide import FollowUp, Plan, StepResult, Trace
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ..flow import concurrency
@@ -53,7 +53,7 @@ class Write:
     call: Call
     wants_next: bool
     done: Applied = field(default_factory=Applied)
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[FollowUp] = field(default_factory=list)
     gets_next: bool = False  # `wants_next`, unless an item ahead waits for the run's slots
 
     @property
@@ -72,7 +72,7 @@ class Write:
         return bool(plan.results) and not more
 
 
-def item_row(write: Write, job: Job) -> dict[str, Any]:
+def item_row(write: Write, job: FollowUp) -> dict[str, Any]:
     """Make the row of an item that follows from the write."""
     now = write.call.ended_at
     due_at = now + job.delay

@@ -15,7 +15,7 @@ _SLACK = timedelta(milliseconds=100)
 # A measurement that takes longer is too inexact to use.
 _LONGEST = timedelta(seconds=1)
 # A larger skew is logged, and reported by the command `check`.
-TOLD = timedelta(seconds=1)
+REPORTED = timedelta(seconds=1)
 
 
 def wall_clock() -> datetime:
@@ -46,5 +46,5 @@ class Clock:
         self.skew = least + (most - least) / 2
         if abs(self.skew) < _SLACK:
             self.skew = timedelta(0)
-        if abs(self.skew) >= TOLD:
+        if abs(self.skew) >= REPORTED:
             observe.event("clock.skewed", level=30, seconds=round(self.skew.total_seconds(), 1))

@@ -45,9 +45,9 @@ def within(
     """
     bounds = []
     if since is not None:
-        bounds.append(column >= ids.first_of(since, -SKEW))
+        bounds.append(column >= ids.lowest_ulid(since, -SKEW))
     if until is not None:
-        bounds.append(column < ids.first_of(until, SKEW))
+        bounds.append(column < ids.lowest_ulid(until, SKEW))
     return bounds
 
 
@@ -56,7 +56,7 @@ def known_or_last(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(column, literal(LAST, Timestamp), type_=Timestamp)
 
 
-def behind(keys: Sequence[Key], position: Sequence[Any]) -> ColumnElement[bool]:
+def after_position(keys: Sequence[Key], position: Sequence[Any]) -> ColumnElement[bool]:
     """Restrict a query to the rows that come after the position in the keys' order."""
     columns = [key.column for key in keys]
     values = [key.bound(value) for key, value in zip(keys, position, strict=True)]

@@ -141,7 +141,7 @@ def logged(error: BaseException) -> dict[str, Any]:
     return {"error": " ".join(part for part in parts if part)}
 
 
-def told(error: BaseException) -> str:
+def public_message(error: BaseException) -> str:
     """Write an outage's message for HTTP clients: what is wrong, without names and paths."""
     found = fault(error)
     if isinstance(error, NoAnswer) or isinstance(getattr(error, "orig", None), Silent):

@@ -147,10 +147,10 @@ class Database:
         the deadline comes before this process's other writers are done.
         """
         if not self.is_sqlite:
-            with observe.IfDone(), self.engine.begin() as connection:
+            with observe.EventsAfterCommit(), self.engine.begin() as connection:
                 yield connection
             return
-        with observe.IfDone():
+        with observe.EventsAfterCommit():
             self._wait_for_writers()
             try:
                 with self.engine.connect() as connection:
@@ -249,7 +249,7 @@ def _pipelined(tx: Connection) -> Pipelined:
     return cast(Pipelined, tx.connection.dbapi_connection)
 
 
-def take_your_time(tx: Connection) -> None:
+def lift_time_limits(tx: Connection) -> None:
     """Lift the time limits of this transaction's statements, for commands and migrations.
 
     Statements that follow on the connection are one transaction.

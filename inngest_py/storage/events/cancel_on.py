@@ -6,13 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Text, bindparam, delete, select
 
-from ...domain.steps.waits import PauseKind
+from ...domain.steps.waits import WaitKind
 from ..db.columns import Timestamp, table_of
 from ..db.statements import ManyRows
 from .waits import Pause
 
 _pauses = table_of(Pause)
-_CANCELS = _pauses.c.kind == PauseKind.CANCEL.value
+_CANCELS = _pauses.c.kind == WaitKind.CANCEL.value
 Lookup = tuple[str, str, str]  # event name, path and key of the index
 
 

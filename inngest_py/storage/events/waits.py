@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.steps.waits import PauseKind
+from ...domain.steps.waits import WaitKind
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked
 from ..db.statements import InsertNew, ManyRows
@@ -148,7 +148,7 @@ _shown = (
     _pauses.c.created_at,
     _pauses.c.expires_at,
 )
-_WAITS = _pauses.c.kind.in_([PauseKind.EVENT.value, PauseKind.INVOKE.value])
+_WAITS = _pauses.c.kind.in_([WaitKind.EVENT.value, WaitKind.INVOKE.value])
 _candidates = ManyRows(
     {"name": Text(), "path": Text(), "key": Text()},
     lambda v: (
@@ -210,7 +210,7 @@ _take = (
 )
 
 
-def take(tx: Connection, ids: Iterable[str]) -> dict[str, str | None]:
+def consume(tx: Connection, ids: Iterable[str]) -> dict[str, str | None]:
     """Consume pauses; return the items of those that were still open, by pause id."""
     wanted = list(ids)
     if not wanted:
@@ -225,7 +225,7 @@ _take_signal = (
 )
 
 
-def take_signal(tx: Connection, signal: str, now: datetime) -> tuple[str, str] | None:
+def consume_signal(tx: Connection, signal: str, now: datetime) -> tuple[str, str] | None:
     """Consume the wait for a signal; return its run and its item, None when there is no wait."""
     row = tx.execute(_take_signal, {"name": signal, "now": now}).first()
     return None if row is None else (row.run_id, row.item_id)

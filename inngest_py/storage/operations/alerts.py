@@ -88,7 +88,7 @@ def post(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
         tx.execute(_messages.insert(), list(rows))
 
 
-def take(tx: Connection, now: datetime, hold: timedelta, limit: int) -> list[RowMapping]:
+def take_due(tx: Connection, now: datetime, hold: timedelta, limit: int) -> list[RowMapping]:
     """Take messages that are due. Nobody else can take them during `hold`."""
     due = select(_messages.c.id).where(_messages.c.due_at <= now)
     due = skip_locked(tx, due.order_by(_messages.c.due_at).limit(limit))
@@ -106,7 +106,7 @@ def sent(tx: Connection, message: RowMapping) -> None:
     tx.execute(delete(_messages).where(*_mine(message)))
 
 
-def later(tx: Connection, message: RowMapping, due_at: datetime) -> None:
+def send_later(tx: Connection, message: RowMapping, due_at: datetime) -> None:
     """Set when to send a message again, unless another process has taken it meanwhile."""
     tx.execute(update(_messages).where(*_mine(message)).values(due_at=due_at))
 

@@ -89,7 +89,9 @@ def remove(tx: Connection, cancellation_id: str) -> bool:
     return tx.execute(gone).first() is not None
 
 
-def take(tx: Connection, now: datetime, cancellation_id: str | None = None) -> RowMapping | None:
+def lock_due(
+    tx: Connection, now: datetime, cancellation_id: str | None = None
+) -> RowMapping | None:
     """Lock the unfinished cancellation that is due first, or the given one, if it is due.
 
     None when there is none, or all are locked.

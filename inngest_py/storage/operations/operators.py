@@ -127,7 +127,7 @@ def forget_sessions(tx: Connection, now: datetime) -> None:
     tx.execute(delete(_sessions).where(_sessions.c.expires_at <= now))
 
 
-def note(tx: Connection, values: Mapping[str, Any]) -> None:
+def add_act(tx: Connection, values: Mapping[str, Any]) -> None:
     """Write an audit row."""
     tx.execute(insert(_audit), dict(values))
 
@@ -137,7 +137,7 @@ def rename_act(tx: Connection, act_id: str, action: str) -> None:
     tx.execute(update(_audit).where(_audit.c.id == act_id).values(action=action))
 
 
-def tries(
+def count_acts(
     tx: Connection, action: str, since: datetime, *, name: str, address: str
 ) -> tuple[int, int]:
     """Count audit rows of an action since a time: of a name, and of an address."""
@@ -161,7 +161,7 @@ def acts(tx: Connection, *, before: str | None, name: str | None, limit: int) ->
 
 def forget_acts(tx: Connection, before: datetime, limit: int) -> int:
     """Delete audit rows before a time, oldest first; return how many. Ids sort by time."""
-    query = select(_audit.c.id).where(_audit.c.id < ids.first_of(before))
+    query = select(_audit.c.id).where(_audit.c.id < ids.lowest_ulid(before))
     oldest = skip_locked(tx, query.order_by(_audit.c.id).limit(limit))
     return tx.execute(delete(_audit).where(_audit.c.id.in_(oldest))).rowcount
 

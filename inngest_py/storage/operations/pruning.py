@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, delete, exists, or_, select
 
 from ...domain.values import canonical
 from ..db.columns import table_of
-from ..db.keyset import Key, behind
+from ..db.keyset import Key, after_position
 from ..events import waits
 from ..events.events import Event
 from ..flow.debounces import Debounce
@@ -149,7 +149,7 @@ def came_before(tx: Connection, before: datetime, after: Position | None) -> boo
 def _old_events(before: datetime, after: Position | None) -> Select[Any]:
     query = select(*(key.column for key in _BY_ARRIVAL)).where(_events.c.received_at < before)
     if after is not None:
-        query = query.where(behind(_BY_ARRIVAL, after))
+        query = query.where(after_position(_BY_ARRIVAL, after))
     return query.order_by(*(key.sort for key in _BY_ARRIVAL))
 
 

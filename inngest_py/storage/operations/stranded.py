@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from ...domain.runs.items import DRIVING, ItemKind
 from ...domain.runs.runs import LIVE, RunStatus
-from ...domain.steps.waits import PauseKind
+from ...domain.steps.waits import WaitKind
 from ..db.columns import table_of
 from ..db.session import skip_locked
 from ..events.waits import Pause
@@ -28,7 +28,7 @@ _driven = select(
 )
 
 
-def driven(tx: Connection, run_id: str, but: str) -> bool:
+def has_other_driving_item(tx: Connection, run_id: str, but: str) -> bool:
     """Say whether a run has an item that will continue it, other than the one with the id `but`."""
     return bool(tx.execute(_driven, {"run": run_id, "but": but}).scalar())
 
@@ -72,7 +72,7 @@ def release(tx: Connection, ids: Sequence[str]) -> dict[str, RunStatus]:
     if rows:
         waits = delete(_pauses).where(
             _pauses.c.run_id.in_([row[0] for row in rows]),
-            _pauses.c.kind != PauseKind.CANCEL.value,
+            _pauses.c.kind != WaitKind.CANCEL.value,
         )
         tx.execute(waits)
     return {row[0]: RunStatus(row[1]) for row in rows}

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, case, func, select
 
 from ...domain.events.filters import Condition
 from ..db.columns import table_of
-from ..db.keyset import Key, behind
+from ..db.keyset import Key, after_position
 from ..events.events import Event
 from .conditions import on_columns, on_json
 
@@ -48,7 +48,7 @@ def page(
     )
     chosen = _where(chosen, query)
     if position is not None:
-        chosen = chosen.where(behind(ORDER, position))
+        chosen = chosen.where(after_position(ORDER, position))
     chosen = chosen.order_by(*[key.sort for key in ORDER]).limit(limit)
     return list(tx.execute(chosen).mappings())
 

@@ -71,7 +71,7 @@ def in_flight(tx: Connection, most: int) -> dict[str, int]:
     return _counted(tx, select(_items.c.kind).where(held).limit(most))
 
 
-def in_line(tx: Connection, most: int) -> dict[str, int]:
+def in_waiting_lines(tx: Connection, most: int) -> dict[str, int]:
     """Count items in waiting lines, by `throttle`, `concurrency` or `app`; at most `most` in all.
 
     `app` items wait because their app already has its share of the calls in flight.

@@ -23,7 +23,7 @@ from ...domain.events.filters import Condition
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import App, Function
 from ..db.columns import table_of
-from ..db.keyset import Key, behind, known_or_last, within
+from ..db.keyset import Key, after_position, known_or_last, within
 from ..db.windows import Window, matching, whole
 from ..events.events import Event
 from ..flow.event_batches import BatchEvent
@@ -102,7 +102,7 @@ def page(
         chosen = chosen.add_columns(payload.label("payload"), output.label("output"))
     chosen = _where(chosen, query)
     if position is not None:
-        chosen = chosen.where(behind(sorted_by, position[-len(sorted_by) :]))
+        chosen = chosen.where(after_position(sorted_by, position[-len(sorted_by) :]))
     chosen = chosen.order_by(*[key.sort for key in sorted_by]).limit(limit)
     return list(tx.execute(chosen).mappings())
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from ...domain.reports import older_spans, spans
-from ...domain.reports.spans import Pending, Span, SpanStatus, TracedRun, Tried
+from ...domain.reports.spans import EndedAttempt, Pending, Span, SpanStatus, TimelineRun
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.steps import waits
@@ -58,8 +58,8 @@ def _children(tx: Connection, run: RowMapping, found: timeline_rows.Trace) -> di
     return {known[row.correlation_id]: row.id for row in tx.execute(query)}
 
 
-def _traced(run: RowMapping, *, has_output: bool) -> TracedRun:
-    return TracedRun(
+def _traced(run: RowMapping, *, has_output: bool) -> TimelineRun:
+    return TimelineRun(
         id=run["id"],
         status=RunStatus(run["status"]),
         queued_at=run["queued_at"],
@@ -69,11 +69,11 @@ def _traced(run: RowMapping, *, has_output: bool) -> TracedRun:
     )
 
 
-def _tried(row: RowMapping, children: Mapping[str, str]) -> Tried:
+def _tried(row: RowMapping, children: Mapping[str, str]) -> EndedAttempt:
     info = canonical.loads(row["info"]) if row.get("info") else None
     if row["step"] in children and row["status"] == "waiting":
         info = (info or {}) | {"runID": children[row["step"]]}
-    return Tried(
+    return EndedAttempt(
         id=row["id"],
         step=row["step"],
         name=row["name"],

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from ...domain.flow.slots import PREFIXES, Look, Slots
+from ...domain.flow.slots import PREFIXES, SlotGroup, Slots
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
 from ..db.columns import table_of
@@ -71,21 +71,23 @@ _look = ManyRows(_columns, _looked)
 _lock_and_look = AfterLock(buckets.LOCK, _look)
 
 
-def see(tx: Connection, groups: Iterable[str]) -> dict[str, Look]:
+def see(tx: Connection, groups: Iterable[str]) -> dict[str, SlotGroup]:
     """Count the slots of groups without locks, and list the first 32 of each waiting line."""
     rows = [(group, None) for group in sorted(set(groups))]
     return _seen(_look.run(tx, rows)) if rows else {}
 
 
-def lock(tx: Connection, groups: Iterable[str], lease_id: str | None = None) -> dict[str, Look]:
+def lock(
+    tx: Connection, groups: Iterable[str], lease_id: str | None = None
+) -> dict[str, SlotGroup]:
     """Lock groups, in sorted order, and see who is in them, except the items of `lease_id`."""
     names = sorted(set(groups))
     rows = [(group, 0, lease_id) for group in names]
     return _seen(_lock_and_look.run(tx, rows)) if rows else {}
 
 
-def _seen(rows: Iterable[Any]) -> dict[str, Look]:
-    return {row[0]: Look(row[1], row[2], _line(row[3])) for row in rows}
+def _seen(rows: Iterable[Any]) -> dict[str, SlotGroup]:
+    return {row[0]: SlotGroup(row[1], row[2], _line(row[3])) for row in rows}
 
 
 def _line(written: str | None) -> tuple[tuple[int, str], ...]:
@@ -122,7 +124,7 @@ _waiting = select(_items.c.id).where(
 )
 
 
-def let_go(tx: Connection, ids: Sequence[str], again_at: datetime) -> list[tuple[ItemKind, str]]:
+def let_in(tx: Connection, ids: Sequence[str], again_at: datetime) -> list[tuple[ItemKind, str]]:
     """Make waiting items ready. A slot stays reserved for each until it is claimed.
 
     Skips locked items. Their runs are being ended by a transaction that may be waiting for the lock
@@ -204,7 +206,7 @@ _stands = SingleValue(
 )
 
 
-def stand(tx: Connection) -> bool:
+def anything_waits(tx: Connection) -> bool:
     """Say whether any item waits in a waiting line, for a slot or for something else."""
     return _stands.value(tx) is not None
 

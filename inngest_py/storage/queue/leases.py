@@ -44,13 +44,13 @@ def extend(tx: Connection, held: Sequence[tuple[str, str]], until: datetime) -> 
         _extend.run(tx, held, until=until)
 
 
-def prolong(tx: Connection, item_id: str, until: datetime) -> None:
+def extend_one(tx: Connection, item_id: str, until: datetime) -> None:
     """Extend the lease of one item, if it has one."""
     leased = (_items.c.id == item_id, _items.c.state == ItemState.LEASED.value)
     tx.execute(update(_items).where(*leased).values(lease_until=until))
 
 
-def set_aside(tx: Connection, leased: Sequence[Item]) -> None:
+def mark_held(tx: Connection, leased: Sequence[Item]) -> None:
     """Mark items as held, in the transaction that has leased them."""
     ids = [item.id for item in leased]
     held = {**FREED, "state": ItemState.HELD.value}
@@ -108,14 +108,14 @@ def delay(tx: Connection, ids: Sequence[str], until: datetime) -> None:
         tx.execute(update(_items).where(*chosen).values(due_at=until, hint_at=until))
 
 
-def give_up(tx: Connection, items: Sequence[Item], hint_at: datetime) -> None:
+def give_back(tx: Connection, items: Sequence[Item], hint_at: datetime) -> None:
     """Give back items that this transaction has leased, for a later claim."""
     ids = [item.id for item in items]
     freed = {**FREED, "hint_at": hint_at, "gate": None}
     tx.execute(update(_items).where(_items.c.id.in_(ids)).values(freed))
 
 
-def held(tx: Connection, worker: str) -> int:
+def count_leased(tx: Connection, worker: str) -> int:
     """Count the leases of a worker."""
     query = select(func.count()).where(
         _items.c.state == ItemState.LEASED.value, _items.c.worker == worker
@@ -144,7 +144,7 @@ _hold = (
 )
 
 
-def hold(tx: Connection, ids: Sequence[str]) -> dict[str, Any]:
+def lock(tx: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Lock items against other claims, by id. Items that are gone are missing in the result.
 
     Returns each item's run, lease (None without one), generation, attempt and stack position.

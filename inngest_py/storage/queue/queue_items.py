@@ -181,7 +181,9 @@ _continue = EachRow(
 )
 
 
-def turn(tx: Connection, discoveries: Sequence[tuple[Item, str, int, datetime]]) -> list[Item]:
+def continue_in_place(
+    tx: Connection, discoveries: Sequence[tuple[Item, str, int, datetime]]
+) -> list[Item]:
     """Make leased items the next discoveries of their runs, under the same leases.
 
     Each of `discoveries` is the item, the discovery's job key, which must not be queued yet, the
@@ -250,7 +252,7 @@ def answer_of(tx: Connection, item_id: str) -> str | None:
     return found
 
 
-def go_on(tx: Connection, item: Item, opts: str) -> None:
+def note_progress(tx: Connection, item: Item, opts: str) -> None:
     """Write a leased item's progress into its `opts`. Raises LeaseLost as finish() does."""
     moved = tx.execute(
         update(_items)

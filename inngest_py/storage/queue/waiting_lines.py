@@ -76,7 +76,7 @@ _turns = (
 )
 
 
-def take_turns(
+def let_in_first(
     tx: Connection, gate: str, most: int, again_at: datetime
 ) -> list[tuple[ItemKind, str]]:
     """Make the first items of an app's waiting line ready; return their kinds and ids.
@@ -108,7 +108,7 @@ def lines(tx: Connection, prefix: str) -> list[str]:
     return sorted(tx.execute(_lines, {"prefix": prefix}).scalars())
 
 
-def let_go(
+def let_in(
     tx: Connection, ids: Sequence[str], now: datetime, hint_at: datetime, *, charged: bool
 ) -> None:
     """Make waiting items due. `charged` says that their throttle was charged for them."""
@@ -119,7 +119,7 @@ def let_go(
         tx.execute(waiting.values(due_at=now, hint_at=hint_at, **ready))
 
 
-def passed(tx: Connection, ids: Sequence[str]) -> None:
+def mark_charged(tx: Connection, ids: Sequence[str]) -> None:
     """Note that the throttle was charged for leased items: later attempts do not wait again."""
     if ids:
         tx.execute(update(_items).where(_items.c.id.in_(ids)).values(gate=None, opts=CHARGED))
@@ -131,7 +131,7 @@ _placed = ManyRows(
 )
 
 
-def enlist(tx: Connection, items: Sequence[Item]) -> None:
+def set_places(tx: Connection, items: Sequence[Item]) -> None:
     """Write the waiting line and the rank of items that this transaction has leased."""
     _placed.run(tx, [(item.id, item.gate, item.rank_us) for item in items])
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from ..db.columns import table_of
-from ..db.session import limit_locks, take_your_time
+from ..db.session import lift_time_limits, limit_locks
 from .runs import RunRow
 
 _runs = table_of(RunRow)
@@ -17,7 +17,7 @@ def of_functions(tx: Connection, function_ids: Sequence[str]) -> tuple[int, int]
 
     Reads one index entry per run, without a time limit: only for commands, not for pages.
     """
-    take_your_time(tx)
+    lift_time_limits(tx)
     limit_locks(tx, _LOCK_SECONDS)
     live = func.count().filter(_runs.c.ended_at.is_(None))
     query = select(func.count(), live).where(_runs.c.function_id.in_(list(function_ids)))

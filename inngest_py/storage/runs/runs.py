@@ -166,7 +166,7 @@ _put_back = (
 )
 
 
-def put_back(tx: Connection, ids: Sequence[str]) -> None:
+def undo_begin(tx: Connection, ids: Sequence[str]) -> None:
     """Undo the begin of runs that this transaction has begun."""
     if ids:
         tx.execute(_put_back, {"ids": list(ids)})
@@ -294,7 +294,7 @@ _correct = EachRow(
 )
 
 
-def settle(tx: Connection, corrections: Sequence[Correction]) -> None:
+def correct(tx: Connection, corrections: Sequence[Correction]) -> None:
     """Correct what advance() wrote, under its locks."""
     if corrections:
         _correct.later(

@@ -21,7 +21,7 @@ from ...domain.errors import Conflict
 from ..db import meta
 from ..db.dialects import lock_out
 from ..db.outages import Fault, Reasons, fault, outage, reason
-from ..db.session import Database, limit_locks, take_your_time
+from ..db.session import Database, lift_time_limits, limit_locks
 from . import strangers
 from .tables import Base
 
@@ -135,7 +135,7 @@ def _upgrade(db: Database) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    take_your_time(connection)
+    lift_time_limits(connection)
     lock_out(connection, _LOCK)
 
 

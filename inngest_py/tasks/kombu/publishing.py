@@ -33,7 +33,7 @@ class Publisher:
             task_name(kind),
             (item_ids,),
             {},
-            argsrepr=shown(kind, item_ids),
+            argsrepr=describe_arguments(kind, item_ids),
             kwargsrepr="",
             ignore_result=True,
         )
@@ -55,7 +55,7 @@ class Publisher:
         self._queues[kind] = name
 
 
-def shown(kind: ItemKind, item_ids: list[str]) -> str:
+def describe_arguments(kind: ItemKind, item_ids: list[str]) -> str:
     """Describe a task's arguments for Flower: the kind, and the ends of the first ids."""
     ends = " ".join(f"…{item_id[-_END:]}" for item_id in item_ids[:_SHOWN])
     more = len(item_ids) - _SHOWN

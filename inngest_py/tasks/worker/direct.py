@@ -54,7 +54,7 @@ class Direct:
         """Count the calls that the worker may begin; its children's leases have its worker id."""
         ctx = self._runtime.context()
         with ctx.db.reading() as tx:
-            held = leases.held(tx, ctx.worker_id)
+            held = leases.count_leased(tx, ctx.worker_id)
         with self._lock:
             return self._runtime.slots - max(held, self._running)
 

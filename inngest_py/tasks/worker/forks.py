@@ -13,7 +13,7 @@ from celery.signals import task_postrun, task_prerun
 from celery.worker import state
 
 
-def keep_calls() -> None:
+def ignore_signals_in_tasks() -> None:
     """Make the children ignore SIGTERM and SIGHUP during a task: their parent ends them."""
     handlers: dict[signal.Signals, Any] = {}
 
@@ -30,7 +30,7 @@ def keep_calls() -> None:
     task_postrun.connect(end, weak=False)
 
 
-def end_by_kill(pool: Any) -> None:
+def cancel_by_sigkill(pool: Any) -> None:
     """Make the pool use SIGKILL for children whose task is cancelled, and in a cold shutdown.
 
     The pool would send SIGTERM, which children with a task ignore.
@@ -39,14 +39,14 @@ def end_by_kill(pool: Any) -> None:
     pool.terminate_job = lambda pid, _signal=None: terminate(pid, signal.SIGKILL)
 
 
-def kill(pool: Any) -> None:
+def kill_children(pool: Any) -> None:
     """Kill every child."""
     for child in _children(pool):
         if child.exitcode is None:
             os.kill(child.pid, signal.SIGKILL)
 
 
-def is_calling(pool: Any) -> bool:
+def any_child_busy(pool: Any) -> bool:
     """Say whether any child that lives has a task."""
     alive = {child.pid for child in _children(pool) if child.exitcode is None}
     busy = {request.worker_pid for request in (*state.reserved_requests, *state.active_requests)}

@@ -9,7 +9,7 @@ import gc
 _FIRST_GENERATION = 10_000
 
 
-def settle() -> None:
+def freeze_objects() -> None:
     """Keep all objects that exist now out of later collections, and make collections rarer."""
     gc.collect()
     gc.freeze()

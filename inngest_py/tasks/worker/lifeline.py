@@ -15,7 +15,7 @@ from ... import observe
 VARIABLE = "INNGESTPY_LIFELINE_FD"
 
 
-def hold(environment: dict[str, str]) -> None:
+def stop_with_supervisor(environment: dict[str, str]) -> None:
     """Stop this process, as SIGTERM does, when the process at the pipe's other end is gone.
 
     Does nothing in a process that was given no pipe.

@@ -23,15 +23,15 @@ def patch_early() -> None:
     patched = {
         id(native): getattr(sys.modules[module], name)
         for module in WAITING
-        for name, native in natives(module).items()
+        for name, native in originals(module).items()
     }
-    for module in loaded():
+    for module in loaded_modules():
         for name, value in list(vars(module).items()):
             if id(value) in patched:
                 setattr(module, name, patched[id(value)])
 
 
-def natives(module: str) -> dict[str, object]:
+def originals(module: str) -> dict[str, object]:
     """List the original callables of a module that gevent has replaced."""
     names = vars(sys.modules[module])
     return {
@@ -41,7 +41,7 @@ def natives(module: str) -> dict[str, object]:
     }
 
 
-def loaded() -> list[ModuleType]:
+def loaded_modules() -> list[ModuleType]:
     """List the imported modules of those packages."""
     return [
         module

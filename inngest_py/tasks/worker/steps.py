@@ -55,22 +55,22 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         embedded = self.runtime.settings.embedded
         self.stop_tracing = tracing.start({} if embedded else os.environ)
         if self.runtime.forks:
-            forks.keep_calls()
+            forks.ignore_signals_in_tasks()
             # children do not run atexit at their end
             worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
 
     def start(self, worker: Any) -> None:
         if not self.runtime.settings.embedded:
             self.reload.heed()
-            lifeline.hold(dict(os.environ))
+            lifeline.stop_with_supervisor(dict(os.environ))
         if self.runtime.forks:
-            forks.end_by_kill(worker.pool)
+            forks.cancel_by_sigkill(worker.pool)
         self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
         self.service.start()
         worker.app.hinter.instead = self.direct.take
         if self.pool == "gevent":
             self.runtime.intake.hold_up(worker.pool)
-        garbage.settle()
+        garbage.freeze_objects()
         if self.metrics is not None:
             self.metrics.start(self.runtime.settings.host, self.runtime.settings.metrics_port or 0)
 
@@ -95,13 +95,15 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         def go_on() -> bool:
             if state.should_terminate:  # a second Ctrl-C, or SIGQUIT
                 return False
-            return not self.runtime.forks or self.direct.is_busy or forks.is_calling(worker.pool)
+            return (
+                not self.runtime.forks or self.direct.is_busy or forks.any_child_busy(worker.pool)
+            )
 
         return go_on
 
     def _cut_calls(self, worker: Any) -> None:
         """End the process, whose threads would wait for the calls."""
-        forks.kill(worker.pool)
+        forks.kill_children(worker.pool)
         observe.event("worker.cut_calls", level=30)
         tracing.stop_soon(self.stop_tracing)
         self.runtime.before_cut()
@@ -177,7 +179,7 @@ class WorkerService:
     def _held(self) -> int:
         ctx = self._runtime.context()
         with ctx.db.reading() as tx:
-            return leases.held(tx, ctx.worker_id)
+            return leases.count_leased(tx, ctx.worker_id)
 
 
 def wait_for_schema(ctx: Any) -> None:

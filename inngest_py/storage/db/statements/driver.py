@@ -95,7 +95,7 @@ def values(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
     return {GIVEN + name: value for name, value in zip(names, row, strict=True)}
 
 
-def tells_times(statement: Any) -> bool:
+def returns_times(statement: Any) -> bool:
     """Say whether a statement returns times, which only SQLAlchemy converts to UTC."""
     select = getattr(statement, "column_descriptions", None)
     columns = statement.returning_column_descriptions if select is None else select

@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeEngine
 
 from ..columns import micros
 from ..dialects import is_sqlite
-from .driver import ROWS, PostgresStatement, columns, tells_times, values
+from .driver import ROWS, PostgresStatement, columns, returns_times, values
 from .per_row import PerRow, given
 
 
@@ -39,7 +39,7 @@ class ManyRows:
         """Set the statements of both databases; for Each, the one for SQLite is None."""
         self._postgres, self._sqlite = postgres, sqlite
         self._driven = PostgresStatement(postgres)
-        self._tells_times = tells_times(postgres)
+        self._tells_times = returns_times(postgres)
 
     def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
         """Execute the statement over the rows, at least one; returns its result.
