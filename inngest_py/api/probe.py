@@ -28,7 +28,7 @@ _NAME = "health"  # among the services of upkeep, whose faults are told together
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the database answered; with `fault` it takes no events, for the reason in `public_message`.
+    """What the database answered; with `fault` it takes no events: `public_message` says why.
 
     `broken` says that the probe itself raised: nobody knows how the database is.
     """
