@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inngest_py.domain.functions import functions
+from inngest_py.domain.functions import function_config
 from inngest_py.domain.functions.config_fields import Fields
 
 URL = "http://localhost:3000/api/inngest?fnId=shop-charge&stepId=step"
@@ -15,9 +15,9 @@ def config(**given: Any) -> dict[str, Any]:
     return {"id": "shop-charge", "name": "Charge", "steps": {"step": STEP}} | given
 
 
-def parse(**given: Any) -> functions.FunctionConfig:
+def parse(**given: Any) -> function_config.FunctionConfig:
     """Read it; raises Invalid, as the product does."""
-    return functions.parse_config(Fields(config(**given), PLACE))
+    return function_config.parse_config(Fields(config(**given), PLACE))
 
 
 # null and an empty array are as good as no such key

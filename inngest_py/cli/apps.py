@@ -11,7 +11,7 @@ from ..engine.runtime.audit import SHELL
 from ..storage.catalog import functions as rows
 from ..storage.schema import migrate
 from . import databases, options
-from .who import user
+from .system_user import user
 
 
 @click.group()

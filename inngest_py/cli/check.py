@@ -14,7 +14,7 @@ from ..domain.errors import InngestPyError, Invalid
 from ..storage.db.clock import REPORTED
 from ..storage.db.outages import reason
 from ..storage.db.session import Database
-from ..storage.schema import migrate, strangers
+from ..storage.schema import foreign_tables, migrate
 from . import databases, options
 
 _FIX = "check --redis-url or --broker-url"
@@ -62,7 +62,7 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
 
 def _schema(database: Database, warnings: list[str]) -> list[str]:
     with database.reading() as connection:
-        strangers.refuse(connection)
+        foreign_tables.refuse(connection)
     warnings += _clock(database)
     at, head = migrate.current(database), migrate.head()
     if at is None and database.file is not None:

@@ -11,7 +11,7 @@ from ..domain.access import signatures
 from ..domain.access.roles import CLAIM
 from ..domain.errors import Invalid
 from ..domain.runs.runs import ENDED
-from .who import user
+from .system_user import user
 
 _TIMEOUT = 30
 

@@ -7,10 +7,10 @@ from urllib.parse import quote
 import click
 
 from ..domain.functions import overrides
-from ..domain.functions.functions import FunctionConfig
-from ..domain.values.stored import decode
+from ..domain.functions.function_config import FunctionConfig
+from ..domain.values.dataclass_json import decode
 from .client import call, url_option
-from .who import user
+from .system_user import user
 
 
 @click.group()

@@ -20,7 +20,7 @@ from .. import observe, tracing
 from ..api.app import create_app
 from ..config import Settings
 from ..dashboard import app as dashboard
-from ..dashboard.live.live import Pulse
+from ..dashboard.live.news import Pulse
 from ..domain.errors import InngestPyError
 from ..engine.apps.discovery import Discovery
 from ..engine.runtime.context import Context, NoHints

@@ -16,7 +16,7 @@ from ..storage.db.session import Database
 from ..storage.operations import operators as rows
 from ..storage.schema import migrate
 from . import databases, options
-from .who import user
+from .system_user import user
 
 
 @click.group()

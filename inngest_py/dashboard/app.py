@@ -14,8 +14,8 @@ from ..engine.runtime.context import Context
 from ..storage.db.outages import logged, outage, public_message, too_long
 from . import guard, rendering
 from .deps import EXTENSION, Deps
-from .live.live import Pulse
 from .live.minutes import Minutes
+from .live.news import Pulse
 from .pages import (
     apps,
     audit,

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from ..config import Settings
 from ..engine.runtime.context import Context
 from ..storage.db.session import limit_time
-from .live.live import Pulse
 from .live.minutes import Minutes
+from .live.news import Pulse
 
 T = TypeVar("T")
 EXTENSION = "inngest_py.dashboard"

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event, text
 
-from inngest_py.domain.events.events import Event
+from inngest_py.domain.events.user_events import Event
 from inngest_py.engine.intake import publish
 from inngest_py.storage.db.connection import Cursor, Pipelined
 from inngest_py.storage.db.session import Database

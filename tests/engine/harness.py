@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from inngest_py.domain.events.events import Event, parse_event
+from inngest_py.domain.events.user_events import Event, parse_event
 from inngest_py.domain.functions.registration import parse_registration
 from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.runs.runs import LIVE

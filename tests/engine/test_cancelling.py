@@ -11,7 +11,7 @@ from inngest_py import observe
 from inngest_py.domain.errors import NotFound
 from inngest_py.domain.runs import bulk_cancellations as rules
 from inngest_py.engine.admin import bulk_cancel
-from inngest_py.engine.upkeep import cancelling as service
+from inngest_py.engine.upkeep import bulk_cancellations as service
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import bulk_cancellations as rows
 from inngest_py.storage.runs import attempts

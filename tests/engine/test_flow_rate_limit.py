@@ -7,7 +7,7 @@ import pytest
 
 from inngest_py.domain.flow import gcra
 from inngest_py.domain.flow.gcra import Rate
-from inngest_py.domain.functions.functions import RateLimit
+from inngest_py.domain.functions.function_config import RateLimit
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import retention

@@ -18,7 +18,7 @@ from inngest_py.engine.intake.waits import signal
 from inngest_py.engine.runtime.audit import Actor
 from inngest_py.engine.work import metadata as annotate
 from inngest_py.engine.work.end_run import cancel
-from inngest_py.storage.db.outcomes import was_committed
+from inngest_py.storage.db.commit_outcomes import was_committed
 from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 from tests.api.test_endpoints import RUN, add, begin, ran

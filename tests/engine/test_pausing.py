@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.errors import Invalid, NotFound
-from inngest_py.domain.events.events import invoked
+from inngest_py.domain.events.user_events import invoked
 from inngest_py.domain.functions.registration import parse_function
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import pause_function
 from inngest_py.engine.apps.register import register_one
 from inngest_py.engine.intake import publish
 from inngest_py.engine.runtime.context import new_ulid
-from inngest_py.engine.upkeep import resuming
+from inngest_py.engine.upkeep import resumptions
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
@@ -156,7 +156,7 @@ def test_interrupted_resumption_is_finished_by_upkeep(db: Database) -> None:
     with db.transaction() as tx:
         rows.resume(tx, function_id)
     assert [item["state"] for item in engine.queued(run_id)] == ["held"]
-    resuming.run_once(engine.ctx)
+    resumptions.run_once(engine.ctx)
     assert [item["state"] for item in engine.queued(run_id)] == ["ready"]
     with db.reading() as tx:
         assert rows.resuming(tx) == []

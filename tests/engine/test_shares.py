@@ -8,7 +8,7 @@ import pytest
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import why_run_waits
 from inngest_py.engine.runtime.app_fairness import Fairness
-from inngest_py.engine.upkeep.sharing import Sharing
+from inngest_py.engine.upkeep.app_lines import Sharing
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import queue_stats

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.events import events
+from inngest_py.domain.events import user_events
 from inngest_py.domain.values import canonical, ids
 
 ID = "01JQDAE4RQF8MBCR55T5AK4KXR"
@@ -26,7 +26,7 @@ FIELDS = st.sampled_from(["name", "data", "user", "id", "ts", "v", "meta", "othe
 
 
 def parse(payload, size=10):
-    return events.parse_event(payload, size, NOW, ID)
+    return user_events.parse_event(payload, size, NOW, ID)
 
 
 def payload(event):
@@ -35,7 +35,7 @@ def payload(event):
 
 def test_the_smallest_event():
     event = parse({"name": "shop/paid"})
-    assert event == events.Event(
+    assert event == user_events.Event(
         id=ID,
         external_id=ID,
         name="shop/paid",
@@ -81,10 +81,10 @@ def test_nulls_and_empty_values_are_absent():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (None, events.NOT_EVENTS),
-        ("x", events.NOT_EVENTS),
-        (5, events.NOT_EVENTS),
-        ([], events.NOT_EVENTS),
+        (None, user_events.NOT_EVENTS),
+        ("x", user_events.NOT_EVENTS),
+        (5, user_events.NOT_EVENTS),
+        ([], user_events.NOT_EVENTS),
         ({}, "event name is empty"),
         ({"name": ""}, "event name is empty"),
         ({"name": None}, "event name is empty"),
@@ -182,8 +182,8 @@ def test_a_deep_error_does_not_keep_a_run_from_ending(levels):
 
 def test_an_invocation_from_outside():
     given = {"data": {"a": 1, "_inngest": {"correlation_id": "forged"}}, "name": "ignored"}
-    event = events.parse_invocation(given, 10, NOW, ID, "shop-ship")
-    assert (event.name, event.target, event.internal) == (events.INVOKED, "shop-ship", True)
+    event = user_events.parse_invocation(given, 10, NOW, ID, "shop-ship")
+    assert (event.name, event.target, event.internal) == (user_events.INVOKED, "shop-ship", True)
     assert event.correlation_id is None
     assert payload(event)["data"] == {"a": 1, "_inngest": {"fn_id": "shop-ship"}}
 
@@ -191,12 +191,12 @@ def test_an_invocation_from_outside():
 @pytest.mark.parametrize("slug", ["", "a\0", "x" * 2049])
 def test_an_invocation_needs_its_function(slug):
     with pytest.raises(Invalid, match="slug"):
-        events.parse_invocation({}, 10, NOW, ID, slug)
+        user_events.parse_invocation({}, 10, NOW, ID, slug)
 
 
 def test_an_invocation_by_a_step():
     routing = {"fn_id": "shop-ship", "correlation_id": f"{RUN}.0f", "expire": NOW}
-    event = events.invoked({"sku": "a"}, routing, id=ID, ts_ms=NOW, v="1")
+    event = user_events.invoked({"sku": "a"}, routing, id=ID, ts_ms=NOW, v="1")
     assert (event.target, event.correlation_id) == ("shop-ship", f"{RUN}.0f")
     assert payload(event) == {
         "name": "inngest/function.invoked",
@@ -210,7 +210,7 @@ def test_an_invocation_by_a_step():
 
 def test_an_invocation_is_not_nested_too_deep():
     with pytest.raises(Invalid, match="nested deeper"):
-        events.invoked(nested(150), {"fn_id": "f"}, id=ID, ts_ms=NOW)
+        user_events.invoked(nested(150), {"fn_id": "f"}, id=ID, ts_ms=NOW)
 
 
 def ended(**given):
@@ -224,7 +224,7 @@ def ended(**given):
         "finished_id": ID,
         "now_ms": NOW,
     }
-    return events.ended(**facts | given)
+    return user_events.ended(**facts | given)
 
 
 def test_a_completed_run():
@@ -319,7 +319,7 @@ def test_sessions_are_copied():
 
 def test_a_batch_answers_each_invocation():
     batch = [
-        events.invoked({}, {"fn_id": "f", "correlation_id": text}, id=ID, ts_ms=NOW).payload
+        user_events.invoked({}, {"fn_id": "f", "correlation_id": text}, id=ID, ts_ms=NOW).payload
         for text in ("one", "two")
     ]
     batch.append(parse({"name": "a"}).payload)

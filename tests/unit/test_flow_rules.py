@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.flow import batching, debounce, gcra, keys, priority
 from inngest_py.domain.flow.gcra import Rate
-from inngest_py.domain.functions.functions import Batch, Debounce, RateLimit, Throttle
+from inngest_py.domain.functions.function_config import Batch, Debounce, RateLimit, Throttle
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

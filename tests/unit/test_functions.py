@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from inngest_py.domain.functions import functions
+from inngest_py.domain.functions import function_config
 from inngest_py.domain.functions.config_fields import Fields
-from inngest_py.domain.functions.functions import (
+from inngest_py.domain.functions.function_config import (
     Batch,
     Cancel,
     Checkpoint,
@@ -28,7 +28,7 @@ MINUTE = timedelta(minutes=1)
 
 def test_the_smallest_function():
     made = parse()
-    assert made == functions.FunctionConfig("shop-charge", "Charge", URL)
+    assert made == function_config.FunctionConfig("shop-charge", "Charge", URL)
     assert (made.retries, made.runtime_type, made.triggers) == (4, "http", ())
 
 
@@ -202,7 +202,7 @@ def test_keys_are_read_in_any_case_at_every_level(given):
     as_written = parse(**given)
     assert as_written.singleton or as_written.batch
     shouted = {key.upper(): value for key, value in other_case(config(**given)).items()}
-    assert functions.parse_config(Fields(shouted)) == as_written
+    assert function_config.parse_config(Fields(shouted)) == as_written
 
 
 def test_the_last_of_several_spellings_counts_except_null():
@@ -222,9 +222,9 @@ def test_accepted_values_and_how_they_are_stored(given, made):
     found = parse(**given)
     assert found == replace(parse(), **made)
     text = found.to_json()
-    assert functions.config_from_json(text) == found
-    assert functions.config_from_json(text.encode()) == found
-    assert functions.config_from_json(text).to_json() == text
+    assert function_config.config_from_json(text) == found
+    assert function_config.config_from_json(text.encode()) == found
+    assert function_config.config_from_json(text).to_json() == text
 
 
 def test_stored_configurations_are_canonical_and_without_empty_fields():
@@ -237,4 +237,4 @@ def test_stored_configurations_are_canonical_and_without_empty_fields():
 
 def test_fields_of_a_later_version_are_ignored():
     stored = json.loads(parse().to_json()) | {"later": {"a": 1}}
-    assert functions.config_from_json(json.dumps(stored)) == parse()
+    assert function_config.config_from_json(json.dumps(stored)) == parse()

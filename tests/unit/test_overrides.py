@@ -7,7 +7,7 @@ import pytest
 
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.functions.config_fields import Fields
-from inngest_py.domain.functions.functions import FunctionConfig, parse_config
+from inngest_py.domain.functions.function_config import FunctionConfig, parse_config
 from inngest_py.domain.functions.overrides import applied, from_json, parse, shown, summary
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

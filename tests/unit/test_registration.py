@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.functions.functions import EventTrigger, config_from_json
+from inngest_py.domain.functions.function_config import EventTrigger, config_from_json
 from inngest_py.domain.functions.registration import parse_function, parse_registration
 
 BASE = "http://localhost:8000/api/inngest"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.functions.config_fields import Fields
-from inngest_py.domain.functions.functions import config_from_json, parse_config
+from inngest_py.domain.functions.function_config import config_from_json, parse_config
 from inngest_py.domain.functions.registration import parse_function
 from inngest_py.domain.functions.retries import Backoff, backoff, parse_backoff
 

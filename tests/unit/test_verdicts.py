@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.functions.config_fields import Fields
-from inngest_py.domain.functions.functions import parse_config
+from inngest_py.domain.functions.function_config import parse_config
 from inngest_py.domain.reports import event_outcome
 from inngest_py.domain.reports.event_outcome import Candidate
 from tests.factories import NOW, RUN_ID

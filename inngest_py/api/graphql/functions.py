@@ -7,7 +7,7 @@ from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
 from ...domain.errors import NotFound
-from ...domain.functions.functions import (
+from ...domain.functions.function_config import (
     DEFAULT_RETRIES,
     Cancel,
     Concurrency,
@@ -16,7 +16,7 @@ from ...domain.functions.functions import (
     Trigger,
     config_from_json,
 )
-from ...domain.values import stored
+from ...domain.values import dataclass_json
 from ...engine.admin import limit_overrides
 from ...storage.catalog import functions as rows
 from ...storage.queries import function_list
@@ -125,7 +125,7 @@ def _part(part: object | None, **names: str) -> dict[str, Any] | None:
 
 
 def _duration(value: timedelta | None) -> str | None:
-    return None if value is None else stored.duration_text(value)
+    return None if value is None else dataclass_json.duration_text(value)
 
 
 function_type.set_alias("appID", "app_id")

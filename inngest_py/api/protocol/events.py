@@ -5,7 +5,7 @@ from dataclasses import replace
 from flask import Blueprint, Response, request
 
 from ...domain.errors import Invalid
-from ...domain.events.events import NOT_EVENTS, Event, parse_event, parse_invocation
+from ...domain.events.user_events import NOT_EVENTS, Event, parse_event, parse_invocation
 from ...domain.limits import MAX_EVENTS
 from ...domain.runs import traces
 from ...domain.values import canonical, ids

@@ -3,7 +3,7 @@
 from flask import Response
 
 from ...domain.errors import Invalid
-from ...domain.events.events import RESERVED, parse_event
+from ...domain.events.user_events import RESERVED, parse_event
 from ...engine.intake.publish import accept
 from ..deps import context
 from .common import Message, blueprint, body, enveloped, missing

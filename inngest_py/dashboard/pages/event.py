@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from ...domain.access.roles import Role
 from ...domain.errors import NotFound
-from ...domain.functions.functions import config_from_json
+from ...domain.functions.function_config import config_from_json
 from ...domain.reports import event_outcome
 from ...domain.reports.event_outcome import Candidate
 from ...domain.values import canonical, ids

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid
 from ...domain.events import filters
-from ...domain.events.events import parse_event
+from ...domain.events.user_events import parse_event
 from ...domain.values import canonical, ids
 from ...engine.intake.publish import send
 from ...storage.db.windows import Window

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...domain.access.roles import Role
 from ...domain.errors import Conflict, Invalid, NotFound
 from ...domain.functions import cron
-from ...domain.functions.functions import CronTrigger, FunctionConfig, config_from_json
+from ...domain.functions.function_config import CronTrigger, FunctionConfig, config_from_json
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...engine.admin import limit_overrides, pause_function

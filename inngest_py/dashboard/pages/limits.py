@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid
 from ...domain.functions import overrides as rules
-from ...domain.functions.functions import Concurrency, FunctionConfig
+from ...domain.functions.function_config import Concurrency, FunctionConfig
 from ...domain.values import canonical
 from ...engine.admin import limit_overrides
 from ...engine.admin.limit_overrides import Limits

@@ -12,8 +12,9 @@ from typing import Any
 from ..errors import Invalid
 from ..values import canonical, times
 from ..values.checks import kind
-from ..values.stored import decode, duration_text, encode
+from ..values.dataclass_json import decode, duration_text, encode
 from .config_fields import Fields, wrong
+from .function_config import FunctionConfig
 from .function_limits import (
     Concurrency,
     RateLimit,
@@ -22,7 +23,6 @@ from .function_limits import (
     parse_rate_limit,
     parse_throttle,
 )
-from .functions import FunctionConfig
 from .retries import Backoff, parse_backoff
 
 # Each limit's name in JSON, with the fields of a configuration that it sets.

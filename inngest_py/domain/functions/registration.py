@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from ..errors import Invalid
 from ..values import canonical, urls
-from ..values.stored import encode
+from ..values.dataclass_json import encode
 from .config_fields import CONFIG, Fields, listed, wrong
-from .functions import FunctionConfig, parse_config, slug_of
+from .function_config import FunctionConfig, parse_config, slug_of
 from .retries import parse_backoff
 
 MAX_FUNCTIONS = 1000

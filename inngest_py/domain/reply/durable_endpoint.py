@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..errors import Invalid, TooLarge
 from ..events.event_record import Event, internal
-from ..functions.functions import FunctionConfig
+from ..functions.function_config import FunctionConfig
 from ..limits import MAX_EVENT_BYTES, MAX_NAME_CHARS
 from ..runs.items import Item
 from ..runs.runs import Run

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ..functions.functions import Timeouts
+from ..functions.function_config import Timeouts
 from ..runs.runs import Run, RunStatus
 from ..values import canonical
 from .decide import Finish, Plan, Trace

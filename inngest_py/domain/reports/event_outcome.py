@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import cel
 from ..errors import Invalid
-from ..functions.functions import EventTrigger, FunctionConfig
+from ..functions.function_config import EventTrigger, FunctionConfig
 from ..runs.runs import RunStatus
 from ..values import names
 

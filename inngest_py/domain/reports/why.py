@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..functions.function_limits import Concurrency, Throttle
-from ..values.stored import duration_text
+from ..values.dataclass_json import duration_text
 
 MOST_COUNTED = 10_000  # a longer waiting line is "more than" that
 _MOST_KEY_CHARS = 200

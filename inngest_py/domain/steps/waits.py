@@ -13,8 +13,8 @@ from .. import cel
 from ..cel.literals import written
 from ..errors import Invalid
 from ..events.event_record import FINISHED
-from ..events.events import MAX_NAME_BYTES
 from ..events.lookups import lookup
+from ..events.user_events import MAX_NAME_BYTES
 from ..limits import MAX_STEP_BYTES
 from ..runs.runs import Run
 from ..values import canonical, durations, times

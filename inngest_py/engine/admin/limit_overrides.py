@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from ... import observe
 from ...domain.errors import Invalid, NotFound
 from ...domain.functions import overrides as rules
-from ...domain.functions.functions import FunctionConfig
+from ...domain.functions.function_config import FunctionConfig
 from ...storage.catalog import functions as function_rows
 from ...storage.catalog import overrides as rows
-from ..flow import changing, limits
+from ..flow import limit_changes, limits
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function, function_of
@@ -150,18 +150,18 @@ def _change(ctx: Context, function: str, write: Callable[[Connection, str], bool
 
     def act(tx: Connection) -> str | None:
         function_id, now = find(tx, function), ctx.now()
-        held = changing.lock(tx, [function_id], now)
+        held = limit_changes.lock(tx, [function_id], now)
         if not write(tx, function_id):
             return None
-        changing.rescale(tx, held, now)
+        limit_changes.rescale(tx, held, now)
         function_rows.renew_catalog_version(tx)
         return function_id
 
     function_id = ctx.committer.run_once(act)
     if function_id is not None:
-        changing.let_in_waiting(ctx, [function_id])
+        limit_changes.let_in_waiting(ctx, [function_id])
 
 
 def _slug(tx: Connection, function_id: str) -> str:
     """Name the function as the audit log does."""
-    return changing.config_with_override(tx, function_id).slug
+    return limit_changes.config_with_override(tx, function_id).slug

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, RowMapping
 from ... import observe
 from ...domain.access.reach import REFUSED
 from ...domain.errors import Invalid, NotFound
-from ...domain.functions.functions import FunctionConfig, config_from_json
+from ...domain.functions.function_config import FunctionConfig, config_from_json
 from ...domain.functions.registration import Registration, parse_registration
 from ...domain.reply.read import Reply
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as rows
 from ...storage.queue import timers
-from ..flow import changing
-from ..flow.changing import Locked
+from ..flow import limit_changes
+from ..flow.limit_changes import Locked
 from ..intake import cron_schedules
 from ..runtime import audit, signed_requests
 from ..runtime.audit import Actor
@@ -71,7 +71,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         rows.remove_placeholders(tx, sync.url)
         rows.put_app(tx, _app_values(sync, app_id, method, now))
         kept = _put_functions(tx, app_id, sync.functions, now)
-        changing.rescale(tx, held, now)
+        limit_changes.rescale(tx, held, now)
         rows.archive_others(tx, app_id, kept, now)
         cron_schedules.plan(tx, app_id, now)
         rows.renew_catalog_version(tx)
@@ -79,7 +79,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
 
     # alone: an event in the same commit would cache functions that may be rolled back
     done = ctx.committer.run_alone(write)
-    changing.let_in_waiting(ctx, sorted(relimited))
+    limit_changes.let_in_waiting(ctx, sorted(relimited))
     if done.modified:
         observe.event("app.synced", app=sync.app_name, functions=len(sync.functions))
     return done
@@ -118,9 +118,9 @@ def _lock_changed(
         row["id"]
         for config in configs
         if (row := known.get(config.slug)) is not None
-        and changing.differs(config_from_json(row["config"]), config)
+        and limit_changes.differs(config_from_json(row["config"]), config)
     ]
-    return changing.lock(tx, changed, now)
+    return limit_changes.lock(tx, changed, now)
 
 
 def _put_functions(
@@ -181,7 +181,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
         held = _lock_changed(tx, app_id, sync.functions, now)
         relimited.update(held.before)
         kept = _put_functions(tx, app_id, sync.functions, now)
-        changing.rescale(tx, held, now)
+        limit_changes.rescale(tx, held, now)
         cron_schedules.plan(tx, app_id, now)
         # the SDK's next sync must win again: without a checksum it counts as changed
         rows.forget_checksum(tx, app_id)
@@ -189,7 +189,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
         return kept[0]
 
     function_id = ctx.committer.run_alone(write)
-    changing.let_in_waiting(ctx, sorted(relimited))
+    limit_changes.let_in_waiting(ctx, sorted(relimited))
     return function_id
 
 

@@ -6,7 +6,7 @@ ends without anybody acting.
 
 from datetime import datetime
 
-from ...domain.functions.functions import Concurrency, FunctionConfig, RateLimit, Throttle
+from ...domain.functions.function_config import Concurrency, FunctionConfig, RateLimit, Throttle
 from ...domain.functions.retries import Backoff
 from ..runtime.catalog import Function
 

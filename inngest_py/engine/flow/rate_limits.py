@@ -14,7 +14,7 @@ from ... import observe
 from ...domain.errors import Invalid
 from ...domain.flow import gcra, keys
 from ...domain.flow.gcra import Rate
-from ...domain.functions.functions import RateLimit
+from ...domain.functions.function_config import RateLimit
 from ...storage.flow import buckets
 from ..runtime.catalog import Function
 from ..runtime.context import Context

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from ... import observe
 from ...domain.flow import gcra, keys, priority
 from ...domain.flow.gcra import Rate
-from ...domain.functions.functions import Throttle
+from ...domain.functions.function_config import Throttle
 from ...domain.runs.items import Item, ItemKind
 from ...domain.values import canonical
 from ...storage.flow import buckets

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from ... import observe
-from ...domain.events.events import Event, scheduled
+from ...domain.events.user_events import Event, scheduled
 from ...domain.functions import cron
-from ...domain.functions.functions import CronTrigger
+from ...domain.functions.function_config import CronTrigger
 from ...storage.catalog import crons
 from ...storage.catalog import functions as rows
 from ..runtime.catalog import Function, function_of

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import Conflict, NotFound
-from ...domain.events.events import parse_invocation
+from ...domain.events.user_events import parse_invocation
 from ...domain.runs.runs import ENDED, RunStatus
 from ...storage.events import events
 from ...storage.queries import run_pages

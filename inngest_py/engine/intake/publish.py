@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ... import observe
 from ...domain.errors import Invalid
-from ...domain.events.events import Event, refused_invocation, unknown_function
+from ...domain.events.user_events import Event, refused_invocation, unknown_function
 from ...domain.flow.slots import Slots
 from ...domain.limits import EVENT_ID_WINDOW
 from ...domain.runs.items import ItemKind, ItemState

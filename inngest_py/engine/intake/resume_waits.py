@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ...domain import cel
-from ...domain.events.events import Event
 from ...domain.events.lookups import key_in
+from ...domain.events.user_events import Event
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.steps.waits import LATE_AFTER
 from ...domain.values import canonical

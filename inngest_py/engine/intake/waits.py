@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from ... import observe
 from ...domain import cel
 from ...domain.errors import Invalid, SignalTaken
-from ...domain.events import events
-from ...domain.events.events import Event
+from ...domain.events import user_events
+from ...domain.events.user_events import Event
 from ...domain.limits import MAX_STEP_BYTES
 from ...domain.reply.wait_end import wait_entry
 from ...domain.runs.items import Item, ItemKind
@@ -151,7 +151,7 @@ def _invoked(ctx: Context, opening: Opening, event_id: str) -> Event:
     source = ctx.catalog.by_id.get(run.function_id)
     if source is not None:
         routing |= {"source_app_id": source.app_id, "source_fn_v": source.version}
-    return events.invoked(
+    return user_events.invoked(
         asked.data,
         routing,
         id=event_id,

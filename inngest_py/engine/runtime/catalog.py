@@ -16,7 +16,7 @@ from ... import observe
 from ...domain import cel
 from ...domain.errors import Invalid, Unreadable
 from ...domain.functions import overrides
-from ...domain.functions.functions import EventTrigger, FunctionConfig, config_from_json
+from ...domain.functions.function_config import EventTrigger, FunctionConfig, config_from_json
 from ...domain.values import canonical, names
 from ...storage.catalog import functions as rows
 from ...storage.catalog.functions import Revision

@@ -23,8 +23,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ... import observe
 from ...domain.errors import InngestPyError
 from ...storage.db import deadlines
+from ...storage.db.commit_outcomes import mark, was_committed
 from ...storage.db.outages import Fault, NoAnswer, fault, logged
-from ...storage.db.outcomes import mark, was_committed
 from ...storage.db.probing import writable
 from ...storage.db.session import Database
 

@@ -18,14 +18,14 @@ from ..admin import limit_overrides
 from ..runtime.context import SHORTEST_PAUSE, Context
 from . import (
     alerts,
-    cancelling,
+    app_lines,
+    bulk_cancellations,
     cron_ticks,
     due_items,
     lease_keeping,
     pruning,
-    resuming,
+    resumptions,
     retention,
-    sharing,
     stranded,
     stuck_lines,
     workers,
@@ -50,7 +50,7 @@ class Service:
 def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List the services of a worker."""
     lease, timer = ctx.tuning.lease, due_items.DueItems()
-    prune, share = pruning.Pruning(), sharing.Sharing()
+    prune, share = pruning.Pruning(), app_lines.Sharing()
     return [
         Service("timers", timer.run_once, ctx.tuning.tick, timer.pause),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.pause),
@@ -59,10 +59,10 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
         Service("limits", limit_overrides.expire, timedelta(seconds=1)),
         Service("beat", presence.beat, timedelta(seconds=10)),
-        Service("resuming", resuming.run_once, timedelta(seconds=30)),
-        Service("cancelling", cancelling.run_once, timedelta(seconds=5)),
+        Service("resuming", resumptions.run_once, timedelta(seconds=30)),
+        Service("cancelling", bulk_cancellations.run_once, timedelta(seconds=5)),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
-        Service("sharing", share.run_once, sharing.EVERY, share.pause),
+        Service("sharing", share.run_once, app_lines.EVERY, share.pause),
         Service("pruning", prune.run_once, pruning.EVERY, prune.pause),
         Service("keys", retention.forget_keys, timedelta(minutes=5)),
         Service("pauses", retention.forget_pauses, timedelta(minutes=5)),

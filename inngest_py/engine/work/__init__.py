@@ -1,7 +1,7 @@
 """The way of a queue item, from a hint to the commit of its results.
 
 1. A hint names items that are due. It comes as a Celery message (tasks/items.py) or, while the
-   broker is away, straight from upkeep (tasks/worker/direct.py).
+   broker is away, straight from upkeep (tasks/worker/without_broker.py).
 2. `claims.claim()` leases the items that are ready, in a shared commit, and reads what their next
    requests need: the run, its event, its function, the results of its steps.
 3. `run_item.run_job()` takes each item. One that belongs to no run goes to

@@ -28,7 +28,7 @@ from ...storage.queue import (
 )
 from ...storage.queue.load_runs import Loaded
 from ...storage.runs import runs, steps
-from ..flow import concurrency, enlisting, regrouping, throttles
+from ..flow import concurrency, recheck_slots, recheck_throttle, throttles
 from ..flow.run_timeouts import finish_timers
 from ..intake.resume_waits_paged import Fanout
 from ..intake.waits import answers
@@ -134,9 +134,11 @@ def _claim_items(
         return [], []
     items, hints = throttles.pass_through(tx, ctx, claimed.items, now)
     live, over = orphaned_calls.drop_ended(tx, ctx, _jobs(tx, ctx, items, claimed.runs), now)
-    admitted, changed, let_in = enlisting.recheck_throttles(tx, ctx, _without_paused(tx, live), now)
+    admitted, changed, let_in = recheck_throttle.recheck_throttles(
+        tx, ctx, _without_paused(tx, live), now
+    )
     loaded = _with_fair_room(tx, ctx, admitted)
-    locked = regrouping.regroup(tx, loaded, now)
+    locked = recheck_slots.regroup(tx, loaded, now)
     ready = [job for job in loaded if job not in locked]
     aside = [job for job in live if job not in ready]
     mine, also_in = concurrency.admit(tx, ctx, ready, now, aside)

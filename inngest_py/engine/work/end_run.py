@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ... import observe
 from ...domain.errors import NotFound
-from ...domain.events import events
+from ...domain.events import user_events
 from ...domain.events.event_record import Event
 from ...domain.reply.decide import Trace
 from ...domain.reply.timeouts import cancellation_entry
@@ -123,7 +123,7 @@ def _published(ctx: Context, ending: Ending) -> list[Event]:
     run = ending.run
     if run.event_name in _SILENT and run.correlation_id is None:
         return []
-    return events.ended(
+    return user_events.ended(
         run_id=run.id,
         function_slug=run.function_slug,
         status=ending.status.value,

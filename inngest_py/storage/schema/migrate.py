@@ -22,7 +22,7 @@ from ..db import meta
 from ..db.dialects import lock_out
 from ..db.outages import Fault, Reasons, fault, outage, reason
 from ..db.session import Database, lift_time_limits, limit_locks
-from . import strangers
+from . import foreign_tables
 from .tables import Base
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -67,7 +67,7 @@ def _current(connection: Connection) -> str | None:
 
 def is_newer(at: str | None) -> bool:
     """Say whether a revision is of a newer version."""
-    return at is not None and strangers.REVISION.fullmatch(at) is not None and at > head()
+    return at is not None and foreign_tables.REVISION.fullmatch(at) is not None and at > head()
 
 
 def refuse_newer(db: Database) -> bool:
@@ -128,7 +128,7 @@ def _upgrade(db: Database) -> None:
     with db.transaction() as connection:
         _lock(connection)
         limit_locks(connection, _LOCK_SECONDS)
-        strangers.refuse(connection)
+        foreign_tables.refuse(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         meta.put(connection, _OLDEST, _oldest())

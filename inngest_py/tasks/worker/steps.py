@@ -21,8 +21,8 @@ from ...storage.schema import migrate
 from .. import configuration
 from ..runtime import Runtime
 from . import forks, garbage, lifeline
-from .direct import Direct
 from .reloading import Reload
+from .without_broker import Direct
 
 _LOOK_SECONDS = 0.1
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ...domain.errors import NotFound
 from ...domain.flow import gcra
 from ...domain.flow import slots as slot_rules
-from ...domain.functions.functions import FunctionConfig
+from ...domain.functions.function_config import FunctionConfig
 from ...storage.catalog import functions as function_rows
 from ...storage.flow import buckets
 from ...storage.queue import concurrency_slots, waiting_lines

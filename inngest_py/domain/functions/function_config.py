@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from ..values import canonical, urls
-from ..values.stored import decode, encode
+from ..values.dataclass_json import decode, encode
 from .config_fields import Fields, whole, wrong
 from .function_limits import (
     Batch,
