@@ -162,7 +162,7 @@ def rows(url: str, which: str) -> int:
     return int(found)
 
 
-def test_a_hangup_ends_nothing(tmp_path: Path) -> None:
+def test_sighup_ends_nothing(tmp_path: Path) -> None:
     file = f"sqlite:///{tmp_path / 'x.db'}"
     with Server("start", "--dev", "--database-url", file, log=tmp_path / "log") as server:
         server.start()

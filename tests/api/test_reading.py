@@ -314,7 +314,7 @@ def test_health_tells_how_far_the_machines_clock_is_off(service: Service) -> Non
     assert abs(shown - 60) < 5
 
 
-def test_a_database_that_is_away_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outage_of_the_database_is_a_503(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise OperationalError("select", {}, Exception("gone"), connection_invalidated=True)
 

@@ -98,7 +98,7 @@ def test_apps_out_of_reach_are_refused_with_the_setting(site: Site) -> None:
         assert str(host) in refused
 
 
-def test_limits_are_changed_for_a_while_and_back(site: Site) -> None:
+def test_limits_are_overridden_and_restored(site: Site) -> None:
     function_id = site.engine.run(site.engine.start())["function_id"]
     path = f"/functions/{function_id}"
     sent = site.post(f"{path}/limits", limits='{"concurrency": 3}', term="1h").location

@@ -57,7 +57,7 @@ def test_filters_of_runs(site: Site, query: str, found: set[int]) -> None:
         "tz=z&from=1",
     ],
 )
-def test_bad_filters_name_themselves(site: Site, query: str) -> None:
+def test_error_names_the_bad_filter(site: Site, query: str) -> None:
     answered = site.client.get(f"/runs?{query}")
     assert answered.status_code == 400
     assert 'role="alert"' in answered.text
@@ -71,7 +71,7 @@ def test_a_list_follows_the_news(site: Site) -> None:
     assert "hx-get" not in site.client.get("/events?cel=event.").text
 
 
-def test_pages_go_on_behind_a_run(site: Site) -> None:
+def test_next_page_begins_after_the_last_run(site: Site) -> None:
     ids = [site.engine.start() for _ in range(55)]
     first = site.get("/runs")
     following = first.split('rel="next"')[0].split('href="')[-1].split('"')[0]
@@ -81,7 +81,7 @@ def test_pages_go_on_behind_a_run(site: Site) -> None:
     assert 'rel="next"' not in second
 
 
-def test_searches_go_on_where_they_stopped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_searches_continue_where_they_stopped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_WINDOW", 2), ("_MOST_WINDOW", 2), ("MOST_SCANNED", 4)):
         monkeypatch.setattr(f"inngest_py.dashboard.parts.lists.{name}", value)
     needle = site.engine.start(data={"text": "needle"})

@@ -50,7 +50,7 @@ def test_pages_of_a_run_that_completed(site: Site) -> None:
     assert run_id in site.get(f"/functions/{row['function_id']}")
 
 
-def test_a_browser_that_is_lost_is_told_so_on_a_page(site: Site) -> None:
+def test_browser_at_an_unknown_path_gets_a_page(site: Site) -> None:
     lost = site.client.get("/rnus", headers={"Accept": "text/html,*/*;q=0.8"})
     assert lost.status_code == 404
     assert "there is no page at /rnus" in lost.text
@@ -114,7 +114,7 @@ def _catches(request: dict[str, Any], target: str) -> Any:
         (failing, 1),
     ],
 )
-def test_a_step_s_failure_that_fails_the_function_counts_once(
+def test_failed_step_that_fails_its_function_counts_once(
     site: Site, script: Any, failures: int
 ) -> None:
     site.engine.register(retries=1)
@@ -156,7 +156,7 @@ def test_large_values_are_shortened_with_a_download(site: Site) -> None:
     assert large in site.get(f"/runs/{run_id}/value?of=output")
 
 
-def test_home_counts_on_until_it_has_the_hour(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_page_counts_until_it_has_the_whole_hour(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     asks_again, calm = "load delay:1s", "No attempt has failed in the last hour"
     monkeypatch.setattr("inngest_py.dashboard.live.minutes._BUDGET_SECONDS", -1)
     page = site.get("/")
@@ -178,7 +178,7 @@ def test_home_counts_on_until_it_has_the_hour(site: Site, monkeypatch: pytest.Mo
         "/runs/01JD0000000000000000000000/value",
     ],
 )
-def test_what_is_not_there_is_said_so(site: Site, path: str) -> None:
+def test_missing_things_have_a_page_that_says_so(site: Site, path: str) -> None:
     page = site.get(path, 404)
     assert "does not exist" in page
     assert 'id="live"' in page  # takes the place of what was shown before it was deleted
@@ -211,7 +211,7 @@ def test_a_run_that_waits_says_why(site: Site) -> None:
     assert 'class="waiting"' not in site.get(f"/runs/{run_id}")
 
 
-def test_lines_before_limits_are_shown_with_their_keys(site: Site) -> None:
+def test_waiting_lines_are_shown_with_their_keys(site: Site) -> None:
     limit = {"limit": 1, "key": "event.data.tenant"}
     site.engine.register(concurrency=[limit], throttle={"limit": 1, "period": "1h"})
     for tenant in ("acme", "acme", "globex"):
@@ -228,7 +228,7 @@ def test_lines_before_limits_are_shown_with_their_keys(site: Site) -> None:
     assert EVIL not in page
 
 
-def test_an_event_names_those_that_listen_to_others(site: Site) -> None:
+def test_event_lists_functions_with_other_triggers(site: Site) -> None:
     page = site.get(f"/events/{site.send(name='nobody/listens')}")
     assert "1 other function listens to something else" in page
     assert "app-fn" in page.split("something else")[1]
