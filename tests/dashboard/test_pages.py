@@ -156,7 +156,9 @@ def test_large_values_are_shortened_with_a_download(site: Site) -> None:
     assert large in site.get(f"/runs/{run_id}/value?of=output")
 
 
-def test_first_page_counts_until_it_has_the_whole_hour(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_page_counts_until_it_has_the_whole_hour(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asks_again, calm = "load delay:1s", "No attempt has failed in the last hour"
     monkeypatch.setattr("inngest_py.dashboard.live.minutes._BUDGET_SECONDS", -1)
     page = site.get("/")

@@ -9,7 +9,7 @@ import pytest
 from inngest_py.domain.limits import MAX_STEP_BYTES
 from inngest_py.domain.reply import decide as plans
 from inngest_py.domain.reply import gateway_answers
-from inngest_py.domain.reply.decide import Plan, Policy
+from inngest_py.domain.reply.plans import Plan, Policy
 from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.domain.runs.runs import RunStatus

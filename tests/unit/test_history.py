@@ -7,7 +7,7 @@ import pytest
 from inngest_py.dashboard.parts.history import history
 from inngest_py.dashboard.parts.words import timed
 from inngest_py.domain.reports import spans
-from inngest_py.domain.reports.spans import TimelineRun
+from inngest_py.domain.reports.timeline import EndedAttempt, Span, TimelineRun
 from inngest_py.domain.runs.runs import RunStatus
 from tests.factories import NOW, RUN_ID
 from tests.unit.test_waterfall import tried
@@ -38,7 +38,7 @@ def test_a_history_is_in_order() -> None:
     ]
 
 
-def _root(run: TimelineRun, made: list[spans.EndedAttempt]) -> spans.Span:
+def _root(run: TimelineRun, made: list[EndedAttempt]) -> Span:
     return spans.tree(run, made, [])
 
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from inngest_py.domain.reply import decide as plans
-from inngest_py.domain.reply.decide import Plan, Policy
+from inngest_py.domain.reply.plans import Plan, Policy
 from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.domain.runs.runs import RunStatus

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inngest_py.domain.reports.spans import (
+from inngest_py.domain.reports.spans import is_over, tree
+from inngest_py.domain.reports.timeline import (
     EndedAttempt,
     Output,
     Pending,
@@ -15,8 +16,6 @@ from inngest_py.domain.reports.spans import (
     SpanStatus,
     StepOp,
     TimelineRun,
-    is_over,
-    tree,
 )
 from inngest_py.domain.runs.runs import ENDED, RunStatus
 from tests.factories import NOW, RUN_ID

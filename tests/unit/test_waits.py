@@ -8,7 +8,7 @@ import pytest
 
 from inngest_py.domain.events.lookups import key_in, lookup
 from inngest_py.domain.reply import decide as plans
-from inngest_py.domain.reply.decide import FollowUp, Plan, Policy
+from inngest_py.domain.reply.plans import FollowUp, Plan, Policy
 from inngest_py.domain.reply.wait_end import plan_wait_end
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.domain.runs.runs import RunStatus

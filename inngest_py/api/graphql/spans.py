@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 
 from ...domain.errors import NotFound
 from ...domain.reports import spans
-from ...domain.reports.spans import Span, StepOp
+from ...domain.reports.timeline import Span, StepOp
 from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids, times

@@ -9,7 +9,7 @@ import orjson
 from ...domain.errors import Invalid
 from ...domain.events.filters import check_text
 from ...domain.limits import MAX_STEP_ID_BYTES
-from ...domain.reports.spans import Output
+from ...domain.reports.timeline import Output
 from ...domain.values import ids
 
 _MOST_CHARS = 3 * MAX_STEP_ID_BYTES

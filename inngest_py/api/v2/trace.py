@@ -7,7 +7,7 @@ from flask import Response
 from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import NotFound
-from ...domain.reports.spans import Output, Span
+from ...domain.reports.timeline import Output, Span
 from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid, NotFound
-from ...domain.reports.spans import Output, Span
+from ...domain.reports.timeline import Output, Span
 from ...domain.reports.why import Reason
 from ...domain.runs import outputs
 from ...domain.runs import rerun as rules

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ...domain.reports.spans import FINALIZATION, Span, SpanStatus, StepOp
+from ...domain.reports.spans import FINALIZATION
+from ...domain.reports.timeline import Span, SpanStatus, StepOp
 
 MOST_LINES = 500
 _WAITS = {

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ...domain.reports.spans import Span, SpanStatus, StepOp, is_over
+from ...domain.reports.spans import is_over
+from ...domain.reports.timeline import Span, SpanStatus, StepOp
 
 MOST_ROWS = 400
 _WAITS = {StepOp.SLEEP, StepOp.INVOKE, StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL}

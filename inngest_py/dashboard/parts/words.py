@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from markupsafe import Markup, escape
 
-from ...domain.reports.spans import Span
+from ...domain.reports.timeline import Span
 
 MOST_SHOWN = 8_000  # characters of a value; the download has the rest
 # a time or a ULID within a sentence of the engine

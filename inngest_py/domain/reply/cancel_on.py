@@ -9,7 +9,7 @@ from .. import cel
 from ..errors import Invalid
 from ..events.lookups import lookup
 from ..functions.triggers import Cancel
-from .decide import Trace
+from .plans import Trace
 from .timeouts import cancellation_entry
 
 LISTENS = timedelta(days=365)  # how long a subscription lasts when `cancelOn` has no time-out

@@ -19,7 +19,8 @@ from ..steps.defers import Defer
 from ..steps.opcodes import STORED, Op, Opcode
 from ..values import canonical
 from ..values.checks import MOST_LEVELS
-from .decide import StepResult, Trace, result_of
+from .decide import result_of
+from .plans import StepResult, Trace
 
 _ALLOWED = STORED | {Opcode.STEP_PLANNED, Opcode.DEFER_ADD, Opcode.DEFER_ABORT}
 

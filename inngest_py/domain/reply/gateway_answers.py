@@ -12,7 +12,8 @@ from ..runs.runs import Run
 from ..steps import gateway
 from ..values import canonical, times
 from ..values.checks import MOST_LEVELS, is_deeper
-from .decide import Plan, Policy, StepResult, Trace, too_much_state
+from .decide import too_much_state
+from .plans import Plan, Policy, StepResult, Trace
 from .read import Reply
 
 UNREACHABLE = "Error making gateway request: Unable to reach SDK URL"

@@ -10,7 +10,7 @@ from enum import StrEnum
 from ..functions.function_config import Timeouts
 from ..runs.runs import Run, RunStatus
 from ..values import canonical
-from .decide import Finish, Plan, Trace
+from .plans import Finish, Plan, Trace
 
 CANCELLATION = "Cancellation"  # the timeline's entry that says why a run was cancelled
 

@@ -8,7 +8,7 @@ from ..steps.opcodes import Opcode
 from ..steps.wait_results import Answer, ended, waiting
 from ..steps.waits import WaitKind
 from ..values import canonical
-from . import decide
+from . import decide, plans
 
 _WAIT_OPS = {
     WaitKind.EVENT: Opcode.WAIT_FOR_EVENT.value,
@@ -19,7 +19,7 @@ _WAIT_OPS = {
 
 def plan_wait_end(
     run: Run, item: Item, answer: Answer | None, *, open_until_now: bool = True
-) -> decide.Plan:
+) -> plans.Plan:
     """Plan the end of a wait; without an answer it has timed out.
 
     A time-out closes the wait; `open_until_now` is false when it is known to be closed already.
@@ -31,23 +31,21 @@ def plan_wait_end(
         return full
     name, op = item.step_name or item.step or wait.kind.value, _WAIT_OPS[wait.kind]
     failed = end.error is not None
-    result = decide.StepResult(
-        item.step or "", name, op, end.value, races=wait.races, failed=failed
-    )
+    result = plans.StepResult(item.step or "", name, op, end.value, races=wait.races, failed=failed)
     status = "failed" if failed else "completed"
-    trace = decide.Trace(item.step, name, op, status, end.error, info=end.info)
-    return decide.Plan(results=[result], traces=[trace], closes=answer is None and open_until_now)
+    trace = plans.Trace(item.step, name, op, status, end.error, info=end.info)
+    return plans.Plan(results=[result], traces=[trace], closes=answer is None and open_until_now)
 
 
-def sleep_entry(item: Item | Any, status: str) -> decide.Trace:
+def sleep_entry(item: Item | Any, status: str) -> plans.Trace:
     """Build the timeline's entry of a sleep that is over; `item` is its item or that item's row."""
     name = item.step_name or item.step or "sleep"
     info = canonical.dumps({"sleepUntil": item.due_at.isoformat()}).decode()
-    return decide.Trace(item.step, name, Opcode.SLEEP.value, status, info=info)
+    return plans.Trace(item.step, name, Opcode.SLEEP.value, status, info=info)
 
 
-def wait_entry(name: str, step: str, opts: str) -> decide.Trace:
+def wait_entry(name: str, step: str, opts: str) -> plans.Trace:
     """Build the timeline's entry of a wait that begins; `opts` are those of its item."""
     wait = waiting(opts)
     info = canonical.dumps({**wait.info, "kind": wait.kind.value, "timedOut": None}).decode()
-    return decide.Trace(step, name, _WAIT_OPS[wait.kind], "waiting", info=info)
+    return plans.Trace(step, name, _WAIT_OPS[wait.kind], "waiting", info=info)

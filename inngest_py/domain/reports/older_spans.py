@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import spans
-from .spans import EndedAttempt, Pending, Span, SpanStatus, StepOp, TimelineRun
+from .timeline import EndedAttempt, Pending, Span, SpanStatus, StepOp, TimelineRun
 
 EXECUTE = "execute"
 SUCCESS = "function success"

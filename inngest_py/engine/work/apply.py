@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from ... import observe
 from ...domain.errors import RunGone, WaitAnswered
-from ...domain.reply.decide import FollowUp
+from ...domain.reply.plans import FollowUp
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.steps import groups
 from ...domain.values.ids import pause_id

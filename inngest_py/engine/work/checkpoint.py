@@ -15,7 +15,7 @@ from ... import observe
 from ...domain.errors import Invalid, Superseded, TooLarge
 from ...domain.limits import NORMAL, RunLimits
 from ...domain.reply.checkpoint import Checkpoint
-from ...domain.reply.decide import StepResult, Trace
+from ...domain.reply.plans import StepResult, Trace
 from ...domain.steps import groups
 from ...storage.queries import run_pages
 from ...storage.queue import leases

@@ -17,8 +17,8 @@ from ... import observe
 from ...domain.errors import Conflict, InngestPyError, NotFound, RateLimited
 from ...domain.reply import decide as plans
 from ...domain.reply.checkpoint import Checkpoint, Dispatch
-from ...domain.reply.decide import Plan, Policy
 from ...domain.reply.durable_endpoint import NewRun
+from ...domain.reply.plans import Plan, Policy
 from ...domain.reply.read import Generated
 from ...domain.runs import metadata
 from ...domain.runs.items import SDK, Item, ItemKind, ItemState

@@ -11,7 +11,7 @@ from ... import observe
 from ...domain.errors import NotFound
 from ...domain.events import user_events
 from ...domain.events.event_record import Event
-from ...domain.reply.decide import Trace
+from ...domain.reply.plans import Trace
 from ...domain.reply.timeouts import cancellation_entry
 from ...domain.reply.wait_end import sleep_entry
 from ...domain.runs.items import Item, ItemKind

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from ...domain.errors import Stalled
 from ...domain.limits import USE_API_ABOVE_BYTES
-from ...domain.reply.decide import FollowUp
+from ...domain.reply.plans import FollowUp
 from ...domain.runs import rounds
 from ...domain.runs.items import CALLS, ItemKind
 from ...storage.operations import stranded

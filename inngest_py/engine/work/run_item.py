@@ -16,7 +16,7 @@ from ...domain.functions import retries
 from ...domain.limits import MAX_LAPSES
 from ...domain.reply import decide as plans
 from ...domain.reply import durable_endpoint, gateway_answers, request, timeouts
-from ...domain.reply.decide import Plan, Policy, StepResult
+from ...domain.reply.plans import Plan, Policy, StepResult
 from ...domain.reply.read import Reply
 from ...domain.reply.wait_end import plan_wait_end, sleep_entry
 from ...domain.runs.items import Item, ItemKind

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ... import observe
-from ...domain.reply.decide import Plan
+from ...domain.reply.plans import Plan
 from ...domain.runs import outputs
 from ...domain.runs.items import Item
 from ...domain.runs.runs import RunStatus

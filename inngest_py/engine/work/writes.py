@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...domain.reply.decide import FollowUp, Plan, StepResult, Trace
+from ...domain.reply.plans import FollowUp, Plan, StepResult, Trace
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ..flow import concurrency

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from ...domain.reports import older_spans, spans
-from ...domain.reports.spans import EndedAttempt, Pending, Span, SpanStatus, TimelineRun
+from ...domain.reports.timeline import EndedAttempt, Pending, Span, SpanStatus, TimelineRun
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.steps import waits

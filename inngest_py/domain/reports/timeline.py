@@ -1,0 +1,124 @@
+"""What a run's timeline is built of, and what it is made into: the data of spans.py."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from ..runs.runs import RunStatus
+
+
+class SpanStatus(StrEnum):
+    """Where a span is in its life."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+
+
+class StepOp(StrEnum):
+    """What kind of step a span shows."""
+
+    RUN = "RUN"
+    SLEEP = "SLEEP"
+    INVOKE = "INVOKE"
+    WAIT_FOR_EVENT = "WAIT_FOR_EVENT"
+    WAIT_FOR_SIGNAL = "WAIT_FOR_SIGNAL"
+    AI_GATEWAY = "AI_GATEWAY"
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRun:
+    """What a timeline needs to know of its run."""
+
+    id: str
+    status: RunStatus
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    has_output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """An attempt that is over; `step` is None for a request that found no step.
+
+    `id` is that of its row, `info` says what its step waited for. The status `waiting` means that
+    a wait has begun; another row says when it ended.
+    """
+
+    id: int
+    step: str | None
+    name: str
+    op: str
+    attempt: int
+    status: str
+    queued_at: datetime
+    started_at: datetime
+    ended_at: datetime
+    http_status: int | None = None
+    has_error: bool = False
+    info: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Something queued, running or waited for; `ended_at` is set if the run's end closed it."""
+
+    step: str | None
+    name: str
+    op: str
+    attempt: int
+    status: SpanStatus
+    queued_at: datetime
+    due_at: datetime
+    info: dict[str, Any] | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a span's output is: the error of an attempt, a step's result, or else the run's."""
+
+    run_id: str
+    step: str | None = None
+    attempt_id: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Span:
+    """A part of a run's timeline."""
+
+    id: str
+    run_id: str
+    name: str
+    status: SpanStatus
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    step: str | None = None
+    op: StepOp | None = None
+    type: str | None = None
+    attempts: int = 0
+    output: Output | None = None
+    info: dict[str, Any] | None = None
+    http_status: int | None = None
+    is_root: bool = False
+    parent: "Span | None" = None
+    children: "list[Span]" = field(default_factory=list)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took; None until it has ended."""
+        if self.ended_at is None:
+            return None
+        return max(self.ended_at - (self.started_at or self.queued_at), timedelta(0))
+
+    def adopt(self, child: "Span") -> None:
+        """Add a child."""
+        child.parent = self
+        self.children.append(child)
