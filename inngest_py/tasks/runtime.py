@@ -29,11 +29,11 @@ def make_context(
     slots: int,
     worker_id: str = "",
     shared: bool = True,
-    shares: int | None = None,
+    shared_calls: int | None = None,
 ) -> Context:
     """Build a context from settings, for `slots` calls in flight.
 
-    `shares` is how many calls the apps share, if that is another number than `slots`.
+    `shared_calls` is how many calls the apps share, if that is another number than `slots`.
     """
     pool = 20 if settings.is_sqlite else max(5, min(40, slots))
     db = Database(
@@ -51,7 +51,7 @@ def make_context(
         fetcher=Fetcher(connections=slots, refusal=_for_steps(settings, reach)),
         clock=db.clock.now,
         worker_id=worker_id or new_ulid(utc_now()),
-        shares=Fairness(slots if shares is None else shares),
+        fairness=Fairness(slots if shared_calls is None else shared_calls),
         # random: workers that started together would otherwise all ask at the same moment
         phase=timedelta(seconds=60 * random.SystemRandom().random()),
         tuning=Tuning(
@@ -130,7 +130,7 @@ class Runtime:
             self.hints,
             slots=1 if child else self.slots,
             worker_id=self.worker_id,
-            shares=1 if self.forks else None,
+            shared_calls=1 if self.forks else None,
         )
 
     def close(self) -> None:

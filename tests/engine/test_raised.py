@@ -82,7 +82,7 @@ def lapse(engine: Engine, item_id: str) -> None:
     """Claim an item, die, and let its lease lapse."""
     for job in claim(engine.ctx, [item_id]):
         engine.ctx.leases.drop(job.item)
-        engine.ctx.shares.drop("localhost:1")
+        engine.ctx.fairness.drop("localhost:1")
     engine.now += engine.ctx.tuning.lease + timedelta(seconds=1)
     lease_keeping.free_lapsed(engine.ctx, engine.now)
 

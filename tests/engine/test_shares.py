@@ -21,15 +21,15 @@ OTHER = "other.example:1"
 def shared(db: Database, script: Any, slots: int = 4, **config: Any) -> tuple[Engine, Sharing]:
     """Make an engine whose process knows another app: of four slots, three are for our app."""
     engine = Engine(db, script, **config)
-    engine.ctx.shares = Fairness(slots)
-    engine.ctx.shares.know(["localhost:1", OTHER])
+    engine.ctx.fairness = Fairness(slots)
+    engine.ctx.fairness.set_hosts(["localhost:1", OTHER])
     return engine, Sharing()
 
 
 def let_in(engine: Engine, service: Sharing) -> int:
     """Let in waiting jobs as upkeep does; return how many may run."""
     service._look(engine.ctx)
-    engine.ctx.shares.know(["localhost:1", OTHER])
+    engine.ctx.fairness.set_hosts(["localhost:1", OTHER])
     service._look_at = float("inf")
     service.run_once(engine.ctx)
     return len(engine.hinted.hints)
@@ -69,7 +69,7 @@ def test_jobs_that_find_no_room_run_later(db: Database) -> None:
     engine.drain()
     assert statuses(engine) == ["completed"] * 8
     assert let_in(engine, service) == 0
-    assert engine.ctx.shares.lined == []
+    assert engine.ctx.fairness.waiting_hosts == []
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,6 @@ def test_waiting_jobs_are_charged_once_by_other_limits(
 
 def test_one_app_alone_has_every_slot(db: Database) -> None:
     engine, _ = shared(db, sequence())
-    engine.ctx.shares.know(["localhost:1"])
+    engine.ctx.fairness.set_hosts(["localhost:1"])
     send(engine, *({} for _ in range(8)))
     assert len(run_item.claim(engine.ctx, [item_id for _, item_id in engine.hinted.hints])) == 8

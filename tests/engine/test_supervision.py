@@ -98,14 +98,14 @@ def test_worker_reports_its_faults_and_comes_back_after_it_was_forgotten(db: Dat
     for ctx, presence in zip(contexts, others, strict=True):
         presence.announce(ctx)
     engine.now += timedelta(minutes=11)  # no worker could write its heartbeat
-    others[0].beat(contexts[0])
+    others[0].heartbeat(contexts[0])
     assert alive(engine) == {"w0@host": None}
     contexts[1].clock = lambda: engine.now
     contexts[1].faults["crons"] = "KeyError"
-    others[1].beat(contexts[1])
+    others[1].heartbeat(contexts[1])
     assert alive(engine) == {"w0@host": None, "w1@host": "crons"}
     others[1].leave(contexts[1])
-    others[1].beat(contexts[1])  # a heartbeat that was under way at the stop
+    others[1].heartbeat(contexts[1])  # a heartbeat that was under way at the stop
     assert alive(engine) == {"w0@host": None}
 
 
@@ -120,7 +120,7 @@ def test_a_worker_that_leaves_is_not_brought_back_by_a_beat_under_way(db: Databa
         return engine.now
 
     engine.ctx.clock = slow_clock
-    beating = threading.Thread(target=presence.beat, args=(engine.ctx,))
+    beating = threading.Thread(target=presence.heartbeat, args=(engine.ctx,))
     leaving = threading.Thread(target=presence.leave, args=(engine.ctx,))
     beating.start()
     assert began.wait(60)

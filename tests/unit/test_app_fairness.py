@@ -39,7 +39,7 @@ def test_an_app_that_hangs_leaves_calls_for_another(
     slots: int, hosts: int, most: int, left: int
 ) -> None:
     share = Fairness(slots)
-    share.know(APPS[:hosts])
+    share.set_hosts(APPS[:hosts])
     assert crowd(share, APPS[0], 1000) == (1000 if slots < 2 or hosts < 2 else most)
     if hosts > 1:
         assert crowd(share, APPS[1], left) == left
@@ -47,7 +47,7 @@ def test_an_app_that_hangs_leaves_calls_for_another(
 
 def test_every_app_keeps_its_share_when_all_others_hang() -> None:
     share = Fairness(100)
-    share.know(APPS)
+    share.set_hosts(APPS)
     assert sum(crowd(share, host, 1000) for host in APPS[:9]) == 95
     assert crowd(share, APPS[9], 1000) == 5
     for _ in range(5):
@@ -58,7 +58,7 @@ def test_every_app_keeps_its_share_when_all_others_hang() -> None:
 
 def test_an_app_that_is_not_known_yet_has_a_share() -> None:
     share = Fairness(8)
-    share.know(APPS[:1])
+    share.set_hosts(APPS[:1])
     assert crowd(share, APPS[0], 6) == 6
     assert crowd(share, "new:1", 6) == 2
 
@@ -72,15 +72,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 
 def test_calls_are_kept_until_a_claim_is_committed_or_has_failed(clock: list[float]) -> None:
     share = Fairness(8)
-    share.know(APPS[:2])
+    share.set_hosts(APPS[:2])
     assert share.admit("a", [APPS[0]] * 9) == [True] * 6 + [False] * 3
     assert share.admit("b", [APPS[0]]) == [False]
     assert share.room(APPS[0]) == 0
     clock[0] = 11
     assert share.room(APPS[0]) == 6
-    assert share.lined == [APPS[0]]
-    share.unline(APPS[0])
-    assert share.lined == []
+    assert share.waiting_hosts == [APPS[0]]
+    share.note_no_line(APPS[0])
+    assert share.waiting_hosts == []
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def cancel_page(ctx: Context, cancellation_id: str | None = None) -> bool:
         if row is None:
             return False
         cancelled, started = _page(tx, ctx, row)
-    started.tell(ctx)
+    started.send(ctx)
     for run in cancelled:
         signal_cancelled(run)
     if cancelled:

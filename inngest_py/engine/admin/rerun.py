@@ -35,7 +35,7 @@ def rerun(
     """
 
     new_id, started = ctx.committer.run_once(lambda tx: _write(tx, ctx, run_id, from_step, by))
-    started.tell(ctx)
+    started.send(ctx)
     return new_id
 
 

@@ -62,7 +62,7 @@ def run_due(ctx: Context, missed: Missed) -> bool:
     with ctx.db.transaction() as tx:
         found = crons.due(tx, now, _BATCH)
         started = _start_ticks(tx, ctx, found, missed, now) if found else Started()
-    started.tell(ctx)
+    started.send(ctx)
     return len(found) == _BATCH
 
 
@@ -104,7 +104,7 @@ def _of_schedule(
     row = rows.function(tx, function_id)
     if row is None or row["archived_at"] is not None:
         return None, None
-    ctx.catalog.distrust()
+    ctx.catalog.invalidate()
     function = function_of(row)
     return function, _trigger(function, expression)
 

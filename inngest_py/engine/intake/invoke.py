@@ -62,7 +62,7 @@ def invoke(
         return Invoked(event.id, run_id), started
 
     done, started = ctx.committer.run_once(write)
-    started.tell(ctx)
+    started.send(ctx)
     return done
 
 

@@ -67,7 +67,7 @@ class Started:
         self.hints += other.hints
         self.runs += other.runs
 
-    def tell(self, ctx: Context) -> None:
+    def send(self, ctx: Context) -> None:
         """Send the hints and the signals; call after the commit."""
         if self.hints:
             ctx.hints.send(self.hints)
@@ -92,7 +92,7 @@ def accept(ctx: Context, accepted: Sequence[Event]) -> None:
         # stored already: the commit was done, but its answer was lost with the connection
         known = [replace(event, fresh=False) for event in accepted]
         started = ctx.committer.run(key, _write_all, (ctx, known))
-    started.tell(ctx)
+    started.send(ctx)
     observe.send(observe.events_accepted, count=len(accepted))
 
 
@@ -105,7 +105,7 @@ def send(ctx: Context, sent: Sequence[Event], by: Actor) -> None:
             audit.note(tx, by, ctx.now(), "event.send", event.id, event.name)
         return started
 
-    ctx.committer.run_once(write).tell(ctx)
+    ctx.committer.run_once(write).send(ctx)
     observe.send(observe.events_accepted, count=len(sent))
 
 

@@ -37,20 +37,20 @@ class Fairness:
         self._room = threading.Event()
 
     @property
-    def lined(self) -> list[str]:
+    def waiting_hosts(self) -> list[str]:
         """The hosts that have a waiting line, as far as this process knows."""
         return sorted(self._lined)
 
-    def know(self, hosts: Iterable[str]) -> None:
+    def set_hosts(self, hosts: Iterable[str]) -> None:
         """Set which hosts there are; a host that is not among them counts as one more."""
         self._known = frozenset(hosts)
 
-    def line(self, host: str) -> None:
+    def note_line(self, host: str) -> None:
         """Note that a host has a waiting line."""
         with self._lock:
             self._lined |= {host}
 
-    def unline(self, host: str) -> None:
+    def note_no_line(self, host: str) -> None:
         """Note that a host's waiting line was found empty."""
         with self._lock:
             self._lined -= {host}

@@ -114,10 +114,10 @@ class Catalog:
                 raise Invalid(f"function {function_id} does not exist")
             known = self.stored[function_id] = function_of(row)
             self.by_id.pop(function_id, None)
-            self.distrust()
+            self.invalidate()
         return known
 
-    def distrust(self) -> None:
+    def invalidate(self) -> None:
         """Read the functions again at the next refresh()."""
         self.version = -1
 

@@ -143,7 +143,7 @@ class Context:
     jitter: Callable[[], float] = random.random
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
-    shares: Fairness = field(default_factory=lambda: Fairness(0))
+    fairness: Fairness = field(default_factory=lambda: Fairness(0))
     phase: timedelta = timedelta(0)  # of the wake-ups of upkeep
     # limits that a test suite has set for functions, by their ids; empty otherwise
     run_limits: dict[str, RunLimits] = field(default_factory=dict)

@@ -30,15 +30,15 @@ class Sharing:
         if time.monotonic() >= self._look_at:
             self._look(ctx)
             self._look_at = time.monotonic() + _LOOK_SECONDS
-        for host in ctx.shares.lined:
-            room = ctx.shares.room(host)
+        for host in ctx.fairness.waiting_hosts:
+            room = ctx.fairness.room(host)
             if room:
                 _let_in(ctx, host, room)
         return False
 
     def pause(self, ctx: Context, longest: timedelta) -> timedelta:
         """Wait here until a call ends; then a moment longer, for other calls to end as well."""
-        ended = ctx.shares.wait(longest.total_seconds())
+        ended = ctx.fairness.wait(longest.total_seconds())
         return _GATHER if ended else timedelta(0)
 
     def _look(self, ctx: Context) -> None:
@@ -46,9 +46,9 @@ class Sharing:
             ctx.catalog.refresh(tx)
             lines = waiting_lines.names(tx, app_fairness.LINE_PREFIX)
         functions = list(ctx.catalog.by_id.values())
-        ctx.shares.know(app_fairness.host_of(function.url) for function in functions)
+        ctx.fairness.set_hosts(app_fairness.host_of(function.url) for function in functions)
         for gate in lines:
-            ctx.shares.line(gate.removeprefix(app_fairness.LINE_PREFIX))
+            ctx.fairness.note_line(gate.removeprefix(app_fairness.LINE_PREFIX))
 
 
 def _let_in(ctx: Context, host: str, room: int) -> None:
@@ -58,7 +58,7 @@ def _let_in(ctx: Context, host: str, room: int) -> None:
             tx, app_fairness.LINE_PREFIX + host, room, now + HINT_GRACE
         )
     if len(hints) < room:
-        ctx.shares.unline(host)
+        ctx.fairness.note_no_line(host)
     if hints:
         observe.event("app.goes_on", level=10, host=host, items=len(hints))
         ctx.hints.send(hints)

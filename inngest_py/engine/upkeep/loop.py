@@ -58,7 +58,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("lines", stuck_lines.StuckLines().run_once, timedelta(seconds=1)),
         Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
         Service("limits", limit_overrides.expire, timedelta(seconds=1)),
-        Service("beat", presence.beat, timedelta(seconds=10)),
+        Service("beat", presence.heartbeat, timedelta(seconds=10)),
         Service("resuming", resumptions.run_once, timedelta(seconds=30)),
         Service("cancelling", bulk_cancellations.run_once, timedelta(seconds=5)),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),

@@ -22,9 +22,9 @@ class Presence:
 
     def announce(self, ctx: Context) -> None:
         """Record this worker's start."""
-        self.beat(ctx)
+        self.heartbeat(ctx)
 
-    def beat(self, ctx: Context) -> bool:
+    def heartbeat(self, ctx: Context) -> bool:
         """Record that this worker lives and which of its services fail; delete silent workers.
 
         After an outage that silenced all workers, one that others have deleted comes back.

@@ -117,6 +117,6 @@ def _cancel(
 
 
 def _send_signals(ctx: Context, page: _Page) -> None:
-    page.started.tell(ctx)
+    page.started.send(ctx)
     for run in page.cancelled:
         signal_cancelled(run)

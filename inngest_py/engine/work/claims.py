@@ -86,7 +86,7 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
         ctx.leases.hold(job.item)
         if not isinstance(job, Job):
             continue
-        ctx.shares.hold(job.item.lease_id, host_of(job.function.url))
+        ctx.fairness.hold(job.item.lease_id, host_of(job.function.url))
         if job.item.kind is ItemKind.START and job.item.attempt == 0:
             observe.send(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
     return jobs
@@ -176,7 +176,7 @@ def _with_fair_room(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
     if not jobs:
         return jobs
     hosts = [host_of(job.function.url) for job in jobs]
-    fits = ctx.shares.admit(jobs[0].item.lease_id, hosts)
+    fits = ctx.fairness.admit(jobs[0].item.lease_id, hosts)
     if all(fits):
         return jobs
     waiting = {

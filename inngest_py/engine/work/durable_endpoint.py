@@ -56,7 +56,7 @@ class _Written:
     made: Plan = field(default_factory=Plan)
     done: Applied = field(default_factory=Applied)
 
-    def tell(self, ctx: Context) -> None:
+    def send(self, ctx: Context) -> None:
         if self.stored is not None:
             checkpoint.send_signals(self.stored)
         if self.job is not None:
@@ -91,7 +91,7 @@ def create(ctx: Context, new: NewRun) -> str:
     about = {"run_id": new.run_id, "function_id": function_id}
     observe.send(observe.run_queued, event_id=new.event.id, **about)
     observe.send(observe.run_started, **about)
-    written.tell(ctx)
+    written.send(ctx)
     return function_id
 
 
@@ -105,7 +105,7 @@ def append(ctx: Context, run_id: str, ops: Sequence[Op]) -> None:
     def write(tx: Connection) -> _Written:
         return _write_ops(tx, ctx, run_id, ops, ctx.now())
 
-    ctx.committer.run_once(write).tell(ctx)
+    ctx.committer.run_once(write).send(ctx)
 
 
 def _write_ops(

@@ -198,7 +198,7 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
 
     # alone: a shared commit locks runs in order, and this write would break that order
     run, before, started = ctx.committer.run_once(write)
-    started.tell(ctx)
+    started.send(ctx)
     if before not in ENDED:
         signal_cancelled(run)
     return before

@@ -50,7 +50,7 @@ def run_timer(ctx: Context, job: Timer) -> None:
     fired = _FIRES[item.kind]
     try:
         started, replaced = ctx.committer.run_alone(lambda tx: fired(tx, ctx, item, ctx.now()))
-        started.tell(ctx)
+        started.send(ctx)
         if replaced is not None:
             signal_cancelled(replaced)
     except LeaseLost:

@@ -81,7 +81,7 @@ def _run(ctx: Context, job: Claimed) -> None:
         with signals.task(job):
             _continue_in_place(ctx, job)
     finally:
-        ctx.shares.drop(host_of(job.function.url))
+        ctx.fairness.drop(host_of(job.function.url))
 
 
 def _continue_in_place(ctx: Context, job: Job) -> None:

@@ -68,7 +68,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
     """Send hints and signals; call after the commit."""
     if done.hints:
         ctx.hints.send(done.hints)
-    done.started.tell(ctx)
+    done.started.send(ctx)
     run = job.run
     for result in done.stored:
         observe.send(

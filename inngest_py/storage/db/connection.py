@@ -58,7 +58,7 @@ class Pipelined(extensions.connection):
         self._waiting: list[bytes] = []
         self.autocommit = True  # the driver's own setting: it sends no BEGIN, we do
 
-    def introduce(self, clock: Clock) -> None:
+    def set_up(self, clock: Clock) -> None:
         """Compare clocks with the server, and set its time limits.
 
         A pooler such as PgBouncer shares one server session among many clients. It reports a
@@ -80,7 +80,7 @@ class Pipelined(extensions.connection):
         self.begins = True
         self.patience = self._limits.patience
 
-    def take_your_time(self) -> None:
+    def lift_time_limits(self) -> None:
         """Lift the time limits of this transaction's statements."""
         self.later("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         self.patience = None

@@ -98,8 +98,8 @@ class Database:
         )
 
         @event.listens_for(engine, "connect")
-        def _introduce(connection: Pipelined, _record: Any) -> None:
-            connection.introduce(self.clock)
+        def _set_up(connection: Pipelined, _record: Any) -> None:
+            connection.set_up(self.clock)
 
         return engine
 
@@ -256,7 +256,7 @@ def lift_time_limits(tx: Connection) -> None:
     """
     if not is_sqlite(tx):
         _pipelined(tx).begins = True
-        _pipelined(tx).take_your_time()
+        _pipelined(tx).lift_time_limits()
 
 
 def limit_locks(tx: Connection, seconds: float) -> None:
