@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ... import observe
 from ...domain.errors import Conflict, InngestPyError, NotFound, RateLimited
-from ...domain.reply import decide as plans
+from ...domain.reply import decide
 from ...domain.reply.checkpoint import Checkpoint, Dispatch
 from ...domain.reply.durable_endpoint import NewRun
 from ...domain.reply.plans import Plan, Policy
@@ -124,13 +124,13 @@ def _write_ops(
     linear, own = ctx.tuning.linear_retry or _RETRY, limits.backoff(function, now)
     policy = Policy(function.config.retries, linear, own)
     meaning = Generated(list(ops), run.request_version, no_retry=None, retry_after=None)
-    made = plans.plan_of_ops(run, item, policy, meaning, now, ctx.jitter())
+    made = decide.plan_of_ops(run, item, policy, meaning, now, ctx.jitter())
     [done] = apply_all(tx, [Write(ctx, run, item, made, Call(now, now), wants_next=False)])
     return _Written(job=Job(item, run, function, {}), made=made, done=done)
 
 
 def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkpoint.Write:
-    results = [plans.result_of(op, failed=False) for op in ops if op.code in STORED]
+    results = [decide.result_of(op, failed=False) for op in ops if op.code in STORED]
     given = Checkpoint(
         Dispatch(run.id, run.id, 0),
         [result for result, _ in results],

@@ -14,8 +14,7 @@ from ... import observe
 from ...domain.errors import LeaseLost, RunGone, SignalTaken, Stalled, WaitAnswered
 from ...domain.functions import retries
 from ...domain.limits import MAX_LAPSES
-from ...domain.reply import decide as plans
-from ...domain.reply import durable_endpoint, gateway_answers, request, timeouts
+from ...domain.reply import decide, durable_endpoint, gateway_answers, request, timeouts
 from ...domain.reply.plans import Plan, Policy, StepResult
 from ...domain.reply.read import Reply
 from ...domain.reply.wait_end import plan_wait_end, sleep_entry
@@ -117,13 +116,13 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """Do what the item asks for, and decide what that means."""
     started_at = ctx.now()
     if job.item.lapses >= MAX_LAPSES:
-        return plans.worker_lost(job.item), Call(started_at, started_at)
+        return decide.worker_lost(job.item), Call(started_at, started_at)
     try:
         return _HANDLERS.get(job.item.kind, _request)(ctx, job)
     except Exception as error:
         observe.event("item.failed", level=40, **logged(error))
         policy, name = _policy(ctx, job), type(error).__name__
-        made = plans.crashed(job.item, policy, name, ctx.jitter())
+        made = decide.crashed(job.item, policy, name, ctx.jitter())
         return made, Call(started_at, ctx.now())
 
 
@@ -132,12 +131,12 @@ def _plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     if isinstance(error, WaitAnswered):
         return plan_wait_end(job.run, job.item, answer_of(ctx, job.item), open_until_now=False)
     if isinstance(error, Stalled):
-        return replace(plans.fatal("NoProgress", error.message), defers=made.defers)
+        return replace(decide.fatal("NoProgress", error.message), defers=made.defers)
     if isinstance(error, SignalTaken):
-        return replace(plans.fatal("Error", error.message), defers=made.defers)
+        return replace(decide.fatal("Error", error.message), defers=made.defers)
     # otherwise an answer that the database refuses would be asked for again, for ever
     observe.event("item.unwritable", level=40, item_id=job.item.id, **logged(error))
-    return plans.unwritable(job.item, _policy(ctx, job), ctx.jitter())
+    return decide.unwritable(job.item, _policy(ctx, job), ctx.jitter())
 
 
 def _write(ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool) -> Applied | None:
@@ -175,7 +174,7 @@ def _end_sleep(ctx: Context, job: Job) -> tuple[Plan, Call]:
 def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """Call the SDK and decide what its answer means."""
     started_at = ctx.now()
-    over = plans.overflow(job.run)
+    over = decide.overflow(job.run)
     late = timeouts.exceeded(job.function.config.timeouts, job.run, started_at)
     if late is not None:
         over = timeouts.cancelled("TimeoutExceeded", late.message)
@@ -195,7 +194,7 @@ def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
         url = call.url
     ended_at = ctx.now()
     item = _as_it_is_now(ctx, job.item)
-    made = plans.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
+    made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
     done = Call(started_at, ended_at, reply.status or None)
     signals.call(job, "app", url, request_id, made, done)
     return made, done
