@@ -12,6 +12,7 @@ from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.work import apply as applying
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work import writes as planned
+from inngest_py.engine.work.handlers.request import send_request
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import claiming, leases
 from tests.engine.harness import Engine, parallel, sequence
@@ -63,7 +64,7 @@ def test_a_lost_lease_voids_the_shared_transaction(db: Database) -> None:
         jobs += claims.claim(engine.ctx, [item_id])
     writes = []
     for job in jobs:
-        made, call = run_item._request(engine.ctx, job)
+        made, call = send_request(engine.ctx, job)
         writes.append(planned.Write(engine.ctx, job.run, job.item, made, call, wants_next=True))
     with db.transaction() as tx:
         leases.release(tx, "w1", engine.now)
@@ -98,6 +99,6 @@ def _made(engine: Engine, item_ids: list[str]) -> list[planned.Write]:
     """Claim items and make their requests, up to the write."""
     made = []
     for job in claims.claim(engine.ctx, item_ids):
-        plan, call = run_item._request(engine.ctx, job)
+        plan, call = send_request(engine.ctx, job)
         made.append(planned.Write(engine.ctx, job.run, job.item, plan, call, wants_next=False))
     return made

@@ -14,20 +14,16 @@ from ... import observe
 from ...domain.errors import LeaseLost, RunGone, SignalTaken, Stalled, WaitAnswered
 from ...domain.functions import retries
 from ...domain.limits import MAX_LAPSES
-from ...domain.reply import decide, durable_endpoint, gateway_answers, request, timeouts
-from ...domain.reply.plans import Plan, Policy, StepResult
-from ...domain.reply.read import Reply
-from ...domain.reply.wait_end import plan_wait_end, sleep_entry
-from ...domain.runs.items import Item, ItemKind
+from ...domain.reply import decide
+from ...domain.reply.plans import Plan
+from ...domain.reply.wait_end import plan_wait_end
+from ...domain.runs.items import Item
 from ...domain.runs.runs import RunStatus
-from ...domain.steps import gateway
 from ...storage.db import deadlines
 from ...storage.db.outages import logged
 from ...storage.queue import leases, queue_items
-from ..flow import limits
 from ..intake.resume_waits_paged import Fanout, run_fanout
 from ..intake.waits import answer_of
-from ..runtime import signed_requests
 from ..runtime.app_fairness import host_of
 from ..runtime.context import Context
 from ..runtime.jobs import Job
@@ -36,6 +32,8 @@ from .apply import apply_all
 from .cancel_on_event import Cancellation, run_cancellation
 from .claims import Claimed, claim, load
 from .fire_timers import Timer, run_timer
+from .handlers import handler_of
+from .handlers.policy import retry_policy
 from .writes import Applied, Call, Write
 
 
@@ -118,10 +116,10 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call]:
     if job.item.lapses >= MAX_LAPSES:
         return decide.worker_lost(job.item), Call(started_at, started_at)
     try:
-        return _HANDLERS.get(job.item.kind, _request)(ctx, job)
+        return handler_of(job.item.kind)(ctx, job)
     except Exception as error:
         observe.event("item.failed", level=40, **logged(error))
-        policy, name = _policy(ctx, job), type(error).__name__
+        policy, name = retry_policy(ctx, job), type(error).__name__
         made = decide.crashed(job.item, policy, name, ctx.jitter())
         return made, Call(started_at, ctx.now())
 
@@ -136,7 +134,7 @@ def _plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
         return replace(decide.fatal("Error", error.message), defers=made.defers)
     # otherwise an answer that the database refuses would be asked for again, for ever
     observe.event("item.unwritable", level=40, item_id=job.item.id, **logged(error))
-    return decide.unwritable(job.item, _policy(ctx, job), ctx.jitter())
+    return decide.unwritable(job.item, retry_policy(ctx, job), ctx.jitter())
 
 
 def _write(ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool) -> Applied | None:
@@ -155,103 +153,6 @@ def _write(ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool) 
         observe.event("item.run_gone", item_id=item.id, run_id=job.run.id)
         orphaned_calls.give_back_slots(ctx, job)
     return None
-
-
-def _policy(ctx: Context, job: Job) -> Policy:
-    own = limits.backoff(job.function, ctx.now())
-    return Policy(job.function.config.retries, ctx.tuning.linear_retry, own)
-
-
-def _end_sleep(ctx: Context, job: Job) -> tuple[Plan, Call]:
-    """End a sleep: its memo is null (execution.md §4.1)."""
-    item = job.item
-    trace = sleep_entry(item, "completed")
-    result = StepResult(item.step or "", trace.name, trace.op, "null", races=item.opts is not None)
-    made = Plan(results=[result], traces=[trace])
-    return made, Call(started_at=item.queued_at, ended_at=ctx.now())
-
-
-def _request(ctx: Context, job: Job) -> tuple[Plan, Call]:
-    """Call the SDK and decide what its answer means."""
-    started_at = ctx.now()
-    over = decide.overflow(job.run)
-    late = timeouts.exceeded(job.function.config.timeouts, job.run, started_at)
-    if late is not None:
-        over = timeouts.cancelled("TimeoutExceeded", late.message)
-    if over is not None:
-        return over, Call(started_at, started_at)
-    policy = _policy(ctx, job)
-    request_id = ctx.new_id(started_at)
-    if job.run.endpoint is None:
-        url, reply = job.function.url, _ask(ctx, job, policy, request_id)
-    else:
-        call = durable_endpoint.call(job.run, job.item, request_id=request_id)
-        reply = durable_endpoint.answer(
-            signed_requests.send(
-                ctx, call.method, call.url, call.headers, call.body, signs=call.signed
-            )
-        )
-        url = call.url
-    ended_at = ctx.now()
-    item = _as_it_is_now(ctx, job.item)
-    made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
-    done = Call(started_at, ended_at, reply.status or None)
-    signals.call(job, "app", url, request_id, made, done)
-    return made, done
-
-
-def _call_gateway(ctx: Context, job: Job) -> tuple[Plan, Call]:
-    """Make the call that a step asked the server for (execution.md §4.2)."""
-    wanted = gateway.read(job.item.opts or "{}")
-    started_at = ctx.now()
-    reply = ctx.fetcher.fetch(wanted)
-    ended_at = ctx.now()
-    made = gateway_answers.plan(
-        job.run, job.item, _policy(ctx, job), wanted, reply, ended_at, ctx.jitter()
-    )
-    done = Call(started_at, ended_at, reply.status or None)
-    signals.call(job, "gateway", wanted.url, "", made, done)
-    return made, done
-
-
-def _time_out(ctx: Context, job: Job) -> tuple[Plan, Call]:
-    """End a run whose time is over (waits.md §7.3)."""
-    now = ctx.now()
-    return timeouts.on_timer(timeouts.read(job.item.opts or ""), job.run), Call(now, now)
-
-
-def _end_wait(ctx: Context, job: Job) -> tuple[Plan, Call]:
-    """End a wait with its answer, or without one as timed out (waits.md §2)."""
-    made = plan_wait_end(job.run, job.item, job.answer)
-    return made, Call(started_at=job.item.queued_at, ended_at=ctx.now())
-
-
-_HANDLERS = {
-    ItemKind.SLEEP: _end_sleep,
-    ItemKind.GATEWAY: _call_gateway,
-    ItemKind.TIMEOUT: _time_out,
-    ItemKind.PAUSE: _end_wait,
-}
-
-
-def _ask(ctx: Context, job: Job, policy: Policy, request_id: str) -> Reply:
-    body = request.body(
-        job.run, job.item, job.memo, max_attempts=policy.max_attempts, request_id=request_id
-    )
-    headers = request.headers(job.run, job.item, request_id=request_id)
-    return signed_requests.send(ctx, "POST", request.url(job.function.url, job.item), headers, body)
-
-
-def _as_it_is_now(ctx: Context, item: Item) -> Item:
-    """Read a retried item's attempt again: checkpoints of its own request restart the count."""
-    if not item.attempt:
-        return item
-    try:
-        with ctx.db.reading() as tx:
-            attempt = leases.attempt_of(tx, item)
-    except SQLAlchemyError:  # an outage: the answer matters more than the exact attempt
-        return item
-    return item if attempt is None else replace(item, attempt=attempt)
 
 
 def _following(ctx: Context, job: Job, made: Plan, done: Applied, item: Item) -> Job | None:

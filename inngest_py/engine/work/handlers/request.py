@@ -1,0 +1,66 @@
+"""A request to the app."""
+
+from dataclasses import replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ....domain.reply import decide, durable_endpoint, request, timeouts
+from ....domain.reply.plans import Plan, Policy
+from ....domain.reply.read import Reply
+from ....domain.runs.items import Item
+from ....storage.queue import leases
+from ...runtime import signed_requests
+from ...runtime.context import Context
+from ...runtime.jobs import Job
+from .. import signals
+from ..writes import Call
+from .policy import retry_policy
+
+
+def send_request(ctx: Context, job: Job) -> tuple[Plan, Call]:
+    """Call the SDK and decide what its answer means."""
+    started_at = ctx.now()
+    over = decide.overflow(job.run)
+    late = timeouts.exceeded(job.function.config.timeouts, job.run, started_at)
+    if late is not None:
+        over = timeouts.cancelled("TimeoutExceeded", late.message)
+    if over is not None:
+        return over, Call(started_at, started_at)
+    policy = retry_policy(ctx, job)
+    request_id = ctx.new_id(started_at)
+    if job.run.endpoint is None:
+        url, reply = job.function.url, _ask(ctx, job, policy, request_id)
+    else:
+        call = durable_endpoint.call(job.run, job.item, request_id=request_id)
+        reply = durable_endpoint.answer(
+            signed_requests.send(
+                ctx, call.method, call.url, call.headers, call.body, signs=call.signed
+            )
+        )
+        url = call.url
+    ended_at = ctx.now()
+    item = _as_it_is_now(ctx, job.item)
+    made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
+    done = Call(started_at, ended_at, reply.status or None)
+    signals.call(job, "app", url, request_id, made, done)
+    return made, done
+
+
+def _ask(ctx: Context, job: Job, policy: Policy, request_id: str) -> Reply:
+    body = request.body(
+        job.run, job.item, job.memo, max_attempts=policy.max_attempts, request_id=request_id
+    )
+    headers = request.headers(job.run, job.item, request_id=request_id)
+    return signed_requests.send(ctx, "POST", request.url(job.function.url, job.item), headers, body)
+
+
+def _as_it_is_now(ctx: Context, item: Item) -> Item:
+    """Read a retried item's attempt again: checkpoints of its own request restart the count."""
+    if not item.attempt:
+        return item
+    try:
+        with ctx.db.reading() as tx:
+            attempt = leases.attempt_of(tx, item)
+    except SQLAlchemyError:  # an outage: the answer matters more than the exact attempt
+        return item
+    return item if attempt is None else replace(item, attempt=attempt)

@@ -1,0 +1,16 @@
+"""The end of a sleep."""
+
+from ....domain.reply.plans import Plan, StepResult
+from ....domain.reply.wait_end import sleep_entry
+from ...runtime.context import Context
+from ...runtime.jobs import Job
+from ..writes import Call
+
+
+def end_sleep(ctx: Context, job: Job) -> tuple[Plan, Call]:
+    """End a sleep: its memo is null (execution.md §4.1)."""
+    item = job.item
+    trace = sleep_entry(item, "completed")
+    result = StepResult(item.step or "", trace.name, trace.op, "null", races=item.opts is not None)
+    made = Plan(results=[result], traces=[trace])
+    return made, Call(started_at=item.queued_at, ended_at=ctx.now())
