@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from inngest_py.api.actors import fingerprint
 from inngest_py.engine.runtime import audit
-from inngest_py.engine.upkeep import retention
+from inngest_py.engine.upkeep import leftovers
 from inngest_py.storage.operations import operators as rows
 from tests.api.conftest import Service
 
@@ -140,9 +140,9 @@ def test_old_acts_are_deleted_and_young_ones_kept(service: Service) -> None:
     with ctx.db.transaction() as tx:
         for days in (31, 400, 29, 0):
             audit.note(tx, audit.Actor("ann"), ctx.now() - timedelta(days=days), f"{days}")
-    retention.forget_acts(ctx)
+    leftovers.forget_acts(ctx)
     assert len(acts(service)) == 4  # kept for ever, unless settings say otherwise
     ctx.tuning = ctx.tuning.__class__(keep_audit=kept)
-    while retention.forget_acts(ctx):
+    while leftovers.forget_acts(ctx):
         pass
     assert {one["action"] for one in acts(service)} == {"29", "0"}

@@ -10,7 +10,7 @@ from inngest_py.api.protocol import durable_endpoints
 from inngest_py.domain.access import signatures
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work.durable_endpoint import SILENCE
-from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queries import run_lookups
 from inngest_py.storage.queue import leases
 from tests.factories import op, reply, step
 
@@ -100,7 +100,7 @@ def test_endpoint_over_the_rate_limit_of_an_override(service: Service) -> None:
     assert refused.status_code == 429
     assert "GET /o is over its rate limit" in refused.json["error"]
     with service.engine.ctx.db.reading() as tx:
-        assert run_pages.get(tx, runs[1]) is None
+        assert run_lookups.get(tx, runs[1]) is None
     other = {**EVENT, "data": {**EVENT["data"], "query_params": "a=2"}}  # type: ignore[dict-item]
     assert begin(service, run_id=runs[2], event=other).status_code == 200
 

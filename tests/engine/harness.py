@@ -19,7 +19,7 @@ from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
-from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queries import run_lookups
 from inngest_py.storage.queue import backlog, queue_items
 from inngest_py.storage.runs import steps
 from inngest_py.storage.schema import migrate
@@ -113,7 +113,7 @@ class Engine:
         event = self.event(**fields)
         publish.accept(self.ctx, [event])
         with self.ctx.db.reading() as tx:
-            return str(run_pages.of_event(tx, event.id)[0]["id"])
+            return str(run_lookups.of_event(tx, event.id)[0]["id"])
 
     def drain(self) -> None:
         """Run all hinted items, and what they hint at; afterwards no run may be stranded."""
@@ -138,7 +138,7 @@ class Engine:
 
     def run(self, run_id: str) -> dict[str, Any]:
         with self.ctx.db.reading() as tx:
-            row = run_pages.get(tx, run_id)
+            row = run_lookups.get(tx, run_id)
             assert row is not None
             return dict(row)
 

@@ -15,7 +15,7 @@ import pytest
 
 from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.steps.gateway import Request
-from inngest_py.engine.transport import kept
+from inngest_py.engine.transport import idle_connections
 from inngest_py.engine.transport.gateway import Fetcher
 from inngest_py.engine.transport.greenlets import GreenletTransport
 from inngest_py.engine.transport.http import Transport
@@ -71,7 +71,7 @@ def test_no_call_is_given_anothers_answer_whatever_servers_do(
     ask: Ask, distrust_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without distrust, connections to a host that misbehaves are still kept and reused."""
-    monkeypatch.setattr(kept, "DISTRUST_SECONDS", distrust_seconds)
+    monkeypatch.setattr(idle_connections, "DISTRUST_SECONDS", distrust_seconds)
     seed = random.randrange(2**32)
     chosen = random.Random(seed).choices(list(KINDS), k=CALLS)
 

@@ -10,7 +10,7 @@ from inngest_py.domain.flow.gcra import Rate
 from inngest_py.domain.functions.function_config import RateLimit
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.intake import publish
-from inngest_py.engine.upkeep import retention
+from inngest_py.engine.upkeep import leftovers
 from inngest_py.storage.db.session import Database
 from tests.engine.flow import Statements, ran, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
@@ -103,10 +103,10 @@ def test_number_of_statements(db: Database) -> None:
 def test_idle_buckets_are_deleted(db: Database) -> None:
     engine = Engine(db, sequence(), rateLimit={"limit": 1, "period": "60s"})
     send(engine, {})
-    retention.forget_buckets(engine.ctx)
+    leftovers.forget_buckets(engine.ctx)
     assert len(rows(db, "SELECT key FROM buckets")) == 1
     engine.advance(seconds=61)
-    retention.forget_buckets(engine.ctx)
+    leftovers.forget_buckets(engine.ctx)
     assert rows(db, "SELECT key FROM buckets") == []
     send(engine, {}, {})
     assert len(statuses(engine)) == 2

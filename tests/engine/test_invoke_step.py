@@ -9,7 +9,7 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queries import run_lookups
 from tests.engine.harness import Engine, Script
 from tests.engine.waiting import (
     add_functions,
@@ -41,7 +41,7 @@ def started(engine: Engine) -> str:
 def child_of(engine: Engine) -> str:
     with engine.ctx.db.reading() as tx:
         (event,) = events.page(tx, limit=10, name=INVOKED, internal=True)
-        return str(run_pages.of_event(tx, event["id"])[0]["id"])
+        return str(run_lookups.of_event(tx, event["id"])[0]["id"])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_invocation_starts_only_its_target(db: Database) -> None:
     started(engine)
     with db.reading() as tx:
         (event,) = events.page(tx, limit=10, name=INVOKED, internal=True)
-        assert [row["function_slug"] for row in run_pages.of_event(tx, event["id"])] == [
+        assert [row["function_slug"] for row in run_lookups.of_event(tx, event["id"])] == [
             "app-child"
         ]
 

@@ -18,7 +18,7 @@ from inngest_py.engine.upkeep import resumptions
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queries import run_lookups
 from inngest_py.storage.queue import backlog
 from inngest_py.storage.queue import function_pause as rows
 from tests.engine.harness import Engine, Script, sequence
@@ -28,7 +28,7 @@ from tests.processes import wait_until
 
 def statuses(engine: Engine, event_id: str) -> list[tuple[str, str | None]]:
     with engine.ctx.db.reading() as tx:
-        found = run_pages.of_event(tx, event_id)
+        found = run_lookups.of_event(tx, event_id)
     return [(row["status"], row["skip_reason"]) for row in found]
 
 

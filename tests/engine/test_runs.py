@@ -15,7 +15,7 @@ from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_pages
+from inngest_py.storage.queries import run_lookups
 from inngest_py.storage.queue import leases
 from inngest_py.storage.runs import attempts
 from tests.engine.flow import Statements
@@ -182,12 +182,12 @@ def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
     for _ in range(2):
         publish.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(run_pages.page(tx, limit=10)) == 1
+        assert len(run_lookups.page(tx, limit=10)) == 1
         assert len(events.page(tx, limit=10)) == 2
     engine.now += timedelta(hours=24, seconds=1)
     publish.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(run_pages.page(tx, limit=10)) == 2
+        assert len(run_lookups.page(tx, limit=10)) == 2
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["a retry", "a commit's answer was lost"])
@@ -197,7 +197,7 @@ def test_an_event_that_is_stored_already_starts_nothing_twice(db: Database, fres
     publish.accept(engine.ctx, [event])
     publish.accept(engine.ctx, [event])
     with db.reading() as tx:
-        assert len(run_pages.page(tx, limit=10)) == 1
+        assert len(run_lookups.page(tx, limit=10)) == 1
 
 
 def test_a_seed_used_for_another_event_is_refused_and_loses_nothing(db: Database) -> None:

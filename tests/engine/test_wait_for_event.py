@@ -11,7 +11,7 @@ from sqlalchemy import text
 from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.engine.intake import publish
-from inngest_py.engine.upkeep import retention
+from inngest_py.engine.upkeep import leftovers
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
@@ -373,10 +373,10 @@ def clone(tx: Any, engine: Engine, run_id: str, count: int) -> list[str]:
 def test_upkeep_deletes_waits_that_nothing_ended_after_their_grace(db: Database) -> None:
     engine, run_id = waiting_run(db)
     engine.now += timedelta(hours=1, minutes=19)
-    retention.forget_pauses(engine.ctx)
+    leftovers.forget_pauses(engine.ctx)
     assert open_pauses(engine, run_id)
     engine.now += timedelta(minutes=2)
-    retention.forget_pauses(engine.ctx)
+    leftovers.forget_pauses(engine.ctx)
     assert not open_pauses(engine, run_id)
     engine.advance(seconds=0)
     assert engine.run(run_id)["output"] == "[null]"

@@ -11,8 +11,8 @@ from inngest_py.engine.intake import publish
 from inngest_py.storage.db.keyset import within
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_pages, run_search
-from inngest_py.storage.queries.run_search import RunQuery
+from inngest_py.storage.queries import run_lists, run_lookups
+from inngest_py.storage.queries.run_lists import RunQuery
 from inngest_py.storage.runs.runs import RunRow
 from tests.engine.harness import NOW, Engine, sequence
 
@@ -39,9 +39,9 @@ def test_runs_between_two_times(db: Database) -> None:
     since, until = NOW + MINUTE, NOW + 3 * MINUTE
     query = RunQuery(since=since, until=until)
     with db.reading() as tx:
-        by_time = run_search.page(tx, query, run_search.order([("queued_at", True)]), limit=9)
-        rising = run_search.page(tx, query, run_search.order([("queued_at", False)]), limit=9)
-        plain = run_pages.page(tx, limit=9, after=since, before=until)
+        by_time = run_lists.page(tx, query, run_lists.order([("queued_at", True)]), limit=9)
+        rising = run_lists.page(tx, query, run_lists.order([("queued_at", False)]), limit=9)
+        plain = run_lookups.page(tx, limit=9, after=since, before=until)
     assert [row["id"] for row in by_time] == [made[2], made[1]]
     assert [row["id"] for row in rising] == [made[1], made[2]]
     assert [row["id"] for row in plain] == [made[2], made[1]]
@@ -55,18 +55,18 @@ def test_a_run_whose_id_another_clock_made_is_found(db: Database, minutes: int) 
         tx.execute(update(RunRow).where(RunRow.id == run_id).values(id=other))
     span = RunQuery(since=NOW, until=NOW + MINUTE)
     with db.reading() as tx:
-        assert run_search.count(tx, span, 10) == 1
-        assert len(run_pages.page(tx, limit=9, after=span.since, before=span.until)) == 1
+        assert run_lists.count(tx, span, 10) == 1
+        assert len(run_lookups.page(tx, limit=9, after=span.since, before=span.until)) == 1
 
 
 def test_page_continues_after_a_time_and_an_id(db: Database) -> None:
     engine = Engine(db, sequence("one"))
     made = [engine.start() for _ in range(3)]
-    keys = run_search.order([("queued_at", True)])
+    keys = run_lists.order([("queued_at", True)])
     with db.reading() as tx:
-        first = run_search.page(tx, RunQuery(), keys, limit=1)
-        place = run_search.position(keys, first[0])
-        rest = run_search.page(tx, RunQuery(), keys, limit=9, position=place)
+        first = run_lists.page(tx, RunQuery(), keys, limit=1)
+        place = run_lists.position(keys, first[0])
+        rest = run_lists.page(tx, RunQuery(), keys, limit=9, position=place)
     assert len(place) == 2
     assert [row["id"] for row in (*first, *rest)] == sorted(made, reverse=True)
 
@@ -77,11 +77,11 @@ def test_span_leaves_out_runs_whose_time_has_not_come(db: Database, field: str) 
     over = engine.start()
     engine.drain()
     waiting = engine.start()
-    keys = run_search.order([(field, True)])
+    keys = run_lists.order([(field, True)])
     with db.reading() as tx:
-        every = run_search.page(tx, RunQuery(time_field=field), keys, limit=9)
+        every = run_lists.page(tx, RunQuery(time_field=field), keys, limit=9)
         since = RunQuery(time_field=field, since=NOW - MINUTE)
-        known = run_search.page(tx, since, keys, limit=9)
+        known = run_lists.page(tx, since, keys, limit=9)
     assert [row["id"] for row in every] == [waiting, over]
     assert [row["id"] for row in known] == [over]
 

@@ -14,8 +14,8 @@ from inngest_py.domain.runs.items import Item, ItemKind
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
-from inngest_py.storage.queries import run_search
-from inngest_py.storage.queries.run_search import RunQuery
+from inngest_py.storage.queries import run_lists
+from inngest_py.storage.queries.run_lists import RunQuery
 from inngest_py.storage.queue import load_runs, of_ended_runs, queue_items
 from inngest_py.storage.runs import runs
 from inngest_py.storage.schema import migrate
@@ -99,6 +99,6 @@ LISTS: dict[str, tuple[RunQuery, str, tuple[str, ...]]] = {
 def test_a_list_is_read_in_the_order_of_an_index(name: str, tmp_path: Path) -> None:
     query, by, indexes = LISTS[name]
     with explained(tmp_path) as (tx, steps):
-        run_search.page(tx, query, run_search.order([(by, True)]), limit=41)
+        run_lists.page(tx, query, run_lists.order([(by, True)]), limit=41)
     assert any(index in step for step in steps for index in indexes), steps
     assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), steps

@@ -11,7 +11,7 @@ from ...domain.events import filters
 from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.ids import DEV_ENV_ID
-from ...storage.queries import event_pages, run_search
+from ...storage.queries import event_pages, run_lists
 from ...storage.queries.event_pages import ORDER, EventQuery
 from . import paging, runs
 from .request import Info, Request, of
@@ -132,7 +132,7 @@ def list_stream(_: Any, info: Info, query: dict[str, Any]) -> list[dict[str, Any
     found = request.read(
         lambda tx: event_pages.between(tx, **between, limit=limit, internal=internal)
     )
-    ticks = request.read(lambda tx: run_search.scheduled(tx, **between, limit=limit))
+    ticks = request.read(lambda tx: run_lists.scheduled(tx, **between, limit=limit))
     request.event_runs.want(row["id"] for row in found)
     items = [*map(_sent, found), *map(_tick, ticks)]
     items.sort(key=lambda item: str(item["id"]), reverse=True)

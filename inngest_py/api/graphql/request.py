@@ -12,7 +12,7 @@ from ...domain.steps.defers import Defer
 from ...engine.runtime.context import Context
 from ...storage.events import events
 from ...storage.flow import event_batches
-from ...storage.queries import function_list, run_search
+from ...storage.queries import function_list, run_lists
 from ...storage.runs import defers
 
 T = TypeVar("T")
@@ -61,8 +61,8 @@ class Request:
         self.functions: Loader[RowMapping] = self._loader(function_list.by_ids)
         self.apps: Loader[RowMapping] = self._loader(function_list.apps_by_ids)
         self.app_functions: Loader[list[RowMapping]] = self._loader(function_list.of_apps)
-        self.outputs: Loader[str | None] = self._loader(run_search.outputs)
-        self.event_runs: Loader[list[RowMapping]] = self._loader(run_search.of_events)
+        self.outputs: Loader[str | None] = self._loader(run_lists.outputs)
+        self.event_runs: Loader[list[RowMapping]] = self._loader(run_lists.of_events)
         self.defers: Loader[dict[str, Defer]] = self._loader(defers.of_runs)
         self.events: Loader[RowMapping] = self._loader(events.by_ids)
         self.batches: Loader[list[str]] = self._loader(event_batches.event_ids)

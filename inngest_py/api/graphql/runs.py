@@ -14,8 +14,8 @@ from ...domain.reports import spans
 from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
-from ...storage.queries import run_search
-from ...storage.queries.run_search import RunQuery
+from ...storage.queries import run_lists
+from ...storage.queries.run_lists import RunQuery
 from .. import shapes
 from . import paging
 from .request import Info, Request, of
@@ -62,7 +62,7 @@ def list_runs(
     """List runs in any order of their times."""
     request = of(info)
     paging.check_first(first)
-    keys = run_search.order(_order(orderBy))
+    keys = run_lists.order(_order(orderBy))
     position = paging.position_of(keys, after)
     wanted = filter_of(filter.get("query"), filters.RUN)
     chosen = _query_of(filter, wanted)
@@ -70,13 +70,13 @@ def list_runs(
 
     def fetch(start: Sequence[Any] | None, limit: int) -> list[RowMapping]:
         return request.read(
-            lambda tx: run_search.page(
+            lambda tx: run_lists.page(
                 tx, chosen, keys, limit=limit, position=start, values=fits is not None
             )
         )
 
     def place(row: RowMapping) -> Sequence[Any]:
-        return run_search.position(keys, row)
+        return run_lists.position(keys, row)
 
     page = paging.read_page(request, fetch, place, first=first, position=position, fits=fits)
     want(request, page.rows)
@@ -135,14 +135,14 @@ def count_runs(connection: dict[str, Any], info: Info, preview: bool | None = No
     request = of(info)
     chosen, fits, fetch, place = connection["count"]
     if fits is None:
-        return paging.count_columns(request, lambda tx, most: run_search.count(tx, chosen, most))
+        return paging.count_columns(request, lambda tx, most: run_lists.count(tx, chosen, most))
     return paging.count(request, fetch, place, fits)
 
 
 def find(request: Request, run_id: str, field: str = "runID") -> RowMapping:
     """Find the run that an argument names. Raises Invalid and NotFound."""
     ids.check_ulid(run_id, "a run id", field)
-    found = request.read(lambda tx: run_search.get(tx, run_id))
+    found = request.read(lambda tx: run_lists.get(tx, run_id))
     if found is None:
         raise NotFound(f"run {run_id} does not exist")
     return found

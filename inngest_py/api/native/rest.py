@@ -20,7 +20,7 @@ from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.catalog import functions
 from ...storage.events import events
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.queue import queue_items
 from ...storage.runs import attempts, steps
 from .. import shapes
@@ -103,7 +103,7 @@ def list_runs(query: dict[str, Any]) -> Any:
     limit: int = query["limit"]
     with context().db.reading() as tx:
         chosen = _function_ids(tx, query.get("function"))
-        found = run_pages.page(
+        found = run_lookups.page(
             tx,
             limit=limit + 1,
             cursor=cursor,
@@ -143,7 +143,7 @@ def show_run(run_id: str) -> Any:
     if not ids.is_ulid(run_id):
         raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
     with context().db.reading() as tx:
-        row = run_pages.get(tx, run_id)
+        row = run_lookups.get(tx, run_id)
         if row is None:
             return public_error(f"run {run_id} does not exist", 404)
         event = events.get(tx, row["event_id"])

@@ -10,7 +10,7 @@ from ...domain.values import ids
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.events import events
 from ...storage.flow import event_batches
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.runs import steps
 from ..actors import actor
 from ..deps import context
@@ -30,7 +30,7 @@ def actions(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         return public_error(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
-        run = run_pages.get(tx, run_id)
+        run = run_lookups.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
             return public_error(_NO_RUN, 410)
         memo = steps.memo(tx, [run_id])[run_id]
@@ -46,7 +46,7 @@ def batch(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         return public_error(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
-        run = run_pages.get(tx, run_id)
+        run = run_lookups.get(tx, run_id)
         if run is None or RunStatus(run["status"]) in ENDED:
             return public_error(_NO_RUN, 410)
         payloads = _payloads(tx, run)

@@ -11,7 +11,7 @@ from ...domain.values import ids
 from ...engine.admin import testing
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.catalog import functions
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.schema import testing as rows
 from ..actors import actor
 from ..deps import context
@@ -45,7 +45,7 @@ def cancel() -> Response:
     if not ids.is_ulid(run_id):
         raise Invalid("runId must be a run's ULID", field="runId")
     with context().db.reading() as tx:
-        run = run_pages.get(tx, run_id)
+        run = run_lookups.get(tx, run_id)
     if run is None or run["function_id"] != function_id:
         raise NotFound(f"run {run_id} of this function does not exist")
     cancel_run(context(), run_id, actor())

@@ -5,7 +5,7 @@ from flask import Response, request
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.catalog import functions
 from ...storage.events import events
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.queue import queue_items
 from .. import shapes
 from ..actors import actor
@@ -48,7 +48,7 @@ def show_event(event_id: str) -> Response:
 def list_runs(event_id: str) -> Response:
     """List the runs that an event started."""
     with context().db.reading() as tx:
-        found = run_pages.of_event(tx, ulid(event_id, "event"))
+        found = run_lookups.of_event(tx, ulid(event_id, "event"))
     return enveloped([shapes.run(row) for row in found])
 
 
@@ -56,7 +56,7 @@ def list_runs(event_id: str) -> Response:
 def show_run(run_id: str) -> Response:
     """Show a run."""
     with context().db.reading() as tx:
-        row = run_pages.get(tx, ulid(run_id, "run"))
+        row = run_lookups.get(tx, ulid(run_id, "run"))
     if row is None:
         return public_error(f"Unable to load function run: {run_id}", 404)
     return enveloped(shapes.run(row))
@@ -73,7 +73,7 @@ def cancel(run_id: str) -> Response:
 def list_jobs(run_id: str) -> Response:
     """List what is queued for a run."""
     with context().db.reading() as tx:
-        row = run_pages.get(tx, ulid(run_id, "run"))
+        row = run_lookups.get(tx, ulid(run_id, "run"))
         jobs = queue_items.of_run(tx, run_id)
     if row is None:
         return public_error(f"Unable to load function run: {run_id}", 404)

@@ -10,7 +10,7 @@ from ...domain.runs import outputs
 from ...domain.runs.runs import ENDED, RunStatus
 from ...engine.admin import limit_overrides
 from ...engine.intake import invoke as engine
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -39,7 +39,7 @@ def invoke(app_id: str, function_id: str) -> Response:
     if done.run_id is None:
         raise _not_started(function)
     with ctx.db.reading() as tx:
-        row = run_pages.get(tx, done.run_id)
+        row = run_lookups.get(tx, done.run_id)
     if wait and row is not None:
         row = engine.wait(ctx, done.run_id, wait)
     if row is not None and row["status"] == RunStatus.SKIPPED.value:

@@ -12,8 +12,8 @@ from ...domain.errors import Invalid, NotFound
 from ...domain.runs.runs import RunStatus
 from ...storage.events import events
 from ...storage.flow import event_batches
-from ...storage.queries import catalog_pages, run_pages, run_search
-from ...storage.queries.run_search import RunQuery
+from ...storage.queries import catalog_pages, run_lists, run_lookups
+from ...storage.queries.run_lists import RunQuery
 from ..deps import context
 from . import apps, functions, shapes
 from .common import arg as parameter
@@ -65,7 +65,7 @@ def list_runs_of_event(event_id: str) -> Response:
         if events.get(tx, event_id) is None:
             raise NotFound(f"event {event_id} does not exist")
         found = [
-            row for row in run_pages.of_event(tx, event_id) if not place or row["id"] > place[0]
+            row for row in run_lookups.of_event(tx, event_id) if not place or row["id"] > place[0]
         ]
         shown = found[:most]
         shaped = _shaped(tx, shown, output=output)
@@ -78,7 +78,7 @@ def show_run(run_id: str) -> Response:
     """Show a run."""
     ulid(run_id, "run")
     with context().db.reading() as tx:
-        row = run_pages.get(tx, run_id)
+        row = run_lookups.get(tx, run_id)
         if row is None:
             raise NotFound(f"run {run_id} does not exist")
         (shaped,) = _shaped(tx, [row], output=bool(flag("includeOutput")))
@@ -96,7 +96,7 @@ def _asked() -> _Asked:
     if order not in ("asc", "desc"):
         raise _wrong("order", "asc or desc")
     name = parameter("timeField") or "queuedAt"
-    time_field = _TIMES.get(name) or (name if name in run_search.TIMES else None)
+    time_field = _TIMES.get(name) or (name if name in run_lists.TIMES else None)
     if time_field is None:
         raise _wrong("timeField", "queuedAt, startedAt or endedAt")
     place = cursor((str, str))
@@ -160,10 +160,10 @@ def _function_ids(tx: Connection, chosen: list[Any], names: list[str]) -> list[s
 
 
 def _list(tx: Connection, asked: _Asked, query: RunQuery) -> Response:
-    keys = run_search.order([(asked.time_field, asked.descending)])
-    found = run_search.page(tx, query, keys, limit=asked.most + 1, position=asked.position)
+    keys = run_lists.order([(asked.time_field, asked.descending)])
+    found = run_lists.page(tx, query, keys, limit=asked.most + 1, position=asked.position)
     shown = found[: asked.most]
-    outputs = run_search.outputs(tx, [row["id"] for row in shown]) if asked.output else {}
+    outputs = run_lists.outputs(tx, [row["id"] for row in shown]) if asked.output else {}
     names = catalog_pages.names(tx, sorted({row["function_id"] for row in shown}))
     rows = [
         {**row, "output": outputs.get(row["id"]), "function_name": names.get(row["function_id"])}
@@ -171,6 +171,6 @@ def _list(tx: Connection, asked: _Asked, query: RunQuery) -> Response:
     ]
     last = None
     if shown:
-        time, run_id = run_search.position(keys, shown[-1])
+        time, run_id = run_lists.position(keys, shown[-1])
         last = [time.isoformat(), run_id]
     return enveloped(_shaped(tx, rows, output=asked.output), page(found, asked.most, last))

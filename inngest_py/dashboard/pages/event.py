@@ -14,7 +14,7 @@ from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events as event_rows
 from ...storage.operations import operators
-from ...storage.queries import event_search, run_search
+from ...storage.queries import event_search, run_lists
 from ..deps import context, read
 from ..parts import words
 from ..rendering import page, url
@@ -36,7 +36,7 @@ def event(event_id: str) -> Response:
         row = event_search.head(tx, event_id, _MOST_JUDGED)
         if row is None:
             raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
-        runs = run_search.of_events(tx, [event_id])[event_id]
+        runs = run_lists.of_events(tx, [event_id])[event_id]
         whole = row["size"] <= _MOST_JUDGED
         payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
         candidates = [_candidate(one) for one in function_rows.functions(tx)]

@@ -14,7 +14,7 @@ from ...domain.events.user_events import parse_event
 from ...domain.values import canonical, ids
 from ...engine.intake.publish import send
 from ...storage.db.windows import Window
-from ...storage.queries import event_search, run_search
+from ...storage.queries import event_search, run_lists
 from ...storage.queries.event_search import EventSearch
 from ..deps import context, read, read_with
 from ..parts import choices, lists
@@ -35,7 +35,7 @@ def events() -> Response:
         found = _page(request.args)
     except Invalid as error:
         problem, status = error.message, 400
-    runs = read_with(ctx, lambda tx: run_search.of_events(tx, [row["id"] for row in found.rows]))
+    runs = read_with(ctx, lambda tx: run_lists.of_events(tx, [row["id"] for row in found.rows]))
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
         "events.html",

@@ -17,8 +17,8 @@ from ...engine.admin import limit_overrides, pause_function
 from ...engine.flow.arrivals import SKIP
 from ...engine.intake.invoke import invoke
 from ...storage.catalog import functions as rows
-from ...storage.queries import run_detail, run_search
-from ...storage.queries.run_search import RunQuery
+from ...storage.queries import run_detail, run_lists
+from ...storage.queries.run_lists import RunQuery
 from ..deps import context, read
 from ..rendering import page, url
 from ..routes import route
@@ -82,7 +82,7 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
             "function": row,
             "limits": limit_overrides.of_row(row, now),
             "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
-            "recent": run_search.page(tx, query, run_search.BY_ID, limit=_RECENT),
+            "recent": run_lists.page(tx, query, run_lists.BY_ID, limit=_RECENT),
         }
 
     found = read(load)

@@ -22,8 +22,8 @@ from ...engine.admin import bulk
 from ...engine.runtime.context import Context
 from ...storage.catalog import functions as function_rows
 from ...storage.db.windows import Window
-from ...storage.queries import run_search
-from ...storage.queries.run_search import RunQuery
+from ...storage.queries import run_lists
+from ...storage.queries.run_lists import RunQuery
 from ..deps import context, read, read_with
 from ..parts import choices, lists
 from ..rendering import page, url
@@ -68,7 +68,7 @@ class Search:
         def look(before: str | None, limit: int) -> Window:
             return read_with(
                 ctx,
-                lambda tx: run_search.search(
+                lambda tx: run_lists.search(
                     tx,
                     self.query,
                     limit=limit,

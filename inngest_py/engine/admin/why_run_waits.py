@@ -25,7 +25,7 @@ from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events
 from ...storage.events import waits as pauses
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.queries import why_waiting as rows
 from ..flow import limits, throttles
 from ..runtime.app_fairness import LINE_PREFIX
@@ -63,7 +63,7 @@ class _Facts:
 def of_run(ctx: Context, run_id: str) -> Explained:
     """Say why a run waits, or what ended it. Raises NotFound."""
     with ctx.db.reading() as tx:
-        run = run_pages.get(tx, run_id)
+        run = run_lookups.get(tx, run_id)
         if run is None:
             raise NotFound(f"run {run_id} does not exist")
         status = RunStatus(run["status"])
@@ -221,5 +221,5 @@ def _waiting(facts: _Facts, item: RowMapping, pause: RowMapping | None, label: s
 
 
 def _child(tx: Connection, event_id: str) -> tuple[str, str] | None:
-    found = run_pages.of_event(tx, event_id)
+    found = run_lookups.of_event(tx, event_id)
     return (found[0]["id"], found[0]["status"]) if found else None

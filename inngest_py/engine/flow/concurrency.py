@@ -18,7 +18,7 @@ from ...domain.flow.slots import Claimant, Slots
 from ...domain.runs.items import CALLS, Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ...domain.values import canonical
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.queue import concurrency_slots
 from ..runtime.catalog import Function
 from ..runtime.context import HINT_GRACE, Context, Hint
@@ -156,7 +156,7 @@ def pass_on_slots(tx: Connection, ctx: Context, items: Sequence[Any], now: datet
     held = [item for item in items if item.slot1 is not None]
     if not held:
         return []
-    functions = run_pages.functions_of(tx, [item.run_id for item in held])
+    functions = run_lookups.functions_of(tx, [item.run_id for item in held])
     lines: Lines = {}
     for item in held:
         groups = (group for group in (item.slot1, item.slot2) if group is not None)
@@ -224,7 +224,7 @@ def with_room(tx: Connection, ctx: Context, runs: Mapping[str, str], now: dateti
     `runs` maps groups to the run of the first in line.
     """
     ctx.catalog.refresh(tx)
-    owners = run_pages.functions_of(tx, list(runs.values()))
+    owners = run_lookups.functions_of(tx, list(runs.values()))
     lines = {group: owners.get(run_id, "") for group, run_id in runs.items()}
     functions = {owner: ctx.catalog.find(tx, owner) for owner in set(lines.values())}
     looks = concurrency_slots.see(tx, lines)

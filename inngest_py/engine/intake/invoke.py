@@ -12,7 +12,7 @@ from ...domain.errors import Conflict, NotFound
 from ...domain.events.user_events import parse_invocation
 from ...domain.runs.runs import ENDED, RunStatus
 from ...storage.events import events
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
@@ -101,7 +101,7 @@ def wait(
     pause = _FIRST_PAUSE
     while True:
         with ctx.db.reading() as tx:
-            row = run_pages.get(tx, run_id)
+            row = run_lookups.get(tx, run_id)
         left = deadline - time.monotonic()
         if row is None or RunStatus(row["status"]) in ENDED or left <= 0:
             return row

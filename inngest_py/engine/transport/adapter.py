@@ -12,7 +12,7 @@ from urllib3.exceptions import HeaderParsingError, NameResolutionError, NewConne
 from urllib3.util.response import assert_header_parsing
 
 from . import reuse
-from .kept import Kept
+from .idle_connections import Kept
 from .sockets import Refusal, allow_all, read_unasked, send, within_reach
 
 _SWITCHING = 101

@@ -15,7 +15,7 @@ from ...domain.reply.read import Reply
 from ...domain.steps.gateway import Request
 from .adapter import pool_classes
 from .http import REDIRECTS, once, redirected
-from .kept import KEPT_SECONDS
+from .idle_connections import KEPT_SECONDS
 from .sockets import Refusal, allow_all
 
 

@@ -9,7 +9,7 @@ from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTPSocketPoolResponse
 
 from . import reuse
-from .kept import Kept
+from .idle_connections import Kept
 from .sockets import Refusal, read_unasked, send, within_reach
 
 _BLOCK = 64 * 1024

@@ -18,7 +18,7 @@ from ...domain.reply.read import CUT_WHILE_READ, Reply
 from . import coding
 from .greenlet_client import Answer, Client
 from .http import CHUNK, CONNECT_SECONDS, CUT, NOT_HTTP, Transport
-from .kept import KEPT_SECONDS
+from .idle_connections import KEPT_SECONDS
 from .sockets import Refusal, Refused, allow_all
 
 _AFTER_SOCKET_SECONDS = 0.5

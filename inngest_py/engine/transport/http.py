@@ -17,7 +17,7 @@ from ...domain.limits import MAX_REDIRECTS, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT
 from ...domain.reply.read import CUT_WHILE_READ, Reply
 from . import coding
 from .adapter import pool_classes
-from .kept import KEPT_SECONDS
+from .idle_connections import KEPT_SECONDS
 from .sockets import Refusal, Refused, allow_all
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

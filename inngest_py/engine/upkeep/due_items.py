@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from ...storage.queue import backlog
 from ..runtime.context import HINT_GRACE, SHORTEST_PAUSE, Context
-from .wakeups import until_wakeup
+from .service_ticks import until_wakeup
 
 # after so long with nothing due, a process looks half as often; if it is alone, once per second
 _BUSY = timedelta(seconds=5)

@@ -23,14 +23,14 @@ from . import (
     cron_ticks,
     due_items,
     lease_keeping,
+    leftovers,
     pruning,
     resumptions,
-    retention,
     stranded,
     stuck_lines,
     workers,
 )
-from .wakeups import until_wakeup
+from .service_ticks import until_wakeup
 
 _AFTER_OUTAGE = timedelta(seconds=2)
 _AFTER_FAULT = timedelta(seconds=1)
@@ -64,10 +64,10 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
         Service("sharing", share.run_once, app_lines.EVERY, share.pause),
         Service("pruning", prune.run_once, pruning.EVERY, prune.pause),
-        Service("keys", retention.forget_keys, timedelta(minutes=5)),
-        Service("pauses", retention.forget_pauses, timedelta(minutes=5)),
-        Service("buckets", retention.forget_buckets, timedelta(minutes=5)),
-        Service("audit", retention.forget_acts, timedelta(minutes=5)),
+        Service("keys", leftovers.forget_keys, timedelta(minutes=5)),
+        Service("pauses", leftovers.forget_pauses, timedelta(minutes=5)),
+        Service("buckets", leftovers.forget_buckets, timedelta(minutes=5)),
+        Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]
 
 

@@ -17,7 +17,7 @@ from ...domain.limits import NORMAL, RunLimits
 from ...domain.reply.checkpoint import Checkpoint
 from ...domain.reply.plans import StepResult, Trace
 from ...domain.steps import groups
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.queue import leases
 from ...storage.runs import attempts, runs, steps
 from ..runtime.context import Context
@@ -124,7 +124,7 @@ def _store(tx: Connection, wave: Sequence[Write]) -> None:
 
 
 def _gone(tx: Connection, run_id: str) -> Exception:
-    if run_pages.get(tx, run_id) is None:
+    if run_lookups.get(tx, run_id) is None:
         return Invalid(f"run {run_id} does not exist", field="run_id")
     return Superseded(f"run {run_id} has ended")
 

@@ -37,7 +37,7 @@ from ..runtime.context import Context, Hint
 from ..runtime.jobs import Job
 from . import orphaned_calls
 from .cancel_on_event import Cancellation
-from .fire_timers import Timer
+from .flow_timers import Timer
 
 # How long an item is put off that cannot be claimed.
 _PUT_OFF = timedelta(minutes=1)

@@ -28,7 +28,7 @@ from ...domain.steps.opcodes import LAZY, STORED, Op, Opcode
 from ...domain.values import canonical
 from ...storage.catalog import functions
 from ...storage.events import events
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.queue import leases, load_runs, queue_items
 from ...storage.runs import runs
 from ..apps import reaching
@@ -75,7 +75,7 @@ def create(ctx: Context, new: NewRun) -> str:
 
     def write(tx: Connection) -> _Written:
         now = ctx.now()
-        if run_pages.get(tx, new.run_id) is not None:
+        if run_lookups.get(tx, new.run_id) is not None:
             raise Conflict(f"run {new.run_id} exists already")
         version = _admit(tx, new, function_id, now)
         _begin(tx, new, function_id, version, now)

@@ -12,7 +12,7 @@ from ...domain.errors import NotFound, TooLarge
 from ...domain.runs import metadata as rules
 from ...domain.runs.metadata import Target, Update
 from ...domain.values import canonical
-from ...storage.queries import run_pages
+from ...storage.queries import run_lookups
 from ...storage.runs import metadata, runs
 from ..runtime.context import Context
 
@@ -26,7 +26,7 @@ def annotate(ctx: Context, run_id: str, updates: Sequence[tuple[Target, Update]]
 
     def write(tx: Connection) -> None:
         runs.lock(tx, [run_id])
-        if run_pages.get(tx, run_id) is None:
+        if run_lookups.get(tx, run_id) is None:
             raise NotFound(f"run {run_id} does not exist")
         _write(tx, ctx.now(), run_id, updates)
 

@@ -31,7 +31,7 @@ from . import orphaned_calls, signals
 from .apply import apply_all
 from .cancel_on_event import Cancellation, run_cancellation
 from .claims import Claimed, claim, load
-from .fire_timers import Timer, run_timer
+from .flow_timers import Timer, run_timer
 from .handlers import handler_of
 from .handlers.policy import retry_policy
 from .writes import Applied, Call, Write

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inngest_py.engine.upkeep.loop import Service, Upkeep
-from inngest_py.engine.upkeep.wakeups import until_wakeup
+from inngest_py.engine.upkeep.service_ticks import until_wakeup
 
 MOMENTS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=40))
 PHASES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=1))
