@@ -1,4 +1,4 @@
-"""Retention: delete other rows that are not needed any more, in small batches."""
+"""Delete what ended runs and old events leave behind, in small batches: keys, waits, buckets, acts."""
 
 from datetime import timedelta
 

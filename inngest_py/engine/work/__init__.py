@@ -6,7 +6,7 @@
    requests need: the run, its event, its function, the results of its steps.
 3. `run_item.run_job()` takes each item. One that belongs to no run goes to
    `resume_waits_paged.run_fanout()`, `cancel_on_event.run_cancellation()` or
-   `fire_timers.run_timer()`.
+   `flow_timers.run_timer()`.
 4. For an item of a run, the handler of its kind does the work. A request is written by
    `domain.reply.request`, signed and sent (runtime/signed_requests.py, transport/). No database
    connection is held meanwhile; the heartbeat (upkeep/lease_keeping.py) keeps the lease.

@@ -1,4 +1,4 @@
-"""Runs as REST shows them: one, those of an event, or a page."""
+"""Look-ups of runs: one, those of an event, and the page of the native REST."""
 
 from collections.abc import Sequence
 from datetime import datetime
