@@ -1,4 +1,4 @@
-"""Delete what ended runs and old events leave behind, in small batches: keys, waits, buckets, acts."""
+"""Delete what ended runs and old events leave behind, in small batches."""
 
 from datetime import timedelta
 
