@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 LEASE = timedelta(seconds=30)
+# How long a hint may take before upkeep sends another.
+HINT_GRACE = timedelta(seconds=2)
 SDK = "sdk"  # the "worker" that leases the items of runs in an SDK's own request
 
 

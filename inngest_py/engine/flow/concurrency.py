@@ -15,13 +15,13 @@ from ... import observe
 from ...domain.flow import priority
 from ...domain.flow import slots as rules
 from ...domain.flow.slots import Claimant, Slots
-from ...domain.runs.items import CALLS, Item, ItemKind, ItemState
+from ...domain.runs.items import CALLS, HINT_GRACE, Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ...domain.values import canonical
 from ...storage.queries import run_lookups
 from ...storage.queue import concurrency_slots
 from ..runtime.catalog import Function
-from ..runtime.context import HINT_GRACE, Context, Hint
+from ..runtime.context import Context, Hint
 from . import limits
 from .arrivals import Arrival
 

@@ -21,13 +21,13 @@ from ... import observe
 from ...domain.flow import gcra, keys, priority
 from ...domain.flow.gcra import Rate
 from ...domain.functions.function_config import Throttle
-from ...domain.runs.items import Item, ItemKind
+from ...domain.runs.items import HINT_GRACE, Item, ItemKind
 from ...domain.values import canonical
 from ...storage.flow import buckets
 from ...storage.queue import queue_items, waiting_lines
 from ...storage.queue import timers as timer_rows
 from ..runtime.catalog import Function
-from ..runtime.context import HINT_GRACE, Context, Hint
+from ..runtime.context import Context, Hint
 from . import limits, timers
 from .arrivals import Arrival
 

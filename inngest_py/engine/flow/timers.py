@@ -3,8 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ...domain.runs.items import ItemKind, ItemState
-from ..runtime.context import HINT_GRACE
+from ...domain.runs.items import HINT_GRACE, ItemKind, ItemState
 
 
 def job_key(kind: ItemKind, name: str) -> str:

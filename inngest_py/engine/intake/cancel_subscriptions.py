@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ...domain.reply import cancel_on as rules
-from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.items import HINT_GRACE, ItemKind, ItemState
 from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.events import cancel_on as rows
 from ...storage.queue import queue_items
 from ..runtime.catalog import Function
-from ..runtime.context import HINT_GRACE, Context, Hint
+from ..runtime.context import Context, Hint
 
 
 def subscribe(

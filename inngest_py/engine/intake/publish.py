@@ -13,7 +13,7 @@ from ...domain.errors import Invalid
 from ...domain.events.user_events import Event, refused_invocation, unknown_function
 from ...domain.flow.slots import Slots
 from ...domain.limits import EVENT_ID_WINDOW
-from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.items import HINT_GRACE, ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...storage.events import events, on_arrival, waits
@@ -27,7 +27,7 @@ from ..flow.singletons import Release
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
-from ..runtime.context import HINT_GRACE, Context, Hint
+from ..runtime.context import Context, Hint
 from .cancel_subscriptions import subscribe
 from .resume_waits import match
 

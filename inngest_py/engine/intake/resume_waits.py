@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 from ...domain import cel
 from ...domain.events.lookups import key_in
 from ...domain.events.user_events import Event
-from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.items import HINT_GRACE, ItemKind, ItemState
 from ...domain.steps.waits import LATE_AFTER
 from ...domain.values import canonical
 from ...storage.events import waits
 from ...storage.queue import queue_items
-from ..runtime.context import HINT_GRACE, Context, Hint
+from ..runtime.context import Context, Hint
 from .cancel_subscriptions import queue_cancellations
 
 

@@ -14,7 +14,7 @@ from ...domain.events import user_events
 from ...domain.events.user_events import Event
 from ...domain.limits import MAX_STEP_BYTES
 from ...domain.reply.wait_end import wait_entry
-from ...domain.runs.items import Item, ItemKind
+from ...domain.runs.items import HINT_GRACE, Item, ItemKind
 from ...domain.runs.runs import Run
 from ...domain.steps.wait_results import Answer, waiting
 from ...domain.steps.waits import Wait, check_signal, correlation_id
@@ -24,7 +24,7 @@ from ...storage.events import events as stored_events
 from ...storage.events import waits
 from ...storage.queue import queue_items
 from ...storage.runs import attempts
-from ..runtime.context import HINT_GRACE, Context
+from ..runtime.context import Context
 
 _MOST_WARNED = 1000
 

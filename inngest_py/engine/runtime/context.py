@@ -23,8 +23,6 @@ from .group_commit import Committer
 
 Hint = tuple[ItemKind, str]
 Held = tuple[str, str]  # an item's id and its lease
-# How long a hint may take before upkeep sends another.
-HINT_GRACE = timedelta(seconds=2)
 # the shortest time between two runs of a service; in a backlog, sent hints take effect meanwhile
 SHORTEST_PAUSE = timedelta(milliseconds=20)
 

@@ -7,9 +7,10 @@ import time
 from datetime import timedelta
 
 from ... import observe
+from ...domain.runs.items import HINT_GRACE
 from ...storage.queue import waiting_lines
 from ..runtime import app_fairness
-from ..runtime.context import HINT_GRACE, Context
+from ..runtime.context import Context
 
 EVERY = timedelta(seconds=1)
 _LOOK_SECONDS = 5.0

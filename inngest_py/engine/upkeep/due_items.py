@@ -3,8 +3,9 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+from ...domain.runs.items import HINT_GRACE
 from ...storage.queue import backlog
-from ..runtime.context import HINT_GRACE, SHORTEST_PAUSE, Context
+from ..runtime.context import SHORTEST_PAUSE, Context
 from .service_ticks import until_wakeup
 
 # after so long with nothing due, a process looks half as often; if it is alone, once per second

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...domain.reply.plans import FollowUp, Plan, StepResult, Trace
-from ...domain.runs.items import Item, ItemKind, ItemState
+from ...domain.runs.items import HINT_GRACE, Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ..flow import concurrency
 from ..intake.publish import Started
-from ..runtime.context import HINT_GRACE, Context, Hint
+from ..runtime.context import Context, Hint
 
 
 @dataclass(frozen=True, slots=True)
