@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from ...domain.reply.timeouts import Exceeded, Limit
-from ...domain.runs.items import ItemKind, ItemState
+from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import Run
+from ...storage.queue import queue_items
 from ..runtime.catalog import Function
 from ..runtime.context import Context
 
@@ -35,16 +36,12 @@ def finish_timers(
 
 
 def _row(ctx: Context, run_id: str, exceeded: Exceeded, since: datetime) -> dict[str, Any]:
-    due_at = since + exceeded.after
-    return {
-        "id": ctx.new_id(since),
-        "kind": ItemKind.TIMEOUT.value,
-        "run_id": run_id,
-        "job_key": f"{run_id}-timeout-{exceeded.limit.value}",
-        "state": ItemState.READY.value,
-        "queued_at": since,
-        "due_at": due_at,
-        "hint_at": due_at,
-        "attempt": 0,
-        "opts": exceeded.text(),
-    }
+    return queue_items.new_row(
+        ctx.new_id(since),
+        ItemKind.TIMEOUT,
+        run_id,
+        f"{run_id}-timeout-{exceeded.limit.value}",
+        due_at=since + exceeded.after,
+        now=since,
+        opts=exceeded.text(),
+    )

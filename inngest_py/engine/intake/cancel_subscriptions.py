@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ...domain.reply import cancel_on as rules
-from ...domain.runs.items import HINT_GRACE, ItemKind, ItemState
+from ...domain.runs.items import ItemKind
 from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.events import cancel_on as rows
@@ -66,14 +66,6 @@ def queue_cancellations(
 
 
 def _item_row(ctx: Context, event_id: str, now: datetime) -> dict[str, Any]:
-    return {
-        "id": ctx.new_id(now),
-        "kind": ItemKind.CANCEL.value,
-        "run_id": event_id,
-        "job_key": f"{event_id}-cancel",
-        "state": ItemState.READY.value,
-        "queued_at": now,
-        "due_at": now,
-        "hint_at": now + HINT_GRACE,
-        "attempt": 0,
-    }
+    return queue_items.new_row(
+        ctx.new_id(now), ItemKind.CANCEL, event_id, f"{event_id}-cancel", due_at=now, now=now
+    )

@@ -13,7 +13,7 @@ from ...domain.errors import Invalid
 from ...domain.events.user_events import Event, refused_invocation, unknown_function
 from ...domain.flow.slots import Slots
 from ...domain.limits import EVENT_ID_WINDOW
-from ...domain.runs.items import HINT_GRACE, ItemKind, ItemState
+from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...storage.events import events, on_arrival, waits
@@ -342,17 +342,14 @@ def _run_row(arrival: Arrival, now: datetime) -> dict[str, Any]:
 
 def start_item(item_id: str, run_id: str, due_at: datetime, now: datetime) -> dict[str, Any]:
     """Make the row of a run's first item."""
-    return {
-        "id": item_id,
-        "kind": ItemKind.START.value,
-        "run_id": run_id,
-        "job_key": run_id,
-        "state": ItemState.READY.value,
-        "queued_at": now,
-        "due_at": due_at,
-        "hint_at": due_at if due_at > now else now + HINT_GRACE,
-        "attempt": 0,
-        "opts": None,
-        "rank_us": None,
-        "gate": None,
-    }
+    return queue_items.new_row(
+        item_id,
+        ItemKind.START,
+        run_id,
+        run_id,
+        due_at=due_at,
+        now=now,
+        opts=None,
+        rank_us=None,
+        gate=None,
+    )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ...domain import cel
 from ...domain.events.lookups import key_in
 from ...domain.events.user_events import Event
-from ...domain.runs.items import HINT_GRACE, ItemKind, ItemState
+from ...domain.runs.items import HINT_GRACE, ItemKind
 from ...domain.steps.waits import LATE_AFTER
 from ...domain.values import canonical
 from ...storage.events import waits
@@ -105,17 +105,14 @@ def close_waits(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hi
 def _defer(tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime) -> list[Hint]:
     """Queue the matching of events that might end more waits than one transaction should."""
     rows = [
-        {
-            "id": ctx.new_id(now),
-            "kind": ItemKind.EVENT.value,
-            "run_id": arrival.id,
-            "job_key": f"{arrival.id}-match",
-            "state": ItemState.READY.value,
-            "queued_at": now,
-            "due_at": now,
-            "hint_at": now + HINT_GRACE,
-            "attempt": 0,
-        }
+        queue_items.new_row(
+            ctx.new_id(now),
+            ItemKind.EVENT,
+            arrival.id,
+            f"{arrival.id}-match",
+            due_at=now,
+            now=now,
+        )
         for arrival in arrivals
     ]
     queue_items.put(tx, rows)

@@ -102,20 +102,10 @@ def _warn(ctx: Context, opening: Opening) -> None:
 def _attempt_row(opening: Opening) -> dict[str, Any]:
     row = opening.row
     trace = wait_entry(row["step_name"], row["step"], row["opts"])
-    return {
-        "run_id": opening.run.id,
-        "step": trace.step,
-        "name": trace.name,
-        "op": trace.op,
-        "attempt": 0,
-        "status": trace.status,
-        "queued_at": row["queued_at"],
-        "started_at": row["queued_at"],
-        "ended_at": row["queued_at"],
-        "http_status": None,
-        "error": None,
-        "info": trace.info,
-    }
+    begun_at = row["queued_at"]
+    return attempts.new_row(
+        opening.run.id, trace, queued_at=begun_at, started_at=begun_at, ended_at=begun_at
+    )
 
 
 def _pause_row(opening: Opening) -> dict[str, Any]:

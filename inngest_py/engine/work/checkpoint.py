@@ -192,17 +192,6 @@ def _attempt_rows(write: Write) -> list[dict[str, Any]]:
 
 def _attempt_row(write: Write, trace: Trace) -> dict[str, Any]:
     started_at, ended_at = trace.took or (write.now, write.now)
-    return {
-        "run_id": write.run_id,
-        "step": trace.step,
-        "name": trace.name,
-        "op": trace.op,
-        "attempt": 0,
-        "status": trace.status,
-        "queued_at": started_at,
-        "started_at": started_at,
-        "ended_at": ended_at,
-        "http_status": None,
-        "error": None,
-        "info": trace.info,
-    }
+    return attempts.new_row(
+        write.run_id, trace, queued_at=started_at, started_at=started_at, ended_at=ended_at
+    )

@@ -247,21 +247,20 @@ def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: dat
     queue_items.put(
         tx,
         [
-            {
-                "id": new.run_id,
-                "kind": ItemKind.EDGE.value,
-                "run_id": new.run_id,
-                "job_key": new.run_id,
-                "state": ItemState.LEASED.value,
-                "queued_at": now,
-                "due_at": now,
-                "hint_at": now,
-                "attempt": 0,
-                "lease_id": new.run_id,
-                "lease_until": now + SILENCE,
-                "worker": SDK,
-                "generation": 0,
-            }
+            queue_items.new_row(
+                new.run_id,
+                ItemKind.EDGE,
+                new.run_id,
+                new.run_id,
+                due_at=now,
+                now=now,
+                state=ItemState.LEASED.value,
+                hint_at=now,
+                lease_id=new.run_id,
+                lease_until=now + SILENCE,
+                worker=SDK,
+                generation=0,
+            )
         ],
     )
 

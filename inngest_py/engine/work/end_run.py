@@ -96,22 +96,19 @@ def _drop(
 
 def cut_off(row: Any, now: datetime) -> dict[str, Any]:
     """Make the row of an attempt that the end of its run cut off, from its queued item."""
-    sleeps = row.kind == ItemKind.SLEEP.value
-    shown = sleep_entry(row, "cancelled") if sleeps else None
-    return {
-        "run_id": row.run_id,
-        "step": row.step,
-        "name": row.step_name or "",
-        "op": shown.op if shown else Opcode.STEP_PLANNED.value,
-        "attempt": row.attempt,
-        "status": "cancelled",
-        "queued_at": row.queued_at,
-        "started_at": row.queued_at if shown else min(max(row.queued_at, row.due_at), now),
-        "ended_at": now,
-        "http_status": None,
-        "error": None,
-        "info": shown.info if shown else None,
-    }
+    if row.kind == ItemKind.SLEEP.value:
+        shown, started_at = sleep_entry(row, "cancelled"), row.queued_at
+    else:
+        shown = Trace(row.step, row.step_name or "", Opcode.STEP_PLANNED.value, "cancelled")
+        started_at = min(max(row.queued_at, row.due_at), now)
+    return attempts.new_row(
+        row.run_id,
+        shown,
+        attempt=row.attempt,
+        queued_at=row.queued_at,
+        started_at=started_at,
+        ended_at=now,
+    )
 
 
 def _published(ctx: Context, ending: Ending) -> list[Event]:
@@ -140,20 +137,7 @@ def _published(ctx: Context, ending: Ending) -> list[Event]:
 def note_cancelled(tx: Connection, cancelled: Sequence[Run], shown: Trace, now: datetime) -> None:
     """Show in the timelines of runs why they were cancelled."""
     rows = [
-        {
-            "run_id": run.id,
-            "step": shown.step,
-            "name": shown.name,
-            "op": shown.op,
-            "attempt": 0,
-            "status": shown.status,
-            "queued_at": now,
-            "started_at": now,
-            "ended_at": now,
-            "http_status": None,
-            "error": shown.error,
-            "info": shown.info,
-        }
+        attempts.new_row(run.id, shown, queued_at=now, started_at=now, ended_at=now)
         for run in cancelled
     ]
     attempts.add(tx, rows)

@@ -1,12 +1,14 @@
 """Writes: a plan to be written, and the rows that it becomes."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from ...domain.reply.plans import FollowUp, Plan, StepResult, Trace
-from ...domain.runs.items import HINT_GRACE, Item, ItemKind, ItemState
+from ...domain.runs.items import Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
+from ...storage.queue import queue_items
+from ...storage.runs import attempts
 from ..flow import concurrency
 from ..intake.publish import Started
 from ..runtime.context import Context, Hint
@@ -75,27 +77,23 @@ class Write:
 def item_row(write: Write, job: FollowUp) -> dict[str, Any]:
     """Make the row of an item that follows from the write."""
     now = write.call.ended_at
-    due_at = now + job.delay
-    return {
-        "id": write.ctx.new_id(now),
-        "kind": job.kind.value,
-        "run_id": write.run.id,
-        "job_key": job.key,
-        "state": ItemState.READY.value,
-        "queued_at": now,
-        "due_at": due_at,
-        "hint_at": due_at if job.delay > timedelta(0) else now + HINT_GRACE,
-        "attempt": 0,
-        "step": job.step,
-        "step_name": job.step_name,
-        "current": write.done.step_count if job.step is None else None,
-        "opts": job.opts,
-        "lease_id": None,
-        "lease_until": None,
-        "worker": None,
+    return queue_items.new_row(
+        write.ctx.new_id(now),
+        job.kind,
+        write.run.id,
+        job.key,
+        due_at=now + job.delay,
+        now=now,
+        step=job.step,
+        step_name=job.step_name,
+        current=write.done.step_count if job.step is None else None,
+        opts=job.opts,
+        lease_id=None,
+        lease_until=None,
+        worker=None,
         **concurrency.columns(write.run.slots, job.kind),
-        "generation": 0,
-    }
+        generation=0,
+    )
 
 
 def lease_first(write: Write, rows: list[dict[str, Any]]) -> None:
@@ -134,17 +132,12 @@ def attempt_row(write: Write, trace: Trace) -> dict[str, Any]:
     started_at, ended_at = trace.took or (call.started_at, call.ended_at)
     # a discovery found and ran this step: the item's time in the queue is not the step's
     found = trace.took is not None and item.step is None and item.attempt == 0
-    return {
-        "run_id": write.run.id,
-        "step": trace.step,
-        "name": trace.name,
-        "op": trace.op,
-        "attempt": item.attempt,
-        "status": trace.status,
-        "queued_at": started_at if found else item.queued_at,
-        "started_at": started_at,
-        "ended_at": ended_at,
-        "http_status": call.http_status,
-        "error": trace.error,
-        "info": trace.info,
-    }
+    return attempts.new_row(
+        write.run.id,
+        trace,
+        attempt=item.attempt,
+        queued_at=started_at if found else item.queued_at,
+        started_at=started_at,
+        ended_at=ended_at,
+        http_status=call.http_status,
+    )

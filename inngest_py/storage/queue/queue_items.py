@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from ...domain.errors import LeaseLost
-from ...domain.runs.items import Item, ItemKind, ItemState
+from ...domain.runs.items import HINT_GRACE, Item, ItemKind, ItemState
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
 from ..db.statements import EachRow, InsertNew, ManyRows
 
@@ -119,6 +119,35 @@ _put = InsertNew(_items, keys=["job_key"])
 # columns that a given row may leave out: in an INSERT all rows need the same columns
 _EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in _items.c if column.nullable)
 _EMPTY["attempt"] = 0
+
+
+def new_row(
+    item_id: str,
+    kind: ItemKind,
+    run_id: str,
+    job_key: str,
+    *,
+    due_at: datetime,
+    now: datetime,
+    **columns: Any,
+) -> dict[str, Any]:
+    """Make the row of a new item that is ready; `columns` adds to its columns or replaces them.
+
+    Upkeep hints at it when it comes due. If it is due now, its writer sends the hint, and upkeep
+    leaves it time to arrive.
+    """
+    row = {
+        "id": item_id,
+        "kind": kind.value,
+        "run_id": run_id,
+        "job_key": job_key,
+        "state": ItemState.READY.value,
+        "queued_at": now,
+        "due_at": due_at,
+        "hint_at": due_at if due_at > now else now + HINT_GRACE,
+        "attempt": 0,
+    }
+    return row | columns if columns else row
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:

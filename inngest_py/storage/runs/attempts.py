@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Index, RowMapping, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ...domain.reply.plans import Trace
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
 from ..db.statements import Insert
 
@@ -39,6 +40,33 @@ class Attempt(Base):
 
 _attempts = table_of(Attempt)
 _add = Insert(_attempts)
+
+
+def new_row(
+    run_id: str,
+    trace: Trace,
+    *,
+    queued_at: datetime,
+    started_at: datetime,
+    ended_at: datetime,
+    attempt: int = 0,
+    http_status: int | None = None,
+) -> dict[str, Any]:
+    """Make the row of an attempt, or of another entry of the run's timeline."""
+    return {
+        "run_id": run_id,
+        "step": trace.step,
+        "name": trace.name,
+        "op": trace.op,
+        "attempt": attempt,
+        "status": trace.status,
+        "queued_at": queued_at,
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "http_status": http_status,
+        "error": trace.error,
+        "info": trace.info,
+    }
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
