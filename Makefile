@@ -109,5 +109,9 @@ bench: $(VENV)/.bench-installed
 bench-check: $(VENV)/.bench-installed
 	@$(BIN)/python -m bench.check $(BENCH_ARGS)
 
+# needs graphviz
+docs/design/architecture.svg: docs/design/architecture.dot
+	dot -Tsvg $< -o $@
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
