@@ -227,7 +227,7 @@ def test_event_cancels_very_many_runs_page_by_page(
         if len(turns) == 3:
             raise KeyboardInterrupt  # the worker dies before this page's commit
 
-    monkeypatch.setattr(queue_items, "go_on", crash_once)
+    monkeypatch.setattr(queue_items, "note_progress", crash_once)
     with pytest.raises(KeyboardInterrupt):
         run_item.work(engine.ctx, [item_id])
     cancelled = rows(db, "SELECT id FROM runs WHERE status = 'cancelled'")
