@@ -12,7 +12,7 @@ celery.__main__.maybe_patch_concurrency()
 from inngest_py.tasks.worker import patching
 """
 _LOOK = """
-natives = {id(one) for module in patching.WAITING for one in patching.natives(module).values()}
+natives = {id(one) for module in patching.WAITING for one in patching.originals(module).values()}
 print(sorted(
     f"{module.__name__}.{name}"
     for module in patching.loaded_modules()
