@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inngest_py.api.app import create_app
+from inngest_py.engine.runtime.app_fairness import Fairness
 from inngest_py.engine.upkeep import lease_keeping
 from inngest_py.engine.work import claims, run_item
 from inngest_py.metrics.counters import Counters
@@ -133,6 +134,16 @@ def test_limits_and_their_waiting_lines_are_counted(
     claims.claim(measured.engine.ctx, [item_id for _, item_id in hints])
     assert measured.value("inngest_limits_reached_total", function=FN, limit=limit) == reached
     assert measured.value("inngest_queue_waiting", limit=limit) == in_line
+
+
+def test_jobs_that_wait_for_their_apps_share_are_counted(measured: Measured) -> None:
+    ctx = measured.engine.ctx
+    ctx.fairness = Fairness(4)
+    ctx.fairness.set_hosts(["localhost:1", "other:1"])
+    measured.send([{"name": "a/b"} for _ in range(8)])
+    jobs = claims.claim(ctx, [item_id for _, item_id in measured.engine.hinted.hints])
+    assert 0 < len(jobs) < 8
+    assert measured.value("inngest_queue_waiting", limit="app") == 8 - len(jobs)
 
 
 def test_lapsed_and_lost_leases_are_counted(measured: Measured) -> None:

@@ -1,7 +1,7 @@
 """Override a function's limits without a deploy: set an override, undo it, let it end.
 
 One transaction writes the row and renews the catalogue's version, so all later claims use the new
-limits. Runs that wait already follow them too (flow/changing.py).
+limits. Runs that wait already follow them too (flow/limit_changes.py).
 """
 
 from collections.abc import Callable

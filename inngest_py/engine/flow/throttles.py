@@ -6,7 +6,7 @@ per bucket lets in the next of the line when there is room again. Nothing polls,
 leave no gap, and an item that was charged before a crash is not charged again.
 
 The bucket's name also has the key's expression. If the throttle is gone or has another key now,
-the whole line is let in uncharged, and enlisting.py applies the throttle that is in force.
+the whole line is let in uncharged, and recheck_throttle.py applies the throttle that is in force.
 """
 
 from collections import defaultdict

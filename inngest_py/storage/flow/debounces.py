@@ -29,7 +29,7 @@ class Debounce(Base):
     """
 
     __tablename__ = "debounces"
-    # serves pruning and why.parked_for_missing(): which debounces hold an event
+    # serves pruning and why_waiting.parked_for_missing(): which debounces hold an event
     __table_args__ = (Index("debounces_event_idx", "event_id"),)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     function_id: Mapped[str] = mapped_column(Text)
