@@ -64,7 +64,7 @@ def _rows(function: Any, now: datetime, index: int) -> tuple[Any, Any, Any, Any]
     event, run, item = rows_of(function, now, now + _HOUR, index)
     wait = step_hash("go")
     info = {"eventName": "bench/go", "expression": None, "foundEventID": None, "timeout": None}
-    opts = wait_results.Waiting(waits.WaitKind.EVENT, info, races=False).written()
+    opts = wait_results.StoredWait(waits.WaitKind.EVENT, info, races=False).written()
     named = {"step": wait, "step_name": "go", "opts": opts}
     item |= {"kind": "pause", "job_key": f"{run['id']}-{wait}-pause", **named}
     expression = f"async.data.i == {float(index)}"

@@ -9,9 +9,9 @@ from . import config_checks as checks
 from .domain.access import reach as reaching
 from .domain.access.reach import Reach
 from .domain.reports import alerts
-from .domain.reports.alerts import Rules
+from .domain.reports.alerts import AlertRules
 from .domain.runs import retention
-from .storage.db.server_limits import Limits
+from .storage.db.server_limits import ServerLimits
 
 INPROC = "inproc://"
 DEFAULT_PORT = 8288
@@ -134,10 +134,10 @@ class Settings:
         """What the server calls itself to SDKs (sync.md §1)."""
         return "dev" if self.dev else "cloud"
 
-    def alerts(self) -> Rules:
+    def alerts(self) -> AlertRules:
         """Return the rules of alerts; a threshold of 0 means no alert of that kind."""
         minutes, backlog = timedelta(minutes=1), self.alert_backlog_seconds
-        return Rules(
+        return AlertRules(
             urls=self.alert_urls,
             failure_rate=self.alert_failure_rate or None,
             least_runs=self.alert_least_runs,
@@ -158,9 +158,9 @@ class Settings:
         """Say which hosts may be called, for apps and for steps. Raises Invalid."""
         return reaching.parse(self.call_hosts, dev=self.dev)
 
-    def database_limits(self) -> Limits:
+    def database_limits(self) -> ServerLimits:
         """Return how long to wait for PostgreSQL."""
-        return Limits(
+        return ServerLimits(
             connect=self.database_connect_seconds,
             network=self.database_network_seconds,
             statement=self.database_statement_seconds,

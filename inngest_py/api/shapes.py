@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 from ..domain.runs.runs import RunStatus
 from ..domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ..engine.admin import limit_overrides
-from ..engine.admin.limit_overrides import Limits
+from ..engine.admin.limit_overrides import FunctionLimits
 
 _STATUS = {
     RunStatus.QUEUED.value: "Scheduled",
@@ -92,7 +92,7 @@ def job(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def limits(found: Limits) -> dict[str, Any]:
+def limits(found: FunctionLimits) -> dict[str, Any]:
     """Shape a function's limits."""
     shown = found.shown()
     if shown["override"] is not None:

@@ -47,7 +47,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             self.response_headers.append((b"Connection", b"close"))
 
 
-class Server(WSGIServer):  # type: ignore[misc]
+class DrainingServer(WSGIServer):  # type: ignore[misc]
     """A server that can be drained."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -8,7 +8,7 @@ from gevent import Timeout
 from gevent.pywsgi import Input
 
 from .. import observe
-from .draining import Handler, Server
+from .draining import DrainingServer, Handler
 
 _BACKLOG = 1024
 _MOST_LEFT = 64 * 1024 * 1024
@@ -113,9 +113,11 @@ def _within(seconds: float) -> Timeout:
     return Timeout(seconds, TimeoutError)
 
 
-def listen(address: tuple[str, int], app: Any) -> Server:
+def listen(address: tuple[str, int], app: Any) -> DrainingServer:
     """Serve a WSGI app. Raises ClickException if the address cannot be used."""
-    http = Server(address, app, log=None, error_log=None, backlog=_BACKLOG, handler_class=_Handler)
+    http = DrainingServer(
+        address, app, log=None, error_log=None, backlog=_BACKLOG, handler_class=_Handler
+    )
     try:
         http.start()
     except OSError as error:

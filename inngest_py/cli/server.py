@@ -32,7 +32,7 @@ from ..tasks.runtime import Runtime
 from ..tasks.worker import garbage
 from ..tasks.worker.steps import wait_for_schema
 from .databases import unreachable
-from .draining import Server as HttpServer
+from .draining import DrainingServer
 from .listener import listen
 from .supervisor import CUT_SECONDS, Supervisor
 
@@ -74,7 +74,7 @@ class Server:
         self._pulse: Pulse | None = None
         self._counters: Counters | None = None
         self._stop_tracing: Callable[[], None] = lambda: None
-        self._http: HttpServer | None = None
+        self._http: DrainingServer | None = None
         self._interrupts = 0
 
     def run(self) -> None:
@@ -119,7 +119,7 @@ class Server:
         text = "SIGHUP changes nothing: restart to have settings read again"
         observe.event("server.not_reloaded", level=30, text=text)
 
-    def _end_work(self, http: HttpServer) -> None:
+    def _end_work(self, http: DrainingServer) -> None:
         """Wait until calls have ended, then until requests have, all within the grace time.
 
         Apps report to the API during calls, so the server serves until the last call has ended.
@@ -190,7 +190,7 @@ class Server:
         if freed:
             observe.event("server.recovered", items=freed)
 
-    def _listen(self, ctx: Context) -> HttpServer:
+    def _listen(self, ctx: Context) -> DrainingServer:
         self._counters = Counters(ctx.catalog.slug_of)
         self._counters.connect()
         app = create_app(self._settings, ctx, self._counters)

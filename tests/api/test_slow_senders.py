@@ -42,10 +42,10 @@ def app() -> Flask:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listener.Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listener.DrainingServer]:
     monkeypatch.setattr(listener, "_PATIENCE", PATIENCE)
     monkeypatch.setattr(listener, "_IDLE", 10 * PATIENCE)
-    made: list[listener.Server] = []
+    made: list[listener.DrainingServer] = []
     ready = threading.Event()
 
     def serve() -> None:
@@ -63,7 +63,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listener.Server]:
 
 
 @pytest.fixture
-def connect(server: listener.Server) -> Iterator[Connect]:
+def connect(server: listener.DrainingServer) -> Iterator[Connect]:
     links: list[socket.socket] = []
 
     def one() -> socket.socket:
@@ -105,7 +105,7 @@ def all_of(link: socket.socket, trickle: bytes = b"") -> bytes:
     ids=["answered early", "no body", "half a body", "half a head", "half a line", "nothing"],
 )
 def test_who_does_not_go_on_is_given_up(
-    connect: Connect, server: listener.Server, sent: bytes, told: bytes, trickle: bytes
+    connect: Connect, server: listener.DrainingServer, sent: bytes, told: bytes, trickle: bytes
 ) -> None:
     link = connect()
     link.sendall(sent)
@@ -113,7 +113,7 @@ def test_who_does_not_go_on_is_given_up(
     wait_until(lambda: not server._open, 20, "the connection's greenlet to end")
 
 
-def test_chunks_that_stop_are_given_up(connect: Connect, server: listener.Server) -> None:
+def test_chunks_that_stop_are_given_up(connect: Connect, server: listener.DrainingServer) -> None:
     link = connect()
     head = b"POST /refused HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     link.sendall(head + b"5\r\nab")
@@ -122,14 +122,16 @@ def test_chunks_that_stop_are_given_up(connect: Connect, server: listener.Server
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
-def test_who_reads_no_answer_is_given_up(connect: Connect, server: listener.Server) -> None:
+def test_who_reads_no_answer_is_given_up(connect: Connect, server: listener.DrainingServer) -> None:
     link = connect()
     link.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
     wait_until(lambda: len(server._open) == 1, 20, "the request")
     wait_until(lambda: not server._open, 20, "the connection's greenlet to end")
 
 
-def test_who_pauses_between_requests_is_served(connect: Connect, server: listener.Server) -> None:
+def test_who_pauses_between_requests_is_served(
+    connect: Connect, server: listener.DrainingServer
+) -> None:
     kept = http.client.HTTPConnection(LOOPBACK, server.server_port, timeout=20)
     kept.sock = connect()
     for _ in range(2):

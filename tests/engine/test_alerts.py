@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.domain.reports.alerts import Rules
+from inngest_py.domain.reports.alerts import AlertRules
 from inngest_py.engine.admin import alerts
 from inngest_py.engine.transport.http import Transport
 from inngest_py.engine.work import run_item
@@ -18,7 +18,7 @@ from tests.engine.harness import Engine
 from tests.factories import reply
 from tests.provider import Answer, Provider, Received
 
-RULES = Rules(failure_rate=0.5, least_runs=2, backlog=timedelta(minutes=5))
+RULES = AlertRules(failure_rate=0.5, least_runs=2, backlog=timedelta(minutes=5))
 
 
 class Watched:
@@ -32,7 +32,7 @@ class Watched:
         self.provider = provider
         provider.script = self._answer
         self.transport = Transport()
-        self.rules = Rules(**{**_fields(RULES), "urls": (f"{provider.url}/hook/s3cret",)})
+        self.rules = AlertRules(**{**_fields(RULES), "urls": (f"{provider.url}/hook/s3cret",)})
 
     def _script(self, *_: Any) -> Any:
         return reply(500, {"message": "no"}) if self.fails else reply(200, None)
@@ -56,8 +56,8 @@ class Watched:
         return [(one["alert"], one["state"]) for one in self.received]
 
 
-def _fields(rules: Rules) -> dict[str, Any]:
-    return {name: getattr(rules, name) for name in Rules.__slots__}
+def _fields(rules: AlertRules) -> dict[str, Any]:
+    return {name: getattr(rules, name) for name in AlertRules.__slots__}
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_backlog_that_grows_old_alerts_and_is_resolved(watched: Watched) -> None
 
 
 def test_every_receiver_gets_an_alert_once_from_many_workers(watched: Watched) -> None:
-    watched.rules = Rules(
+    watched.rules = AlertRules(
         **{**_fields(watched.rules), "urls": tuple(f"{watched.provider.url}/{n}" for n in "ab")}
     )
     watched.run()
@@ -176,7 +176,7 @@ def test_no_url_is_stored_or_sent_to_others(watched: Watched) -> None:
 @pytest.mark.parametrize("shape", ["slack+{}", "{}"])
 def test_slack_gets_its_text_alone(watched: Watched, shape: str) -> None:
     url = shape.format(watched.provider.url)
-    watched.rules = Rules(**{**_fields(watched.rules), "urls": (url,)})
+    watched.rules = AlertRules(**{**_fields(watched.rules), "urls": (url,)})
     watched.run()
     watched.engine.now += timedelta(seconds=15)
     alerts.look(watched.engine.ctx, watched.rules)
@@ -185,7 +185,7 @@ def test_slack_gets_its_text_alone(watched: Watched, shape: str) -> None:
 
 
 def test_thresholds_may_be_off(watched: Watched) -> None:
-    watched.rules = Rules(**{**_fields(watched.rules), "failure_rate": None, "backlog": None})
+    watched.rules = AlertRules(**{**_fields(watched.rules), "failure_rate": None, "backlog": None})
     watched.run()
     watched.engine.start()
     assert watched.look(minutes=10) == []

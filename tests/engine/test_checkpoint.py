@@ -233,7 +233,7 @@ def test_checkpoints_that_share_a_commit(db: Database) -> None:
         ops = [ran("a", 1), ran(f"b{len(writes)}", 2)]
         body = {"qi_id": checkpoints.token(job.item), "steps": ops}
         given = checkpoints.parse(orjson.dumps(body), job.run.id)
-        writes.append(checkpoint.Write(job.run.id, given, app.engine.now))
+        writes.append(checkpoint.CheckpointWrite(job.run.id, given, app.engine.now))
     with db.transaction() as tx:
         checkpoint.store_all(tx, writes)
     for number, job in enumerate(jobs):

@@ -14,7 +14,7 @@ import gevent.pool
 import pytest
 
 from inngest_py.domain.reply.read import Reply
-from inngest_py.domain.steps.gateway import Request
+from inngest_py.domain.steps.gateway import GatewayRequest
 from inngest_py.engine.transport import idle_connections
 from inngest_py.engine.transport.gateway import Fetcher
 from inngest_py.engine.transport.greenlets import GreenletTransport
@@ -40,7 +40,7 @@ def _send(transport: Transport, url: str, kind: str, question: str, timeout: tim
 
 def _fetch(fetcher: Fetcher, url: str, kind: str, question: str, timeout: timedelta) -> Reply:
     headers = {"X-Kind": kind, "X-Question": question}
-    return fetcher.fetch(Request("Gateway", "POST", url, headers, '{"a":1}'), timeout)
+    return fetcher.fetch(GatewayRequest("Gateway", "POST", url, headers, '{"a":1}'), timeout)
 
 
 @pytest.fixture(params=[Transport, GreenletTransport, Fetcher])

@@ -9,7 +9,7 @@ import pytest
 
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES, MAX_STEP_BYTES
 from inngest_py.domain.reply.read import Reply
-from inngest_py.domain.steps.gateway import Request
+from inngest_py.domain.steps.gateway import GatewayRequest
 from inngest_py.engine.transport.gateway import Fetcher
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
@@ -281,7 +281,7 @@ def test_a_redirect_to_another_host_gets_no_keys(provider: Provider) -> None:
     with Provider() as other:
         provider.script = lambda _: Answer(307, headers={"location": f"{other.url}/x"})
         headers = {"Authorization": f"Bearer {KEY}", "X-Key": KEY, "X-A": "1"}
-        sent = Request("AIGateway", "POST", f"{provider.url}/?key={KEY}", headers, "{}", KEY)
+        sent = GatewayRequest("AIGateway", "POST", f"{provider.url}/?key={KEY}", headers, "{}", KEY)
         assert Fetcher().fetch(sent).status == 200
         (got,) = other.received
         assert (got.method, got.path, got.body) == ("POST", "/x", b"{}")
@@ -297,7 +297,7 @@ def test_a_redirect_that_repeats_the_query_takes_no_key_to_another_host(
         repeated = f"{other.url}/x?alt=json&key={KEY}&page=2"
         provider.script = lambda _: Answer(307, headers={"location": repeated})
         url = f"{provider.url}/?alt=json&key={KEY}"
-        sent = Request("AIGateway", "POST", url, {"X-Auth-Token": "mine"}, "{}", secret)
+        sent = GatewayRequest("AIGateway", "POST", url, {"X-Auth-Token": "mine"}, "{}", secret)
         assert Fetcher().fetch(sent).status == 200
         (got,) = other.received
         assert got.path == "/x?alt=json&page=2"
@@ -307,7 +307,9 @@ def test_a_redirect_that_repeats_the_query_takes_no_key_to_another_host(
 def test_a_redirect_on_the_same_host_keeps_the_key(provider: Provider) -> None:
     answers = [Answer(307, headers={"location": "/x"}), Answer()]
     provider.script = lambda _: answers.pop(0)
-    sent = Request("AIGateway", "POST", f"{provider.url}/?key={KEY}", {"X-Key": KEY}, "{}", KEY)
+    sent = GatewayRequest(
+        "AIGateway", "POST", f"{provider.url}/?key={KEY}", {"X-Key": KEY}, "{}", KEY
+    )
     assert Fetcher().fetch(sent).status == 200
     assert provider.received[1].path == f"/x?key={KEY}"
     assert provider.received[1].headers["x-key"] == KEY

@@ -136,7 +136,7 @@ def test_a_bulk_cancellation_is_stored_once(cut: Cut) -> None:
 def test_number_in_metadata_is_added_once(cut: Cut) -> None:
     engine = Engine(cut.db, sequence())
     run_id = engine.start()
-    added = metadata.Update("n", metadata.Op.ADD, {"x": 1})
+    added = metadata.Update("n", metadata.UpdateOp.ADD, {"x": 1})
     cut.next_commit()
     annotate.annotate(engine.ctx, run_id, [(metadata.Target(), added)])
     assert cut.count("run_metadata WHERE content = '{\"x\":1}'") == 1

@@ -12,7 +12,7 @@ from inngest_py.engine.intake import cron_schedules
 from inngest_py.engine.intake.cron_schedules import Missed
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.catalog.crons import of_app
-from inngest_py.storage.catalog.functions import Function
+from inngest_py.storage.catalog.functions import FunctionRow
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue.queue_items import QueueItem
 from tests.engine.flow import send, statuses
@@ -28,7 +28,7 @@ def rewritten(engine: Engine, change: Callable[[dict[str, Any]], Any]) -> str:
         (row,) = functions.functions(tx)
         config = orjson.loads(row["config"])
         made = orjson.dumps(change(config) or config).decode()
-        tx.execute(update(Function).values(config=made, version=Function.version + 1))
+        tx.execute(update(FunctionRow).values(config=made, version=FunctionRow.version + 1))
         functions.renew_catalog_version(tx)
     return str(row["config"])
 
@@ -71,7 +71,7 @@ def test_unreadable_function_keeps_no_event_from_the_others(
         mine = [row for row in functions.functions(tx) if row["slug"] == "app-fn"]
         config = orjson.loads(mine[0]["config"])
         made = orjson.dumps(change(config) or config).decode()
-        tx.execute(update(Function).where(Function.slug == "app-fn").values(config=made))
+        tx.execute(update(FunctionRow).where(FunctionRow.slug == "app-fn").values(config=made))
         functions.renew_catalog_version(tx)
     for _ in range(3):
         run_id = engine.start(name="a/c")

@@ -65,7 +65,7 @@ def test_a_lost_lease_voids_the_shared_transaction(db: Database) -> None:
     writes = []
     for job in jobs:
         made, call = send_request(engine.ctx, job)
-        writes.append(planned.Write(engine.ctx, job.run, job.item, made, call, wants_next=True))
+        writes.append(planned.PlanWrite(engine.ctx, job.run, job.item, made, call, wants_next=True))
     with db.transaction() as tx:
         leases.release(tx, "w1", engine.now)
         claiming.claim(
@@ -95,10 +95,10 @@ def test_same_result_in_two_writes_of_a_commit_is_stored_once(db: Database) -> N
     assert len(engine.memo(run_id)) == engine.run(run_id)["step_count"] == 2
 
 
-def _made(engine: Engine, item_ids: list[str]) -> list[planned.Write]:
+def _made(engine: Engine, item_ids: list[str]) -> list[planned.PlanWrite]:
     """Claim items and make their requests, up to the write."""
     made = []
     for job in claims.claim(engine.ctx, item_ids):
         plan, call = send_request(engine.ctx, job)
-        made.append(planned.Write(engine.ctx, job.run, job.item, plan, call, wants_next=False))
+        made.append(planned.PlanWrite(engine.ctx, job.run, job.item, plan, call, wants_next=False))
     return made

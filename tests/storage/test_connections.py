@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inngest_py.cli import databases
 from inngest_py.storage.db.outages import Fault, fault, outage, too_long
-from inngest_py.storage.db.server_limits import Limits
+from inngest_py.storage.db.server_limits import ServerLimits
 from inngest_py.storage.db.session import Database, later, limit_time
 from inngest_py.storage.runs import run_counts
 from inngest_py.storage.schema import migrate
@@ -25,7 +25,7 @@ from tests.tcp import Wire
 
 # the seconds within which a silent network is noticed
 NOTICED = 15.0
-HASTY = Limits(connect=2, network=2, statement=1, lock=0.5)
+HASTY = ServerLimits(connect=2, network=2, statement=1, lock=0.5)
 TCP_USER_TIMEOUT = 18  # Linux's number; Python's socket module has no name for it before 3.12
 SHOW = "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')"
 
@@ -57,7 +57,7 @@ def test_kernel_notices_a_network_that_drops_packets(postgres_url: str) -> None:
     assert option(db, tcp, TCP_USER_TIMEOUT) / 1000 < NOTICED
     idle, every = option(db, tcp, socket.TCP_KEEPIDLE), option(db, tcp, socket.TCP_KEEPINTVL)
     assert idle + every * option(db, tcp, socket.TCP_KEEPCNT) < NOTICED
-    patience = Limits().patience
+    patience = ServerLimits().patience
     assert patience is not None
     assert patience < NOTICED
     db.close()

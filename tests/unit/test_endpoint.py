@@ -116,7 +116,7 @@ def test_results_are_http_answers(
     output: Any, status: int, body: bytes, headers: dict[str, str]
 ) -> None:
     found = api_result.result(orjson.dumps(output).decode())
-    assert found == api_result.Result(status, body, headers)
+    assert found == api_result.ApiResult(status, body, headers)
 
 
 @pytest.mark.parametrize("output", [None, 1, {}, {"status": 99, "body": ""}, {"status": 200}])

@@ -21,7 +21,7 @@ KEY = "sk-very-secret-key"
 AI = {"url": "http://h/v1", "auth_key": KEY, "body": {"b": 1, "a": 2}, "headers": {"X-A": "1"}}
 
 
-def built(code: Opcode, **opts: Any) -> gateway.Request:
+def built(code: Opcode, **opts: Any) -> gateway.GatewayRequest:
     return gateway.request(Op(code, id="i", opts=opts))
 
 

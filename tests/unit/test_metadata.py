@@ -7,7 +7,7 @@ import pytest
 
 from inngest_py.domain.errors import Invalid, TooLarge
 from inngest_py.domain.runs import metadata
-from inngest_py.domain.runs.metadata import Op, Scope, Update
+from inngest_py.domain.runs.metadata import Scope, Update, UpdateOp
 from inngest_py.domain.steps import opcodes
 from tests.factories import op, step
 
@@ -28,7 +28,7 @@ ONE = [{"kind": "k", "op": "merge", "values": {"a": 1}}]
 def test_targets(target: Any, scope: Scope, key: str) -> None:
     found, updates = metadata.parse({"target": target, "metadata": ONE})
     assert (found.scope, found.key) == (scope, key)
-    assert updates == [Update("k", Op.MERGE, {"a": 1})]
+    assert updates == [Update("k", UpdateOp.MERGE, {"a": 1})]
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_refused(body: Any, field: str | None) -> None:
 @pytest.mark.parametrize(
     ("op", "values", "after"),
     [
-        (Op.MERGE, {"b": 2}, {"a": 1, "b": 2}),
-        (Op.SET, {"b": 2}, {"b": 2}),
-        (Op.DELETE, {"a": None}, {}),
-        (Op.DELETE, {}, {}),
-        (Op.ADD, {"a": 2, "b": "x"}, {"a": 3, "b": "x"}),
+        (UpdateOp.MERGE, {"b": 2}, {"a": 1, "b": 2}),
+        (UpdateOp.SET, {"b": 2}, {"b": 2}),
+        (UpdateOp.DELETE, {"a": None}, {}),
+        (UpdateOp.DELETE, {}, {}),
+        (UpdateOp.ADD, {"a": 2, "b": "x"}, {"a": 3, "b": "x"}),
     ],
 )
-def test_changes(op: Op, values: dict[str, Any], after: dict[str, Any]) -> None:
+def test_changes(op: UpdateOp, values: dict[str, Any], after: dict[str, Any]) -> None:
     assert metadata.change({"a": 1}, Update("k", op, values)) == after
 
 

@@ -12,7 +12,7 @@ from inngest_py.domain.reply.plans import FollowUp, Plan, Policy
 from inngest_py.domain.reply.wait_end import plan_wait_end
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.domain.runs.runs import RunStatus
-from inngest_py.domain.steps.wait_results import Answer, Waiting, ended
+from inngest_py.domain.steps.wait_results import EndedBy, StoredWait, wait_result
 from inngest_py.domain.steps.waits import INVOKE_TIMEOUT, Wait, WaitKind
 from tests.factories import NOW, RUN_ID, item, op, reply, run, step
 
@@ -215,13 +215,13 @@ def test_an_expression_without_equality_has_no_key(expression: str) -> None:
     assert lookup(expression) == ("", "")
 
 
-def memo(kind: WaitKind, answer: Answer | None) -> Any:
-    end = ended(Waiting(kind, {"signal": "s"}, races=False), answer)
+def memo(kind: WaitKind, answer: EndedBy | None) -> Any:
+    end = wait_result(StoredWait(kind, {"signal": "s"}, races=False), answer)
     return orjson.loads(end.value)
 
 
-def finished(**data: Any) -> Answer:
-    return Answer("01E", orjson.dumps({"data": data | {"run_id": "01R"}}).decode())
+def finished(**data: Any) -> EndedBy:
+    return EndedBy("01E", orjson.dumps({"data": data | {"run_id": "01R"}}).decode())
 
 
 TIMED_OUT = "Timed out waiting for invoked function to complete"
@@ -230,9 +230,9 @@ TIMED_OUT = "Timed out waiting for invoked function to complete"
 @pytest.mark.parametrize(
     ("kind", "answer", "value"),
     [
-        (WaitKind.EVENT, Answer("01E", '{"name":"x"}'), {"name": "x"}),
+        (WaitKind.EVENT, EndedBy("01E", '{"name":"x"}'), {"name": "x"}),
         (WaitKind.EVENT, None, None),
-        (WaitKind.SIGNAL, Answer(data=[1]), {"data": {"signal": "s", "data": [1]}}),
+        (WaitKind.SIGNAL, EndedBy(data=[1]), {"data": {"signal": "s", "data": [1]}}),
         (WaitKind.SIGNAL, None, None),
         (WaitKind.INVOKE, finished(result={"a": 1}), {"data": {"a": 1}}),
         (WaitKind.INVOKE, finished(result=None), {"data": None}),
@@ -251,13 +251,15 @@ TIMED_OUT = "Timed out waiting for invoked function to complete"
         ),
     ],
 )
-def test_the_memo_of_an_ended_wait(kind: WaitKind, answer: Answer | None, value: Any) -> None:
+def test_the_memo_of_an_ended_wait(kind: WaitKind, answer: EndedBy | None, value: Any) -> None:
     assert memo(kind, answer) == value
 
 
 def test_the_end_of_a_wait_is_in_the_timeline_and_races_as_its_op() -> None:
-    opts = Waiting(WaitKind.EVENT, {"eventName": "x/y"}, races=True).written()
-    woke = plan_wait_end(run(), item(kind=ItemKind.PAUSE, step="w", opts=opts), Answer("01E", "{}"))
+    opts = StoredWait(WaitKind.EVENT, {"eventName": "x/y"}, races=True).written()
+    woke = plan_wait_end(
+        run(), item(kind=ItemKind.PAUSE, step="w", opts=opts), EndedBy("01E", "{}")
+    )
     assert woke.results[0].races
     assert not woke.closes
     shown = orjson.loads(str(woke.traces[0].info))

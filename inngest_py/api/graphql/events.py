@@ -14,7 +14,7 @@ from ...domain.values.ids import DEV_ENV_ID
 from ...storage.queries import event_pages, run_lists
 from ...storage.queries.event_pages import ORDER, EventQuery
 from . import paging, runs
-from .request import Info, Request, of
+from .request import Info, QueryContext, of
 from .root import query
 
 connection_type = ObjectType("EventsConnection")
@@ -61,7 +61,7 @@ def _query_of(filter: dict[str, Any]) -> tuple[EventQuery, filters.Filter | None
     return chosen, wanted
 
 
-def _fitting(request: Request, wanted: filters.Filter | None) -> paging.Fits | None:
+def _fitting(request: QueryContext, wanted: filters.Filter | None) -> paging.Fits | None:
     if wanted is None or wanted.exact:
         return None
     now = request.ctx.now()
@@ -99,7 +99,7 @@ def show_event(_: Any, info: Info, query: dict[str, Any]) -> RowMapping:
     return _event(of(info), query["eventId"], "eventId")
 
 
-def _event(request: Request, event_id: str, field: str = "id") -> RowMapping:
+def _event(request: QueryContext, event_id: str, field: str = "id") -> RowMapping:
     found = request.events.get(ids.check_ulid(event_id, "an event id", field))
     if found is None:
         raise NotFound(f"event {event_id} does not exist")
@@ -175,7 +175,7 @@ def is_in_batch(item: dict[str, Any], info: Info) -> bool:
     return any(run["batch_id"] is not None for run in started)
 
 
-def _runs(request: Request, event_id: str) -> list[RowMapping]:
+def _runs(request: QueryContext, event_id: str) -> list[RowMapping]:
     return request.event_runs.get(event_id) or []
 
 

@@ -15,7 +15,7 @@ from ...engine.work.end_run import cancel
 from ...storage.queries import function_list
 from ..actors import actor
 from . import runs
-from .request import Info, Request, of
+from .request import Info, QueryContext, of
 from .root import mutation
 
 
@@ -44,7 +44,7 @@ def update_app(_: Any, info: Info, input: dict[str, str]) -> RowMapping:
     return _app(request, moved)
 
 
-def _app(request: Request, app_id: str) -> RowMapping:
+def _app(request: QueryContext, app_id: str) -> RowMapping:
     found = request.read(lambda tx: function_list.apps_by_ids(tx, [app_id])).get(app_id)
     if found is None:
         raise NotFound("the app was removed meanwhile")

@@ -16,7 +16,7 @@ from ...domain.values import ids
 from ...storage.db.keyset import LAST, Key
 from ...storage.db.outages import too_long
 from ...storage.db.session import limit_time
-from .request import SCAN_FOR, Request, out_of_time
+from .request import SCAN_FOR, QueryContext, out_of_time
 
 MOST_FIRST = 500
 _WINDOW = 200
@@ -90,7 +90,7 @@ class Page:
 
 
 def read_page(
-    request: Request,
+    request: QueryContext,
     fetch: Fetch,
     position_of_row: Callable[[RowMapping], Sequence[Any]],
     *,
@@ -127,7 +127,7 @@ def read_page(
             return page
 
 
-def count_columns(request: Request, query: Callable[[Connection, int], int]) -> int:
+def count_columns(request: QueryContext, query: Callable[[Connection, int], int]) -> int:
     """Count rows by columns alone, up to MOST_COUNTED. Raises Invalid if that takes too long."""
 
     def bounded(tx: Connection) -> int:
@@ -148,7 +148,7 @@ def count_columns(request: Request, query: Callable[[Connection, int], int]) -> 
 
 
 def count(
-    request: Request,
+    request: QueryContext,
     fetch: Fetch,
     position_of_row: Callable[[RowMapping], Sequence[Any]],
     fits: Fits,

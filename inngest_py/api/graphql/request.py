@@ -45,7 +45,7 @@ class Loader(Generic[T]):
         return self._found[key]
 
 
-class Request:
+class QueryContext:
     """One request's context, which all resolvers share.
 
     `kind` and `in_band` say how this server asks SDKs to sync (sync.md §1, §8.2).
@@ -96,16 +96,16 @@ class Request:
         return Loader(lambda keys: self.read(lambda tx: load(tx, keys)))
 
 
-Info = GraphQLResolveInfo[Request]
+Info = GraphQLResolveInfo[QueryContext]
 
 
-def of(info: Info) -> Request:
+def of(info: Info) -> QueryContext:
     """Return the request that a resolver works for."""
-    request: Request = info.context
+    request: QueryContext = info.context
     return request
 
 
-def out_of_time(request: Request) -> bool:
+def out_of_time(request: QueryContext) -> bool:
     """Say whether the request has used up its time for scans."""
     now: datetime = request.ctx.now()
     return now > request.deadline

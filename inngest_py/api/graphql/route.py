@@ -29,12 +29,12 @@ def gql() -> Response:
     except TooLarge as error:
         return _refuse(error.message, 413)
     # imported and built on first use: a process that never serves GraphQL does not pay for it
-    from .request import Request
+    from .request import QueryContext
     from .server import run
 
     settings = deps().settings
     in_band = not settings.dev and settings.signing_key is not None
-    asked = Request(deps().ctx, settings.kind, in_band=in_band)
+    asked = QueryContext(deps().ctx, settings.kind, in_band=in_band)
     done = run(asked, query, variables, operation)
     return answer(done.body, done.status)
 

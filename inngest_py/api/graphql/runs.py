@@ -18,7 +18,7 @@ from ...storage.queries import run_lists
 from ...storage.queries.run_lists import RunQuery
 from .. import shapes
 from . import paging
-from .request import Info, Request, of
+from .request import Info, QueryContext, of
 from .root import query
 
 connection_type = ObjectType("RunsV2Connection")
@@ -37,7 +37,7 @@ def filter_of(text: str | None, variables: frozenset[str]) -> filters.Filter | N
         raise Invalid(f"query: {error.message}", field="query") from None
 
 
-def want(request: Request, rows: Iterable[RowMapping]) -> None:
+def want(request: QueryContext, rows: Iterable[RowMapping]) -> None:
     """Let the loaders read what belongs to these runs, in one query for all runs."""
     for row in rows:
         request.functions.want([row["function_id"]])
@@ -111,7 +111,7 @@ def _query_of(given: dict[str, Any], wanted: filters.Filter | None) -> RunQuery:
     )
 
 
-def _fitting(request: Request, wanted: filters.Filter | None) -> paging.Fits | None:
+def _fitting(request: QueryContext, wanted: filters.Filter | None) -> paging.Fits | None:
     if wanted is None or wanted.exact:
         return None
     now = request.ctx.now()
@@ -139,7 +139,7 @@ def count_runs(connection: dict[str, Any], info: Info, preview: bool | None = No
     return paging.count(request, fetch, place, fits)
 
 
-def find(request: Request, run_id: str, field: str = "runID") -> RowMapping:
+def find(request: QueryContext, run_id: str, field: str = "runID") -> RowMapping:
     """Find the run that an argument names. Raises Invalid and NotFound."""
     ids.check_ulid(run_id, "a run id", field)
     found = request.read(lambda tx: run_lists.get(tx, run_id))
@@ -180,7 +180,7 @@ def show_trigger(_: Any, info: Info, runID: str) -> dict[str, Any]:
     }
 
 
-def _event_ids(request: Request, run: RowMapping) -> list[str]:
+def _event_ids(request: QueryContext, run: RowMapping) -> list[str]:
     """List the ids of the events that started a run: those of its batch in order, or the one."""
     batched = None if run["batch_id"] is None else request.batches.get(run["batch_id"])
     return batched or [run["event_id"]]

@@ -22,7 +22,7 @@ from ... import observe
 from ...domain.errors import InngestPyError, Invalid
 from ...storage.db.outages import logged, outage, public_message
 from . import apps, events, functions, limits, mutations, runs, scalars, spans
-from .request import Request
+from .request import QueryContext
 from .root import mutation, query
 
 assert mutations  # imported for its effect: it adds its mutations to the root
@@ -69,7 +69,9 @@ class Refused(Exception):
         return Answer({"errors": shown, "data": None}, 422)
 
 
-def run(request: Request, text: str, variables: dict[str, Any], operation: str | None) -> Answer:
+def run(
+    request: QueryContext, text: str, variables: dict[str, Any], operation: str | None
+) -> Answer:
     """Answer a query; its errors are part of the answer."""
     try:
         document = _checked(text)

@@ -15,7 +15,7 @@ from ...storage.queries import timeline_rows, timelines
 from ...storage.runs import metadata as rows
 from .. import costs
 from . import runs, tokens
-from .request import Info, Request, of
+from .request import Info, QueryContext, of
 from .root import query
 
 span_type = ObjectType("RunTraceSpan")
@@ -30,7 +30,7 @@ _WAITS: dict[StepOp | None, str] = {
 class Timeline:
     """A run with its tree of spans; resolvers of spans get nodes of it."""
 
-    def __init__(self, request: Request, run: RowMapping, *, older: bool) -> None:
+    def __init__(self, request: QueryContext, run: RowMapping, *, older: bool) -> None:
         self.run = run
         self.metadata: list[RowMapping] | None = None  # read on first use
         request.outputs.want([run["id"]])
@@ -55,7 +55,7 @@ def trace_of_run(run: RowMapping, info: Info, preview: bool | None = None) -> No
     return _root(of(info), run, older=not preview)
 
 
-def _root(request: Request, run: RowMapping, *, older: bool = False) -> Node:
+def _root(request: QueryContext, run: RowMapping, *, older: bool = False) -> Node:
     timeline = Timeline(request, run, older=older)
     return Node(timeline, timeline.root)
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from ...domain.values import canonical
 from ...engine.admin import limit_overrides
-from ...engine.admin.limit_overrides import Limits
+from ...engine.admin.limit_overrides import FunctionLimits
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -20,12 +20,12 @@ blueprint = Blueprint("v1_limits", __name__, url_prefix="/v1/functions")
 native = openapi.documented("limits")
 
 
-def _enveloped(limits: Limits) -> Response:
+def _enveloped(limits: FunctionLimits) -> Response:
     fetched = {"fetched_at": shapes.stamp(context().now())}
     return answer({"data": _shape(limits), "metadata": fetched})
 
 
-def _shape(limits: Limits) -> dict[str, Any]:
+def _shape(limits: FunctionLimits) -> dict[str, Any]:
     shown = shapes.limits(limits)
     return {"id": limits.function.slug, "internal_id": limits.function.id, **shown}
 

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 
 from ...domain.errors import Invalid
-from ...domain.runs.metadata import SCORE, Op, Target, Update, step_hash
+from ...domain.runs.metadata import SCORE, Target, Update, UpdateOp, step_hash
 from ...domain.values.checks import kind
 from ...engine.work.metadata import annotate
 from ..deps import context
@@ -43,7 +43,7 @@ def _parse(item: Message) -> tuple[Target, Update, dict[str, Any]]:
     if step_id is not None:
         shown["stepId"] = step_id
     target = Target() if step_id is None else Target(step_hash(step_id))
-    return target, Update(SCORE, Op.MERGE, {name: stored}), shown
+    return target, Update(SCORE, UpdateOp.MERGE, {name: stored}), shown
 
 
 def _kept(value: float) -> Any:

@@ -11,7 +11,7 @@ from ...domain.functions import overrides as rules
 from ...domain.functions.function_config import Concurrency, FunctionConfig
 from ...domain.values import canonical
 from ...engine.admin import limit_overrides
-from ...engine.admin.limit_overrides import Limits
+from ...engine.admin.limit_overrides import FunctionLimits
 from ..deps import context
 from ..parts.words import duration, pretty
 from ..rendering import url
@@ -84,14 +84,14 @@ def _keyed(name: str, text: str, key: str | None) -> tuple[str, str]:
     return name, f"{text}, for each {key}" if key else text
 
 
-def changed(limits: Limits) -> str:
+def changed(limits: FunctionLimits) -> str:
     """List the overridden limits in words; empty without an override."""
     names = {"rateLimit": "rate limit", "backoff": "back-off"}
     found = () if limits.override is None else limits.override.rules
     return ", ".join(names.get(rule, rule) for rule in found)
 
 
-def form(limits: Limits) -> dict[str, Any]:
+def form(limits: FunctionLimits) -> dict[str, Any]:
     """Fill the form with what the operator sent, or else with the limits in force."""
     in_force = {rule: value for rule, value in rules.shown(limits.effective).items() if value}
     given = request.form.get("limits")

@@ -54,7 +54,7 @@ class Related:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchEvents:
     """The first events of the batch that started a run, and how many there are in all."""
 
     events: list[RowMapping]
@@ -117,8 +117,8 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
     )
 
 
-def _batch(tx: Connection, batch_id: str) -> Batch:
-    return Batch(
+def _batch(tx: Connection, batch_id: str) -> BatchEvents:
+    return BatchEvents(
         event_batches.listed(tx, batch_id, MOST_OF_BATCH), event_batches.size(tx, batch_id)
     )
 

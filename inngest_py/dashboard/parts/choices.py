@@ -23,7 +23,7 @@ _MOST_OFFSET = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class IdRange:
     """A span of time as ids: from `from_id`, up to but without `before_id`; None is no limit."""
 
     from_id: str | None
@@ -38,7 +38,7 @@ def text(given: Mapping[str, str], name: str) -> str:
     return filters.check_text(found, name)
 
 
-def span(given: Mapping[str, str], now: datetime) -> Span:
+def span(given: Mapping[str, str], now: datetime) -> IdRange:
     """Read `since`, or `from` and `until`; `before` is a page's cursor. Raises Invalid."""
     since = given.get("since", "")
     if since and since not in SINCE:
@@ -49,7 +49,7 @@ def span(given: Mapping[str, str], now: datetime) -> Span:
     if cursor:
         ids.check_ulid(cursor, "an id", "before")
     ends = [found for found in (cursor, ids.lowest_ulid(end) if end else "") if found]
-    return Span(ids.lowest_ulid(begin) if begin else None, min(ends) if ends else None)
+    return IdRange(ids.lowest_ulid(begin) if begin else None, min(ends) if ends else None)
 
 
 def _time(given: Mapping[str, str], name: str) -> datetime | None:

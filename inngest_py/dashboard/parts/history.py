@@ -18,7 +18,7 @@ _BAD = {SpanStatus.FAILED, SpanStatus.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Moment:
     """A moment: the run or step it is about, what happened, and whether that is bad."""
 
     at: datetime
@@ -27,11 +27,11 @@ class Line:
     bad: bool = False
 
 
-def history(root: Span) -> list[Line]:
+def history(root: Span) -> list[Moment]:
     """List what has happened, oldest first; equal times are in the timeline's order."""
-    lines = [Line(root.queued_at, "run", "queued")]
+    lines = [Moment(root.queued_at, "run", "queued")]
     if root.started_at is not None:
-        lines.append(Line(root.started_at, "run", "the first request goes out"))
+        lines.append(Moment(root.started_at, "run", "the first request goes out"))
     for step in root.children:
         lines += _of_step(step)
     if root.ended_at is not None:
@@ -39,23 +39,23 @@ def history(root: Span) -> list[Line]:
     return sorted(lines, key=lambda line: line.at)
 
 
-def _of_step(step: Span) -> Iterator[Line]:
+def _of_step(step: Span) -> Iterator[Moment]:
     about = "the function's answer" if step.name == FINALIZATION else step.name
     attempts = step.children or [step]
     for number, one in enumerate(attempts, 1):
         attempt = f"attempt {number} " if len(attempts) > 1 else ""
         if one.started_at is not None:
             begun = _WAITS.get(one.op or step.op or StepOp.RUN)
-            yield Line(one.started_at, about, begun or f"{attempt}begins")
+            yield Moment(one.started_at, about, begun or f"{attempt}begins")
         elif one.ended_at is None and one.queued_at is not None:
-            yield Line(one.queued_at, about, f"{attempt}queued")
+            yield Moment(one.queued_at, about, f"{attempt}queued")
         if one.ended_at is not None:
             yield _end(one, about, attempt)
 
 
-def _end(span: Span, about: str, attempt: str = "") -> Line:
+def _end(span: Span, about: str, attempt: str = "") -> Moment:
     assert span.ended_at is not None
     text = f"{attempt}{span.status.value.lower()}"
     if span.http_status is not None:
         text += f", HTTP {span.http_status}"
-    return Line(span.ended_at, about, text, span.status in _BAD)
+    return Moment(span.ended_at, about, text, span.status in _BAD)

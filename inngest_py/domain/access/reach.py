@@ -45,7 +45,7 @@ _HERE: dict[_Address, _Address] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class HostRules:
     """Hosts by name (`a.b`, `*.b`) and by network."""
 
     names: tuple[str, ...] = ()
@@ -77,8 +77,8 @@ class Reach:
 
     public_only: bool = False
     metadata: bool = True
-    allowed: Rules = Rules()
-    denied: Rules = Rules()
+    allowed: HostRules = HostRules()
+    denied: HostRules = HostRules()
     setting: str = SETTING
 
     def for_own(self) -> "Reach":
@@ -144,7 +144,7 @@ def parse(entries: Sequence[str], *, dev: bool) -> Reach:
     )
 
 
-def _rules(entries: Sequence[str]) -> Rules:
+def _rules(entries: Sequence[str]) -> HostRules:
     names, networks = [], []
     for entry in entries:
         text = entry.removeprefix(_NEVER).strip().strip("[]")
@@ -152,7 +152,7 @@ def _rules(entries: Sequence[str]) -> Rules:
             networks.append(_network(text))
         except ValueError:
             names.append(_checked_name(entry, text))
-    return Rules(tuple(names), tuple(networks))
+    return HostRules(tuple(names), tuple(networks))
 
 
 def _network(text: str) -> _Network:

@@ -33,7 +33,7 @@ from .triggers import Cancel, CronTrigger, EventTrigger, Trigger, parse_cancels,
 __all__ = [
     "Batch",
     "Cancel",
-    "Checkpoint",
+    "CheckpointSettings",
     "Concurrency",
     "CronTrigger",
     "Debounce",
@@ -56,7 +56,7 @@ _COMBINATION = "combo_unsupported"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class CheckpointSettings:
     """The SDK's own settings for checkpoints, which the server only shows."""
 
     batch_steps: str | None = None
@@ -90,7 +90,7 @@ class FunctionConfig:
     cancel: tuple[Cancel, ...] = ()
     timeouts: Timeouts | None = None
     singleton: Singleton | None = None
-    checkpoint: Checkpoint | None = None
+    checkpoint: CheckpointSettings | None = None
     backoff: Backoff | None = None
 
     def to_json(self) -> str:
@@ -177,7 +177,7 @@ def _attempts(item: Fields) -> int | None:
     return None if retries is None else retries.integer("attempts")
 
 
-def _parse_checkpoint(config: Fields) -> Checkpoint | None:
+def _parse_checkpoint(config: Fields) -> CheckpointSettings | None:
     key = "checkpoint" if config.get("checkpoint") is not None else "checkpointing"
     if isinstance(config.get(key), bool):  # a switch for the SDK alone: nothing to show
         return None
@@ -185,8 +185,8 @@ def _parse_checkpoint(config: Fields) -> Checkpoint | None:
     if item is None:
         return None
     names = ("batch_steps", "batch_interval", "max_runtime")
-    made = Checkpoint(*(_shown(item, name) for name in names))
-    return None if made == Checkpoint() else made
+    made = CheckpointSettings(*(_shown(item, name) for name in names))
+    return None if made == CheckpointSettings() else made
 
 
 def _shown(item: Fields, key: str) -> str | None:

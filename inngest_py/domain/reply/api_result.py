@@ -20,7 +20,7 @@ _OF_CONNECTION = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ApiResult:
     """The HTTP answer that the endpoint would have given its caller."""
 
     status: int
@@ -28,7 +28,7 @@ class Result:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def result(output: str | None) -> Result | None:
+def result(output: str | None) -> ApiResult | None:
     """Read a run's output as an HTTP answer; None when it is a value of another kind."""
     value = canonical.loads(output) if output is not None else None
     if isinstance(value, dict) and set(value) == {"data"}:
@@ -40,7 +40,7 @@ def result(output: str | None) -> Result | None:
         return None
     body = value["body"]
     raw = body.encode("utf-8", "replace") if isinstance(body, str) else canonical.dumps(body)
-    return Result(status, raw, _headers(value.get("headers")))
+    return ApiResult(status, raw, _headers(value.get("headers")))
 
 
 def _headers(given: object) -> dict[str, str]:

@@ -9,7 +9,7 @@ from .. import cel
 from ..errors import Invalid
 from ..events.lookups import lookup
 from ..functions.triggers import Cancel
-from .plans import Trace
+from .plans import TimelineEntry
 from .timeouts import cancellation_entry
 
 LISTENS = timedelta(days=365)  # how long a subscription lasts when `cancelOn` has no time-out
@@ -66,7 +66,7 @@ def cancels(
     return expression is None or cel.matches(expression, {"async": event}, received_at)
 
 
-def cancelled_entry(event_name: str, event_id: str) -> Trace:
+def cancelled_entry(event_name: str, event_id: str) -> TimelineEntry:
     """Build the timeline's entry that says which event cancelled the run."""
     return cancellation_entry(
         "CancelledByEvent", f"Cancelled by the event {event_name} ({event_id})."

@@ -20,7 +20,7 @@ from ..steps.opcodes import STORED, Op, Opcode
 from ..values import canonical
 from ..values.checks import MOST_LEVELS
 from .decide import result_of
-from .plans import StepResult, Trace
+from .plans import StepResult, TimelineEntry
 
 _ALLOWED = STORED | {Opcode.STEP_PLANNED, Opcode.DEFER_ADD, Opcode.DEFER_ABORT}
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
     dispatch: Dispatch
     results: list[StepResult] = field(default_factory=list)
-    traces: list[Trace] = field(default_factory=list)
+    traces: list[TimelineEntry] = field(default_factory=list)
     defers: list[Defer] = field(default_factory=list)
     notes: list[tuple[Target, Update]] = field(default_factory=list)
 

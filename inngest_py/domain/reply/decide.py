@@ -16,10 +16,10 @@ from ..runs.items import Item, ItemKind
 from ..runs.runs import Run, RunStatus
 from ..steps import defers, gateway, waits
 from ..steps.opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
-from ..steps.wait_results import Waiting
+from ..steps.wait_results import StoredWait
 from ..values import canonical, times
 from . import api_result, read
-from .plans import Finish, FollowUp, Plan, Policy, StepResult, Trace
+from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
 
 _ASK_AGAIN = timedelta(seconds=1)
 
@@ -32,7 +32,7 @@ def plan(
     if isinstance(meaning, read.Returned):
         return Plan(
             finish=Finish(RunStatus.COMPLETED, meaning.output),
-            traces=[Trace(None, "Finalization", "Finalization", "completed")],
+            traces=[TimelineEntry(None, "Finalization", "Finalization", "completed")],
         )
     if isinstance(meaning, read.Errored):
         return _fail(item, policy, meaning, jitter)
@@ -76,7 +76,7 @@ def _fatal(error: dict[str, str]) -> Plan:
     output = canonical.dumps({"error": error}).decode()
     return Plan(
         finish=Finish(RunStatus.FAILED, output),
-        traces=[Trace(None, "Finalization", "Finalization", "failed", output)],
+        traces=[TimelineEntry(None, "Finalization", "Finalization", "failed", output)],
     )
 
 
@@ -116,7 +116,7 @@ def _fail(item: Item, policy: Policy, meaning: read.Errored, jitter: float) -> P
     name = item.step_name or item.step or "Finalization"
     last = meaning.no_retry or item.attempt + 1 >= policy.max_attempts
     shown = meaning.shown or meaning.output
-    trace = Trace(item.step, name, "Execution", "failed" if last else "errored", shown)
+    trace = TimelineEntry(item.step, name, "Execution", "failed" if last else "errored", shown)
     if last:
         finish = Finish(RunStatus.FAILED, meaning.output, meaning.text)
         return Plan(finish=finish, traces=[trace])
@@ -129,7 +129,7 @@ def _backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: 
     return retries.backoff(item.attempt, jitter, policy.linear, policy.own)
 
 
-def result_of(op: Op, *, failed: bool) -> tuple[StepResult, Trace]:
+def result_of(op: Op, *, failed: bool) -> tuple[StepResult, TimelineEntry]:
     """Make the stored result and the timeline's entry of a step's op (execution.md §2).
 
     With `failed`, the op's error is stored. Raises TooLarge for more than a step may hold.
@@ -142,7 +142,7 @@ def result_of(op: Op, *, failed: bool) -> tuple[StepResult, Trace]:
     status = "failed" if failed else "completed"
     return (
         StepResult(op.id, op.label, op.kind, text, races=op.races, failed=failed),
-        Trace(op.id, op.label, op.kind, status, error, op.took, op.given),
+        TimelineEntry(op.id, op.label, op.kind, status, error, op.took, op.given),
     )
 
 
@@ -202,11 +202,15 @@ class _Planner:
         elif op.code is Opcode.SYNC_RUN_COMPLETE:
             status, output = api_result.finish(op.data)
             self.made.finish = Finish(status, output)
-            self.made.traces.append(Trace(None, "Finalization", "Finalization", status.value))
+            self.made.traces.append(
+                TimelineEntry(None, "Finalization", "Finalization", status.value)
+            )
         elif op.code is Opcode.RUN_COMPLETE:
             output = canonical.dumps(op.data).decode()
             self.made.finish = Finish(RunStatus.COMPLETED, output)
-            self.made.traces.append(Trace(None, "Finalization", "Finalization", "completed"))
+            self.made.traces.append(
+                TimelineEntry(None, "Finalization", "Finalization", "completed")
+            )
         elif op.code is Opcode.DISCOVERY_REQUEST:
             self.made.jobs.append(FollowUp(ItemKind.EDGE, f"{self.item.id}-discovery"))
         return None
@@ -240,7 +244,7 @@ class _Planner:
                 error["data"] = op.data
             return self._result(replace(op, error=error), failed=True)
         text = canonical.dumps(error).decode()
-        shown = Trace(op.id, op.label, op.kind, "errored", text, op.took, op.given)
+        shown = TimelineEntry(op.id, op.label, op.kind, "errored", text, op.took, op.given)
         self.made.traces.append(shown)
         self.made.retry = _backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
         return None
@@ -279,7 +283,7 @@ class _Planner:
         if wait.timeout > MAX_WAIT:
             return fatal("InngestErrTimeoutTooLong", "A wait may last 366 days at most.")
         key = f"{self.run.id}-{op.id}-pause"
-        opts = Waiting(wait.kind, wait.info, op.races).written()
+        opts = StoredWait(wait.kind, wait.info, op.races).written()
         job = FollowUp(ItemKind.PAUSE, key, wait.timeout, op.id, op.label, opts, wait)
         self.made.jobs.append(job)
         return None

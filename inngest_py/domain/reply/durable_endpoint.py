@@ -143,7 +143,7 @@ def _version(given: object) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class EndpointRequest:
     """The server's request to an endpoint; SDKs check the signature of the bytes in `signed`."""
 
     method: str
@@ -153,7 +153,7 @@ class Call:
     signed: bytes
 
 
-def call(run: Run, item: Item, *, request_id: str) -> Call:
+def call(run: Run, item: Item, *, request_id: str) -> EndpointRequest:
     """Build an item's request: the caller's own request, with the run in its headers (§3.5).
 
     The signature header is sent even when it is empty: SDKs recognise the server by it.
@@ -171,7 +171,7 @@ def call(run: Run, item: Item, *, request_id: str) -> Call:
         "X-Inngest-Force-Step-Plan": "true",
         "X-Inngest-Signature": "",
     }
-    return Call(method, url, headers, body, _signed(method, body))
+    return EndpointRequest(method, url, headers, body, _signed(method, body))
 
 
 def _body(given: object, encoding: str | None) -> bytes:

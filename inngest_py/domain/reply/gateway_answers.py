@@ -13,7 +13,7 @@ from ..steps import gateway
 from ..values import canonical, times
 from ..values.checks import MOST_LEVELS, is_deeper
 from .decide import too_much_state
-from .plans import Plan, Policy, StepResult, Trace
+from .plans import Plan, Policy, StepResult, TimelineEntry
 from .read import Reply
 
 UNREACHABLE = "Error making gateway request: Unable to reach SDK URL"
@@ -35,7 +35,7 @@ def plan(
     run: Run,
     item: Item,
     policy: Policy,
-    request: gateway.Request,
+    request: gateway.GatewayRequest,
     reply: Reply,
     now: datetime,
     jitter: float,
@@ -56,7 +56,7 @@ def plan(
 def _retry(
     item: Item,
     policy: Policy,
-    request: gateway.Request,
+    request: gateway.GatewayRequest,
     reply: Reply,
     error: dict[str, Any],
     now: datetime,
@@ -74,7 +74,7 @@ def _retry_after(reply: Reply, now: datetime) -> timedelta | None:
 
 
 def _result(
-    run: Run, item: Item, request: gateway.Request, text: str, error: dict[str, Any] | None
+    run: Run, item: Item, request: gateway.GatewayRequest, text: str, error: dict[str, Any] | None
 ) -> Plan:
     full = too_much_state(run, canonical.size(text))
     if full is not None:
@@ -88,13 +88,15 @@ def _result(
 
 
 def _trace(
-    item: Item, request: gateway.Request, status: str, error: dict[str, Any] | None
-) -> Trace:
+    item: Item, request: gateway.GatewayRequest, status: str, error: dict[str, Any] | None
+) -> TimelineEntry:
     shown = None if error is None else canonical.dumps(error).decode()
-    return Trace(item.step, item.step_name or item.step or request.op, request.op, status, shown)
+    return TimelineEntry(
+        item.step, item.step_name or item.step or request.op, request.op, status, shown
+    )
 
 
-def _ai(request: gateway.Request, reply: Reply) -> Any:
+def _ai(request: gateway.GatewayRequest, reply: Reply) -> Any:
     """Return the provider's document; raise Failed for a status over 299, or for no JSON."""
     if reply.unreachable is not None:
         raise Failed(UNREACHABLE, stack=reply.unreachable)
@@ -112,7 +114,7 @@ def _ai(request: gateway.Request, reply: Reply) -> Any:
         raise Failed(text, **_provider_error(request, reply)) from None
 
 
-def _provider_error(request: gateway.Request, reply: Reply) -> dict[str, Any]:
+def _provider_error(request: gateway.GatewayRequest, reply: Reply) -> dict[str, Any]:
     """Show the provider's answer, without the key, which some providers repeat."""
     raw = request.redact(reply.body[:_SHOWN_CHARS].decode("utf-8", "replace"))
     try:
@@ -124,7 +126,7 @@ def _provider_error(request: gateway.Request, reply: Reply) -> dict[str, Any]:
     return {"stack": raw} if data is None else {"data": data, "stack": raw}
 
 
-def _plain(request: gateway.Request, reply: Reply) -> dict[str, Any]:
+def _plain(request: gateway.GatewayRequest, reply: Reply) -> dict[str, Any]:
     """Return any HTTP answer as data; raise Failed when there was none."""
     if reply.unreachable is not None:
         raise Failed(f"Error making gateway request: {reply.unreachable}")
@@ -148,7 +150,7 @@ def _headers(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _stored(request: gateway.Request, value: dict[str, Any]) -> str:
+def _stored(request: gateway.GatewayRequest, value: dict[str, Any]) -> str:
     label = "AI" if request.is_ai else "gateway"
     try:
         text = canonical.dumps(value).decode()

@@ -73,7 +73,7 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class TimelineEntry:
     """An entry of the run's timeline: an attempt, the start or end of a wait, or the run's end.
 
     `took` is when the step's body ran, as the SDK measured it; `info` is JSON of the step's kind.
@@ -100,7 +100,7 @@ class Plan:
     # the answer's steps, with whether each races; None when it held a single op
     group: dict[str, bool] | None = None
     coalesce: bool = False  # the group waits for all its members before the next discovery
-    traces: list[Trace] = field(default_factory=list)
+    traces: list[TimelineEntry] = field(default_factory=list)
     defers: list[Defer] = field(default_factory=list)
     notes: list[tuple[Target, Update]] = field(default_factory=list)  # metadata of the steps
     closes: bool = False  # a time-out: the plan is valid only while the item's wait is open

@@ -10,7 +10,7 @@ from enum import StrEnum
 from ..functions.function_config import Timeouts
 from ..runs.runs import Run, RunStatus
 from ..values import canonical
-from .plans import Finish, Plan, Trace
+from .plans import Finish, Plan, TimelineEntry
 
 CANCELLATION = "Cancellation"  # the timeline's entry that says why a run was cancelled
 
@@ -73,10 +73,10 @@ def cancelled(name: str, message: str) -> Plan:
     )
 
 
-def cancellation_entry(name: str, message: str) -> Trace:
+def cancellation_entry(name: str, message: str) -> TimelineEntry:
     """Build the timeline's entry that says why the run was cancelled."""
     error = canonical.dumps({"message": message, "name": name}).decode()
-    return Trace(None, CANCELLATION, CANCELLATION, "cancelled", error)
+    return TimelineEntry(None, CANCELLATION, CANCELLATION, "cancelled", error)
 
 
 def _shown(length: timedelta) -> str:

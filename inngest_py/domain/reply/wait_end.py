@@ -5,7 +5,7 @@ from typing import Any
 from ..runs.items import Item
 from ..runs.runs import Run
 from ..steps.opcodes import Opcode
-from ..steps.wait_results import Answer, ended, waiting
+from ..steps.wait_results import EndedBy, read_wait, wait_result
 from ..steps.waits import WaitKind
 from ..values import canonical
 from . import decide, plans
@@ -18,14 +18,14 @@ _WAIT_OPS = {
 
 
 def plan_wait_end(
-    run: Run, item: Item, answer: Answer | None, *, open_until_now: bool = True
+    run: Run, item: Item, answer: EndedBy | None, *, open_until_now: bool = True
 ) -> plans.Plan:
     """Plan the end of a wait; without an answer it has timed out.
 
     A time-out closes the wait; `open_until_now` is false when it is known to be closed already.
     """
-    wait = waiting(item.opts)
-    end = ended(wait, answer)
+    wait = read_wait(item.opts)
+    end = wait_result(wait, answer)
     full = decide.too_much_state(run, canonical.size(end.value))
     if full is not None:
         return full
@@ -33,19 +33,19 @@ def plan_wait_end(
     failed = end.error is not None
     result = plans.StepResult(item.step or "", name, op, end.value, races=wait.races, failed=failed)
     status = "failed" if failed else "completed"
-    trace = plans.Trace(item.step, name, op, status, end.error, info=end.info)
+    trace = plans.TimelineEntry(item.step, name, op, status, end.error, info=end.info)
     return plans.Plan(results=[result], traces=[trace], closes=answer is None and open_until_now)
 
 
-def sleep_entry(item: Item | Any, status: str) -> plans.Trace:
+def sleep_entry(item: Item | Any, status: str) -> plans.TimelineEntry:
     """Build the timeline's entry of a sleep that is over; `item` is its item or that item's row."""
     name = item.step_name or item.step or "sleep"
     info = canonical.dumps({"sleepUntil": item.due_at.isoformat()}).decode()
-    return plans.Trace(item.step, name, Opcode.SLEEP.value, status, info=info)
+    return plans.TimelineEntry(item.step, name, Opcode.SLEEP.value, status, info=info)
 
 
-def wait_entry(name: str, step: str, opts: str) -> plans.Trace:
+def wait_entry(name: str, step: str, opts: str) -> plans.TimelineEntry:
     """Build the timeline's entry of a wait that begins; `opts` are those of its item."""
-    wait = waiting(opts)
+    wait = read_wait(opts)
     info = canonical.dumps({**wait.info, "kind": wait.kind.value, "timedOut": None}).decode()
-    return plans.Trace(step, name, _WAIT_OPS[wait.kind], "waiting", info=info)
+    return plans.TimelineEntry(step, name, _WAIT_OPS[wait.kind], "waiting", info=info)

@@ -22,7 +22,7 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AlertRules:
     """The conditions of alerts, and the URLs that alerts are sent to.
 
     `failure_rate` is the share of failed runs among a function's runs that ended within `window`,
@@ -48,7 +48,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedRuns:
     """How many runs of a function have ended within the window."""
 
     function_id: str
@@ -57,7 +57,7 @@ class Ended:
     total: int
 
 
-def errors(rules: Rules) -> list[str]:
+def errors(rules: AlertRules) -> list[str]:
     """List what is wrong with rules, and the fixes. URLs are not shown, as they may be secret."""
     found = []
     for number, url in enumerate(rules.urls, start=1):
@@ -82,7 +82,7 @@ def errors(rules: Rules) -> list[str]:
     return found
 
 
-def failing(rules: Rules, ended: Sequence[Ended]) -> list[Alert]:
+def failing(rules: AlertRules, ended: Sequence[EndedRuns]) -> list[Alert]:
     """List an alert for each function that fails too often."""
     if rules.failure_rate is None:
         return []
@@ -99,7 +99,7 @@ def failing(rules: Rules, ended: Sequence[Ended]) -> list[Alert]:
     return found
 
 
-def behind(rules: Rules, oldest: datetime | None, now: datetime) -> list[Alert]:
+def behind(rules: AlertRules, oldest: datetime | None, now: datetime) -> list[Alert]:
     """List an alert if the oldest due item has waited for too long."""
     if rules.backlog is None or oldest is None or now - oldest < rules.backlog:
         return []

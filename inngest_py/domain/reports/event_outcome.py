@@ -24,7 +24,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EventOutcome:
     """What came of an event for one function.
 
     `started` says whether a run began, `run_id` is the event's run, if any. `reason` is the run's
@@ -44,7 +44,7 @@ def outcomes(
     candidates: Sequence[Candidate],
     runs: Mapping[str, tuple[str, str, str | None]],
     now: datetime,
-) -> list[Outcome]:
+) -> list[EventOutcome]:
     """Say what came of an event for every function that its name may start.
 
     `runs` has by function id the run's id, its status and why it was skipped.
@@ -61,13 +61,13 @@ def outcomes(
             found.append(_started(one, *runs[one.id]))
         elif triggers and not one.archived:
             reason = _reason(one, triggers, event, received_at, now)
-            found.append(Outcome(one.id, one.slug, False, reason))
+            found.append(EventOutcome(one.id, one.slug, False, reason))
     return sorted(found, key=lambda verdict: (not verdict.started, verdict.slug))
 
 
-def _started(one: Candidate, run_id: str, status: str, skip_reason: str | None) -> Outcome:
+def _started(one: Candidate, run_id: str, status: str, skip_reason: str | None) -> EventOutcome:
     if status != RunStatus.SKIPPED.value:
-        return Outcome(one.id, one.slug, True, status, run_id)
+        return EventOutcome(one.id, one.slug, True, status, run_id)
     reason = {
         "FunctionPaused": "skipped: the function was paused",
         "FunctionDrained": "skipped: the function was being drained",
@@ -75,7 +75,7 @@ def _started(one: Candidate, run_id: str, status: str, skip_reason: str | None) 
         "Singleton": "skipped: another run was under way (singleton)",
         "FunctionBacklogSizeLimitHit": "skipped: too many runs were waiting",
     }.get(skip_reason or "", f"skipped: {skip_reason or 'no reason is stored'}")
-    return Outcome(one.id, one.slug, False, reason, run_id)
+    return EventOutcome(one.id, one.slug, False, reason, run_id)
 
 
 def _reason(

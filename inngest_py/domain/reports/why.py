@@ -58,8 +58,8 @@ def _key(expression: str | None, value: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingLine:
-    """A waiting line for slots: their `unit` (steps or runs), who holds slots, how many are ahead.
+class PlaceInLine:
+    """A place in a waiting line for slots: their `unit` (steps or runs), holders, how many are ahead.
 
     `rule` is None when the function no longer has that limit; `value` is that of the rule's key.
     """
@@ -72,7 +72,7 @@ class WaitingLine:
     ahead: int
 
 
-def slot(line: WaitingLine, since: datetime) -> Reason:
+def slot(line: PlaceInLine, since: datetime) -> Reason:
     """Say that it waits for a slot of a limit of concurrency."""
     rule = line.rule
     details: dict[str, Any] = {

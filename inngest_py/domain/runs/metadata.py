@@ -42,7 +42,7 @@ class Scope(StrEnum):
     SPAN = "extended_trace"
 
 
-class Op(StrEnum):
+class UpdateOp(StrEnum):
     """How an update changes the metadata that is there."""
 
     MERGE = "merge"
@@ -81,7 +81,7 @@ class Update:
     """A change of one kind of metadata."""
 
     kind: str
-    op: Op
+    op: UpdateOp
     values: dict[str, Any]
 
 
@@ -144,25 +144,25 @@ def _update(item: object, path: str) -> Update:
     name = _text(given, "kind", path, MAX_KIND_BYTES)
     if not name:
         raise Invalid(f"{path}.kind is missing", field=f"{path}.kind")
-    op = given.get("op", Op.MERGE.value)
-    if op not in list(Op):
-        raise Invalid(f"{path}.op must be one of {', '.join(Op)}", field=f"{path}.op")
+    op = given.get("op", UpdateOp.MERGE.value)
+    if op not in list(UpdateOp):
+        raise Invalid(f"{path}.op must be one of {', '.join(UpdateOp)}", field=f"{path}.op")
     values = _object(given.get("values") or {}, f"{path}.values", f"{path}.values")
     # what has no canonical form cannot be stored
     if is_deeper(canonical.dumps(values).decode(), MOST_LEVELS):
         text = f"{path}.values is nested deeper than {MOST_LEVELS} levels"
         raise Invalid(text, field=f"{path}.values")
-    return Update(name, Op(op), values)
+    return Update(name, UpdateOp(op), values)
 
 
 def change(current: Mapping[str, Any], update: Update) -> dict[str, Any]:
     """Return the values after an update; a deletion without keys deletes all."""
-    if update.op is Op.SET:
+    if update.op is UpdateOp.SET:
         return dict(update.values)
-    if update.op is Op.DELETE:
+    if update.op is UpdateOp.DELETE:
         left = current if update.values else {}
         return {key: value for key, value in left.items() if key not in update.values}
-    if update.op is Op.ADD:
+    if update.op is UpdateOp.ADD:
         return {**current, **{k: _sum(current.get(k), v) for k, v in update.values.items()}}
     return {**current, **update.values}
 

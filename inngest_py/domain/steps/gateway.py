@@ -43,7 +43,7 @@ _HIDDEN = "[redacted]"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GatewayRequest:
     """One HTTP request; `secret` is the key that errors must not show, "" without one."""
 
     op: str
@@ -90,12 +90,12 @@ class Request:
         return text.replace(self.secret, _HIDDEN).replace(quote(self.secret), _HIDDEN)
 
 
-def read(text: str) -> Request:
+def read(text: str) -> GatewayRequest:
     """Read a request back from its queue item."""
-    return Request(**canonical.loads(text))
+    return GatewayRequest(**canonical.loads(text))
 
 
-def request(op: Op) -> Request:
+def request(op: Op) -> GatewayRequest:
     """Build the request of an AIGateway or Gateway op.
 
     Raises Invalid for a request that no client could send; its message becomes the step's error.
@@ -113,7 +113,7 @@ def refused(op: Op, message: str) -> dict[str, Any]:
     return {"name": name, "message": f"Error making {label} request: {message}"}
 
 
-def _ai_request(op: Op) -> Request:
+def _ai_request(op: Op) -> GatewayRequest:
     opts = op.opts
     key = _text(opts, "auth_key")
     shape = _text(opts, "format").lower()
@@ -129,10 +129,10 @@ def _ai_request(op: Op) -> Request:
         headers = _replaced(headers, "Authorization", f"Bearer {key}")
     _check_headers(headers)
     body = canonical.dumps(opts.get("body") if "body" in opts else {}).decode()
-    return Request(op.code.value, "POST", url, headers, body, key, op.races)
+    return GatewayRequest(op.code.value, "POST", url, headers, body, key, op.races)
 
 
-def _plain_request(op: Op) -> Request:
+def _plain_request(op: Op) -> GatewayRequest:
     opts = op.opts
     method = (_text(opts, "method") or "GET").upper()
     if not _METHOD.fullmatch(method) or method in ("CONNECT", "TRACE"):
@@ -142,7 +142,7 @@ def _plain_request(op: Op) -> Request:
     if body is not None:
         headers = _with_type(headers)
     _check_headers(headers)
-    return Request(op.code.value, method, _url(opts), headers, body, "", op.races)
+    return GatewayRequest(op.code.value, method, _url(opts), headers, body, "", op.races)
 
 
 def _body(given: object) -> str | None:

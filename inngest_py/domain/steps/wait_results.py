@@ -11,7 +11,7 @@ _TIMED_OUT_NAME = "InngestInvokeTimeoutError"
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class StoredWait:
     """A wait as its item stores it: `info` is shown in the timeline, `races` is that of its op."""
 
     kind: WaitKind
@@ -19,19 +19,19 @@ class Waiting:
     races: bool
 
     def written(self) -> str:
-        """Write this as the item's opts; waiting() reads it."""
+        """Write this as the item's opts; read_wait() reads it."""
         opts = {"info": self.info, "race": self.races, "wait": self.kind.value}
         return canonical.dumps(opts).decode()
 
 
-def waiting(opts: str | None) -> Waiting:
+def read_wait(opts: str | None) -> StoredWait:
     """Read the opts of a wait's item."""
     found = canonical.loads(opts or "{}")
-    return Waiting(WaitKind(found["wait"]), found["info"], found["race"])
+    return StoredWait(WaitKind(found["wait"]), found["info"], found["race"])
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndedBy:
     """What ended a wait: an event, by its internal id and payload, or a signal's data.
 
     The payload is None when the event is no longer stored.
@@ -43,7 +43,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class WaitResult:
     """A wait's memo value as JSON, the error in it, if any, and its info for the timeline."""
 
     value: str
@@ -51,7 +51,7 @@ class Ended:
     info: str
 
 
-def ended(wait: Waiting, answer: Answer | None) -> Ended:
+def wait_result(wait: StoredWait, answer: EndedBy | None) -> WaitResult:
     """Make the memo value of a step that has waited; without an answer it has timed out."""
     info = {**wait.info, "kind": wait.kind.value, "timedOut": answer is None}
     value, error = "null", None
@@ -62,10 +62,10 @@ def ended(wait: Waiting, answer: Answer | None) -> Ended:
         info["foundEventID"] = answer.event_id
     elif answer is not None:
         value = canonical.dumps({"data": {"data": answer.data, "signal": info["signal"]}}).decode()
-    return Ended(value, error, canonical.dumps(info).decode())
+    return WaitResult(value, error, canonical.dumps(info).decode())
 
 
-def _invoked(answer: Answer | None, info: dict[str, Any]) -> tuple[str, str | None]:
+def _invoked(answer: EndedBy | None, info: dict[str, Any]) -> tuple[str, str | None]:
     """Read the answer of an invoked function (execution.md §2).
 
     The protocol asks for the finished event's whole data when the event has neither result nor

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from ... import observe
 from ...domain.reports import alerts as rules
-from ...domain.reports.alerts import Alert, Rules
+from ...domain.reports.alerts import Alert, AlertRules
 from ...domain.values import canonical
 from ...storage.operations import alerts as rows
 from ...storage.queries import queue_stats
@@ -30,7 +30,7 @@ _LOOK = "look"
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "inngest-py"}
 
 
-def look(ctx: Context, wanted: Rules) -> None:
+def look(ctx: Context, wanted: AlertRules) -> None:
     """Queue messages about alerts that begin or end; does nothing if another worker just did."""
     now = ctx.now()
     with ctx.db.transaction() as tx:
@@ -47,7 +47,12 @@ def look(ctx: Context, wanted: Rules) -> None:
 
 
 def _raise_and_resolve(
-    tx: Connection, ctx: Context, wanted: Rules, found: Sequence[Alert], kind: str, now: datetime
+    tx: Connection,
+    ctx: Context,
+    wanted: AlertRules,
+    found: Sequence[Alert],
+    kind: str,
+    now: datetime,
 ) -> None:
     for alert in found:
         about = canonical.dumps({"text": alert.text, "about": dict(alert.about)}).decode()
@@ -61,7 +66,7 @@ def _raise_and_resolve(
 
 
 def _queue(
-    tx: Connection, ctx: Context, wanted: Rules, alert: Alert, state: str, now: datetime
+    tx: Connection, ctx: Context, wanted: AlertRules, alert: Alert, state: str, now: datetime
 ) -> None:
     body = rules.message(alert.key, alert.text, alert.about, now, state)
     rows.post(
@@ -84,7 +89,7 @@ def receiver(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-def send(ctx: Context, wanted: Rules, transport: Transport) -> bool:
+def send(ctx: Context, wanted: AlertRules, transport: Transport) -> bool:
     """Send the messages that are due; say whether there may be more."""
     with ctx.db.transaction() as tx:
         taken = rows.take_due(tx, ctx.now(), _HOLD, _AT_ONCE)

@@ -26,7 +26,7 @@ from .pause_function import find
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FunctionLimits:
     """A function's limits: as registered, their override if there is one, and those in force."""
 
     function: Function
@@ -53,13 +53,13 @@ class Limits:
         }
 
 
-def of_row(row: Any, now: datetime) -> Limits:
+def of_row(row: Any, now: datetime) -> FunctionLimits:
     """Read a function's limits from its row; an override that has ended counts as none."""
     function = function_of(row)
     effective = limits.effective(function, now)
     if effective is function.config:
-        return Limits(function, function.config, None, None, None, None, effective)
-    return Limits(
+        return FunctionLimits(function, function.config, None, None, None, None, effective)
+    return FunctionLimits(
         function,
         function.config,
         rules.from_json(row["limits"]),
@@ -70,7 +70,7 @@ def of_row(row: Any, now: datetime) -> Limits:
     )
 
 
-def show(ctx: Context, function: str) -> Limits:
+def show(ctx: Context, function: str) -> FunctionLimits:
     """Read the limits of a function, given by id or slug. Raises NotFound."""
     with ctx.db.reading() as tx:
         row = function_rows.function(tx, find(tx, function))
@@ -79,7 +79,7 @@ def show(ctx: Context, function: str) -> Limits:
     return of_row(row, ctx.now())
 
 
-def put(ctx: Context, function: str, body: object, by: Actor | None = None) -> Limits:
+def put(ctx: Context, function: str, body: object, by: Actor | None = None) -> FunctionLimits:
     """Override limits of a function, given by id or slug, in place of any other override.
 
     Raises NotFound, and Invalid for a body that overrides.parse() refuses. An operator's act is
@@ -111,7 +111,7 @@ def _refuse_idempotency(tx: Connection, function_id: str, override: rules.Overri
         )
 
 
-def remove(ctx: Context, function: str, by: Actor | None = None) -> Limits:
+def remove(ctx: Context, function: str, by: Actor | None = None) -> FunctionLimits:
     """Undo a function's override, if it has one. Raises NotFound."""
 
     def write(tx: Connection, function_id: str) -> bool:

@@ -16,7 +16,7 @@ from ..runtime.catalog import Function, function_of
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WaitingLine:
     """A waiting line: the function of its first run, the limit, its key and value, the runs in it.
 
     `limit` is the number that the function has now, None if it does not have that limit any more;
@@ -33,12 +33,12 @@ class Line:
     first_run: str
 
 
-def longest(tx: Connection, now: datetime, most: int) -> list[Line]:
+def longest(tx: Connection, now: datetime, most: int) -> list[WaitingLine]:
     """List the longest lines, counted over a bounded number of waiting items."""
     return [_line(row, now) for row in queue_stats.lines(tx, most)]
 
 
-def _line(row: RowMapping, now: datetime) -> Line:
+def _line(row: RowMapping, now: datetime) -> WaitingLine:
     function, gate = function_of(row), row["gate"]
     config = limits.effective(function, now)
     if gate.startswith(slots.PREFIXES):
@@ -52,4 +52,4 @@ def _line(row: RowMapping, now: datetime) -> Line:
     if key is not None and row["payload"] is not None:
         value = keys.text(key, canonical.loads(row["payload"]), now)
     count, oldest, run = row["waiting"], row["oldest"], row["first_run"]
-    return Line(function, kind, limit, key, value, count, oldest, run)
+    return WaitingLine(function, kind, limit, key, value, count, oldest, run)

@@ -15,11 +15,11 @@ from ...domain.flow import gcra, keys
 from ...domain.flow import slots as slot_rules
 from ...domain.flow.gcra import Rate
 from ...domain.reports import why as words
-from ...domain.reports.why import Reason, WaitingLine
+from ...domain.reports.why import PlaceInLine, Reason
 from ...domain.runs import outputs
 from ...domain.runs.items import SDK, ItemKind, ItemState
 from ...domain.runs.runs import ENDED, RunStatus
-from ...domain.steps.wait_results import waiting
+from ...domain.steps.wait_results import read_wait
 from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
@@ -202,12 +202,12 @@ def _slots(facts: _Facts, item: RowMapping, gate: str, ahead: int) -> Reason:
     if rule is not None and rule.key is not None:
         value = keys.text(rule.key, facts.event, facts.now)
     unit = "runs" if gate.startswith("run:") else "steps"
-    return words.slot(WaitingLine(unit, rule, value, held, holders, ahead), item["queued_at"])
+    return words.slot(PlaceInLine(unit, rule, value, held, holders, ahead), item["queued_at"])
 
 
 def _waiting(facts: _Facts, item: RowMapping, pause: RowMapping | None, label: str) -> Reason:
     """Say which event, signal or invoked run ends a wait."""
-    wait, since, due_at = waiting(item["opts"]), item["queued_at"], item["due_at"]
+    wait, since, due_at = read_wait(item["opts"]), item["queued_at"], item["due_at"]
     info = wait.info
     if wait.kind is WaitKind.SIGNAL:
         return words.signal(label, str(info.get("signal")), since, due_at)

@@ -98,7 +98,7 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Outcome:
+class FlowOutcome:
     """What rules leave besides runs: items to queue, hints to send, events dropped."""
 
     items: list[dict[str, Any]] = field(default_factory=list)

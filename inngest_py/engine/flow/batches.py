@@ -16,7 +16,7 @@ from ...storage.flow import event_batches
 from ...storage.queue import timers as timer_rows
 from ..runtime.context import Context
 from . import timers
-from .arrivals import Arrival, Outcome, Trigger
+from .arrivals import Arrival, FlowOutcome, Trigger
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class _Filling:
 
 
 def gather(
-    tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: Outcome
+    tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: FlowOutcome
 ) -> list[Arrival]:
     """Add events to their batches; return the other arrivals, and the runs of batches now full."""
     gathered = [arrival for arrival in arrivals if _is_batched(arrival, now)]
@@ -122,7 +122,9 @@ def first(tx: Connection, batch_id: str) -> Trigger | None:
     return None if row is None else Trigger.of(row)
 
 
-def _write(tx: Connection, ctx: Context, filling: _Filling, now: datetime, out: Outcome) -> None:
+def _write(
+    tx: Connection, ctx: Context, filling: _Filling, now: datetime, out: FlowOutcome
+) -> None:
     event_batches.add(tx, filling.members)
     left = {key: batch for key, batch in filling.opened.items() if batch is not None}
     event_batches.put(tx, left)

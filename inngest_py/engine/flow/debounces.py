@@ -16,11 +16,11 @@ from ...storage.flow import debounces
 from ...storage.queue import timers as timer_rows
 from ..runtime.context import Context
 from . import timers
-from .arrivals import Arrival, Outcome
+from .arrivals import Arrival, FlowOutcome
 
 
 def park(
-    tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: Outcome
+    tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: FlowOutcome
 ) -> list[Arrival]:
     """Park the events of functions that have the rule; return the others."""
     passing = []
@@ -42,7 +42,7 @@ def _park(
     ctx: Context,
     parking: Sequence[tuple[Arrival, str]],
     now: datetime,
-    out: Outcome,
+    out: FlowOutcome,
 ) -> None:
     found = debounces.lock(tx, {key: arrival.function.id for arrival, key in parking})
     parked = dict(found)
@@ -65,7 +65,7 @@ def _set_timer(
     before: Parked | None,
     after: Parked,
     now: datetime,
-    out: Outcome,
+    out: FlowOutcome,
 ) -> None:
     due_at = after.fires_at + BUFFER
     if before is None:

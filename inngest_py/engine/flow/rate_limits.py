@@ -19,7 +19,7 @@ from ...storage.flow import buckets
 from ..runtime.catalog import Function
 from ..runtime.context import Context
 from . import limits
-from .arrivals import Arrival, Outcome
+from .arrivals import Arrival, FlowOutcome
 
 _KIND = "rate:"
 
@@ -40,7 +40,7 @@ def rescaled(
 
 
 def limit(
-    tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: Outcome
+    tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime, out: FlowOutcome
 ) -> list[Arrival]:
     """Charge the events' buckets; return the events that had room or have no such rule."""
     charged: dict[int, tuple[str, Rate]] = {}
@@ -89,7 +89,7 @@ def _charge(
     arrivals: Sequence[Arrival],
     charged: dict[int, tuple[str, Rate]],
     now: datetime,
-    out: Outcome,
+    out: FlowOutcome,
 ) -> list[Arrival]:
     now_ns = gcra.to_ns(now)
     numbers = buckets.lock(tx, [key for key, _ in charged.values()])

@@ -17,7 +17,7 @@ from ...domain.runs.items import ItemKind
 from ...storage.flow import singletons
 from ..runtime.context import Context
 from . import timers
-from .arrivals import Arrival, Outcome
+from .arrivals import Arrival, FlowOutcome
 
 REASON = "Singleton"
 Release = tuple[str, str]  # a key, and the run that gives it back
@@ -64,7 +64,7 @@ def _key(arrival: Arrival, now: datetime) -> str | None:
 
 
 def give_keys(
-    ctx: Context, holding: Holding, arrivals: Sequence[Arrival], now: datetime, out: Outcome
+    ctx: Context, holding: Holding, arrivals: Sequence[Arrival], now: datetime, out: FlowOutcome
 ) -> None:
     """Give each key to the first run that may have it, and skip the others.
 

@@ -20,7 +20,7 @@ from ...storage.events import events, on_arrival, waits
 from ...storage.queue import queue_items
 from ...storage.runs import runs
 from ..flow import batches, concurrency, debounces, rate_limits, singletons, throttles
-from ..flow.arrivals import Arrival, Outcome, Trigger
+from ..flow.arrivals import Arrival, FlowOutcome, Trigger
 from ..flow.concurrency import Lines
 from ..flow.run_timeouts import start_timers
 from ..flow.singletons import Release
@@ -152,7 +152,7 @@ def write_events(
             refused.append(_refusal(ctx, event, unknown_function(event.target), now))
         made = [Arrival(trigger, function, ctx.new_id(now)) for function in found]
         (arrivals if event.cron is None else ticks).extend(made)
-    outcome = Outcome()
+    outcome = FlowOutcome()
     for rule in _RULES:
         arrivals = rule(tx, ctx, arrivals, now, outcome)
     create(tx, ctx, [*ticks, *arrivals], now, started, releases, outcome, lines)
@@ -172,11 +172,11 @@ def create(
     now: datetime,
     started: Started,
     releases: Sequence[Release] = (),
-    outcome: Outcome | None = None,
+    outcome: FlowOutcome | None = None,
     lines: Lines | None = None,
 ) -> None:
     """Make the runs of events that passed the earlier rules (flow-control.md §1, from 4 on)."""
-    outcome = outcome or Outcome()
+    outcome = outcome or FlowOutcome()
     holding = singletons.lock(tx, arrivals, releases, now)
     made = _first(tx, arrivals, now)
     for arrival in made:

@@ -24,7 +24,7 @@ from ..runtime.context import Context, Hint
 from .cancel_subscriptions import queue_cancellations
 
 
-class Arrival:
+class EventToMatch:
     """An event to be matched: parsed once, and only if something waits for its name."""
 
     __slots__ = ("event", "id", "name", "received_at")
@@ -38,7 +38,7 @@ class Arrival:
         keys = ((path, key_in(self.event, path)) for path in paths)
         return [(self.name, path, key) for path, key in keys if key is not None]
 
-    def ends(self, pause: waits.Candidate, now: datetime) -> bool:
+    def ends(self, pause: waits.OpenWait, now: datetime) -> bool:
         """Say whether the event ends a wait found by its lookups (waits.md §3)."""
         if pause.expires_at <= now or pause.created_by == self.id:
             return False
@@ -66,14 +66,16 @@ def match(
     if not stored or not paths:
         return []
     arrivals = [
-        Arrival(event.id, event.name, event.payload, now) for event in stored if event.name in paths
+        EventToMatch(event.id, event.name, event.payload, now)
+        for event in stored
+        if event.name in paths
     ]
     found = {arrival.id: arrival.lookups(paths[arrival.name]) for arrival in arrivals}
     hints = queue_cancellations(tx, ctx, found, now)
     candidates = waits.candidates(tx, [one for lookups in found.values() for one in lookups])
     if candidates is None:
         return hints + _defer(tx, ctx, [one for one in arrivals if found[one.id]], now)
-    behind: dict[tuple[str, str, str], list[waits.Candidate]] = {}
+    behind: dict[tuple[str, str, str], list[waits.OpenWait]] = {}
     for pause in candidates:
         place = (pause.event_name, pause.lookup_path, pause.lookup_key)
         behind.setdefault(place, []).append(pause)
@@ -102,7 +104,9 @@ def close_waits(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hi
     return [(ItemKind.PAUSE, item_id) for item_id in answered]
 
 
-def _defer(tx: Connection, ctx: Context, arrivals: Sequence[Arrival], now: datetime) -> list[Hint]:
+def _defer(
+    tx: Connection, ctx: Context, arrivals: Sequence[EventToMatch], now: datetime
+) -> list[Hint]:
     """Queue the matching of events that might end more waits than one transaction should."""
     rows = [
         queue_items.new_row(

@@ -16,7 +16,7 @@ from ...domain.values import canonical
 from ...storage.events import events, waits
 from ...storage.queue import queue_items
 from ..runtime.context import Context, Hint
-from .resume_waits import Arrival, close_waits
+from .resume_waits import EventToMatch, close_waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def _end_page(
     if row is None:  # deleted meanwhile: it can end no wait any more
         queue_items.finish(tx, [item])
         return None, []
-    arrival = Arrival(row["id"], row["name"], row["payload"], row["received_at"])
+    arrival = EventToMatch(row["id"], row["name"], row["payload"], row["received_at"])
     place, after = canonical.loads(opts) if opts is not None else ("", "")
     paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
     for lookup in arrival.lookups(paths):

@@ -16,7 +16,7 @@ from ...domain.limits import MAX_STEP_BYTES
 from ...domain.reply.wait_end import wait_entry
 from ...domain.runs.items import HINT_GRACE, Item, ItemKind
 from ...domain.runs.runs import Run
-from ...domain.steps.wait_results import Answer, waiting
+from ...domain.steps.wait_results import EndedBy, read_wait
 from ...domain.steps.waits import Wait, check_signal, correlation_id
 from ...domain.values import canonical, ids
 from ...domain.values.checks import MOST_LEVELS, is_deeper
@@ -49,7 +49,7 @@ def prepare(ctx: Context, run: Run, wait: Wait, row: dict[str, Any]) -> Opening:
     opening = Opening(run, wait, row)
     if wait.invocation is not None:
         opening.event_id = ctx.new_id(row["queued_at"])
-        shown = waiting(row["opts"])
+        shown = read_wait(row["opts"])
         shown.info["triggeringEventID"] = opening.event_id
         row["opts"] = shown.written()
     return opening
@@ -153,7 +153,7 @@ def _invoked(ctx: Context, opening: Opening, event_id: str) -> Event:
     )
 
 
-def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str, Answer]:
+def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str, EndedBy]:
     """Read what has ended waits, by item id; takes (item id, stored answer), skips unanswered."""
     found = {item_id: canonical.loads(text) for item_id, text in given if text is not None}
     if not found:
@@ -161,7 +161,7 @@ def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str
     wanted = sorted({answer["event"] for answer in found.values() if "event" in answer})
     rows = stored_events.by_ids(tx, wanted) if wanted else {}
     return {
-        item_id: Answer(
+        item_id: EndedBy(
             event_id=answer.get("event"),
             event=rows[answer["event"]]["payload"] if answer.get("event") in rows else None,
             data=answer.get("data"),
@@ -170,7 +170,7 @@ def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str
     }
 
 
-def answer_of(ctx: Context, item: Item) -> Answer | None:
+def answer_of(ctx: Context, item: Item) -> EndedBy | None:
     """Read what has ended a wait meanwhile; None when nothing has."""
     with ctx.db.reading() as tx:
         return answers(tx, [(item.id, queue_items.answer_of(tx, item.id))]).get(item.id)

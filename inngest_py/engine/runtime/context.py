@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ...domain.access.reach import Reach
 from ...domain.limits import RunLimits
-from ...domain.reports.alerts import Rules
+from ...domain.reports.alerts import AlertRules
 from ...domain.runs.items import LEASE, Item, ItemKind
 from ...domain.runs.retention import Keep
 from ...domain.values import ids
@@ -72,7 +72,7 @@ class Tuning:
     slots: int = 100
     alone: bool = False
     cron_missed: str = "skip"
-    alerts: Rules = field(default_factory=Rules)
+    alerts: AlertRules = field(default_factory=AlertRules)
     keep: Keep = field(default_factory=Keep)
     keep_audit: timedelta | None = None  # None: for ever
     reach: Reach = field(default_factory=Reach)

@@ -2,7 +2,7 @@
 
 from ...domain.runs.items import Item
 from ...domain.runs.runs import Run
-from ...domain.steps.wait_results import Answer
+from ...domain.steps.wait_results import EndedBy
 from .catalog import Function
 
 
@@ -20,7 +20,7 @@ class Job:
         run: Run,
         function: Function,
         memo: dict[str, str],
-        answer: Answer | None = None,
+        answer: EndedBy | None = None,
     ) -> None:
         self.item, self.run, self.function, self.memo = item, run, function, memo
         self.answer = answer

@@ -15,7 +15,7 @@ _GZIP, _ZLIB = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
 _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
-class TooLarge(Exception):
+class BodyTooLarge(Exception):
     """The decoded body is over the limit."""
 
 
@@ -29,7 +29,7 @@ def reply(status: int, headers: dict[str, str], body: bytes) -> Reply:
     if encoding is not None:
         try:
             body = decoded(body, encoding)
-        except TooLarge:
+        except BodyTooLarge:
             return Reply(status, headers, too_large=True)
         except Undecodable as error:
             return Reply(status, headers, unreachable=str(error))
@@ -62,7 +62,7 @@ def _inflated(body: bytes, name: str) -> bytes:
             raise Undecodable(f"the answer cannot be decoded: it is not valid {name}") from None
         room -= len(parts[-1])
         if room <= 0:
-            raise TooLarge
+            raise BodyTooLarge
         if not inflater.eof:
             raise Undecodable(f"the answer cannot be decoded: its {name} is cut off")
         body = inflater.unused_data.lstrip(b"\0")  # members may be padded

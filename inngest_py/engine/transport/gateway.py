@@ -12,7 +12,7 @@ import urllib3
 
 from ...domain.limits import MAX_REDIRECTS, REQUEST_TIMEOUT
 from ...domain.reply.read import Reply
-from ...domain.steps.gateway import Request
+from ...domain.steps.gateway import GatewayRequest
 from .adapter import pool_classes
 from .http import REDIRECTS, once, redirected
 from .idle_connections import KEPT_SECONDS
@@ -22,7 +22,7 @@ from .sockets import Refusal, allow_all
 class Fetches(Protocol):
     """How the engine makes gateway calls."""
 
-    def fetch(self, request: Request) -> Reply:
+    def fetch(self, request: GatewayRequest) -> Reply:
         """Make the call; failures are replies, not exceptions."""
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Fetcher:
         self._pools = urllib3.PoolManager(num_pools=hosts, maxsize=connections)
         self._pools.pool_classes_by_scheme = pool_classes(KEPT_SECONDS, refusal)
 
-    def fetch(self, request: Request, timeout: timedelta = REQUEST_TIMEOUT) -> Reply:
+    def fetch(self, request: GatewayRequest, timeout: timedelta = REQUEST_TIMEOUT) -> Reply:
         """Make the call within the time; failures are replies, not exceptions.
 
         Redirects keep method, body, headers and query, as in calls to SDKs (execution.md §3.1).
@@ -54,7 +54,7 @@ class Fetcher:
         except ValueError:
             return Reply(unreachable="the URL or a header cannot be sent")
 
-    def _follow(self, request: Request, deadline: float) -> Reply:
+    def _follow(self, request: GatewayRequest, deadline: float) -> Reply:
         url, headers, query = request.url, request.headers, urlsplit(request.url).query
         body = None if request.body is None else request.body.encode()
         for _ in range(MAX_REDIRECTS + 1):

@@ -26,10 +26,10 @@ from ..intake.waits import open_all, prepare
 from ..runtime.group_commit import waves
 from . import deferred_functions, metadata, rounds
 from .end_run import Ending, end_runs
-from .writes import Applied, Write, attempt_row, item_row, lease_first, leased
+from .writes import Applied, PlanWrite, attempt_row, item_row, lease_first, leased
 
 
-def apply_all(tx: Connection, writes: Sequence[Write]) -> list[Applied]:
+def apply_all(tx: Connection, writes: Sequence[PlanWrite]) -> list[Applied]:
     """Write plans in one transaction.
 
     Raises LeaseLost or RunGone when one of them is void, WaitAnswered when a wait ended before its
@@ -45,10 +45,10 @@ def apply_all(tx: Connection, writes: Sequence[Write]) -> list[Applied]:
     return [write.done for write in writes]
 
 
-Bundle = list[Write]
+Bundle = list[PlanWrite]
 
 
-def _bundles(writes: Sequence[Write]) -> list[Bundle]:
+def _bundles(writes: Sequence[PlanWrite]) -> list[Bundle]:
     """Group the writes of one run that one statement can store."""
     bundles: list[Bundle] = []
     for write in sorted(writes, key=lambda write: write.run.id):
@@ -59,7 +59,7 @@ def _bundles(writes: Sequence[Write]) -> list[Bundle]:
     return bundles
 
 
-def _goes_with(bundle: Bundle, write: Write) -> bool:
+def _goes_with(bundle: Bundle, write: PlanWrite) -> bool:
     """Say whether the write and its bundle only store results, each of them once."""
     if write.run.id != bundle[0].run.id or not (write.plain and bundle[0].plain):
         return False
@@ -103,7 +103,7 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
     runs.correct(tx, [correction for correction in corrections if correction is not None])
 
 
-def _close(tx: Connection, wave: Sequence[Write]) -> None:
+def _close(tx: Connection, wave: Sequence[PlanWrite]) -> None:
     """Close waits that time out. Raises WaitAnswered when one has ended already."""
     wanted = [pause_id(write.run.id, write.item.step or "") for write in wave]
     if len(waits.consume(tx, wanted)) < len(wave):
@@ -167,7 +167,7 @@ def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correct
 
 
 def _settle(
-    write: Write, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
+    write: PlanWrite, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
 ) -> tuple[dict[str, bool], bool]:
     """Update the group by one write; return what is pending after it, and the force-plan flag."""
     plan, done = write.plan, write.done
@@ -186,7 +186,7 @@ def _settle(
     return settled.pending, done.force_plan
 
 
-def _without_own(write: Write, pending: dict[str, bool]) -> dict[str, bool]:
+def _without_own(write: PlanWrite, pending: dict[str, bool]) -> dict[str, bool]:
     """Remove the item's own step if its request ended without a result and is not retried.
 
     The app answered with other steps; the group would wait for this one for ever.
@@ -197,7 +197,7 @@ def _without_own(write: Write, pending: dict[str, bool]) -> dict[str, bool]:
     return {step: races for step, races in pending.items() if step != own}
 
 
-def _pending(tx: Connection, write: Write, stored: str | None) -> dict[str, bool]:
+def _pending(tx: Connection, write: PlanWrite, stored: str | None) -> dict[str, bool]:
     """Read the pending set without members of a new group that ended while it was reported."""
     pending = groups.read(stored)
     if pending and write.plan.group is not None and write.run.step_count:
@@ -206,7 +206,7 @@ def _pending(tx: Connection, write: Write, stored: str | None) -> dict[str, bool
     return pending
 
 
-def _finish(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
+def _finish(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
     if not wave:
         return
     endings = []
@@ -222,7 +222,7 @@ def _finish(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
     outbox.join(published)
 
 
-def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
+def _follow(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
     """Consume the items, or give them back to be retried, and queue what follows."""
     reused, finished, rows = [], [], []
     _yield_slots(tx, [write for write in wave if write.run.slots is not None])
@@ -246,7 +246,7 @@ def _follow(tx: Connection, wave: Sequence[Write], outbox: Outbox) -> None:
     _queue(tx, rows, outbox)
 
 
-def _yield_slots(tx: Connection, limited: Sequence[Write]) -> None:
+def _yield_slots(tx: Connection, limited: Sequence[PlanWrite]) -> None:
     """Continue a run in place only if no item that is ahead of it waits for its slots."""
     stay = [write for write in limited if write.gets_next]
     if stay:
@@ -255,7 +255,7 @@ def _yield_slots(tx: Connection, limited: Sequence[Write]) -> None:
             write.gets_next = write.run.id in free
 
 
-def _reuses_item(write: Write) -> bool:
+def _reuses_item(write: PlanWrite) -> bool:
     """Say whether the item itself can become the run's next one.
 
     It can if only a discovery follows and all results are new: then nobody else can have queued
@@ -275,7 +275,7 @@ def _reuses_item(write: Write) -> bool:
 
 
 def _queue(
-    tx: Connection, rows: Sequence[tuple[Write, FollowUp, dict[str, Any]]], outbox: Outbox
+    tx: Connection, rows: Sequence[tuple[PlanWrite, FollowUp, dict[str, Any]]], outbox: Outbox
 ) -> None:
     if not rows:
         return
@@ -299,7 +299,7 @@ def _queue(
             write.done.hints.append((ItemKind(row["kind"]), row["id"]))
 
 
-def _item_rows(tx: Connection, write: Write) -> list[tuple[FollowUp, dict[str, Any]]]:
+def _item_rows(tx: Connection, write: PlanWrite) -> list[tuple[FollowUp, dict[str, Any]]]:
     """Build the follow-up items; lease the first that is due now if this worker continues."""
     known = _already_stored(tx, write)
     new = [job for job in write.jobs if job.step is None or job.step not in known]
@@ -314,7 +314,7 @@ def _item_rows(tx: Connection, write: Write) -> list[tuple[FollowUp, dict[str, A
     return rows
 
 
-def _already_stored(tx: Connection, write: Write) -> set[str]:
+def _already_stored(tx: Connection, write: PlanWrite) -> set[str]:
     """Find planned steps whose results came in after the request was written.
 
     Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).

@@ -21,7 +21,7 @@ from ...storage.events import events, waits
 from ...storage.queue import load_runs, queue_items
 from ...storage.runs import runs
 from ..intake.publish import Started
-from ..intake.resume_waits import Arrival
+from ..intake.resume_waits import EventToMatch
 from ..runtime.context import Context
 from .end_run import Ending, end_runs, note_cancelled, signal_cancelled
 
@@ -30,7 +30,7 @@ MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Cancellation:
+class CancelItem:
     """A leased item of kind `cancel`, whose `run_id` is the event's id."""
 
     item: Item
@@ -45,7 +45,7 @@ class _Page:
     cancelled: list[Run]
 
 
-def run_cancellation(ctx: Context, job: Cancellation) -> None:
+def run_cancellation(ctx: Context, job: CancelItem) -> None:
     """Cancel the runs that the event cancels, until none is left or the lease is lost."""
     opts = job.item.opts
     try:
@@ -70,7 +70,7 @@ def _cancel_page(tx: Connection, ctx: Context, item: Item, opts: str | None) -> 
     if row is None:  # deleted meanwhile: its conditions cannot be checked any more
         queue_items.finish(tx, [item])
         return _Page(None, Started(), [])
-    arrival = Arrival(row["id"], row["name"], row["payload"], row["received_at"])
+    arrival = EventToMatch(row["id"], row["name"], row["payload"], row["received_at"])
     place, after = canonical.loads(opts) if opts is not None else ("", "")
     paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
     for lookup in arrival.lookups(paths):
@@ -87,7 +87,7 @@ def _cancel_page(tx: Connection, ctx: Context, item: Item, opts: str | None) -> 
 
 
 def _cancel(
-    tx: Connection, ctx: Context, arrival: Arrival, found: Sequence[rows.Candidate]
+    tx: Connection, ctx: Context, arrival: EventToMatch, found: Sequence[rows.OpenSubscription]
 ) -> tuple[list[Run], Started]:
     """Cancel those runs whose conditions the event meets; locks their rows in order of ids."""
     meant = sorted(

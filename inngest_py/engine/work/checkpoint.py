@@ -15,7 +15,7 @@ from ... import observe
 from ...domain.errors import Invalid, Superseded, TooLarge
 from ...domain.limits import NORMAL, RunLimits
 from ...domain.reply.checkpoint import Checkpoint
-from ...domain.reply.plans import StepResult, Trace
+from ...domain.reply.plans import StepResult, TimelineEntry
 from ...domain.steps import groups
 from ...storage.queries import run_lookups
 from ...storage.queue import leases
@@ -26,7 +26,7 @@ from . import deferred_functions, metadata
 
 
 @dataclass(slots=True)
-class Write:
+class CheckpointWrite:
     """A checkpoint to write, and what became of it.
 
     `released` says that no lease holds the item any more.
@@ -59,7 +59,9 @@ def store(ctx: Context, run_id: str, given: Checkpoint) -> None:
     lease has lapsed but nobody has claimed the item again, Superseded is raised too, but the steps
     are kept: no other request can be running them.
     """
-    done = ctx.committer.run(run_id, store_all, Write(run_id, given, ctx.now(), ctx.run_limits))
+    done = ctx.committer.run(
+        run_id, store_all, CheckpointWrite(run_id, given, ctx.now(), ctx.run_limits)
+    )
     send_signals(done)
     observe.event(
         "checkpoint.stored",
@@ -73,7 +75,7 @@ def store(ctx: Context, run_id: str, given: Checkpoint) -> None:
         raise Superseded
 
 
-def send_signals(done: Write) -> None:
+def send_signals(done: CheckpointWrite) -> None:
     """Send the signals of a checkpoint; call after the commit."""
     for result in done.stored:
         observe.send(
@@ -86,7 +88,7 @@ def send_signals(done: Write) -> None:
         )
 
 
-def store_all(tx: Connection, writes: Sequence[Write]) -> Sequence[Write]:
+def store_all(tx: Connection, writes: Sequence[CheckpointWrite]) -> Sequence[CheckpointWrite]:
     """Write the checkpoints that share a commit. Raises what store() raises if one is void."""
     if len(writes) > 1:
         runs.lock(tx, sorted({write.run_id for write in writes}))
@@ -95,7 +97,7 @@ def store_all(tx: Connection, writes: Sequence[Write]) -> Sequence[Write]:
     return writes
 
 
-def _store(tx: Connection, wave: Sequence[Write]) -> None:
+def _store(tx: Connection, wave: Sequence[CheckpointWrite]) -> None:
     rows = runs.advance(
         tx,
         [
@@ -129,7 +131,7 @@ def _gone(tx: Connection, run_id: str) -> Exception:
     return Superseded(f"run {run_id} has ended")
 
 
-def _hold(tx: Connection, wave: Sequence[Write]) -> None:
+def _hold(tx: Connection, wave: Sequence[CheckpointWrite]) -> None:
     """Lock the requests' items and set their attempts to 0; mark writes without a lease."""
     held = leases.lock(tx, [write.given.dispatch.item_id for write in wave])
     restarted = []
@@ -146,7 +148,7 @@ def _hold(tx: Connection, wave: Sequence[Write]) -> None:
     leases.restart_attempts(tx, restarted)
 
 
-def _check_limits(row: runs.Advanced, write: Write) -> None:
+def _check_limits(row: runs.Advanced, write: CheckpointWrite) -> None:
     """Refuse steps that reach a limit: the SDK answers with them, and that ends the run (§7.5)."""
     most = write.limits.get(row.function_id, NORMAL)
     if row.step_count - len(write.lost) >= most.steps:
@@ -156,7 +158,7 @@ def _check_limits(row: runs.Advanced, write: Write) -> None:
         raise TooLarge(f"The function run exceeded {limit}.")
 
 
-def _correction(write: Write, row: runs.Advanced) -> runs.Correction | None:
+def _correction(write: CheckpointWrite, row: runs.Advanced) -> runs.Correction | None:
     """Take the steps out of the pending set, and steps stored before out of the counts."""
     pending = groups.read(row.pending)
     done = {result.hash for result in write.given.results}
@@ -169,7 +171,7 @@ def _correction(write: Write, row: runs.Advanced) -> runs.Correction | None:
     return runs.Correction(write.run_id, row.force_plan, kept, len(lost), fewer_bytes)
 
 
-def _step_rows(write: Write, step_count: int) -> list[dict[str, Any]]:
+def _step_rows(write: CheckpointWrite, step_count: int) -> list[dict[str, Any]]:
     first = step_count - len(write.given.results)
     return [
         {
@@ -185,12 +187,12 @@ def _step_rows(write: Write, step_count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _attempt_rows(write: Write) -> list[dict[str, Any]]:
+def _attempt_rows(write: CheckpointWrite) -> list[dict[str, Any]]:
     new = {result.hash for result in write.stored}
     return [_attempt_row(write, trace) for trace in write.given.traces if trace.step in new]
 
 
-def _attempt_row(write: Write, trace: Trace) -> dict[str, Any]:
+def _attempt_row(write: CheckpointWrite, trace: TimelineEntry) -> dict[str, Any]:
     started_at, ended_at = trace.took or (write.now, write.now)
     return attempts.new_row(
         write.run_id, trace, queued_at=started_at, started_at=started_at, ended_at=ended_at

@@ -36,18 +36,18 @@ from ..runtime.app_fairness import LINE_PREFIX, host_of
 from ..runtime.context import Context, Hint
 from ..runtime.jobs import Job
 from . import orphaned_calls
-from .cancel_on_event import Cancellation
+from .cancel_on_event import CancelItem
 from .flow_timers import Timer
 
 # How long an item is put off that cannot be claimed.
 _PUT_OFF = timedelta(minutes=1)
 # Items that belong to no run.
-_OTHERS: dict[ItemKind, type[Fanout | Cancellation | Timer]] = {
+_OTHERS: dict[ItemKind, type[Fanout | CancelItem | Timer]] = {
     ItemKind.EVENT: Fanout,
-    ItemKind.CANCEL: Cancellation,
+    ItemKind.CANCEL: CancelItem,
     **dict.fromkeys(OF_RULES, Timer),
 }
-Claimed = Job | Fanout | Cancellation | Timer
+Claimed = Job | Fanout | CancelItem | Timer
 # How long until upkeep hints again at an item that this version cannot run.
 _FOR_OTHERS = timedelta(seconds=30)
 

@@ -39,7 +39,7 @@ from ..runtime.jobs import Job
 from . import checkpoint
 from .apply import apply_all
 from .signals import committed
-from .writes import Applied, Call, Write
+from .writes import Applied, Call, PlanWrite
 
 # How long an SDK may take from one call to the next.
 SILENCE = timedelta(minutes=15)
@@ -51,7 +51,7 @@ _IN_REQUEST = STORED | LAZY | {Opcode.NONE}
 class _Written:
     """What a transaction made of opcodes; its signals are sent after the commit."""
 
-    stored: checkpoint.Write | None = None
+    stored: checkpoint.CheckpointWrite | None = None
     job: Job | None = None
     made: Plan = field(default_factory=Plan)
     done: Applied = field(default_factory=Applied)
@@ -125,11 +125,13 @@ def _write_ops(
     policy = Policy(function.config.retries, linear, own)
     meaning = Generated(list(ops), run.request_version, no_retry=None, retry_after=None)
     made = decide.plan_of_ops(run, item, policy, meaning, now, ctx.jitter())
-    [done] = apply_all(tx, [Write(ctx, run, item, made, Call(now, now), wants_next=False)])
+    [done] = apply_all(tx, [PlanWrite(ctx, run, item, made, Call(now, now), wants_next=False)])
     return _Written(job=Job(item, run, function, {}), made=made, done=done)
 
 
-def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkpoint.Write:
+def _store(
+    tx: Connection, run: Run, ops: Sequence[Op], now: datetime
+) -> checkpoint.CheckpointWrite:
     results = [decide.result_of(op, failed=False) for op in ops if op.code in STORED]
     given = Checkpoint(
         Dispatch(run.id, run.id, 0),
@@ -138,7 +140,7 @@ def _store(tx: Connection, run: Run, ops: Sequence[Op], now: datetime) -> checkp
         read_defers(ops),
         metadata.of_ops(ops, 0),
     )
-    [written] = checkpoint.store_all(tx, [checkpoint.Write(run.id, given, now)])
+    [written] = checkpoint.store_all(tx, [checkpoint.CheckpointWrite(run.id, given, now)])
     leases.extend_one(tx, run.id, now + SILENCE)
     return written
 

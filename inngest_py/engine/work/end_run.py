@@ -11,7 +11,7 @@ from ... import observe
 from ...domain.errors import NotFound
 from ...domain.events import user_events
 from ...domain.events.event_record import Event
-from ...domain.reply.plans import Trace
+from ...domain.reply.plans import TimelineEntry
 from ...domain.reply.timeouts import cancellation_entry
 from ...domain.reply.wait_end import sleep_entry
 from ...domain.runs.items import Item, ItemKind
@@ -99,7 +99,7 @@ def cut_off(row: Any, now: datetime) -> dict[str, Any]:
     if row.kind == ItemKind.SLEEP.value:
         shown, started_at = sleep_entry(row, "cancelled"), row.queued_at
     else:
-        shown = Trace(row.step, row.step_name or "", Opcode.STEP_PLANNED.value, "cancelled")
+        shown = TimelineEntry(row.step, row.step_name or "", Opcode.STEP_PLANNED.value, "cancelled")
         started_at = min(max(row.queued_at, row.due_at), now)
     return attempts.new_row(
         row.run_id,
@@ -134,7 +134,9 @@ def _published(ctx: Context, ending: Ending) -> list[Event]:
     )
 
 
-def note_cancelled(tx: Connection, cancelled: Sequence[Run], shown: Trace, now: datetime) -> None:
+def note_cancelled(
+    tx: Connection, cancelled: Sequence[Run], shown: TimelineEntry, now: datetime
+) -> None:
     """Show in the timelines of runs why they were cancelled."""
     rows = [
         attempts.new_row(run.id, shown, queued_at=now, started_at=now, ended_at=now)
@@ -147,7 +149,7 @@ def end_at_once(
     tx: Connection,
     ctx: Context,
     run: Run,
-    shown: Trace,
+    shown: TimelineEntry,
     now: datetime,
     held: Sequence[Item] = (),
 ) -> tuple[bool, Started]:

@@ -11,10 +11,10 @@ from ...domain.reply.plans import FollowUp
 from ...domain.runs import rounds
 from ...domain.runs.items import CALLS, ItemKind
 from ...storage.operations import stranded
-from .writes import Write
+from .writes import PlanWrite
 
 
-def follow_ups(tx: Connection, write: Write, jobs: Sequence[FollowUp]) -> list[FollowUp]:
+def follow_ups(tx: Connection, write: PlanWrite, jobs: Sequence[FollowUp]) -> list[FollowUp]:
     """Return the jobs that follow from a write; a discovery if nothing else continues the run.
 
     Requests that follow without progress have the number of their round. Raises Stalled when
@@ -30,14 +30,14 @@ def follow_ups(tx: Connection, write: Write, jobs: Sequence[FollowUp]) -> list[F
     return [made for job in jobs or _discovery(tx, write) for made in _counted(tx, write, job)]
 
 
-def _discovery(tx: Connection, write: Write) -> list[FollowUp]:
+def _discovery(tx: Connection, write: PlanWrite) -> list[FollowUp]:
     """Return a discovery if nothing else continues the run; none if the answer had results."""
     if write.plan.results or stranded.has_other_driving_item(tx, write.run.id, write.item.id):
         return []
     return [FollowUp(ItemKind.EDGE, f"{write.item.id}-on")]
 
 
-def _counted(tx: Connection, write: Write, job: FollowUp) -> list[FollowUp]:
+def _counted(tx: Connection, write: PlanWrite, job: FollowUp) -> list[FollowUp]:
     """Give a request the number of its round.
 
     After the last round a discovery is left out. Raises Stalled if nothing else continues the run.

@@ -29,12 +29,12 @@ from ..runtime.context import Context
 from ..runtime.jobs import Job
 from . import orphaned_calls, signals
 from .apply import apply_all
-from .cancel_on_event import Cancellation, run_cancellation
+from .cancel_on_event import CancelItem, run_cancellation
 from .claims import Claimed, claim, load
 from .flow_timers import Timer, run_timer
 from .handlers import handler_of
 from .handlers.policy import retry_policy
-from .writes import Applied, Call, Write
+from .writes import Applied, Call, PlanWrite
 
 
 def run_job(ctx: Context, job: Claimed) -> None:
@@ -68,7 +68,7 @@ def _run(ctx: Context, job: Claimed) -> None:
     if isinstance(job, Fanout):
         run_fanout(ctx, job)
         return
-    if isinstance(job, Cancellation):
+    if isinstance(job, CancelItem):
         run_cancellation(ctx, job)
         return
     if isinstance(job, Timer):
@@ -145,7 +145,7 @@ def _write(ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool) 
     """
     item = job.item
     try:
-        write = Write(ctx, job.run, item, made, call, wants_next)
+        write = PlanWrite(ctx, job.run, item, made, call, wants_next)
         return ctx.committer.run(job.run.id, apply_all, write)
     except LeaseLost:
         observe.event("item.lease_lost", level=30, item_id=item.id, run_id=job.run.id)

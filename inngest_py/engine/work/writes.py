@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ...domain.reply.plans import FollowUp, Plan, StepResult, Trace
+from ...domain.reply.plans import FollowUp, Plan, StepResult, TimelineEntry
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ...storage.queue import queue_items
@@ -42,7 +42,7 @@ class Applied:
 
 
 @dataclass(slots=True)
-class Write:
+class PlanWrite:
     """A plan to write, which consumes its item.
 
     With `wants_next`, the worker would keep the lease for the run's next item and continue.
@@ -74,7 +74,7 @@ class Write:
         return bool(plan.results) and not more
 
 
-def item_row(write: Write, job: FollowUp) -> dict[str, Any]:
+def item_row(write: PlanWrite, job: FollowUp) -> dict[str, Any]:
     """Make the row of an item that follows from the write."""
     now = write.call.ended_at
     return queue_items.new_row(
@@ -96,7 +96,7 @@ def item_row(write: Write, job: FollowUp) -> dict[str, Any]:
     )
 
 
-def lease_first(write: Write, rows: list[dict[str, Any]]) -> None:
+def lease_first(write: PlanWrite, rows: list[dict[str, Any]]) -> None:
     """Lease the first of the rows that is due now to this worker."""
     now, ctx = write.call.ended_at, write.ctx
     for row in rows:
@@ -126,7 +126,7 @@ def leased(row: dict[str, Any]) -> Item:
     )
 
 
-def attempt_row(write: Write, trace: Trace) -> dict[str, Any]:
+def attempt_row(write: PlanWrite, trace: TimelineEntry) -> dict[str, Any]:
     """Make the row of an attempt for the run's timeline."""
     item, call = write.item, write.call
     started_at, ended_at = trace.took or (call.started_at, call.ended_at)

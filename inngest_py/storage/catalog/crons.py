@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Timestamp, table_of
 from ..db.statements import SingleValue
-from .functions import Function
+from .functions import FunctionRow
 
 
 class Cron(Base):
@@ -46,9 +46,9 @@ _first = SingleValue(select(func.min(_crons.c.tick)))
 def of_app(tx: Connection, app_id: str) -> set[Key]:
     """List the schedules that are planned for an app's functions."""
     query = select(_crons.c.function_id, _crons.c.expression).join(
-        Function, Function.id == _crons.c.function_id
+        FunctionRow, FunctionRow.id == _crons.c.function_id
     )
-    return {(row[0], row[1]) for row in tx.execute(query.where(Function.app_id == app_id))}
+    return {(row[0], row[1]) for row in tx.execute(query.where(FunctionRow.app_id == app_id))}
 
 
 def add(tx: Connection, planned: Iterable[tuple[Key, datetime]]) -> None:

@@ -55,7 +55,7 @@ class App(Base):
     __table_args__ = (UniqueConstraint("name", "url"), Index("apps_url_idx", "url"))
 
 
-class Function(Base):
+class FunctionRow(Base):
     """A function of an app; `config` is the validated configuration as canonical JSON."""
 
     __tablename__ = "functions"
@@ -95,7 +95,7 @@ class Function(Base):
 
 
 _apps = table_of(App)
-_functions = table_of(Function)
+_functions = table_of(FunctionRow)
 _CATALOG = "catalog_version"
 _VERSION_BITS = 62
 VERSION = select(Meta.value).where(Meta.key == _CATALOG)
@@ -175,7 +175,7 @@ def restore_app(tx: Connection, app_id: str) -> None:
 
 def remove_app(tx: Connection, app_id: str) -> None:
     """Delete the app, its functions, and all rows that refer to them."""
-    tx.execute(delete(Function).where(Function.app_id == app_id))
+    tx.execute(delete(FunctionRow).where(FunctionRow.app_id == app_id))
     tx.execute(delete(App).where(App.id == app_id))
 
 
@@ -185,7 +185,7 @@ def remove_placeholders(tx: Connection, url: str) -> None:
 
 
 _listed = select(_functions, App.name.label("app_name"), App.url.label("app_url")).join(
-    App, App.id == Function.app_id
+    App, App.id == FunctionRow.app_id
 )
 
 
@@ -193,16 +193,16 @@ def functions(
     tx: Connection, *, app_id: str | None = None, archived: bool = True
 ) -> list[RowMapping]:
     """List functions with their app's name, of one app or of all."""
-    query = _listed.order_by(Function.created_at, Function.slug)
+    query = _listed.order_by(FunctionRow.created_at, FunctionRow.slug)
     if app_id is not None:
-        query = query.where(Function.app_id == app_id)
+        query = query.where(FunctionRow.app_id == app_id)
     if not archived:
-        query = query.where(Function.archived_at.is_(None))
+        query = query.where(FunctionRow.archived_at.is_(None))
     return list(tx.execute(query).mappings())
 
 
-_function = select(_functions, App.name.label("app_name")).join(App, App.id == Function.app_id)
-_function_by_id = _function.where(Function.id == bindparam("id"))
+_function = select(_functions, App.name.label("app_name")).join(App, App.id == FunctionRow.app_id)
+_function_by_id = _function.where(FunctionRow.id == bindparam("id"))
 
 
 def function(tx: Connection, function_id: str) -> RowMapping | None:
@@ -212,30 +212,34 @@ def function(tx: Connection, function_id: str) -> RowMapping | None:
 
 def shown(tx: Connection, function_id: str) -> RowMapping | None:
     """Find a function as functions() lists it; None when there is none."""
-    query = _listed.where(Function.id == function_id)
+    query = _listed.where(FunctionRow.id == function_id)
     return tx.execute(query).mappings().first()
 
 
 def put_function(tx: Connection, values: dict[str, Any]) -> None:
     """Insert the function or replace the row with its id, un-archiving it."""
-    tx.execute(upsert(tx, Function, values, keys=["id"], keep=["created_at"]))
+    tx.execute(upsert(tx, FunctionRow, values, keys=["id"], keep=["created_at"]))
 
 
 def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) -> None:
     """Archive the app's functions that are not among `keep` (ids)."""
     tx.execute(
-        update(Function)
-        .where(Function.app_id == app_id, Function.id.not_in(keep), Function.archived_at.is_(None))
+        update(FunctionRow)
+        .where(
+            FunctionRow.app_id == app_id,
+            FunctionRow.id.not_in(keep),
+            FunctionRow.archived_at.is_(None),
+        )
         .values(archived_at=now)
     )
 
 
 def lock_functions(tx: Connection, app_id: str) -> None:
     """Lock the rows of an app's functions, so that new runs, which refer to them, wait."""
-    tx.execute(select(Function.id).where(Function.app_id == app_id).with_for_update()).all()
+    tx.execute(select(FunctionRow.id).where(FunctionRow.app_id == app_id).with_for_update()).all()
 
 
 def count_functions(tx: Connection) -> int:
     """Count the functions that are not archived."""
-    query = select(func.count()).select_from(Function).where(Function.archived_at.is_(None))
+    query = select(func.count()).select_from(FunctionRow).where(FunctionRow.archived_at.is_(None))
     return tx.execute(query).scalar_one()

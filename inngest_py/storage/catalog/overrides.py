@@ -7,9 +7,9 @@ from sqlalchemy import Connection, func, select, update
 
 from ..db.columns import table_of
 from ..db.statements import SingleValue
-from .functions import Function
+from .functions import FunctionRow
 
-_functions = table_of(Function)
+_functions = table_of(FunctionRow)
 _ends = _functions.c.limits_until
 _first_end = SingleValue(select(func.min(_ends)).where(_ends.is_not(None)))
 _EMPTY = dict.fromkeys(("limits", "limits_until", "limits_by", "limits_at"))

@@ -14,7 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKN
 
 from . import sockets
 from .clock import Clock
-from .server_limits import Limits
+from .server_limits import ServerLimits
 
 _CLOSED = (TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKNOWN)
 
@@ -47,7 +47,7 @@ class Pipelined(extensions.connection):
     one snapshot per statement anyway. `patience` is how many seconds to wait for an answer.
     """
 
-    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: ServerLimits, **kwargs: Any) -> None:
         self.waiter = sockets.waiter()
         self.patience = limits.connect or None
         super().__init__(*args, **kwargs)

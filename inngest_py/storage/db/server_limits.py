@@ -9,7 +9,7 @@ _ANSWERS_LATER = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """Times in seconds; 0 means no limit.
 
     `connect` is for each step of making a connection, `network` for packets that are not

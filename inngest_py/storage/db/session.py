@@ -28,7 +28,7 @@ from .columns import Base
 from .connection import Pipelined
 from .dialects import is_sqlite
 from .outages import Fault, NoAnswer, Outage, fault
-from .server_limits import Limits
+from .server_limits import ServerLimits
 
 _CLOCK = select(func.clock_timestamp())
 # How long to wait for a connection of the pool before that counts as an outage.
@@ -48,7 +48,7 @@ class Database:
         *,
         synchronous: str = "FULL",
         pool_size: int = 20,
-        limits: Limits | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
         self.url: URL = make_url(url)
         self.clock = Clock()
@@ -63,7 +63,7 @@ class Database:
         self.engine = (
             self._sqlite(synchronous)
             if self.is_sqlite
-            else self._postgres(pool_size, limits or Limits())
+            else self._postgres(pool_size, limits or ServerLimits())
         )
 
     @property
@@ -79,7 +79,7 @@ class Database:
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
 
-    def _postgres(self, pool_size: int, limits: Limits) -> Engine:
+    def _postgres(self, pool_size: int, limits: ServerLimits) -> Engine:
         sockets.install()
         engine = create_engine(
             self.url,

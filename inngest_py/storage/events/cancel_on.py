@@ -17,7 +17,7 @@ Lookup = tuple[str, str, str]  # event name, path and key of the index
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class OpenSubscription:
     """A subscription of a run that an event may cancel; the expression decides."""
 
     id: str
@@ -67,11 +67,11 @@ _page = (
 
 def page(
     tx: Connection, lookup: Lookup, received_at: datetime, *, after: str, limit: int
-) -> list[Candidate]:
+) -> list[OpenSubscription]:
     """List the look-up's subscriptions that are older than the event, after the id `after`."""
     name, path, key = lookup
     values = {"name": name, "path": path, "key": key, "after": after, "received_at": received_at}
-    return [Candidate(*row) for row in tx.execute(_page, values | {"most": limit})]
+    return [OpenSubscription(*row) for row in tx.execute(_page, values | {"most": limit})]
 
 
 _drop = delete(_pauses).where(_pauses.c.id.in_(bindparam("ids", expanding=True)))

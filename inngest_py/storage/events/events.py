@@ -21,7 +21,7 @@ from ..db.keyset import within
 from ..db.statements import Insert, InsertNew, Upsert
 
 
-class Event(Base):
+class EventRow(Base):
     """An event; `payload` is its canonical JSON as SDKs get it, `id` the internal ULID."""
 
     __tablename__ = "events"
@@ -53,7 +53,7 @@ class RunKey(Base):
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
-_events = table_of(Event)
+_events = table_of(EventRow)
 _keys = table_of(RunKey)
 
 

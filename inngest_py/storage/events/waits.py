@@ -125,7 +125,7 @@ def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class OpenWait:
     """A pause that an event may match; its expression decides."""
 
     id: str
@@ -164,12 +164,12 @@ _candidates = ManyRows(
 )
 
 
-def candidates(tx: Connection, lookups: Iterable[tuple[str, str, str]]) -> list[Candidate] | None:
+def candidates(tx: Connection, lookups: Iterable[tuple[str, str, str]]) -> list[OpenWait] | None:
     """List the waits for (event name, path, key) look-ups; None for more than MOST_TOGETHER."""
     rows = sorted(set(lookups))
     if not rows:
         return []
-    found = [Candidate(*row) for row in _candidates.run(tx, rows)]
+    found = [OpenWait(*row) for row in _candidates.run(tx, rows)]
     return None if len(found) > MOST_TOGETHER else found
 
 
@@ -187,11 +187,11 @@ _page = (
 )
 
 
-def page(tx: Connection, lookup: tuple[str, str, str], after: str) -> list[Candidate]:
+def page(tx: Connection, lookup: tuple[str, str, str], after: str) -> list[OpenWait]:
     """List waits for one (event name, path, key), at most MOST_AT_ONCE, after the id `after`."""
     name, path, key = lookup
     found = tx.execute(_page, {"name": name, "path": path, "key": key, "after": after})
-    return [Candidate(*row) for row in found]
+    return [OpenWait(*row) for row in found]
 
 
 # Locked in the order of their ids, so that two transactions that consume some of the same pauses

@@ -22,7 +22,7 @@ from ..db.columns import Base, BigId, Timestamp, table_of
 from ..db.statements import ManyRows, Upsert
 
 
-class Debounce(Base):
+class DebounceRow(Base):
     """The parked event of a key. Its timer is the queue item of kind `debounce` named by the key.
 
     Nullable columns are null only within the transaction that makes the row.
@@ -39,7 +39,7 @@ class Debounce(Base):
     fires_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-_debounces = table_of(Debounce)
+_debounces = table_of(DebounceRow)
 _lock = Upsert(
     _debounces,
     {"key": Text(), "function_id": Text()},

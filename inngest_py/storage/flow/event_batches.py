@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.flow.batching import OpenBatch
 from ..db.columns import Base, BigId, Timestamp, table_of
 from ..db.statements import ManyRows, Upsert
-from ..events.events import Event
+from ..events.events import EventRow
 
 
 class BatchBucket(Base):
@@ -121,8 +121,8 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 _payloads = (
-    select(_members.c.batch_id, Event.payload)
-    .join(Event, Event.id == _members.c.event_id)
+    select(_members.c.batch_id, EventRow.payload)
+    .join(EventRow, EventRow.id == _members.c.event_id)
     .where(_members.c.batch_id.in_(bindparam("batches", expanding=True)))
     .order_by(_members.c.batch_id, _members.c.position)
 )
@@ -153,7 +153,7 @@ def event_ids(tx: Connection, batch_ids: Sequence[str]) -> dict[str, list[str]]:
 
 def listed(tx: Connection, batch_id: str, limit: int) -> list[RowMapping]:
     """List id and name of a batch's first events, in order, without deleted ones."""
-    query = select(Event.id, Event.name).join(_members, Event.id == _members.c.event_id)
+    query = select(EventRow.id, EventRow.name).join(_members, EventRow.id == _members.c.event_id)
     query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position)
     return list(tx.execute(query.limit(limit)).mappings())
 
@@ -166,7 +166,7 @@ def size(tx: Connection, batch_id: str) -> int:
 
 def first_event(tx: Connection, batch_id: str) -> RowMapping | None:
     """Find the first event of a batch that is not deleted; None when there is none."""
-    query = select(table_of(Event)).join(_members, Event.id == _members.c.event_id)
+    query = select(table_of(EventRow)).join(_members, EventRow.id == _members.c.event_id)
     query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position).limit(1)
     return tx.execute(query).mappings().first()
 

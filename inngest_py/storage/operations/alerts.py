@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Index, RowMapping, Text, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.reports.alerts import Ended
+from ...domain.reports.alerts import EndedRuns
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.session import insert, skip_locked
 from ..runs.runs import RunRow
@@ -44,7 +44,7 @@ class AlertMessage(Base):
 
 
 _alerts, _messages = table_of(AlertRow), table_of(AlertMessage)
-_runs, _functions = table_of(RunRow), table_of(Function)
+_runs, _functions = table_of(RunRow), table_of(FunctionRow)
 
 
 def fire(tx: Connection, key: str, about: str | None, now: datetime, told_before: datetime) -> bool:
@@ -115,7 +115,7 @@ def _mine(message: RowMapping) -> tuple[Any, ...]:
     return (_messages.c.id == message["id"], _messages.c.attempt == message["attempt"])
 
 
-def ended(tx: Connection, since: datetime) -> list[Ended]:
+def ended(tx: Connection, since: datetime) -> list[EndedRuns]:
     """Count the runs that ended since a time, by function; looks at the newest MOST_RUNS."""
     counted = (RunStatus.COMPLETED.value, RunStatus.FAILED.value)
     newest = (
@@ -132,4 +132,4 @@ def ended(tx: Connection, since: datetime) -> list[Ended]:
         .group_by(newest.c.function_id, _functions.c.slug)
         .order_by(_functions.c.slug)
     )
-    return [Ended(*row) for row in tx.execute(query)]
+    return [EndedRuns(*row) for row in tx.execute(query)]

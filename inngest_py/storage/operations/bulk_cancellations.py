@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.runs.runs import LIVE
-from ..catalog.functions import App, Function
+from ..catalog.functions import App, FunctionRow
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked
 from ..runs.runs import RunRow
@@ -31,7 +31,7 @@ from ..runs.runs import RunRow
 _OPEN = text("finished_at IS NULL")
 
 
-class Cancellation(Base):
+class BulkCancellationRow(Base):
     """A bulk cancellation; `cursor` is the last run id looked at, None when a pass begins."""
 
     __tablename__ = "cancellations"
@@ -52,16 +52,16 @@ class Cancellation(Base):
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-_rows = table_of(Cancellation)
+_rows = table_of(BulkCancellationRow)
 _runs = table_of(RunRow)
 _LIVE = [status.value for status in LIVE]
 
 
 def _shown() -> Select[Any]:
     return (
-        select(_rows, Function.slug.label("function_slug"), App.name.label("app_name"))
-        .join(Function, Function.id == _rows.c.function_id)
-        .join(App, App.id == Function.app_id)
+        select(_rows, FunctionRow.slug.label("function_slug"), App.name.label("app_name"))
+        .join(FunctionRow, FunctionRow.id == _rows.c.function_id)
+        .join(App, App.id == FunctionRow.app_id)
     )
 
 
@@ -132,8 +132,8 @@ def move(tx: Connection, cancellation_id: str, values: dict[str, Any], cancelled
 def of_function(tx: Connection, app: str, names: Sequence[str]) -> RowMapping | None:
     """Find an app's function by one of these slugs, archived or not; None when there is none."""
     query = (
-        select(Function.id, Function.slug)
-        .join(App, App.id == Function.app_id)
-        .where(App.name == app, Function.slug.in_(list(names)))
+        select(FunctionRow.id, FunctionRow.slug)
+        .join(App, App.id == FunctionRow.app_id)
+        .where(App.name == app, FunctionRow.slug.in_(list(names)))
     )
-    return tx.execute(query.order_by(Function.slug.desc())).mappings().first()
+    return tx.execute(query.order_by(FunctionRow.slug.desc())).mappings().first()

@@ -15,8 +15,8 @@ from ...domain.values import canonical
 from ..db.columns import table_of
 from ..db.keyset import Key, after_position
 from ..events import waits
-from ..events.events import Event
-from ..flow.debounces import Debounce
+from ..events.events import EventRow
+from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchEvent
 from ..queue import of_ended_runs
 from ..queue.queue_items import QueueItem
@@ -26,8 +26,8 @@ from ..runs.metadata import RunMetadata
 from ..runs.runs import RunRow
 from ..runs.steps import Step
 
-_runs, _events, _items = table_of(RunRow), table_of(Event), table_of(QueueItem)
-_members, _debounces = table_of(BatchEvent), table_of(Debounce)
+_runs, _events, _items = table_of(RunRow), table_of(EventRow), table_of(QueueItem)
+_members, _debounces = table_of(BatchEvent), table_of(DebounceRow)
 _OF_RUNS = [table_of(model).c.run_id for model in (Step, Attempt, RunMetadata, DeferRow)]
 _BY_ARRIVAL = [Key(name, _events.c[name], descending=False) for name in ("received_at", "id")]
 _TAKEN = [_runs.c[name] for name in ("id", "event_id", "batch_id", "step_count", "state_bytes")]

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, insert, literal, select
 
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import Timestamp, table_of
 from ..db.session import byte_length
-from ..events.events import Event
+from ..events.events import EventRow
 from ..queue.queue_items import QueueItem
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
@@ -32,15 +32,15 @@ def source(tx: Connection, run_id: str) -> RowMapping | None:
             _runs.c.correlation_id,
             _runs.c.batch_id,
             _runs.c.cron,
-            Function.slug.label("function_slug"),
-            Function.version.label("current_version"),
-            Function.limits_revision,
-            Function.archived_at,
-            Event.name.label("event_name"),
-            Event.payload.label("event_payload"),
+            FunctionRow.slug.label("function_slug"),
+            FunctionRow.version.label("current_version"),
+            FunctionRow.limits_revision,
+            FunctionRow.archived_at,
+            EventRow.name.label("event_name"),
+            EventRow.payload.label("event_payload"),
         )
-        .join(Function, Function.id == _runs.c.function_id)
-        .outerjoin(Event, Event.id == _runs.c.event_id)
+        .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
+        .outerjoin(EventRow, EventRow.id == _runs.c.event_id)
         .where(_runs.c.id == run_id)
         .with_for_update(read=True, key_share=True, of=_runs)
     )

@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
-from ..catalog.functions import App, Function
+from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
 
 _apps = table_of(App)
-_functions = table_of(Function)
+_functions = table_of(FunctionRow)
 
 
 def apps(

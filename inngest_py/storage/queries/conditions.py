@@ -9,9 +9,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ...domain.events.filters import Condition
 from ..db.dialects import pick
-from ..events.events import Event
+from ..events.events import EventRow
 
-_COLUMNS: dict[str, Any] = {"name": Event.name, "id": Event.external_id, "ts": Event.ts}
+_COLUMNS: dict[str, Any] = {"name": EventRow.name, "id": EventRow.external_id, "ts": EventRow.ts}
 _SIGNS = {
     "==": "__eq__",
     "<": "__lt__",
@@ -47,22 +47,22 @@ def _by_sqlite(found: Sequence[Condition]) -> ColumnElement[bool]:
 
 def _by_postgresql(found: Sequence[Condition]) -> ColumnElement[bool]:
     # jsonb has no \u0000, and a cast that fails would fail the statement
-    readable = Event.payload.not_like("%\\\\u0000%")
+    readable = EventRow.payload.not_like("%\\\\u0000%")
     return case((readable, and_(*[_postgresql(item) for item in found])), else_=true())
 
 
 def _sqlite(item: Condition) -> ColumnElement[bool]:
     path = "$" + "".join(f'."{key}"' for key in item.field)
-    kind = func.json_type(Event.payload, path)
+    kind = func.json_type(EventRow.payload, path)
     if isinstance(item.value, bool):
         return kind == ("true" if item.value else "false")
     types = ["text"] if isinstance(item.value, str) else ["integer", "real"]
-    value = func.json_extract(Event.payload, path)
+    value = func.json_extract(EventRow.payload, path)
     return case((kind.in_(types), value == item.value), else_=false())
 
 
 def _postgresql(item: Condition) -> ColumnElement[bool]:
-    document = cast(Event.payload, JSONB)
+    document = cast(EventRow.payload, JSONB)
     wanted = cast(literal(orjson.dumps(item.value).decode(), Text), JSONB)
     found: ColumnElement[bool] = func.jsonb_extract_path(document, *item.field) == wanted
     return found

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, RowMapping, Select, case, func, select
 from ...domain.events.filters import Condition
 from ..db.columns import table_of
 from ..db.keyset import Key, after_position
-from ..events.events import Event
+from ..events.events import EventRow
 from .conditions import on_columns, on_json
 
-ORDER = (Key("received_at", table_of(Event).c.received_at), Key("id", table_of(Event).c.id))
+ORDER = (Key("received_at", table_of(EventRow).c.received_at), Key("id", table_of(EventRow).c.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ def page(
     read.
     """
     fits = on_json(tx, query.conditions)
-    payload = Event.payload if fits is None else case((fits, Event.payload))
+    payload = EventRow.payload if fits is None else case((fits, EventRow.payload))
     chosen = select(
-        Event.id,
-        Event.external_id,
-        Event.name,
-        Event.ts,
-        Event.received_at,
-        Event.internal,
+        EventRow.id,
+        EventRow.external_id,
+        EventRow.name,
+        EventRow.ts,
+        EventRow.received_at,
+        EventRow.internal,
         payload.label("payload"),
     )
     chosen = _where(chosen, query)
@@ -55,20 +55,20 @@ def page(
 
 def count(tx: Connection, query: EventQuery, most: int) -> int:
     """Count the events that match the conditions on columns, up to `most`."""
-    found = _where(select(Event.id), query).limit(most).subquery()
+    found = _where(select(EventRow.id), query).limit(most).subquery()
     total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
     return total
 
 
 def _where(chosen: Select[Any], query: EventQuery) -> Select[Any]:
     if not query.internal:
-        chosen = chosen.where(Event.internal.is_(False))
+        chosen = chosen.where(EventRow.internal.is_(False))
     if query.since is not None:
-        chosen = chosen.where(Event.received_at >= query.since)
+        chosen = chosen.where(EventRow.received_at >= query.since)
     if query.until is not None:
-        chosen = chosen.where(Event.received_at < query.until)
+        chosen = chosen.where(EventRow.received_at < query.until)
     if query.names is not None:
-        chosen = chosen.where(Event.name.in_(query.names))
+        chosen = chosen.where(EventRow.name.in_(query.names))
     return chosen.where(*on_columns(query.conditions))
 
 
@@ -76,11 +76,11 @@ def between(
     tx: Connection, *, after: str | None, before: str | None, limit: int, internal: bool
 ) -> list[RowMapping]:
     """List events with ids between two ids, newest first."""
-    chosen = select(table_of(Event))
+    chosen = select(table_of(EventRow))
     if not internal:
-        chosen = chosen.where(Event.internal.is_(False))
+        chosen = chosen.where(EventRow.internal.is_(False))
     if after is not None:
-        chosen = chosen.where(Event.id > after)
+        chosen = chosen.where(EventRow.id > after)
     if before is not None:
-        chosen = chosen.where(Event.id < before)
-    return list(tx.execute(chosen.order_by(Event.id.desc()).limit(limit)).mappings())
+        chosen = chosen.where(EventRow.id < before)
+    return list(tx.execute(chosen.order_by(EventRow.id.desc()).limit(limit)).mappings())

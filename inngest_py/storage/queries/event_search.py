@@ -20,10 +20,10 @@ from sqlalchemy import (
 from ...domain.events.filters import Condition
 from ..db.columns import table_of
 from ..db.windows import Window, matching, whole
-from ..events.events import Event
+from ..events.events import EventRow
 from .conditions import on_columns, on_json
 
-_events = table_of(Event)
+_events = table_of(EventRow)
 _shown = (
     _events.c.id,
     _events.c.external_id,
@@ -63,7 +63,7 @@ def page(
     if values:
         fits = on_json(tx, search.conditions)
         hits += [] if fits is None else [fits]
-        payload = case((and_(true(), *hits), Event.payload))
+        payload = case((and_(true(), *hits), EventRow.payload))
         chosen = chosen.add_columns(payload.label("payload"))
     chosen = _where(chosen, search).order_by(_events.c.id.desc()).limit(limit)
     if not hits:
@@ -78,7 +78,7 @@ def _holds(text: str) -> ColumnElement[bool]:
 
 def _where(chosen: Select[Any], search: EventSearch) -> Select[Any]:
     if not search.internal:
-        chosen = chosen.where(Event.internal.is_(False))
+        chosen = chosen.where(EventRow.internal.is_(False))
     if search.from_id is not None:
         chosen = chosen.where(_events.c.id >= search.from_id)
     if search.before_id is not None:

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
-from ..events.events import Event
+from ..events.events import EventRow
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
 
-_attempts, _runs, _events = table_of(Attempt), table_of(RunRow), table_of(Event)
+_attempts, _runs, _events = table_of(Attempt), table_of(RunRow), table_of(EventRow)
 _FAILED = ("errored", "failed")
 _of_run = _attempts.alias("of_run")
 _last_step = (
@@ -131,11 +131,11 @@ def errors_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
             _attempts.c.run_id,
             _attempts.c.name,
             func.substr(_attempts.c.error, 1, 2000),
-            Function.slug,
-            Function.id,
+            FunctionRow.slug,
+            FunctionRow.id,
         )
         .join(_runs, _runs.c.id == _attempts.c.run_id)
-        .join(Function, Function.id == _runs.c.function_id)
+        .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
         .where(
             _attempts.c.id >= first,
             _attempts.c.id < end,

@@ -9,21 +9,21 @@ from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select
 
 from ...domain.flow.slots import PREFIXES
 from ...domain.runs.items import ItemState
-from ..catalog.functions import App, Function
+from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
-from ..events.events import Event
+from ..events.events import EventRow
 from ..queue.queue_items import QueueItem
 from ..runs.runs import RunRow
 
 MOST_COUNTED = 10_000
-_items, _runs, _functions = table_of(QueueItem), table_of(RunRow), table_of(Function)
+_items, _runs, _functions = table_of(QueueItem), table_of(RunRow), table_of(FunctionRow)
 _MOST_READ = 100_000  # larger events, in characters, are not read for a key's value
 # an item's next hint may be a little later than its due time
 _HINTED = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ItemsOfKind:
     """Items of one kind: how many are due, and when the oldest of those looked at was due."""
 
     kind: str
@@ -31,7 +31,7 @@ class Waiting:
     oldest: datetime | None
 
 
-def due(tx: Connection, now: datetime, most: int = MOST_COUNTED) -> list[Waiting]:
+def due(tx: Connection, now: datetime, most: int = MOST_COUNTED) -> list[ItemsOfKind]:
     """Count the ready items that are due, by kind; at most `most` in all."""
     found = (
         select(_items.c.kind, _items.c.due_at)
@@ -46,7 +46,7 @@ def due(tx: Connection, now: datetime, most: int = MOST_COUNTED) -> list[Waiting
     return _by_kind(tx, found)
 
 
-def later(tx: Connection, now: datetime) -> list[Waiting]:
+def later(tx: Connection, now: datetime) -> list[ItemsOfKind]:
     """Count the ready items whose time has not come, by kind; at most MOST_COUNTED in all."""
     found = (
         select(_items.c.kind, _items.c.due_at)
@@ -59,10 +59,12 @@ def later(tx: Connection, now: datetime) -> list[Waiting]:
     return _by_kind(tx, found)
 
 
-def _by_kind(tx: Connection, found: Select[Any]) -> list[Waiting]:
+def _by_kind(tx: Connection, found: Select[Any]) -> list[ItemsOfKind]:
     rows = found.subquery()
     query = select(rows.c.kind, func.count(), func.min(rows.c.due_at, type_=rows.c.due_at.type))
-    return [Waiting(*row) for row in tx.execute(query.group_by(rows.c.kind).order_by(rows.c.kind))]
+    return [
+        ItemsOfKind(*row) for row in tx.execute(query.group_by(rows.c.kind).order_by(rows.c.kind))
+    ]
 
 
 def in_flight(tx: Connection, most: int) -> dict[str, int]:
@@ -122,13 +124,13 @@ def lines(tx: Connection, most: int) -> Sequence[RowMapping]:
         .limit(most)
         .subquery()
     )
-    payload = case((func.length(Event.payload) <= _MOST_READ, Event.payload)).label("payload")
+    payload = case((func.length(EventRow.payload) <= _MOST_READ, EventRow.payload)).label("payload")
     query = (
         select(found, *_functions.c, App.name.label("app_name"), payload)
         .join(_runs, _runs.c.id == found.c.first_run)
         .join(_functions, _functions.c.id == _runs.c.function_id)
         .join(App, App.id == _functions.c.app_id)
-        .join(Event, Event.id == _runs.c.event_id)
+        .join(EventRow, EventRow.id == _runs.c.event_id)
         .order_by(found.c.waiting.desc(), found.c.gate)
     )
     return tx.execute(query).mappings().all()
@@ -142,7 +144,7 @@ def doing(tx: Connection, most: int) -> dict[str, list[tuple[str, int]]]:
         .limit(most)
         .subquery()
     )
-    what = func.coalesce(Function.slug, held.c.kind)
+    what = func.coalesce(FunctionRow.slug, held.c.kind)
     query = (
         select(held.c.worker, what, func.count())
         .outerjoin(_runs, _runs.c.id == held.c.run_id)
@@ -168,10 +170,10 @@ def leased(tx: Connection, limit: int) -> Sequence[RowMapping]:
             _items.c.queued_at,
             _items.c.lease_until,
             _items.c.worker,
-            Function.slug.label("function_slug"),
+            FunctionRow.slug.label("function_slug"),
         )
         .outerjoin(_runs, _runs.c.id == _items.c.run_id)
-        .outerjoin(Function, Function.id == _runs.c.function_id)
+        .outerjoin(FunctionRow, FunctionRow.id == _runs.c.function_id)
         .where(_items.c.state == ItemState.LEASED.value)
         .order_by(_items.c.lease_until)
         .limit(limit)

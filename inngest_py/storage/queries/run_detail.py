@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, select, union_all
 
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
-from ..events.events import Event
+from ..events.events import EventRow
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
 from ..runs.steps import Step
@@ -17,14 +17,14 @@ _runs, _steps, _attempts, _events = (
     table_of(RunRow),
     table_of(Step),
     table_of(Attempt),
-    table_of(Event),
+    table_of(EventRow),
 )
 MOST_RELATED = 50
 Head = tuple[str, int]  # the first characters of a value, and its length
 
 _related = select(
-    _runs.c.id, _runs.c.status, _runs.c.queued_at, Function.slug.label("function_slug")
-).join(Function, Function.id == _runs.c.function_id)
+    _runs.c.id, _runs.c.status, _runs.c.queued_at, FunctionRow.slug.label("function_slug")
+).join(FunctionRow, FunctionRow.id == _runs.c.function_id)
 
 
 def run_output(tx: Connection, run_id: str, most: int) -> Head | None:

@@ -21,11 +21,11 @@ from sqlalchemy import (
 from ...domain.events.event_record import DEFERRED
 from ...domain.events.filters import Condition
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import App, Function
+from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
 from ..db.keyset import Key, after_position, known_or_last, within
 from ..db.windows import Window, matching, whole
-from ..events.events import Event
+from ..events.events import EventRow
 from ..flow.event_batches import BatchEvent
 from ..runs.runs import RunRow
 from .conditions import on_columns, on_json
@@ -45,10 +45,10 @@ _LARGE = {"output", "pending", "input", "defers"}
 _columns = [column for column in _runs.c if column.name not in _LARGE]
 _shown = [
     *_columns,
-    Function.slug.label("function_slug"),
-    Function.app_id.label("app_id"),
+    FunctionRow.slug.label("function_slug"),
+    FunctionRow.app_id.label("app_id"),
     App.name.label("app_name"),
-    Event.name.label("event_name"),
+    EventRow.name.label("event_name"),
 ]
 
 
@@ -97,7 +97,7 @@ def page(
     sorted_by = _sorted_by(query, keys)
     if values:
         fits = on_json(tx, query.conditions)
-        payload = Event.payload if fits is None else case((fits, Event.payload))
+        payload = EventRow.payload if fits is None else case((fits, EventRow.payload))
         output = _runs.c.output if fits is None else case((fits, _runs.c.output))
         chosen = chosen.add_columns(payload.label("payload"), output.label("output"))
     chosen = _where(chosen, query)
@@ -142,7 +142,7 @@ def search(
         fits = on_json(tx, query.conditions)
         hits += [] if fits is None else [fits]
         hit = and_(true(), *hits)
-        payload, output = case((hit, Event.payload)), case((hit, _runs.c.output))
+        payload, output = case((hit, EventRow.payload)), case((hit, _runs.c.output))
         chosen = chosen.add_columns(payload.label("payload"), output.label("output"))
     chosen = _where(_from(chosen), query)
     if before is not None:
@@ -155,7 +155,7 @@ def search(
 
 def _holds(text: str) -> ColumnElement[bool]:
     """Write whether a run, its event or its output contains a text, ignoring case."""
-    places = (_runs.c.id, Function.slug, Event.name, Event.payload, _runs.c.output)
+    places = (_runs.c.id, FunctionRow.slug, EventRow.name, EventRow.payload, _runs.c.output)
     return or_(*[func.coalesce(place, "").icontains(text, autoescape=True) for place in places])
 
 
@@ -169,9 +169,9 @@ def count(tx: Connection, query: RunQuery, most: int) -> int:
 def _from(chosen: Select[Any]) -> Select[Any]:
     return (
         chosen.select_from(_runs)
-        .join(Function, Function.id == _runs.c.function_id)
-        .join(App, App.id == Function.app_id)
-        .join(Event, Event.id == _runs.c.event_id)
+        .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
+        .join(App, App.id == FunctionRow.app_id)
+        .join(EventRow, EventRow.id == _runs.c.event_id)
     )
 
 
@@ -188,9 +188,9 @@ def _where(chosen: Select[Any], query: RunQuery) -> Select[Any]:
     if query.function_ids is not None:
         chosen = chosen.where(_runs.c.function_id.in_(query.function_ids))
     if query.app_ids is not None:
-        chosen = chosen.where(Function.app_id.in_(query.app_ids))
+        chosen = chosen.where(FunctionRow.app_id.in_(query.app_ids))
     if query.deferred is not None:
-        is_deferred = Event.name == DEFERRED
+        is_deferred = EventRow.name == DEFERRED
         chosen = chosen.where(is_deferred if query.deferred else ~is_deferred)
     if query.from_id is not None:
         chosen = chosen.where(_runs.c.id >= query.from_id)

@@ -6,10 +6,10 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, and_, or_, select
 
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import App, Function
+from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
 from ..db.keyset import within
-from ..events.events import Event
+from ..events.events import EventRow
 from ..flow import event_batches
 from ..runs.runs import RunRow
 
@@ -31,14 +31,14 @@ def functions_of(tx: Connection, run_ids: Sequence[str]) -> dict[str, str]:
 _shown = (
     select(
         _runs,
-        Function.slug.label("function_slug"),
-        Function.name.label("function_name"),
+        FunctionRow.slug.label("function_slug"),
+        FunctionRow.name.label("function_name"),
         App.name.label("app_name"),
-        Event.name.label("event_name"),
+        EventRow.name.label("event_name"),
     )
-    .join(Function, Function.id == _runs.c.function_id)
-    .join(App, App.id == Function.app_id)
-    .join(Event, Event.id == _runs.c.event_id)
+    .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
+    .join(App, App.id == FunctionRow.app_id)
+    .join(EventRow, EventRow.id == _runs.c.event_id)
 )
 
 

@@ -16,16 +16,16 @@ _steps = table_of(Step)
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class TimelineRows:
     """A run's attempts in the order in which they ended, and what is queued for it."""
 
     attempts: Sequence[RowMapping]
     queued: Sequence[Any]
 
 
-def of_run(tx: Connection, run_id: str) -> Trace:
+def of_run(tx: Connection, run_id: str) -> TimelineRows:
     """Read the rows from which a run's timeline is built."""
-    return Trace(attempts.of_run(tx, run_id), queue_items.of_run(tx, run_id))
+    return TimelineRows(attempts.of_run(tx, run_id), queue_items.of_run(tx, run_id))
 
 
 def step_output(tx: Connection, run_id: str, step: str) -> str | None:

@@ -28,7 +28,7 @@ def of_run(tx: Connection, run: RowMapping, *, has_output: bool, older: bool = F
 
 def tree_of(
     run: RowMapping,
-    found: timeline_rows.Trace,
+    found: timeline_rows.TimelineRows,
     children: Mapping[str, str] | None = None,
     *,
     has_output: bool,
@@ -43,7 +43,7 @@ def tree_of(
     )
 
 
-def _children(tx: Connection, run: RowMapping, found: timeline_rows.Trace) -> dict[str, str]:
+def _children(tx: Connection, run: RowMapping, found: timeline_rows.TimelineRows) -> dict[str, str]:
     """Find the runs that a live run's invoke steps wait for, by step."""
     last = {row["step"]: row for row in found.attempts if row["step"] is not None}
     steps = [

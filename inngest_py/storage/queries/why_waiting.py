@@ -9,10 +9,10 @@ from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_
 from ...domain.reports.why import MOST_COUNTED
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
 from ..flow.buckets import Bucket
-from ..flow.debounces import Debounce
+from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket, BatchEvent
 from ..operations.workers import ALIVE, Worker
 from ..queue.queue_items import QueueItem
@@ -21,7 +21,7 @@ from ..runs.runs import RunRow
 
 _items, _runs, _attempts = table_of(QueueItem), table_of(RunRow), table_of(Attempt)
 _workers, _buckets = table_of(Worker), table_of(Bucket)
-_debounces, _members = table_of(Debounce), table_of(BatchEvent)
+_debounces, _members = table_of(DebounceRow), table_of(BatchEvent)
 _batches = table_of(BatchBucket)
 
 MOST_ITEMS = 50
@@ -121,10 +121,10 @@ def parked_for_missing(
     tx: Connection, event_id: str, unreadable: Collection[str]
 ) -> list[RowMapping]:
     """List the functions that are archived or unreadable while a debounce has an event parked."""
-    missing = or_(Function.archived_at.is_not(None), Function.id.in_(list(unreadable)))
+    missing = or_(FunctionRow.archived_at.is_not(None), FunctionRow.id.in_(list(unreadable)))
     query = (
-        select(Function.slug, Function.archived_at, _debounces.c.fires_at)
-        .join(Function, Function.id == _debounces.c.function_id)
+        select(FunctionRow.slug, FunctionRow.archived_at, _debounces.c.fires_at)
+        .join(FunctionRow, FunctionRow.id == _debounces.c.function_id)
         .where(_debounces.c.event_id == event_id, missing)
         .limit(MOST_ITEMS)
     )

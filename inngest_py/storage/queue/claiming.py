@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from ...domain.runs.items import RUNLESS, Item, ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import table_of, utc
 from ..db.dialects import pick
 from ..db.statements import PerRow, PostgresStatement, given, values
-from ..events.events import Event
+from ..events.events import EventRow
 from ..runs.runs import RunRow, may_begin
 from . import load_runs
 from .load_runs import Loaded
@@ -143,8 +143,8 @@ def _looked(ours: Any) -> Any:
         select(*_columns, *load_runs.LOADED, begun.label("begun"))
         .select_from(_items)
         .outerjoin(_runs, _runs.c.id == _items.c.run_id)
-        .outerjoin(Event, Event.id == _runs.c.event_id)
-        .outerjoin(Function, Function.id == _runs.c.function_id)
+        .outerjoin(EventRow, EventRow.id == _runs.c.event_id)
+        .outerjoin(FunctionRow, FunctionRow.id == _runs.c.function_id)
         .where(ours)
     )
 

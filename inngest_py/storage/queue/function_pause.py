@@ -11,12 +11,12 @@ from sqlalchemy import Connection, case, literal, select, update
 
 from ...domain.runs.items import ItemState
 from ...domain.runs.runs import LIVE
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import Timestamp, table_of
 from ..runs.runs import RunRow
 from .queue_items import QueueItem
 
-_functions, _runs, _items = table_of(Function), table_of(RunRow), table_of(QueueItem)
+_functions, _runs, _items = table_of(FunctionRow), table_of(RunRow), table_of(QueueItem)
 _LIVE = [status.value for status in LIVE]
 
 

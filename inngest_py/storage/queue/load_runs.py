@@ -7,9 +7,9 @@ from sqlalchemy import Connection, bindparam, select
 
 from ...domain.flow.slots import from_json
 from ...domain.runs.runs import Run, RunStatus
-from ..catalog.functions import Function, Revision
+from ..catalog.functions import FunctionRow, Revision
 from ..db.columns import table_of, utc
-from ..events.events import Event
+from ..events.events import EventRow
 from ..flow import event_batches
 from ..runs.runs import RunRow
 
@@ -19,7 +19,7 @@ _runs = table_of(RunRow)
 LOADED = (
     _runs.c.id,
     _runs.c.function_id,
-    Function.slug.label("function_slug"),
+    FunctionRow.slug.label("function_slug"),
     _runs.c.event_id,
     _runs.c.status,
     _runs.c.queued_at,
@@ -36,18 +36,18 @@ LOADED = (
     _runs.c.batch_id,
     _runs.c.singleton_key,
     _runs.c.slots,
-    Event.name.label("event_name"),
-    Event.payload.label("event"),
-    Event.traceparent,
-    Function.version.label("current_version"),
-    Function.limits_revision,
-    Function.paused,
+    EventRow.name.label("event_name"),
+    EventRow.payload.label("event"),
+    EventRow.traceparent,
+    FunctionRow.version.label("current_version"),
+    FunctionRow.limits_revision,
+    FunctionRow.paused,
 )
 _load = (
     select(*LOADED)
     .select_from(_runs)
-    .join(Event, Event.id == _runs.c.event_id)
-    .join(Function, Function.id == _runs.c.function_id)
+    .join(EventRow, EventRow.id == _runs.c.event_id)
+    .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
     .where(_runs.c.id.in_(bindparam("ids", expanding=True)))
 )
 

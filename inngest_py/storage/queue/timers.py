@@ -8,12 +8,12 @@ from sqlalchemy import Connection, delete, literal, select, update
 from ...domain.errors import LeaseLost
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
-from ..flow.debounces import Debounce
+from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket
 from .queue_items import FREED, QueueItem
 
 _items = table_of(QueueItem)
-_debounces, _buckets = table_of(Debounce), table_of(BatchBucket)
+_debounces, _buckets = table_of(DebounceRow), table_of(BatchBucket)
 # A transaction may not lock any number of rows. The other timers check again by themselves.
 _MOST_HASTENED = 1000
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Index, RowMapping, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.reply.plans import Trace
+from ...domain.reply.plans import TimelineEntry
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
 from ..db.statements import Insert
 
@@ -44,7 +44,7 @@ _add = Insert(_attempts)
 
 def new_row(
     run_id: str,
-    trace: Trace,
+    trace: TimelineEntry,
     *,
     queued_at: datetime,
     started_at: datetime,

@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.runs.runs import ENDED, LIVE, RunStatus, sources
-from ..catalog.functions import Function
+from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.dialects import lock_rows
 from ..db.statements import EachRow, Insert, PerDatabase
@@ -135,7 +135,9 @@ _status = func.coalesce(_runs.c.status, "")
 
 def may_begin(chosen: Any) -> Any:
     """Select those of the chosen runs that are queued and whose functions are not paused."""
-    of_paused = exists().where(Function.id == _runs.c.function_id, Function.paused.is_not(None))
+    of_paused = exists().where(
+        FunctionRow.id == _runs.c.function_id, FunctionRow.paused.is_not(None)
+    )
     return select(_runs.c.id).where(chosen, _status == RunStatus.QUEUED.value, ~of_paused)
 
 

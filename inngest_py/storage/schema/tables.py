@@ -1,17 +1,17 @@
 """Imports every table, so that migrations and `create_all` know them all."""
 
 from ..catalog.crons import Cron
-from ..catalog.functions import App, Function
+from ..catalog.functions import App, FunctionRow
 from ..db.columns import Base
 from ..db.meta import Meta
-from ..events.events import Event, RunKey
+from ..events.events import EventRow, RunKey
 from ..events.waits import Pause
 from ..flow.buckets import Bucket
-from ..flow.debounces import Debounce
+from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket, BatchEvent
 from ..flow.singletons import SingletonLock
 from ..operations.alerts import AlertMessage, AlertRow
-from ..operations.bulk_cancellations import Cancellation
+from ..operations.bulk_cancellations import BulkCancellationRow
 from ..operations.operators import AuditRow, Operator, OperatorSession
 from ..operations.workers import Worker
 from ..queue.queue_items import QueueItem
@@ -31,12 +31,12 @@ __all__ = [
     "BatchBucket",
     "BatchEvent",
     "Bucket",
-    "Cancellation",
+    "BulkCancellationRow",
     "Cron",
-    "Debounce",
+    "DebounceRow",
     "DeferRow",
-    "Event",
-    "Function",
+    "EventRow",
+    "FunctionRow",
     "Meta",
     "Operator",
     "OperatorSession",
