@@ -23,7 +23,7 @@ def list_apps(_: Any, info: Info, filter: dict[str, Any] | None = None) -> Any:
     if method is not None:
         found = [row for row in found if row["method"] == method.lower()]
     request.app_functions.want(row["id"] for row in found)
-    return request.take(found)
+    return request.count_rows(found)
 
 
 @query.field("app")
@@ -47,7 +47,7 @@ def functions(app: RowMapping, info: Info) -> Any:
     """List the app's functions that are not archived."""
     request = of(info)
     request.apps.want([app["id"]])
-    return request.take(request.app_functions.get(app["id"]) or [])
+    return request.count_rows(request.app_functions.get(app["id"]) or [])
 
 
 @app_type.field("functionCount")

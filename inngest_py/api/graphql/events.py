@@ -41,7 +41,7 @@ def list_events(
 
     page = paging.read_page(request, fetch, _position, first=first, position=position, fits=fits)
     request.event_runs.want(row["id"] for row in page.rows)
-    request.take(page.rows)
+    request.count_rows(page.rows)
     made = paging.connection(page, ORDER, lambda row: row, began=position is None)
     return made | {"count": (chosen, fits, fetch)}
 
@@ -116,7 +116,7 @@ def list_latest(_: Any, info: Info, query: dict[str, Any]) -> Any:
         lambda tx: event_pages.between(tx, after=after, before=None, limit=_LATEST, internal=False)
     )
     request.event_runs.want(row["id"] for row in found)
-    return request.take(found)
+    return request.count_rows(found)
 
 
 @query.field("stream")
@@ -136,7 +136,7 @@ def list_stream(_: Any, info: Info, query: dict[str, Any]) -> list[dict[str, Any
     request.event_runs.want(row["id"] for row in found)
     items = [*map(_sent, found), *map(_tick, ticks)]
     items.sort(key=lambda item: str(item["id"]), reverse=True)
-    return list(request.take(items[:limit]))
+    return list(request.count_rows(items[:limit]))
 
 
 def _sent(row: RowMapping) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def runs_of_item(item: dict[str, Any], info: Info) -> Any:
     """List the runs that an item of the stream started."""
     request = of(info)
     started = item["started"]
-    return request.take(_runs(request, item["id"]) if started is None else started)
+    return request.count_rows(_runs(request, item["id"]) if started is None else started)
 
 
 @item_type.field("inBatch")
@@ -186,7 +186,7 @@ def runs_of_event(event: RowMapping, info: Info) -> Any:
     request = of(info)
     found = _runs(request, event["id"])
     runs.want(request, found)
-    return request.take(found)
+    return request.count_rows(found)
 
 
 @event_v2_type.field("raw")
@@ -197,14 +197,14 @@ def raw(event: RowMapping, info: Info) -> str:
     shown = {name: found.get(name) for name in ("data", "id", "name", "ts")}
     shown |= {name: found[name] for name in ("user", "meta") if found.get(name)}
     text = canonical.dumps(shown | {"v": found.get("v")}).decode()
-    return of(info).text(text)
+    return of(info).count_text(text)
 
 
 @event_type.field("payload")
 def data(event: RowMapping, info: Info) -> str:
     """Write the event's data."""
     found = canonical.loads(event["payload"])["data"]
-    return of(info).text(canonical.dumps(found).decode())
+    return of(info).count_text(canonical.dumps(found).decode())
 
 
 @event_v2_type.field("version")

@@ -34,7 +34,7 @@ def list_functions(_: Any, info: Info) -> Any:
     request = of(info)
     found = request.read(lambda tx: rows.functions(tx, archived=False))
     request.apps.want(row["app_id"] for row in found)
-    return request.take(found)
+    return request.count_rows(found)
 
 
 @query.field("functionBySlug")

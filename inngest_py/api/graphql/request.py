@@ -72,7 +72,7 @@ class QueryContext:
         with self.ctx.db.reading() as tx:
             return query(tx)
 
-    def take(self, rows: Sequence[T]) -> Sequence[T]:
+    def count_rows(self, rows: Sequence[T]) -> Sequence[T]:
         """Count rows of the answer, and return them. Raises Invalid if there are too many."""
         self._rows_left -= len(rows)
         if self._rows_left < 0:
@@ -82,7 +82,7 @@ class QueryContext:
             )
         return rows
 
-    def text(self, text: str) -> str:
+    def count_text(self, text: str) -> str:
         """Count a text of the answer, and return it. Raises Invalid if there is too much."""
         self._bytes_left -= len(text)
         if self._bytes_left < 0:

@@ -80,7 +80,7 @@ def list_runs(
 
     page = paging.read_page(request, fetch, place, first=first, position=position, fits=fits)
     want(request, page.rows)
-    request.take(page.rows)
+    request.count_rows(page.rows)
     made = paging.connection(page, keys, lambda row: row, began=position is None)
     return made | {"count": (chosen, fits, fetch, place)}
 
@@ -165,7 +165,7 @@ def show_trigger(_: Any, info: Info, runID: str) -> dict[str, Any]:
     """Show the events that started a run."""
     request = of(info)
     run = find(request, runID)
-    event_ids = request.take(_event_ids(request, run))
+    event_ids = request.count_rows(_event_ids(request, run))
     request.events.want(event_ids)
     event = request.events.get(run["event_id"])
     stored = [found for found in map(request.events.get, event_ids) if found is not None]
@@ -173,7 +173,7 @@ def show_trigger(_: Any, info: Info, runID: str) -> dict[str, Any]:
         "eventName": run["event_name"],
         "IDs": event_ids,
         "timestamp": event["received_at"] if event is not None else run["queued_at"],
-        "payloads": [request.text(found["payload"]) for found in stored],
+        "payloads": [request.count_text(found["payload"]) for found in stored],
         "isBatch": run["batch_id"] is not None,
         "batchID": run["batch_id"],
         "cron": run["cron"],
@@ -195,7 +195,7 @@ def output(run: RowMapping, info: Info) -> str | None:
     if stored is None:
         return None
     value = shapes.output({"output": stored, "status": run["status"]})
-    return request.text(canonical.dumps(value).decode())
+    return request.count_text(canonical.dumps(value).decode())
 
 
 @run_type.field("status")
@@ -234,7 +234,7 @@ def trace_id(run: RowMapping, _: Info) -> str:
 def trigger_ids(run: RowMapping, info: Info) -> Sequence[str]:
     """List the ids of the events that started the run."""
     request = of(info)
-    return request.take(_event_ids(request, run))
+    return request.count_rows(_event_ids(request, run))
 
 
 @run_type.field("isBatch")
@@ -273,7 +273,7 @@ def defers(run: RowMapping, info: Info) -> Sequence[dict[str, Any]]:
         }
         for one in found.values()
     ]
-    return request.take(listed)
+    return request.count_rows(listed)
 
 
 for _name, _column in {

@@ -75,16 +75,16 @@ def show_output(_: Any, info: Info, outputID: str) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if step is not None:
         text = request.read(lambda tx: timeline_rows.step_input(tx, place.run_id, step))
-        given = {} if text is None else {"input": request.text(text)}
+        given = {} if text is None else {"input": request.count_text(text)}
     if place.attempt_id is not None:
         attempt_id = place.attempt_id
         error = request.read(lambda tx: timeline_rows.attempt_error(tx, place.run_id, attempt_id))
-        return given | outputs.shown_error(request.text(_there(error)))
+        return given | outputs.shown_error(request.count_text(_there(error)))
     if step is not None:
         stored = request.read(lambda tx: timeline_rows.step_output(tx, place.run_id, step))
-        return given | outputs.shown(request.text(_there(stored)))
+        return given | outputs.shown(request.count_text(_there(stored)))
     run = runs.find(request, place.run_id)
-    stored = request.text(_there(request.outputs.get(place.run_id)))
+    stored = request.count_text(_there(request.outputs.get(place.run_id)))
     failed = run["status"] == RunStatus.FAILED.value
     return outputs.shown_error(stored) if failed else {"data": stored}
 
@@ -98,7 +98,7 @@ def _there(stored: str | None) -> str:
 @span_type.field("childrenSpans")
 def children(node: Node, info: Info) -> list[Node]:
     """List the children of a span."""
-    found = of(info).take(node.span.children)
+    found = of(info).count_rows(node.span.children)
     return [Node(node.timeline, span) for span in found]
 
 
@@ -108,7 +108,7 @@ def parent(node: Node, info: Info) -> Node | None:
     found = node.span.parent
     if found is None:
         return None
-    of(info).take([found])
+    of(info).count_rows([found])
     return Node(node.timeline, found)
 
 
@@ -166,12 +166,12 @@ def metadata(node: Node, info: Info) -> list[dict[str, Any]]:
     request, timeline, span = of(info), node.timeline, node.span
     if timeline.metadata is None:
         timeline.metadata = request.read(lambda tx: rows.of_run(tx, span.run_id))
-    found = request.take([row for row in timeline.metadata if _is_about(row, span)])
+    found = request.count_rows([row for row in timeline.metadata if _is_about(row, span)])
     return [
         {
             "scope": row["scope"],
             "kind": row["kind"],
-            "values": canonical.loads(request.text(costs.content(row))),
+            "values": canonical.loads(request.count_text(costs.content(row))),
             "updatedAt": row["updated_at"],
         }
         for row in found

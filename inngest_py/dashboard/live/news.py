@@ -37,7 +37,7 @@ class Pulse:
         self._watching = False
         self._closed = False
 
-    def beat(self) -> None:
+    def send_news(self) -> None:
         """Send news to every viewer."""
         with self._changed:
             self._version += 1
@@ -98,7 +98,7 @@ class Pulse:
             quiet += _EVERY_SECONDS
             if found != known or quiet >= _AT_LEAST_SECONDS:
                 known, quiet = found, 0.0
-                self.beat()
+                self.send_news()
             time.sleep(_EVERY_SECONDS)
 
 

@@ -81,7 +81,7 @@ class Reach:
     denied: HostRules = HostRules()
     setting: str = SETTING
 
-    def for_own(self) -> "Reach":
+    def for_configured_hosts(self) -> "Reach":
         """Return the rules that hold even for hosts that the settings themselves name."""
         return Reach(metadata=self.metadata, denied=self.denied)
 

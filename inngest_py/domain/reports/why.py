@@ -59,7 +59,7 @@ def _key(expression: str | None, value: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlaceInLine:
-    """A place in a waiting line for slots: their `unit` (steps or runs), holders, how many are ahead.
+    """A place in a line for slots of a `unit` (steps or runs): who holds slots, how many are ahead.
 
     `rule` is None when the function no longer has that limit; `value` is that of the rule's key.
     """

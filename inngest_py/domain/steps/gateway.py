@@ -63,7 +63,7 @@ class GatewayRequest:
         """Write the request for its queue item; read() reads it."""
         return canonical.dumps(asdict(self)).decode()
 
-    def elsewhere(self) -> dict[str, str]:
+    def headers_without_keys(self) -> dict[str, str]:
         """Return the headers for a redirect to another host, without those that hold keys."""
         return {
             name: value
@@ -72,7 +72,7 @@ class GatewayRequest:
             and (not self.secret or self.secret not in value)
         }
 
-    def without_keys(self, url: str) -> str:
+    def url_without_keys(self, url: str) -> str:
         """Remove our keys from the URL of a redirect to another host, which may repeat them."""
         given = {value for _, value in _pairs(self.url)}
         kept = [

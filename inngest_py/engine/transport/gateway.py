@@ -65,8 +65,8 @@ class Fetcher:
             try:
                 here, url = url, redirected(url, target, query)
                 if _origin(here) != _origin(url):
-                    headers, query = request.elsewhere(), ""
-                    url = request.without_keys(redirected(here, target, ""))
+                    headers, query = request.headers_without_keys(), ""
+                    url = request.url_without_keys(redirected(here, target, ""))
             except ValueError:
                 return Reply(unreachable="redirected to something that is not a URL")
             if urlsplit(url).scheme not in ("http", "https"):

@@ -15,7 +15,9 @@ class Alerting:
     """
 
     def __init__(self, reach: Reach) -> None:
-        self._transport = Transport(connections=1, hosts=4, refusal=reach.for_own().refusal)
+        self._transport = Transport(
+            connections=1, hosts=4, refusal=reach.for_configured_hosts().refusal
+        )
 
     def run_once(self, ctx: Context) -> bool:
         """Check for alerts and send messages; without receivers do nothing."""
