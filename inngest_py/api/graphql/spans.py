@@ -67,12 +67,12 @@ def show_trace(_: Any, info: Info, runID: str) -> Node:
 
 
 @query.field("runTraceSpanOutputByID")
-def show_output(_: Any, info: Info, outputID: str) -> dict[str, Any]:
+def show_output(_: Any, info: Info, outputID: str) -> outputs.Parts:
     """Show a span's data or its error, and its input."""
     request = of(info)
     place = tokens.read_output(outputID)
     step = place.step
-    given: dict[str, Any] = {}
+    given: outputs.Parts = {}
     if step is not None:
         text = request.read(lambda tx: timeline_rows.step_input(tx, place.run_id, step))
         given = {} if text is None else {"input": request.count_text(text)}

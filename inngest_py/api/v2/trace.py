@@ -66,6 +66,7 @@ class _Reader:
         """Read a span's input, and its data or its error."""
         if place is None:
             return {}
+        parts: outputs.Parts
         if place.attempt_id is not None:
             stored = timeline_rows.attempt_error(self._tx, place.run_id, place.attempt_id)
             parts = {} if stored is None else outputs.shown_error(stored)
@@ -74,8 +75,10 @@ class _Reader:
             parts = {} if stored is None else outputs.shown(stored)
         else:
             stored = run_lists.outputs(self._tx, [place.run_id]).get(place.run_id)
-            failed = self._run["status"] == RunStatus.FAILED.value
-            parts = {"data": stored} if not failed else outputs.shown_error(stored or "null")
+            if self._run["status"] == RunStatus.FAILED.value:
+                parts = outputs.shown_error(stored or "null")
+            else:
+                parts = {} if stored is None else {"data": stored}
         given = parts.get("input")
         if given is None and place.step is not None:
             given = timeline_rows.step_input(self._tx, place.run_id, place.step)

@@ -37,7 +37,7 @@ class Value:
     text: str
     size: int
     href: str
-    error: dict[str, Any] | None = None
+    error: outputs.ErrorParts | None = None
 
     @property
     def is_cut(self) -> bool:
@@ -177,7 +177,7 @@ def _output(tx: Connection, row: RowMapping, place: Output) -> list[Value]:
 
 def _value(title: str, head: run_detail.Head, href: str, *, failed: bool = False) -> Value:
     text, size = head
-    error: dict[str, Any] | None = None
+    error: outputs.ErrorParts | None = None
     if size <= words.MOST_SHOWN:
         if failed:
             error = outputs.shown_error(text)["error"]

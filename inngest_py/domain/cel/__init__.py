@@ -7,7 +7,6 @@ These functions raise Invalid for a bad text and CelError for a failed evaluatio
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from ..errors import Invalid
 from . import folding, grammar, programs, render, rules, values
@@ -58,7 +57,7 @@ def check_restrictive(text: str) -> None:
     rules.check_policy(compile(text).node)
 
 
-def evaluate(text: str, variables: Mapping[str, Any], now: datetime) -> Any:
+def evaluate(text: str, variables: Mapping[str, object], now: datetime) -> object:
     """Return an expression's value; a missing value counts as false (§4.1).
 
     Raises Invalid when it does not compile and CelError when it fails.
@@ -70,7 +69,7 @@ def evaluate(text: str, variables: Mapping[str, Any], now: datetime) -> Any:
     return False if value is MISSING else values.bounded_parts(value)
 
 
-def matches(text: str, variables: Mapping[str, Any], now: datetime) -> bool:
+def matches(text: str, variables: Mapping[str, object], now: datetime) -> bool:
     """Say whether an expression is true; errors and other values do not match (§2, §5)."""
     try:
         return evaluate(text, variables, now) is True
@@ -78,7 +77,7 @@ def matches(text: str, variables: Mapping[str, Any], now: datetime) -> bool:
         return False
 
 
-def interpolate(text: str, event: Mapping[str, Any], now: datetime) -> str:
+def interpolate(text: str, event: Mapping[str, object], now: datetime) -> str:
     """Fill a run's event in, so that the rest is only about `async` (§6).
 
     A missing field becomes null. An expression that is decided already becomes `true` or `false`.
@@ -101,12 +100,12 @@ def interpolate(text: str, event: Mapping[str, Any], now: datetime) -> str:
     return filled
 
 
-def key_text(value: Any) -> str:
+def key_text(value: object) -> str:
     """Write a value as text, of which keys are hashes (§2). Raises CelError."""
     return values.text(value)
 
 
-def equalities(text: str) -> list[tuple[tuple[str, ...], Any]]:
+def equalities(text: str) -> list[tuple[tuple[str, ...], object]]:
     """List the paths and values that an `async` event must have, for an index (§7).
 
     Raises Invalid.

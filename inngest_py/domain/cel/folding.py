@@ -7,7 +7,6 @@ removed. The rest is only about `async`. Arithmetic and functions stay, as in th
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from . import programs, values
 from .errors import CelError
@@ -22,7 +21,7 @@ _DECIDED = _BOOLEAN | {"contains", "startsWith", "endsWith", "matches", "&&", "|
 class Folding:
     """One pass over a tree; `missing` says whether a path into the event found nothing."""
 
-    def __init__(self, event: Mapping[str, Any], now: datetime) -> None:
+    def __init__(self, event: Mapping[str, object], now: datetime) -> None:
         self.scope = programs.Scope({"event": event}, now)
         self.missing = False
 

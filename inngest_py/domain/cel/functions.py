@@ -35,42 +35,42 @@ def _pattern(text: str) -> Any:
         raise CelError(f"bad regular expression: {text[:64]!r}") from error
 
 
-def _texts(name: str, *given: Any) -> None:
+def _texts(name: str, *given: object) -> None:
     if not all(isinstance(one, str) for one in given):
         raise no_overload(name)
 
 
-def _matches(text: Any, pattern: Any) -> bool:
+def _matches(text: str, pattern: str) -> bool:
     _texts("matches", text, pattern)
     return _pattern(pattern).search(text) is not None
 
 
-def _contains(text: Any, part: Any) -> bool:
+def _contains(text: str, part: str) -> bool:
     _texts("contains", text, part)
     return part in text
 
 
-def _starts_with(text: Any, part: Any) -> bool:
+def _starts_with(text: str, part: str) -> bool:
     _texts("startsWith", text, part)
-    return bool(text.startswith(part))
+    return text.startswith(part)
 
 
-def _ends_with(text: Any, part: Any) -> bool:
+def _ends_with(text: str, part: str) -> bool:
     _texts("endsWith", text, part)
-    return bool(text.endswith(part))
+    return text.endswith(part)
 
 
-def _lowercase(text: Any) -> str:
+def _lowercase(text: str) -> str:
     _texts("lowercase", text)
-    return str(text.lower())
+    return text.lower()
 
 
-def _uppercase(text: Any) -> str:
+def _uppercase(text: str) -> str:
     _texts("uppercase", text)
-    return str(text.upper())
+    return text.upper()
 
 
-def _b64decode(text: Any) -> str:
+def _b64decode(text: str) -> str:
     """Decode base64; any other text gives the empty string."""
     _texts("b64decode", text)
     try:
@@ -79,7 +79,7 @@ def _b64decode(text: Any) -> str:
         return ""
 
 
-def _json_parse(text: Any) -> Any:
+def _json_parse(text: str) -> object:
     """Read JSON; any other text gives an empty map."""
     _texts("json_parse", text)
     try:
@@ -89,12 +89,12 @@ def _json_parse(text: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-def _size(value: Any) -> Any:
+def _size(value: object) -> int:
     """Count characters, bytes or elements; false for any other value, also for null (§4.2)."""
     return len(value) if isinstance(value, str | bytes | list | dict) else False
 
 
-def _date(value: Any) -> datetime:
+def _date(value: object) -> datetime:
     """Read a time from text, or from an integer, whose size decides its unit."""
     if isinstance(value, datetime):
         return value
@@ -111,7 +111,7 @@ def _date(value: Any) -> datetime:
     return _EPOCH + timedelta(microseconds=value // 1000)
 
 
-def _timestamp(value: Any) -> datetime:
+def _timestamp(value: object) -> datetime:
     if isinstance(value, datetime):
         return value
     if type(value) is int:
@@ -121,7 +121,7 @@ def _timestamp(value: Any) -> datetime:
     raise no_overload("timestamp")
 
 
-def _duration(value: Any) -> timedelta:
+def _duration(value: str | timedelta) -> timedelta:
     """Read a duration of standard CEL, which has neither days nor weeks."""
     if isinstance(value, timedelta):
         return value
@@ -131,7 +131,7 @@ def _duration(value: Any) -> timedelta:
     return durations.to_timedelta(value)
 
 
-def _int(value: Any) -> int:
+def _int(value: object) -> int:
     if isinstance(value, bool):
         raise no_overload("int")
     if isinstance(value, int | float):
@@ -145,7 +145,7 @@ def _int(value: Any) -> int:
     raise no_overload("int")
 
 
-def _uint(value: Any) -> int:
+def _uint(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise no_overload("uint")
     return values.whole(UInt, _digits(value, "uint") if isinstance(value, str) else int(value))
@@ -158,7 +158,7 @@ def _digits(text: str, name: str) -> int:
     return int(text)
 
 
-def _double(value: Any) -> float:
+def _double(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise no_overload("double")
     if isinstance(value, str) and (value != value.strip() or "_" in value):
@@ -166,20 +166,20 @@ def _double(value: Any) -> float:
     return float(value)
 
 
-def _string(value: Any) -> str:
+def _string(value: object) -> str:
     if isinstance(value, list | dict):
         raise no_overload("string")
     return "null" if value is None else values.scalar_text(value)
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: str | bytes) -> bytes:
     if isinstance(value, bytes):
         return value
     _texts("bytes", value)
-    return bytes(value.encode())
+    return value.encode()
 
 
-def _bool(value: Any) -> bool:
+def _bool(value: object) -> bool:
     if isinstance(value, bool):
         return value
     if value in ("true", "True", "TRUE", "t", "1"):
@@ -190,7 +190,7 @@ def _bool(value: Any) -> bool:
 
 
 def _of_time(name: str, read: Callable[[datetime], int]) -> Callable[..., int]:
-    def part(value: Any, zone: Any = "UTC") -> int:
+    def part(value: object, zone: str = "UTC") -> int:
         if not isinstance(value, datetime):
             raise no_overload(name)
         return read(value.astimezone(_zone(zone)))
@@ -203,7 +203,7 @@ def _of_time_or_duration(
 ) -> Callable[..., int]:
     of_time = _of_time(name, read)
 
-    def part(value: Any, zone: Any = "UTC") -> int:
+    def part(value: object, zone: str = "UTC") -> int:
         if isinstance(value, timedelta):
             count = abs(value) // unit
             return count if value >= timedelta(0) else -count
@@ -212,7 +212,7 @@ def _of_time_or_duration(
     return part
 
 
-def _zone(name: Any) -> tzinfo:
+def _zone(name: str) -> tzinfo:
     _texts("time zone", name)
     if name == "UTC":
         return UTC
@@ -226,11 +226,11 @@ def _zone(name: Any) -> tzinfo:
         raise CelError(f"{name[:64]!r} is not a time zone") from error
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> object:
     return value
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., object]] = {
     "b64decode": _b64decode,
     "bool": _bool,
     "bytes": _bytes,
@@ -265,7 +265,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "uppercase": _uppercase,
 }
 # These functions get the present time as their first argument.
-TIMED: dict[str, Callable[..., Any]] = {
+TIMED: dict[str, Callable[..., object]] = {
     "now": lambda now: now,
     "now_minus": lambda now, text: now - durations.to_timedelta(text),
     "now_plus": lambda now, text: now + durations.to_timedelta(text),

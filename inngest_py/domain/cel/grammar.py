@@ -114,8 +114,9 @@ class _Builder(Transformer[Token, Node]):
     def prefix(self, *parts: Any) -> Node:
         node: Node = parts[-1]
         for sign in reversed(parts[:-1]):
-            if sign == "-" and isinstance(node, Literal) and type(node.value) in (int, float):
-                node = Literal(1, -node.value)
+            value = node.value if isinstance(node, Literal) else None
+            if sign == "-" and (type(value) is int or type(value) is float):
+                node = Literal(1, -value)
             else:
                 node = call("neg" if sign == "-" else "!", node)
         return node

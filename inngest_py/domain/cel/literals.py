@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..errors import Invalid
 from .nodes import UInt
@@ -83,7 +82,7 @@ def double_text(value: float) -> str:
     return f"{sign}{digits[0]}{tail}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """Write a JSON value or constant in CEL: strings quoted, JSON's numbers as doubles (§6)."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
@@ -104,7 +103,7 @@ def written(value: Any) -> str:
     return f"[{', '.join([_inner(one, json) for one in value])}]"
 
 
-def _inner(value: Any, json: bool) -> str:
+def _inner(value: object, json: bool) -> str:
     return written(float(value) if json and type(value) is int else value)
 
 

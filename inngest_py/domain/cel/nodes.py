@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 
 class _Missing:
@@ -20,13 +19,13 @@ class _Missing:
 MISSING = _Missing()
 
 
-class CelList(list[Any]):
+class CelList(list[object]):
     """A list made by an expression: its integers are int64, those of JSON lists are doubles."""
 
     __slots__ = ()
 
 
-class CelMap(dict[Any, Any]):
+class CelMap(dict[object, object]):
     """A map made by an expression: its integers are int64, those of JSON objects are doubles."""
 
     __slots__ = ()
@@ -60,7 +59,7 @@ class Node:
 class Literal(Node):
     """A constant, or a list or map of constants."""
 
-    value: Any
+    value: object
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ A program runs about four times as fast as a walk over the tree. Matching an eve
 evaluates the same few programs again and again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,14 +36,14 @@ class Scope:
     __slots__ = ("meter", "now", "variables")
 
     def __init__(
-        self, variables: Mapping[str, Any], now: datetime, meter: values.Meter | None = None
+        self, variables: Mapping[str, object], now: datetime, meter: values.Meter | None = None
     ) -> None:
         self.variables = variables
         self.now = now
         self.meter = meter or values.Meter(_MOST_ITERATIONS)
 
 
-Run = Callable[[Scope], Any]
+Run = Callable[[Scope], object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,9 +69,9 @@ def _path(node: Path) -> Run:
     root, fields = node.root, node.fields
     fallback = MISSING if fields else functions.TYPES.get(root, MISSING)
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Scope) -> object:
         value = scope.variables.get(root, fallback)
-        owner: Any = None
+        owner: object = None
         for name in fields:
             if not isinstance(value, dict):
                 return MISSING
@@ -96,7 +96,7 @@ def _has(node: Has) -> Run:
 def _make_list(node: MakeList) -> Run:
     items = [build(item) for item in node.items]
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Scope) -> object:
         made = CelList([item(scope) for item in items])
         return MISSING if any(one is MISSING for one in made) else made
 
@@ -106,7 +106,7 @@ def _make_list(node: MakeList) -> Run:
 def _make_map(node: MakeMap) -> Run:
     entries = [(build(key), build(value)) for key, value in node.entries]
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Scope) -> object:
         made = CelMap()
         for key_of, value_of in entries:
             key, value = key_of(scope), value_of(scope)
@@ -133,8 +133,8 @@ def _call(node: Call) -> Run:
     return _function(node.name, args)
 
 
-def _binary(join: Callable[[Any, Any], Any], left: Run, right: Run) -> Run:
-    def run(scope: Scope) -> Any:
+def _binary(join: Callable[[object, object], object], left: Run, right: Run) -> Run:
+    def run(scope: Scope) -> object:
         try:
             return join(left(scope), right(scope))
         except (OverflowError, ValueError) as error:
@@ -147,7 +147,7 @@ def _function(name: str, args: list[Run]) -> Run:
     timed = functions.TIMED.get(name)
     called = timed or functions.FUNCTIONS.get(name)
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Scope) -> object:
         given = [arg(scope) for arg in args]
         if any(one is MISSING for one in given):
             return 0 if name == "size" else False
@@ -166,8 +166,9 @@ def _function(name: str, args: list[Run]) -> Run:
 def _either(args: list[Run]) -> Run:
     """Return the first operand that counts as true, which hides errors, or the last (§4.4, §10)."""
 
-    def run(scope: Scope) -> Any:
-        failed, value = None, MISSING
+    def run(scope: Scope) -> object:
+        failed: CelError | None = None
+        value: object = MISSING
         for arg in args:
             try:
                 value = arg(scope)
@@ -186,8 +187,9 @@ def _either(args: list[Run]) -> Run:
 def _both(args: list[Run]) -> Run:
     """Return the first that counts as false, which hides errors, or the last (§4.4, §10)."""
 
-    def run(scope: Scope) -> Any:
-        failed, value = None, MISSING
+    def run(scope: Scope) -> object:
+        failed: CelError | None = None
+        value: object = MISSING
         for arg in args:
             try:
                 value = arg(scope)
@@ -214,7 +216,7 @@ def _loop(node: Loop) -> Run:
     variable, kind = node.variable, node.kind
     fold = _FOLDS.get(kind)
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Scope) -> object:
         container = over(scope)
         if container is MISSING:
             return False
@@ -229,14 +231,16 @@ def _loop(node: Loop) -> Run:
     return run
 
 
-def _each(container: Any, variable: str, scope: Scope) -> Any:
+def _each(
+    container: list[object] | dict[object, object], variable: str, scope: Scope
+) -> Iterator[object]:
     for one in values.elements(container):
         scope.meter.spend()
         scope.variables[variable] = one  # type: ignore[index]
         yield one
 
 
-def _all(elements: Any, body: Run, scope: Scope) -> bool:
+def _all(elements: Iterable[object], body: Run, scope: Scope) -> bool:
     failed = None
     for _ in elements:
         try:
@@ -249,7 +253,7 @@ def _all(elements: Any, body: Run, scope: Scope) -> bool:
     return True
 
 
-def _exists(elements: Any, body: Run, scope: Scope) -> bool:
+def _exists(elements: Iterable[object], body: Run, scope: Scope) -> bool:
     failed = None
     for _ in elements:
         try:
@@ -262,11 +266,13 @@ def _exists(elements: Any, body: Run, scope: Scope) -> bool:
     return False
 
 
-def _exists_one(elements: Any, body: Run, scope: Scope) -> bool:
+def _exists_one(elements: Iterable[object], body: Run, scope: Scope) -> bool:
     return sum(values.truthy(body(scope)) for _ in elements) == 1
 
 
-def _collected(elements: Any, keep: Run | None, body: Run, scope: Scope, kind: str) -> Any:
+def _collected(
+    elements: Iterable[object], keep: Run | None, body: Run, scope: Scope, kind: str
+) -> object:
     made = CelList()
     for one in elements:
         if kind == "filter":

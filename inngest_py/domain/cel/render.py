@@ -69,7 +69,8 @@ def _within(node: Node, least: int) -> str:
 def _level(node: Node) -> int:
     if isinstance(node, Call) and not node.method:
         return _LEVELS.get(node.name, _MEMBER)
-    negative = isinstance(node, Literal) and type(node.value) in (int, float) and node.value < 0
+    value = node.value if isinstance(node, Literal) else None
+    negative = isinstance(value, int | float) and value < 0
     return _LEVELS["neg"] if negative else _MEMBER
 
 

@@ -1,7 +1,5 @@
 """Which names and operators an expression may have, checked at sync (expressions.md §8, §9)."""
 
-from typing import Any
-
 from ..errors import Invalid
 from . import functions, values
 from .nodes import Call, Has, Literal, Loop, Node, Path, walk
@@ -52,12 +50,12 @@ def check_policy(node: Node) -> None:
             raise Invalid(f"{name!r} is not allowed here: only comparisons and logic are")
 
 
-def equalities(node: Node) -> list[tuple[tuple[str, ...], Any]]:
+def equalities(node: Node) -> list[tuple[tuple[str, ...], object]]:
     """List the equalities `async.<path> == <string, number or bool>` that a match needs.
 
     Paths are without `async`. Equalities with null are left out, as missing values equal it (§4.1).
     """
-    found: list[tuple[tuple[str, ...], Any]] = []
+    found: list[tuple[tuple[str, ...], object]] = []
     rest = [node]
     while rest:
         node = rest.pop()

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import CelError
 from .literals import INT_LEAST, INT_MOST, UINT_MOST, double_text
@@ -16,6 +16,7 @@ _MOST_LEVELS = 400
 _NUMBERS = (int, float, UInt)
 _ORDERED = (float, int, str, UInt, bool, bytes, datetime, timedelta)
 _NO_OVERLOAD = "no such overload"
+_Sized = TypeVar("_Sized", str, bytes, CelList)
 
 
 class Meter:
@@ -38,7 +39,7 @@ def no_overload(name: str) -> CelError:
     return CelError(f"{_NO_OVERLOAD}: {name}")
 
 
-def element(container: Any, key: Any) -> Any:
+def element(container: object, key: Any) -> object:
     """Look up an element; MISSING without one. JSON's integers become doubles (§1)."""
     if isinstance(container, dict):
         if not isinstance(key, str | int | float):
@@ -55,14 +56,14 @@ def element(container: Any, key: Any) -> Any:
     return value
 
 
-def elements(container: Any) -> list[Any]:
+def elements(container: list[object] | dict[object, object]) -> list[object]:
     """List a list's elements or a map's keys; JSON's integers become doubles."""
     if type(container) is list:
         return [float(one) if type(one) is int else one for one in container]
     return list(container)
 
 
-def truthy(value: Any) -> bool:
+def truthy(value: object) -> bool:
     """Say whether a value counts as true, as in JavaScript: empty lists and maps do (§4.4)."""
     if value is True or value is False:
         return bool(value)
@@ -87,7 +88,7 @@ def equal(left: Any, right: Any, meter: Meter | None = None) -> bool:
     return kind is type(right) and bool(left == right)
 
 
-def _lists_equal(left: list[Any], right: list[Any], meter: Meter) -> bool:
+def _lists_equal(left: list[object], right: list[object], meter: Meter) -> bool:
     if len(left) != len(right):
         return False
     meter.spend(len(left))
@@ -98,7 +99,7 @@ def _lists_equal(left: list[Any], right: list[Any], meter: Meter) -> bool:
     return True
 
 
-def _maps_equal(left: dict[Any, Any], right: dict[Any, Any], meter: Meter) -> bool:
+def _maps_equal(left: dict[object, object], right: dict[object, object], meter: Meter) -> bool:
     if len(left) != len(right):
         return False
     meter.spend(len(left))
@@ -108,12 +109,12 @@ def _maps_equal(left: dict[Any, Any], right: dict[Any, Any], meter: Meter) -> bo
     return True
 
 
-def unequal(left: Any, right: Any) -> bool:
+def unequal(left: object, right: object) -> bool:
     """Say whether values differ."""
     return not equal(left, right)
 
 
-def _ordering(sign: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+def _ordering(sign: str, compare: Callable[[Any, Any], bool]) -> Callable[[object, object], bool]:
     less = sign in ("<", "<=")
 
     def ordered(left: Any, right: Any) -> bool:
@@ -142,7 +143,7 @@ def _ordering(sign: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any, 
     return ordered
 
 
-def add(left: Any, right: Any) -> Any:
+def add(left: Any, right: Any) -> object:
     """Add or concatenate; values of different types are joined as text (§4.1, §4.3)."""
     if left is MISSING or right is MISSING:
         present = right if left is MISSING else left
@@ -164,7 +165,7 @@ def add(left: Any, right: Any) -> Any:
     return bounded(text(left) + text(right))
 
 
-def subtract(left: Any, right: Any) -> Any:
+def subtract(left: Any, right: Any) -> object:
     """Subtract numbers of one type, or times."""
     if left is MISSING or right is MISSING:
         return False
@@ -179,7 +180,7 @@ def subtract(left: Any, right: Any) -> Any:
     raise no_overload("-")
 
 
-def multiply(left: Any, right: Any) -> Any:
+def multiply(left: Any, right: Any) -> object:
     """Multiply numbers of one type."""
     if left is MISSING or right is MISSING:
         return False
@@ -189,7 +190,7 @@ def multiply(left: Any, right: Any) -> Any:
     raise no_overload("*")
 
 
-def divide(left: Any, right: Any) -> Any:
+def divide(left: Any, right: Any) -> object:
     """Divide numbers of one type; integers are rounded towards zero."""
     if left is MISSING or right is MISSING:
         return False
@@ -207,7 +208,7 @@ def divide(left: Any, right: Any) -> Any:
     return whole(kind, quotient if (left < 0) == (right < 0) else -quotient)
 
 
-def modulo(left: Any, right: Any) -> Any:
+def modulo(left: Any, right: Any) -> object:
     """Return the rest of an integer division; false for other types (§4.3)."""
     kind = type(left)
     if kind is not type(right) or kind not in (int, UInt):
@@ -218,7 +219,7 @@ def modulo(left: Any, right: Any) -> Any:
     return whole(kind, -rest if left < 0 else rest)
 
 
-def within(value: Any, container: Any) -> bool:
+def within(value: object, container: object) -> bool:
     """Say whether a list holds the value, or a map the key."""
     if value is MISSING or container is MISSING:
         return False
@@ -231,7 +232,7 @@ def within(value: Any, container: Any) -> bool:
     raise no_overload("in")
 
 
-def negate(value: Any) -> Any:
+def negate(value: object) -> object:
     """Change the sign of a number."""
     if value is MISSING:
         return False
@@ -242,7 +243,7 @@ def negate(value: Any) -> Any:
     raise no_overload("-")
 
 
-def invert(value: Any) -> bool:
+def invert(value: object) -> bool:
     """Negate a bool; a missing value gives false, any other value an error (§4.1)."""
     if value is True or value is False:
         return not value
@@ -261,17 +262,18 @@ def whole(kind: type, value: int) -> int:
     raise CelError("the integer overflows")
 
 
-def bounded(value: Any) -> Any:
+def bounded(value: _Sized) -> _Sized:
     """Return a string or list. Raises CelError when it is too long."""
     if len(value) > (MOST_CHARS if isinstance(value, str | bytes) else MOST_PARTS):
         raise CelError("the value grows too long")
     return value
 
 
-def bounded_parts(value: Any) -> Any:
+def bounded_parts(value: object) -> object:
     """Return a value. Raises CelError when it has too many parts, shared ones counted each time."""
     if isinstance(value, CelList | CelMap):
-        meter, rest = Meter(), [value]
+        meter = Meter()
+        rest: list[object] = [value]
         while rest:
             one = rest.pop()
             if isinstance(one, list | dict):
@@ -280,16 +282,16 @@ def bounded_parts(value: Any) -> Any:
     return value
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Write a value as `+` joins it to a string (§4.2, §4.3)."""
     if isinstance(value, str):
         return value
     parts: list[str] = []
     _write(value, parts, Meter(MOST_PARTS // 4), 0)
-    return bounded("".join(parts))  # type: ignore[no-any-return]
+    return bounded("".join(parts))
 
 
-def _write(value: Any, parts: list[str], meter: Meter, level: int) -> None:
+def _write(value: object, parts: list[str], meter: Meter, level: int) -> None:
     meter.spend()
     if isinstance(value, list | dict):
         if level > _MOST_LEVELS:
@@ -344,7 +346,7 @@ def plain_number(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def type_name(value: Any) -> str:
+def type_name(value: object) -> str:
     """Name a value's type."""
     kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (bool, "bool"),
@@ -362,7 +364,7 @@ def type_name(value: Any) -> str:
     return next((name for kind, name in kinds if isinstance(value, kind)), "null_type")
 
 
-BINARY: dict[str, Callable[[Any, Any], Any]] = {
+BINARY: dict[str, Callable[[object, object], object]] = {
     "==": equal,
     "!=": unequal,
     "<": _ordering("<", operator.lt),
@@ -376,4 +378,4 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "%": modulo,
     "in": within,
 }
-UNARY: dict[str, Callable[[Any], Any]] = {"!": invert, "neg": negate}
+UNARY: dict[str, Callable[[object], object]] = {"!": invert, "neg": negate}

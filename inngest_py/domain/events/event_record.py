@@ -5,9 +5,9 @@ user is an object.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..values import canonical
+from ..values.json_types import JsonObject
 
 FINISHED = "inngest/function.finished"
 FAILED = "inngest/function.failed"
@@ -44,14 +44,14 @@ class Event:
 
 def make(
     name: str,
-    data: dict[str, Any],
+    data: JsonObject,
     *,
     id: str,
     ts_ms: int,
     external_id: str | None = None,
-    user: dict[str, Any] | None = None,
+    user: JsonObject | None = None,
     v: str = "",
-    meta: dict[str, Any] | None = None,
+    meta: JsonObject | None = None,
     internal: bool = False,
     fresh: bool = False,
 ) -> Event:
@@ -60,7 +60,7 @@ def make(
     The target and the correlation id of an invocation are read from `data._inngest` (events.md
     §8.4). Raises Invalid only when a part has no canonical form.
     """
-    whole: dict[str, Any] = {
+    whole: JsonObject = {
         "data": data,
         "id": external_id or id,
         "name": name,
@@ -86,7 +86,7 @@ def make(
     )
 
 
-def _routing(name: str, data: dict[str, Any], internal: bool) -> tuple[str | None, str | None]:
+def _routing(name: str, data: JsonObject, internal: bool) -> tuple[str | None, str | None]:
     """Read an invocation's correlation id and the function that it is for."""
     routing = data.get("_inngest") if internal and name == INVOKED else None
     routing = routing if isinstance(routing, dict) else {}
@@ -114,12 +114,12 @@ def from_columns(
 
 def internal(
     name: str,
-    data: dict[str, Any],
+    data: JsonObject,
     *,
     id: str,
     ts_ms: int,
     external_id: str | None = None,
-    meta: dict[str, Any] | None = None,
+    meta: JsonObject | None = None,
 ) -> Event:
     """Build an event that the server publishes (events.md §8), whose id is new; see make()."""
     return make(

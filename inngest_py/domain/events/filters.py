@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from .. import cel
 from ..cel.nodes import Call, Literal, Node, Path
@@ -36,7 +35,7 @@ class Condition:
 
     field: tuple[str, ...]
     sign: str
-    value: Any
+    value: object
 
     @property
     def in_json(self) -> bool:
@@ -52,7 +51,7 @@ class Filter:
     conditions: tuple[Condition, ...] = ()
     exact: bool = False
 
-    def matches(self, variables: Mapping[str, Any], now: datetime) -> bool:
+    def matches(self, variables: Mapping[str, object], now: datetime) -> bool:
         """Say whether all expressions are true of an event or run; an error is no match."""
         return all(cel.matches(text, variables, now) for text in self.texts)
 
@@ -113,7 +112,7 @@ def _condition(node: Node) -> Condition | None:
     return _json_condition(left.fields, value)
 
 
-def _time_condition(sign: str, value: Any) -> Condition | None:
+def _time_condition(sign: str, value: object) -> Condition | None:
     """Turn milliseconds into a time; a fraction of a millisecond gives no condition."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -122,7 +121,7 @@ def _time_condition(sign: str, value: Any) -> Condition | None:
     return Condition(("ts",), sign, _EPOCH + timedelta(milliseconds=int(value)))
 
 
-def _json_condition(path: tuple[str, ...], value: Any) -> Condition | None:
+def _json_condition(path: tuple[str, ...], value: object) -> Condition | None:
     """Make a condition if both databases read the path and the constant alike, else None.
 
     Null and fractions are left to the expression: a missing value equals null (expressions.md

@@ -9,6 +9,7 @@ from ..errors import Invalid
 from ..runs.outputs import DEFAULT_NAME, error_object
 from ..values import canonical, ids
 from ..values.checks import MOST_LEVELS, cut, is_deeper
+from ..values.json_types import JsonObject
 from .event_record import CANCELLED, FAILED, FINISHED, INVOKED, SCHEDULED, Event, internal, make
 
 _ALSO = {"failed": FAILED, "cancelled": CANCELLED}
@@ -36,7 +37,7 @@ def ended(
     """
     first = canonical.loads(event)
     batch = [canonical.loads(text) for text in events] or [first]
-    data: dict[str, Any] = {
+    data: JsonObject = {
         "_inngest": {"status": status.capitalize()},
         "event": {**first, "user": first.get("user") or {}},
         "events": [_without_empty_user(item) for item in batch],
@@ -61,7 +62,7 @@ def ended(
     return built
 
 
-def _outcome(status: str, output: str | None, error_text: str | None) -> dict[str, Any]:
+def _outcome(status: str, output: str | None, error_text: str | None) -> JsonObject:
     """Return an ended run's result or error; a cancelled run has neither (events.md §8.1)."""
     if status == "cancelled":
         return {}
@@ -75,11 +76,11 @@ def _outcome(status: str, output: str | None, error_text: str | None) -> dict[st
     return result
 
 
-def _answer(data: dict[str, Any], correlation_id: str | None) -> dict[str, Any]:
+def _answer(data: JsonObject, correlation_id: str | None) -> JsonObject:
     return data if correlation_id is None else data | {"correlation_id": correlation_id}
 
 
-def _without_empty_user(event: dict[str, Any]) -> dict[str, Any]:
+def _without_empty_user(event: JsonObject) -> JsonObject:
     return {key: value for key, value in event.items() if key != "user" or value}
 
 
@@ -90,7 +91,7 @@ def _correlation_id(event: dict[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _sessions(event: dict[str, Any]) -> dict[str, Any] | None:
+def _sessions(event: dict[str, Any]) -> JsonObject | None:
     sessions = (event.get("meta") or {}).get("sessions")
     return {"sessions": sessions} if sessions else None
 
@@ -116,15 +117,15 @@ def _rfc3339(moment: datetime) -> str:
 
 
 def invoked(
-    data: dict[str, Any],
-    routing: dict[str, Any],
+    data: JsonObject,
+    routing: JsonObject,
     *,
     id: str,
     ts_ms: int,
     external_id: str | None = None,
-    user: dict[str, Any] | None = None,
+    user: JsonObject | None = None,
     v: str = "",
-    meta: dict[str, Any] | None = None,
+    meta: JsonObject | None = None,
 ) -> Event:
     """Build the event that starts an invoked function (events.md §8.4).
 

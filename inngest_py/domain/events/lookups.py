@@ -6,7 +6,6 @@ is evaluated for each wait found, so two values may share a key.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 from .. import cel
 from ..cel import values
@@ -33,11 +32,11 @@ def lookup(expression: str) -> tuple[str, str]:
     return "", ""
 
 
-def key_in(event: Mapping[str, Any], path: str) -> str | None:
+def key_in(event: Mapping[str, object], path: str) -> str | None:
     """Return an event's key at a path of lookup(); None when no stored key can equal it."""
     if not path:
         return ""
-    value: Any = event
+    value: object = event
     for name in canonical.loads(path):
         value = values.element(value, name)
         if value is MISSING:

@@ -4,12 +4,12 @@ Invariant: an event that passes here can be stored, sent to SDKs and put into th
 """
 
 import math
-from typing import Any
 
 from ..errors import Invalid
 from ..limits import MAX_EVENT_BYTES
 from ..values import canonical
 from ..values.checks import MOST_LEVELS, check_text, is_deeper, kind
+from ..values.json_types import JsonObject
 from .event_record import INVOKED, Event, internal, make
 from .internal_events import ended, invoked, refused_invocation, scheduled, unknown_function
 
@@ -68,7 +68,7 @@ def parse_invocation(
     return _build(INVOKED, given, received_ms, internal_id, {"fn_id": target})
 
 
-def _fields(payload: object, size: int) -> dict[str, Any]:
+def _fields(payload: object, size: int) -> JsonObject:
     if not isinstance(payload, dict):
         raise Invalid(NOT_EVENTS)
     if size > MAX_EVENT_BYTES:
@@ -80,10 +80,10 @@ def _fields(payload: object, size: int) -> dict[str, Any]:
 
 def _build(
     name: str,
-    given: dict[str, Any],
+    given: JsonObject,
     received_ms: int,
     internal_id: str,
-    routing: dict[str, Any] | None = None,
+    routing: JsonObject | None = None,
 ) -> Event:
     data = {key: value for key, value in _object(given, "data").items() if key != "_inngest"}
     if routing is not None:
@@ -108,7 +108,7 @@ def _wrong(key: str, wanted: str, value: object) -> Invalid:
     return Invalid(f"event {key} must be {wanted}, not {kind(value)}", field=key)
 
 
-def _text(given: dict[str, Any], key: str, limit: int) -> str:
+def _text(given: JsonObject, key: str, limit: int) -> str:
     value = given.get(key)
     if value is None:
         return ""
@@ -117,7 +117,7 @@ def _text(given: dict[str, Any], key: str, limit: int) -> str:
     return check_text(value, f"event {key}", limit, key)
 
 
-def _object(given: dict[str, Any], key: str) -> dict[str, Any]:
+def _object(given: JsonObject, key: str) -> JsonObject:
     value = given.get(key)
     if value is None:
         return {}
@@ -126,7 +126,7 @@ def _object(given: dict[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
-def _ts(given: dict[str, Any], received_ms: int) -> int:
+def _ts(given: JsonObject, received_ms: int) -> int:
     value = given.get("ts")
     if value is None or (value == 0 and not isinstance(value, bool)):
         return received_ms
@@ -141,7 +141,7 @@ def _ts(given: dict[str, Any], received_ms: int) -> int:
     return int(value)
 
 
-def _meta(given: dict[str, Any]) -> dict[str, Any]:
+def _meta(given: JsonObject) -> JsonObject:
     meta = _object(given, "meta")
     own, inherited = (_sessions(meta, name) for name in (_OWN, _INHERITED))
     rest = {key: value for key, value in meta.items() if key not in (_OWN, _INHERITED)}
@@ -159,7 +159,7 @@ def _meta(given: dict[str, Any]) -> dict[str, Any]:
     return rest | ({"sessions": kept} if kept else {})
 
 
-def _sessions(meta: dict[str, Any], name: str) -> dict[str, str | None]:
+def _sessions(meta: JsonObject, name: str) -> dict[str, str | None]:
     sessions = meta.get(name)
     if sessions is None:
         return {}

@@ -6,7 +6,6 @@ A bucket's name is the function's id and a hash of the key's value, which may ha
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from .. import cel
 from ..cel import CelError
@@ -26,7 +25,7 @@ def function_of(bucket_name: str) -> str:
     return bucket_name.rpartition(":")[0]
 
 
-def value(expression: str, event: Mapping[str, Any], now: datetime) -> tuple[Any, str]:
+def value(expression: str, event: Mapping[str, object], now: datetime) -> tuple[object, str]:
     """Evaluate a key over an event; return the value and its text. Raises Invalid when it fails."""
     try:
         found = cel.evaluate(expression, {"event": event}, now)
@@ -35,7 +34,7 @@ def value(expression: str, event: Mapping[str, Any], now: datetime) -> tuple[Any
         raise Invalid(f"the key cannot be evaluated: {error}") from error
 
 
-def text(expression: str | None, event: Mapping[str, Any], now: datetime) -> str:
+def text(expression: str | None, event: Mapping[str, object], now: datetime) -> str:
     """Evaluate a key as text: "" without an expression, `<invalid>` when it fails (§5)."""
     if expression is None:
         return ""
@@ -45,7 +44,7 @@ def text(expression: str | None, event: Mapping[str, Any], now: datetime) -> str
         return INVALID
 
 
-def unless_false(expression: str | None, event: Mapping[str, Any], now: datetime) -> str | None:
+def unless_false(expression: str | None, event: Mapping[str, object], now: datetime) -> str | None:
     """Evaluate a key as text; None when it is `false`: the limit does not apply to the event.
 
     Raises Invalid when it fails (§4, §8).

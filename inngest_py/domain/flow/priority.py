@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from .. import cel
 from ..cel import CelError
@@ -13,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def seconds(expression: str, event: Mapping[str, Any], now: datetime) -> int:
+def seconds(expression: str, event: Mapping[str, object], now: datetime) -> int:
     """Evaluate a priority; it is 0 when the value is not a whole number or the evaluation fails.
 
     JSON has one kind of number, so 120.0 is whole.

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
 
@@ -53,7 +52,7 @@ def of_run(
     function_id: str,
     steps: Sequence[Concurrency],
     whole: Concurrency | None,
-    event: Mapping[str, Any],
+    event: Mapping[str, object],
     now: datetime,
     rank_us: int,
 ) -> Slots:
@@ -66,7 +65,7 @@ def of_run(
 
 
 def _group(
-    kind: str, function_id: str, entry: Concurrency, event: Mapping[str, Any], now: datetime
+    kind: str, function_id: str, entry: Concurrency, event: Mapping[str, object], now: datetime
 ) -> str:
     value = keys.text(entry.key, event if entry.key else {}, now)
     return f"{_prefix(kind, function_id, entry)}{_digest(value)}"

@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from .. import cel
 from ..errors import Invalid
 from ..values import durations
 from ..values.checks import kind
+from ..values.json_types import JsonObject
 
 CONFIG = "config_invalid"
 MAX_NAME_CHARS = 255
@@ -31,9 +31,9 @@ class Fields:
     for a value of a wrong type.
     """
 
-    given: dict[str, Any]
+    given: JsonObject
     path: str = ""
-    _folded: dict[str, Any] = field(init=False, repr=False, compare=False)
+    _folded: JsonObject = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         items = self.given.items()
@@ -55,7 +55,7 @@ class Fields:
         """Say whether a field is there, with any value except null."""
         return key.casefold() in self._folded
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str) -> object:
         """Read a value of any type."""
         value = self._folded.get(key.casefold())
         return None if value == [] else value

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from .config_fields import CONFIG, Fields, listed, whole, wrong
 
@@ -102,7 +101,7 @@ def parse_concurrency(config: Fields) -> tuple[tuple[Concurrency, ...], Concurre
     return (), None
 
 
-def _entries(value: Any, path: str, most: int) -> tuple[Concurrency, ...]:
+def _entries(value: object, path: str, most: int) -> tuple[Concurrency, ...]:
     if value is None:
         return ()
     entries = [_entry(item) for item in listed(value, path, most, _CONCURRENCY)]

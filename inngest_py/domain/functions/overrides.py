@@ -13,6 +13,7 @@ from ..errors import Invalid
 from ..values import canonical, times
 from ..values.checks import kind
 from ..values.dataclass_json import decode, duration_text, encode
+from ..values.json_types import JsonObject
 from .config_fields import Fields, wrong
 from .function_config import FunctionConfig
 from .function_limits import (
@@ -176,7 +177,7 @@ def applied(config: FunctionConfig, override: Override) -> FunctionConfig:
     return replace(config, **changed)
 
 
-def shown(limits: FunctionConfig | Override) -> dict[str, Any]:
+def shown(limits: FunctionConfig | Override) -> JsonObject:
     """Show limits as they can be written in an override; one that is not set is null."""
     rules = limits.rules if isinstance(limits, Override) else RULES
     found = {
@@ -188,20 +189,20 @@ def shown(limits: FunctionConfig | Override) -> dict[str, Any]:
     return {rule: value for rule, value in found.items() if rule in rules}
 
 
-def _concurrency(limits: FunctionConfig | Override) -> dict[str, Any] | None:
+def _concurrency(limits: FunctionConfig | Override) -> JsonObject | None:
     steps = [_part(entry) for entry in limits.concurrency]
     whole = [] if limits.run_concurrency is None else [_part(limits.run_concurrency)]
     return {"step": steps, "fn": whole} if steps or whole else None
 
 
-def _rate_limit(rate: RateLimit | None) -> dict[str, Any] | None:
+def _rate_limit(rate: RateLimit | None) -> JsonObject | None:
     part = _part(rate)
     if part is not None and not part.get("idempotency"):
         part.pop("idempotency", None)
     return part
 
 
-def _part(part: object | None) -> dict[str, Any] | None:
+def _part(part: object | None) -> JsonObject | None:
     return None if part is None else encode(part)
 
 

@@ -5,7 +5,6 @@ SDKs send `{"status_code", "headers", "body"}`, some inside `data`. The TypeScri
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..runs.runs import RunStatus
 from ..values import canonical
@@ -59,7 +58,7 @@ def _headers(given: object) -> dict[str, str]:
     }
 
 
-def finish(data: Any) -> tuple[RunStatus, str]:
+def finish(data: object) -> tuple[RunStatus, str]:
     """Give the status and output of a run that its SDK completes (execution.md §4).
 
     An answer of 5xx is a failure.

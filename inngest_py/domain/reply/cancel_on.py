@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from .. import cel
 from ..errors import Invalid
@@ -30,7 +29,7 @@ class Subscription:
     key: str = ""
 
 
-def subscription(cancel: Cancel, event: Mapping[str, Any], now: datetime) -> Subscription | None:
+def subscription(cancel: Cancel, event: Mapping[str, object], now: datetime) -> Subscription | None:
     """Make a new run's subscription; None when no event could ever cancel it."""
     expires_at = _expiry(cancel, now)
     if expires_at <= now:
@@ -58,7 +57,7 @@ def _expiry(cancel: Cancel, now: datetime) -> datetime:
 
 
 def cancels(
-    expression: str | None, expires_at: datetime, event: Mapping[str, Any], received_at: datetime
+    expression: str | None, expires_at: datetime, event: Mapping[str, object], received_at: datetime
 ) -> bool:
     """Say whether an event, received at `received_at`, cancels the subscription's run."""
     if expires_at <= received_at:

@@ -7,7 +7,6 @@ for its dispatch, and the SDK sends that token with its checkpoints.
 import base64
 import binascii
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import Invalid, Superseded, TooLarge
 from ..limits import MAX_STEPS
@@ -19,6 +18,7 @@ from ..steps.defers import Defer
 from ..steps.opcodes import STORED, Op, Opcode
 from ..values import canonical
 from ..values.checks import MOST_LEVELS
+from ..values.json_types import JsonObject
 from .decide import result_of
 from .plans import StepResult, TimelineEntry
 
@@ -83,7 +83,7 @@ def parse(body: bytes, run_id: str) -> Checkpoint:
     return Checkpoint(dispatch, results, traces, defers.read(ops), metadata.of_ops(ops, 0))
 
 
-def read_body(body: bytes, run_id: str | None) -> dict[str, Any]:
+def read_body(body: bytes, run_id: str | None) -> JsonObject:
     """Read the object that every checkpoint call sends. Raises Invalid."""
     given = canonical.loads(body, MOST_LEVELS + 1 + opcodes.WRAPPED)
     if not isinstance(given, dict):

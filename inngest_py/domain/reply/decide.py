@@ -6,7 +6,6 @@ by `steps.groups`, places in the stack by the writer. Protocol: execution.md §4
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from ..errors import Invalid, TooLarge
 from ..functions import retries
@@ -18,6 +17,7 @@ from ..steps import defers, gateway, waits
 from ..steps.opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
 from ..steps.wait_results import StoredWait
 from ..values import canonical, times
+from ..values.json_types import JsonObject
 from . import api_result, read
 from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
 
@@ -249,7 +249,7 @@ class _Planner:
         self.made.retry = _backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
         return None
 
-    def _function_error(self, op: Op, error: dict[str, Any]) -> None:
+    def _function_error(self, op: Op, error: JsonObject) -> None:
         """Retry the request or fail the run for an error of the function itself."""
         forbidden = self.meaning.no_retry is True or error.get("noRetry") is True
         final = forbidden or op.code is Opcode.STEP_FAILED

@@ -8,7 +8,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import Invalid, TooLarge
@@ -21,6 +20,7 @@ from ..steps import opcodes
 from ..steps.opcodes import Op
 from ..values import canonical, ids, urls
 from ..values.checks import MOST_LEVELS, check_text, is_deeper
+from ..values.json_types import JsonObject
 from . import api_result, checkpoint, read, request
 
 HTTP_REQUEST = "inngest/http.request"
@@ -74,7 +74,7 @@ def parse_new(body: bytes, *, now_ms: int, event_id: str, sdk: str) -> NewRun:
     )
 
 
-def _text(data: Mapping[str, Any], name: str) -> str:
+def _text(data: Mapping[str, object], name: str) -> str:
     value = data.get(name)
     if value is None:
         return ""
@@ -83,7 +83,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _domain(data: Mapping[str, Any]) -> str:
+def _domain(data: Mapping[str, object]) -> str:
     given = check_text(_text(data, "domain"), "event.data.domain", MAX_NAME_CHARS, "event")
     try:
         urls.normalise(given)
@@ -99,7 +99,7 @@ def _domain(data: Mapping[str, Any]) -> str:
     return given
 
 
-def _config(data: Mapping[str, Any], domain: str, retries: object) -> FunctionConfig:
+def _config(data: Mapping[str, object], domain: str, retries: object) -> FunctionConfig:
     method, path = _text(data, "method").upper(), _text(data, "path")
     if method not in _METHODS:
         raise Invalid("event.data.method is not an HTTP method", field="event.data.method")
@@ -116,7 +116,7 @@ def _config(data: Mapping[str, Any], domain: str, retries: object) -> FunctionCo
     )
 
 
-def _event(event: Mapping[str, Any], data: dict[str, Any], now_ms: int, event_id: str) -> Event:
+def _event(event: Mapping[str, object], data: JsonObject, now_ms: int, event_id: str) -> Event:
     given = event.get("ts")
     ts_ms = given if isinstance(given, int) and 0 < given < 2**47 else now_ms
     made = internal(HTTP_REQUEST, data, id=event_id, ts_ms=ts_ms)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from ..errors import Invalid, TooDeep
 from ..functions import retries
@@ -12,6 +12,7 @@ from ..runs.runs import Run
 from ..steps import gateway
 from ..values import canonical, times
 from ..values.checks import MOST_LEVELS, is_deeper
+from ..values.json_types import JsonObject
 from .decide import too_much_state
 from .plans import Plan, Policy, StepResult, TimelineEntry
 from .read import Reply
@@ -24,10 +25,17 @@ _NO_BODY = frozenset({204, 205, 304})
 _TRANSFER = frozenset({"connection", "content-encoding", "keep-alive", "transfer-encoding"})
 
 
+class _Shown(TypedDict):
+    """What a provider answered, as parts of the step's error."""
+
+    data: NotRequired[object]
+    stack: str
+
+
 class Failed(Exception):
     """The call failed; `error` is the step's error. `final` means that a retry cannot help."""
 
-    def __init__(self, message: str, *, final: bool = False, **more: Any) -> None:
+    def __init__(self, message: str, *, final: bool = False, **more: object) -> None:
         self.error, self.final = {"message": message} | more, final
 
 
@@ -58,7 +66,7 @@ def _retry(
     policy: Policy,
     request: gateway.GatewayRequest,
     reply: Reply,
-    error: dict[str, Any],
+    error: JsonObject,
     now: datetime,
     jitter: float,
 ) -> Plan:
@@ -74,7 +82,7 @@ def _retry_after(reply: Reply, now: datetime) -> timedelta | None:
 
 
 def _result(
-    run: Run, item: Item, request: gateway.GatewayRequest, text: str, error: dict[str, Any] | None
+    run: Run, item: Item, request: gateway.GatewayRequest, text: str, error: JsonObject | None
 ) -> Plan:
     full = too_much_state(run, canonical.size(text))
     if full is not None:
@@ -88,7 +96,7 @@ def _result(
 
 
 def _trace(
-    item: Item, request: gateway.GatewayRequest, status: str, error: dict[str, Any] | None
+    item: Item, request: gateway.GatewayRequest, status: str, error: JsonObject | None
 ) -> TimelineEntry:
     shown = None if error is None else canonical.dumps(error).decode()
     return TimelineEntry(
@@ -96,7 +104,7 @@ def _trace(
     )
 
 
-def _ai(request: gateway.GatewayRequest, reply: Reply) -> Any:
+def _ai(request: gateway.GatewayRequest, reply: Reply) -> object:
     """Return the provider's document; raise Failed for a status over 299, or for no JSON."""
     if reply.unreachable is not None:
         raise Failed(UNREACHABLE, stack=reply.unreachable)
@@ -114,7 +122,7 @@ def _ai(request: gateway.GatewayRequest, reply: Reply) -> Any:
         raise Failed(text, **_provider_error(request, reply)) from None
 
 
-def _provider_error(request: gateway.GatewayRequest, reply: Reply) -> dict[str, Any]:
+def _provider_error(request: gateway.GatewayRequest, reply: Reply) -> _Shown:
     """Show the provider's answer, without the key, which some providers repeat."""
     raw = request.redact(reply.body[:_SHOWN_CHARS].decode("utf-8", "replace"))
     try:
@@ -126,7 +134,7 @@ def _provider_error(request: gateway.GatewayRequest, reply: Reply) -> dict[str, 
     return {"stack": raw} if data is None else {"data": data, "stack": raw}
 
 
-def _plain(request: gateway.GatewayRequest, reply: Reply) -> dict[str, Any]:
+def _plain(request: gateway.GatewayRequest, reply: Reply) -> JsonObject:
     """Return any HTTP answer as data; raise Failed when there was none."""
     if reply.unreachable is not None:
         raise Failed(f"Error making gateway request: {reply.unreachable}")
@@ -150,7 +158,7 @@ def _headers(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _stored(request: gateway.GatewayRequest, value: dict[str, Any]) -> str:
+def _stored(request: gateway.GatewayRequest, value: JsonObject) -> str:
     label = "AI" if request.is_ai else "gateway"
     try:
         text = canonical.dumps(value).decode()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from ..errors import Invalid
 from ..runs import outputs
@@ -168,7 +167,7 @@ def _read_error(reply: Reply, now: datetime) -> Errored:
     )
 
 
-def _sdk_error(body: bytes, text: str) -> Any:
+def _sdk_error(body: bytes, text: str) -> object:
     """Read the error that an SDK sent. The TypeScript SDK may send it as JSON in a JSON string."""
     if not body.strip():
         return outputs.error_object(None, text)

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from ..errors import Invalid
 from ..values.checks import kind
+from ..values.json_types import JsonObject
 
 KIND = "inngest.ai"
 COST = "estimated_cost"
@@ -79,9 +79,9 @@ def _dollars(value: object, field: str) -> float:
     return float(value)
 
 
-def with_cost(values: dict[str, Any], prices: Prices) -> dict[str, Any]:
+def with_cost(values: JsonObject, prices: Prices) -> JsonObject:
     """Add the estimated cost in US dollars, if it is missing and can be estimated."""
-    model = next((values[key] for key in _MODEL if isinstance(values.get(key), str)), None)
+    model = next((name for key in _MODEL if isinstance(name := values.get(key), str)), None)
     if values.get(COST) is not None or model is None:
         return values
     price = prices.of(model)
@@ -92,7 +92,7 @@ def with_cost(values: dict[str, Any], prices: Prices) -> dict[str, Any]:
     return values | {COST: round(cost, _DIGITS)}
 
 
-def _tokens(values: Mapping[str, Any], keys: tuple[str, ...]) -> float | None:
+def _tokens(values: Mapping[str, object], keys: tuple[str, ...]) -> float | None:
     for key in keys:
         value = values.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -44,7 +43,7 @@ class Alert:
 
     key: str
     text: str
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,9 @@ def behind(rules: AlertRules, oldest: datetime | None, now: datetime) -> list[Al
     return [Alert(BACKLOG, text, {"oldest_seconds": round(age.total_seconds(), 3)})]
 
 
-def message(alert_key: str, text: str, about: Mapping[str, Any], at: datetime, state: str) -> str:
+def message(
+    alert_key: str, text: str, about: Mapping[str, object], at: datetime, state: str
+) -> str:
     """Write the JSON that is sent: `text` as for Slack, and fields for programs."""
     sign = "🔴" if state == "firing" else "🟢 resolved:"
     kind = alert_key.partition(":")[0]

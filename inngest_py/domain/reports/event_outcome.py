@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from .. import cel
 from ..errors import Invalid
@@ -39,7 +38,7 @@ class EventOutcome:
 
 
 def outcomes(
-    event: Mapping[str, Any],
+    event: Mapping[str, object],
     received_at: datetime,
     candidates: Sequence[Candidate],
     runs: Mapping[str, tuple[str, str, str | None]],
@@ -81,7 +80,7 @@ def _started(one: Candidate, run_id: str, status: str, skip_reason: str | None) 
 def _reason(
     one: Candidate,
     triggers: Sequence[EventTrigger],
-    event: Mapping[str, Any],
+    event: Mapping[str, object],
     received_at: datetime,
     now: datetime,
 ) -> str:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from ..runs.runs import RunStatus
+from ..values.json_types import JsonObject
 
 
 class SpanStatus(StrEnum):
@@ -62,7 +62,7 @@ class EndedAttempt:
     ended_at: datetime
     http_status: int | None = None
     has_error: bool = False
-    info: dict[str, Any] | None = None
+    info: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Pending:
     status: SpanStatus
     queued_at: datetime
     due_at: datetime
-    info: dict[str, Any] | None = None
+    info: JsonObject | None = None
     ended_at: datetime | None = None
 
 
@@ -105,7 +105,7 @@ class Span:
     type: str | None = None
     attempts: int = 0
     output: Output | None = None
-    info: dict[str, Any] | None = None
+    info: JsonObject | None = None
     http_status: int | None = None
     is_root: bool = False
     parent: "Span | None" = None

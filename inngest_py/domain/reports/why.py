@@ -6,10 +6,10 @@ Only the wording is here: engine/admin/why_run_waits.py reads the facts.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from ..functions.function_limits import Concurrency, Throttle
 from ..values.dataclass_json import duration_text
+from ..values.json_types import JsonObject
 
 MOST_COUNTED = 10_000  # a longer waiting line is "more than" that
 _MOST_KEY_CHARS = 200
@@ -27,7 +27,7 @@ class Reason:
     text: str
     since: datetime | None = None
     until: datetime | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 def stamp(moment: datetime) -> str:
@@ -75,7 +75,7 @@ class PlaceInLine:
 def slot(line: PlaceInLine, since: datetime) -> Reason:
     """Say that it waits for a slot of a limit of concurrency."""
     rule = line.rule
-    details: dict[str, Any] = {
+    details: JsonObject = {
         "limit": None if rule is None else rule.limit,
         "unit": line.unit,
         "scope": None if rule is None else rule.scope,
@@ -116,7 +116,7 @@ def throttled(
     rule: Throttle | None, value: str | None, ahead: int, opens: datetime | None, since: datetime
 ) -> Reason:
     """Say that its throttle delays it; `opens` is when it may start."""
-    details: dict[str, Any] = {
+    details: JsonObject = {
         "limit": None if rule is None else rule.limit,
         "period": None if rule is None else duration_text(rule.period),
         "burst": None if rule is None else rule.burst,

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from .. import cel
 from ..errors import Invalid
 from ..values import canonical, times
 from ..values.checks import check_text, kind
+from ..values.json_types import JsonObject
 
 _MAX_NAME_BYTES = 1024
 
@@ -54,7 +54,7 @@ def matches(expression: str | None, event: str, now: datetime) -> bool:
     return expression is None or cel.matches(expression, {"event": canonical.loads(event)}, now)
 
 
-def _text(body: dict[str, Any], key: str, *, required: bool = False) -> str:
+def _text(body: JsonObject, key: str, *, required: bool = False) -> str:
     value = body.get(key)
     if value is None or value == "":
         if required:
@@ -65,7 +65,7 @@ def _text(body: dict[str, Any], key: str, *, required: bool = False) -> str:
     return check_text(value, key, _MAX_NAME_BYTES, key)
 
 
-def _time(body: dict[str, Any], key: str) -> datetime | None:
+def _time(body: JsonObject, key: str) -> datetime | None:
     value = body.get(key)
     if value is None or value == "":
         return None
@@ -79,7 +79,7 @@ def _no_time() -> datetime:
     raise Invalid("not a time")
 
 
-def _expression(body: dict[str, Any]) -> str | None:
+def _expression(body: JsonObject) -> str | None:
     value = body.get("if")
     if value is None or value == "":
         return None

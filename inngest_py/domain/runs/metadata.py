@@ -6,12 +6,13 @@ Invariant: a target's metadata stays within the limits, whatever updates came an
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol, TypeGuard
 
 from ..errors import Invalid, TooLarge
 from ..limits import MAX_STEP_ID_BYTES
 from ..values import canonical, ids
 from ..values.checks import MOST_LEVELS, check_text, is_deeper, kind
+from ..values.json_types import JsonObject
 
 MAX_SPAN_BYTES = 64 * 1024
 MAX_RUN_BYTES = 1024 * 1024
@@ -29,7 +30,7 @@ class OpNotes(Protocol):
         """The hash of its step."""
 
     @property
-    def notes(self) -> tuple[dict[str, Any], ...]:
+    def notes(self) -> tuple[JsonObject, ...]:
         """Its metadata, not checked yet."""
 
 
@@ -82,7 +83,7 @@ class Update:
 
     kind: str
     op: UpdateOp
-    values: dict[str, Any]
+    values: JsonObject
 
 
 def parse(body: object) -> tuple[Target, list[Update]]:
@@ -126,7 +127,7 @@ def step_hash(step_id: str, index: int = 0) -> str:
     return ids.step_hash(step_id, index)
 
 
-def _target(given: dict[str, Any]) -> Target:
+def _target(given: JsonObject) -> Target:
     span = _text(given, "span_id", "target", 256)
     if span:
         return Target(span=span)
@@ -145,7 +146,7 @@ def _update(item: object, path: str) -> Update:
     if not name:
         raise Invalid(f"{path}.kind is missing", field=f"{path}.kind")
     op = given.get("op", UpdateOp.MERGE.value)
-    if op not in list(UpdateOp):
+    if not isinstance(op, str) or op not in list(UpdateOp):
         raise Invalid(f"{path}.op must be one of {', '.join(UpdateOp)}", field=f"{path}.op")
     values = _object(given.get("values") or {}, f"{path}.values", f"{path}.values")
     # what has no canonical form cannot be stored
@@ -155,7 +156,7 @@ def _update(item: object, path: str) -> Update:
     return Update(name, UpdateOp(op), values)
 
 
-def change(current: Mapping[str, Any], update: Update) -> dict[str, Any]:
+def change(current: Mapping[str, object], update: Update) -> JsonObject:
     """Return the values after an update; a deletion without keys deletes all."""
     if update.op is UpdateOp.SET:
         return dict(update.values)
@@ -167,9 +168,12 @@ def change(current: Mapping[str, Any], update: Update) -> dict[str, Any]:
     return {**current, **update.values}
 
 
-def _sum(old: Any, new: Any) -> Any:
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (old, new))
-    return old + new if numbers else new
+def _sum(old: object, new: object) -> object:
+    return old + new if _is_number(old) and _is_number(new) else new
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_sizes(sizes: Mapping[str, int]) -> None:
@@ -180,13 +184,13 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
         raise TooLarge(f"the metadata of the run is over {MAX_RUN_BYTES} bytes")
 
 
-def _object(value: object, what: str, field: str) -> dict[str, Any]:
+def _object(value: object, what: str, field: str) -> JsonObject:
     if not isinstance(value, dict):
         raise Invalid(f"{what} must be an object, not {kind(value)}", field=field or None)
     return value
 
 
-def _text(given: dict[str, Any], key: str, path: str, most: int) -> str:
+def _text(given: JsonObject, key: str, path: str, most: int) -> str:
     value = given.get(key)
     if value is None:
         return ""
@@ -195,7 +199,7 @@ def _text(given: dict[str, Any], key: str, path: str, most: int) -> str:
     return check_text(value, f"{path}.{key}", most, f"{path}.{key}")
 
 
-def _number(given: dict[str, Any], key: str) -> int | None:
+def _number(given: JsonObject, key: str) -> int | None:
     value = given.get(key)
     if value is None:
         return None

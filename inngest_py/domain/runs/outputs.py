@@ -2,15 +2,33 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from ..errors import Invalid, TooDeep
 from ..values import canonical
 from ..values.checks import MOST_LEVELS, cut
+from ..values.json_types import JsonObject
 
 DEFAULT_NAME = "Error"
 DEFAULT_MESSAGE = "Function execution error"
 MAX_NESTED_BYTES = 32 * 1024
+
+
+class ErrorParts(TypedDict):
+    """An error as people see it."""
+
+    name: str
+    message: str
+    stack: str | None
+    cause: NotRequired[object]
+
+
+class Parts(TypedDict, total=False):
+    """The parts of a stored result: its input and data as JSON text, or its error."""
+
+    input: str
+    data: str
+    error: ErrorParts
 
 
 def parse_result(body: bytes) -> bytes:
@@ -53,7 +71,7 @@ def raw(body: bytes) -> str:
         return canonical.dumps(body.decode("utf-8", "replace")).decode()
 
 
-def parse_error(body: bytes) -> Any:
+def parse_error(body: bytes) -> object:
     """Read the error that an SDK sent, and keep as much of it as possible.
 
     Values that are nested too deep are cut off; numbers that JSON does not have become null.
@@ -70,7 +88,7 @@ def parse_error(body: bytes) -> Any:
     return canonical.loads(canonical.dumps(found))
 
 
-def error_object(output: object, fallback_text: str | None = None) -> dict[str, Any]:
+def error_object(output: object, fallback_text: str | None = None) -> JsonObject:
     """Normalise the output of a failed run (execution.md §3.3, events.md §8.3).
 
     The result holds the strings `error`, `name` and `message`, and `stack`, `cause` and `data`
@@ -78,14 +96,14 @@ def error_object(output: object, fallback_text: str | None = None) -> dict[str, 
     """
     default = fallback_text or DEFAULT_MESSAGE
     if isinstance(output, str):
-        given: Mapping[str, Any] = object_in(output) or {"message": output}
+        given: Mapping[str, object] = object_in(output) or {"message": output}
     else:
         given = output if isinstance(output, dict) else {}
     given = _nested(given)
     name = _text(given, "name") or DEFAULT_NAME
     message = _text(given, "message")
     full = f"{name}: {message}" if message else DEFAULT_MESSAGE
-    made: dict[str, Any] = {
+    made: JsonObject = {
         "error": _text(given, "error") or fallback_text or full,
         "name": name,
         "message": message or default,
@@ -96,7 +114,7 @@ def error_object(output: object, fallback_text: str | None = None) -> dict[str, 
     return made
 
 
-def _nested(given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _nested(given: Mapping[str, object]) -> Mapping[str, object]:
     """Find the error inside the keys that wrap it: an object, or a JSON string of one."""
     for key in ("error", "body"):
         value = given.get(key)
@@ -107,7 +125,7 @@ def _nested(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return given
 
 
-def object_in(text: str) -> dict[str, Any] | None:
+def object_in(text: str) -> JsonObject | None:
     """Read the JSON object that a text holds; None when it holds none."""
     if not text.lstrip().startswith("{"):  # spares the parser long plain texts
         return None
@@ -118,12 +136,12 @@ def object_in(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _text(given: Mapping[str, Any], key: str) -> str | None:
+def _text(given: Mapping[str, object], key: str) -> str | None:
     value = given.get(key)
     return value if isinstance(value, str) and value else None
 
 
-def shown(stored: str) -> dict[str, Any]:
+def shown(stored: str) -> Parts:
     """Split a step's stored result (execution.md §2) into its parts: input, data or error.
 
     A value that is wrapped in none of them is the data itself. Data and input are JSON text; a
@@ -135,12 +153,15 @@ def shown(stored: str) -> dict[str, Any]:
     [(key, inner)] = value.items()
     if key == "error":
         return shown_error(stored)
-    if key in ("data", "input"):
-        return {} if inner is None else {key: canonical.dumps(inner).decode()}
-    return {"data": stored}
+    if key not in ("data", "input"):
+        return {"data": stored}
+    if inner is None:
+        return {}
+    text = canonical.dumps(inner).decode()
+    return {"input": text} if key == "input" else {"data": text}
 
 
-def shown_error(stored: str) -> dict[str, Any]:
+def shown_error(stored: str) -> Parts:
     """Split an error into its parts; without a message, the raw text is the stack (api.md §5.5)."""
     value = canonical.loads(stored)
     given = value.get("error", value) if isinstance(value, dict) else value

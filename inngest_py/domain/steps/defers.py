@@ -7,7 +7,7 @@ makes its run fail.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TypeGuard
 
 from ..errors import Invalid
 from ..events.event_record import DEFERRED, Event, internal
@@ -61,7 +61,7 @@ def _read(op: Op) -> Defer | None:
         return Defer(op.id, DeferStatus.REJECTED, op.label, reason=error.message)
 
 
-def _is_hash(value: Any) -> bool:
+def _is_hash(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value.isalnum() and value.isascii() and len(value) <= 64
 
 

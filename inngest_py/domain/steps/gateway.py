@@ -6,12 +6,12 @@ decides what the answer means. A request holds keys, so no log, error or timelin
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from ..errors import Invalid
 from ..limits import MAX_STEP_BYTES
 from ..values import canonical
+from ..values.json_types import JsonObject
 from .opcodes import Op, Opcode
 
 MAX_URL_CHARS = 16 * 1024
@@ -106,7 +106,7 @@ def request(op: Op) -> GatewayRequest:
     return made
 
 
-def refused(op: Op, message: str) -> dict[str, Any]:
+def refused(op: Op, message: str) -> JsonObject:
     """Make the step's error for a request that cannot be sent."""
     ai = op.code is Opcode.AI_GATEWAY
     name, label = ("AIGatewayError", "AI") if ai else ("GatewayError", "gateway")
@@ -158,7 +158,7 @@ def _body(given: object) -> str | None:
     return given
 
 
-def _url(opts: dict[str, Any]) -> str:
+def _url(opts: JsonObject) -> str:
     url = _text(opts, "url").strip()
     if not url:
         raise Invalid("the request has no url", field="url")
@@ -184,7 +184,7 @@ def _with_key(url: str, key: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*pairs, ("key", key)])))
 
 
-def _headers(opts: dict[str, Any]) -> dict[str, str]:
+def _headers(opts: JsonObject) -> dict[str, str]:
     given = opts.get("headers")
     found = {"User-Agent": "Inngest"}
     if not isinstance(given, dict):
@@ -230,7 +230,7 @@ def _check_headers(headers: dict[str, str]) -> None:
             raise Invalid(f"the header {name} is not Latin-1", field="headers") from None
 
 
-def _text(opts: dict[str, Any], name: str) -> str:
+def _text(opts: JsonObject, name: str) -> str:
     value = opts.get(name)
     if value is None:
         return ""

@@ -1,13 +1,14 @@
 """Opcodes: what an SDK asks for in a 206 answer (protocol: execution.md §4)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from ..errors import Invalid, TooDeep
 from ..limits import MAX_NAME_CHARS, MAX_SHOWN_INPUT_BYTES, MAX_STEP_ID_BYTES
 from ..values import canonical, ids
 from ..values.checks import CUT, MOST_LEVELS, check_text, cut
+from ..values.json_types import JsonObject
 from . import timing
 
 
@@ -77,11 +78,11 @@ class Op:
     id: str = ""
     name: str = ""
     display_name: str = ""
-    data: Any = None
-    error: dict[str, Any] | None = None
-    opts: dict[str, Any] = field(default_factory=dict)
+    data: object = None
+    error: JsonObject | None = None
+    opts: JsonObject = field(default_factory=dict)
     took: timing.Span | None = None
-    notes: tuple[dict[str, Any], ...] = ()
+    notes: tuple[JsonObject, ...] = ()
 
     @property
     def label(self) -> str:
@@ -140,7 +141,7 @@ def parse(body: bytes) -> list[Op]:
     return read(found) or [Op(Opcode.NONE)]
 
 
-def _loads(body: bytes) -> Any:
+def _loads(body: bytes) -> object:
     """Read the body. Errors that are nested too deep are cut; other values raise TooDeep."""
     try:
         return canonical.loads(body, MOST_LEVELS + WRAPPED)
@@ -155,7 +156,7 @@ def _loads(body: bytes) -> Any:
     return found
 
 
-def read(items: list[Any]) -> list[Op]:
+def read(items: Iterable[object]) -> list[Op]:
     """Read ops that are parsed JSON already. Raises Invalid."""
     return [_parse_op(item) for item in items]
 
@@ -187,7 +188,7 @@ def _parse_op(item: object) -> Op:
     return op
 
 
-def _text(item: dict[str, Any], key: str) -> str:
+def _text(item: JsonObject, key: str) -> str:
     value = item.get(key)
     if value is None:
         return ""
@@ -196,12 +197,12 @@ def _text(item: dict[str, Any], key: str) -> str:
     return value
 
 
-def _notes(given: object) -> tuple[dict[str, Any], ...]:
+def _notes(given: object) -> tuple[JsonObject, ...]:
     found = given if isinstance(given, list) else [given]
     return tuple(note for note in found if isinstance(note, dict) and note)
 
 
-def _id(item: dict[str, Any]) -> str:
+def _id(item: JsonObject) -> str:
     given = _text(item, "id")
     try:
         return check_text(given, "id", MAX_STEP_ID_BYTES, "id")
@@ -214,7 +215,7 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-def _object(item: dict[str, Any], key: str) -> dict[str, Any] | None:
+def _object(item: JsonObject, key: str) -> JsonObject | None:
     value = item.get(key)
     if value is None:
         return None

@@ -1,10 +1,9 @@
 """What ended a wait, and the memo value that its step gets (execution.md §2)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..values import canonical
-from .waits import WaitKind
+from .waits import WaitInfo, WaitKind
 
 _TIMED_OUT = "Timed out waiting for invoked function to complete"
 _TIMED_OUT_NAME = "InngestInvokeTimeoutError"
@@ -15,7 +14,7 @@ class StoredWait:
     """A wait as its item stores it: `info` is shown in the timeline, `races` is that of its op."""
 
     kind: WaitKind
-    info: dict[str, Any]
+    info: WaitInfo
     races: bool
 
     def written(self) -> str:
@@ -39,7 +38,7 @@ class EndedBy:
 
     event_id: str | None = None
     event: str | None = None
-    data: Any = None
+    data: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class WaitResult:
 
 def wait_result(wait: StoredWait, answer: EndedBy | None) -> WaitResult:
     """Make the memo value of a step that has waited; without an answer it has timed out."""
-    info = {**wait.info, "kind": wait.kind.value, "timedOut": answer is None}
+    info: WaitInfo = {**wait.info, "kind": wait.kind.value, "timedOut": answer is None}
     value, error = "null", None
     if wait.kind is WaitKind.INVOKE:
         value, error = _invoked(answer, info)
@@ -65,14 +64,14 @@ def wait_result(wait: StoredWait, answer: EndedBy | None) -> WaitResult:
     return WaitResult(value, error, canonical.dumps(info).decode())
 
 
-def _invoked(answer: EndedBy | None, info: dict[str, Any]) -> tuple[str, str | None]:
+def _invoked(answer: EndedBy | None, info: WaitInfo) -> tuple[str, str | None]:
     """Read the answer of an invoked function (execution.md §2).
 
     The protocol asks for the finished event's whole data when the event has neither result nor
     error, as after a cancellation.
     """
     if answer is None or answer.event is None:
-        error: Any = {
+        error: object = {
             "error": f"{_TIMED_OUT_NAME}: {_TIMED_OUT}",
             "message": _TIMED_OUT,
             "name": _TIMED_OUT_NAME,
@@ -86,7 +85,7 @@ def _invoked(answer: EndedBy | None, info: dict[str, Any]) -> tuple[str, str | N
     return canonical.dumps({"data": result}).decode(), None
 
 
-def _error_result(error: Any) -> tuple[str, str]:
+def _error_result(error: object) -> tuple[str, str]:
     return (
         canonical.dumps({"error": error}).decode(),
         canonical.dumps(error).decode(),

@@ -7,7 +7,7 @@ A wait is stored as a row of `pauses`, beside a queue item that is due when the 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 from .. import cel
 from ..cel.literals import written
@@ -19,6 +19,7 @@ from ..limits import MAX_STEP_BYTES
 from ..runs.runs import Run
 from ..values import canonical, durations, times
 from ..values.checks import MOST_LEVELS, check_text, is_deeper, kind
+from ..values.json_types import JsonObject
 from .opcodes import Op, Opcode
 
 INVOKE_TIMEOUT = timedelta(days=365)
@@ -41,11 +42,27 @@ class Invocation:
     """The event that an invoke step publishes; `external_id` is the id that the payload gives."""
 
     function: str
-    data: dict[str, Any]
-    user: dict[str, Any]
+    data: JsonObject
+    user: JsonObject
     v: str
-    meta: dict[str, Any]
+    meta: JsonObject
     external_id: str | None
+
+
+class WaitInfo(TypedDict, total=False):
+    """What the timeline shows of a wait. The ids are null until they are known."""
+
+    kind: str
+    timeout: str | None
+    timedOut: bool | None
+    eventName: str
+    expression: str | None
+    foundEventID: str | None
+    functionID: str
+    triggeringEventID: str | None
+    returnEventID: str | None
+    runID: str | None
+    signal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +85,7 @@ class Wait:
     replaces: bool = False
     invocation: Invocation | None = None
     condition: str | None = None
-    info: dict[str, Any] = field(default_factory=dict)
+    info: WaitInfo = field(default_factory=WaitInfo)
 
 
 class BadExpression(Invalid):
@@ -170,7 +187,7 @@ def _invocation(function: str, payload: object) -> Invocation:
     )
 
 
-def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
+def _part(payload: JsonObject, name: str) -> JsonObject:
     value = payload.get(name)
     if value is None:
         return {}
@@ -179,7 +196,7 @@ def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _checked_text(payload: dict[str, Any], name: str) -> str:
+def _checked_text(payload: JsonObject, name: str) -> str:
     value = payload.get(name)
     if value is None:
         return ""

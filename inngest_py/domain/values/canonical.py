@@ -124,7 +124,7 @@ def _dumps_slowly(value: object) -> bytes:
         raise Invalid(f"this has no canonical JSON: {error}") from error
 
 
-def _with_doubles(value: Any) -> Any:
+def _with_doubles(value: object) -> Any:
     """Replace integers that a double cannot hold exactly by doubles, as JavaScript reads them."""
     if isinstance(value, dict):
         return {key: _with_doubles(inner) for key, inner in value.items()}
