@@ -11,10 +11,9 @@ from . import logs, starting
 from .config_reading import read
 from .domain.errors import Invalid
 from .tasks.app import create_celery
+from .tasks.worker.patching import patch_early
 
 if is_module_patched("socket"):  # celery worker -P gevent
-    from .tasks.worker.patching import patch_early
-
     patch_early()
 
 settings, _errors = read({}, os.environ)
@@ -56,6 +55,7 @@ def begin(instance: Any, **_signal: Any) -> None:
     """Log warnings about the settings, and send what is printed to the log."""
     starting.warn(settings, logged=True)
     if settings.json_logs:
+        # a worker has loaded this; flower and inspect, which import this file, too, need not
         from celery.apps import worker as worker_program
 
         instance.quiet = True  # no banner

@@ -101,6 +101,7 @@ def _folder(folder: Path, warnings: list[str]) -> list[str]:
 
 
 def _broker(settings: Settings) -> list[str]:
+    # Celery takes as long to import as the rest of this command: only with a broker
     from kombu.exceptions import KombuError
 
     from ..tasks.app import create_celery

@@ -22,9 +22,10 @@ from .pages import (
     event,
     events,
     export,
+    function_forms,
     functions,
     home,
-    limits,
+    live,
     login,
     queues,
     run,
@@ -33,7 +34,10 @@ from .pages import (
 from .routes import NAME, blueprint
 
 __all__ = ["PAGES", "add_to"]
-PAGES = (home, runs, run, export, events, event, functions, limits, apps, queues, audit, login)
+PAGES = (
+    *(home, runs, run, export, events, event, functions, function_forms),
+    *(apps, queues, audit, login, live),
+)
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 
 

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from celery import Celery
+from gevent.pool import Group
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from ..domain.runs.items import ItemKind
@@ -71,8 +72,6 @@ class Runner:
 
     def _together(self, ids: list[str]) -> int:
         """Run the items in greenlets, up to this process's number of calls in flight."""
-        from gevent.pool import Group
-
         ctx, slots = self._runtime.context(), self._semaphore()
         intake = self._runtime.intake
         group, ours = Group(), 0

@@ -9,12 +9,15 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+from gevent.monkey import is_module_patched
+
 from ..config import Settings
 from ..domain.access.reach import Reach
 from ..engine.runtime.app_fairness import Fairness
 from ..engine.runtime.context import Context, Hints, Tuning, new_ulid, utc_now
 from ..engine.runtime.group_commit import Committer
 from ..engine.transport.gateway import Fetcher
+from ..engine.transport.greenlets import GreenletTransport
 from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal
 from ..engine.upkeep.loop import Upkeep, heartbeat
@@ -80,17 +83,12 @@ def _for_steps(settings: Settings, reach: Reach) -> Refusal:
 
 def make_transport(slots: int, refusal: Refusal) -> Transport:
     """Choose the HTTP client: greenlets have one of their own."""
-    if not under_gevent():
-        return Transport(connections=slots, refusal=refusal)
-    from ..engine.transport.greenlets import GreenletTransport
-
-    return GreenletTransport(connections=slots, refusal=refusal)
+    kind = GreenletTransport if under_gevent() else Transport
+    return kind(connections=slots, refusal=refusal)
 
 
 def under_gevent() -> bool:
     """Say whether this process runs tasks in greenlets."""
-    from gevent.monkey import is_module_patched
-
     return bool(is_module_patched("threading"))
 
 

@@ -2,8 +2,10 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,6 +16,23 @@ DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+# Imports inside a function, and why each is late.
+LATE = {
+    "inngest_py/__main__.py": ["gevent", "cli"],  # gevent's patch comes before all others
+    "inngest_py/api/graphql/route.py": ["request", "server"],  # on first use
+    "inngest_py/celery.py": ["celery.apps"],  # in workers only
+    "inngest_py/cli/check.py": ["kombu.exceptions", "tasks.app"],  # slow: only with a broker
+    "inngest_py/config_checks.py": ["kombu.transport"],  # slow: only with a broker
+    "inngest_py/storage/schema/migrate.py": ["alembic", "alembic.config"],  # slow: rarely needed
+    "inngest_py/tracing.py": [  # an extra
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "opentelemetry.sdk.trace.export",
+        "opentelemetry.sdk.resources",
+        "opentelemetry.sdk.trace",
+        "opentelemetry.sdk.trace.id_generator",
+        "opentelemetry",
+    ],
+}
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _WHICH_DATABASE = re.compile(r"dialect\.name")
 
@@ -50,6 +69,35 @@ def test_only_the_database_room_asks_which_database_it_is() -> None:
         and _WHICH_DATABASE.search(file.read_text())
     ]
     assert elsewhere == []
+
+
+def imported_late(file: Path) -> list[str]:
+    """List the modules that a file imports elsewhere than at its top."""
+    tree = ast.parse(file.read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    late = sorted((node for node in imports if node not in tree.body), key=lambda node: node.lineno)
+    return [
+        name
+        for node in late
+        for name in (
+            [node.module or "."]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+        )
+    ]
+
+
+def test_late_imports_are_known() -> None:
+    found = {str(file.relative_to(ROOT)): imported_late(file) for file in MODULES}
+    assert {file: names for file, names in found.items() if names} == LATE
+
+
+def test_no_modules_import_each_other() -> None:
+    """Late imports count, too."""
+    graph = grimp.build_graph("inngest_py", cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(imports) > 400
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the cycle
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.name))

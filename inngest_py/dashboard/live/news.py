@@ -8,17 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from flask import Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
-from ...domain.access.roles import Role
 from ...engine.runtime.context import Context
 from ...storage.db.outages import logged
 from ...storage.queries import figures
-from ..routes import route
 
-MOST_VIEWERS = 200
 _EVERY_SECONDS = 1.0
 # news are sent this often anyway: a cancelled run or a lost worker makes no new id
 _AT_LEAST_SECONDS = 10.0
@@ -100,17 +96,3 @@ class Pulse:
                 known, quiet = found, 0.0
                 self.send_news()
             time.sleep(_EVERY_SECONDS)
-
-
-@route("/ui/live", Role.VIEWER)
-def live() -> Response:
-    """Stream news."""
-    from ..deps import deps
-
-    pulse = deps().pulse
-    if pulse.viewers >= MOST_VIEWERS:
-        return Response("too many viewers: reload later", 503, mimetype="text/plain")
-    answered = Response(pulse.stream(), mimetype="text/event-stream")
-    answered.headers["Cache-Control"] = "no-store"
-    answered.headers["X-Accel-Buffering"] = "no"  # otherwise proxies would delay events
-    return answered

@@ -1,29 +1,24 @@
-"""The pages of functions: triggers, limits and last runs, with forms to pause and invoke."""
+"""The pages of functions: triggers, limits and last runs, each with its forms."""
 
 from datetime import datetime
 from typing import Any
 
-from flask import Response, redirect, request
+from flask import Response, request
 from sqlalchemy import Connection, RowMapping
-from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
-from ...domain.errors import Conflict, Invalid, NotFound
+from ...domain.errors import NotFound
 from ...domain.functions import cron
 from ...domain.functions.function_config import CronTrigger, FunctionConfig, config_from_json
 from ...domain.runs.runs import RunStatus
-from ...domain.values import canonical
-from ...engine.admin import limit_overrides, pause_function
-from ...engine.flow.arrivals import SKIP
-from ...engine.intake.invoke import invoke
+from ...engine.admin import limit_overrides
 from ...storage.catalog import functions as rows
 from ...storage.queries import run_detail, run_lists
 from ...storage.queries.run_lists import RunQuery
 from ..deps import context, read
+from ..parts import limit_words
 from ..rendering import page, url
 from ..routes import route
-from . import limits
-from .audit import actor
 
 _PAGE = 50
 _OUTCOMES = 100
@@ -76,7 +71,7 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
     now = context().now()
 
     def load(tx: Connection) -> dict[str, Any]:
-        row = _find(tx, function_id)
+        row = find(tx, function_id)
         query = RunQuery(function_ids=[row["id"]])
         return {
             "function": row,
@@ -93,11 +88,11 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
         status,
         **found,
         config=config,
-        limits=limits.limits(in_force.effective),
+        limits=limit_words.limits(in_force.effective),
         override=in_force,
-        changed=limits.changed(in_force),
-        form=limits.form(in_force),
-        terms=limits.TERMS,
+        changed=limit_words.changed(in_force),
+        form=limit_words.form(in_force),
+        terms=limit_words.TERMS,
         ticks=_ticks(config, now),
         filled=request.form.get("data", "{\n  \n}"),
         here=url("function", function_id=function_id),
@@ -105,7 +100,8 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
     )
 
 
-def _find(tx: Connection, function_id: str) -> RowMapping:
+def find(tx: Connection, function_id: str) -> RowMapping:
+    """Read a function's row. Raises NotFound."""
     row = rows.shown(tx, function_id)
     if row is None:
         raise NotFound(f"function {function_id[:64]} does not exist")
@@ -126,42 +122,3 @@ def _ticks(config: FunctionConfig, now: datetime) -> list[tuple[CronTrigger, lis
             ticks.append(tick)
         found.append((trigger, ticks))
     return found
-
-
-@route("/functions/<function_id>/pause", Role.OPERATOR, methods=("POST",))
-def function_pause(function_id: str) -> AnyResponse:
-    """Pause a function; the form says whether new events are skipped or held."""
-    events = request.form.get("events", SKIP)
-    row = read(lambda tx: _find(tx, function_id))
-    pause_function.pause(context(), row["id"], events, actor())
-    return redirect(url("function", function_id=row["id"], done="paused"), 303)
-
-
-@route("/functions/<function_id>/resume", Role.OPERATOR, methods=("POST",))
-def function_resume(function_id: str) -> AnyResponse:
-    """Resume a function."""
-    row = read(lambda tx: _find(tx, function_id))
-    pause_function.resume(context(), row["id"], actor())
-    return redirect(url("function", function_id=row["id"], done="resumed"), 303)
-
-
-@route("/functions/<function_id>/invoke", Role.OPERATOR, methods=("POST",))
-def function_invoke(function_id: str) -> AnyResponse:
-    """Invoke a function with data."""
-    row = read(lambda tx: _find(tx, function_id))
-    text = request.form.get("data", "").strip()
-    try:
-        data = _data(text)
-        made = invoke(context(), row["id"], {"data": data}, len(text.encode()), by=actor())
-    except (Invalid, Conflict) as error:
-        return show(function_id, error.message, 400)
-    if made.run_id is None:
-        return redirect(url("event", event_id=made.event_id, done="invoked"), 303)
-    return redirect(url("run", run_id=made.run_id, done="invoked"), 303)
-
-
-def _data(text: str) -> Any:
-    try:
-        return canonical.loads(text) if text else {}
-    except Invalid as error:
-        raise Invalid(f"the data is not JSON: {error.message}", field="data") from None

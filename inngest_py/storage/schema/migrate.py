@@ -120,6 +120,7 @@ def upgrade(db: Database) -> None:
 
 
 def _upgrade(db: Database) -> None:
+    # a tenth of a server's start, and rarely needed
     from alembic import command
     from alembic.config import Config
 

@@ -2,21 +2,13 @@
 
 from typing import Any
 
-from flask import redirect, request
-from werkzeug.wrappers import Response as AnyResponse
+from flask import request
 
-from ...domain.access.roles import Role
-from ...domain.errors import Invalid
 from ...domain.functions import overrides as rules
 from ...domain.functions.function_config import Concurrency, FunctionConfig
 from ...domain.values import canonical
-from ...engine.admin import limit_overrides
 from ...engine.admin.limit_overrides import FunctionLimits
-from ..deps import context
-from ..parts.words import duration, pretty
-from ..rendering import url
-from ..routes import route
-from .audit import actor
+from .words import duration, pretty
 
 # how long an override may last by the form; the API accepts any time
 TERMS = {
@@ -97,28 +89,3 @@ def form(limits: FunctionLimits) -> dict[str, Any]:
     given = request.form.get("limits")
     text = pretty(canonical.dumps(in_force or _EXAMPLE).decode()) if given is None else given
     return {"text": text, "term": request.form.get("term", ""), "is_open": given is not None}
-
-
-@route("/functions/<function_id>/limits", Role.OPERATOR, methods=("POST",))
-def function_limits(function_id: str) -> AnyResponse:
-    """Override limits of a function, in place of any other override."""
-    from .functions import show  # imported late: that module imports this one
-
-    term = request.form.get("term", "")
-    try:
-        wanted = canonical.loads(request.form.get("limits", "").strip() or "{}")
-        if term not in TERMS:
-            raise Invalid(f"term must be one of {', '.join(TERMS)}", field="term")
-        if isinstance(wanted, dict):
-            wanted |= {"by": actor().name} | ({"expiresIn": term} if term else {})
-        limit_overrides.put(context(), function_id, wanted, actor())
-    except Invalid as error:
-        return show(function_id, f"limits: {error.message}", 400)
-    return redirect(url("function", function_id=function_id, done="overridden"), 303)
-
-
-@route("/functions/<function_id>/limits/restore", Role.OPERATOR, methods=("POST",))
-def function_restore(function_id: str) -> AnyResponse:
-    """Undo an override."""
-    limit_overrides.remove(context(), function_id, actor())
-    return redirect(url("function", function_id=function_id, done="restored"), 303)

@@ -1,0 +1,81 @@
+"""The forms of a function's page: pause, resume, invoke, and override its limits."""
+
+from typing import Any
+
+from flask import redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from ...domain.access.roles import Role
+from ...domain.errors import Conflict, Invalid
+from ...domain.values import canonical
+from ...engine.admin import limit_overrides, pause_function
+from ...engine.flow.arrivals import SKIP
+from ...engine.intake.invoke import invoke
+from ..deps import context, read
+from ..parts.limit_words import TERMS
+from ..rendering import url
+from ..routes import route
+from .audit import actor
+from .functions import find, show
+
+
+@route("/functions/<function_id>/pause", Role.OPERATOR, methods=("POST",))
+def function_pause(function_id: str) -> AnyResponse:
+    """Pause a function; the form says whether new events are skipped or held."""
+    events = request.form.get("events", SKIP)
+    row = read(lambda tx: find(tx, function_id))
+    pause_function.pause(context(), row["id"], events, actor())
+    return redirect(url("function", function_id=row["id"], done="paused"), 303)
+
+
+@route("/functions/<function_id>/resume", Role.OPERATOR, methods=("POST",))
+def function_resume(function_id: str) -> AnyResponse:
+    """Resume a function."""
+    row = read(lambda tx: find(tx, function_id))
+    pause_function.resume(context(), row["id"], actor())
+    return redirect(url("function", function_id=row["id"], done="resumed"), 303)
+
+
+@route("/functions/<function_id>/invoke", Role.OPERATOR, methods=("POST",))
+def function_invoke(function_id: str) -> AnyResponse:
+    """Invoke a function with data."""
+    row = read(lambda tx: find(tx, function_id))
+    text = request.form.get("data", "").strip()
+    try:
+        data = _data(text)
+        made = invoke(context(), row["id"], {"data": data}, len(text.encode()), by=actor())
+    except (Invalid, Conflict) as error:
+        return show(function_id, error.message, 400)
+    if made.run_id is None:
+        return redirect(url("event", event_id=made.event_id, done="invoked"), 303)
+    return redirect(url("run", run_id=made.run_id, done="invoked"), 303)
+
+
+@route("/functions/<function_id>/limits", Role.OPERATOR, methods=("POST",))
+def function_limits(function_id: str) -> AnyResponse:
+    """Override limits of a function, in place of any other override."""
+    term = request.form.get("term", "")
+    try:
+        wanted = canonical.loads(request.form.get("limits", "").strip() or "{}")
+        if term not in TERMS:
+            raise Invalid(f"term must be one of {', '.join(TERMS)}", field="term")
+        if isinstance(wanted, dict):
+            wanted |= {"by": actor().name} | ({"expiresIn": term} if term else {})
+        limit_overrides.put(context(), function_id, wanted, actor())
+    except Invalid as error:
+        return show(function_id, f"limits: {error.message}", 400)
+    return redirect(url("function", function_id=function_id, done="overridden"), 303)
+
+
+@route("/functions/<function_id>/limits/restore", Role.OPERATOR, methods=("POST",))
+def function_restore(function_id: str) -> AnyResponse:
+    """Undo an override."""
+    limit_overrides.remove(context(), function_id, actor())
+    return redirect(url("function", function_id=function_id, done="restored"), 303)
+
+
+def _data(text: str) -> Any:
+    try:
+        return canonical.loads(text) if text else {}
+    except Invalid as error:
+        raise Invalid(f"the data is not JSON: {error.message}", field="data") from None

@@ -1,0 +1,21 @@
+"""The stream that tells open pages to fetch their content again."""
+
+from flask import Response
+
+from ...domain.access.roles import Role
+from ..deps import deps
+from ..routes import route
+
+MOST_VIEWERS = 200
+
+
+@route("/ui/live", Role.VIEWER)
+def live() -> Response:
+    """Stream news."""
+    pulse = deps().pulse
+    if pulse.viewers >= MOST_VIEWERS:
+        return Response("too many viewers: reload later", 503, mimetype="text/plain")
+    answered = Response(pulse.stream(), mimetype="text/event-stream")
+    answered.headers["Cache-Control"] = "no-store"
+    answered.headers["X-Accel-Buffering"] = "no"  # otherwise proxies would delay events
+    return answered
