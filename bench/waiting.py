@@ -12,7 +12,7 @@ from inngest_py.domain.values import ids
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
-from inngest_py.storage.events import waits as pauses
+from inngest_py.storage.events import waits as wait_rows
 from inngest_py.storage.queue import queue_items
 from inngest_py.storage.runs import runs
 
@@ -35,7 +35,7 @@ def put_to_wait(url: str, indices: range) -> None:
             events.add(tx, [row[0] for row in rows])
             runs.add(tx, [row[1] for row in rows])
             queue_items.add(tx, [row[2] for row in rows])
-            pauses.add(tx, [row[3] for row in rows])
+            wait_rows.add(tx, [row[3] for row in rows])
     _settle(db)
     db.close()
 
@@ -44,7 +44,7 @@ def stop_waiting(url: str) -> None:
     """End every wait; its run and its time-out stay."""
     db = Database(url, synchronous="NORMAL")
     with db.transaction() as tx:
-        tx.execute(delete(pauses.Pause))
+        tx.execute(delete(wait_rows.WaitRow))
     _settle(db)
     db.close()
 
@@ -70,7 +70,7 @@ def _rows(function: Any, now: datetime, index: int) -> tuple[Any, Any, Any, Any]
     expression = f"async.data.i == {float(index)}"
     path, key = lookups.lookup(expression)
     pause = {
-        "id": ids.pause_id(run["id"], wait),
+        "id": ids.wait_id(run["id"], wait),
         "kind": "event",
         "run_id": run["id"],
         "step": wait,

@@ -17,7 +17,7 @@ from ..config import Settings
 from ..config_reading import to_environment
 from ..tasks.worker import lifeline
 
-_MOST_PAUSE = 30.0
+_MOST_DELAY = 30.0
 _STEADY_SECONDS = 60.0
 # what workers get beyond their own grace time, to give leases back and to end
 LATER_SECONDS = 5.0
@@ -66,7 +66,7 @@ class Supervisor:
                 process.wait()
 
     def _keep(self, number: int) -> None:
-        pause = 1.0
+        delay = 1.0
         while not self._stopping.is_set():
             began = time.monotonic()
             process = subprocess.Popen(  # noqa: S603 - our own worker
@@ -76,10 +76,10 @@ class Supervisor:
             code = process.wait()
             if self._stopping.is_set():
                 return
-            pause = 1.0 if time.monotonic() - began > _STEADY_SECONDS else pause
-            observe.event("worker.died", level=40, worker=number, code=code, again_in=pause)
-            self._stopping.wait(pause)
-            pause = min(pause * 2, _MOST_PAUSE)
+            delay = 1.0 if time.monotonic() - began > _STEADY_SECONDS else delay
+            observe.event("worker.died", level=40, worker=number, code=code, again_in=delay)
+            self._stopping.wait(delay)
+            delay = min(delay * 2, _MOST_DELAY)
 
     def _command(self, number: int) -> list[str]:
         return [

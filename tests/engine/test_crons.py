@@ -203,9 +203,9 @@ def test_a_tick_that_several_workers_take_at_once_is_one_run(db: Database) -> No
 def test_upkeep_wakes_for_the_next_minute(db: Database) -> None:
     engine = Engine(db, sequence())
     longest = timedelta(seconds=1)
-    assert upkeep.pause(engine.ctx, longest) == longest
+    assert upkeep.delay(engine.ctx, longest) == longest
     engine.now += timedelta(seconds=54.9)
-    assert upkeep.pause(engine.ctx, longest) == timedelta(seconds=0.1)
+    assert upkeep.delay(engine.ctx, longest) == timedelta(seconds=0.1)
     sync(engine, {"cron": EVERY})
     engine.now += timedelta(seconds=0.1)
     assert upkeep.run_once(engine.ctx) is False

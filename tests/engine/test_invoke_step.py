@@ -15,7 +15,7 @@ from tests.engine.waiting import (
     add_functions,
     by_event,
     invoke,
-    open_pauses,
+    open_waits,
     returning,
     tried,
     waits,
@@ -60,7 +60,7 @@ def test_the_child_s_end_is_the_step_s_result(db: Database, child: Script, memo:
     run_id = started(engine)
     assert engine.run(run_id)["status"] == "completed"
     assert engine.memo(run_id) == {step("i"): memo}
-    assert not open_pauses(engine, run_id)
+    assert not open_waits(engine, run_id)
     info = orjson.loads(tried(engine, run_id, "i")[1]["info"])
     assert info["runID"] == child_of(engine)
     assert info["functionID"] == "app-child"

@@ -11,7 +11,7 @@ from inngest_py.engine.intake.waits import signal
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from tests.engine.harness import Engine
-from tests.engine.waiting import for_signal, open_pauses, waits
+from tests.engine.waiting import for_signal, open_waits, waits
 
 
 def waiting_run(db: Database, **opts: Any) -> tuple[Engine, str]:
@@ -71,7 +71,7 @@ def test_a_waiter_that_replaces_leaves_the_other_to_its_time_out(db: Database) -
 def test_a_signal_is_free_again_when_its_waiter_has_ended(db: Database) -> None:
     engine, first = waiting_run(db)
     cancel(engine.ctx, first)
-    assert not open_pauses(engine, first)
+    assert not open_waits(engine, first)
     second = engine.start()
     engine.drain()
     assert signal(engine.ctx, "sig", 1) == second

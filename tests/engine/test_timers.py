@@ -17,10 +17,10 @@ TICK = timedelta(milliseconds=250)
 def test_an_idle_process_looks_half_as_often(db: Database) -> None:
     engine, timers = Engine(db, sequence("one")), DueItems()
     assert not timers.run_once(engine.ctx)
-    assert timers.pause(engine.ctx, TICK) == 2 * TICK
+    assert timers.delay(engine.ctx, TICK) == 2 * TICK
     engine.ctx.leases.hold(item())
     assert not timers.run_once(engine.ctx)
-    assert timers.pause(engine.ctx, TICK) == TICK
+    assert timers.delay(engine.ctx, TICK) == TICK
 
 
 def test_after_something_was_due_it_looks_at_every_tick_for_a_while(db: Database) -> None:
@@ -30,14 +30,14 @@ def test_after_something_was_due_it_looks_at_every_tick_for_a_while(db: Database
     engine.now += timedelta(seconds=5)
     timers.run_once(engine.ctx)
     assert len(engine.hinted.hints) == 1
-    assert timers.pause(engine.ctx, TICK) == TICK
+    assert timers.delay(engine.ctx, TICK) == TICK
     engine.drain()
     engine.now += timedelta(seconds=4)
     timers.run_once(engine.ctx)
-    assert timers.pause(engine.ctx, TICK) == TICK
+    assert timers.delay(engine.ctx, TICK) == TICK
     engine.now += timedelta(seconds=4)
     timers.run_once(engine.ctx)
-    assert timers.pause(engine.ctx, TICK) == 2 * TICK
+    assert timers.delay(engine.ctx, TICK) == 2 * TICK
 
 
 def test_wait_ends_when_the_next_item_is_due(db: Database) -> None:
@@ -45,7 +45,7 @@ def test_wait_ends_when_the_next_item_is_due(db: Database) -> None:
     soon = engine.now + timedelta(milliseconds=100)
     engine.start(ts=int(soon.timestamp() * 1000))
     assert not timers.run_once(engine.ctx)
-    assert timers.pause(engine.ctx, TICK) == timedelta(milliseconds=100)
+    assert timers.delay(engine.ctx, TICK) == timedelta(milliseconds=100)
 
 
 def alone(db: Database) -> Engine:
@@ -60,14 +60,14 @@ def test_process_that_is_alone_waits_until_something_is_stored(db: Database) -> 
     assert not timers.run_once(engine.ctx)
     began = time.monotonic()
     engine.ctx.phase = timedelta(seconds=began) + 3 * TICK
-    assert timers.pause(engine.ctx, TICK) == timedelta(0)
+    assert timers.delay(engine.ctx, TICK) == timedelta(0)
     assert TICK.total_seconds() < time.monotonic() - began, "it waits for the next wake-up"
     assert not timers.run_once(engine.ctx)
     soon = engine.now + timedelta(milliseconds=600)
     engine.start(ts=int(soon.timestamp() * 1000))  # as if something were stored while it waits
-    assert timers.pause(engine.ctx, TICK) == timedelta(0)
+    assert timers.delay(engine.ctx, TICK) == timedelta(0)
     assert not timers.run_once(engine.ctx)
-    assert timers.pause(engine.ctx, TICK) == TICK, "what is stored next may be due next"
+    assert timers.delay(engine.ctx, TICK) == TICK, "what is stored next may be due next"
 
 
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
@@ -76,7 +76,7 @@ def test_process_that_is_alone_waits_for_due_items(db: Database) -> None:
     soon = engine.now + timedelta(milliseconds=30)
     engine.start(ts=int(soon.timestamp() * 1000))
     assert not timers.run_once(engine.ctx)
-    assert timers.pause(engine.ctx, TICK) == timedelta(0)
+    assert timers.delay(engine.ctx, TICK) == timedelta(0)
     engine.now = soon
     timers.run_once(engine.ctx)
     assert len(engine.hinted.hints) == 1

@@ -15,10 +15,10 @@ from inngest_py.engine.upkeep import leftovers
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.events import waits as pauses
+from inngest_py.storage.events import waits as wait_rows
 from inngest_py.storage.queue import backlog, leases, queue_items
 from tests.engine.harness import Engine
-from tests.engine.waiting import for_event, open_pauses, send, tried, waits
+from tests.engine.waiting import for_event, open_waits, send, tried, waits
 from tests.factories import op, reply, step
 
 
@@ -39,7 +39,7 @@ def test_an_event_ends_the_wait_and_is_its_result(db: Database) -> None:
     assert run["status"] == "completed"
     (event,) = orjson.loads(run["output"])
     assert (event["name"], event["data"], event["id"]) == ("x/y", {"paid": 5}, event_id)
-    assert not open_pauses(engine, run_id)
+    assert not open_waits(engine, run_id)
     assert not engine.queued(run_id)
     begun, ended = tried(engine, run_id, "w")
     assert (begun["status"], ended["status"]) == ("waiting", "completed")
@@ -53,7 +53,7 @@ def test_a_wait_times_out_with_null(db: Database) -> None:
     assert engine.run(run_id)["status"] == "running"
     engine.advance(minutes=1)
     assert engine.run(run_id)["output"] == "[null]"
-    assert not open_pauses(engine, run_id)
+    assert not open_waits(engine, run_id)
     assert orjson.loads(tried(engine, run_id, "w")[1]["info"])["timedOut"] is True
 
 
@@ -144,7 +144,7 @@ def test_a_wait_reported_again_is_one_wait(db: Database) -> None:
     run_id = engine.start()
     engine.drain()
     send(engine, "x/v")  # version 1 discovers now, and reports w again
-    assert len(open_pauses(engine, run_id)) == 1
+    assert len(open_waits(engine, run_id)) == 1
     assert len(tried(engine, run_id, "w")) == 2 - 1
     send(engine)
     assert engine.run(run_id)["status"] == "completed"
@@ -158,7 +158,7 @@ def test_an_answered_wait_that_is_reported_again_opens_none(db: Database) -> Non
     publish.accept(engine.ctx, [engine.event("x/y")])  # w is answered, its item not yet run
     held, engine.hinted.hints = engine.hinted.hints, []
     send(engine, "x/v")
-    assert not open_pauses(engine, run_id)
+    assert not open_waits(engine, run_id)
     engine.hinted.hints = held
     engine.drain()
     assert engine.run(run_id)["status"] == "completed"
@@ -181,13 +181,13 @@ def test_event_or_time_out_ends_the_wait_whichever_is_first(db: Database, first:
     engine.drain()
     (found,) = orjson.loads(engine.run(run_id)["output"])
     assert (found is not None) is (first == "event")
-    assert not open_pauses(engine, run_id)
+    assert not open_waits(engine, run_id)
 
 
 def test_wait_without_row_and_answer_times_out(db: Database) -> None:
     engine, run_id = waiting_run(db)
     with db.transaction() as tx:
-        pauses.drop_runs(tx, [run_id])
+        wait_rows.drop_runs(tx, [run_id])
     engine.advance(hours=1)
     assert engine.run(run_id)["output"] == "[null]"
 
@@ -222,14 +222,14 @@ def test_events_and_time_outs_that_race_end_every_wait_once(db: Database) -> Non
     for run_id in run_ids:
         assert engine.run(run_id)["status"] == "completed"
         assert len(tried(engine, run_id, "w")) == 2
-        assert not open_pauses(engine, run_id)
+        assert not open_waits(engine, run_id)
 
 
 def test_waits_of_a_run_are_deleted_with_it(db: Database) -> None:
     engine, run_id = waiting_run(db)
-    assert len(open_pauses(engine, run_id)) == 1
+    assert len(open_waits(engine, run_id)) == 1
     cancel(engine.ctx, run_id)
-    assert not open_pauses(engine, run_id)
+    assert not open_waits(engine, run_id)
     send(engine)
     assert engine.run(run_id)["status"] == "cancelled"
 
@@ -248,7 +248,7 @@ def test_race_continues_with_its_first_and_the_rest_ends_with_the_run(db: Databa
     engine.drain()
     send(engine, "x/v")
     assert engine.run(run_id)["output"] == '"v won"'
-    assert not open_pauses(engine, run_id)
+    assert not open_waits(engine, run_id)
     assert not engine.queued(run_id)
 
 
@@ -289,7 +289,7 @@ def test_event_ends_very_many_waits_page_by_page(db: Database) -> None:
     run_ids = [first, *many_more(engine, first, 1100)]
     event_id = send(engine)
     with db.reading() as tx:
-        assert pauses.paths(tx, ["x/y"]) == []
+        assert wait_rows.paths(tx, ["x/y"]) == []
         assert queue_items.of_run(tx, event_id) == []
     assert {engine.run(run_id)["status"] for run_id in run_ids[::100]} == {"completed"}
     with db.reading() as tx:
@@ -307,7 +307,7 @@ def test_an_event_of_many_waits_defers_only_itself(db: Database) -> None:
         tx.execute(text("UPDATE pauses SET event_name = 'x/z' WHERE run_id = :run"), {"run": other})
     publish.accept(engine.ctx, [engine.event("x/y"), engine.event("x/z")])
     kinds = sorted(kind.value for kind, _ in engine.hinted.hints)
-    assert kinds == [ItemKind.EVENT.value, ItemKind.PAUSE.value]
+    assert kinds == [ItemKind.EVENT.value, ItemKind.WAIT.value]
     engine.drain()
     assert {engine.run(run_id)["status"] for run_id in (first, other)} == {"completed"}
 
@@ -334,11 +334,11 @@ def test_a_crash_in_the_middle_of_many_waits_loses_none(db: Database) -> None:
         run_item.run_job(engine.ctx, job)
     engine.ctx.committer.run_alone = inner  # type: ignore[method-assign]
     with db.transaction() as tx:
-        assert pauses.paths(tx, ["x/y"])
+        assert wait_rows.paths(tx, ["x/y"])
         leases.free_lapsed(tx, engine.now + timedelta(minutes=1), 10)
     engine.advance(seconds=3)
     with db.reading() as tx:
-        assert pauses.paths(tx, ["x/y"]) == []
+        assert wait_rows.paths(tx, ["x/y"]) == []
         assert backlog.next_due(tx) is None
 
 
@@ -349,34 +349,34 @@ def many_more(engine: Engine, run_id: str, count: int) -> list[str]:
 
 
 def clone(tx: Any, engine: Engine, run_id: str, count: int) -> list[str]:
-    from inngest_py.domain.values.ids import pause_id
+    from inngest_py.domain.values.ids import wait_id
     from inngest_py.storage.runs import runs
 
     run = dict(tx.execute(runs._runs.select().where(runs._runs.c.id == run_id)).mappings().one())
     (item,) = [dict(one) for one in queue_items.of_run(tx, run_id)]
-    (pause,) = [dict(one) for one in pauses.of_run(tx, run_id)]
+    (wait,) = [dict(one) for one in wait_rows.of_run(tx, run_id)]
     made = []
-    run_rows, item_rows, pause_rows = [], [], []
+    run_rows, item_rows, rows_of_waits = [], [], []
     for _ in range(count):
         new, new_item = engine.ctx.new_id(), engine.ctx.new_id()
         made.append(new)
         run_rows.append(run | {"id": new})
         item_rows.append(item | {"id": new_item, "run_id": new, "job_key": f"{new}-pause"})
-        new_pause = {"id": pause_id(new, pause["step"]), "run_id": new, "item_id": new_item}
-        pause_rows.append(pause | new_pause)
+        new_wait = {"id": wait_id(new, wait["step"]), "run_id": new, "item_id": new_item}
+        rows_of_waits.append(wait | new_wait)
     runs.add(tx, run_rows)
     queue_items.add(tx, item_rows)
-    pauses.add(tx, pause_rows)
+    wait_rows.add(tx, rows_of_waits)
     return made
 
 
 def test_upkeep_deletes_waits_that_nothing_ended_after_their_grace(db: Database) -> None:
     engine, run_id = waiting_run(db)
     engine.now += timedelta(hours=1, minutes=19)
-    leftovers.forget_pauses(engine.ctx)
-    assert open_pauses(engine, run_id)
+    leftovers.forget_waits(engine.ctx)
+    assert open_waits(engine, run_id)
     engine.now += timedelta(minutes=2)
-    leftovers.forget_pauses(engine.ctx)
-    assert not open_pauses(engine, run_id)
+    leftovers.forget_waits(engine.ctx)
+    assert not open_waits(engine, run_id)
     engine.advance(seconds=0)
     assert engine.run(run_id)["output"] == "[null]"

@@ -7,7 +7,7 @@ from inngest_py.domain.functions.registration import parse_registration
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.apps import register
 from inngest_py.engine.intake import publish
-from inngest_py.storage.events import waits as pauses
+from inngest_py.storage.events import waits as wait_rows
 from inngest_py.storage.runs import attempts
 from tests.engine.harness import Engine, Script
 from tests.factories import op, reply, step
@@ -87,10 +87,10 @@ def send(engine: Engine, name: str = "x/y", **fields: Any) -> str:
     return event.id
 
 
-def open_pauses(engine: Engine, run_id: str) -> list[Any]:
+def open_waits(engine: Engine, run_id: str) -> list[Any]:
     """List the open waits of a run."""
     with engine.ctx.db.reading() as tx:
-        return pauses.of_run(tx, run_id)
+        return wait_rows.of_run(tx, run_id)
 
 
 def tried(engine: Engine, run_id: str, name: str) -> list[Any]:

@@ -94,7 +94,7 @@ monkey.patch_all()
 import sys, time, gevent
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from inngest_py.storage.db.server_limits import Limits
+from inngest_py.storage.db.server_limits import ServerLimits
 from inngest_py.storage.db.outages import Fault, fault, outage, too_long
 from inngest_py.storage.db.session import Database
 
@@ -108,7 +108,7 @@ def ticks():
         gevent.sleep(0.05)
 
 seen = []
-db = Database(sys.argv[1], limits=Limits(connect=2, network=2, statement=1, lock=0.5))
+db = Database(sys.argv[1], limits=ServerLimits(connect=2, network=2, statement=1, lock=0.5))
 assert read(db, "SELECT 1 FROM pg_sleep(0.1)") == 1
 assert read(db, "SELECT sum(n) FROM generate_series(1, 100000) AS n") == 5000050000
 gevent.spawn(ticks)
@@ -167,10 +167,10 @@ if sys.argv[1] == "greenlets":
     from gevent import monkey
     monkey.patch_all()
 from sqlalchemy import text
-from inngest_py.storage.db.server_limits import Limits
+from inngest_py.storage.db.server_limits import ServerLimits
 from inngest_py.storage.db.session import Database
 
-db = Database(sys.argv[2], limits=Limits(connect=2))
+db = Database(sys.argv[2], limits=ServerLimits(connect=2))
 with db.reading() as tx:
     print(tx.execute(text("SELECT 1")).scalar_one())
 db.close()

@@ -71,7 +71,7 @@ def test_uuids_follow_the_vectors():
     app, function, pause = vectors("uuids")["cases"]
     assert ids.app_id(app["input"]) == app["uuid"]
     assert ids.function_id("Fn One", function["input"][len("Fn One") :]) == function["uuid"]
-    assert ids.pause_id(pause["input"][:26], pause["input"][26:]) == pause["uuid"]
+    assert ids.wait_id(pause["input"][:26], pause["input"][26:]) == pause["uuid"]
 
 
 def test_fixed_ids_follow_the_vectors():

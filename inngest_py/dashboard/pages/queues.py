@@ -23,7 +23,7 @@ _KINDS = {
     ItemKind.CANCEL: "cancellations by events",
     ItemKind.TIMEOUT: "time-outs of runs",
     ItemKind.GATEWAY: "HTTP calls for steps",
-    ItemKind.PAUSE: "ends of waits",
+    ItemKind.WAIT: "ends of waits",
     ItemKind.EVENT: "events that end many waits",
     ItemKind.DEBOUNCE: "ends of debounces",
     ItemKind.BATCH: "time-outs of batches",

@@ -284,7 +284,7 @@ class _Planner:
             return fatal("InngestErrTimeoutTooLong", "A wait may last 366 days at most.")
         key = f"{self.run.id}-{op.id}-pause"
         opts = StoredWait(wait.kind, wait.info, op.races).written()
-        job = FollowUp(ItemKind.PAUSE, key, wait.timeout, op.id, op.label, opts, wait)
+        job = FollowUp(ItemKind.WAIT, key, wait.timeout, op.id, op.label, opts, wait)
         self.made.jobs.append(job)
         return None
 

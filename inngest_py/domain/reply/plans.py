@@ -51,7 +51,7 @@ class StepResult:
 class FollowUp:
     """A follow-up item: a request or a timer to queue; `step` is None for a discovery.
 
-    An item of kind `pause` has a `wait`, which is opened in the same transaction.
+    An item of kind WAIT has a `wait`, which is opened in the same transaction.
     """
 
     kind: ItemKind

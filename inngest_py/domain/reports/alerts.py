@@ -15,9 +15,9 @@ SLACK = "slack+"  # a URL with this prefix takes Slack's messages
 _SLACK_HOSTS = ("hooks.slack.com",)
 # A receiver that is away is tried again for about six hours.
 MOST_ATTEMPTS = 12
-_FIRST_PAUSE = timedelta(seconds=10)
+_FIRST_DELAY = timedelta(seconds=10)
 _LONGEST_SPAN = timedelta(days=7)
-_LONGEST_PAUSE = timedelta(hours=1)
+_LONGEST_DELAY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def request(url: str, body: str) -> tuple[str, bytes]:
 
 def retry_delay(attempt: int, jitter: float) -> timedelta:
     """Return the delay after a failed attempt, counted from 1; `jitter` is in [0, 1)."""
-    longest = min(_FIRST_PAUSE * float(2 ** min(attempt - 1, 20)), _LONGEST_PAUSE)
+    longest = min(_FIRST_DELAY * float(2 ** min(attempt - 1, 20)), _LONGEST_DELAY)
     return longest * (0.9 + 0.2 * jitter)
 
 

@@ -229,16 +229,18 @@ def paused(function: str, since: datetime | None, due: datetime | None = None) -
     return Reason("paused", text, since, None, {"function": function, "due": due})
 
 
-def due(label: str, workers: int, ahead: int, since: datetime, *, has_turn: bool = False) -> Reason:
+def due(
+    label: str, workers: int, ahead: int, since: datetime, *, is_let_in: bool = False
+) -> Reason:
     """Say that it could run now, and that it waits for a worker."""
     details = {"workers": workers, "ahead": ahead, "step": label}
     if not workers:
         text = f"Due since {stamp(since)}, but no worker is alive: start one."
         return Reason("no_worker", text, since, None, details)
     alive = "1 worker is" if workers == 1 else f"{workers} workers are"
-    turn = "A slot is kept for it. " if has_turn else ""
+    kept = "A slot is kept for it. " if is_let_in else ""
     text = (
-        f"{turn}Due since {stamp(since)} for {label}: {alive} alive, "
+        f"{kept}Due since {stamp(since)} for {label}: {alive} alive, "
         f"{_counted(ahead)} others have been due for longer."
     )
     return Reason("worker", text, since, None, details)

@@ -23,7 +23,7 @@ class ItemKind(StrEnum):
     CANCEL = "cancel"  # an event may cancel runs
     TIMEOUT = "timeout"  # a run's time to start, or to finish, is over
     GATEWAY = "gateway"  # an HTTP call that the server makes for a step
-    PAUSE = "pause"  # the end of a wait: its answer, or its time-out
+    WAIT = "pause"  # the end of a wait, by an event or by its time-out; the stored word is older
     EVENT = "event"  # an event may end more waits than its own transaction took
     DEBOUNCE = "debounce"  # the end of a debounce: its run starts
     BATCH = "batch"  # the time-out of an event batch: its run starts
@@ -41,7 +41,7 @@ RUNLESS = OF_RULES | {ItemKind.EVENT, ItemKind.CANCEL}
 CALLS = frozenset({ItemKind.START, ItemKind.EDGE, ItemKind.GATEWAY})
 
 # Kinds that continue a run: a run that has not ended has at least one such item.
-DRIVING = CALLS | {ItemKind.SLEEP, ItemKind.PAUSE}
+DRIVING = CALLS | {ItemKind.SLEEP, ItemKind.WAIT}
 
 
 class ItemState(StrEnum):

@@ -12,8 +12,8 @@ from .items import Item, ItemKind
 
 MOST = 10
 # The first round is asked at once: a sibling may have ended while the answer was on its way.
-_PAUSE = timedelta(seconds=1)
-_LONG_PAUSE = timedelta(minutes=1)
+_DELAY = timedelta(seconds=1)
+_LONG_DELAY = timedelta(minutes=1)
 
 
 def before(item: Item) -> int:
@@ -41,8 +41,8 @@ def written(rounds: int) -> str | None:
 def delay(rounds: int) -> timedelta:
     """Return how long to wait before a request after so many rounds."""
     if rounds > MOST:
-        return _LONG_PAUSE
-    return _PAUSE if rounds > 1 else timedelta(0)
+        return _LONG_DELAY
+    return _DELAY if rounds > 1 else timedelta(0)
 
 
 def stalled(item: Item, *, by_api: bool) -> str:

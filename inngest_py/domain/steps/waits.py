@@ -1,6 +1,6 @@
 """Waits: read the ops that wait for an event, an invoked function or a signal.
 
-A wait is stored as a row of `pauses`, beside a queue item that is due when the wait times out
+A wait is stored as a row, beside a queue item that is due when the wait times out
 (protocol: waits.md §2-§5, execution.md §2).
 """
 
@@ -29,7 +29,7 @@ LATE_AFTER = timedelta(seconds=5)
 
 
 class WaitKind(StrEnum):
-    """What a row of `pauses` waits for; the items of the three waits store the value too."""
+    """What the row of a wait is about; the items of the three waits store the value too."""
 
     EVENT = "event"
     INVOKE = "invoke"

@@ -123,7 +123,7 @@ def function_id(name: str, url: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name + url))
 
 
-def pause_id(run_id: str, step: str) -> str:
+def wait_id(run_id: str, step: str) -> str:
     """Derive a wait's UUID from its run and its hashed step id (waits.md §2)."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, run_id + step))
 

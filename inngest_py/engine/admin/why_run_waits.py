@@ -23,8 +23,7 @@ from ...domain.steps.wait_results import read_wait
 from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
-from ...storage.events import events
-from ...storage.events import waits as pauses
+from ...storage.events import events, waits
 from ...storage.queries import run_lookups
 from ...storage.queries import why_waiting as rows
 from ..flow import limits, throttles
@@ -71,8 +70,8 @@ def of_run(ctx: Context, run_id: str) -> Explained:
             return Explained(run_id, status.value, [_ended(tx, run, status)])
         facts = _facts(tx, ctx, run)
         items = rows.items(tx, run_id, _NO_WORK)
-        waits = {row["item_id"]: row for row in pauses.of_run(tx, run_id)}
-        reasons = [_reason(facts, item, waits.get(item["id"])) for item in items]
+        waiting = {row["item_id"]: row for row in waits.of_run(tx, run_id)}
+        reasons = [_reason(facts, item, waiting.get(item["id"])) for item in items]
     if not reasons:
         reasons = [words.nothing(run["started_at"] or run["queued_at"])]
     reasons += words.overdue(reasons, facts.workers, facts.now)
@@ -121,7 +120,7 @@ def _said(stored: str) -> tuple[str, str]:
     return str(error.get("message") or error["name"])[:_MOST_ERROR_CHARS], str(error["name"])
 
 
-def _reason(facts: _Facts, item: RowMapping, pause: RowMapping | None) -> Reason:
+def _reason(facts: _Facts, item: RowMapping, wait: RowMapping | None) -> Reason:
     """Say what one queue item of the run waits for."""
     kind, state = ItemKind(item["kind"]), ItemState(item["state"])
     label = words.step_label(item["step_name"], item["step"])
@@ -133,12 +132,12 @@ def _reason(facts: _Facts, item: RowMapping, pause: RowMapping | None) -> Reason
     if state is ItemState.WAITING:
         return _in_line(facts, item)
     since, due_at = item["queued_at"], item["due_at"]
-    if kind is ItemKind.PAUSE and due_at > facts.now and item["answer"] is None:
-        return _waiting(facts, item, pause, label)
+    if kind is ItemKind.WAIT and due_at > facts.now and item["answer"] is None:
+        return _waiting(facts, item, wait, label)
     if due_at <= facts.now:
         ahead = rows.due_before(facts.tx, item, facts.now)
-        turn = item["gate"] is not None
-        return words.due(label, facts.workers, ahead, due_at, has_turn=turn)
+        let_in = item["gate"] is not None
+        return words.due(label, facts.workers, ahead, due_at, is_let_in=let_in)
     if kind is ItemKind.SLEEP:
         return words.sleep(label, since, due_at)
     if item["attempt"]:
@@ -205,7 +204,7 @@ def _slots(facts: _Facts, item: RowMapping, gate: str, ahead: int) -> Reason:
     return words.slot(PlaceInLine(unit, rule, value, held, holders, ahead), item["queued_at"])
 
 
-def _waiting(facts: _Facts, item: RowMapping, pause: RowMapping | None, label: str) -> Reason:
+def _waiting(facts: _Facts, item: RowMapping, row: RowMapping | None, label: str) -> Reason:
     """Say which event, signal or invoked run ends a wait."""
     wait, since, due_at = read_wait(item["opts"]), item["queued_at"], item["due_at"]
     info = wait.info
@@ -216,7 +215,7 @@ def _waiting(facts: _Facts, item: RowMapping, pause: RowMapping | None, label: s
         child = _child(facts.tx, event_id) if event_id else None
         name = str(info.get("functionID"))
         return words.invoked(label, name, child, event_id, since, due_at)
-    name = str(info.get("eventName") or (pause and pause["event_name"]))
+    name = str(info.get("eventName") or (row and row["event_name"]))
     return words.event(label, name, info.get("expression"), since, due_at)
 
 

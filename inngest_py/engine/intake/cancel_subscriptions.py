@@ -29,7 +29,7 @@ def subscribe(
     made = (rules.subscription(cancel, event, now) for cancel in function.config.cancel)
     return [
         {
-            "id": ids.pause_id(run_id, f"cancel-{place}"),
+            "id": ids.wait_id(run_id, f"cancel-{place}"),
             "kind": WaitKind.CANCEL.value,
             "run_id": run_id,
             "step": None,

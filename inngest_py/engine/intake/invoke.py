@@ -19,7 +19,7 @@ from ..runtime.catalog import Function
 from ..runtime.context import Context
 from .publish import Started, write_events
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_FIRST_DELAY, _LONGEST_DELAY = 0.02, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,12 @@ def wait(
     None when the run does not exist (any more). Holds no database connection while it waits.
     """
     deadline = time.monotonic() + timeout.total_seconds()
-    pause = _FIRST_PAUSE
+    delay = _FIRST_DELAY
     while True:
         with ctx.db.reading() as tx:
             row = run_lookups.get(tx, run_id)
         left = deadline - time.monotonic()
         if row is None or RunStatus(row["status"]) in ENDED or left <= 0:
             return row
-        sleep(min(pause, left))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+        sleep(min(delay, left))
+        delay = min(delay * 1.5, _LONGEST_DELAY)

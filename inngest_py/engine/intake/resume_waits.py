@@ -1,6 +1,6 @@
 """Matching: end the waits that events end, in the transaction that stores the events.
 
-An event ends a wait by deleting its row (`pause`). It writes the answer into the wait's queue item
+An event ends a wait by deleting its row. It writes the answer into the wait's queue item
 and makes the item due; the worker that claims the item continues the run. Only rows of waits and
 items are locked, never other runs. An event that might end very many waits ends none here: an
 item of kind `event` ends them page by page.
@@ -38,15 +38,15 @@ class EventToMatch:
         keys = ((path, key_in(self.event, path)) for path in paths)
         return [(self.name, path, key) for path, key in keys if key is not None]
 
-    def ends(self, pause: waits.OpenWait, now: datetime) -> bool:
+    def ends(self, wait: waits.OpenWait, now: datetime) -> bool:
         """Say whether the event ends a wait found by its lookups (waits.md §3)."""
-        if pause.expires_at <= now or pause.created_by == self.id:
+        if wait.expires_at <= now or wait.created_by == self.id:
             return False
-        if pause.created_at > self.received_at + LATE_AFTER:
+        if wait.created_at > self.received_at + LATE_AFTER:
             return False
-        if pause.expression is None:
+        if wait.expression is None:
             return True
-        return cel.matches(pause.expression, {"async": self.event}, now)
+        return cel.matches(wait.expression, {"async": self.event}, now)
 
 
 def match(
@@ -76,19 +76,19 @@ def match(
     if candidates is None:
         return hints + _defer(tx, ctx, [one for one in arrivals if found[one.id]], now)
     behind: dict[tuple[str, str, str], list[waits.OpenWait]] = {}
-    for pause in candidates:
-        place = (pause.event_name, pause.lookup_path, pause.lookup_key)
-        behind.setdefault(place, []).append(pause)
+    for wait in candidates:
+        place = (wait.event_name, wait.lookup_path, wait.lookup_key)
+        behind.setdefault(place, []).append(wait)
     ended: dict[str, str] = {}
     many = []
     for arrival in arrivals:
-        pending = [pause for lookup in found[arrival.id] for pause in behind.get(lookup, ())]
+        pending = [wait for lookup in found[arrival.id] for wait in behind.get(lookup, ())]
         if len(pending) > waits.MOST_AT_ONCE:
             many.append(arrival)
             continue
-        for pause in pending:
-            if pause.id not in ended and arrival.ends(pause, now):
-                ended[pause.id] = arrival.id
+        for wait in pending:
+            if wait.id not in ended and arrival.ends(wait, now):
+                ended[wait.id] = arrival.id
     return hints + close_waits(tx, ended, now) + _defer(tx, ctx, many, now)
 
 
@@ -96,12 +96,12 @@ def close_waits(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hi
     """Close the waits that are still open and answer their items; `ended` has events by wait."""
     items = waits.consume(tx, ended)
     answers = [
-        (item_id, canonical.dumps({"event": ended[pause_id]}).decode())
-        for pause_id, item_id in items.items()
+        (item_id, canonical.dumps({"event": ended[wait_id]}).decode())
+        for wait_id, item_id in items.items()
         if item_id is not None
     ]
     answered = queue_items.answer(tx, sorted(answers), now, now + HINT_GRACE)
-    return [(ItemKind.PAUSE, item_id) for item_id in answered]
+    return [(ItemKind.WAIT, item_id) for item_id in answered]
 
 
 def _defer(

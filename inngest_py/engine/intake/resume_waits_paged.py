@@ -62,7 +62,7 @@ def _end_page(
         found = waits.page(tx, lookup, after if lookup[1] == place else "")
         if not found:
             continue
-        ended = {pause.id: arrival.id for pause in found if arrival.ends(pause, now)}
+        ended = {wait.id: arrival.id for wait in found if arrival.ends(wait, now)}
         hints = close_waits(tx, ended, now)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
         queue_items.note_progress(tx, item, opts)

@@ -39,9 +39,9 @@ class Opening:
     event_id: str | None = None  # of the invocation that the wait is for
 
     @property
-    def pause_id(self) -> str:
+    def wait_id(self) -> str:
         """The id of the wait's row, the same however often the step is reported."""
-        return ids.pause_id(self.run.id, self.row["step"])
+        return ids.wait_id(self.run.id, self.row["step"])
 
 
 def prepare(ctx: Context, run: Run, wait: Wait, row: dict[str, Any]) -> Opening:
@@ -70,13 +70,13 @@ def open_all(tx: Connection, ctx: Context, openings: Sequence[Opening]) -> list[
         signal, replaces = opening.wait.signal, opening.wait.replaces
         if signal is not None:
             waits.free_signal(tx, signal, opening.row["queued_at"], replaces=replaces)
-    new = waits.add(tx, [_pause_row(opening) for opening in ordered])
-    if any(o.wait.signal is not None and o.pause_id not in new for o in openings):
+    new = waits.add(tx, [_wait_row(opening) for opening in ordered])
+    if any(o.wait.signal is not None and o.wait_id not in new for o in openings):
         raise SignalTaken
     return [
         _invoked(ctx, opening, opening.event_id)
         for opening in openings
-        if opening.event_id is not None and opening.pause_id in new
+        if opening.event_id is not None and opening.wait_id in new
     ]
 
 
@@ -108,10 +108,10 @@ def _attempt_row(opening: Opening) -> dict[str, Any]:
     )
 
 
-def _pause_row(opening: Opening) -> dict[str, Any]:
+def _wait_row(opening: Opening) -> dict[str, Any]:
     run, wait, row = opening.run, opening.wait, opening.row
     return {
-        "id": opening.pause_id,
+        "id": opening.wait_id,
         "kind": wait.kind.value,
         "run_id": run.id,
         "step": row["step"],
@@ -191,7 +191,7 @@ def signal(ctx: Context, name: str, data: Any) -> str | None:
     if taken is None:
         return None
     run_id, item_id = taken
-    ctx.hints.send([(ItemKind.PAUSE, item_id)])
+    ctx.hints.send([(ItemKind.WAIT, item_id)])
     return run_id
 
 

@@ -14,11 +14,11 @@ from ... import observe
 # For reachable(), a broker that needs longer is away.
 _ANSWER_SECONDS = 1.5
 _KEPT_SECONDS = 1.0
-_PAUSE_SECONDS = 0.5
+_DELAY_SECONDS = 0.5
 _WATCH_SECONDS = 5.0
 # A broker that answers but refuses messages is checked less and less often.
 _STEADY_SECONDS = 5.0
-_MOST_PAUSE = 30.0
+_MOST_DELAY = 30.0
 _MOST_WORDS = 200
 
 
@@ -53,7 +53,7 @@ class Broker:
         self._check: _Check | None = None
         self._away = False
         self._back_at = -_STEADY_SECONDS
-        self._pause = _PAUSE_SECONDS
+        self._delay = _DELAY_SECONDS
         self._watched_at = -_WATCH_SECONDS
 
     @property
@@ -91,13 +91,13 @@ class Broker:
                 return
             self._away = True
             steady = time.monotonic() > self._back_at + _STEADY_SECONDS
-            self._pause = _PAUSE_SECONDS if steady else min(2 * self._pause, _MOST_PAUSE)
+            self._delay = _DELAY_SECONDS if steady else min(2 * self._delay, _MOST_DELAY)
         observe.event("broker.away", level=30, error=_words(error))
         threading.Thread(target=self._until_back, name="broker", daemon=True).start()
 
     def _until_back(self) -> None:
         while True:
-            time.sleep(self._pause)
+            time.sleep(self._delay)
             check = _Check()
             self._try(check)
             if check.error is None:

@@ -24,7 +24,7 @@ from .group_commit import Committer
 Hint = tuple[ItemKind, str]
 Held = tuple[str, str]  # an item's id and its lease
 # the shortest time between two runs of a service; in a backlog, sent hints take effect meanwhile
-SHORTEST_PAUSE = timedelta(milliseconds=20)
+SHORTEST_DELAY = timedelta(milliseconds=20)
 
 
 class Hints(Protocol):

@@ -141,18 +141,18 @@ class Committer:
 
     def _wait_out(self, attempt: Callable[[], T], error: SQLAlchemyError, deadline: float) -> T:
         """Try again until the outage is over. Raises the last error; at once if it is no outage."""
-        pause, began = 0.05, time.monotonic()
+        delay, began = 0.05, time.monotonic()
         while True:
             found = fault(error)
             # a lock of others that lasts for a moment is no outage
-            if found is not None and (found is not Fault.BUSY or pause >= _SLOWEST_SECONDS):
+            if found is not None and (found is not Fault.BUSY or delay >= _SLOWEST_SECONDS):
                 self._db.outage.note(error)
             if found is None or self._gives_up(found, began, deadline):
                 raise error
             # spread the tries of writers that failed together
-            wait = pause * random.uniform(0.5, 1.0)
+            wait = delay * random.uniform(0.5, 1.0)
             time.sleep(max(0.0, min(wait, deadline - time.monotonic())))
-            pause = min(pause * 2, _SLOWEST_SECONDS)
+            delay = min(delay * 2, _SLOWEST_SECONDS)
             try:
                 return attempt()
             except SQLAlchemyError as again:

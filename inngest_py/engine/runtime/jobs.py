@@ -9,7 +9,7 @@ from .catalog import Function
 class Job:
     """A leased item with its run, function and memo.
 
-    For an item of kind `pause`, `answer` is what has ended the wait; None for a time-out.
+    For an item of kind WAIT, `answer` is what has ended the wait; None for a time-out.
     """
 
     __slots__ = ("answer", "function", "item", "memo", "run")

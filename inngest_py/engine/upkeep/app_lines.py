@@ -37,7 +37,7 @@ class Sharing:
                 _let_in(ctx, host, room)
         return False
 
-    def pause(self, ctx: Context, longest: timedelta) -> timedelta:
+    def delay(self, ctx: Context, longest: timedelta) -> timedelta:
         """Wait here until a call ends; then a moment longer, for other calls to end as well."""
         ended = ctx.fairness.wait(longest.total_seconds())
         return _GATHER if ended else timedelta(0)

@@ -23,7 +23,7 @@ def run_once(ctx: Context) -> bool:
     return cron_schedules.run_due(ctx, cron_schedules.Missed(ctx.tuning.cron_missed))
 
 
-def pause(ctx: Context, longest: timedelta) -> timedelta:
+def delay(ctx: Context, longest: timedelta) -> timedelta:
     """Say how long to wait: until the next minute, `longest` at most."""
     now = ctx.now()
     minute = now.replace(second=0, microsecond=0) + _MINUTE

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from ...domain.runs.items import HINT_GRACE
 from ...storage.queue import backlog
-from ..runtime.context import SHORTEST_PAUSE, Context
+from ..runtime.context import SHORTEST_DELAY, Context
 from .service_ticks import until_wakeup
 
 # after so long with nothing due, a process looks half as often; if it is alone, once per second
@@ -41,7 +41,7 @@ class DueItems:
         ctx.hints.send(hints)
         return len(hints) == free
 
-    def pause(self, ctx: Context, longest: timedelta) -> timedelta:
+    def delay(self, ctx: Context, longest: timedelta) -> timedelta:
         """Say how long to wait for the next due item: `longest` at most, a tick more when idle.
 
         An item that is stored meanwhile, and due before the next look, is late by the rest of that
@@ -54,7 +54,7 @@ class DueItems:
         if idle and ctx.tuning.alone and longest < _SECOND:
             longest = until_wakeup(timedelta(seconds=time.monotonic()), _SECOND, ctx.phase)
         if first is not None:
-            longest = min(longest, max(first - now, SHORTEST_PAUSE))
+            longest = min(longest, max(first - now, SHORTEST_DELAY))
         if not (idle and ctx.tuning.alone):
             return longest
         # only commits of this process make items, so none can be missed

@@ -10,7 +10,7 @@ from ..runtime.context import Context
 
 _BATCH = 500
 # for waits that nothing ended: a time-out deletes its wait's row itself (waits.md §2)
-_PAUSE_GRACE = timedelta(minutes=20)
+_GRACE = timedelta(minutes=20)
 
 
 def forget_keys(ctx: Context) -> bool:
@@ -19,10 +19,10 @@ def forget_keys(ctx: Context) -> bool:
         return events.forget(tx, ctx.now(), _BATCH) == _BATCH
 
 
-def forget_pauses(ctx: Context) -> bool:
+def forget_waits(ctx: Context) -> bool:
     """Delete waits that have expired and that nothing ended (waits.md §2)."""
     with ctx.db.transaction() as tx:
-        return waits.forget(tx, ctx.now() - _PAUSE_GRACE, _BATCH) == _BATCH
+        return waits.forget(tx, ctx.now() - _GRACE, _BATCH) == _BATCH
 
 
 def forget_buckets(ctx: Context) -> bool:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from ... import observe
 from ...storage.db.outages import Reasons, outage, reason
 from ..admin import limit_overrides
-from ..runtime.context import SHORTEST_PAUSE, Context
+from ..runtime.context import SHORTEST_DELAY, Context
 from . import (
     alerts,
     app_lines,
@@ -39,12 +39,12 @@ _LONGEST_AFTER_FAULT = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A named service and its interval; `pause` may change the wait after a run."""
+    """A named service and its interval; `delay` may change the wait after a run."""
 
     name: str
     run_once: Callable[[Context], bool]
     every: timedelta
-    pause: Callable[[Context, timedelta], timedelta] | None = None
+    delay: Callable[[Context, timedelta], timedelta] | None = None
 
 
 def services(ctx: Context, presence: workers.Presence) -> list[Service]:
@@ -52,8 +52,8 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     lease, timer = ctx.tuning.lease, due_items.DueItems()
     prune, share = pruning.Pruning(), app_lines.Sharing()
     return [
-        Service("timers", timer.run_once, ctx.tuning.tick, timer.pause),
-        Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.pause),
+        Service("timers", timer.run_once, ctx.tuning.tick, timer.delay),
+        Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.delay),
         Service("lapsed", lease_keeping.Lapsed().run_once, lease / 6),
         Service("lines", stuck_lines.StuckLines().run_once, timedelta(seconds=1)),
         Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
@@ -62,10 +62,10 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("resuming", resumptions.run_once, timedelta(seconds=30)),
         Service("cancelling", bulk_cancellations.run_once, timedelta(seconds=5)),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
-        Service("sharing", share.run_once, app_lines.EVERY, share.pause),
-        Service("pruning", prune.run_once, pruning.EVERY, prune.pause),
+        Service("sharing", share.run_once, app_lines.EVERY, share.delay),
+        Service("pruning", prune.run_once, pruning.EVERY, prune.delay),
         Service("keys", leftovers.forget_keys, timedelta(minutes=5)),
-        Service("pauses", leftovers.forget_pauses, timedelta(minutes=5)),
+        Service("pauses", leftovers.forget_waits, timedelta(minutes=5)),
         Service("buckets", leftovers.forget_buckets, timedelta(minutes=5)),
         Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]
@@ -82,7 +82,7 @@ class _Watch:
     def __init__(self, ctx: Context, duty: Service, reasons: Reasons) -> None:
         self._ctx, self._duty, self._reasons = ctx, duty, reasons
         self._away = False
-        self._pause = _AFTER_FAULT
+        self._delay = _AFTER_FAULT
 
     def well(self) -> None:
         """Note a run that succeeded."""
@@ -91,7 +91,7 @@ class _Watch:
             observe.event("upkeep.back", service=self._duty.name)
         if self._away:
             self._reasons.clear()
-        self._away, self._pause = False, _AFTER_FAULT
+        self._away, self._delay = False, _AFTER_FAULT
 
     def failed(self, error: Exception) -> timedelta:
         """Log a run that raised; say how long to wait before the next."""
@@ -102,8 +102,8 @@ class _Watch:
                 observe.event("upkeep.away", level=30, service=name, error=why)
             self._away = True
             return min(_AFTER_OUTAGE, self._duty.every)
-        pause = self._pause
-        self._pause = min(pause * 2, max(self._duty.every, _LONGEST_AFTER_FAULT))
+        delay = self._delay
+        self._delay = min(delay * 2, max(self._duty.every, _LONGEST_AFTER_FAULT))
         self._ctx.faults[name] = what
         observe.event(
             "upkeep.failed",
@@ -111,9 +111,9 @@ class _Watch:
             exc_info=error,
             service=name,
             error=what,
-            again_in=pause.total_seconds(),
+            again_in=delay.total_seconds(),
         )
-        return pause
+        return delay
 
 
 class Upkeep:
@@ -155,6 +155,6 @@ class Upkeep:
 
     def _wait(self, duty: Service, again: bool) -> timedelta:
         if again:
-            return SHORTEST_PAUSE
+            return SHORTEST_DELAY
         wait = until_wakeup(timedelta(seconds=time.monotonic()), duty.every, self._ctx.phase)
-        return wait if duty.pause is None else duty.pause(self._ctx, wait)
+        return wait if duty.delay is None else duty.delay(self._ctx, wait)

@@ -32,14 +32,14 @@ class Pruning:
         self.rest: timedelta | None = None  # until the next batch; None at the end of a round
 
     def run_once(self, ctx: Context) -> bool:
-        """Delete one batch; see pause() for when the next one is due."""
+        """Delete one batch; see delay() for when the next one is due."""
         began = time.monotonic()
         more = self._batch(ctx, ctx.now())
         took = timedelta(seconds=time.monotonic() - began)
         self.rest = max(took * _REST, _LEAST_REST) if more else None
         return False
 
-    def pause(self, ctx: Context, longest: timedelta) -> timedelta:
+    def delay(self, ctx: Context, longest: timedelta) -> timedelta:
         """Say how long to wait: short between the batches of a round."""
         if self.rest is not None:
             return self.rest

@@ -16,7 +16,7 @@ from ...domain.errors import RunGone, WaitAnswered
 from ...domain.reply.plans import FollowUp
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.steps import groups
-from ...domain.values.ids import pause_id
+from ...domain.values.ids import wait_id
 from ...storage.events import waits
 from ...storage.queue import queue_items
 from ...storage.runs import attempts, runs, steps
@@ -105,7 +105,7 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
 
 def _close(tx: Connection, wave: Sequence[PlanWrite]) -> None:
     """Close waits that time out. Raises WaitAnswered when one has ended already."""
-    wanted = [pause_id(write.run.id, write.item.step or "") for write in wave]
+    wanted = [wait_id(write.run.id, write.item.step or "") for write in wave]
     if len(waits.consume(tx, wanted)) < len(wave):
         raise WaitAnswered
 

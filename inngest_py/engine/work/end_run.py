@@ -85,7 +85,7 @@ def _drop(
 
     Returns the groups of slots that have room now, by run.
     """
-    seen = sorted(run_id for run_id, left in ended.items() if left.pauses)
+    seen = sorted(run_id for run_id, left in ended.items() if left.waits)
     waits.drop_runs(tx, seen)
     dropped = of_ended_runs.drop_runs(tx, sorted(ended), held)
     # the statement that ended the run may have waited for a commit that opened these unseen

@@ -213,7 +213,7 @@ def _begin_writing(connection: Connection) -> None:
     """
     left = deadlines.left()
     deadline = time.monotonic() + (_BUSY_SECONDS if left is None else min(left, _BUSY_SECONDS))
-    pause = _SHORTEST_WAIT
+    delay = _SHORTEST_WAIT
     while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -222,8 +222,8 @@ def _begin_writing(connection: Connection) -> None:
                 raise
         else:
             return
-        time.sleep(pause)
-        pause = min(pause * 2, _LONGEST_WAIT)
+        time.sleep(delay)
+        delay = min(delay * 2, _LONGEST_WAIT)
 
 
 def later(tx: Connection, sql: str, values: Any = None) -> None:

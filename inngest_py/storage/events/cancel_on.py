@@ -1,4 +1,4 @@
-"""Subscriptions: events that would cancel runs (`cancelOn`), rows of the table `pauses`."""
+"""Subscriptions: events that would cancel runs (`cancelOn`), rows beside those of waits."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Text, bindparam, delete, select
 from ...domain.steps.waits import WaitKind
 from ..db.columns import Timestamp, table_of
 from ..db.statements import ManyRows
-from .waits import Pause
+from .waits import WaitRow
 
-_pauses = table_of(Pause)
-_CANCELS = _pauses.c.kind == WaitKind.CANCEL.value
+_waits = table_of(WaitRow)
+_CANCELS = _waits.c.kind == WaitKind.CANCEL.value
 Lookup = tuple[str, str, str]  # event name, path and key of the index
 
 
@@ -29,14 +29,14 @@ class OpenSubscription:
 _listening = ManyRows(
     {"name": Text(), "path": Text(), "key": Text()},
     lambda v: select(v.name, v.path, v.key).where(
-        select(_pauses.c.id)
+        select(_waits.c.id)
         .where(
-            _pauses.c.event_name == v.name,
-            _pauses.c.lookup_path == v.path,
-            _pauses.c.lookup_key == v.key,
+            _waits.c.event_name == v.name,
+            _waits.c.lookup_path == v.path,
+            _waits.c.lookup_key == v.key,
             _CANCELS,
         )
-        .correlate_except(_pauses)
+        .correlate_except(_waits)
         .exists()
     ),
 )
@@ -49,18 +49,18 @@ def listening(tx: Connection, lookups: Iterable[Lookup]) -> set[Lookup]:
 
 
 _page = (
-    select(_pauses.c.id, _pauses.c.run_id, _pauses.c.expression, _pauses.c.expires_at)
+    select(_waits.c.id, _waits.c.run_id, _waits.c.expression, _waits.c.expires_at)
     .where(
-        _pauses.c.event_name == bindparam("name"),
-        _pauses.c.lookup_path == bindparam("path"),
-        _pauses.c.lookup_key == bindparam("key"),
-        _pauses.c.id > bindparam("after"),
+        _waits.c.event_name == bindparam("name"),
+        _waits.c.lookup_path == bindparam("path"),
+        _waits.c.lookup_key == bindparam("key"),
+        _waits.c.id > bindparam("after"),
         # An event cancels no run that was made after it, or by it (waits.md §7.1). Ids cannot say
         # that: the event's id may hold a time of its sender's clock.
-        _pauses.c.created_at < bindparam("received_at", type_=Timestamp()),
+        _waits.c.created_at < bindparam("received_at", type_=Timestamp()),
         _CANCELS,
     )
-    .order_by(_pauses.c.id)
+    .order_by(_waits.c.id)
     .limit(bindparam("most"))
 )
 
@@ -74,7 +74,7 @@ def page(
     return [OpenSubscription(*row) for row in tx.execute(_page, values | {"most": limit})]
 
 
-_drop = delete(_pauses).where(_pauses.c.id.in_(bindparam("ids", expanding=True)))
+_drop = delete(_waits).where(_waits.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def drop(tx: Connection, ids: Sequence[str]) -> None:

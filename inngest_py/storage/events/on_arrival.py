@@ -9,15 +9,15 @@ from ..catalog.functions import VERSION, catalog_version
 from ..db.columns import table_of
 from ..db.dialects import pick
 from ..db.statements import PostgresStatement, columns, unnested
-from .waits import Pause, paths
+from .waits import WaitRow, paths
 
 Looked = tuple[int, list[tuple[str, str]]]
-_pauses = table_of(Pause)
+_waits = table_of(WaitRow)
 _row: dict[str, TypeEngine[str]] = {"name": Text()}
 _names = unnested(_row)
 # Every event asks whether anything waits for it: that is cheaper to plan than asking what waits.
 # The least path is read from the index. EXISTS became a join that read each of 100,000 waits.
-_least = select(func.min(_pauses.c.lookup_path)).where(_pauses.c.event_name == _names.name)
+_least = select(func.min(_waits.c.lookup_path)).where(_waits.c.event_name == _names.name)
 _awaited = func.array(
     select(_names.name).where(_least.scalar_subquery().is_not(None)).scalar_subquery()
 )

@@ -1,6 +1,6 @@
-"""Open waits and subscriptions: rows of the table `pauses`, here called pauses.
+"""Open waits, and the subscriptions that cancel runs: rows of one table.
 
-A wait is consumed by the transaction that deletes its row. Order of locks: runs' rows, then pauses
+A wait is consumed by the transaction that deletes its row. Order of locks: runs' rows, then waits
 by id, then items.
 """
 
@@ -37,7 +37,7 @@ MOST_AT_ONCE = 256
 MOST_TOGETHER = 1024
 
 
-class Pause(Base):
+class WaitRow(Base):
     """An open wait, or a subscription that cancels a run and has no step and no item.
 
     `event_name` is None when no event can match. `expression` is the condition with the values of
@@ -51,7 +51,7 @@ class Pause(Base):
         Index("pauses_lookup_idx", "event_name", "lookup_path", "lookup_key", "id"),
         # allows one wait per signal; serves consume_signal()
         Index("pauses_signal_key", "signal", unique=True),
-        # serves drop_runs(), and runs.end(), which asks whether the run has pauses
+        # serves drop_runs(), and runs.end(), which asks whether the run has waits
         Index("pauses_run_idx", "run_id"),
         # serves forget()
         Index("pauses_expires_idx", "expires_at"),
@@ -71,20 +71,20 @@ class Pause(Base):
     item_id: Mapped[str | None] = mapped_column(Text)
 
 
-_pauses = table_of(Pause)
-_add = InsertNew(_pauses, "id")
+_waits = table_of(WaitRow)
+_add = InsertNew(_waits, "id")
 
 
 def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Write pauses; return the ids of those that are new and whose signal has no other wait."""
+    """Write waits; return the ids of those that are new and whose signal has no other wait."""
     return {row.id for row in _add.fresh(tx, rows)} if rows else set()
 
 
 _free = (
-    update(_pauses)
+    update(_waits)
     .where(
-        _pauses.c.signal == bindparam("name"),
-        or_(_pauses.c.expires_at <= bindparam("now"), bindparam("replaces", type_=Boolean())),
+        _waits.c.signal == bindparam("name"),
+        or_(_waits.c.expires_at <= bindparam("now"), bindparam("replaces", type_=Boolean())),
     )
     .values(signal=None)
 )
@@ -100,7 +100,7 @@ def free_signal(tx: Connection, signal: str, now: datetime, *, replaces: bool) -
 
 def _distinct_paths(v: Any) -> Any:
     """Select the paths of an event name, skipping through the index: one look-up per path."""
-    first, following = _pauses.alias(), _pauses.alias()
+    first, following = _waits.alias(), _waits.alias()
     least = select(func.min(first.c.lookup_path)).where(first.c.event_name == v.name)
     paths = select(v.name.label("name"), least.scalar_subquery().label("path")).cte(
         "paths", recursive=True
@@ -120,13 +120,13 @@ _paths = ManyRows({"name": Text()}, _distinct_paths)
 
 
 def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:
-    """List (event name, look-up path) of the pauses on these events, each pair once."""
+    """List (event name, look-up path) of the waits on these events, each pair once."""
     return [(row.name, row.path) for row in _paths.run(tx, [(name,) for name in names])]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenWait:
-    """A pause that an event may match; its expression decides."""
+    """A wait that an event may end; its expression decides."""
 
     id: str
     event_name: str
@@ -139,25 +139,25 @@ class OpenWait:
 
 
 _shown = (
-    _pauses.c.id,
-    _pauses.c.event_name,
-    _pauses.c.lookup_path,
-    _pauses.c.lookup_key,
-    _pauses.c.expression,
-    _pauses.c.created_by,
-    _pauses.c.created_at,
-    _pauses.c.expires_at,
+    _waits.c.id,
+    _waits.c.event_name,
+    _waits.c.lookup_path,
+    _waits.c.lookup_key,
+    _waits.c.expression,
+    _waits.c.created_by,
+    _waits.c.created_at,
+    _waits.c.expires_at,
 )
-_WAITS = _pauses.c.kind.in_([WaitKind.EVENT.value, WaitKind.INVOKE.value])
+_OF_STEPS = _waits.c.kind.in_([WaitKind.EVENT.value, WaitKind.INVOKE.value])
 _candidates = ManyRows(
     {"name": Text(), "path": Text(), "key": Text()},
     lambda v: (
         select(*_shown)
         .where(
-            _pauses.c.event_name == v.name,
-            _pauses.c.lookup_path == v.path,
-            _pauses.c.lookup_key == v.key,
-            _WAITS,
+            _waits.c.event_name == v.name,
+            _waits.c.lookup_path == v.path,
+            _waits.c.lookup_key == v.key,
+            _OF_STEPS,
         )
         .limit(MOST_TOGETHER + 1)
     ),
@@ -176,13 +176,13 @@ def candidates(tx: Connection, lookups: Iterable[tuple[str, str, str]]) -> list[
 _page = (
     select(*_shown)
     .where(
-        _pauses.c.event_name == bindparam("name"),
-        _pauses.c.lookup_path == bindparam("path"),
-        _pauses.c.lookup_key == bindparam("key"),
-        _pauses.c.id > bindparam("after"),
-        _WAITS,
+        _waits.c.event_name == bindparam("name"),
+        _waits.c.lookup_path == bindparam("path"),
+        _waits.c.lookup_key == bindparam("key"),
+        _waits.c.id > bindparam("after"),
+        _OF_STEPS,
     )
-    .order_by(_pauses.c.id)
+    .order_by(_waits.c.id)
     .limit(MOST_AT_ONCE)
 )
 
@@ -194,24 +194,24 @@ def page(tx: Connection, lookup: tuple[str, str, str], after: str) -> list[OpenW
     return [OpenWait(*row) for row in found]
 
 
-# Locked in the order of their ids, so that two transactions that consume some of the same pauses
+# Locked in the order of their ids, so that two transactions that consume some of the same waits
 # cannot deadlock.
 _take = (
-    delete(_pauses)
+    delete(_waits)
     .where(
-        _pauses.c.id.in_(
-            select(_pauses.c.id)
-            .where(_pauses.c.id.in_(bindparam("ids", expanding=True)))
-            .order_by(_pauses.c.id)
+        _waits.c.id.in_(
+            select(_waits.c.id)
+            .where(_waits.c.id.in_(bindparam("ids", expanding=True)))
+            .order_by(_waits.c.id)
             .with_for_update()
         )
     )
-    .returning(_pauses.c.id, _pauses.c.item_id)
+    .returning(_waits.c.id, _waits.c.item_id)
 )
 
 
 def consume(tx: Connection, ids: Iterable[str]) -> dict[str, str | None]:
-    """Consume pauses; return the items of those that were still open, by pause id."""
+    """Consume waits; return the items of those that were still open, by wait id."""
     wanted = list(ids)
     if not wanted:
         return {}
@@ -219,9 +219,9 @@ def consume(tx: Connection, ids: Iterable[str]) -> dict[str, str | None]:
 
 
 _take_signal = (
-    delete(_pauses)
-    .where(_pauses.c.signal == bindparam("name"), _pauses.c.expires_at > bindparam("now"))
-    .returning(_pauses.c.run_id, _pauses.c.item_id)
+    delete(_waits)
+    .where(_waits.c.signal == bindparam("name"), _waits.c.expires_at > bindparam("now"))
+    .returning(_waits.c.run_id, _waits.c.item_id)
 )
 
 
@@ -231,35 +231,35 @@ def consume_signal(tx: Connection, signal: str, now: datetime) -> tuple[str, str
     return None if row is None else (row.run_id, row.item_id)
 
 
-_drop = delete(_pauses).where(
-    _pauses.c.id.in_(
-        select(_pauses.c.id)
-        .where(_pauses.c.run_id.in_(bindparam("runs", expanding=True)))
-        .order_by(_pauses.c.id)
+_drop = delete(_waits).where(
+    _waits.c.id.in_(
+        select(_waits.c.id)
+        .where(_waits.c.run_id.in_(bindparam("runs", expanding=True)))
+        .order_by(_waits.c.id)
         .with_for_update()
     )
 )
 
 
 def drop_runs(tx: Connection, run_ids: Sequence[str]) -> None:
-    """Delete the pauses of runs that have ended."""
+    """Delete the waits of runs that have ended."""
     if run_ids:
         tx.execute(_drop, {"runs": list(run_ids)})
 
 
 def forget(tx: Connection, before: datetime, limit: int) -> int:
-    """Delete pauses that expired before a time and were never consumed, at most `limit`."""
+    """Delete waits that expired before a time and were never consumed, at most `limit`."""
     old = skip_locked(
         tx,
-        select(_pauses.c.id)
-        .where(_pauses.c.expires_at < before)
-        .order_by(_pauses.c.expires_at)
+        select(_waits.c.id)
+        .where(_waits.c.expires_at < before)
+        .order_by(_waits.c.expires_at)
         .limit(limit),
     )
-    return tx.execute(delete(_pauses).where(_pauses.c.id.in_(old))).rowcount
+    return tx.execute(delete(_waits).where(_waits.c.id.in_(old))).rowcount
 
 
 def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
-    """List a run's open pauses, oldest first."""
-    query = select(_pauses).where(_pauses.c.run_id == run_id).order_by(_pauses.c.created_at)
+    """List a run's open waits, oldest first."""
+    query = select(_waits).where(_waits.c.run_id == run_id).order_by(_waits.c.created_at)
     return list(tx.execute(query).mappings())

@@ -68,7 +68,7 @@ def prune_runs(tx: Connection, before: datetime, events_before: datetime, limit:
     """Delete runs that ended before a time, in the order of their ends, with all their rows.
 
     Deletes their events, too, when these came before `events_before` and nothing else refers to
-    them. Order of locks: the runs' rows, pauses, items, events.
+    them. Order of locks: the runs' rows, waits, items, events.
     """
     oldest = select(*_TAKEN).where(_runs.c.ended_at < before).order_by(_runs.c.ended_at)
     return _prune(tx, oldest, events_before, limit)

@@ -14,11 +14,11 @@ from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.steps.waits import WaitKind
 from ..db.columns import table_of
 from ..db.session import skip_locked
-from ..events.waits import Pause
+from ..events.waits import WaitRow
 from ..queue.queue_items import QueueItem
 from ..runs.runs import RunRow
 
-_items, _pauses, _runs = table_of(QueueItem), table_of(Pause), table_of(RunRow)
+_items, _waits, _runs = table_of(QueueItem), table_of(WaitRow), table_of(RunRow)
 # items of a kind that only a newer version knows count, too: they may continue their run
 _DRIVING = _items.c.kind.not_in(sorted(kind.value for kind in set(ItemKind) - DRIVING))
 _LIVE = [status.value for status in LIVE]
@@ -70,9 +70,9 @@ def release(tx: Connection, ids: Sequence[str]) -> dict[str, RunStatus]:
     freed = update(_runs).where(_runs.c.id.in_(_alone(tx))).values(pending=None)
     rows = tx.execute(freed.returning(_runs.c.id, _runs.c.status), {"ids": list(ids)}).all()
     if rows:
-        waits = delete(_pauses).where(
-            _pauses.c.run_id.in_([row[0] for row in rows]),
-            _pauses.c.kind != WaitKind.CANCEL.value,
+        gone = delete(_waits).where(
+            _waits.c.run_id.in_([row[0] for row in rows]),
+            _waits.c.kind != WaitKind.CANCEL.value,
         )
-        tx.execute(waits)
+        tx.execute(gone)
     return {row[0]: RunStatus(row[1]) for row in rows}

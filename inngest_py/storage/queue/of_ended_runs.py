@@ -72,7 +72,7 @@ def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ())
         groups = {row.slot1, row.slot2} if row.lease_id else {row.gate}
         own = {group for group in groups if group and group.startswith(PREFIXES)}
         freed.setdefault(row.run_id, set()).update(own)
-    waits, own = ItemKind.PAUSE.value, {item.id for item in held}
+    waits, own = ItemKind.WAIT.value, {item.id for item in held}
     waited = {row.run_id for row in rows if row.kind == waits}
     cut = [row for row in rows if row.step and row.kind != waits and row.id not in own]
     return Dropped(waited, freed, cut)

@@ -38,7 +38,7 @@ from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.dialects import lock_rows
 from ..db.statements import EachRow, Insert, PerDatabase
-from ..events.waits import Pause
+from ..events.waits import WaitRow
 
 _LIVE = [status.value for status in LIVE]
 _BATCHED = text("batch_id IS NOT NULL")
@@ -345,8 +345,8 @@ def _ended(v: Any) -> Any:
 
 # Read by the update itself: runs without waits, nearly all, then need no other statement.
 # `runs.id` is written out: SQLAlchemy leaves out the table's name in RETURNING on SQLite, and a
-# bare `id` would be that of the pause.
-_waits = exists(select(Pause.id).where(Pause.run_id == literal_column("runs.id")))
+# bare `id` would be that of the wait.
+_waits = exists(select(WaitRow.id).where(WaitRow.run_id == literal_column("runs.id")))
 _time = DateTime(timezone=True)
 _end = EachRow(
     {"run": Text(), "status": Text(), "output": Text(), "at": _time, "started_at": _time}, _ended
@@ -355,13 +355,13 @@ _end = EachRow(
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Whether an ended run has deferred functions to start, and pauses to delete.
+    """Whether an ended run has deferred functions to start, and waits to delete.
 
-    A pause is not seen if another transaction added it while the statement waited for that one.
+    A wait is not seen if another transaction added it while the statement waited for that one.
     """
 
     defers: bool
-    pauses: bool
+    waits: bool
 
 
 def end(tx: Connection, ends: Sequence[End]) -> dict[str, Left]:

@@ -29,7 +29,7 @@ _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x1A7E57  # PostgreSQL's advisory lock: one upgrade at a time
 # While a migration waits for a table's lock, all later statements on the table wait, readers too.
 # So it waits for less than their limit of 5 s, and then pauses.
-_LOCK_SECONDS, _LOCK_PAUSE = 3.0, 2.0
+_LOCK_SECONDS, _LOCK_DELAY = 3.0, 2.0
 _BREAKS = re.compile("^breaks = True$", re.MULTILINE)
 _OLDEST = "schema_oldest"  # the oldest head that can work with the schema, as a number
 _NAMES = re.compile(r'^(revision|down_revision) = "(.+)"$', re.MULTILINE)
@@ -116,7 +116,7 @@ def upgrade(db: Database) -> None:
             if not logged:
                 observe.event("database.wait", level=30, error=reason(error))
                 logged = True
-            time.sleep(_LOCK_PAUSE)
+            time.sleep(_LOCK_DELAY)
 
 
 def _upgrade(db: Database) -> None:
@@ -167,7 +167,7 @@ def prepare(db: Database) -> None:
     another program's.
     """
     db.make_folder()
-    pause, reasons = 0.2, Reasons()
+    delay, reasons = 0.2, Reasons()
     while True:
         try:
             at = current(db)
@@ -181,5 +181,5 @@ def prepare(db: Database) -> None:
                 raise
             if reasons.is_new(why := reason(error)):
                 observe.event("database.wait", level=30, error=why)
-            time.sleep(pause)
-            pause = min(pause * 2, 5.0)
+            time.sleep(delay)
+            delay = min(delay * 2, 5.0)

@@ -5,7 +5,7 @@ from ..catalog.functions import App, FunctionRow
 from ..db.columns import Base
 from ..db.meta import Meta
 from ..events.events import EventRow, RunKey
-from ..events.waits import Pause
+from ..events.waits import WaitRow
 from ..flow.buckets import Bucket
 from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket, BatchEvent
@@ -40,12 +40,12 @@ __all__ = [
     "Meta",
     "Operator",
     "OperatorSession",
-    "Pause",
     "QueueItem",
     "RunKey",
     "RunMetadata",
     "RunRow",
     "SingletonLock",
     "Step",
+    "WaitRow",
     "Worker",
 ]

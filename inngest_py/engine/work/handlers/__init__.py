@@ -22,7 +22,7 @@ _HANDLERS: dict[ItemKind, Handler] = {
     ItemKind.SLEEP: end_sleep,
     ItemKind.GATEWAY: call_gateway,
     ItemKind.TIMEOUT: time_out,
-    ItemKind.PAUSE: end_wait,
+    ItemKind.WAIT: end_wait,
 }
 
 

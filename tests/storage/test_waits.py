@@ -1,4 +1,4 @@
-"""Pauses (open waits and subscriptions): written once, consumed once, found by the index."""
+"""Open waits and subscriptions: written once, consumed once, found by the index."""
 
 import threading
 from datetime import timedelta
@@ -12,9 +12,9 @@ from inngest_py.storage.events import waits
 from tests.factories import NOW
 
 
-def row(pause_id: str, **changes: Any) -> dict[str, Any]:
+def row(wait_id: str, **changes: Any) -> dict[str, Any]:
     made = {
-        "id": pause_id,
+        "id": wait_id,
         "kind": "event",
         "run_id": "r",
         "step": "s",
@@ -26,7 +26,7 @@ def row(pause_id: str, **changes: Any) -> dict[str, Any]:
         "created_by": "e",
         "created_at": NOW,
         "expires_at": NOW + timedelta(hours=1),
-        "item_id": f"item-{pause_id}",
+        "item_id": f"item-{wait_id}",
     }
     return made | changes
 
@@ -36,7 +36,7 @@ def add(db: Database, *rows: dict[str, Any]) -> set[str]:
         return waits.add(tx, list(rows))
 
 
-def test_pause_is_written_once(db: Database) -> None:
+def test_wait_is_written_once(db: Database) -> None:
     assert add(db, row("a")) == {"a"}
     assert add(db, row("a"), row("b")) == {"b"}
 
@@ -79,7 +79,7 @@ def test_candidates_are_the_waits_with_the_keys(db: Database) -> None:
     with db.reading() as tx:
         found = waits.candidates(tx, [("x/y", "p", "1"), ("x/y", "", ""), ("x/y", "", "")])
     assert found is not None
-    assert sorted(pause.id for pause in found) == ["a", "c"]
+    assert sorted(wait.id for wait in found) == ["a", "c"]
 
 
 def test_more_candidates_than_a_transaction_takes_are_paged(db: Database) -> None:
@@ -91,7 +91,7 @@ def test_more_candidates_than_a_transaction_takes_are_paged(db: Database) -> Non
     assert len(first) == len(second) == waits.MOST_AT_ONCE
 
 
-def test_only_one_of_many_transactions_consumes_a_pause(db: Database) -> None:
+def test_only_one_of_many_transactions_consumes_a_wait(db: Database) -> None:
     ids = [f"p{n}" for n in range(20)]
     add(db, *(row(one) for one in ids))
     taken: list[str] = []
@@ -110,7 +110,7 @@ def test_only_one_of_many_transactions_consumes_a_pause(db: Database) -> None:
     assert sorted(taken) == sorted(ids)
 
 
-def test_pauses_of_ended_runs_and_expired_ones_are_deleted(db: Database) -> None:
+def test_waits_of_ended_runs_and_expired_ones_are_deleted(db: Database) -> None:
     add(db, row("a"), row("b", run_id="other"), row("c", run_id="other", expires_at=NOW))
     with db.transaction() as tx:
         waits.drop_runs(tx, ["r"])
