@@ -2,7 +2,6 @@
 
 import secrets
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -22,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.meta import Meta
+from ..db.row_types import RowValues
 from ..db.session import upsert
 from ..db.statements import SingleValue
 
@@ -141,7 +141,7 @@ def app_by_url(tx: Connection, url: str) -> RowMapping | None:
     return tx.execute(query).mappings().first()
 
 
-def put_app(tx: Connection, values: dict[str, Any]) -> None:
+def put_app(tx: Connection, values: RowValues) -> None:
     """Insert the app or replace the row with its id."""
     tx.execute(upsert(tx, App, values, keys=["id"], keep=["created_at"]))
 
@@ -216,7 +216,7 @@ def shown(tx: Connection, function_id: str) -> RowMapping | None:
     return tx.execute(query).mappings().first()
 
 
-def put_function(tx: Connection, values: dict[str, Any]) -> None:
+def put_function(tx: Connection, values: RowValues) -> None:
     """Insert the function or replace the row with its id, un-archiving it."""
     tx.execute(upsert(tx, FunctionRow, values, keys=["id"], keep=["created_at"]))
 

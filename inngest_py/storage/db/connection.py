@@ -11,9 +11,11 @@ from typing import Any
 
 from psycopg2 import extensions
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKNOWN
+from psycopg2.sql import Composable
 
 from . import sockets
 from .clock import Clock
+from .row_types import Parameters
 from .server_limits import ServerLimits
 
 _CLOSED = (TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKNOWN)
@@ -24,7 +26,7 @@ class Cursor(extensions.cursor):
 
     connection: "Pipelined"
 
-    def execute(self, query: Any, vars: Any = None) -> None:
+    def execute(self, query: str | bytes | Composable, vars: Parameters = None) -> None:
         """Run a statement after those that wait; the cursor then has its result."""
         waiting = self.connection.take()
         if waiting:
@@ -32,7 +34,7 @@ class Cursor(extensions.cursor):
         else:
             super().execute(query, vars)
 
-    def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
+    def executemany(self, query: str | bytes | Composable, vars_list: Iterable[Parameters]) -> None:
         """Run a statement for each set of parameters, after the statements that wait."""
         waiting = self.connection.take()
         if waiting:
@@ -90,7 +92,7 @@ class Pipelined(extensions.connection):
         super().close()
         self.waiter.close()
 
-    def later(self, sql: str, values: Any = None) -> None:
+    def later(self, sql: str, values: Parameters = None) -> None:
         """Keep a statement whose result nobody needs, to send it with the next one."""
         with self.cursor() as cursor:
             self._waiting.append(cursor.mogrify(sql, values))

@@ -3,9 +3,11 @@
 Where the databases need different statements or steps, a module has both and picks one.
 """
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, Table, delete, text
+
+from .row_types import Query, RowValues
 
 T = TypeVar("T")
 _LOCK_OUT = text("SELECT pg_advisory_xact_lock(:key)")
@@ -21,7 +23,7 @@ def pick(tx: Connection, *, sqlite: T, postgres: T) -> T:
     return sqlite if tx.dialect.name == "sqlite" else postgres
 
 
-def lock_rows(tx: Connection, query: Any, values: dict[str, Any]) -> None:
+def lock_rows(tx: Connection, query: Query, values: RowValues) -> None:
     """Run a SELECT FOR UPDATE whose rows nobody needs. SQLite's one writer needs no lock."""
     if not is_sqlite(tx):
         tx.execute(query, values)
@@ -36,7 +38,7 @@ def lock_out(tx: Connection, key: int) -> None:
         tx.execute(_LOCK_OUT, {"key": key})
 
 
-def empty(tx: Connection, tables: list[Any]) -> None:
+def empty(tx: Connection, tables: list[Table]) -> None:
     """Delete all rows of the tables, which come in an order that foreign keys allow.
 
     PostgreSQL locks all of them in one statement: rows that came in between would refer to others

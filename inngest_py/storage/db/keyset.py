@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, literal, or_, tuple_
 
 from ...domain.values import ids
 from .columns import Timestamp
+from .row_types import AnyColumn
 
 # A time that has not come yet sorts as the last.
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -22,15 +22,15 @@ class Key:
     """A column to sort by. The last key of an order must be unique."""
 
     name: str
-    column: ColumnElement[Any]
+    column: AnyColumn
     descending: bool = True
 
     @property
-    def sort(self) -> ColumnElement[Any]:
+    def sort(self) -> AnyColumn:
         """Write the key with its direction, for ORDER BY."""
         return self.column.desc() if self.descending else self.column.asc()
 
-    def bound(self, value: Any) -> ColumnElement[Any]:
+    def bound(self, value: object) -> AnyColumn:
         """Write a value of this key."""
         return literal(value, self.column.type)
 
@@ -51,12 +51,12 @@ def within(
     return bounds
 
 
-def known_or_last(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def known_or_last(column: AnyColumn) -> AnyColumn:
     """Write a time that may not have come yet."""
     return func.coalesce(column, literal(LAST, Timestamp), type_=Timestamp)
 
 
-def after_position(keys: Sequence[Key], position: Sequence[Any]) -> ColumnElement[bool]:
+def after_position(keys: Sequence[Key], position: Sequence[object]) -> ColumnElement[bool]:
     """Restrict a query to the rows that come after the position in the keys' order."""
     columns = [key.column for key in keys]
     values = [key.bound(value) for key, value in zip(keys, position, strict=True)]

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from enum import Enum
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -124,7 +124,14 @@ def reason(error: BaseException) -> str:
     return told[:_MOST_CHARS]
 
 
-def logged(error: BaseException) -> dict[str, Any]:
+class Logged(TypedDict):
+    """The fields of a log line about an error."""
+
+    error: str
+    exc_info: NotRequired[BaseException]
+
+
+def logged(error: BaseException) -> Logged:
     """Make the fields of a log line about an error.
 
     For an outage the driver's message. For other errors of a database only their names, since their

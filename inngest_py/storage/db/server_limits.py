@@ -2,7 +2,8 @@
 
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import Any
+
+from .row_types import RowValues
 
 # The server ends a slow statement this many seconds before the client gives the connection up.
 _ANSWERS_LATER = 3.0
@@ -37,7 +38,7 @@ class ServerLimits:
             "idle_in_transaction_session_timeout": round(self.statement * 1000),
         }
 
-    def arguments(self, given: Container[str]) -> dict[str, Any]:
+    def arguments(self, given: Container[str]) -> RowValues:
         """Make libpq's parameters, except those `given` in the URL.
 
         A silent network is probed after half of `network`, so that it is noticed within `network`.

@@ -12,9 +12,20 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVarTuple, cast
 
-from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    LargeBinary,
+    Select,
+    Table,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -28,12 +39,14 @@ from .columns import Base
 from .connection import Pipelined
 from .dialects import is_sqlite
 from .outages import Fault, NoAnswer, Outage, fault
+from .row_types import Parameters, RowValues, Statement
 from .server_limits import ServerLimits
 
 _CLOCK = select(func.clock_timestamp())
 # How long to wait for a connection of the pool before that counts as an outage.
 _POOL_SECONDS = 5
 # SQLite's own wait, in C. Readers need it, rarely and for a moment.
+Columns = TypeVarTuple("Columns")
 _BUSY_MS = 20
 _BUSY_SECONDS = 30.0
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
@@ -98,14 +111,14 @@ class Database:
         )
 
         @event.listens_for(engine, "connect")
-        def _set_up(connection: Pipelined, _record: Any) -> None:
+        def _set_up(connection: Pipelined, _record: object) -> None:
             connection.set_up(self.clock)
 
         return engine
 
     def _sqlite(self, synchronous: str) -> Engine:
         memory = self.url.database in (None, "", ":memory:")
-        extra: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 8}
+        extra: RowValues = {"poolclass": StaticPool} if memory else {"pool_size": 8}
         engine = create_engine(
             self.url,
             connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS},
@@ -114,7 +127,7 @@ class Database:
         )
 
         @event.listens_for(engine, "connect")
-        def _set_up(connection: Any, _record: Any) -> None:
+        def _set_up(connection: Any, _record: object) -> None:
             connection.isolation_level = None  # our own BEGIN, not the driver's
             cursor = connection.cursor()
             for pragma in (
@@ -226,7 +239,7 @@ def _begin_writing(connection: Connection) -> None:
         delay = min(delay * 2, _LONGEST_WAIT)
 
 
-def later(tx: Connection, sql: str, values: Any = None) -> None:
+def later(tx: Connection, sql: str, values: Parameters = None) -> None:
     """Send a statement to PostgreSQL with the transaction's next one, or with COMMIT.
 
     Its result is dropped. If it fails, the transaction fails.
@@ -275,26 +288,31 @@ def limit_time(tx: Connection, most: timedelta) -> None:
         later(tx, f"SET LOCAL statement_timeout = {most // timedelta(milliseconds=1)}")
 
 
-def insert(tx: Connection, table: Any) -> Any:
+def insert(tx: Connection, table: Table | type[Base]) -> sqlite.Insert | postgresql.Insert:
     """Begin an INSERT that knows ON CONFLICT, in the connection's dialect."""
-    return (sqlite if is_sqlite(tx) else postgresql).insert(table)
+    return sqlite.insert(table) if is_sqlite(tx) else postgresql.insert(table)
 
 
 def upsert(
-    tx: Connection, table: Any, values: Any, *, keys: Sequence[str], keep: Sequence[str] = ()
-) -> Any:
+    tx: Connection,
+    table: Table | type[Base],
+    values: RowValues,
+    *,
+    keys: Sequence[str],
+    keep: Sequence[str] = (),
+) -> Statement:
     """Build an INSERT that replaces the row with the same keys, except the columns in `keep`."""
     statement = insert(tx, table).values(values)
     replaced = {name: statement.excluded[name] for name in values if name not in {*keys, *keep}}
     return statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
 
 
-def skip_locked(tx: Connection, query: Any) -> Any:
+def skip_locked(tx: Connection, query: Select[*Columns]) -> Select[*Columns]:
     """Lock the rows and pass over those locked by others; SQLite has one writer anyway."""
     return query if is_sqlite(tx) else past_locked(query)
 
 
-def past_locked(query: Any) -> Any:
+def past_locked(query: Select[*Columns]) -> Select[*Columns]:
     """Make PostgreSQL's form of skip_locked(), for use after IN.
 
     PostgreSQL may run a subquery again for every row that it compares, each time skipping the rows
@@ -303,7 +321,7 @@ def past_locked(query: Any) -> Any:
     return select(*query.with_for_update(skip_locked=True).cte("taken").c)
 
 
-def byte_length(tx: Connection, text: Any) -> Any:
+def byte_length(tx: Connection, text: ColumnElement[str]) -> ColumnElement[int]:
     """Count the bytes of a column of text, where length() counts characters."""
     if is_sqlite(tx):
         return func.length(cast_to(text, LargeBinary))

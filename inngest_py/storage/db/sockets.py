@@ -103,7 +103,7 @@ def install() -> None:
     extensions.set_wait_callback(_wait)
 
 
-def _wait(connection: Any) -> None:
+def _wait(connection: extensions.connection) -> None:
     """Wait until the connection has finished its operation. Raises Silent.
 
     It waits for the connection's patience, or until the deadline if that is earlier. Connections
@@ -127,7 +127,7 @@ def _wait(connection: Any) -> None:
             raise silence
 
 
-def _goes_on(connection: Any) -> bool:
+def _goes_on(connection: extensions.connection) -> bool:
     """Give up an address that does not answer; say whether libpq tries the next one.
 
     It does by itself where an address refuses, but not where nobody answers: its own time-out does

@@ -5,9 +5,10 @@ One statement per window. The database evaluates the condition, and sends no oth
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select
+
+from .row_types import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ def whole(rows: Sequence[RowMapping]) -> Window:
     return Window(rows, len(rows), rows[-1]["id"] if rows else None)
 
 
-def matching(tx: Connection, chosen: Select[Any], hit: ColumnElement[bool]) -> Window:
+def matching(tx: Connection, chosen: Query, hit: ColumnElement[bool]) -> Window:
     """Read a window. `chosen` must be ordered by `id`, descending, and have a limit."""
     # a CTE that the query uses twice, so the database evaluates `hit` once per row
     seen = chosen.add_columns(hit.label("hit")).cte("seen")

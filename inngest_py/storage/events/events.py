@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.keyset import within
+from ..db.row_types import RowValues
 from ..db.statements import Insert, InsertNew, Upsert
 
 
@@ -61,14 +61,14 @@ _add = InsertNew(_events, "id")
 _put = Insert(_events)
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+def add(tx: Connection, rows: Sequence[RowValues]) -> set[str]:
     """Write events; return the ids of those that were not there already."""
     if not rows:
         return set()
     return {row[0] for row in _add.fresh(tx, rows)}
 
 
-def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def put(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Write events with new ids. The transaction fails with IntegrityError if one exists."""
     if rows:
         _put.run(tx, rows)

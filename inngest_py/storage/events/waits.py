@@ -7,7 +7,6 @@ by id, then items.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -26,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.steps.waits import WaitKind
 from ..db.columns import Base, Timestamp, table_of
+from ..db.row_types import GivenRow, Query, RowValues
 from ..db.session import skip_locked
 from ..db.statements import InsertNew, ManyRows
 
@@ -75,7 +75,7 @@ _waits = table_of(WaitRow)
 _add = InsertNew(_waits, "id")
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+def add(tx: Connection, rows: Sequence[RowValues]) -> set[str]:
     """Write waits; return the ids of those that are new and whose signal has no other wait."""
     return {row.id for row in _add.fresh(tx, rows)} if rows else set()
 
@@ -98,7 +98,7 @@ def free_signal(tx: Connection, signal: str, now: datetime, *, replaces: bool) -
     tx.execute(_free, {"name": signal, "now": now, "replaces": replaces})
 
 
-def _distinct_paths(v: Any) -> Any:
+def _distinct_paths(v: GivenRow) -> Query:
     """Select the paths of an event name, skipping through the index: one look-up per path."""
     first, following = _waits.alias(), _waits.alias()
     least = select(func.min(first.c.lookup_path)).where(first.c.event_name == v.name)

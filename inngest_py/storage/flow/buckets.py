@@ -5,13 +5,12 @@ any time. Groups of slots use the rows as locks.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Index, Text, bindparam, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import TypeEngine
 
 from ..db.columns import Base, BigId, table_of
+from ..db.row_types import ColumnTypes
 from ..db.session import skip_locked
 from ..db.statements import ManyRows, Upsert
 
@@ -27,7 +26,7 @@ class Bucket(Base):
 
 
 _buckets = table_of(Bucket)
-_columns: dict[str, TypeEngine[Any]] = {"key": Text(), "arrival_ns": BigInteger()}
+_columns: ColumnTypes = {"key": Text(), "arrival_ns": BigInteger()}
 LOCK = Upsert(
     _buckets,
     _columns,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -57,7 +56,7 @@ def lock(tx: Connection, keys: Mapping[str, str]) -> dict[str, Parked | None]:
     return found
 
 
-_time: Any = DateTime(timezone=True)
+_time = DateTime(timezone=True)
 _put = ManyRows(
     {
         "key": Text(),
@@ -78,7 +77,7 @@ def put(tx: Connection, parked: Mapping[str, Parked]) -> None:
     """Write the parked events of keys that this transaction has locked."""
     if not parked:
         return
-    rows: Sequence[tuple[Any, ...]] = [
+    rows: Sequence[tuple[object, ...]] = [
         (key, one.event_id, one.ts_ms, one.first_at, one.fires_at)
         for key, one in sorted(parked.items())
     ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -11,6 +10,7 @@ from sqlalchemy import (
     Index,
     Integer,
     RowMapping,
+    Select,
     Text,
     bindparam,
     delete,
@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.flow.batching import OpenBatch
 from ..db.columns import Base, BigId, Timestamp, table_of
+from ..db.row_types import RowValues
 from ..db.statements import ManyRows, Upsert
 from ..events.events import EventRow
 
@@ -72,7 +73,7 @@ def lock(tx: Connection, keys: Mapping[str, str]) -> dict[str, OpenBatch | None]
     return found
 
 
-_time: Any = DateTime(timezone=True)
+_time = DateTime(timezone=True)
 _put = ManyRows(
     {
         "key": Text(),
@@ -93,7 +94,7 @@ def put(tx: Connection, opened: Mapping[str, OpenBatch]) -> None:
     """Write the open batches of buckets that this transaction has locked."""
     if not opened:
         return
-    rows: Sequence[tuple[Any, ...]] = [
+    rows: Sequence[tuple[object, ...]] = [
         (key, one.id, one.count, one.size, one.due_at) for key, one in sorted(opened.items())
     ]
     _put.later(tx, rows)
@@ -114,7 +115,7 @@ def open_batch(tx: Connection, key: str) -> OpenBatch | None:
     return None if row is None else OpenBatch(*row)
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def add(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Write events into batches."""
     if rows:
         tx.execute(insert(_members), list(rows))
@@ -171,6 +172,6 @@ def first_event(tx: Connection, batch_id: str) -> RowMapping | None:
     return tx.execute(query).mappings().first()
 
 
-def of_event(event_id: str) -> Any:
+def of_event(event_id: str) -> Select[str]:
     """Select the ids of the batches that an event is in."""
     return select(_members.c.batch_id).where(_members.c.event_id == event_id)

@@ -5,15 +5,26 @@ A URL may be a secret, so a message names its receiver by a hash of it.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Index, RowMapping, Text, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Index,
+    RowMapping,
+    Text,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.reports.alerts import EndedRuns
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.row_types import RowValues
 from ..db.session import insert, skip_locked
 from ..runs.runs import RunRow
 
@@ -82,7 +93,7 @@ def forget(tx: Connection, before: datetime) -> None:
     tx.execute(delete(_alerts).where(_alerts.c.firing.is_(False), _alerts.c.told_at < before))
 
 
-def post(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def post(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Queue messages."""
     if rows:
         tx.execute(_messages.insert(), list(rows))
@@ -111,7 +122,7 @@ def send_later(tx: Connection, message: RowMapping, due_at: datetime) -> None:
     tx.execute(update(_messages).where(*_mine(message)).values(due_at=due_at))
 
 
-def _mine(message: RowMapping) -> tuple[Any, ...]:
+def _mine(message: RowMapping) -> tuple[ColumnElement[bool], ...]:
     return (_messages.c.id == message["id"], _messages.c.attempt == message["attempt"])
 
 

@@ -5,14 +5,12 @@ A cancellation's row is locked before the rows of the runs that it cancels, neve
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     Connection,
     ForeignKey,
     Index,
     RowMapping,
-    Select,
     Text,
     delete,
     insert,
@@ -25,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.runs.runs import LIVE
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import Base, Timestamp, table_of
+from ..db.row_types import Query, RowValues
 from ..db.session import skip_locked
 from ..runs.runs import RunRow
 
@@ -57,7 +56,7 @@ _runs = table_of(RunRow)
 _LIVE = [status.value for status in LIVE]
 
 
-def _shown() -> Select[Any]:
+def _shown() -> Query:
     return (
         select(_rows, FunctionRow.slug.label("function_slug"), App.name.label("app_name"))
         .join(FunctionRow, FunctionRow.id == _rows.c.function_id)
@@ -65,7 +64,7 @@ def _shown() -> Select[Any]:
     )
 
 
-def add(tx: Connection, row: dict[str, Any]) -> None:
+def add(tx: Connection, row: RowValues) -> None:
     """Write a cancellation."""
     tx.execute(insert(_rows).values(row))
 
@@ -123,7 +122,7 @@ def live_runs(tx: Connection, row: RowMapping, limit: int) -> list[str]:
     return list(tx.execute(query.order_by(_runs.c.id).limit(limit)).scalars())
 
 
-def move(tx: Connection, cancellation_id: str, values: dict[str, Any], cancelled: int) -> None:
+def move(tx: Connection, cancellation_id: str, values: RowValues, cancelled: int) -> None:
     """Write progress, under the lock of lock_due()."""
     more = {"cancelled": _rows.c.cancelled + cancelled, **values}
     tx.execute(update(_rows).where(_rows.c.id == cancellation_id).values(more))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -69,7 +68,7 @@ _operators, _sessions, _audit = (
 )
 
 
-def add(tx: Connection, values: Mapping[str, Any]) -> None:
+def add(tx: Connection, values: Mapping[str, object]) -> None:
     """Write a new operator."""
     tx.execute(insert(_operators), dict(values))
 
@@ -102,7 +101,7 @@ def drop_sessions(tx: Connection, name: str) -> None:
     tx.execute(delete(_sessions).where(_sessions.c.name == name))
 
 
-def add_session(tx: Connection, values: Mapping[str, Any]) -> None:
+def add_session(tx: Connection, values: Mapping[str, object]) -> None:
     """Write a login."""
     tx.execute(insert(_sessions), dict(values))
 
@@ -127,7 +126,7 @@ def forget_sessions(tx: Connection, now: datetime) -> None:
     tx.execute(delete(_sessions).where(_sessions.c.expires_at <= now))
 
 
-def add_act(tx: Connection, values: Mapping[str, Any]) -> None:
+def add_act(tx: Connection, values: Mapping[str, object]) -> None:
     """Write an audit row."""
     tx.execute(insert(_audit), dict(values))
 

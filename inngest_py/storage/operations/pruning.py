@@ -7,13 +7,13 @@ skips rows that others have locked, so any number of processes may prune at once
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, or_, select
+from sqlalchemy import Connection, delete, exists, or_, select
 
 from ...domain.values import canonical
 from ..db.columns import table_of
 from ..db.keyset import Key, after_position
+from ..db.row_types import Query, Record
 from ..events import waits
 from ..events.events import EventRow
 from ..flow.debounces import DebounceRow
@@ -81,7 +81,7 @@ def erase_runs(tx: Connection, function_ids: Sequence[str], before: datetime, li
     return _prune(tx, select(*_TAKEN).where(*those), before, limit)
 
 
-def _prune(tx: Connection, those: Select[Any], events_before: datetime, limit: int) -> Pruned:
+def _prune(tx: Connection, those: Query, events_before: datetime, limit: int) -> Pruned:
     taken = _take(tx, those, limit)
     ids = [row.id for row in taken]
     if not ids:
@@ -98,10 +98,10 @@ def _prune(tx: Connection, those: Select[Any], events_before: datetime, limit: i
     return Pruned(len(ids), drop_events(tx, sorted(candidates), events_before), full=True)
 
 
-def _take(tx: Connection, those: Select[Any], limit: int) -> list[Any]:
+def _take(tx: Connection, those: Query, limit: int) -> list[Record]:
     """Lock the next runs, as many as one transaction should delete."""
     query = those.limit(limit).with_for_update(skip_locked=True)
-    taken: list[Any] = []
+    taken: list[Record] = []
     rows = size = 0
     for row in tx.execute(query):
         rows += _ROWS_OF_ALL + 2 * row.step_count  # a step has a result and an attempt
@@ -146,7 +146,7 @@ def came_before(tx: Connection, before: datetime, after: Position | None) -> boo
     return tx.execute(_old_events(before, after).limit(1)).first() is not None
 
 
-def _old_events(before: datetime, after: Position | None) -> Select[Any]:
+def _old_events(before: datetime, after: Position | None) -> Query:
     query = select(*(key.column for key in _BY_ARRIVAL)).where(_events.c.received_at < before)
     if after is not None:
         query = query.where(after_position(_BY_ARRIVAL, after))
@@ -204,7 +204,7 @@ def _answering(tx: Connection, ids: list[str]) -> Iterable[str]:
                 yield texts[answer]
 
 
-def _debounced(tx: Connection, ids: list[str]) -> Iterable[Any]:
+def _debounced(tx: Connection, ids: list[str]) -> Iterable[str]:
     return tx.execute(select(_debounces.c.event_id).where(_debounces.c.event_id.in_(ids))).scalars()
 
 

@@ -5,9 +5,8 @@ queues the next one or ends the run. Items of rules, such as a run's time-outs, 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, select, update
 
 from ...domain.runs.items import DRIVING, ItemKind
 from ...domain.runs.runs import LIVE, RunStatus
@@ -54,7 +53,7 @@ def look(tx: Connection, status: RunStatus, after: str, limit: int) -> tuple[lis
     return [row[0] for row in rows if not row[1]], last
 
 
-def _alone(tx: Connection) -> Any:
+def _alone(tx: Connection) -> Select[str]:
     stranded = ~exists().where(_items.c.run_id == _runs.c.id, _DRIVING)
     chosen = _runs.c.id.in_(bindparam("ids", expanding=True))
     query = select(_runs.c.id).where(chosen, _runs.c.status.in_(_LIVE), stranded)

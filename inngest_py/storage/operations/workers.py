@@ -1,12 +1,12 @@
 """Workers, and which of them are alive, by their heartbeats."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Timestamp, table_of
+from ..db.row_types import RowValues
 from ..db.session import upsert
 
 # how long a silent worker counts as alive: three heartbeats
@@ -29,7 +29,7 @@ class Worker(Base):
     faults: Mapped[str | None] = mapped_column(Text)
 
 
-def put(tx: Connection, values: dict[str, Any]) -> None:
+def put(tx: Connection, values: RowValues) -> None:
     """Write that a worker lives, whether or not it was known."""
     tx.execute(upsert(tx, Worker, values, keys=["id"]))
 

@@ -4,9 +4,19 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Text, and_, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ...domain.runs.items import RUNLESS, Item, ItemKind, ItemState
@@ -14,6 +24,7 @@ from ...domain.runs.runs import RunStatus
 from ..catalog.functions import FunctionRow
 from ..db.columns import table_of, utc
 from ..db.dialects import pick
+from ..db.row_types import Query, Record
 from ..db.statements import PerRow, PostgresStatement, given, values
 from ..events.events import EventRow
 from ..runs.runs import RunRow, may_begin
@@ -72,7 +83,7 @@ def claim(
     return pick(tx, sqlite=_by_reading, postgres=_in_one_message)(tx, ids, how)
 
 
-def _in_one_message(tx: Connection, ids: Sequence[str], how: tuple[Any, ...]) -> Claimed:
+def _in_one_message(tx: Connection, ids: Sequence[str], how: tuple[object, ...]) -> Claimed:
     found = _claim.run(tx, {"ids": list(ids), **values(_HOW, how)})
     whole = [row for row in found if None not in (row.id, row.event, row.function_slug)]
     runs, begun = load_runs.built(tx, whole), {row.id for row in whole if row.begun}
@@ -91,14 +102,14 @@ def _generation() -> int:
     return 1 + secrets.randbelow(10**9)
 
 
-def _by_reading(tx: Connection, ids: Sequence[str], how: tuple[Any, ...]) -> Claimed:
+def _by_reading(tx: Connection, ids: Sequence[str], how: tuple[object, ...]) -> Claimed:
     """Claim on SQLite, which has no round trips to save."""
     items = [_item(row) for row in _leasing.run(tx, [(item_id, *how) for item_id in ids])]
     ids = sorted({item.run_id for item in items if item.kind not in RUNLESS})
     return Claimed(items, load_runs.load(tx, ids) if ids else {}, set())
 
 
-def _leased(chosen: Any) -> Any:
+def _leased(chosen: ColumnElement[bool]) -> Update:
     ready = and_(_items.c.state == ItemState.READY.value, _items.c.due_at <= _given["now"])
     return (
         update(_items)
@@ -113,7 +124,7 @@ def _leased(chosen: Any) -> Any:
     )
 
 
-def _begun(ours: Any) -> Any:
+def _begun(ours: ColumnElement[bool]) -> Update:
     """Begin runs that seem to have no limits, as runs.begin() does.
 
     runs.undo_begin() undoes that when something delays a run after all.
@@ -129,7 +140,7 @@ def _begun(ours: Any) -> Any:
     return begun.values(status=RunStatus.RUNNING.value, started_at=_given["now"])
 
 
-def _looked(ours: Any) -> Any:
+def _looked(ours: ColumnElement[bool]) -> Query:
     """Read items and runs in a statement of its own.
 
     The first statement may have waited for writers of the runs: its snapshot is too old.
@@ -157,7 +168,7 @@ _ours = and_(_wanted, _items.c.lease_id == _given["lease"])
 _claim = PostgresStatement(_leased(_wanted), _begun(_ours), _looked(_ours))
 
 
-def _item(row: Any) -> Item:
+def _item(row: Record) -> Item:
     return Item(
         id=row.item_id,
         kind=ItemKind(row.item_kind),

@@ -11,7 +11,9 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
+    Table,
     Text,
     bindparam,
     cast,
@@ -21,12 +23,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.types import TypeEngine
 
 from ...domain.flow.slots import PREFIXES, SlotGroup, Slots
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
 from ..db.columns import table_of
+from ..db.row_types import ColumnTypes, GivenRow, Query, Record
 from ..db.session import skip_locked
 from ..db.statements import AfterLock, ManyRows, SingleValue
 from ..flow import buckets
@@ -39,11 +41,11 @@ _runs = table_of(RunRow)
 _MOST_IN_LINE = 32
 
 
-def _count(v: Any, table: Any, *conditions: Any) -> Any:
+def _count(v: GivenRow, table: Table, *conditions: ColumnElement[bool]) -> ColumnElement[int]:
     return select(func.count()).select_from(table).where(*conditions).scalar_subquery()
 
 
-def _looked(v: Any) -> Any:
+def _looked(v: GivenRow) -> Query:
     leased = _items.c.state == ItemState.LEASED.value
     others = or_(v.lease.is_(None), _items.c.lease_id != v.lease)
     held = _count(v, _items, leased, _items.c.slot1 == v.key, others)
@@ -61,12 +63,12 @@ def _looked(v: Any) -> Any:
     )
     # a plain string would be a parameter that SQLAlchemy fills in only when it executes the SQL
     comma: Any = literal_column("','")
-    line: Any = func.aggregate_strings(first.c.place, comma)
-    line = select(line).select_from(first).scalar_subquery()
+    joined = func.aggregate_strings(first.c.place, comma)
+    line = select(joined).select_from(first).scalar_subquery()
     return select(v.key, held, promised, line)
 
 
-_columns: dict[str, TypeEngine[Any]] = {"key": Text(), "lease": Text()}
+_columns: ColumnTypes = {"key": Text(), "lease": Text()}
 _look = ManyRows(_columns, _looked)
 _lock_and_look = AfterLock(buckets.LOCK, _look)
 
@@ -86,7 +88,7 @@ def lock(
     return _seen(_lock_and_look.run(tx, rows)) if rows else {}
 
 
-def _seen(rows: Iterable[Any]) -> dict[str, SlotGroup]:
+def _seen(rows: Iterable[Record]) -> dict[str, SlotGroup]:
     return {row[0]: SlotGroup(row[1], row[2], _line(row[3])) for row in rows}
 
 

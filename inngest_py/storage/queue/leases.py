@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Text, and_, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Text, Update, and_, bindparam, exists, func, select, update
 
 from ...domain.runs.items import SDK, Item, ItemState
 from ..db.columns import Timestamp, table_of
+from ..db.row_types import GivenRow, Record
 from ..db.session import skip_locked
 from ..db.statements import ManyRows
 from ..runs.runs import RunRow
@@ -22,7 +22,7 @@ _WITHOUT_SLOTS = and_(
 )
 
 
-def _extended(v: Any) -> Any:
+def _extended(v: GivenRow) -> Update:
     mine = select(_items.c.id).where(_items.c.id == v.item, _items.c.lease_id == v.lease)
     # a locked item is being written, by its holder or by the end of its run: waiting for it here
     # could let all other leases lapse
@@ -82,7 +82,7 @@ def release_all(tx: Connection, now: datetime) -> int:
     return tx.execute(freed.values(hint_at=now, lapses=_lapsed, **FREED)).rowcount
 
 
-def free_lapsed(tx: Connection, now: datetime, limit: int) -> list[Any]:
+def free_lapsed(tx: Connection, now: datetime, limit: int) -> list[Record]:
     """Make items ready again whose lease has lapsed. Skips locked items.
 
     Returns each item's id, run, groups of slots, kind, and how many leases have lapsed.
@@ -144,7 +144,7 @@ _hold = (
 )
 
 
-def lock(tx: Connection, ids: Sequence[str]) -> dict[str, Any]:
+def lock(tx: Connection, ids: Sequence[str]) -> dict[str, Record]:
     """Lock items against other claims, by id. Items that are gone are missing in the result.
 
     Returns each item's run, lease (None without one), generation, attempt and stack position.

@@ -1,7 +1,6 @@
 """Load runs, with what their next requests need of their events and functions."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -9,6 +8,7 @@ from ...domain.flow.slots import from_json
 from ...domain.runs.runs import Run, RunStatus
 from ..catalog.functions import FunctionRow, Revision
 from ..db.columns import table_of, utc
+from ..db.row_types import Record
 from ..events.events import EventRow
 from ..flow import event_batches
 from ..runs.runs import RunRow
@@ -57,7 +57,7 @@ def load(tx: Connection, ids: Sequence[str]) -> Loaded:
     return built(tx, tx.execute(_load, {"ids": list(ids)}).all())
 
 
-def built(tx: Connection, rows: Sequence[Any]) -> Loaded:
+def built(tx: Connection, rows: Sequence[Record]) -> Loaded:
     """Make runs from rows with the columns LOADED."""
     batched = sorted({row.batch_id for row in rows if row.batch_id is not None})
     events = event_batches.payloads(tx, batched) if batched else {}
@@ -70,7 +70,7 @@ def built(tx: Connection, rows: Sequence[Any]) -> Loaded:
     }
 
 
-def _run(row: Any, events: Sequence[str]) -> Run:
+def _run(row: Record, events: Sequence[str]) -> Run:
     return Run(
         id=row.id,
         function_id=row.function_id,

@@ -5,7 +5,6 @@ Items of orphaned calls that hold slots stay: see engine/work/orphaned_calls.py.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, not_, or_
 
@@ -13,6 +12,7 @@ from ...domain.errors import LeaseLost
 from ...domain.flow.slots import PREFIXES
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
+from ..db.row_types import Record
 from .queue_items import QueueItem
 
 _items = table_of(QueueItem)
@@ -53,7 +53,7 @@ class Dropped:
 
     waited: set[str]
     freed: dict[str, set[str]]
-    cut: list[Any]
+    cut: Sequence[Record]
 
 
 def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ()) -> Dropped:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
@@ -10,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
+    RowMapping,
     Text,
     bindparam,
     delete,
@@ -18,11 +18,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import TypeEngine
 
 from ...domain.errors import LeaseLost
 from ...domain.runs.items import HINT_GRACE, Item, ItemKind, ItemState
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
+from ..db.row_types import ColumnTypes, RowValues
 from ..db.statements import EachRow, InsertNew, ManyRows
 
 _READY = text("state = 'ready'")
@@ -117,7 +117,7 @@ _items = table_of(QueueItem)
 _add = InsertNew(_items, "id", keys=["job_key"])
 _put = InsertNew(_items, keys=["job_key"])
 # columns that a given row may leave out: in an INSERT all rows need the same columns
-_EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in _items.c if column.nullable)
+_EMPTY: RowValues = dict.fromkeys(column.name for column in _items.c if column.nullable)
 _EMPTY["attempt"] = 0
 
 
@@ -129,14 +129,14 @@ def new_row(
     *,
     due_at: datetime,
     now: datetime,
-    **columns: Any,
-) -> dict[str, Any]:
+    **columns: object,
+) -> RowValues:
     """Make the row of a new item that is ready; `columns` adds to its columns or replaces them.
 
     Upkeep hints at it when it comes due. If it is due now, its writer sends the hint, and upkeep
     leaves it time to arrive.
     """
-    row = {
+    row: RowValues = {
         "id": item_id,
         "kind": kind.value,
         "run_id": run_id,
@@ -150,20 +150,20 @@ def new_row(
     return row | columns if columns else row
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+def add(tx: Connection, rows: Sequence[RowValues]) -> set[str]:
     """Write items; return the ids of those whose job was not queued already."""
     if not rows:
         return set()
     return {row[0] for row in _add.fresh(tx, [_EMPTY | row for row in rows])}
 
 
-def put(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def put(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Write items, except those whose job is queued already."""
     if rows:
         _put.run(tx, [_EMPTY | row for row in rows])
 
 
-_held: dict[str, TypeEngine[Any]] = {"item": Text(), "lease": Text()}
+_held: ColumnTypes = {"item": Text(), "lease": Text()}
 _finish = EachRow(
     _held,
     lambda v: (
@@ -322,7 +322,7 @@ FREED = {
 }
 
 
-def of_run(tx: Connection, run_id: str) -> list[Any]:
+def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
     """List the items queued for a run, by due time."""
     query = select(_items).where(_items.c.run_id == run_id).order_by(_items.c.due_at)
     return list(tx.execute(query).mappings())

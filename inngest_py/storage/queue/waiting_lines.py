@@ -8,12 +8,12 @@ item. To read or write the line of a throttle or of slots, lock its bucket first
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
 
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
+from ..db.row_types import RowValues
 from ..db.statements import ManyRows
 from .queue_items import QueueItem
 
@@ -114,7 +114,7 @@ def let_in(
     """Make waiting items due. `charged` says that their throttle was charged for them."""
     if ids:
         waiting = update(_items).where(_items.c.id.in_(ids))
-        ready: dict[str, Any] = {"state": ItemState.READY.value, "gate": None}
+        ready: RowValues = {"state": ItemState.READY.value, "gate": None}
         ready["opts"] = CHARGED if charged else None
         tx.execute(waiting.values(due_at=now, hint_at=hint_at, **ready))
 

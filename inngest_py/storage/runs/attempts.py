@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Index, RowMapping, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.reply.plans import TimelineEntry
 from ..db.columns import Base, BigId, Json, Timestamp, table_of
+from ..db.row_types import RowValues
 from ..db.statements import Insert
 
 
@@ -51,7 +51,7 @@ def new_row(
     ended_at: datetime,
     attempt: int = 0,
     http_status: int | None = None,
-) -> dict[str, Any]:
+) -> RowValues:
     """Make the row of an attempt, or of another entry of the run's timeline."""
     return {
         "run_id": run_id,
@@ -69,7 +69,7 @@ def new_row(
     }
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def add(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Write attempts."""
     if rows:
         _add.run(tx, rows)

@@ -1,12 +1,12 @@
 """Metadata of runs, steps and spans: one row per target and kind."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, ForeignKey, RowMapping, Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.row_types import RowValues
 from ..db.session import upsert
 
 
@@ -37,7 +37,7 @@ def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
     return list(tx.execute(query.order_by(_rows.c.target, _rows.c.kind)).mappings())
 
 
-def put(tx: Connection, values: dict[str, Any]) -> None:
+def put(tx: Connection, values: RowValues) -> None:
     """Insert a row or replace the one of the same target and kind."""
     tx.execute(upsert(tx, RunMetadata, values, keys=["run_id", "target", "kind"]))
 

@@ -7,17 +7,19 @@ of one run are written one after another, and a run that has ended refuses late 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     DDL,
     Boolean,
+    ColumnElement,
     Connection,
     DateTime,
     ForeignKey,
     Index,
     Integer,
+    Select,
     Text,
+    Update,
     and_,
     bindparam,
     case,
@@ -37,6 +39,7 @@ from ...domain.runs.runs import ENDED, LIVE, RunStatus, sources
 from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.dialects import lock_rows
+from ..db.row_types import GivenRow, RowValues
 from ..db.statements import EachRow, Insert, PerDatabase
 from ..events.waits import WaitRow
 
@@ -123,7 +126,7 @@ _leave_room = DDL("ALTER TABLE runs SET (fillfactor = 80)")  # type: ignore[no-u
 sa_event.listen(_runs, "after_create", _leave_room.execute_if(dialect="postgresql"))
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def add(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Write new runs."""
     if rows:
         _add.run(tx, rows)
@@ -133,7 +136,7 @@ def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 _status = func.coalesce(_runs.c.status, "")
 
 
-def may_begin(chosen: Any) -> Any:
+def may_begin(chosen: ColumnElement[bool]) -> Select[str]:
     """Select those of the chosen runs that are queued and whose functions are not paused."""
     of_paused = exists().where(
         FunctionRow.id == _runs.c.function_id, FunctionRow.paused.is_not(None)
@@ -141,7 +144,7 @@ def may_begin(chosen: Any) -> Any:
     return select(_runs.c.id).where(chosen, _status == RunStatus.QUEUED.value, ~of_paused)
 
 
-def _begun(ids: Any) -> Any:
+def _begun(ids: Select[str]) -> Update:
     begun = update(_runs).where(_runs.c.id.in_(ids)).returning(_runs.c.id)
     return begun.values(status=RunStatus.RUNNING.value, started_at=bindparam("now", None))
 
@@ -215,7 +218,7 @@ class Advance:
     group: tuple[bool, str | None] | None
 
 
-def _advanced(v: Any) -> Any:
+def _advanced(v: GivenRow) -> Update:
     return (
         update(_runs)
         .where(_runs.c.id == v.run, _status.in_(_LIVE))
@@ -319,7 +322,7 @@ class End:
     started_at: datetime | None = None
 
 
-def _ended(v: Any) -> Any:
+def _ended(v: GivenRow) -> Update:
     moves = [
         and_(
             v.status == status.value,

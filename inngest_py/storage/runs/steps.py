@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, delete, select
+from sqlalchemy import Connection, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.row_types import Record, RowValues
 from ..db.statements import InsertNew
 
 
@@ -30,7 +30,7 @@ _steps = table_of(Step)
 _add = InsertNew(_steps, "run_id", "hash")
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
+def add(tx: Connection, rows: Sequence[RowValues]) -> set[tuple[str, str]]:
     """Store results; return the (run id, hash) of steps that had none before."""
     return {(row.run_id, row.hash) for row in _add.fresh(tx, rows)} if rows else set()
 
@@ -60,7 +60,7 @@ def memo(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def of_run(tx: Connection, run_id: str) -> Sequence[Row[Any]]:
+def of_run(tx: Connection, run_id: str) -> Sequence[Record]:
     """List a run's steps in the order of the stack."""
     query = select(_steps).where(_steps.c.run_id == run_id).order_by(_steps.c.position)
     return tx.execute(query).all()

@@ -4,7 +4,7 @@ To run a statement through SQLAlchemy costs 40 to 100 µs of CPU more each time.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from functools import cache
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg2
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import UpdateBase
 
 from ..columns import Timestamp
 from ..dialects import is_sqlite
+from ..row_types import Parameters, Records, RowValues, Statement
 from ..session import later
 from .per_row import GIVEN, Result, wrapped
 
@@ -24,25 +26,25 @@ ROWS = "given_rows"  # prefix of the parameters that hold the columns of given r
 class PostgresStatement:
     """One statement or several, sent in one message; the last has the result."""
 
-    def __init__(self, *statements: Any) -> None:
+    def __init__(self, *statements: Statement) -> None:
         dialect = psycopg2.dialect()  # type: ignore[no-untyped-call]
         whole = {"render_postcompile": True}
         parts = [one.compile(dialect=dialect, compile_kwargs=whole) for one in statements]
         self._sql = ";\n".join(str(part) for part in parts)
-        self._constants: dict[str, Any] = {}
+        self._constants: RowValues = {}
         for part in parts:
             clash = {n for n, v in part.params.items() if self._constants.get(n, v) != v}
             assert not clash, clash
             self._constants |= part.params
 
-    def run(self, tx: Connection, values: dict[str, Any]) -> Result:
+    def run(self, tx: Connection, values: RowValues) -> Result:
         """Execute it; times among the results are in the session's time zone.
 
         Raises DBAPIError, as SQLAlchemy does.
         """
         return execute(tx, self._sql, self._constants | values)
 
-    def later(self, tx: Connection, values: dict[str, Any]) -> None:
+    def later(self, tx: Connection, values: RowValues) -> None:
         """Send it with the transaction's next statement or its commit."""
         later(tx, self._sql, self._constants | values)
 
@@ -50,15 +52,15 @@ class PostgresStatement:
 class PerDatabase:
     """A statement that has another text on each database, and the same parameters."""
 
-    def __init__(self, *, sqlite: Any, postgres: Any) -> None:
+    def __init__(self, *, sqlite: Statement, postgres: Statement) -> None:
         self._sqlite, self._postgres = sqlite, PostgresStatement(postgres)
 
-    def run(self, tx: Connection, values: dict[str, Any]) -> Any:
+    def run(self, tx: Connection, values: RowValues) -> Records:
         """Execute it; see Driven.run()."""
         return tx.execute(self._sqlite, values) if is_sqlite(tx) else self._postgres.run(tx, values)
 
 
-def execute(tx: Connection, sql: str, values: Any) -> Result:
+def execute(tx: Connection, sql: str, values: Parameters) -> Result:
     """Execute SQL by the driver's own cursor; see Driven.run()."""
     connection, dialect = tx.connection, tx.dialect
     try:
@@ -78,25 +80,27 @@ def execute(tx: Connection, sql: str, values: Any) -> Result:
 
 
 @cache
-def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
+def _row(names: tuple[str, ...]) -> Callable[[Iterable[object]], Any]:
     """Make the function that makes rows with these columns."""
     made: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-    maker: Callable[[Any], Any] = made._make
+    maker: Callable[[Iterable[object]], Any] = made._make
     return maker
 
 
-def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> RowValues:
     """Make the parameters of rows, column by column, for statements over unnested() rows."""
     return {ROWS + name: list(c) for name, c in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def values(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+def values(names: Sequence[str], row: Sequence[object]) -> RowValues:
     """Make the parameters of one row, for statements over given() values."""
     return {GIVEN + name: value for name, value in zip(names, row, strict=True)}
 
 
-def returns_times(statement: Any) -> bool:
+def returns_times(statement: Statement) -> bool:
     """Say whether a statement returns times, which only SQLAlchemy converts to UTC."""
-    select = getattr(statement, "column_descriptions", None)
-    columns = statement.returning_column_descriptions if select is None else select
+    if isinstance(statement, UpdateBase):
+        columns = statement.returning_column_descriptions
+    else:
+        columns = statement.column_descriptions
     return any(isinstance(column["type"], Timestamp) for column in columns)

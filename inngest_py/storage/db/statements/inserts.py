@@ -1,19 +1,21 @@
 """Inserts of many rows, on both databases."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg2
+from sqlalchemy.sql.dml import UpdateBase
 
 from ..dialects import is_sqlite
+from ..row_types import Records
 from ..session import later
 from .driver import execute
 from .per_row import GIVEN, PerRow, given
 
 Written = tuple[str, str, str]  # an INSERT: what is before the first row, that row, what follows
-Rows = Sequence[Mapping[str, Any]]
+_Insert = sqlite.Insert | postgresql.Insert
+Rows = Sequence[Mapping[str, object]]
 
 
 class Insert:
@@ -37,7 +39,7 @@ class Insert:
         else:
             later(tx, *self._postgres(names, given_rows))
 
-    def _in_order(self, rows: Rows) -> tuple[tuple[str, ...], list[list[Any]]]:
+    def _in_order(self, rows: Rows) -> tuple[tuple[str, ...], list[list[object]]]:
         """Put the rows' values in the order of the table's columns."""
         names = tuple(name for name in self._columns if name in rows[0])
         return names, [[row[name] for name in names] for row in rows]
@@ -50,8 +52,8 @@ class Insert:
         return made
 
     def _postgres(
-        self, names: tuple[str, ...], rows: Sequence[Sequence[Any]]
-    ) -> tuple[str, tuple[Any, ...]]:
+        self, names: tuple[str, ...], rows: Sequence[Sequence[object]]
+    ) -> tuple[str, tuple[object, ...]]:
         """Write the SQL, and its parameters in order.
 
         All rows are in one VALUES: unnested arrays cost PostgreSQL a seventh more CPU per run.
@@ -67,7 +69,7 @@ class Insert:
         sql = head + ", ".join([row] * len(rows)) + tail
         return sql, tuple(value for values in rows for value in values)
 
-    def _finished(self, statement: Any) -> Any:
+    def _finished(self, statement: _Insert) -> UpdateBase:
         return statement
 
 
@@ -78,14 +80,14 @@ class InsertNew(Insert):
         self._keys, self._returning = keys, [table.c[name] for name in returning]
         super().__init__(table)
 
-    def fresh(self, tx: Connection, rows: Rows) -> Any:
+    def fresh(self, tx: Connection, rows: Rows) -> Records:
         """Insert the rows; returns the `returning` columns of those that are new."""
         names, given_rows = self._in_order(rows)
         if is_sqlite(tx):
             return self._sqlite(names).run(tx, given_rows)
         return execute(tx, *self._postgres(names, given_rows))
 
-    def _finished(self, statement: Any) -> Any:
+    def _finished(self, statement: _Insert) -> UpdateBase:
         statement = statement.on_conflict_do_nothing(index_elements=self._keys)
         return statement.returning(*self._returning) if self._returning else statement
 

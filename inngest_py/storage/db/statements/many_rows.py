@@ -8,18 +8,25 @@ kind of statement, however many runs it writes.
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import Connection, Executable, Table, bindparam, cast, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, cast, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.sql.dml import UpdateBase
 
 from ..columns import micros
 from ..dialects import is_sqlite
+from ..row_types import AnyColumn, ColumnTypes, GivenRow, Records, RowValues, Statement
 from .driver import ROWS, PostgresStatement, columns, returns_times, values
 from .per_row import PerRow, given
+
+
+class _Columns(SimpleNamespace):
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str, /) -> AnyColumn: ...
 
 
 class ManyRows:
@@ -29,19 +36,17 @@ class ManyRows:
     declare a column of times as `DateTime(timezone=True)`.
     """
 
-    def __init__(
-        self, kinds: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
-    ) -> None:
+    def __init__(self, kinds: ColumnTypes, build: Callable[[GivenRow], Statement]) -> None:
         self._names = list(kinds)
-        self._set(build(unnested(kinds)), build(_from_json(self._names)))
+        self._sqlite = build(_from_json(self._names))
+        self._set_postgres(build(unnested(kinds)))
 
-    def _set(self, postgres: Any, sqlite: Any) -> None:
-        """Set the statements of both databases; for Each, the one for SQLite is None."""
-        self._postgres, self._sqlite = postgres, sqlite
+    def _set_postgres(self, postgres: Statement) -> None:
+        self._postgres = postgres
         self._driven = PostgresStatement(postgres)
         self._tells_times = returns_times(postgres)
 
-    def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
+    def run(self, tx: Connection, rows: Sequence[tuple[object, ...]], **more: object) -> Records:
         """Execute the statement over the rows, at least one; returns its result.
 
         `more` holds the statement's other parameters.
@@ -53,7 +58,7 @@ class ManyRows:
             return tx.execute(self._postgres, columns(self._names, rows) | more)
         return self._driven.run(tx, columns(self._names, rows) | more)
 
-    def later(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> None:
+    def later(self, tx: Connection, rows: Sequence[tuple[object, ...]], **more: object) -> None:
         """Execute it for a transaction that needs no result; see session.later()."""
         if is_sqlite(tx):
             self.run(tx, rows, **more)
@@ -68,15 +73,13 @@ class EachRow(ManyRows):
     bound without arrays, which is less to plan.
     """
 
-    def __init__(
-        self, kinds: dict[str, TypeEngine[Any]], build: Callable[[Any], Executable]
-    ) -> None:
+    def __init__(self, kinds: ColumnTypes, build: Callable[[GivenRow], UpdateBase]) -> None:
         self._names = list(kinds)
-        self._set(build(unnested(kinds)), None)
-        single = build(SimpleNamespace(**given(self._names)))
+        self._set_postgres(build(unnested(kinds)))
+        single = build(_Columns(**given(self._names)))
         self._row_wise, self._single = PerRow(single, self._names), PostgresStatement(single)
 
-    def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> Any:
+    def run(self, tx: Connection, rows: Sequence[tuple[object, ...]], **more: object) -> Records:
         """Execute the statement over the rows, which may not be empty; returns its result."""
         if is_sqlite(tx):
             return self._row_wise.run(tx, rows)
@@ -84,7 +87,7 @@ class EachRow(ManyRows):
             return self._single.run(tx, values(self._names, rows[0]))
         return super().run(tx, rows, **more)
 
-    def later(self, tx: Connection, rows: Sequence[tuple[Any, ...]], **more: Any) -> None:
+    def later(self, tx: Connection, rows: Sequence[tuple[object, ...]], **more: object) -> None:
         """Execute it for a transaction that needs no result; see session.later()."""
         if not is_sqlite(tx) and len(rows) == 1:
             self._single.later(tx, values(self._names, rows[0]))
@@ -92,7 +95,8 @@ class EachRow(ManyRows):
             super().later(tx, rows, **more)
 
 
-Changes = Callable[[Any], dict[str, Any]]
+_MakeInsert = Callable[[Table], sqlite.Insert | postgresql.Insert]
+Changes = Callable[[GivenRow], RowValues]
 
 
 class Upsert(ManyRows):
@@ -106,26 +110,27 @@ class Upsert(ManyRows):
     def __init__(
         self,
         table: Table,
-        kinds: dict[str, TypeEngine[Any]],
+        kinds: ColumnTypes,
         key: str,
         changes: Changes,
         *,
-        where: Any = None,
+        where: ColumnElement[bool] | None = None,
         returning: Sequence[str] = (),
     ) -> None:
         names = list(kinds)
 
-        def built(dialect: Any, given: Any) -> Any:
+        def built(insert: _MakeInsert, given: GivenRow) -> Statement:
             rows = select(*(getattr(given, name).label(name) for name in names))
             # without a WHERE, SQLite reads ON CONFLICT as part of a join
-            statement = dialect.insert(table).from_select(names, rows.where(text("1 = 1")))
+            statement = insert(table).from_select(names, rows.where(text("1 = 1")))
             statement = statement.on_conflict_do_update(
                 index_elements=[key], set_=changes(statement.excluded), where=where
             )
             return statement.returning(*(table.c[name] for name in returning or [key]))
 
         self._names = names
-        self._set(built(postgresql, unnested(kinds)), built(sqlite, _from_json(names)))
+        self._sqlite = built(sqlite.insert, _from_json(names))
+        self._set_postgres(built(postgresql.insert, unnested(kinds)))
 
 
 class AfterLock:
@@ -142,18 +147,18 @@ class AfterLock:
         self._own = [self._names.index(name) for name in statement._names]
         self._driven = PostgresStatement(lock._postgres, statement._postgres)
 
-    def run(self, tx: Connection, rows: Sequence[tuple[Any, ...]]) -> Any:
+    def run(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> Records:
         """Execute them over rows of the columns of both; returns the statement's result."""
         if is_sqlite(tx):
             return self._statement.run(tx, [tuple(row[at] for at in self._own) for row in rows])
         return self._driven.run(tx, columns(self._names, rows))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return micros(value) if isinstance(value, datetime) else value
 
 
-def unnested(columns: dict[str, TypeEngine[Any]]) -> Any:
+def unnested(columns: ColumnTypes) -> GivenRow:
     """Make the relation of given rows for PostgreSQL, whose columns `build` gets."""
     arrays = [
         cast(bindparam(ROWS + name, None, type_=ARRAY(kind)), ARRAY(kind))
@@ -163,9 +168,9 @@ def unnested(columns: dict[str, TypeEngine[Any]]) -> Any:
     return relation.c
 
 
-def _from_json(names: list[str]) -> Any:
+def _from_json(names: list[str]) -> GivenRow:
     relation = func.json_each(bindparam(ROWS)).table_valued("value", name="given")
-    return SimpleNamespace(
+    return _Columns(
         **{
             name: func.json_extract(relation.c.value, f"$[{place}]")
             for place, name in enumerate(names)

@@ -10,18 +10,20 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, bindparam
+from sqlalchemy import BindParameter, Connection, Dialect, bindparam
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import UpdateBase
 
 from ..columns import micros
+from ..row_types import Record
 
-_Reader = Callable[[Any], Any]
+Reader = Callable[[Any], object]
 
 
-class Result(list[Any]):
+class Result(list[Record]):
     """The rows that a statement returned, read as those of SQLAlchemy's results are."""
 
-    def all(self) -> list[Any]:
+    def all(self) -> list[Record]:
         """Return all rows."""
         return self
 
@@ -33,7 +35,7 @@ class Result(list[Any]):
 GIVEN = "given_"  # prefix of parameters, so that none has the name of one of SQLAlchemy's
 
 
-def given(names: Sequence[str]) -> dict[str, Any]:
+def given(names: Sequence[str]) -> dict[str, BindParameter[Any]]:
     """Make the parameters of a row's values, by the values' names."""
     return {name: bindparam(GIVEN + name, None) for name in names}
 
@@ -44,15 +46,15 @@ class PerRow:
     It must be an INSERT, UPDATE or DELETE, and need no default value that SQLAlchemy computes.
     """
 
-    def __init__(self, statement: Any, names: Sequence[str]) -> None:
+    def __init__(self, statement: UpdateBase, names: Sequence[str]) -> None:
         self._statement, self._names = statement, list(names)
         self._sql = ""
         # for every parameter of the SQL: its place in the row, or None and a constant
-        self._order: list[tuple[int | None, Any]] = []
+        self._order: list[tuple[int | None, object]] = []
         self._row: Any = None  # None when the statement returns nothing
-        self._readers: list[_Reader | None] = []
+        self._readers: list[Reader | None] = []
 
-    def run(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> Result:
+    def run(self, tx: Connection, rows: Sequence[Sequence[object]]) -> Result:
         """Run it for each row in turn; returns what all of them returned.
 
         Raises DBAPIError, as SQLAlchemy does.
@@ -68,7 +70,7 @@ class PerRow:
             if self._row is None:
                 driver.executemany(self._sql, given)
                 return Result()
-            found: list[Any] = []
+            found: list[Sequence[object]] = []
             for values in given:
                 driver.execute(self._sql, values)
                 found += driver.fetchall()
@@ -78,7 +80,7 @@ class PerRow:
             driver.close()
         return Result(self._read(row) for row in found)
 
-    def _read(self, row: Sequence[Any]) -> Any:
+    def _read(self, row: Sequence[object]) -> Any:
         values = (
             value if reader is None else reader(value)
             for value, reader in zip(row, self._readers, strict=True)
@@ -94,7 +96,7 @@ class PerRow:
         constants = compiled.construct_params()
         self._order = [
             (places[name], None) if name in places else (None, _plain(constants[name]))
-            for name in compiled.positiontup
+            for name in compiled.positiontup or ()
         ]
         columns = self._statement.returning_column_descriptions
         self._readers = [
@@ -107,7 +109,7 @@ class PerRow:
         self._sql = str(compiled)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return micros(value) if isinstance(value, datetime) else value
 
 
