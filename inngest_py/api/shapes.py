@@ -92,12 +92,11 @@ def job(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def limits(found: FunctionLimits) -> dict[str, Any]:
+def limits(found: FunctionLimits) -> limit_overrides.ShownLimits:
     """Shape a function's limits."""
     shown = found.shown()
     if shown["override"] is not None:
-        for name in ("expires_at", "set_at"):
-            shown["override"][name] = stamp(shown["override"][name])
+        shown["override"] |= {"expires_at": stamp(found.until), "set_at": stamp(found.set_at)}
     return shown
 
 

@@ -8,9 +8,8 @@ come twice, and none is lost. No database connection is held while a message is 
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ... import observe
 from ...domain.reports import alerts as rules
@@ -99,7 +98,7 @@ def send(ctx: Context, wanted: AlertRules, transport: Transport) -> bool:
     return len(taken) == _AT_ONCE
 
 
-def _send(ctx: Context, message: Any, url: str | None, transport: Transport) -> None:
+def _send(ctx: Context, message: RowMapping, url: str | None, transport: Transport) -> None:
     problem = "its URL is not among this worker's settings"
     if url is not None:
         target, body = rules.request(url, message["body"])

@@ -5,7 +5,6 @@ A page of runs and the progress are written in one transaction, so a crash repea
 
 import contextlib
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +15,7 @@ from ...domain.reply.timeouts import cancellation_entry
 from ...domain.runs import bulk_cancellations as rules
 from ...domain.runs.bulk_cancellations import BulkCancel
 from ...domain.runs.runs import Run, RunStatus
+from ...storage.db.row_types import RowValues
 from ...storage.operations import bulk_cancellations as rows
 from ...storage.queue import load_runs
 from ...storage.runs import runs
@@ -45,7 +45,7 @@ def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMappi
         )
         if function is None:
             raise NotFound("function not found")
-        row: dict[str, Any] = {
+        row: RowValues = {
             "id": cancellation_id,
             "name": asked.name,
             "function_id": function["id"],
@@ -114,7 +114,7 @@ def _page(tx: Connection, ctx: Context, row: RowMapping) -> tuple[list[Run], Sta
             note_cancelled(tx, cancelled, cancellation_entry("CancelledByRequest", text), now)
             started = outbox.write(tx, ctx)
     again_at = row["started_before"] + SETTLED
-    progress: dict[str, Any]
+    progress: RowValues
     if len(ids) == _PAGE:
         progress = {"cursor": ids[-1]}
     elif now < again_at:

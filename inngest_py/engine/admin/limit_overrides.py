@@ -7,14 +7,15 @@ limits. Runs that wait already follow them too (flow/limit_changes.py).
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ... import observe
 from ...domain.errors import Invalid, NotFound
 from ...domain.functions import overrides as rules
 from ...domain.functions.function_config import FunctionConfig
+from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions as function_rows
 from ...storage.catalog import overrides as rows
 from ..flow import limit_changes, limits
@@ -23,6 +24,14 @@ from ..runtime.audit import Actor
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
 from .pause_function import find
+
+
+class ShownLimits(TypedDict):
+    """A function's limits as JSON objects, with times as datetime."""
+
+    configured: JsonObject
+    override: JsonObject | None
+    effective: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class FunctionLimits:
     set_by: str | None
     effective: FunctionConfig
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> ShownLimits:
         """Return the limits as a dict for people, with times as datetime."""
         override = None
         if self.override is not None:
@@ -53,7 +62,7 @@ class FunctionLimits:
         }
 
 
-def of_row(row: Any, now: datetime) -> FunctionLimits:
+def of_row(row: RowMapping, now: datetime) -> FunctionLimits:
     """Read a function's limits from its row; an override that has ended counts as none."""
     function = function_of(row)
     effective = limits.effective(function, now)

@@ -1,7 +1,6 @@
 """Reruns: a new run of the same function with the same event, from the start or from a step."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
@@ -10,9 +9,11 @@ from ...domain.runs import rerun as rules
 from ...domain.runs.items import ItemKind
 from ...domain.runs.rerun import FromStep
 from ...domain.runs.runs import RunStatus
+from ...storage.db.row_types import RowValues
 from ...storage.events import waits
 from ...storage.operations import reruns
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 from ...storage.runs import runs
 from ..flow import concurrency, throttles
 from ..flow.run_timeouts import start_timers
@@ -55,9 +56,11 @@ def _write(
     held = concurrency.of_rerun(function, payload, now)
     runs.add(tx, [row | concurrency.run_columns(held)])
     started = Started(runs=[(new_id, source["function_id"], source["event_id"])])
-    item = start_item(ctx.new_id(now), new_id, now, now)
-    item |= throttles.of_rerun(function, payload, now)
-    item |= concurrency.columns(held, ItemKind.START)
+    item: ItemRow = {
+        **start_item(ctx.new_id(now), new_id, now, now),
+        **throttles.of_rerun(function, payload, now),
+        **concurrency.columns(held, ItemKind.START),
+    }
     group = concurrency.join_line(item, held, now)
     queue_items.put(tx, [item])
     queue_items.put(tx, start_timers(ctx, function, new_id, now))
@@ -71,7 +74,7 @@ def _write(
     return new_id, started
 
 
-def _row(source: RowMapping, run_id: str, new_id: str, now: datetime) -> dict[str, Any]:
+def _row(source: RowMapping, run_id: str, new_id: str, now: datetime) -> RowValues:
     return {
         "id": new_id,
         "function_id": source["function_id"],
@@ -86,12 +89,12 @@ def _row(source: RowMapping, run_id: str, new_id: str, now: datetime) -> dict[st
 
 def _copy_steps(
     tx: Connection, run_id: str, new_id: str, from_step: FromStep, now: datetime
-) -> dict[str, Any]:
+) -> RowValues:
     """Copy the results of the steps before one; return what the new run's row says of them."""
     stack, others = reruns.stack(tx, run_id), reruns.unfinished(tx, run_id)
     step, earlier = rules.split(stack, others, from_step.step_id)
     count, size = reruns.copy(tx, run_id, new_id, earlier, now)
-    taken = {"step_count": count, "state_bytes": size}
+    taken: RowValues = {"step_count": count, "state_bytes": size}
     if from_step.input is None:
         return taken
     return {**taken, "input_step": step, "input": from_step.input}

@@ -4,9 +4,8 @@ Dropped events are not recorded, so a rate limit can only be named as a likely r
 """
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import NotFound
 from ...domain.flow import keys
@@ -62,7 +61,7 @@ def of_event(ctx: Context, event_id: str) -> Explained:
     return Explained(event_id, "stored", reasons, len(runs) > _MOST_RUNS)
 
 
-def _matching(ctx: Context, row: Any, now: datetime) -> list[Function]:
+def _matching(ctx: Context, row: RowMapping, now: datetime) -> list[Function]:
     event = Trigger.of(row).event
     if event.target is None:
         return ctx.catalog.matching(event.name, event.payload, now)
@@ -70,7 +69,7 @@ def _matching(ctx: Context, row: Any, now: datetime) -> list[Function]:
     return [] if named is None else [named]
 
 
-def _batched(tx: Connection, ctx: Context, batch: Any) -> Reason:
+def _batched(tx: Connection, ctx: Context, batch: RowMapping) -> Reason:
     row = function_rows.function(tx, batch["function_id"])
     archived = row is not None and row["archived_at"] is not None
     if row is not None and (archived or row["id"] in ctx.catalog.unreadable):
@@ -82,7 +81,7 @@ def _batched(tx: Connection, ctx: Context, batch: Any) -> Reason:
 
 
 def _parked_or_not(
-    tx: Connection, function: Function, row: Any, since: datetime, now: datetime
+    tx: Connection, function: Function, row: RowMapping, since: datetime, now: datetime
 ) -> Reason:
     """Say why a matching function has no run: the event is parked, repeated, or dropped."""
     rule = function.config.debounce

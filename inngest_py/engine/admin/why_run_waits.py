@@ -6,7 +6,6 @@ The answer is true for the moment of the read.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
@@ -55,7 +54,7 @@ class _Facts:
     function: Function
     paused_at: datetime | None
     now: datetime
-    event: Mapping[str, Any]
+    event: Mapping[str, object]
     workers: int
 
 

@@ -3,7 +3,6 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
@@ -15,6 +14,7 @@ from ...domain.functions.registration import Registration, parse_registration
 from ...domain.reply.read import Reply
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as rows
+from ...storage.db.row_types import RowValues
 from ...storage.queue import timers
 from ..flow import limit_changes
 from ..flow.limit_changes import Locked
@@ -89,7 +89,7 @@ def _urls(sync: Registration) -> list[str]:
     return [sync.url, *(config.url for config in sync.functions)]
 
 
-def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> dict[str, Any]:
+def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> RowValues:
     return {
         "id": app_id,
         "name": sync.app_name,
@@ -278,7 +278,7 @@ def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> str | N
 
 
 def _store_in_band(ctx: Context, reply: Reply) -> str | None:
-    payload: Any = None
+    payload: object = None
     try:
         payload = canonical.loads(reply.body)
         if isinstance(payload, dict):

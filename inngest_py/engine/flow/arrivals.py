@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import RowMapping
 
@@ -10,6 +9,8 @@ from ... import observe
 from ...domain.events import event_record
 from ...domain.events.event_record import Event
 from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
+from ...storage.queue.queue_items import ItemRow
 from ..runtime.catalog import Function
 from ..runtime.context import Hint
 
@@ -28,7 +29,7 @@ class Trigger:
 
     def __init__(self, event: Event, received_at: datetime | None = None) -> None:
         self.event, self.received_at = event, received_at
-        self._parsed: dict[str, Any] | None = None
+        self._parsed: JsonObject | None = None
 
     @classmethod
     def of(cls, row: RowMapping) -> "Trigger":
@@ -45,7 +46,7 @@ class Trigger:
         )
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> JsonObject:
         """The event as expressions see it."""
         if self._parsed is None:
             self._parsed = canonical.loads(self.event.payload)
@@ -101,7 +102,7 @@ class Arrival:
 class FlowOutcome:
     """What rules leave besides runs: items to queue, hints to send, events dropped."""
 
-    items: list[dict[str, Any]] = field(default_factory=list)
+    items: list[ItemRow] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)
     dropped: list[Event] = field(default_factory=list)
     subscribed: bool = False  # runs were made that events may cancel

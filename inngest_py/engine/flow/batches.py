@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -11,6 +10,7 @@ from ...domain import cel
 from ...domain.flow import batching, keys
 from ...domain.flow.batching import REPEATED_WITHIN, OpenBatch
 from ...domain.runs.items import ItemKind
+from ...storage.db.row_types import RowValues
 from ...storage.events import events
 from ...storage.flow import event_batches
 from ...storage.queue import timers as timer_rows
@@ -25,7 +25,7 @@ class _Filling:
 
     opened: dict[str, OpenBatch | None]
     stored: frozenset[str]  # batches that had events, and a timer, before
-    members: list[dict[str, Any]] = field(default_factory=list)
+    members: list[RowValues] = field(default_factory=list)
     full: list[tuple[Arrival, str]] = field(default_factory=list)  # last event, batch
     firsts: dict[str, Trigger] = field(default_factory=dict)
 

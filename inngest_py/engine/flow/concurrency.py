@@ -5,9 +5,9 @@ find no room wait in a line, outside the items that are due. The transaction tha
 lets in the next of the line. An item that was let in keeps its place until it is claimed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,14 +18,17 @@ from ...domain.flow.slots import Claimant, Slots
 from ...domain.runs.items import CALLS, HINT_GRACE, Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ...domain.values import canonical
+from ...storage.db.row_types import Record, RowValues
 from ...storage.queries import run_lookups
 from ...storage.queue import concurrency_slots
+from ...storage.queue.queue_items import ItemRow, SlotColumns
 from ..runtime.catalog import Function
 from ..runtime.context import Context, Hint
+from ..runtime.jobs import Job
 from . import limits
 from .arrivals import Arrival
 
-J = TypeVar("J", bound=Any)
+J = TypeVar("J", bound=Job)
 
 # Waiting lines by group of slots, each with the id of a function that has a limit for the group.
 Lines = dict[str, str]
@@ -49,14 +52,14 @@ def of_rerun(function: Function, payload: str, now: datetime) -> Slots | None:
     return rules.of_run(function.id, steps, whole, event, now, priority.rank_us(now, 0))
 
 
-def run_columns(held: Slots | None) -> dict[str, Any]:
+def run_columns(held: Slots | None) -> RowValues:
     """Give the columns of a run's row that name its slots."""
     if held is None:
         return {"slots": None, "run_slot": None}
     return {"slots": held.to_json(), "run_slot": held.run}
 
 
-def columns(held: Slots | None, kind: ItemKind) -> dict[str, Any]:
+def columns(held: Slots | None, kind: ItemKind) -> SlotColumns:
     """Give the columns of a new item of a run: its place, and the slots its request will hold."""
     if held is None or kind not in CALLS:
         return {"slot1": None, "slot2": None}
@@ -64,7 +67,7 @@ def columns(held: Slots | None, kind: ItemKind) -> dict[str, Any]:
     return {"slot1": first, "slot2": second, "rank_us": held.rank_us}
 
 
-def join_line(row: dict[str, Any], held: Slots | None, now: datetime) -> str | None:
+def join_line(row: ItemRow, held: Slots | None, now: datetime) -> str | None:
     """Put a new item into its waiting line; return the line's group, None if it need not wait.
 
     A delayed item checks for room when it is due; others are let in by let_in().
@@ -114,13 +117,17 @@ def admit(
     had been let in, the next of their lines are let in instead. Locks the groups.
     """
     limited = [job for job in jobs if job.run.slots is not None and job.item.kind in CALLS]
-    claimants = {job.item.id: _claimant(job, now) for job in limited}
+    claimants = {
+        job.item.id: _claimant(job, held, now)
+        for job in limited
+        if (held := job.run.slots) is not None
+    }
     wanted = {group for claimant in claimants.values() for group in claimant.groups}
     # items that were let in but take no slot of that group now: the next of the line gets it
     left = {
-        job.item.gate: job.function.id
+        gate: job.function.id
         for job in [*jobs, *others]
-        if _was_let_in(job.item) and job.item.gate not in _groups(claimants, job)
+        if (gate := _let_in_to(job.item)) is not None and gate not in _groups(claimants, job)
     }
     if not wanted and not left:
         return list(jobs), []
@@ -128,9 +135,9 @@ def admit(
     denied = rules.must_wait(list(claimants.values()), looks)
     concurrency_slots.wait(tx, denied)
     left |= {
-        job.item.gate: job.function.id
+        gate: job.function.id
         for job in limited
-        if _was_let_in(job.item) and job.item.id in denied
+        if (gate := _let_in_to(job.item)) is not None and job.item.id in denied
     }
     hints = let_in(tx, ctx, left, now)
     for job in limited:
@@ -139,16 +146,20 @@ def admit(
     return [job for job in jobs if job.item.id not in denied], hints
 
 
-def _was_let_in(item: Item) -> bool:
-    return item.gate is not None and item.gate.startswith(rules.PREFIXES)
+def _let_in_to(item: Item) -> str | None:
+    """Name the group for which the item was let in; None if it was not."""
+    gate = item.gate
+    return gate if gate is not None and gate.startswith(rules.PREFIXES) else None
 
 
-def _groups(claimants: dict[str, Claimant], job: J) -> Iterable[str]:
+def _groups(claimants: dict[str, Claimant], job: Job) -> Collection[str]:
     claimant = claimants.get(job.item.id)
     return () if claimant is None else claimant.groups
 
 
-def pass_on_slots(tx: Connection, ctx: Context, items: Sequence[Any], now: datetime) -> list[Hint]:
+def pass_on_slots(
+    tx: Connection, ctx: Context, items: Sequence[Record], now: datetime
+) -> list[Hint]:
     """Pass on the slots of items whose leases have lapsed, in the transaction that frees them.
 
     The items themselves wait in the line by their places: most are the first in it.
@@ -165,9 +176,7 @@ def pass_on_slots(tx: Connection, ctx: Context, items: Sequence[Any], now: datet
     return let_in(tx, ctx, lines, now)
 
 
-def log_waits(
-    arrivals: Sequence[Arrival], rows: Sequence[dict[str, Any]], now_in: Sequence[Hint]
-) -> None:
+def log_waits(arrivals: Sequence[Arrival], rows: Sequence[ItemRow], now_in: Sequence[Hint]) -> None:
     """Log new runs that must wait; `rows` are their items, `now_in` hints for those let in."""
     waiting = {row["run_id"] for row in rows if row["state"] == ItemState.WAITING.value}
     if waiting:
@@ -182,8 +191,7 @@ def _log_wait(function: Function) -> None:
     observe.event("concurrency.waits", level=10, function=function.slug)
 
 
-def _claimant(job: Any, now: datetime) -> Claimant:
-    held: Slots = job.run.slots
+def _claimant(job: Job, held: Slots, now: datetime) -> Claimant:
     groups = list(held.steps)
     # a run that has begun holds its slot already
     if held.run is not None and job.run.status is RunStatus.QUEUED:

@@ -1,14 +1,14 @@
 """Places: a run's rank in every line that it may have to wait in (flow-control.md §7)."""
 
 from datetime import datetime
-from typing import Any
 
 from ...domain.flow import priority
 from ...domain.values import canonical
+from ..runtime.jobs import Job
 from . import limits
 
 
-def rank_us(job: Any, now: datetime) -> int:
+def rank_us(job: Job, now: datetime) -> int:
     """Give a job's rank: the one it has, or the one that its run would get if it were made now."""
     held, rank = job.run.slots, job.item.rank_us
     if held is not None:

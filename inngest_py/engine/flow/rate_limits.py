@@ -6,7 +6,6 @@ never reach this rule.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -63,7 +62,7 @@ def limit(
 
 
 def admits(
-    tx: Connection, function: Function, event: Callable[[], Mapping[str, Any]], now: datetime
+    tx: Connection, function: Function, event: Callable[[], Mapping[str, object]], now: datetime
 ) -> bool:
     """Charge the bucket of one event; say whether it had room. The key is read from the event.
 

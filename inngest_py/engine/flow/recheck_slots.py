@@ -9,7 +9,7 @@ begun keeps its groups to its end.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -19,9 +19,10 @@ from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...storage.queue import concurrency_slots
+from ..runtime.jobs import Job
 from . import limits, places
 
-J = TypeVar("J", bound=Any)
+J = TypeVar("J", bound=Job)
 
 
 def regroup(tx: Connection, jobs: Sequence[J], now: datetime) -> list[J]:
@@ -45,7 +46,7 @@ def regroup(tx: Connection, jobs: Sequence[J], now: datetime) -> list[J]:
     return [job for job in changed if job.run.id not in free]
 
 
-def _slots(job: Any, now: datetime) -> Slots | None:
+def _slots(job: Job, now: datetime) -> Slots | None:
     config = limits.effective(job.function, now)
     if not limits.counts(job.function, now):
         return None

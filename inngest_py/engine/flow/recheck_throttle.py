@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,9 +18,10 @@ from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...storage.queue import waiting_lines
 from ..runtime.context import Context, Hint
+from ..runtime.jobs import Job
 from . import limits, places, throttles
 
-J = TypeVar("J", bound=Any)
+J = TypeVar("J", bound=Job)
 
 
 def recheck_throttles(
@@ -45,7 +46,7 @@ def recheck_throttles(
     return [job for job in jobs if job.item.id not in held], changed, hints
 
 
-def _is_uncharged(job: Any, now: datetime) -> bool:
+def _is_uncharged(job: Job, now: datetime) -> bool:
     return (
         job.item.kind is ItemKind.START
         and job.item.opts != waiting_lines.CHARGED
@@ -54,9 +55,10 @@ def _is_uncharged(job: Any, now: datetime) -> bool:
     )
 
 
-def _placed(job: Any, now: datetime) -> Item:
+def _placed(job: Job, now: datetime) -> Item:
     """Return a job's item with the bucket and the place that today's throttle would give it."""
-    rule: Any = limits.throttle(job.function, now)
+    rule = limits.throttle(job.function, now)
+    assert rule is not None, "the job is uncharged"
     gate = throttles.bucket_of(job.function, rule, lambda: canonical.loads(job.run.event), now)
     item: Item = replace(job.item, gate=gate, rank_us=places.rank_us(job, now))
     return item

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from ...domain.reply.timeouts import Exceeded, Limit
 from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import Run
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 from ..runtime.catalog import Function
 from ..runtime.context import Context
 
 
-def start_timers(
-    ctx: Context, function: Function, run_id: str, now: datetime
-) -> list[dict[str, Any]]:
+def start_timers(ctx: Context, function: Function, run_id: str, now: datetime) -> list[ItemRow]:
     """Make the row of a new run's start timer, if its function has a start time-out."""
     timeouts = function.config.timeouts
     if timeouts is None or timeouts.start is None:
@@ -24,7 +22,7 @@ def start_timers(
 
 def finish_timers(
     ctx: Context, started: Iterable[tuple[Run, Function]], now: datetime
-) -> list[dict[str, Any]]:
+) -> list[ItemRow]:
     """Make the rows of the finish timers of runs whose first request goes out now."""
     rows = []
     for run, function in started:
@@ -35,7 +33,7 @@ def finish_timers(
     return rows
 
 
-def _row(ctx: Context, run_id: str, exceeded: Exceeded, since: datetime) -> dict[str, Any]:
+def _row(ctx: Context, run_id: str, exceeded: Exceeded, since: datetime) -> ItemRow:
     return queue_items.new_row(
         ctx.new_id(since),
         ItemKind.TIMEOUT,

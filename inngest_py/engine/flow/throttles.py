@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -26,6 +25,7 @@ from ...domain.values import canonical
 from ...storage.flow import buckets
 from ...storage.queue import queue_items, waiting_lines
 from ...storage.queue import timers as timer_rows
+from ...storage.queue.queue_items import ItemColumns
 from ..runtime.catalog import Function
 from ..runtime.context import Context, Hint
 from . import limits, timers
@@ -37,7 +37,7 @@ MOST_AT_ONCE = 500
 _WHILE_PAUSED = timedelta(seconds=5)
 
 
-def start_columns(arrival: Arrival, now: datetime, position: int) -> dict[str, Any]:
+def start_columns(arrival: Arrival, now: datetime, position: int) -> ItemColumns:
     """Give the columns of a start item that name its bucket and its place in the line.
 
     `position` orders runs that are made at the same moment.
@@ -55,7 +55,7 @@ def start_columns(arrival: Arrival, now: datetime, position: int) -> dict[str, A
     return {"rank_us": rank, "gate": gate}
 
 
-def of_rerun(function: Function, payload: str, now: datetime) -> dict[str, Any]:
+def of_rerun(function: Function, payload: str, now: datetime) -> ItemColumns:
     """Give the same columns for a rerun: its place is at the end of the line."""
     rule = limits.throttle(function, now)
     if rule is None:
@@ -65,7 +65,7 @@ def of_rerun(function: Function, payload: str, now: datetime) -> dict[str, Any]:
 
 
 def bucket_of(
-    function: Function, rule: Throttle, event: Callable[[], Mapping[str, Any]], now: datetime
+    function: Function, rule: Throttle, event: Callable[[], Mapping[str, object]], now: datetime
 ) -> str:
     """Name the bucket of an event; the key is read from the event."""
     text = keys.text(rule.key, event() if rule.key else {}, now)

@@ -1,10 +1,10 @@
 """The rows of flow control's timers: queue items that belong to no run."""
 
 from datetime import datetime
-from typing import Any
 
 from ...domain.runs.items import ItemKind
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 
 
 def job_key(kind: ItemKind, name: str) -> str:
@@ -14,7 +14,7 @@ def job_key(kind: ItemKind, name: str) -> str:
 
 def row(
     kind: ItemKind, item_id: str, name: str, due_at: datetime, now: datetime, opts: str | None
-) -> dict[str, Any]:
+) -> ItemRow:
     """Make the row of a timer; `name` names its bucket, its batch or its run."""
     return queue_items.new_row(
         item_id,

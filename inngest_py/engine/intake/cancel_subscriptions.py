@@ -5,7 +5,6 @@ item of kind `cancel`; work/cancel_on_event.py runs that item and cancels the ru
 """
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,15 +12,17 @@ from ...domain.reply import cancel_on as rules
 from ...domain.runs.items import ItemKind
 from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
+from ...storage.db.row_types import RowValues
 from ...storage.events import cancel_on as rows
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 from ..runtime.catalog import Function
 from ..runtime.context import Context, Hint
 
 
 def subscribe(
     run_id: str, function: Function, event_id: str, payload: str, now: datetime
-) -> list[dict[str, Any]]:
+) -> list[RowValues]:
     """Make the rows of a new run's subscriptions; event batches have none (waits.md §7.1)."""
     if not function.config.cancel or function.config.batch is not None:
         return []
@@ -65,7 +66,7 @@ def queue_cancellations(
     return [(ItemKind.CANCEL, row["id"]) for row in wanted]
 
 
-def _item_row(ctx: Context, event_id: str, now: datetime) -> dict[str, Any]:
+def _item_row(ctx: Context, event_id: str, now: datetime) -> ItemRow:
     return queue_items.new_row(
         ctx.new_id(now), ItemKind.CANCEL, event_id, f"{event_id}-cancel", due_at=now, now=now
     )

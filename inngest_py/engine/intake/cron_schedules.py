@@ -8,9 +8,8 @@ dies.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from ... import observe
 from ...domain.events.user_events import Event, scheduled
@@ -18,6 +17,7 @@ from ...domain.functions import cron
 from ...domain.functions.function_config import CronTrigger
 from ...storage.catalog import crons
 from ...storage.catalog import functions as rows
+from ...storage.db.row_types import Record
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
 from .publish import Started, write_events
@@ -69,7 +69,7 @@ def run_due(ctx: Context, missed: Missed) -> bool:
 def _start_ticks(
     tx: Connection,
     ctx: Context,
-    found: Sequence[Row[Any]],
+    found: Sequence[Record],
     missed: Missed,
     now: datetime,
 ) -> Started:

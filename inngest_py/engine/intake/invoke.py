@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import Conflict, NotFound
 from ...domain.events.user_events import parse_invocation
 from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.values.json_types import JsonObject
 from ...storage.events import events
 from ...storage.queries import run_lookups
 from ..runtime import audit
@@ -33,7 +33,7 @@ class Invoked:
 def invoke(
     ctx: Context,
     slug: str,
-    payload: dict[str, Any],
+    payload: JsonObject,
     size: int,
     *,
     idempotency_key: str | None = None,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -16,8 +15,11 @@ from ...domain.limits import EVENT_ID_WINDOW
 from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
+from ...storage.db.row_types import RowValues
 from ...storage.events import events, on_arrival, waits
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 from ...storage.runs import runs
 from ..flow import batches, concurrency, debounces, rate_limits, singletons, throttles
 from ..flow.arrivals import Arrival, FlowOutcome, Trigger
@@ -213,15 +215,15 @@ def create(
 
 def _first_item(
     ctx: Context, arrival: Arrival, now: datetime, position: int
-) -> tuple[Slots | None, dict[str, Any]]:
+) -> tuple[Slots | None, ItemRow]:
     """Make a run's first item, with the slots that the run counts against."""
     place = throttles.start_columns(arrival, now, position)
     held = concurrency.of_arrival(arrival, now, place["rank_us"])
     item = start_item(ctx.new_id(now), arrival.run_id, arrival.due(now), now)
-    return held, item | place | concurrency.columns(held, ItemKind.START)
+    return held, {**item, **place, **concurrency.columns(held, ItemKind.START)}
 
 
-def _subscribed(arrival: Arrival, now: datetime) -> list[dict[str, Any]]:
+def _subscribed(arrival: Arrival, now: datetime) -> list[RowValues]:
     event, made_at = arrival.event, arrival.trigger.received_at or now
     return subscribe(arrival.run_id, arrival.function, event.id, event.payload, made_at)
 
@@ -258,9 +260,9 @@ def _store(tx: Connection, accepted: Sequence[Event], now: datetime) -> list[Eve
     return fresh
 
 
-def _content(payload: str) -> dict[str, Any]:
+def _content(payload: str) -> JsonObject:
     """Read an event without its time, which is the time of receipt where the sender gave none."""
-    found: dict[str, Any] = canonical.loads(payload)
+    found: JsonObject = canonical.loads(payload)
     return {name: value for name, value in found.items() if name != "ts"}
 
 
@@ -308,7 +310,7 @@ def _received_at(place: int, now: datetime) -> datetime:
     return now + timedelta(microseconds=place)
 
 
-def _event_row(event: Event, received_at: datetime) -> dict[str, Any]:
+def _event_row(event: Event, received_at: datetime) -> RowValues:
     return {
         "id": event.id,
         "external_id": event.external_id,
@@ -321,7 +323,7 @@ def _event_row(event: Event, received_at: datetime) -> dict[str, Any]:
     }
 
 
-def _run_row(arrival: Arrival, now: datetime) -> dict[str, Any]:
+def _run_row(arrival: Arrival, now: datetime) -> RowValues:
     skipped = arrival.skip_reason is not None
     return {
         "id": arrival.run_id,
@@ -340,7 +342,7 @@ def _run_row(arrival: Arrival, now: datetime) -> dict[str, Any]:
     }
 
 
-def start_item(item_id: str, run_id: str, due_at: datetime, now: datetime) -> dict[str, Any]:
+def start_item(item_id: str, run_id: str, due_at: datetime, now: datetime) -> ItemRow:
     """Make the row of a run's first item."""
     return queue_items.new_row(
         item_id,

@@ -8,7 +8,6 @@ item of kind `event` ends them page by page.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,6 +17,7 @@ from ...domain.events.user_events import Event
 from ...domain.runs.items import HINT_GRACE, ItemKind
 from ...domain.steps.waits import LATE_AFTER
 from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
 from ...storage.events import waits
 from ...storage.queue import queue_items
 from ..runtime.context import Context, Hint
@@ -31,7 +31,7 @@ class EventToMatch:
 
     def __init__(self, event_id: str, name: str, payload: str, received_at: datetime) -> None:
         self.id, self.name, self.received_at = event_id, name, received_at
-        self.event: dict[str, Any] = canonical.loads(payload)
+        self.event: JsonObject = canonical.loads(payload)
 
     def lookups(self, paths: Iterable[str]) -> list[tuple[str, str, str]]:
         """List the places in the index of waits that this event may end."""

@@ -4,8 +4,8 @@ The queue item stores how far it has come (`opts`: a place in the index and the 
 under its lease. After a crash the next worker continues from there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -42,7 +42,9 @@ def run_fanout(ctx: Context, job: Fanout) -> None:
         ctx.leases.drop(job.item)
 
 
-def _page_of(ctx: Context, item: Item, opts: str | None) -> Any:
+def _page_of(
+    ctx: Context, item: Item, opts: str | None
+) -> Callable[[Connection], tuple[str | None, list[Hint]]]:
     return lambda tx: _end_page(tx, ctx, item, opts)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -20,9 +19,11 @@ from ...domain.steps.wait_results import EndedBy, read_wait
 from ...domain.steps.waits import Wait, check_signal, correlation_id
 from ...domain.values import canonical, ids
 from ...domain.values.checks import MOST_LEVELS, is_deeper
+from ...storage.db.row_types import RowValues
 from ...storage.events import events as stored_events
 from ...storage.events import waits
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 from ...storage.runs import attempts
 from ..runtime.context import Context
 
@@ -35,16 +36,21 @@ class Opening:
 
     run: Run
     wait: Wait
-    row: dict[str, Any]
+    row: ItemRow
     event_id: str | None = None  # of the invocation that the wait is for
+
+    @property
+    def step(self) -> str:
+        """The step that waits."""
+        return self.row["step"] or ""
 
     @property
     def wait_id(self) -> str:
         """The id of the wait's row, the same however often the step is reported."""
-        return ids.wait_id(self.run.id, self.row["step"])
+        return ids.wait_id(self.run.id, self.step)
 
 
-def prepare(ctx: Context, run: Run, wait: Wait, row: dict[str, Any]) -> Opening:
+def prepare(ctx: Context, run: Run, wait: Wait, row: ItemRow) -> Opening:
     """Complete the row of a wait's item with what the timeline shows of the wait."""
     opening = Opening(run, wait, row)
     if wait.invocation is not None:
@@ -89,26 +95,32 @@ def _warn(ctx: Context, opening: Opening) -> None:
         cel.check_restrictive(condition)
     except Invalid as error:
         # once per step: ids are written into conditions, so they differ from run to run
-        step = f"{run.function_id}.{opening.row['step']}"
+        step = f"{run.function_id}.{opening.step}"
         if step in ctx.warned:
             return
         if len(ctx.warned) >= _MOST_WARNED:
             ctx.warned.clear()
         ctx.warned.add(step)
-        fields = {"function": run.function_slug, "step": opening.row["step_name"]}
-        observe.event("wait.slow", level=30, run_id=run.id, **fields, error=error.message)
+        observe.event(
+            "wait.slow",
+            level=30,
+            run_id=run.id,
+            function=run.function_slug,
+            step=opening.row["step_name"],
+            error=error.message,
+        )
 
 
-def _attempt_row(opening: Opening) -> dict[str, Any]:
+def _attempt_row(opening: Opening) -> RowValues:
     row = opening.row
-    trace = wait_entry(row["step_name"], row["step"], row["opts"])
+    trace = wait_entry(row["step_name"] or "", opening.step, row["opts"] or "{}")
     begun_at = row["queued_at"]
     return attempts.new_row(
         opening.run.id, trace, queued_at=begun_at, started_at=begun_at, ended_at=begun_at
     )
 
 
-def _wait_row(opening: Opening) -> dict[str, Any]:
+def _wait_row(opening: Opening) -> RowValues:
     run, wait, row = opening.run, opening.wait, opening.row
     return {
         "id": opening.wait_id,
@@ -132,7 +144,7 @@ def _invoked(ctx: Context, opening: Opening, event_id: str) -> Event:
     run, row, asked = opening.run, opening.row, opening.wait.invocation
     assert asked is not None
     routing = {
-        "correlation_id": correlation_id(run.id, row["step"]),
+        "correlation_id": correlation_id(run.id, opening.step),
         "expire": int(row["due_at"].timestamp() * 1000),
         "fn_id": asked.function,
         "name": row["step_name"],
@@ -176,7 +188,7 @@ def answer_of(ctx: Context, item: Item) -> EndedBy | None:
         return answers(tx, [(item.id, queue_items.answer_of(tx, item.id))]).get(item.id)
 
 
-def signal(ctx: Context, name: str, data: Any) -> str | None:
+def signal(ctx: Context, name: str, data: object) -> str | None:
     """End the wait for a signal; return its run's id, None when no run waits (waits.md §5).
 
     Raises Invalid for a name or data that cannot be stored.

@@ -8,9 +8,8 @@ the catalogue.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ... import observe
 from ...domain import cel
@@ -18,6 +17,7 @@ from ...domain.errors import Invalid, Unreadable
 from ...domain.functions import overrides
 from ...domain.functions.function_config import EventTrigger, FunctionConfig, config_from_json
 from ...domain.values import canonical, names
+from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions as rows
 from ...storage.catalog.functions import Revision
 
@@ -85,7 +85,7 @@ class Catalog:
         self.by_pattern = by_pattern
         self.version = version
 
-    def _read(self, row: Any) -> Function | None:
+    def _read(self, row: RowMapping) -> Function | None:
         """Read a function; None, with a log line, for one that this version cannot read.
 
         Raising would keep events from all other functions.
@@ -151,7 +151,7 @@ class Catalog:
         for pattern in patterns:
             for function in self.by_pattern[pattern]:
                 candidates.setdefault(function.id, function)
-        event: list[Any] = []  # parsed once, and only when an expression asks for it
+        event: list[JsonObject] = []  # parsed once, and only when an expression asks for it
         return [
             function
             for function in candidates.values()
@@ -159,7 +159,12 @@ class Catalog:
         ]
 
     def _triggered(
-        self, function: Function, patterns: list[str], payload: str, event: list[Any], now: datetime
+        self,
+        function: Function,
+        patterns: list[str],
+        payload: str,
+        event: list[JsonObject],
+        now: datetime,
     ) -> bool:
         for trigger in function.config.triggers:
             if not isinstance(trigger, EventTrigger) or trigger.event not in patterns:
@@ -184,7 +189,7 @@ def _refuse_uncommitted(tx: Connection) -> None:
         raise RuntimeError("a transaction that changes functions must not read the catalogue")
 
 
-def function_of(row: Any) -> Function:
+def function_of(row: RowMapping) -> Function:
     """Make a function from its row. Raises Unreadable."""
     limits = row["limits"]
     try:

@@ -51,7 +51,7 @@ class _Entry:
         "written",
     )
 
-    def __init__(self, key: str, write_all: Callable[..., Sequence[Any]], value: Any) -> None:
+    def __init__(self, key: str, write_all: Callable[..., Sequence[object]], value: object) -> None:
         self.key, self.write_all, self.value = key, write_all, value
         self.called = threading.Event()  # the write is done, or this writer becomes the leader
         self.leads = False
@@ -60,7 +60,7 @@ class _Entry:
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def settle(self, result: Any = None, error: BaseException | None = None) -> None:
+    def settle(self, result: object = None, error: BaseException | None = None) -> None:
         self.result, self.error, self.written = result, error, True
 
 
@@ -294,7 +294,7 @@ def waves(values: Sequence[V], key: Callable[[V], str]) -> list[list[V]]:
     return parts
 
 
-def _of(entries: Sequence[_Entry]) -> Callable[[Connection], Sequence[Any]]:
+def _of(entries: Sequence[_Entry]) -> Callable[[Connection], Sequence[object]]:
     """Make one write of entries of one kind."""
     return lambda tx: entries[0].write_all(tx, [entry.value for entry in entries])
 

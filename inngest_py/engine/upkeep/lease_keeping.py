@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +10,7 @@ from ... import observe
 from ...domain.limits import MAX_LAPSES
 from ...domain.runs.items import RUNLESS
 from ...storage.db.probing import probe
+from ...storage.db.row_types import Record
 from ...storage.queue import leases
 from ..flow import concurrency
 from ..runtime.context import Context
@@ -68,7 +68,7 @@ class Lapsed:
         return free_lapsed(ctx, now)
 
 
-def _slow_down(tx: Connection, freed: Sequence[Any], now: datetime) -> None:
+def _slow_down(tx: Connection, freed: Sequence[Record], now: datetime) -> None:
     """Delay items without a run that lose every worker: nothing else can end them."""
     lost = [row for row in freed if row.lapses >= MAX_LAPSES and row.kind in RUNLESS]
     for row in lost:

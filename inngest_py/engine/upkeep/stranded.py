@@ -5,8 +5,6 @@ bounded number of live runs and starts where the last look ended, so a million l
 look no more than a thousand.
 """
 
-from typing import Any
-
 from sqlalchemy import Connection
 
 from ... import observe
@@ -14,6 +12,7 @@ from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import Run, RunStatus
 from ...storage.operations import stranded
 from ...storage.queue import load_runs, queue_items
+from ...storage.queue.queue_items import ItemRow
 from ..flow import concurrency
 from ..intake.publish import start_item
 from ..runtime.context import Context, Hint
@@ -54,17 +53,23 @@ def repair(ctx: Context, run_ids: list[str]) -> None:
 
     repaired, hints = ctx.committer.run_alone(write)
     for run in repaired:
-        fields: dict[str, Any] = {"function_id": run.function_id, "function": run.function_slug}
-        observe.event("run.repaired", level=40, run_id=run.id, status=run.status.value, **fields)
+        observe.event(
+            "run.repaired",
+            level=40,
+            run_id=run.id,
+            status=run.status.value,
+            function_id=run.function_id,
+            function=run.function_slug,
+        )
     if hints:
         ctx.hints.send(hints)
 
 
-def _item(ctx: Context, run: Run, status: RunStatus) -> dict[str, Any]:
+def _item(ctx: Context, run: Run, status: RunStatus) -> ItemRow:
     """Make the row of a run's first request, or of a discovery if the run has begun."""
     now = ctx.now()
     row = start_item(ctx.new_id(now), run.id, now, now)
     if status is RunStatus.QUEUED:
-        return row | concurrency.columns(run.slots, ItemKind.START)
-    edge = {"kind": ItemKind.EDGE.value, "job_key": f"{run.id}-repair"}
-    return row | edge | concurrency.columns(run.slots, ItemKind.EDGE)
+        return {**row, **concurrency.columns(run.slots, ItemKind.START)}
+    row["kind"], row["job_key"] = ItemKind.EDGE.value, f"{run.id}-repair"
+    return {**row, **concurrency.columns(run.slots, ItemKind.EDGE)}

@@ -7,7 +7,6 @@ one statement, since parallel steps often end together.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -19,6 +18,7 @@ from ...domain.steps import groups
 from ...domain.values.ids import wait_id
 from ...storage.events import waits
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 from ...storage.runs import attempts, runs, steps
 from ..flow import concurrency
 from ..intake.publish import Outbox
@@ -275,7 +275,7 @@ def _reuses_item(write: PlanWrite) -> bool:
 
 
 def _queue(
-    tx: Connection, rows: Sequence[tuple[PlanWrite, FollowUp, dict[str, Any]]], outbox: Outbox
+    tx: Connection, rows: Sequence[tuple[PlanWrite, FollowUp, ItemRow]], outbox: Outbox
 ) -> None:
     if not rows:
         return
@@ -294,12 +294,12 @@ def _queue(
         if row["state"] == ItemState.WAITING.value:
             continue  # it gets a hint when it is let in
         if row["state"] == ItemState.LEASED.value:
-            write.done.next = leased(row)
+            write.done.next = leased(row, write.item.lease_id)
         else:
             write.done.hints.append((ItemKind(row["kind"]), row["id"]))
 
 
-def _item_rows(tx: Connection, write: PlanWrite) -> list[tuple[FollowUp, dict[str, Any]]]:
+def _item_rows(tx: Connection, write: PlanWrite) -> list[tuple[FollowUp, ItemRow]]:
     """Build the follow-up items; lease the first that is due now if this worker continues."""
     known = _already_stored(tx, write)
     new = [job for job in write.jobs if job.step is None or job.step not in known]

@@ -4,9 +4,8 @@ Each page is one bounded transaction. It stores in the event's item of kind `can
 come, under the item's lease. So a crash costs one page at most, and no two workers do one page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -61,7 +60,7 @@ def run_cancellation(ctx: Context, job: CancelItem) -> None:
         ctx.leases.drop(job.item)
 
 
-def _page_of(ctx: Context, item: Item, opts: str | None) -> Any:
+def _page_of(ctx: Context, item: Item, opts: str | None) -> Callable[[Connection], _Page]:
     return lambda tx: _cancel_page(tx, ctx, item, opts)
 
 

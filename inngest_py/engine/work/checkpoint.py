@@ -7,7 +7,6 @@ item meanwhile waits for the item's lock, and then reads a memo that has these s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -17,6 +16,7 @@ from ...domain.limits import NORMAL, RunLimits
 from ...domain.reply.checkpoint import Checkpoint
 from ...domain.reply.plans import StepResult, TimelineEntry
 from ...domain.steps import groups
+from ...storage.db.row_types import RowValues
 from ...storage.queries import run_lookups
 from ...storage.queue import leases
 from ...storage.runs import attempts, runs, steps
@@ -171,7 +171,7 @@ def _correction(write: CheckpointWrite, row: runs.Advanced) -> runs.Correction |
     return runs.Correction(write.run_id, row.force_plan, kept, len(lost), fewer_bytes)
 
 
-def _step_rows(write: CheckpointWrite, step_count: int) -> list[dict[str, Any]]:
+def _step_rows(write: CheckpointWrite, step_count: int) -> list[RowValues]:
     first = step_count - len(write.given.results)
     return [
         {
@@ -187,12 +187,12 @@ def _step_rows(write: CheckpointWrite, step_count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _attempt_rows(write: CheckpointWrite) -> list[dict[str, Any]]:
+def _attempt_rows(write: CheckpointWrite) -> list[RowValues]:
     new = {result.hash for result in write.stored}
     return [_attempt_row(write, trace) for trace in write.given.traces if trace.step in new]
 
 
-def _attempt_row(write: CheckpointWrite, trace: TimelineEntry) -> dict[str, Any]:
+def _attempt_row(write: CheckpointWrite, trace: TimelineEntry) -> RowValues:
     started_at, ended_at = trace.took or (write.now, write.now)
     return attempts.new_row(
         write.run_id, trace, queued_at=started_at, started_at=started_at, ended_at=ended_at

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -17,6 +16,7 @@ from ...domain.reply.wait_end import sleep_entry
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import ENDED, Run, RunStatus
 from ...domain.steps.opcodes import Opcode
+from ...storage.db.row_types import Record, RowValues
 from ...storage.events import waits
 from ...storage.queue import load_runs, of_ended_runs
 from ...storage.runs import attempts, runs
@@ -94,7 +94,7 @@ def _drop(
     return dropped.freed
 
 
-def cut_off(row: Any, now: datetime) -> dict[str, Any]:
+def cut_off(row: Item | Record, now: datetime) -> RowValues:
     """Make the row of an attempt that the end of its run cut off, from its queued item."""
     if row.kind == ItemKind.SLEEP.value:
         shown, started_at = sleep_entry(row, "cancelled"), row.queued_at

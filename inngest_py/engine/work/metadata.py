@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -12,6 +11,7 @@ from ...domain.errors import NotFound, TooLarge
 from ...domain.runs import metadata as rules
 from ...domain.runs.metadata import Target, Update
 from ...domain.values import canonical
+from ...storage.db.row_types import RowValues
 from ...storage.queries import run_lookups
 from ...storage.runs import metadata, runs
 from ..runtime.context import Context
@@ -76,7 +76,7 @@ def _store(
     run_id: str,
     target: Target,
     key: tuple[str, str],
-    values: dict[str, Any],
+    values: RowValues,
     size: int,
 ) -> None:
     if not values:

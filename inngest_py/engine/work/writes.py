@@ -1,13 +1,15 @@
 """Writes: a plan to be written, and the rows that it becomes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from ...domain.reply.plans import FollowUp, Plan, StepResult, TimelineEntry
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
+from ...storage.db.row_types import RowValues
 from ...storage.queue import queue_items
+from ...storage.queue.queue_items import ItemRow
 from ...storage.runs import attempts
 from ..flow import concurrency
 from ..intake.publish import Started
@@ -74,7 +76,7 @@ class PlanWrite:
         return bool(plan.results) and not more
 
 
-def item_row(write: PlanWrite, job: FollowUp) -> dict[str, Any]:
+def item_row(write: PlanWrite, job: FollowUp) -> ItemRow:
     """Make the row of an item that follows from the write."""
     now = write.call.ended_at
     return queue_items.new_row(
@@ -96,7 +98,7 @@ def item_row(write: PlanWrite, job: FollowUp) -> dict[str, Any]:
     )
 
 
-def lease_first(write: PlanWrite, rows: list[dict[str, Any]]) -> None:
+def lease_first(write: PlanWrite, rows: Sequence[ItemRow]) -> None:
     """Lease the first of the rows that is due now to this worker."""
     now, ctx = write.call.ended_at, write.ctx
     for row in rows:
@@ -109,13 +111,13 @@ def lease_first(write: PlanWrite, rows: list[dict[str, Any]]) -> None:
             return
 
 
-def leased(row: dict[str, Any]) -> Item:
-    """Make the item of a row that was written leased."""
+def leased(row: ItemRow, lease_id: str) -> Item:
+    """Make the item of a row that was written with this lease."""
     return Item(
         id=row["id"],
         kind=ItemKind(row["kind"]),
         run_id=row["run_id"],
-        lease_id=row["lease_id"],
+        lease_id=lease_id,
         attempt=0,
         queued_at=row["queued_at"],
         due_at=row["due_at"],
@@ -126,7 +128,7 @@ def leased(row: dict[str, Any]) -> Item:
     )
 
 
-def attempt_row(write: PlanWrite, trace: TimelineEntry) -> dict[str, Any]:
+def attempt_row(write: PlanWrite, trace: TimelineEntry) -> RowValues:
     """Make the row of an attempt for the run's timeline."""
     item, call = write.item, write.call
     started_at, ended_at = trace.took or (call.started_at, call.ended_at)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypedDict, Unpack
 
 from sqlalchemy import (
     CheckConstraint,
@@ -112,6 +113,43 @@ class QueueItem(Base):
     lapses: Mapped[int] = mapped_column(server_default=text("0"))
 
 
+class SlotColumns(TypedDict, total=False):
+    """Columns of an item that limits of concurrency set."""
+
+    rank_us: int | None
+    slot1: str | None
+    slot2: str | None
+
+
+class ItemColumns(SlotColumns, total=False):
+    """Columns of an item that its writer may set; they mean what they mean in QueueItem."""
+
+    hint_at: datetime
+    attempt: int
+    step: str | None
+    step_name: str | None
+    current: int | None
+    opts: str | None
+    answer: str | None
+    gate: str | None
+    lease_id: str | None
+    lease_until: datetime | None
+    worker: str | None
+    generation: int
+    state: str
+
+
+class ItemRow(ItemColumns):
+    """A new item, as new_row() makes it."""
+
+    id: str
+    kind: str
+    run_id: str
+    job_key: str
+    queued_at: datetime
+    due_at: datetime
+
+
 _items = table_of(QueueItem)
 
 _add = InsertNew(_items, "id", keys=["job_key"])
@@ -129,14 +167,14 @@ def new_row(
     *,
     due_at: datetime,
     now: datetime,
-    **columns: object,
-) -> RowValues:
+    **columns: Unpack[ItemColumns],
+) -> ItemRow:
     """Make the row of a new item that is ready; `columns` adds to its columns or replaces them.
 
     Upkeep hints at it when it comes due. If it is due now, its writer sends the hint, and upkeep
     leaves it time to arrive.
     """
-    row: RowValues = {
+    row: ItemRow = {
         "id": item_id,
         "kind": kind.value,
         "run_id": run_id,
@@ -147,20 +185,20 @@ def new_row(
         "hint_at": due_at if due_at > now else now + HINT_GRACE,
         "attempt": 0,
     }
-    return row | columns if columns else row
+    return {**row, **columns} if columns else row
 
 
-def add(tx: Connection, rows: Sequence[RowValues]) -> set[str]:
+def add(tx: Connection, rows: Sequence[ItemRow]) -> set[str]:
     """Write items; return the ids of those whose job was not queued already."""
     if not rows:
         return set()
-    return {row[0] for row in _add.fresh(tx, [_EMPTY | row for row in rows])}
+    return {row[0] for row in _add.fresh(tx, [{**_EMPTY, **row} for row in rows])}
 
 
-def put(tx: Connection, rows: Sequence[RowValues]) -> None:
+def put(tx: Connection, rows: Sequence[ItemRow]) -> None:
     """Write items, except those whose job is queued already."""
     if rows:
-        _put.run(tx, [_EMPTY | row for row in rows])
+        _put.run(tx, [{**_EMPTY, **row} for row in rows])
 
 
 _held: ColumnTypes = {"item": Text(), "lease": Text()}
