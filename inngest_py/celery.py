@@ -11,7 +11,7 @@ from . import logs, starting
 from .config_reading import read
 from .domain.errors import Invalid
 from .tasks.app import create_celery
-from .tasks.worker.patching import patch_early
+from .tasks.kombu.gevent_patching import patch_early
 
 if is_module_patched("socket"):  # celery worker -P gevent
     patch_early()

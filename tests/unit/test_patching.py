@@ -9,7 +9,7 @@ import sys
 sys.argv = ["celery", "-A", "inngest_py", "worker", "-P", "gevent"]
 import celery.__main__
 celery.__main__.maybe_patch_concurrency()
-from inngest_py.tasks.worker import patching
+from inngest_py.tasks.kombu import gevent_patching as patching
 """
 _LOOK = """
 natives = {id(one) for module in patching.WAITING for one in patching.originals(module).values()}

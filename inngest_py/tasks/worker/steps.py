@@ -19,8 +19,9 @@ from ...storage.db.outages import Reasons, reason
 from ...storage.queue import leases
 from ...storage.schema import migrate
 from .. import configuration
+from ..kombu import prefork
 from ..runtime import Runtime
-from . import forks, garbage, lifeline
+from . import garbage, lifeline
 from .reloading import Reload
 from .without_broker import Direct
 
@@ -55,7 +56,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         embedded = self.runtime.settings.embedded
         self.stop_tracing = tracing.start({} if embedded else os.environ)
         if self.runtime.forks:
-            forks.ignore_signals_in_tasks()
+            prefork.ignore_signals_in_tasks()
             # children do not run atexit at their end
             worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
 
@@ -64,7 +65,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
             self.reload.heed()
             lifeline.stop_with_supervisor(dict(os.environ))
         if self.runtime.forks:
-            forks.cancel_by_sigkill(worker.pool)
+            prefork.cancel_by_sigkill(worker.pool)
         self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
         self.service.start()
         worker.app.hinter.instead = self.direct.take
@@ -96,14 +97,14 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
             if state.should_terminate:  # a second Ctrl-C, or SIGQUIT
                 return False
             return (
-                not self.runtime.forks or self.direct.is_busy or forks.any_child_busy(worker.pool)
+                not self.runtime.forks or self.direct.is_busy or prefork.any_child_busy(worker.pool)
             )
 
         return go_on
 
     def _cut_calls(self, worker: Any) -> None:
         """End the process, whose threads would wait for the calls."""
-        forks.kill_children(worker.pool)
+        prefork.kill_children(worker.pool)
         observe.event("worker.cut_calls", level=30)
         tracing.stop_soon(self.stop_tracing)
         self.runtime.before_cut()
