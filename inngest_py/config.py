@@ -44,6 +44,7 @@ class Settings:
     People who are named there and are no users here have the role `ui_proxy_role`.
     `metrics_open` lets everybody read `/metrics`; `metrics_port` is where a worker shows its own.
     `keep_runs` is how long finished runs are kept (`30d`), and `keep_count` how many (None: all).
+    `celery_patches` off runs plain Celery, without our changes to it that are for speed only.
     `keep_audit` is how long the rows of the audit log are kept.
     `poll` None means polling if a `poll_interval` is given, and an interval of 0 means none.
     """
@@ -60,6 +61,7 @@ class Settings:
     broker_url: str = field(default=INPROC, repr=False)
     workers: int | None = None
     concurrency: int = 100
+    celery_patches: bool = True
     event_keys: tuple[str, ...] = field(default=(), repr=False)
     invoke_keys: tuple[str, ...] = field(default=(), repr=False)
     signing_key: str | None = field(default=None, repr=False)

@@ -48,6 +48,14 @@ _ENGINE = (
         help="The other key while keys change.  [INNGEST_SIGNING_KEY_FALLBACK]",
     ),
     click.option("--concurrency", type=int, help="Calls in flight per worker.  [100]"),
+    click.option(
+        "--no-celery-patches",
+        "celery_patches",
+        is_flag=True,
+        flag_value=False,
+        default=None,
+        help="Use plain Celery, without what makes it faster.  [INNGEST_CELERY_PATCHES]",
+    ),
     click.option("--grace", "grace_seconds", type=float, help="Seconds to finish calls.  [30]"),
     click.option(
         "--cron-missed",

@@ -7,10 +7,9 @@ from ..engine.runtime.broker import Broker
 from ..engine.runtime.hints import Hinter
 from . import configuration
 from .items import Runner, add_tasks
-from .kombu import inproc, redis
-from .kombu.consuming import CONSUMER
-from .kombu.gathering import gather_events
-from .kombu.publishing import Publisher
+from .kombu import inproc
+from .kombu.patches import add_patches
+from .kombu.publishing import PlainPublisher
 from .runtime import Runtime
 from .worker.steps import add_steps
 
@@ -22,7 +21,6 @@ def create_celery(settings: Settings) -> Celery:
     broker is away, `app.runner` runs items.
     """
     inproc.register()
-    redis.register()
     app = Celery("inngest_py", set_as_current=False, fixups=[])
     app.config_from_object(configuration.find())
     # kombu warns about a URL without a host
@@ -32,14 +30,13 @@ def create_celery(settings: Settings) -> Celery:
     )
     if settings.embedded:  # no other process uses this broker, and a mailbox is polled every second
         app.conf.worker_enable_remote_control = False
-    app.conf.worker_consumer = CONSUMER
     app.broker = Broker(lambda: _reach(app))
-    app.hinter = Hinter(Publisher(app), app.broker)
+    publish = add_patches(app) if settings.celery_patches else PlainPublisher(app)
+    app.hinter = Hinter(publish, app.broker)
     app.runtime = Runtime(settings, app.hinter)
     app.runner = Runner(app.runtime)
     add_tasks(app, app.runner)
     add_steps(app)
-    gather_events(app)
     return app
 
 

@@ -75,12 +75,12 @@ class Runner:
         ctx, slots = self._runtime.context(), self._semaphore()
         intake = self._runtime.intake
         group, ours = Group(), 0
-        intake.read(len(ids))
+        intake.add_waiting(len(ids))
         try:
             while ids:
                 taken = _acquire(slots, len(ids))
                 chunk, ids = ids[:taken], ids[taken:]
-                intake.placed(taken)
+                intake.remove_waiting(taken)
                 try:
                     jobs = claim(ctx, chunk)
                 except BaseException:
@@ -92,7 +92,7 @@ class Runner:
                 for job in jobs:
                     group.spawn(self._run_one, job, slots)
         finally:  # also if this is killed while it waits: else the intake would stay closed
-            intake.placed(len(ids))
+            intake.remove_waiting(len(ids))
         group.join()
         return ours
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.worker import state
-from kombu import Connection
-from kombu.transport import TRANSPORT_ALIASES
-from kombu.utils.imports import symbol_by_name
+from kombu import Connection, pools
+from kombu.transport import redis as kombus
 
 from inngest_py.config_reading import load
 from inngest_py.domain.runs.items import ItemKind
@@ -16,7 +15,12 @@ from inngest_py.tasks.app import create_celery
 from inngest_py.tasks.kombu import redis
 from inngest_py.tasks.kombu.gathering import GatherEvents
 from inngest_py.tasks.kombu.intake import Intake
-from inngest_py.tasks.kombu.publishing import Publisher, describe_arguments, task_name
+from inngest_py.tasks.kombu.publishing import (
+    PlainPublisher,
+    Publisher,
+    describe_arguments,
+    task_name,
+)
 from tests.servers import Valkey
 
 IDS = ["01KDYAK3485ZADZKHGVA0AS87V"]
@@ -39,27 +43,25 @@ def taken(app: Celery) -> Any:
 
 
 def test_a_hint_is_the_message_that_celery_sends(app: Celery) -> None:
-    Publisher(app)(ItemKind.START, IDS)
+    Publisher(app, on_redis=False)(ItemKind.START, IDS)
     ours = taken(app)
-    about = {
-        "argsrepr": describe_arguments(ItemKind.START, IDS),
-        "kwargsrepr": "",
-        "ignore_result": True,
-    }
-    app.send_task(task_name(ItemKind.START), args=[IDS], **about)
+    PlainPublisher(app)(ItemKind.START, IDS)
     theirs = taken(app)
+    assert ours.headers["argsrepr"] == describe_arguments(ItemKind.START, IDS)
+    assert ours.headers["task"] == task_name(ItemKind.START)
     assert ours.payload == theirs.payload
     own = ("id", "root_id")
     assert {k: v for k, v in ours.headers.items() if k not in own} == {
         k: v for k, v in theirs.headers.items() if k not in own
     }
     assert ours.delivery_info == theirs.delivery_info
-    assert ours.properties["delivery_mode"] == 1, "rows outlive the broker, hints need not"
+    for message in (ours, theirs):
+        assert message.properties["delivery_mode"] == 1, "rows outlive the broker, hints need not"
 
 
 def test_a_queue_is_declared_once(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     declared: list[Any] = []
-    publisher = Publisher(app)
+    publisher = Publisher(app, on_redis=False)
     with app.producer_pool.acquire(block=True) as producer:
         kind = type(producer)
     inner = kind.maybe_declare
@@ -73,17 +75,39 @@ def test_a_queue_is_declared_once(app: Celery, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_channel_of_redis_keeps_its_client(valkey: Valkey) -> None:
-    redis.register()
-    assert symbol_by_name(TRANSPORT_ALIASES["redis"]) is redis.Transport
-    with Connection(valkey.url, transport=redis.Transport) as connection:
+    """Neither kombu's own classes nor other channels are changed."""
+    make = kombus.Channel._create_client
+    with Connection(valkey.url) as connection, Connection(valkey.url) as other:
         channel = connection.default_channel
-        assert isinstance(channel, redis.Channel)
+        redis.keep_client(channel)
+        redis.keep_client(channel)
         queue = connection.SimpleQueue("kept")
         for number in range(3):
             queue.put(number)
             assert queue.get(timeout=5).payload == number
-        assert channel._create_client() is channel._create_client()
-        assert channel._create_client(asynchronous=True) is not channel._create_client()
+        kept = channel._create_client()
+        assert channel._create_client() is kept
+        assert channel._create_client(asynchronous=True) is not kept
+        channel._disconnect_pools()
+        assert channel._create_client().connection_pool is channel.pool, "a client of the new pool"
+        unchanged = other.default_channel
+        assert unchanged._create_client() is not unchanged._create_client()
+    assert kombus.Channel._create_client is make
+
+
+def test_hints_are_published_by_kept_clients_of_redis(valkey: Valkey) -> None:
+    for switch in (True, False):
+        settings = {
+            "database_url": "sqlite://",
+            "broker_url": valkey.url,
+            "celery_patches": switch,
+        }
+        app = create_celery(load(settings, {}))
+        pools.reset()  # apps with the same URL share connections
+        app.hinter._publish(ItemKind.START, IDS)
+        assert taken(app).payload[0] == [IDS]
+        with app.producer_pool.acquire(block=True) as producer:
+            assert ("_create_client" in vars(producer.channel)) is switch
 
 
 class Pool:
@@ -98,22 +122,22 @@ class Pool:
 
 def test_the_next_message_is_taken_when_all_earlier_hints_have_slots() -> None:
     intake, pool = Intake(), Pool()
-    intake.hold_up(pool)
+    intake.wait_before_reads(pool)
     pool.on_apply("first")
-    intake.read(3)
+    intake.add_waiting(3)
     reader = threading.Thread(target=pool.on_apply, args=("second",))
     reader.start()
-    intake.placed(1)
+    intake.remove_waiting(1)
     assert pool.taken == ["first"]
-    intake.placed(2)
+    intake.remove_waiting(2)
     reader.join(timeout=10)
     assert pool.taken == ["first", "second"]
 
 
 def test_a_stopping_worker_does_not_wait_for_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     intake, pool = Intake(), Pool()
-    intake.hold_up(pool)
-    intake.read(1)
+    intake.wait_before_reads(pool)
+    intake.add_waiting(1)
     monkeypatch.setattr(state, "should_stop", 0)
     pool.on_apply("last")
     assert pool.taken == ["last"]

@@ -12,12 +12,12 @@ celery.__main__.maybe_patch_concurrency()
 from inngest_py.tasks.kombu import gevent_patching as patching
 """
 _LOOK = """
-natives = {id(one) for module in patching.WAITING for one in patching.originals(module).values()}
+native_ids = {id(one) for module in patching.WAITING for one in patching.originals(module).values()}
 print(sorted(
     f"{module.__name__}.{name}"
     for module in patching.loaded_modules()
     for name, value in vars(module).items()
-    if id(value) in natives
+    if id(value) in native_ids
 ))
 """
 

@@ -22,21 +22,21 @@ class Intake:
         self._none = threading.Event()
         self._none.set()
 
-    def read(self, count: int) -> None:
+    def add_waiting(self, count: int) -> None:
         """Count hints that wait for slots from now on."""
         with self._lock:
             self._waiting += count
             if self._waiting:
                 self._none.clear()
 
-    def placed(self, count: int) -> None:
+    def remove_waiting(self, count: int) -> None:
         """Count hints that have got a slot, or are given up."""
         with self._lock:
             self._waiting -= count
             if not self._waiting:
                 self._none.set()
 
-    def hold_up(self, pool: Any) -> None:
+    def wait_before_reads(self, pool: Any) -> None:
         """Let a pool of greenlets take a message only when no hint waits."""
         take = pool.on_apply
 

@@ -19,17 +19,17 @@ class Reload:
     def __init__(self) -> None:
         self._wanted = False
 
-    def heed(self) -> None:
+    def handle_sighup(self) -> None:
         """Handle SIGHUP in place of Celery. In a terminal neither does."""
         if callable(signal.getsignal(signal.SIGHUP)):
             signal.signal(signal.SIGHUP, self._want)
 
-    def again(self) -> None:
+    def restart_if_wanted(self) -> None:
         """Start the program again if SIGHUP asked for it; then this does not return."""
         if self._wanted:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
 
     def _want(self, _number: int, _frame: Any) -> None:
         self._wanted = True
-        atexit.register(self.again)
+        atexit.register(self.restart_if_wanted)
         state.should_stop = os.EX_OK

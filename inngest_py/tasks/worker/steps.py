@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -19,7 +20,7 @@ from ...storage.db.outages import Reasons, reason
 from ...storage.queue import leases
 from ...storage.schema import migrate
 from .. import configuration
-from ..kombu import prefork
+from ..kombu import prefork, redis
 from ..runtime import Runtime
 from . import garbage, lifeline
 from .reloading import Reload
@@ -50,8 +51,9 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.runtime.slots = 1 if self.pool == "solo" else worker.concurrency
         self.runtime.forks = self.pool == "prefork"
         self.metrics = _metrics(self.runtime, forks=self.runtime.forks)
-        if self.pool == "gevent" and configuration.is_redis(app.conf.broker_url):
-            _take_unacknowledged(app)
+        self.patches = self.pool == "gevent" and self.runtime.settings.celery_patches
+        if self.patches and configuration.is_redis(app.conf.broker_url):
+            redis.take_unacknowledged(app)
         # an embedded server has started tracing for its worker already
         embedded = self.runtime.settings.embedded
         self.stop_tracing = tracing.start({} if embedded else os.environ)
@@ -62,15 +64,15 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def start(self, worker: Any) -> None:
         if not self.runtime.settings.embedded:
-            self.reload.heed()
+            self.reload.handle_sighup()
             lifeline.stop_with_supervisor(dict(os.environ))
         if self.runtime.forks:
             prefork.cancel_by_sigkill(worker.pool)
         self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
         self.service.start()
-        worker.app.hinter.instead = self.direct.take
-        if self.pool == "gevent":
-            self.runtime.intake.hold_up(worker.pool)
+        worker.app.hinter.instead = self.direct.begin
+        if self.patches:
+            self.runtime.intake.wait_before_reads(worker.pool)
         garbage.freeze_objects()
         if self.metrics is not None:
             self.metrics.start(self.runtime.settings.host, self.runtime.settings.metrics_port or 0)
@@ -79,7 +81,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self.metrics is not None:
             self.metrics.stop()
         self.direct.stop()
-        if self.service is not None and not self.service.stop(self._calls_go_on(worker)):
+        if self.service is not None and not self.service.stop(partial(self._has_calls, worker)):
             self._cut_calls(worker)
         self.stop_tracing()
 
@@ -90,17 +92,11 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
             self._cut_calls(worker)
         tracing.stop_soon(self.stop_tracing)
 
-    def _calls_go_on(self, worker: Any) -> Callable[[], bool]:
-        """Make the question whether calls go on, which they do not in a cold shutdown."""
-
-        def go_on() -> bool:
-            if state.should_terminate:  # a second Ctrl-C, or SIGQUIT
-                return False
-            return (
-                not self.runtime.forks or self.direct.is_busy or prefork.any_child_busy(worker.pool)
-            )
-
-        return go_on
+    def _has_calls(self, worker: Any) -> bool:
+        """Say whether to wait for calls: in a cold shutdown for none, else for those in flight."""
+        if state.should_terminate:  # a second Ctrl-C, or SIGQUIT
+            return False
+        return not self.runtime.forks or self.direct.is_busy or prefork.any_child_busy(worker.pool)
 
     def _cut_calls(self, worker: Any) -> None:
         """End the process, whose threads would wait for the calls."""
@@ -108,18 +104,8 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         observe.event("worker.cut_calls", level=30)
         tracing.stop_soon(self.stop_tracing)
         self.runtime.before_cut()
-        self.reload.again()
+        self.reload.restart_if_wanted()
         os._exit(0)
-
-
-def _take_unacknowledged(app: Celery) -> None:
-    """Take hints from Redis without acknowledgement: two round trips less for each.
-
-    kombu does not deliver lost hints again then; upkeep does that better. Only under gevent, where
-    a full pool stops reading: a worker of another pool would read all messages into its memory.
-    """
-    for queue in app.amqp.queues.values():
-        queue.no_ack = True
 
 
 def _metrics(runtime: Runtime, *, forks: bool) -> WorkerMetrics | None:
@@ -153,10 +139,10 @@ class WorkerService:
         self._upkeep.start()
         observe.event("worker.ready", worker=self._name, pool=self._pool)
 
-    def stop(self, goes_on: Callable[[], bool]) -> bool:
+    def stop(self, has_calls: Callable[[], bool]) -> bool:
         """Let calls finish within the grace time; return False if leases had to be given back.
 
-        `goes_on` says whether calls are still in flight: leases of dead children are given back.
+        `has_calls` says whether calls are still in flight: leases of dead children are given back.
         """
         ctx = self._runtime.context()
         if self._upkeep is not None:
@@ -165,7 +151,7 @@ class WorkerService:
         finished = True
         try:
             while self._held():
-                if time.monotonic() > deadline or not goes_on():
+                if time.monotonic() > deadline or not has_calls():
                     given = run_item.give_back(ctx, ctx.now())
                     observe.event("worker.gave_back", level=30, items=given)
                     finished = False

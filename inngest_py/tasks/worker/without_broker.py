@@ -28,7 +28,7 @@ class Direct:
         self._lock = threading.Lock()
         self._running = 0
 
-    def take(self, kind: ItemKind, item_ids: Sequence[str]) -> None:
+    def begin(self, kind: ItemKind, item_ids: Sequence[str]) -> None:
         """Begin to run the first of the items; the others stay due until upkeep looks again."""
         if self._stopping or os.getpid() != self._pid:
             return
