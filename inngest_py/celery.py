@@ -1,4 +1,8 @@
-"""The app that `celery -A inngest_py …` finds, made of the environment's settings."""
+"""The app that `celery -A inngest_py …` finds, made of the environment's settings.
+
+Written against Celery 5.7: a worker prints its banner unless it is `quiet`, and prints its shutdown
+by `safe_say()`, which JSON logs replace.
+"""
 
 import logging
 import os

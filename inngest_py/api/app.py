@@ -114,7 +114,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
 def _add_native(app: Flask) -> None:
     """Add our own API, with its OpenAPI document."""
     api = Api(app)
-    rest.add_to(api)
+    rest.add_to(app, api)
     for blueprint in (apps.blueprint, pausing.native, limits.native, why.native):
         api.register_blueprint(blueprint)
 

@@ -1,6 +1,8 @@
 """How large the body of a request may be: the bytes that are read count, not the announced length.
 
 The limit of a route is MOST unless LIMITS has another. So every new route has a limit.
+
+Written against Werkzeug 3.1: whatever reads a body reads the request's `stream`.
 """
 
 from functools import cached_property

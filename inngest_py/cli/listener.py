@@ -1,4 +1,8 @@
-"""The HTTP server of the API: gevent's, with answers that do not wait for acknowledgements."""
+"""The HTTP server of the API: gevent's, with answers that do not wait for acknowledgements.
+
+Written against gevent 26.9: after each answer, a handler calls `_discard()` of the request's body,
+and an error of a client becomes an answer in `_handle_client_error()`.
+"""
 
 import socket
 from typing import Any

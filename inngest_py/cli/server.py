@@ -1,4 +1,8 @@
-"""The server process: the API on gevent, and in embedded mode a worker beside it."""
+"""The server process: the API on gevent, and in embedded mode a worker beside it.
+
+Written against Celery 5.7: the embedded worker is a `WorkController` that is started after
+`setup_worker_optimizations()`, as `celery worker` does; `state.should_terminate` stops it at once.
+"""
 
 import os
 import signal

@@ -3,6 +3,9 @@
 Each worker is a target of Prometheus by itself, as Prometheus expects: if a worker is gone, its
 target is down and its counters end. Prefork's children count in files of a folder, and the parent
 adds them up.
+
+Written against prometheus_client 0.26: metrics are made of `values.ValueClass`, which it chooses by
+the folder's variable when it is imported.
 """
 
 import os

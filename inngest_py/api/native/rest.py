@@ -33,10 +33,9 @@ from . import openapi
 blueprint = openapi.documented("native")
 
 
-def add_to(api: Api) -> None:
+def add_to(app: Flask, api: Api) -> None:
     """Register the routes and the documentation's page on the API's app."""
     api.register_blueprint(blueprint)
-    app: Flask = api._app
 
     @app.get("/api/docs-files/<path:name>")
     def docs_files(name: str) -> Response:

@@ -1,4 +1,10 @@
-"""urllib3's pools, for requests' adapter, with checks of whether a connection may be used again."""
+"""urllib3's pools, for requests' adapter, with checks of whether a connection may be used again.
+
+Written against urllib3 2.8, requests 2.34 and `http.client` of Python 3.11 to 3.13. urllib3 makes
+its pools by `pool_classes_by_scheme`, its connections by a pool's `_new_conn()`, and hands them out
+and back by `_get_conn()` and `_put_conn()`. `http.client` reads the status line in
+`_read_status()`, and calls `_close_conn()` at the answer's end.
+"""
 
 import io
 import socket

@@ -1,4 +1,8 @@
-"""geventhttpclient, with checks of addresses and of whether a connection may be used again."""
+"""geventhttpclient, with checks of addresses and of whether a connection may be used again.
+
+Written against geventhttpclient 2.6: a pool resolves, checks and keeps sockets in methods of its
+own, and the parser calls the answer's `_on_…()` methods.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Self

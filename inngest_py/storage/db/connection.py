@@ -4,6 +4,11 @@ A statement whose answer nobody needs is sent in one message with the next state
 the first one, statements given to later() with the next one or with COMMIT. Each statement still
 has a snapshot of its own. If one of them fails, the transaction fails, and the error comes with the
 answer to that message.
+
+Written against psycopg2 2.9 and SQLAlchemy 2.1: a cursor sends a text of several statements in one
+message and has the last one's result; with `autocommit` psycopg2 sends no BEGIN; and SQLAlchemy
+begins nothing itself, but calls `commit()`, `rollback()` and `set_isolation_level()` of the
+connection.
 """
 
 from collections.abc import Iterable

@@ -3,6 +3,8 @@
 psycopg2 calls `_wait` wherever it would block on a connection's socket. A server that hangs, or a
 network that silently drops packets, is noticed when no byte comes for some time. The connection is
 then closed: psycopg2 does that when the callback raises.
+
+Written against psycopg2 2.9, and gevent's documented loops and hubs.
 """
 
 import select

@@ -2,6 +2,11 @@
 
 Celery gathers them only if its own event loop runs. Under gevent it publishes two of them before a
 hint's task begins, which takes half a millisecond.
+
+This is for speed only: `INNGEST_CELERY_PATCHES=off` runs without it.
+
+Written against Celery 5.7: a dispatcher keeps events of the groups in `buffer_group`, calls
+`on_send_buffered()` for each, and sends them all in `flush()`.
 """
 
 import threading

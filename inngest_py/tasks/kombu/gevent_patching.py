@@ -5,6 +5,11 @@ gevent looks at every object, Celery's lazy proxies among them. That imports hal
 kombu while `time` and `queue` are not patched yet. A name that they import then, such as
 `from time import sleep`, stays the native one. kombu waits for its broker with it, and all
 greenlets of the process stop meanwhile.
+
+Workers need this for their calls to go on while the broker is away, so no setting turns it off.
+
+Written against Celery 5.7 and gevent 26.9: Celery calls gevent's patch before it imports the app,
+and gevent keeps what it has replaced (`monkey.get_original`).
 """
 
 import sys

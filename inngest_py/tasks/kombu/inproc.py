@@ -2,6 +2,12 @@
 
 kombu's own transport polls once a second. Here a put wakes the reader, so an idle server sleeps
 and a busy one never waits.
+
+The embedded server needs this transport, so no setting turns it off. It has a name of its own; what
+kombu itself registers stays as it is.
+
+Written against kombu 5.7: all messages come by `_put()` or `_put_fanout()`, and the transport's
+`cycle` gives the next one, or raises Empty.
 """
 
 import threading

@@ -2,6 +2,9 @@
 
 Celery's own restart runs its module by file name, which does not work for `python -m celery`. It
 also closes every file, and so the pipe to the worker's supervisor.
+
+Written against Celery 5.7: its handler of SIGHUP is set before the worker's steps start, in a
+terminal there is none, and `state.should_stop` stops the consumer's loop.
 """
 
 import atexit

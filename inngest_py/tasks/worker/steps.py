@@ -1,4 +1,8 @@
-"""The worker's own steps: run upkeep beside the pool, and give leases back at the stop."""
+"""The worker's own steps: run upkeep beside the pool, and give leases back at the stop.
+
+Written against Celery 5.7: steps stop in reverse order, so upkeep stops before the pool, which
+would wait for all calls; and a cold shutdown sets `state.should_terminate`.
+"""
 
 import os
 import time

@@ -1,6 +1,9 @@
 """Statements for PostgreSQL's driver: SQLAlchemy writes the SQL once, psycopg2 runs it.
 
 To run a statement through SQLAlchemy costs 40 to 100 µs of CPU more each time.
+
+Written against SQLAlchemy 2.1: `is_disconnect()` of its dialect tells a lost connection by the
+driver's error, and `DBAPIError.instance()` makes its own error of that.
 """
 
 from collections import namedtuple

@@ -3,6 +3,9 @@
 SQLite has no round trips to save, and its driver keeps prepared statements. A row costs 5 to 10 µs;
 SQLAlchemy costs 70 µs per statement, a JSON document of rows 5 µs per value. SQLAlchemy writes the
 SQL, once.
+
+Written against SQLAlchemy 2.1: a compiled statement has its parameters' names, in the order of the
+text's places, in `positiontup`, and their values from `construct_params()`.
 """
 
 from collections import namedtuple
