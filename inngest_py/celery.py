@@ -11,7 +11,7 @@ from typing import Any
 from celery.signals import celeryd_after_setup, celeryd_init, setup_logging
 from gevent.monkey import is_module_patched
 
-from . import logs, starting
+from . import logs, startup_messages
 from .config_reading import read
 from .domain.errors import Invalid
 from .tasks.app import create_celery
@@ -23,12 +23,12 @@ if is_module_patched("socket"):  # celery worker -P gevent
 settings, _errors = read({}, os.environ)
 _errors += settings.errors()
 if _errors:
-    starting.refuse(settings, _errors)
+    startup_messages.refuse(settings, _errors)
 logs.set_up(settings.log_level, as_json=settings.json_logs)
 try:
     app = create_celery(settings)
 except Invalid as error:
-    starting.refuse(settings, [error.message])
+    startup_messages.refuse(settings, [error.message])
 
 
 def refuse_to_work(**_signal: Any) -> None:
@@ -37,7 +37,7 @@ def refuse_to_work(**_signal: Any) -> None:
     Other commands, such as `flower` and `inspect`, need no keys.
     """
     if found := settings.missing_keys():
-        starting.refuse(settings, found)
+        startup_messages.refuse(settings, found)
 
 
 def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: Any) -> None:
@@ -50,14 +50,14 @@ def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: A
         logs.set_up(settings.log_level, as_json=settings.json_logs, file=logfile)
     except OSError as error:
         text = f"the log file {logfile} cannot be opened: {error.strerror}"
-        starting.refuse(settings, [text])
+        startup_messages.refuse(settings, [text])
     if loglevel:
         logging.getLogger().setLevel(loglevel)
 
 
 def begin(instance: Any, **_signal: Any) -> None:
     """Log warnings about the settings, and send what is printed to the log."""
-    starting.warn(settings, logged=True)
+    startup_messages.warn(settings, logged=True)
     if settings.json_logs:
         # a worker has loaded this; flower and inspect, which import this file, too, need not
         from celery.apps import worker as worker_program

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .. import config_reading, logs, starting
+from .. import config_reading, logs, startup_messages
 from ..config import Settings
 from ..domain.access.roles import Role
 
@@ -154,7 +154,7 @@ def settings_of(flags: dict[str, Any], *, keys: bool = False, **defaults: Any) -
     settings, errors = read(flags, **defaults)
     errors += settings.errors() + (settings.missing_keys() if keys else [])
     if errors and settings.json_logs:
-        starting.refuse(settings, errors, click.UsageError.exit_code)
+        startup_messages.refuse(settings, errors, click.UsageError.exit_code)
     if errors:
         raise click.UsageError("\n".join(errors))
     logs.set_up(settings.log_level, as_json=settings.json_logs)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from sqlalchemy.engine import make_url
 
-from .. import starting
+from .. import startup_messages
 from ..config import Settings
 from ..domain.errors import Invalid
 from . import options
@@ -98,7 +98,7 @@ def _serve(settings: Settings, *warnings: str) -> None:
         server = Server(settings, with_worker=runs_worker, workers=supervisor)
     except Invalid as error:  # celeryconfig.py
         raise click.ClickException(error.message) from None
-    starting.warn(settings, *warnings)
+    startup_messages.warn(settings, *warnings)
     if not settings.json_logs:  # in JSON logs, the event server.ready says the rest
         _introduce(settings, embedded=settings.embedded and runs_worker)
     try:
