@@ -23,12 +23,12 @@ if is_module_patched("socket"):  # celery worker -P gevent
 settings, _errors = read({}, os.environ)
 _errors += settings.errors()
 if _errors:
-    startup_messages.refuse(settings, _errors)
+    startup_messages.exit_with_errors(settings, _errors)
 logs.set_up(settings.log_level, as_json=settings.json_logs)
 try:
     app = create_celery(settings)
 except Invalid as error:
-    startup_messages.refuse(settings, [error.message])
+    startup_messages.exit_with_errors(settings, [error.message])
 
 
 def refuse_to_work(**_signal: Any) -> None:
@@ -37,7 +37,7 @@ def refuse_to_work(**_signal: Any) -> None:
     Other commands, such as `flower` and `inspect`, need no keys.
     """
     if found := settings.missing_keys():
-        startup_messages.refuse(settings, found)
+        startup_messages.exit_with_errors(settings, found)
 
 
 def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: Any) -> None:
@@ -50,7 +50,7 @@ def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: A
         logs.set_up(settings.log_level, as_json=settings.json_logs, file=logfile)
     except OSError as error:
         text = f"the log file {logfile} cannot be opened: {error.strerror}"
-        startup_messages.refuse(settings, [text])
+        startup_messages.exit_with_errors(settings, [text])
     if loglevel:
         logging.getLogger().setLevel(loglevel)
 

@@ -11,7 +11,7 @@ from .config import Settings
 from .config_reading import unknown
 
 
-def refuse(settings: Settings, errors: Sequence[str], code: int = 1) -> NoReturn:
+def exit_with_errors(settings: Settings, errors: Sequence[str], code: int = 1) -> NoReturn:
     """End the process with one sentence per error, as log lines if logs are JSON."""
     if settings.json_logs:
         logs.set_up("info", as_json=True)

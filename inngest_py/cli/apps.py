@@ -41,7 +41,7 @@ def delete(name: str, yes: bool, **flags: Any) -> None:
     """
     with databases.opened(flags) as database:
         migrate.prepare(database)
-        doomed = erasing.look(database, name)
+        doomed = erasing.preview(database, name)
         text = f"{name}: {doomed.functions} functions and {doomed.runs} runs are deleted for good"
         if not yes:
             click.echo(text, err=True)

@@ -154,7 +154,7 @@ def settings_of(flags: dict[str, Any], *, keys: bool = False, **defaults: Any) -
     settings, errors = read(flags, **defaults)
     errors += settings.errors() + (settings.missing_keys() if keys else [])
     if errors and settings.json_logs:
-        startup_messages.refuse(settings, errors, click.UsageError.exit_code)
+        startup_messages.exit_with_errors(settings, errors, click.UsageError.exit_code)
     if errors:
         raise click.UsageError("\n".join(errors))
     logs.set_up(settings.log_level, as_json=settings.json_logs)

@@ -153,7 +153,7 @@ def test_an_app_is_erased_with_its_history_only_when_nothing_runs(db: Database) 
         engine.start()
     engine.drain()
     live = engine.start()
-    assert erasing.look(db, "app") == erasing.ToErase(app_row(db)["id"], 1, 4, 1)
+    assert erasing.preview(db, "app") == erasing.ToErase(app_row(db)["id"], 1, 4, 1)
     with pytest.raises(Conflict, match="1 runs of app have not ended"):
         erasing.erase(db, "app", engine.now, BY)
     assert app_row(db)["archived_at"] is None
@@ -164,7 +164,7 @@ def test_an_app_is_erased_with_its_history_only_when_nothing_runs(db: Database) 
         assert [row["id"] for row in run_lookups.page(tx, limit=9)] == [kept]
         assert steps.memo(tx, [live])[live] == {}
     assert engine.memo(kept)
-    for act in (erasing.look, lambda db, name: erasing.erase(db, name, engine.now, BY)):
+    for act in (erasing.preview, lambda db, name: erasing.erase(db, name, engine.now, BY)):
         with pytest.raises(NotFound, match="app 'app' does not exist"):
             act(db, "app")
 

@@ -126,7 +126,7 @@ class Engine:
     def stranded(self) -> list[str]:
         """List the runs that have not ended and that nothing will continue."""
         with self.ctx.db.reading() as tx:
-            return [run for status in LIVE for run in stranded.look(tx, status, "", 10_000)[0]]
+            return [run for status in LIVE for run in stranded.scan(tx, status, "", 10_000)[0]]
 
     def advance(self, **delta: float) -> None:
         """Move the clock, send hints for items that have become due, and run them."""

@@ -51,7 +51,7 @@ class Watched:
         """Check and send alerts some time later; return what has been received since."""
         self.engine.now += timedelta(**later or {"seconds": 15})
         self.received.clear()
-        alerts.look(self.engine.ctx, self.rules)
+        alerts.queue_messages(self.engine.ctx, self.rules)
         alerts.send(self.engine.ctx, self.rules, self.transport)
         return [(one["alert"], one["state"]) for one in self.received]
 
@@ -124,7 +124,7 @@ def test_every_receiver_gets_an_alert_once_from_many_workers(watched: Watched) -
     watched.run()
 
     def work(_: int) -> None:
-        alerts.look(watched.engine.ctx, watched.rules)
+        alerts.queue_messages(watched.engine.ctx, watched.rules)
         alerts.send(watched.engine.ctx, watched.rules, watched.transport)
 
     together(8, work)
@@ -179,7 +179,7 @@ def test_slack_gets_its_text_alone(watched: Watched, shape: str) -> None:
     watched.rules = AlertRules(**{**_fields(watched.rules), "urls": (url,)})
     watched.run()
     watched.engine.now += timedelta(seconds=15)
-    alerts.look(watched.engine.ctx, watched.rules)
+    alerts.queue_messages(watched.engine.ctx, watched.rules)
     alerts.send(watched.engine.ctx, watched.rules, watched.transport)
     assert (watched.received[0].keys() == {"text"}) is url.startswith("slack")
 

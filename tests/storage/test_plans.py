@@ -64,7 +64,7 @@ def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
 
 def test_search_for_stranded_runs_reads_only_its_page(tmp_path: Path) -> None:
     with explained(tmp_path) as (tx, steps):
-        stranded.look(tx, RunStatus.RUNNING, "a", 500)
+        stranded.scan(tx, RunStatus.RUNNING, "a", 500)
         stranded.has_other_driving_item(tx, "r", "i")
     assert any("runs_status_idx (status=? AND id>?)" in step for step in steps), steps
     assert sum("queue_items_run_idx (run_id=?)" in step for step in steps) == 2, steps

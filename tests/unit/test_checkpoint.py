@@ -54,7 +54,7 @@ def test_results_are_stored_as_in_an_answer() -> None:
         (step("b"), "2"),
     ]
     start = datetime.fromtimestamp(NS / 1e9, UTC)
-    assert [t.took for t in found.traces] == [(start, start + timedelta(milliseconds=12)), None]
+    assert [t.took for t in found.timeline] == [(start, start + timedelta(milliseconds=12)), None]
 
 
 @pytest.mark.parametrize(

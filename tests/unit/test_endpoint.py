@@ -70,7 +70,7 @@ def test_bad_requests_say_what_is_wrong(changes: dict[str, Any], said: str) -> N
 def test_the_request_is_the_callers_own(sdk: str, encoding: str, body: bytes) -> None:
     made = parsed(sdk)
     assert made.encoding == encoding
-    call = durable_endpoint.call(
+    call = durable_endpoint.request_to_endpoint(
         run(event=made.event.payload, endpoint=encoding), item(), request_id=RUN_ID
     )
     assert (call.method, call.url) == ("POST", "https://api.example.com/orders?a=1")
@@ -84,7 +84,7 @@ def test_the_request_is_the_callers_own(sdk: str, encoding: str, body: bytes) ->
 def test_a_step_is_named_in_a_header_and_json_is_signed_canonical() -> None:
     made = parsed("inngest-js", event={"data": DATA | {"body": '{ "b": 1.0, "a": 2 }'}})
     targeted = item(step=step("s"))
-    call = durable_endpoint.call(
+    call = durable_endpoint.request_to_endpoint(
         run(event=made.event.payload, endpoint="text"), targeted, request_id=RUN_ID
     )
     assert call.headers["X-Inngest-Step-ID"] == step("s")

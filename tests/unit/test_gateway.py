@@ -115,7 +115,7 @@ def test_a_request_that_no_client_can_send_is_the_steps_error(
     assert error["name"] == "GatewayError"
     assert error["message"].startswith("Error making gateway request: ")
     assert said in error["message"]
-    assert not made.jobs
+    assert not made.follow_ups
 
 
 def test_gateways_are_planned_ops_of_a_group() -> None:
@@ -124,9 +124,9 @@ def test_gateways_are_planned_ops_of_a_group() -> None:
     made = plans.plan(run(), item(), Policy(3), reply(206, ops), NOW, 0.5)
     assert made.group == {step("a"): False, step("g"): True}
     assert made.coalesce
-    assert [job.kind for job in made.jobs] == [ItemKind.GATEWAY] * 2
-    assert [gateway.read(job.opts or "").race for job in made.jobs] == [False, True]
-    assert KEY not in str(made.traces)
+    assert [job.kind for job in made.follow_ups] == [ItemKind.GATEWAY] * 2
+    assert [gateway.read(job.opts or "").race for job in made.follow_ups] == [False, True]
+    assert KEY not in str(made.timeline)
 
 
 def answered(code: Opcode, answer: Reply, *, attempt: int = 0, **opts: Any) -> Plan:
@@ -143,7 +143,7 @@ def value(made: Plan) -> Any:
 def test_an_ai_answer_is_data() -> None:
     made = answered(Opcode.AI_GATEWAY, Reply(status=200, body=b'{"x": [1]}'))
     assert value(made) == {"data": {"x": [1]}}
-    assert [(t.op, t.status, t.name) for t in made.traces] == [("AIGateway", "completed", "call")]
+    assert [(t.op, t.status, t.name) for t in made.timeline] == [("AIGateway", "completed", "call")]
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_an_ai_answer_is_data() -> None:
 def test_an_ai_failure_is_retried_and_then_stored(answer: Reply, error: dict[str, Any]) -> None:
     first = answered(Opcode.AI_GATEWAY, answer)
     assert first.retry == timedelta(seconds=30)
-    assert [trace.status for trace in first.traces] == ["errored"]
+    assert [trace.status for trace in first.timeline] == ["errored"]
     last = answered(Opcode.AI_GATEWAY, answer, attempt=2)
     assert last.retry is None
     assert value(last) == {"error": {"name": "AIGatewayError"} | error}
     assert last.results[0].failed
-    assert KEY not in str((first.traces, last.traces))
+    assert KEY not in str((first.timeline, last.timeline))
 
 
 def test_a_provider_says_when_to_try_again() -> None:

@@ -8,7 +8,7 @@ import pytest
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.functions.config_fields import Fields
 from inngest_py.domain.functions.function_config import FunctionConfig, parse_config
-from inngest_py.domain.functions.overrides import applied, from_json, parse, shown, summary
+from inngest_py.domain.functions.overrides import applied, as_override, from_json, parse, summary
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def config(**given: Any) -> FunctionConfig:
 def effective(configured: FunctionConfig, **body: Any) -> dict[str, Any]:
     override = parse(body, NOW).override
     assert from_json(override.to_json()) == override
-    return shown(applied(configured, override))
+    return as_override(applied(configured, override))
 
 
 THROTTLE = {"limit": 2, "period": "10s"}
@@ -57,7 +57,7 @@ ENTRY = {"limit": 3, "scope": "fn"}
     ],
 )
 def test_only_named_limits_are_replaced(body: dict[str, Any], changed: dict[str, Any]) -> None:
-    assert effective(CONFIGURED, **body) == shown(CONFIGURED) | changed
+    assert effective(CONFIGURED, **body) == as_override(CONFIGURED) | changed
 
 
 def test_an_earlier_override_does_not_remove_idempotency() -> None:
@@ -69,7 +69,7 @@ def test_an_earlier_override_does_not_remove_idempotency() -> None:
 
 
 def test_shown_limits_can_be_set_again() -> None:
-    limits = shown(CONFIGURED)
+    limits = as_override(CONFIGURED)
     assert effective(config(), **limits) == limits
 
 

@@ -59,12 +59,12 @@ def test_several_planned_ops_form_a_group_that_waits_for_all() -> None:
     made = planned(reply(206, ops))
     assert made.group == {step("a"): False, step("b"): False, step("s"): False}
     assert made.coalesce
-    assert [(j.kind, j.delay) for j in made.jobs] == [
+    assert [(j.kind, j.delay) for j in made.follow_ups] == [
         (ItemKind.EDGE, timedelta(0)),
         (ItemKind.EDGE, timedelta(0)),
         (ItemKind.SLEEP, timedelta(minutes=1)),
     ]
-    assert len({j.key for j in made.jobs}) == 3
+    assert len({j.key for j in made.follow_ups}) == 3
 
 
 @pytest.mark.parametrize("code", ["StepRun", "steprun", "STEPRUN"])
@@ -75,7 +75,7 @@ def test_opcodes_match_in_any_case(code: str) -> None:
 def test_an_unknown_opcode_is_a_retriable_error() -> None:
     made = planned(reply(206, [{"op": "StepBogus", "id": "x"}]))
     assert made.retry is not None
-    assert "StepBogus does not belong to Opcode values" in str(made.traces[0].error)
+    assert "StepBogus does not belong to Opcode values" in str(made.timeline[0].error)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_206_that_cannot_be_read_is_a_retriable_error(body: bytes) -> None:
 
 def test_an_answer_without_ops_asks_again_later_and_sets_no_version() -> None:
     made = planned(reply(206, [], x_inngest_req_version="2"))
-    assert [job.kind for job in made.jobs] == [ItemKind.EDGE]
-    assert made.jobs[0].delay > timedelta(0)
+    assert [job.kind for job in made.follow_ups] == [ItemKind.EDGE]
+    assert made.follow_ups[0].delay > timedelta(0)
     assert made.request_version == -1
 
 
@@ -147,7 +147,7 @@ def test_no_retry_ends_the_run_at_once() -> None:
 def test_an_answer_that_no_sdk_sent_is_retried(answer: Reply, text: str) -> None:
     made = planned(answer)
     assert made.retry is not None
-    assert text in str(made.traces[0].error)
+    assert text in str(made.timeline[0].error)
 
 
 def nested(levels: int) -> Any:
@@ -163,7 +163,7 @@ def test_a_steps_result_may_be_nested_as_deep_as_a_runs(levels: int, stored: boo
     assert bool(made.results) is stored
     assert (made.retry is None) is stored
     expected = "what an op of step 'a' holds is nested deeper than 150 levels"
-    assert stored or expected in str(made.traces[0].error)
+    assert stored or expected in str(made.timeline[0].error)
     completed = planned(reply(200, nested(levels)))
     assert (completed.finish is not None) is stored
 
@@ -184,7 +184,7 @@ def test_a_number_that_json_does_not_have_fails_the_attempt(status: int) -> None
     body = b'{"a":NaN}' if status == 200 else b'[{"op":"StepRun","id":"a","data":NaN}]'
     made = planned(reply(status, body))
     assert made.retry is not None
-    assert "it has no number NaN" in str(made.traces[0].error)
+    assert "it has no number NaN" in str(made.timeline[0].error)
 
 
 SDK = {"x-inngest-sdk": "py:v1"}
@@ -274,7 +274,7 @@ def test_limits_fail_the_run_even_with_attempts_left() -> None:
 
 def test_a_sleep_until_a_past_date_is_over_at_once() -> None:
     made = planned(reply(206, [op("Sleep", "s", name="2020-01-01T00:00:00Z")]))
-    assert made.jobs[0].delay == timedelta(0)
+    assert made.follow_ups[0].delay == timedelta(0)
 
 
 def test_a_sleep_that_cannot_be_read_is_a_function_error() -> None:

@@ -27,7 +27,7 @@ def planned(*ops: dict[str, Any], attempt: int = 0) -> Plan:
 
 
 def wait_of(code: str, **more: Any) -> Wait:
-    (job,) = planned(op(code, "w", **more)).jobs
+    (job,) = planned(op(code, "w", **more)).follow_ups
     assert job.kind is ItemKind.WAIT
     assert job.wait is not None
     return job.wait
@@ -110,7 +110,7 @@ def test_a_condition_that_is_false_already_is_found_by_no_event() -> None:
 def test_a_condition_that_does_not_compile_fails_the_run_at_once(condition: str, why: str) -> None:
     made = planned(op("WaitForEvent", "w", name="x/y", opts={"timeout": "1h", "if": condition}))
     assert made.retry is None
-    assert not made.jobs
+    assert not made.follow_ups
     assert made.finish is not None
     assert made.finish.status is RunStatus.FAILED
     [(key, error)] = orjson.loads(str(made.finish.output)).items()
@@ -143,7 +143,7 @@ def test_a_wait_that_cannot_be_read_is_a_function_error(
 ) -> None:
     made = planned(op(code, "w", name=name, opts=opts))
     assert made.retry is not None
-    assert not made.jobs
+    assert not made.follow_ups
 
 
 def test_an_invocation_waits_for_its_own_answer_for_a_year() -> None:
@@ -169,7 +169,7 @@ def test_waits_come_before_what_may_end_them_and_count_as_planned() -> None:
         op("InvokeFunction", "i", opts={"function_id": "x"}),
         op("WaitForEvent", "w", name="x/y", opts={"timeout": "1h"}),
     )
-    assert [job.step for job in made.jobs] == [step("w"), step("i")]
+    assert [job.step for job in made.follow_ups] == [step("w"), step("i")]
     assert list(made.group or ()) == [step("send"), step("i"), step("w")]
     assert made.coalesce
 
@@ -260,14 +260,14 @@ def test_the_end_of_a_wait_is_in_the_timeline_and_races_as_its_op() -> None:
     woke = plan_wait_end(run(), item(kind=ItemKind.WAIT, step="w", opts=opts), EndedBy("01E", "{}"))
     assert woke.results[0].races
     assert not woke.closes
-    shown = orjson.loads(str(woke.traces[0].info))
+    shown = orjson.loads(str(woke.timeline[0].info))
     assert (shown["foundEventID"], shown["timedOut"]) == ("01E", False)
     late = plan_wait_end(run(), item(kind=ItemKind.WAIT, step="w", opts=opts), None)
     assert late.closes
-    assert orjson.loads(str(late.traces[0].info))["timedOut"] is True
+    assert orjson.loads(str(late.timeline[0].info))["timedOut"] is True
 
 
 def test_the_item_of_a_wait_is_due_at_its_time_out() -> None:
-    (job,) = planned(op("WaitForEvent", "w", name="x", opts={"timeout": "1h"})).jobs
+    (job,) = planned(op("WaitForEvent", "w", name="x", opts={"timeout": "1h"})).follow_ups
     assert isinstance(job, FollowUp)
     assert (job.delay, job.step) == (timedelta(hours=1), step("w"))

@@ -85,7 +85,7 @@ def changed(limits: FunctionLimits) -> str:
 
 def form(limits: FunctionLimits) -> dict[str, Any]:
     """Fill the form with what the operator sent, or else with the limits in force."""
-    in_force = {rule: value for rule, value in rules.shown(limits.effective).items() if value}
+    in_force = {rule: value for rule, value in rules.as_override(limits.effective).items() if value}
     given = request.form.get("limits")
     text = pretty(canonical.dumps(in_force or _EXAMPLE).decode()) if given is None else given
     return {"text": text, "term": request.form.get("term", ""), "is_open": given is not None}

@@ -177,7 +177,7 @@ def applied(config: FunctionConfig, override: Override) -> FunctionConfig:
     return replace(config, **changed)
 
 
-def shown(limits: FunctionConfig | Override) -> JsonObject:
+def as_override(limits: FunctionConfig | Override) -> JsonObject:
     """Show limits as they can be written in an override; one that is not set is null."""
     rules = limits.rules if isinstance(limits, Override) else RULES
     found = {

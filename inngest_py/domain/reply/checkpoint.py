@@ -40,7 +40,7 @@ class Checkpoint:
 
     dispatch: Dispatch
     results: list[StepResult] = field(default_factory=list)
-    traces: list[TimelineEntry] = field(default_factory=list)
+    timeline: list[TimelineEntry] = field(default_factory=list)
     defers: list[Defer] = field(default_factory=list)
     notes: list[tuple[Target, Update]] = field(default_factory=list)
 
@@ -79,8 +79,8 @@ def parse(body: bytes, run_id: str) -> Checkpoint:
         if op.code not in _ALLOWED and (op.code is not Opcode.NONE or op.id):
             raise Invalid(f"opcode {op.code.value} cannot be checkpointed", field="steps")
     stored = [result_of(op, failed=False) for op in ops if op.code in STORED]
-    results, traces = [result for result, _ in stored], [trace for _, trace in stored]
-    return Checkpoint(dispatch, results, traces, defers.read(ops), metadata.of_ops(ops, 0))
+    results, timeline = [result for result, _ in stored], [entry for _, entry in stored]
+    return Checkpoint(dispatch, results, timeline, defers.read(ops), metadata.of_ops(ops, 0))
 
 
 def read_body(body: bytes, run_id: str | None) -> JsonObject:

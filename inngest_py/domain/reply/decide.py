@@ -32,7 +32,7 @@ def plan(
     if isinstance(meaning, read.Returned):
         return Plan(
             finish=Finish(RunStatus.COMPLETED, meaning.output),
-            traces=[TimelineEntry(None, "Finalization", "Finalization", "completed")],
+            timeline=[TimelineEntry(None, "Finalization", "Finalization", "completed")],
         )
     if isinstance(meaning, read.Errored):
         return _fail(item, policy, meaning, jitter)
@@ -76,7 +76,7 @@ def _fatal(error: dict[str, str]) -> Plan:
     output = canonical.dumps({"error": error}).decode()
     return Plan(
         finish=Finish(RunStatus.FAILED, output),
-        traces=[TimelineEntry(None, "Finalization", "Finalization", "failed", output)],
+        timeline=[TimelineEntry(None, "Finalization", "Finalization", "failed", output)],
     )
 
 
@@ -116,11 +116,11 @@ def _fail(item: Item, policy: Policy, meaning: read.Errored, jitter: float) -> P
     name = item.step_name or item.step or "Finalization"
     last = meaning.no_retry or item.attempt + 1 >= policy.max_attempts
     shown = meaning.shown or meaning.output
-    trace = TimelineEntry(item.step, name, "Execution", "failed" if last else "errored", shown)
+    entry = TimelineEntry(item.step, name, "Execution", "failed" if last else "errored", shown)
     if last:
         finish = Finish(RunStatus.FAILED, meaning.output, meaning.text)
-        return Plan(finish=finish, traces=[trace])
-    return Plan(retry=_backoff(item, policy, meaning.retry_after, jitter), traces=[trace])
+        return Plan(finish=finish, timeline=[entry])
+    return Plan(retry=_backoff(item, policy, meaning.retry_after, jitter), timeline=[entry])
 
 
 def _backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: float) -> timedelta:
@@ -166,7 +166,7 @@ class _Planner:
         ops = self.meaning.ops
         real = [op for op in ops if op.code is not Opcode.NONE or op.id]
         if not real:  # the SDK has found nothing new: ask again, but only after a second
-            self.made.jobs.append(FollowUp(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
+            self.made.follow_ups.append(FollowUp(ItemKind.EDGE, f"{self.run.id}-again", _ASK_AGAIN))
             return self.made
         if len(real) > self.run.limits.steps:
             return _too_many_steps(self.run)
@@ -202,29 +202,29 @@ class _Planner:
         elif op.code is Opcode.SYNC_RUN_COMPLETE:
             status, output = api_result.finish(op.data)
             self.made.finish = Finish(status, output)
-            self.made.traces.append(
+            self.made.timeline.append(
                 TimelineEntry(None, "Finalization", "Finalization", status.value)
             )
         elif op.code is Opcode.RUN_COMPLETE:
             output = canonical.dumps(op.data).decode()
             self.made.finish = Finish(RunStatus.COMPLETED, output)
-            self.made.traces.append(
+            self.made.timeline.append(
                 TimelineEntry(None, "Finalization", "Finalization", "completed")
             )
         elif op.code is Opcode.DISCOVERY_REQUEST:
-            self.made.jobs.append(FollowUp(ItemKind.EDGE, f"{self.item.id}-discovery"))
+            self.made.follow_ups.append(FollowUp(ItemKind.EDGE, f"{self.item.id}-discovery"))
         return None
 
     def _result(self, op: Op, *, failed: bool) -> Plan | None:
         try:
-            result, trace = result_of(op, failed=failed)
+            result, entry = result_of(op, failed=failed)
         except TooLarge as error:
             return fatal("InngestErrOutputTooLarge", error.message)
         full = too_much_state(self.run, result.size)
         if full is not None:
             return full
         self.made.results.append(result)
-        self.made.traces.append(trace)
+        self.made.timeline.append(entry)
         return None
 
     def _step_error(self, op: Op) -> Plan | None:
@@ -245,7 +245,7 @@ class _Planner:
             return self._result(replace(op, error=error), failed=True)
         text = canonical.dumps(error).decode()
         shown = TimelineEntry(op.id, op.label, op.kind, "errored", text, op.took, op.given)
-        self.made.traces.append(shown)
+        self.made.timeline.append(shown)
         self.made.retry = _backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
         return None
 
@@ -259,7 +259,7 @@ class _Planner:
         )
         failed = _fail(self.item, self.policy, errored, self.jitter)
         self.made.finish, self.made.retry = failed.finish, failed.retry
-        self.made.traces += failed.traces
+        self.made.timeline += failed.timeline
 
     def _sleep(self, op: Op) -> Plan | None:
         given = op.opts.get("duration")
@@ -284,8 +284,8 @@ class _Planner:
             return fatal("InngestErrTimeoutTooLong", "A wait may last 366 days at most.")
         key = f"{self.run.id}-{op.id}-pause"
         opts = StoredWait(wait.kind, wait.info, op.races).written()
-        job = FollowUp(ItemKind.WAIT, key, wait.timeout, op.id, op.label, opts, wait)
-        self.made.jobs.append(job)
+        follow_up = FollowUp(ItemKind.WAIT, key, wait.timeout, op.id, op.label, opts, wait)
+        self.made.follow_ups.append(follow_up)
         return None
 
     def _gateway(self, op: Op) -> Plan | None:
@@ -303,6 +303,6 @@ class _Planner:
     ) -> None:
         if opts is None and op.races:
             opts = canonical.dumps({"race": True}).decode()
-        self.made.jobs.append(
+        self.made.follow_ups.append(
             FollowUp(kind, f"{self.run.id}-{op.id}-{suffix}", delay, op.id, op.label, opts)
         )

@@ -153,7 +153,7 @@ class EndpointRequest:
     signed: bytes
 
 
-def call(run: Run, item: Item, *, request_id: str) -> EndpointRequest:
+def request_to_endpoint(run: Run, item: Item, *, request_id: str) -> EndpointRequest:
     """Build an item's request: the caller's own request, with the run in its headers (§3.5).
 
     The signature header is sent even when it is empty: SDKs recognise the server by it.

@@ -73,7 +73,7 @@ def _retry(
     wait = _retry_after(reply, now)
     if wait is None:
         wait = retries.backoff(item.attempt, jitter, policy.linear, policy.own)
-    return Plan(retry=wait, traces=[_trace(item, request, "errored", error)])
+    return Plan(retry=wait, timeline=[_entry(item, request, "errored", error)])
 
 
 def _retry_after(reply: Reply, now: datetime) -> timedelta | None:
@@ -92,10 +92,10 @@ def _result(
         item.step or "", name, request.op, text, races=request.race, failed=error is not None
     )
     status = "completed" if error is None else "failed"
-    return Plan(results=[result], traces=[_trace(item, request, status, error)])
+    return Plan(results=[result], timeline=[_entry(item, request, status, error)])
 
 
-def _trace(
+def _entry(
     item: Item, request: gateway.GatewayRequest, status: str, error: JsonObject | None
 ) -> TimelineEntry:
     shown = None if error is None else canonical.dumps(error).decode()

@@ -93,14 +93,14 @@ class Plan:
     """What to write. With `retry` the item is queued again after that time, else it is done."""
 
     results: list[StepResult] = field(default_factory=list)
-    jobs: list[FollowUp] = field(default_factory=list)
+    follow_ups: list[FollowUp] = field(default_factory=list)
     retry: timedelta | None = None
     finish: Finish | None = None
     request_version: int = -1
     # the answer's steps, with whether each races; None when it held a single op
     group: dict[str, bool] | None = None
     coalesce: bool = False  # the group waits for all its members before the next discovery
-    traces: list[TimelineEntry] = field(default_factory=list)
+    timeline: list[TimelineEntry] = field(default_factory=list)
     defers: list[Defer] = field(default_factory=list)
     notes: list[tuple[Target, Update]] = field(default_factory=list)  # metadata of the steps
     closes: bool = False  # a time-out: the plan is valid only while the item's wait is open

@@ -69,7 +69,7 @@ def on_timer(timer: Exceeded, run: Run) -> Plan:
 def cancelled(name: str, message: str) -> Plan:
     """Cancel the run and show why: it has neither a result nor an error (events.md §8.1)."""
     return Plan(
-        finish=Finish(RunStatus.CANCELLED, None), traces=[cancellation_entry(name, message)]
+        finish=Finish(RunStatus.CANCELLED, None), timeline=[cancellation_entry(name, message)]
     )
 
 

@@ -33,8 +33,8 @@ def plan_wait_end(
     failed = end.error is not None
     result = plans.StepResult(item.step or "", name, op, end.value, races=wait.races, failed=failed)
     status = "failed" if failed else "completed"
-    trace = plans.TimelineEntry(item.step, name, op, status, end.error, info=end.info)
-    return plans.Plan(results=[result], traces=[trace], closes=answer is None and open_until_now)
+    entry = plans.TimelineEntry(item.step, name, op, status, end.error, info=end.info)
+    return plans.Plan(results=[result], timeline=[entry], closes=answer is None and open_until_now)
 
 
 def sleep_entry(item: Item | Any, status: str) -> plans.TimelineEntry:

@@ -29,7 +29,7 @@ _LOOK = "look"
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "inngest-py"}
 
 
-def look(ctx: Context, wanted: AlertRules) -> None:
+def queue_messages(ctx: Context, wanted: AlertRules) -> None:
     """Queue messages about alerts that begin or end; does nothing if another worker just did."""
     now = ctx.now()
     with ctx.db.transaction() as tx:

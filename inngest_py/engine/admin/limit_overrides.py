@@ -50,15 +50,15 @@ class FunctionLimits:
         """Return the limits as a dict for people, with times as datetime."""
         override = None
         if self.override is not None:
-            override = rules.shown(self.override) | {
+            override = rules.as_override(self.override) | {
                 "expires_at": self.until,
                 "set_at": self.set_at,
                 "set_by": self.set_by,
             }
         return {
-            "configured": rules.shown(self.configured),
+            "configured": rules.as_override(self.configured),
             "override": override,
-            "effective": rules.shown(self.effective),
+            "effective": rules.as_override(self.effective),
         }
 
 

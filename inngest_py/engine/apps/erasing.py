@@ -33,7 +33,7 @@ class ToErase:
     live: int
 
 
-def look(db: Database, name: str) -> ToErase:
+def preview(db: Database, name: str) -> ToErase:
     """Say what erasing an app would delete. Raises NotFound."""
     with db.reading() as tx:
         app = _find(tx, name)

@@ -140,7 +140,7 @@ def write_events(
     now = ctx.now()
     fresh = _store(tx, accepted, now)
     names = sorted({event.name for event in accepted})
-    version, open_paths = on_arrival.look(tx, names)
+    version, open_paths = on_arrival.version_and_paths(tx, names)
     ctx.catalog.refresh(tx, version)
     # waits are locked before the rows of rules, as in ending a run
     started.hints += match(tx, ctx, fresh, open_paths, now)
@@ -208,9 +208,9 @@ def create(
     queue_items.put(tx, timer_rows)
     waits.add(tx, cancel_rows)
     outcome.subscribed = bool(cancel_rows)
-    let_go = concurrency.let_in(tx, ctx, lines, now)
-    concurrency.log_waits(made, item_rows, let_go)
-    started.hints += let_go
+    let_in = concurrency.let_in(tx, ctx, lines, now)
+    concurrency.log_waits(made, item_rows, let_in)
+    started.hints += let_in
 
 
 def _first_item(

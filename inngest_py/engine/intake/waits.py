@@ -113,10 +113,10 @@ def _warn(ctx: Context, opening: Opening) -> None:
 
 def _attempt_row(opening: Opening) -> RowValues:
     row = opening.row
-    trace = wait_entry(row["step_name"] or "", opening.step, row["opts"] or "{}")
+    entry = wait_entry(row["step_name"] or "", opening.step, row["opts"] or "{}")
     begun_at = row["queued_at"]
     return attempts.new_row(
-        opening.run.id, trace, queued_at=begun_at, started_at=begun_at, ended_at=begun_at
+        opening.run.id, entry, queued_at=begun_at, started_at=begun_at, ended_at=begun_at
     )
 
 

@@ -60,7 +60,7 @@ class _Entry:
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def settle(self, result: object = None, error: BaseException | None = None) -> None:
+    def finish(self, result: object = None, error: BaseException | None = None) -> None:
         self.result, self.error, self.written = result, error, True
 
 
@@ -253,12 +253,12 @@ class Committer:
         for place, entry in enumerate(batch):
             try:
                 [result] = self._in_one(_of([entry]))
-                entry.settle(result)
+                entry.finish(result)
             except Exception as error:
                 # a refusal comes at once, and may mean this write alone: the others are tried
                 stops = fault(error) in (Fault.AWAY, Fault.BUSY)
                 for failed in batch[place:] if stops else [entry]:
-                    failed.settle(error=error)
+                    failed.finish(error=error)
                 if stops:
                     return
 
@@ -272,14 +272,14 @@ class Committer:
         except Exception as error:
             if fault(error) is Fault.AWAY:
                 for entry in batch:
-                    entry.settle(error=error)
+                    entry.finish(error=error)
                 return True
             if fault(error) is None:  # log it: each may succeed alone, and hide the error
                 observe.event("commit.apart", level=30, writes=len(batch), **logged(error))
             return False
         for entries, results in written:
             for entry, result in zip(entries, results, strict=True):
-                entry.settle(result)
+                entry.finish(result)
         return True
 
 

@@ -9,10 +9,10 @@ from .catalog import Function
 class Job:
     """A leased item with its run, function and memo.
 
-    For an item of kind WAIT, `answer` is what has ended the wait; None for a time-out.
+    For an item of kind WAIT, `ended_by` is what has ended the wait; None for a time-out.
     """
 
-    __slots__ = ("answer", "function", "item", "memo", "run")
+    __slots__ = ("ended_by", "function", "item", "memo", "run")
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class Job:
         run: Run,
         function: Function,
         memo: dict[str, str],
-        answer: EndedBy | None = None,
+        ended_by: EndedBy | None = None,
     ) -> None:
         self.item, self.run, self.function, self.memo = item, run, function, memo
-        self.answer = answer
+        self.ended_by = ended_by

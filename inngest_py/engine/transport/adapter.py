@@ -184,7 +184,7 @@ class _Checked:
         self.stray = self.stray or bool(found)
         return found is None
 
-    def settle(self: Any) -> None:
+    def close_if_done(self: Any) -> None:
         """Close the connection, unless another request may follow."""
         answer = self._answer
         self.stray = self.stray or (answer is not None and bool(answer.more))
@@ -229,7 +229,7 @@ def pool_classes(seconds: float, refusal: Refusal) -> dict[str, Any]:
 
         def _put_conn(self, conn: Any) -> None:
             if conn is not None:
-                conn.settle()
+                conn.close_if_done()
                 self._note(conn)
                 self._kept.begin(conn)
             super()._put_conn(conn)  # type: ignore[misc]

@@ -24,7 +24,7 @@ class Alerting:
         rules = ctx.tuning.alerts
         if not rules.urls:
             return False
-        alerts.look(ctx, rules)
+        alerts.queue_messages(ctx, rules)
         return alerts.send(ctx, rules, self._transport)
 
 

@@ -32,7 +32,7 @@ class Stranded:
         found: list[str] = []
         with ctx.db.reading() as tx:
             for status, after in self._after.items():
-                ids, self._after[status] = stranded.look(tx, status, after, _AT_ONCE)
+                ids, self._after[status] = stranded.scan(tx, status, after, _AT_ONCE)
                 found += ids
         if found:
             repair(ctx, found)

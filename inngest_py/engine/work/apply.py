@@ -76,13 +76,13 @@ def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
             request_version=run.request_version,
             force_plan=run.force_plan,
         )
-        write.jobs = list(write.plan.jobs)
+        write.follow_ups = list(write.plan.follow_ups)
         write.gets_next = write.wants_next
     _advance(tx, [bundle for bundle in bundles if bundle[0].counts])
     for write in wave:
         metadata.note(tx, write.call.ended_at, write.run.id, write.plan.notes)
     _close(tx, [write for write in wave if write.plan.closes])
-    attempts.add(tx, [attempt_row(write, trace) for write in wave for trace in write.plan.traces])
+    attempts.add(tx, [attempt_row(write, entry) for write in wave for entry in write.plan.timeline])
     _finish(tx, [write for write in wave if write.plan.finish is not None], outbox)
     _follow(tx, [write for write in wave if write.plan.finish is None], outbox)
 
@@ -99,7 +99,7 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
         for write in bundle:
             if write.plan.defers:
                 deferred_functions.store(tx, write.run.id, write.plan.defers)
-    corrections = [_settled(tx, bundle, rows[bundle[0].run.id]) for bundle in bundles]
+    corrections = [_correction(tx, bundle, rows[bundle[0].run.id]) for bundle in bundles]
     runs.correct(tx, [correction for correction in corrections if correction is not None])
 
 
@@ -146,14 +146,14 @@ def _store(tx: Connection, bundles: Sequence[Bundle], rows: dict[str, runs.Advan
             write.done.stored = [one for one in plan.results if (run_id, one.hash) in new]
 
 
-def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correction | None:
+def _correction(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correction | None:
     """Update the run's group by the results; return a correction if its row must change again."""
     pending = _pending(tx, bundle[0], row.pending)
     force_plan = row.force_plan
     lost = []
     for write in bundle:
         lost += [result for result in write.plan.results if result not in write.done.stored]
-        pending, force_plan = _settle(write, row, pending, force_plan)
+        pending, force_plan = _update_group(write, row, pending, force_plan)
     run_id = bundle[0].run.id
     for result in lost:
         observe.event("step.stored_before", level=30, run_id=run_id, step=result.hash)
@@ -166,24 +166,24 @@ def _settled(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correct
     return runs.Correction(run_id, force_plan, left, len(lost), fewer_bytes)
 
 
-def _settle(
+def _update_group(
     write: PlanWrite, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
 ) -> tuple[dict[str, bool], bool]:
     """Update the group by one write; return what is pending after it, and the force-plan flag."""
     plan, done = write.plan, write.done
-    settled = groups.after_results(
+    group = groups.after_results(
         _without_own(write, pending),
         [(result.hash, result.races) for result in plan.results],
         force_plan=force_plan,
         request_version=row.request_version,
     )
-    discover = settled.discover and plan.retry is None
-    done.force_plan = settled.force_plan if discover else force_plan
+    discover = group.discover and plan.retry is None
+    done.force_plan = group.force_plan if discover else force_plan
     done.may_continue, done.request_version = not row.held, row.request_version
     if discover and plan.finish is None:
         key = f"{write.run.id}-{plan.results[-1].hash}-discovery"
-        write.jobs.append(FollowUp(ItemKind.EDGE, key))
-    return settled.pending, done.force_plan
+        write.follow_ups.append(FollowUp(ItemKind.EDGE, key))
+    return group.pending, done.force_plan
 
 
 def _without_own(write: PlanWrite, pending: dict[str, bool]) -> dict[str, bool]:
@@ -192,7 +192,9 @@ def _without_own(write: PlanWrite, pending: dict[str, bool]) -> dict[str, bool]:
     The app answered with other steps; the group would wait for this one for ever.
     """
     own, plan = write.item.step, write.plan
-    if own not in pending or plan.retry is not None or own in {job.step for job in plan.jobs}:
+    if own not in pending or plan.retry is not None:
+        return pending
+    if own in {one.step for one in plan.follow_ups}:
         return pending
     return {step: races for step, races in pending.items() if step != own}
 
@@ -234,10 +236,10 @@ def _follow(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
             continue
         else:
             finished.append(write)
-        rows += [(write, job, row) for job, row in _item_rows(tx, write)]
+        rows += [(write, follow_up, row) for follow_up, row in _item_rows(tx, write)]
         outbox.lines |= concurrency.lines_of(write.run)
     reuses = [
-        (write.item, write.jobs[0].key, write.done.step_count, write.call.ended_at)
+        (write.item, write.follow_ups[0].key, write.done.step_count, write.call.ended_at)
         for write in reused
     ]
     for write, item in zip(reused, queue_items.continue_in_place(tx, reuses), strict=True):
@@ -259,16 +261,16 @@ def _reuses_item(write: PlanWrite) -> bool:
     """Say whether the item itself can become the run's next one.
 
     It can if only a discovery follows and all results are new: then nobody else can have queued
-    that job.
+    that follow-up.
     """
-    jobs, done = write.jobs, write.done
+    follow_ups, done = write.follow_ups, write.done
     return (
         write.gets_next
         and done.may_continue
-        and len(jobs) == 1
-        and jobs[0].kind is ItemKind.EDGE
-        and jobs[0].step is None
-        and not jobs[0].delay
+        and len(follow_ups) == 1
+        and follow_ups[0].kind is ItemKind.EDGE
+        and follow_ups[0].step is None
+        and not follow_ups[0].delay
         and bool(done.stored)
         and len(done.stored) == len(write.plan.results)
     )
@@ -280,9 +282,9 @@ def _queue(
     if not rows:
         return
     openings = [
-        (write, prepare(write.ctx, write.run, job.wait, row))
-        for write, job, row in rows
-        if job.wait is not None
+        (write, prepare(write.ctx, write.run, follow_up.wait, row))
+        for write, follow_up, row in rows
+        if follow_up.wait is not None
     ]
     written = queue_items.add(tx, [row for _, _, row in rows])
     opened = [one for _, one in openings if one.row["id"] in written]
@@ -302,8 +304,8 @@ def _queue(
 def _item_rows(tx: Connection, write: PlanWrite) -> list[tuple[FollowUp, ItemRow]]:
     """Build the follow-up items; lease the first that is due now if this worker continues."""
     known = _already_stored(tx, write)
-    new = [job for job in write.jobs if job.step is None or job.step not in known]
-    rows = [(job, item_row(write, job)) for job in rounds.follow_ups(tx, write, new)]
+    new = [one for one in write.follow_ups if one.step is None or one.step not in known]
+    rows = [(one, item_row(write, one)) for one in rounds.follow_ups(tx, write, new)]
     if not rows:
         return []
     if write.gets_next and write.done.may_continue and write.plan.retry is None:
@@ -319,5 +321,5 @@ def _already_stored(tx: Connection, write: PlanWrite) -> set[str]:
 
     Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).
     """
-    targets = [job.step for job in write.jobs if job.step is not None]
+    targets = [one.step for one in write.follow_ups if one.step is not None]
     return steps.known(tx, write.run.id, targets) if targets and write.done.step_count else set()

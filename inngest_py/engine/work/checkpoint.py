@@ -189,11 +189,11 @@ def _step_rows(write: CheckpointWrite, step_count: int) -> list[RowValues]:
 
 def _attempt_rows(write: CheckpointWrite) -> list[RowValues]:
     new = {result.hash for result in write.stored}
-    return [_attempt_row(write, trace) for trace in write.given.traces if trace.step in new]
+    return [_attempt_row(write, entry) for entry in write.given.timeline if entry.step in new]
 
 
-def _attempt_row(write: CheckpointWrite, trace: TimelineEntry) -> RowValues:
-    started_at, ended_at = trace.took or (write.now, write.now)
+def _attempt_row(write: CheckpointWrite, entry: TimelineEntry) -> RowValues:
+    started_at, ended_at = entry.took or (write.now, write.now)
     return attempts.new_row(
-        write.run_id, trace, queued_at=started_at, started_at=started_at, ended_at=ended_at
+        write.run_id, entry, queued_at=started_at, started_at=started_at, ended_at=ended_at
     )

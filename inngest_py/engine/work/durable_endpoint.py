@@ -136,7 +136,7 @@ def _store(
     given = Checkpoint(
         Dispatch(run.id, run.id, 0),
         [result for result, _ in results],
-        [trace for _, trace in results],
+        [entry for _, entry in results],
         read_defers(ops),
         metadata.of_ops(ops, 0),
     )

@@ -58,7 +58,7 @@ def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -
         started_at=done.started_at,
         seconds=(done.ended_at - done.started_at).total_seconds(),
         status=done.http_status,
-        steps=[trace.name for trace in made.traces if trace.step is not None],
+        steps=[entry.name for entry in made.timeline if entry.step is not None],
         attempt=job.item.attempt,
         traceparent=job.run.traceparent,
     )
@@ -80,7 +80,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
             failed=result.failed,
         )
     if made.retry is not None:
-        error = _error_name(made.traces[-1].error) if made.traces else None
+        error = _error_name(made.timeline[-1].error) if made.timeline else None
         observe.event("attempt.failed", attempt=job.item.attempt + 1, error=error)
         observe.send(
             observe.attempt_failed,
@@ -88,7 +88,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
             function_id=run.function_id,
             step=job.item.step,
             attempt=job.item.attempt,
-            error=made.traces[-1].error if made.traces else None,
+            error=made.timeline[-1].error if made.timeline else None,
         )
     if done.finished is not None:
         status, output = done.finished

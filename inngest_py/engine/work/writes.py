@@ -57,7 +57,7 @@ class PlanWrite:
     call: Call
     wants_next: bool
     done: Applied = field(default_factory=Applied)
-    jobs: list[FollowUp] = field(default_factory=list)
+    follow_ups: list[FollowUp] = field(default_factory=list)
     gets_next: bool = False  # `wants_next`, unless an item ahead waits for the run's slots
 
     @property
@@ -65,7 +65,7 @@ class PlanWrite:
         """Whether the plan changes the run's row before its end, or needs to know its steps."""
         plan = self.plan
         moved = bool(plan.results) or plan.group is not None or plan.request_version >= 0
-        return moved or bool(plan.defers) or bool(plan.jobs)
+        return moved or bool(plan.defers) or bool(plan.follow_ups)
 
     @property
     def plain(self) -> bool:
@@ -76,24 +76,24 @@ class PlanWrite:
         return bool(plan.results) and not more
 
 
-def item_row(write: PlanWrite, job: FollowUp) -> ItemRow:
+def item_row(write: PlanWrite, follow_up: FollowUp) -> ItemRow:
     """Make the row of an item that follows from the write."""
     now = write.call.ended_at
     return queue_items.new_row(
         write.ctx.new_id(now),
-        job.kind,
+        follow_up.kind,
         write.run.id,
-        job.key,
-        due_at=now + job.delay,
+        follow_up.key,
+        due_at=now + follow_up.delay,
         now=now,
-        step=job.step,
-        step_name=job.step_name,
-        current=write.done.step_count if job.step is None else None,
-        opts=job.opts,
+        step=follow_up.step,
+        step_name=follow_up.step_name,
+        current=write.done.step_count if follow_up.step is None else None,
+        opts=follow_up.opts,
         lease_id=None,
         lease_until=None,
         worker=None,
-        **concurrency.columns(write.run.slots, job.kind),
+        **concurrency.columns(write.run.slots, follow_up.kind),
         generation=0,
     )
 
@@ -128,15 +128,15 @@ def leased(row: ItemRow, lease_id: str) -> Item:
     )
 
 
-def attempt_row(write: PlanWrite, trace: TimelineEntry) -> RowValues:
+def attempt_row(write: PlanWrite, entry: TimelineEntry) -> RowValues:
     """Make the row of an attempt for the run's timeline."""
     item, call = write.item, write.call
-    started_at, ended_at = trace.took or (call.started_at, call.ended_at)
+    started_at, ended_at = entry.took or (call.started_at, call.ended_at)
     # a discovery found and ran this step: the item's time in the queue is not the step's
-    found = trace.took is not None and item.step is None and item.attempt == 0
+    found = entry.took is not None and item.step is None and item.attempt == 0
     return attempts.new_row(
         write.run.id,
-        trace,
+        entry,
         attempt=item.attempt,
         queued_at=started_at if found else item.queued_at,
         started_at=started_at,

@@ -33,7 +33,7 @@ class Cursor(extensions.cursor):
 
     def execute(self, query: str | bytes | Composable, vars: Parameters = None) -> None:
         """Run a statement after those that wait; the cursor then has its result."""
-        waiting = self.connection.take()
+        waiting = self.connection.pop_waiting()
         if waiting:
             super().execute(waiting + self.mogrify(query, vars))
         else:
@@ -41,7 +41,7 @@ class Cursor(extensions.cursor):
 
     def executemany(self, query: str | bytes | Composable, vars_list: Iterable[Parameters]) -> None:
         """Run a statement for each set of parameters, after the statements that wait."""
-        waiting = self.connection.take()
+        waiting = self.connection.pop_waiting()
         if waiting:
             super().execute(waiting)
         super().executemany(query, vars_list)
@@ -102,7 +102,7 @@ class Pipelined(extensions.connection):
         with self.cursor() as cursor:
             self._waiting.append(cursor.mogrify(sql, values))
 
-    def take(self) -> bytes:
+    def pop_waiting(self) -> bytes:
         """Return what has to be sent ahead of the next statement, and forget it."""
         waiting, self._waiting = self._waiting, []
         if self.begins and self.get_transaction_status() == TRANSACTION_STATUS_IDLE:

@@ -24,7 +24,7 @@ _awaited = func.array(
 _look = PostgresStatement(select(VERSION.scalar_subquery(), _awaited))
 
 
-def look(tx: Connection, names: Sequence[str]) -> Looked:
+def version_and_paths(tx: Connection, names: Sequence[str]) -> Looked:
     """Read the catalogue's version and the paths() of events with these names, at least one."""
     return pick(tx, sqlite=_look_twice, postgres=_look_once)(tx, names)
 

@@ -42,7 +42,7 @@ _live = (
 _look = select(_live.c.id, exists().where(_items.c.run_id == _live.c.id, _DRIVING))
 
 
-def look(tx: Connection, status: RunStatus, after: str, limit: int) -> tuple[list[str], str]:
+def scan(tx: Connection, status: RunStatus, after: str, limit: int) -> tuple[list[str], str]:
     """Look at up to `limit` runs of a status, after an id, with two index look-ups each.
 
     Returns the ids of stranded runs, and the last id looked at; "" when there are no more runs.

@@ -44,7 +44,7 @@ _add = Insert(_attempts)
 
 def new_row(
     run_id: str,
-    trace: TimelineEntry,
+    entry: TimelineEntry,
     *,
     queued_at: datetime,
     started_at: datetime,
@@ -55,17 +55,17 @@ def new_row(
     """Make the row of an attempt, or of another entry of the run's timeline."""
     return {
         "run_id": run_id,
-        "step": trace.step,
-        "name": trace.name,
-        "op": trace.op,
+        "step": entry.step,
+        "name": entry.name,
+        "op": entry.op,
         "attempt": attempt,
-        "status": trace.status,
+        "status": entry.status,
         "queued_at": queued_at,
         "started_at": started_at,
         "ended_at": ended_at,
         "http_status": http_status,
-        "error": trace.error,
-        "info": trace.info,
+        "error": entry.error,
+        "info": entry.info,
     }
 
 

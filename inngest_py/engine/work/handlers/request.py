@@ -31,7 +31,7 @@ def send_request(ctx: Context, job: Job) -> tuple[Plan, Call]:
     if job.run.endpoint is None:
         url, reply = job.function.url, _ask(ctx, job, policy, request_id)
     else:
-        call = durable_endpoint.call(job.run, job.item, request_id=request_id)
+        call = durable_endpoint.request_to_endpoint(job.run, job.item, request_id=request_id)
         reply = durable_endpoint.answer(
             signed_requests.send(
                 ctx, call.method, call.url, call.headers, call.body, signs=call.signed

@@ -9,5 +9,5 @@ from ..writes import Call
 
 def end_wait(ctx: Context, job: Job) -> tuple[Plan, Call]:
     """End a wait with its answer, or without one as timed out (waits.md §2)."""
-    made = plan_wait_end(job.run, job.item, job.answer)
+    made = plan_wait_end(job.run, job.item, job.ended_by)
     return made, Call(started_at=job.item.queued_at, ended_at=ctx.now())
