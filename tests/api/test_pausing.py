@@ -66,3 +66,16 @@ def test_health_does_not_count_held_items(service: Service) -> None:
     service.engine.advance(minutes=5)
     backlog = service.client.get("/health").json["backlog"]
     assert backlog == {"due": 0, "oldest_seconds": 0.0, "in_flight": 0}
+
+
+@BOTH
+def test_what_is_wrong_with_a_body_is_said(service: Service, base: str) -> None:
+    def error(**given: Any) -> str:
+        answered = service.client.post(f"{base}/functions/app-fn/pause", **given)
+        assert answered.status_code == 400
+        return str(answered.json["error"])
+
+    assert error(json={"events": "later"}) == "events: Must be one of: skip, hold."
+    assert error(json={"event": "hold"}) == "event: is not known here: remove it"
+    assert error(json=[]) == "the body: must be a JSON object"
+    assert error(data=b"{").startswith("this is not JSON")

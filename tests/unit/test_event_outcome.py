@@ -19,7 +19,7 @@ def candidate(changed_s: int = -60, **config: Any) -> Candidate:
     runtime = {"type": "http", "url": "http://a/b"}
     given = {"name": "f", "id": "f", "steps": {"step": {"runtime": runtime}}} | config
     changed_at = NOW + timedelta(seconds=changed_s)
-    return Candidate("id", "f", parse_config(Fields.of(given, "")), changed_at)
+    return Candidate("id", "f", parse_config(Fields(given, "")), changed_at)
 
 
 def on(event: str, expression: str | None = None) -> dict[str, Any]:

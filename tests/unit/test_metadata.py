@@ -47,7 +47,7 @@ def test_targets(target: Any, scope: Scope, key: str) -> None:
         ({"metadata": ONE, "target": {"step_attempt": 1}}, "target.step_id"),
         ({"metadata": ONE, "target": {"step_id": "a", "step_index": -1}}, "target.step_index"),
         ({"metadata": ONE, "target": {"step_id": "a\0"}}, "target.step_id"),
-        ([], None),
+        ([], "the body"),
     ],
 )
 def test_refused(body: Any, field: str | None) -> None:

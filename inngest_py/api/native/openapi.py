@@ -25,10 +25,13 @@ class _Parser(FlaskParser):
         return canonical.loads(body) if body.strip() else missing
 
 
+PARSER = _Parser()
+
+
 def documented(name: str) -> Blueprint:
     """Make a blueprint under /api/v1 whose routes are in the OpenAPI document."""
     made = Blueprint(name, __name__, url_prefix="/api/v1")
-    made.ARGUMENTS_PARSER = _Parser()
+    made.ARGUMENTS_PARSER = PARSER
     return made
 
 
@@ -58,7 +61,7 @@ def _ulid(**more: Any) -> fields.String:
 class _Body(Schema):
     """A body, with the error for one that is not an object."""
 
-    error_messages = {"type": "must be a JSON object"}
+    error_messages = {"type": "must be a JSON object", "unknown": "is not known here: remove it"}
 
 
 class Problem(Schema):

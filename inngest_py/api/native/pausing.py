@@ -5,12 +5,10 @@ The id is the function's UUID or slug.
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from ...domain.errors import Invalid, NotFound
-from ...domain.values import canonical
+from ...domain.errors import NotFound
 from ...engine.admin import pause_function
-from ...engine.flow.arrivals import SKIP
 from ...storage.catalog import functions
 from .. import shapes
 from ..actors import actor
@@ -35,25 +33,11 @@ def _enveloped(function_id: str) -> Response:
     return answer({"data": _shown(function_id), "metadata": fetched})
 
 
-def _events() -> str:
-    """Read the optional body."""
-    body = request.get_data(cache=False)
-    given = canonical.loads(body) if body.strip() else {}
-    if not isinstance(given, dict):
-        raise Invalid('the body must be an object such as {"events": "skip"}')
-    unknown = sorted(set(given) - {"events"})
-    if unknown:
-        raise Invalid(f"{unknown[0][:64]} is not known here: only events is", field=unknown[0][:64])
-    events = given.get("events", SKIP)
-    if not isinstance(events, str):
-        raise Invalid('events must be "skip" or "hold"', field="events")
-    return events
-
-
 @blueprint.post("/<path:function>/pause")
-def pause(function: str) -> Response:
+@openapi.PARSER.use_args(openapi.PauseBody)
+def pause(body: dict[str, Any], function: str) -> Response:
     """Pause a function."""
-    return _enveloped(pause_function.pause(context(), function, _events(), actor()))
+    return _enveloped(pause_function.pause(context(), function, body["events"], actor()))
 
 
 @blueprint.post("/<path:function>/resume")

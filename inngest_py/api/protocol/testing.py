@@ -6,8 +6,8 @@ Served only by a dev server with `--test-api`. `accountId` is ignored: there is 
 from flask import Blueprint, Response, request
 
 from ...domain.errors import Invalid, NotFound
-from ...domain.functions.config_fields import MAX_INTEGER
 from ...domain.values import ids
+from ...domain.values.json_fields import MAX_INTEGER
 from ...engine.admin import testing
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.catalog import functions

@@ -11,15 +11,15 @@ from flask import Blueprint, Response, request
 
 from ...domain.errors import Invalid
 from ...domain.values import canonical, ids, times
-from ...domain.values.checks import check_text, kind
+from ...domain.values.json_fields import JsonFields
 from .. import shapes
 from ..deps import context
 from ..errors import answer
 
 PREFIXES = ("/v2", "/api/v2")
-MAX_TEXT_BYTES = 2048
 _MAX_CURSOR_CHARS = 4096
 _DEFAULT_LIMIT, _MOST = 20, 100
+_FORMAT = "invalid_field_format"
 
 blueprint = Blueprint("v2", __name__)
 
@@ -52,77 +52,29 @@ def snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda found: "_" + found[0].lower(), name)
 
 
-class Message:
+class Message(JsonFields):
     """A request's JSON object, whose names may be camelCase or have underscores."""
 
-    def __init__(self, given: object, path: str = "", size: int = 0) -> None:
-        if not isinstance(given, dict):
-            what = path or "the body"
-            raise _format(f"{what} must be an object, not {kind(given)}", path or "body")
-        self._given: dict[str, Any] = given
-        self._path = path
-        self.size = size  # in bytes, of a whole body
+    CODE = _FORMAT
+    MISSING_CODE = "missing_field"
+    size = 0  # in bytes, of a whole body
 
-    def at(self, name: str) -> str:
-        """Return the full path of a field."""
-        return f"{self._path}.{name}" if self._path else name
-
-    def get(self, name: str) -> Any:
+    def get(self, key: str) -> Any:
         """Read a field; None when it is absent."""
-        value = self._given.get(name)
-        return self._given.get(snake(name)) if value is None else value
-
-    def text(self, name: str, most: int = MAX_TEXT_BYTES) -> str | None:
-        """Read a text; None when it is absent or empty."""
-        value = self.get(name)
-        if value is None or value == "":
-            return None
-        if not isinstance(value, str):
-            raise _format(f"{self.at(name)} must be a string, not {kind(value)}", self.at(name))
-        try:
-            return check_text(value, self.at(name), most, self.at(name))
-        except Invalid as error:
-            raise _format(error.message, self.at(name)) from None
-
-    def needed(self, name: str, most: int = MAX_TEXT_BYTES) -> str:
-        """Read a text that must be there."""
-        value = self.text(name, most)
-        if value is None:
-            raise missing(self.at(name))
-        return value
-
-    def object(self, name: str) -> "Message | None":
-        """Read an object; None when it is absent."""
-        value = self.get(name)
-        return None if value is None else Message(value, self.at(name))
-
-    def objects(self, name: str, most: int) -> "list[Message]":
-        """Read an array of objects, which must not be empty."""
-        value = self.get(name)
-        if value is None or value == []:
-            raise missing(self.at(name))
-        if not isinstance(value, list):
-            raise _format(f"{self.at(name)} must be an array, not {kind(value)}", self.at(name))
-        if len(value) > most:
-            raise _format(f"{self.at(name)} holds more than {most} items", self.at(name))
-        return [Message(item, f"{self.at(name)}[{place}]") for place, item in enumerate(value)]
-
-
-def missing(field: str) -> Invalid:
-    """Make the error for a missing field."""
-    return Invalid(f"{field} is missing", field=field, code="missing_field")
+        value = self.given.get(key)
+        return self.given.get(snake(key)) if value is None else value
 
 
 def _format(message: str, field: str) -> Invalid:
-    return Invalid(message, field=field, code="invalid_field_format")
+    return Invalid(message, field=field, code=_FORMAT)
 
 
 def body(*, optional: bool = False) -> Message:
     """Read the request's JSON object; raises Invalid."""
     given = request.get_data(cache=False)
-    if optional and not given.strip():
-        return Message({})
-    return Message(canonical.loads(given), size=len(given))
+    found = Message({} if optional and not given.strip() else canonical.loads(given))
+    found.size = len(given)
+    return found
 
 
 def arg(name: str) -> str | None:

@@ -6,7 +6,7 @@ from ...domain.errors import Invalid
 from ...domain.events.user_events import RESERVED, parse_event
 from ...engine.intake.publish import accept
 from ..deps import context
-from .common import Message, blueprint, body, enveloped, missing
+from .common import Message, blueprint, body, enveloped
 
 _MAX_NAME_CHARS = 512
 
@@ -28,12 +28,8 @@ def send() -> Response:
 
 
 def _check_name(given: Message) -> None:
-    name = given.text("name", most=10_000)
-    if name is None:
-        raise missing("name")
-    for wrong, message in (
-        (len(name) > _MAX_NAME_CHARS, f"name is over {_MAX_NAME_CHARS} characters"),
-        (name.lower().startswith(RESERVED), f"name may not begin with {RESERVED}"),
-    ):
-        if wrong:
-            raise Invalid(message, field="name", code="invalid_field_format")
+    name = given.needed("name", 10_000)
+    if len(name) > _MAX_NAME_CHARS:
+        raise given.wrong("name", f"is over {_MAX_NAME_CHARS} characters")
+    if name.lower().startswith(RESERVED):
+        raise given.wrong("name", f"may not begin with {RESERVED}")

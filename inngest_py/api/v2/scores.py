@@ -4,12 +4,11 @@ from typing import Any
 
 from flask import Response
 
-from ...domain.errors import Invalid
 from ...domain.runs.metadata import SCORE, Target, Update, UpdateOp, step_hash
 from ...domain.values.checks import kind
 from ...engine.work.metadata import annotate
 from ..deps import context
-from .common import Message, blueprint, body, enveloped, missing, raw, ulid
+from .common import Message, blueprint, body, enveloped, raw, ulid
 
 _MOST = 100
 _MAX_NAME_BYTES = 128
@@ -19,7 +18,10 @@ _MAX_NAME_BYTES = 128
 def score(run_id: str) -> Response:
     """Store scores as SDKs do; a score replaces one of the same name for the same step."""
     ulid(run_id, "run")
-    found = [_parse(item) for item in body().objects("scores", _MOST)]
+    given = body()
+    found = [_parse(item) for item in given.objects("scores", _MOST)]
+    if not found:
+        raise given.missing("scores")
     annotate(context(), run_id, [(target, update) for target, update, _ in found])
     return enveloped([shown for _, _, shown in found])
 
@@ -28,11 +30,9 @@ def _parse(item: Message) -> tuple[Target, Update, dict[str, Any]]:
     name = item.needed("name", _MAX_NAME_BYTES)
     value = item.get("value")
     if value is None:
-        raise missing(item.at("value"))
+        raise item.missing("value")
     if not isinstance(value, bool | int | float):
-        field = item.at("value")
-        message = f"{field} must be a number or a boolean, not {kind(value)}"
-        raise Invalid(message, field=field, code="invalid_field_format")
+        raise item.wrong("value", f"must be a number or a boolean, not {kind(value)}")
     stored: dict[str, Any] = {"value": value}
     shown: dict[str, Any] = {"name": name, "value": _kept(value)}
     step_id = item.text("stepId", 1024)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ..values import canonical, urls
 from ..values.dataclass_json import decode, encode
-from .config_fields import Fields, whole, wrong
+from ..values.json_fields import whole
+from .config_fields import CONFIG, Fields, wrong
 from .function_limits import (
     Batch,
     Concurrency,
@@ -151,7 +152,7 @@ def _parse_step(config: Fields) -> tuple[str, str, int]:
     if steps is None or len(steps.given) != 1:
         raise wrong(config.at("steps"), "must hold exactly one step, under a name such as step")
     [(name, given)] = steps.given.items()
-    step = Fields.of({} if given is None else given, steps.at(name[:64]))
+    step = Fields({} if given is None else given, steps.at(name[:64]))
     runtime = step.object("runtime")
     if runtime is None:
         raise wrong(step.at("runtime"), 'is missing: write {"type":"http","url":"…"}')
@@ -172,7 +173,7 @@ def _attempts(item: Fields) -> int | None:
     """Read `retries`: an object with `attempts`, or just a number, as people write it."""
     value = item.get("retries")
     if isinstance(value, int | float):
-        return whole(value, item.at("retries"))
+        return whole(value, item.at("retries"), code=CONFIG)
     retries = item.object("retries")
     return None if retries is None else retries.integer("attempts")
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .config_fields import CONFIG, Fields, listed, whole, wrong
+from ..values.json_fields import whole
+from .config_fields import CONFIG, Fields, wrong
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -104,7 +105,7 @@ def parse_concurrency(config: Fields) -> tuple[tuple[Concurrency, ...], Concurre
 def _entries(value: object, path: str, most: int) -> tuple[Concurrency, ...]:
     if value is None:
         return ()
-    entries = [_entry(item) for item in listed(value, path, most, _CONCURRENCY)]
+    entries = [_entry(item) for item in Fields.listed(value, path, most, _CONCURRENCY)]
     return tuple(sorted((entry for entry in entries if entry.limit), key=lambda entry: entry.limit))
 
 

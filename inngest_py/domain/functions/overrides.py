@@ -70,7 +70,7 @@ class Wanted:
 
 def parse(body: object, now: datetime) -> Wanted:
     """Check a request. Raises Invalid with the field's path and the fix."""
-    fields = Fields.of(body, "")
+    fields = Fields(body, "")
     unknown = sorted(set(fields.given).difference(_KNOWN))
     if unknown:
         raise wrong(unknown[0][:64], f"is not known here: only {', '.join(_KNOWN)} are")
@@ -111,7 +111,7 @@ def _check_parts(fields: Fields) -> None:
     """Refuse unknown keys, and limits that are missing or 0: only `null` removes a limit."""
     for rule, known in _PARTS.items():
         if fields.given.get(rule) is not None:
-            _check_part(Fields.of(fields.given[rule], rule), known)
+            _check_part(Fields(fields.given[rule], rule), known)
     value = fields.given.get("concurrency")
     if isinstance(value, dict) and ("fn" in value or "step" in value):
         _only(Fields(value, "concurrency"), ("fn", "step"))
@@ -123,7 +123,7 @@ def _check_parts(fields: Fields) -> None:
         lists = [(value if isinstance(value, list) else [], "concurrency")]
     for items, path in lists:
         for place, item in enumerate(items if isinstance(items, list) else []):
-            _check_part(Fields.of(item, f"{path}[{place}]"), _ENTRY)
+            _check_part(Fields(item, f"{path}[{place}]"), _ENTRY)
 
 
 def _check_part(part: Fields, known: tuple[str, ...]) -> None:

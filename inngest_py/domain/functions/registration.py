@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from ..errors import Invalid
 from ..values import canonical, urls
 from ..values.dataclass_json import encode
-from .config_fields import CONFIG, Fields, listed, wrong
+from .config_fields import CONFIG, Fields, wrong
 from .function_config import FunctionConfig, parse_config, slug_of
 from .retries import parse_backoff
 
@@ -52,7 +52,7 @@ def parse_registration(payload: object) -> Registration:
     Raises Invalid with the field's path and the code of sync.md §5.4. For an empty app name the
     message is "App ID required" and the field is appName.
     """
-    fields = Fields.of(payload, "")
+    fields = Fields(payload, "")
     name = _app_name(fields, "appName")
     url = urls.short_enough(_required_url(fields))
     sdk = fields.text("sdk") or ""
@@ -98,7 +98,7 @@ def _parse_functions(fields: Fields) -> tuple[FunctionConfig, ...]:
     if value is None:
         return ()
     functions: dict[str, FunctionConfig] = {}
-    for item in listed(value, "functions", MAX_FUNCTIONS):
+    for item in Fields.listed(value, "functions", MAX_FUNCTIONS):
         config = parse_config(item)
         if config.slug in functions:
             raise wrong(item.at("id"), f"{config.slug!r} is given twice: ids are unique in an app")
@@ -119,7 +119,7 @@ def parse_function(payload: object) -> Registration:
     app's and the function's names. `backoff` may set a rule for retries, which a sync cannot.
     Raises Invalid as parse_registration does.
     """
-    fields = Fields.of(payload, "")
+    fields = Fields(payload, "")
     app = fields.text("app")
     if app is None:
         raise wrong("app", "is missing: name the app that the function belongs to")

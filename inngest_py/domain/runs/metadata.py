@@ -11,13 +11,14 @@ from typing import Protocol, TypeGuard
 from ..errors import Invalid, TooLarge
 from ..limits import MAX_STEP_ID_BYTES
 from ..values import canonical, ids
-from ..values.checks import MOST_LEVELS, check_text, is_deeper, kind
+from ..values.checks import MOST_LEVELS, is_deeper
+from ..values.json_fields import JsonFields
 from ..values.json_types import JsonObject
 
 MAX_SPAN_BYTES = 64 * 1024
 MAX_RUN_BYTES = 1024 * 1024
 MAX_UPDATES = 100
-MAX_KIND_BYTES = 256
+MAX_KIND_BYTES = MAX_SPAN_ID_BYTES = 256
 SCORE = "inngest.score"  # the kind of scores, whose values are `{name: {value}}`
 _HASH_CHARS = 40
 
@@ -88,14 +89,11 @@ class Update:
 
 def parse(body: object) -> tuple[Target, list[Update]]:
     """Check the body of `POST /v1/runs/{id}/metadata`; raises Invalid, which names the field."""
-    given = _object(body, "the body", "")
-    found = given.get("metadata")
-    if not isinstance(found, list) or not found:
-        raise Invalid("metadata must be an array of updates, not empty", field="metadata")
-    if len(found) > MAX_UPDATES:
-        raise Invalid(f"metadata holds more than {MAX_UPDATES} updates", field="metadata")
-    updates = [_update(item, f"metadata[{place}]") for place, item in enumerate(found)]
-    return _target(_object(given.get("target") or {}, "target", "target")), updates
+    given = JsonFields(body)
+    updates = [_update(item) for item in given.objects("metadata", MAX_UPDATES)]
+    if not updates:
+        raise given.wrong("metadata", "must be an array of updates, not empty")
+    return _target(_object(given, "target")), updates
 
 
 def of_ops(ops: Iterable[OpNotes], attempt: int) -> list[tuple[Target, Update]]:
@@ -107,7 +105,7 @@ def of_ops(ops: Iterable[OpNotes], attempt: int) -> list[tuple[Target, Update]]:
     for op in ops:
         for note in op.notes[:MAX_UPDATES]:
             try:
-                update = _update(note, "metadata")
+                update = _update(JsonFields(note, "metadata"))
             except Invalid:
                 continue
             found.append((_scoped(note.get("scope"), op.id, attempt), update))
@@ -127,33 +125,37 @@ def step_hash(step_id: str, index: int = 0) -> str:
     return ids.step_hash(step_id, index)
 
 
-def _target(given: JsonObject) -> Target:
-    span = _text(given, "span_id", "target", 256)
-    if span:
+def _object(given: JsonFields, key: str) -> JsonFields:
+    """Read an object; anything empty, such as an empty array, counts as one without fields."""
+    found = given.object(key) if given.get(key) else None
+    return JsonFields({}) if found is None else found
+
+
+def _target(given: JsonFields) -> Target:
+    span = given.text("span_id", MAX_SPAN_ID_BYTES)
+    if span is not None:
         return Target(span=span)
-    step_id = _text(given, "step_id", "target", MAX_STEP_ID_BYTES)
-    index, attempt = _number(given, "step_index"), _number(given, "step_attempt")
-    if not step_id:
+    step_id = given.text("step_id", MAX_STEP_ID_BYTES)
+    index, attempt = given.integer("step_index"), given.integer("step_attempt")
+    if step_id is None:
         if attempt is not None or index:
-            raise Invalid("target.step_id is missing", field="target.step_id")
+            raise given.missing("step_id")
         return Target()
     return Target(step_hash(step_id, index or 0), attempt)
 
 
-def _update(item: object, path: str) -> Update:
-    given = _object(item, path, path)
-    name = _text(given, "kind", path, MAX_KIND_BYTES)
-    if not name:
-        raise Invalid(f"{path}.kind is missing", field=f"{path}.kind")
-    op = given.get("op", UpdateOp.MERGE.value)
+def _update(given: JsonFields) -> Update:
+    name = given.needed("kind", MAX_KIND_BYTES)
+    op = given.get("op")
+    if op is None:
+        op = UpdateOp.MERGE.value
     if not isinstance(op, str) or op not in list(UpdateOp):
-        raise Invalid(f"{path}.op must be one of {', '.join(UpdateOp)}", field=f"{path}.op")
-    values = _object(given.get("values") or {}, f"{path}.values", f"{path}.values")
+        raise given.wrong("op", f"must be one of {', '.join(UpdateOp)}")
+    found = _object(given, "values").given
     # what has no canonical form cannot be stored
-    if is_deeper(canonical.dumps(values).decode(), MOST_LEVELS):
-        text = f"{path}.values is nested deeper than {MOST_LEVELS} levels"
-        raise Invalid(text, field=f"{path}.values")
-    return Update(name, UpdateOp(op), values)
+    if is_deeper(canonical.dumps(found).decode(), MOST_LEVELS):
+        raise given.wrong("values", f"is nested deeper than {MOST_LEVELS} levels")
+    return Update(name, UpdateOp(op), found)
 
 
 def change(current: Mapping[str, object], update: Update) -> JsonObject:
@@ -182,27 +184,3 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
         raise TooLarge(f"the metadata of a span is over {MAX_SPAN_BYTES} bytes")
     if sum(sizes.values()) > MAX_RUN_BYTES:
         raise TooLarge(f"the metadata of the run is over {MAX_RUN_BYTES} bytes")
-
-
-def _object(value: object, what: str, field: str) -> JsonObject:
-    if not isinstance(value, dict):
-        raise Invalid(f"{what} must be an object, not {kind(value)}", field=field or None)
-    return value
-
-
-def _text(given: JsonObject, key: str, path: str, most: int) -> str:
-    value = given.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Invalid(f"{path}.{key} must be a string, not {kind(value)}", field=f"{path}.{key}")
-    return check_text(value, f"{path}.{key}", most, f"{path}.{key}")
-
-
-def _number(given: JsonObject, key: str) -> int | None:
-    value = given.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise Invalid(f"target.{key} must be a whole number", field=f"target.{key}")
-    return value

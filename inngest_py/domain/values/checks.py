@@ -22,7 +22,7 @@ def kind(value: object) -> str:
     return names.get(type(value), "another type")
 
 
-def check_text(value: str, label: str, limit: int, field: str) -> str:
+def check_text(value: str, label: str, limit: int, field: str, code: str | None = None) -> str:
     """Return the text if every database can store and index it; `limit` is in bytes of UTF-8.
 
     Raises Invalid for longer text, for a NUL character, which PostgreSQL cannot store, and for half
@@ -31,11 +31,12 @@ def check_text(value: str, label: str, limit: int, field: str) -> str:
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
-        raise Invalid(f"{label} holds half of a surrogate pair", field=field) from None
+        raise Invalid(f"{label} holds half of a surrogate pair", field=field, code=code) from None
     if "\0" in value:
-        raise Invalid(f"{label} holds a NUL character: remove it", field=field)
+        raise Invalid(f"{label} holds a NUL character: remove it", field=field, code=code)
     if size > limit:
-        raise Invalid(f"{label} is too long: Max {limit} bytes / Size {size} bytes", field=field)
+        text = f"{label} is too long: Max {limit} bytes / Size {size} bytes"
+        raise Invalid(text, field=field, code=code)
     return value
 
 
