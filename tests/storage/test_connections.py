@@ -1,6 +1,5 @@
 """Connections to PostgreSQL over a silent network, to a slow server, and through a pooler."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from inngest_py.storage.db.server_limits import ServerLimits
 from inngest_py.storage.db.session import Database, later, limit_time
 from inngest_py.storage.runs import run_counts
 from inngest_py.storage.schema import migrate
-from tests.processes import LOOPBACK, ROOT, Process, free_port, wait_until
+from tests.pooler import pooled
+from tests.processes import LOOPBACK, ROOT, free_port, wait_until
 from tests.servers import Postgres
 from tests.tcp import Wire
 
@@ -239,32 +239,8 @@ def test_slow_list_is_recognised_as_too_long(postgres_url: str) -> None:
 
 @pytest.fixture
 def pooler(postgres: Postgres, tmp_path: Path) -> Iterator[str]:
-    """Run PgBouncer in transaction mode before PostgreSQL; give its host and port."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        pytest.skip("PgBouncer is not installed")
-    port = free_port()
-    users, ini = tmp_path / "users.txt", tmp_path / "pgbouncer.ini"
-    users.write_text('"postgres" ""\n')
-    ini.write_text(
-        f"[databases]\n* = host={LOOPBACK} port={postgres.port}\n[pgbouncer]\n"
-        f"listen_addr = {LOOPBACK}\nlisten_port = {port}\nauth_type = trust\nunix_socket_dir =\n"
-        f"auth_file = {users}\npool_mode = transaction\ndefault_pool_size = 1\n"
-    )
-    for path in (tmp_path, users, ini):
-        path.chmod(0o755)
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == tmp_path.stat().st_uid and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    command = [program, "-u", "nobody", str(ini)]
-    with Process(command, tmp_path / "pgbouncer.log") as process:
-        process.start().wait_ready(lambda: _listens(port), 20)
-        yield f"{LOOPBACK}:{port}"
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((LOOPBACK, port)) == 0
+    with pooled(postgres, tmp_path, sessions=1) as made:
+        yield made
 
 
 def test_session_settings_behind_a_pooler_stay_unchanged(

@@ -4,7 +4,8 @@ import ast
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from click.testing import CliRunner
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, event, text
 
 from inngest_py.cli import cli
 from inngest_py.domain.errors import Conflict
@@ -29,11 +30,21 @@ from tests.processes import wait_until
 VERSIONS = sorted((migrate._FOLDER / "versions").glob("[0-9]*.py"))
 # the tables with rows for each event, run, step or request
 GROWING = {
-    *("attempts", "batch_events", "defers", "events", "pauses", "queue_items", "run_keys"),
+    *(
+        "attempts",
+        "batch_events",
+        "debounces",
+        "defers",
+        "events",
+        "pauses",
+        "queue_items",
+        "run_keys",
+    ),
     *("run_metadata", "runs", "steps"),
 }
 _BUILDS = re.compile(
-    r"\s*CREATE (UNIQUE )?INDEX (?!CONCURRENTLY)(IF NOT EXISTS )?\S+ ON (ONLY )?(?P<table>\w+)"
+    r"\s*CREATE (UNIQUE )?INDEX (?P<concurrently>CONCURRENTLY )?(IF NOT EXISTS )?\S+"
+    r" ON (ONLY )?(?P<table>\w+)"
 )
 
 
@@ -76,11 +87,13 @@ def test_preparing_a_current_schema_changes_nothing(empty: Database) -> None:
     empty.close()
 
 
-def test_head_is_the_one_that_alembic_finds() -> None:
+def test_revisions_are_those_that_alembic_finds() -> None:
     folder = Path(migrate.__file__).parent / "migrations"
     config = Config()
     config.set_main_option("script_location", str(folder))
-    assert migrate.head() == ScriptDirectory.from_config(config).get_current_head()
+    script = ScriptDirectory.from_config(config)
+    assert migrate.head() == script.get_current_head()
+    assert migrate._revisions() == [found.revision for found in script.walk_revisions()][::-1]
 
 
 def test_an_old_schema_is_migrated(empty: Database) -> None:
@@ -184,22 +197,48 @@ def test_each_migration_says_whether_it_goes_before_or_after_the_code(file: Path
     assert re.search(r"\b(goes|go) (before|after|before or after) the code\b", told, re.IGNORECASE)
 
 
-def test_an_upgrade_builds_no_index_of_a_table_that_grows(postgres_url: str) -> None:
-    """Its writers would wait: CONCURRENTLY cannot be had in the one transaction of an upgrade."""
+@contextmanager
+def _statements(note: Callable[[Connection, str], None]) -> Iterator[None]:
+    """Show all statements of all connections to a function, before they are sent."""
+
+    def see(connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        note(connection, statement)
+
+    event.listen(Engine, "before_cursor_execute", see)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", see)
+
+
+def test_an_upgrade_keeps_no_writers_waiting_for_an_index(postgres_url: str) -> None:
     db = Database(postgres_url)
     _at(db, "0024")
-    built: list[str] = []
+    built: list[tuple[str, bool]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def note(_connection: Connection, statement: str) -> None:
         if found := _BUILDS.match(statement):
-            built.append(found["table"])
+            built.append((found["table"], found["concurrently"] is not None))
 
-    event.listen(db.engine, "before_cursor_execute", note)
-    migrate.upgrade(db)
+    with _statements(note):
+        migrate.upgrade(db)
     db.close()
-    assert migrate.head() > "0024"
-    assert "debounces" in built, "the test sees what is built"
-    assert not GROWING.intersection(built)
+    assert ("debounces", True) in built, "the test sees what is built"
+    assert not GROWING.intersection(table for table, concurrently in built if not concurrently)
+
+
+def test_each_migration_has_a_lock_timeout_of_its_own(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    limits: list[str] = []
+
+    def note(connection: Connection, statement: str) -> None:
+        if statement.startswith(("UPDATE alembic_version", "INSERT INTO alembic_version")):
+            limits.append(connection.exec_driver_sql("SHOW lock_timeout").scalar_one())
+
+    with _statements(note):
+        migrate.upgrade(db)
+    db.close()
+    assert limits == [f"{migrate._LOCK_SECONDS:.0f}s"] * len(VERSIONS)
 
 
 def test_a_migration_that_waits_for_a_table_holds_nobody_up_for_long(postgres_url: str) -> None:

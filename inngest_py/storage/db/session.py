@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,7 @@ class Database:
     ) -> None:
         self.url: URL = make_url(url)
         self.clock = Clock()
+        self._limits = limits or ServerLimits()
         if self.url.drivername == "postgresql":
             # SQLAlchemy 2.1 reads postgresql:// as psycopg 3, but Pipelined is for psycopg2
             self.url = self.url.set(drivername="postgresql+psycopg2")
@@ -74,9 +76,7 @@ class Database:
         self.written = threading.Event()  # set by every commit of this process on SQLite
         self.outage = Outage()
         self.engine = (
-            self._sqlite(synchronous)
-            if self.is_sqlite
-            else self._postgres(pool_size, limits or ServerLimits())
+            self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool_size, self._limits)
         )
 
     @property
@@ -151,6 +151,11 @@ class Database:
                 connection.exec_driver_sql("BEGIN")
 
         return engine
+
+    def without_time_limits(self) -> "Database":
+        """Open PostgreSQL's database once more, for statements that may take hours."""
+        limits = replace(self._limits, statement=0, lock=0)
+        return Database(self.url.render_as_string(hide_password=False), limits=limits)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

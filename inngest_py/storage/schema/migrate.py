@@ -1,5 +1,9 @@
 """Migrations, with Alembic.
 
+Each migration is a transaction of its own. An index of a table that grows is built between two of
+them, while others write (index_builds.py). A process that is killed leaves what it has committed,
+and the next one continues there.
+
 A server imports Alembic only when it has to migrate: the import takes a tenth of the time of a
 start. An empty database gets the tables of the models directly. They are the same as those that the
 migrations make (tests compare them).
@@ -22,34 +26,33 @@ from ..db import meta
 from ..db.dialects import lock_out
 from ..db.outages import Fault, Reasons, fault, outage, reason
 from ..db.session import Database, lift_time_limits, limit_locks
-from . import foreign_tables
+from . import foreign_tables, index_builds
 from .tables import Base
 
 _FOLDER = Path(__file__).parent / "migrations"
-_LOCK = 0x1A7E57  # PostgreSQL's advisory lock: one upgrade at a time
+_LOCK = 0x1A7E57  # PostgreSQL's advisory lock: one migration at a time
 # While a migration waits for a table's lock, all later statements on the table wait, readers too.
 # So it waits for less than their limit of 5 s, and then pauses.
 _LOCK_SECONDS, _LOCK_DELAY = 3.0, 2.0
 _BREAKS = re.compile("^breaks = True$", re.MULTILINE)
 _OLDEST = "schema_oldest"  # the oldest head that can work with the schema, as a number
-_NAMES = re.compile(r'^(revision|down_revision) = "(.+)"$', re.MULTILINE)
+
+
+def _revisions() -> list[str]:
+    """Return the revisions that this version knows, in order."""
+    return sorted(file.name[:4] for file in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
 def head() -> str:
-    """Return this version's newest revision: the one that no other follows."""
-    named: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
-    for file in (_FOLDER / "versions").glob("[0-9]*.py"):
-        for role, name in _NAMES.findall(file.read_text()):
-            named[role].add(name)
-    [newest] = named["revision"] - named["down_revision"]
-    return newest
+    """Return this version's newest revision."""
+    return _revisions()[-1]
 
 
-def _oldest() -> int:
-    """Return the oldest head that can work with the newest schema, as a number."""
+def _oldest(revision: str) -> int:
+    """Return the oldest head that can work with the schema of a revision, as a number."""
     files = (_FOLDER / "versions").glob("[0-9]*.py")
-    breaking = [int(file.name[:4]) for file in files if _BREAKS.search(file.read_text())]
-    return max(breaking, default=0)
+    breaking = (file.name[:4] for file in files if _BREAKS.search(file.read_text()))
+    return max((int(number) for number in breaking if number <= revision), default=0)
 
 
 def current(db: Database) -> str | None:
@@ -99,7 +102,7 @@ def unready(db: Database) -> str | None:
 
 
 def upgrade(db: Database) -> None:
-    """Bring the schema to head, under a lock, so that one process does it at a time.
+    """Bring the schema to head, each migration under a lock, so that one process runs it.
 
     A newer schema stays. Raises Conflict when it cannot be used, or is another program's. On
     PostgreSQL it waits for the locks of others for _LOCK_SECONDS, then rolls back and tries again,
@@ -108,7 +111,8 @@ def upgrade(db: Database) -> None:
     logged = False
     while not refuse_newer(db):
         try:
-            _upgrade(db)
+            while _migrate_once(db):
+                pass
             return
         except DBAPIError as error:
             if not db.locks_rows or fault(error) is not Fault.BUSY:
@@ -119,20 +123,32 @@ def upgrade(db: Database) -> None:
             time.sleep(_LOCK_DELAY)
 
 
-def _upgrade(db: Database) -> None:
+def _migrate_once(db: Database) -> bool:
+    """Run the next migration, or build the index that it needs; say whether there was one."""
+    try:
+        with db.transaction() as connection:
+            _lock(connection)
+            limit_locks(connection, _LOCK_SECONDS)
+            foreign_tables.refuse(connection)
+            at = _current(connection) or ""
+            following = [revision for revision in _revisions() if revision > at]
+            if following:
+                _run(connection, following[0])
+    except index_builds.IndexMissing as missing:
+        index_builds.build(db, missing.index)
+    return bool(following)
+
+
+def _run(connection: Connection, revision: str) -> None:
     # a tenth of a server's start, and rarely needed
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    with db.transaction() as connection:
-        _lock(connection)
-        limit_locks(connection, _LOCK_SECONDS)
-        foreign_tables.refuse(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        meta.put(connection, _OLDEST, _oldest())
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    meta.put(connection, _OLDEST, _oldest(revision))
 
 
 def _lock(connection: Connection) -> None:
@@ -156,7 +172,7 @@ def _create(db: Database) -> bool:
         )
         made = text("INSERT INTO alembic_version (version_num) VALUES (:head)")
         connection.execute(made, {"head": head()})
-        meta.put(connection, _OLDEST, _oldest())
+        meta.put(connection, _OLDEST, _oldest(head()))
     return True
 
 

@@ -1,10 +1,11 @@
 """Find the debounces that hold an event by an index: pruning and the question why ask for them.
 
-Goes before the code that needs it: it only adds an index. On PostgreSQL debounces are not written
-meanwhile, for 0.1 seconds a hundred thousand of them.
+Goes before the code that needs it: it only adds an index.
 """
 
 from alembic import op
+
+from inngest_py.storage.schema.index_builds import build_index
 
 revision = "0025"
 down_revision = "0024"
@@ -14,7 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the index."""
-    op.create_index("debounces_event_idx", "debounces", ["event_id"])
+    build_index(op.get_bind(), "debounces_event_idx", "debounces", "event_id")
 
 
 def downgrade() -> None:
