@@ -31,7 +31,7 @@ except Invalid as error:
     startup_messages.exit_with_errors(settings, [error.message])
 
 
-def refuse_to_work(**_signal: Any) -> None:
+def refuse_to_work(**_signal: object) -> None:
     """End a worker before it starts if it has no key to sign with.
 
     Other commands, such as `flower` and `inspect`, need no keys.
@@ -40,7 +40,7 @@ def refuse_to_work(**_signal: Any) -> None:
         startup_messages.exit_with_errors(settings, found)
 
 
-def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: Any) -> None:
+def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: object) -> None:
     """Log as our settings say, to the file of Celery's `--logfile` if there is one.
 
     Celery calls this in a worker, and in each prefork child that has a log file of its own (`%i`).
@@ -55,7 +55,7 @@ def log_to(loglevel: int | None = None, logfile: str | None = None, **_signal: A
         logging.getLogger().setLevel(loglevel)
 
 
-def begin(instance: Any, **_signal: Any) -> None:
+def begin(instance: Any, **_signal: object) -> None:
     """Log warnings about the settings, and send what is printed to the log."""
     startup_messages.warn(settings, logged=True)
     if settings.json_logs:
@@ -69,7 +69,7 @@ def begin(instance: Any, **_signal: Any) -> None:
         instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
 
 
-def _say_nothing(*_words: Any) -> None:
+def _say_nothing(*_words: object) -> None:
     pass
 
 

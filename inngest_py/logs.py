@@ -18,7 +18,7 @@ _DIM, _BOLD, _END = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _COLOURS = {logging.DEBUG: _DIM, logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
 
 
-def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     return observe.with_ids(getattr(record, "fields", {}))
 
 
@@ -46,7 +46,7 @@ class People(logging.Formatter):
         return line.replace("\n", "\n    ")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Write a value on one line, in quotes if its end could not be seen otherwise."""
     text = str(value)
     return text if _PLAIN.fullmatch(text) else json.dumps(text)
@@ -57,7 +57,7 @@ class Json(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record as JSON."""
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "event": getattr(record, "event", record.name),

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
 
 from blinker import NamedSignal, Namespace
 
@@ -43,7 +42,7 @@ job_started: NamedSignal = _signals.signal("job-started")
 job_ended: NamedSignal = _signals.signal("job-ended")
 """That task has ended its work on the run, in the same thread or greenlet: `run_id`."""
 
-Watcher = Callable[[str, dict[str, Any]], None]
+Watcher = Callable[[str, dict[str, object]], None]
 Listener = Callable[..., None]
 _watchers: list[Watcher] = []
 _heard: dict[str, list[Listener]] = {}
@@ -59,11 +58,11 @@ def unwatch(watcher: Watcher) -> None:
     _watchers.remove(watcher)
 
 
-_bound: ContextVar[Mapping[str, Any] | None] = ContextVar("inngest_py_bound", default=None)
+_bound: ContextVar[Mapping[str, object] | None] = ContextVar("inngest_py_bound", default=None)
 
 
 @contextmanager
-def bound(**ids: Any) -> Iterator[None]:
+def bound(**ids: object) -> Iterator[None]:
     """Add ids to every log line of this thread or greenlet within the block, in all packages."""
     token = _bound.set(ids)
     try:
@@ -72,7 +71,7 @@ def bound(**ids: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
-def with_ids(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_ids(fields: Mapping[str, object]) -> Mapping[str, object]:
     """Add the bound ids to the fields of a log line.
 
     A line about another run keeps its own: in a group commit, one writer writes for many runs.
@@ -111,7 +110,7 @@ def event(
     *,
     level: int = logging.INFO,
     exc_info: BaseException | None = None,
-    **fields: Any,
+    **fields: object,
 ) -> None:
     """Log a named event with its fields, and the traceback of an exception."""
     held = _held.get()
@@ -121,7 +120,9 @@ def event(
         held.append(partial(_event, name, level, exc_info, fields))
 
 
-def _event(name: str, level: int, exc_info: BaseException | None, fields: dict[str, Any]) -> None:
+def _event(
+    name: str, level: int, exc_info: BaseException | None, fields: dict[str, object]
+) -> None:
     for watcher in _watchers:
         try:
             watcher(name, fields)
@@ -144,7 +145,7 @@ def stop_listening(signal: NamedSignal, listener: Listener) -> None:
     _heard[signal.name].remove(listener)
 
 
-def send(signal: NamedSignal, **fields: Any) -> None:
+def send(signal: NamedSignal, **fields: object) -> None:
     """Send a signal; an exception of a listener is logged."""
     for listener in _heard.get(signal.name, ()):
         try:

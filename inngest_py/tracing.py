@@ -131,7 +131,7 @@ class Spans:
         step: str | None,
         attempt: int,
         traceparent: str | None,
-        **_: Any,
+        **_: object,
     ) -> None:
         about = _about(run_id, function)
         about |= {"inngest.item_id": item_id, "inngest.attempt": attempt}
@@ -146,7 +146,7 @@ class Spans:
         token = self._context.attach(self._trace.set_span_in_context(span))
         self._open.task = (span, token)
 
-    def _on_job_end(self, **_: Any) -> None:
+    def _on_job_end(self, **_: object) -> None:
         span, token = self._open.task
         self._context.detach(token)
         span.end()
@@ -163,9 +163,9 @@ class Spans:
         status: int | None,
         steps: Sequence[str],
         attempt: int,
-        **_: Any,
+        **_: object,
     ) -> None:
-        attributes: dict[str, Any] = {
+        attributes: dict[str, object] = {
             "inngest.run_id": run_id,
             "inngest.to": to,
             "inngest.attempt": attempt,
@@ -195,7 +195,7 @@ class Spans:
         status: str,
         queued_at: datetime,
         traceparent: str | None,
-        **_: Any,
+        **_: object,
     ) -> None:
         parent = None
         if traceparent is not None:
@@ -239,18 +239,18 @@ class Spans:
         )
 
 
-def _server(url: str) -> dict[str, Any]:
+def _server(url: str) -> dict[str, object]:
     """Return the host and port of a URL; the rest is left out, since it may contain a key."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return {}
-    found: dict[str, Any] = {} if host is None else {"server.address": host}
+    found: dict[str, object] = {} if host is None else {"server.address": host}
     return found if port is None else found | {"server.port": port}
 
 
-def _about(run_id: str, function: str) -> dict[str, Any]:
+def _about(run_id: str, function: str) -> dict[str, object]:
     return {"inngest.run_id": run_id, "inngest.function": function}
 
 

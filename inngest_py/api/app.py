@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from .. import proxies
 from ..config import Settings
 from ..domain.errors import Invalid
+from ..domain.values.json_types import JsonObject
 from ..engine.runtime.context import Context
 from ..metrics import process
 from ..metrics.counters import Counters
@@ -27,7 +28,7 @@ from .protocol import durable_endpoints, events, registration, signals, sinks, s
 # How long a request waits for a database that is away, before its answer is 503.
 REQUEST_SECONDS = 10.0
 _HSTS = "max-age=31536000"  # a year
-_CONFIG: dict[str, Any] = {
+_CONFIG: JsonObject = {
     "MAX_FORM_MEMORY_SIZE": MOST,
     "API_TITLE": "inngest-py",
     "API_VERSION": __version__,

@@ -4,7 +4,7 @@ Shapes by family of routes (protocol: api.md §1): errors of `/e` and `/invoke` 
 `/v2` are `{"errors": [{"code", "message"}]}`, all others are `{"error", "data", "status"}`.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 from flask import Flask, Response, current_app, request
@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from .. import observe
 from ..domain.errors import Conflict, InngestPyError, NotFound, RateLimited, Superseded, TooLarge
+from ..domain.values.json_types import JsonObject
 from ..storage.db.outages import logged, outage, public_message
 
 # The app's extension that makes the page for a path without a route; it may return None.
@@ -31,16 +32,16 @@ def status_of(error: InngestPyError) -> int:
     return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 400)
 
 
-def answer(body: Any, status: int = 200) -> Response:
+def answer(body: object, status: int = 200) -> Response:
     """Answer with JSON."""
     return Response(orjson.dumps(body), status=status, mimetype="application/json")
 
 
 def public_error(
-    message: str, status: int, *, code: str | None = None, data: Any = None
+    message: str, status: int, *, code: str | None = None, data: object = None
 ) -> Response:
     """Answer with the public error shape."""
-    body: dict[str, Any] = {"error": message, "data": data, "status": status}
+    body: JsonObject = {"error": message, "data": data, "status": status}
     if code is not None:
         body["code"] = code
     return answer(body, status)
@@ -118,7 +119,7 @@ def add_to(app: Flask) -> None:
 _WHOLE = {"_schema": "the body"}  # marshmallow's name for errors of no single field
 
 
-def _worded(messages: Any) -> str:
+def _worded(messages: Mapping[str, object]) -> str:
     """Join marshmallow's messages: each field, with what is wrong with it."""
     parts = []
     for place, fields in messages.items():
@@ -130,7 +131,7 @@ def _worded(messages: Any) -> str:
     return "; ".join(parts)
 
 
-def _first(messages: Any) -> Any:
+def _first(messages: object) -> object:
     """Return the first message of a field; messages of a list field are by the item's index."""
     while messages and isinstance(messages, list | dict):
         messages = next(iter(messages.values())) if isinstance(messages, dict) else messages[0]

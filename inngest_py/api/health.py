@@ -1,9 +1,8 @@
 """`GET /health`: whether the server can accept events, and how much work waits."""
 
-from typing import Any
-
 from flask import Blueprint, Response
 
+from ..domain.values.json_types import JsonObject
 from ..storage.db.outages import Fault
 from .deps import context, deps
 from .errors import answer
@@ -29,7 +28,7 @@ def health() -> Response:
         body = {"status": 503, "message": found.public_message, "database": "unknown"}
         return answer(body | {"upkeep_faults": found.faults}, 503)
     oldest = 0.0 if found.oldest is None else found.oldest.total_seconds()
-    shown: dict[str, Any] = {"status": 200, "message": "OK", "database": "ok"}
+    shown: JsonObject = {"status": 200, "message": "OK", "database": "ok"}
     shown["clock_skew_seconds"] = round(context().db.clock.skew.total_seconds(), 1)
     shown["broker"] = _broker()
     shown["workers"] = found.workers

@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 
 from ..domain.runs.runs import RunStatus
 from ..domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
+from ..domain.values.json_types import JsonObject
 from ..engine.admin import limit_overrides
 from ..engine.admin.limit_overrides import FunctionLimits
 
@@ -27,7 +28,7 @@ def stamp(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def event(row: RowMapping) -> dict[str, Any]:
+def event(row: RowMapping) -> JsonObject:
     """Shape an event."""
     payload = orjson.loads(row["payload"])
     shaped = {
@@ -48,12 +49,16 @@ def event(row: RowMapping) -> dict[str, Any]:
     return shaped
 
 
-def output(row: Mapping[str, Any] | RowMapping) -> Any:
+# a stored row, or one with more columns
+ShownRow = RowMapping | Mapping[str, Any]
+
+
+def output(row: ShownRow) -> object:
     """Read a run's output: its result, or the error that its SDK sent, unchanged."""
     return None if row["output"] is None else orjson.loads(row["output"])
 
 
-def run(row: RowMapping) -> dict[str, Any]:
+def run(row: RowMapping) -> JsonObject:
     """Shape a run for /v1."""
     shaped = {
         "run_id": row["id"],
@@ -73,7 +78,7 @@ def run(row: RowMapping) -> dict[str, Any]:
     return shaped
 
 
-def job(row: RowMapping) -> dict[str, Any]:
+def job(row: RowMapping) -> JsonObject:
     """Shape a queue item for /v1/runs/{id}/jobs."""
     return {
         "JobID": row["id"],
@@ -100,7 +105,7 @@ def limits(found: FunctionLimits) -> limit_overrides.ShownLimits:
     return shown
 
 
-def function(row: RowMapping, now: datetime) -> dict[str, Any]:
+def function(row: RowMapping, now: datetime) -> JsonObject:
     """Shape a function for /v1/apps/{app}/functions, with the limits that are in force."""
     found = limit_overrides.of_row(row, now)
     return {

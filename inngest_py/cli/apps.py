@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -21,7 +20,7 @@ def apps() -> None:
 
 @apps.command("list")
 @options.database
-def list_(**flags: Any) -> None:
+def list_(**flags: object) -> None:
     """List the apps that are in use: name, URL, and what went wrong with the last sync."""
     with databases.opened(flags) as database:
         migrate.prepare(database)
@@ -34,7 +33,7 @@ def list_(**flags: Any) -> None:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.database
-def delete(name: str, yes: bool, **flags: Any) -> None:
+def delete(name: str, yes: bool, **flags: object) -> None:
     """Delete an app, its functions and all their runs for good.
 
     Apps that are removed over the API or the dashboard are archived, which loses nothing.

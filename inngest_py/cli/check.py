@@ -3,7 +3,6 @@
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,7 +25,7 @@ _FIX = "check --redis-url or --broker-url"
 @options.mode
 @options.shared
 @click.option("--workers", type=int)
-def check(**flags: Any) -> None:
+def check(**flags: object) -> None:
     """Print every error and warning of a configuration, with the fix."""
     settings, errors = options.read(flags)
     errors += settings.errors() + settings.missing_keys()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,7 +19,7 @@ def unreachable(error: Exception) -> str:
 
 
 @contextmanager
-def opened(flags: dict[str, Any]) -> Iterator[Database]:
+def opened(flags: dict[str, object]) -> Iterator[Database]:
     """Open the database that flags and environment name; an error ends the command."""
     settings = options.settings_of(flags)
     database = Database(settings.database_url, limits=settings.database_limits())

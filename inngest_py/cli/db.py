@@ -1,7 +1,5 @@
 """`db`: upgrade the schema of the database."""
 
-from typing import Any
-
 import click
 
 from ..storage.schema import migrate
@@ -15,7 +13,7 @@ def db() -> None:
 
 @db.command()
 @options.database
-def upgrade(**flags: Any) -> None:
+def upgrade(**flags: object) -> None:
     """Bring the schema up to date."""
     with databases.opened(flags) as database:
         migrate.upgrade(database)

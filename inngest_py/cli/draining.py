@@ -9,7 +9,6 @@ in `read_requestline()`; a listener that does not accept can still `do_read()` w
 import socket
 import time
 from contextlib import suppress
-from typing import Any
 
 from gevent.event import Event
 from gevent.pywsgi import WSGIHandler, WSGIServer
@@ -53,7 +52,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 class DrainingServer(WSGIServer):  # type: ignore[misc]
     """A server that can be drained."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, handler_class=kwargs.pop("handler_class", Handler), **kwargs)
         self.is_stopping = self._is_cut = False
         self._open: set[Handler] = set()

@@ -30,7 +30,7 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
 class _Input(Input):  # type: ignore[misc]
     """A request's body. What the app does not read of it is read and dropped, up to a limit."""
 
-    def __init__(self, *given: Any, **more: Any) -> None:
+    def __init__(self, *given: object, **more: object) -> None:
         super().__init__(*given, **more)
         self.is_given_up = False
 
@@ -95,8 +95,8 @@ class _Handler(Handler):
         found: tuple[str, bytes] = super()._handle_client_error(ex)
         return found
 
-    def get_environ(self) -> dict[str, Any]:
-        made: dict[str, Any] = super().get_environ()
+    def get_environ(self) -> dict[str, object]:
+        made: dict[str, object] = super().get_environ()
         given = self.wsgi_input
         body = _Input(
             given.rfile, given.content_length, given.socket, chunked_input=given.chunked_input

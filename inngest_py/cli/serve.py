@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 from sqlalchemy.engine import make_url
@@ -36,7 +35,7 @@ def dev(
     db_path: Path | None,
     in_memory: bool,
     no_ui: bool,
-    **flags: Any,
+    **flags: object,
 ) -> None:
     """Run a development server: one process, no keys needed."""
     if in_memory and db_path is not None:
@@ -65,7 +64,7 @@ def dev(
 @options.pages
 @options.shared
 @click.option("--workers", type=int, help="Celery workers to supervise; needs a broker.")
-def start(**flags: Any) -> None:
+def start(**flags: object) -> None:
     """Run the production server, which needs a signing key and an event key."""
     settings = options.settings_of(flags, keys=True, discovery=False)
     if settings.workers or (not settings.embedded and settings.workers is None):
@@ -79,7 +78,7 @@ def start(**flags: Any) -> None:
 @options.mode
 @options.pages
 @options.shared
-def api(**flags: Any) -> None:
+def api(**flags: object) -> None:
     """Run the API alone; workers run elsewhere (celery -A inngest_py worker)."""
     settings = options.settings_of(flags, keys=True, discovery=False)
     _serve(replace(settings, workers=0), *_mode(settings))

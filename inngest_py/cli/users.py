@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -25,7 +24,7 @@ def users() -> None:
 
 
 @contextmanager
-def _database(flags: dict[str, Any]) -> Iterator[Database]:
+def _database(flags: dict[str, object]) -> Iterator[Database]:
     """Open the database and bring its schema up to date."""
     with databases.opened(flags) as database:
         migrate.prepare(database)
@@ -50,7 +49,7 @@ def _actor() -> Actor:
     "--role", type=click.Choice([*map(str, Role)]), default=Role.VIEWER.value, show_default=True
 )
 @options.database
-def add(name: str, role: Role, **flags: Any) -> None:
+def add(name: str, role: Role, **flags: object) -> None:
     """Add a user; the password is asked for, or read from the standard input."""
     with _database(flags) as database:
         accounts.add(database, name, _password(), Role(role), datetime.now(UTC), _actor())
@@ -59,7 +58,7 @@ def add(name: str, role: Role, **flags: Any) -> None:
 
 @users.command("list")
 @options.database
-def list_(**flags: Any) -> None:
+def list_(**flags: object) -> None:
     """List the users with their roles."""
     with _database(flags) as database, database.reading() as tx:
         for row in rows.every(tx):
@@ -69,7 +68,7 @@ def list_(**flags: Any) -> None:
 @users.command()
 @click.argument("name")
 @options.database
-def remove(name: str, **flags: Any) -> None:
+def remove(name: str, **flags: object) -> None:
     """Remove a user, and end the user's logins."""
     with _database(flags) as database:
         accounts.remove(database, name, datetime.now(UTC), _actor())
@@ -79,7 +78,7 @@ def remove(name: str, **flags: Any) -> None:
 @users.command()
 @click.argument("name")
 @options.database
-def passwd(name: str, **flags: Any) -> None:
+def passwd(name: str, **flags: object) -> None:
     """Change a user's password, and end the user's logins."""
     with _database(flags) as database:
         accounts.change_password(database, name, _password(), datetime.now(UTC), _actor())

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from typing import Any
 
 import click
 
@@ -14,7 +13,7 @@ from . import options
 @options.mode
 @options.shared
 @click.option("--name", default="worker", help="The worker's name in Flower.")
-def worker(name: str, **flags: Any) -> None:
+def worker(name: str, **flags: object) -> None:
     """Run one worker, with upkeep."""
     settings = options.settings_of(flags, keys=True)
     os.environ.update(to_environment(settings))

@@ -62,7 +62,7 @@ def static(name: str) -> str:
     return url_for("ui.static", filename=name, v=_digest(name))
 
 
-def page(template: str, status: int = 200, **values: Any) -> Response:
+def page(template: str, status: int = 200, **values: object) -> Response:
     """Render a page."""
     shared = {
         "viewer": g.get("viewer"),

@@ -139,23 +139,23 @@ class Counters:
     def _on_events(self, *, count: int) -> None:
         self._events.inc(count)
 
-    def _on_queued(self, *, function_id: str, **_: Any) -> None:
+    def _on_queued(self, *, function_id: str, **_: object) -> None:
         self._child(self._queued, function_id).inc()
 
-    def _on_started(self, *, function_id: str, **_: Any) -> None:
+    def _on_started(self, *, function_id: str, **_: object) -> None:
         self._child(self._started, function_id).inc()
 
-    def _on_finished(self, *, function_id: str, status: str, **_: Any) -> None:
+    def _on_finished(self, *, function_id: str, status: str, **_: object) -> None:
         self._child(self._finished, function_id, status).inc()
 
-    def _on_step(self, *, function_id: str, failed: bool, **_: Any) -> None:
+    def _on_step(self, *, function_id: str, failed: bool, **_: object) -> None:
         self._child(self._steps, function_id, "failed" if failed else "completed").inc()
 
-    def _on_failed(self, *, function_id: str, **_: Any) -> None:
+    def _on_failed(self, *, function_id: str, **_: object) -> None:
         self._child(self._failed, function_id).inc()
 
     def _on_call(
-        self, *, function_id: str, to: str, seconds: float, status: int | None, **_: Any
+        self, *, function_id: str, to: str, seconds: float, status: int | None, **_: object
     ) -> None:
         answer = f"{status // 100}xx" if status else _UNREACHABLE
         self._child(self._calls, function_id, to, answer).inc()

@@ -1,11 +1,12 @@
 """Apps, and the workers that hold a connection for them."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
 from ...domain.errors import NotFound
+from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions as rows
 from . import paging
 from .request import Info, of
@@ -15,7 +16,7 @@ app_type = ObjectType("App")
 
 
 @query.field("apps")
-def list_apps(_: Any, info: Info, filter: dict[str, Any] | None = None) -> Any:
+def list_apps(_: object, info: Info, filter: dict[str, str] | None = None) -> Sequence[RowMapping]:
     """List apps, oldest first."""
     request = of(info)
     method = (filter or {}).get("method")
@@ -27,7 +28,7 @@ def list_apps(_: Any, info: Info, filter: dict[str, Any] | None = None) -> Any:
 
 
 @query.field("app")
-def show_app(_: Any, info: Info, id: str) -> RowMapping:
+def show_app(_: object, info: Info, id: str) -> RowMapping:
     """Find an app."""
     found = of(info).apps.get(id)
     if found is None:
@@ -43,7 +44,7 @@ def name(app: RowMapping, _: Info) -> str:
 
 
 @app_type.field("functions")
-def functions(app: RowMapping, info: Info) -> Any:
+def functions(app: RowMapping, info: Info) -> Sequence[RowMapping]:
     """List the app's functions that are not archived."""
     request = of(info)
     request.apps.want([app["id"]])
@@ -78,7 +79,7 @@ for _name, _column in {
 
 
 @query.field("workerConnections")
-def list_worker_connections(_: Any, info: Info, first: int, **_filter: Any) -> dict[str, Any]:
+def list_worker_connections(_: object, info: Info, first: int, **_filter: object) -> JsonObject:
     """List the workers that hold a connection: none, as apps are called over HTTP."""
     paging.check_first(first)
     info_of_page = {"hasNextPage": False, "hasPreviousPage": False}
@@ -86,7 +87,7 @@ def list_worker_connections(_: Any, info: Info, first: int, **_filter: Any) -> d
 
 
 @query.field("workerConnection")
-def show_worker_connection(_: Any, info: Info, connectionId: str) -> None:
+def show_worker_connection(_: object, info: Info, connectionId: str) -> None:
     """Find a worker's connection."""
     raise NotFound(f"no worker has the connection {connectionId}")
 

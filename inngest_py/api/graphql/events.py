@@ -1,6 +1,8 @@
 """Events: lists, single events, and the stream of events and cron ticks."""
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypedDict
 
 import orjson
 from ariadne import ObjectType
@@ -11,6 +13,7 @@ from ...domain.events import filters
 from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.ids import DEV_ENV_ID
+from ...domain.values.json_types import JsonObject
 from ...storage.queries import event_pages, run_lists
 from ...storage.queries.event_pages import ORDER, EventQuery
 from . import paging, runs
@@ -21,14 +24,46 @@ connection_type = ObjectType("EventsConnection")
 event_v2_type = ObjectType("EventV2")
 event_type = ObjectType("Event")
 item_type = ObjectType("StreamItem")
+EventsFilter = TypedDict(
+    "EventsFilter",
+    {
+        "from": datetime,
+        "until": datetime | None,
+        "eventNames": list[str] | None,
+        "includeInternalEvents": bool,
+        "query": str | None,
+    },
+    total=False,
+)
+
+
+class StreamQuery(TypedDict, total=False):
+    """What the stream is asked for."""
+
+    limit: int
+    after: str | None
+    before: str | None
+    includeInternalEvents: bool
+
+
+class StreamItem(TypedDict):
+    """An event, or the tick of a schedule with the run it started."""
+
+    id: str
+    trigger: str
+    type: str
+    createdAt: datetime
+    started: list[RowMapping] | None
+
+
 _LATEST = 50
 _MOST_NAMES = 100
 
 
 @query.field("eventsV2")
 def list_events(
-    _: Any, info: Info, first: int, filter: dict[str, Any], after: str | None = None
-) -> dict[str, Any]:
+    _: object, info: Info, first: int, filter: EventsFilter, after: str | None = None
+) -> JsonObject:
     """List events, newest first."""
     request = of(info)
     paging.check_first(first)
@@ -36,7 +71,7 @@ def list_events(
     chosen, wanted = _query_of(filter)
     fits = _fitting(request, wanted)
 
-    def fetch(start: Any, limit: int) -> list[RowMapping]:
+    def fetch(start: Sequence[object] | None, limit: int) -> list[RowMapping]:
         return request.read(lambda tx: event_pages.page(tx, chosen, limit=limit, position=start))
 
     page = paging.read_page(request, fetch, _position, first=first, position=position, fits=fits)
@@ -46,7 +81,7 @@ def list_events(
     return made | {"count": (chosen, fits, fetch)}
 
 
-def _query_of(filter: dict[str, Any]) -> tuple[EventQuery, filters.Filter | None]:
+def _query_of(filter: EventsFilter) -> tuple[EventQuery, filters.Filter | None]:
     names = filter.get("eventNames")
     if names is not None and len(names) > _MOST_NAMES:
         raise Invalid(f"eventNames holds more than {_MOST_NAMES} names", field="eventNames")
@@ -73,7 +108,7 @@ def _fitting(request: QueryContext, wanted: filters.Filter | None) -> paging.Fit
     return fits
 
 
-def _position(row: RowMapping) -> tuple[Any, ...]:
+def _position(row: RowMapping) -> tuple[datetime, str]:
     return row["received_at"], row["id"]
 
 
@@ -88,13 +123,13 @@ def count_events(connection: dict[str, Any], info: Info) -> int:
 
 
 @query.field("eventV2")
-def show_event_v2(_: Any, info: Info, id: str) -> RowMapping:
+def show_event_v2(_: object, info: Info, id: str) -> RowMapping:
     """Find an event, internal ones too."""
     return _event(of(info), id)
 
 
 @query.field("event")
-def show_event(_: Any, info: Info, query: dict[str, Any]) -> RowMapping:
+def show_event(_: object, info: Info, query: dict[str, str]) -> RowMapping:
     """Find an event, internal ones too."""
     return _event(of(info), query["eventId"], "eventId")
 
@@ -107,7 +142,7 @@ def _event(request: QueryContext, event_id: str, field: str = "id") -> RowMappin
 
 
 @query.field("events")
-def list_latest(_: Any, info: Info, query: dict[str, Any]) -> Any:
+def list_latest(_: object, info: Info, query: dict[str, str]) -> Sequence[RowMapping]:
     """List the newest events that users sent."""
     request = of(info)
     last = query.get("lastEventId")
@@ -120,26 +155,31 @@ def list_latest(_: Any, info: Info, query: dict[str, Any]) -> Any:
 
 
 @query.field("stream")
-def list_stream(_: Any, info: Info, query: dict[str, Any]) -> list[dict[str, Any]]:
+def list_stream(_: object, info: Info, query: StreamQuery) -> list[StreamItem]:
     """List events and the runs of schedules together, newest first."""
     request = of(info)
     limit = paging.check_first(query["limit"], "limit")
-    between: dict[str, Any] = {
-        name: ids.check_ulid(query[name], "an event id", name) if query.get(name) else None
-        for name in ("after", "before")
-    }
+    after, before = _place(query.get("after"), "after"), _place(query.get("before"), "before")
     internal = query["includeInternalEvents"]
     found = request.read(
-        lambda tx: event_pages.between(tx, **between, limit=limit, internal=internal)
+        lambda tx: event_pages.between(
+            tx, after=after, before=before, limit=limit, internal=internal
+        )
     )
-    ticks = request.read(lambda tx: run_lists.scheduled(tx, **between, limit=limit))
+    ticks = request.read(
+        lambda tx: run_lists.scheduled(tx, after=after, before=before, limit=limit)
+    )
     request.event_runs.want(row["id"] for row in found)
     items = [*map(_sent, found), *map(_tick, ticks)]
     items.sort(key=lambda item: str(item["id"]), reverse=True)
     return list(request.count_rows(items[:limit]))
 
 
-def _sent(row: RowMapping) -> dict[str, Any]:
+def _place(event_id: str | None, field: str) -> str | None:
+    return ids.check_ulid(event_id, "an event id", field) if event_id else None
+
+
+def _sent(row: RowMapping) -> StreamItem:
     return {
         "id": row["id"],
         "trigger": row["name"],
@@ -149,7 +189,7 @@ def _sent(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def _tick(run: RowMapping) -> dict[str, Any]:
+def _tick(run: RowMapping) -> StreamItem:
     return {
         "id": run["id"],
         "trigger": run["cron"],
@@ -160,7 +200,7 @@ def _tick(run: RowMapping) -> dict[str, Any]:
 
 
 @item_type.field("runs")
-def runs_of_item(item: dict[str, Any], info: Info) -> Any:
+def runs_of_item(item: StreamItem, info: Info) -> Sequence[RowMapping]:
     """List the runs that an item of the stream started."""
     request = of(info)
     started = item["started"]
@@ -168,7 +208,7 @@ def runs_of_item(item: dict[str, Any], info: Info) -> Any:
 
 
 @item_type.field("inBatch")
-def is_in_batch(item: dict[str, Any], info: Info) -> bool:
+def is_in_batch(item: StreamItem, info: Info) -> bool:
     """Say whether the event is in an event batch."""
     started = item["started"]
     started = _runs(of(info), item["id"]) if started is None else started
@@ -181,7 +221,7 @@ def _runs(request: QueryContext, event_id: str) -> list[RowMapping]:
 
 @event_v2_type.field("runs")
 @event_type.field("functionRuns")
-def runs_of_event(event: RowMapping, info: Info) -> Any:
+def runs_of_event(event: RowMapping, info: Info) -> Sequence[RowMapping]:
     """List the runs that an event started."""
     request = of(info)
     found = _runs(request, event["id"])
@@ -193,7 +233,7 @@ def runs_of_event(event: RowMapping, info: Info) -> Any:
 @event_type.field("raw")
 def raw(event: RowMapping, info: Info) -> str:
     """Write the event: without a version `v` is null; an empty `user` or `meta` is left out."""
-    found: dict[str, Any] = orjson.loads(event["payload"])
+    found: JsonObject = orjson.loads(event["payload"])
     shown = {name: found.get(name) for name in ("data", "id", "name", "ts")}
     shown |= {name: found[name] for name in ("user", "meta") if found.get(name)}
     text = canonical.dumps(shown | {"v": found.get("v")}).decode()
@@ -215,14 +255,14 @@ def version(event: RowMapping, _: Info) -> str | None:
 
 
 @event_v2_type.field("source")
-def source(event: RowMapping, _: Info) -> dict[str, Any]:
+def source(event: RowMapping, _: Info) -> JsonObject:
     """Return who sent the event: the server itself or a program."""
     kind = "INTERNAL" if event["internal"] else "SDK"
     return {"id": None, "name": None, "sourceKind": kind}
 
 
 @event_v2_type.field("envID")
-def env_id(*_: Any) -> str:
+def env_id(*_: object) -> str:
     """Return the one environment of this server."""
     return DEV_ENV_ID
 

@@ -17,6 +17,7 @@ from ...domain.functions.function_config import (
     config_from_json,
 )
 from ...domain.values import dataclass_json
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import limit_overrides
 from ...storage.catalog import functions as rows
 from ...storage.queries import function_list
@@ -29,7 +30,7 @@ _HANDLER = "-failure"
 
 
 @query.field("functions")
-def list_functions(_: Any, info: Info) -> Any:
+def list_functions(_: object, info: Info) -> Any:
     """List the functions that are not archived."""
     request = of(info)
     found = request.read(lambda tx: rows.functions(tx, archived=False))
@@ -38,7 +39,7 @@ def list_functions(_: Any, info: Info) -> Any:
 
 
 @query.field("functionBySlug")
-def show_function(_: Any, info: Info, query: dict[str, str]) -> RowMapping:
+def show_function(_: object, info: Info, query: dict[str, str]) -> RowMapping:
     """Find a function by its slug, which begins with the app's name."""
     slug = query["functionSlug"]
     found = of(info).read(lambda tx: function_list.by_slug(tx, slug))
@@ -48,12 +49,12 @@ def show_function(_: Any, info: Info, query: dict[str, str]) -> RowMapping:
 
 
 @function_type.field("triggers")
-def triggers(function: RowMapping, _: Info) -> list[dict[str, Any]]:
+def triggers(function: RowMapping, _: Info) -> list[JsonObject]:
     """List the events and schedules that start the function."""
     return [_trigger(trigger) for trigger in config_from_json(function["config"]).triggers]
 
 
-def _trigger(trigger: Trigger) -> dict[str, Any]:
+def _trigger(trigger: Trigger) -> JsonObject:
     if isinstance(trigger, EventTrigger):
         return {"type": "EVENT", "value": trigger.event, "condition": trigger.expression}
     return {"type": "CRON", "value": trigger.cron, "condition": None}
@@ -74,7 +75,7 @@ def failure_handler(function: RowMapping, info: Info) -> dict[str, str] | None:
 
 
 @function_type.field("configuration")
-def configuration(function: RowMapping, info: Info) -> dict[str, Any]:
+def configuration(function: RowMapping, info: Info) -> JsonObject:
     """Show the parts of the configuration, with the limits that are in force."""
     config = limit_overrides.of_row(function, of(info).ctx.now()).effective
     return {
@@ -96,24 +97,24 @@ def _concurrencies(config: FunctionConfig) -> list[Concurrency]:
     return [*config.concurrency, *([config.run_concurrency] if config.run_concurrency else [])]
 
 
-def _concurrency(item: Concurrency) -> dict[str, Any]:
+def _concurrency(item: Concurrency) -> JsonObject:
     limit = {"value": item.limit, "isPlanLimit": False}
     return {"scope": _SCOPES[item.scope], "limit": limit, "key": item.key}
 
 
-def _cancellation(item: Cancel) -> dict[str, Any]:
+def _cancellation(item: Cancel) -> JsonObject:
     timeout = _duration(item.timeout)
     if timeout is None and item.until is not None:
         timeout = item.until.isoformat()
     return {"event": item.event, "timeout": timeout, "condition": item.expression}
 
 
-def _singleton(config: FunctionConfig) -> dict[str, Any] | None:
+def _singleton(config: FunctionConfig) -> JsonObject | None:
     found = config.singleton
     return None if found is None else {"mode": found.mode.upper(), "key": found.key}
 
 
-def _part(part: object | None, **names: str) -> dict[str, Any] | None:
+def _part(part: object | None, **names: str) -> JsonObject | None:
     """Show a part of the configuration under the schema's names."""
     if part is None:
         return None

@@ -5,7 +5,6 @@ first. Rows and bytes of the answer are limited where they are read (request.py)
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -114,11 +113,11 @@ class _Measure:
 class _Texts(Visitor):
     """Refuses texts that no database can compare."""
 
-    def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
+    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
         check_text(node.value, "a string of the query")
 
 
-def check_variables(value: Any) -> None:
+def check_variables(value: object) -> None:
     """Refuse variables with texts that no database can compare. Raises Invalid."""
     rest = [value]
     while rest:

@@ -20,7 +20,7 @@ from .root import mutation
 
 
 @mutation.field("createApp")
-def create_app(_: Any, info: Info, input: dict[str, str]) -> RowMapping:
+def create_app(_: object, info: Info, input: dict[str, str]) -> RowMapping:
     """Ask the SDK at a URL to sync."""
     request = of(info)
     made = app_moves.create(
@@ -30,7 +30,7 @@ def create_app(_: Any, info: Info, input: dict[str, str]) -> RowMapping:
 
 
 @mutation.field("updateApp")
-def update_app(_: Any, info: Info, input: dict[str, str]) -> RowMapping:
+def update_app(_: object, info: Info, input: dict[str, str]) -> RowMapping:
     """Move an app to another URL."""
     request = of(info)
     moved = app_moves.update(
@@ -52,7 +52,7 @@ def _app(request: QueryContext, app_id: str) -> RowMapping:
 
 
 @mutation.field("deleteApp")
-def delete_app(_: Any, info: Info, id: str) -> str:
+def delete_app(_: object, info: Info, id: str) -> str:
     """Archive an app."""
     if not app_moves.delete(of(info).ctx, id, actor()):
         raise NotFound(f"app {id[:64]} does not exist")
@@ -60,14 +60,14 @@ def delete_app(_: Any, info: Info, id: str) -> str:
 
 
 @mutation.field("deleteAppByName")
-def delete_app_by_name(_: Any, info: Info, name: str) -> bool:
+def delete_app_by_name(_: object, info: Info, name: str) -> bool:
     """Archive the app with this name, if there is one."""
     return app_moves.delete_by_name(of(info).ctx, name, actor())
 
 
 @mutation.field("invokeFunction")
 def invoke_function(
-    _: Any,
+    _: object,
     info: Info,
     functionSlug: str,
     debugSessionID: str | None = None,
@@ -85,7 +85,7 @@ def invoke_function(
 
 
 @mutation.field("cancelRun")
-def cancel_run(_: Any, info: Info, runID: str) -> RowMapping:
+def cancel_run(_: object, info: Info, runID: str) -> RowMapping:
     """Cancel a run that has not ended."""
     request = of(info)
     before = cancel(request.ctx, runID, actor())
@@ -95,7 +95,7 @@ def cancel_run(_: Any, info: Info, runID: str) -> RowMapping:
 
 
 @mutation.field("rerun")
-def rerun_run(_: Any, info: Info, runID: str, fromStep: dict[str, str] | None = None) -> str:
+def rerun_run(_: object, info: Info, runID: str, fromStep: dict[str, str] | None = None) -> str:
     """Start a run again, from its start or from a step."""
     step = None if fromStep is None else _from_step(fromStep)
     return rerun(of(info).ctx, runID, step, actor())
@@ -110,7 +110,7 @@ def _from_step(given: dict[str, str]) -> rules.FromStep:
 
 
 @mutation.field("createDebugSession")
-def create_debug_session(_: Any, info: Info, input: dict[str, str]) -> dict[str, str]:
+def create_debug_session(_: object, info: Info, input: dict[str, str]) -> dict[str, str]:
     """Make the ids of a debugging session of a function."""
     request = of(info)
     slug, run_id = input["functionSlug"], input.get("runID")

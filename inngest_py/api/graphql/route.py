@@ -1,12 +1,11 @@
 """The route `/v0/gql`: reads JSON, runs the query, answers with JSON (protocol: api.md §1, §5)."""
 
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from ...domain.errors import Invalid, TooLarge
 from ...domain.values import canonical
 from ...domain.values.checks import kind
+from ...domain.values.json_types import JsonObject
 from ..deps import deps
 from ..errors import answer
 
@@ -39,7 +38,7 @@ def gql() -> Response:
     return answer(done.body, done.status)
 
 
-def _read(raw: bytes) -> tuple[str, dict[str, Any], str | None]:
+def _read(raw: bytes) -> tuple[str, JsonObject, str | None]:
     body = canonical.loads(raw)
     if not isinstance(body, dict):
         raise Invalid(f"the request must be an object, not {kind(body)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from ariadne import ObjectType
 from sqlalchemy import RowMapping
@@ -14,6 +14,7 @@ from ...domain.reports import spans
 from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
+from ...domain.values.json_types import JsonObject
 from ...storage.queries import run_lists
 from ...storage.queries.run_lists import RunQuery
 from .. import shapes
@@ -37,6 +38,22 @@ def filter_of(text: str | None, variables: frozenset[str]) -> filters.Filter | N
         raise Invalid(f"query: {error.message}", field="query") from None
 
 
+RunsFilter = TypedDict(
+    "RunsFilter",
+    {
+        "from": datetime,
+        "until": datetime | None,
+        "timeField": str | None,
+        "status": list[str] | None,
+        "functionIDs": list[str] | None,
+        "appIDs": list[str] | None,
+        "isDeferred": bool | None,
+        "query": str | None,
+    },
+    total=False,
+)
+
+
 def want(request: QueryContext, rows: Iterable[RowMapping]) -> None:
     """Let the loaders read what belongs to these runs, in one query for all runs."""
     for row in rows:
@@ -51,14 +68,14 @@ def want(request: QueryContext, rows: Iterable[RowMapping]) -> None:
 
 @query.field("runs")
 def list_runs(
-    _: Any,
+    _: object,
     info: Info,
     first: int,
     orderBy: list[dict[str, str]],
-    filter: dict[str, Any],
+    filter: RunsFilter,
     after: str | None = None,
     preview: bool | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """List runs in any order of their times."""
     request = of(info)
     paging.check_first(first)
@@ -68,14 +85,14 @@ def list_runs(
     chosen = _query_of(filter, wanted)
     fits = _fitting(request, wanted)
 
-    def fetch(start: Sequence[Any] | None, limit: int) -> list[RowMapping]:
+    def fetch(start: Sequence[object] | None, limit: int) -> list[RowMapping]:
         return request.read(
             lambda tx: run_lists.page(
                 tx, chosen, keys, limit=limit, position=start, values=fits is not None
             )
         )
 
-    def place(row: RowMapping) -> Sequence[Any]:
+    def place(row: RowMapping) -> Sequence[object]:
         return run_lists.position(keys, row)
 
     page = paging.read_page(request, fetch, place, first=first, position=position, fits=fits)
@@ -94,18 +111,19 @@ def _order(given: list[dict[str, str]]) -> list[tuple[str, bool]]:
     return fields
 
 
-def _query_of(given: dict[str, Any], wanted: filters.Filter | None) -> RunQuery:
-    for name in ("status", "functionIDs", "appIDs"):
-        if len(given.get(name) or ()) > _MOST_CHOICES:
-            raise Invalid(f"{name} holds more than {_MOST_CHOICES} values", field=name)
+def _query_of(given: RunsFilter, wanted: filters.Filter | None) -> RunQuery:
     statuses = given.get("status")
+    functions, apps = given.get("functionIDs"), given.get("appIDs")
+    for name, chosen in (("status", statuses), ("functionIDs", functions), ("appIDs", apps)):
+        if len(chosen or ()) > _MOST_CHOICES:
+            raise Invalid(f"{name} holds more than {_MOST_CHOICES} values", field=name)
     return RunQuery(
         time_field=(given.get("timeField") or "QUEUED_AT").lower(),
         since=given["from"],
         until=given.get("until"),
         statuses=[RunStatus(status.lower()) for status in statuses] if statuses else None,
-        function_ids=given.get("functionIDs") or None,
-        app_ids=given.get("appIDs") or None,
+        function_ids=functions or None,
+        app_ids=apps or None,
         deferred=given.get("isDeferred"),
         conditions=wanted.conditions if wanted is not None else (),
     )
@@ -149,19 +167,19 @@ def find(request: QueryContext, run_id: str, field: str = "runID") -> RowMapping
 
 
 @query.field("run")
-def show_run(_: Any, info: Info, runID: str) -> RowMapping:
+def show_run(_: object, info: Info, runID: str) -> RowMapping:
     """Find a run."""
     return find(of(info), runID)
 
 
 @query.field("functionRun")
-def show_function_run(_: Any, info: Info, query: dict[str, str]) -> RowMapping:
+def show_function_run(_: object, info: Info, query: dict[str, str]) -> RowMapping:
     """Find a run."""
     return find(of(info), query["functionRunId"], "functionRunId")
 
 
 @query.field("runTrigger")
-def show_trigger(_: Any, info: Info, runID: str) -> dict[str, Any]:
+def show_trigger(_: object, info: Info, runID: str) -> JsonObject:
     """Show the events that started a run."""
     request = of(info)
     run = find(request, runID)
@@ -259,11 +277,11 @@ def is_deferred(run: RowMapping, _: Info) -> bool:
 
 
 @run_type.field("defers")
-def defers(run: RowMapping, info: Info) -> Sequence[dict[str, Any]]:
+def defers(run: RowMapping, info: Info) -> Sequence[JsonObject]:
     """List the deferred functions of the run."""
     request = of(info)
     found = request.defers.get(run["id"]) or {}
-    listed = [
+    listed: list[JsonObject] = [
         {
             "id": one.hash,
             "name": one.name,

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ariadne import load_schema_from_path, make_executable_schema
 from graphql import (
@@ -20,6 +19,7 @@ from graphql.execution.values import get_variable_values
 
 from ... import observe
 from ...domain.errors import InngestPyError, Invalid
+from ...domain.values.json_types import JsonObject
 from ...storage.db.outages import logged, outage, public_message
 from . import apps, events, functions, limits, mutations, runs, scalars, spans
 from .request import QueryContext
@@ -48,7 +48,7 @@ SCHEMA = make_executable_schema(
 class Answer:
     """The body of an answer and its HTTP status."""
 
-    body: dict[str, Any]
+    body: JsonObject
     status: int = 200
 
 
@@ -69,9 +69,7 @@ class Refused(Exception):
         return Answer({"errors": shown, "data": None}, 422)
 
 
-def run(
-    request: QueryContext, text: str, variables: dict[str, Any], operation: str | None
-) -> Answer:
+def run(request: QueryContext, text: str, variables: JsonObject, operation: str | None) -> Answer:
     """Answer a query; its errors are part of the answer."""
     try:
         document = _checked(text)
@@ -86,7 +84,7 @@ def run(
         variable_values=variables,
         operation_name=operation or None,
     )
-    body: dict[str, Any] = {"data": result.data}
+    body: JsonObject = {"data": result.data}
     if result.errors:
         body = {"errors": [_worded(error) for error in result.errors[:_MOST_ERRORS]], **body}
     away = any(outage(error.original_error) for error in result.errors or ())
@@ -123,7 +121,7 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return found
 
 
-def _check_variables(operation: OperationDefinitionNode, variables: dict[str, Any]) -> None:
+def _check_variables(operation: OperationDefinitionNode, variables: JsonObject) -> None:
     try:
         limits.check_variables(variables)
     except Invalid as error:
@@ -135,9 +133,9 @@ def _check_variables(operation: OperationDefinitionNode, variables: dict[str, An
         raise Refused(found, INVALID)
 
 
-def _worded(error: GraphQLError) -> dict[str, Any]:
+def _worded(error: GraphQLError) -> JsonObject:
     """Shape an error; one that the caller did not cause is logged, and its details stay hidden."""
-    shown: dict[str, Any] = dict(error.formatted)
+    shown: JsonObject = dict(error.formatted)
     cause = error.original_error
     if isinstance(cause, Invalid):
         shown["extensions"] = {"code": "BAD_USER_INPUT", "field": cause.field}

@@ -11,6 +11,7 @@ from ...domain.reports.timeline import Span, StepOp
 from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids, times
+from ...domain.values.json_types import JsonObject
 from ...storage.queries import timeline_rows, timelines
 from ...storage.runs import metadata as rows
 from .. import costs
@@ -61,13 +62,13 @@ def _root(request: QueryContext, run: RowMapping, *, older: bool = False) -> Nod
 
 
 @query.field("runTrace")
-def show_trace(_: Any, info: Info, runID: str) -> Node:
+def show_trace(_: object, info: Info, runID: str) -> Node:
     """Build a run's timeline."""
     return _root(of(info), runs.find(of(info), runID))
 
 
 @query.field("runTraceSpanOutputByID")
-def show_output(_: Any, info: Info, outputID: str) -> outputs.Parts:
+def show_output(_: object, info: Info, outputID: str) -> outputs.Parts:
     """Show a span's data or its error, and its input."""
     request = of(info)
     place = tokens.read_output(outputID)
@@ -133,7 +134,7 @@ def duration_ms(node: Node, _: Info) -> int | None:
 
 
 @span_type.field("stepInfo")
-def step_info(node: Node, _: Info) -> dict[str, Any] | None:
+def step_info(node: Node, _: Info) -> JsonObject | None:
     """Return what the step waits for, or its special type."""
     span = node.span
     info = span.info or {}
@@ -155,13 +156,13 @@ def _moment(given: Any, span: Span) -> Any:
 
 
 @info_type.type_resolver
-def info_kind(info: dict[str, Any], *_: Any) -> str:
+def info_kind(info: JsonObject, *_: object) -> str:
     """Return the member of the union."""
     return str(info["kind"])
 
 
 @span_type.field("metadata")
-def metadata(node: Node, info: Info) -> list[dict[str, Any]]:
+def metadata(node: Node, info: Info) -> list[JsonObject]:
     """List the metadata of the run, the step or the attempt that the span shows."""
     request, timeline, span = of(info), node.timeline, node.span
     if timeline.metadata is None:
@@ -191,7 +192,7 @@ def _is_about(row: RowMapping, span: Span) -> bool:
 
 
 @span_type.field("response")
-def response(node: Node, _: Info) -> dict[str, Any] | None:
+def response(node: Node, _: Info) -> JsonObject | None:
     """Return the status of the SDK's answer; headers are not stored."""
     status = node.span.http_status
     return None if status is None else {"statusCode": status, "headers": None}
@@ -246,7 +247,7 @@ def _from_run(name: str, column: str) -> None:
     span_type.set_field(name, lambda node, _info: node.timeline.run[column])
 
 
-def _constant(name: str, value: Any) -> None:
+def _constant(name: str, value: object) -> None:
     span_type.set_field(name, lambda _node, _info: value)
 
 

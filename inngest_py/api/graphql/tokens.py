@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from typing import Any
 
 import orjson
 
@@ -40,11 +39,11 @@ def read_output(token: str) -> Output:
     return Output(run_id, step, attempt_id)
 
 
-def _is_step(value: Any) -> bool:
+def _is_step(value: object) -> bool:
     if value is None:
         return True
     return isinstance(value, str) and check_text(value, "outputID") == value
 
 
-def _is_row_id(value: Any) -> bool:
+def _is_row_id(value: object) -> bool:
     return value is None or (type(value) is int and 0 <= value <= _MOST_ROW_ID)

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import limit_overrides
 from ...engine.admin.limit_overrides import FunctionLimits
 from .. import shapes
@@ -25,7 +26,7 @@ def _enveloped(limits: FunctionLimits) -> Response:
     return answer({"data": _shape(limits), "metadata": fetched})
 
 
-def _shape(limits: FunctionLimits) -> dict[str, Any]:
+def _shape(limits: FunctionLimits) -> JsonObject:
     shown = shapes.limits(limits)
     return {"id": limits.function.slug, "internal_id": limits.function.id, **shown}
 
@@ -63,7 +64,7 @@ def show_native(function: str) -> Any:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.LimitsAnswer)
-def put_native(body: dict[str, Any], function: str) -> Any:
+def put_native(body: JsonObject, function: str) -> Any:
     """Override a function's limits without a deploy, in place of any other override.
 
     Waiting items follow the new limits at once; a running step keeps its slot. A limit with another

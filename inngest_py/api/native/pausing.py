@@ -3,11 +3,10 @@
 The id is the function's UUID or slug.
 """
 
-from typing import Any
-
 from flask import Blueprint, Response
 
 from ...domain.errors import NotFound
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import pause_function
 from ...storage.catalog import functions
 from .. import shapes
@@ -20,7 +19,7 @@ blueprint = Blueprint("pausing", __name__, url_prefix="/v1/functions")
 native = openapi.documented("functions")
 
 
-def _shown(function_id: str) -> dict[str, Any]:
+def _shown(function_id: str) -> JsonObject:
     with context().db.reading() as tx:
         row = functions.shown(tx, function_id)
     if row is None:
@@ -35,7 +34,7 @@ def _enveloped(function_id: str) -> Response:
 
 @blueprint.post("/<path:function>/pause")
 @openapi.PARSER.use_args(openapi.PauseBody)
-def pause(body: dict[str, Any], function: str) -> Response:
+def pause(body: dict[str, str], function: str) -> Response:
     """Pause a function."""
     return _enveloped(pause_function.pause(context(), function, body["events"], actor()))
 
@@ -51,7 +50,7 @@ def resume(function: str) -> Response:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.FunctionShownAnswer)
-def pause_native(body: dict[str, Any], function: str) -> Any:
+def pause_native(body: dict[str, str], function: str) -> Response:
     """Pause a function, given by UUID or slug.
 
     Its queued items wait; a call in flight may finish. Cron ticks are skipped.
@@ -65,6 +64,6 @@ def pause_native(body: dict[str, Any], function: str) -> Any:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.FunctionShownAnswer)
-def resume_native(function: str) -> Any:
+def resume_native(function: str) -> Response:
     """Resume a function, given by UUID or slug; items that waited for it are due at once."""
     return answer({"data": _shown(pause_function.resume(context(), function, actor()))})

@@ -4,17 +4,19 @@
 """
 
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 from flask import Flask, Response, request, send_from_directory
 from flask.views import MethodView
 from flask_smorest import Api
+from sqlalchemy import Connection, RowMapping
 from swagger_ui_bundle import swagger_ui_path
 
 from ...domain.errors import Invalid
 from ...domain.functions.registration import parse_function
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
+from ...domain.values.json_types import JsonObject
 from ...engine.apps import register
 from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
@@ -48,7 +50,7 @@ class Functions(MethodView):
 
     @blueprint.doc(summary="List functions")
     @blueprint.response(200, openapi.FunctionList)
-    def get(self) -> Any:
+    def get(self) -> Response:
         """List every function, archived ones too."""
         with context().db.reading() as tx:
             found = functions.functions(tx)
@@ -58,7 +60,7 @@ class Functions(MethodView):
     @blueprint.arguments(openapi.FunctionBody)
     @blueprint.alt_response(400, schema=openapi.Problem)
     @blueprint.response(200, openapi.FunctionAnswer)
-    def post(self, body: dict[str, Any]) -> Any:
+    def post(self, body: JsonObject) -> Response:
         """Register a function served by any HTTP endpoint that speaks the protocol."""
         sync = parse_function(body)
         function_id = register.register_one(context(), sync)
@@ -69,7 +71,7 @@ class Functions(MethodView):
 @blueprint.doc(requestBody=openapi.EVENTS_BODY)
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.response(200, openapi.EventsAnswer)
-def send_events() -> Any:
+def send_events() -> Response:
     """Send one event or an array of events.
 
     The body is `{"name": "shop/order", "data": {}}` or an array of such objects.
@@ -90,16 +92,27 @@ def send_events() -> Any:
     return answer({"data": {"ids": found}})
 
 
+class RunsQuery(TypedDict, total=False):
+    """The query of a list of runs, as openapi.RunsQuery reads it."""
+
+    limit: int
+    cursor: str
+    status: list[str]
+    function: str
+    queued_after: datetime
+    queued_before: datetime
+
+
 @blueprint.get("/runs")
 @blueprint.arguments(openapi.RunsQuery, location="query")
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.response(200, openapi.RunList)
-def list_runs(query: dict[str, Any]) -> Any:
+def list_runs(query: RunsQuery) -> Response:
     """List runs, newest first."""
     cursor = query.get("cursor")
     if cursor is not None and not ids.is_ulid(cursor):
         raise Invalid("cursor is not one of this server's: leave it out", field="cursor")
-    limit: int = query["limit"]
+    limit = query["limit"]
     with context().db.reading() as tx:
         chosen = _function_ids(tx, query.get("function"))
         found = run_lookups.page(
@@ -108,8 +121,8 @@ def list_runs(query: dict[str, Any]) -> Any:
             cursor=cursor,
             statuses=[RunStatus(status) for status in query.get("status", ())],
             function_ids=chosen,
-            after=_moment(query, "queued_after"),
-            before=_moment(query, "queued_before"),
+            after=query.get("queued_after"),
+            before=query.get("queued_before"),
         )
     more = len(found) > limit
     shown = found[:limit]
@@ -122,12 +135,7 @@ def list_runs(query: dict[str, Any]) -> Any:
     )
 
 
-def _moment(query: dict[str, Any], name: str) -> datetime | None:
-    value: datetime | None = query.get(name)
-    return value
-
-
-def _function_ids(tx: Any, name: str | None) -> list[str] | None:
+def _function_ids(tx: Connection, name: str | None) -> list[str] | None:
     if name is None:
         return None
     return [row["id"] for row in functions.functions(tx) if name in (row["slug"], row["id"])]
@@ -137,7 +145,7 @@ def _function_ids(tx: Any, name: str | None) -> list[str] | None:
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
 @blueprint.response(200, openapi.RunAnswer)
-def show_run(run_id: str) -> Any:
+def show_run(run_id: str) -> Response:
     """Show a run with its event, steps, attempts and what is queued for it."""
     if not ids.is_ulid(run_id):
         raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
@@ -172,7 +180,7 @@ def show_run(run_id: str) -> Any:
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
 @blueprint.response(200, openapi.CancelAnswer)
-def cancel(run_id: str) -> Any:
+def cancel(run_id: str) -> Response:
     """Cancel a run; one that has ended stays as it is."""
     if not ids.is_ulid(run_id):
         raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
@@ -180,7 +188,7 @@ def cancel(run_id: str) -> Any:
     return answer({"data": {"id": run_id, "was": before.value}})
 
 
-def _summary(row: Any) -> dict[str, Any]:
+def _summary(row: RowMapping) -> JsonObject:
     return {
         "id": row["id"],
         "status": row["status"],
@@ -196,7 +204,7 @@ def _summary(row: Any) -> dict[str, Any]:
     }
 
 
-def _attempt(row: Any) -> dict[str, Any]:
+def _attempt(row: RowMapping) -> JsonObject:
     return {
         "step": row["step"],
         "name": row["name"],

@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from ...domain.errors import Invalid
 from ...domain.reports.why import Reason
 from ...domain.values import ids
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import why_event, why_run_waits
 from ...engine.admin.why_run_waits import Explained
 from .. import shapes
@@ -26,7 +27,7 @@ def _ulid(text: str, field: str) -> str:
     return text
 
 
-def _shape(found: Explained) -> dict[str, Any]:
+def _shape(found: Explained) -> JsonObject:
     return {
         "id": found.id,
         "status": found.status,
@@ -35,7 +36,7 @@ def _shape(found: Explained) -> dict[str, Any]:
     }
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def _reason(reason: Reason) -> JsonObject:
     return {
         "kind": reason.kind,
         "text": reason.text,
@@ -45,7 +46,7 @@ def _reason(reason: Reason) -> dict[str, Any]:
     }
 
 
-def _details(details: Mapping[str, Any]) -> dict[str, Any]:
+def _details(details: Mapping[str, object]) -> JsonObject:
     return {
         name: shapes.stamp(value) if isinstance(value, datetime) else value
         for name, value in details.items()

@@ -1,12 +1,11 @@
 """`/v1/cancellations`: cancel many runs of a function at once (protocol: api.md §2.3)."""
 
-from typing import Any
-
 from flask import Response
 from sqlalchemy import RowMapping
 
 from ...domain.runs import bulk_cancellations as rules
 from ...domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import bulk_cancel
 from ...storage.operations import bulk_cancellations as rows
 from .. import shapes
@@ -40,7 +39,7 @@ def delete(cancellation_id: str) -> Response:
     return answer({"ok": True})
 
 
-def _shape(row: RowMapping) -> dict[str, Any]:
+def _shape(row: RowMapping) -> JsonObject:
     return {
         "id": row["id"],
         "name": row["name"],

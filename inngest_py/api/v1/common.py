@@ -14,7 +14,7 @@ from ..errors import answer
 blueprint = Blueprint("v1", __name__, url_prefix="/v1")
 
 
-def enveloped(data: Any) -> Response:
+def enveloped(data: object) -> Response:
     """Answer with data and metadata (api.md §1)."""
     return answer({"data": data, "metadata": {"fetched_at": shapes.stamp(context().now())}})
 

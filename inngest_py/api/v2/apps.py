@@ -1,9 +1,7 @@
 """`GET /v2/apps` and `/apps/{id}`."""
 
-from typing import Any
-
 from flask import Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import NotFound
 from ...storage.catalog import functions
@@ -41,7 +39,7 @@ def show_app(app_id: str) -> Response:
     return enveloped(shapes.app(row, counts.get(row["id"], 0)))
 
 
-def find(tx: Connection, app_id: str) -> Any:
+def find(tx: Connection, app_id: str) -> RowMapping:
     """Find an app by its name, archived or not; raises NotFound."""
     row = functions.app_by_name(tx, app_id) if app_id else None
     if row is None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask import Blueprint, Response, request
 from ...domain.errors import Invalid
 from ...domain.values import canonical, ids, times
 from ...domain.values.json_fields import JsonFields
+from ...domain.values.json_types import JsonObject
 from .. import shapes
 from ..deps import context
 from ..errors import answer
@@ -29,7 +31,7 @@ def raw(text: str) -> orjson.Fragment:
     return orjson.Fragment(text)
 
 
-def compact(value: Any) -> Any:
+def compact(value: object) -> object:
     """Leave unset and zero values out of a message, at every depth (api.md §4)."""
     if isinstance(value, dict):
         found = {key: compact(item) for key, item in value.items()}
@@ -37,11 +39,11 @@ def compact(value: Any) -> Any:
     return [compact(item) for item in value] if isinstance(value, list) else value
 
 
-def _is_zero(value: Any) -> bool:
+def _is_zero(value: object) -> bool:
     return value is None or (isinstance(value, str | bool | int | float | list) and not value)
 
 
-def enveloped(data: Any, page: dict[str, Any] | None = None) -> Response:
+def enveloped(data: object, page: JsonObject | None = None) -> Response:
     """Answer with data and metadata, and with the page if there is one."""
     metadata = {"fetchedAt": shapes.stamp(context().now())}
     return answer(compact({"data": data, "metadata": metadata, "page": page}))
@@ -59,7 +61,7 @@ class Message(JsonFields):
     MISSING_CODE = "missing_field"
     size = 0  # in bytes, of a whole body
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str) -> object:
         """Read a field; None when it is absent."""
         value = self.given.get(key)
         return self.given.get(snake(key)) if value is None else value
@@ -151,7 +153,7 @@ def cursor(kinds: tuple[type, ...]) -> list[Any] | None:
     return found
 
 
-def page(rows: list[Any], most: int, position: list[Any] | None) -> dict[str, Any]:
+def page(rows: Sequence[object], most: int, position: list[object] | None) -> JsonObject:
     """Describe a page; `rows` may have one row more than `most`, which means that more follow."""
     more = len(rows) > most
     token = None

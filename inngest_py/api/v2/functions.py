@@ -1,9 +1,9 @@
 """`GET /v2/apps/{id}/functions` and `…/functions/{id}`."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from flask import Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import NotFound
 from ...storage.queries import catalog_pages
@@ -42,7 +42,7 @@ def show_function(app_id: str, function_id: str) -> Response:
     return enveloped(shapes.function(row, handlers, context().now()))
 
 
-def find(tx: Connection, app_id: str, function_id: str) -> Any:
+def find(tx: Connection, app_id: str, function_id: str) -> RowMapping:
     """Find an app's function by its slug, with or without the app's name; raises NotFound."""
     app = apps.find(tx, app_id)
     slugs = [f"{app_id}-{function_id}", function_id]
@@ -52,6 +52,6 @@ def find(tx: Connection, app_id: str, function_id: str) -> Any:
     return min(found, key=lambda row: slugs.index(row["slug"]))
 
 
-def _handlers(tx: Connection, app_uuid: str, rows: list[Any]) -> dict[str, str]:
+def _handlers(tx: Connection, app_uuid: str, rows: Sequence[RowMapping]) -> dict[str, str]:
     slugs = [f"{row['slug']}-failure" for row in rows]
     return shapes.handlers(catalog_pages.functions_of(tx, app_uuid, slugs))

@@ -1,13 +1,14 @@
 """`POST /v2/apps/{app}/functions/{function}/invoke`."""
 
 from datetime import timedelta
-from typing import Any
 
 from flask import Response
+from sqlalchemy import RowMapping
 
 from ...domain.errors import Conflict, Invalid, RateLimited
 from ...domain.runs import outputs
 from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import limit_overrides
 from ...engine.intake import invoke as engine
 from ...storage.queries import run_lookups
@@ -61,7 +62,7 @@ def _wait() -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _not_started(function: Any) -> Exception:
+def _not_started(function: RowMapping) -> Exception:
     """Make the error for an invocation that started no run because of the function's limits."""
     config = limit_overrides.of_row(function, context().now()).effective
     name = function["slug"]
@@ -72,10 +73,10 @@ def _not_started(function: Any) -> Exception:
     return Conflict(f"{name} did not start a run of its own", code="function_skipped")
 
 
-def _shape(run_id: str, row: Any) -> dict[str, Any]:
+def _shape(run_id: str, row: RowMapping | None) -> JsonObject:
     if row is None:
         return {"runId": run_id}
-    shown: dict[str, Any] = {
+    shown: JsonObject = {
         "runId": run_id,
         "queuedAt": shapes.stamp(row["queued_at"]),
         "startedAt": shapes.stamp(row["started_at"]),

@@ -2,10 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from flask import Response
 
+from ...domain.values.json_types import JsonObject
 from ..deps import deps
 from .common import blueprint, cursor, enveloped, limit, page
 
@@ -32,7 +32,7 @@ def _listed(name: str, keys: Sequence[str]) -> Response:
     return enveloped(found[:most], page(found, most, [first + most]))
 
 
-def _shape(name: str, number: int, key: str) -> dict[str, Any]:
+def _shape(name: str, number: int, key: str) -> JsonObject:
     settings = deps().settings
     # a caller that has sent the signing key may see keys; without one, anybody can call this
     known = not settings.dev and bool(settings.signing_keys)

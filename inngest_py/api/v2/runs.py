@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from flask import Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import Invalid, NotFound
 from ...domain.runs.runs import RunStatus
+from ...domain.values.json_types import JsonObject
 from ...storage.events import events
 from ...storage.flow import event_batches
 from ...storage.queries import catalog_pages, run_lists, run_lookups
 from ...storage.queries.run_lists import RunQuery
 from ..deps import context
+from ..shapes import ShownRow
 from . import apps, functions, shapes
 from .common import arg as parameter
 from .common import args, blueprint, cursor, enveloped, flag, limit, moment, page, ulid
@@ -85,7 +87,7 @@ def show_run(run_id: str) -> Response:
     return enveloped(shaped)
 
 
-def _shaped(tx: Connection, rows: Sequence[Any], *, output: bool) -> list[dict[str, Any]]:
+def _shaped(tx: Connection, rows: Sequence[ShownRow], *, output: bool) -> list[JsonObject]:
     batched = sorted({row["batch_id"] for row in rows if row["batch_id"] is not None})
     events_of = event_batches.event_ids(tx, batched) if batched else {}
     return [shapes.run(row, events_of, output=output) for row in rows]
@@ -145,7 +147,9 @@ def _few(name: str) -> list[str]:
     return found
 
 
-def _function_ids(tx: Connection, chosen: list[Any], names: list[str]) -> list[str] | None:
+def _function_ids(
+    tx: Connection, chosen: Sequence[RowMapping], names: list[str]
+) -> list[str] | None:
     """Find functions by name within the chosen apps; None if no function is named."""
     if not names:
         return None

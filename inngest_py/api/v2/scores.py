@@ -6,6 +6,7 @@ from flask import Response
 
 from ...domain.runs.metadata import SCORE, Target, Update, UpdateOp, step_hash
 from ...domain.values.checks import kind
+from ...domain.values.json_types import JsonObject
 from ...engine.work.metadata import annotate
 from ..deps import context
 from .common import Message, blueprint, body, enveloped, raw, ulid
@@ -26,15 +27,15 @@ def score(run_id: str) -> Response:
     return enveloped([shown for _, _, shown in found])
 
 
-def _parse(item: Message) -> tuple[Target, Update, dict[str, Any]]:
+def _parse(item: Message) -> tuple[Target, Update, JsonObject]:
     name = item.needed("name", _MAX_NAME_BYTES)
     value = item.get("value")
     if value is None:
         raise item.missing("value")
     if not isinstance(value, bool | int | float):
         raise item.wrong("value", f"must be a number or a boolean, not {kind(value)}")
-    stored: dict[str, Any] = {"value": value}
-    shown: dict[str, Any] = {"name": name, "value": _kept(value)}
+    stored: JsonObject = {"value": value}
+    shown: JsonObject = {"name": name, "value": _kept(value)}
     step_id = item.text("stepId", 1024)
     experiment = item.object("experiment")
     if experiment is not None:

@@ -1,11 +1,13 @@
 """The objects of /v2 as proto-JSON (protocol: api.md §4, Objects)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from sqlalchemy import RowMapping
 
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import limit_overrides
 from .. import shapes
 from .common import compact, raw
@@ -26,10 +28,10 @@ def milliseconds(start: datetime | None, end: datetime | None) -> str | None:
     return str(max(0, (end - start) // timedelta(milliseconds=1)))
 
 
-def run(row: Any, batched: Mapping[str, list[str]], *, output: bool) -> dict[str, Any]:
+def run(row: shapes.ShownRow, batched: Mapping[str, list[str]], *, output: bool) -> JsonObject:
     """Shape a FunctionRun; `batched` has the event ids of event batches, by batch id."""
     app = {"id": row["app_name"]}
-    shown: dict[str, Any] = {
+    shown: JsonObject = {
         "id": row["id"],
         "function": {
             "id": short(row["function_slug"], row["app_name"]),
@@ -55,7 +57,7 @@ def run(row: Any, batched: Mapping[str, list[str]], *, output: bool) -> dict[str
     return shown
 
 
-def app(row: Any, functions: int) -> dict[str, Any]:
+def app(row: RowMapping, functions: int) -> JsonObject:
     """Shape an App."""
     return {
         "id": row["name"],
@@ -81,7 +83,7 @@ def app(row: Any, functions: int) -> dict[str, Any]:
     }
 
 
-def function(row: Any, handlers: dict[str, str], now: datetime) -> dict[str, Any]:
+def function(row: RowMapping, handlers: dict[str, str], now: datetime) -> JsonObject:
     """Shape a Function; `handlers` has the names of the app's failure handlers, by slug."""
     config = orjson.loads(limit_overrides.of_row(row, now).effective.to_json())
     slug = short(row["slug"], row["app_name"])
@@ -101,18 +103,18 @@ def function(row: Any, handlers: dict[str, str], now: datetime) -> dict[str, Any
     }
 
 
-def handlers(rows: list[Any]) -> dict[str, str]:
+def handlers(rows: Sequence[RowMapping]) -> dict[str, str]:
     """Find the failure handlers among functions; return their names by slug."""
     return {row["slug"]: row["name"] for row in rows if _FAILED in row["config"]}
 
 
-def _trigger(item: dict[str, Any]) -> dict[str, Any]:
+def _trigger(item: dict[str, Any]) -> JsonObject:
     if "cron" in item:
         return {"type": "CRON", "value": item["cron"]}
     return {"type": "EVENT", "value": item["event"], "if": item.get("expression")}
 
 
-def _configuration(config: dict[str, Any]) -> dict[str, Any]:
+def _configuration(config: dict[str, Any]) -> JsonObject:
     retries = config.get("retries", 4)
     limits = [*config.get("concurrency", ()), config.get("run_concurrency")]
     return {
@@ -126,23 +128,23 @@ def _configuration(config: dict[str, Any]) -> dict[str, Any]:
         ],
         "retries": {"value": retries, "isDefault": retries == 4},
         "priority": config.get("priority"),
-        "eventsBatch": _of(config, "batch", {"maxSize": "max_size", "timeout": 0, "key": 0}),
+        "eventsBatch": _of(config, "batch", {"maxSize": "max_size", "timeout": "", "key": ""}),
         "concurrency": [_limit(item) for item in limits if item],
-        "rateLimit": _of(config, "rate_limit", {"limit": 0, "period": 0, "key": 0}),
-        "debounce": _of(config, "debounce", {"period": 0, "key": 0}),
-        "throttle": _of(config, "throttle", {"burst": 0, "key": 0, "limit": 0, "period": 0}),
+        "rateLimit": _of(config, "rate_limit", {"limit": "", "period": "", "key": ""}),
+        "debounce": _of(config, "debounce", {"period": "", "key": ""}),
+        "throttle": _of(config, "throttle", {"burst": "", "key": "", "limit": "", "period": ""}),
         "singleton": _singleton(config.get("singleton")),
     }
 
 
-def _of(config: dict[str, Any], key: str, names: dict[str, Any]) -> dict[str, Any] | None:
+def _of(config: dict[str, Any], key: str, names: dict[str, str]) -> JsonObject | None:
     item = config.get(key)
     if item is None:
         return None
     return {name: item.get(stored or name) for name, stored in names.items()}
 
 
-def _limit(item: dict[str, Any]) -> dict[str, Any]:
+def _limit(item: dict[str, Any]) -> JsonObject:
     return {
         "scope": _SCOPES.get(item.get("scope", "fn"), "FUNCTION"),
         "limit": {"value": item["limit"]},
@@ -150,5 +152,5 @@ def _limit(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _singleton(item: dict[str, Any] | None) -> dict[str, Any] | None:
+def _singleton(item: dict[str, Any] | None) -> JsonObject | None:
     return None if item is None else {"mode": item["mode"].upper(), "key": item.get("key")}

@@ -1,7 +1,6 @@
 """`GET /v2/runs/{id}/trace`: a run's timeline as a tree of spans."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from flask import Response
 from sqlalchemy import Connection, RowMapping
@@ -11,6 +10,7 @@ from ...domain.reports.timeline import Output, Span
 from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
 from ...storage.queries import run_lists, timeline_rows, timelines
 from ...storage.runs import metadata
 from .. import costs, shapes
@@ -45,7 +45,7 @@ class _Reader:
     ) -> None:
         self._tx, self._run, self._metadata, self._with_output = tx, run, metadata, with_output
 
-    def span(self, span: Span) -> dict[str, Any]:
+    def span(self, span: Span) -> JsonObject:
         """Shape a TraceSpan with its children."""
         return {
             "id": span.id,
@@ -62,7 +62,7 @@ class _Reader:
             "children": [self.span(child) for child in span.children],
         }
 
-    def _values(self, place: Output | None) -> dict[str, Any]:
+    def _values(self, place: Output | None) -> JsonObject:
         """Read a span's input, and its data or its error."""
         if place is None:
             return {}
@@ -83,7 +83,7 @@ class _Reader:
         if given is None and place.step is not None:
             given = timeline_rows.step_input(self._tx, place.run_id, place.step)
         found = {"input": given, "output": parts.get("data")}
-        shown = {name: raw(text) for name, text in found.items() if text is not None}
+        shown: JsonObject = {name: raw(text) for name, text in found.items() if text is not None}
         if "error" in parts:
             error = {key: value for key, value in parts["error"].items() if value is not None}
             shown["output"] = raw(canonical.dumps(error).decode())
@@ -101,7 +101,7 @@ def _belongs(row: RowMapping, span: Span) -> bool:
     return not own and span.attempts == row["attempt"]
 
 
-def _metadata(row: RowMapping) -> dict[str, Any]:
+def _metadata(row: RowMapping) -> JsonObject:
     return {
         "scope": row["scope"].upper(),
         "kind": row["kind"],

@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from ...domain.errors import Invalid
 from ...domain.runs import outputs
@@ -155,7 +154,7 @@ def first_line(error: str) -> str:
     return line if len(line) <= _MOST_LINE else line[:_MOST_LINE] + "…"
 
 
-def _failure(row: Any) -> Failure:
+def _failure(row: Row[str, object, str, str, str]) -> Failure:
     run_id, _, error, function, function_id = row
     return Failure(function, function_id, first_line(error), run_id)
 

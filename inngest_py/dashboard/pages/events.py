@@ -104,7 +104,7 @@ def event_send() -> AnyResponse:
     names = ("name", "data", "user", "id")
     filled = {name: request.form.get(name, "") for name in names}
     try:
-        payload: dict[str, Any] = {"name": filled["name"].strip()}
+        payload: dict[str, object] = {"name": filled["name"].strip()}
         for name in ("data", "user"):
             if filled[name].strip():
                 payload[name] = _json(filled[name], name)
@@ -126,7 +126,7 @@ def _json(text: str, name: str) -> Any:
         raise Invalid(f"{name} is not JSON: {error.message}", field=name) from None
 
 
-def _indented(value: Any) -> str:
+def _indented(value: object) -> str:
     return pretty(canonical.dumps(value).decode())
 
 

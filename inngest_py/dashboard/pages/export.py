@@ -52,7 +52,7 @@ def export_runs(kind: str) -> Response:
     return answered
 
 
-def _values(row: RowMapping) -> dict[str, Any]:
+def _values(row: RowMapping) -> dict[str, object]:
     return {
         name: stamp(row[column]) if column.endswith("_at") and row[column] else row[column]
         for name, column in _COLUMNS.items()
@@ -72,7 +72,7 @@ def _csv(rows: Iterable[RowMapping]) -> Iterator[str]:
     yield buffer.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

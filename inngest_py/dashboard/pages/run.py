@@ -1,6 +1,7 @@
 """The page of a run: its waterfall, the inputs and outputs of its parts, and its forms."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask import Response, redirect, request
@@ -149,9 +150,9 @@ def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
     return made
 
 
-def _plain(info: dict[str, Any]) -> dict[str, Any]:
+def _plain(info: dict[str, object]) -> dict[str, object]:
     return {
-        name: words.stamp(value) if hasattr(value, "astimezone") else value
+        name: words.stamp(value) if isinstance(value, datetime) else value
         for name, value in info.items()
     }
 

@@ -54,7 +54,7 @@ class Search:
     def _fits(self, row: RowMapping) -> bool:
         if self.cel is None or self.cel.exact:
             return True
-        variables: dict[str, Any] = {"event": canonical.loads(row["payload"])}
+        variables: dict[str, object] = {"event": canonical.loads(row["payload"])}
         if row["output"] is not None:
             variables["output"] = output = _output(row)
             if row["status"] == RunStatus.FAILED.value:

@@ -1,7 +1,5 @@
 """A function's limits in words, and the form that overrides them without a deploy."""
 
-from typing import Any
-
 from flask import request
 
 from ...domain.functions import overrides as rules
@@ -83,7 +81,7 @@ def changed(limits: FunctionLimits) -> str:
     return ", ".join(names.get(rule, rule) for rule in found)
 
 
-def form(limits: FunctionLimits) -> dict[str, Any]:
+def form(limits: FunctionLimits) -> dict[str, object]:
     """Fill the form with what the operator sent, or else with the limits in force."""
     in_force = {rule: value for rule, value in rules.as_override(limits.effective).items() if value}
     given = request.form.get("limits")
