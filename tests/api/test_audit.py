@@ -10,7 +10,7 @@ from sqlalchemy import text
 from inngest_py.api.actors import fingerprint
 from inngest_py.engine.runtime import audit
 from inngest_py.engine.upkeep import leftovers
-from inngest_py.storage.operations import operators as rows
+from inngest_py.storage.queries import audit_log
 from tests.api.conftest import Service
 
 KEY, OLD = "signkey-prod-" + "ab" * 16, "cd" * 16
@@ -69,7 +69,7 @@ ACTS: dict[str, list[tuple[str, str, Any]]] = {
 
 def acts(service: Service) -> Any:
     with service.engine.ctx.db.reading() as tx:
-        return rows.acts(tx, before=None, name=None, limit=50)
+        return audit_log.page(tx, first=50).rows
 
 
 def call(client: FlaskClient, service: Service, asked: tuple[str, str, Any], **headers: str) -> Any:

@@ -8,8 +8,8 @@ import pytest
 
 from inngest_py.domain.limits import MAX_EVENT_BYTES
 from inngest_py.domain.values import ids
-from inngest_py.storage.queries import run_lookups
 from tests.api.conftest import Service
+from tests.engine.harness import stored_runs
 
 NOT_EVENTS = "Request body must contain an event object or an array of event objects"
 SEED = f"1700000000000,{base64.b64encode(b'0123456789').decode()}"
@@ -272,7 +272,7 @@ def test_production_asks_for_a_key_to_invoke(
         assert (answered.json["status"], answered.json["ids"]) == (status, [])
         assert "invoke" in answered.json["error"].lower()
         with service.engine.ctx.db.reading() as tx:
-            assert run_lookups.page(tx, limit=1) == []
+            assert stored_runs(tx) == []
 
 
 def test_a_dev_server_asks_for_no_key_but_may_be_closed(service: Service) -> None:

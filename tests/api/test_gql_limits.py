@@ -154,7 +154,7 @@ def test_outage_of_the_database_is_a_503(service: Service, monkeypatch: pytest.M
     def fail(*_: Any) -> Any:
         raise OperationalError("select", {}, Exception("gone"), connection_invalidated=True)
 
-    monkeypatch.setattr("inngest_py.storage.queries.run_lists.get", fail)
+    monkeypatch.setattr("inngest_py.storage.queries.run_lookups.get", fail)
     response = post(service, QUERIES["run"], {"id": "01JD0000000000000000000000"})
     assert response.status_code == 503
     [error] = response.json["errors"]

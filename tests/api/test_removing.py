@@ -14,10 +14,9 @@ from inngest_py.engine.apps import erasing, register
 from inngest_py.engine.runtime.audit import Actor
 from inngest_py.storage.catalog import crons, functions
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import run_lookups
 from inngest_py.storage.runs import steps
 from tests.api.conftest import Service
-from tests.engine.harness import Engine, opened, sequence
+from tests.engine.harness import Engine, opened, sequence, stored_runs
 from tests.factories import op, reply
 
 URL = "http://localhost:1/api/inngest"
@@ -161,7 +160,7 @@ def test_an_app_is_erased_with_its_history_only_when_nothing_runs(db: Database) 
     assert erasing.erase(db, "app", engine.now, BY) == 4
     assert app_row(db) is None
     with db.reading() as tx:
-        assert [row["id"] for row in run_lookups.page(tx, limit=9)] == [kept]
+        assert [row["id"] for row in stored_runs(tx)] == [kept]
         assert steps.memo(tx, [live])[live] == {}
     assert engine.memo(kept)
     for act in (erasing.preview, lambda db, name: erasing.erase(db, name, engine.now, BY)):

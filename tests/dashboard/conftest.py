@@ -70,7 +70,7 @@ def failing(request: dict[str, Any], target: str) -> Any:
 def run_ids(site: Site, **query: Any) -> list[str]:
     """Find the runs that a query of lists finds."""
     with site.engine.ctx.db.reading() as tx:
-        rows = run_lists.page(tx, run_lists.RunQuery(**query), run_lists.BY_ID, limit=100)
+        rows = run_lists.page(tx, run_lists.RunQuery(**query), first=100).rows
     return [row["id"] for row in rows]
 
 

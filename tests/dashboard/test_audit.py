@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from inngest_py.engine.runtime import audit
-from inngest_py.storage.operations import operators as rows
+from inngest_py.storage.queries import audit_log
 from tests.dashboard.conftest import Site
 
 ACTS = {
@@ -54,7 +54,7 @@ def test_act_and_its_audit_row_are_written_together(site: Site, act: str) -> Non
         tx.execute(text("DROP INDEX one"))
     assert site.client.post(made, data={"csrf": csrf, **form}).status_code == 303
     with db.reading() as tx:
-        [noted] = rows.acts(tx, before=None, name="dev", limit=10)
+        [noted] = audit_log.page(tx, first=10, name="dev").rows
     assert noted["action"] == act
     assert noted["target"]
 
@@ -64,6 +64,6 @@ def test_each_run_of_a_bulk_act_is_logged(site: Site) -> None:
     site.post("/runs/bulk", action="cancel", run=runs)
     site.post("/runs/bulk", action="cancel", run=runs)  # ended: nothing is done to them
     with site.engine.ctx.db.reading() as tx:
-        acts = rows.acts(tx, before=None, name=None, limit=10)
+        acts = audit_log.page(tx, first=10).rows
     assert sorted(act["target"] for act in acts) == sorted(runs)
     assert {act["action"] for act in acts} == {"run.cancel"}

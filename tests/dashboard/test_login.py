@@ -14,7 +14,7 @@ from inngest_py.config import Settings
 from inngest_py.domain.access.roles import Role
 from inngest_py.engine.admin import accounts
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.operations import operators as rows
+from inngest_py.storage.queries import audit_log
 from tests.api.test_bad_requests import UNKNOWN, urls_of
 from tests.dashboard.conftest import _CSRF, Site
 
@@ -165,7 +165,7 @@ def test_tries_are_limited(production: Production) -> None:
 
 def closed(production: Production) -> list[tuple[str, str, str]]:
     with production.engine.ctx.db.reading() as tx:
-        acts = rows.acts(tx, before=None, name=None, limit=1000)
+        acts = audit_log.page(tx, first=1000).rows
     told = [(act["action"], act["name"], act["address"]) for act in acts]
     return sorted(act for act in told if act[0].endswith("_closed"))
 
@@ -207,7 +207,7 @@ def test_acts_are_in_the_audit_log(production: Production) -> None:
     for shown in ("run.cancel", run_id, "login.failed", "user.add", "127.0.0.1"):
         assert shown in page
     with production.engine.ctx.db.reading() as tx:
-        acts = rows.acts(tx, before=None, name="operator", limit=10)
+        acts = audit_log.page(tx, first=10, name="operator").rows
     assert sorted(act["action"] for act in acts) == ["login", "login.failed", "run.cancel"]
     assert PASSWORD not in str(acts)
 

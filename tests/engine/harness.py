@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection, RowMapping
 
 from inngest_py.domain.events.user_events import Event, parse_event
 from inngest_py.domain.functions.registration import parse_registration
@@ -19,7 +20,10 @@ from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
-from inngest_py.storage.queries import run_lookups
+from inngest_py.storage.queries import event_lists, run_lists, run_lookups
+from inngest_py.storage.queries.event_lists import EventQuery
+from inngest_py.storage.queries.run_columns import COLUMNS
+from inngest_py.storage.queries.run_lists import RunQuery
 from inngest_py.storage.queue import backlog, queue_items
 from inngest_py.storage.runs import steps
 from inngest_py.storage.schema import migrate
@@ -65,6 +69,20 @@ class Sent:
 
     def reachable(self) -> bool:
         return True
+
+
+def stored_events(
+    tx: Connection, name: str | None = None, *, internal: bool = True
+) -> Sequence[RowMapping]:
+    """List events, newest first, with the server's own unless they are not wanted."""
+    query = EventQuery(names=None if name is None else [name], internal=internal)
+    columns = event_lists.WITH_PAYLOAD
+    return event_lists.page(tx, query, first=1000, columns=columns).rows
+
+
+def stored_runs(tx: Connection) -> Sequence[RowMapping]:
+    """List runs, newest first."""
+    return run_lists.page(tx, RunQuery(), first=1000, columns=tuple(COLUMNS)).rows
 
 
 class Engine:
@@ -113,7 +131,7 @@ class Engine:
         event = self.event(**fields)
         publish.accept(self.ctx, [event])
         with self.ctx.db.reading() as tx:
-            return str(run_lookups.of_event(tx, event.id)[0]["id"])
+            return str(run_lists.of_event(tx, event.id)[0]["id"])
 
     def drain(self) -> None:
         """Run all hinted items, and what they hint at; afterwards no run may be stranded."""
@@ -138,7 +156,7 @@ class Engine:
 
     def run(self, run_id: str) -> dict[str, Any]:
         with self.ctx.db.reading() as tx:
-            row = run_lookups.get(tx, run_id)
+            row = run_lookups.get(tx, run_id, tuple(COLUMNS))
             assert row is not None
             return dict(row)
 

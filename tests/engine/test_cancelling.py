@@ -14,6 +14,7 @@ from inngest_py.engine.admin import bulk_cancel
 from inngest_py.engine.upkeep import bulk_cancellations as service
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import bulk_cancellations as rows
+from inngest_py.storage.queries import cancellation_list
 from inngest_py.storage.runs import attempts
 from tests.engine import flow
 from tests.engine.harness import Engine, sequence
@@ -39,7 +40,7 @@ def statuses(engine: Engine) -> Counter[str]:
 
 def shown(engine: Engine, cancellation_id: str) -> Any:
     with engine.ctx.db.reading() as tx:
-        return rows.get(tx, cancellation_id)
+        return cancellation_list.get(tx, cancellation_id)
 
 
 def test_running_and_queued_runs_in_the_range(db: Database) -> None:

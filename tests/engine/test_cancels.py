@@ -17,11 +17,11 @@ from inngest_py.engine.runtime.context import new_ulid
 from inngest_py.engine.work import cancel_on_event, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.events import events, waits
+from inngest_py.storage.events import waits
 from inngest_py.storage.queue import leases, queue_items
 from inngest_py.storage.runs import attempts
 from tests.engine.flow import rows
-from tests.engine.harness import Engine, Script, sequence
+from tests.engine.harness import Engine, Script, sequence, stored_events
 from tests.factories import op, reply
 
 BY_KEY = {"event": "x/stop", "if": "event.data.key == async.data.key"}
@@ -60,7 +60,7 @@ def listening(engine: Engine, run_id: str) -> list[dict[str, Any]]:
 def ends(engine: Engine) -> Counter[tuple[str, str]]:
     """Count the events of runs' ends, by run."""
     with engine.ctx.db.reading() as tx:
-        rows = events.page(tx, limit=1000, internal=True)
+        rows = stored_events(tx)
     told = [(orjson.loads(row["payload"]), row["name"]) for row in rows]
     return Counter(
         (event["data"]["run_id"], name.rpartition(".")[2])

@@ -17,8 +17,7 @@ from inngest_py.engine.work import durable_endpoint
 from inngest_py.storage.catalog import crons as cron_rows
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import run_lookups
-from tests.engine.harness import Engine, sequence
+from tests.engine.harness import Engine, sequence, stored_runs
 from tests.factories import op
 
 RUN = "01JD0000000000000000000005"
@@ -69,7 +68,7 @@ def test_sync_that_is_not_committed_loses_no_cron(db: Database) -> None:
     ours.now += timedelta(minutes=1)
     cron_schedules.run_due(ours.ctx, Missed.SKIP)
     with db.reading() as tx:
-        assert len(run_lookups.page(tx, limit=9)) == 1
+        assert len(stored_runs(tx)) == 1
         assert cron_rows.first(tx) is not None
 
 
@@ -81,7 +80,7 @@ def test_schedule_is_read_from_the_database_not_from_a_cache(db: Database) -> No
     ours.now += timedelta(minutes=1)
     cron_schedules.run_due(ours.ctx, Missed.SKIP)
     with db.reading() as tx:
-        assert len(run_lookups.page(tx, limit=9)) == 1
+        assert len(stored_runs(tx)) == 1
         assert cron_rows.first(tx) is not None
 
 
@@ -115,5 +114,5 @@ def test_an_endpoint_s_run_is_written_with_what_its_end_starts(db: Database) -> 
     engine = Engine(db, sequence(), triggers=[{"event": "inngest/function.finished"}])
     begin(engine)
     with db.reading() as tx:
-        statuses = sorted(row["status"] for row in run_lookups.page(tx, limit=9))
+        statuses = sorted(row["status"] for row in stored_runs(tx))
     assert statuses == ["completed", "queued"]

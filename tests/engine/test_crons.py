@@ -16,9 +16,8 @@ from inngest_py.engine.upkeep import cron_ticks as upkeep
 from inngest_py.storage.catalog import crons as rows
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import run_lookups
 from inngest_py.storage.queue import load_runs
-from tests.engine.harness import Engine, sequence
+from tests.engine.harness import Engine, sequence, stored_runs
 
 URL = "http://localhost:1/clock"
 EVERY = "* * * * *"
@@ -43,7 +42,7 @@ def planned(engine: Engine) -> list[tuple[str, str]]:
 def ran(engine: Engine) -> list[tuple[str, str, str]]:
     """List cron runs as schedule, tick and status, oldest first."""
     with engine.ctx.db.reading() as tx:
-        found = [row for row in run_lookups.page(tx, limit=500) if row["cron"] is not None]
+        found = [row for row in stored_runs(tx) if row["cron"] is not None]
         loaded = load_runs.load(tx, [row["id"] for row in found])
     events = [orjson.loads(loaded[row["id"]][0].event) for row in found]
     return sorted(
@@ -90,7 +89,7 @@ def test_jitter_delays_the_first_request_and_no_other_tick(db: Database) -> None
         pass_time(engine, minutes=1)
     assert [status for _, _, status in ran(engine)] == ["queued"] * 3
     with db.reading() as tx:
-        [first, *_] = reversed(run_lookups.page(tx, limit=9))
+        [first, *_] = reversed(stored_runs(tx))
     [item] = engine.queued(first["id"])
     delay = item["due_at"] - first["queued_at"].replace(second=0)
     assert timedelta(seconds=1) <= delay < timedelta(minutes=5)

@@ -10,7 +10,7 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work import checkpoint
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.events import events
+from tests.engine.harness import stored_events
 from tests.factories import op, reply, step
 
 from .harness import Engine
@@ -33,7 +33,7 @@ class App(Engine):
 
     def scheduled(self) -> list[Any]:
         with self.ctx.db.reading() as tx:
-            found = events.page(tx, limit=50, name="inngest/deferred.schedule", internal=True)
+            found = stored_events(tx, "inngest/deferred.schedule")
         return [orjson.loads(row["payload"])["data"] for row in found]
 
 

@@ -9,8 +9,8 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_lookups
-from tests.engine.harness import Engine, Script
+from inngest_py.storage.queries import run_lists
+from tests.engine.harness import Engine, Script, stored_events
 from tests.engine.waiting import (
     add_functions,
     by_event,
@@ -40,8 +40,8 @@ def started(engine: Engine) -> str:
 
 def child_of(engine: Engine) -> str:
     with engine.ctx.db.reading() as tx:
-        (event,) = events.page(tx, limit=10, name=INVOKED, internal=True)
-        return str(run_lookups.of_event(tx, event["id"])[0]["id"])
+        (event,) = stored_events(tx, INVOKED)
+        return str(run_lists.of_event(tx, event["id"])[0]["id"])
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_an_invocation_starts_only_its_target(db: Database) -> None:
     add_functions(engine, {"app-fn": "a/b", "app-child": "c/d", "app-spy": INVOKED})
     started(engine)
     with db.reading() as tx:
-        (event,) = events.page(tx, limit=10, name=INVOKED, internal=True)
-        assert [row["function_slug"] for row in run_lookups.of_event(tx, event["id"])] == [
+        (event,) = stored_events(tx, INVOKED)
+        assert [row["function_slug"] for row in run_lists.of_event(tx, event["id"])] == [
             "app-child"
         ]
 
@@ -184,4 +184,4 @@ def test_many_invocations_of_one_answer_start_each_child_once(db: Database, vers
     run_id = started(engine)
     assert orjson.loads(engine.run(run_id)["output"]) == [{"data": n} for n in range(10)]
     with db.reading() as tx:
-        assert len(events.page(tx, limit=50, name=INVOKED, internal=True)) == 10
+        assert len(stored_events(tx, INVOKED)) == 10

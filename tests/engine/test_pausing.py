@@ -17,18 +17,17 @@ from inngest_py.engine.runtime.context import new_ulid
 from inngest_py.engine.upkeep import resumptions
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_lookups
+from inngest_py.storage.queries import run_lists
 from inngest_py.storage.queue import backlog
 from inngest_py.storage.queue import function_pause as rows
-from tests.engine.harness import Engine, Script, sequence
+from tests.engine.harness import Engine, Script, sequence, stored_events
 from tests.factories import op, reply
 from tests.processes import wait_until
 
 
 def statuses(engine: Engine, event_id: str) -> list[tuple[str, str | None]]:
     with engine.ctx.db.reading() as tx:
-        found = run_lookups.of_event(tx, event_id)
+        found = run_lists.of_event(tx, event_id)
     return [(row["status"], row["skip_reason"]) for row in found]
 
 
@@ -72,7 +71,7 @@ def test_an_invocation_of_a_paused_function_gets_no_answer(db: Database) -> None
     publish.accept(engine.ctx, [event])
     assert statuses(engine, event.id) == [("skipped", "FunctionPaused")]
     with db.reading() as tx:
-        assert [row["name"] for row in events.page(tx, limit=9, internal=True)] == [event.name]
+        assert [row["name"] for row in stored_events(tx)] == [event.name]
 
 
 def pausing_script(engine: list[Engine], inner: Script) -> Script:

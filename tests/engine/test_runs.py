@@ -14,12 +14,10 @@ from inngest_py.engine.intake import publish
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_lookups
 from inngest_py.storage.queue import leases
 from inngest_py.storage.runs import attempts
 from tests.engine.flow import Statements
-from tests.engine.harness import Engine, Sdk, parallel, sequence
+from tests.engine.harness import Engine, Sdk, parallel, sequence, stored_events, stored_runs
 from tests.factories import op, reply, step
 
 
@@ -113,7 +111,7 @@ def test_a_failed_run_publishes_both_events_once(db: Database) -> None:
     assert engine.run(run_id)["status"] == "failed"
     with db.reading() as tx:
         stored = {
-            name: events.page(tx, limit=10, name=name, internal=True)
+            name: stored_events(tx, name)
             for name in ("inngest/function.failed", "inngest/function.finished")
         }
     assert [len(found) for found in stored.values()] == [1, 1]
@@ -143,7 +141,7 @@ def test_the_events_of_a_failure_have_its_text_in_the_error_and_the_result(
     engine.drain()
     with db.reading() as tx:
         for name in ("inngest/function.failed", "inngest/function.finished"):
-            [found] = events.page(tx, limit=10, name=name, internal=True)
+            [found] = stored_events(tx, name)
             data = orjson.loads(found["payload"])["data"]
             assert data["error"]["message"] == data["result"]["message"] == "rather long"
             assert found["payload"].count("rather long") == 2
@@ -182,12 +180,12 @@ def test_an_event_id_starts_one_run_in_24_hours(db: Database) -> None:
     for _ in range(2):
         publish.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(run_lookups.page(tx, limit=10)) == 1
-        assert len(events.page(tx, limit=10)) == 2
+        assert len(stored_runs(tx)) == 1
+        assert len(stored_events(tx, internal=False)) == 2
     engine.now += timedelta(hours=24, seconds=1)
     publish.accept(engine.ctx, [engine.event(id="mine")])
     with db.reading() as tx:
-        assert len(run_lookups.page(tx, limit=10)) == 2
+        assert len(stored_runs(tx)) == 2
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["a retry", "a commit's answer was lost"])
@@ -197,7 +195,7 @@ def test_an_event_that_is_stored_already_starts_nothing_twice(db: Database, fres
     publish.accept(engine.ctx, [event])
     publish.accept(engine.ctx, [event])
     with db.reading() as tx:
-        assert len(run_lookups.page(tx, limit=10)) == 1
+        assert len(stored_runs(tx)) == 1
 
 
 def test_a_seed_used_for_another_event_is_refused_and_loses_nothing(db: Database) -> None:
@@ -207,7 +205,7 @@ def test_a_seed_used_for_another_event_is_refused_and_loses_nothing(db: Database
     with pytest.raises(Invalid, match="x-inngest-event-id-seed"):
         publish.accept(engine.ctx, [engine.event(), replace(other, id=first.id)])
     with db.reading() as tx:
-        assert [row["id"] for row in events.page(tx, limit=10)] == [first.id]
+        assert [row["id"] for row in stored_events(tx, internal=False)] == [first.id]
 
 
 def test_cancelling_in_mid_call_ignores_the_late_answer(db: Database) -> None:

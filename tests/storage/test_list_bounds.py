@@ -10,8 +10,8 @@ from inngest_py.domain.values import ids
 from inngest_py.engine.intake import publish
 from inngest_py.storage.db.keyset import within
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_lists, run_lookups
+from inngest_py.storage.queries import event_lists, run_lists
+from inngest_py.storage.queries.event_lists import EventQuery
 from inngest_py.storage.queries.run_lists import RunQuery
 from inngest_py.storage.runs.runs import RunRow
 from tests.engine.harness import NOW, Engine, sequence
@@ -39,12 +39,12 @@ def test_runs_between_two_times(db: Database) -> None:
     since, until = NOW + MINUTE, NOW + 3 * MINUTE
     query = RunQuery(since=since, until=until)
     with db.reading() as tx:
-        by_time = run_lists.page(tx, query, run_lists.order([("queued_at", True)]), limit=9)
-        rising = run_lists.page(tx, query, run_lists.order([("queued_at", False)]), limit=9)
-        plain = run_lookups.page(tx, limit=9, after=since, before=until)
-    assert [row["id"] for row in by_time] == [made[2], made[1]]
-    assert [row["id"] for row in rising] == [made[1], made[2]]
-    assert [row["id"] for row in plain] == [made[2], made[1]]
+        by_time = run_lists.page(tx, query, run_lists.order([("queued_at", True)]), first=9)
+        rising = run_lists.page(tx, query, run_lists.order([("queued_at", False)]), first=9)
+        by_id = run_lists.page(tx, query, first=9)
+    assert [row["id"] for row in by_time.rows] == [made[2], made[1]]
+    assert [row["id"] for row in rising.rows] == [made[1], made[2]]
+    assert [row["id"] for row in by_id.rows] == [made[2], made[1]]
 
 
 @pytest.mark.parametrize("minutes", [-50, 50])
@@ -56,19 +56,21 @@ def test_a_run_whose_id_another_clock_made_is_found(db: Database, minutes: int) 
     span = RunQuery(since=NOW, until=NOW + MINUTE)
     with db.reading() as tx:
         assert run_lists.count(tx, span, 10) == 1
-        assert len(run_lookups.page(tx, limit=9, after=span.since, before=span.until)) == 1
+        assert len(run_lists.page(tx, span, first=9).rows) == 1
 
 
 def test_page_continues_after_a_time_and_an_id(db: Database) -> None:
     engine = Engine(db, sequence("one"))
     made = [engine.start() for _ in range(3)]
-    keys = run_lists.order([("queued_at", True)])
+    by = run_lists.order([("queued_at", True)])
     with db.reading() as tx:
-        first = run_lists.page(tx, RunQuery(), keys, limit=1)
-        place = run_lists.position(keys, first[0])
-        rest = run_lists.page(tx, RunQuery(), keys, limit=9, position=place)
-    assert len(place) == 2
-    assert [row["id"] for row in (*first, *rest)] == sorted(made, reverse=True)
+        first = run_lists.page(tx, RunQuery(), by, first=1)
+        assert first.more
+        place = by.position_of(first.next)
+        rest = run_lists.page(tx, RunQuery(), by, first=9, after=place)
+    assert place == first.end
+    assert [row["id"] for row in (*first.rows, *rest.rows)] == sorted(made, reverse=True)
+    assert rest.next is None
 
 
 @pytest.mark.parametrize("field", ["started_at", "ended_at"])
@@ -77,13 +79,13 @@ def test_span_leaves_out_runs_whose_time_has_not_come(db: Database, field: str) 
     over = engine.start()
     engine.drain()
     waiting = engine.start()
-    keys = run_lists.order([(field, True)])
+    by = run_lists.order([(field, True)])
     with db.reading() as tx:
-        every = run_lists.page(tx, RunQuery(time_field=field), keys, limit=9)
+        every = run_lists.page(tx, RunQuery(time_field=field), by, first=9)
         since = RunQuery(time_field=field, since=NOW - MINUTE)
-        known = run_lists.page(tx, since, keys, limit=9)
-    assert [row["id"] for row in every] == [waiting, over]
-    assert [row["id"] for row in known] == [over]
+        known = run_lists.page(tx, since, by, first=9)
+    assert [row["id"] for row in every.rows] == [waiting, over]
+    assert [row["id"] for row in known.rows] == [over]
 
 
 def test_event_of_a_sender_whose_clock_is_ahead_is_found_by_its_receipt(db: Database) -> None:
@@ -92,5 +94,5 @@ def test_event_of_a_sender_whose_clock_is_ahead_is_found_by_its_receipt(db: Data
     event = engine.event()
     publish.accept(engine.ctx, [replace(event, id=ahead)])
     with db.reading() as tx:
-        found = events.page(tx, limit=9, before=NOW + MINUTE)
-    assert [row["id"] for row in found] == [ahead]
+        found = event_lists.page(tx, EventQuery(until=NOW + MINUTE), first=9)
+    assert [row["id"] for row in found.rows] == [ahead]

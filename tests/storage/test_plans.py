@@ -99,6 +99,6 @@ LISTS: dict[str, tuple[RunQuery, str, tuple[str, ...]]] = {
 def test_a_list_is_read_in_the_order_of_an_index(name: str, tmp_path: Path) -> None:
     query, by, indexes = LISTS[name]
     with explained(tmp_path) as (tx, steps):
-        run_lists.page(tx, query, run_lists.order([(by, True)]), limit=41)
+        run_lists.page(tx, query, run_lists.order([(by, True)]), first=40)
     assert any(index in step for step in steps for index in indexes), steps
     assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), steps

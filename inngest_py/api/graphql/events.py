@@ -14,8 +14,10 @@ from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.ids import DEV_ENV_ID
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import event_pages, run_lists
-from ...storage.queries.event_pages import ORDER, EventQuery
+from ...storage.queries import event_lists, run_lists
+from ...storage.queries.event_lists import BY_RECEIPT, WITH_PAYLOAD, EventQuery
+from ...storage.queries.paging import Fits, Position, Window
+from ...storage.queries.run_lists import RunQuery
 from . import paging, runs
 from .request import Info, QueryContext, of
 from .root import query
@@ -67,17 +69,27 @@ def list_events(
     """List events, newest first."""
     request = of(info)
     paging.check_first(first)
-    position = paging.position_of(ORDER, after)
+    position = BY_RECEIPT.position_of(after, "after")
     chosen, wanted = _query_of(filter)
     fits = _fitting(request, wanted)
 
-    def fetch(start: Sequence[object] | None, limit: int) -> list[RowMapping]:
-        return request.read(lambda tx: event_pages.page(tx, chosen, limit=limit, position=start))
+    def fetch(start: Position | None, limit: int) -> Window:
+        return request.read(
+            lambda tx: event_lists.look(
+                tx,
+                chosen,
+                BY_RECEIPT,
+                limit=limit,
+                after=start,
+                columns=WITH_PAYLOAD,
+                values=fits is not None,
+            )
+        )
 
-    page = paging.read_page(request, fetch, _position, first=first, position=position, fits=fits)
+    page = paging.read_page(request, fetch, BY_RECEIPT, first=first, after=position, fits=fits)
     request.event_runs.want(row["id"] for row in page.rows)
     request.count_rows(page.rows)
-    made = paging.connection(page, ORDER, lambda row: row, began=position is None)
+    made = paging.connection(page, lambda row: row, began=position is None)
     return made | {"count": (chosen, fits, fetch)}
 
 
@@ -96,20 +108,15 @@ def _query_of(filter: EventsFilter) -> tuple[EventQuery, filters.Filter | None]:
     return chosen, wanted
 
 
-def _fitting(request: QueryContext, wanted: filters.Filter | None) -> paging.Fits | None:
+def _fitting(request: QueryContext, wanted: filters.Filter | None) -> Fits | None:
     if wanted is None or wanted.exact:
         return None
     now = request.ctx.now()
 
     def fits(row: RowMapping) -> bool:
-        payload = row["payload"]
-        return payload is not None and wanted.matches({"event": canonical.loads(payload)}, now)
+        return wanted.matches({"event": canonical.loads(row["payload"])}, now)
 
     return fits
-
-
-def _position(row: RowMapping) -> tuple[datetime, str]:
-    return row["received_at"], row["id"]
 
 
 @connection_type.field("totalCount")
@@ -118,8 +125,8 @@ def count_events(connection: dict[str, Any], info: Info) -> int:
     request = of(info)
     chosen, fits, fetch = connection["count"]
     if fits is None:
-        return paging.count_columns(request, lambda tx, most: event_pages.count(tx, chosen, most))
-    return paging.count(request, fetch, _position, fits)
+        return paging.count_columns(request, lambda tx, most: event_lists.count(tx, chosen, most))
+    return paging.count(request, fetch, fits)
 
 
 @query.field("eventV2")
@@ -146,12 +153,12 @@ def list_latest(_: object, info: Info, query: dict[str, str]) -> Sequence[RowMap
     """List the newest events that users sent."""
     request = of(info)
     last = query.get("lastEventId")
-    after = ids.check_ulid(last, "an event id", "lastEventId") if last else None
+    query_of = EventQuery(from_id=_following(last, "lastEventId"))
     found = request.read(
-        lambda tx: event_pages.between(tx, after=after, before=None, limit=_LATEST, internal=False)
+        lambda tx: event_lists.page(tx, query_of, first=_LATEST, columns=WITH_PAYLOAD)
     )
-    request.event_runs.want(row["id"] for row in found)
-    return request.count_rows(found)
+    request.event_runs.want(row["id"] for row in found.rows)
+    return request.count_rows(found.rows)
 
 
 @query.field("stream")
@@ -159,24 +166,23 @@ def list_stream(_: object, info: Info, query: StreamQuery) -> list[StreamItem]:
     """List events and the runs of schedules together, newest first."""
     request = of(info)
     limit = paging.check_first(query["limit"], "limit")
-    after, before = _place(query.get("after"), "after"), _place(query.get("before"), "before")
-    internal = query["includeInternalEvents"]
-    found = request.read(
-        lambda tx: event_pages.between(
-            tx, after=after, before=before, limit=limit, internal=internal
-        )
-    )
-    ticks = request.read(
-        lambda tx: run_lists.scheduled(tx, after=after, before=before, limit=limit)
-    )
+    start = event_lists.NEWEST.position_of(query.get("before"), "before")
+    from_id = _following(query.get("after"), "after")
+    sent = EventQuery(internal=query["includeInternalEvents"], from_id=from_id)
+    ticks = RunQuery(scheduled=True, from_id=from_id)
+    found = request.read(lambda tx: event_lists.page(tx, sent, first=limit, after=start)).rows
+    ticked = request.read(lambda tx: run_lists.page(tx, ticks, first=limit, after=start)).rows
     request.event_runs.want(row["id"] for row in found)
-    items = [*map(_sent, found), *map(_tick, ticks)]
+    items = [*map(_sent, found), *map(_tick, ticked)]
     items.sort(key=lambda item: str(item["id"]), reverse=True)
     return list(request.count_rows(items[:limit]))
 
 
-def _place(event_id: str | None, field: str) -> str | None:
-    return ids.check_ulid(event_id, "an event id", field) if event_id else None
+def _following(event_id: str | None, field: str) -> str | None:
+    """Return the first id after an event's; None without one. Raises Invalid."""
+    if not event_id:
+        return None
+    return ids.following(ids.check_ulid(event_id, "an event id", field))
 
 
 def _sent(row: RowMapping) -> StreamItem:

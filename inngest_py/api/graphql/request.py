@@ -10,9 +10,8 @@ from sqlalchemy import Connection, RowMapping
 from ...domain.errors import Invalid
 from ...domain.steps.defers import Defer
 from ...engine.runtime.context import Context
-from ...storage.events import events
 from ...storage.flow import event_batches
-from ...storage.queries import function_list, run_lists
+from ...storage.queries import event_lookups, function_list, run_lists, run_lookups
 from ...storage.runs import defers
 
 T = TypeVar("T")
@@ -61,10 +60,10 @@ class QueryContext:
         self.functions: Loader[RowMapping] = self._loader(function_list.by_ids)
         self.apps: Loader[RowMapping] = self._loader(function_list.apps_by_ids)
         self.app_functions: Loader[list[RowMapping]] = self._loader(function_list.of_apps)
-        self.outputs: Loader[str | None] = self._loader(run_lists.outputs)
+        self.outputs: Loader[str | None] = self._loader(run_lookups.outputs)
         self.event_runs: Loader[list[RowMapping]] = self._loader(run_lists.of_events)
         self.defers: Loader[dict[str, Defer]] = self._loader(defers.of_runs)
-        self.events: Loader[RowMapping] = self._loader(events.by_ids)
+        self.events: Loader[RowMapping] = self._loader(event_lookups.by_ids)
         self.batches: Loader[list[str]] = self._loader(event_batches.event_ids)
 
     def read(self, query: Callable[[Connection], T]) -> T:
@@ -105,7 +104,7 @@ def of(info: Info) -> QueryContext:
     return request
 
 
-def out_of_time(request: QueryContext) -> bool:
-    """Say whether the request has used up its time for scans."""
+def time_left(request: QueryContext) -> float:
+    """Return the seconds that the request has left for scans; negative once they are used up."""
     now: datetime = request.ctx.now()
-    return now > request.deadline
+    return (request.deadline - now).total_seconds()

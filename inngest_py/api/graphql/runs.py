@@ -15,7 +15,8 @@ from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import run_lists
+from ...storage.queries import run_lists, run_lookups
+from ...storage.queries.paging import Fits, Position, Window
 from ...storage.queries.run_lists import RunQuery
 from .. import shapes
 from . import paging
@@ -79,27 +80,23 @@ def list_runs(
     """List runs in any order of their times."""
     request = of(info)
     paging.check_first(first)
-    keys = run_lists.order(_order(orderBy))
-    position = paging.position_of(keys, after)
+    by = run_lists.order(_order(orderBy))
+    position = by.position_of(after, "after")
     wanted = filter_of(filter.get("query"), filters.RUN)
     chosen = _query_of(filter, wanted)
     fits = _fitting(request, wanted)
 
-    def fetch(start: Sequence[object] | None, limit: int) -> list[RowMapping]:
+    def fetch(start: Position | None, limit: int) -> Window:
+        values = fits is not None
         return request.read(
-            lambda tx: run_lists.page(
-                tx, chosen, keys, limit=limit, position=start, values=fits is not None
-            )
+            lambda tx: run_lists.look(tx, chosen, by, limit=limit, after=start, values=values)
         )
 
-    def place(row: RowMapping) -> Sequence[object]:
-        return run_lists.position(keys, row)
-
-    page = paging.read_page(request, fetch, place, first=first, position=position, fits=fits)
+    page = paging.read_page(request, fetch, by, first=first, after=position, fits=fits)
     want(request, page.rows)
     request.count_rows(page.rows)
-    made = paging.connection(page, keys, lambda row: row, began=position is None)
-    return made | {"count": (chosen, fits, fetch, place)}
+    made = paging.connection(page, lambda row: row, began=position is None)
+    return made | {"count": (chosen, fits, fetch)}
 
 
 def _order(given: list[dict[str, str]]) -> list[tuple[str, bool]]:
@@ -129,14 +126,12 @@ def _query_of(given: RunsFilter, wanted: filters.Filter | None) -> RunQuery:
     )
 
 
-def _fitting(request: QueryContext, wanted: filters.Filter | None) -> paging.Fits | None:
+def _fitting(request: QueryContext, wanted: filters.Filter | None) -> Fits | None:
     if wanted is None or wanted.exact:
         return None
     now = request.ctx.now()
 
     def fits(row: RowMapping) -> bool:
-        if row["payload"] is None:
-            return False
         variables = {"event": canonical.loads(row["payload"])}
         if row["output"] is not None:
             variables["output"] = output = shapes.output(row)
@@ -151,16 +146,16 @@ def _fitting(request: QueryContext, wanted: filters.Filter | None) -> paging.Fit
 def count_runs(connection: dict[str, Any], info: Info, preview: bool | None = None) -> int:
     """Count all runs that match, not only those of the page, up to MOST_COUNTED."""
     request = of(info)
-    chosen, fits, fetch, place = connection["count"]
+    chosen, fits, fetch = connection["count"]
     if fits is None:
         return paging.count_columns(request, lambda tx, most: run_lists.count(tx, chosen, most))
-    return paging.count(request, fetch, place, fits)
+    return paging.count(request, fetch, fits)
 
 
 def find(request: QueryContext, run_id: str, field: str = "runID") -> RowMapping:
     """Find the run that an argument names. Raises Invalid and NotFound."""
     ids.check_ulid(run_id, "a run id", field)
-    found = request.read(lambda tx: run_lists.get(tx, run_id))
+    found = request.read(lambda tx: run_lookups.get(tx, run_id))
     if found is None:
         raise NotFound(f"run {run_id} does not exist")
     return found

@@ -21,8 +21,8 @@ from ...engine.apps import register
 from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.catalog import functions
-from ...storage.events import events
-from ...storage.queries import run_lookups
+from ...storage.queries import event_lookups, run_lists, run_lookups
+from ...storage.queries.run_lists import RunQuery
 from ...storage.queue import queue_items
 from ...storage.runs import attempts, steps
 from .. import shapes
@@ -33,6 +33,10 @@ from ..protocol.events import parse_body
 from . import openapi
 
 blueprint = openapi.documented("native")
+_SUMMARY = (
+    *("id", "status", "function_slug", "app_name", "event_name", "event_id"),
+    *("queued_at", "started_at", "ended_at", "cron", "skip_reason"),
+)
 
 
 def add_to(app: Flask, api: Api) -> None:
@@ -109,30 +113,17 @@ class RunsQuery(TypedDict, total=False):
 @blueprint.response(200, openapi.RunList)
 def list_runs(query: RunsQuery) -> Response:
     """List runs, newest first."""
-    cursor = query.get("cursor")
-    if cursor is not None and not ids.is_ulid(cursor):
-        raise Invalid("cursor is not one of this server's: leave it out", field="cursor")
-    limit = query["limit"]
+    after = run_lists.NEWEST.position_of(query.get("cursor"))
     with context().db.reading() as tx:
-        chosen = _function_ids(tx, query.get("function"))
-        found = run_lookups.page(
-            tx,
-            limit=limit + 1,
-            cursor=cursor,
-            statuses=[RunStatus(status) for status in query.get("status", ())],
-            function_ids=chosen,
-            after=query.get("queued_after"),
-            before=query.get("queued_before"),
+        wanted = RunQuery(
+            statuses=[RunStatus(status) for status in query.get("status", ())] or None,
+            function_ids=_function_ids(tx, query.get("function")),
+            since=query.get("queued_after"),
+            until=query.get("queued_before"),
         )
-    more = len(found) > limit
-    shown = found[:limit]
-    return answer(
-        {
-            "data": [_summary(row) for row in shown],
-            "cursor": shown[-1]["id"] if more else None,
-            "has_more": more,
-        }
-    )
+        found = run_lists.page(tx, wanted, first=query["limit"], after=after, columns=_SUMMARY)
+    rows = [_summary(row) for row in found.rows]
+    return answer({"data": rows, "cursor": found.next, "has_more": found.more})
 
 
 def _function_ids(tx: Connection, name: str | None) -> list[str] | None:
@@ -150,10 +141,10 @@ def show_run(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
     with context().db.reading() as tx:
-        row = run_lookups.get(tx, run_id)
+        row = run_lookups.get(tx, run_id, (*_SUMMARY, "output"))
         if row is None:
             return public_error(f"run {run_id} does not exist", 404)
-        event = events.get(tx, row["event_id"])
+        event = event_lookups.get(tx, row["event_id"])
         stored = steps.of_run(tx, run_id)
         tried = attempts.of_run(tx, run_id)
         queued = queue_items.of_run(tx, run_id)

@@ -30,7 +30,7 @@ def actions(run_id: str) -> Response:
     if not ids.is_ulid(run_id):
         return public_error(f"{run_id!r} is not a run id", 400)
     with context().db.reading() as tx:
-        run = run_lookups.get(tx, run_id)
+        run = run_lookups.get(tx, run_id, ("status", "input_step", "input"))
         if run is None or RunStatus(run["status"]) in ENDED:
             return public_error(_NO_RUN, 410)
         memo = steps.memo(tx, [run_id])[run_id]

@@ -1,18 +1,18 @@
 """`/v1/cancellations`: cancel many runs of a function at once (protocol: api.md §2.3)."""
 
-from flask import Response
+from flask import Response, request
 from sqlalchemy import RowMapping
 
 from ...domain.runs import bulk_cancellations as rules
 from ...domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ...domain.values.json_types import JsonObject
 from ...engine.admin import bulk_cancel
-from ...storage.operations import bulk_cancellations as rows
+from ...storage.queries import cancellation_list
 from .. import shapes
 from ..actors import actor
 from ..deps import context
 from ..errors import answer
-from .common import blueprint, body, cursor, enveloped, limit, ulid
+from .common import blueprint, body, enveloped, limit, ulid
 
 _MOST = 1000
 
@@ -27,9 +27,10 @@ def create() -> Response:
 @blueprint.get("/cancellations")
 def list_cancellations() -> Response:
     """List bulk cancellations, newest first."""
+    after = cancellation_list.NEWEST.position_of(request.args.get("cursor"))
     with context().db.reading() as tx:
-        found = rows.page(tx, limit=limit(100, _MOST), cursor=cursor())
-    return enveloped([_shape(row) for row in found])
+        found = cancellation_list.page(tx, first=limit(100, _MOST), after=after)
+    return enveloped([_shape(row) for row in found.rows])
 
 
 @blueprint.delete("/cancellations/<cancellation_id>")

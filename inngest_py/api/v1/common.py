@@ -31,12 +31,6 @@ def ulid(text: str, what: str) -> str:
     return text
 
 
-def cursor() -> str | None:
-    """Read the query's cursor, an id."""
-    text = request.args.get("cursor") or None
-    return None if text is None else ulid(text, "cursor")
-
-
 def limit(default: int, most: int) -> int:
     """Read the query's limit, cut to 1 … `most`; raises Invalid if it is not a number."""
     text = request.args.get("limit")

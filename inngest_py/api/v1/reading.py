@@ -1,11 +1,14 @@
 """Read events, runs and functions, for SDKs and their tests (protocol: api.md §2)."""
 
+from datetime import UTC, datetime, timedelta
+
 from flask import Response, request
 
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.catalog import functions
-from ...storage.events import events
-from ...storage.queries import run_lookups
+from ...storage.queries import event_lists, event_lookups, run_lists, run_lookups
+from ...storage.queries.event_lists import NEWEST, WITH_PAYLOAD, EventQuery
+from ...storage.queries.run_columns import WITH_OUTPUT
 from ...storage.queue import queue_items
 from .. import shapes
 from ..actors import actor
@@ -19,26 +22,30 @@ _MOST_EVENTS = 51
 @blueprint.get("/events")
 def list_events() -> Response:
     """List events that users sent, newest first."""
-    cursor = request.args.get("cursor") or None
-    if cursor is not None:
-        ulid(cursor, "cursor")
+    after, first = NEWEST.position_of(request.args.get("cursor")), limit(20, _MOST_EVENTS)
+    name = request.args.get("name")
+    wanted = EventQuery(
+        names=[name] if name else None,
+        since=moment("received_after"),
+        until=_past(moment("received_before")),
+    )
     with context().db.reading() as tx:
-        found = events.page(
-            tx,
-            limit=limit(20, _MOST_EVENTS),
-            cursor=cursor,
-            name=request.args.get("name") or None,
-            after=moment("received_after"),
-            before=moment("received_before"),
-        )
-    return enveloped([shapes.event(row) for row in found])
+        found = event_lists.page(tx, wanted, first=first, after=after, columns=WITH_PAYLOAD)
+    return enveloped([shapes.event(row) for row in found.rows])
+
+
+def _past(bound: datetime | None) -> datetime | None:
+    """Return the first time after a bound that is included; None is no bound."""
+    if bound is None or bound == datetime.max.replace(tzinfo=UTC):
+        return None
+    return bound + timedelta(microseconds=1)
 
 
 @blueprint.get("/events/<event_id>")
 def show_event(event_id: str) -> Response:
     """Show an event, internal ones too."""
     with context().db.reading() as tx:
-        row = events.get(tx, ulid(event_id, "event"))
+        row = event_lookups.get(tx, ulid(event_id, "event"))
     if row is None:
         return public_error("Event not found", 404)
     return enveloped(shapes.event(row))
@@ -48,7 +55,7 @@ def show_event(event_id: str) -> Response:
 def list_runs(event_id: str) -> Response:
     """List the runs that an event started."""
     with context().db.reading() as tx:
-        found = run_lookups.of_event(tx, ulid(event_id, "event"))
+        found = run_lists.of_event(tx, ulid(event_id, "event"), WITH_OUTPUT)
     return enveloped([shapes.run(row) for row in found])
 
 
@@ -56,7 +63,7 @@ def list_runs(event_id: str) -> Response:
 def show_run(run_id: str) -> Response:
     """Show a run."""
     with context().db.reading() as tx:
-        row = run_lookups.get(tx, ulid(run_id, "run"))
+        row = run_lookups.get(tx, ulid(run_id, "run"), WITH_OUTPUT)
     if row is None:
         return public_error(f"Unable to load function run: {run_id}", 404)
     return enveloped(shapes.run(row))
@@ -73,9 +80,9 @@ def cancel(run_id: str) -> Response:
 def list_jobs(run_id: str) -> Response:
     """List what is queued for a run."""
     with context().db.reading() as tx:
-        row = run_lookups.get(tx, ulid(run_id, "run"))
+        found = run_lookups.function_of(tx, ulid(run_id, "run"))
         jobs = queue_items.of_run(tx, run_id)
-    if row is None:
+    if found is None:
         return public_error(f"Unable to load function run: {run_id}", 404)
     return enveloped([shapes.job(job) for job in jobs])
 

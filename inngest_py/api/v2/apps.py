@@ -8,26 +8,18 @@ from ...storage.catalog import functions
 from ...storage.queries import catalog_pages
 from ..deps import context
 from . import shapes
-from .common import blueprint, cursor, enveloped, flag, limit, page
+from .common import blueprint, cursor, enveloped, flag, limit, paged
 
 
 @blueprint.get("/apps")
 def list_apps() -> Response:
     """List apps by name; archived ones only if asked for."""
-    most, place = limit(), cursor((str,))
+    most, after, archived = limit(), cursor(catalog_pages.BY_NAME), bool(flag("archived"))
     with context().db.reading() as tx:
-        found = catalog_pages.apps(
-            tx,
-            limit=most + 1,
-            after=place[0] if place else None,
-            archived=bool(flag("archived")),
-        )
-        counts = catalog_pages.function_counts(tx, [row["id"] for row in found])
-    shown = found[:most]
-    return enveloped(
-        [shapes.app(row, counts.get(row["id"], 0)) for row in shown],
-        page(found, most, [shown[-1]["name"]] if shown else None),
-    )
+        found = catalog_pages.apps(tx, first=most, after=after, archived=archived)
+        counts = catalog_pages.function_counts(tx, [row["id"] for row in found.rows])
+    shaped = [shapes.app(row, counts.get(row["id"], 0)) for row in found.rows]
+    return enveloped(shaped, paged(found.next, most))
 
 
 @blueprint.get("/apps/<app_id>")

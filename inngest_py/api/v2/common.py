@@ -1,11 +1,7 @@
 """What the routes of /v2 share: the blueprint, the envelope, and functions to read a request."""
 
-import base64
-import binascii
 import re
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
@@ -14,12 +10,12 @@ from ...domain.errors import Invalid
 from ...domain.values import canonical, ids, times
 from ...domain.values.json_fields import JsonFields
 from ...domain.values.json_types import JsonObject
+from ...storage.queries.paging import Order, Position
 from .. import shapes
 from ..deps import context
 from ..errors import answer
 
 PREFIXES = ("/v2", "/api/v2")
-_MAX_CURSOR_CHARS = 4096
 _DEFAULT_LIMIT, _MOST = 20, 100
 _FORMAT = "invalid_field_format"
 
@@ -132,31 +128,11 @@ def ulid(text: str, what: str) -> str:
     return text
 
 
-def cursor(kinds: tuple[type, ...]) -> list[Any] | None:
-    """Read the position after which the page begins, as values of these types; None without one."""
-    text = arg("cursor")
-    if text is None:
-        return None
-    wrong = _format("cursor is not one of this server's: leave it out", "cursor")
-    if len(text) > _MAX_CURSOR_CHARS or not text.isascii():
-        raise wrong
-    try:
-        found = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (binascii.Error, ValueError):
-        raise wrong from None
-    if not isinstance(found, list) or len(found) != len(kinds):
-        raise wrong
-    if not all(type(value) is kind for value, kind in zip(found, kinds, strict=True)):
-        raise wrong
-    if any(isinstance(value, str) and "\0" in value for value in found):
-        raise wrong
-    return found
+def cursor(order: Order) -> Position | None:
+    """Read the position after which the page begins, in a list's order; None without one."""
+    return order.position_of(arg("cursor"))
 
 
-def page(rows: Sequence[object], most: int, position: list[object] | None) -> JsonObject:
-    """Describe a page; `rows` may have one row more than `most`, which means that more follow."""
-    more = len(rows) > most
-    token = None
-    if more and position is not None:
-        token = base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
-    return {"cursor": token, "hasMore": more, "limit": most}
+def paged(cursor: str | None, most: int) -> JsonObject:
+    """Describe a page by the cursor of the next one; None is the list's end."""
+    return {"cursor": cursor, "hasMore": cursor is not None, "limit": most}

@@ -9,28 +9,19 @@ from ...domain.errors import NotFound
 from ...storage.queries import catalog_pages
 from ..deps import context
 from . import apps, shapes
-from .common import blueprint, cursor, enveloped, flag, limit, page
+from .common import blueprint, cursor, enveloped, flag, limit, paged
 
 
 @blueprint.get("/apps/<app_id>/functions")
 def list_functions(app_id: str) -> Response:
     """List an app's functions by slug; archived ones only if asked for."""
-    most, place = limit(), cursor((str,))
+    most, after, archived = limit(), cursor(catalog_pages.BY_SLUG), bool(flag("archived"))
     with context().db.reading() as tx:
         app = apps.find(tx, app_id)
-        found = catalog_pages.functions(
-            tx,
-            app["id"],
-            limit=most + 1,
-            after=place[0] if place else None,
-            archived=bool(flag("archived")),
-        )
-        handlers = _handlers(tx, app["id"], found)
-    shown, now = found[:most], context().now()
-    return enveloped(
-        [shapes.function(row, handlers, now) for row in shown],
-        page(found, most, [shown[-1]["slug"]] if shown else None),
-    )
+        found = catalog_pages.functions(tx, app["id"], first=most, after=after, archived=archived)
+        handlers = _handlers(tx, app["id"], found.rows)
+    shaped = [shapes.function(row, handlers, context().now()) for row in found.rows]
+    return enveloped(shaped, paged(found.next, most))
 
 
 @blueprint.get("/apps/<app_id>/functions/<function_id>")

@@ -12,6 +12,7 @@ from ...domain.values.json_types import JsonObject
 from ...engine.admin import limit_overrides
 from ...engine.intake import invoke as engine
 from ...storage.queries import run_lookups
+from ...storage.queries.run_columns import WITH_OUTPUT
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -40,7 +41,7 @@ def invoke(app_id: str, function_id: str) -> Response:
     if done.run_id is None:
         raise _not_started(function)
     with ctx.db.reading() as tx:
-        row = run_lookups.get(tx, done.run_id)
+        row = run_lookups.get(tx, done.run_id, WITH_OUTPUT)
     if wait and row is not None:
         row = engine.wait(ctx, done.run_id, wait)
     if row is not None and row["status"] == RunStatus.SKIPPED.value:

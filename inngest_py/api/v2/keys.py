@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from flask import Response
 
+from ...domain.values import cursors
 from ...domain.values.json_types import JsonObject
 from ..deps import deps
-from .common import blueprint, cursor, enveloped, limit, page
+from .common import arg, blueprint, enveloped, limit, paged
 
 _SHOWN_CHARS = 4
+_ORDER = "number+"
 
 
 @blueprint.get("/keys/events")
@@ -25,11 +27,12 @@ def signing_keys() -> Response:
 
 
 def _listed(name: str, keys: Sequence[str]) -> Response:
-    most = limit()
-    place = cursor((int,))
-    first = max(0, place[0]) if place is not None else 0
-    found = [_shape(name, number, key) for number, key in enumerate(keys)][first:]
-    return enveloped(found[:most], page(found, most, [first + most]))
+    most, given = limit(), arg("cursor")
+    start = cursors.decode(_ORDER, [int], given, "cursor")[0] if given else 0
+    end = start + most
+    found = [_shape(name, number, key) for number, key in enumerate(keys)][start:end]
+    following = cursors.encode(_ORDER, [end]) if end < len(keys) else None
+    return enveloped(found, paged(following, most))
 
 
 def _shape(name: str, number: int, key: str) -> JsonObject:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -11,20 +10,24 @@ from sqlalchemy import Connection, RowMapping
 from ...domain.errors import Invalid, NotFound
 from ...domain.runs.runs import RunStatus
 from ...domain.values.json_types import JsonObject
-from ...storage.events import events
 from ...storage.flow import event_batches
-from ...storage.queries import catalog_pages, run_lists, run_lookups
+from ...storage.queries import catalog_pages, event_lookups, run_lists, run_lookups
+from ...storage.queries.paging import Order, Position
 from ...storage.queries.run_lists import RunQuery
 from ..deps import context
 from ..shapes import ShownRow
 from . import apps, functions, shapes
 from .common import arg as parameter
-from .common import args, blueprint, cursor, enveloped, flag, limit, moment, page, ulid
+from .common import args, blueprint, cursor, enveloped, flag, limit, moment, paged, ulid
 
 _TIMES = {"queuedAt": "queued_at", "startedAt": "started_at", "endedAt": "ended_at"}
 _STATUSES = {status.value.upper(): status for status in RunStatus}
 _PREFIX = "FUNCTION_RUN_STATUS_"
 _MOST_NAMES = 100
+_SHOWN = (
+    *("id", "status", "queued_at", "started_at", "ended_at", "cron", "event_id", "batch_id"),
+    *("function_slug", "function_name", "app_name", "event_name"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class _Asked:
     """The parameters of a list."""
 
     time_field: str
-    descending: bool
-    position: list[Any] | None
+    by: Order
+    after: Position | None
     most: int
     output: bool
 
@@ -62,17 +65,12 @@ def list_runs_of_function(app_id: str, function_id: str) -> Response:
 def list_runs_of_event(event_id: str) -> Response:
     """List the runs that an event started, oldest first."""
     ulid(event_id, "event")
-    most, place, output = limit(), cursor((str,)), bool(flag("includeOutput"))
+    by, output = run_lists.OLDEST, bool(flag("includeOutput"))
+    asked = _Asked("queued_at", by, cursor(by), limit(), output)
     with context().db.reading() as tx:
-        if events.get(tx, event_id) is None:
+        if not event_lookups.exists(tx, event_id):
             raise NotFound(f"event {event_id} does not exist")
-        found = [
-            row for row in run_lookups.of_event(tx, event_id) if not place or row["id"] > place[0]
-        ]
-        shown = found[:most]
-        shaped = _shaped(tx, shown, output=output)
-    last = [shown[-1]["id"]] if shown else None
-    return enveloped(shaped, page(found, most, last))
+        return _list(tx, asked, RunQuery(event_id=event_id))
 
 
 @blueprint.get("/runs/<run_id>")
@@ -80,7 +78,7 @@ def show_run(run_id: str) -> Response:
     """Show a run."""
     ulid(run_id, "run")
     with context().db.reading() as tx:
-        row = run_lookups.get(tx, run_id)
+        row = run_lookups.get(tx, run_id, _SHOWN)
         if row is None:
             raise NotFound(f"run {run_id} does not exist")
         (shaped,) = _shaped(tx, [row], output=bool(flag("includeOutput")))
@@ -90,7 +88,8 @@ def show_run(run_id: str) -> Response:
 def _shaped(tx: Connection, rows: Sequence[ShownRow], *, output: bool) -> list[JsonObject]:
     batched = sorted({row["batch_id"] for row in rows if row["batch_id"] is not None})
     events_of = event_batches.event_ids(tx, batched) if batched else {}
-    return [shapes.run(row, events_of, output=output) for row in rows]
+    outputs = run_lookups.outputs(tx, [row["id"] for row in rows]) if output else {}
+    return [shapes.run(row, events_of, outputs.get(row["id"])) for row in rows]
 
 
 def _asked() -> _Asked:
@@ -101,16 +100,8 @@ def _asked() -> _Asked:
     time_field = _TIMES.get(name) or (name if name in run_lists.TIMES else None)
     if time_field is None:
         raise _wrong("timeField", "queuedAt, startedAt or endedAt")
-    place = cursor((str, str))
-    if place is not None:
-        try:
-            place = [datetime.fromisoformat(place[0]), place[1]]
-            place[0].astimezone()
-        except (ValueError, OverflowError):
-            place = [None, ""]
-        if place[0] is None or place[0].tzinfo is None:
-            raise _wrong("cursor", "one of this server's")
-    return _Asked(time_field, order == "desc", place, limit(), bool(flag("includeOutput")))
+    by = run_lists.order([(time_field, order == "desc")])
+    return _Asked(time_field, by, cursor(by), limit(), bool(flag("includeOutput")))
 
 
 def _query(asked: _Asked, **more: Any) -> RunQuery:
@@ -164,17 +155,6 @@ def _function_ids(
 
 
 def _list(tx: Connection, asked: _Asked, query: RunQuery) -> Response:
-    keys = run_lists.order([(asked.time_field, asked.descending)])
-    found = run_lists.page(tx, query, keys, limit=asked.most + 1, position=asked.position)
-    shown = found[: asked.most]
-    outputs = run_lists.outputs(tx, [row["id"] for row in shown]) if asked.output else {}
-    names = catalog_pages.names(tx, sorted({row["function_id"] for row in shown}))
-    rows = [
-        {**row, "output": outputs.get(row["id"]), "function_name": names.get(row["function_id"])}
-        for row in shown
-    ]
-    last = None
-    if shown:
-        time, run_id = run_lists.position(keys, shown[-1])
-        last = [time.isoformat(), run_id]
-    return enveloped(_shaped(tx, rows, output=asked.output), page(found, asked.most, last))
+    found = run_lists.page(tx, query, asked.by, first=asked.most, after=asked.after, columns=_SHOWN)
+    shaped = _shaped(tx, found.rows, output=asked.output)
+    return enveloped(shaped, paged(found.next, asked.most))

@@ -28,8 +28,11 @@ def milliseconds(start: datetime | None, end: datetime | None) -> str | None:
     return str(max(0, (end - start) // timedelta(milliseconds=1)))
 
 
-def run(row: shapes.ShownRow, batched: Mapping[str, list[str]], *, output: bool) -> JsonObject:
-    """Shape a FunctionRun; `batched` has the event ids of event batches, by batch id."""
+def run(row: shapes.ShownRow, batched: Mapping[str, list[str]], output: str | None) -> JsonObject:
+    """Shape a FunctionRun; `batched` has the event ids of event batches, by batch id.
+
+    Without `output`, the stored JSON, it is left out.
+    """
     app = {"id": row["app_name"]}
     shown: JsonObject = {
         "id": row["id"],
@@ -52,8 +55,8 @@ def run(row: shapes.ShownRow, batched: Mapping[str, list[str]], *, output: bool)
             "cronSchedule": row["cron"],
         },
     }
-    if output and row["output"] is not None:
-        shown["output"] = raw(orjson.dumps(shapes.output(row)).decode())
+    if output is not None:
+        shown["output"] = raw(output)
     return shown
 
 

@@ -11,7 +11,7 @@ from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import run_lists, timeline_rows, timelines
+from ...storage.queries import run_lookups, timeline_rows, timelines
 from ...storage.runs import metadata
 from .. import costs, shapes
 from ..deps import context
@@ -27,11 +27,10 @@ def show_trace(run_id: str) -> Response:
     """Show a run's timeline, with each span's output if asked for."""
     ulid(run_id, "run")
     with context().db.reading() as tx:
-        row = run_lists.get(tx, run_id)
+        row = run_lookups.get(tx, run_id)
         if row is None:
             raise NotFound(f"run {run_id} does not exist")
-        output = run_lists.outputs(tx, [run_id]).get(run_id)
-        root = timelines.of_run(tx, row, has_output=output is not None)
+        root = timelines.of_run(tx, row, has_output=run_lookups.has_output(tx, run_id))
         reader = _Reader(tx, row, metadata.of_run(tx, run_id), bool(flag("includeOutput")))
         shown = reader.span(root)
     return enveloped({"runId": run_id, "rootSpan": shown})
@@ -74,7 +73,7 @@ class _Reader:
             stored = timeline_rows.step_output(self._tx, place.run_id, place.step)
             parts = {} if stored is None else outputs.shown(stored)
         else:
-            stored = run_lists.outputs(self._tx, [place.run_id]).get(place.run_id)
+            stored = run_lookups.outputs(self._tx, [place.run_id]).get(place.run_id)
             if self._run["status"] == RunStatus.FAILED.value:
                 parts = outputs.shown_error(stored or "null")
             else:

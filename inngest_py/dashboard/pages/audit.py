@@ -6,9 +6,8 @@ from flask import Response, g, request
 
 from ... import observe
 from ...domain.access.roles import Role
-from ...domain.values import ids
 from ...engine.runtime.audit import Actor
-from ...storage.operations import operators as rows
+from ...storage.queries import audit_log
 from ..deps import read
 from ..guard import address
 from ..parts import choices
@@ -35,11 +34,7 @@ def log_act(response: Response) -> Response:
 @route("/audit", Role.ADMIN)
 def audit() -> Response:
     """Show who did what, newest first."""
-    before = request.args.get("before") or None
-    if before is not None:
-        ids.check_ulid(before, "an id", "before")
+    after = audit_log.NEWEST.position_of(request.args.get("before"), "before")
     name = choices.text(request.args, "name") or None
-    found = read(lambda tx: rows.acts(tx, before=before, name=name, limit=_PAGE + 1))
-    shown = found[:_PAGE]
-    following = shown[-1]["id"] if len(found) > _PAGE else None
-    return page("audit.html", acts=shown, following=following, name=name or "")
+    found = read(lambda tx: audit_log.page(tx, first=_PAGE, after=after, name=name))
+    return page("audit.html", acts=found.rows, following=found.next, name=name or "")

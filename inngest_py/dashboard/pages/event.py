@@ -12,9 +12,7 @@ from ...domain.reports import event_outcome
 from ...domain.reports.event_outcome import Candidate
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
-from ...storage.events import events as event_rows
-from ...storage.operations import operators
-from ...storage.queries import event_search, run_lists
+from ...storage.queries import audit_log, event_lookups, run_lists
 from ..deps import context, read
 from ..parts import words
 from ..rendering import page, url
@@ -33,7 +31,7 @@ def event(event_id: str) -> Response:
     now = context().now()
 
     def load(tx: Connection) -> dict[str, Any]:
-        row = event_search.head(tx, event_id, _MOST_JUDGED)
+        row = event_lookups.head(tx, event_id, _MOST_JUDGED)
         if row is None:
             raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
         runs = run_lists.of_events(tx, [event_id])[event_id]
@@ -49,7 +47,7 @@ def event(event_id: str) -> Response:
         )
         known = {one.function_id for one in judged}
         others = [one for one in candidates if one.id not in known and not one.archived]
-        sender = operators.sender(tx, event_id, row["received_at"])
+        sender = audit_log.sender(tx, event_id, row["received_at"])
         shown = {"event": row, "runs": runs, "verdicts": judged, "others": others}
         return shown | {"sender": sender}
 
@@ -79,7 +77,7 @@ def _candidate(row: Any) -> Candidate:
 def event_raw(event_id: str) -> Response:
     """Send an event's whole payload as a file."""
     ids.check_ulid(event_id, "an event id")
-    row = read(lambda tx: event_rows.get(tx, event_id))
+    row = read(lambda tx: event_lookups.get(tx, event_id))
     if row is None:
         raise NotFound(f"event {event_id} does not exist")
     return download(row["payload"], f"{event_id}.json")

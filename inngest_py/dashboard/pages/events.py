@@ -13,9 +13,9 @@ from ...domain.events import filters
 from ...domain.events.user_events import parse_event
 from ...domain.values import canonical, ids
 from ...engine.intake.publish import send
-from ...storage.db.windows import Window
-from ...storage.queries import event_search, run_lists
-from ...storage.queries.event_search import EventSearch
+from ...storage.queries import event_lists, event_lookups, run_lists
+from ...storage.queries.event_lists import EventQuery
+from ...storage.queries.paging import Page, Position, Window
 from ..deps import context, read, read_with
 from ..parts import choices, lists
 from ..parts.words import pretty
@@ -30,7 +30,7 @@ _MOST_FORM = 1_000_000
 def events() -> Response:
     """List events, newest first, with the runs that they started."""
     ctx = context()
-    found, problem, status = lists.Page(), None, 200
+    found, problem, status = Page(event_lists.NEWEST), None, 200
     try:
         found = _page(request.args)
     except Invalid as error:
@@ -52,25 +52,25 @@ def events() -> Response:
     )
 
 
-def _page(given: Mapping[str, str]) -> lists.Page:
+def _page(given: Mapping[str, str]) -> Page:
     ctx = context()
     now = ctx.now()
     span = choices.span(given, now)
     wanted = choices.cel(given, filters.EVENT)
-    text = choices.text(given, "q") or None
     by_value = wanted is not None and not wanted.exact
+    name = choices.text(given, "name")
+    search = EventQuery(
+        names=[name] if name else None,
+        internal=given.get("internal") == "1",
+        conditions=wanted.conditions if wanted is not None else (),
+        text=choices.text(given, "q") or None,
+        from_id=span.from_id,
+    )
 
-    def fetch(before: str | None, limit: int) -> Window:
-        search = EventSearch(
-            from_id=span.from_id,
-            before_id=before or span.before_id,
-            name=choices.text(given, "name") or None,
-            internal=given.get("internal") == "1",
-            conditions=wanted.conditions if wanted is not None else (),
-        )
+    def fetch(after: Position | None, limit: int) -> Window:
         return read_with(
             ctx,
-            lambda tx: event_search.page(tx, search, limit=limit, text=text, values=by_value),
+            lambda tx: event_lists.look(tx, search, limit=limit, after=after, values=by_value),
         )
 
     def fits(row: RowMapping) -> bool:
@@ -78,7 +78,9 @@ def _page(given: Mapping[str, str]) -> lists.Page:
             return True
         return wanted.matches({"event": canonical.loads(row["payload"])}, now)
 
-    return lists.page(fetch, None, fits=fits if text is not None or by_value else None)
+    searching = search.text is not None or by_value
+    chosen = fits if searching else None
+    return lists.page(fetch, event_lists.NEWEST, after=span.after, fits=chosen)
 
 
 @route("/events/send", Role.OPERATOR)
@@ -87,7 +89,7 @@ def event_form() -> Response:
     source = request.args.get("like")
     filled = {"name": request.args.get("name", ""), "data": "{\n  \n}", "user": "", "id": ""}
     if source:
-        found = read(lambda tx: event_search.head(tx, _ulid(source), _MOST_FORM))
+        found = read(lambda tx: event_lookups.head(tx, _ulid(source), _MOST_FORM))
         if found is None or found["size"] > _MOST_FORM:
             raise Invalid("the event is gone, or too large for a form: send it by API")
         payload = canonical.loads(found["payload"])

@@ -44,7 +44,7 @@ def export_runs(kind: str) -> Response:
         raise NotFound("export as csv or json")
     ctx = context()
     wanted = runs.search(request.args, read(function_rows.functions), ctx.now())
-    rows = lists.walk(wanted.fetch(ctx), wanted.fits, MOST_ROWS)
+    rows = lists.walk(wanted.fetch(ctx), wanted.after, wanted.fits, MOST_ROWS)
     written = _csv(rows) if kind == "csv" else _json(rows)
     mimetype = "text/csv" if kind == "csv" else "application/json"
     answered = Response(written, mimetype=mimetype)

@@ -77,7 +77,7 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
             "function": row,
             "limits": limit_overrides.of_row(row, now),
             "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
-            "recent": run_lists.page(tx, query, run_lists.BY_ID, limit=_RECENT),
+            "recent": run_lists.page(tx, query, first=_RECENT).rows,
         }
 
     found = read(load)

@@ -20,7 +20,7 @@ from ...engine.admin import why_run_waits
 from ...engine.admin.rerun import rerun
 from ...engine.work.end_run import cancel
 from ...storage.flow import event_batches
-from ...storage.queries import run_detail, run_lists, timeline_rows, timelines
+from ...storage.queries import run_detail, run_lookups, timeline_rows, timelines
 from ..deps import context, read
 from ..parts import history, waterfall, words
 from ..rendering import page, url
@@ -63,7 +63,7 @@ class BatchEvents:
 
 
 def _run(tx: Connection, run_id: str) -> RowMapping:
-    found = run_lists.get(tx, ids.check_ulid(run_id, "a run id"))
+    found = run_lookups.get(tx, ids.check_ulid(run_id, "a run id"))
     if found is None:
         raise NotFound(f"run {run_id} does not exist: it never did, or it has been deleted")
     return found
@@ -195,7 +195,7 @@ def _related(tx: Connection, row: RowMapping, root: Span) -> list[Related]:
     found: list[Related] = []
     parent = (row["correlation_id"] or "").partition(".")[0]
     for title, run_id in (("Invoked by", parent), ("Repeats", row["original_run_id"])):
-        if run_id and (other := run_lists.get(tx, run_id)) is not None:
+        if run_id and (other := run_lookups.get(tx, run_id)) is not None:
             found.append(Related(title, [other]))
     steps = [f"{row['id']}.{child.step}" for child in root.children if child.step]
     for title, runs in (
@@ -223,7 +223,7 @@ def run_value(run_id: str) -> Response:
             return timeline_rows.attempt_error(tx, run_id, attempt)
         if step is not None:
             return timeline_rows.step_output(tx, run_id, step)
-        return run_lists.outputs(tx, [run_id]).get(run_id)
+        return run_lookups.outputs(tx, [run_id]).get(run_id)
 
     text = read(load)
     if text is None:

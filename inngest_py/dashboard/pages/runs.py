@@ -21,8 +21,8 @@ from ...domain.values import canonical, ids
 from ...engine.admin import bulk
 from ...engine.runtime.context import Context
 from ...storage.catalog import functions as function_rows
-from ...storage.db.windows import Window
 from ...storage.queries import run_lists
+from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_lists import RunQuery
 from ..deps import context, read, read_with
 from ..parts import choices, lists
@@ -39,15 +39,14 @@ class Search:
     """The runs that a list shows."""
 
     query: RunQuery
-    before: str | None
-    text: str | None
+    after: Position | None
     cel: filters.Filter | None
     now: datetime
 
     @property
-    def fits(self) -> lists.Fits | None:
-        """The filter of rows that SQL cannot do; None if SQL does all of it."""
-        if self.text is None and (self.cel is None or self.cel.exact):
+    def fits(self) -> Fits | None:
+        """The filter of a search, which reads many rows; None for a list that needs none."""
+        if self.query.text is None and (self.cel is None or self.cel.exact):
             return None
         return self._fits
 
@@ -61,21 +60,14 @@ class Search:
                 variables["error"] = output
         return self.cel.matches(variables, self.now)
 
-    def fetch(self, ctx: Context) -> lists.Fetch:
+    def fetch(self, ctx: Context) -> Fetch:
         """Make the function that reads windows of rows."""
         values = self.cel is not None and not self.cel.exact
 
-        def look(before: str | None, limit: int) -> Window:
+        def look(after: Position | None, limit: int) -> Window:
             return read_with(
                 ctx,
-                lambda tx: run_lists.search(
-                    tx,
-                    self.query,
-                    limit=limit,
-                    before=before or self.before,
-                    text=self.text,
-                    values=values,
-                ),
+                lambda tx: run_lists.look(tx, self.query, limit=limit, after=after, values=values),
             )
 
         return look
@@ -98,10 +90,10 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
         statuses=_statuses(given),
         function_ids=_function_ids(given, functions),
         conditions=conditions,
+        text=choices.text(given, "q") or None,
         from_id=span.from_id,
     )
-    text = choices.text(given, "q") or None
-    return Search(query, span.before_id, text, wanted, now)
+    return Search(query, span.after, wanted, now)
 
 
 def _statuses(given: "MultiDict[str, str]") -> list[RunStatus] | None:
@@ -127,12 +119,12 @@ def runs() -> Response:
     """List runs, newest first."""
     now = context().now()
     functions = read(function_rows.functions)
-    found, problem, status = lists.Page(), None, 200
+    found, problem, status = Page(run_lists.NEWEST), None, 200
     try:
         wanted = search(request.args, functions, now)
-        if wanted.text is not None and ids.is_ulid(wanted.text):
-            wanted = replace(wanted, text=wanted.text.upper())
-        found = lists.page(wanted.fetch(context()), None, fits=wanted.fits)
+        found = lists.page(
+            wanted.fetch(context()), run_lists.NEWEST, after=wanted.after, fits=wanted.fits
+        )
     except Invalid as error:
         problem, status = error.message, 400
     following = choices.query_string(request.args, before=found.next) if found.next else None
@@ -180,7 +172,7 @@ def _chosen() -> list[str]:
     if request.form["action"] == "cancel" and wanted.query.statuses is None:
         live = [RunStatus.QUEUED, RunStatus.RUNNING]
         wanted = replace(wanted, query=replace(wanted.query, statuses=live))
-    rows = lists.walk(wanted.fetch(ctx), wanted.fits, _MOST_LOOKED_AT)
+    rows = lists.walk(wanted.fetch(ctx), wanted.after, wanted.fits, _MOST_LOOKED_AT)
     return [row["id"] for row in islice(rows, MOST_AT_ONCE)]
 
 

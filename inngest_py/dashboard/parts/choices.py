@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 from ...domain.errors import Invalid
 from ...domain.events import filters
 from ...domain.values import ids, times
+from ...storage.queries.paging import Position
 
 SINCE = {
     "15m": ("last 15 minutes", timedelta(minutes=15)),
@@ -24,10 +25,13 @@ _MOST_OFFSET = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class IdRange:
-    """A span of time as ids: from `from_id`, up to but without `before_id`; None is no limit."""
+    """A span of time in a list by id, newest first; None is no limit.
+
+    No id sorts before `from_id`, and the list begins after the position `after`.
+    """
 
     from_id: str | None
-    before_id: str | None
+    after: Position | None
 
 
 def text(given: Mapping[str, str], name: str) -> str:
@@ -49,7 +53,7 @@ def span(given: Mapping[str, str], now: datetime) -> IdRange:
     if cursor:
         ids.check_ulid(cursor, "an id", "before")
     ends = [found for found in (cursor, ids.lowest_ulid(end) if end else "") if found]
-    return IdRange(ids.lowest_ulid(begin) if begin else None, min(ends) if ends else None)
+    return IdRange(ids.lowest_ulid(begin) if begin else None, [min(ends)] if ends else None)
 
 
 def _time(given: Mapping[str, str], name: str) -> datetime | None:

@@ -17,6 +17,7 @@ from ...domain.runs.bulk_cancellations import BulkCancel
 from ...domain.runs.runs import Run, RunStatus
 from ...storage.db.row_types import RowValues
 from ...storage.operations import bulk_cancellations as rows
+from ...storage.queries import cancellation_list
 from ...storage.queue import load_runs
 from ...storage.runs import runs
 from ..intake.publish import Started
@@ -63,7 +64,7 @@ def create(ctx: Context, asked: BulkCancel, by: Actor | None = None) -> RowMappi
     with contextlib.suppress(SQLAlchemyError):  # it is stored: upkeep does it
         cancel_page(ctx, cancellation_id)
     with ctx.db.reading() as tx:
-        found = rows.get(tx, cancellation_id)
+        found = cancellation_list.get(tx, cancellation_id)
     if found is None:
         raise NotFound("the cancellation has been deleted meanwhile")
     return found

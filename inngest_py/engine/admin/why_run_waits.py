@@ -23,8 +23,9 @@ from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events, waits
-from ...storage.queries import run_lookups
+from ...storage.queries import run_lists, run_lookups
 from ...storage.queries import why_waiting as rows
+from ...storage.queries.run_columns import WITH_OUTPUT
 from ..flow import limits, throttles
 from ..runtime.app_fairness import LINE_PREFIX
 from ..runtime.catalog import Function, function_of
@@ -61,7 +62,7 @@ class _Facts:
 def of_run(ctx: Context, run_id: str) -> Explained:
     """Say why a run waits, or what ended it. Raises NotFound."""
     with ctx.db.reading() as tx:
-        run = run_lookups.get(tx, run_id)
+        run = run_lookups.get(tx, run_id, WITH_OUTPUT)
         if run is None:
             raise NotFound(f"run {run_id} does not exist")
         status = RunStatus(run["status"])
@@ -219,5 +220,5 @@ def _waiting(facts: _Facts, item: RowMapping, row: RowMapping | None, label: str
 
 
 def _child(tx: Connection, event_id: str) -> tuple[str, str] | None:
-    found = run_lookups.of_event(tx, event_id)
+    found = run_lists.of_event(tx, event_id)
     return (found[0]["id"], found[0]["status"]) if found else None

@@ -13,6 +13,7 @@ from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.values.json_types import JsonObject
 from ...storage.events import events
 from ...storage.queries import run_lookups
+from ...storage.queries.run_columns import WITH_OUTPUT
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
@@ -93,7 +94,7 @@ def _refuse_repeated(tx: Connection, function: Function, key: str, now: datetime
 def wait(
     ctx: Context, run_id: str, timeout: timedelta, sleep: Callable[[float], None] = time.sleep
 ) -> RowMapping | None:
-    """Wait until a run has ended, at most for the time-out; return its row.
+    """Wait until a run has ended, at most for the time-out; return its row with output.
 
     None when the run does not exist (any more). Holds no database connection while it waits.
     """
@@ -101,7 +102,7 @@ def wait(
     delay = _FIRST_DELAY
     while True:
         with ctx.db.reading() as tx:
-            row = run_lookups.get(tx, run_id)
+            row = run_lookups.get(tx, run_id, WITH_OUTPUT)
         left = deadline - time.monotonic()
         if row is None or RunStatus(row["status"]) in ENDED or left <= 0:
             return row

@@ -126,7 +126,7 @@ def _store(tx: Connection, wave: Sequence[CheckpointWrite]) -> None:
 
 
 def _gone(tx: Connection, run_id: str) -> Exception:
-    if run_lookups.get(tx, run_id) is None:
+    if run_lookups.function_of(tx, run_id) is None:
         return Invalid(f"run {run_id} does not exist", field="run_id")
     return Superseded(f"run {run_id} has ended")
 

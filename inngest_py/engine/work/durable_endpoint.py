@@ -75,7 +75,7 @@ def create(ctx: Context, new: NewRun) -> str:
 
     def write(tx: Connection) -> _Written:
         now = ctx.now()
-        if run_lookups.get(tx, new.run_id) is not None:
+        if run_lookups.function_of(tx, new.run_id) is not None:
             raise Conflict(f"run {new.run_id} exists already")
         version = _admit(tx, new, function_id, now)
         _begin(tx, new, function_id, version, now)

@@ -26,7 +26,7 @@ def annotate(ctx: Context, run_id: str, updates: Sequence[tuple[Target, Update]]
 
     def write(tx: Connection) -> None:
         runs.lock(tx, [run_id])
-        if run_lookups.get(tx, run_id) is None:
+        if run_lookups.function_of(tx, run_id) is None:
             raise NotFound(f"run {run_id} does not exist")
         _write(tx, ctx.now(), run_id, updates)
 

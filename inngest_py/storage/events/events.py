@@ -16,7 +16,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
-from ..db.keyset import within
 from ..db.row_types import RowValues
 from ..db.statements import Insert, InsertNew, Upsert
 
@@ -25,8 +24,8 @@ class EventRow(Base):
     """An event; `payload` is its canonical JSON as SDKs get it, `id` the internal ULID."""
 
     __tablename__ = "events"
-    # serve page() with a name (without one the primary key does, since ULIDs sort by time), and
-    # event_pages.page()
+    # serve queries.event_lists: by id with a name (without one the primary key does, since ULIDs
+    # sort by time), and by receipt
     __table_args__ = (
         Index("events_name_idx", "name", "id"),
         Index("events_received_idx", "received_at", "id"),
@@ -125,33 +124,3 @@ def by_ids(tx: Connection, event_ids: Sequence[str]) -> dict[str, RowMapping]:
     """Find events by their internal ids."""
     found = tx.execute(select(_events).where(_events.c.id.in_(event_ids))).mappings()
     return {row["id"]: row for row in found}
-
-
-def page(
-    tx: Connection,
-    *,
-    limit: int,
-    cursor: str | None = None,
-    name: str | None = None,
-    after: datetime | None = None,
-    before: datetime | None = None,
-    internal: bool = False,
-) -> list[RowMapping]:
-    """List events that users sent, newest first, after the cursor (an event id).
-
-    With `internal`, the server's own events are included.
-    """
-    query = select(_events)
-    if not internal:
-        query = query.where(_events.c.internal.is_(False))
-    if cursor is not None:
-        query = query.where(_events.c.id < cursor)
-    if name is not None:
-        query = query.where(_events.c.name == name)
-    if after is not None:
-        query = query.where(_events.c.received_at >= after)
-    if before is not None:
-        query = query.where(_events.c.received_at <= before)
-    # no lower bound: the id may hold the time of the first sending, long before the receipt
-    query = query.where(*within(_events.c.id, None, before))
-    return list(tx.execute(query.order_by(_events.c.id.desc()).limit(limit)).mappings())

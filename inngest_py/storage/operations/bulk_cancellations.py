@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.runs.runs import LIVE
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import Base, Timestamp, table_of
-from ..db.row_types import Query, RowValues
+from ..db.row_types import RowValues
 from ..db.session import skip_locked
 from ..runs.runs import RunRow
 
@@ -56,30 +56,9 @@ _runs = table_of(RunRow)
 _LIVE = [status.value for status in LIVE]
 
 
-def _shown() -> Query:
-    return (
-        select(_rows, FunctionRow.slug.label("function_slug"), App.name.label("app_name"))
-        .join(FunctionRow, FunctionRow.id == _rows.c.function_id)
-        .join(App, App.id == FunctionRow.app_id)
-    )
-
-
 def add(tx: Connection, row: RowValues) -> None:
     """Write a cancellation."""
     tx.execute(insert(_rows).values(row))
-
-
-def get(tx: Connection, cancellation_id: str) -> RowMapping | None:
-    """Find a cancellation with its function's names; None when there is none."""
-    return tx.execute(_shown().where(_rows.c.id == cancellation_id)).mappings().first()
-
-
-def page(tx: Connection, *, limit: int, cursor: str | None = None) -> list[RowMapping]:
-    """List cancellations, newest first, after the cursor (an id)."""
-    query = _shown().order_by(_rows.c.id.desc()).limit(limit)
-    if cursor is not None:
-        query = query.where(_rows.c.id < cursor)
-    return list(tx.execute(query).mappings())
 
 
 def remove(tx: Connection, cancellation_id: str) -> bool:

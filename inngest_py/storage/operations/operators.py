@@ -1,7 +1,7 @@
 """Operators of the dashboard, their logins, and the audit log."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import (
     Connection,
@@ -50,7 +50,7 @@ class AuditRow(Base):
     """What an operator did, or an attempt that was refused."""
 
     __tablename__ = "audit"
-    # serves count_acts() and sender()
+    # serves count_acts(), and queries.audit_log
     __table_args__ = (Index("audit_action_idx", "action", "at"),)
     id: Mapped[str] = mapped_column(Text, primary_key=True)  # ULID
     at: Mapped[datetime] = mapped_column(Timestamp)
@@ -148,31 +148,8 @@ def count_acts(
     return counts[0], counts[1]
 
 
-def acts(tx: Connection, *, before: str | None, name: str | None, limit: int) -> list[RowMapping]:
-    """List audit rows, newest first, before an id."""
-    query = select(_audit)
-    if before is not None:
-        query = query.where(_audit.c.id < before)
-    if name is not None:
-        query = query.where(_audit.c.name == name)
-    return list(tx.execute(query.order_by(_audit.c.id.desc()).limit(limit)).mappings())
-
-
 def forget_acts(tx: Connection, before: datetime, limit: int) -> int:
     """Delete audit rows before a time, oldest first; return how many. Ids sort by time."""
     query = select(_audit.c.id).where(_audit.c.id < ids.lowest_ulid(before))
     oldest = skip_locked(tx, query.order_by(_audit.c.id).limit(limit))
     return tx.execute(delete(_audit).where(_audit.c.id.in_(oldest))).rowcount
-
-
-def sender(tx: Connection, event_id: str, received_at: datetime) -> str | None:
-    """Return the operator who sent an event from the dashboard; None when nobody did.
-
-    Event and audit row are written by the same request, which takes less than a minute.
-    """
-    query = select(_audit.c.name).where(
-        _audit.c.action == "event.send",
-        _audit.c.at.between(received_at, received_at + timedelta(minutes=1)),
-        _audit.c.target == event_id,
-    )
-    return tx.execute(query.limit(1)).scalar()

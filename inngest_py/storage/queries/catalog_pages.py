@@ -1,25 +1,28 @@
 """Pages of apps and functions, in the order of their names."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
+from ..db.keyset import Key
+from ..db.row_types import Query
+from . import paging
+from .paging import Order, Page, Position
 
 _apps = table_of(App)
 _functions = table_of(FunctionRow)
+BY_NAME = Order((Key("name", _apps.c.name, descending=False),))
+BY_SLUG = Order((Key("slug", _functions.c.slug, descending=False),))
 
 
-def apps(
-    tx: Connection, *, limit: int, after: str | None = None, archived: bool = False
-) -> list[RowMapping]:
-    """List apps that have synced, after a name: archived ones, or those that are not."""
+def apps(tx: Connection, *, first: int, after: Position | None, archived: bool) -> Page:
+    """List apps that have synced: archived ones, or those that are not."""
     is_archived = _apps.c.archived_at.is_not(None)
-    query = select(_apps).where(_apps.c.name > (after or ""))
+    query = select(_apps).where(_apps.c.name > "")
     query = query.where(is_archived if archived else ~is_archived)
-    return list(tx.execute(query.order_by(_apps.c.name).limit(limit)).mappings())
+    return paging.page_of(tx, query, BY_NAME, first=first, after=after)
 
 
 def function_counts(tx: Connection, app_ids: Sequence[str]) -> dict[str, int]:
@@ -32,30 +35,21 @@ def function_counts(tx: Connection, app_ids: Sequence[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(query)}
 
 
-def _of_app(app_id: str) -> Select[Any]:
+def _of_app(app_id: str) -> Query:
     named = select(_functions, App.name.label("app_name"))
     return named.join(App, App.id == _functions.c.app_id).where(_functions.c.app_id == app_id)
 
 
 def functions(
-    tx: Connection, app_id: str, *, limit: int, after: str | None = None, archived: bool = False
-) -> list[RowMapping]:
-    """List an app's functions after a slug: archived ones, or those that are not."""
+    tx: Connection, app_id: str, *, first: int, after: Position | None, archived: bool
+) -> Page:
+    """List an app's functions: archived ones, or those that are not."""
     is_archived = _functions.c.archived_at.is_not(None)
     query = _of_app(app_id).where(is_archived if archived else ~is_archived)
-    if after is not None:
-        query = query.where(_functions.c.slug > after)
-    return list(tx.execute(query.order_by(_functions.c.slug).limit(limit)).mappings())
+    return paging.page_of(tx, query, BY_SLUG, first=first, after=after)
 
 
 def functions_of(tx: Connection, app_id: str, slugs: Sequence[str]) -> list[RowMapping]:
     """List an app's functions that have one of the slugs, archived ones too."""
     query = _of_app(app_id).where(_functions.c.slug.in_(list(slugs)))
     return list(tx.execute(query).mappings())
-
-
-def names(tx: Connection, function_ids: Sequence[str]) -> dict[str, str]:
-    """Read the names of functions, by id."""
-    query = select(_functions.c.id, _functions.c.name)
-    found = tx.execute(query.where(_functions.c.id.in_(list(function_ids))))
-    return {row[0]: row[1] for row in found}

@@ -1,55 +1,45 @@
-"""Lists and searches of runs by any of their times, filtered, in pages."""
+"""The list of runs: filtered, by any of their times, with the columns that its reader shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    Select,
     and_,
     case,
     func,
     or_,
     select,
-    true,
+    union_all,
 )
 
 from ...domain.events.event_record import DEFERRED
 from ...domain.events.filters import Condition
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import App, FunctionRow
+from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
-from ..db.keyset import Key, after_position, known_or_last, within
-from ..db.windows import Window, matching, whole
+from ..db.keyset import Key, known_or_last, within
+from ..db.row_types import AnyColumn, Query
 from ..events.events import EventRow
 from ..flow.event_batches import BatchEvent
-from ..runs.runs import RunRow
+from . import paging
 from .conditions import on_columns, on_json
+from .paging import Order, Page, Position, Window
+from .run_columns import SMALL, runs, select_runs
 
-_runs = table_of(RunRow)
 _members = table_of(BatchEvent)
 # ids sort by creation, as the indexes of statuses and functions do
-BY_ID = (Key("id", _runs.c.id),)
+NEWEST = Order((Key("id", runs.c.id),))
+OLDEST = Order((Key("id", runs.c.id, descending=False),))
 TIMES = ("queued_at", "started_at", "ended_at")
 _KEYS = {
-    "queued_at": _runs.c.queued_at,
-    "started_at": known_or_last(_runs.c.started_at),
-    "ended_at": known_or_last(_runs.c.ended_at),
+    "queued_at": runs.c.queued_at,
+    "started_at": known_or_last(runs.c.started_at),
+    "ended_at": known_or_last(runs.c.ended_at),
 }
-# columns with large values are read only on request
-_LARGE = {"output", "pending", "input", "defers"}
-_columns = [column for column in _runs.c if column.name not in _LARGE]
-_shown = [
-    *_columns,
-    FunctionRow.slug.label("function_slug"),
-    FunctionRow.app_id.label("app_id"),
-    App.name.label("app_name"),
-    EventRow.name.label("event_name"),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,173 +52,147 @@ class RunQuery:
     statuses: Sequence[RunStatus] | None = None
     function_ids: Sequence[str] | None = None
     app_ids: Sequence[str] | None = None
+    event_id: str | None = None  # runs that this event started, alone or in an event batch
     deferred: bool | None = None
+    scheduled: bool = False  # only runs that cron schedules started
     conditions: Sequence[Condition] = ()
+    text: str | None = None  # the run, its event or its output contains it, ignoring case
     from_id: str | None = None  # no run whose id sorts before it
 
 
-def order(fields: Sequence[tuple[str, bool]]) -> tuple[Key, ...]:
-    """Make keys from (time's name, descending); ids decide between equal times."""
+def order(fields: Sequence[tuple[str, bool]]) -> Order:
+    """Make an order of (time's name, descending); ids decide between equal times."""
     keys = [Key(name, _KEYS[name], descending) for name, descending in fields]
-    return (*keys, Key("id", _runs.c.id, keys[-1].descending))
+    return Order((*keys, Key("id", runs.c.id, keys[-1].descending)))
 
 
-def position(keys: Sequence[Key], row: RowMapping) -> list[Any]:
-    """Read the position of a row of page() in an order."""
-    return [row[f"key_{key.name}"] if key.name != "id" else row["id"] for key in keys]
+def look(
+    tx: Connection,
+    query: RunQuery,
+    by: Order = NEWEST,
+    *,
+    limit: int | None,
+    after: Position | None = None,
+    columns: Sequence[str] = SMALL,
+    values: bool = False,
+) -> Window:
+    """Look at up to `limit` runs after a position, and read those that may match.
+
+    With `values`, the JSON conditions of the query count too, and `payload` and `output` are read
+    for a filter.
+    """
+    hits = [] if query.text is None else [_holds(query.text)]
+    fits = on_json(tx, query.conditions) if values else None
+    hits += [] if fits is None else [fits]
+    hit = and_(*hits) if hits else None
+    chosen = select_runs(columns)
+    if values:
+        large = {"payload": table_of(EventRow).c.payload, "output": runs.c.output}
+        chosen = chosen.add_columns(*[_if(hit, large[name]).label(name) for name in large])
+    sort = _sorted_by(query, by)
+    chosen = _where(chosen, query)
+    return paging.look(tx, chosen, by, limit=limit, after=after, hit=hit, sort=sort)
+
+
+def _if(hit: ColumnElement[bool] | None, column: AnyColumn) -> AnyColumn:
+    """Write a large column that is read only from rows that match."""
+    return column if hit is None else case((hit, column))
 
 
 def page(
     tx: Connection,
     query: RunQuery,
-    keys: Sequence[Key],
+    by: Order = NEWEST,
     *,
-    limit: int,
-    position: Sequence[Any] | None = None,
-    values: bool = False,
-) -> list[RowMapping]:
-    """List runs in an order, after a position.
+    first: int,
+    after: Position | None = None,
+    columns: Sequence[str] = SMALL,
+) -> Page:
+    """List the first runs after a position."""
 
-    With `values`, the event's payload and the output are read for a filter; both are None when the
-    event's JSON does not match.
-    """
-    chosen = _from(select(*_shown))
-    chosen = chosen.add_columns(*[key.column.label(f"key_{key.name}") for key in keys[:-1]])
-    sorted_by = _sorted_by(query, keys)
-    if values:
-        fits = on_json(tx, query.conditions)
-        payload = EventRow.payload if fits is None else case((fits, EventRow.payload))
-        output = _runs.c.output if fits is None else case((fits, _runs.c.output))
-        chosen = chosen.add_columns(payload.label("payload"), output.label("output"))
-    chosen = _where(chosen, query)
-    if position is not None:
-        chosen = chosen.where(after_position(sorted_by, position[-len(sorted_by) :]))
-    chosen = chosen.order_by(*[key.sort for key in sorted_by]).limit(limit)
-    return list(tx.execute(chosen).mappings())
+    def fetch(start: Position | None, limit: int) -> Window:
+        return look(tx, query, by, limit=limit, after=start, columns=columns)
+
+    return paging.page(fetch, by, first=first, after=after)
 
 
-def _sorted_by(query: RunQuery, keys: Sequence[Key]) -> Sequence[Key]:
+def of_event(tx: Connection, event_id: str, columns: Sequence[str] = SMALL) -> Sequence[RowMapping]:
+    """List all runs that an event started, alone or in an event batch, oldest first."""
+    return look(tx, RunQuery(event_id=event_id), OLDEST, limit=None, columns=columns).rows
+
+
+def _sorted_by(query: RunQuery, by: Order) -> Sequence[Key]:
     """Replace an order by the equal one of an index, if there is one.
 
     Ids sort as `queued_at` does, and statuses and functions are indexed with ids. A time that the
     query bounds is never null, so the bare column can be used.
     """
-    first = keys[0]
+    first = by.keys[0]
     if first.name == "queued_at":
-        return (Key("id", _runs.c.id, first.descending),)
+        return (Key("id", runs.c.id, first.descending),)
     bounded = query.since is not None or query.until is not None
     if bounded and first.name == query.time_field:
-        return (Key(first.name, _runs.c[first.name], first.descending), *keys[1:])
-    return keys
-
-
-def search(
-    tx: Connection,
-    query: RunQuery,
-    *,
-    limit: int,
-    before: str | None,
-    text: str | None,
-    values: bool,
-) -> Window:
-    """Look at up to `limit` runs before an id, newest first, and read those that may match.
-
-    A match contains `text`, if given. With `values` it also fits the JSON conditions of the query,
-    and its event's payload and its output are read for a filter.
-    """
-    chosen = select(*_shown)
-    hits = [] if text is None else [_holds(text)]
-    if values:
-        fits = on_json(tx, query.conditions)
-        hits += [] if fits is None else [fits]
-        hit = and_(true(), *hits)
-        payload, output = case((hit, EventRow.payload)), case((hit, _runs.c.output))
-        chosen = chosen.add_columns(payload.label("payload"), output.label("output"))
-    chosen = _where(_from(chosen), query)
-    if before is not None:
-        chosen = chosen.where(_runs.c.id < before)
-    chosen = chosen.order_by(_runs.c.id.desc()).limit(limit)
-    if not hits:
-        return whole(tx.execute(chosen).mappings().all())
-    return matching(tx, chosen, and_(*hits))
+        return (Key(first.name, runs.c[first.name], first.descending), *by.keys[1:])
+    return by.keys
 
 
 def _holds(text: str) -> ColumnElement[bool]:
     """Write whether a run, its event or its output contains a text, ignoring case."""
-    places = (_runs.c.id, FunctionRow.slug, EventRow.name, EventRow.payload, _runs.c.output)
+    places = (runs.c.id, FunctionRow.slug, EventRow.name, EventRow.payload, runs.c.output)
     return or_(*[func.coalesce(place, "").icontains(text, autoescape=True) for place in places])
 
 
 def count(tx: Connection, query: RunQuery, most: int) -> int:
     """Count the runs that match the conditions on columns, up to `most`."""
-    found = _where(_from(select(_runs.c.id)), query).limit(most).subquery()
+    found = _where(select_runs(("id",)), query).limit(most).subquery()
     total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
     return total
 
 
-def _from(chosen: Select[Any]) -> Select[Any]:
-    return (
-        chosen.select_from(_runs)
-        .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
-        .join(App, App.id == FunctionRow.app_id)
-        .join(EventRow, EventRow.id == _runs.c.event_id)
-    )
-
-
-def _where(chosen: Select[Any], query: RunQuery) -> Select[Any]:
-    column = _runs.c[query.time_field]
+def _where(chosen: Query, query: RunQuery) -> Query:
+    column = runs.c[query.time_field]
     if query.since is not None:
         chosen = chosen.where(column >= query.since)
     if query.until is not None:
         chosen = chosen.where(column < query.until)
     if query.time_field == "queued_at":
-        chosen = chosen.where(*within(_runs.c.id, query.since, query.until))
+        chosen = chosen.where(*within(runs.c.id, query.since, query.until))
     if query.statuses is not None:
-        chosen = chosen.where(_runs.c.status.in_([status.value for status in query.statuses]))
+        chosen = chosen.where(runs.c.status.in_([status.value for status in query.statuses]))
     if query.function_ids is not None:
-        chosen = chosen.where(_runs.c.function_id.in_(query.function_ids))
+        chosen = chosen.where(runs.c.function_id.in_(query.function_ids))
     if query.app_ids is not None:
         chosen = chosen.where(FunctionRow.app_id.in_(query.app_ids))
+    if query.event_id is not None:
+        chosen = chosen.where(runs.c.id.in_(_started_by(query.event_id)))
     if query.deferred is not None:
         is_deferred = EventRow.name == DEFERRED
         chosen = chosen.where(is_deferred if query.deferred else ~is_deferred)
+    if query.scheduled:
+        chosen = chosen.where(runs.c.cron.is_not(None))
     if query.from_id is not None:
-        chosen = chosen.where(_runs.c.id >= query.from_id)
+        chosen = chosen.where(runs.c.id >= query.from_id)
     return chosen.where(*on_columns(query.conditions))
 
 
-def get(tx: Connection, run_id: str) -> RowMapping | None:
-    """Find a run as page() shows it, without its output; None when there is none."""
-    return tx.execute(_from(select(*_shown)).where(_runs.c.id == run_id)).mappings().first()
+def _started_by(event_id: str) -> Query:
+    """Select the ids of the runs that an event started, each part by an index of its own."""
+    alone = select(runs.c.id).where(runs.c.event_id == event_id)
+    batched = select(runs.c.id).join(_members, _members.c.batch_id == runs.c.batch_id)
+    batched = batched.where(runs.c.batch_id.is_not(None), _members.c.event_id == event_id)
+    started = union_all(alone, batched).subquery()
+    return select(started.c.id)
 
 
 def of_events(tx: Connection, event_ids: Sequence[str]) -> dict[str, list[RowMapping]]:
     """List the runs that events started, alone or in an event batch, oldest first, by event."""
     found: dict[str, dict[str, RowMapping]] = {event_id: {} for event_id in event_ids}
-    alone = _from(select(*_shown)).where(_runs.c.event_id.in_(event_ids))
+    alone = select_runs(SMALL).where(runs.c.event_id.in_(event_ids))
     for row in tx.execute(alone).mappings():
         found[row["event_id"]][row["id"]] = row
-    batched = _from(select(*_shown, _members.c.event_id.label("member")))
-    batched = batched.join(_members, _members.c.batch_id == _runs.c.batch_id)
-    batched = batched.where(_runs.c.batch_id.is_not(None), _members.c.event_id.in_(event_ids))
+    batched = select_runs(SMALL).add_columns(_members.c.event_id.label("member"))
+    batched = batched.join(_members, _members.c.batch_id == runs.c.batch_id)
+    batched = batched.where(runs.c.batch_id.is_not(None), _members.c.event_id.in_(event_ids))
     for row in tx.execute(batched).mappings():
         found[row["member"]][row["id"]] = row
-    return {event: [runs[key] for key in sorted(runs)] for event, runs in found.items()}
-
-
-def outputs(tx: Connection, run_ids: Sequence[str]) -> Mapping[str, str | None]:
-    """Read the outputs of runs, as they are stored."""
-    query = select(_runs.c.id, _runs.c.output).where(_runs.c.id.in_(run_ids))
-    return {row.id: row.output for row in tx.execute(query)}
-
-
-def scheduled(
-    tx: Connection, *, after: str | None, before: str | None, limit: int
-) -> list[RowMapping]:
-    """List the runs that cron schedules started, with ids between two ids, newest first."""
-    chosen = _from(select(*_shown)).where(_runs.c.cron.is_not(None))
-    if after is not None:
-        chosen = chosen.where(_runs.c.id > after)
-    if before is not None:
-        chosen = chosen.where(_runs.c.id < before)
-    return list(tx.execute(chosen.order_by(_runs.c.id.desc()).limit(limit)).mappings())
+    return {event: [started[key] for key in sorted(started)] for event, started in found.items()}
