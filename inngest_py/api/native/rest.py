@@ -12,7 +12,6 @@ from flask_smorest import Api
 from sqlalchemy import Connection, RowMapping
 from swagger_ui_bundle import swagger_ui_path
 
-from ...domain.errors import Invalid
 from ...domain.functions.registration import parse_function
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
@@ -138,8 +137,7 @@ def _function_ids(tx: Connection, name: str | None) -> list[str] | None:
 @blueprint.response(200, openapi.RunAnswer)
 def show_run(run_id: str) -> Response:
     """Show a run with its event, steps, attempts and what is queued for it."""
-    if not ids.is_ulid(run_id):
-        raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
+    ids.check_ulid(run_id, "a run id", "run_id")
     with context().db.reading() as tx:
         row = run_lookups.get(tx, run_id, (*_SUMMARY, "output"))
         if row is None:
@@ -173,8 +171,7 @@ def show_run(run_id: str) -> Response:
 @blueprint.response(200, openapi.CancelAnswer)
 def cancel(run_id: str) -> Response:
     """Cancel a run; one that has ended stays as it is."""
-    if not ids.is_ulid(run_id):
-        raise Invalid("this is not a run id: a ULID has 26 characters", field="run_id")
+    ids.check_ulid(run_id, "a run id", "run_id")
     before = cancel_run(context(), run_id, actor())
     return answer({"data": {"id": run_id, "was": before.value}})
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ...domain.errors import Invalid
 from ...domain.reports.why import Reason
 from ...domain.values import ids
 from ...domain.values.json_types import JsonObject
@@ -19,12 +18,6 @@ from . import openapi
 
 blueprint = Blueprint("v1_why", __name__, url_prefix="/v1")
 native = openapi.documented("why")
-
-
-def _ulid(text: str, field: str) -> str:
-    if not ids.is_ulid(text):
-        raise Invalid(f"{text[:64]!r} is not an id: a ULID has 26 characters", field=field)
-    return text
 
 
 def _shape(found: Explained) -> JsonObject:
@@ -61,13 +54,13 @@ def _enveloped(found: Explained) -> Response:
 @blueprint.get("/runs/<run_id>/why")
 def run(run_id: str) -> Response:
     """Say why a run waits."""
-    return _enveloped(why_run_waits.of_run(context(), _ulid(run_id, "run")))
+    return _enveloped(why_run_waits.of_run(context(), ids.check_ulid(run_id, "an id", "run")))
 
 
 @blueprint.get("/events/<event_id>/why")
 def event(event_id: str) -> Response:
     """Say what has become of an event."""
-    return _enveloped(why_event.of_event(context(), _ulid(event_id, "event")))
+    return _enveloped(why_event.of_event(context(), ids.check_ulid(event_id, "an id", "event")))
 
 
 @native.get("/runs/<run_id>/why")
@@ -76,7 +69,9 @@ def event(event_id: str) -> Response:
 @native.response(200, openapi.WhyAnswer)
 def run_native(run_id: str) -> Any:
     """Say why a run waits, or what ended it: one reason for each of its branches."""
-    return answer({"data": _shape(why_run_waits.of_run(context(), _ulid(run_id, "run_id")))})
+    return answer(
+        {"data": _shape(why_run_waits.of_run(context(), ids.check_ulid(run_id, "an id", "run_id")))}
+    )
 
 
 @native.get("/events/<event_id>/why")
@@ -85,4 +80,10 @@ def run_native(run_id: str) -> Any:
 @native.response(200, openapi.WhyAnswer)
 def event_native(event_id: str) -> Any:
     """Say what has become of an event: the runs that it started, and where it is parked."""
-    return answer({"data": _shape(why_event.of_event(context(), _ulid(event_id, "event_id")))})
+    return answer(
+        {
+            "data": _shape(
+                why_event.of_event(context(), ids.check_ulid(event_id, "an id", "event_id"))
+            )
+        }
+    )

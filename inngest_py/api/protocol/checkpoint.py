@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request
 
-from ...domain.errors import InngestPyError, Invalid
+from ...domain.errors import InngestPyError
 from ...domain.reply import checkpoint
 from ...domain.values import ids
 from ...engine.work import checkpoint as engine
@@ -23,8 +23,7 @@ def _refused(error: InngestPyError) -> Response:
 @blueprint.post("/http/runs/<run_id>/async")
 def store(run_id: str) -> Response:
     """Store steps that a request in flight has finished."""
-    if not ids.is_ulid(run_id):
-        raise Invalid(f"{run_id[:64]!r} is not a run id: a ULID has 26 characters")
+    ids.check_ulid(run_id, "a run id", "run_id")
     given = checkpoint.parse(request.get_data(cache=False), run_id)
     engine.store(context(), run_id, given)
     return answer({"data": {"run_id": run_id}})

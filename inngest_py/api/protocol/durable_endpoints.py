@@ -51,8 +51,7 @@ def create() -> Response:
 @blueprint.post("/http/runs/<run_id>/steps")
 def append(run_id: str) -> Response:
     """Store more opcodes of a run; their errors are only logged (§3.2)."""
-    if not ids.is_ulid(run_id):
-        raise Invalid(f"{run_id[:64]!r} is not a run id: a ULID has 26 characters")
+    ids.check_ulid(run_id, "a run id", "run_id")
     given = checkpoint.read_body(request.get_data(cache=False), run_id)
     ops = checkpoint.read_ops(given.get("steps"))
     try:

@@ -6,7 +6,8 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ...domain.errors import Invalid
-from ...domain.values import canonical, ids, times
+from ...domain.values import canonical, ids
+from ...domain.values.json_fields import JsonFields
 from .. import shapes
 from ..deps import context
 from ..errors import answer
@@ -44,10 +45,4 @@ def limit(default: int, most: int) -> int:
 
 def moment(name: str) -> datetime | None:
     """Read a time of the query; raises Invalid."""
-    text = request.args.get(name)
-    if not text:
-        return None
-    try:
-        return times.parse_time(text)
-    except Invalid:
-        raise Invalid(f"{name} must be an RFC 3339 time", field=name) from None
+    return JsonFields(request.args).time(name)

@@ -7,7 +7,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from ...domain.errors import Invalid
-from ...domain.values import canonical, ids, times
+from ...domain.values import canonical, ids
 from ...domain.values.json_fields import JsonFields
 from ...domain.values.json_types import JsonObject
 from ...storage.queries.paging import Order, Position
@@ -98,13 +98,7 @@ def flag(name: str) -> bool | None:
 
 def moment(name: str) -> datetime | None:
     """Read a time of the query; None when it is absent."""
-    value = arg(name)
-    if value is None:
-        return None
-    try:
-        return times.parse_time(value)
-    except Invalid:
-        raise _format(f"{name} must be an RFC 3339 time", name) from None
+    return Message(request.args).time(name)
 
 
 def limit() -> int:
