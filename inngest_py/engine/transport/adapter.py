@@ -59,6 +59,7 @@ class _Answer(HTTPResponse):
     fields: dict[str, str]
     more = b""
     was_read = False
+    _method: str  # set by http.client
 
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -118,7 +119,7 @@ def _check(headers: HTTPMessage) -> None:
         raise HTTPException("a malformed header") from error
 
 
-class _Checked:
+class _Checked(HTTPConnection):
     """What both classes of connections share: addresses, sending, and the answer's end.
 
     Methods without a docstring override those of urllib3 and of http.client.
@@ -130,7 +131,7 @@ class _Checked:
     _sent = False
     _parts: list[bytes]
 
-    def _new_conn(self: Any) -> socket.socket:
+    def _new_conn(self) -> socket.socket:
         """Connect to the first address in reach that answers, without another look-up."""
         name, failed = self._dns_host, None
         try:
@@ -138,9 +139,9 @@ class _Checked:
         except (OSError, UnicodeError) as error:
             raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from error
         for info in within_reach(infos, self.host, self.refusal):
-            self._dns_host = info[4][0]
+            self._dns_host = str(info[4][0])
             try:
-                made: socket.socket = super()._new_conn()  # type: ignore[misc]
+                made: socket.socket = super()._new_conn()
                 return made
             except (OSError, urllib3.exceptions.HTTPError) as error:
                 failed = failed or error
@@ -148,27 +149,27 @@ class _Checked:
                 self._dns_host = name
         raise failed or NewConnectionError(self, "no address")
 
-    def connect(self: Any) -> None:
-        super().connect()  # type: ignore[misc]
+    def connect(self) -> None:
+        super().connect()
         if read_unasked(self.sock):
             self.close()
             raise HTTPException("an answer before the request")
         self.sock.settimeout(self.timeout)
 
-    def response_class(self, *args: Any, **options: Any) -> _Answer:
+    def response_class(self, *args: Any, **options: Any) -> _Answer:  # type: ignore[override]
         """Make an answer; http.client calls this."""
         self._answer = _Answer(*args, **options)
         return self._answer
 
-    def request(self: Any, *args: Any, **options: Any) -> None:
+    def request(self, *args: Any, **options: Any) -> None:
         self._sent, self._answer, self._parts = False, None, []
-        super().request(*args, **options)  # type: ignore[misc]
+        super().request(*args, **options)
         if self.sock is None:
             self.connect()
         send(self.sock, b"".join(self._parts))
         self._sent, self._parts = True, []
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:  # type: ignore[override]
         """Collect a part of the request, to send all in one piece; http.client calls this."""
         self._parts.append(data)
 
@@ -178,21 +179,21 @@ class _Checked:
         return {} if self._answer is None else self._answer.fields
 
     @property
-    def is_connected(self: Any) -> bool:
+    def is_connected(self) -> bool:
         """Say whether an idle connection is open and quiet; urllib3 asks before each use."""
         found = b"" if self.sock is None else read_unasked(self.sock)
         self.stray = self.stray or bool(found)
         return found is None
 
-    def close_if_done(self: Any) -> None:
+    def close_if_done(self) -> None:
         """Close the connection, unless another request may follow."""
         answer = self._answer
         self.stray = self.stray or (answer is not None and bool(answer.more))
         if self.sock is not None and (answer is None or not self._may_follow(answer)):
             self.close()
 
-    def _may_follow(self, answer: Any) -> bool:
-        return bool(answer.was_read) and reuse.may_follow(
+    def _may_follow(self, answer: _Answer) -> bool:
+        return answer.was_read and reuse.may_follow(
             answer._method,
             answer.status,
             answer.fields,
@@ -202,11 +203,7 @@ class _Checked:
         )
 
 
-class _Plain(_Checked, HTTPConnection):  # type: ignore[misc]
-    pass
-
-
-class _Tls(_Checked, HTTPSConnection):  # type: ignore[misc]
+class _Tls(_Checked, HTTPSConnection):
     pass
 
 
@@ -246,6 +243,6 @@ def pool_classes(seconds: float, refusal: Refusal) -> dict[str, Any]:
                 conn.stray = False
                 self._kept.distrust()
 
-    plain = type("Pool", (Keeping, urllib3.HTTPConnectionPool), {"ConnectionCls": _Plain})
+    plain = type("Pool", (Keeping, urllib3.HTTPConnectionPool), {"ConnectionCls": _Checked})
     tls = type("TlsPool", (Keeping, urllib3.HTTPSConnectionPool), {"ConnectionCls": _Tls})
     return {"http": plain, "https": tls}

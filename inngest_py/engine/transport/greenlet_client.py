@@ -113,37 +113,33 @@ class Answer(HTTPSocketPoolResponse):
         super().release()
 
 
-class _Keeping:
+class _Pool(ConnectionPool):
     """What both classes of pools share."""
 
-    def keep(self: Any, kept: Kept, refusal: Refusal) -> None:
+    def keep(self, kept: Kept, refusal: Refusal) -> None:
         """Set how connections are kept, and which addresses are refused."""
         self.kept, self._refusal = kept, refusal
 
-    def _resolve(self: Any) -> Any:
-        return within_reach(super()._resolve(), self._connection_host, self._refusal)  # type: ignore[misc]
+    def _resolve(self) -> Any:
+        return within_reach(super()._resolve(), self._connection_host, self._refusal)
 
     def after_connect(self, sock: Any) -> None:
         """Refuse a host that sends an answer before the request."""
         if read_unasked(sock):
             raise HTTPParseError("an answer before the request")
 
-    def return_socket(self: Any, sock: Any) -> None:
+    def return_socket(self, sock: Any) -> None:
         self.kept.begin(sock)
-        super().return_socket(sock)  # type: ignore[misc]
+        super().return_socket(sock)
 
-    def _is_socket_alive(self: Any, sock: Any) -> bool:
+    def _is_socket_alive(self, sock: Any) -> bool:
         found = read_unasked(sock)
         if found:
             self.kept.distrust()
         return found is None and not self.kept.is_over(sock)
 
 
-class _Pool(_Keeping, ConnectionPool):
-    pass
-
-
-class _TlsPool(_Keeping, SSLConnectionPool):
+class _TlsPool(_Pool, SSLConnectionPool):
     pass
 
 

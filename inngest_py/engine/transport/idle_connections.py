@@ -6,7 +6,6 @@ socket first (seen with Node under load).
 """
 
 import time
-from typing import Any
 from weakref import WeakKeyDictionary
 
 KEPT_SECONDS = 1.0
@@ -20,13 +19,13 @@ class Kept:
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._distrusted_until = seconds, 0.0
-        self._since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._since: WeakKeyDictionary[object, float] = WeakKeyDictionary()
 
-    def begin(self, connection: Any) -> None:
+    def begin(self, connection: object) -> None:
         """Note that a connection is idle from now on."""
         self._since[connection] = time.monotonic()
 
-    def is_over(self, connection: Any) -> bool:
+    def is_over(self, connection: object) -> bool:
         """Say whether an idle connection must be closed; one that was never idle is good."""
         since, now = self._since.pop(connection, None), time.monotonic()
         return since is not None and (now - since >= self._seconds or now < self._distrusted_until)

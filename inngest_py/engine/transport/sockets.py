@@ -4,10 +4,31 @@ import select
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, TypeVar
 
+# one result of `getaddrinfo`
+Info = TypeVar("Info", bound=tuple[object, object, object, object, tuple[object, ...]])
 Refusal = Callable[[str, str], str | None]
 _STALL_SECONDS = 1.0
+
+
+class Socket(Protocol):
+    """A socket of the standard library, with TLS or without, or of gevent."""
+
+    def fileno(self) -> int:
+        """Give the file descriptor."""
+
+    def gettimeout(self) -> float | None:
+        """Give the time-out in seconds."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Set the time-out in seconds."""
+
+    def recv(self, most: int, /) -> bytes:
+        """Receive bytes."""
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        """Send bytes; return how many were sent."""
 
 
 class Refused(Exception):
@@ -19,7 +40,7 @@ def allow_all(host: str, address: str) -> str | None:
     return None
 
 
-def within_reach(infos: list[Any], host: str, refusal: Refusal) -> list[Any]:
+def within_reach(infos: list[Info], host: str, refusal: Refusal) -> list[Info]:
     """Return the results of `getaddrinfo` that may be called. Raises Refused if none may."""
     allowed, reason = [], None
     for info in infos:
@@ -32,7 +53,7 @@ def within_reach(infos: list[Any], host: str, refusal: Refusal) -> list[Any]:
     return allowed
 
 
-def read_unasked(sock: Any) -> bytes | None:
+def read_unasked(sock: Socket) -> bytes | None:
     """Read a byte that came without a request; b"" at the connection's end, None if none came.
 
     With TLS a socket may be readable without data for us, such as with a session's ticket. The
@@ -41,15 +62,14 @@ def read_unasked(sock: Any) -> bytes | None:
     try:
         if sock.gettimeout() != 0.0:
             sock.settimeout(0.0)
-        found: bytes = sock.recv(1)
-        return found
+        return sock.recv(1)
     except (BlockingIOError, ssl.SSLWantReadError):
         return None
     except OSError:
         return b""
 
 
-def send(sock: Any, data: bytes) -> None:
+def send(sock: Socket, data: bytes) -> None:
     """Send all of the data; wait for each piece up to the socket's own time-out.
 
     Raises BrokenPipeError if the other side stops reading and has sent something: it may have
@@ -58,12 +78,13 @@ def send(sock: Any, data: bytes) -> None:
     left = memoryview(data)[sock.send(data) :]  # nearly always all of it
     if left:
         timeout = sock.gettimeout()
+        assert timeout is not None, "every call has a time-out"
         sock.settimeout(min(timeout, _STALL_SECONDS))
         _send_on(sock, left, timeout)
         sock.settimeout(timeout)
 
 
-def _send_on(sock: Any, left: memoryview, timeout: float) -> None:
+def _send_on(sock: Socket, left: memoryview, timeout: float) -> None:
     over = time.monotonic() + timeout
     while left:
         try:
@@ -76,7 +97,7 @@ def _send_on(sock: Any, left: memoryview, timeout: float) -> None:
                 raise
 
 
-def _is_readable(sock: Any) -> bool:
+def _is_readable(sock: Socket) -> bool:
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLIN)
     return bool(poll.poll(0))
