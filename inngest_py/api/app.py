@@ -1,7 +1,8 @@
 """Build the Flask app: all blueprints, over one context."""
 
 import time
-from typing import Any
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response, g, request
 from flask_smorest import Api
@@ -78,10 +79,10 @@ def create_app(settings: Settings, ctx: Context, counters: Counters | None = Non
 class _Bounded:
     """Limits how long a request waits for the database."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: WSGIApplication) -> None:
         self._app = app
 
-    def __call__(self, environ: Any, start_response: Any) -> Any:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with deadlines.within(REQUEST_SECONDS):
             return self._app(environ, start_response)
 

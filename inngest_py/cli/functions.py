@@ -58,14 +58,14 @@ def limits(function: str, body: str | None, expires_in: str | None, clear: bool,
     click.echo(json.dumps(found["data"], indent=2))
 
 
-def _override(body: str, expires_in: str | None) -> dict[str, Any]:
+def _override(body: str, expires_in: str | None) -> dict[str, object]:
     try:
         given = json.loads(body)
     except ValueError as error:
         raise click.UsageError(f"--set is not JSON: {error}") from None
     if not isinstance(given, dict):
         raise click.UsageError('--set must be an object such as {"concurrency": 5}')
-    asked = {"by": user()} | given
+    asked: dict[str, object] = {"by": user(), **given}
     return asked | ({"expiresIn": expires_in} if expires_in else {})
 
 

@@ -1,7 +1,7 @@
 """Options that several commands share, and the way from flags to settings."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ _APPS = (
 )
 
 
-def _with(options: tuple[Any, ...]) -> Callable[[Command], Command]:
+def _with(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)

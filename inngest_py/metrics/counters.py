@@ -25,7 +25,7 @@ class Counters:
         self.registry = CollectorRegistry()
         self._labels = FunctionLabels(slug_of)
         # results of labels() are kept: the call costs more than the count itself
-        self._children: dict[tuple[Any, ...], Any] = {}
+        self._children: dict[tuple[object, ...], Any] = {}
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._events = self._counter("events_accepted", "Events that were accepted from senders.")
         self._queued = self._counter("runs_queued", "Runs that were created.", "function")

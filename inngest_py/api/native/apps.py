@@ -1,6 +1,6 @@
 """`/api/v1/apps`: the apps, with the result of their last sync."""
 
-from typing import Any
+from flask import Response
 
 from ...storage.catalog import functions as rows
 from .. import shapes
@@ -13,7 +13,7 @@ blueprint = openapi.documented("apps")
 
 @blueprint.get("/apps")
 @blueprint.response(200, openapi.AppList)
-def list_apps() -> Any:
+def list_apps() -> Response:
     """List apps; `error` is the code of the last failed sync (sync.md §2), else null."""
     with context().db.reading() as tx:
         found = rows.apps(tx)

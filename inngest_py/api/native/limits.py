@@ -3,8 +3,6 @@
 The id is the function's UUID or slug.
 """
 
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from ...domain.values import canonical
@@ -54,7 +52,7 @@ def remove(function: str) -> Response:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.LimitsAnswer)
-def show_native(function: str) -> Any:
+def show_native(function: str) -> Response:
     """Show a function's limits: as registered, what overrides them, and what is in force."""
     return answer({"data": _shape(limit_overrides.show(context(), function))})
 
@@ -64,7 +62,7 @@ def show_native(function: str) -> Any:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.LimitsAnswer)
-def put_native(body: JsonObject, function: str) -> Any:
+def put_native(body: JsonObject, function: str) -> Response:
     """Override a function's limits without a deploy, in place of any other override.
 
     Waiting items follow the new limits at once; a running step keeps its slot. A limit with another
@@ -78,6 +76,6 @@ def put_native(body: JsonObject, function: str) -> Any:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.LimitsAnswer)
-def remove_native(function: str) -> Any:
+def remove_native(function: str) -> Response:
     """Undo the override of a function's limits, if there is one."""
     return answer({"data": _shape(limit_overrides.remove(context(), function, actor()))})

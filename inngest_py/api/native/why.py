@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from flask import Blueprint, Response
 
@@ -67,7 +66,7 @@ def event(event_id: str) -> Response:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.WhyAnswer)
-def run_native(run_id: str) -> Any:
+def run_native(run_id: str) -> Response:
     """Say why a run waits, or what ended it: one reason for each of its branches."""
     return answer(
         {"data": _shape(why_run_waits.of_run(context(), ids.check_ulid(run_id, "an id", "run_id")))}
@@ -78,7 +77,7 @@ def run_native(run_id: str) -> Any:
 @native.alt_response(400, schema=openapi.Problem)
 @native.alt_response(404, schema=openapi.Problem)
 @native.response(200, openapi.WhyAnswer)
-def event_native(event_id: str) -> Any:
+def event_native(event_id: str) -> Response:
     """Say what has become of an event: the runs that it started, and where it is parked."""
     return answer(
         {

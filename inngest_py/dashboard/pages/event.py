@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ...domain.access.roles import Role
 from ...domain.errors import NotFound
@@ -63,7 +63,7 @@ def event(event_id: str) -> Response:
     return page("event.html", **found, value=value, most=_MOST_OTHERS)
 
 
-def _candidate(row: Any) -> Candidate:
+def _candidate(row: RowMapping) -> Candidate:
     return Candidate(
         row["id"],
         row["slug"],

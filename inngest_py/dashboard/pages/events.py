@@ -1,7 +1,6 @@
 """The page of events with its search, and the form that sends an event."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from flask import Response, redirect, request
 from sqlalchemy import RowMapping
@@ -121,7 +120,7 @@ def event_send() -> AnyResponse:
     return redirect(url("event", event_id=event.id, done="sent"), 303)
 
 
-def _json(text: str, name: str) -> Any:
+def _json(text: str, name: str) -> object:
     try:
         return canonical.loads(text)
     except Invalid as error:

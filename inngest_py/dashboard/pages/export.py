@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import orjson
 from flask import Response, request
@@ -72,7 +71,7 @@ def _csv(rows: Iterable[RowMapping]) -> Iterator[str]:
     yield buffer.getvalue()
 
 
-def _cell(value: object) -> Any:
+def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

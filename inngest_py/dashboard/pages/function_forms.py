@@ -1,7 +1,5 @@
 """The forms of a function's page: pause, resume, invoke, and override its limits."""
 
-from typing import Any
-
 from flask import redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -74,7 +72,7 @@ def function_restore(function_id: str) -> AnyResponse:
     return redirect(url("function", function_id=function_id, done="restored"), 303)
 
 
-def _data(text: str) -> Any:
+def _data(text: str) -> object:
     try:
         return canonical.loads(text) if text else {}
     except Invalid as error:

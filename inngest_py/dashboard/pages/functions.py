@@ -45,12 +45,12 @@ def functions() -> Response:
     return page("functions.html", **found, configs=configs, given=request.args, following=following)
 
 
-def _outcomes(tx: Connection, function_ids: list[str]) -> dict[str, dict[str, Any]]:
+def _outcomes(tx: Connection, function_ids: list[str]) -> dict[str, dict[str, object]]:
     counted = run_detail.last_outcomes(tx, function_ids, _OUTCOMES)
     return {function_id: _outcome(counts) for function_id, counts in counted.items()}
 
 
-def _outcome(counts: dict[str, int]) -> dict[str, Any]:
+def _outcome(counts: dict[str, int]) -> dict[str, object]:
     ended = sum(counts.get(status, 0) for status in ("completed", "failed"))
     failed = counts.get(RunStatus.FAILED.value, 0)
     return {

@@ -51,7 +51,7 @@ def home() -> Response:
     )
 
 
-def _plots(hour: list[Minute | None]) -> dict[str, Any]:
+def _plots(hour: list[Minute | None]) -> dict[str, object]:
     this = context().now().replace(second=0, microsecond=0)
     times = [this - timedelta(minutes=MINUTES - 1 - place) for place in range(MINUTES)]
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Response, redirect, request
@@ -73,7 +72,7 @@ class Search:
         return look
 
 
-def _output(row: RowMapping) -> Any:
+def _output(row: RowMapping) -> object:
     value = canonical.loads(row["output"])
     return outputs.error_object(value) if row["status"] == RunStatus.FAILED.value else value
 

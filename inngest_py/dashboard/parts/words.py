@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import orjson
 from markupsafe import Markup, escape
@@ -102,7 +101,7 @@ def short(text: str, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def joined(parts: Sequence[Any]) -> Markup:
+def joined(parts: Sequence[object]) -> Markup:
     """Join parts by commas, each escaped."""
     return Markup(", ").join(escape(part) for part in parts)
 

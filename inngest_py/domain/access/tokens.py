@@ -7,6 +7,7 @@ import jwt
 
 from ..errors import Invalid
 from ..values import ids
+from ..values.json_types import JsonObject
 from . import signatures
 
 API = "api.inngest.com"
@@ -28,12 +29,12 @@ def secrets(keys: tuple[str, ...]) -> tuple[bytes, ...]:
     )
 
 
-def make(claims: dict[str, Any], secret: bytes) -> str:
+def make(claims: JsonObject, secret: bytes) -> str:
     """Write a token; `exp`, one of the claims, is in Unix seconds."""
     return jwt.encode(claims, secret, _ALGORITHM)
 
 
-def read(token: str, known: tuple[bytes, ...], *, issuer: str, now_s: float) -> dict[str, Any]:
+def read(token: str, known: tuple[bytes, ...], *, issuer: str, now_s: float) -> JsonObject:
     """Check a token and return its claims. Raises Invalid, without saying which check failed."""
     if len(token) > _MOST_CHARS or not token.isascii():
         raise Invalid("the token is not valid")
@@ -46,7 +47,7 @@ def read(token: str, known: tuple[bytes, ...], *, issuer: str, now_s: float) -> 
     return claims
 
 
-def _claims(token: str, secret: bytes, issuer: str) -> dict[str, Any] | None:
+def _claims(token: str, secret: bytes, issuer: str) -> JsonObject | None:
     try:
         return jwt.decode(token, secret, [_ALGORITHM], _WITHOUT_CLOCK, issuer=issuer)
     except jwt.InvalidTokenError:
