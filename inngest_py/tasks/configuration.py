@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .. import observe
@@ -22,7 +23,7 @@ _MARKED = re.compile(rb"""^configures\b[^=\n]*=\s*["']inngest_py["']""", re.MULT
 _REDIS = ("redis", "rediss", "sentinel")
 
 
-def find() -> Any:
+def find() -> ModuleType:
     """Return the module of Celery's settings: the file on the path if it is marked, else ours.
 
     Raises Invalid when the file is marked and cannot be imported.
@@ -41,9 +42,9 @@ def find() -> Any:
         raise Invalid(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def transport_options(config: Any, broker_url: str) -> dict[str, Any]:
+def transport_options(config: Any, broker_url: str) -> dict[str, object]:
     """Join the options for Redis with the file's options for any broker."""
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     if is_redis(broker_url):
         # try each address once before a publish fails
         ours = config.get("redis_transport_options", packaged.redis_transport_options)

@@ -11,6 +11,7 @@ from gevent.pool import Group
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from ..domain.runs.items import ItemKind
+from ..engine.runtime.jobs import Job
 from ..engine.work.claims import claim
 from ..engine.work.run_item import run_job
 from .kombu.publishing import task_name
@@ -96,7 +97,7 @@ class Runner:
         group.join()
         return ours
 
-    def _run_one(self, job: Any, slots: threading.Semaphore) -> None:
+    def _run_one(self, job: Job, slots: threading.Semaphore) -> None:
         try:
             run_job(self._runtime.context(), job)
         finally:

@@ -1,4 +1,4 @@
-"""The house: how large its rooms are, who may ask which database it is, and where links lead."""
+"""The house: sizes of rooms, how much is untyped, who asks which database, where links lead."""
 
 import ast
 import re
@@ -34,6 +34,14 @@ LATE = {
     ],
 }
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_ANY = re.compile(r"\bAny\b")
+_MOST_ANY = 360  # lower it when there are fewer
+_INSTEAD_OF_ANY = """Any stands {count} times in inngest_py, {most} times are allowed. Write:
+- object, where a value is only passed on, or checked by isinstance
+- JsonObject (domain/values/json_types.py), or Mapping[str, object] for what is only read
+- Record, RowValues, Query and others (storage/db/row_types.py), ItemRow (storage/queue), RowMapping
+- a TypedDict, NamedTuple or dataclass for what is read by key; a Protocol for a foreign object
+Any is for packages without types, and for arithmetic on values whose types were compared."""
 _WHICH_DATABASE = re.compile(r"dialect\.name")
 
 
@@ -98,6 +106,11 @@ def test_no_modules_import_each_other() -> None:
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     assert len(imports) > 400
     TopologicalSorter(imports).prepare()  # raises CycleError, which names the cycle
+
+
+def test_any_stands_only_where_the_outside_is_untyped() -> None:
+    count = sum(len(_ANY.findall(file.read_text())) for file in MODULES)
+    assert count <= _MOST_ANY, _INSTEAD_OF_ANY.format(count=count, most=_MOST_ANY)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.name))

@@ -23,11 +23,11 @@ def ignore_signals_in_tasks() -> None:
     """Make the children ignore SIGTERM and SIGHUP during a task: their parent ends them."""
     handlers: dict[signal.Signals, Any] = {}
 
-    def begin(**_: Any) -> None:
+    def begin(**_: object) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             handlers[number] = signal.signal(number, signal.SIG_IGN)
 
-    def end(**_: Any) -> None:
+    def end(**_: object) -> None:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

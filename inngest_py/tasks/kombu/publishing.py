@@ -6,8 +6,6 @@ Written against Celery 5.7 and kombu 5.7: the message is the one of `AMQP.create
 what send_task() does with it besides (routing, results, its own events) a hint does not need.
 """
 
-from typing import Any
-
 from celery import Celery
 from kombu.utils.uuid import uuid
 
@@ -73,7 +71,7 @@ class PlainPublisher:
         self._app.send_task(task_name(kind), args=(item_ids,), delivery_mode=_DELIVERY, **about)
 
 
-def _about(kind: ItemKind, item_ids: list[str]) -> dict[str, Any]:
+def _about(kind: ItemKind, item_ids: list[str]) -> dict[str, object]:
     shown = describe_arguments(kind, item_ids)
     return {"argsrepr": shown, "kwargsrepr": "", "ignore_result": True}
 

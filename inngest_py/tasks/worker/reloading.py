@@ -11,7 +11,6 @@ import atexit
 import os
 import signal
 import sys
-from typing import Any
 
 from celery.worker import state
 
@@ -32,7 +31,7 @@ class Reload:
         if self._wanted:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
 
-    def _want(self, _number: int, _frame: Any) -> None:
+    def _want(self, _number: int, _frame: object) -> None:
         self._wanted = True
         atexit.register(self.restart_if_wanted)
         state.should_stop = os.EX_OK

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe, tracing
 from ...domain.errors import Conflict
+from ...engine.runtime.context import Context
 from ...engine.upkeep import loop, workers
 from ...engine.work import run_item
 from ...metrics.serving import WorkerMetrics
@@ -173,7 +174,7 @@ class WorkerService:
             return leases.count_leased(tx, ctx.worker_id)
 
 
-def wait_for_schema(ctx: Any) -> None:
+def wait_for_schema(ctx: Context) -> None:
     """Wait until the database answers and has its tables, with one log line per reason.
 
     Ends the process if a newer version has changed the tables so that this one cannot use them.
