@@ -1,7 +1,7 @@
 """Functions and their configurations."""
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from ariadne import ObjectType
 from sqlalchemy import RowMapping
@@ -30,7 +30,7 @@ _HANDLER = "-failure"
 
 
 @query.field("functions")
-def list_functions(_: object, info: Info) -> Any:
+def list_functions(_: object, info: Info) -> Sequence[RowMapping]:
     """List the functions that are not archived."""
     request = of(info)
     found = request.read(lambda tx: rows.functions(tx, archived=False))

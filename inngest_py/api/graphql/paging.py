@@ -83,7 +83,7 @@ def count(request: QueryContext, fetch: Fetch, fits: Fits) -> int:
     )
 
 
-def connection(page: Page, node: Callable[[RowMapping], Any], *, began: bool) -> dict[str, Any]:
+def connection(page: Page, node: Callable[[RowMapping], object], *, began: bool) -> dict[str, Any]:
     """Make the GraphQL connection of a page; `began` says whether it is the list's first page."""
     order = page.order
     edges = [{"cursor": order.cursor(order.position(row)), "node": node(row)} for row in page.rows]

@@ -1,7 +1,5 @@
 """Timelines: a run's tree of spans, and the output of each span."""
 
-from typing import Any
-
 from ariadne import ObjectType, UnionType
 from sqlalchemy import RowMapping
 
@@ -150,7 +148,7 @@ def step_info(node: Node, _: Info) -> JsonObject | None:
     return None
 
 
-def _moment(given: Any, span: Span) -> Any:
+def _moment(given: object, span: Span) -> object:
     """Read a time of a step's info; an old sleep has none, so its end is used."""
     return times.parse_time(given) if isinstance(given, str) else given or span.ended_at
 

@@ -1,7 +1,6 @@
 """`POST /v2/runs/{id}/scores`: how good a run or a step was, stored as its metadata."""
 
-from typing import Any
-
+import orjson
 from flask import Response
 
 from ...domain.runs.metadata import SCORE, Target, Update, UpdateOp, step_hash
@@ -47,6 +46,6 @@ def _parse(item: Message) -> tuple[Target, Update, JsonObject]:
     return target, Update(SCORE, UpdateOp.MERGE, {name: stored}), shown
 
 
-def _kept(value: float) -> Any:
+def _kept(value: float) -> orjson.Fragment:
     """Write a score so that compact() leaves zero and false in the answer."""
     return raw({True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value!r}")

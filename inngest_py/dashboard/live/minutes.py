@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from ...domain.errors import Invalid
 from ...domain.runs import outputs
 from ...domain.values import ids
+from ...storage.db.row_types import Record
 from ...storage.queries import figures
 
 MINUTES = 60
@@ -154,7 +155,7 @@ def first_line(error: str) -> str:
     return line if len(line) <= _MOST_LINE else line[:_MOST_LINE] + "…"
 
 
-def _failure(row: Row[str, object, str, str, str]) -> Failure:
+def _failure(row: Record) -> Failure:
     run_id, _, error, function, function_id = row
     return Failure(function, function_id, first_line(error), run_id)
 

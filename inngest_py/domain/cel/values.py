@@ -1,4 +1,8 @@
-"""The operators of expressions, with the relaxed rules of expressions.md §4."""
+"""The operators of expressions, with the relaxed rules of expressions.md §4.
+
+Operands are `Any` where an operator computes with them: it has compared their types before, by
+`kind is type(right)`, which mypy does not follow.
+"""
 
 import operator
 from collections.abc import Callable

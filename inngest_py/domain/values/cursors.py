@@ -27,7 +27,7 @@ def refusal(field: str) -> Invalid:
     )
 
 
-def encode(order: str, position: Sequence[Any]) -> str:
+def encode(order: str, position: Sequence[object]) -> str:
     """Write a position (texts, whole numbers, times) in a list whose order has this name."""
     values = [
         (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
@@ -53,7 +53,7 @@ def decode(order: str, kinds: Sequence[Kind], cursor: str, field: str) -> list[A
     return [_value(kind, value, field) for kind, value in zip(kinds, found[1:], strict=True)]
 
 
-def _value(kind: Kind, value: object, field: str) -> Any:
+def _value(kind: Kind, value: object, field: str) -> object:
     if kind is str and isinstance(value, str) and "\0" not in value:
         return value
     if kind is not str and type(value) is int and 0 <= value <= _MOST_MICROSECONDS:

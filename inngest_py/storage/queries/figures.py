@@ -6,12 +6,12 @@ bisection over the primary key.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
+from ..db.row_types import Record
 from ..events.events import EventRow
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
@@ -108,7 +108,7 @@ def attempts_between(tx: Connection, first: int, end: int) -> RowMapping:
     return tx.execute(query.where(*between)).mappings().one()
 
 
-def calls_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
+def calls_between(tx: Connection, first: int, end: int) -> Sequence[Record]:
     """List when the newest attempts between ids were queued, started and ended."""
     query = (
         select(_attempts.c.queued_at, _attempts.c.started_at, _attempts.c.ended_at)
@@ -124,7 +124,7 @@ def calls_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
     return tx.execute(query).all()
 
 
-def errors_between(tx: Connection, first: int, end: int) -> Sequence[Any]:
+def errors_between(tx: Connection, first: int, end: int) -> Sequence[Record]:
     """List failures between ids: run, step's name, start of the error, function's slug and id."""
     query = (
         select(

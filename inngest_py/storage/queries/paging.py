@@ -7,7 +7,6 @@ stay the same whatever rows are added meanwhile, and cost the same at any depth.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select
 
@@ -16,7 +15,7 @@ from ..db.columns import Timestamp
 from ..db.keyset import Key, after_position
 from ..db.row_types import AnyColumn, Query
 
-Position = Sequence[Any]
+Position = Sequence[object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select
+from sqlalchemy import Connection, RowMapping, case, func, or_, select
 
 from ...domain.flow.slots import PREFIXES
 from ...domain.runs.items import ItemState
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
+from ..db.row_types import Query
 from ..events.events import EventRow
 from ..queue.queue_items import QueueItem
 from ..runs.runs import RunRow
@@ -59,7 +59,7 @@ def later(tx: Connection, now: datetime) -> list[ItemsOfKind]:
     return _by_kind(tx, found)
 
 
-def _by_kind(tx: Connection, found: Select[Any]) -> list[ItemsOfKind]:
+def _by_kind(tx: Connection, found: Query) -> list[ItemsOfKind]:
     rows = found.subquery()
     query = select(rows.c.kind, func.count(), func.min(rows.c.due_at, type_=rows.c.due_at.type))
     return [
@@ -85,7 +85,7 @@ def in_waiting_lines(tx: Connection, most: int) -> dict[str, int]:
     return _counted(tx, select(limit).where(waits).limit(most))
 
 
-def _counted(tx: Connection, found: Select[Any]) -> dict[str, int]:
+def _counted(tx: Connection, found: Query) -> dict[str, int]:
     rows = found.subquery()
     [column] = rows.c
     return {row[0]: row[1] for row in tx.execute(select(column, func.count()).group_by(column))}

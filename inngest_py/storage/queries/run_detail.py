@@ -1,13 +1,13 @@
 """What a run's page shows beside its timeline: the start of large values, and related runs."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select, union_all
+from sqlalchemy import Connection, RowMapping, func, select, union_all
 
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
+from ..db.row_types import Query
 from ..events.events import EventRow
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
@@ -57,11 +57,11 @@ def event_payload(tx: Connection, event_id: str, most: int) -> Head | None:
     return _head(tx, _cut(_events.c.payload, most).where(_events.c.id == event_id))
 
 
-def _cut(column: object, most: int) -> Select[Any]:
+def _cut(column: object, most: int) -> Query:
     return select(func.substr(column, 1, most), func.length(column))
 
 
-def _head(tx: Connection, query: Select[Any]) -> Head | None:
+def _head(tx: Connection, query: Query) -> Head | None:
     row = tx.execute(query).one_or_none()
     return None if row is None or row[0] is None else (row[0], row[1])
 
@@ -103,7 +103,7 @@ def last_outcomes(
     return found
 
 
-def _newest(function_id: str, most: int) -> Select[Any]:
+def _newest(function_id: str, most: int) -> Query:
     chosen = select(_runs.c.function_id, _runs.c.status)
     chosen = chosen.where(_runs.c.function_id == function_id)
     return chosen.order_by(_runs.c.id.desc()).limit(most)

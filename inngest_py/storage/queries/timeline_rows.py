@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
@@ -20,7 +19,7 @@ class TimelineRows:
     """A run's attempts in the order in which they ended, and what is queued for it."""
 
     attempts: Sequence[RowMapping]
-    queued: Sequence[Any]
+    queued: Sequence[RowMapping]
 
 
 def of_run(tx: Connection, run_id: str) -> TimelineRows:

@@ -1,7 +1,6 @@
 """Read a run's rows and build its timeline: see domain/reports/spans.py."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
@@ -89,7 +88,7 @@ def _tried(row: RowMapping, children: Mapping[str, str]) -> EndedAttempt:
     )
 
 
-def _pending(item: Any) -> Pending:
+def _pending(item: RowMapping) -> Pending:
     sleeps = item["kind"] == ItemKind.SLEEP.value
     status = SpanStatus.QUEUED
     if sleeps:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_
 
@@ -11,6 +10,7 @@ from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
+from ..db.row_types import Query
 from ..flow.buckets import Bucket
 from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket, BatchEvent
@@ -37,7 +37,7 @@ def items(tx: Connection, run_id: str, but: Sequence[ItemKind]) -> list[RowMappi
     return list(tx.execute(ordered).mappings())
 
 
-def _count(tx: Connection, query: Any) -> int:
+def _count(tx: Connection, query: Query) -> int:
     """Count rows, up to MOST_COUNTED plus one."""
     bounded = query.limit(MOST_COUNTED + 1).subquery()
     return int(tx.execute(select(func.count()).select_from(bounded)).scalar_one())
