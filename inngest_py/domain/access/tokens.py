@@ -1,9 +1,9 @@
 """JSON Web Tokens, signed with HS256, that only this server makes and reads (auth.md §6)."""
 
 import hashlib
-from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from ..errors import Invalid
 from ..values import ids
@@ -18,7 +18,7 @@ _RUN_CLAIM = "run-claim"
 _CLAIM_SECONDS = 60 * 60
 _SUBSCRIBE_SECONDS = 60
 # PyJWT would compare these times with a clock of its own
-_WITHOUT_CLOCK: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+_WITHOUT_CLOCK: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
 
 
 def secrets(keys: tuple[str, ...]) -> tuple[bytes, ...]:
