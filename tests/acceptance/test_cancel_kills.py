@@ -19,7 +19,7 @@ from tests.processes import wait_until
 KEYS = 8
 RUNS_A_KEY = 20
 TOLD = ("inngest/function.finished", "inngest/function.cancelled")
-LEFT = ("queue_items", "pauses")
+LEFT = ("queue_items", "waits")
 
 
 def send(server: str, chance: random.Random, takes: float = 0.1) -> None:

@@ -293,14 +293,14 @@ def test_health(service: Service) -> None:
         "upkeep_faults": [],
         "backlog": {"due": 0, "oldest_seconds": 0.0, "in_flight": 0},
     }
-    other = replace(service.engine.ctx, worker_id="w2", faults={"timers": "KeyError"})
+    other = replace(service.engine.ctx, worker_id="w2", faults={"due_items": "KeyError"})
     Presence("w@host", "threads", 1).announce(other)
     service.engine.ctx.faults["leases"] = "KeyError"
     service.engine.start()
     service.engine.now = service.engine.now.replace(second=35)
     answered = service.client.get("/health")
     assert answered.status_code == 200
-    assert answered.json["upkeep_faults"] == ["leases", "timers"]
+    assert answered.json["upkeep_faults"] == ["due_items", "leases"]
     backlog = answered.json["backlog"]
     assert backlog == {"due": 1, "oldest_seconds": 30.0, "in_flight": 0}
 

@@ -318,4 +318,4 @@ def test_end_of_a_run_without_waits_or_defers_reads_none(db: Database) -> None:
     engine.start()
     with Statements(db) as statements:
         engine.drain()
-    assert not [one for one in statements.seen if "defers." in one or "DELETE FROM pauses" in one]
+    assert not [one for one in statements.seen if "defers." in one or "DELETE FROM waits" in one]

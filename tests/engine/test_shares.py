@@ -8,7 +8,7 @@ import pytest
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import why_run_waits
 from inngest_py.engine.runtime.app_fairness import Fairness
-from inngest_py.engine.upkeep.app_lines import Sharing
+from inngest_py.engine.upkeep.app_lines import AppLines
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import queue_stats
@@ -18,15 +18,15 @@ from tests.engine.harness import Engine, sequence
 OTHER = "other.example:1"
 
 
-def shared(db: Database, script: Any, slots: int = 4, **config: Any) -> tuple[Engine, Sharing]:
+def shared(db: Database, script: Any, slots: int = 4, **config: Any) -> tuple[Engine, AppLines]:
     """Make an engine whose process knows another app: of four slots, three are for our app."""
     engine = Engine(db, script, **config)
     engine.ctx.fairness = Fairness(slots)
     engine.ctx.fairness.set_hosts(["localhost:1", OTHER])
-    return engine, Sharing()
+    return engine, AppLines()
 
 
-def let_in(engine: Engine, service: Sharing) -> int:
+def let_in(engine: Engine, service: AppLines) -> int:
     """Let in waiting jobs as upkeep does; return how many may run."""
     service._look(engine.ctx)
     engine.ctx.fairness.set_hosts(["localhost:1", OTHER])

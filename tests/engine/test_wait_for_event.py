@@ -304,7 +304,7 @@ def test_an_event_of_many_waits_defers_only_itself(db: Database) -> None:
     other = engine.start()
     engine.drain()
     with db.transaction() as tx:
-        tx.execute(text("UPDATE pauses SET event_name = 'x/z' WHERE run_id = :run"), {"run": other})
+        tx.execute(text("UPDATE waits SET event_name = 'x/z' WHERE run_id = :run"), {"run": other})
     publish.accept(engine.ctx, [engine.event("x/y"), engine.event("x/z")])
     kinds = sorted(kind.value for kind, _ in engine.hinted.hints)
     assert kinds == [ItemKind.EVENT.value, ItemKind.WAIT.value]

@@ -18,7 +18,7 @@ from tests.pooler import pooled
 from tests.processes import LOOPBACK, Process, wait_until
 from tests.servers import Postgres
 
-from .test_migrations import _at
+from .test_migrations import at
 
 MIGRATION = """
 from alembic import op
@@ -58,7 +58,7 @@ def db(postgres_url: str) -> Iterator[Database]:
     """A database whose schema is some migrations old, with a big table."""
     forever = ServerLimits(statement=0, lock=0)  # as a dump has
     with closing(Database(postgres_url, limits=forever)) as made:
-        _at(made, "0022")
+        at(made, "0022")
         _write(made, EVENTS.format(name="old", count=100_000))
         yield made
 

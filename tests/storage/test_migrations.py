@@ -36,11 +36,10 @@ GROWING = {
         "debounces",
         "defers",
         "events",
-        "pauses",
         "queue_items",
         "run_keys",
     ),
-    *("run_metadata", "runs", "steps"),
+    *("run_metadata", "runs", "steps", "waits"),
 }
 _BUILDS = re.compile(
     r"\s*CREATE (UNIQUE )?INDEX (?P<concurrently>CONCURRENTLY )?(IF NOT EXISTS )?\S+"
@@ -97,7 +96,7 @@ def test_revisions_are_those_that_alembic_finds() -> None:
 
 
 def test_an_old_schema_is_migrated(empty: Database) -> None:
-    _at(empty, "0001")
+    at(empty, "0001")
     migrate.prepare(empty)
     assert migrate.current(empty) == migrate.head()
     empty.close()
@@ -169,7 +168,7 @@ def test_commands_report_a_newer_schema(empty: Database, newer: bool) -> None:
 
 
 def test_check_reports_an_older_schema(empty: Database) -> None:
-    _at(empty, "0001")
+    at(empty, "0001")
     where = ("--database-url", empty.url.render_as_string(hide_password=False))
     checked = CliRunner().invoke(cli, ["check", "--dev", *where])
     assert f"the schema is at 0001, older than {migrate.head()}" in checked.output
@@ -213,7 +212,7 @@ def _statements(note: Callable[[Connection, str], None]) -> Iterator[None]:
 
 def test_an_upgrade_keeps_no_writers_waiting_for_an_index(postgres_url: str) -> None:
     db = Database(postgres_url)
-    _at(db, "0024")
+    at(db, "0024")
     built: list[tuple[str, bool]] = []
 
     def note(_connection: Connection, statement: str) -> None:
@@ -244,7 +243,7 @@ def test_each_migration_has_a_lock_timeout_of_its_own(postgres_url: str) -> None
 def test_a_migration_that_waits_for_a_table_holds_nobody_up_for_long(postgres_url: str) -> None:
     """A dump, say, reads the table for hours; who comes behind a waiting ALTER waits as well."""
     db = Database(postgres_url)
-    _at(db, "0023")
+    at(db, "0023")
     upgrading = threading.Thread(target=migrate.upgrade, args=(db,), daemon=True)
     with db.engine.connect() as dump:
         dump.execute(text("SELECT 1; LOCK TABLE queue_items IN ACCESS SHARE MODE"))
@@ -269,9 +268,15 @@ def _one(db: Database, query: str) -> Any:
         return tx.execute(text(query)).scalar_one()
 
 
-def _at(db: Database, revision: str) -> None:
+def at(db: Database, revision: str) -> None:
+    """Bring the schema to a revision."""
+    alembic(db, lambda config: command.upgrade(config, revision))
+
+
+def alembic(db: Database, act: Callable[[Config], None]) -> None:
+    """Have Alembic do something with the database."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
     with db.transaction() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        act(config)

@@ -130,15 +130,15 @@ def test_an_event_takes_two_round_trips_and_a_claim_two(
 def test_an_event_does_not_meet_each_of_many_waits_for_another(migrated: Database) -> None:
     with migrated.transaction() as tx:
         tx.exec_driver_sql(
-            "INSERT INTO pauses (id, kind, run_id, event_name, created_by, created_at, expires_at)"
+            "INSERT INTO waits (id, kind, run_id, event_name, created_by, created_at, expires_at)"
             " SELECT n, 'event', n, 'a/b', 'e', now(), now() FROM generate_series(1, 5000) n"
         )
-        tx.exec_driver_sql("ANALYZE pauses")
+        tx.exec_driver_sql("ANALYZE waits")
         given = on_arrival._look._constants | columns(["name"], [("c/d",)])
         plan = tx.exec_driver_sql(f"EXPLAIN {on_arrival._look._sql}", given).scalars().all()
         tx.rollback()
-    on_pauses = [line for line in plan if " on pauses" in line]
-    assert on_pauses and all("Index" in line for line in on_pauses), plan
+    on_waits = [line for line in plan if " on waits" in line]
+    assert on_waits and all("Index" in line for line in on_waits), plan
 
 
 def test_a_claim_does_not_read_all_runs(migrated: Database) -> None:

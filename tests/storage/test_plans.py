@@ -62,7 +62,7 @@ def test_rows_are_found_by_id(name: str, tmp_path: Path) -> None:
     assert steps
     framed = ("SCAN given", "LIST SUBQUERY", "CORRELATED SCALAR SUBQUERY")
     own = [step for step in steps if not step.startswith(framed)]
-    by_id = ("_1 (id=?)", "queue_items_run_idx (run_id=?)", "pauses_run_idx (run_id=?)")
+    by_id = ("_1 (id=?)", "queue_items_run_idx (run_id=?)", "waits_run_idx (run_id=?)")
     assert all(step.endswith(by_id) for step in own), own
 
 

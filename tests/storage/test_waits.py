@@ -142,5 +142,5 @@ def test_look_ups_use_the_index(db: Database, count: int) -> None:
         assert found is not None
         assert [one.id for one in found] == ["00007"]
         waits.paths(tx, ["x/y"])
-    assert "pauses_lookup_idx" in "".join(seen)
-    assert not [line for line in seen if "SCAN pauses" in line or "Seq Scan on pauses" in line]
+    assert "waits_lookup_idx" in "".join(seen)
+    assert not [line for line in seen if "SCAN waits" in line or "Seq Scan on waits" in line]

@@ -18,7 +18,7 @@ _LOOK_SECONDS = 5.0
 _GATHER = timedelta(milliseconds=10)
 
 
-class Sharing:
+class AppLines:
     """The service: reads the lines every few seconds, and lets jobs in at once when calls end."""
 
     def __init__(self) -> None:
@@ -61,5 +61,5 @@ def _let_in(ctx: Context, host: str, room: int) -> None:
     if len(hints) < room:
         ctx.fairness.note_no_line(host)
     if hints:
-        observe.event("app.goes_on", level=10, host=host, items=len(hints))
+        observe.event("app.let_in", level=10, host=host, items=len(hints))
         ctx.hints.send(hints)

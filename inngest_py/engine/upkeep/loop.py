@@ -49,23 +49,23 @@ class Service:
 
 def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List the services of a worker."""
-    lease, timer = ctx.tuning.lease, due_items.DueItems()
-    prune, share = pruning.Pruning(), app_lines.Sharing()
+    lease, due = ctx.tuning.lease, due_items.DueItems()
+    prune, apps = pruning.Pruning(), app_lines.AppLines()
     return [
-        Service("timers", timer.run_once, ctx.tuning.tick, timer.delay),
+        Service("due_items", due.run_once, ctx.tuning.tick, due.delay),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.delay),
-        Service("lapsed", lease_keeping.Lapsed().run_once, lease / 6),
-        Service("lines", stuck_lines.StuckLines().run_once, timedelta(seconds=1)),
+        Service("lapsed_leases", lease_keeping.Lapsed().run_once, lease / 6),
+        Service("stuck_lines", stuck_lines.StuckLines().run_once, timedelta(seconds=1)),
         Service("stranded", stranded.Stranded().run_once, timedelta(seconds=5)),
-        Service("limits", limit_overrides.expire, timedelta(seconds=1)),
-        Service("beat", presence.heartbeat, timedelta(seconds=10)),
-        Service("resuming", resumptions.run_once, timedelta(seconds=30)),
-        Service("cancelling", bulk_cancellations.run_once, timedelta(seconds=5)),
+        Service("limit_overrides", limit_overrides.expire, timedelta(seconds=1)),
+        Service("presence", presence.heartbeat, timedelta(seconds=10)),
+        Service("resumptions", resumptions.run_once, timedelta(seconds=30)),
+        Service("bulk_cancellations", bulk_cancellations.run_once, timedelta(seconds=5)),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
-        Service("sharing", share.run_once, app_lines.EVERY, share.delay),
+        Service("app_lines", apps.run_once, app_lines.EVERY, apps.delay),
         Service("pruning", prune.run_once, pruning.EVERY, prune.delay),
-        Service("keys", leftovers.forget_keys, timedelta(minutes=5)),
-        Service("pauses", leftovers.forget_waits, timedelta(minutes=5)),
+        Service("event_keys", leftovers.forget_keys, timedelta(minutes=5)),
+        Service("waits", leftovers.forget_waits, timedelta(minutes=5)),
         Service("buckets", leftovers.forget_buckets, timedelta(minutes=5)),
         Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]
@@ -79,31 +79,31 @@ def heartbeat(ctx: Context) -> list[Service]:
 class _Watch:
     """How a service's last runs ended."""
 
-    def __init__(self, ctx: Context, duty: Service, reasons: Reasons) -> None:
-        self._ctx, self._duty, self._reasons = ctx, duty, reasons
+    def __init__(self, ctx: Context, service: Service, reasons: Reasons) -> None:
+        self._ctx, self._service, self._reasons = ctx, service, reasons
         self._away = False
         self._delay = _AFTER_FAULT
 
     def well(self) -> None:
         """Note a run that succeeded."""
-        faulty = self._ctx.faults.pop(self._duty.name, None) is not None
+        faulty = self._ctx.faults.pop(self._service.name, None) is not None
         if self._away or faulty:
-            observe.event("upkeep.back", service=self._duty.name)
+            observe.event("upkeep.back", service=self._service.name)
         if self._away:
             self._reasons.clear()
         self._away, self._delay = False, _AFTER_FAULT
 
     def failed(self, error: Exception) -> timedelta:
         """Log a run that raised; say how long to wait before the next."""
-        name, what = self._duty.name, type(error).__name__
+        name, what = self._service.name, type(error).__name__
         if outage(error) or isinstance(error, OSError):
             why = reason(error)
             if self._reasons.is_new(why) or not self._away:
                 observe.event("upkeep.away", level=30, service=name, error=why)
             self._away = True
-            return min(_AFTER_OUTAGE, self._duty.every)
+            return min(_AFTER_OUTAGE, self._service.every)
         delay = self._delay
-        self._delay = min(delay * 2, max(self._duty.every, _LONGEST_AFTER_FAULT))
+        self._delay = min(delay * 2, max(self._service.every, _LONGEST_AFTER_FAULT))
         self._ctx.faults[name] = what
         observe.event(
             "upkeep.failed",
@@ -119,15 +119,15 @@ class _Watch:
 class Upkeep:
     """Runs services, each in a thread of its own, until stopped."""
 
-    def __init__(self, ctx: Context, duties: list[Service]) -> None:
+    def __init__(self, ctx: Context, given: list[Service]) -> None:
         self._ctx = ctx
         self._stop = threading.Event()
         self._reasons = Reasons()  # of outages, shared: services need not repeat each other's
         self._threads = [
             threading.Thread(
-                target=self._loop, args=(duty,), name=f"upkeep-{duty.name}", daemon=True
+                target=self._loop, args=(service,), name=f"upkeep-{service.name}", daemon=True
             )
-            for duty in duties
+            for service in given
         ]
 
     def start(self) -> None:
@@ -142,19 +142,19 @@ class Upkeep:
         for thread in self._threads:
             thread.join(timeout=2.0)
 
-    def _loop(self, duty: Service) -> None:
-        watch = _Watch(self._ctx, duty, self._reasons)
+    def _loop(self, service: Service) -> None:
+        watch = _Watch(self._ctx, service, self._reasons)
         while not self._stop.is_set():
             try:
-                again = duty.run_once(self._ctx)
-                wait = self._wait(duty, again)
+                again = service.run_once(self._ctx)
+                wait = self._wait(service, again)
                 watch.well()
             except Exception as error:
                 wait = watch.failed(error)
             self._stop.wait(wait.total_seconds())
 
-    def _wait(self, duty: Service, again: bool) -> timedelta:
+    def _wait(self, service: Service, again: bool) -> timedelta:
         if again:
             return SHORTEST_DELAY
-        wait = until_wakeup(timedelta(seconds=time.monotonic()), duty.every, self._ctx.phase)
-        return wait if duty.delay is None else duty.delay(self._ctx, wait)
+        wait = until_wakeup(timedelta(seconds=time.monotonic()), service.every, self._ctx.phase)
+        return wait if service.delay is None else service.delay(self._ctx, wait)

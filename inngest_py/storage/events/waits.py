@@ -45,16 +45,16 @@ class WaitRow(Base):
     holds, "" without one. `item_id` is the queue item that is due at `expires_at`.
     """
 
-    __tablename__ = "pauses"
+    __tablename__ = "waits"
     __table_args__ = (
         # serves paths(), candidates() and page()
-        Index("pauses_lookup_idx", "event_name", "lookup_path", "lookup_key", "id"),
+        Index("waits_lookup_idx", "event_name", "lookup_path", "lookup_key", "id"),
         # allows one wait per signal; serves consume_signal()
-        Index("pauses_signal_key", "signal", unique=True),
+        Index("waits_signal_key", "signal", unique=True),
         # serves drop_runs(), and runs.end(), which asks whether the run has waits
-        Index("pauses_run_idx", "run_id"),
+        Index("waits_run_idx", "run_id"),
         # serves forget()
-        Index("pauses_expires_idx", "expires_at"),
+        Index("waits_expires_idx", "expires_at"),
     )
     id: Mapped[str] = mapped_column(Text, primary_key=True)  # UUIDv5 of run and step
     kind: Mapped[str] = mapped_column(Text)

@@ -9,8 +9,9 @@ start. An empty database gets the tables of the models directly. They are the sa
 migrations make (tests compare them).
 
 Several versions may run on one schema, that of the newest. A migration that older versions cannot
-work with says `breaks = True`. The database holds the number of the last such migration: an older
-version reads it there, since it does not know the migration itself.
+work with says `breaks = True`, or `breaks = "sqlite"` if that holds for SQLite alone. The database
+holds the number of the last such migration: an older version reads it there, since it does not know
+the migration itself.
 """
 
 import re
@@ -23,10 +24,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from ... import observe
 from ...domain.errors import Conflict
 from ..db import meta
-from ..db.dialects import lock_out
+from ..db.dialects import lock_out, pick
 from ..db.outages import Fault, Reasons, fault, outage, reason
 from ..db.session import Database, lift_time_limits, limit_locks
-from . import foreign_tables, index_builds
+from . import foreign_tables, index_builds, old_names
 from .tables import Base
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -35,6 +36,7 @@ _LOCK = 0x1A7E57  # PostgreSQL's advisory lock: one migration at a time
 # So it waits for less than their limit of 5 s, and then pauses.
 _LOCK_SECONDS, _LOCK_DELAY = 3.0, 2.0
 _BREAKS = re.compile("^breaks = True$", re.MULTILINE)
+_BREAKS_ON_SQLITE = re.compile('^breaks = (True|"sqlite")$', re.MULTILINE)
 _OLDEST = "schema_oldest"  # the oldest head that can work with the schema, as a number
 
 
@@ -48,10 +50,11 @@ def head() -> str:
     return _revisions()[-1]
 
 
-def _oldest(revision: str) -> int:
+def _oldest(connection: Connection, revision: str) -> int:
     """Return the oldest head that can work with the schema of a revision, as a number."""
+    breaks = pick(connection, sqlite=_BREAKS_ON_SQLITE, postgres=_BREAKS)
     files = (_FOLDER / "versions").glob("[0-9]*.py")
-    breaking = (file.name[:4] for file in files if _BREAKS.search(file.read_text()))
+    breaking = (file.name[:4] for file in files if breaks.search(file.read_text()))
     return max((int(number) for number in breaking if number <= revision), default=0)
 
 
@@ -148,7 +151,7 @@ def _run(connection: Connection, revision: str) -> None:
     config.set_main_option("script_location", str(_FOLDER))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
-    meta.put(connection, _OLDEST, _oldest(revision))
+    meta.put(connection, _OLDEST, _oldest(connection, revision))
 
 
 def _lock(connection: Connection) -> None:
@@ -163,6 +166,7 @@ def _create(db: Database) -> bool:
         if inspect(connection).get_table_names():
             return False
         Base.metadata.create_all(connection)
+        old_names.add_views(connection)
         # as Alembic makes it
         connection.execute(
             text(
@@ -172,7 +176,7 @@ def _create(db: Database) -> bool:
         )
         made = text("INSERT INTO alembic_version (version_num) VALUES (:head)")
         connection.execute(made, {"head": head()})
-        meta.put(connection, _OLDEST, _oldest(head()))
+        meta.put(connection, _OLDEST, _oldest(connection, head()))
     return True
 
 
