@@ -98,7 +98,7 @@ ANSWERS: dict[str, Callable[[bytes], bytes | None]] = {
 def server() -> Iterator[_Server]:
     with _Server((LOOPBACK, 0), _Handler) as made:
         made.answers, made.seen = ANSWERS, []
-        threading.Thread(target=made.serve_forever, daemon=True).start()
+        threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
         yield made
         made.shutdown()
 
