@@ -43,6 +43,8 @@ job_ended: NamedSignal = _signals.signal("job-ended")
 """That task has ended its work on the run, in the same thread or greenlet: `run_id`."""
 
 Watcher = Callable[[str, dict[str, object]], None]
+UNEXPECTED = "error.unexpected"
+"""What watchers are also called with for each event that has a traceback: `event`, its name."""
 Listener = Callable[..., None]
 _watchers: list[Watcher] = []
 _heard: dict[str, list[Listener]] = {}
@@ -123,13 +125,24 @@ def event(
 def _event(
     name: str, level: int, exc_info: BaseException | None, fields: dict[str, object]
 ) -> None:
+    _call_watchers(name, fields)
+    if exc_info is not None:
+        count_unexpected(name)
+    if _log.isEnabledFor(level):
+        _log.log(level, name, exc_info=exc_info, extra={"event": name, "fields": fields})
+
+
+def count_unexpected(name: str) -> None:
+    """Count an unexpected exception that is logged elsewhere, by the name of an event."""
+    _call_watchers(UNEXPECTED, {"event": name})
+
+
+def _call_watchers(name: str, fields: dict[str, object]) -> None:
     for watcher in _watchers:
         try:
             watcher(name, fields)
         except Exception:
-            _failed()
-    if _log.isEnabledFor(level):
-        _log.log(level, name, exc_info=exc_info, extra={"event": name, "fields": fields})
+            _log_failed()
 
 
 def listen(signal: NamedSignal, listener: Listener) -> None:
@@ -162,4 +175,9 @@ def send(signal: NamedSignal, **fields: object) -> None:
 
 
 def _failed() -> None:
+    _log_failed()
+    count_unexpected("listener.failed")
+
+
+def _log_failed() -> None:
     _log.exception("listener.failed", extra={"event": "listener.failed", "fields": {}})

@@ -112,7 +112,8 @@ def add_to(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def _unforeseen(error: Exception) -> Response:
-        app.logger.exception("unforeseen error", exc_info=error)
+        route = None if request.url_rule is None else request.url_rule.rule
+        observe.event("api.failed", level=40, route=route, **logged(error))
         return _shaped("internal error", 500)
 
 

@@ -9,12 +9,10 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from .. import observe
 from ..engine.runtime.context import Context
 from ..storage.db import deadlines
-from ..storage.db.outages import Fault, fault, public_message
+from ..storage.db.outages import Fault, fault, logged, public_message
 from ..storage.db.probing import probe
 from ..storage.operations import workers
 from ..storage.queue import backlog
@@ -69,10 +67,9 @@ class Probe:
         try:
             with deadlines.within(ANSWER_SECONDS):
                 found = self._look()
-        except SQLAlchemyError as error:
-            found = Found(fault(error) or Fault.REFUSES, public_message(error))
         except Exception as error:
-            found = self._broken(error)
+            away = fault(error)
+            found = Found(away, public_message(error)) if away else self._broken(error)
         finally:
             with self._lock:
                 self._found, answered, self._answered = found, self._answered, None
@@ -82,9 +79,7 @@ class Probe:
     def _broken(self, error: Exception) -> Found:
         """Tell of what nobody foresaw as upkeep does, until a probe succeeds."""
         name = self._ctx.faults[_NAME] = type(error).__name__
-        observe.event(
-            "upkeep.failed", level=40, exc_info=error, service=_NAME, error=name, again_in=0.0
-        )
+        observe.event("upkeep.failed", level=40, service=_NAME, again_in=0.0, **logged(error))
         why = f"the probe of the database failed: {name}; the log has the traceback"
         return Found(public_message=why, broken=True, faults=tuple(sorted(self._ctx.faults)))
 

@@ -33,6 +33,7 @@ from ..storage.queue import leases
 from ..storage.schema.migrate import prepare
 from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime
+from ..tasks.unexpected import log_and_count
 from ..tasks.worker import garbage
 from ..tasks.worker.steps import wait_for_schema
 from .databases import unreachable
@@ -84,6 +85,7 @@ class Server:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; exits with 1 when the worker in this process ends."""
         self._heed_signals()
+        log_and_count()
         self._runtime.slots = self._settings.concurrency
         ctx = self._runtime.context()
         self._stop_tracing = tracing.start(os.environ)

@@ -69,17 +69,25 @@ class Supervisor:
         delay = 1.0
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = subprocess.Popen(  # noqa: S603 - our own worker
-                self._command(number), env=self._environment(number), pass_fds=[self._pipe]
-            )
-            self._processes[number] = process
-            code = process.wait()
+            code = self._run(number)
             if self._stopping.is_set():
                 return
             delay = 1.0 if time.monotonic() - began > _STEADY_SECONDS else delay
             observe.event("worker.died", level=40, worker=number, code=code, again_in=delay)
             self._stopping.wait(delay)
             delay = min(delay * 2, _MOST_DELAY)
+
+    def _run(self, number: int) -> int | None:
+        """Run a worker to its end; return its exit code, or None where it could not be started."""
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own worker
+                self._command(number), env=self._environment(number), pass_fds=[self._pipe]
+            )
+        except OSError as error:  # too many processes, no memory …
+            observe.event("worker.not_started", level=40, worker=number, error=error.strerror)
+            return None
+        self._processes[number] = process
+        return process.wait()
 
     def _command(self, number: int) -> list[str]:
         return [

@@ -61,6 +61,11 @@ class Counters:
             "limit",
         )
         self._checkpoints = self._counter("checkpoints", "Checkpoint calls stored.", "function")
+        self._add_faults()
+        self._add_answers()
+
+    def _add_faults(self) -> None:
+        """Add the counters of what should not happen."""
         self._lapsed = self._counter("leases_lapsed", "Leases whose holder was gone.")
         self._repaired = self._counter(
             "runs_repaired", "Stranded runs, whose apps were asked again.", "function"
@@ -68,8 +73,10 @@ class Counters:
         self._faults = self._counter(
             "upkeep_faults", "How often a service of upkeep raised an exception.", "service"
         )
+        self._unexpected = self._counter(
+            "unexpected_errors", "Unexpected exceptions, by the event that logged them.", "event"
+        )
         self._lost = self._counter("leases_lost", "Results dropped, as their lease was lost.")
-        self._add_answers()
 
     def _add_answers(self) -> None:
         """Add the counters of an API's answers; in a worker they stay empty."""
@@ -169,6 +176,8 @@ class Counters:
             self._child(self._repaired, fields["function_id"]).inc()
         elif name == "upkeep.failed":
             self._faults.labels(fields["service"]).inc()
+        elif name == observe.UNEXPECTED:
+            self._unexpected.labels(fields["event"]).inc()
         elif name == "item.lease_lost":
             self._lost.inc()
         elif name == "checkpoint.stored":

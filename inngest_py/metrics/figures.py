@@ -9,10 +9,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from .. import observe
 from ..domain.runs.items import ItemKind
 from ..domain.runs.runs import LIVE
 from ..engine.runtime.context import Context
 from ..storage.db import deadlines
+from ..storage.db.outages import logged, outage
 from ..storage.operations import workers
 from ..storage.queries import queue_stats, run_detail
 
@@ -55,7 +57,9 @@ class Figures(Collector):
         try:
             with deadlines.within(_READ_SECONDS):
                 found = self._figures(now)
-        except SQLAlchemyError:
+        except SQLAlchemyError as error:
+            if not outage(error):
+                observe.event("metrics.failed", level=40, **logged(error))
             up.add_metric([], 0)
             return [up, self._broker()]
         up.add_metric([], 1)

@@ -8,11 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from ... import observe
 from ...engine.runtime.context import Context
-from ...storage.db.outages import logged
+from ...storage.db.outages import logged, outage
 from ...storage.queries import figures
 
 _EVERY_SECONDS = 1.0
@@ -86,11 +84,9 @@ class Pulse:
             try:
                 with self._ctx.db.reading() as tx:
                     found = figures.newest(tx)
-            except SQLAlchemyError as error:
-                observe.event("dashboard.pulse", level=30, **logged(error))
-            except Exception as error:  # our own fault; viewers still get news by the clock
-                what = type(error).__name__
-                observe.event("dashboard.pulse", level=40, exc_info=error, error=what)
+            except Exception as error:  # viewers still get news by the clock
+                level = 30 if outage(error) else 40
+                observe.event("dashboard.pulse", level=level, **logged(error))
             quiet += _EVERY_SECONDS
             if found != known or quiet >= _AT_LEAST_SECONDS:
                 known, quiet = found, 0.0

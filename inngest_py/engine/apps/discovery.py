@@ -4,12 +4,10 @@ import os
 import threading
 from collections.abc import Iterator
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from ... import observe
 from ...domain.errors import Invalid
 from ...domain.values import urls
-from ...storage.db.outages import reason
+from ...storage.db.outages import logged, outage
 from ..runtime.context import Context
 from . import register
 
@@ -70,11 +68,11 @@ class Discovery:
         while not self._stop.is_set():
             try:
                 self.run_once(first=first)
-            except (SQLAlchemyError, Invalid) as error:
-                observe.event("discovery.failed", level=30, error=reason(error))
-            except Exception as error:  # a bug of ours: continue all the same
-                what = type(error).__name__
-                observe.event("discovery.failed", level=40, exc_info=error, error=what)
+            except Invalid as error:
+                observe.event("discovery.failed", level=30, error=error.message)
+            except Exception as error:  # if it is a bug of ours, continue all the same
+                level = 30 if outage(error) else 40
+                observe.event("discovery.failed", level=level, **logged(error))
             first = False
             self._stop.wait(self._every)
 

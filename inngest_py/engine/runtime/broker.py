@@ -92,7 +92,8 @@ class Broker:
             self._away = True
             steady = time.monotonic() > self._back_at + _STEADY_SECONDS
             self._delay = _DELAY_SECONDS if steady else min(2 * self._delay, _MOST_DELAY)
-        observe.event("broker.away", level=30, error=_words(error))
+        cause = {"exc_info": error} if _is_unexpected(error) else {}
+        observe.event("broker.away", level=40 if cause else 30, error=_words(error), **cause)
         threading.Thread(target=self._until_back, name="broker", daemon=True).start()
 
     def _until_back(self) -> None:
@@ -132,6 +133,11 @@ class Broker:
         except Exception as error:  # any transport's own errors
             check.error = error
         check.over.set()
+
+
+def _is_unexpected(error: BaseException) -> bool:
+    """Say whether it is none of a transport's own errors, nor of the system: perhaps a bug."""
+    return type(error).__module__ == "builtins" and not isinstance(error, OSError)
 
 
 def _words(error: BaseException) -> str:

@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from ... import observe
 from ...domain.runs.items import ItemKind
+from ...storage.db.outages import logged
 from .broker import Broker
 from .context import Hint
 
@@ -101,9 +103,14 @@ class Hinter:
         self._do_instead([(kind, item_id) for item_id in ids])
 
     def _do_instead(self, hints: Sequence[Hint]) -> None:
-        if self.instead is not None:
+        """Hand hints over that cannot be published. The caller goes on whatever happens to them."""
+        if self.instead is None:
+            return
+        try:
             for kind, ids in _by_kind(hints).items():
                 self.instead(kind, ids)
+        except Exception as error:
+            observe.event("hints.failed", level=40, hints=len(hints), **logged(error))
 
 
 def _by_kind(hints: Sequence[Hint]) -> dict[ItemKind, list[str]]:

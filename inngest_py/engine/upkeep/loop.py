@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ... import observe
-from ...storage.db.outages import Reasons, outage, reason
+from ...storage.db.outages import Reasons, logged, outage, reason
 from ..admin import limit_overrides
 from ..runtime.context import SHORTEST_DELAY, Context
 from . import (
@@ -95,7 +95,7 @@ class _Watch:
 
     def failed(self, error: Exception) -> timedelta:
         """Log a run that raised; say how long to wait before the next."""
-        name, what = self._service.name, type(error).__name__
+        name = self._service.name
         if outage(error) or isinstance(error, OSError):
             why = reason(error)
             if self._reasons.is_new(why) or not self._away:
@@ -104,15 +104,9 @@ class _Watch:
             return min(_AFTER_OUTAGE, self._service.every)
         delay = self._delay
         self._delay = min(delay * 2, max(self._service.every, _LONGEST_AFTER_FAULT))
-        self._ctx.faults[name] = what
-        observe.event(
-            "upkeep.failed",
-            level=40,
-            exc_info=error,
-            service=name,
-            error=what,
-            again_in=delay.total_seconds(),
-        )
+        self._ctx.faults[name] = type(error).__name__
+        again_in = delay.total_seconds()
+        observe.event("upkeep.failed", level=40, service=name, again_in=again_in, **logged(error))
         return delay
 
 

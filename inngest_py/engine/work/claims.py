@@ -94,7 +94,8 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
 
 def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Claimed]:
     """Claim items one by one that failed together; put off an item that fails alone."""
-    if len(item_ids) > 1:
+    if len(item_ids) > 1:  # log it: each may succeed alone, and hide the error
+        observe.event("claim.apart", level=30, items=len(item_ids), **logged(error))
         return [job for item_id in item_ids for job in claim(ctx, [item_id])]
     observe.event("item.failed", level=40, item_id=item_ids[0], **logged(error))
     later = ctx.now() + _PUT_OFF

@@ -7,7 +7,9 @@ the values, such as a violated constraint, is not an outage.
 import re
 import threading
 import time
+from collections.abc import Iterator
 from enum import Enum
+from itertools import pairwise
 from typing import NotRequired, TypedDict
 
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -124,6 +126,10 @@ def reason(error: BaseException) -> str:
     return told[:_MOST_CHARS]
 
 
+class Hidden(Exception):
+    """Stands in a traceback for an error of a database, whose own words may hold values of rows."""
+
+
 class Logged(TypedDict):
     """The fields of a log line about an error."""
 
@@ -134,18 +140,41 @@ class Logged(TypedDict):
 def logged(error: BaseException) -> Logged:
     """Make the fields of a log line about an error.
 
-    For an outage the driver's message. For other errors of a database only their names, since their
-    messages may hold values of rows. For all other errors the traceback.
+    For an outage the driver's message. For all other errors their name and the traceback, which
+    leaves out the messages of databases, since they may hold values of rows.
     """
     if outage(error):
         return {"error": reason(error)}
+    return {"error": _name(error), "exc_info": _without_values(error)}
+
+
+def _without_values(error: BaseException) -> BaseException:
+    chain = list(_chain(error))
+    if not any(isinstance(one, SQLAlchemyError) for one in chain):
+        return error
+    shown = [Hidden(_name(one)).with_traceback(one.__traceback__) for one in chain]
+    for outer, inner in pairwise(shown):
+        outer.__cause__ = inner
+    return shown[0]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """List an error and those that it comes from, as a traceback shows them."""
+    while error is not None:
+        yield error
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)
+
+
+def _name(error: BaseException) -> str:
+    """Name an error's class; for a database's, the driver's error, its code and the constraint."""
     if not isinstance(error, SQLAlchemyError):
-        return {"error": type(error).__name__, "exc_info": error}
+        return type(error).__name__
     orig = getattr(error, "orig", None) or error
     diagnosis = getattr(orig, "diag", None)
     parts = [type(orig).__name__, getattr(orig, "pgcode", None)]
     parts.append(getattr(diagnosis, "constraint_name", None))
-    return {"error": " ".join(part for part in parts if part)}
+    return " ".join(part for part in parts if part)
 
 
 def public_message(error: BaseException) -> str:

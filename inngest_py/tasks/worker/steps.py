@@ -21,10 +21,10 @@ from ...engine.runtime.context import Context
 from ...engine.upkeep import loop, workers
 from ...engine.work import run_item
 from ...metrics.serving import WorkerMetrics
-from ...storage.db.outages import Reasons, reason
+from ...storage.db.outages import Reasons, logged, outage, reason
 from ...storage.queue import leases
 from ...storage.schema import migrate
-from .. import configuration
+from .. import configuration, unexpected
 from ..kombu import prefork, redis
 from ..runtime import Runtime
 from . import garbage, lifeline
@@ -68,6 +68,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
             worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
 
     def start(self, worker: Any) -> None:
+        unexpected.log_and_count()
         if not self.runtime.settings.embedded:
             self.reload.handle_sighup()
             lifeline.stop_with_supervisor(dict(os.environ))
@@ -163,8 +164,8 @@ class WorkerService:
                     break
                 time.sleep(_LOOK_SECONDS)
             self._presence.leave(ctx)
-        except SQLAlchemyError:
-            # without the database no lease can be given back: they will lapse
+        except SQLAlchemyError as error:  # no lease can be given back: they will lapse
+            observe.event("worker.kept_leases", level=30, **logged(error))
             return False
         return finished
 
@@ -181,6 +182,7 @@ def wait_for_schema(ctx: Context) -> None:
     """
     pause, reasons = 0.2, Reasons()
     while True:
+        cause: BaseException | None = None
         try:
             why = migrate.unready(ctx.db)
         except Conflict as error:
@@ -188,10 +190,11 @@ def wait_for_schema(ctx: Context) -> None:
             raise SystemExit(1) from None
         except SQLAlchemyError as error:
             why = reason(error)
+            cause = None if outage(error) else logged(error).get("exc_info")
         if why is None:
             return
         if reasons.is_new(why):
-            observe.event("database.wait", level=30, error=why)
+            observe.event("database.wait", level=30, error=why, exc_info=cause)
         time.sleep(pause)
         state.maybe_shutdown()  # a worker that has to stop does not wait any longer
         pause = min(pause * 2, 5.0)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, Ti
 
 from ... import observe
 from ...domain.runs.items import ItemKind
+from ...storage.db.outages import logged, outage
 from ...storage.queue import leases
 from ..items import Runner
 from ..runtime import Runtime
@@ -34,7 +35,9 @@ class Direct:
             return
         try:
             free = self._free()
-        except SQLAlchemyError:  # upkeep, which looks for due items, logs the outage
+        except SQLAlchemyError as error:
+            if not outage(error):  # upkeep, which looks for due items, logs an outage
+                observe.event("item.failed", level=40, **logged(error))
             return
         for item_id in item_ids[: max(0, free)]:
             with self._lock:
@@ -64,7 +67,7 @@ class Direct:
         except (OperationalError, InterfaceError, TimeoutError):  # not claimed: still due
             pass
         except Exception as error:
-            observe.event("item.failed", level=40, exc_info=error, item_id=item_id)
+            observe.event("item.failed", level=40, item_id=item_id, **logged(error))
         finally:
             with self._lock:
                 self._running -= 1

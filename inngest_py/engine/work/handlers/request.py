@@ -4,10 +4,12 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from .... import observe
 from ....domain.reply import decide, durable_endpoint, request, timeouts
 from ....domain.reply.plans import Plan, Policy
 from ....domain.reply.read import Reply
 from ....domain.runs.items import Item
+from ....storage.db.outages import logged, outage
 from ....storage.queue import leases
 from ...runtime import signed_requests
 from ...runtime.context import Context
@@ -61,6 +63,8 @@ def _as_it_is_now(ctx: Context, item: Item) -> Item:
     try:
         with ctx.db.reading() as tx:
             attempt = leases.attempt_of(tx, item)
-    except SQLAlchemyError:  # an outage: the answer matters more than the exact attempt
+    except SQLAlchemyError as error:  # the answer matters more than the exact attempt
+        if not outage(error):
+            observe.event("item.failed", level=40, item_id=item.id, **logged(error))
         return item
     return item if attempt is None else replace(item, attempt=attempt)
