@@ -1,6 +1,8 @@
 """Both transports against a server that misbehaves in every way the wire allows."""
 
+import errno
 import gzip
+import os
 import socket
 import socketserver
 import threading
@@ -194,6 +196,23 @@ def test_a_connection_that_was_idle_for_long_is_replaced(
 def test_port_where_nothing_listens(transport: Transport) -> None:
     url = f"http://{LOOPBACK}:{free_port()}/x"
     assert transport.send("POST", url, HEADERS, b"{}").unreachable == "connection refused"
+
+
+def test_an_error_of_the_system_is_told_in_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    url = "http://255.255.255.255/x"
+    reply = GreenletTransport().send("POST", url, HEADERS, b"{}", timedelta(seconds=5))
+    assert reply.unreachable == os.strerror(errno.ENETUNREACH)
+    assert not caplog.records
+
+
+def test_an_error_that_nobody_foresaw_is_logged_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gevent.socket, "getaddrinfo", lambda *_, **__: [])
+    reply = GreenletTransport().send("POST", "http://app.test/x", HEADERS, b"{}")
+    assert reply.unreachable == "RuntimeError"
+    [line] = caplog.records
+    assert (line.message, bool(line.exc_info)) == ("call.failed", True)
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1/x", "http://a b/x", "http://h:99999/x"])

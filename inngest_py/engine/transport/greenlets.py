@@ -19,7 +19,7 @@ from . import coding
 from .greenlet_client import Answer, Client
 from .http import CHUNK, CONNECT_SECONDS, CUT, NOT_HTTP, Transport
 from .idle_connections import KEPT_SECONDS
-from .sockets import Refusal, Refused, allow_all
+from .sockets import Refusal, Refused, allow_all, unforeseen
 
 _AFTER_SOCKET_SECONDS = 0.5
 _TARGET = re.compile(r"[!-~]+")
@@ -133,4 +133,4 @@ def _reason(error: Exception) -> str:
         return NOT_HTTP
     if isinstance(error, ValueError):
         return "the URL or a header cannot be sent"
-    return type(error).__name__
+    return unforeseen(error)

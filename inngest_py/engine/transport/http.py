@@ -18,7 +18,7 @@ from ...domain.reply.read import CUT_WHILE_READ, Reply
 from . import coding
 from .adapter import pool_classes
 from .idle_connections import KEPT_SECONDS
-from .sockets import Refusal, Refused, allow_all
+from .sockets import Refusal, Refused, allow_all, unforeseen
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CHUNK = 64 * 1024
@@ -169,7 +169,7 @@ def _reason(error: Exception) -> str:
         return NOT_HTTP if _is_malformed(error) else CUT
     if isinstance(error, ValueError) and not isinstance(error, urllib3.exceptions.HTTPError):
         return "the URL or a header cannot be sent"
-    return type(error).__name__
+    return unforeseen(error)
 
 
 def _is_malformed(error: urllib3.exceptions.ProtocolError) -> bool:

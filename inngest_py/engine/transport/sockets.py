@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from ... import observe
+from ...storage.db.outages import logged
+
 # one result of `getaddrinfo`
 Info = TypeVar("Info", bound=tuple[object, object, object, object, tuple[object, ...]])
 Refusal = Callable[[str, str], str | None]
@@ -33,6 +36,14 @@ class Socket(Protocol):
 
 class Refused(Exception):
     """The host's addresses are out of reach; the message says why."""
+
+
+def unforeseen(error: Exception) -> str:
+    """Describe an error without words of our own: by the system's, or by name and a log line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    observe.event("call.failed", level=40, **logged(error))
+    return type(error).__name__
 
 
 def allow_all(host: str, address: str) -> str | None:
