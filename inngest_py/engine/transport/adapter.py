@@ -27,7 +27,7 @@ _SWITCHING = 101
 class _Bounded(io.RawIOBase):
     """The bytes of an answer, up to a deadline; a time-out alone would only bound each wait."""
 
-    def __init__(self, sock: Any, raw: Any) -> None:
+    def __init__(self, sock: Any, raw: io.RawIOBase) -> None:
         self._sock, self._raw = sock, raw
         self._deadline = time.monotonic() + sock.gettimeout()
         self._at_once = False
@@ -35,7 +35,7 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> Any:
+    def readinto(self, buffer: Any) -> int | None:
         if not self._at_once:
             left = self._deadline - time.monotonic()
             if left <= 0:
@@ -61,7 +61,7 @@ class _Answer(HTTPResponse):
     was_read = False
     _method: str  # set by http.client
 
-    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self._bytes = _Bounded(sock, self.fp.detach())
         self.fp = io.BufferedReader(self._bytes)

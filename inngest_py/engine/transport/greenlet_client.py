@@ -14,7 +14,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTP
 
 from . import reuse
 from .idle_connections import Kept
-from .sockets import Refusal, read_unasked, send, within_reach
+from .sockets import Refusal, Socket, read_unasked, send, within_reach
 
 _BLOCK = 64 * 1024
 
@@ -30,7 +30,7 @@ class Answer(HTTPSocketPoolResponse):
     fault: str | None = None
     status = 0  # of the final answer: the parser forgets it when more follows
 
-    def __init__(self, sock: Any, pool: Any, *, sent: bool) -> None:
+    def __init__(self, sock: Socket, pool: ConnectionPool, *, sent: bool) -> None:
         self._head, self._interims, self._sent = b"", 0, sent
         self._is_final = self._is_plain = self._more = False
         super().__init__(sock, pool=pool, block_size=_BLOCK, method="POST")
@@ -123,12 +123,12 @@ class _Pool(ConnectionPool):
     def _resolve(self) -> Any:
         return within_reach(super()._resolve(), self._connection_host, self._refusal)
 
-    def after_connect(self, sock: Any) -> None:
+    def after_connect(self, sock: Socket) -> None:
         """Refuse a host that sends an answer before the request."""
         if read_unasked(sock):
             raise HTTPParseError("an answer before the request")
 
-    def return_socket(self, sock: Any) -> None:
+    def return_socket(self, sock: Socket) -> None:
         self.kept.begin(sock)
         super().return_socket(sock)
 
