@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inngest_py.domain.values import ids
-from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
+from inngest_py.storage.queries import function_list
 from inngest_py.storage.queue import queue_items
 from inngest_py.storage.runs import runs
 
@@ -26,7 +26,7 @@ def put_to_sleep(
     """
     db = Database(url, synchronous="NORMAL")
     with db.reading() as tx:
-        function = next(f for f in functions.functions(tx) if f["slug"] == "bench-sleep")
+        function = next(f for f in function_list.every(tx) if f["slug"] == "bench-sleep")
     due = [datetime.now(UTC) + timedelta(hours=1) for _ in range(asleep)]
     for start in range(0, asleep, _CHUNK):
         _write(db, function, due[start : start + _CHUNK], -1)

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg2
 
 from inngest_py.domain.values import ids
-from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import function_list
 
 from .endpoint import step_hash
 
@@ -53,7 +53,7 @@ def fill(url: str, count: int) -> None:
     """Write `count` finished runs of every function in turn, the newest an hour old."""
     db = Database(url)
     with db.reading() as tx:
-        functions_ = [row["id"] for row in functions.functions(tx)]
+        functions_ = [row["id"] for row in function_list.every(tx)]
     db.close()
     newest = datetime.now(UTC) - timedelta(hours=1)
     filler = _sqlite if db.is_sqlite else _postgres

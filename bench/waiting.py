@@ -9,10 +9,10 @@ from sqlalchemy import delete
 from inngest_py.domain.events import lookups
 from inngest_py.domain.steps import wait_results, waits
 from inngest_py.domain.values import ids
-from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from inngest_py.storage.events import waits as wait_rows
+from inngest_py.storage.queries import function_list
 from inngest_py.storage.queue import queue_items
 from inngest_py.storage.runs import runs
 
@@ -27,7 +27,7 @@ def put_to_wait(url: str, indices: range) -> None:
     """Write runs of `bench-wait` that wait an hour for `bench/go` with their index."""
     db = Database(url, synchronous="NORMAL")
     with db.reading() as tx:
-        function = next(f for f in functions.functions(tx) if f["slug"] == "bench-wait")
+        function = next(f for f in function_list.every(tx) if f["slug"] == "bench-wait")
     for start in range(0, len(indices), _CHUNK):
         now = datetime.now(UTC)
         rows = [_rows(function, now, index) for index in indices[start : start + _CHUNK]]

@@ -14,8 +14,7 @@ from ..engine.runtime.context import Context
 from ..storage.db import deadlines
 from ..storage.db.outages import Fault, fault, logged, public_message
 from ..storage.db.probing import probe
-from ..storage.operations import workers
-from ..storage.queue import backlog
+from ..storage.queries import queue_stats, worker_list
 
 ANSWER_SECONDS = 1.8
 _WRITE_SECONDS = 1.0
@@ -93,8 +92,8 @@ class Probe:
             return Found(fault(error), public_message(error))
         now = ctx.now()
         with ctx.db.reading() as tx:
-            due, oldest, leased = backlog.size(tx, now)
-            alive = workers.alive(tx, now)
+            due, oldest, leased = queue_stats.backlog(tx, now)
+            alive = worker_list.alive(tx, now)
         if ctx.faults.pop(_NAME, None) is not None:
             observe.event("upkeep.back", service=_NAME)
         age = None if oldest is None else max(timedelta(0), now - oldest)

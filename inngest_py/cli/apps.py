@@ -7,7 +7,7 @@ import click
 
 from ..engine.apps import erasing
 from ..engine.runtime.audit import SHELL
-from ..storage.catalog import functions as rows
+from ..storage.queries import app_list
 from ..storage.schema import migrate
 from . import databases, options
 from .system_user import user
@@ -25,7 +25,7 @@ def list_(**flags: object) -> None:
     with databases.opened(flags) as database:
         migrate.prepare(database)
         with database.reading() as tx:
-            for row in rows.apps(tx):
+            for row in app_list.every(tx):
                 click.echo(f"{row['name'] or '-':<32}  {row['url']}  {row['error'] or ''}".rstrip())
 
 

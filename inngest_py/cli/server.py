@@ -28,8 +28,8 @@ from ..dashboard.live.news import Pulse
 from ..domain.errors import InngestPyError
 from ..engine.apps.discovery import Discovery
 from ..engine.runtime.context import Context, NoHints
+from ..engine.upkeep import lease_keeping
 from ..metrics.counters import Counters
-from ..storage.queue import leases
 from ..storage.schema.migrate import prepare
 from ..tasks.app import create_celery
 from ..tasks.runtime import Runtime
@@ -191,8 +191,7 @@ class Server:
 
     def _recover(self, ctx: Context) -> None:
         """Free the leases of the process before this one: no other process uses this file."""
-        with ctx.db.transaction() as tx:
-            freed = leases.release_all(tx, ctx.now())
+        freed = lease_keeping.recover(ctx)
         if freed:
             observe.event("server.recovered", items=freed)
 

@@ -12,7 +12,6 @@ from ..domain.access.roles import Role
 from ..engine.admin import accounts
 from ..engine.runtime.audit import SHELL, Actor
 from ..storage.db.session import Database
-from ..storage.operations import operators as rows
 from ..storage.schema import migrate
 from . import databases, options
 from .system_user import user
@@ -60,9 +59,9 @@ def add(name: str, role: Role, **flags: object) -> None:
 @options.database
 def list_(**flags: object) -> None:
     """List the users with their roles."""
-    with _database(flags) as database, database.reading() as tx:
-        for row in rows.every(tx):
-            click.echo(f"{row['name']:<32}  {row['role']}")
+    with _database(flags) as database:
+        for name, role in accounts.every(database):
+            click.echo(f"{name:<32}  {role}")
 
 
 @users.command()

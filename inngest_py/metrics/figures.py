@@ -15,8 +15,7 @@ from ..domain.runs.runs import LIVE
 from ..engine.runtime.context import Context
 from ..storage.db import deadlines
 from ..storage.db.outages import logged, outage
-from ..storage.operations import workers
-from ..storage.queries import queue_stats, run_detail
+from ..storage.queries import queue_stats, run_detail, worker_list
 
 # Counts stop here: reading so many entries of an index takes about 0.1 s.
 MOST = 100_000
@@ -78,7 +77,7 @@ class Figures(Collector):
             due = queue_stats.due(tx, now, MOST)
             held = queue_stats.in_flight(tx, MOST)
             in_line = queue_stats.in_waiting_lines(tx, MOST)
-            alive = len(workers.alive(tx, now))
+            alive = len(worker_list.alive(tx, now))
         depth = {one.kind: one.count for one in due}
         ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}
         return [

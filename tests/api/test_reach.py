@@ -7,7 +7,7 @@ import pytest
 
 from inngest_py.domain.access import reach
 from inngest_py.domain.reply.read import Reply
-from inngest_py.storage.catalog import functions
+from inngest_py.storage.queries import app_list
 from tests.api.conftest import Service
 from tests.api.gql import change
 from tests.api.test_register import function, register
@@ -27,7 +27,7 @@ def production(service: Service) -> Service:
 
 def urls_of_apps(service: Service) -> list[str]:
     with service.engine.ctx.db.reading() as tx:
-        return [app["url"] for app in functions.apps(tx)]
+        return [app["url"] for app in app_list.every(tx)]
 
 
 @pytest.mark.parametrize("url", [METADATA, MAPPED])

@@ -318,7 +318,7 @@ def test_outage_of_the_database_is_a_503(service: Service, monkeypatch: pytest.M
     def fail(*_: Any) -> Any:
         raise OperationalError("select", {}, Exception("gone"), connection_invalidated=True)
 
-    monkeypatch.setattr("inngest_py.storage.queue.backlog.size", fail)
+    monkeypatch.setattr("inngest_py.storage.queries.queue_stats.backlog", fail)
     answered = service.client.get("/health")
     assert (answered.status_code, answered.json["database"]) == (503, "away")
 
@@ -334,7 +334,7 @@ def test_a_probe_that_raises_is_told_counted_and_logged(
     counters.connect()
     try:
         with monkeypatch.context() as patched:
-            patched.setattr("inngest_py.storage.queue.backlog.size", fail)
+            patched.setattr("inngest_py.storage.queries.queue_stats.backlog", fail)
             answered = service.client.get("/health")
     finally:
         counters.disconnect()

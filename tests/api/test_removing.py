@@ -14,6 +14,7 @@ from inngest_py.engine.apps import erasing, register
 from inngest_py.engine.runtime.audit import Actor
 from inngest_py.storage.catalog import crons, functions
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import app_list
 from inngest_py.storage.runs import steps
 from tests.api.conftest import Service
 from tests.engine.harness import Engine, opened, sequence, stored_runs
@@ -45,7 +46,7 @@ WAYS = [remove_by_url, remove_by_id, remove_by_name]
 
 def app_row(db: Database) -> Any:
     with db.reading() as tx:
-        return functions.app_by_name(tx, "app")
+        return app_list.by_name(tx, "app")
 
 
 @pytest.mark.parametrize("remove", WAYS, ids=lambda way: way.__name__)
@@ -133,7 +134,7 @@ def test_an_app_that_never_synced_is_deleted(db: Database) -> None:
     register.add_placeholder(engine.ctx, "http://localhost:9/x")
     register.remove(engine.ctx, "http://localhost:9/x")
     with db.reading() as tx:
-        assert functions.app_by_name(tx, "") is None
+        assert app_list.by_name(tx, "") is None
 
 
 def other_app(engine: Engine) -> None:

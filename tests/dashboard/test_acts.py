@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from inngest_py.domain.access import reach
 from inngest_py.domain.runs.runs import RunStatus
-from inngest_py.storage.catalog import functions
+from inngest_py.storage.queries import app_list
 from tests.dashboard.conftest import Site, run_ids
 from tests.factories import reply, step
 
@@ -89,7 +89,7 @@ def test_apps_show_their_errors_with_the_fix(site: Site) -> None:
 def test_apps_out_of_reach_are_refused_with_the_setting(site: Site) -> None:
     ctx = site.engine.ctx
     with ctx.db.reading() as tx:
-        [app] = functions.apps(tx)
+        [app] = app_list.every(tx)
     host = urlsplit(app["url"]).hostname
     ctx.tuning = replace(ctx.tuning, reach=reach.parse([f"!{host}"], dev=True))
     for path, form in (("/apps/add", {"url": app["url"]}), (f"/apps/{app['id']}/sync", {})):

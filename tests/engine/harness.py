@@ -20,11 +20,11 @@ from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
-from inngest_py.storage.queries import event_lists, run_lists, run_lookups
+from inngest_py.storage.queries import event_lists, run_lists, run_lookups, timeline_rows
 from inngest_py.storage.queries.event_lists import EventQuery
 from inngest_py.storage.queries.run_columns import COLUMNS
 from inngest_py.storage.queries.run_lists import RunQuery
-from inngest_py.storage.queue import backlog, queue_items
+from inngest_py.storage.queue import backlog
 from inngest_py.storage.runs import steps
 from inngest_py.storage.schema import migrate
 from tests.factories import NOW, op, reply, step
@@ -166,7 +166,7 @@ class Engine:
 
     def queued(self, run_id: str) -> list[Any]:
         with self.ctx.db.reading() as tx:
-            return queue_items.of_run(tx, run_id)
+            return timeline_rows.queued_for(tx, run_id)
 
 
 def opened(url: str) -> Database:

@@ -14,8 +14,7 @@ from inngest_py.engine.admin import bulk_cancel
 from inngest_py.engine.upkeep import bulk_cancellations as service
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import bulk_cancellations as rows
-from inngest_py.storage.queries import cancellation_list
-from inngest_py.storage.runs import attempts
+from inngest_py.storage.queries import cancellation_list, timeline_rows
 from tests.engine import flow
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply
@@ -70,7 +69,7 @@ def test_running_and_queued_runs_in_the_range(db: Database) -> None:
         assert engine.run(run_id)["status"] == status
     assert engine.queued(slept[0]) == []
     with engine.ctx.db.reading() as tx:
-        *_, why = attempts.of_run(tx, slept[0])
+        *_, why = timeline_rows.attempts_of(tx, slept[0])
     assert (why["op"], why["status"]) == ("Cancellation", "cancelled")
     assert f"Cancelled by the bulk cancellation {made}." in why["error"]
     assert sorted(told) == sorted([slept[0], queued])

@@ -18,8 +18,8 @@ from inngest_py.engine.work import cancel_on_event, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import waits
+from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import leases, queue_items
-from inngest_py.storage.runs import attempts
 from tests.engine.flow import rows
 from tests.engine.harness import Engine, Script, sequence, stored_events
 from tests.factories import op, reply
@@ -90,7 +90,7 @@ def test_a_run_under_way_is_cancelled_by_its_event(db: Database, ops: list[Any])
     assert_cancelled(engine, run_id)
     assert engine.run(other)["status"] == "running"
     with db.reading() as tx:
-        shown = attempts.of_run(tx, run_id)[-1]
+        shown = timeline_rows.attempts_of(tx, run_id)[-1]
     assert shown["status"] == "cancelled"
     assert event_id in orjson.loads(shown["error"])["message"]
 

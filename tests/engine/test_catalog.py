@@ -17,6 +17,7 @@ from inngest_py.engine.work import durable_endpoint
 from inngest_py.storage.catalog import crons as cron_rows
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import function_list
 from tests.engine.harness import Engine, sequence, stored_runs
 from tests.factories import op
 
@@ -99,7 +100,7 @@ def test_a_number_of_the_catalogue_is_never_used_again(db: Database) -> None:
 def test_a_transaction_that_changes_functions_fills_no_cache(db: Database) -> None:
     engine = Engine(db, sequence())
     with db.transaction() as tx:
-        [row] = functions.functions(tx)
+        [row] = function_list.every(tx)
         functions.renew_catalog_version(tx)
         with pytest.raises(RuntimeError, match="must not read the catalogue"):
             engine.ctx.catalog.refresh(tx)

@@ -15,9 +15,9 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work import checkpoint, claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import leases
 from inngest_py.storage.queue.queue_items import QueueItem
-from inngest_py.storage.runs import attempts, metadata
 from tests.factories import op, reply, step
 
 from .harness import Engine
@@ -68,7 +68,7 @@ def test_steps_are_in_the_memo_before_the_request_ends(db: Database) -> None:
     run = app.engine.run(run_id)
     assert (run["status"], run["output"], run["step_count"]) == ("completed", '"done"', 4)
     with db.reading() as tx:
-        rows = {row["name"]: row for row in attempts.of_run(tx, run_id)}
+        rows = {row["name"]: row for row in timeline_rows.attempts_of(tx, run_id)}
     assert set(rows) == {"a", "b", "c", "d", "Finalization"}
     assert rows["b"]["ended_at"] - rows["b"]["started_at"] == timedelta(milliseconds=5)
 
@@ -257,6 +257,6 @@ def test_metadata_is_stored_with_its_steps(db: Database) -> None:
     app.engine.drain()
     assert app.engine.run(run_id)["status"] == "completed"
     with db.reading() as tx:
-        rows = metadata.of_run(tx, run_id)
+        rows = timeline_rows.metadata_of(tx, run_id)
     found = {row["step"]: orjson.loads(row["content"]) for row in rows}
     assert found == {step("a"): {"n": 1}, step("c"): {"n": 3}}

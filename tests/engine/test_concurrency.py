@@ -13,7 +13,7 @@ from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.upkeep import stuck_lines
 from inngest_py.engine.work import end_run, run_item
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queue import backlog
+from inngest_py.storage.queries import queue_stats
 from tests.engine.flow import ran, rows, send, statuses
 from tests.engine.harness import Engine, Script, parallel, sequence
 from tests.factories import op, reply, step
@@ -137,7 +137,7 @@ def test_waiting_items_are_not_due(db: Database) -> None:
     send(engine, *({"k": 1} for _ in range(200)))
     assert len(engine.hinted.hints) == 1
     with db.reading() as tx:
-        found = backlog.size(tx, engine.now)
+        found = queue_stats.backlog(tx, engine.now)
     assert found[0] == 1
     send(engine, {"k": 2})  # another key does not wait behind them
     assert len(engine.hinted.hints) == 2

@@ -14,8 +14,8 @@ from inngest_py.engine.intake import cron_schedules
 from inngest_py.engine.intake.cron_schedules import Missed
 from inngest_py.engine.upkeep import cron_ticks as upkeep
 from inngest_py.storage.catalog import crons as rows
-from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import function_list
 from inngest_py.storage.queue import load_runs
 from tests.engine.harness import Engine, sequence, stored_runs
 
@@ -119,7 +119,7 @@ def test_schedule_that_its_function_no_longer_has_starts_nothing(db: Database) -
     engine = Engine(db, sequence())
     sync(engine, {"event": "a/c"})
     with db.transaction() as tx:
-        [row] = [row for row in functions.functions(tx) if row["app_name"] == "clock"]
+        [row] = [row for row in function_list.every(tx) if row["app_name"] == "clock"]
         rows.add(tx, [((row["id"], EVERY), engine.now)])
     pass_time(engine, minutes=1)
     assert (planned(engine), ran(engine)) == ([], [])

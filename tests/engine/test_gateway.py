@@ -14,8 +14,8 @@ from inngest_py.engine.transport.gateway import Fetcher
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import leases
-from inngest_py.storage.runs import attempts
 from tests.engine.harness import Engine, Script
 from tests.factories import op, reply, step
 from tests.processes import free_port
@@ -53,7 +53,7 @@ def fetch(name: str, url: str, **opts: Any) -> dict[str, Any]:
 
 def tried(engine: Engine, run_id: str) -> list[tuple[Any, ...]]:
     with engine.ctx.db.reading() as tx:
-        rows = attempts.of_run(tx, run_id)
+        rows = timeline_rows.attempts_of(tx, run_id)
     return [(row["op"], row["status"], row["attempt"], row["http_status"]) for row in rows]
 
 
@@ -100,7 +100,7 @@ def test_the_call_waits_in_its_item_with_the_key_and_leaves_no_trace_of_it(
     assert engine.run(run_id)["status"] == "completed"
     assert not engine.queued(run_id)
     with db.reading() as tx:
-        shown = [engine.run(run_id), engine.memo(run_id), *attempts.of_run(tx, run_id)]
+        shown = [engine.run(run_id), engine.memo(run_id), *timeline_rows.attempts_of(tx, run_id)]
     assert "wrong: Bearer [redacted]" in str(shown)
     assert KEY not in str([dict(row) for row in shown])
     assert KEY not in caplog.text

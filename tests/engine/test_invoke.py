@@ -9,15 +9,15 @@ from sqlalchemy import text
 
 from inngest_py.domain.errors import Conflict, InngestPyError, Invalid, NotFound
 from inngest_py.engine.intake.invoke import invoke, wait
-from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import function_list
 from tests.engine.harness import Engine, sequence
 from tests.factories import RUN_ID
 
 
 def _uuid(engine: Engine) -> str:
     with engine.ctx.db.reading() as tx:
-        return str(functions.functions(tx)[0]["id"])
+        return str(function_list.every(tx)[0]["id"])
 
 
 def test_by_slug_and_by_id(db: Database) -> None:

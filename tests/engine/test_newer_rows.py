@@ -14,6 +14,7 @@ from inngest_py.storage.catalog import functions
 from inngest_py.storage.catalog.crons import of_app
 from inngest_py.storage.catalog.functions import FunctionRow
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import app_list, function_list
 from inngest_py.storage.queue.queue_items import QueueItem
 from tests.engine.flow import send, statuses
 from tests.engine.harness import Engine, sequence
@@ -25,7 +26,7 @@ CRON = {"triggers": [{"event": "a/b"}, {"cron": "* * * * *"}]}
 def rewritten(engine: Engine, change: Callable[[dict[str, Any]], Any]) -> str:
     """Change the stored configuration as another process would; return the old one."""
     with engine.ctx.db.transaction() as tx:
-        (row,) = functions.functions(tx)
+        (row,) = function_list.every(tx)
         config = orjson.loads(row["config"])
         made = orjson.dumps(change(config) or config).decode()
         tx.execute(update(FunctionRow).values(config=made, version=FunctionRow.version + 1))
@@ -57,7 +58,7 @@ def test_fields_and_triggers_of_a_later_version_are_ignored(db: Database) -> Non
     engine.drain()
     assert engine.run(run_id)["status"] == "completed"
     with db.reading() as tx:
-        (row,) = functions.functions(tx)
+        (row,) = function_list.every(tx)
     assert "webhook" in row["config"], "it is kept"
 
 
@@ -68,7 +69,7 @@ def test_unreadable_function_keeps_no_event_from_the_others(
     engine = Engine(db, sequence("a"))
     other_app(engine)
     with db.transaction() as tx:
-        mine = [row for row in functions.functions(tx) if row["slug"] == "app-fn"]
+        mine = [row for row in function_list.every(tx) if row["slug"] == "app-fn"]
         config = orjson.loads(mine[0]["config"])
         made = orjson.dumps(change(config) or config).decode()
         tx.execute(update(FunctionRow).where(FunctionRow.slug == "app-fn").values(config=made))
@@ -93,7 +94,7 @@ def test_runs_and_schedules_of_an_unreadable_function_wait_for_newer_workers(db:
     engine.now += engine.ctx.tuning.lease * 4
     cron_schedules.run_due(engine.ctx, Missed.SKIP)
     with db.reading() as tx:
-        (app,) = functions.apps(tx)
+        (app,) = app_list.every(tx)
         assert len(of_app(tx, app["id"])) == 1
     rewritten(engine, lambda _: orjson.loads(before))
     engine.advance()

@@ -17,7 +17,7 @@ from inngest_py.engine.runtime.context import new_ulid
 from inngest_py.engine.upkeep import resumptions
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import run_lists
+from inngest_py.storage.queries import queue_stats, run_lists
 from inngest_py.storage.queue import backlog
 from inngest_py.storage.queue import function_pause as rows
 from tests.engine.harness import Engine, Script, sequence, stored_events
@@ -41,7 +41,7 @@ def send(engine: Engine, name: str = "a/b", **fields: Any) -> str:
 def waits(engine: Engine) -> tuple[int, Any]:
     """Return what upkeep and health see: the number of due items, and when the next is due."""
     with engine.ctx.db.reading() as tx:
-        return backlog.size(tx, engine.now + timedelta(minutes=5))[0], backlog.next_due(tx)
+        return queue_stats.backlog(tx, engine.now + timedelta(minutes=5))[0], backlog.next_due(tx)
 
 
 def test_new_events_are_skipped_or_held(db: Database) -> None:

@@ -8,8 +8,8 @@ from inngest_py.domain.functions.registration import (
     parse_registration,
 )
 from inngest_py.engine.apps.register import register, register_one
-from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import function_list
 from tests.engine.harness import Engine, sequence
 
 URL = "http://localhost:1/api/inngest"
@@ -30,5 +30,5 @@ def test_next_sync_replaces_a_function_registered_by_hand(db: Database) -> None:
     register_one(ctx, parse_function({**body, "triggers": [{"event": "a/c"}]}))
     assert register(ctx, sync("first")).modified
     with db.reading() as tx:
-        shop = [row for row in functions.functions(tx) if row["app_name"] == "shop"]
+        shop = [row for row in function_list.every(tx) if row["app_name"] == "shop"]
     assert [(row["name"], row["version"]) for row in shop] == [("first", 3)]

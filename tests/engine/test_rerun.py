@@ -10,7 +10,7 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.runs.rerun import FromStep, from_step
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.runs import attempts
+from inngest_py.storage.queries import timeline_rows
 from tests.engine.harness import Engine, parallel, sequence
 from tests.factories import RUN_ID, op, reply, step
 
@@ -43,7 +43,7 @@ def test_from_a_step_with_new_input(db: Database, chosen: str) -> None:
     assert first["ctx"]["stack"] == {"stack": [step("a")], "current": 1}
     assert engine.run(new)["step_count"] == 2  # a, and c: the script counts the override
     with db.reading() as tx:
-        copied, *ran = attempts.of_run(tx, new)
+        copied, *ran = timeline_rows.attempts_of(tx, new)
     assert (copied["step"], copied["name"], copied["status"]) == (step("a"), "a", "completed")
     assert copied["started_at"] == copied["ended_at"] == engine.run(new)["queued_at"]
     assert step("a") not in [one["step"] for one in ran]

@@ -14,8 +14,8 @@ from inngest_py.engine.intake import publish
 from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import leases
-from inngest_py.storage.runs import attempts
 from tests.engine.flow import Statements
 from tests.engine.harness import Engine, Sdk, parallel, sequence, stored_events, stored_runs
 from tests.factories import op, reply, step
@@ -44,7 +44,7 @@ def test_parallel_steps_run_once_each(db: Database, version: str, discoveries: i
     asked = [len(r["steps"]) for r in engine.sdk.requests]
     assert len(asked) <= 3 + discoveries
     with db.reading() as tx:
-        tried = [row["name"] for row in attempts.of_run(tx, run_id)]
+        tried = [row["name"] for row in timeline_rows.attempts_of(tx, run_id)]
     assert sorted(tried) == ["Finalization", "a", "b", "c"]
 
 

@@ -12,8 +12,8 @@ from inngest_py.domain.access import signatures
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.apps import register
 from inngest_py.engine.runtime import signed_requests
-from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import app_list
 from tests.engine.harness import Engine, sequence
 
 NEW, OLD = "signkey-prod-00ff", "signkey-prod-ff00"
@@ -121,7 +121,7 @@ def test_in_band_answers_are_verified(db: Database, answer: Any, error: str | No
     engine = engine_with(db, App(NEW, answer), NEW, OLD)
     assert register.ping(engine.ctx, URL, kind="cloud", in_band=True) == error
     with db.reading() as tx:
-        assert (functions.app_by_name(tx, "shop") is None) == (error is not None)
+        assert (app_list.by_name(tx, "shop") is None) == (error is not None)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_refusal_is_seen_on_the_app(
     register.add_placeholder(engine.ctx, URL)
     register.note_ping(engine.ctx, URL, register.ping(engine.ctx, URL, kind="cloud"))
     with db.reading() as tx:
-        app = functions.app_by_url(tx, URL)
+        app = app_list.by_url(tx, URL)
     assert app is not None
     assert app["error"] == code
     assert fix in app["error_detail"]

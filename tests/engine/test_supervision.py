@@ -14,7 +14,7 @@ from inngest_py.engine.upkeep.loop import Service, Upkeep
 from inngest_py.engine.upkeep.workers import Presence
 from inngest_py.metrics.counters import Counters
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.operations import workers
+from inngest_py.storage.queries import worker_list
 from tests.engine.harness import Engine, sequence
 from tests.processes import wait_until
 
@@ -134,4 +134,4 @@ def test_a_worker_that_leaves_is_not_brought_back_by_a_beat_under_way(db: Databa
 
 def alive(engine: Engine) -> dict[str, str | None]:
     with engine.ctx.db.reading() as tx:
-        return {row["name"]: row["faults"] for row in workers.alive(tx, engine.now)}
+        return {row["name"]: row["faults"] for row in worker_list.alive(tx, engine.now)}

@@ -9,7 +9,7 @@ import pytest
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.runs import attempts
+from inngest_py.storage.queries import timeline_rows
 from tests.engine.harness import Engine, Script, sequence, stored_events
 from tests.factories import op, reply
 
@@ -31,7 +31,9 @@ def assert_cancelled(engine: Engine, run_id: str, said: str) -> None:
     assert (run["status"], run["output"]) == ("cancelled", None)
     assert not engine.queued(run_id)
     with engine.ctx.db.reading() as tx:
-        shown = [row for row in attempts.of_run(tx, run_id) if row["op"] == "Cancellation"]
+        shown = [
+            row for row in timeline_rows.attempts_of(tx, run_id) if row["op"] == "Cancellation"
+        ]
         names = [row["name"] for row in stored_events(tx)]
     assert [said in orjson.loads(row["error"])["message"] for row in shown] == [True]
     assert sorted(name for name in names if name.startswith("inngest/")) == [

@@ -16,6 +16,7 @@ from inngest_py.engine.work import claims, run_item
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import waits as wait_rows
+from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import backlog, leases, queue_items
 from tests.engine.harness import Engine
 from tests.engine.waiting import for_event, open_waits, send, tried, waits
@@ -198,7 +199,7 @@ def test_events_and_time_outs_that_race_end_every_wait_once(db: Database) -> Non
     engine.drain()
     with db.transaction() as tx:
         tx.execute(queue_items._items.update().values(due_at=engine.now, hint_at=engine.now))
-        items = [one["id"] for run_id in run_ids for one in queue_items.of_run(tx, run_id)]
+        items = [one["id"] for run_id in run_ids for one in timeline_rows.queued_for(tx, run_id)]
     barrier = threading.Barrier(3)
 
     def arrive(order: int) -> None:
@@ -290,7 +291,7 @@ def test_event_ends_very_many_waits_page_by_page(db: Database) -> None:
     event_id = send(engine)
     with db.reading() as tx:
         assert wait_rows.paths(tx, ["x/y"]) == []
-        assert queue_items.of_run(tx, event_id) == []
+        assert timeline_rows.queued_for(tx, event_id) == []
     assert {engine.run(run_id)["status"] for run_id in run_ids[::100]} == {"completed"}
     with db.reading() as tx:
         assert backlog.next_due(tx) is None
@@ -353,7 +354,7 @@ def clone(tx: Any, engine: Engine, run_id: str, count: int) -> list[str]:
     from inngest_py.storage.runs import runs
 
     run = dict(tx.execute(runs._runs.select().where(runs._runs.c.id == run_id)).mappings().one())
-    (item,) = [dict(one) for one in queue_items.of_run(tx, run_id)]
+    (item,) = [dict(one) for one in timeline_rows.queued_for(tx, run_id)]
     (wait,) = [dict(one) for one in wait_rows.of_run(tx, run_id)]
     made = []
     run_rows, item_rows, rows_of_waits = [], [], []

@@ -8,7 +8,7 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.apps import register
 from inngest_py.engine.intake import publish
 from inngest_py.storage.events import waits as wait_rows
-from inngest_py.storage.runs import attempts
+from inngest_py.storage.queries import timeline_rows
 from tests.engine.harness import Engine, Script
 from tests.factories import op, reply, step
 
@@ -96,4 +96,4 @@ def open_waits(engine: Engine, run_id: str) -> list[Any]:
 def tried(engine: Engine, run_id: str, name: str) -> list[Any]:
     """List the attempts of a step."""
     with engine.ctx.db.reading() as tx:
-        return [row for row in attempts.of_run(tx, run_id) if row["step"] == step(name)]
+        return [row for row in timeline_rows.attempts_of(tx, run_id) if row["step"] == step(name)]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from inngest_py.storage.db.outages import outage
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.db.statements import PerRow, given
+from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import queue_items
 from inngest_py.storage.queue.queue_items import QueueItem
 from inngest_py.storage.runs import attempts
@@ -62,7 +63,7 @@ def test_refused_row_raises_the_error_of_sqlalchemy(sqlite: Database) -> None:
     assert "queued_at" not in str(caught.value.params)
     assert not outage(caught.value)
     with sqlite.reading() as tx:
-        assert queue_items.of_run(tx, "r") == []  # all of the transaction was rolled back
+        assert timeline_rows.queued_for(tx, "r") == []  # all of the transaction was rolled back
 
 
 def test_locked_database_is_an_outage(sqlite: Database, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.values import cursors, ids
-from inngest_py.storage.queries import catalog_pages, event_lists, run_lists
+from inngest_py.storage.queries import app_list, event_lists, run_lists
 from inngest_py.storage.queries.paging import Order
 
 RUN = ids.lowest_ulid(datetime(2026, 1, 1, tzinfo=UTC))
@@ -18,7 +18,7 @@ POSITIONS: list[tuple[Order, list[Any]]] = [
     (BY_END, [TIME, RUN]),
     (run_lists.order([("started_at", True), ("queued_at", False)]), [TIME, TIME, RUN]),
     (event_lists.BY_RECEIPT, [TIME, RUN]),
-    (catalog_pages.BY_NAME, ["an app: ü"]),
+    (app_list.BY_NAME, ["an app: ü"]),
 ]
 
 
@@ -63,4 +63,4 @@ def test_no_cursor_is_the_beginning(cursor: str | None) -> None:
 
 def test_text_in_a_cursor_holds_no_null_character() -> None:
     with pytest.raises(Invalid):
-        catalog_pages.BY_NAME.position_of(catalog_pages.BY_NAME.cursor(["a\0b"]))
+        app_list.BY_NAME.position_of(app_list.BY_NAME.cursor(["a\0b"]))

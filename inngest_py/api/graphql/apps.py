@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 
 from ...domain.errors import NotFound
 from ...domain.values.json_types import JsonObject
-from ...storage.catalog import functions as rows
+from ...storage.queries import app_list
 from . import paging
 from .request import Info, of
 from .root import query
@@ -20,7 +20,7 @@ def list_apps(_: object, info: Info, filter: dict[str, str] | None = None) -> Se
     """List apps, oldest first."""
     request = of(info)
     method = (filter or {}).get("method")
-    found = request.read(rows.apps)
+    found = request.read(app_list.every)
     if method is not None:
         found = [row for row in found if row["method"] == method.lower()]
     request.app_functions.want(row["id"] for row in found)

@@ -19,7 +19,6 @@ from ...domain.functions.function_config import (
 from ...domain.values import dataclass_json
 from ...domain.values.json_types import JsonObject
 from ...engine.admin import limit_overrides
-from ...storage.catalog import functions as rows
 from ...storage.queries import function_list
 from .request import Info, of
 from .root import query
@@ -33,7 +32,7 @@ _HANDLER = "-failure"
 def list_functions(_: object, info: Info) -> Sequence[RowMapping]:
     """List the functions that are not archived."""
     request = of(info)
-    found = request.read(lambda tx: rows.functions(tx, archived=False))
+    found = request.read(lambda tx: function_list.every(tx, archived=False))
     request.apps.want(row["app_id"] for row in found)
     return request.count_rows(found)
 

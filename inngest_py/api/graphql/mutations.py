@@ -12,7 +12,7 @@ from ...engine.admin.rerun import rerun
 from ...engine.apps import manage as app_moves
 from ...engine.intake.invoke import invoke
 from ...engine.work.end_run import cancel
-from ...storage.queries import function_list
+from ...storage.queries import app_list, function_list
 from ..actors import actor
 from . import runs
 from .request import Info, QueryContext, of
@@ -45,7 +45,7 @@ def update_app(_: object, info: Info, input: dict[str, str]) -> RowMapping:
 
 
 def _app(request: QueryContext, app_id: str) -> RowMapping:
-    found = request.read(lambda tx: function_list.apps_by_ids(tx, [app_id])).get(app_id)
+    found = request.read(lambda tx: app_list.by_ids(tx, [app_id])).get(app_id)
     if found is None:
         raise NotFound("the app was removed meanwhile")
     return found

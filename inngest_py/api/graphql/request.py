@@ -10,9 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from ...domain.errors import Invalid
 from ...domain.steps.defers import Defer
 from ...engine.runtime.context import Context
-from ...storage.flow import event_batches
-from ...storage.queries import event_lookups, function_list, run_lists, run_lookups
-from ...storage.runs import defers
+from ...storage.queries import app_list, event_lookups, function_list, run_lists, run_lookups
 
 T = TypeVar("T")
 MOST_ROWS = 20_000
@@ -58,13 +56,13 @@ class QueryContext:
         self._rows_left = MOST_ROWS
         self._bytes_left = MOST_BYTES
         self.functions: Loader[RowMapping] = self._loader(function_list.by_ids)
-        self.apps: Loader[RowMapping] = self._loader(function_list.apps_by_ids)
+        self.apps: Loader[RowMapping] = self._loader(app_list.by_ids)
         self.app_functions: Loader[list[RowMapping]] = self._loader(function_list.of_apps)
         self.outputs: Loader[str | None] = self._loader(run_lookups.outputs)
         self.event_runs: Loader[list[RowMapping]] = self._loader(run_lists.of_events)
-        self.defers: Loader[dict[str, Defer]] = self._loader(defers.of_runs)
+        self.defers: Loader[dict[str, Defer]] = self._loader(run_lookups.defers)
         self.events: Loader[RowMapping] = self._loader(event_lookups.by_ids)
-        self.batches: Loader[list[str]] = self._loader(event_batches.event_ids)
+        self.batches: Loader[list[str]] = self._loader(event_lookups.ids_of_batches)
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query in a reading transaction of its own."""

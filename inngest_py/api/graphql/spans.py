@@ -11,7 +11,6 @@ from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids, times
 from ...domain.values.json_types import JsonObject
 from ...storage.queries import timeline_rows, timelines
-from ...storage.runs import metadata as rows
 from .. import costs
 from . import runs, tokens
 from .request import Info, QueryContext, of
@@ -164,7 +163,7 @@ def metadata(node: Node, info: Info) -> list[JsonObject]:
     """List the metadata of the run, the step or the attempt that the span shows."""
     request, timeline, span = of(info), node.timeline, node.span
     if timeline.metadata is None:
-        timeline.metadata = request.read(lambda tx: rows.of_run(tx, span.run_id))
+        timeline.metadata = request.read(lambda tx: timeline_rows.metadata_of(tx, span.run_id))
     found = request.count_rows([row for row in timeline.metadata if _is_about(row, span)])
     return [
         {

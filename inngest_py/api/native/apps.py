@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from ...storage.catalog import functions as rows
+from ...storage.queries import app_list, function_list
 from .. import shapes
 from ..deps import context
 from ..errors import answer
@@ -16,8 +16,8 @@ blueprint = openapi.documented("apps")
 def list_apps() -> Response:
     """List apps; `error` is the code of the last failed sync (sync.md §2), else null."""
     with context().db.reading() as tx:
-        found = rows.apps(tx)
-        functions = rows.functions(tx, archived=False)
+        found = app_list.every(tx)
+        functions = function_list.every(tx, archived=False)
     return answer(
         {
             "data": [

@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from ...domain.errors import NotFound
 from ...domain.values.json_types import JsonObject
 from ...engine.admin import pause_function
-from ...storage.catalog import functions
+from ...storage.queries import function_list
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -21,7 +21,7 @@ native = openapi.documented("functions")
 
 def _shown(function_id: str) -> JsonObject:
     with context().db.reading() as tx:
-        row = functions.shown(tx, function_id)
+        row = function_list.get(tx, function_id)
     if row is None:
         raise NotFound(f"function {function_id} does not exist")
     return shapes.function(row, context().now())

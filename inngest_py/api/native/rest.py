@@ -19,11 +19,8 @@ from ...domain.values.json_types import JsonObject
 from ...engine.apps import register
 from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
-from ...storage.catalog import functions
-from ...storage.queries import event_lookups, run_lists, run_lookups
+from ...storage.queries import event_lookups, function_list, run_lists, run_lookups, timeline_rows
 from ...storage.queries.run_lists import RunQuery
-from ...storage.queue import queue_items
-from ...storage.runs import attempts, steps
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -56,7 +53,7 @@ class Functions(MethodView):
     def get(self) -> Response:
         """List every function, archived ones too."""
         with context().db.reading() as tx:
-            found = functions.functions(tx)
+            found = function_list.every(tx)
         now = context().now()
         return answer({"data": [shapes.function(row, now) for row in found]})
 
@@ -128,7 +125,7 @@ def list_runs(query: RunsQuery) -> Response:
 def _function_ids(tx: Connection, name: str | None) -> list[str] | None:
     if name is None:
         return None
-    return [row["id"] for row in functions.functions(tx) if name in (row["slug"], row["id"])]
+    return [row["id"] for row in function_list.every(tx) if name in (row["slug"], row["id"])]
 
 
 @blueprint.get("/runs/<run_id>")
@@ -143,24 +140,23 @@ def show_run(run_id: str) -> Response:
         if row is None:
             return public_error(f"run {run_id} does not exist", 404)
         event = event_lookups.get(tx, row["event_id"])
-        stored = steps.of_run(tx, run_id)
-        tried = attempts.of_run(tx, run_id)
-        queued = queue_items.of_run(tx, run_id)
+        stored = timeline_rows.steps_of(tx, run_id)
+        timeline = timeline_rows.of_run(tx, run_id)
     shown = _summary(row) | {
         "output": shapes.output(row),
         "event": shapes.event(event) if event is not None else None,
         "steps": [
             {
-                "id": step.hash,
-                "name": step.name,
-                "op": step.op,
-                "output": canonical.loads(step.output),
-                "stored_at": shapes.stamp(step.stored_at),
+                "id": step["hash"],
+                "name": step["name"],
+                "op": step["op"],
+                "output": canonical.loads(step["output"]),
+                "stored_at": shapes.stamp(step["stored_at"]),
             }
             for step in stored
         ],
-        "attempts": [_attempt(item) for item in tried],
-        "queued": [shapes.job(item) for item in queued],
+        "attempts": [_attempt(item) for item in timeline.attempts],
+        "queued": [shapes.job(item) for item in timeline.queued],
     }
     return answer({"data": shown})
 

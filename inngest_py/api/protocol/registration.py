@@ -6,7 +6,7 @@ from ...domain.errors import Invalid
 from ...domain.functions.registration import parse_registration
 from ...domain.values import canonical
 from ...engine.apps import register
-from ...storage.catalog import functions as rows
+from ...storage.queries import function_list
 from ...version import __version__
 from ..actors import actor
 from ..deps import context, deps
@@ -56,7 +56,7 @@ def dev() -> Response:
     if not settings.dev:
         return public_error("not a dev server", 404)
     with context().db.reading() as tx:
-        functions = rows.functions(tx, archived=False)
+        functions = function_list.every(tx, archived=False)
     return answer(
         {
             "version": __version__,

@@ -10,9 +10,7 @@ from ...domain.values import ids
 from ...domain.values.json_fields import MAX_INTEGER
 from ...engine.admin import testing
 from ...engine.work.end_run import cancel as cancel_run
-from ...storage.catalog import functions
-from ...storage.queries import run_lookups
-from ...storage.schema import testing as rows
+from ...storage.queries import function_list, queue_stats, run_lookups
 from ..actors import actor
 from ..deps import context
 from ..errors import answer
@@ -26,7 +24,7 @@ def _function_id() -> str:
     if not function_id:
         raise Invalid("fnId is required: the function's UUID", field="fnId")
     with context().db.reading() as tx:
-        if functions.function(tx, function_id) is None:
+        if function_list.get(tx, function_id) is None:
             raise NotFound(f"function {function_id[:64]} does not exist")
     return function_id
 
@@ -45,8 +43,8 @@ def cancel() -> Response:
     if not ids.is_ulid(run_id):
         raise Invalid("runId must be a run's ULID", field="runId")
     with context().db.reading() as tx:
-        run = run_lookups.get(tx, run_id)
-    if run is None or run["function_id"] != function_id:
+        owner = run_lookups.function_of(tx, run_id)
+    if owner != function_id:
         raise NotFound(f"run {run_id} of this function does not exist")
     cancel_run(context(), run_id, actor())
     return answer({"ok": True})
@@ -57,7 +55,7 @@ def queue_size() -> Response:
     """Count what is queued for a function."""
     function_id = _function_id()
     with context().db.reading() as tx:
-        return answer({"count": rows.queue_size(tx, function_id)})
+        return answer({"count": queue_stats.of_function(tx, function_id)})
 
 
 @blueprint.post("/reset")

@@ -5,11 +5,17 @@ from datetime import UTC, datetime, timedelta
 from flask import Response, request
 
 from ...engine.work.end_run import cancel as cancel_run
-from ...storage.catalog import functions
-from ...storage.queries import event_lists, event_lookups, run_lists, run_lookups
+from ...storage.queries import (
+    app_list,
+    event_lists,
+    event_lookups,
+    function_list,
+    run_lists,
+    run_lookups,
+    timeline_rows,
+)
 from ...storage.queries.event_lists import NEWEST, WITH_PAYLOAD, EventQuery
 from ...storage.queries.run_columns import WITH_OUTPUT
-from ...storage.queue import queue_items
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -81,7 +87,7 @@ def list_jobs(run_id: str) -> Response:
     """List what is queued for a run."""
     with context().db.reading() as tx:
         found = run_lookups.function_of(tx, ulid(run_id, "run"))
-        jobs = queue_items.of_run(tx, run_id)
+        jobs = timeline_rows.queued_for(tx, run_id)
     if found is None:
         return public_error(f"Unable to load function run: {run_id}", 404)
     return enveloped([shapes.job(job) for job in jobs])
@@ -91,8 +97,8 @@ def list_jobs(run_id: str) -> Response:
 def list_functions(app_name: str) -> Response:
     """List an app's functions, as a bare array."""
     with context().db.reading() as tx:
-        app = functions.app_by_name(tx, app_name)
+        app = app_list.by_name(tx, app_name)
         if app is None or app["archived_at"] is not None:
             return public_error("App not found", 404)
-        found = functions.functions(tx, app_id=app["id"])
+        found = function_list.every(tx, app_id=app["id"])
     return answer([shapes.function(row, context().now()) for row in found])

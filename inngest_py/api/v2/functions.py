@@ -6,7 +6,7 @@ from flask import Response
 from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import NotFound
-from ...storage.queries import catalog_pages
+from ...storage.queries import function_list
 from ..deps import context
 from . import apps, shapes
 from .common import blueprint, cursor, enveloped, flag, limit, paged
@@ -15,10 +15,10 @@ from .common import blueprint, cursor, enveloped, flag, limit, paged
 @blueprint.get("/apps/<app_id>/functions")
 def list_functions(app_id: str) -> Response:
     """List an app's functions by slug; archived ones only if asked for."""
-    most, after, archived = limit(), cursor(catalog_pages.BY_SLUG), bool(flag("archived"))
+    most, after, archived = limit(), cursor(function_list.BY_SLUG), bool(flag("archived"))
     with context().db.reading() as tx:
         app = apps.find(tx, app_id)
-        found = catalog_pages.functions(tx, app["id"], first=most, after=after, archived=archived)
+        found = function_list.page(tx, app["id"], first=most, after=after, archived=archived)
         handlers = _handlers(tx, app["id"], found.rows)
     shaped = [shapes.function(row, handlers, context().now()) for row in found.rows]
     return enveloped(shaped, paged(found.next, most))
@@ -37,7 +37,7 @@ def find(tx: Connection, app_id: str, function_id: str) -> RowMapping:
     """Find an app's function by its slug, with or without the app's name; raises NotFound."""
     app = apps.find(tx, app_id)
     slugs = [f"{app_id}-{function_id}", function_id]
-    found = catalog_pages.functions_of(tx, app["id"], slugs)
+    found = function_list.by_slugs(tx, app["id"], slugs)
     if not found:
         raise NotFound(f"function {function_id[:255]!r} does not exist")
     return min(found, key=lambda row: slugs.index(row["slug"]))
@@ -45,4 +45,4 @@ def find(tx: Connection, app_id: str, function_id: str) -> RowMapping:
 
 def _handlers(tx: Connection, app_uuid: str, rows: Sequence[RowMapping]) -> dict[str, str]:
     slugs = [f"{row['slug']}-failure" for row in rows]
-    return shapes.handlers(catalog_pages.functions_of(tx, app_uuid, slugs))
+    return shapes.handlers(function_list.by_slugs(tx, app_uuid, slugs))

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from ...domain.errors import Invalid, NotFound
 from ...domain.runs.runs import RunStatus
 from ...domain.values.json_types import JsonObject
-from ...storage.flow import event_batches
-from ...storage.queries import catalog_pages, event_lookups, run_lists, run_lookups
+from ...storage.queries import event_lookups, function_list, run_lists, run_lookups
 from ...storage.queries.paging import Order, Position
 from ...storage.queries.run_lists import RunQuery
 from ..deps import context
@@ -87,7 +86,7 @@ def show_run(run_id: str) -> Response:
 
 def _shaped(tx: Connection, rows: Sequence[ShownRow], *, output: bool) -> list[JsonObject]:
     batched = sorted({row["batch_id"] for row in rows if row["batch_id"] is not None})
-    events_of = event_batches.event_ids(tx, batched) if batched else {}
+    events_of = event_lookups.ids_of_batches(tx, batched) if batched else {}
     outputs = run_lookups.outputs(tx, [row["id"] for row in rows]) if output else {}
     return [shapes.run(row, events_of, outputs.get(row["id"])) for row in rows]
 
@@ -150,7 +149,7 @@ def _function_ids(
     found: list[str] = []
     for app in chosen:
         slugs = [*names, *(f"{app['name']}-{name}" for name in names)]
-        found += [row["id"] for row in catalog_pages.functions_of(tx, app["id"], slugs)]
+        found += [row["id"] for row in function_list.by_slugs(tx, app["id"], slugs)]
     return found
 
 

@@ -4,7 +4,7 @@ from flask import Response
 
 from ...domain.values import urls
 from ...engine.apps import manage, reaching, register
-from ...storage.catalog import functions
+from ...storage.queries import app_list
 from ..actors import actor
 from ..deps import context, deps
 from .common import blueprint, body, enveloped
@@ -21,7 +21,7 @@ def sync(app_id: str) -> Response:
     register.note_ping(ctx, url, code)
     manage.note_sync(ctx, url, actor())
     with ctx.db.reading() as tx:
-        row = functions.app_by_url(tx, url) or functions.app_by_name(tx, app_id)
+        row = app_list.by_url(tx, url) or app_list.by_name(tx, app_id)
     name = row["name"] if row is not None else None
     message = f"the app at {url} did not sync: {code}"
     if code in register.DETAILS:

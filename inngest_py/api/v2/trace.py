@@ -12,7 +12,6 @@ from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
 from ...storage.queries import run_lookups, timeline_rows, timelines
-from ...storage.runs import metadata
 from .. import costs, shapes
 from ..deps import context
 from .common import blueprint, enveloped, flag, raw, ulid
@@ -31,7 +30,9 @@ def show_trace(run_id: str) -> Response:
         if row is None:
             raise NotFound(f"run {run_id} does not exist")
         root = timelines.of_run(tx, row, has_output=run_lookups.has_output(tx, run_id))
-        reader = _Reader(tx, row, metadata.of_run(tx, run_id), bool(flag("includeOutput")))
+        reader = _Reader(
+            tx, row, timeline_rows.metadata_of(tx, run_id), bool(flag("includeOutput"))
+        )
         shown = reader.span(root)
     return enveloped({"runId": run_id, "rootSpan": shown})
 

@@ -7,8 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid, NotFound
 from ...engine.apps import manage as moves
-from ...storage.catalog import functions as rows
-from ...storage.queries import function_list
+from ...storage.queries import app_list, function_list
 from ..deps import context, deps, read
 from ..rendering import page, url
 from ..routes import route
@@ -39,7 +38,7 @@ def apps() -> Response:
 
 def _show(problem: str | None = None, status: int = 200) -> Response:
     def load(tx: Connection) -> tuple[list[RowMapping], dict[str, list[RowMapping]]]:
-        found = rows.apps(tx)
+        found = app_list.every(tx)
         return found, function_list.of_apps(tx, [row["id"] for row in found])
 
     found, functions = read(load)
@@ -94,7 +93,7 @@ def app_archive(app_id: str) -> AnyResponse:
 
 
 def _find(app_id: str) -> RowMapping:
-    found = read(lambda tx: function_list.apps_by_ids(tx, [app_id])).get(app_id)
+    found = read(lambda tx: app_list.by_ids(tx, [app_id])).get(app_id)
     if found is None:
         raise NotFound(f"app {app_id[:64]} does not exist")
     return found

@@ -11,8 +11,7 @@ from ...domain.functions.function_config import config_from_json
 from ...domain.reports import event_outcome
 from ...domain.reports.event_outcome import Candidate
 from ...domain.values import canonical, ids
-from ...storage.catalog import functions as function_rows
-from ...storage.queries import audit_log, event_lookups, run_lists
+from ...storage.queries import audit_log, event_lookups, function_list, run_lists
 from ..deps import context, read
 from ..parts import words
 from ..rendering import page, url
@@ -37,7 +36,7 @@ def event(event_id: str) -> Response:
         runs = run_lists.of_events(tx, [event_id])[event_id]
         whole = row["size"] <= _MOST_JUDGED
         payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
-        candidates = [_candidate(one) for one in function_rows.functions(tx)]
+        candidates = [_candidate(one) for one in function_list.every(tx)]
         judged = event_outcome.outcomes(
             payload,
             row["received_at"],

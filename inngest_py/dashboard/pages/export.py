@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 from werkzeug.exceptions import NotFound
 
 from ...domain.access.roles import Role
-from ...storage.catalog import functions as function_rows
+from ...storage.queries import function_list
 from ..deps import context, read
 from ..parts import lists
 from ..parts.words import stamp
@@ -42,7 +42,7 @@ def export_runs(kind: str) -> Response:
     if kind not in ("csv", "json"):
         raise NotFound("export as csv or json")
     ctx = context()
-    wanted = runs.search(request.args, read(function_rows.functions), ctx.now())
+    wanted = runs.search(request.args, read(function_list.every), ctx.now())
     rows = lists.walk(wanted.fetch(ctx), wanted.after, wanted.fits, MOST_ROWS)
     written = _csv(rows) if kind == "csv" else _json(rows)
     mimetype = "text/csv" if kind == "csv" else "application/json"

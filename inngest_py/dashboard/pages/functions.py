@@ -12,8 +12,7 @@ from ...domain.functions import cron
 from ...domain.functions.function_config import CronTrigger, FunctionConfig, config_from_json
 from ...domain.runs.runs import RunStatus
 from ...engine.admin import limit_overrides
-from ...storage.catalog import functions as rows
-from ...storage.queries import run_detail, run_lists
+from ...storage.queries import function_list, run_detail, run_lists
 from ...storage.queries.run_lists import RunQuery
 from ..deps import context, read
 from ..parts import limit_words
@@ -33,7 +32,7 @@ def functions() -> Response:
     start = max(0, request.args.get("from", 0, type=int))
 
     def load(tx: Connection) -> dict[str, Any]:
-        every = rows.functions(tx, archived=request.args.get("archived") == "1")
+        every = function_list.every(tx, archived=request.args.get("archived") == "1")
         found = [row for row in every if wanted in f"{row['slug']} {row['app_name']}".lower()]
         shown = found[start : start + _PAGE]
         outcomes = _outcomes(tx, [row["id"] for row in shown])
@@ -102,7 +101,7 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
 
 def find(tx: Connection, function_id: str) -> RowMapping:
     """Read a function's row. Raises NotFound."""
-    row = rows.shown(tx, function_id)
+    row = function_list.get(tx, function_id)
     if row is None:
         raise NotFound(f"function {function_id[:64]} does not exist")
     return row

@@ -7,9 +7,7 @@ from flask import Response
 from sqlalchemy import Connection
 
 from ...domain.access.roles import Role
-from ...storage.catalog import functions as function_rows
-from ...storage.operations import workers
-from ...storage.queries import queue_stats, run_detail
+from ...storage.queries import function_list, queue_stats, run_detail, worker_list
 from ..deps import context, deps, read
 from ..live.minutes import MINUTES, Minute, top_failures
 from ..parts import charts
@@ -30,8 +28,8 @@ def home() -> Response:
             "due": queue_stats.due(tx, now),
             "leased": queue_stats.leased_by_worker(tx),
             "live_runs": run_detail.live(tx, queue_stats.MOST_COUNTED),
-            "workers": workers.alive(tx, now),
-            "has_functions": function_rows.count_functions(tx) > 0,
+            "workers": worker_list.alive(tx, now),
+            "has_functions": function_list.count(tx) > 0,
         }
 
     found = read(load)

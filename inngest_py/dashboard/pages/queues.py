@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 from ...domain.access.roles import Role
 from ...domain.runs.items import SDK, ItemKind
 from ...engine.admin import waiting_lines
-from ...storage.operations import workers
-from ...storage.queries import queue_stats
+from ...storage.queries import queue_stats, worker_list
 from ..deps import context, read
 from ..rendering import page
 from ..routes import route
@@ -46,7 +45,7 @@ def queues() -> Response:
             "doing": queue_stats.doing(tx, queue_stats.MOST_COUNTED),
             "leases": queue_stats.leased(tx, _MOST_LEASES),
             "by_worker": queue_stats.leased_by_worker(tx),
-            "workers": workers.alive(tx, now),
+            "workers": worker_list.alive(tx, now),
         }
 
     found = read(load)

@@ -19,8 +19,7 @@ from ...domain.values import canonical, ids
 from ...engine.admin import why_run_waits
 from ...engine.admin.rerun import rerun
 from ...engine.work.end_run import cancel
-from ...storage.flow import event_batches
-from ...storage.queries import run_detail, run_lookups, timeline_rows, timelines
+from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
 from ..deps import context, read
 from ..parts import history, waterfall, words
 from ..rendering import page, url
@@ -120,7 +119,8 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
 
 def _batch(tx: Connection, batch_id: str) -> BatchEvents:
     return BatchEvents(
-        event_batches.listed(tx, batch_id, MOST_OF_BATCH), event_batches.size(tx, batch_id)
+        event_lookups.first_of_batch(tx, batch_id, MOST_OF_BATCH),
+        event_lookups.size_of_batch(tx, batch_id),
     )
 
 

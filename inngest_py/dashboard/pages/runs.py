@@ -19,8 +19,7 @@ from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
 from ...engine.admin import bulk
 from ...engine.runtime.context import Context
-from ...storage.catalog import functions as function_rows
-from ...storage.queries import run_lists
+from ...storage.queries import function_list, run_lists
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_lists import RunQuery
 from ..deps import context, read, read_with
@@ -117,7 +116,7 @@ def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list
 def runs() -> Response:
     """List runs, newest first."""
     now = context().now()
-    functions = read(function_rows.functions)
+    functions = read(function_list.every)
     found, problem, status = Page(run_lists.NEWEST), None, 200
     try:
         wanted = search(request.args, functions, now)
@@ -167,7 +166,7 @@ def _chosen() -> list[str]:
         return [ids.check_ulid(run_id, "a run id", "run") for run_id in chosen]
     given = MultiDict(_pairs(request.form.get("filters", "")))
     ctx = context()
-    wanted = search(given, read(function_rows.functions), ctx.now())
+    wanted = search(given, read(function_list.every), ctx.now())
     if request.form["action"] == "cancel" and wanted.query.statuses is None:
         live = [RunStatus.QUEUED, RunStatus.RUNNING]
         wanted = replace(wanted, query=replace(wanted.query, statuses=live))

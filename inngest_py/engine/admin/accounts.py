@@ -167,6 +167,12 @@ def role_of(ctx: Context, name: str) -> Role | None:
     return None if found is None else Role(found["role"])
 
 
+def every(db: Database) -> list[tuple[str, Role]]:
+    """List the operators with their roles, by name."""
+    with db.reading() as tx:
+        return [(row["name"], Role(row["role"])) for row in rows.every(tx)]
+
+
 def any_known(ctx: Context) -> bool:
     """Say whether there is any operator."""
     with ctx.db.reading() as tx:

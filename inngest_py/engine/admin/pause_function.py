@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from ... import observe
 from ...domain.errors import Invalid, NotFound
 from ...storage.catalog import functions as rows
+from ...storage.queries import function_list
 from ...storage.queue import function_pause
 from ..flow.arrivals import HOLD, SKIP
 from ..runtime import audit
@@ -33,7 +34,7 @@ def find(tx: Connection, name: str) -> str:
 
     An archived function is found by its slug only if no other function has it.
     """
-    found = [row for row in rows.functions(tx) if name in (row["id"], row["slug"])]
+    found = [row for row in function_list.every(tx) if name in (row["id"], row["slug"])]
     found = [row for row in found if row["id"] == name] or found
     found = [row for row in found if row["archived_at"] is None] or found
     if not found:

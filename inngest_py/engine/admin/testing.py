@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ... import observe
 from ...domain.limits import NORMAL
-from ...storage.catalog import functions
+from ...storage.queries import function_list
 from ...storage.schema import testing
 from ..flow.arrivals import HOLD
 from ..runtime.context import Context
@@ -36,7 +36,7 @@ def reset(ctx: Context) -> None:
     ctx.run_limits.clear()
     ctx.committer.run_alone(testing.drop_state)
     with ctx.db.reading() as tx:
-        paused = [row["id"] for row in functions.functions(tx) if row["paused"]]
+        paused = [row["id"] for row in function_list.every(tx) if row["paused"]]
     for function_id in paused:
         pause_function.resume(ctx, function_id)
     observe.event("server.reset")

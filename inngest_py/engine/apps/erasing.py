@@ -13,6 +13,7 @@ from ...domain.errors import Conflict, NotFound
 from ...storage.catalog import functions as rows
 from ...storage.db.session import Database
 from ...storage.operations import pruning
+from ...storage.queries import app_list, function_list
 from ...storage.runs import run_counts
 from ..runtime import audit
 from ..runtime.audit import Actor
@@ -56,7 +57,7 @@ def erase(db: Database, name: str, now: datetime, by: Actor) -> int:
         erased += batch
     with db.transaction() as tx:
         rows.lock_functions(tx, app["id"])  # waits for transactions that start runs of them
-        if (found := rows.app_by_name(tx, name)) is None or found["archived_at"] is None:
+        if (found := app_list.by_name(tx, name)) is None or found["archived_at"] is None:
             raise Conflict(f"{name} has been registered again meanwhile: stop the app first")
         total, _ = run_counts.of_functions(tx, _functions(tx, app))
         if total:
@@ -73,14 +74,14 @@ def _batch(db: Database, app: RowMapping, now: datetime) -> int:
 
 
 def _find(tx: Connection, name: str) -> RowMapping:
-    app = rows.app_by_name(tx, name) if name else None
+    app = app_list.by_name(tx, name) if name else None
     if app is None:
         raise NotFound(f"app {name[:255]!r} does not exist")
     return app
 
 
 def _functions(tx: Connection, app: RowMapping) -> list[str]:
-    return [row["id"] for row in rows.functions(tx, app_id=app["id"])]
+    return [row["id"] for row in function_list.every(tx, app_id=app["id"])]
 
 
 def _refuse_live(tx: Connection, name: str, functions: list[str]) -> None:

@@ -3,6 +3,7 @@
 from ...domain.errors import Invalid, NotFound
 from ...domain.values import urls
 from ...storage.catalog import functions as rows
+from ...storage.queries import app_list
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
@@ -31,9 +32,9 @@ def update(
     place = urls.serve_endpoint(url)
     reaching.check(ctx.tuning.reach, [place])
     with ctx.db.transaction() as tx:
-        if app_id not in [app["id"] for app in rows.apps(tx)]:
+        if app_id not in [app["id"] for app in app_list.every(tx)]:
             raise NotFound(f"app {app_id[:64]} does not exist")
-        other = rows.app_by_url(tx, place)
+        other = app_list.by_url(tx, place)
         if other is not None and other["id"] != app_id:
             raise Invalid(f"the app {other['name'] or other['id']} is at {place}", field="url")
         rows.move_app(tx, app_id, place)
@@ -51,7 +52,7 @@ def _sync(ctx: Context, url: str, *, kind: str, in_band: bool) -> str:
     error = register.ping(ctx, url, kind=kind, in_band=in_band)
     register.note_ping(ctx, url, error)
     with ctx.db.reading() as tx:
-        app = rows.app_by_url(tx, url)
+        app = app_list.by_url(tx, url)
     if app is None:
         raise NotFound(f"the app at {url} was removed meanwhile")
     return str(app["id"])
@@ -60,7 +61,7 @@ def _sync(ctx: Context, url: str, *, kind: str, in_band: bool) -> str:
 def delete(ctx: Context, app_id: str, by: Actor | None = None) -> bool:
     """Archive an app and its functions; say whether it was there."""
     with ctx.db.transaction() as tx:
-        app = next((app for app in rows.apps(tx) if app["id"] == app_id), None)
+        app = next((app for app in app_list.every(tx) if app["id"] == app_id), None)
         if app is None:
             return False
         now = ctx.now()
@@ -72,5 +73,5 @@ def delete(ctx: Context, app_id: str, by: Actor | None = None) -> bool:
 def delete_by_name(ctx: Context, name: str, by: Actor | None = None) -> bool:
     """Archive the app with this name; say whether it was there."""
     with ctx.db.reading() as tx:
-        app = rows.app_by_name(tx, name)
+        app = app_list.by_name(tx, name)
     return app is not None and delete(ctx, app["id"], by)

@@ -15,6 +15,7 @@ from ...domain.reply.read import Reply
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as rows
 from ...storage.db.row_types import RowValues
+from ...storage.queries import app_list, function_list
 from ...storage.queue import timers
 from ..flow import limit_changes
 from ..flow.limit_changes import Locked
@@ -62,7 +63,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
 
     def write(tx: Connection) -> Registered:
         now = ctx.now()
-        app = rows.app_by_name(tx, sync.app_name)
+        app = app_list.by_name(tx, sync.app_name)
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
         if app is not None and _is_unchanged(app, sync):
             return Registered(app_id, made, False)
@@ -113,7 +114,7 @@ def _lock_changed(
     tx: Connection, app_id: str, configs: tuple[FunctionConfig, ...], now: datetime
 ) -> Locked:
     """Lock the buckets of functions whose limits a sync changes, for changing.rescale()."""
-    known = {row["slug"]: row for row in rows.functions(tx, app_id=app_id)}
+    known = {row["slug"]: row for row in function_list.every(tx, app_id=app_id)}
     changed = [
         row["id"]
         for config in configs
@@ -126,7 +127,7 @@ def _lock_changed(
 def _put_functions(
     tx: Connection, app_id: str, configs: tuple[FunctionConfig, ...], now: datetime
 ) -> list[str]:
-    known = {row["slug"]: row for row in rows.functions(tx, app_id=app_id)}
+    known = {row["slug"]: row for row in function_list.every(tx, app_id=app_id)}
     kept, restored = [], []
     for config in configs:
         row = known.get(config.slug)
@@ -172,7 +173,7 @@ def register_one(ctx: Context, sync: Registration) -> str:
 
     def write(tx: Connection) -> str:
         now = ctx.now()
-        app = rows.app_by_name(tx, sync.app_name)
+        app = app_list.by_name(tx, sync.app_name)
         app_id = app["id"] if app is not None else ids.app_id(sync.app_name)
         if app is None:
             rows.put_app(tx, _app_values(sync, app_id, "api", now))
@@ -203,7 +204,7 @@ def refuse(ctx: Context, payload: object, error: Invalid) -> None:
         return
     detail = error.message.replace("\0", "\N{REPLACEMENT CHARACTER}")
     with ctx.db.transaction() as tx:
-        app = rows.app_by_name(tx, name)
+        app = app_list.by_name(tx, name)
         if app is not None:
             rows.mark_app(tx, app["id"], error.code or "config_invalid", detail)
 
@@ -211,7 +212,7 @@ def refuse(ctx: Context, payload: object, error: Invalid) -> None:
 def remove(ctx: Context, url: str, by: Actor | None = None) -> None:
     """Archive the app with exactly this URL. Raises NotFound."""
     with ctx.db.transaction() as tx:
-        app = rows.app_by_url(tx, url)
+        app = app_list.by_url(tx, url)
         if app is None:
             raise NotFound(f"App not found: {url}")
         now = ctx.now()
@@ -235,7 +236,7 @@ def archive(tx: Connection, app: RowMapping, now: datetime) -> None:
 def add_placeholder(ctx: Context, url: str, by: Actor | None = None) -> None:
     """Store an app that is known only by its URL, until its first sync succeeds (sync.md §3)."""
     with ctx.db.transaction() as tx:
-        if rows.app_by_url(tx, url) is None:
+        if app_list.by_url(tx, url) is None:
             now = ctx.now()
             rows.put_app(
                 tx,
@@ -352,7 +353,7 @@ _TRANSIENT = frozenset({"unreachable", "url_not_found", "not_sdk", reaching.NOT_
 def note_ping(ctx: Context, url: str, error: str | None) -> None:
     """Store the result of a ping of a known app's URL, if it differs from the stored error."""
     with ctx.db.transaction() as tx:
-        app = rows.app_by_url(tx, url)
+        app = app_list.by_url(tx, url)
         if app is None or (app["error"] == error):
             return
         if error is None and app["error"] not in _TRANSIENT:
@@ -370,4 +371,6 @@ def probe(ctx: Context, url: str) -> bool:
 def known_urls(ctx: Context) -> list[tuple[str, str | None]]:
     """List the URLs of the apps to ping, with their errors."""
     with ctx.db.reading() as tx:
-        return [(app["url"], app["error"]) for app in rows.apps(tx) if app["method"] == "serve"]
+        return [
+            (app["url"], app["error"]) for app in app_list.every(tx) if app["method"] == "serve"
+        ]

@@ -18,6 +18,7 @@ from ...domain.functions.function_config import CronTrigger
 from ...storage.catalog import crons
 from ...storage.catalog import functions as rows
 from ...storage.db.row_types import Record
+from ...storage.queries import function_list
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
 from .publish import Started, write_events
@@ -45,7 +46,7 @@ def plan(tx: Connection, app_id: str, now: datetime) -> None:
     """
     wanted = {
         (row["id"], trigger.cron)
-        for row in rows.functions(tx, app_id=app_id, archived=False)
+        for row in function_list.every(tx, app_id=app_id, archived=False)
         for trigger in function_of(row).config.triggers
         if isinstance(trigger, CronTrigger)
     }

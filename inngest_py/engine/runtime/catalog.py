@@ -20,6 +20,7 @@ from ...domain.values import canonical, names
 from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions as rows
 from ...storage.catalog.functions import Revision
+from ...storage.queries import function_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Catalog:
         if version == self.version:
             return
         _refuse_uncommitted(tx)
-        stored = (self._read(row) for row in rows.functions(tx, archived=False))
+        stored = (self._read(row) for row in function_list.every(tx, archived=False))
         found = [function for function in stored if function is not None]
         by_pattern: dict[str, list[Function]] = {}
         for function in found:

@@ -88,3 +88,12 @@ def free_lapsed(ctx: Context, now: datetime) -> bool:
     if freed:
         observe.event("lease.lapsed", level=30, items=len(freed))
     return len(freed) == _BATCH
+
+
+def recover(ctx: Context) -> int:
+    """Free the leases that the process before this one held; return how many there were.
+
+    Only for a process that is the only one on its database.
+    """
+    with ctx.db.transaction() as tx:
+        return leases.release_all(tx, ctx.now())

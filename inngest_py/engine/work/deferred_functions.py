@@ -10,13 +10,14 @@ from ...domain.events.event_record import Event
 from ...domain.runs.runs import Run
 from ...domain.steps import defers as rules
 from ...domain.steps.defers import Defer, DeferStatus
+from ...storage.queries import run_lookups
 from ...storage.runs import defers, runs
 from ..runtime.context import Context
 
 
 def store(tx: Connection, run_id: str, given: Sequence[Defer]) -> None:
     """Store what the lazy opcodes of an answer change; the run's row must be locked already."""
-    known = defers.of_runs(tx, [run_id]).get(run_id, {})
+    known = run_lookups.defers(tx, [run_id]).get(run_id, {})
     changed = rules.changes(known, given)
     for defer in given:
         if defer.hash not in known and defer.hash not in changed:
@@ -36,7 +37,7 @@ def start_events(
 ) -> list[Event]:
     """Build the events that start the deferred functions of runs, given with their end times."""
     by_id = {run.id: (run, at) for run, at in ended}
-    found = defers.of_runs(tx, sorted(by_id)) if by_id else {}
+    found = run_lookups.defers(tx, sorted(by_id)) if by_id else {}
     return [
         rules.event(
             defer,

@@ -28,7 +28,7 @@ from ...domain.steps.opcodes import LAZY, STORED, Op, Opcode
 from ...domain.values import canonical
 from ...storage.catalog import functions
 from ...storage.events import events
-from ...storage.queries import run_lookups
+from ...storage.queries import app_list, function_list, run_lookups
 from ...storage.queue import leases, load_runs, queue_items
 from ...storage.runs import runs
 from ..apps import reaching
@@ -160,10 +160,10 @@ def _registered(ctx: Context, new: NewRun) -> str:
 
 
 def _known(tx: Connection, new: NewRun) -> tuple[RowMapping | None, RowMapping | None]:
-    app = functions.app_by_name(tx, new.domain)
+    app = app_list.by_name(tx, new.domain)
     if app is None:
         return None, None
-    listed = functions.functions(tx, app_id=app["id"])
+    listed = function_list.every(tx, app_id=app["id"])
     return app, next((row for row in listed if row["slug"] == new.config.slug), None)
 
 

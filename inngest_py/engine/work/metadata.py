@@ -12,7 +12,7 @@ from ...domain.runs import metadata as rules
 from ...domain.runs.metadata import Target, Update
 from ...domain.values import canonical
 from ...storage.db.row_types import RowValues
-from ...storage.queries import run_lookups
+from ...storage.queries import run_lookups, timeline_rows
 from ...storage.runs import metadata, runs
 from ..runtime.context import Context
 
@@ -53,7 +53,7 @@ def _write(
     tx: Connection, now: datetime, run_id: str, updates: Sequence[tuple[Target, Update]]
 ) -> None:
     """Write the updates. Raises TooLarge over the limits, before anything is written."""
-    rows = metadata.of_run(tx, run_id)
+    rows = timeline_rows.metadata_of(tx, run_id)
     known = {(row["target"], row["kind"]): canonical.loads(row["content"]) for row in rows}
     sizes = {(row["target"], row["kind"]): row["size"] for row in rows}
     changed: dict[tuple[str, str], Target] = {}

@@ -189,3 +189,9 @@ def give_back(ctx: Context, now: datetime) -> int:
     """
     with ctx.db.transaction() as tx:
         return leases.release(tx, ctx.worker_id, now)
+
+
+def count_leased(ctx: Context) -> int:
+    """Count the leases of this worker, its child processes included."""
+    with ctx.db.reading() as tx:
+        return leases.count_leased(tx, ctx.worker_id)

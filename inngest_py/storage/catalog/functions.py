@@ -12,7 +12,6 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     delete,
-    func,
     select,
     text,
     update,
@@ -51,7 +50,7 @@ class App(Base):
     synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
     # since when it is archived, with its functions; its runs continue
     archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # serve app_by_name() and app_by_url()
+    # serve queries.app_list
     __table_args__ = (UniqueConstraint("name", "url"), Index("apps_url_idx", "url"))
 
 
@@ -123,24 +122,6 @@ def is_uncommitted(tx: Connection) -> bool:
     return _CATALOG in tx.get_execution_options()
 
 
-def apps(tx: Connection) -> list[RowMapping]:
-    """List every app that is not archived, oldest first."""
-    query = select(_apps).where(App.archived_at.is_(None))
-    return list(tx.execute(query.order_by(App.created_at, App.id)).mappings())
-
-
-def app_by_name(tx: Connection, name: str) -> RowMapping | None:
-    """Find the app with this name, archived or not; None when there is none."""
-    return tx.execute(select(_apps).where(App.name == name)).mappings().first()
-
-
-def app_by_url(tx: Connection, url: str) -> RowMapping | None:
-    """Find an app by its exact stored URL, if it is not archived; None when there is none."""
-    query = select(_apps).where(App.url == url, App.archived_at.is_(None))
-    query = query.order_by(App.name.desc())
-    return tx.execute(query).mappings().first()
-
-
 def put_app(tx: Connection, values: RowValues) -> None:
     """Insert the app or replace the row with its id."""
     tx.execute(upsert(tx, App, values, keys=["id"], keep=["created_at"]))
@@ -184,23 +165,6 @@ def remove_placeholders(tx: Connection, url: str) -> None:
     tx.execute(delete(App).where(App.url == url, App.name == ""))
 
 
-_listed = select(_functions, App.name.label("app_name"), App.url.label("app_url")).join(
-    App, App.id == FunctionRow.app_id
-)
-
-
-def functions(
-    tx: Connection, *, app_id: str | None = None, archived: bool = True
-) -> list[RowMapping]:
-    """List functions with their app's name, of one app or of all."""
-    query = _listed.order_by(FunctionRow.created_at, FunctionRow.slug)
-    if app_id is not None:
-        query = query.where(FunctionRow.app_id == app_id)
-    if not archived:
-        query = query.where(FunctionRow.archived_at.is_(None))
-    return list(tx.execute(query).mappings())
-
-
 _function = select(_functions, App.name.label("app_name")).join(App, App.id == FunctionRow.app_id)
 _function_by_id = _function.where(FunctionRow.id == bindparam("id"))
 
@@ -208,12 +172,6 @@ _function_by_id = _function.where(FunctionRow.id == bindparam("id"))
 def function(tx: Connection, function_id: str) -> RowMapping | None:
     """Find a function by its UUID; None when there is none."""
     return tx.execute(_function_by_id, {"id": function_id}).mappings().first()
-
-
-def shown(tx: Connection, function_id: str) -> RowMapping | None:
-    """Find a function as functions() lists it; None when there is none."""
-    query = _listed.where(FunctionRow.id == function_id)
-    return tx.execute(query).mappings().first()
 
 
 def put_function(tx: Connection, values: RowValues) -> None:
@@ -237,9 +195,3 @@ def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) 
 def lock_functions(tx: Connection, app_id: str) -> None:
     """Lock the rows of an app's functions, so that new runs, which refer to them, wait."""
     tx.execute(select(FunctionRow.id).where(FunctionRow.app_id == app_id).with_for_update()).all()
-
-
-def count_functions(tx: Connection) -> int:
-    """Count the functions that are not archived."""
-    query = select(func.count()).select_from(FunctionRow).where(FunctionRow.archived_at.is_(None))
-    return tx.execute(query).scalar_one()

@@ -10,11 +10,9 @@ from sqlalchemy import (
     Index,
     Integer,
     RowMapping,
-    Select,
     Text,
     bindparam,
     delete,
-    func,
     insert,
     select,
     update,
@@ -47,7 +45,7 @@ class BatchEvent(Base):
     """An event of a batch; `position` counts from 0 in the order of arrival."""
 
     __tablename__ = "batch_events"
-    __table_args__ = (Index("batch_events_event_idx", "event_id"),)  # serves of_event()
+    __table_args__ = (Index("batch_events_event_idx", "event_id"),)  # serves queries.run_lists
     batch_id: Mapped[str] = mapped_column(Text, primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     event_id: Mapped[str] = mapped_column(Text)
@@ -137,41 +135,8 @@ def payloads(tx: Connection, batch_ids: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-_event_ids = (
-    select(_members.c.batch_id, _members.c.event_id)
-    .where(_members.c.batch_id.in_(bindparam("batches", expanding=True)))
-    .order_by(_members.c.batch_id, _members.c.position)
-)
-
-
-def event_ids(tx: Connection, batch_ids: Sequence[str]) -> dict[str, list[str]]:
-    """List the ids of the events of batches, in order, by batch id."""
-    found: dict[str, list[str]] = {}
-    for row in tx.execute(_event_ids, {"batches": list(batch_ids)}):
-        found.setdefault(row[0], []).append(row[1])
-    return found
-
-
-def listed(tx: Connection, batch_id: str, limit: int) -> list[RowMapping]:
-    """List id and name of a batch's first events, in order, without deleted ones."""
-    query = select(EventRow.id, EventRow.name).join(_members, EventRow.id == _members.c.event_id)
-    query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position)
-    return list(tx.execute(query.limit(limit)).mappings())
-
-
-def size(tx: Connection, batch_id: str) -> int:
-    """Count a batch's events."""
-    query = select(func.count()).select_from(_members).where(_members.c.batch_id == batch_id)
-    return int(tx.execute(query).scalar_one())
-
-
 def first_event(tx: Connection, batch_id: str) -> RowMapping | None:
     """Find the first event of a batch that is not deleted; None when there is none."""
     query = select(table_of(EventRow)).join(_members, EventRow.id == _members.c.event_id)
     query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position).limit(1)
     return tx.execute(query).mappings().first()
-
-
-def of_event(event_id: str) -> Select[str]:
-    """Select the ids of the batches that an event is in."""
-    return select(_members.c.batch_id).where(_members.c.event_id == event_id)

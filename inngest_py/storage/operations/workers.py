@@ -1,16 +1,13 @@
-"""Workers, and which of them are alive, by their heartbeats."""
+"""Workers and their heartbeats; `queries.worker_list` says which of them are alive."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Text, delete, select
+from sqlalchemy import Connection, Text, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..db.columns import Base, Timestamp, table_of
+from ..db.columns import Base, Timestamp
 from ..db.row_types import RowValues
 from ..db.session import upsert
-
-# how long a silent worker counts as alive: three heartbeats
-ALIVE = timedelta(seconds=30)
 
 
 class Worker(Base):
@@ -42,10 +39,3 @@ def remove(tx: Connection, worker_id: str) -> None:
 def remove_silent(tx: Connection, before: datetime) -> int:
     """Delete workers whose last heartbeat was before a time."""
     return tx.execute(delete(Worker).where(Worker.heartbeat_at < before)).rowcount
-
-
-def alive(tx: Connection, now: datetime) -> list[RowMapping]:
-    """List the workers that are alive now."""
-    heard = Worker.heartbeat_at >= now - ALIVE
-    query = select(table_of(Worker)).where(heard).order_by(Worker.name)
-    return list(tx.execute(query).mappings())

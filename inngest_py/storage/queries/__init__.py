@@ -1,1 +1,4 @@
-"""Reads for people: lists, pages, timelines, figures, and why something waits."""
+"""All that edges read: lists, pages, look-ups, timelines, figures, and why something waits.
+
+Nothing here writes. `paging` is the pager of every list.
+"""

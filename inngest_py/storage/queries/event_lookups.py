@@ -1,4 +1,4 @@
-"""Look-ups of events by their ids."""
+"""Look-ups of events by their ids, and of those of event batches."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,10 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from ..db.columns import table_of
 from ..events.events import EventRow
+from ..flow.event_batches import BatchEvent
 from .event_lists import SMALL, WITH_PAYLOAD
 
-_events = table_of(EventRow)
+_events, _members = table_of(EventRow), table_of(BatchEvent)
 _small = [_events.c[name] for name in SMALL]
 _whole = [_events.c[name] for name in WITH_PAYLOAD]
 
@@ -36,3 +37,26 @@ def head(tx: Connection, event_id: str, most: int) -> RowMapping | None:
     size = func.length(_events.c.payload).label("size")
     query = select(*_small, cut, size).where(_events.c.id == event_id)
     return tx.execute(query).mappings().first()
+
+
+def ids_of_batches(tx: Connection, batch_ids: Sequence[str]) -> dict[str, list[str]]:
+    """List the ids of the events of event batches, in order, by batch."""
+    query = select(_members.c.batch_id, _members.c.event_id)
+    query = query.where(_members.c.batch_id.in_(batch_ids))
+    found: dict[str, list[str]] = {}
+    for row in tx.execute(query.order_by(_members.c.batch_id, _members.c.position)):
+        found.setdefault(row[0], []).append(row[1])
+    return found
+
+
+def first_of_batch(tx: Connection, batch_id: str, limit: int) -> list[RowMapping]:
+    """List id and name of an event batch's first events, in order, without deleted ones."""
+    query = select(_events.c.id, _events.c.name).join(_members, _events.c.id == _members.c.event_id)
+    query = query.where(_members.c.batch_id == batch_id).order_by(_members.c.position)
+    return list(tx.execute(query.limit(limit)).mappings())
+
+
+def size_of_batch(tx: Connection, batch_id: str) -> int:
+    """Count the events of an event batch."""
+    query = select(func.count()).select_from(_members).where(_members.c.batch_id == batch_id)
+    return tx.execute(query).scalar_one()

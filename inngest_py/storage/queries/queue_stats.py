@@ -1,4 +1,4 @@
-"""Counts of waiting and leased items, for people. Every count stops at a bound."""
+"""Counts of waiting and leased items, for people. Counts of pages stop at a bound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +29,28 @@ class ItemsOfKind:
     kind: str
     count: int
     oldest: datetime | None
+
+
+def backlog(tx: Connection, now: datetime) -> tuple[int, datetime | None, int]:
+    """Count items that are due and not leased, with the oldest due time, and leased items.
+
+    Has no bound: `/health` says how many there are.
+    """
+    ready = select(func.count(), func.min(_items.c.due_at)).where(
+        _items.c.state == ItemState.READY.value,
+        _items.c.hint_at <= now + _HINTED,
+        _items.c.due_at <= now,
+    )
+    count, oldest = tx.execute(ready).one()
+    leased = select(func.count()).where(_items.c.state == ItemState.LEASED.value)
+    return count, oldest, tx.execute(leased).scalar_one()
+
+
+def of_function(tx: Connection, function_id: str) -> int:
+    """Count a function's queue items: due, not due yet, held and leased."""
+    mine = _items.join(_runs, _runs.c.id == _items.c.run_id)
+    query = select(func.count()).select_from(mine).where(_runs.c.function_id == function_id)
+    return tx.execute(query).scalar_one()
 
 
 def due(tx: Connection, now: datetime, most: int = MOST_COUNTED) -> list[ItemsOfKind]:

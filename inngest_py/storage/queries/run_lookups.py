@@ -1,10 +1,15 @@
-"""Look-ups of runs by their ids."""
+"""Look-ups of runs, their outputs and their deferred functions, by the ids of runs."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, bindparam, select
 
+from ...domain.steps.defers import Defer, DeferStatus
+from ..db.columns import table_of
+from ..runs.defers import DeferRow
 from .run_columns import SMALL, runs, select_runs
+
+_defers = table_of(DeferRow)
 
 
 def get(tx: Connection, run_id: str, columns: Sequence[str] = SMALL) -> RowMapping | None:
@@ -34,3 +39,20 @@ def outputs(tx: Connection, run_ids: Sequence[str]) -> Mapping[str, str | None]:
     """Read the outputs of runs, as they are stored."""
     query = select(runs.c.id, runs.c.output).where(runs.c.id.in_(run_ids))
     return {row.id: row.output for row in tx.execute(query)}
+
+
+_defers_of = (
+    select(_defers)
+    .where(_defers.c.run_id.in_(bindparam("runs", expanding=True)))
+    .order_by(_defers.c.run_id, _defers.c.hash)
+)
+
+
+def defers(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Defer]]:
+    """Read the deferred functions of runs, by run and hash; runs without any are missing."""
+    found: dict[str, dict[str, Defer]] = {}
+    for row in tx.execute(_defers_of, {"runs": list(run_ids)}).mappings():
+        values = {name: row[name] for name in ("hash", "name", "slug", "input", "meta", "reason")}
+        made = Defer(status=DeferStatus(row["status"]), **values)
+        found.setdefault(row["run_id"], {})[row["hash"]] = made
+    return found

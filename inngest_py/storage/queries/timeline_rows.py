@@ -1,4 +1,4 @@
-"""Read the rows from which a run's timeline is built."""
+"""The rows that belong to a run: those that make its timeline, its steps and its metadata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from sqlalchemy import Connection, RowMapping, select
 
 from ...domain.values import canonical
 from ..db.columns import table_of
-from ..queue import queue_items
-from ..runs import attempts
+from ..queue.queue_items import QueueItem
+from ..runs.attempts import Attempt
+from ..runs.metadata import RunMetadata
 from ..runs.steps import Step
 
-_steps = table_of(Step)
+_attempts, _items = table_of(Attempt), table_of(QueueItem)
+_metadata, _steps = table_of(RunMetadata), table_of(Step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,31 @@ class TimelineRows:
 
 def of_run(tx: Connection, run_id: str) -> TimelineRows:
     """Read the rows from which a run's timeline is built."""
-    return TimelineRows(attempts.of_run(tx, run_id), queue_items.of_run(tx, run_id))
+    return TimelineRows(attempts_of(tx, run_id), queued_for(tx, run_id))
+
+
+def attempts_of(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List a run's attempts in the order in which they ended."""
+    query = select(_attempts).where(_attempts.c.run_id == run_id).order_by(_attempts.c.id)
+    return list(tx.execute(query).mappings())
+
+
+def queued_for(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List the items queued for a run, by due time."""
+    query = select(_items).where(_items.c.run_id == run_id).order_by(_items.c.due_at)
+    return list(tx.execute(query).mappings())
+
+
+def steps_of(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List a run's steps with their results, in the order of the stack."""
+    query = select(_steps).where(_steps.c.run_id == run_id).order_by(_steps.c.position)
+    return list(tx.execute(query).mappings())
+
+
+def metadata_of(tx: Connection, run_id: str) -> list[RowMapping]:
+    """List all of a run's metadata."""
+    query = select(_metadata).where(_metadata.c.run_id == run_id)
+    return list(tx.execute(query.order_by(_metadata.c.target, _metadata.c.kind)).mappings())
 
 
 def step_output(tx: Connection, run_id: str, step: str) -> str | None:
@@ -36,11 +62,12 @@ def step_output(tx: Connection, run_id: str, step: str) -> str | None:
 
 def step_input(tx: Connection, run_id: str, step: str) -> str | None:
     """Read a step's input, as JSON text; None when its SDK did not report it."""
-    table = table_of(attempts.Attempt)
     query = (
-        select(table.c.info)
-        .where(table.c.run_id == run_id, table.c.step == step, table.c.info.is_not(None))
-        .order_by(table.c.id.desc())
+        select(_attempts.c.info)
+        .where(
+            _attempts.c.run_id == run_id, _attempts.c.step == step, _attempts.c.info.is_not(None)
+        )
+        .order_by(_attempts.c.id.desc())
         .limit(1)
     )
     info = tx.execute(query).scalar()
@@ -50,7 +77,8 @@ def step_input(tx: Connection, run_id: str, step: str) -> str | None:
 
 def attempt_error(tx: Connection, run_id: str, attempt_id: int) -> str | None:
     """Read the error of one of the run's attempts; None when there is none."""
-    table = table_of(attempts.Attempt)
-    query = select(table.c.error).where(table.c.run_id == run_id, table.c.id == attempt_id)
+    query = select(_attempts.c.error).where(
+        _attempts.c.run_id == run_id, _attempts.c.id == attempt_id
+    )
     error: str | None = tx.execute(query).scalar()
     return error

@@ -14,10 +14,11 @@ from ..db.row_types import Query
 from ..flow.buckets import Bucket
 from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket, BatchEvent
-from ..operations.workers import ALIVE, Worker
+from ..operations.workers import Worker
 from ..queue.queue_items import QueueItem
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
+from .worker_list import ALIVE
 
 _items, _runs, _attempts = table_of(QueueItem), table_of(RunRow), table_of(Attempt)
 _workers, _buckets = table_of(Worker), table_of(Bucket)

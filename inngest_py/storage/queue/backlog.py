@@ -1,8 +1,8 @@
-"""The backlog: which items are due for a hint, when the next one is, and how many there are."""
+"""The backlog: which items are due for a hint, and when the next one is."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Connection, DateTime, Integer, Text, bindparam, func, select, update
+from sqlalchemy import Connection, DateTime, Integer, Text, bindparam, select, update
 
 from ...domain.flow.priority import rank_us
 from ...domain.runs.items import ItemKind, ItemState
@@ -77,15 +77,3 @@ def next_due(tx: Connection) -> datetime | None:
     """Say when the next ready item is due for a hint; None when no item is ready."""
     found: datetime | None = _next_due.value(tx)
     return found
-
-
-def size(tx: Connection, now: datetime) -> tuple[int, datetime | None, int]:
-    """Count items that are due and not leased, with the oldest due time, and leased items."""
-    ready = select(func.count(), func.min(_items.c.due_at)).where(
-        _items.c.state == ItemState.READY.value,
-        _items.c.hint_at <= now + timedelta(seconds=10),
-        _items.c.due_at <= now,
-    )
-    count, oldest = tx.execute(ready).one()
-    leased = select(func.count()).where(_items.c.state == ItemState.LEASED.value)
-    return count, oldest, tx.execute(leased).scalar_one()

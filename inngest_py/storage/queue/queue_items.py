@@ -10,7 +10,6 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
-    RowMapping,
     Text,
     bindparam,
     delete,
@@ -358,9 +357,3 @@ FREED = {
     "lease_until": None,
     "worker": None,
 }
-
-
-def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
-    """List the items queued for a run, by due time."""
-    query = select(_items).where(_items.c.run_id == run_id).order_by(_items.c.due_at)
-    return list(tx.execute(query).mappings())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Index, RowMapping, Text, select
+from sqlalchemy import Connection, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.reply.plans import TimelineEntry
@@ -21,7 +21,7 @@ class Attempt(Base):
     """
 
     __tablename__ = "attempts"
-    # serves of_run()
+    # serves queries.timeline_rows
     __table_args__ = (Index("attempts_run_idx", "run_id"),)
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     run_id: Mapped[str] = mapped_column(Text)
@@ -73,9 +73,3 @@ def add(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Write attempts."""
     if rows:
         _add.run(tx, rows)
-
-
-def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
-    """List a run's attempts in the order in which they ended."""
-    query = select(_attempts).where(_attempts.c.run_id == run_id).order_by(_attempts.c.id)
-    return list(tx.execute(query).mappings())

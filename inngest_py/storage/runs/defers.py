@@ -1,11 +1,11 @@
 """Deferred functions of runs ("defers"), written under the lock of the run's row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from sqlalchemy import Connection, ForeignKey, Text, bindparam, delete, insert, select
+from sqlalchemy import Connection, ForeignKey, Text, delete, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.steps.defers import Defer, DeferStatus
+from ...domain.steps.defers import Defer
 from ..db.columns import Base, Json, table_of
 
 
@@ -24,21 +24,6 @@ class DeferRow(Base):
 
 
 _defers = table_of(DeferRow)
-_of_runs = (
-    select(_defers)
-    .where(_defers.c.run_id.in_(bindparam("runs", expanding=True)))
-    .order_by(_defers.c.run_id, _defers.c.hash)
-)
-
-
-def of_runs(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Defer]]:
-    """Read the defers of runs by run id and hash; runs without any are missing."""
-    found: dict[str, dict[str, Defer]] = {}
-    for row in tx.execute(_of_runs, {"runs": list(run_ids)}).mappings():
-        values = {name: row[name] for name in ("hash", "name", "slug", "input", "meta", "reason")}
-        made = Defer(status=DeferStatus(row["status"]), **values)
-        found.setdefault(row["run_id"], {})[row["hash"]] = made
-    return found
 
 
 def put(tx: Connection, run_id: str, defers: Iterable[Defer]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, ForeignKey, RowMapping, Text, delete, select
+from sqlalchemy import Connection, ForeignKey, Text, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
@@ -29,12 +29,6 @@ class RunMetadata(Base):
 
 
 _rows = table_of(RunMetadata)
-
-
-def of_run(tx: Connection, run_id: str) -> list[RowMapping]:
-    """List all of a run's metadata."""
-    query = select(_rows).where(_rows.c.run_id == run_id)
-    return list(tx.execute(query.order_by(_rows.c.target, _rows.c.kind)).mappings())
 
 
 def put(tx: Connection, values: RowValues) -> None:

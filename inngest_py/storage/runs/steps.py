@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
-from ..db.row_types import Record, RowValues
+from ..db.row_types import RowValues
 from ..db.statements import InsertNew
 
 
@@ -58,12 +58,6 @@ def memo(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     for run_id, step_hash, output in tx.execute(_memo, {"runs": list(run_ids)}):
         found[run_id][step_hash] = output
     return found
-
-
-def of_run(tx: Connection, run_id: str) -> Sequence[Record]:
-    """List a run's steps in the order of the stack."""
-    query = select(_steps).where(_steps.c.run_id == run_id).order_by(_steps.c.position)
-    return tx.execute(query).all()
 
 
 def drop(tx: Connection, run_ids: Sequence[str]) -> None:

@@ -22,7 +22,6 @@ from ...engine.upkeep import loop, workers
 from ...engine.work import run_item
 from ...metrics.serving import WorkerMetrics
 from ...storage.db.outages import Reasons, logged, outage, reason
-from ...storage.queue import leases
 from ...storage.schema import migrate
 from .. import configuration, unexpected
 from ..kombu import prefork, redis
@@ -156,7 +155,7 @@ class WorkerService:
         deadline = time.monotonic() + self._runtime.settings.grace_seconds
         finished = True
         try:
-            while self._held():
+            while run_item.count_leased(ctx):
                 if time.monotonic() > deadline or not has_calls():
                     given = run_item.give_back(ctx, ctx.now())
                     observe.event("worker.gave_back", level=30, items=given)
@@ -168,11 +167,6 @@ class WorkerService:
             observe.event("worker.kept_leases", level=30, **logged(error))
             return False
         return finished
-
-    def _held(self) -> int:
-        ctx = self._runtime.context()
-        with ctx.db.reading() as tx:
-            return leases.count_leased(tx, ctx.worker_id)
 
 
 def wait_for_schema(ctx: Context) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, Ti
 
 from ... import observe
 from ...domain.runs.items import ItemKind
+from ...engine.work import run_item
 from ...storage.db.outages import logged, outage
-from ...storage.queue import leases
 from ..items import Runner
 from ..runtime import Runtime
 
@@ -55,9 +55,7 @@ class Direct:
 
     def _free(self) -> int:
         """Count the calls that the worker may begin; its children's leases have its worker id."""
-        ctx = self._runtime.context()
-        with ctx.db.reading() as tx:
-            held = leases.count_leased(tx, ctx.worker_id)
+        held = run_item.count_leased(self._runtime.context())
         with self._lock:
             return self._runtime.slots - max(held, self._running)
 
