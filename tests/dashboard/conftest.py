@@ -14,7 +14,7 @@ from inngest_py.config import Settings
 from inngest_py.dashboard import app as dashboard
 from inngest_py.engine.intake.publish import accept
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import run_lists
+from inngest_py.storage.queries import run_list
 from tests.engine.harness import Engine, sequence
 from tests.factories import reply
 
@@ -70,7 +70,7 @@ def failing(request: dict[str, Any], target: str) -> Any:
 def run_ids(site: Site, **query: Any) -> list[str]:
     """Find the runs that a query of lists finds."""
     with site.engine.ctx.db.reading() as tx:
-        rows = run_lists.page(tx, run_lists.RunQuery(**query), first=100).rows
+        rows = run_list.page(tx, run_list.RunQuery(**query), first=100).rows
     return [row["id"] for row in rows]
 
 

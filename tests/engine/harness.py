@@ -20,10 +20,10 @@ from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
-from inngest_py.storage.queries import event_lists, run_lists, run_lookups, timeline_rows
-from inngest_py.storage.queries.event_lists import EventQuery
+from inngest_py.storage.queries import event_list, run_list, run_lookups, timeline_rows
+from inngest_py.storage.queries.event_list import EventQuery
 from inngest_py.storage.queries.run_columns import COLUMNS
-from inngest_py.storage.queries.run_lists import RunQuery
+from inngest_py.storage.queries.run_list import RunQuery
 from inngest_py.storage.queue import backlog
 from inngest_py.storage.runs import steps
 from inngest_py.storage.schema import migrate
@@ -76,13 +76,13 @@ def stored_events(
 ) -> Sequence[RowMapping]:
     """List events, newest first, with the server's own unless they are not wanted."""
     query = EventQuery(names=None if name is None else [name], internal=internal)
-    columns = event_lists.WITH_PAYLOAD
-    return event_lists.page(tx, query, first=1000, columns=columns).rows
+    columns = event_list.WITH_PAYLOAD
+    return event_list.page(tx, query, first=1000, columns=columns).rows
 
 
 def stored_runs(tx: Connection) -> Sequence[RowMapping]:
     """List runs, newest first."""
-    return run_lists.page(tx, RunQuery(), first=1000, columns=tuple(COLUMNS)).rows
+    return run_list.page(tx, RunQuery(), first=1000, columns=tuple(COLUMNS)).rows
 
 
 class Engine:
@@ -131,7 +131,7 @@ class Engine:
         event = self.event(**fields)
         publish.accept(self.ctx, [event])
         with self.ctx.db.reading() as tx:
-            return str(run_lists.of_event(tx, event.id)[0]["id"])
+            return str(run_list.of_event(tx, event.id)[0]["id"])
 
     def drain(self) -> None:
         """Run all hinted items, and what they hint at; afterwards no run may be stranded."""

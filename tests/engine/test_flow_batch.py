@@ -12,7 +12,7 @@ from inngest_py.engine.admin import rerun
 from inngest_py.engine.runtime.context import Leases
 from inngest_py.engine.work import claims, run_item
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import run_lists
+from inngest_py.storage.queries import run_list
 from inngest_py.storage.queue import backlog, leases
 from tests.engine.flow import Statements, rows, send, statuses, together
 from tests.engine.harness import Engine, sequence
@@ -116,7 +116,7 @@ def test_run_and_events_of_a_batch_show_all_its_events(db: Database) -> None:
     sent = send(engine, *({"n": n} for n in range(3)))
     engine.drain()
     with db.reading() as tx:
-        found = [run_lists.of_event(tx, event.id) for event in sent]
+        found = [run_list.of_event(tx, event.id) for event in sent]
     (run_id,) = {row["id"] for listed in found for row in listed}
     run = engine.run(run_id)
     assert is_ulid(run["batch_id"])

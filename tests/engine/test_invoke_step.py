@@ -9,7 +9,7 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
-from inngest_py.storage.queries import run_lists
+from inngest_py.storage.queries import run_list
 from tests.engine.harness import Engine, Script, stored_events
 from tests.engine.waiting import (
     add_functions,
@@ -41,7 +41,7 @@ def started(engine: Engine) -> str:
 def child_of(engine: Engine) -> str:
     with engine.ctx.db.reading() as tx:
         (event,) = stored_events(tx, INVOKED)
-        return str(run_lists.of_event(tx, event["id"])[0]["id"])
+        return str(run_list.of_event(tx, event["id"])[0]["id"])
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,7 @@ def test_an_invocation_starts_only_its_target(db: Database) -> None:
     started(engine)
     with db.reading() as tx:
         (event,) = stored_events(tx, INVOKED)
-        assert [row["function_slug"] for row in run_lists.of_event(tx, event["id"])] == [
-            "app-child"
-        ]
+        assert [row["function_slug"] for row in run_list.of_event(tx, event["id"])] == ["app-child"]
 
 
 def test_the_payload_reaches_the_child(db: Database) -> None:

@@ -17,7 +17,7 @@ from inngest_py.engine.runtime.context import new_ulid
 from inngest_py.engine.upkeep import resumptions
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import queue_stats, run_lists
+from inngest_py.storage.queries import queue_stats, run_list
 from inngest_py.storage.queue import backlog
 from inngest_py.storage.queue import function_pause as rows
 from tests.engine.harness import Engine, Script, sequence, stored_events
@@ -27,7 +27,7 @@ from tests.processes import wait_until
 
 def statuses(engine: Engine, event_id: str) -> list[tuple[str, str | None]]:
     with engine.ctx.db.reading() as tx:
-        found = run_lists.of_event(tx, event_id)
+        found = run_list.of_event(tx, event_id)
     return [(row["status"], row["skip_reason"]) for row in found]
 
 

@@ -10,9 +10,9 @@ from inngest_py.domain.values import ids
 from inngest_py.engine.intake import publish
 from inngest_py.storage.db.keyset import within
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import event_lists, run_lists
-from inngest_py.storage.queries.event_lists import EventQuery
-from inngest_py.storage.queries.run_lists import RunQuery
+from inngest_py.storage.queries import event_list, run_list
+from inngest_py.storage.queries.event_list import EventQuery
+from inngest_py.storage.queries.run_list import RunQuery
 from inngest_py.storage.runs.runs import RunRow
 from tests.engine.harness import NOW, Engine, sequence
 
@@ -39,9 +39,9 @@ def test_runs_between_two_times(db: Database) -> None:
     since, until = NOW + MINUTE, NOW + 3 * MINUTE
     query = RunQuery(since=since, until=until)
     with db.reading() as tx:
-        by_time = run_lists.page(tx, query, run_lists.order([("queued_at", True)]), first=9)
-        rising = run_lists.page(tx, query, run_lists.order([("queued_at", False)]), first=9)
-        by_id = run_lists.page(tx, query, first=9)
+        by_time = run_list.page(tx, query, run_list.order([("queued_at", True)]), first=9)
+        rising = run_list.page(tx, query, run_list.order([("queued_at", False)]), first=9)
+        by_id = run_list.page(tx, query, first=9)
     assert [row["id"] for row in by_time.rows] == [made[2], made[1]]
     assert [row["id"] for row in rising.rows] == [made[1], made[2]]
     assert [row["id"] for row in by_id.rows] == [made[2], made[1]]
@@ -55,19 +55,19 @@ def test_a_run_whose_id_another_clock_made_is_found(db: Database, minutes: int) 
         tx.execute(update(RunRow).where(RunRow.id == run_id).values(id=other))
     span = RunQuery(since=NOW, until=NOW + MINUTE)
     with db.reading() as tx:
-        assert run_lists.count(tx, span, 10) == 1
-        assert len(run_lists.page(tx, span, first=9).rows) == 1
+        assert run_list.count(tx, span, 10) == 1
+        assert len(run_list.page(tx, span, first=9).rows) == 1
 
 
 def test_page_continues_after_a_time_and_an_id(db: Database) -> None:
     engine = Engine(db, sequence("one"))
     made = [engine.start() for _ in range(3)]
-    by = run_lists.order([("queued_at", True)])
+    by = run_list.order([("queued_at", True)])
     with db.reading() as tx:
-        first = run_lists.page(tx, RunQuery(), by, first=1)
+        first = run_list.page(tx, RunQuery(), by, first=1)
         assert first.more
         place = by.position_of(first.next)
-        rest = run_lists.page(tx, RunQuery(), by, first=9, after=place)
+        rest = run_list.page(tx, RunQuery(), by, first=9, after=place)
     assert place == first.end
     assert [row["id"] for row in (*first.rows, *rest.rows)] == sorted(made, reverse=True)
     assert rest.next is None
@@ -79,11 +79,11 @@ def test_span_leaves_out_runs_whose_time_has_not_come(db: Database, field: str) 
     over = engine.start()
     engine.drain()
     waiting = engine.start()
-    by = run_lists.order([(field, True)])
+    by = run_list.order([(field, True)])
     with db.reading() as tx:
-        every = run_lists.page(tx, RunQuery(time_field=field), by, first=9)
+        every = run_list.page(tx, RunQuery(time_field=field), by, first=9)
         since = RunQuery(time_field=field, since=NOW - MINUTE)
-        known = run_lists.page(tx, since, by, first=9)
+        known = run_list.page(tx, since, by, first=9)
     assert [row["id"] for row in every.rows] == [waiting, over]
     assert [row["id"] for row in known.rows] == [over]
 
@@ -94,5 +94,5 @@ def test_event_of_a_sender_whose_clock_is_ahead_is_found_by_its_receipt(db: Data
     event = engine.event()
     publish.accept(engine.ctx, [replace(event, id=ahead)])
     with db.reading() as tx:
-        found = event_lists.page(tx, EventQuery(until=NOW + MINUTE), first=9)
+        found = event_list.page(tx, EventQuery(until=NOW + MINUTE), first=9)
     assert [row["id"] for row in found.rows] == [ahead]

@@ -15,11 +15,11 @@ from inngest_py.domain.runs.items import Item, ItemKind
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
-from inngest_py.storage.queries import event_lists, run_lists
-from inngest_py.storage.queries.event_lists import EventQuery
+from inngest_py.storage.queries import event_list, run_list
+from inngest_py.storage.queries.event_list import EventQuery
 from inngest_py.storage.queries.paging import Order
 from inngest_py.storage.queries.run_columns import LARGE
-from inngest_py.storage.queries.run_lists import RunQuery
+from inngest_py.storage.queries.run_list import RunQuery
 from inngest_py.storage.queue import load_runs, of_ended_runs, queue_items
 from inngest_py.storage.runs import runs
 from inngest_py.storage.schema import migrate
@@ -103,15 +103,15 @@ LISTS: dict[str, tuple[RunQuery, str, tuple[str, ...]]] = {
 def test_a_list_is_read_in_the_order_of_an_index(name: str, tmp_path: Path) -> None:
     query, by, indexes = LISTS[name]
     with explained(tmp_path) as (tx, steps):
-        run_lists.page(tx, query, run_lists.order([(by, True)]), first=40)
+        run_list.page(tx, query, run_list.order([(by, True)]), first=40)
     assert any(index in step for step in steps for index in indexes), steps
     assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), steps
 
 
 EVENT_LISTS: dict[str, tuple[EventQuery, Order, str]] = {
-    "all": (EventQuery(), event_lists.NEWEST, "autoindex_events_1"),
-    "a name": (EventQuery(names=["a"]), event_lists.NEWEST, "events_name_idx (name=?"),
-    "a span": (EventQuery(since=SINCE), event_lists.BY_RECEIPT, "events_received_idx"),
+    "all": (EventQuery(), event_list.NEWEST, "autoindex_events_1"),
+    "a name": (EventQuery(names=["a"]), event_list.NEWEST, "events_name_idx (name=?"),
+    "a span": (EventQuery(since=SINCE), event_list.BY_RECEIPT, "events_received_idx"),
 }
 
 
@@ -119,14 +119,14 @@ EVENT_LISTS: dict[str, tuple[EventQuery, Order, str]] = {
 def test_events_are_read_in_the_order_of_an_index(name: str, tmp_path: Path) -> None:
     query, by, index = EVENT_LISTS[name]
     with explained(tmp_path) as (tx, steps):
-        event_lists.page(tx, query, by, first=40)
+        event_list.page(tx, query, by, first=40)
     assert any(index in step for step in steps), steps
     assert not any("TEMP B-TREE" in step for step in steps), steps
 
 
 def test_runs_of_an_event_are_found_by_indexes(tmp_path: Path) -> None:
     with explained(tmp_path) as (tx, steps):
-        run_lists.page(tx, RunQuery(event_id="e"), run_lists.OLDEST, first=40)
+        run_list.page(tx, RunQuery(event_id="e"), run_list.OLDEST, first=40)
     used = "runs_event_idx", "batch_events_event_idx", "runs_batch_idx", "autoindex_runs_1 (id=?)"
     assert all(any(index in step for step in steps) for index in used), steps
     assert not any(step.startswith("SCAN runs") for step in steps), steps
@@ -137,8 +137,8 @@ def test_a_list_reads_no_large_column_that_it_does_not_show(tmp_path: Path) -> N
     with explained(tmp_path) as (tx, _):
         driver: Any = tx.connection.dbapi_connection
         driver.set_trace_callback(ran.append)
-        run_lists.page(tx, RunQuery(statuses=FAILED), first=40)
-        event_lists.page(tx, EventQuery(), first=40)
+        run_list.page(tx, RunQuery(statuses=FAILED), first=40)
+        event_list.page(tx, EventQuery(), first=40)
     assert len(ran) == 2
     for name in (*LARGE, "payload"):
         assert not any(re.search(rf"\b{name}\b", statement) for statement in ran), name

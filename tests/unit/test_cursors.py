@@ -7,17 +7,17 @@ import pytest
 
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.values import cursors, ids
-from inngest_py.storage.queries import app_list, event_lists, run_lists
+from inngest_py.storage.queries import app_list, event_list, run_list
 from inngest_py.storage.queries.paging import Order
 
 RUN = ids.lowest_ulid(datetime(2026, 1, 1, tzinfo=UTC))
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-BY_END = run_lists.order([("ended_at", False)])
+BY_END = run_list.order([("ended_at", False)])
 POSITIONS: list[tuple[Order, list[Any]]] = [
-    (run_lists.NEWEST, [RUN]),
+    (run_list.NEWEST, [RUN]),
     (BY_END, [TIME, RUN]),
-    (run_lists.order([("started_at", True), ("queued_at", False)]), [TIME, TIME, RUN]),
-    (event_lists.BY_RECEIPT, [TIME, RUN]),
+    (run_list.order([("started_at", True), ("queued_at", False)]), [TIME, TIME, RUN]),
+    (event_list.BY_RECEIPT, [TIME, RUN]),
     (app_list.BY_NAME, ["an app: ü"]),
 ]
 
@@ -28,7 +28,7 @@ def test_cursor_is_read_as_it_was_written(order: Order, position: list[Any]) -> 
 
 
 def test_cursor_of_a_list_by_id_is_the_id() -> None:
-    assert run_lists.NEWEST.cursor([RUN]) == RUN
+    assert run_list.NEWEST.cursor([RUN]) == RUN
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_cursor_of_a_list_by_id_is_the_id() -> None:
         "é",
         RUN,
         BY_END.cursor([TIME, "x"]),
-        run_lists.order([("ended_at", True)]).cursor([TIME, RUN]),
-        run_lists.order([("queued_at", False)]).cursor([TIME, RUN]),
+        run_list.order([("ended_at", True)]).cursor([TIME, RUN]),
+        run_list.order([("queued_at", False)]).cursor([TIME, RUN]),
         cursors.encode(BY_END.name, [RUN]),
         cursors.encode(BY_END.name, [-1, RUN]),
         cursors.encode(BY_END.name, [10**18, RUN]),

@@ -14,10 +14,10 @@ from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.ids import DEV_ENV_ID
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import event_lists, run_lists
-from ...storage.queries.event_lists import BY_RECEIPT, WITH_PAYLOAD, EventQuery
+from ...storage.queries import event_list, run_list
+from ...storage.queries.event_list import BY_RECEIPT, WITH_PAYLOAD, EventQuery
 from ...storage.queries.paging import Fits, Position, Window
-from ...storage.queries.run_lists import RunQuery
+from ...storage.queries.run_list import RunQuery
 from . import paging, runs
 from .request import Info, QueryContext, of
 from .root import query
@@ -75,7 +75,7 @@ def list_events(
 
     def fetch(start: Position | None, limit: int) -> Window:
         return request.read(
-            lambda tx: event_lists.look(
+            lambda tx: event_list.look(
                 tx,
                 chosen,
                 BY_RECEIPT,
@@ -125,7 +125,7 @@ def count_events(connection: dict[str, Any], info: Info) -> int:
     request = of(info)
     chosen, fits, fetch = connection["count"]
     if fits is None:
-        return paging.count_columns(request, lambda tx, most: event_lists.count(tx, chosen, most))
+        return paging.count_columns(request, lambda tx, most: event_list.count(tx, chosen, most))
     return paging.count(request, fetch, fits)
 
 
@@ -155,7 +155,7 @@ def list_latest(_: object, info: Info, query: dict[str, str]) -> Sequence[RowMap
     last = query.get("lastEventId")
     query_of = EventQuery(from_id=_following(last, "lastEventId"))
     found = request.read(
-        lambda tx: event_lists.page(tx, query_of, first=_LATEST, columns=WITH_PAYLOAD)
+        lambda tx: event_list.page(tx, query_of, first=_LATEST, columns=WITH_PAYLOAD)
     )
     request.event_runs.want(row["id"] for row in found.rows)
     return request.count_rows(found.rows)
@@ -166,12 +166,12 @@ def list_stream(_: object, info: Info, query: StreamQuery) -> list[StreamItem]:
     """List events and the runs of schedules together, newest first."""
     request = of(info)
     limit = paging.check_first(query["limit"], "limit")
-    start = event_lists.NEWEST.position_of(query.get("before"), "before")
+    start = event_list.NEWEST.position_of(query.get("before"), "before")
     from_id = _following(query.get("after"), "after")
     sent = EventQuery(internal=query["includeInternalEvents"], from_id=from_id)
     ticks = RunQuery(scheduled=True, from_id=from_id)
-    found = request.read(lambda tx: event_lists.page(tx, sent, first=limit, after=start)).rows
-    ticked = request.read(lambda tx: run_lists.page(tx, ticks, first=limit, after=start)).rows
+    found = request.read(lambda tx: event_list.page(tx, sent, first=limit, after=start)).rows
+    ticked = request.read(lambda tx: run_list.page(tx, ticks, first=limit, after=start)).rows
     request.event_runs.want(row["id"] for row in found)
     items = [*map(_sent, found), *map(_tick, ticked)]
     items.sort(key=lambda item: str(item["id"]), reverse=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from ...domain.errors import Invalid
 from ...domain.steps.defers import Defer
 from ...engine.runtime.context import Context
-from ...storage.queries import app_list, event_lookups, function_list, run_lists, run_lookups
+from ...storage.queries import app_list, event_lookups, function_list, run_list, run_lookups
 
 T = TypeVar("T")
 MOST_ROWS = 20_000
@@ -59,7 +59,7 @@ class QueryContext:
         self.apps: Loader[RowMapping] = self._loader(app_list.by_ids)
         self.app_functions: Loader[list[RowMapping]] = self._loader(function_list.of_apps)
         self.outputs: Loader[str | None] = self._loader(run_lookups.outputs)
-        self.event_runs: Loader[list[RowMapping]] = self._loader(run_lists.of_events)
+        self.event_runs: Loader[list[RowMapping]] = self._loader(run_list.of_events)
         self.defers: Loader[dict[str, Defer]] = self._loader(run_lookups.defers)
         self.events: Loader[RowMapping] = self._loader(event_lookups.by_ids)
         self.batches: Loader[list[str]] = self._loader(event_lookups.ids_of_batches)

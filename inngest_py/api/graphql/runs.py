@@ -15,9 +15,9 @@ from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import run_lists, run_lookups
+from ...storage.queries import run_list, run_lookups
 from ...storage.queries.paging import Fits, Position, Window
-from ...storage.queries.run_lists import RunQuery
+from ...storage.queries.run_list import RunQuery
 from .. import shapes
 from . import paging
 from .request import Info, QueryContext, of
@@ -80,7 +80,7 @@ def list_runs(
     """List runs in any order of their times."""
     request = of(info)
     paging.check_first(first)
-    by = run_lists.order(_order(orderBy))
+    by = run_list.order(_order(orderBy))
     position = by.position_of(after, "after")
     wanted = filter_of(filter.get("query"), filters.RUN)
     chosen = _query_of(filter, wanted)
@@ -89,7 +89,7 @@ def list_runs(
     def fetch(start: Position | None, limit: int) -> Window:
         values = fits is not None
         return request.read(
-            lambda tx: run_lists.look(tx, chosen, by, limit=limit, after=start, values=values)
+            lambda tx: run_list.look(tx, chosen, by, limit=limit, after=start, values=values)
         )
 
     page = paging.read_page(request, fetch, by, first=first, after=position, fits=fits)
@@ -148,7 +148,7 @@ def count_runs(connection: dict[str, Any], info: Info, preview: bool | None = No
     request = of(info)
     chosen, fits, fetch = connection["count"]
     if fits is None:
-        return paging.count_columns(request, lambda tx, most: run_lists.count(tx, chosen, most))
+        return paging.count_columns(request, lambda tx, most: run_list.count(tx, chosen, most))
     return paging.count(request, fetch, fits)
 
 

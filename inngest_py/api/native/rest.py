@@ -19,8 +19,8 @@ from ...domain.values.json_types import JsonObject
 from ...engine.apps import register
 from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
-from ...storage.queries import event_lookups, function_list, run_lists, run_lookups, timeline_rows
-from ...storage.queries.run_lists import RunQuery
+from ...storage.queries import event_lookups, function_list, run_list, run_lookups, timeline_rows
+from ...storage.queries.run_list import RunQuery
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -109,7 +109,7 @@ class RunsQuery(TypedDict, total=False):
 @blueprint.response(200, openapi.RunList)
 def list_runs(query: RunsQuery) -> Response:
     """List runs, newest first."""
-    after = run_lists.NEWEST.position_of(query.get("cursor"))
+    after = run_list.NEWEST.position_of(query.get("cursor"))
     with context().db.reading() as tx:
         wanted = RunQuery(
             statuses=[RunStatus(status) for status in query.get("status", ())] or None,
@@ -117,7 +117,7 @@ def list_runs(query: RunsQuery) -> Response:
             since=query.get("queued_after"),
             until=query.get("queued_before"),
         )
-        found = run_lists.page(tx, wanted, first=query["limit"], after=after, columns=_SUMMARY)
+        found = run_list.page(tx, wanted, first=query["limit"], after=after, columns=_SUMMARY)
     rows = [_summary(row) for row in found.rows]
     return answer({"data": rows, "cursor": found.next, "has_more": found.more})
 

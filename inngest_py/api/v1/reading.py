@@ -7,14 +7,14 @@ from flask import Response, request
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.queries import (
     app_list,
-    event_lists,
+    event_list,
     event_lookups,
     function_list,
-    run_lists,
+    run_list,
     run_lookups,
     timeline_rows,
 )
-from ...storage.queries.event_lists import NEWEST, WITH_PAYLOAD, EventQuery
+from ...storage.queries.event_list import NEWEST, WITH_PAYLOAD, EventQuery
 from ...storage.queries.run_columns import WITH_OUTPUT
 from .. import shapes
 from ..actors import actor
@@ -36,7 +36,7 @@ def list_events() -> Response:
         until=_past(moment("received_before")),
     )
     with context().db.reading() as tx:
-        found = event_lists.page(tx, wanted, first=first, after=after, columns=WITH_PAYLOAD)
+        found = event_list.page(tx, wanted, first=first, after=after, columns=WITH_PAYLOAD)
     return enveloped([shapes.event(row) for row in found.rows])
 
 
@@ -61,7 +61,7 @@ def show_event(event_id: str) -> Response:
 def list_runs(event_id: str) -> Response:
     """List the runs that an event started."""
     with context().db.reading() as tx:
-        found = run_lists.of_event(tx, ulid(event_id, "event"), WITH_OUTPUT)
+        found = run_list.of_event(tx, ulid(event_id, "event"), WITH_OUTPUT)
     return enveloped([shapes.run(row) for row in found])
 
 

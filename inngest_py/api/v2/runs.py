@@ -10,9 +10,9 @@ from sqlalchemy import Connection, RowMapping
 from ...domain.errors import Invalid, NotFound
 from ...domain.runs.runs import RunStatus
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import event_lookups, function_list, run_lists, run_lookups
+from ...storage.queries import event_lookups, function_list, run_list, run_lookups
 from ...storage.queries.paging import Order, Position
-from ...storage.queries.run_lists import RunQuery
+from ...storage.queries.run_list import RunQuery
 from ..deps import context
 from ..shapes import ShownRow
 from . import apps, functions, shapes
@@ -64,7 +64,7 @@ def list_runs_of_function(app_id: str, function_id: str) -> Response:
 def list_runs_of_event(event_id: str) -> Response:
     """List the runs that an event started, oldest first."""
     ulid(event_id, "event")
-    by, output = run_lists.OLDEST, bool(flag("includeOutput"))
+    by, output = run_list.OLDEST, bool(flag("includeOutput"))
     asked = _Asked("queued_at", by, cursor(by), limit(), output)
     with context().db.reading() as tx:
         if not event_lookups.exists(tx, event_id):
@@ -96,10 +96,10 @@ def _asked() -> _Asked:
     if order not in ("asc", "desc"):
         raise _wrong("order", "asc or desc")
     name = parameter("timeField") or "queuedAt"
-    time_field = _TIMES.get(name) or (name if name in run_lists.TIMES else None)
+    time_field = _TIMES.get(name) or (name if name in run_list.TIMES else None)
     if time_field is None:
         raise _wrong("timeField", "queuedAt, startedAt or endedAt")
-    by = run_lists.order([(time_field, order == "desc")])
+    by = run_list.order([(time_field, order == "desc")])
     return _Asked(time_field, by, cursor(by), limit(), bool(flag("includeOutput")))
 
 
@@ -154,6 +154,6 @@ def _function_ids(
 
 
 def _list(tx: Connection, asked: _Asked, query: RunQuery) -> Response:
-    found = run_lists.page(tx, query, asked.by, first=asked.most, after=asked.after, columns=_SHOWN)
+    found = run_list.page(tx, query, asked.by, first=asked.most, after=asked.after, columns=_SHOWN)
     shaped = _shaped(tx, found.rows, output=asked.output)
     return enveloped(shaped, paged(found.next, asked.most))

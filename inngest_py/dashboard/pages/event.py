@@ -11,7 +11,7 @@ from ...domain.functions.function_config import config_from_json
 from ...domain.reports import event_outcome
 from ...domain.reports.event_outcome import Candidate
 from ...domain.values import canonical, ids
-from ...storage.queries import audit_log, event_lookups, function_list, run_lists
+from ...storage.queries import audit_log, event_lookups, function_list, run_list
 from ..deps import context, read
 from ..parts import words
 from ..rendering import page, url
@@ -33,7 +33,7 @@ def event(event_id: str) -> Response:
         row = event_lookups.head(tx, event_id, _MOST_JUDGED)
         if row is None:
             raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
-        runs = run_lists.of_events(tx, [event_id])[event_id]
+        runs = run_list.of_events(tx, [event_id])[event_id]
         whole = row["size"] <= _MOST_JUDGED
         payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
         candidates = [_candidate(one) for one in function_list.every(tx)]

@@ -12,8 +12,8 @@ from ...domain.events import filters
 from ...domain.events.user_events import parse_event
 from ...domain.values import canonical, ids
 from ...engine.intake.publish import send
-from ...storage.queries import event_lists, event_lookups, run_lists
-from ...storage.queries.event_lists import EventQuery
+from ...storage.queries import event_list, event_lookups, run_list
+from ...storage.queries.event_list import EventQuery
 from ...storage.queries.paging import Page, Position, Window
 from ..deps import context, read, read_with
 from ..parts import choices, lists
@@ -29,12 +29,12 @@ _MOST_FORM = 1_000_000
 def events() -> Response:
     """List events, newest first, with the runs that they started."""
     ctx = context()
-    found, problem, status = Page(event_lists.NEWEST), None, 200
+    found, problem, status = Page(event_list.NEWEST), None, 200
     try:
         found = _page(request.args)
     except Invalid as error:
         problem, status = error.message, 400
-    runs = read_with(ctx, lambda tx: run_lists.of_events(tx, [row["id"] for row in found.rows]))
+    runs = read_with(ctx, lambda tx: run_list.of_events(tx, [row["id"] for row in found.rows]))
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
         "events.html",
@@ -69,7 +69,7 @@ def _page(given: Mapping[str, str]) -> Page:
     def fetch(after: Position | None, limit: int) -> Window:
         return read_with(
             ctx,
-            lambda tx: event_lists.look(tx, search, limit=limit, after=after, values=by_value),
+            lambda tx: event_list.look(tx, search, limit=limit, after=after, values=by_value),
         )
 
     def fits(row: RowMapping) -> bool:
@@ -79,7 +79,7 @@ def _page(given: Mapping[str, str]) -> Page:
 
     searching = search.text is not None or by_value
     chosen = fits if searching else None
-    return lists.page(fetch, event_lists.NEWEST, after=span.after, fits=chosen)
+    return lists.page(fetch, event_list.NEWEST, after=span.after, fits=chosen)
 
 
 @route("/events/send", Role.OPERATOR)

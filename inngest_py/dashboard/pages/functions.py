@@ -12,8 +12,8 @@ from ...domain.functions import cron
 from ...domain.functions.function_config import CronTrigger, FunctionConfig, config_from_json
 from ...domain.runs.runs import RunStatus
 from ...engine.admin import limit_overrides
-from ...storage.queries import function_list, run_detail, run_lists
-from ...storage.queries.run_lists import RunQuery
+from ...storage.queries import function_list, run_detail, run_list
+from ...storage.queries.run_list import RunQuery
 from ..deps import context, read
 from ..parts import limit_words
 from ..rendering import page, url
@@ -76,7 +76,7 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
             "function": row,
             "limits": limit_overrides.of_row(row, now),
             "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
-            "recent": run_lists.page(tx, query, first=_RECENT).rows,
+            "recent": run_list.page(tx, query, first=_RECENT).rows,
         }
 
     found = read(load)

@@ -19,9 +19,9 @@ from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
 from ...engine.admin import bulk
 from ...engine.runtime.context import Context
-from ...storage.queries import function_list, run_lists
+from ...storage.queries import function_list, run_list
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
-from ...storage.queries.run_lists import RunQuery
+from ...storage.queries.run_list import RunQuery
 from ..deps import context, read, read_with
 from ..parts import choices, lists
 from ..rendering import page, url
@@ -65,7 +65,7 @@ class Search:
         def look(after: Position | None, limit: int) -> Window:
             return read_with(
                 ctx,
-                lambda tx: run_lists.look(tx, self.query, limit=limit, after=after, values=values),
+                lambda tx: run_list.look(tx, self.query, limit=limit, after=after, values=values),
             )
 
         return look
@@ -117,11 +117,11 @@ def runs() -> Response:
     """List runs, newest first."""
     now = context().now()
     functions = read(function_list.every)
-    found, problem, status = Page(run_lists.NEWEST), None, 200
+    found, problem, status = Page(run_list.NEWEST), None, 200
     try:
         wanted = search(request.args, functions, now)
         found = lists.page(
-            wanted.fetch(context()), run_lists.NEWEST, after=wanted.after, fits=wanted.fits
+            wanted.fetch(context()), run_list.NEWEST, after=wanted.after, fits=wanted.fits
         )
     except Invalid as error:
         problem, status = error.message, 400

@@ -15,7 +15,7 @@ from ...domain.reports.why import Reason
 from ...domain.values import canonical
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events
-from ...storage.queries import run_lists
+from ...storage.queries import run_list
 from ...storage.queries import why_waiting as rows
 from ..flow import limits
 from ..flow.arrivals import Trigger
@@ -34,7 +34,7 @@ def of_event(ctx: Context, event_id: str) -> Explained:
         if row is None:
             raise NotFound(f"event {event_id} does not exist")
         since = row["received_at"]
-        runs = run_lists.of_event(tx, event_id)
+        runs = run_list.of_event(tx, event_id)
         reasons = [
             words.started(run["id"], run["function_slug"], run["status"], run["queued_at"])
             for run in runs[:_MOST_RUNS]

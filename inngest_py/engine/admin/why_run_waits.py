@@ -23,7 +23,7 @@ from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events, waits
-from ...storage.queries import run_lists, run_lookups
+from ...storage.queries import run_list, run_lookups
 from ...storage.queries import why_waiting as rows
 from ...storage.queries.run_columns import WITH_OUTPUT
 from ..flow import limits, throttles
@@ -220,5 +220,5 @@ def _waiting(facts: _Facts, item: RowMapping, row: RowMapping | None, label: str
 
 
 def _child(tx: Connection, event_id: str) -> tuple[str, str] | None:
-    found = run_lists.of_event(tx, event_id)
+    found = run_list.of_event(tx, event_id)
     return (found[0]["id"], found[0]["status"]) if found else None

@@ -24,7 +24,7 @@ class EventRow(Base):
     """An event; `payload` is its canonical JSON as SDKs get it, `id` the internal ULID."""
 
     __tablename__ = "events"
-    # serve queries.event_lists: by id with a name (without one the primary key does, since ULIDs
+    # serve queries.event_list: by id with a name (without one the primary key does, since ULIDs
     # sort by time), and by receipt
     __table_args__ = (
         Index("events_name_idx", "name", "id"),

@@ -45,7 +45,7 @@ class BatchEvent(Base):
     """An event of a batch; `position` counts from 0 in the order of arrival."""
 
     __tablename__ = "batch_events"
-    __table_args__ = (Index("batch_events_event_idx", "event_id"),)  # serves queries.run_lists
+    __table_args__ = (Index("batch_events_event_idx", "event_id"),)  # serves queries.run_list
     batch_id: Mapped[str] = mapped_column(Text, primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     event_id: Mapped[str] = mapped_column(Text)

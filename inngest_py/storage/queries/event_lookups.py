@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 from ..db.columns import table_of
 from ..events.events import EventRow
 from ..flow.event_batches import BatchEvent
-from .event_lists import SMALL, WITH_PAYLOAD
+from .event_list import SMALL, WITH_PAYLOAD
 
 _events, _members = table_of(EventRow), table_of(BatchEvent)
 _small = [_events.c[name] for name in SMALL]

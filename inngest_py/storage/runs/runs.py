@@ -77,7 +77,7 @@ class RunRow(Base):
         # serve lists of runs that started or ended within a span, and alerts.ended()
         Index("runs_started_idx", "started_at", postgresql_where=_STARTED, sqlite_where=_STARTED),
         Index("runs_ended_idx", "ended_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
-        # serves run_lists, for the runs of an event in batches
+        # serves run_list, for the runs of an event in batches
         Index("runs_batch_idx", "batch_id", postgresql_where=_BATCHED, sqlite_where=_BATCHED),
     )
     id: Mapped[str] = mapped_column(Text, primary_key=True)
