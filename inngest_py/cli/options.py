@@ -115,7 +115,7 @@ _APPS = (
     ),
     click.option("--poll-interval", type=float, help="Seconds between pings; 0: none.  [dev: 5]"),
     click.option("--retry-interval", type=float, help="Makes retries linear: seconds."),
-    click.option("--tick", "tick_ms", type=int, help="Milliseconds between looks at timers."),
+    click.option("--tick", "tick_ms", type=int, help="Milliseconds between looks for due items."),
 )
 
 

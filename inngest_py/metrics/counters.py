@@ -66,7 +66,7 @@ class Counters:
 
     def _add_faults(self) -> None:
         """Add the counters of what should not happen."""
-        self._lapsed = self._counter("leases_lapsed", "Leases whose holder was gone.")
+        self._lapsed = self._counter("leases_lapsed", "Leases that lapsed: a worker died or hung.")
         self._repaired = self._counter(
             "runs_repaired", "Stranded runs, whose apps were asked again.", "function"
         )

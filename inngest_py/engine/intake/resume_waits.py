@@ -65,30 +65,30 @@ def match(
         paths.setdefault(name, []).append(path)
     if not stored or not paths:
         return []
-    arrivals = [
+    waited_for = [
         EventToMatch(event.id, event.name, event.payload, now)
         for event in stored
         if event.name in paths
     ]
-    found = {arrival.id: arrival.lookups(paths[arrival.name]) for arrival in arrivals}
+    found = {matched.id: matched.lookups(paths[matched.name]) for matched in waited_for}
     hints = queue_cancellations(tx, ctx, found, now)
     candidates = waits.candidates(tx, [one for lookups in found.values() for one in lookups])
     if candidates is None:
-        return hints + _defer(tx, ctx, [one for one in arrivals if found[one.id]], now)
+        return hints + _defer(tx, ctx, [one for one in waited_for if found[one.id]], now)
     behind: dict[tuple[str, str, str], list[waits.OpenWait]] = {}
     for wait in candidates:
         place = (wait.event_name, wait.lookup_path, wait.lookup_key)
         behind.setdefault(place, []).append(wait)
     ended: dict[str, str] = {}
     many = []
-    for arrival in arrivals:
-        pending = [wait for lookup in found[arrival.id] for wait in behind.get(lookup, ())]
+    for matched in waited_for:
+        pending = [wait for lookup in found[matched.id] for wait in behind.get(lookup, ())]
         if len(pending) > waits.MOST_AT_ONCE:
-            many.append(arrival)
+            many.append(matched)
             continue
         for wait in pending:
-            if wait.id not in ended and arrival.ends(wait, now):
-                ended[wait.id] = arrival.id
+            if wait.id not in ended and matched.ends(wait, now):
+                ended[wait.id] = matched.id
     return hints + close_waits(tx, ended, now) + _defer(tx, ctx, many, now)
 
 
@@ -100,24 +100,24 @@ def close_waits(tx: Connection, ended: dict[str, str], now: datetime) -> list[Hi
         for wait_id, item_id in items.items()
         if item_id is not None
     ]
-    answered = queue_items.answer(tx, sorted(answers), now, now + HINT_GRACE)
+    answered = queue_items.end_waits(tx, sorted(answers), now, now + HINT_GRACE)
     return [(ItemKind.WAIT, item_id) for item_id in answered]
 
 
 def _defer(
-    tx: Connection, ctx: Context, arrivals: Sequence[EventToMatch], now: datetime
+    tx: Connection, ctx: Context, waited_for: Sequence[EventToMatch], now: datetime
 ) -> list[Hint]:
     """Queue the matching of events that might end more waits than one transaction should."""
     rows = [
         queue_items.new_row(
             ctx.new_id(now),
             ItemKind.EVENT,
-            arrival.id,
-            f"{arrival.id}-match",
+            matched.id,
+            f"{matched.id}-match",
             due_at=now,
             now=now,
         )
-        for arrival in arrivals
+        for matched in waited_for
     ]
     queue_items.put(tx, rows)
     return [(ItemKind.EVENT, str(row["id"])) for row in rows]

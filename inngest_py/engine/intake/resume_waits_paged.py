@@ -57,14 +57,14 @@ def _end_page(
     if row is None:  # deleted meanwhile: it can end no wait any more
         queue_items.finish(tx, [item])
         return None, []
-    arrival = EventToMatch(row["id"], row["name"], row["payload"], row["received_at"])
+    matched = EventToMatch(row["id"], row["name"], row["payload"], row["received_at"])
     place, after = canonical.loads(opts) if opts is not None else ("", "")
-    paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
-    for lookup in arrival.lookups(paths):
+    paths = sorted(path for _, path in waits.paths(tx, [matched.name]) if path >= place)
+    for lookup in matched.lookups(paths):
         found = waits.page(tx, lookup, after if lookup[1] == place else "")
         if not found:
             continue
-        ended = {wait.id: arrival.id for wait in found if arrival.ends(wait, now)}
+        ended = {wait.id: matched.id for wait in found if matched.ends(wait, now)}
         hints = close_waits(tx, ended, now)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
         queue_items.note_progress(tx, item, opts)

@@ -165,7 +165,7 @@ def _invoked(ctx: Context, opening: Opening, event_id: str) -> Event:
     )
 
 
-def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str, EndedBy]:
+def read_wait_ends(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str, EndedBy]:
     """Read what has ended waits, by item id; takes (item id, stored answer), skips unanswered."""
     found = {item_id: canonical.loads(text) for item_id, text in given if text is not None}
     if not found:
@@ -182,10 +182,10 @@ def answers(tx: Connection, given: Sequence[tuple[str, str | None]]) -> dict[str
     }
 
 
-def answer_of(ctx: Context, item: Item) -> EndedBy | None:
+def read_wait_end(ctx: Context, item: Item) -> EndedBy | None:
     """Read what has ended a wait meanwhile; None when nothing has."""
     with ctx.db.reading() as tx:
-        return answers(tx, [(item.id, queue_items.answer_of(tx, item.id))]).get(item.id)
+        return read_wait_ends(tx, [(item.id, queue_items.read_wait_end(tx, item.id))]).get(item.id)
 
 
 def signal(ctx: Context, name: str, data: object) -> str | None:
@@ -210,5 +210,5 @@ def signal(ctx: Context, name: str, data: object) -> str | None:
 def _take(tx: Connection, name: str, answer: str, now: datetime) -> tuple[str, str] | None:
     taken = waits.consume_signal(tx, name, now)
     if taken is not None:
-        queue_items.answer(tx, [(taken[1], answer)], now, now + HINT_GRACE)
+        queue_items.end_waits(tx, [(taken[1], answer)], now, now + HINT_GRACE)
     return taken

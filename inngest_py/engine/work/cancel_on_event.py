@@ -69,15 +69,15 @@ def _cancel_page(tx: Connection, ctx: Context, item: Item, opts: str | None) -> 
     if row is None:  # deleted meanwhile: its conditions cannot be checked any more
         queue_items.finish(tx, [item])
         return _Page(None, Started(), [])
-    arrival = EventToMatch(row["id"], row["name"], row["payload"], row["received_at"])
+    matched = EventToMatch(row["id"], row["name"], row["payload"], row["received_at"])
     place, after = canonical.loads(opts) if opts is not None else ("", "")
-    paths = sorted(path for _, path in waits.paths(tx, [arrival.name]) if path >= place)
-    for lookup in arrival.lookups(paths):
+    paths = sorted(path for _, path in waits.paths(tx, [matched.name]) if path >= place)
+    for lookup in matched.lookups(paths):
         behind = after if lookup[1] == place else ""
-        found = rows.page(tx, lookup, arrival.received_at, after=behind, limit=MOST_AT_ONCE)
+        found = rows.page(tx, lookup, matched.received_at, after=behind, limit=MOST_AT_ONCE)
         if not found:
             continue
-        cancelled, started = _cancel(tx, ctx, arrival, found)
+        cancelled, started = _cancel(tx, ctx, matched, found)
         opts = canonical.dumps([lookup[1], found[-1].id]).decode()
         queue_items.note_progress(tx, item, opts)
         return _Page(opts, started, cancelled)
@@ -86,14 +86,14 @@ def _cancel_page(tx: Connection, ctx: Context, item: Item, opts: str | None) -> 
 
 
 def _cancel(
-    tx: Connection, ctx: Context, arrival: EventToMatch, found: Sequence[rows.OpenSubscription]
+    tx: Connection, ctx: Context, matched: EventToMatch, found: Sequence[rows.OpenSubscription]
 ) -> tuple[list[Run], Started]:
     """Cancel those runs whose conditions the event meets; locks their rows in order of ids."""
     meant = sorted(
         {
             one.run_id
             for one in found
-            if rules.cancels(one.expression, one.expires_at, arrival.event, arrival.received_at)
+            if rules.cancels(one.expression, one.expires_at, matched.event, matched.received_at)
         }
     )
     if not meant:
@@ -111,7 +111,7 @@ def _cancel(
     endings = [Ending(run, RunStatus.CANCELLED, None, now) for run in live]
     ended, outbox = end_runs(tx, ctx, endings)
     cancelled = [run for run in live if run.id in ended]
-    note_cancelled(tx, cancelled, rules.cancelled_entry(arrival.name, arrival.id), now)
+    note_cancelled(tx, cancelled, rules.cancelled_entry(matched.name, matched.id), now)
     return cancelled, outbox.write(tx, ctx)
 
 

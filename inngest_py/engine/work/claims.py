@@ -31,7 +31,7 @@ from ...storage.runs import runs, steps
 from ..flow import concurrency, recheck_slots, recheck_throttle, throttles
 from ..flow.run_timeouts import finish_timers
 from ..intake.resume_waits_paged import Fanout
-from ..intake.waits import answers
+from ..intake.waits import read_wait_ends
 from ..runtime.app_fairness import LINE_PREFIX, host_of
 from ..runtime.context import Context, Hint
 from ..runtime.jobs import Job
@@ -228,7 +228,7 @@ def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) ->
         return []
     with_steps = [run_id for run_id, (run, _) in found.items() if run.step_count]
     memos = steps.memo(tx, with_steps) if with_steps else {}
-    answered = answers(tx, [(item.id, item.answer) for item in items])
+    answered = read_wait_ends(tx, [(item.id, item.answer) for item in items])
     jobs = []
     for item in items:
         if item.run_id not in found:

@@ -23,7 +23,7 @@ from ...storage.db import deadlines
 from ...storage.db.outages import logged
 from ...storage.queue import leases, queue_items
 from ..intake.resume_waits_paged import Fanout, run_fanout
-from ..intake.waits import answer_of
+from ..intake.waits import read_wait_end
 from ..runtime.app_fairness import host_of
 from ..runtime.context import Context
 from ..runtime.jobs import Job
@@ -127,7 +127,7 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call]:
 def _plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     """Make the plan to write instead of one that could not be written."""
     if isinstance(error, WaitAnswered):
-        return plan_wait_end(job.run, job.item, answer_of(ctx, job.item), open_until_now=False)
+        return plan_wait_end(job.run, job.item, read_wait_end(ctx, job.item), open_until_now=False)
     if isinstance(error, Stalled):
         return replace(decide.fatal("NoProgress", error.message), defers=made.defers)
     if isinstance(error, SignalTaken):

@@ -295,10 +295,10 @@ _answer = ManyRows(
 )
 
 
-def answer(
+def end_waits(
     tx: Connection, answers: Sequence[tuple[str, str]], now: datetime, hint_at: datetime
 ) -> list[str]:
-    """Write the answers of waits on their items, leased or not, and make the items due.
+    """Write what has ended waits on their items, leased or not, and make the items due.
 
     Returns the ids of items that still exist. Call it only for waits that this transaction has
     consumed.
@@ -312,8 +312,8 @@ def answer(
 _answer_of = select(_items.c.answer).where(_items.c.id == bindparam("item"))
 
 
-def answer_of(tx: Connection, item_id: str) -> str | None:
-    """Read the answer of a wait's item; None while it has none."""
+def read_wait_end(tx: Connection, item_id: str) -> str | None:
+    """Read what has ended a wait, as its item stores it; None while nothing has."""
     found: str | None = tx.execute(_answer_of, {"item": item_id}).scalar()
     return found
 
