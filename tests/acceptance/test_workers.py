@@ -116,6 +116,21 @@ def test_call_over_the_grace_time_is_given_back_at_once(
     assert [number for _, number in endpoint.calls] == [0, 1, 2, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("patches", ["on", "off"])
+def test_full_worker_stops_after_the_grace_time(installation: Installation, patches: str) -> None:
+    """Slow: hints wait in the worker for calls that do not end."""
+    url, endpoint = installation.api.url, installation.endpoint
+    endpoint.hold = 0
+    env = {"INNGEST_GRACE_SECONDS": "0.5", "INNGEST_CELERY_PATCHES": patches}
+    with installation.worker("one", "gevent", concurrency=2, **env) as worker:
+        worker.start().wait_ready(lambda: installation.workers() == 1)
+        for _ in range(8):
+            send(url)  # a hint each
+        wait_until(lambda: len(endpoint.calls) == 2, 30)
+        assert worker.terminate() == 0
+        assert "worker.gave_back" in worker.log.read_text()
+
+
 def test_stopping_worker_does_not_wait_for_dead_children(installation: Installation) -> None:
     url, endpoint = installation.api.url, installation.endpoint
     endpoint.hold = 2

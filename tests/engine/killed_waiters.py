@@ -31,7 +31,7 @@ class Worker:
         )
         self.runner, self.pool = Runner(runtime), TaskPool(limit=100)
         self.pool.start()
-        runtime.intake.wait_before_reads(self.pool)
+        runtime.intake.wait_before_reads(self.pool, for_slots=True)
         self.ran = self.begun = 0
         self.failed: list[str] = []
         self.tasks: list[Any] = []

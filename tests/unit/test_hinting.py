@@ -3,8 +3,10 @@
 import threading
 from typing import Any
 
+import gevent.pool
 import pytest
 from celery import Celery
+from celery.exceptions import WorkerShutdown
 from celery.worker import state
 from kombu import Connection, pools
 from kombu.transport import redis as kombus
@@ -111,10 +113,11 @@ def test_hints_are_published_by_kept_clients_of_redis(valkey: Valkey) -> None:
 
 
 class Pool:
-    """A worker's pool that only remembers the messages that it gets."""
+    """A worker's pool that only remembers the messages that it gets; gevent's is in `_pool`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, size: int | None = None) -> None:
         self.taken: list[str] = []
+        self._pool = gevent.pool.Pool(size)
 
     def on_apply(self, message: str) -> None:
         self.taken.append(message)
@@ -122,7 +125,7 @@ class Pool:
 
 def test_the_next_message_is_taken_when_all_earlier_hints_have_slots() -> None:
     intake, pool = Intake(), Pool()
-    intake.wait_before_reads(pool)
+    intake.wait_before_reads(pool, for_slots=True)
     pool.on_apply("first")
     intake.add_waiting(3)
     reader = threading.Thread(target=pool.on_apply, args=("second",))
@@ -134,13 +137,25 @@ def test_the_next_message_is_taken_when_all_earlier_hints_have_slots() -> None:
     assert pool.taken == ["first", "second"]
 
 
-def test_a_stopping_worker_does_not_wait_for_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    intake, pool = Intake(), Pool()
-    intake.wait_before_reads(pool)
+@pytest.mark.parametrize("for_slots", [True, False])
+def test_a_worker_that_waits_to_read_sees_a_stop(
+    for_slots: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, pool = Intake(), Pool(size=None if for_slots else 0)
+    intake.wait_before_reads(pool, for_slots=for_slots)
     intake.add_waiting(1)
     monkeypatch.setattr(state, "should_stop", 0)
-    pool.on_apply("last")
-    assert pool.taken == ["last"]
+    with pytest.raises(WorkerShutdown):
+        pool.on_apply("last")
+    assert pool.taken == []
+
+
+def test_without_patches_hints_may_wait_for_slots() -> None:
+    intake, pool = Intake(), Pool()
+    intake.wait_before_reads(pool, for_slots=False)
+    intake.add_waiting(1)
+    pool.on_apply("next")
+    assert pool.taken == ["next"]
 
 
 class Consumer:

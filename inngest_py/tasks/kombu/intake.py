@@ -1,12 +1,16 @@
 """The intake: a worker reads its next message when all hints that it has read have slots.
 
 Otherwise one worker might keep hundreds of hints while another one is idle. A message has at most
-fifty hints, so no more than fifty wait here.
+fifty hints, so no more than fifty wait here. This part is for speed only, and
+`INNGEST_CELERY_PATCHES=off` does without it.
 
-This is for speed only: `INNGEST_CELERY_PATCHES=off` lets a worker read as Celery does.
+The worker also waits here for a free greenlet of its pool, and looks for a stop meanwhile. Celery
+waits in the pool itself, where it would not notice a stop before a call ends. No setting turns this
+part off.
 
-Written against Celery 5.7: its pool of greenlets gets each message by `on_apply()`, called by the
-greenlet that reads, which reads no further before that returns.
+Written against Celery 5.7 and gevent 26.9: Celery's pool of greenlets gets each message by
+`on_apply()`, called by the greenlet that reads, which reads no further before that returns. A stop
+may be raised in it. The greenlets are in `_pool`, a pool of gevent.
 """
 
 import threading
@@ -41,14 +45,22 @@ class Intake:
             if not self._waiting:
                 self._none.set()
 
-    def wait_before_reads(self, pool: Any) -> None:
-        """Let a pool of greenlets take a message only when no hint waits."""
+    def wait_before_reads(self, pool: Any, *, for_slots: bool) -> None:
+        """Let a pool take a message when it has a free greenlet and, `for_slots`, no hint waits.
+
+        A stop of the worker is raised in the greenlet that reads. The message that it has read is
+        dropped then: upkeep finds its items, or the broker gives it to another worker.
+        """
         take = pool.on_apply
 
+        def is_free() -> bool:
+            if for_slots and not self._none.wait(_LOOK_SECONDS):
+                return False
+            return bool(pool._pool.wait_available(_LOOK_SECONDS))
+
         def on_apply(*args: Any, **kwargs: Any) -> Any:
-            while not self._none.wait(_LOOK_SECONDS):
-                if state.should_stop is not None or state.should_terminate is not None:
-                    break  # the consumer's loop has to see the stop
+            while not is_free():
+                state.maybe_shutdown()
             begun = take(*args, **kwargs)
             time.sleep(0)  # let the task begin before the worker asks for the next message
             return begun

@@ -76,8 +76,8 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
         self.service.start()
         worker.app.hinter.instead = self.direct.begin
-        if self.patches:
-            self.runtime.intake.wait_before_reads(worker.pool)
+        if self.pool == "gevent":
+            self.runtime.intake.wait_before_reads(worker.pool, for_slots=self.patches)
         garbage.freeze_objects()
         if self.metrics is not None:
             self.metrics.start(self.runtime.settings.host, self.runtime.settings.metrics_port or 0)
