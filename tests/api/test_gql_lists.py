@@ -3,7 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
+from sqlalchemy import event
 
 from inngest_py.api.graphql import paging
 from tests.api.conftest import Service
@@ -263,6 +265,29 @@ def test_a_full_page_of_matches_knows_whether_there_is_more(service: Service) ->
     for first, more in ((2, True), (3, False), (4, False)):
         page = ask(service, "eventsV2", filter=chosen, first=first)
         assert (len(page["edges"]), page["pageInfo"]["hasNextPage"]) == (min(first, 3), more)
+
+
+def test_list_of_events_reads_payloads_only_when_they_are_asked_for(service: Service) -> None:
+    service.send([{"name": "x", "data": {"n": n}} for n in range(3)])
+    ran: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        ran.append(statement)
+
+    def listed(fields: str) -> list[Any]:
+        query = f'{{ eventsV2(filter: {{from: "{SINCE}"}}) {{ edges {{ node {{ {fields} }} }} }} }}'
+        answered = service.client.post("/v0/gql", json={"query": query}).json
+        return [edge["node"] for edge in answered["data"]["eventsV2"]["edges"]]
+
+    engine = service.engine.ctx.db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert [node["name"] for node in listed("name receivedAt")] == ["x"] * 3
+        assert not any("payload" in statement for statement in ran), ran
+        assert [orjson.loads(node["raw"])["data"]["n"] for node in listed("raw")] == [2, 1, 0]
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert sum("payload" in statement for statement in ran) == 1, ran
 
 
 CURSORS = [

@@ -79,6 +79,14 @@ def test_only_the_database_room_asks_which_database_it_is() -> None:
     assert elsewhere == []
 
 
+def test_queries_write_nothing() -> None:
+    """Edges may call all of them, so none may go past the guards of the engine."""
+    writes = re.compile(r"\b(insert|update|delete|upsert|with_for_update|db\.statements)\b")
+    queries = PACKAGE / "storage" / "queries"
+    found = [file.name for file in queries.glob("*.py") if writes.search(file.read_text())]
+    assert found == []
+
+
 def imported_late(file: Path) -> list[str]:
     """List the modules that a file imports elsewhere than at its top."""
     tree = ast.parse(file.read_text())

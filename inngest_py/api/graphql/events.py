@@ -1,6 +1,6 @@
 """Events: lists, single events, and the stream of events and cron ticks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -15,7 +15,7 @@ from ...domain.values import canonical, ids
 from ...domain.values.ids import DEV_ENV_ID
 from ...domain.values.json_types import JsonObject
 from ...storage.queries import event_list, run_list
-from ...storage.queries.event_list import BY_RECEIPT, WITH_PAYLOAD, EventQuery
+from ...storage.queries.event_list import BY_RECEIPT, EventQuery
 from ...storage.queries.paging import Fits, Position, Window
 from ...storage.queries.run_list import RunQuery
 from . import paging, runs
@@ -62,6 +62,13 @@ _LATEST = 50
 _MOST_NAMES = 100
 
 
+def want(request: QueryContext, rows: Iterable[RowMapping]) -> None:
+    """Let the loaders read what belongs to these events, in one query for all events."""
+    for row in rows:
+        request.event_runs.want([row["id"]])
+        request.payloads.want([row["id"]])
+
+
 @query.field("eventsV2")
 def list_events(
     _: object, info: Info, first: int, filter: EventsFilter, after: str | None = None
@@ -74,20 +81,15 @@ def list_events(
     fits = _fitting(request, wanted)
 
     def fetch(start: Position | None, limit: int) -> Window:
+        values = fits is not None
         return request.read(
             lambda tx: event_list.look(
-                tx,
-                chosen,
-                BY_RECEIPT,
-                limit=limit,
-                after=start,
-                columns=WITH_PAYLOAD,
-                values=fits is not None,
+                tx, chosen, BY_RECEIPT, limit=limit, after=start, values=values
             )
         )
 
     page = paging.read_page(request, fetch, BY_RECEIPT, first=first, after=position, fits=fits)
-    request.event_runs.want(row["id"] for row in page.rows)
+    want(request, page.rows)
     request.count_rows(page.rows)
     made = paging.connection(page, lambda row: row, began=position is None)
     return made | {"count": (chosen, fits, fetch)}
@@ -154,10 +156,8 @@ def list_latest(_: object, info: Info, query: dict[str, str]) -> Sequence[RowMap
     request = of(info)
     last = query.get("lastEventId")
     query_of = EventQuery(from_id=_following(last, "lastEventId"))
-    found = request.read(
-        lambda tx: event_list.page(tx, query_of, first=_LATEST, columns=WITH_PAYLOAD)
-    )
-    request.event_runs.want(row["id"] for row in found.rows)
+    found = request.read(lambda tx: event_list.page(tx, query_of, first=_LATEST))
+    want(request, found.rows)
     return request.count_rows(found.rows)
 
 
@@ -235,11 +235,18 @@ def runs_of_event(event: RowMapping, info: Info) -> Sequence[RowMapping]:
     return request.count_rows(found)
 
 
+def _payload(event: RowMapping, info: Info) -> str:
+    found = of(info).payloads.get(event["id"])
+    if found is None:
+        raise NotFound(f"event {event['id']} was deleted while its page was read")
+    return found
+
+
 @event_v2_type.field("raw")
 @event_type.field("raw")
 def raw(event: RowMapping, info: Info) -> str:
     """Write the event: without a version `v` is null; an empty `user` or `meta` is left out."""
-    found: JsonObject = orjson.loads(event["payload"])
+    found: JsonObject = orjson.loads(_payload(event, info))
     shown = {name: found.get(name) for name in ("data", "id", "name", "ts")}
     shown |= {name: found[name] for name in ("user", "meta") if found.get(name)}
     text = canonical.dumps(shown | {"v": found.get("v")}).decode()
@@ -249,14 +256,14 @@ def raw(event: RowMapping, info: Info) -> str:
 @event_type.field("payload")
 def data(event: RowMapping, info: Info) -> str:
     """Write the event's data."""
-    found = canonical.loads(event["payload"])["data"]
+    found = canonical.loads(_payload(event, info))["data"]
     return of(info).count_text(canonical.dumps(found).decode())
 
 
 @event_v2_type.field("version")
-def version(event: RowMapping, _: Info) -> str | None:
+def version(event: RowMapping, info: Info) -> str | None:
     """Return the event's version, which senders may give."""
-    found: str | None = canonical.loads(event["payload"]).get("v") or None
+    found: str | None = canonical.loads(_payload(event, info)).get("v") or None
     return found
 
 

@@ -62,6 +62,7 @@ class QueryContext:
         self.event_runs: Loader[list[RowMapping]] = self._loader(run_list.of_events)
         self.defers: Loader[dict[str, Defer]] = self._loader(run_lookups.defers)
         self.events: Loader[RowMapping] = self._loader(event_lookups.by_ids)
+        self.payloads: Loader[str] = self._loader(event_lookups.payloads)
         self.batches: Loader[list[str]] = self._loader(event_lookups.ids_of_batches)
 
     def read(self, query: Callable[[Connection], T]) -> T:

@@ -62,6 +62,7 @@ def want(request: QueryContext, rows: Iterable[RowMapping]) -> None:
         request.apps.want([row["app_id"]])
         request.outputs.want([row["id"]])
         request.events.want([row["event_id"]])
+        request.payloads.want([row["event_id"]])
         request.defers.want([row["id"]])
         if row["batch_id"] is not None:
             request.batches.want([row["batch_id"]])
@@ -179,14 +180,14 @@ def show_trigger(_: object, info: Info, runID: str) -> JsonObject:
     request = of(info)
     run = find(request, runID)
     event_ids = request.count_rows(_event_ids(request, run))
-    request.events.want(event_ids)
     event = request.events.get(run["event_id"])
-    stored = [found for found in map(request.events.get, event_ids) if found is not None]
+    request.payloads.want(event_ids)
+    stored = [found for found in map(request.payloads.get, event_ids) if found is not None]
     return {
         "eventName": run["event_name"],
         "IDs": event_ids,
         "timestamp": event["received_at"] if event is not None else run["queued_at"],
-        "payloads": [request.count_text(found["payload"]) for found in stored],
+        "payloads": [request.count_text(found) for found in stored],
         "isBatch": run["batch_id"] is not None,
         "batchID": run["batch_id"],
         "cron": run["cron"],

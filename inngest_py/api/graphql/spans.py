@@ -217,8 +217,8 @@ def parent_span_id(node: Node, _: Info) -> str | None:
 
 def _debug_id(node: Node, info: Info, name: str) -> str | None:
     """Read an id of a debugging session from the run's event; an invocation put it there."""
-    event = of(info).events.get(node.timeline.run["event_id"])
-    meta = canonical.loads(event["payload"]).get("meta") if event is not None else None
+    payload = of(info).payloads.get(node.timeline.run["event_id"])
+    meta = canonical.loads(payload).get("meta") if payload is not None else None
     debug = meta.get("debug") if isinstance(meta, dict) else None
     found = debug.get(name) if isinstance(debug, dict) else None
     return found if isinstance(found, str) and ids.is_ulid(found) else None

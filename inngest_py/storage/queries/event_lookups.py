@@ -26,9 +26,15 @@ def exists(tx: Connection, event_id: str) -> bool:
 
 
 def by_ids(tx: Connection, event_ids: Sequence[str]) -> dict[str, RowMapping]:
-    """Find events with their payloads, by their ids."""
-    found = tx.execute(select(*_whole).where(_events.c.id.in_(event_ids))).mappings()
+    """Find events without their payloads, by their ids."""
+    found = tx.execute(select(*_small).where(_events.c.id.in_(event_ids))).mappings()
     return {row["id"]: row for row in found}
+
+
+def payloads(tx: Connection, event_ids: Sequence[str]) -> dict[str, str]:
+    """Read the payloads of events, by their ids."""
+    query = select(_events.c.id, _events.c.payload).where(_events.c.id.in_(event_ids))
+    return {row[0]: row[1] for row in tx.execute(query)}
 
 
 def head(tx: Connection, event_id: str, most: int) -> RowMapping | None:
