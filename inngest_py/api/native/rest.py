@@ -92,7 +92,7 @@ def send_events() -> Response:
     return answer({"data": {"ids": found}})
 
 
-class RunsQuery(TypedDict, total=False):
+class RunsArguments(TypedDict, total=False):
     """The query of a list of runs, as openapi.RunsQuery reads it."""
 
     limit: int
@@ -107,7 +107,7 @@ class RunsQuery(TypedDict, total=False):
 @blueprint.arguments(openapi.RunsQuery, location="query")
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.response(200, openapi.RunList)
-def list_runs(query: RunsQuery) -> Response:
+def list_runs(query: RunsArguments) -> Response:
     """List runs, newest first."""
     after = run_list.NEWEST.position_of(query.get("cursor"))
     with context().db.reading() as tx:
