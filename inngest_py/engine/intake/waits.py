@@ -199,7 +199,7 @@ def signal(ctx: Context, name: str, data: object) -> str | None:
         raise Invalid(f"the signal's data is over {MAX_STEP_BYTES} bytes", field="data")
     if is_deeper(answer, MOST_LEVELS + 1):
         raise Invalid(f"the signal's data is nested deeper than {MOST_LEVELS} levels", field="data")
-    taken = ctx.committer.run_once(lambda tx: _take(tx, name, answer, ctx.now()))
+    taken = ctx.committer.run_once(lambda tx: _end_wait(tx, name, answer, ctx.now()))
     if taken is None:
         return None
     run_id, item_id = taken
@@ -207,7 +207,7 @@ def signal(ctx: Context, name: str, data: object) -> str | None:
     return run_id
 
 
-def _take(tx: Connection, name: str, answer: str, now: datetime) -> tuple[str, str] | None:
+def _end_wait(tx: Connection, name: str, answer: str, now: datetime) -> tuple[str, str] | None:
     taken = waits.consume_signal(tx, name, now)
     if taken is not None:
         queue_items.end_waits(tx, [(taken[1], answer)], now, now + HINT_GRACE)

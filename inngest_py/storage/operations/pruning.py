@@ -82,7 +82,7 @@ def erase_runs(tx: Connection, function_ids: Sequence[str], before: datetime, li
 
 
 def _prune(tx: Connection, those: Query, events_before: datetime, limit: int) -> Pruned:
-    taken = _take(tx, those, limit)
+    taken = _lock_next(tx, those, limit)
     ids = [row.id for row in taken]
     if not ids:
         return Pruned(0, 0, full=False)
@@ -98,7 +98,7 @@ def _prune(tx: Connection, those: Query, events_before: datetime, limit: int) ->
     return Pruned(len(ids), drop_events(tx, sorted(candidates), events_before), full=True)
 
 
-def _take(tx: Connection, those: Query, limit: int) -> list[Record]:
+def _lock_next(tx: Connection, those: Query, limit: int) -> list[Record]:
     """Lock the next runs, as many as one transaction should delete."""
     query = those.limit(limit).with_for_update(skip_locked=True)
     taken: list[Record] = []
