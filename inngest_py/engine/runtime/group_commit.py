@@ -14,7 +14,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -281,17 +280,6 @@ class Committer:
             for entry, result in zip(entries, results, strict=True):
                 entry.finish(result)
         return True
-
-
-def waves(values: Sequence[V], key: Callable[[V], str]) -> list[list[V]]:
-    """Split values into parts that have each key at most once, in the order of the keys."""
-    parts: list[list[V]] = []
-    for _, same in groupby(sorted(values, key=key), key):
-        for place, value in enumerate(same):
-            if place == len(parts):
-                parts.append([])
-            parts[place].append(value)
-    return parts
 
 
 def _of(entries: Sequence[_Entry]) -> Callable[[Connection], Sequence[object]]:

@@ -12,9 +12,11 @@
    connection is held meanwhile; the heartbeat (upkeep/lease_keeping.py) keeps the lease.
 5. `domain.reply.decide.plan()` says what the answer means, as a `Plan`. It is pure.
 6. `group_commit.Committer.run()` joins the plan with those of other runs into one transaction,
-   which `apply.apply_all()` writes. In this order: the run's row, results of steps, attempts, the
-   end of the run (`end_run.end_runs()`), the items that follow (`writes.item_row()`), and last the
-   runs and waits that published events start or end (`intake.publish.Outbox`).
+   which `apply.apply_all()` writes. Its functions stand in the order of their rows: the run and the
+   results of steps (`_advance`), waits that time out (`_close`), attempts, the end of the run
+   (`_finish`, `end_run.end_runs()`), the items that follow (`_follow`, `writes.item_row()`), and
+   last the runs and waits that published events start or end (`intake.publish.Outbox`). A plan
+   enters only modules that have something to write for it.
 7. After the commit, `signals.committed()` sends hints, and signals to logs, metrics and traces.
 8. If the run's next item is due at once, this worker holds its lease already, and
    `run_item._continue_in_place()` continues with it, for ten seconds at most.

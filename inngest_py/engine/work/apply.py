@@ -23,10 +23,9 @@ from ...storage.runs import attempts, runs, steps
 from ..flow import concurrency
 from ..intake.publish import Outbox
 from ..intake.waits import open_all, prepare
-from ..runtime.group_commit import waves
 from . import deferred_functions, metadata, rounds
 from .end_run import Ending, end_runs
-from .writes import Applied, PlanWrite, attempt_row, item_row, lease_first, leased
+from .writes import Applied, PlanWrite, attempt_row, item_row, lease_first, leased, waves
 
 
 def apply_all(tx: Connection, writes: Sequence[PlanWrite]) -> list[Applied]:
@@ -80,7 +79,8 @@ def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
         write.gets_next = write.wants_next
     _advance(tx, [bundle for bundle in bundles if bundle[0].counts])
     for write in wave:
-        metadata.note(tx, write.call.ended_at, write.run.id, write.plan.notes)
+        if write.plan.notes:
+            metadata.note(tx, write.call.ended_at, write.run.id, write.plan.notes)
     _close(tx, [write for write in wave if write.plan.closes])
     attempts.add(tx, [attempt_row(write, entry) for write in wave for entry in write.plan.timeline])
     _finish(tx, [write for write in wave if write.plan.finish is not None], outbox)
@@ -99,15 +99,9 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
         for write in bundle:
             if write.plan.defers:
                 deferred_functions.store(tx, write.run.id, write.plan.defers)
-    corrections = [_correction(tx, bundle, rows[bundle[0].run.id]) for bundle in bundles]
-    runs.correct(tx, [correction for correction in corrections if correction is not None])
-
-
-def _close(tx: Connection, wave: Sequence[PlanWrite]) -> None:
-    """Close waits that time out. Raises WaitAnswered when one has ended already."""
-    wanted = [wait_id(write.run.id, write.item.step or "") for write in wave]
-    if len(waits.consume(tx, wanted)) < len(wave):
-        raise WaitAnswered
+    found = (_correction(tx, bundle, rows[bundle[0].run.id]) for bundle in bundles)
+    if corrections := [correction for correction in found if correction is not None]:
+        runs.correct(tx, corrections)
 
 
 def _counted(bundle: Bundle) -> runs.Advance:
@@ -166,6 +160,15 @@ def _correction(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Corr
     return runs.Correction(run_id, force_plan, left, len(lost), fewer_bytes)
 
 
+def _pending(tx: Connection, write: PlanWrite, stored: str | None) -> dict[str, bool]:
+    """Read the pending set without members of a new group that ended while it was reported."""
+    pending = groups.read(stored)
+    if pending and write.plan.group is not None and write.run.step_count:
+        known = steps.known(tx, write.run.id, list(pending))
+        pending = {step: races for step, races in pending.items() if step not in known}
+    return pending
+
+
 def _update_group(
     write: PlanWrite, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
 ) -> tuple[dict[str, bool], bool]:
@@ -199,13 +202,13 @@ def _without_own(write: PlanWrite, pending: dict[str, bool]) -> dict[str, bool]:
     return {step: races for step, races in pending.items() if step != own}
 
 
-def _pending(tx: Connection, write: PlanWrite, stored: str | None) -> dict[str, bool]:
-    """Read the pending set without members of a new group that ended while it was reported."""
-    pending = groups.read(stored)
-    if pending and write.plan.group is not None and write.run.step_count:
-        known = steps.known(tx, write.run.id, list(pending))
-        pending = {step: races for step, races in pending.items() if step not in known}
-    return pending
+def _close(tx: Connection, wave: Sequence[PlanWrite]) -> None:
+    """Close waits that time out. Raises WaitAnswered when one has ended already."""
+    if not wave:
+        return
+    wanted = [wait_id(write.run.id, write.item.step or "") for write in wave]
+    if len(waits.consume(tx, wanted)) < len(wave):
+        raise WaitAnswered
 
 
 def _finish(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
@@ -226,6 +229,8 @@ def _finish(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
 
 def _follow(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
     """Consume the items, or give them back to be retried, and queue what follows."""
+    if not wave:
+        return
     reused, finished, rows = [], [], []
     _yield_slots(tx, [write for write in wave if write.run.slots is not None])
     for write in wave:
@@ -244,7 +249,8 @@ def _follow(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
     ]
     for write, item in zip(reused, queue_items.continue_in_place(tx, reuses), strict=True):
         write.done.next = item
-    queue_items.finish(tx, [write.item for write in finished])
+    if finished:
+        queue_items.finish(tx, [write.item for write in finished])
     _queue(tx, rows, outbox)
 
 
@@ -276,6 +282,30 @@ def _reuses_item(write: PlanWrite) -> bool:
     )
 
 
+def _item_rows(tx: Connection, write: PlanWrite) -> list[tuple[FollowUp, ItemRow]]:
+    """Build the follow-up items; lease the first that is due now if this worker continues."""
+    known = _already_stored(tx, write)
+    new = [one for one in write.follow_ups if one.step is None or one.step not in known]
+    rows = [(one, item_row(write, one)) for one in rounds.follow_ups(tx, write, new)]
+    if not rows:
+        return []
+    if write.gets_next and write.done.may_continue and write.plan.retry is None:
+        lease_first(write, [row for _, row in rows])
+    for _, row in rows:
+        if row["state"] == ItemState.READY.value:
+            concurrency.join_line(row, write.run.slots, write.call.ended_at)
+    return rows
+
+
+def _already_stored(tx: Connection, write: PlanWrite) -> set[str]:
+    """Find planned steps whose results came in after the request was written.
+
+    Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).
+    """
+    targets = [one.step for one in write.follow_ups if one.step is not None]
+    return steps.known(tx, write.run.id, targets) if targets and write.done.step_count else set()
+
+
 def _queue(
     tx: Connection, rows: Sequence[tuple[PlanWrite, FollowUp, ItemRow]], outbox: Outbox
 ) -> None:
@@ -299,27 +329,3 @@ def _queue(
             write.done.next = leased(row, write.item.lease_id)
         else:
             write.done.hints.append((ItemKind(row["kind"]), row["id"]))
-
-
-def _item_rows(tx: Connection, write: PlanWrite) -> list[tuple[FollowUp, ItemRow]]:
-    """Build the follow-up items; lease the first that is due now if this worker continues."""
-    known = _already_stored(tx, write)
-    new = [one for one in write.follow_ups if one.step is None or one.step not in known]
-    rows = [(one, item_row(write, one)) for one in rounds.follow_ups(tx, write, new)]
-    if not rows:
-        return []
-    if write.gets_next and write.done.may_continue and write.plan.retry is None:
-        lease_first(write, [row for _, row in rows])
-    for _, row in rows:
-        if row["state"] == ItemState.READY.value:
-            concurrency.join_line(row, write.run.slots, write.call.ended_at)
-    return rows
-
-
-def _already_stored(tx: Connection, write: PlanWrite) -> set[str]:
-    """Find planned steps whose results came in after the request was written.
-
-    Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).
-    """
-    targets = [one.step for one in write.follow_ups if one.step is not None]
-    return steps.known(tx, write.run.id, targets) if targets and write.done.step_count else set()

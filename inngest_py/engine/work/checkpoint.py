@@ -21,8 +21,8 @@ from ...storage.queries import run_lookups
 from ...storage.queue import leases
 from ...storage.runs import attempts, runs, steps
 from ..runtime.context import Context
-from ..runtime.group_commit import waves
 from . import deferred_functions, metadata
+from .writes import waves
 
 
 @dataclass(slots=True)
@@ -115,12 +115,14 @@ def _store(tx: Connection, wave: Sequence[CheckpointWrite]) -> None:
         results = write.given.results
         write.stored = [result for result in results if (write.run_id, result.hash) in new]
         _check_limits(rows[write.run_id], write)
-    corrections = [_correction(write, rows[write.run_id]) for write in wave]
-    runs.correct(tx, [correction for correction in corrections if correction is not None])
+    found = (_correction(write, rows[write.run_id]) for write in wave)
+    if corrections := [correction for correction in found if correction is not None]:
+        runs.correct(tx, corrections)
     for write in wave:
         if write.given.defers:
             deferred_functions.store(tx, write.run_id, write.given.defers)
-        if write.stored or not write.given.results:  # a repeated call adds no metadata again
+        repeated = write.given.results and not write.stored
+        if write.given.notes and not repeated:
             metadata.note(tx, write.now, write.run_id, write.given.notes)
     attempts.add(tx, [row for write in wave for row in _attempt_rows(write)])
 

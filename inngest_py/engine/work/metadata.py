@@ -36,12 +36,10 @@ def annotate(ctx: Context, run_id: str, updates: Sequence[tuple[Target, Update]]
 def note(
     tx: Connection, now: datetime, run_id: str, updates: Sequence[tuple[Target, Update]]
 ) -> None:
-    """Apply updates that came with steps, in the transaction that stores the steps.
+    """Apply updates that came with steps, at least one, in the transaction that stores the steps.
 
     Over the limits, none is applied and a warning is logged: metadata never fails a step.
     """
-    if not updates:
-        return
     runs.lock(tx, [run_id])
     try:
         _write(tx, now, run_id, updates)

@@ -1,8 +1,10 @@
 """Writes: a plan to be written, and the rows that it becomes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
+from typing import TypeVar
 
 from ...domain.reply.plans import FollowUp, Plan, StepResult, TimelineEntry
 from ...domain.runs.items import Item, ItemKind, ItemState
@@ -14,6 +16,8 @@ from ...storage.runs import attempts
 from ..flow import concurrency
 from ..intake.publish import Started
 from ..runtime.context import Context, Hint
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,17 @@ class PlanWrite:
         more = plan.group is not None or plan.finish is not None or plan.retry is not None
         more = more or plan.closes or bool(plan.defers) or self.run.slots is not None
         return bool(plan.results) and not more
+
+
+def waves(values: Sequence[V], key: Callable[[V], str]) -> list[list[V]]:
+    """Split values into parts that have each key at most once, in the order of the keys."""
+    parts: list[list[V]] = []
+    for _, same in groupby(sorted(values, key=key), key):
+        for place, value in enumerate(same):
+            if place == len(parts):
+                parts.append([])
+            parts[place].append(value)
+    return parts
 
 
 def item_row(write: PlanWrite, follow_up: FollowUp) -> ItemRow:

@@ -44,7 +44,7 @@ class Timestamp(TypeDecorator[datetime]):
         """Turn an aware datetime into what the column holds."""
         if value is None or dialect.name != "sqlite":
             return value
-        return micros(value)
+        return sqlite_value(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Turn the column's value into an aware datetime in UTC."""
@@ -60,9 +60,9 @@ def utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def micros(value: datetime) -> int:
-    """Count the microseconds since 1970, as SQLite stores them."""
-    return (value - _EPOCH) // _MICROSECOND
+def sqlite_value(value: object) -> object:
+    """Return a value as SQLite stores it: of a time the microseconds since 1970."""
+    return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
 
 
 # Canonical JSON text (RFC 8785). It is put into request bodies as it is stored, unparsed.

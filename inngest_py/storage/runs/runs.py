@@ -300,15 +300,11 @@ _correct = EachRow(
 
 
 def correct(tx: Connection, corrections: Sequence[Correction]) -> None:
-    """Correct what advance() wrote, under its locks."""
-    if corrections:
-        _correct.later(
-            tx,
-            [
-                (c.run_id, c.force_plan, c.pending, c.fewer_steps, c.fewer_bytes)
-                for c in corrections
-            ],
-        )
+    """Correct what advance() wrote, at least one row, under its locks."""
+    _correct.later(
+        tx,
+        [(c.run_id, c.force_plan, c.pending, c.fewer_steps, c.fewer_bytes) for c in corrections],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ kind of statement, however many runs it writes.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.dml import UpdateBase
 
-from ..columns import micros
+from ..columns import sqlite_value
 from ..dialects import is_sqlite
 from ..row_types import AnyColumn, ColumnTypes, GivenRow, Records, RowValues, Statement
 from .driver import ROWS, PostgresStatement, columns, returns_times, values
@@ -52,7 +51,8 @@ class ManyRows:
         `more` holds the statement's other parameters.
         """
         if is_sqlite(tx):
-            document = orjson.dumps([[_plain(value) for value in row] for row in rows]).decode()
+            plain = [[sqlite_value(value) for value in row] for row in rows]
+            document = orjson.dumps(plain).decode()
             return tx.execute(self._sqlite, {ROWS: document, **more})
         if self._tells_times:
             return tx.execute(self._postgres, columns(self._names, rows) | more)
@@ -152,10 +152,6 @@ class AfterLock:
         if is_sqlite(tx):
             return self._statement.run(tx, [tuple(row[at] for at in self._own) for row in rows])
         return self._driven.run(tx, columns(self._names, rows))
-
-
-def _plain(value: object) -> object:
-    return micros(value) if isinstance(value, datetime) else value
 
 
 def unnested(columns: ColumnTypes) -> GivenRow:

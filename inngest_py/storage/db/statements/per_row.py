@@ -10,14 +10,13 @@ text's places, in `positiontup`, and their values from `construct_params()`.
 
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 
-from ..columns import micros
+from ..columns import sqlite_value
 from ..row_types import Record
 
 Reader = Callable[[Any], object]
@@ -65,7 +64,7 @@ class PerRow:
         if not self._sql:
             self._compile(tx.dialect)
         given = [
-            [constant if at is None else _plain(row[at]) for at, constant in self._order]
+            [constant if at is None else sqlite_value(row[at]) for at, constant in self._order]
             for row in rows
         ]
         driver = tx.connection.cursor()
@@ -98,7 +97,7 @@ class PerRow:
         places = {GIVEN + name: place for place, name in enumerate(self._names)}
         constants = compiled.construct_params()
         self._order = [
-            (places[name], None) if name in places else (None, _plain(constants[name]))
+            (places[name], None) if name in places else (None, sqlite_value(constants[name]))
             for name in compiled.positiontup or ()
         ]
         columns = self._statement.returning_column_descriptions
@@ -110,10 +109,6 @@ class PerRow:
             names = [column["name"] or "" for column in columns]
             self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
         self._sql = str(compiled)
-
-
-def _plain(value: object) -> object:
-    return micros(value) if isinstance(value, datetime) else value
 
 
 def wrapped(
