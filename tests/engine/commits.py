@@ -105,7 +105,7 @@ class Commits:
         wait_until(lambda: self._arrived(name), WAIT, f"{name} waits")
 
     def _arrived(self, name: str) -> bool:
-        began = any(name in batch for batch in list(self.batches))
+        began = name in self.outcomes or any(name in batch for batch in list(self.batches))
         return began or any(entry.value == name for entry in list(self.committer._waiting))
 
     @contextmanager
