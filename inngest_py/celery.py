@@ -1,8 +1,4 @@
-"""The app that `celery -A inngest_py …` finds, made of the environment's settings.
-
-Written against Celery 5.7: a worker prints its banner unless it is `quiet`, and prints its shutdown
-by `safe_say()`, which JSON logs replace.
-"""
+"""The app that `celery -A inngest_py …` finds, made of the environment's settings."""
 
 import logging
 import os
@@ -59,18 +55,12 @@ def begin(instance: Any, **_signal: object) -> None:
     """Log warnings about the settings, and send what is printed to the log."""
     startup_messages.warn(settings, logged=True)
     if settings.json_logs:
-        # a worker has loaded this; flower and inspect, which import this file, too, need not
-        from celery.apps import worker as worker_program
+        # it loads Celery's worker, which flower and inspect, which import this file, too, need not
+        from .tasks.kombu.quiet import print_nothing
 
-        instance.quiet = True  # no banner
-        # "worker: Warm shutdown": Celery writes it to the terminal, not to the log
-        worker_program.safe_say = _say_nothing
+        print_nothing(instance)
     if instance.redirect_stdouts:  # Celery leaves this to the code that sets up logging
         instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
-
-
-def _say_nothing(*_words: object) -> None:
-    pass
 
 
 celeryd_init.connect(refuse_to_work)

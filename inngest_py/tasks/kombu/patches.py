@@ -2,7 +2,8 @@
 
 `INNGEST_CELERY_PATCHES=off` runs an app without it. Not in it, because work or the embedded server
 needs it: the transport `inproc://` (`inproc`), children that finish their calls before they obey
-SIGTERM (`prefork`), and gevent's patch of modules imported too early (`gevent_patching`).
+SIGTERM (`prefork`), gevent's patch of modules imported too early (`gevent_patching`), a stop that a
+full worker notices (`intake`), and JSON logs without other lines (`quiet`).
 """
 
 from celery import Celery
