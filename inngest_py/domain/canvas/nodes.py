@@ -1,0 +1,100 @@
+"""What a signature becomes when it is read: tasks, chains and groups, and nothing else.
+
+A chord is a chain of its header, which is a group, and its body. A chain holds no chain and a group
+no group: the inner one is part of the outer one, as in Celery.
+
+A path names a place in this tree: `0.3.1` is the second step of the fourth member of a group that
+stands first. `+0` leads from a task to the first signature of its `link`, `!0` to the first that is
+called when it has failed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+MAP = "celery.map"
+STARMAP = "celery.starmap"
+_MAPS = {MAP: "map", STARMAP: "starmap"}
+
+Branch = Union["Task", "Chain"]  # what may stand in a group, in a link and in a link_error
+Step = Union["Task", "Group"]  # what may stand in a chain
+Node = Union["Task", "Group", "Chain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One message for a worker. `options` are Celery's, without the links."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    immutable: bool = False
+    links: tuple[Branch, ...] = ()
+    errbacks: tuple[Branch, ...] = ()
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the name; for a map, what it does to which task: `parse.map`."""
+        if self.name in _MAPS:
+            return f"{_last_part(self.kwargs['task']['task'])}.{_MAPS[self.name]}"
+        return _last_part(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Members that run at the same time; each gets the group's arguments and options."""
+
+    members: tuple[Branch, ...]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    immutable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Steps that run one after the other; each gets the result of the one before."""
+
+    members: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A whole canvas: its chain, and its tasks' labels by path.
+
+    `side_branches` counts the signatures in `link` that will be called, wherever they stand.
+    """
+
+    root: Chain
+    labels: dict[str, str]
+    side_branches: int
+
+
+def under(path: str, index: int) -> str:
+    """Return the path of a member of a chain or group; the root's path is empty."""
+    return f"{path}.{index}" if path else str(index)
+
+
+def walk(node: Node, path: str) -> Iterator[tuple[str, Task]]:
+    """Yield each task below a node and in its links, with its path, in the order of the tree."""
+    left: list[tuple[str, Node]] = [(path, node)]
+    while left:
+        at, one = left.pop()
+        if isinstance(one, Task):
+            yield at, one
+            inner: list[tuple[str, Node]] = [
+                (f"{at}+{index}", link) for index, link in enumerate(one.links)
+            ]
+        else:
+            inner = [(under(at, index), member) for index, member in enumerate(one.members)]
+        left.extend(reversed(inner))
+
+
+def has_task(node: Node) -> bool:
+    """Say whether a node runs anything: groups may be empty."""
+    return isinstance(node, Task) or any(map(has_task, node.members))
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition(".")[2] or name
