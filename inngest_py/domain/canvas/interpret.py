@@ -220,10 +220,10 @@ class _Turn:
             self.links(node, path, self._known[path])
             return self._known[path]
         args, kwargs = merged(node, given.args, given.kwargs)
-        options = {**node.options, **given.options} if given.options else node.options
+        options = {**node.options, **given.options}
         label = self._canvas.labels.get(path) or self._errback_label(node, path)
         known = None if node.links else joins
-        self._calls.append(Call(path, label, node.name, list(args), kwargs, options, known))
+        self._calls.append(Call(path, label, node.name, list(args), dict(kwargs), options, known))
         return _PENDING
 
     def links(self, node: Task, path: str, result: Any) -> None:

@@ -111,6 +111,8 @@ def following(canvas: Canvas, path: str) -> Iterator[str]:
     for at, _ in walk(task.node, path):
         yield at
     for around in reversed(task.around):
+        if isinstance(around.node, Task):  # nothing waits for a link
+            return
         if isinstance(around.node, Chain):
             for index in range(around.index + 1, len(around.node.members)):
                 for at, _ in walk(around.node.members[index], under(around.path, index)):
