@@ -270,7 +270,9 @@ class _Reader:
         where, raw = f"{place.where}.kwargs.header", found.kwargs.get("header")
         kwargs = found.kwargs.get("kwargs") or {}
         if not isinstance(kwargs, dict):
-            raise wrong(f"{place.where}.kwargs.kwargs", f"must be an object, not {kind(kwargs)}")
+            raise wrong(
+                f"{place.where}.kwargs.kwargs", f"must be an object, and it is {kind(kwargs)}"
+            )
         if isinstance(raw, dict):
             if _kind_of(raw) in ("chain", "chord"):
                 raise wrong(where, "must be a list of signatures, or a group: put it into a list")
