@@ -1,12 +1,15 @@
 """Signatures that no worker could run: the error names the place and the fix."""
 
+from random import Random
 from typing import Any
 
 import pytest
 
-from inngest_py.domain.canvas import signatures
+from inngest_py.domain.canvas import interpret, signatures
 from inngest_py.domain.canvas.nodes import Task
 from inngest_py.domain.errors import Invalid
+
+from ..canvases import any_canvas, as_json
 
 TASK = {"task": "shop.work"}
 
@@ -166,3 +169,66 @@ def test_the_kind_is_known_by_the_task_or_by_the_type() -> None:
     assert len(signatures.read(typed).root.members) == 2
     plain = {"task": "mine.chain", "subtask_type": "mine", "kwargs": {"tasks": 5}}
     assert signatures.read(plain).root.members[0] == Task("mine.chain", kwargs={"tasks": 5})
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    10**400,
+    1.5,
+    "",
+    "celery.chord",
+    "\0",
+    "é\ud800",
+    [],
+    [[]],
+    {},
+    {"task": {}},
+]
+KEYS = ["task", "args", "kwargs", "options", "immutable", "subtask_type", "tasks", "header", "body"]
+NAMES = ["chain", "group", "chord", "map", "starmap", "chunks", "accumulate"]
+OPTIONS = ["link", "link_error", "countdown", "eta", "expires", "priority", "queue", "headers"]
+
+
+def spoilt(value: Any, rng: Random) -> Any:
+    """Change something, anywhere in a value."""
+    if not value or rng.random() < 0.15:
+        return rng.choice([*ODD, *NAMES, TASK, canvas(rng.choice(NAMES), tasks=[TASK], it=[[1]])])
+    if isinstance(value, list):
+        place = rng.randrange(len(value))
+        return [spoilt(one, rng) if at == place else one for at, one in enumerate(value)]
+    if not isinstance(value, dict):
+        return rng.choice(ODD)
+    changed = {**value}
+    if rng.random() < 0.2:
+        changed[rng.choice(KEYS + OPTIONS)] = rng.choice([*ODD, TASK, [TASK], [value]])
+        return changed
+    key = rng.choice(sorted(value))
+    changed[key] = spoilt(value[key], rng)
+    return changed
+
+
+@pytest.mark.parametrize("seeds", [range(1000)], ids=str)
+def test_a_spoilt_signature_is_refused_or_can_be_run(seeds: range) -> None:
+    refused = 0
+    for seed in seeds:
+        rng = Random(seed)
+        raw = as_json(any_canvas(rng, 3))
+        for _ in range(rng.randrange(1, 4)):
+            raw = spoilt(raw, rng)
+        try:
+            read = signatures.read(raw)
+        except Invalid as error:
+            refused += 1
+            assert error.message.startswith("signature")
+            continue
+        results = {path: 1 for path, *_ in interpret.tasks(read)}
+        begun = interpret.begin(read)
+        assert begun.ended is not bool(results)
+        assert interpret.replay(read, results).ended
+        for call in begun.calls:
+            interpret.after(read, call.path, None)
+            interpret.failed(read, call.path, "id")
+    assert len(seeds) / 4 < refused < len(seeds)

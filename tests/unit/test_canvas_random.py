@@ -16,7 +16,7 @@ from .. import canvases
 from ..canvases import LOG, Engine, any_canvas, as_json, same_when_eager
 
 BATCH = 500
-BATCHES = [range(start, start + BATCH) for start in range(0, 3000, BATCH)]
+BATCHES = [range(start, start + BATCH) for start in range(0, 2500, BATCH)]
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def due(calls: Any) -> dict[str, Call]:
     return {call.path: call for call in calls}
 
 
-@pytest.mark.parametrize("seeds", BATCHES[:2], ids=str)
+@pytest.mark.parametrize("seeds", BATCHES[:1], ids=str)
 def test_stored_results_alone_say_the_same_at_each_point(seeds: range) -> None:
     for seed in seeds:
         raw = as_json(any_canvas(Random(seed)))
@@ -88,7 +88,7 @@ def test_stored_results_alone_say_the_same_at_each_point(seeds: range) -> None:
         assert sorted(engine.made) == sorted(path for path, *_ in interpret.tasks(engine.canvas))
 
 
-@pytest.mark.parametrize("seeds", BATCHES[:1], ids=str)
+@pytest.mark.parametrize("seeds", [range(250)], ids=str)
 def test_the_order_of_answers_changes_nothing(seeds: range) -> None:
     for seed in seeds:
         raw = as_json(any_canvas(Random(seed)))
@@ -100,7 +100,7 @@ def test_the_order_of_answers_changes_nothing(seeds: range) -> None:
         assert (other.finish(), drained(), other.results) == first
 
 
-@pytest.mark.parametrize("seeds", BATCHES[:2], ids=str)
+@pytest.mark.parametrize("seeds", BATCHES[:1], ids=str)
 def test_a_run_can_be_taken_up_from_any_task(seeds: range) -> None:
     for seed in seeds:
         rng = Random(seed)

@@ -5,7 +5,7 @@ no group: the inner one is part of the outer one, as in Celery.
 
 A path names a place in this tree: `0.3.1` is the second step of the fourth member of a group that
 stands first. `+0` leads from a task to the first signature of its `link`, `!0` to the first that is
-called when it has failed.
+called when it has failed. Paths are stored with runs: what names a place must go on naming it.
 """
 
 from collections.abc import Iterator

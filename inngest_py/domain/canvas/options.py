@@ -1,5 +1,6 @@
 """Check a signature's options: how and when its task is sent."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ _TEXTS = (
     "compression",
     "shadow",
 )
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 LINKS = ("link", "link_error")
 # What Celery writes into a signature that was frozen or sent. A new sending has its own.
 _BOOKKEEPING = frozenset(
@@ -38,7 +40,7 @@ def read_text(value: object, where: str) -> str:
         raise wrong(where, f"must be a text, and it is {given}")
     if len(value) > MAX_NAME_CHARS:
         raise wrong(where, f"is over {MAX_NAME_CHARS} characters: shorten it")
-    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+    if _UNSTORABLE.search(value) is not None:
         raise wrong(where, "holds a NUL or half a surrogate pair: remove it")
     return value
 
@@ -49,6 +51,8 @@ def read_options(options: dict[str, Any], where: str) -> dict[str, Any]:
     Links, null values and the ids of an earlier sending are left out, unknown options are kept.
     Raises Invalid.
     """
+    if not options:
+        return {}
     if options.get("replaced_task_nesting"):
         raise wrong(
             f"{where}.replaced_task_nesting",

@@ -13,7 +13,7 @@ from typing import Any
 from ..values.checks import kind
 from .merging import linked, prepared
 from .nodes import MAP, STARMAP, Branch, Canvas, Chain, Group, Node, Step, Task, has_task, walk
-from .options import LINKS, read_options, read_text, wrong
+from .options import read_options, read_text, wrong
 
 MAX_LEVELS = 100
 MAX_TASKS = 10_000
@@ -48,11 +48,11 @@ def read(raw: object, where: str = "signature") -> Canvas:
 
 def _labels(found: list[tuple[str, Task]]) -> dict[str, str]:
     """Name each task for people: `parse`, or `store [2/14]` where several have that name."""
-    totals = Counter(task.short_name for _, task in found)
-    seen: Counter[str] = Counter()
+    names = [task.short_name for _, task in found]
+    totals = Counter(names)
+    seen = dict.fromkeys(totals, 0)
     labels = {}
-    for path, task in found:
-        name = task.short_name
+    for (path, _), name in zip(found, names, strict=True):
         seen[name] += 1
         labels[path] = name if totals[name] == 1 else f"{name} [{seen[name]}/{totals[name]}]"
     return labels
@@ -109,9 +109,10 @@ def _open(raw: object, where: str) -> _Signature:
     given, immutable = raw.get("options"), raw.get("immutable")
     if args is not None and not isinstance(args, list | tuple):
         raise wrong(f"{where}.args", f"must be an array, and it is {kind(args)}")
-    for key, value in (("kwargs", kwargs), ("options", given)):
-        if value is not None and not isinstance(value, dict):
-            raise wrong(f"{where}.{key}", f"must be an object, and it is {kind(value)}")
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise wrong(f"{where}.kwargs", f"must be an object, and it is {kind(kwargs)}")
+    if given is not None and not isinstance(given, dict):
+        raise wrong(f"{where}.options", f"must be an object, and it is {kind(given)}")
     if immutable is not None and not isinstance(immutable, bool):
         raise wrong(f"{where}.immutable", f"must be true or false, and it is {kind(immutable)}")
     return _Signature(
@@ -154,11 +155,13 @@ class _Reader:
     def node(self, raw: object, place: _Place) -> Node:
         """Read a signature with its links and errbacks."""
         found = _open(raw, place.where)
-        links, own = (self._branches(found.given.get(key), place, key) for key in LINKS)
+        if not found.given:  # most have no options, and this is the hot path of large groups
+            return self._kinds[found.kind](found, place)
+        links = self._branches(found.given.get("link"), place, "link")
+        own = self._branches(found.given.get("link_error"), place, "link_error")
         if own:
             place = _Place(place.where, place.level, (*own, *place.errbacks))
-        node = self._kinds[found.kind](found, place)
-        return linked(node, links)
+        return linked(self._kinds[found.kind](found, place), links)
 
     def _branches(self, raw: object, place: _Place, key: str) -> tuple[Branch, ...]:
         """Read the signatures of `link` or `link_error`: none, one or a list."""
