@@ -130,13 +130,25 @@ def test_too_many_tasks_are_refused(raw: Raw) -> None:
         signatures.read(raw)
 
 
-def test_links_that_multiply_are_refused_at_once() -> None:
+@pytest.mark.parametrize("key", ["link", "link_error"])
+def test_links_that_multiply_are_refused_at_once(key: str) -> None:
     raw = task()
     for _ in range(40):  # each level doubles the number of tasks
         raw = group(task(), task(), link=raw)
+    raw = task(**{key: raw})
     with Cost() as cost, pytest.raises(Invalid, match="more than 10,000 tasks"):
         signatures.read(raw)
     assert cost.calls < 60 * MAX_TASKS
+
+
+def test_errbacks_within_errbacks_are_no_more_work_when_a_task_fails() -> None:
+    raw = task()
+    for _ in range(90):  # each of the tasks has the errbacks of its chain
+        raw = chain(*[task()] * 100, link_error=raw)
+    canvas = signatures.read(raw)
+    with Cost() as cost:
+        assert len(interpret.failed(canvas, "99", "id").calls) == 1
+    assert cost.calls < 10 * MAX_TASKS
 
 
 WRAPS: dict[str, Callable[[Raw], Raw]] = {

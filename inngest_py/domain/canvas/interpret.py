@@ -14,7 +14,7 @@ from typing import Any
 
 from .merging import merged
 from .nodes import Branch, Canvas, Chain, Group, Node, Task, under, walk
-from .places import Around, errbacks, find, joined_by, outermost
+from .places import Around, errbacks, find_group, find_task, joined_by, outermost
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,10 @@ def replay(
 
 def after(canvas: Canvas, path: str, result: Any) -> Moves:
     """Say what follows from the result of one task. Raises NotFound."""
-    task = find(canvas, path)
+    task, around = find_task(canvas, path)
     turn = _Turn(canvas, {})
-    if isinstance(task.node, Task):
-        turn.links(task.node, path, result)
-    return turn.climb(task.around, result)
+    turn.links(task, path, result)
+    return turn.climb(around, result)
 
 
 def joined(canvas: Canvas, path: str, results: Callable[[str], Any]) -> Moves:
@@ -102,8 +101,8 @@ def joined(canvas: Canvas, path: str, results: Callable[[str], Any]) -> Moves:
         return Moves(ended=True)
     if not path:
         return Moves(ended=True, result=_value(canvas.root, "", results))
-    group = find(canvas, path)
-    return _Turn(canvas, {}).climb(group.around, _value(group.node, path, results))
+    group, around = find_group(canvas, path)
+    return _Turn(canvas, {}).climb(around, _value(group, path, results))
 
 
 def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
@@ -112,10 +111,9 @@ def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
     They are one group; joined() of it ends the canvas without a result. Without errbacks the
     canvas ends at once. Raises NotFound.
     """
-    task = find(canvas, path)
+    found = errbacks(*find_task(canvas, path))
     turn = _Turn(canvas, {})
     group = f"{path}!"
-    found = errbacks(task)
     for index, errback in enumerate(found):
         turn.branch(errback, f"{group}{index}", _Given((task_id,)), group)
     if not found:

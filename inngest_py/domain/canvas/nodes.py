@@ -31,7 +31,7 @@ class Task:
     options: dict[str, Any] = field(default_factory=dict)
     immutable: bool = False
     links: tuple[Branch, ...] = ()
-    errbacks: tuple[Branch, ...] = ()
+    errbacks: tuple["Errback", ...] = ()
 
     @property
     def short_name(self) -> str:
@@ -39,6 +39,14 @@ class Task:
         if self.name in _MAPS:
             return f"{_last_part(self.kwargs['task']['task'])}.{_MAPS[self.name]}"
         return _last_part(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Errback:
+    """What is called when a task has failed for good. `raw` is its signature as it came."""
+
+    branch: Branch
+    raw: Any
 
 
 @dataclass(frozen=True, slots=True)

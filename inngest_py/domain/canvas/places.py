@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import NotFound
-from .nodes import Branch, Canvas, Chain, Group, Node, Task, under, walk
+from .nodes import Branch, Canvas, Chain, Errback, Group, Node, Task, under, walk
 
 _PART = re.compile(r"([.+!]?)(\d{1,9})")
 _PATH = re.compile(r"\d{1,9}(?:[.+!]\d{1,9})*")
@@ -21,19 +21,25 @@ class Around:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A node of a canvas, and what it stands in, from the outside to the inside."""
+def find_task(canvas: Canvas, path: str) -> tuple[Task, tuple[Around, ...]]:
+    """Find a task, and what it stands in, from the outside to the inside. Raises NotFound."""
+    node, around = _find(canvas, path)
+    if not isinstance(node, Task):
+        raise NotFound(f"{path!r} is no task of the canvas")
+    return node, around
 
-    node: Node
-    path: str
-    around: tuple[Around, ...]
+
+def find_group(canvas: Canvas, path: str) -> tuple[Group, tuple[Around, ...]]:
+    """Find a group, and what it stands in, from the outside to the inside. Raises NotFound."""
+    node, around = _find(canvas, path)
+    if not isinstance(node, Group):
+        raise NotFound(f"{path!r} is no group of the canvas")
+    return node, around
 
 
-def find(canvas: Canvas, path: str) -> Found:
-    """Find a node by its path. Raises NotFound."""
+def _find(canvas: Canvas, path: str) -> tuple[Node, tuple[Around, ...]]:
     if _PATH.fullmatch(path) is None:
-        raise NotFound(f"the canvas has no task {path!r}")
+        raise NotFound(f"{path!r} is no path in a canvas")
     node: Node = canvas.root
     around: list[Around] = []
     at = ""
@@ -41,16 +47,16 @@ def find(canvas: Canvas, path: str) -> Found:
         around.append(Around(node, at, sign, int(digits)))
         inside = _inside(node, sign, around)
         if int(digits) >= len(inside):
-            raise NotFound(f"the canvas has no task {path!r}")
+            raise NotFound(f"the canvas has nothing at {path!r}")
         node = inside[int(digits)]
         at = f"{at}{sign}{digits}"
-    return Found(node, path, tuple(around))
+    return node, tuple(around)
 
 
 def _inside(node: Node, sign: str, around: list[Around]) -> tuple[Node, ...]:
     if isinstance(node, Task):
         if sign == "!":
-            return errbacks(Found(node, "", tuple(around[:-1])))
+            return errbacks(node, tuple(around[:-1]))
         return node.links if sign == "+" else ()
     return node.members if sign in (".", "") else ()
 
@@ -76,24 +82,23 @@ def outermost(path: str) -> str:
     return path[: path.rfind("!") + 1]
 
 
-def errbacks(task: Found) -> tuple[Branch, ...]:
+def errbacks(task: Task, around: tuple[Around, ...]) -> tuple[Branch, ...]:
     """List what is called when a task has failed for good, each signature once.
 
     These are its own and those of its chains and groups, and, in a group, those of the step that
     the group's results were for: Celery calls a chord's errbacks when its header fails.
     """
-    assert isinstance(task.node, Task)
-    found = list(task.node.errbacks)
-    for outer, inner in zip(reversed(task.around[:-1]), reversed(task.around), strict=False):
+    found = list(task.errbacks)
+    for outer, inner in zip(reversed(around[:-1]), reversed(around), strict=False):
         if inner.sign in ("+", "!"):
             break
         if isinstance(inner.node, Group) and isinstance(outer.node, Chain):
             for step in outer.node.members[outer.index + 1 : outer.index + 2]:
                 found.extend(_of_first_tasks(step))
-    return tuple({repr(one): one for one in found}.values())  # options make them unhashable
+    return tuple({repr(one.raw): one.branch for one in found}.values())
 
 
-def _of_first_tasks(node: Node) -> Iterator[Branch]:
+def _of_first_tasks(node: Node) -> Iterator[Errback]:
     if isinstance(node, Task):
         yield from node.errbacks
         return
@@ -107,13 +112,13 @@ def following(canvas: Canvas, path: str) -> Iterator[str]:
     These are run again when the run is started again from that task; the others keep their
     results. Errbacks are not among them. Raises NotFound.
     """
-    task = find(canvas, path)
-    for at, _ in walk(task.node, path):
+    task, around = find_task(canvas, path)
+    for at, _ in walk(task, path):
         yield at
-    for around in reversed(task.around):
-        if isinstance(around.node, Task):  # nothing waits for a link
+    for outer in reversed(around):
+        if isinstance(outer.node, Task):  # nothing waits for a link
             return
-        if isinstance(around.node, Chain):
-            for index in range(around.index + 1, len(around.node.members)):
-                for at, _ in walk(around.node.members[index], under(around.path, index)):
+        if isinstance(outer.node, Chain):
+            for index in range(outer.index + 1, len(outer.node.members)):
+                for at, _ in walk(outer.node.members[index], under(outer.path, index)):
                     yield at

@@ -8,11 +8,25 @@ task, an empty group in a chain is left out, options of a chain are for its firs
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ..values.checks import kind
 from .merging import linked, prepared
-from .nodes import MAP, STARMAP, Branch, Canvas, Chain, Group, Node, Step, Task, has_task, walk
+from .nodes import (
+    MAP,
+    STARMAP,
+    Branch,
+    Canvas,
+    Chain,
+    Errback,
+    Group,
+    Node,
+    Step,
+    Task,
+    has_task,
+    walk,
+)
 from .options import read_options, read_text, wrong
 
 MAX_LEVELS = 100
@@ -76,9 +90,9 @@ class _Place:
 
     where: str
     level: int = 1
-    errbacks: tuple[Branch, ...] = ()
+    errbacks: tuple[Errback, ...] = ()
 
-    def inner(self, part: str, errbacks: tuple[Branch, ...] = ()) -> "_Place":
+    def inner(self, part: str, errbacks: tuple[Errback, ...] = ()) -> "_Place":
         """The place of a signature within this one."""
         if self.level == MAX_LEVELS:
             problem = f"is nested deeper than {MAX_LEVELS} signatures: make it flatter"
@@ -158,24 +172,33 @@ class _Reader:
         if not found.given:  # most have no options, and this is the hot path of large groups
             return self._kinds[found.kind](found, place)
         links = self._branches(found.given.get("link"), place, "link")
-        own = self._branches(found.given.get("link_error"), place, "link_error")
+        own = self._errbacks(found.given.get("link_error"), place)
         if own:
             place = _Place(place.where, place.level, (*own, *place.errbacks))
-        return linked(self._kinds[found.kind](found, place), links)
+        node = self._kinds[found.kind](found, place)
+        return linked(node, tuple(branch for branch, _ in links if has_task(branch)))
 
-    def _branches(self, raw: object, place: _Place, key: str) -> tuple[Branch, ...]:
+    def _errbacks(self, raw: object, place: _Place) -> list[Errback]:
+        before = self._count
+        found = self._branches(raw, place, "link_error")
+        read = self._count - before
+        # a link of a group is called for each of its members: read once, run many times
+        tasks = (task for branch, _ in found for task in walk(branch, ""))
+        self._spend(max(0, sum(1 for _ in islice(tasks, MAX_TASKS + 1)) - read))
+        return [Errback(branch, one) for branch, one in found if has_task(branch)]
+
+    def _branches(self, raw: object, place: _Place, key: str) -> list[tuple[Branch, object]]:
         """Read the signatures of `link` or `link_error`: none, one or a list."""
         if raw is None:
-            return ()
+            return []
         place = place.inner(f".options.{key}")
         if not isinstance(raw, list | tuple):
-            found = [_as_branch(self.node(raw, place))]
-        else:
-            found = []
-            for index, one in enumerate(raw):
-                inner = _Place(f"{place.where}[{index}]", place.level)
-                found.append(_as_branch(self.node(one, inner)))
-        return tuple(filter(has_task, found))
+            return [(_as_branch(self.node(raw, place)), raw)]
+        found: list[tuple[Branch, object]] = []
+        for index, one in enumerate(raw):
+            inner = _Place(f"{place.where}[{index}]", place.level)
+            found.append((_as_branch(self.node(one, inner)), one))
+        return found
 
     def _task(self, found: _Signature, place: _Place) -> Task:
         self._spend(1)
@@ -204,10 +227,9 @@ class _Reader:
             raise wrong(f"{place.where}.kwargs.n", "must be a whole number above 0")
         starts = range(0, len(items), size)
         self._spend(len(starts))
-        parts = (Task(STARMAP, (), {"task": task, "it": items[at : at + size]}) for at in starts)
+        parts = ({"task": task, "it": items[at : at + size]} for at in starts)
         members = (
-            Task(part.name, (), part.kwargs, found.options, True, errbacks=place.errbacks)
-            for part in parts
+            Task(STARMAP, (), part, found.options, True, errbacks=place.errbacks) for part in parts
         )
         return Group(tuple(members), immutable=True)
 
@@ -271,8 +293,8 @@ class _Reader:
 
     def _header(self, found: _Signature, place: _Place) -> Group:
         where, raw = f"{place.where}.kwargs.header", found.kwargs.get("header")
-        kwargs = found.kwargs.get("kwargs") or {}
-        if not isinstance(kwargs, dict):
+        kwargs = found.kwargs.get("kwargs")
+        if kwargs is not None and not isinstance(kwargs, dict):
             raise wrong(
                 f"{place.where}.kwargs.kwargs", f"must be an object, and it is {kind(kwargs)}"
             )
@@ -284,7 +306,7 @@ class _Reader:
             assert isinstance(header, Group)
         else:
             header = Group(self._members(_listed(raw, where), place, ".kwargs.header"))
-        entry = Group((), found.args, kwargs, found.options, found.immutable)
+        entry = Group((), found.args, kwargs or {}, found.options, found.immutable)
         return prepared(header, entry)
 
     def _spend(self, tasks: int) -> None:
