@@ -73,23 +73,23 @@ def replay(
     Tasks that were sent and have not ended are among the calls. Each group in `opens` waits for
     that many members. Errbacks are left out.
     """
-    turn = _Turn(canvas, results)
+    interpreter = _Interpreter(canvas, results)
     given = _Given(tuple(args), dict(kwargs or {}))
-    value = turn.chain(canvas.root, "", given, joined_by((), canvas))
-    waiting = (value is _PENDING) + canvas.side_branches - turn.side_branches_ended
+    value = interpreter.chain(canvas.root, "", given, joined_by((), canvas))
+    waiting = (value is _PENDING) + canvas.side_branches - interpreter.side_branches_ended
     if waiting and canvas.side_branches:
-        turn.opens[outermost("")] = waiting
+        interpreter.opens[outermost("")] = waiting
     if waiting:
-        return turn.moves()
-    return turn.moves(ended=True, result=value)
+        return interpreter.moves()
+    return interpreter.moves(ended=True, result=value)
 
 
 def after(canvas: Canvas, path: str, result: Any) -> Moves:
     """Say what follows from the result of one task. Raises NotFound."""
     task, around = find_task(canvas, path)
-    turn = _Turn(canvas, {})
-    turn.links(task, path, result)
-    return turn.climb(around, result)
+    interpreter = _Interpreter(canvas, {})
+    interpreter.links(task, path, result)
+    return interpreter.climb(around, result)
 
 
 def joined(canvas: Canvas, path: str, results: Callable[[str], Any]) -> Moves:
@@ -102,7 +102,7 @@ def joined(canvas: Canvas, path: str, results: Callable[[str], Any]) -> Moves:
     if not path:
         return Moves(ended=True, result=_value(canvas.root, "", results))
     group, around = find_group(canvas, path)
-    return _Turn(canvas, {}).climb(around, _value(group, path, results))
+    return _Interpreter(canvas, {}).climb(around, _value(group, path, results))
 
 
 def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
@@ -112,16 +112,16 @@ def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
     canvas ends at once. Raises NotFound.
     """
     found = errbacks(*find_task(canvas, path))
-    turn = _Turn(canvas, {})
+    interpreter = _Interpreter(canvas, {})
     group = f"{path}!"
     for index, errback in enumerate(found):
-        turn.branch(errback, f"{group}{index}", _Given((task_id,)), group)
+        interpreter.branch(errback, f"{group}{index}", _Given((task_id,)), group)
     if not found:
         return Moves(ended=True)
-    turn.opens[group] = len(found) + sum(
+    interpreter.opens[group] = len(found) + sum(
         len(task.links) for errback in found for _, task in walk(errback, "")
     )
-    return turn.moves()
+    return interpreter.moves()
 
 
 class _Pending:
@@ -140,7 +140,7 @@ class _Given:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-class _Turn:
+class _Interpreter:
     """Goes through a part of a canvas and collects what is due; `known` are stored results.
 
     Each method returns the value of a node, or _PENDING while tasks of it have not ended. `joins`
@@ -179,25 +179,25 @@ class _Turn:
         return self.task(node, path, given, joins)
 
     def chain(self, node: Chain, path: str, given: _Given, joins: str | None) -> Any:
-        """Run a chain from its first step on."""
+        """Run a chain from its first part on."""
         if not node.members:
             return None
         last = len(node.members) == 1
-        value = self.step(node.members[0], under(path, 0), given, joins if last else None)
+        value = self.part(node.members[0], under(path, 0), given, joins if last else None)
         return value if value is _PENDING else self.rest(node, path, 1, value, joins)
 
     def rest(self, node: Chain, path: str, start: int, value: Any, joins: str | None) -> Any:
-        """Run a chain from one step on, which gets the value of the step before it."""
+        """Run a chain from one part on, which gets the value of the part before it."""
         for index in range(start, len(node.members)):
             last = index == len(node.members) - 1
             at = under(path, index)
-            value = self.step(node.members[index], at, _Given((value,)), joins if last else None)
+            value = self.part(node.members[index], at, _Given((value,)), joins if last else None)
             if value is _PENDING:
                 break
         return value
 
-    def step(self, node: Task | Group, path: str, given: _Given, joins: str | None) -> Any:
-        """Run a step of a chain."""
+    def part(self, node: Task | Group, path: str, given: _Given, joins: str | None) -> Any:
+        """Run a part of a chain."""
         if isinstance(node, Task):
             return self.task(node, path, given, joins)
         args, kwargs = merged(node, given.args, given.kwargs)

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .nodes import Branch, Chain, Group, Node, Step, Task
+from .nodes import Branch, Chain, Group, Node, Part, Task
 
-N = TypeVar("N", Task, Group, Chain, Step, Branch, Node)
+N = TypeVar("N", Task, Group, Chain, Part, Branch, Node)
 
 
 def merged(
@@ -23,7 +23,7 @@ def merged(
 def prepared(node: N, entry: Group) -> N:
     """Give a node the arguments, options and immutability of what is around it, `entry`.
 
-    In a chain they are for its first step. Options from outside replace the node's own.
+    In a chain they are for its first part. Options from outside replace the node's own.
     """
     if not (entry.args or entry.kwargs or entry.options or entry.immutable):
         return node
@@ -44,7 +44,7 @@ def prepared(node: N, entry: Group) -> N:
 
 
 def linked(node: N, links: tuple[Branch, ...]) -> N:
-    """Have links called with the result of a node: after a chain's last step, each of a group."""
+    """Have links called with the result of a node: after a chain's last part, each of a group."""
     if not links or (not isinstance(node, Task) and not node.members):
         return node
     if isinstance(node, Task):

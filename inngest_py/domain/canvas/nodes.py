@@ -3,7 +3,7 @@
 A chord is a chain of its header, which is a group, and its body. A chain holds no chain and a group
 no group: the inner one is part of the outer one, as in Celery.
 
-A path names a place in this tree: `0.3.1` is the second step of the fourth member of a group that
+A path names a place in this tree: `0.3.1` is the second part of the fourth member of a group that
 stands first. `+0` leads from a task to the first signature of its `link`, `!0` to the first that is
 called when it has failed. Paths are stored with runs: what names a place must go on naming it.
 """
@@ -17,7 +17,7 @@ STARMAP = "celery.starmap"
 _MAPS = {MAP: "map", STARMAP: "starmap"}
 
 Branch = Union["Task", "Chain"]  # what may stand in a group, in a link and in a link_error
-Step = Union["Task", "Group"]  # what may stand in a chain
+Part = Union["Task", "Group"]  # what may stand in a chain
 Node = Union["Task", "Group", "Chain"]
 
 
@@ -62,9 +62,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Steps that run one after the other; each gets the result of the one before."""
+    """Parts that run one after the other; each gets the result of the one before."""
 
-    members: tuple[Step, ...]
+    members: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)

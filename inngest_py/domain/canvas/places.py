@@ -85,7 +85,7 @@ def outermost(path: str) -> str:
 def errbacks(task: Task, around: tuple[Around, ...]) -> tuple[Branch, ...]:
     """List what is called when a task has failed for good, each signature once.
 
-    These are its own and those of its chains and groups, and, in a group, those of the step that
+    These are its own and those of its chains and groups, and, in a group, those of the part that
     the group's results were for: Celery calls a chord's errbacks when its header fails.
     """
     found = list(task.errbacks)
@@ -93,8 +93,8 @@ def errbacks(task: Task, around: tuple[Around, ...]) -> tuple[Branch, ...]:
         if inner.sign in ("+", "!"):
             break
         if isinstance(inner.node, Group) and isinstance(outer.node, Chain):
-            for step in outer.node.members[outer.index + 1 : outer.index + 2]:
-                found.extend(_of_first_tasks(step))
+            for part in outer.node.members[outer.index + 1 : outer.index + 2]:
+                found.extend(_of_first_tasks(part))
     return tuple({repr(one.raw): one.branch for one in found}.values())
 
 

@@ -22,7 +22,7 @@ from .nodes import (
     Errback,
     Group,
     Node,
-    Step,
+    Part,
     Task,
     has_task,
     walk,
@@ -268,12 +268,12 @@ class _Reader:
 
     def _chain(self, found: _Signature, place: _Place) -> Chain:
         raw = _listed(found.kwargs.get("tasks"), f"{place.where}.kwargs.tasks")
-        steps: list[Step] = []
+        parts: list[Part] = []
         for index, one in enumerate(raw):
             node = self.node(one, place.inner(f".kwargs.tasks[{index}]", place.errbacks))
-            steps.extend(_spliced(node, one))
+            parts.extend(_spliced(node, one))
         # an empty group is nothing between others, and the list [] on its own
-        kept = [step for step in steps if step is not _EMPTY] or steps[:1]
+        kept = [part for part in parts if part is not _EMPTY] or parts[:1]
         entry = Group((), found.args, {}, found.options, found.immutable)
         return prepared(Chain(tuple(kept)), entry)
 
@@ -321,7 +321,7 @@ def _listed(raw: object, where: str) -> list[Any]:
     return list(raw)
 
 
-def _spliced(node: Node, raw: object) -> tuple[Step, ...]:
+def _spliced(node: Node, raw: object) -> tuple[Part, ...]:
     """Return what a signature is within a chain: a group of one signature is that signature."""
     if isinstance(node, Task):
         return (node,)
@@ -335,7 +335,7 @@ def _spliced(node: Node, raw: object) -> tuple[Step, ...]:
     if inside == "group":
         return (node,) if _parts(raw) else (_EMPTY,)
     members = tuple(prepared(member, node) for member in node.members)
-    return tuple(step for one in members for step in _spliced(one, None))
+    return tuple(part for one in members for part in _spliced(one, None))
 
 
 def _parts(raw: Any) -> list[Any]:
