@@ -182,6 +182,54 @@ def test_a_delay_of_a_chord_is_for_its_header_alone() -> None:
     assert interpret.joined(canvas, "0", str).calls[0].options == {"queue": "slow"}
 
 
+def test_outer_options_are_stronger() -> None:
+    built = chain(add.s().set(queue="own", priority=3), store.s())
+    built.set(queue="all")
+    assert first(built).options == {"queue": "all", "priority": 3}
+    inner = group(add.s().set(queue="own"), add.s())
+    inner.set(queue="inner", priority=1)
+    outer = group(inner, _chain(group(add.s(), add.s()).set(queue="inner"), store.s()))
+    calls = interpret.begin(read(outer.set(queue="outer"))).calls
+    found = [call.options for call in calls]
+    assert found == [{"queue": "outer", "priority": 1}] * 2 + [{"queue": "outer"}] * 2
+    alone = _chain(group(add.s().set(queue="own")).set(queue="all"), store.s())
+    assert first(alone).options == {"queue": "all"}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"task": "celery.chain", "kwargs": {"tasks": [{"task": "a", "args": [1]}, {"task": "b"}]}},
+        {"task": "celery.group", "kwargs": {"tasks": [{"task": "a", "args": [1]}, {"task": "b"}]}},
+        {
+            "task": "celery.chord",
+            "kwargs": {"header": [{"task": "a", "args": [1]}], "body": {"task": "b"}},
+        },
+    ],
+    ids=["chain", "group", "chord"],
+)
+def test_a_chain_a_group_and_a_chord_may_have_arguments_and_be_immutable(parts: Any) -> None:
+    own = {**parts, "args": [0]}
+    assert interpret.begin(signatures.read(own), args=[9]).calls[0].args == [9, 0, 1]
+    fixed = {**own, "immutable": True}
+    begun = interpret.begin(signatures.read(fixed), args=[9], kwargs={"x": 1}).calls[0]
+    assert (begun.args, begun.kwargs) == ([0, 1], {})
+
+
+def test_keyword_arguments_of_a_chord_are_for_its_header() -> None:
+    raw = {"header": [{"task": "a"}], "body": {"task": "b"}, "kwargs": {"x": 1}}
+    canvas = signatures.read({"task": "celery.chord", "kwargs": raw})
+    assert interpret.begin(canvas).calls[0].kwargs == {"x": 1}
+    assert interpret.joined(canvas, "0", str).calls[0].kwargs == {}
+
+
+def test_a_map_takes_nothing_from_outside() -> None:
+    canvas = read(chain(store.s(), add.map([1])))
+    assert interpret.after(canvas, "0", "result").calls[0].args == []
+    hand_written = {"task": "celery.map", "kwargs": {"task": {"task": "a"}, "it": [1]}}
+    assert interpret.begin(signatures.read(hand_written), args=[5]).calls[0].args == []
+
+
 def test_labels_tell_tasks_of_one_name_apart() -> None:
     canvas = read(chain(add.s(), group(store.s(i) for i in range(14)), report.s()))
     found = {path: (label, name) for path, label, name in interpret.tasks(canvas)}

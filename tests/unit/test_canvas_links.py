@@ -110,6 +110,8 @@ def test_an_errback_of_a_chain_is_called_for_each_of_its_tasks_once() -> None:
         assert len(failing(chain(*steps).on_error(alarm.s()), path).calls) == 1
     same = chain(work.s().on_error(alarm.s()), work.s()).on_error(alarm.s())
     assert len(failing(same, "0").calls) == 1
+    both = chain(work.s().on_error(alarm.s("own")), work.s()).on_error(alarm.s("chain"))
+    assert sent(failing(both, "0")) == {"0!0": ["id", "own"], "0!1": ["id", "chain"]}
     other = chain(work.s(), work.s().on_error(alarm.s()))
     assert failing(other, "0") == Moves(ended=True)
 
@@ -132,6 +134,8 @@ def test_an_errback_of_the_main_way_is_not_for_its_links() -> None:
     canvas = with_link(work.s(), note.s()).on_error(alarm.s())
     assert failing(canvas, "0+0") == Moves(ended=True)
     assert len(failing(canvas, "0").calls) == 1
+    header = [with_link(work.s(), group(note.s(), note.s()))]
+    assert failing(chord(header, work.s().on_error(alarm.s())), "0.0+0.0.1") == Moves(ended=True)
 
 
 def test_an_errback_may_fail_as_well() -> None:
