@@ -10,7 +10,6 @@ has each message of a task lead to one call of after().
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from .merging import merged
 from .nodes import Branch, Canvas, Chain, Group, Node, Task, under, walk
@@ -28,9 +27,9 @@ class Call:
     path: str
     label: str
     name: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    options: dict[str, Any]
+    args: list[object]
+    kwargs: dict[str, object]
+    options: dict[str, object]
     joins: str | None = None
 
 
@@ -46,7 +45,7 @@ class Moves:
     opens: dict[str, int] = field(default_factory=dict)
     joins: str | None = None
     ended: bool = False
-    result: Any = None
+    result: object = None
 
 
 def tasks(canvas: Canvas) -> list[tuple[str, str, str]]:
@@ -55,7 +54,7 @@ def tasks(canvas: Canvas) -> list[tuple[str, str, str]]:
 
 
 def begin(
-    canvas: Canvas, *, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    canvas: Canvas, *, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
 ) -> Moves:
     """Start a canvas; its first tasks get these arguments before their own."""
     return replay(canvas, {}, args=args, kwargs=kwargs)
@@ -63,10 +62,10 @@ def begin(
 
 def replay(
     canvas: Canvas,
-    results: Mapping[str, Any],
+    results: Mapping[str, object],
     *,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
 ) -> Moves:
     """Find all that is due from the results of tasks that are stored, by path.
 
@@ -84,7 +83,7 @@ def replay(
     return interpreter.moves(ended=True, result=value)
 
 
-def after(canvas: Canvas, path: str, result: Any) -> Moves:
+def after(canvas: Canvas, path: str, result: object) -> Moves:
     """Say what follows from the result of one task. Raises NotFound."""
     task, around = find_task(canvas, path)
     interpreter = _Interpreter(canvas, {})
@@ -92,7 +91,7 @@ def after(canvas: Canvas, path: str, result: Any) -> Moves:
     return interpreter.climb(around, result)
 
 
-def joined(canvas: Canvas, path: str, results: Callable[[str], Any]) -> Moves:
+def joined(canvas: Canvas, path: str, results: Callable[[str], object]) -> Moves:
     """Say what follows when all members of a group have ended.
 
     `results` reads the stored result of a task by its path. Raises NotFound.
@@ -135,9 +134,9 @@ _PENDING = _Pending()
 class _Given:
     """What a task gets from outside: arguments before its own, and options over its own."""
 
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
+    args: tuple[object, ...] = ()
+    kwargs: dict[str, object] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
 
 
 class _Interpreter:
@@ -147,18 +146,20 @@ class _Interpreter:
     is the group that the node ends a member of.
     """
 
-    def __init__(self, canvas: Canvas, known: Mapping[str, Any]) -> None:
+    def __init__(self, canvas: Canvas, known: Mapping[str, object]) -> None:
         self._canvas = canvas
         self._known = known
         self._calls: list[Call] = []
         self.opens: dict[str, int] = {}
         self.side_branches_ended = 0
 
-    def moves(self, *, joins: str | None = None, ended: bool = False, result: Any = None) -> Moves:
+    def moves(
+        self, *, joins: str | None = None, ended: bool = False, result: object = None
+    ) -> Moves:
         """Return what was collected."""
         return Moves(tuple(self._calls), self.opens, joins, ended, result)
 
-    def climb(self, around: tuple[Around, ...], value: Any) -> Moves:
+    def climb(self, around: tuple[Around, ...], value: object) -> Moves:
         """Go on from a node that has ended with a value: to the next of its chain, or outwards."""
         if around and isinstance(around[-1].node, Chain):
             chain, around = around[-1], around[:-1]
@@ -172,13 +173,13 @@ class _Interpreter:
             return self.moves(ended=True, result=value)
         return self.moves(joins=group)
 
-    def branch(self, node: Branch, path: str, given: _Given, joins: str | None) -> Any:
+    def branch(self, node: Branch, path: str, given: _Given, joins: str | None) -> object:
         """Run a member of a group, a link or an errback."""
         if isinstance(node, Chain):
             return self.chain(node, path, given, joins)
         return self.task(node, path, given, joins)
 
-    def chain(self, node: Chain, path: str, given: _Given, joins: str | None) -> Any:
+    def chain(self, node: Chain, path: str, given: _Given, joins: str | None) -> object:
         """Run a chain from its first part on."""
         if not node.members:
             return None
@@ -186,7 +187,7 @@ class _Interpreter:
         value = self.part(node.members[0], under(path, 0), given, joins if last else None)
         return value if value is _PENDING else self.rest(node, path, 1, value, joins)
 
-    def rest(self, node: Chain, path: str, start: int, value: Any, joins: str | None) -> Any:
+    def rest(self, node: Chain, path: str, start: int, value: object, joins: str | None) -> object:
         """Run a chain from one part on, which gets the value of the part before it."""
         for index in range(start, len(node.members)):
             last = index == len(node.members) - 1
@@ -196,7 +197,7 @@ class _Interpreter:
                 break
         return value
 
-    def part(self, node: Task | Group, path: str, given: _Given, joins: str | None) -> Any:
+    def part(self, node: Task | Group, path: str, given: _Given, joins: str | None) -> object:
         """Run a part of a chain."""
         if isinstance(node, Task):
             return self.task(node, path, given, joins)
@@ -212,7 +213,7 @@ class _Interpreter:
             return _PENDING
         return values
 
-    def task(self, node: Task, path: str, given: _Given, joins: str | None) -> Any:
+    def task(self, node: Task, path: str, given: _Given, joins: str | None) -> object:
         """Return a task's result where it is known, or have it called."""
         if path in self._known:
             self.links(node, path, self._known[path])
@@ -224,7 +225,7 @@ class _Interpreter:
         self._calls.append(Call(path, label, node.name, list(args), dict(kwargs), options, known))
         return _PENDING
 
-    def links(self, node: Task, path: str, result: Any) -> None:
+    def links(self, node: Task, path: str, result: object) -> None:
         """Run what a task links to; each of these signatures is a side branch of the canvas."""
         for index, link in enumerate(node.links):
             value = self.branch(link, f"{path}+{index}", _Given((result,)), outermost(path))
@@ -236,7 +237,7 @@ class _Interpreter:
         return f"{node.short_name} after {task} failed"
 
 
-def _value(node: Node, path: str, results: Callable[[str], Any]) -> Any:
+def _value(node: Node, path: str, results: Callable[[str], object]) -> object:
     """Put the value of a node that has ended together from its tasks' stored results."""
     if isinstance(node, Task):
         return results(path)

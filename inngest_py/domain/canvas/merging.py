@@ -1,7 +1,7 @@
 """Merge what is given to a whole chain or group into its parts, as Celery does when it is sent."""
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .nodes import Branch, Chain, Group, Node, Part, Task
 
@@ -9,8 +9,8 @@ N = TypeVar("N", Task, Group, Chain, Part, Branch, Node)
 
 
 def merged(
-    node: Task | Group, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    node: Task | Group, args: tuple[object, ...], kwargs: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object]]:
     """Put arguments before a node's own, and keyword arguments over them.
 
     An immutable node keeps its own.

@@ -10,11 +10,10 @@ called when it has failed. Paths are stored with runs: what names a place must g
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Union
 
 MAP = "celery.map"
 STARMAP = "celery.starmap"
-_MAPS = {MAP: "map", STARMAP: "starmap"}
 
 Branch = Union["Task", "Chain"]  # what may stand in a group, in a link and in a link_error
 Part = Union["Task", "Group"]  # what may stand in a chain
@@ -23,22 +22,25 @@ Node = Union["Task", "Group", "Chain"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One message for a worker. `options` are Celery's, without the links."""
+    """One message for a worker. `options` are Celery's, without the links.
+
+    `mapped` is the name of the task that a map calls for each item, and empty for other tasks.
+    """
 
     name: str
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
+    args: tuple[object, ...] = ()
+    kwargs: dict[str, object] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     immutable: bool = False
     links: tuple[Branch, ...] = ()
     errbacks: tuple["Errback", ...] = ()
+    mapped: str = ""
 
     @property
     def short_name(self) -> str:
         """The last part of the name; for a map, what it does to which task: `parse.map`."""
-        if self.name in _MAPS:
-            return f"{_last_part(self.kwargs['task']['task'])}.{_MAPS[self.name]}"
-        return _last_part(self.name)
+        name = _last_part(self.name)
+        return f"{_last_part(self.mapped)}.{name}" if self.mapped else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Errback:
     """What is called when a task has failed for good. `raw` is its signature as it came."""
 
     branch: Branch
-    raw: Any
+    raw: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,9 @@ class Group:
     """Members that run at the same time; each gets the group's arguments and options."""
 
     members: tuple[Branch, ...]
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
+    args: tuple[object, ...] = ()
+    kwargs: dict[str, object] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     immutable: bool = False
 
 

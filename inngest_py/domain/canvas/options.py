@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from ..errors import Invalid
 from ..limits import MAX_WAIT
@@ -21,7 +20,7 @@ _TEXTS = (
     "shadow",
 )
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-LINKS = ("link", "link_error")
+_LINKS = ("link", "link_error")
 # What Celery writes into a signature that was frozen or sent. A new sending has its own.
 _BOOKKEEPING = frozenset(
     {"task_id", "reply_to", "root_id", "parent_id", "group_id", "group_index", "chord"}
@@ -45,7 +44,7 @@ def read_text(value: object, where: str) -> str:
     return value
 
 
-def read_options(options: dict[str, Any], where: str) -> dict[str, Any]:
+def read_options(options: dict[str, object], where: str) -> dict[str, object]:
     """Check the options of a signature, and return those that its message will have.
 
     Links, null values and the ids of an earlier sending are left out, unknown options are kept.
@@ -62,7 +61,7 @@ def read_options(options: dict[str, Any], where: str) -> dict[str, Any]:
         raise wrong(f"{where}.chain", "is a part of messages: write a signature of celery.chain")
     found = {}
     for name, value in options.items():
-        if value is None or name in LINKS or name in _BOOKKEEPING:
+        if value is None or name in _LINKS or name in _BOOKKEEPING:
             continue
         check = _CHECKS.get(name)
         found[name] = value if check is None else check(value, f"{where}.{name}")
@@ -115,13 +114,13 @@ def _boolean(value: object, where: str) -> bool:
     return value
 
 
-def _object(value: object, where: str) -> dict[str, Any]:
+def _object(value: object, where: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise wrong(where, f"must be an object, and it is {kind(value)}")
     return value
 
 
-_CHECKS: dict[str, Callable[[object, str], Any]] = {
+_CHECKS: dict[str, Callable[[object, str], object]] = {
     "countdown": _number,
     "eta": _time,
     "expires": _expires,

@@ -6,10 +6,9 @@ task, an empty group in a chain is left out, options of a chain are for its firs
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from ..values.checks import kind
 from .merging import linked, prepared
@@ -106,10 +105,10 @@ class _Signature:
 
     kind: str
     name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    given: dict[str, Any]
-    options: dict[str, Any]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+    given: dict[str, object]
+    options: dict[str, object]
     immutable: bool
 
 
@@ -213,31 +212,38 @@ class _Reader:
 
     def _map(self, found: _Signature, place: _Place) -> Task:
         """Read a map: one message, in whose task the worker calls the other one for each item."""
-        task, items = self._mapped(found, place)
-        self._spend(1)
-        kwargs = {"task": task, "it": items}
-        name = MAP if found.kind == "xmap" else STARMAP
-        return Task(name, (), kwargs, found.options, True, errbacks=place.errbacks)
+        mapped, items = self._mapped(found, place)
+        return self._mapping(found, place, mapped, items)
 
     def _chunks(self, found: _Signature, place: _Place) -> Group:
         """Read chunks: a group of starmaps, each for `n` items."""
-        task, items = self._mapped(found, place)
+        mapped, items = self._mapped(found, place)
         size = found.kwargs.get("n")
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise wrong(f"{place.where}.kwargs.n", "must be a whole number above 0")
-        starts = range(0, len(items), size)
-        self._spend(len(starts))
-        parts = ({"task": task, "it": items[at : at + size]} for at in starts)
-        members = (
-            Task(STARMAP, (), part, found.options, True, errbacks=place.errbacks) for part in parts
-        )
+        parts = (items[at : at + size] for at in range(0, len(items), size))
+        members = (self._mapping(found, place, mapped, part) for part in parts)
         return Group(tuple(members), immutable=True)
 
-    def _mapped(self, found: _Signature, place: _Place) -> tuple[dict[str, Any], list[Any]]:
-        """Return the signature of the task that is called for each item, and the items."""
+    def _mapping(
+        self, found: _Signature, place: _Place, mapped: str, items: Sequence[object]
+    ) -> Task:
+        self._spend(1)
+        return Task(
+            MAP if found.kind == "xmap" else STARMAP,
+            (),
+            {"task": found.kwargs["task"], "it": list(items)},
+            found.options,
+            immutable=True,
+            errbacks=place.errbacks,
+            mapped=mapped,
+        )
+
+    def _mapped(self, found: _Signature, place: _Place) -> tuple[str, Sequence[object]]:
+        """Return the name of the task that is called for each item, and the items."""
         inner = place.inner(".kwargs.task")
-        raw = found.kwargs.get("task")
-        if _open(raw, inner.where).kind:
+        called = _open(found.kwargs.get("task"), inner.where)
+        if called.kind:
             raise wrong(f"{inner.where}.task", "must be a plain task: a map calls one function")
         items = found.kwargs.get("it")
         if not isinstance(items, list | tuple):
@@ -247,15 +253,14 @@ class _Reader:
                 if not isinstance(item, list | tuple):
                     problem = f"must be an array of arguments, and it is {kind(item)}"
                     raise wrong(f"{place.where}.kwargs.it[{index}]", problem)
-        assert isinstance(raw, dict)
-        return raw, list(items)
+        return called.name, items
 
     def _group(self, found: _Signature, place: _Place) -> Group:
         raw = _listed(found.kwargs.get("tasks"), f"{place.where}.kwargs.tasks")
         members = self._members(raw, place, ".kwargs.tasks")
         return Group(members, found.args, {}, found.options, found.immutable)
 
-    def _members(self, raw: list[Any], place: _Place, part: str) -> tuple[Branch, ...]:
+    def _members(self, raw: list[object], place: _Place, part: str) -> tuple[Branch, ...]:
         """Read a group's members: groups in it are flattened, empty chains are left out."""
         members: list[Branch] = []
         for index, one in enumerate(raw):
@@ -315,7 +320,7 @@ class _Reader:
             raise _too_many(self._where)
 
 
-def _listed(raw: object, where: str) -> list[Any]:
+def _listed(raw: object, where: str) -> list[object]:
     if not isinstance(raw, list | tuple):
         raise wrong(where, f"must be an array of signatures, and it is {kind(raw)}")
     return list(raw)
@@ -338,7 +343,8 @@ def _spliced(node: Node, raw: object) -> tuple[Part, ...]:
     return tuple(part for one in members for part in _spliced(one, None))
 
 
-def _parts(raw: Any) -> list[Any]:
-    found = raw["kwargs"]["tasks"]
-    assert isinstance(found, list | tuple)
-    return list(found)
+def _parts(raw: object) -> Sequence[object]:
+    """Return what stands in a group's signature."""
+    kwargs = raw.get("kwargs") if isinstance(raw, dict) else None
+    found = kwargs.get("tasks") if isinstance(kwargs, dict) else None
+    return found if isinstance(found, list | tuple) else ()
