@@ -65,6 +65,7 @@ task_queues: dict[str, dict[str, str]] = {
     "batch": {},
     "throttle": {},
     "replace": {},
+    "task": {},
 }
 task_routes = {
     "inngest.start": {"queue": "start"},
@@ -79,6 +80,7 @@ task_routes = {
     "inngest.batch": {"queue": "batch"},
     "inngest.throttle": {"queue": "throttle"},
     "inngest.replace": {"queue": "replace"},
+    "inngest.task": {"queue": "task"},
 }
 task_default_queue = "edge"
 

@@ -67,6 +67,7 @@ class Settings:
     signing_key: str | None = field(default=None, repr=False)
     signing_key_fallback: str | None = field(default=None, repr=False)
     sdk_urls: tuple[str, ...] = ()
+    celery_apps: tuple[str, ...] = field(default=(), repr=False)
     discovery: bool = True
     test_api: bool = False
     poll: bool | None = None
@@ -205,6 +206,7 @@ class Settings:
         found += checks.key_errors(self.signing_key, self.signing_key_fallback)
         unusable = checks.sdk_url_errors(self.sdk_urls)
         apps = () if unusable else self.sdk_urls
+        found += checks.celery_app_errors(self.celery_apps)
         found += unusable + checks.reach_errors(self.call_hosts, apps, dev=self.dev)
         found += self._alert_errors()
         found += checks.keep_errors(self.keep_runs, self.keep_count, self.keep_audit)

@@ -13,6 +13,7 @@ from . import ai_prices
 from .domain.access import reach, signatures
 from .domain.access.roles import Role
 from .domain.errors import Invalid
+from .domain.functions import celery_task
 from .domain.runs import retention
 from .domain.values import urls
 
@@ -235,3 +236,15 @@ def reach_errors(entries: tuple[str, ...], sdk_urls: tuple[str, ...], *, dev: bo
     hosts = {urlsplit(url if "://" in url else f"http://{url}").hostname for url in sdk_urls}
     reasons = [found.refusal_of_name(host) for host in sorted(filter(None, hosts))]
     return [f"--sdk-url: {reason}" for reason in reasons if reason is not None]
+
+
+def celery_app_errors(entries: tuple[str, ...]) -> list[str]:
+    """List what is wrong with the Celery apps that are to be connected."""
+    found = []
+    for place, entry in enumerate(entries, start=1):
+        try:
+            celery_task.parse_app(entry)
+        except Invalid as error:
+            form = "write NAME=BROKER_URL, or NAME:QUEUE=BROKER_URL (--celery, INNGEST_CELERY_APPS)"
+            found.append(f"Celery app number {place}: {error.message}; {form}")
+    return found

@@ -22,7 +22,7 @@ from . import auth, errors, health, metrics, v1, v2
 from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
-from .native import apps, limits, pausing, rest, why
+from .native import apps, celery_apps, limits, pausing, rest, why
 from .probe import Probe
 from .protocol import durable_endpoints, events, registration, signals, sinks, state, testing
 
@@ -117,7 +117,13 @@ def _add_native(app: Flask) -> None:
     """Add our own API, with its OpenAPI document."""
     api = Api(app)
     rest.add_to(app, api)
-    for blueprint in (apps.blueprint, pausing.native, limits.native, why.native):
+    for blueprint in (
+        apps.blueprint,
+        celery_apps.blueprint,
+        pausing.native,
+        limits.native,
+        why.native,
+    ):
         api.register_blueprint(blueprint)
 
 

@@ -19,6 +19,7 @@ _MODULES = {
     "functions": "functions",
     "users": "users",
     "apps": "apps",
+    "celery": "celery_apps",
 }
 
 

@@ -113,6 +113,14 @@ _APPS = (
     click.option(
         "-u", "--sdk-url", "sdk_urls", multiple=True, help="An app's URL; may be given again."
     ),
+    click.option(
+        "--celery",
+        "celery_apps",
+        multiple=True,
+        metavar="NAME=BROKER_URL",
+        help="A Celery app to connect, NAME:QUEUE=… if its queue is not celery; may be given again."
+        "  [INNGEST_CELERY_APPS]",
+    ),
     click.option("--poll-interval", type=float, help="Seconds between pings; 0: none.  [dev: 5]"),
     click.option("--retry-interval", type=float, help="Makes retries linear: seconds."),
     click.option("--tick", "tick_ms", type=int, help="Milliseconds between looks for due items."),

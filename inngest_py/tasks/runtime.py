@@ -14,6 +14,7 @@ from gevent.monkey import is_module_patched
 from ..config import Settings
 from ..domain.access.reach import Reach
 from ..engine.runtime.app_fairness import Fairness
+from ..engine.runtime.celery_apps import CeleryApps, TaskBrokers
 from ..engine.runtime.context import Context, Hints, Tuning, new_ulid, utc_now
 from ..engine.runtime.group_commit import Committer
 from ..engine.transport.gateway import Fetcher
@@ -22,6 +23,7 @@ from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal
 from ..engine.upkeep.loop import Upkeep, heartbeat
 from ..storage.db.session import Database
+from .celery_apps.brokers import Brokers
 from .kombu.intake import Intake
 
 
@@ -33,10 +35,12 @@ def make_context(
     worker_id: str = "",
     shared: bool = True,
     shared_calls: int | None = None,
+    brokers: TaskBrokers | None = None,
 ) -> Context:
     """Build a context from settings, for `slots` calls in flight.
 
     `shared_calls` is how many calls the apps share, if that is another number than `slots`.
+    `brokers` are the connections to Celery apps; None for a process that sends no tasks.
     """
     pool = 20 if settings.is_sqlite else max(5, min(40, slots))
     db = Database(
@@ -54,6 +58,7 @@ def make_context(
         fetcher=Fetcher(connections=slots, refusal=_for_steps(settings, reach)),
         clock=db.clock.now,
         worker_id=worker_id or new_ulid(utc_now()),
+        celery_apps=CeleryApps(brokers),
         fairness=Fairness(slots if shared_calls is None else shared_calls),
         # random: workers that started together would otherwise all ask at the same moment
         phase=timedelta(seconds=60 * random.SystemRandom().random()),
@@ -129,6 +134,7 @@ class Runtime:
             slots=1 if child else self.slots,
             worker_id=self.worker_id,
             shared_calls=1 if self.forks else None,
+            brokers=Brokers(),
         )
 
     def close(self) -> None:

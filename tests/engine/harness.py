@@ -17,6 +17,7 @@ from inngest_py.engine.apps import register
 from inngest_py.engine.intake import publish
 from inngest_py.engine.runtime.context import Context, Hint, Tuning, new_ulid
 from inngest_py.engine.runtime.group_commit import Committer
+from inngest_py.engine.upkeep import lease_keeping
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
@@ -153,6 +154,12 @@ class Engine:
             found = backlog.due(tx, self.now, 1000, again_at=self.now + timedelta(seconds=2))
         self.hinted.send([(kind, item_id) for item_id, kind in found])
         self.drain()
+
+    def lapse(self) -> None:
+        """Let leases lapse whose time is over, and run what follows."""
+        self.now += self.ctx.tuning.lease + timedelta(seconds=1)
+        lease_keeping.free_lapsed(self.ctx, self.now)
+        self.advance()
 
     def run(self, run_id: str) -> dict[str, Any]:
         with self.ctx.db.reading() as tx:

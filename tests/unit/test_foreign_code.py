@@ -45,6 +45,7 @@ PACKAGES = set[str]().union(
 # Classes that their packages document as made to be extended, and errors.
 DOCUMENTED = {
     "celery.bootsteps.StartStopStep",
+    "kombu.mixins.ConsumerMixin",
     "prometheus_client.registry.Collector",
     "psycopg2.OperationalError",
 }

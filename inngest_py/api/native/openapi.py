@@ -28,9 +28,9 @@ class _Parser(FlaskParser):
 PARSER = _Parser()
 
 
-def documented(name: str) -> Blueprint:
-    """Make a blueprint under /api/v1 whose routes are in the OpenAPI document."""
-    made = Blueprint(name, __name__, url_prefix="/api/v1")
+def documented(name: str, prefix: str = "/api/v1") -> Blueprint:
+    """Make a blueprint whose routes are in the OpenAPI document."""
+    made = Blueprint(name, __name__, url_prefix=prefix)
     made.ARGUMENTS_PARSER = PARSER
     return made
 
@@ -58,7 +58,7 @@ def _ulid(**more: Any) -> fields.String:
     return fields.String(metadata=metadata, **more)
 
 
-class _Body(Schema):
+class Body(Schema):
     """A body, with the error for one that is not an object."""
 
     error_messages = {"type": "must be a JSON object", "unknown": "is not known here: remove it"}
@@ -230,7 +230,7 @@ class EventsAnswer(Schema):
     data = fields.Nested(Ids, required=True)
 
 
-class FunctionBody(_Body):
+class FunctionBody(Body):
     """A function described in JSON; the whole configuration of an SDK's function is accepted."""
 
     class Meta:
@@ -282,7 +282,7 @@ def _any(name: str, example: Any) -> fields.Raw:
     return fields.Raw(data_key=name, attribute=name, allow_none=True, metadata={"example": example})
 
 
-class LimitsBody(_Body):
+class LimitsBody(Body):
     """Limits to override, in the shapes of a registration; null lifts one."""
 
     class Meta:
@@ -340,7 +340,7 @@ class WhyAnswer(Schema):
     data = fields.Nested(Why, required=True)
 
 
-class PauseBody(_Body):
+class PauseBody(Body):
     """What becomes of new events while a function is paused.
 
     `skip`: their runs are recorded as skipped. `hold`: their runs wait until it is resumed.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..values import canonical, urls
 from ..values.dataclass_json import decode, encode
 from ..values.json_fields import whole
+from .celery_task import CeleryTask
 from .config_fields import CONFIG, Fields, wrong
 from .function_limits import (
     Batch,
@@ -72,7 +73,7 @@ class FunctionConfig:
     `url` is the normalised step URL, `runtime_type` is http or ws, `retries` excludes the first
     attempt. `concurrency` limits steps, in ascending order; `run_concurrency` limits whole runs.
     `priority` is the expression for a run's priority in seconds. `backoff` replaces the protocol's
-    table; SDKs cannot send it.
+    table; SDKs cannot send it. `celery` is set for a Celery task, which is not called over HTTP.
     """
 
     slug: str
@@ -93,6 +94,7 @@ class FunctionConfig:
     singleton: Singleton | None = None
     checkpoint: CheckpointSettings | None = None
     backoff: Backoff | None = None
+    celery: CeleryTask | None = None
 
     def to_json(self) -> str:
         """Write the configuration as canonical JSON, to be stored."""

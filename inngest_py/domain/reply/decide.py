@@ -120,10 +120,11 @@ def _fail(item: Item, policy: Policy, meaning: read.Errored, jitter: float) -> P
     if last:
         finish = Finish(RunStatus.FAILED, meaning.output, meaning.text)
         return Plan(finish=finish, timeline=[entry])
-    return Plan(retry=_backoff(item, policy, meaning.retry_after, jitter), timeline=[entry])
+    return Plan(retry=backoff(item, policy, meaning.retry_after, jitter), timeline=[entry])
 
 
-def _backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: float) -> timedelta:
+def backoff(item: Item, policy: Policy, retry_after: timedelta | None, jitter: float) -> timedelta:
+    """Say when a failed attempt is retried: as the app asked, or by the function's backoff."""
     if retry_after is not None:
         return retry_after
     return retries.backoff(item.attempt, jitter, policy.linear, policy.own)
@@ -246,7 +247,7 @@ class _Planner:
         text = canonical.dumps(error).decode()
         shown = TimelineEntry(op.id, op.label, op.kind, "errored", text, op.took, op.given)
         self.made.timeline.append(shown)
-        self.made.retry = _backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
+        self.made.retry = backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
         return None
 
     def _function_error(self, op: Op, error: JsonObject) -> None:

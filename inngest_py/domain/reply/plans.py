@@ -9,6 +9,7 @@ from ..runs.metadata import Target, Update
 from ..runs.runs import RunStatus
 from ..steps import waits
 from ..steps.defers import Defer
+from ..steps.task_groups import GroupCounts
 from ..steps.timing import Span
 from ..values import canonical
 
@@ -104,3 +105,5 @@ class Plan:
     defers: list[Defer] = field(default_factory=list)
     notes: list[tuple[Target, Update]] = field(default_factory=list)  # metadata of the steps
     closes: bool = False  # a time-out: the plan is valid only while the item's wait is open
+    # set for canvases of Celery tasks, whose next steps are planned here and not by an SDK
+    tasks: GroupCounts | None = None

@@ -12,6 +12,7 @@ LEASE = timedelta(seconds=30)
 # How long a hint may take before upkeep sends another.
 HINT_GRACE = timedelta(seconds=2)
 SDK = "sdk"  # the "worker" that leases the items of runs in an SDK's own request
+CELERY = "celery:"  # begins the "worker" that leases the items of tasks that a Celery app has
 
 
 class ItemKind(StrEnum):
@@ -29,6 +30,7 @@ class ItemKind(StrEnum):
     BATCH = "batch"  # the time-out of an event batch: its run starts
     THROTTLE = "throttle"  # a throttle has room for the next in its waiting line
     REPLACE = "replace"  # a newer run of a singleton cancels this one
+    TASK = "task"  # a task that a Celery app runs for a step
 
 
 # Timers of limits. Their `run_id` names a bucket, an event batch or a run to be replaced.
@@ -38,7 +40,7 @@ OF_RULES = frozenset({ItemKind.DEBOUNCE, ItemKind.BATCH, ItemKind.THROTTLE, Item
 RUNLESS = OF_RULES | {ItemKind.EVENT, ItemKind.CANCEL}
 
 # Kinds whose work is a request, which takes a slot under limits of concurrency.
-CALLS = frozenset({ItemKind.START, ItemKind.EDGE, ItemKind.GATEWAY})
+CALLS = frozenset({ItemKind.START, ItemKind.EDGE, ItemKind.GATEWAY, ItemKind.TASK})
 
 # Kinds that continue a run: a run that has not ended has at least one such item.
 DRIVING = CALLS | {ItemKind.SLEEP, ItemKind.WAIT}

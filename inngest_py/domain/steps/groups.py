@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ..values import canonical
 
-Members = Mapping[str, bool]  # by step hash: whether it races
+# By step hash: whether it races. Runs of Celery tasks keep counts here: see task_groups.py.
+Members = Mapping[str, int]
 
 
 def read(stored: str | None) -> dict[str, bool]:
@@ -34,7 +35,7 @@ class GroupState:
 
     discover: bool
     force_plan: bool
-    pending: dict[str, bool]
+    pending: Members
 
 
 def after_results(

@@ -19,6 +19,7 @@ from ..transport.gateway import Fetcher, Fetches
 from ..transport.http import Transport
 from .app_fairness import Fairness
 from .catalog import Catalog
+from .celery_apps import CeleryApps
 from .group_commit import Committer
 
 Hint = tuple[ItemKind, str]
@@ -141,6 +142,7 @@ class Context:
     jitter: Callable[[], float] = random.random
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
+    celery_apps: CeleryApps = field(default_factory=CeleryApps)
     fairness: Fairness = field(default_factory=lambda: Fairness(0))
     phase: timedelta = timedelta(0)  # of the wake-ups of upkeep
     # limits that a test suite has set for functions, by their ids; empty otherwise

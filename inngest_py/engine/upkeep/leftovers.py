@@ -6,11 +6,14 @@ from ...domain.flow import gcra
 from ...storage.events import events, waits
 from ...storage.flow import buckets
 from ...storage.operations import operators
+from ...storage.queue import sent_tasks
 from ..runtime.context import Context
 
 _BATCH = 500
 # for waits that nothing ended: a time-out deletes its wait's row itself (waits.md §2)
 _GRACE = timedelta(minutes=20)
+# the answer that a task has failed comes within seconds; a broker's outage may hold it up
+_FAILURES_KEPT = timedelta(hours=1)
 
 
 def forget_keys(ctx: Context) -> bool:
@@ -38,3 +41,9 @@ def forget_acts(ctx: Context) -> bool:
         return False
     with ctx.db.transaction() as tx:
         return operators.forget_acts(tx, ctx.now() - kept, _BATCH) == _BATCH
+
+
+def forget_failures(ctx: Context) -> bool:
+    """Delete why Celery tasks failed: their answers have been read."""
+    with ctx.db.transaction() as tx:
+        return sent_tasks.forget_failures(tx, ctx.now() - _FAILURES_KEPT, _BATCH) == _BATCH

@@ -26,6 +26,7 @@ from . import (
     leftovers,
     pruning,
     resumptions,
+    sent_tasks,
     stranded,
     stuck_lines,
     workers,
@@ -67,13 +68,17 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("event_keys", leftovers.forget_keys, timedelta(minutes=5)),
         Service("waits", leftovers.forget_waits, timedelta(minutes=5)),
         Service("buckets", leftovers.forget_buckets, timedelta(minutes=5)),
+        Service("task_failures", leftovers.forget_failures, timedelta(minutes=5)),
         Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]
 
 
 def heartbeat(ctx: Context) -> list[Service]:
     """List the services of every process that holds leases."""
-    return [Service("leases", lease_keeping.extend, ctx.tuning.lease / 3)]
+    return [
+        Service("leases", lease_keeping.extend, ctx.tuning.lease / 3),
+        Service("sent_tasks", sent_tasks.run_once, sent_tasks.EVERY),
+    ]
 
 
 class _Watch:

@@ -14,7 +14,9 @@ from ... import observe
 from ...domain.errors import RunGone, WaitAnswered
 from ...domain.reply.plans import FollowUp
 from ...domain.runs.items import ItemKind, ItemState
-from ...domain.steps import groups
+from ...domain.steps import groups, task_groups
+from ...domain.steps.task_groups import GroupCounts
+from ...domain.values import canonical
 from ...domain.values.ids import wait_id
 from ...storage.events import waits
 from ...storage.queue import queue_items
@@ -160,7 +162,7 @@ def _correction(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Corr
     return runs.Correction(run_id, force_plan, left, len(lost), fewer_bytes)
 
 
-def _pending(tx: Connection, write: PlanWrite, stored: str | None) -> dict[str, bool]:
+def _pending(tx: Connection, write: PlanWrite, stored: str | None) -> groups.Members:
     """Read the pending set without members of a new group that ended while it was reported."""
     pending = groups.read(stored)
     if pending and write.plan.group is not None and write.run.step_count:
@@ -170,10 +172,12 @@ def _pending(tx: Connection, write: PlanWrite, stored: str | None) -> dict[str, 
 
 
 def _update_group(
-    write: PlanWrite, row: runs.Advanced, pending: dict[str, bool], force_plan: bool
-) -> tuple[dict[str, bool], bool]:
+    write: PlanWrite, row: runs.Advanced, pending: groups.Members, force_plan: bool
+) -> tuple[groups.Members, bool]:
     """Update the group by one write; return what is pending after it, and the force-plan flag."""
     plan, done = write.plan, write.done
+    if plan.tasks is not None:
+        return _count_tasks(write, row, pending, plan.tasks), force_plan
     group = groups.after_results(
         _without_own(write, pending),
         [(result.hash, result.races) for result in plan.results],
@@ -189,7 +193,24 @@ def _update_group(
     return group.pending, done.force_plan
 
 
-def _without_own(write: PlanWrite, pending: dict[str, bool]) -> dict[str, bool]:
+def _count_tasks(
+    write: PlanWrite, row: runs.Advanced, pending: groups.Members, change: GroupCounts
+) -> dict[str, int]:
+    """Count the tasks of groups by one write; the last of a group calls for what follows it."""
+    done = write.done
+    done.may_continue, done.request_version = not row.held, row.request_version
+    if len(done.stored) < len(write.plan.results):  # its result was stored, and counted, before
+        change = replace(change, joins=None)
+    left, ended = task_groups.after(pending, change)
+    if ended is not None and write.plan.finish is None:
+        opts = canonical.dumps({"joined": ended}).decode()
+        write.follow_ups.append(
+            FollowUp(ItemKind.EDGE, f"{write.run.id}-{ended}-joined", opts=opts)
+        )
+    return left
+
+
+def _without_own(write: PlanWrite, pending: groups.Members) -> groups.Members:
     """Remove the item's own step if its request ended without a result and is not retried.
 
     The app answered with other steps; the group would wait for this one for ever.
@@ -276,6 +297,7 @@ def _reuses_item(write: PlanWrite) -> bool:
         and len(follow_ups) == 1
         and follow_ups[0].kind is ItemKind.EDGE
         and follow_ups[0].step is None
+        and follow_ups[0].opts is None
         and not follow_ups[0].delay
         and bool(done.stored)
         and len(done.stored) == len(write.plan.results)
@@ -302,6 +324,8 @@ def _already_stored(tx: Connection, write: PlanWrite) -> set[str]:
 
     Version-1 SDKs report unfinished siblings again with every discovery (execution.md §6.3).
     """
+    if write.plan.tasks is not None:
+        return set()
     targets = [one.step for one in write.follow_ups if one.step is not None]
     return steps.known(tx, write.run.id, targets) if targets and write.done.step_count else set()
 

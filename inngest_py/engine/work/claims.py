@@ -226,7 +226,11 @@ def _jobs(tx: Connection, ctx: Context, items: Sequence[Item], found: Loaded) ->
     items = [item for item in items if item.kind not in RUNLESS]
     if not items:
         return []
-    with_steps = [run_id for run_id, (run, _) in found.items() if run.step_count]
+    # a task is called with what its item holds
+    wanted = {item.run_id for item in items if item.kind is not ItemKind.TASK}
+    with_steps = [
+        run_id for run_id, (run, _) in found.items() if run.step_count and run_id in wanted
+    ]
     memos = steps.memo(tx, with_steps) if with_steps else {}
     answered = read_wait_ends(tx, [(item.id, item.answer) for item in items])
     jobs = []

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain.errors import NotFound
+from ...domain.errors import NotFound, Unreadable
 from ...domain.events import user_events
 from ...domain.events.event_record import Event
 from ...domain.reply.plans import TimelineEntry
@@ -15,10 +15,11 @@ from ...domain.reply.timeouts import cancellation_entry
 from ...domain.reply.wait_end import sleep_entry
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import ENDED, Run, RunStatus
+from ...domain.steps import tasks
 from ...domain.steps.opcodes import Opcode
 from ...storage.db.row_types import Record, RowValues
 from ...storage.events import waits
-from ...storage.queue import load_runs, of_ended_runs
+from ...storage.queue import load_runs, of_ended_runs, sent_tasks
 from ...storage.runs import attempts, runs
 from ..flow import concurrency
 from ..flow.concurrency import Lines
@@ -28,6 +29,8 @@ from ..runtime.audit import Actor
 from ..runtime.context import Context
 from . import deferred_functions
 
+# The items of tasks that were sent; a run of one task sends it by its first item.
+_TASKS = frozenset({ItemKind.START.value, ItemKind.TASK.value})
 _SILENT = frozenset({"inngest/function.finished", "inngest/function.failed"})
 
 
@@ -61,7 +64,8 @@ def end_runs(
     if not ended:
         return set(), Outbox()
     over = [ending for ending in endings if ending.run.id in ended]
-    freed = _drop(tx, ended, {ending.run.id: ending.at for ending in over}, held)
+    dropped = _drop(tx, ended, {ending.run.id: ending.at for ending in over}, held)
+    _revoke(tx, ctx, over, dropped.leased)
     published = [event for ending in over for event in _published(ctx, ending)]
     defers = [(e.run, e.at) for e in over if ended[e.run.id].defers]
     published += deferred_functions.start_events(tx, ctx, defers)
@@ -69,7 +73,7 @@ def end_runs(
     lines: Lines = {}
     for ending in over:
         lines |= concurrency.lines_of(ending.run, ended=True)
-        lines |= dict.fromkeys(freed.get(ending.run.id, ()), ending.run.function_id)
+        lines |= dict.fromkeys(dropped.freed.get(ending.run.id, ()), ending.run.function_id)
     return set(ended), Outbox(published, releases, lines)
 
 
@@ -78,12 +82,10 @@ def _drop(
     ended: dict[str, runs.Left],
     ended_at: dict[str, datetime],
     held: Sequence[Item],
-) -> dict[str, set[str]]:
+) -> of_ended_runs.Dropped:
     """Delete the waits and the queued items of runs, in the order of locks.
 
     The timelines show unfinished steps as cancelled.
-
-    Returns the groups of slots that have room now, by run.
     """
     seen = sorted(run_id for run_id, left in ended.items() if left.waits)
     waits.drop_runs(tx, seen)
@@ -91,7 +93,35 @@ def _drop(
     # the statement that ended the run may have waited for a commit that opened these unseen
     waits.drop_runs(tx, sorted(dropped.waited.difference(seen)))
     attempts.add(tx, [cut_off(row, ended_at[row.run_id]) for row in dropped.cut])
-    return dropped.freed
+    return dropped
+
+
+def _revoke(tx: Connection, ctx: Context, over: Sequence[Ending], leased: Sequence[Record]) -> None:
+    """Have the Celery tasks revoked that were sent for runs and that no worker has begun.
+
+    Runs under limits keep the items of such tasks until their answers come. An item that is still
+    leased to the worker that sends its task counts as sent.
+    """
+    apps = {one.run.id: app for one in over if (app := _celery_app(tx, ctx, one)) is not None}
+    if not apps:
+        return
+    limited = [one.run.id for one in over if one.run.id in apps and one.run.slots is not None]
+    found = [row for row in leased if row.run_id in apps and row.kind in _TASKS]
+    found += sent_tasks.of_runs(tx, limited) if limited else []
+    sent_tasks.revoke(tx, [(tasks.task_id(one.id, one.attempt), apps[one.run_id]) for one in found])
+
+
+def _celery_app(tx: Connection, ctx: Context, ending: Ending) -> str | None:
+    """Find the Celery app that runs the tasks of a run, if it may have any at its end."""
+    if ending.status is RunStatus.COMPLETED:
+        return None
+    try:
+        function = ctx.catalog.known(ending.run.function_id) or ctx.catalog.find(
+            tx, ending.run.function_id
+        )
+    except Unreadable:  # a newer version's: its workers notice that nobody waits for the task
+        return None
+    return None if function is None or function.config.celery is None else function.app_id
 
 
 def cut_off(row: Item | Record, now: datetime) -> RowValues:

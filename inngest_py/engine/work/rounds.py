@@ -23,6 +23,8 @@ def follow_ups(tx: Connection, write: PlanWrite, given: Sequence[FollowUp]) -> l
     """
     if write.done.stored or write.plan.retry is not None or write.item.kind not in CALLS:
         return list(given)
+    if write.plan.tasks is not None:  # planned here: an answer without progress cannot occur
+        return list(given)
     if write.done.step_count > write.run.step_count:  # a checkpoint or a parallel step
         return list(given) or _discovery(tx, write)
     if any(one.kind is not ItemKind.EDGE for one in given):  # something new will end

@@ -98,25 +98,28 @@ def _continue_in_place(ctx: Context, job: Job) -> None:
 
 def _once(ctx: Context, job: Job, *, wants_next: bool) -> Job | None:
     """Run one item; return the run's next one when this worker holds it."""
-    made, call = _planned(ctx, job)
+    planned = _planned(ctx, job)
+    if planned is None:
+        return None
+    made, call = planned
     try:
-        done = _write(ctx, job, made, call, wants_next=wants_next)
+        done = write_plan(ctx, job, made, call, wants_next=wants_next)
     except Exception as error:
         made = _plan_again(ctx, job, made, error)
-        done = _write(ctx, job, made, call, wants_next=False)
+        done = write_plan(ctx, job, made, call, wants_next=False)
     if done is None:
         return None
     signals.committed(ctx, job, made, done)
     return None if done.next is None else _following(ctx, job, made, done, done.next)
 
 
-def _planned(ctx: Context, job: Job) -> tuple[Plan, Call]:
-    """Do what the item asks for, and decide what that means."""
+def _planned(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
+    """Do what the item asks for, and decide what that means; None if a Celery app has it now."""
     started_at = ctx.now()
     if job.item.lapses >= MAX_LAPSES:
         return decide.worker_lost(job.item), Call(started_at, started_at)
     try:
-        return handler_of(job.item.kind)(ctx, job)
+        return handler_of(job)(ctx, job)
     except Exception as error:
         observe.event("item.failed", level=40, **logged(error))
         policy, name = retry_policy(ctx, job), type(error).__name__
@@ -137,7 +140,9 @@ def _plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     return decide.unwritable(job.item, retry_policy(ctx, job), ctx.jitter())
 
 
-def _write(ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool) -> Applied | None:
+def write_plan(
+    ctx: Context, job: Job, made: Plan, call: Call, *, wants_next: bool
+) -> Applied | None:
     """Commit a plan; None when the lease is lost or the run has ended.
 
     Waits for an outage to end, however long it takes: the heartbeat keeps the lease. Raises the

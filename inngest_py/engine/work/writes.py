@@ -69,7 +69,7 @@ class PlanWrite:
         """Whether the plan changes the run's row before its end, or needs to know its steps."""
         plan = self.plan
         moved = bool(plan.results) or plan.group is not None or plan.request_version >= 0
-        return moved or bool(plan.defers) or bool(plan.follow_ups)
+        return moved or bool(plan.defers) or bool(plan.follow_ups) or plan.tasks is not None
 
     @property
     def plain(self) -> bool:

@@ -90,7 +90,7 @@ def _in_one_message(tx: Connection, ids: Sequence[str], how: tuple[object, ...])
     for run_id in begun:
         run, revision = runs[run_id]
         runs[run_id] = replace(run, status=RunStatus.QUEUED, started_at=None), revision
-    return Claimed([_item(row) for row in found], runs, begun)
+    return Claimed([item_of(row) for row in found], runs, begun)
 
 
 def _generation() -> int:
@@ -104,7 +104,7 @@ def _generation() -> int:
 
 def _by_reading(tx: Connection, ids: Sequence[str], how: tuple[object, ...]) -> Claimed:
     """Claim on SQLite, which has no round trips to save."""
-    items = [_item(row) for row in _leasing.run(tx, [(item_id, *how) for item_id in ids])]
+    items = [item_of(row) for row in _leasing.run(tx, [(item_id, *how) for item_id in ids])]
     ids = sorted({item.run_id for item in items if item.kind not in RUNLESS})
     return Claimed(items, load_runs.load(tx, ids) if ids else {}, set())
 
@@ -168,7 +168,8 @@ _ours = and_(_wanted, _items.c.lease_id == _given["lease"])
 _claim = PostgresStatement(_leased(_wanted), _begun(_ours), _looked(_ours))
 
 
-def _item(row: Record) -> Item:
+def item_of(row: Record) -> Item:
+    """Make the item of a row whose columns begin with `item_`."""
     return Item(
         id=row.item_id,
         kind=ItemKind(row.item_kind),

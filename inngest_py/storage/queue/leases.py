@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Text, Update, and_, bindparam, exists, func, select, update
 
-from ...domain.runs.items import SDK, Item, ItemState
+from ...domain.runs.items import CELERY, SDK, Item, ItemState
 from ..db.columns import Timestamp, table_of
 from ..db.row_types import GivenRow, Record
 from ..db.session import skip_locked
@@ -71,12 +71,13 @@ def release(tx: Connection, worker: str, now: datetime) -> int:
 def release_all(tx: Connection, now: datetime) -> int:
     """Give back all leased items, for a server that is the only process on this database.
 
-    Items leased to SDKs stay, since the apps may still be running. So do items with slots: see
-    release().
+    Items leased to SDKs and to Celery apps stay, since the apps may still be running. So do items
+    with slots: see release().
     """
     freed = update(_items).where(
         _items.c.state == ItemState.LEASED.value,
-        _items.c.worker.is_distinct_from(SDK),
+        func.coalesce(_items.c.worker, "") != SDK,
+        ~func.coalesce(_items.c.worker, "").startswith(CELERY),
         _WITHOUT_SLOTS,
     )
     return tx.execute(freed.values(hint_at=now, lapses=_lapsed, **FREED)).rowcount
@@ -175,3 +176,9 @@ def attempt_of(tx: Connection, item: Item) -> int | None:
         _items.c.id == item.id, _items.c.lease_id == item.lease_id
     )
     return tx.execute(query).scalar()
+
+
+def put_off(tx: Connection, item: Item, until: datetime) -> None:
+    """Give back an item, if its lease is not lost, to be claimed at a time; no attempt counts."""
+    mine = (_items.c.id == item.id, _items.c.lease_id == item.lease_id)
+    tx.execute(update(_items).where(*mine).values(due_at=until, hint_at=until, gate=None, **FREED))

@@ -48,12 +48,14 @@ class Dropped:
 
     `waited` holds the runs that had waits. `freed` holds, by run, the groups whose next items may
     be let in: an item of the run held a slot of them, had been let in, or waited. `cut` holds the
-    rows of steps that were asleep, queued or being executed.
+    rows of steps that were asleep, queued or being executed; `leased`
+    those that somebody worked on.
     """
 
     waited: set[str]
     freed: dict[str, set[str]]
     cut: Sequence[Record]
+    leased: Sequence[Record]
 
 
 def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ()) -> Dropped:
@@ -75,4 +77,5 @@ def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ())
     waits, own = ItemKind.WAIT.value, {item.id for item in held}
     waited = {row.run_id for row in rows if row.kind == waits}
     cut = [row for row in rows if row.step and row.kind != waits and row.id not in own]
-    return Dropped(waited, freed, cut)
+    leased = [row for row in rows if row.lease_id is not None and row.id not in own]
+    return Dropped(waited, freed, cut, leased)

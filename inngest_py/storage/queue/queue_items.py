@@ -96,6 +96,8 @@ class QueueItem(Base):
     current: Mapped[int | None]
     opts: Mapped[str | None] = mapped_column(Json)
     answer: Mapped[str | None] = mapped_column(Json)  # what has ended the wait
+    # what is known of a Celery task that has been sent: see domain.steps.tasks
+    task: Mapped[str | None] = mapped_column(Json)
     # the place in the waiting line: see domain.flow.priority.rank_us()
     rank_us: Mapped[int | None] = mapped_column(BigId)
     # its waiting line: the throttle's bucket, the group of slots, or the app that is at its share

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Index, Text
+from sqlalchemy import Connection, Index, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.reply.plans import TimelineEntry
@@ -73,3 +73,10 @@ def add(tx: Connection, rows: Sequence[RowValues]) -> None:
     """Write attempts."""
     if rows:
         _add.run(tx, rows)
+
+
+def errors(tx: Connection, run_id: str, step: str) -> list[str]:
+    """List the errors (JSON) of a step's attempts that were retried."""
+    mine = (_attempts.c.run_id == run_id, _attempts.c.step == step)
+    query = select(_attempts.c.error).where(*mine, _attempts.c.status == "errored")
+    return [error for error in tx.execute(query).scalars() if error is not None]

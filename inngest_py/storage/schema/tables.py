@@ -1,11 +1,11 @@
 """Imports every table, so that migrations and `create_all` know them all."""
 
+from ..catalog.celery_apps import CeleryApp
 from ..catalog.crons import Cron
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import Base
 from ..db.meta import Meta
 from ..events.events import EventRow, RunKey
-from ..events.waits import WaitRow
 from ..flow.buckets import Bucket
 from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket, BatchEvent
@@ -15,6 +15,7 @@ from ..operations.bulk_cancellations import BulkCancellationRow
 from ..operations.operators import AuditRow, Operator, OperatorSession
 from ..operations.workers import Worker
 from ..queue.queue_items import QueueItem
+from ..queue.sent_tasks import TaskFailure, TaskRevocation
 from ..runs.attempts import Attempt
 from ..runs.defers import DeferRow
 from ..runs.metadata import RunMetadata
@@ -32,6 +33,7 @@ __all__ = [
     "BatchEvent",
     "Bucket",
     "BulkCancellationRow",
+    "CeleryApp",
     "Cron",
     "DebounceRow",
     "DeferRow",
@@ -46,6 +48,7 @@ __all__ = [
     "RunRow",
     "SingletonLock",
     "Step",
-    "WaitRow",
+    "TaskFailure",
+    "TaskRevocation",
     "Worker",
 ]

@@ -24,6 +24,7 @@ from ...metrics.serving import WorkerMetrics
 from ...storage.db.outages import Reasons, logged, outage, reason
 from ...storage.schema import migrate
 from .. import configuration, unexpected
+from ..celery_apps.service import CeleryAppsService
 from ..kombu import prefork, redis
 from ..runtime import Runtime
 from . import garbage, lifeline
@@ -48,6 +49,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         app = worker.app
         self.runtime: Runtime = app.runtime
         self.service: WorkerService | None = None
+        self.celery_apps = CeleryAppsService(self.runtime.context)
         self.direct = Direct(self.runtime, app.runner)
         self.reload = Reload()
         # set before the pool forks: children have the same worker id
@@ -75,6 +77,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
             prefork.cancel_by_sigkill(worker.pool)
         self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
         self.service.start()
+        self.celery_apps.start()
         worker.app.hinter.instead = self.direct.begin
         if self.pool == "gevent":
             self.runtime.intake.wait_before_reads(worker.pool, for_slots=self.patches)
@@ -86,6 +89,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self.metrics is not None:
             self.metrics.stop()
         self.direct.stop()
+        self.celery_apps.stop()
         if self.service is not None and not self.service.stop(partial(self._has_calls, worker)):
             self._cut_calls(worker)
         self.stop_tracing()
@@ -93,6 +97,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def terminate(self, worker: Any) -> None:
         """Stop at once: what a cold shutdown asks for."""
         self.direct.stop()
+        self.celery_apps.stop()
         if self.service is not None and not self.service.stop(lambda: False):
             self._cut_calls(worker)
         tracing.stop_soon(self.stop_tracing)

@@ -1,0 +1,157 @@
+"""`/v1/celery`: connect Celery apps, say what starts their tasks, and run canvases."""
+
+from datetime import timedelta
+from typing import Any, cast
+
+from marshmallow import Schema, fields, validate
+from sqlalchemy import RowMapping
+
+from ...domain.canvas import signatures
+from ...domain.errors import Invalid, NotFound
+from ...domain.functions import celery_task
+from ...domain.functions.config_fields import Fields
+from ...domain.functions.triggers import parse_triggers
+from ...domain.values import canonical, durations
+from ...engine.apps import celery_apps
+from ...engine.apps.celery_apps import TaskChanges
+from ...engine.intake import invoke
+from ...storage.queries import celery_app_list
+from .. import shapes
+from ..actors import actor
+from ..deps import context
+from ..errors import answer
+from . import openapi
+
+blueprint = openapi.documented("celery", "/v1/celery")
+
+
+class AppBody(openapi.Body):
+    """A Celery app: its broker, and the queue that its workers read."""
+
+    broker_url = fields.String(required=True, validate=validate.Length(1, 2048))
+    queue = fields.String(load_default="celery")
+    options = fields.Dict(keys=fields.String(), load_default=dict)
+
+
+class TaskBody(openapi.Body):
+    """Settings of a task; those that are left out stay. `args` and `kwargs` are expressions."""
+
+    triggers = fields.List(fields.Dict())
+    args = fields.String(allow_none=True)
+    kwargs = fields.String(allow_none=True)
+    retries = fields.Integer(strict=True)
+    timeout = fields.String(metadata={"description": "how long it may run: 30m, 2h …"})
+    on_lost = fields.String(metadata={"description": "retry or fail"})
+    queue = fields.String(allow_none=True)
+
+
+class RunBody(openapi.Body):
+    """A signature or a canvas, as Celery writes it in JSON."""
+
+    signature = fields.Dict(required=True)
+    id = fields.String(validate=validate.Length(1, 255))
+    idempotency_key = fields.String(validate=validate.Length(1, 255))
+
+
+class CeleryAnswer(Schema):
+    """An answer with an object."""
+
+    data = fields.Dict(required=True)
+
+
+class CeleryAppList(Schema):
+    """Celery apps; no broker's password is shown."""
+
+    data = fields.List(fields.Dict(), required=True)
+
+
+@blueprint.get("")
+@blueprint.response(200, CeleryAppList)
+def list_apps() -> object:
+    """List the Celery apps, with their workers and tasks as they were last seen."""
+    with context().db.reading() as tx:
+        found = celery_app_list.every(tx)
+    return answer({"data": [_shown(row) for row in found]})
+
+
+def _shown(row: RowMapping) -> dict[str, object]:
+    seen = canonical.loads(row["seen"] or "{}")
+    return {
+        "name": row["name"],
+        "broker": celery_task.without_password(row["broker_url"]),
+        "queue": row["queue"],
+        "workers": seen.get("workers", []),
+        "tasks": seen.get("tasks", []),
+        "seen_at": shapes.stamp(row["seen_at"]),
+        "error": row["error"],
+        "error_detail": row["error_detail"],
+    }
+
+
+@blueprint.put("/<name>")
+@blueprint.arguments(AppBody)
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def put_app(body: dict[str, Any], name: str) -> object:
+    """Connect a Celery app, or change its broker. Its workers' tasks become functions."""
+    app_id = celery_apps.add(context(), name, by=actor(), **body)
+    return answer({"data": {"id": app_id, "name": name}})
+
+
+@blueprint.delete("/<name>")
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def delete_app(name: str) -> object:
+    """Disconnect a Celery app; its functions are archived."""
+    if not celery_apps.remove(context(), name, actor()):
+        raise NotFound(f"no Celery app is called {name[:100]!r}")
+    return answer({"data": {"name": name}})
+
+
+@blueprint.put("/<name>/tasks/<task>")
+@blueprint.arguments(TaskBody)
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def put_task(body: dict[str, Any], name: str, task: str) -> Any:
+    """Change what starts a task, with which arguments, and how it is retried."""
+    if "triggers" in body:
+        body["triggers"] = parse_triggers(Fields({"triggers": body["triggers"]}))
+    if "timeout" in body:
+        body["timeout"] = _duration(body["timeout"])
+    slug = celery_apps.configure(context(), name, task, cast(TaskChanges, body), actor())
+    return answer({"data": {"function": slug}})
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return durations.to_timedelta(text)
+    except (Invalid, OverflowError) as error:
+        raise Invalid(
+            f"timeout {text[:64]!r} must be a duration such as 30m", field="timeout"
+        ) from error
+
+
+@blueprint.post("/<name>/runs")
+@blueprint.arguments(RunBody)
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.alt_response(409, schema=openapi.Problem)
+@blueprint.response(201, CeleryAnswer)
+def start_run(body: dict[str, Any], name: str) -> object:
+    """Run a task or a canvas of the app; the answer names the run."""
+    signatures.read(body["signature"])
+    payload: dict[str, object] = {"data": {"signature": body["signature"]}}
+    if "id" in body:
+        payload["id"] = body["id"]
+    started = invoke.invoke(
+        context(),
+        celery_apps.slug_of_signature(context(), name, body["signature"]),
+        payload,
+        len(canonical.dumps(payload)),
+        idempotency_key=body.get("idempotency_key"),
+        by=actor(),
+    )
+    if started.run_id is None:
+        raise Invalid("no run is made yet: the function batches or debounces its events")
+    return answer({"data": {"run_id": started.run_id}}, 201)

@@ -1,0 +1,122 @@
+"""Send Celery tasks and canvases as durable runs, from a Celery app's own code.
+
+    from inngest_py import canvas
+
+    run = canvas.send(chain(fetch.s(url), parse.s()), idempotency_key=f"page-{url}")
+    run.result(timeout=60)
+
+It needs only Celery and requests: neither the server nor its database is imported. The server is
+found by INNGEST_BASE_URL, its key by INNGEST_SIGNING_KEY.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from kombu.utils.json import dumps
+
+from .domain.access import signatures
+
+DEFAULT_URL = "http://127.0.0.1:8288"
+_TIMEOUT = 30.0
+_ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+class CanvasError(Exception):
+    """The server cannot be reached, or refuses what was asked; says why."""
+
+
+class RunFailed(CanvasError):
+    """A run ended without a result; `error` has the failed task's name, message and stack."""
+
+    def __init__(self, run_id: str, status: str, error: dict[str, object]) -> None:
+        super().__init__(f"run {run_id} is {status}: {error.get('message', 'no error is known')}")
+        self.run_id, self.status, self.error = run_id, status, error
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that was started; it can be asked for from any process by its id."""
+
+    run_id: str
+    url: str = ""
+
+    def status(self) -> str:
+        """Ask for the run's status: queued, running, completed, failed, cancelled or skipped."""
+        return str(self._read()["status"])
+
+    def result(self, timeout: float | None = None) -> object:
+        """Wait for the run's end and return its output.
+
+        `timeout` is in seconds, None waits without end. Raises RunFailed for a run that ended
+        without a result, TimeoutError when it has not ended in time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while (found := self._read())["status"] not in _ENDED:
+            left = pause if deadline is None else min(pause, deadline - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"run {self.run_id} is {found['status']} after {timeout} s")
+            time.sleep(left)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        if found["status"] != "completed":
+            output = found["output"] if isinstance(found["output"], dict) else {}
+            raise RunFailed(self.run_id, found["status"], output.get("error") or output)
+        return found["output"]
+
+    def cancel(self) -> None:
+        """Cancel the run; tasks that have not begun are revoked. An ended run stays as it is."""
+        _call("DELETE", f"{_base(self.url)}/api/v1/runs/{self.run_id}")
+
+    def _read(self) -> dict[str, Any]:
+        return _call("GET", f"{_base(self.url)}/api/v1/runs/{self.run_id}")
+
+
+def send(
+    signature: object,
+    *,
+    app: str | None = None,
+    id: str | None = None,
+    idempotency_key: str | None = None,
+    url: str = "",
+) -> Run:
+    """Start a task or a canvas as a run of a connected Celery app.
+
+    `signature` is Celery's, such as `charge.s("A1")` or a chain. `app` is the name under which the
+    app is connected; without it, that of the Celery app of the signature. `id` names the run's
+    event for people. A second send with the same `idempotency_key` within 24 hours raises
+    CanvasError and starts nothing.
+    """
+    name = app or getattr(getattr(signature, "app", None), "main", None)
+    if not name:
+        raise CanvasError("app is missing: name the connected Celery app, such as app='shop'")
+    given = {"id": id, "idempotency_key": idempotency_key}
+    text = dumps(signature)  # type: ignore[no-untyped-call]
+    body = {"signature": json.loads(text)}
+    body |= {key: value for key, value in given.items() if value is not None}
+    found = _call("POST", f"{_base(url)}/v1/celery/{quote(name, safe='')}/runs", body)
+    return Run(str(found["run_id"]), url)
+
+
+def _base(url: str) -> str:
+    return (url or os.environ.get("INNGEST_BASE_URL") or DEFAULT_URL).rstrip("/")
+
+
+def _call(method: str, url: str, body: object = None) -> dict[str, Any]:
+    key = os.environ.get("INNGEST_SIGNING_KEY")
+    headers = {"Authorization": f"Bearer {signatures.bearer(key)}"} if key else {}
+    try:
+        answer = requests.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
+        found = answer.json()
+    except requests.RequestException as error:
+        text = f"{url} does not answer ({type(error).__name__}): set INNGEST_BASE_URL to the server"
+        raise CanvasError(text) from error
+    if answer.status_code >= 400:
+        raise CanvasError(str(found.get("error") or found))
+    data: dict[str, Any] = found["data"]
+    return data

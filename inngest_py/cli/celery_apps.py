@@ -1,0 +1,124 @@
+"""`celery`: connect Celery apps, and say what starts their tasks."""
+
+import json
+from urllib.parse import quote
+
+import click
+
+from .client import call, url_option
+
+
+@click.group()
+def celery() -> None:
+    """Connect Celery apps: their tasks run as functions, without a change to them."""
+
+
+def _option(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} must be NAME=VALUE, such as visibility_timeout=3600")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+@celery.command()
+@click.argument("name")
+@click.option("--broker", required=True, help="The app's broker, such as redis://host:6379/0.")
+@click.option("--queue", default="celery", show_default=True, help="The queue its workers read.")
+@click.option("--broker-option", "options", multiple=True, metavar="NAME=VALUE")
+@url_option
+def add(name: str, broker: str, queue: str, options: tuple[str, ...], url: str) -> None:
+    """Connect the Celery app NAME, or change its broker.
+
+    Its tasks are found by asking its workers; each becomes a function of the app NAME.
+    """
+    body = {"broker_url": broker, "queue": queue, "options": dict(map(_option, options))}
+    call("PUT", _at(url, name), json=body)
+    click.echo(f"{name} is connected: its tasks are functions as soon as a worker answers")
+
+
+@celery.command("list")
+@url_option
+def list_(url: str) -> None:
+    """List the Celery apps with their workers, tasks, and what is wrong with them."""
+    found = call("GET", f"{url}/v1/celery")["data"]
+    if not found:
+        click.echo("no Celery apps: connect one by `inngest-py celery add`", err=True)
+    for app in found:
+        click.echo(f"{app['name']}  {app['broker']}  queue {app['queue']}")
+        click.echo(f"  workers: {', '.join(app['workers']) or 'none has answered yet'}")
+        click.echo(f"  tasks: {', '.join(app['tasks']) or 'none'}")
+        if app["error"]:
+            click.echo(f"  {app['error']}: {app['error_detail']}")
+
+
+@celery.command()
+@click.argument("name")
+@url_option
+def remove(name: str, url: str) -> None:
+    """Disconnect the Celery app NAME; its functions are archived, its runs stay."""
+    call("DELETE", _at(url, name))
+    click.echo(f"{name} is disconnected")
+
+
+@celery.command("on")
+@click.argument("task")
+@click.option("--app", "app_name", help="The app, if the task's name does not begin with it.")
+@click.option("--event", "events", multiple=True, help="An event that starts it.")
+@click.option("--cron", "crons", multiple=True, help="A schedule, such as '0 9 * * 1-5'.")
+@click.option("--if", "condition", help="Only events for which this expression is true.")
+@click.option("--args", help="An expression that makes the list of arguments.")
+@click.option("--kwargs", help="An expression that makes the object of keyword arguments.")
+@url_option
+def on(
+    task: str,
+    *,
+    app_name: str | None,
+    events: tuple[str, ...],
+    crons: tuple[str, ...],
+    condition: str | None,
+    args: str | None,
+    kwargs: str | None,
+    url: str,
+) -> None:
+    """Say which events and schedules start TASK, and with which arguments.
+
+    Expressions are CEL over `event`, such as --args '[event.data.order]'. What was said before is
+    replaced.
+    """
+    if not events and not crons:
+        raise click.UsageError("name what starts the task: give --event or --cron")
+    more = {} if condition is None else {"expression": condition}
+    triggers = [{"event": event, **more} for event in events] + [{"cron": cron} for cron in crons]
+    name = app_name or task.partition(".")[0]
+    body = {"triggers": triggers, "args": args, "kwargs": kwargs}
+    found = call("PUT", _task_at(url, name, task), json=body)["data"]
+    click.echo(f"{found['function']} starts on {', '.join(events + crons)}")
+
+
+@celery.command("set")
+@click.argument("task")
+@click.option("--app", "app_name", help="The app, if the task's name does not begin with it.")
+@click.option("--retries", type=int, help="How often it is sent again after its final failure.")
+@click.option("--timeout", help="How long it may run: 30m, 2h …")
+@click.option("--on-lost", type=click.Choice(["retry", "fail"]), help="What follows its loss.")
+@click.option("--queue", help="The queue it is sent to.")
+@url_option
+def set_(task: str, *, app_name: str | None, url: str, **given: object) -> None:
+    """Change the settings of TASK; those that are left out stay."""
+    body = {name: value for name, value in given.items() if value is not None}
+    if not body:
+        raise click.UsageError("name a setting, such as --retries 3")
+    name = app_name or task.partition(".")[0]
+    found = call("PUT", _task_at(url, name, task), json=body)["data"]
+    click.echo(f"{found['function']} is changed")
+
+
+def _task_at(url: str, app_name: str, task: str) -> str:
+    return f"{_at(url, app_name)}/tasks/{quote(task, safe='')}"
+
+
+def _at(url: str, name: str) -> str:
+    return f"{url}/v1/celery/{quote(name, safe='')}"

@@ -1,0 +1,90 @@
+"""Task steps: calls of Celery tasks, and the tokens by which their answers are known.
+
+A token comes back with the answer from the app's workers. It names the queue item, the attempt and
+the place in the canvas, and it is signed with the app's secret, so a forged answer is refused.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from ..errors import Invalid
+from ..values import canonical, ids
+
+OP = "CeleryTask"  # the kind of such steps in timelines
+_DIGEST_BYTES = 16
+_MOST_CHARS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCall:
+    """A call of a task; `path` is its place in the run's canvas, `label` its name for people."""
+
+    path: str
+    label: str
+    name: str
+    args: list[object]
+    kwargs: dict[str, object]
+    options: dict[str, object]
+
+    @property
+    def step(self) -> str:
+        """The hashed id of its step."""
+        return step_of(self.path)
+
+    def to_json(self) -> str:
+        """Write this for its queue item."""
+        written = {name: getattr(self, name) for name in self.__slots__}
+        return canonical.dumps(written).decode()
+
+
+def call_from_json(stored: str) -> TaskCall:
+    """Read what to_json() wrote."""
+    return TaskCall(**canonical.loads(stored))
+
+
+def step_of(path: str) -> str:
+    """Hash the place of a task in its canvas to the id of its step."""
+    return ids.step_hash(f"task:{path}")
+
+
+def task_id(item_id: str, attempt: int) -> str:
+    """Name an attempt for the app's workers: sent again after a crash it has the same name."""
+    return f"{item_id.lower()}-{attempt}"
+
+
+def item_and_attempt(name: str) -> tuple[str, int] | None:
+    """Read a name that task_id() made; None for any other task."""
+    item_id, _, attempt = name.upper().rpartition("-")
+    if not (ids.is_ulid(item_id) and attempt.isascii() and attempt.isdigit()):
+        return None
+    return item_id, int(attempt[:9])
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Which attempt of which task an answer belongs to."""
+
+    item_id: str
+    attempt: int
+    path: str
+
+    def signed(self, secret: str) -> str:
+        """Write and sign it."""
+        text = f"{self.item_id}:{self.attempt}:{self.path}"
+        return f"{text}:{_digest(text, secret)}"
+
+
+def read_token(given: object, secret: str) -> Token:
+    """Read a signed token. Raises Invalid for one that was not signed with the secret."""
+    text = given if isinstance(given, str) and len(given) <= _MOST_CHARS else ""
+    signed, _, digest = text.rpartition(":")
+    if not hmac.compare_digest(digest.encode(), _digest(signed, secret).encode()):
+        raise Invalid("the answer's token is not signed by this installation")
+    item_id, attempt, path = signed.split(":", 2)
+    return Token(item_id, int(attempt), path)
+
+
+def _digest(text: str, secret: str) -> str:
+    raw = hmac.digest(secret.encode(), text.encode(), hashlib.sha256)
+    return raw[:_DIGEST_BYTES].hex()

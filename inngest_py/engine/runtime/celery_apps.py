@@ -1,0 +1,119 @@
+"""Celery apps as one process knows them: their brokers, and tasks that it has just sent."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlalchemy import Connection, RowMapping
+
+from ...domain.errors import InngestPyError
+from ...storage.db.session import Database
+from ...storage.queries import celery_app_list
+from ...storage.queue.sent_tasks import Sent
+
+_FRESH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CeleryApp:
+    """A Celery app: its broker, the queue of its tasks, the key of its answers.
+
+    Two equal values mean that nothing has to be connected anew.
+    """
+
+    app_id: str
+    name: str
+    broker_url: str = field(repr=False)  # may hold a password
+    options: str
+    queue: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMessage:
+    """A task to be sent. `token` comes back with its answer; `options` are the signature's."""
+
+    task_id: str
+    name: str
+    args: list[object]
+    kwargs: dict[str, object]
+    options: dict[str, object]
+    token: str
+
+
+class BrokerAway(InngestPyError):
+    """The broker of the Celery app cannot be reached."""
+
+
+class TaskBrokers(Protocol):
+    """The connections of this process to the brokers of Celery apps."""
+
+    def send(self, app: CeleryApp, message: TaskMessage) -> None:
+        """Send a task. Raises BrokerAway."""
+
+
+class NoTaskBrokers:
+    """Stands in a process that sends no tasks."""
+
+    def send(self, app: CeleryApp, message: TaskMessage) -> None:
+        """Refuse: only workers send tasks."""
+        raise BrokerAway("this process sends no tasks")
+
+
+class CeleryApps:
+    """The apps, read again every few seconds, and the tasks whose sending is not written yet.
+
+    A sent task stays leased to this process until sent_tasks.hand_over() writes, for many tasks in
+    one statement, that the app has it. A short task has ended before.
+    """
+
+    def __init__(self, brokers: TaskBrokers | None = None) -> None:
+        self.brokers: TaskBrokers = brokers or NoTaskBrokers()
+        self._lock = threading.Lock()
+        self._by_id: dict[str, CeleryApp] = {}
+        self._read_at = -_FRESH_SECONDS
+        self._sent: dict[str, Sent] = {}
+
+    def get(self, db: Database, app_id: str) -> CeleryApp:
+        """Find an app. Raises BrokerAway for one that is no longer connected."""
+        if time.monotonic() - self._read_at > _FRESH_SECONDS or app_id not in self._by_id:
+            self.all(db)
+        found = self._by_id.get(app_id)
+        if found is None:
+            raise BrokerAway("the Celery app was removed: add it again by `inngest-py celery add`")
+        return found
+
+    def all(self, db: Database) -> list[CeleryApp]:
+        """Read the apps."""
+        with db.reading() as tx:
+            found = _read(tx)
+        self._by_id = {app.app_id: app for app in found}
+        self._read_at = time.monotonic()
+        return found
+
+    def note_sent(self, sent: Sent) -> None:
+        """Note a task that was sent just now."""
+        with self._lock:
+            self._sent[sent.item.id] = sent
+
+    def forget_sent(self, item_ids: Sequence[str]) -> None:
+        """Forget tasks that have ended, or whose sending is written."""
+        with self._lock:
+            for item_id in item_ids:
+                self._sent.pop(item_id, None)
+
+    def sent(self) -> list[Sent]:
+        """List the tasks whose sending is not written yet."""
+        with self._lock:
+            return list(self._sent.values())
+
+
+def _read(tx: Connection) -> list[CeleryApp]:
+    return [_app(row) for row in celery_app_list.every(tx)]
+
+
+def _app(row: RowMapping) -> CeleryApp:
+    names = ("app_id", "name", "broker_url", "options", "queue", "secret")
+    return CeleryApp(**{name: row[name] for name in names})

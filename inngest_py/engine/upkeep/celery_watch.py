@@ -1,0 +1,53 @@
+"""What the watcher of a Celery app stores: one process at a time watches each app."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
+from ...storage.catalog import celery_apps as rows
+from ...storage.db.row_types import RowValues
+from ...storage.queue import sent_tasks
+from ..apps import celery_apps
+from ..runtime.context import Context
+
+_LEASE = timedelta(seconds=15)
+_MOST_REVOKED = 1000
+
+
+def is_watcher(ctx: Context, app_id: str) -> bool:
+    """Make this process the app's watcher for a time, unless another is; say whether it is."""
+    now = ctx.now()
+    with ctx.db.transaction() as tx:
+        return rows.watch(tx, app_id, ctx.worker_id, now, now + _LEASE)
+
+
+def note_workers(ctx: Context, app_id: str, registered: Mapping[str, Sequence[str]]) -> None:
+    """Store which tasks each worker has registered; make functions of those that are new."""
+    names = sorted({name.partition(" ")[0] for listed in registered.values() for name in listed})
+    seen = {"workers": sorted(registered), "tasks": names}
+    with ctx.db.transaction() as tx:
+        rows.note_seen(tx, app_id, canonical.dumps(seen).decode(), ctx.now())
+    celery_apps.register_tasks(ctx, app_id, names)
+
+
+def note_failures(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
+    """Store why tasks failed, by their ids, for the answers that say that they did."""
+    now = ctx.now()
+    found: list[RowValues] = [
+        {"task_id": name, "error": canonical.dumps(error).decode(), "failed_at": now}
+        for name, error in errors.items()
+    ]
+    with ctx.db.transaction() as tx:
+        sent_tasks.note_failures(tx, found)
+
+
+def revoke(ctx: Context, app_id: str, send: Callable[[Sequence[str]], object]) -> None:
+    """Have `send` revoke the tasks of runs that have ended.
+
+    It is called before the commit, so that what it could not send is tried again.
+    """
+    with ctx.db.transaction() as tx:
+        names = sent_tasks.take_revocations(tx, app_id, _MOST_REVOKED)
+        if names:
+            send(names)

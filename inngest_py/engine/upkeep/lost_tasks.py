@@ -1,0 +1,68 @@
+"""Tasks that a Celery app has: note which worker holds each, and end those that are lost."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from ...domain.steps import task_states, tasks
+from ...domain.steps.task_states import Held, SentTask
+from ...domain.values.json_types import JsonObject
+from ...storage.queue import sent_tasks
+from ..runtime.context import Context
+from ..work import task_answers
+
+_MOST = 20_000
+
+
+def sent(ctx: Context, app_id: str) -> dict[str, SentTask]:
+    """List the tasks that an app has, by their ids."""
+    with ctx.db.reading() as tx:
+        found = sent_tasks.of_app(tx, app_id, _MOST)
+    known = {tasks.task_id(one.item_id, one.attempt): one.task for one in found}
+    return {name: task for name, text in known.items() if (task := task_states.from_json(text))}
+
+
+def compare(
+    ctx: Context,
+    known: Mapping[str, SentTask],
+    held: Mapping[str, Held],
+    *,
+    hosts: frozenset[str],
+    waiting: Mapping[str, int],
+) -> None:
+    """Store what a look at an app's workers has found; end tasks that are lost.
+
+    `known` are the tasks as they were before the look: of those that were sent meanwhile nothing
+    is said. `hosts` and `waiting` are as task_states.look() wants them.
+    """
+    found = task_states.look(known, held, hosts=hosts, waiting=waiting, now=ctx.now())
+    if found.changed:
+        _note(ctx, found.changed)
+    if found.lost:
+        ids = {name: tasks.item_and_attempt(name) for name in found.lost}
+        reasons = {one[0]: found.lost[name] for name, one in ids.items() if one is not None}
+        task_answers.end_lost(ctx, reasons)
+
+
+def _note(ctx: Context, changed: Mapping[str, SentTask]) -> None:
+    """Store states of tasks; those that have started get the end of their time."""
+    ids = [one[0] for name in changed if (one := tasks.item_and_attempt(name)) is not None]
+    with ctx.db.transaction() as tx:
+        items = {item.id: item for item, _ in sent_tasks.leased(tx, ids)}
+        notes: list[tuple[str, str, str, datetime | None]] = []
+        for name, task in changed.items():
+            one = tasks.item_and_attempt(name)
+            item = None if one is None else items.get(one[0])
+            if item is None or item.attempt != task.attempt:
+                continue
+            notes.append((item.id, item.lease_id, task.to_json(), task.ends_at))
+        sent_tasks.note(tx, notes)
+
+
+def fail(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
+    """End attempts that failed and whose workers sent no answer, by task id.
+
+    A worker sends none for a task that it does not know, or that was revoked.
+    """
+    ids = {name: tasks.item_and_attempt(name) for name in errors}
+    found = {one[0]: errors[name] for name, one in ids.items() if one is not None}
+    task_answers.end_failed(ctx, found)

@@ -1,0 +1,42 @@
+"""The canvas of a run, read once per process while the run's tasks are worked on."""
+
+import threading
+from collections import OrderedDict
+from datetime import datetime
+
+from ...domain.canvas import signatures
+from ...domain.canvas.nodes import Canvas
+from ...domain.errors import Invalid
+from ...domain.events.event_record import INVOKED
+from ...domain.functions import celery_task
+from ...domain.values import canonical
+from ..runtime.jobs import Job
+
+_MOST = 256
+
+
+_lock = threading.Lock()
+_read: OrderedDict[str, Canvas] = OrderedDict()
+
+
+def of_run(job: Job, now: datetime) -> Canvas:
+    """Read the canvas of a job's run. Raises Invalid, which names what is wrong with it."""
+    with _lock:
+        known = _read.get(job.run.id)
+        if known is not None:
+            _read.move_to_end(job.run.id)
+            return known
+    made = signatures.read(_signature(job, now))
+    with _lock:
+        _read[job.run.id] = made
+        while len(_read) > _MOST:
+            _read.popitem(last=False)
+    return made
+
+
+def _signature(job: Job, now: datetime) -> object:
+    task, run = job.function.config.celery, job.run
+    if task is None:
+        raise Invalid(f"function {job.function.slug} is not a Celery task any more")
+    event = canonical.loads(run.event)
+    return celery_task.signature(task, event, invoked=run.event_name == INVOKED, now=now)

@@ -1,0 +1,109 @@
+"""The tasks of a Celery app: find those that are due, and send them to the app's broker."""
+
+from datetime import timedelta
+
+from .... import observe
+from ....domain.canvas import interpret
+from ....domain.canvas.nodes import Canvas
+from ....domain.errors import Invalid
+from ....domain.limits import MAX_WAIT
+from ....domain.reply import decide, task_answers, timeouts
+from ....domain.reply.plans import Plan
+from ....domain.reply.task_answers import Failure
+from ....domain.runs.items import ItemKind
+from ....domain.steps import task_states, tasks
+from ....domain.steps.task_states import SentTask
+from ....domain.steps.tasks import TaskCall, Token
+from ....domain.values import canonical
+from ....storage.queue import leases, sent_tasks
+from ...runtime.celery_apps import BrokerAway, TaskMessage
+from ...runtime.context import Context
+from ...runtime.jobs import Job
+from .. import canvases
+from ..writes import Call
+from .policy import retry_policy
+
+_AGAIN = timedelta(seconds=5)
+
+
+def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
+    """Plan the tasks that are due, or send one; None when the app has it, or will get it later."""
+    now = ctx.now()
+    late = timeouts.exceeded(job.function.config.timeouts, job.run, now)
+    if late is not None:
+        return timeouts.cancelled("TimeoutExceeded", late.message), Call(now, now)
+    if job.item.kind is ItemKind.TASK:
+        return _task(ctx, job, tasks.call_from_json(job.item.opts or ""))
+    try:
+        moves = _due(job, canvases.of_run(job, now))
+    except Invalid as error:
+        return decide.fatal("InvalidSignature", error.message), Call(now, now)
+    plan = task_answers.begun(job.run, moves, now)
+    if job.item.kind is ItemKind.START and _is_single(plan):
+        _send(ctx, job, tasks.call_from_json(plan.follow_ups[0].opts or ""))
+        return None
+    return plan, Call(now, now)
+
+
+def _due(job: Job, canvas: Canvas) -> interpret.Moves:
+    if job.item.kind is ItemKind.START:
+        return interpret.begin(canvas)
+    group = canonical.loads(job.item.opts or "{}").get("joined", "")
+
+    def result(path: str) -> object:
+        return canonical.loads(job.memo[tasks.step_of(path)])["data"]
+
+    return interpret.joined(canvas, group, result)
+
+
+def _is_single(plan: Plan) -> bool:
+    """Say whether a run begins with one task at once: its first item becomes that task's."""
+    groups = plan.tasks is not None and plan.tasks.opens
+    return len(plan.follow_ups) == 1 and not groups and not plan.follow_ups[0].delay
+
+
+def _task(ctx: Context, job: Job, call: TaskCall) -> tuple[Plan, Call] | None:
+    if job.item.lapses and _was_sent(ctx, job):
+        now = ctx.now()
+        failure = Failure("TaskTimeout", "the task has not ended within its time")
+        plan = task_answers.failed(job.item, call, failure, retry_policy(ctx, job), ctx.jitter())
+        return plan, Call(job.item.queued_at, now)
+    _send(ctx, job, call)
+    return None
+
+
+def _was_sent(ctx: Context, job: Job) -> bool:
+    """Say whether the app got this attempt: then its time is over, else its sender was lost."""
+    with ctx.db.reading() as tx:
+        known = task_states.from_json(sent_tasks.known(tx, job.item))
+    return known is not None and known.attempt == job.item.attempt
+
+
+def _send(ctx: Context, job: Job, call: TaskCall) -> None:
+    """Send a task to its app's broker; put it off while the broker is away."""
+    item = job.item
+    try:
+        app = ctx.celery_apps.get(ctx.db, job.function.app_id)
+        token = Token(item.id, item.attempt, call.path).signed(app.secret)
+        name = tasks.task_id(item.id, item.attempt)
+        message = TaskMessage(name, call.name, call.args, call.kwargs, call.options, token)
+        now = ctx.now()
+        queue = str(call.options.get("queue") or app.queue)
+        known = SentTask(item.attempt, now, queue, _limit(job)).to_json()
+        # noted first: the answer may come before send() returns
+        ctx.celery_apps.note_sent(
+            sent_tasks.Sent(
+                item, call.step, call.label, call.to_json(), app.app_id, known, now + MAX_WAIT
+            )
+        )
+        ctx.celery_apps.brokers.send(app, message)
+    except BrokerAway as error:
+        ctx.celery_apps.forget_sent([item.id])
+        observe.event("celery.away", level=30, app=job.function.app_name, error=error.message)
+        later = ctx.now() + _AGAIN
+        ctx.committer.run_alone(lambda tx: leases.put_off(tx, item, later))
+
+
+def _limit(job: Job) -> timedelta:
+    task = job.function.config.celery
+    return MAX_WAIT if task is None else task.timeout

@@ -1,0 +1,224 @@
+"""Answers of Celery apps: apply them to their runs, many in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from ... import observe
+from ...domain.canvas import interpret
+from ...domain.errors import Invalid
+from ...domain.reply import task_answers
+from ...domain.reply.plans import Plan
+from ...domain.reply.task_answers import LOST, Failure
+from ...domain.runs.items import ItemKind
+from ...domain.steps import task_states, tasks
+from ...domain.steps.task_states import SentTask
+from ...domain.steps.tasks import TaskCall, Token
+from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
+from ...storage.queue import sent_tasks
+from ...storage.runs import attempts
+from ..runtime.celery_apps import CeleryApp
+from ..runtime.context import Context
+from ..runtime.jobs import Job
+from . import canvases, run_item, signals
+from .apply import apply_all
+from .claims import load
+from .handlers.policy import retry_policy
+from .writes import Applied, Call, PlanWrite
+
+
+@dataclass(slots=True)
+class TaskAnswer:
+    """An answer as it came: the result of a task, or that it has failed for good.
+
+    `reason_wanted` means that the reason of a failure may still come from the app's events.
+    """
+
+    app: CeleryApp
+    token: str
+    failed: bool
+    value: object = None
+    reason_wanted: bool = True
+
+
+@dataclass(slots=True)
+class _Found:
+    answer: TaskAnswer
+    job: Job
+    call: TaskCall
+    known: SentTask | None
+    error: JsonObject | None
+
+
+def apply_answers(ctx: Context, answers: Sequence[TaskAnswer]) -> list[TaskAnswer]:
+    """Apply answers, and continue their runs; return failures whose reason is still to come.
+
+    An answer is passed over, with a log line at most, when it is not signed by us, when it is of
+    an attempt that is over, or of a run that has ended. Raises SQLAlchemyError in an outage: the
+    answers must then be given again.
+    """
+    by_item: dict[str, tuple[Token, TaskAnswer]] = {}
+    for answer in answers:
+        try:
+            token = tasks.read_token(answer.token, answer.app.secret)
+        except Invalid as error:
+            observe.event("task.forged", level=30, app=answer.app.name, error=error.message)
+            continue
+        by_item.setdefault(token.item_id, (token, answer))
+    found = _find(ctx, by_item)
+    later = [one.answer for one in found if _lacks_reason(one)]
+    _apply(ctx, [one for one in found if not _lacks_reason(one)])
+    return later
+
+
+def _find(ctx: Context, by_item: dict[str, tuple[Token, TaskAnswer]]) -> list[_Found]:
+    """Read the items of answers, with their runs; leave out those that nobody waits for."""
+    if not by_item:
+        return []
+
+    def read(tx: Connection) -> tuple[dict[str, SentTask | None], dict[str, JsonObject], list[Job]]:
+        rows = sent_tasks.leased(tx, sorted(by_item))
+        mine = [(item, task) for item, task in rows if by_item[item.id][0].attempt == item.attempt]
+        known = {item.id: task_states.from_json(task) for item, task in mine}
+        failed = {
+            tasks.task_id(item.id, item.attempt): item.id
+            for item, _ in mine
+            if by_item[item.id][1].failed
+        }
+        stored = sent_tasks.failures(tx, sorted(failed))
+        errors = {failed[name]: canonical.loads(error) for name, error in stored.items()}
+        return known, errors, load(tx, ctx, [item for item, _ in mine])
+
+    known, errors, jobs = ctx.committer.read(read)
+    found = []
+    for job in jobs:
+        token, answer = by_item[job.item.id]
+        call = _call(ctx, job, token)
+        if call is not None:
+            found.append(_Found(answer, job, call, known[job.item.id], errors.get(job.item.id)))
+    return found
+
+
+def _call(ctx: Context, job: Job, token: Token) -> TaskCall | None:
+    """Make the call that an answer belongs to, also if its sending was not written yet."""
+    if job.item.kind is ItemKind.TASK and job.item.opts is not None:
+        return tasks.call_from_json(job.item.opts)
+    label = canvases.of_run(job, ctx.now()).labels.get(token.path)
+    return None if label is None else TaskCall(token.path, label, label, [], {}, {})
+
+
+def _lacks_reason(found: _Found) -> bool:
+    answer = found.answer
+    return answer.failed and answer.reason_wanted and found.error is None
+
+
+def _apply(ctx: Context, found: Sequence[_Found]) -> None:
+    """PlanWrite all in one transaction; if one of them is void, each in its own."""
+    if not found:
+        return
+    writes = [_write(ctx, one) for one in found]
+    ctx.celery_apps.forget_sent([one.job.item.id for one in found])
+    if len(writes) > 1:
+        try:
+            ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
+        except Exception as error:  # which one is void, each alone will say
+            observe.event("task.answers_apart", level=10, error=type(error).__name__)
+        else:
+            for one, write in zip(found, writes, strict=True):
+                _committed(ctx, one.job, write.plan, write.done)
+            return
+    for one in found:
+        made, call = _planned(ctx, one)
+        done = run_item.write_plan(ctx, one.job, made, call, wants_next=True)
+        if done is not None:
+            _committed(ctx, one.job, made, done)
+
+
+def _write(ctx: Context, found: _Found) -> PlanWrite:
+    plan, call = _planned(ctx, found)
+    return PlanWrite(ctx, found.job.run, found.job.item, plan, call, wants_next=True)
+
+
+def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
+    """Decide what an answer means for its run."""
+    job, now = found.job, ctx.now()
+    call = Call(job.item.queued_at if found.known is None else found.known.sent, now)
+    policy = retry_policy(ctx, job)
+    if found.answer.failed:
+        failure, item = _failure(found.error), job.item
+        if item.attempt:  # attempts that were lost are no retries
+            lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
+            policy = replace(policy, retries=policy.retries + lost)
+        return task_answers.failed(item, found.call, failure, policy, ctx.jitter()), call
+    moves = interpret.after(canvases.of_run(job, now), found.call.path, found.answer.value)
+    return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now), call
+
+
+def _times_lost(tx: Connection, job: Job) -> int:
+    found = attempts.errors(tx, job.run.id, job.item.step or "")
+    return sum(canonical.loads(error).get("name") == LOST for error in found)
+
+
+def _failure(error: JsonObject | None) -> Failure:
+    if error is None:
+        unknown = "the task failed; its worker sends no events, so the reason is only in its log"
+        return Failure("TaskFailed", unknown)
+    stack = error.get("stack")
+    text = None if stack is None else str(stack)
+    return Failure(str(error.get("name")), str(error.get("message")), text)
+
+
+def _committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
+    """Send hints, and continue with the run's next item, which this process holds."""
+    signals.committed(ctx, job, made, done)
+    following = done.next
+    if following is None:
+        return
+    ctx.leases.hold(following)
+    if following.kind is ItemKind.TASK:  # it is called with what its item holds
+        run_item.run_job(ctx, Job(following, job.run, job.function, {}))
+        return
+    for one in ctx.committer.read(lambda tx: load(tx, ctx, [following])):
+        run_item.run_job(ctx, one)
+
+
+def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
+    """Send lost tasks again, or fail their runs; `reasons` says why, by the items' ids."""
+    for job, before in _held(ctx, sorted(reasons)):
+        call, why = tasks.call_from_json(job.item.opts or ""), reasons[job.item.id]
+        task = job.function.config.celery
+        assert task is not None
+        observe.event("task.lost", level=30, run_id=job.run.id, task=call.name, reason=why)
+        _end(ctx, job, task_answers.lost(job.item, call, why, before, task, retry_policy(ctx, job)))
+
+
+def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
+    """End attempts that failed without an answer; `errors` says why, by the items' ids."""
+    for job, before in _held(ctx, sorted(errors)):
+        call, failure = tasks.call_from_json(job.item.opts or ""), _failure(errors[job.item.id])
+        policy = retry_policy(ctx, job)
+        policy = replace(policy, retries=policy.retries + before)
+        _end(ctx, job, task_answers.failed(job.item, call, failure, policy, ctx.jitter()))
+
+
+def _held(ctx: Context, item_ids: Sequence[str]) -> list[tuple[Job, int]]:
+    """Read the jobs of tasks that an app has, and how often each was lost before."""
+
+    def read(tx: Connection) -> list[tuple[Job, int]]:
+        items = [item for item, _ in sent_tasks.leased(tx, item_ids)]
+        return [
+            (job, _times_lost(tx, job))
+            for job in load(tx, ctx, items)
+            if job.item.kind is ItemKind.TASK and job.function.config.celery is not None
+        ]
+
+    return ctx.committer.read(read)
+
+
+def _end(ctx: Context, job: Job, made: Plan) -> None:
+    call = Call(job.item.queued_at, ctx.now())
+    done = run_item.write_plan(ctx, job, made, call, wants_next=False)
+    if done is not None:
+        signals.committed(ctx, job, made, done)

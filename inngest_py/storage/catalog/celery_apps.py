@@ -1,0 +1,47 @@
+"""Celery apps: the broker of each, and what was last seen of its workers."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, ForeignKey, Text, or_, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db.columns import Base, Json, Timestamp
+from ..db.session import upsert
+
+
+class CeleryApp(Base):
+    """The broker of a Celery app; its name and its errors are in the row of `apps`.
+
+    `broker_url` may hold a password: no page, log or answer shows it. `secret` signs what comes
+    back from its workers. `watcher` is the process that listens to the broker's events.
+    """
+
+    __tablename__ = "celery_apps"
+    app_id: Mapped[str] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True)
+    broker_url: Mapped[str] = mapped_column(Text)
+    options: Mapped[str] = mapped_column(Json)  # kombu's transport options
+    queue: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(Text)
+    watcher: Mapped[str | None] = mapped_column(Text)
+    watched_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    seen: Mapped[str | None] = mapped_column(Json)  # its workers, as the watcher last saw them
+    seen_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+def put(tx: Connection, values: dict[str, object]) -> None:
+    """Insert a Celery app, or replace its broker, queue and options. Its secret stays."""
+    tx.execute(upsert(tx, CeleryApp, values, keys=["app_id"], keep=["secret"]))
+
+
+def watch(tx: Connection, app_id: str, watcher: str, now: datetime, until: datetime) -> bool:
+    """Make a process the app's watcher until a time, unless another one is; say whether it is."""
+    free = or_(
+        CeleryApp.watcher.is_(None), CeleryApp.watcher == watcher, CeleryApp.watched_until < now
+    )
+    mine = update(CeleryApp).where(CeleryApp.app_id == app_id, free)
+    return bool(tx.execute(mine.values(watcher=watcher, watched_until=until)).rowcount)
+
+
+def note_seen(tx: Connection, app_id: str, seen: str, now: datetime) -> None:
+    """Store what was seen of an app's workers."""
+    tx.execute(update(CeleryApp).where(CeleryApp.app_id == app_id).values(seen=seen, seen_at=now))

@@ -1,0 +1,292 @@
+"""Watches the workers of a Celery app: their tasks, why tasks fail, and which tasks are lost.
+
+One worker of this installation does it for each app, by a leased row. Events are turned on in the
+app's workers by a broadcast, which changes nothing in the app. Of the events only those are read
+that are rare: failures, and workers that come and go. What workers hold is asked every few seconds.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from ... import observe
+from ...domain.steps import tasks
+from ...domain.steps.task_states import Held, SentTask
+from ...domain.values.json_types import JsonObject
+from ...engine.apps import celery_apps
+from ...engine.runtime.celery_apps import CeleryApp
+from ...engine.runtime.context import Context
+from ...engine.upkeep import celery_watch, lost_tasks
+from ...storage.db.outages import outage
+from .brokers import answers_queue, connect
+
+_TRY_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+_TASKS_SECONDS = 30.0
+_FLUSH_SECONDS = 0.25
+_TICK_SECONDS = 0.25
+_REVOKE_SECONDS = 1.0
+_REPLY_SECONDS = 1.0
+_ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
+# the routing keys of the events that are read; prefork workers send events of tasks as lists
+_EVENTS = (
+    *("task.failed", "task.revoked", "task.rejected", "task.multi"),
+    *("worker.online", "worker.offline"),
+)
+
+
+class _Duty:
+    """Work that is due again and again; `at` is when, by the monotonic clock."""
+
+    def __init__(self, every: float, work: Callable[[], None]) -> None:
+        self.every, self.work, self.at = every, work, 0.0
+
+    def run_if_due(self) -> None:
+        if time.monotonic() >= self.at:
+            self.at = time.monotonic() + self.every
+            self.work()
+
+
+class Watcher:
+    """Watches one app, as long as no other worker does."""
+
+    def __init__(self, app: CeleryApp, context: Callable[[], Context]) -> None:
+        self.app, self._context = app, context
+        self._stop = threading.Event()
+        self._failed: dict[str, JsonObject] = {}  # not stored yet
+        self._unanswered: dict[str, tuple[float, JsonObject]] = {}
+        self._finding = _Duty(_TASKS_SECONDS, lambda: None)
+        self._revoking = _Duty(_REVOKE_SECONDS, lambda: None)
+        self._flush_at = 0.0
+        self._away = False
+        self._thread = threading.Thread(target=self._run, name=f"watch-{app.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end."""
+        self._stop.set()
+        self._thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if self._is_ours():
+                    self._watch()
+            except Exception as error:
+                self._failed_to_watch(error)
+            self._stop.wait(_TRY_SECONDS)
+
+    def _failed_to_watch(self, error: Exception) -> None:
+        """Say that the broker is away, once per outage; log what nobody foresaw."""
+        if outage(error):  # upkeep logs that the database is away
+            return
+        if not isinstance(error, OperationalError | OSError):
+            observe.event("celery.watch_failed", level=40, exc_info=error, app=self.app.name)
+            return
+        if self._away:
+            return
+        self._away, what = True, type(error).__name__
+        observe.event("celery.away", level=30, app=self.app.name, error=what)
+        fix = "the broker cannot be reached: check its URL, and that it runs"
+        with suppress(SQLAlchemyError):
+            celery_apps.mark(self._context(), self.app.app_id, "broker_away", f"{fix} ({what})")
+
+    def _is_ours(self) -> bool:
+        return celery_watch.is_watcher(self._context(), self.app.app_id)
+
+    def _watch(self) -> None:
+        """Read events, and ask the workers in a second thread, until another worker watches."""
+        client = connect(self.app)
+        over = threading.Event()
+        asking = threading.Thread(target=self._ask, args=(client, over), daemon=True)
+        try:
+            with client.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1)
+                celery_apps.mark(self._context(), self.app.app_id, None, None)
+                self._away = False
+                receiver = client.events.Receiver(connection)
+                receiver.get_consumers = lambda consumer, channel: [
+                    consumer(
+                        queues=_event_queues(receiver, channel),
+                        callbacks=[self._receive],
+                        no_ack=True,
+                        accept=["json"],
+                    )
+                ]
+                receiver.on_iteration = lambda: self._tick(client, receiver, over)
+                asking.start()
+                for _ in receiver.consume(limit=None, timeout=None, wakeup=False):
+                    pass
+        finally:
+            over.set()
+            if asking.ident is not None:
+                asking.join()
+            client.close()
+
+    def _tick(self, client: Any, receiver: Any, over: threading.Event) -> None:
+        """Store failures and revoke tasks between two events; at least once a second.
+
+        Not in the other thread, where a look takes seconds.
+        """
+        if self._stop.is_set() or over.is_set():
+            receiver.should_stop = True
+        now = time.monotonic()
+        if now >= self._flush_at and self._failed:
+            self._flush_at = now + _FLUSH_SECONDS
+            self._store_failures()
+        self._revoking.work = lambda: self._revoke(client)
+        self._revoking.run_if_due()
+
+    def _ask(self, client: Any, over: threading.Event) -> None:
+        """Do what is due: renew the lease, find tasks, look for lost ones."""
+        duties = [
+            _Duty(_TRY_SECONDS, lambda: over.set() if not self._is_ours() else None),
+            self._finding,
+            _Duty(_LOOK_SECONDS, lambda: self._look(client)),
+        ]
+        self._finding.work = lambda: self._find_tasks(client)
+        self._finding.at = 0.0
+        try:
+            while not (over.is_set() or self._stop.is_set()):
+                for duty in duties:
+                    duty.run_if_due()
+                over.wait(_TICK_SECONDS)
+        except Exception as error:  # the broker or the database is away, or a fault: watch anew
+            self._failed_to_watch(error)
+        finally:
+            over.set()
+
+    def _receive(self, body: Any, _message: object) -> None:
+        for event in body if isinstance(body, list) else [body]:
+            self._note(event)
+
+    def _note(self, event: JsonObject) -> None:
+        """Take in an event of a worker."""
+        kind = event.get("type")
+        if kind == "worker-online":
+            self._finding.at = 0.0
+        name = str(event.get("uuid"))
+        if tasks.item_and_attempt(name) is None:
+            return
+        if kind == "task-failed":
+            text, stack = str(event.get("exception")), str(event.get("traceback") or "")
+            self._failed[name] = reason(text, stack)
+        elif kind in ("task-revoked", "task-rejected"):
+            text = "the task was revoked" if kind == "task-revoked" else "the task was rejected"
+            self._failed[name] = {"name": "TaskRevoked", "message": f"{text} in the app's worker"}
+
+    def _store_failures(self) -> None:
+        failed = dict(self._failed)
+        celery_watch.note_failures(self._context(), failed)
+        for name, error in failed.items():
+            self._failed.pop(name, None)
+            self._unanswered[name] = time.monotonic() + _ANSWER_SECONDS, error
+
+    def _revoke(self, client: Any) -> None:
+        """Ask the workers to drop the tasks of runs that have ended."""
+        celery_watch.revoke(self._context(), self.app.app_id, client.control.revoke)
+
+    def _find_tasks(self, client: Any) -> None:
+        """Ask the workers which tasks they have, and to send events from now on."""
+        client.control.enable_events()
+        found = client.control.inspect(timeout=_REPLY_SECONDS).registered() or {}
+        celery_watch.note_workers(self._context(), self.app.app_id, found)
+
+    def _look(self, client: Any) -> None:
+        """Compare what the workers hold with the tasks that were sent."""
+        ctx = self._context()
+        sent = lost_tasks.sent(ctx, self.app.app_id)
+        self._fail_unanswered(ctx, sent)
+        if not sent:
+            return
+        with client.connection_for_read() as connection:
+            if _size(connection, answers_queue(self.app).name):
+                return  # answers that are not read yet: their tasks are in no worker any more
+            queues = {task.queue for task in sent.values()}
+            waiting = {queue: _size(connection, queue) for queue in queues}
+        inspect = client.control.inspect(timeout=_REPLY_SECONDS)
+        active, reserved = inspect.active() or {}, inspect.reserved() or {}
+        held = _held(active, reserved, inspect.scheduled() or {})
+        hosts = frozenset({*active, *reserved})
+        lost_tasks.compare(ctx, sent, held, hosts=hosts, waiting=waiting)
+
+    def _fail_unanswered(self, ctx: Context, sent: Mapping[str, SentTask]) -> None:
+        """End tasks that have failed, and of which no answer has come since."""
+        now, kept = time.monotonic(), self._unanswered
+        self._unanswered = {name: one for name, one in kept.items() if one[0] > now}
+        over = {name: error for name, (until, error) in kept.items() if until <= now}
+        still = {name: error for name, error in over.items() if name in sent}
+        if still:
+            lost_tasks.fail(ctx, still)
+
+
+def _event_queues(receiver: Any, channel: Any) -> list[Queue]:
+    """Make a queue for each kind of event that is read."""
+    own = receiver.queue
+    return [
+        Queue(
+            f"{own.name}.{key}",
+            exchange=own.exchange,
+            routing_key=key,
+            auto_delete=True,
+            durable=False,
+            exclusive=own.exclusive,
+            queue_arguments=own.queue_arguments,
+        )(channel)
+        for key in _EVENTS
+    ]
+
+
+def _size(connection: Any, queue: str) -> int:
+    """Count the messages of a queue; none in a queue that is not there."""
+    channel = connection.channel()
+    try:
+        return int(channel.queue_declare(queue=queue, passive=True).message_count)
+    except connection.channel_errors:
+        return 0
+    finally:
+        channel.close()
+
+
+def _held(active: Any, reserved: Any, scheduled: Any) -> dict[str, Held]:
+    """List the tasks of ours that workers hold, by id."""
+    found: dict[str, Held] = {}
+    for host, listed in scheduled.items():
+        found |= {str(one["request"]["id"]): Held(host) for one in listed}
+    for host, listed in reserved.items():
+        found |= {str(one["id"]): Held(host) for one in listed}
+    for host, listed in active.items():
+        found |= {str(one["id"]): Held(host, _moment(one.get("time_start"))) for one in listed}
+    return {name: one for name, one in found.items() if tasks.item_and_attempt(name)}
+
+
+def _moment(seconds: object) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
+
+
+_CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\((?P<rest>.*)\)", re.DOTALL)
+_MOST_CHARS = 20_000
+
+
+def reason(exception: str, stack: str) -> JsonObject:
+    """Make an error of what an event says: the exception's repr, and the traceback's text."""
+    last = stack.strip().rpartition("\n")[2]
+    found = _CALL.fullmatch(exception)
+    name = found["name"] if found else exception.partition(":")[0] or "TaskFailed"
+    _, colon, message = last.partition(": ")
+    return {
+        "name": name[:255],
+        "message": (message if colon else exception)[:_MOST_CHARS],
+        "stack": stack[-_MOST_CHARS:],
+    }

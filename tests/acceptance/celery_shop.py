@@ -1,0 +1,102 @@
+"""A Celery app's broker and worker as processes, and what tests ask of a server about its runs."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.processes import ROOT, Process, wait_until
+from tests.rabbit import Rabbit
+from tests.servers import Valkey
+
+_SECONDS = 60.0
+_ENDED = ("completed", "failed", "cancelled")
+
+
+@dataclass
+class Shop:
+    """A Celery app, whose broker only this test uses."""
+
+    broker: Valkey | Rabbit
+    folder: Path
+
+    @property
+    def effects(self) -> list[str]:
+        """What tasks have noted, in order."""
+        path = self.folder / "effects"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @contextmanager
+    def worker(self, name: str = "one", concurrency: int = 2) -> Iterator[Process]:
+        """Run a worker, killed at the end."""
+        argv = [sys.executable, "-m", "celery", "-A", "tests.acceptance.shop", "worker"]
+        argv += ["-c", str(concurrency), "-n", f"{name}@shop", "-Q", "shop", "-l", "INFO"]
+        env = {
+            "SHOP_BROKER": self.broker.url,
+            "SHOP_EFFECTS": str(self.folder / "effects"),
+            "PYTHONPATH": str(ROOT),
+        }
+        with Process(argv, log=self.folder / f"{name}.log", env=env) as process:
+            yield process.start()
+
+
+@dataclass
+class Client:
+    """A server's REST API, as far as Celery apps go."""
+
+    url: str
+
+    def connect(self, shop: Shop, name: str = "shop") -> None:
+        """Connect the app, and wait until its tasks are known."""
+        body = {"broker_url": shop.broker.url, "queue": "shop"}
+        self.put(f"/v1/celery/{name}", body)
+        wait_until(lambda: self.apps()[0]["tasks"], _SECONDS, "the app's tasks to be found")
+
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        answer = requests.put(self.url + path, json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def apps(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.get("/v1/celery")
+        return found
+
+    def get(self, path: str) -> Any:
+        return requests.get(self.url + path, timeout=30).json()["data"]
+
+    def start(self, signature: Any, **more: Any) -> str:
+        """Start a canvas; return the run's id."""
+        body = {"signature": json.loads(json.dumps(signature)), **more}
+        answer = requests.post(f"{self.url}/v1/celery/shop/runs", json=body, timeout=30)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["data"]["run_id"])
+
+    def send(self, name: str, **data: Any) -> None:
+        event = {"name": name, "data": data}
+        requests.post(f"{self.url}/api/v1/events", json=event, timeout=30).raise_for_status()
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(f"/api/v1/runs/{run_id}")
+        return found
+
+    def ended(self, run_id: str, seconds: float = _SECONDS) -> dict[str, Any]:
+        """Wait for a run's end."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.run(run_id)
+            return found if found["status"] in _ENDED else None
+
+        found = wait_until(look, seconds, f"run {run_id} to end")
+        assert found is not None
+        return found
+
+    def output(self, run_id: str) -> Any:
+        """Wait for a run's end, which must be a success; return its output."""
+        found = self.ended(run_id)
+        assert found["status"] == "completed", found
+        return found["output"]

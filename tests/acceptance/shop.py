@@ -1,0 +1,78 @@
+"""A Celery app as shops have them; it knows nothing of this server. Effects go to a file."""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from celery import Celery
+
+app = Celery("shop", broker=os.environ.get("SHOP_BROKER", "memory://"))
+app.conf.task_default_queue = "shop"
+
+
+def _effect(text: str) -> None:
+    """Note that a task ran; one write of a short line is not torn."""
+    if path := os.environ.get("SHOP_EFFECTS"):
+        with Path(path).open("a") as file:
+            file.write(f"{text}\n")
+
+
+@app.task(name="shop.add")
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@app.task(name="shop.total")
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@app.task(name="shop.charge")
+def charge(order: str, amount: int = 0) -> dict[str, object]:
+    return {"order": order, "paid": amount}
+
+
+@app.task(name="shop.refuse")
+def refuse(text: str) -> None:
+    raise ValueError(text)
+
+
+@app.task(name="shop.retrying", bind=True, max_retries=2)
+def retrying(self: object, key: str) -> int:
+    """Succeed at the third try, by Celery's own retries."""
+    _effect(f"retrying {key}")
+    tries: int = self.request.retries  # type: ignore[attr-defined]
+    if tries < 2:
+        raise self.retry(countdown=0)  # type: ignore[attr-defined]
+    return tries
+
+
+@app.task(name="shop.when")
+def when() -> datetime:
+    return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@app.task(name="shop.year_of")
+def year_of(moment: datetime) -> int:
+    return moment.year
+
+
+@app.task(name="shop.unserializable")
+def unserializable() -> set[int]:
+    return {1}
+
+
+@app.task(name="shop.nap")
+def nap(seconds: float, key: str = "") -> str:
+    _effect(f"begin {key}")
+    time.sleep(seconds)
+    _effect(f"end {key}")
+    return key
+
+
+@app.task(name="shop.note")
+def note(value: object, key: str) -> object:
+    """Note that it ran, and hand its value on."""
+    _effect(key)
+    return value

@@ -1,0 +1,171 @@
+"""An unmodified Celery app: its tasks run as functions, on each broker, with a real worker."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from celery import chain, chord, group
+
+from tests.acceptance import shop as tasks
+from tests.acceptance.celery_shop import Client, Shop
+from tests.processes import Server, wait_until
+from tests.rabbit import SERVER, Rabbit
+from tests.servers import Valkey
+
+RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
+
+
+@pytest.fixture(scope="module", params=[Valkey, pytest.param(Rabbit, marks=RABBIT)])
+def shop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    broker: Valkey | Rabbit = request.param()
+    try:
+        yield Shop(broker.start(), tmp_path_factory.mktemp("shop"))
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="module")
+def client(shop: Shop) -> Iterator[Client]:
+    """A server on SQLite that is connected to the app, with one worker."""
+    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{shop.folder}/server.db"}
+    with Server("dev", log=shop.folder / "server.log", env=env) as server, shop.worker():
+        made = Client(server.start().url)
+        made.connect(shop)
+        yield made
+
+
+def test_tasks_become_functions(client: Client) -> None:
+    [app] = client.apps()
+    assert app["workers"] == ["one@shop"]
+    assert {"shop.add", "shop.charge"} <= set(app["tasks"])
+    assert not any(name.startswith("celery.") for name in app["tasks"])
+    functions = {row["id"] for row in client.get("/api/v1/functions")}
+    assert {"shop-shop.add", "shop-celery.canvas"} <= functions
+
+
+@pytest.mark.parametrize(
+    ("signature", "wanted"),
+    [
+        (tasks.add.s(1, 2), 3),
+        (chain(tasks.add.s(1, 2), tasks.add.s(10)), 13),
+        (chain(tasks.add.s(1, 2), tasks.add.si(5, 5)), 10),
+        (group([tasks.add.s(n, 1) for n in range(5)]), [1, 2, 3, 4, 5]),
+        (chord([tasks.add.s(n, n) for n in range(20)], tasks.total.s()), 380),
+        (
+            chain(tasks.add.s(1, 2), group(tasks.add.s(3), tasks.add.s(4)), tasks.total.s()),
+            13,
+        ),
+        (tasks.add.starmap([[1, 2], [3, 4]]), [3, 7]),
+        (chain(tasks.when.s(), tasks.year_of.s()), 2026),
+    ],
+    ids=lambda value: getattr(value, "task", None),
+)
+def test_canvas_has_the_result_that_celery_gives(
+    client: Client, signature: Any, wanted: Any
+) -> None:
+    assert client.output(client.start(signature)) == wanted
+
+
+def test_event_starts_a_task(client: Client) -> None:
+    body = {
+        "triggers": [{"event": "shop/order.placed"}],
+        "args": "[event.data.order]",
+        "kwargs": '{"amount": event.data.total}',
+    }
+    client.put("/v1/celery/shop/tasks/shop.charge", body)
+    client.send("shop/order.placed", order="A1", total=5)
+    path = "/api/v1/runs?limit=1&function=shop-shop.charge"
+    [run] = wait_until(lambda: client.get(path), 30, "the run")
+    assert client.output(run["id"]) == {"order": "A1", "paid": 5}
+
+
+def test_failure_has_exception_message_and_the_workers_traceback(client: Client) -> None:
+    run = client.ended(client.start(chain(tasks.add.s(1, 2), tasks.refuse.si("card refused"))))
+    assert run["status"] == "failed"
+    error = run["output"]["error"]
+    assert (error["name"], error["message"]) == ("ValueError", "card refused")
+    assert "Traceback" in error["stack"]
+    assert "in refuse" in error["stack"]
+    shown = [(one["name"], one["status"]) for one in run["attempts"]]
+    assert shown[:2] == [("add", "completed"), ("refuse", "failed")]
+
+
+def test_task_without_a_result_that_is_json_fails(client: Client) -> None:
+    run = client.ended(client.start(tasks.unserializable.s()))
+    assert run["status"] == "failed"
+    assert "not JSON serializable" in run["output"]["error"]["message"]
+
+
+def test_own_retries_of_a_task_are_celerys(client: Client, shop: Shop) -> None:
+    assert client.output(client.start(tasks.retrying.s("r1"))) == 2
+    assert shop.effects.count("retrying r1") == 3
+
+
+def test_task_that_no_worker_knows_fails_and_is_named(client: Client) -> None:
+    signature = {"task": "celery.chain", "kwargs": {"tasks": [{"task": "shop.missing"}]}}
+    run = client.ended(client.start(signature))
+    assert run["status"] == "failed"
+    assert "shop.missing" in run["output"]["error"]["message"]
+
+
+def test_cancelled_run_drops_the_tasks_that_wait(client: Client, shop: Shop) -> None:
+    """Three naps fill the worker, which has two processes; the third is dropped."""
+    keys = [f"c{n}" for n in range(3)]
+    run_id = client.start(group([tasks.nap.s(3, key) for key in keys]))
+    wait_until(lambda: sum(one.startswith("begin c") for one in shop.effects) == 2, 30, "two naps")
+    requests.delete(f"{client.url}/api/v1/runs/{run_id}", timeout=30).raise_for_status()
+    after = client.start(chain(tasks.nap.s(0, "after")))
+    client.ended(after)
+    assert sum(one.startswith("begin c") for one in shop.effects) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"signature": {}}, 400, "signature.task"),
+        ({"signature": {"task": "shop.add", "args": 1}}, 400, "signature.args"),
+        ({"signature": {"task": "shop.nothing"}}, 404, "shop.nothing"),
+        ({}, 400, "signature"),
+    ],
+)
+def test_bad_signatures_are_refused_with_their_field(
+    client: Client, body: dict[str, Any], status: int, words: str
+) -> None:
+    answer = requests.post(f"{client.url}/v1/celery/shop/runs", json=body, timeout=30)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+
+
+def test_password_of_the_broker_is_nowhere_shown(client: Client, shop: Shop) -> None:
+    secret = "s3cr3t-pass"
+    client.put("/v1/celery/other", {"broker_url": f"redis://user:{secret}@127.0.0.1:1/0"})
+    wait_until(lambda: _other(client)["error"], 60, "the broker to be found away")
+    shown = requests.get(f"{client.url}/v1/celery", timeout=30).text
+    requests.delete(f"{client.url}/v1/celery/other", timeout=30).raise_for_status()
+    log = (shop.folder / "server.log").read_text()
+    assert secret not in shown
+    assert secret not in log
+    assert "broker_away" in shown
+
+
+def _other(client: Client) -> dict[str, Any]:
+    return next(app for app in client.apps() if app["name"] == "other")
+
+
+def test_killed_worker_loses_no_run(client: Client, shop: Shop) -> None:
+    with shop.worker("two") as worker:
+        wait_until(lambda: "ready" in worker.log.read_text(), 60, "the second worker")
+        ids = [client.start(tasks.nap.s(8, f"k{n}")) for n in range(4)]
+        wait_until(
+            lambda: sum(one.startswith("begin k") for one in shop.effects) == 4, 60, "four naps"
+        )
+        worker.kill9()
+    outputs = [client.ended(run_id, 120)["status"] for run_id in ids]
+    assert outputs == ["completed"] * 4
+    lost = [one for run_id in ids for one in client.run(run_id)["attempts"] if one["error"]]
+    assert len(lost) == 2
+    assert all(one["error"]["name"] == "TaskLost" for one in lost)
+    assert all("worker" in one["error"]["message"] for one in lost)

@@ -1,0 +1,108 @@
+"""Celery tasks that are lost, late, or not wanted any more."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import group
+
+from inngest_py.domain.steps.task_states import Held
+from inngest_py.domain.values import canonical
+from inngest_py.engine.upkeep import lost_tasks, sent_tasks
+from inngest_py.engine.work.end_run import cancel
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.queue import sent_tasks as sent_rows
+from tests.engine.shop import Shop, add
+
+
+@pytest.fixture
+def shop_engine(db: Database) -> Shop:
+    return Shop(db)
+
+
+def test_lost_sender_sends_the_same_task_again(shop_engine: Shop) -> None:
+    """The worker died after it had sent the task and before it wrote that."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [first] = shop_engine.take()
+    shop_engine.ctx.celery_apps.forget_sent([shop_engine.queued(run_id)[0]["id"]])
+    shop_engine.lapse()
+    [second] = shop_engine.take()
+    assert second.task_id == first.task_id
+    shop_engine.answer(first)
+    assert canonical.loads(shop_engine.run(run_id)["output"]) == 3
+    shop_engine.answer(second)
+
+
+def look(engine: Shop, held: dict[str, Held], hosts: Sequence[str], waiting: int = 0) -> None:
+    sent = lost_tasks.sent(engine.ctx, engine.app_id)
+    queues = {task.queue: waiting for task in sent.values()}
+    lost_tasks.compare(engine.ctx, sent, held, hosts=frozenset(hosts), waiting=queues)
+    engine.advance()
+
+
+def test_task_of_a_dead_worker_is_sent_again_three_times(shop_engine: Shop) -> None:
+    run_id = shop_engine.send(add.s(1, 2))
+    for number in range(4):
+        [message] = shop_engine.take()
+        sent_tasks.run_once(shop_engine.ctx)
+        held = Held("celery@one", shop_engine.now)
+        look(shop_engine, {message.task_id: held}, ["celery@one"])
+        for _ in range(3):
+            assert shop_engine.take() == []
+            look(shop_engine, {}, ["celery@two"])
+        assert message.task_id.endswith(f"-{number}")
+    run = shop_engine.run(run_id)
+    error = canonical.loads(run["output"])["error"]
+    assert run["status"] == "failed"
+    assert error["name"] == "TaskLost"
+    assert "celery@one has not been heard of while it ran" in error["message"]
+
+
+def test_task_that_the_broker_lost_is_sent_again(shop_engine: Shop) -> None:
+    shop_engine.send(add.s(1, 2))
+    [first] = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    for _ in range(5):
+        look(shop_engine, {}, ["celery@one"], waiting=3)  # it may wait in the queue
+        shop_engine.now += timedelta(seconds=30)
+    assert shop_engine.take() == []
+    for _ in range(3):
+        look(shop_engine, {}, ["celery@one"], waiting=0)
+    [second] = shop_engine.take()
+    assert second.task_id != first.task_id
+
+
+def test_task_over_its_time_fails(shop_engine: Shop) -> None:
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    look(shop_engine, {message.task_id: Held("celery@one", shop_engine.now)}, ["celery@one"])
+    shop_engine.now += timedelta(hours=1, minutes=59)
+    shop_engine.lapse()
+    assert shop_engine.run(run_id)["status"] == "running"
+    shop_engine.now += timedelta(minutes=2)
+    shop_engine.lapse()
+    assert canonical.loads(shop_engine.run(run_id)["output"])["error"]["name"] == "TaskTimeout"
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("canvas", [group([add.s(n, n) for n in range(3)]), add.s(1, 2)])
+def test_cancelled_run_has_its_tasks_revoked(
+    shop_engine: Shop, limited: bool, written: bool, canvas: Any
+) -> None:
+    if limited:
+        shop_engine.limit("celery.canvas", 5)
+        shop_engine.limit("shop.add", 5)
+    run_id = shop_engine.send(canvas)
+    sent = shop_engine.take()
+    if written:
+        sent_tasks.run_once(shop_engine.ctx)
+    cancel(shop_engine.ctx, run_id)
+    with shop_engine.ctx.db.transaction() as tx:
+        found = sent_rows.take_revocations(tx, shop_engine.app_id, 100)
+    assert sorted(found) == sorted(message.task_id for message in sent)
+    shop_engine.answer(*sent)
+    assert shop_engine.run(run_id)["status"] == "cancelled"
+    assert shop_engine.queued(run_id) == []
