@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from .. import limits
-from ..canvas.interpret import Moves
+from ..canvas.interpret import Call, Moves
 from ..errors import TooLarge
 from ..functions.celery_task import MOST_LOST, RETRY, CeleryTask
 from ..runs.items import Item, ItemKind
 from ..runs.runs import Run, RunStatus
+from ..steps import tasks
 from ..steps.task_groups import GroupCounts
-from ..steps.tasks import OP, TaskCall
+from ..steps.tasks import OP
 from ..values import canonical
 from . import decide
 from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
@@ -42,7 +43,7 @@ def begun(run: Run, moves: Moves, now: datetime) -> Plan:
     return plan
 
 
-def succeeded(run: Run, call: TaskCall, value: object, moves: Moves, now: datetime) -> Plan:
+def succeeded(run: Run, call: Call, value: object, moves: Moves, now: datetime) -> Plan:
     """Plan what follows from a task's result. Fails the run when the result is too large."""
     try:
         result = _result(call, {"data": value}, failed=False)
@@ -51,15 +52,18 @@ def succeeded(run: Run, call: TaskCall, value: object, moves: Moves, now: dateti
     full = decide.too_much_state(run, result.size)
     if full is not None:
         return full
-    plan = Plan(results=[result], timeline=[TimelineEntry(call.step, call.label, OP, "completed")])
+    plan = Plan(
+        results=[result],
+        timeline=[_entry(call, "completed")],
+    )
     _follow(plan, run, moves, now)
     return plan
 
 
-def failed(item: Item, call: TaskCall, failure: Failure, policy: Policy, jitter: float) -> Plan:
+def failed(item: Item, call: Call, failure: Failure, policy: Policy, jitter: float) -> Plan:
     """Send a failed task again, or fail its run when the function has no retry left."""
     error = failure.to_json()
-    trace = TimelineEntry(call.step, call.label, OP, "errored", error)
+    trace = _entry(call, "errored", error)
     if item.attempt + 1 < policy.max_attempts:
         return Plan(retry=decide.backoff(item, policy, None, jitter), timeline=[trace])
     output = canonical.dumps({"error": canonical.loads(error)}).decode()
@@ -67,15 +71,13 @@ def failed(item: Item, call: TaskCall, failure: Failure, policy: Policy, jitter:
     return Plan(
         finish=Finish(RunStatus.FAILED, output, text),
         timeline=[
-            TimelineEntry(call.step, call.label, OP, "failed", error),
+            _entry(call, "failed", error),
             TimelineEntry(None, "Finalization", "Finalization", "failed", output),
         ],
     )
 
 
-def lost(
-    item: Item, call: TaskCall, why: str, before: int, task: CeleryTask, policy: Policy
-) -> Plan:
+def lost(item: Item, call: Call, why: str, before: int, task: CeleryTask, policy: Policy) -> Plan:
     """Send a lost task again, or fail its run.
 
     `why` says what was seen, `before` how often the task was lost before. Such an attempt does not
@@ -84,24 +86,23 @@ def lost(
     failure = Failure(LOST, why)
     error = failure.to_json()
     if task.on_lost == RETRY and before < MOST_LOST:
-        entry = TimelineEntry(call.step, call.label, OP, "errored", error)
+        entry = _entry(call, "errored", error)
         return Plan(retry=timedelta(0), timeline=[entry])
     last = replace(policy, retries=0)
     return failed(replace(item, attempt=last.max_attempts), call, failure, last, 0.0)
 
 
 def _follow(plan: Plan, run: Run, moves: Moves, now: datetime) -> None:
-    for made in moves.calls:
-        call = TaskCall(made.path, made.label, made.name, made.args, made.kwargs, made.options)
-        key = f"{run.id}-{call.step}-task"
+    for call in moves.calls:
+        key = f"{run.id}-{tasks.step_of(call.path)}-task"
         plan.follow_ups.append(
             FollowUp(
                 ItemKind.TASK,
                 key,
                 _delay(call.options, now),
-                step=call.step,
+                step=tasks.step_of(call.path),
                 step_name=call.label,
-                opts=call.to_json(),
+                opts=tasks.call_to_json(call),
             )
         )
     plan.tasks = GroupCounts(moves.opens, moves.joins)
@@ -123,8 +124,12 @@ def _delay(options: Mapping[str, object], now: datetime) -> timedelta:
     return timedelta(0)
 
 
-def _result(call: TaskCall, stored: dict[str, object], *, failed: bool) -> StepResult:
+def _entry(call: Call, status: str, error: str | None = None) -> TimelineEntry:
+    return TimelineEntry(tasks.step_of(call.path), call.label, OP, status, error)
+
+
+def _result(call: Call, stored: dict[str, object], *, failed: bool) -> StepResult:
     text = canonical.dumps(stored).decode()
     if len(text.encode()) > limits.MAX_STEP_BYTES:
         raise TooLarge(f"The result of task {call.label!r} is over {limits.MAX_STEP_BYTES} bytes.")
-    return StepResult(call.step, call.label, OP, text, failed=failed)
+    return StepResult(tasks.step_of(call.path), call.label, OP, text, failed=failed)

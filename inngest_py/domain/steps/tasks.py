@@ -6,8 +6,9 @@ the place in the canvas, and it is signed with the app's secret, so a forged ans
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from ..canvas.interpret import Call
 from ..errors import Invalid
 from ..values import canonical, ids
 
@@ -16,31 +17,14 @@ _DIGEST_BYTES = 16
 _MOST_CHARS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class TaskCall:
-    """A call of a task; `path` is its place in the run's canvas, `label` its name for people."""
-
-    path: str
-    label: str
-    name: str
-    args: list[object]
-    kwargs: dict[str, object]
-    options: dict[str, object]
-
-    @property
-    def step(self) -> str:
-        """The hashed id of its step."""
-        return step_of(self.path)
-
-    def to_json(self) -> str:
-        """Write this for its queue item."""
-        written = {name: getattr(self, name) for name in self.__slots__}
-        return canonical.dumps(written).decode()
+def call_to_json(call: Call) -> str:
+    """Write a call for its queue item."""
+    return canonical.dumps(asdict(call)).decode()
 
 
-def call_from_json(stored: str) -> TaskCall:
-    """Read what to_json() wrote."""
-    return TaskCall(**canonical.loads(stored))
+def call_from_json(stored: str) -> Call:
+    """Read what call_to_json() wrote."""
+    return Call(**canonical.loads(stored))
 
 
 def step_of(path: str) -> str:

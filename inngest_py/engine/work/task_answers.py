@@ -14,7 +14,7 @@ from ...domain.reply.task_answers import LOST, Failure
 from ...domain.runs.items import ItemKind
 from ...domain.steps import task_states, tasks
 from ...domain.steps.task_states import SentTask
-from ...domain.steps.tasks import TaskCall, Token
+from ...domain.steps.tasks import Token
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
 from ...storage.queue import sent_tasks
@@ -47,7 +47,7 @@ class TaskAnswer:
 class _Found:
     answer: TaskAnswer
     job: Job
-    call: TaskCall
+    call: interpret.Call
     known: SentTask | None
     error: JsonObject | None
 
@@ -101,12 +101,12 @@ def _find(ctx: Context, by_item: dict[str, tuple[Token, TaskAnswer]]) -> list[_F
     return found
 
 
-def _call(ctx: Context, job: Job, token: Token) -> TaskCall | None:
+def _call(ctx: Context, job: Job, token: Token) -> interpret.Call | None:
     """Make the call that an answer belongs to, also if its sending was not written yet."""
     if job.item.kind is ItemKind.TASK and job.item.opts is not None:
         return tasks.call_from_json(job.item.opts)
     label = canvases.of_run(job, ctx.now()).labels.get(token.path)
-    return None if label is None else TaskCall(token.path, label, label, [], {}, {})
+    return None if label is None else interpret.Call(token.path, label, label, [], {}, {})
 
 
 def _lacks_reason(found: _Found) -> bool:

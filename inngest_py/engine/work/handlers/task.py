@@ -13,7 +13,7 @@ from ....domain.reply.task_answers import Failure
 from ....domain.runs.items import ItemKind
 from ....domain.steps import task_states, tasks
 from ....domain.steps.task_states import SentTask
-from ....domain.steps.tasks import TaskCall, Token
+from ....domain.steps.tasks import Token
 from ....domain.values import canonical
 from ....storage.queue import leases, sent_tasks
 from ...runtime.celery_apps import BrokerAway, TaskMessage
@@ -62,7 +62,7 @@ def _is_single(plan: Plan) -> bool:
     return len(plan.follow_ups) == 1 and not groups and not plan.follow_ups[0].delay
 
 
-def _task(ctx: Context, job: Job, call: TaskCall) -> tuple[Plan, Call] | None:
+def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | None:
     if job.item.lapses and _was_sent(ctx, job):
         now = ctx.now()
         failure = Failure("TaskTimeout", "the task has not ended within its time")
@@ -79,7 +79,7 @@ def _was_sent(ctx: Context, job: Job) -> bool:
     return known is not None and known.attempt == job.item.attempt
 
 
-def _send(ctx: Context, job: Job, call: TaskCall) -> None:
+def _send(ctx: Context, job: Job, call: interpret.Call) -> None:
     """Send a task to its app's broker; put it off while the broker is away."""
     item = job.item
     try:
@@ -90,12 +90,9 @@ def _send(ctx: Context, job: Job, call: TaskCall) -> None:
         now = ctx.now()
         queue = str(call.options.get("queue") or app.queue)
         known = SentTask(item.attempt, now, queue, _limit(job)).to_json()
-        # noted first: the answer may come before send() returns
-        ctx.celery_apps.note_sent(
-            sent_tasks.Sent(
-                item, call.step, call.label, call.to_json(), app.app_id, known, now + MAX_WAIT
-            )
-        )
+        step, opts, until = tasks.step_of(call.path), tasks.call_to_json(call), now + MAX_WAIT
+        sent = sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until)
+        ctx.celery_apps.note_sent(sent)  # before: the answer may come while it is sent
         ctx.celery_apps.brokers.send(app, message)
     except BrokerAway as error:
         ctx.celery_apps.forget_sent([item.id])
