@@ -8,7 +8,10 @@ from celery import chain, group
 
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.functions.triggers import EventTrigger
+from inngest_py.domain.runs.rerun import FromStep, from_step
+from inngest_py.domain.steps import tasks
 from inngest_py.domain.values import canonical
+from inngest_py.engine.admin.rerun import rerun
 from inngest_py.engine.apps import celery_apps
 from inngest_py.engine.upkeep import sent_tasks
 from inngest_py.engine.work.end_run import cancel
@@ -239,3 +242,51 @@ def test_concurrency_counts_tasks_until_they_are_answered(shop_engine: Shop) -> 
     shop_engine.answer(first[1], third)
     shop_engine.finish()
     assert {shop_engine.run(run_id)["status"] for run_id in runs} == {"completed"}
+
+
+def _again(shop_engine: Shop, run_id: str, step: FromStep) -> str:
+    again = rerun(shop_engine.ctx, run_id, step)
+    shop_engine.drain()
+    return again
+
+
+def test_rerun_from_a_failed_step_takes_the_results_before_it(shop_engine: Shop) -> None:
+    header = group(add.s(10), add.s(20))
+    run_id = shop_engine.send(chain(add.s(1, 2), header, total.s(), add.s(5)))
+    shop_engine.answer(*shop_engine.take())
+    first, second = shop_engine.take()
+    shop_engine.answer(second)
+    shop_engine.fail(first)
+    assert shop_engine.run(run_id)["status"] == "failed"
+    again = _again(shop_engine, run_id, FromStep(tasks.step_of("1.0")))
+    [message] = shop_engine.take()
+    assert (message.name, message.args) == ("shop.add", [3, 10])
+    shop_engine.answer(message)
+    [body] = shop_engine.take()
+    assert (body.name, body.args) == ("shop.total", [[13, 23]])
+    shop_engine.answer(body)
+    shop_engine.finish()
+    run = shop_engine.run(again)
+    assert (run["status"], canonical.loads(run["output"])) == ("completed", 41)
+
+
+def test_rerun_from_a_step_that_succeeded_repeats_what_follows(shop_engine: Shop) -> None:
+    run_id = shop_engine.send(chain(add.s(1, 2), add.s(10), add.s(100)))
+    shop_engine.finish()
+    again = _again(shop_engine, run_id, from_step(tasks.step_of("1"), [7, 8]))
+    seen = []
+    while found := shop_engine.take():
+        seen += [message.args for message in found]
+        shop_engine.answer(*found)
+    assert seen == [[7, 8], [15, 100]]
+    assert canonical.loads(shop_engine.run(again)["output"]) == 115
+
+
+def test_rerun_from_the_only_task_has_new_arguments(shop_engine: Shop) -> None:
+    run_id = shop_engine.send(add.s(1, 2))
+    shop_engine.finish()
+    again = _again(shop_engine, run_id, from_step(tasks.step_of("0"), [3, 4]))
+    [message] = shop_engine.take()
+    assert message.args == [3, 4]
+    shop_engine.answer(message)
+    assert canonical.loads(shop_engine.run(again)["output"]) == 7

@@ -1,5 +1,6 @@
 """The tasks of a Celery app: find those that are due, and send them to the app's broker."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from .... import observe
@@ -47,13 +48,34 @@ def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
 
 def _due(job: Job, canvas: Canvas) -> interpret.Moves:
     if job.item.kind is ItemKind.START:
-        return interpret.begin(canvas)
+        return _with_input(job, interpret.replay(canvas, _copied(job, canvas)))
     group = canonical.loads(job.item.opts or "{}").get("joined", "")
 
     def result(path: str) -> object:
         return canonical.loads(job.memo[tasks.step_of(path)])["data"]
 
     return interpret.joined(canvas, group, result)
+
+
+def _copied(job: Job, canvas: Canvas) -> dict[str, object]:
+    """Read the results that a rerun from a step took from the first run, by path."""
+    if not job.memo:
+        return {}
+    steps = {path: job.memo.get(tasks.step_of(path)) for path, _, _ in interpret.tasks(canvas)}
+    return {path: canonical.loads(text)["data"] for path, text in steps.items() if text is not None}
+
+
+def _with_input(job: Job, moves: interpret.Moves) -> interpret.Moves:
+    """Give the step of a rerun its new arguments, if it has some; keyword arguments stay."""
+    run = job.run
+    if run.input is None:
+        return moves
+    args = canonical.loads(run.input)["input"]
+    calls = [
+        replace(call, args=args) if tasks.step_of(call.path) == run.input_step else call
+        for call in moves.calls
+    ]
+    return replace(moves, calls=tuple(calls))
 
 
 def _is_single(plan: Plan) -> bool:
