@@ -35,7 +35,8 @@ class RunFailed(CanvasError):
     """A run ended without a result; `error` has the failed task's name, message and stack."""
 
     def __init__(self, run_id: str, status: str, error: dict[str, object]) -> None:
-        super().__init__(f"run {run_id} is {status}: {error.get('message', 'no error is known')}")
+        message = error.get("message")
+        super().__init__(f"run {run_id} is {status}" + (f": {message}" if message else ""))
         self.run_id, self.status, self.error = run_id, status, error
 
 
@@ -88,8 +89,8 @@ def send(
     """Start a task or a canvas as a run of a connected Celery app.
 
     `signature` is Celery's, such as `charge.s("A1")` or a chain. `app` is the name under which the
-    app is connected; without it, that of the Celery app of the signature. `id` names the run's
-    event for people. A second send with the same `idempotency_key` within 24 hours raises
+    app is connected; without it, that of the Celery app of the signature. `id` is the id of
+    the run's event. A second send with the same `id` or `idempotency_key` within 24 hours raises
     CanvasError and starts nothing.
     """
     name = app or getattr(getattr(signature, "app", None), "main", None)

@@ -48,7 +48,10 @@ class TaskBody(openapi.Body):
 class RunBody(openapi.Body):
     """A signature or a canvas, as Celery writes it in JSON."""
 
-    signature = fields.Dict(required=True)
+    signature = fields.Dict(
+        required=True,
+        error_messages={"invalid": "must be an object: a signature as Celery writes it in JSON"},
+    )
     id = fields.String(validate=validate.Length(1, 255))
     idempotency_key = fields.String(validate=validate.Length(1, 255))
 
@@ -108,7 +111,7 @@ def delete_app(name: str) -> object:
     return answer({"data": {"name": name}})
 
 
-@blueprint.put("/<name>/tasks/<task>")
+@blueprint.put("/<name>/tasks/<path:task>")
 @blueprint.arguments(TaskBody)
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from .. import cel
 from ..errors import Invalid
@@ -37,7 +38,7 @@ class CeleryTask:
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_BROKERS = ("redis", "rediss", "sentinel", "valkey", "amqp", "amqps", "pyamqp")
+_BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp")  # kombu knows no valkey://
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,23 @@ def check_app(app: AppSettings) -> None:
         text = "must have 1 to 100 letters, digits, dots, hyphens or underscores"
         raise Invalid(f"name {text}", field="name")
     scheme, _, rest = app.broker_url.partition("://")
-    if scheme.partition("+")[0] not in _BROKERS or not rest:
+    hosts = app.broker_url.split(";")
+    if scheme.partition("+")[0] not in _BROKERS or not rest or not all(map(_has_port, hosts)):
         raise Invalid(
             "broker_url must be the URL of Redis, Valkey or RabbitMQ, such as"
             " redis://host:6379/0 or amqp://user:password@host//",
             field="broker_url",
         )
     check_queue(app.queue)
+
+
+def _has_port(url: str) -> bool:
+    """Say whether the port of a URL is a number, or missing."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
 
 
 def check_queue(queue: str) -> None:

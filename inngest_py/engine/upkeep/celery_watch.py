@@ -24,7 +24,8 @@ def is_watcher(ctx: Context, app_id: str) -> bool:
 
 def note_workers(ctx: Context, app_id: str, registered: Mapping[str, Sequence[str]]) -> None:
     """Store which tasks each worker has registered; make functions of those that are new."""
-    names = sorted({name.partition(" ")[0] for listed in registered.values() for name in listed})
+    # a worker writes options of a task after its name: "shop.add [rate_limit=10/s]"
+    names = sorted({name.partition(" [")[0] for listed in registered.values() for name in listed})
     seen = {"workers": sorted(registered), "tasks": names}
     with ctx.db.transaction() as tx:
         rows.note_seen(tx, app_id, canonical.dumps(seen).decode(), ctx.now())

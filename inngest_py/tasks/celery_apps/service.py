@@ -6,6 +6,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
+from ...engine.apps import celery_apps
 from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...storage.db.outages import outage
@@ -22,6 +23,7 @@ class CeleryAppsService:
         self._context = context
         self._stop = threading.Event()
         self._kept: dict[CeleryApp, tuple[Answers, Watcher]] = {}
+        self._refused: set[CeleryApp] = set()
         self._thread = threading.Thread(target=self._run, name="celery-apps", daemon=True)
 
     def start(self) -> None:
@@ -51,11 +53,24 @@ class CeleryAppsService:
         wanted = set(ctx.celery_apps.all(ctx.db))
         for app in [kept for kept in self._kept if kept not in wanted]:
             self._end(app)
-        for app in wanted.difference(self._kept):
-            pair = Answers(app, self._context), Watcher(app, self._context)
+        self._refused &= wanted
+        for app in wanted.difference(self._kept, self._refused):
+            try:
+                pair = Answers(app, self._context), Watcher(app, self._context)
+            except Exception as error:  # kombu refuses the URL or the options: others go on
+                self._refuse(ctx, app, error)
+                continue
             for one in pair:
                 one.start()
             self._kept[app] = pair
+
+    def _refuse(self, ctx: Context, app: CeleryApp, error: Exception) -> None:
+        """Say that an app's settings cannot be used, without their text; it may hold a password."""
+        self._refused.add(app)
+        what = type(error).__name__
+        observe.event("celery.refused", level=40, app=app.name, error=what)
+        fix = "the broker's URL or options cannot be used: connect the app again with others"
+        celery_apps.mark(ctx, app.app_id, "broker_url", f"{fix} ({what})")
 
     def _end(self, app: CeleryApp) -> None:
         for one in self._kept.pop(app):

@@ -1,0 +1,102 @@
+"""`/v1/celery`, and Celery apps in GraphQL: bad input is refused, no password is shown."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from inngest_py.engine.upkeep import celery_watch
+from inngest_py.storage.catalog.celery_apps import CeleryApp
+from inngest_py.tasks.celery_apps.service import CeleryAppsService
+from tests.api.conftest import Service
+from tests.processes import wait_until
+
+BROKER = "redis://someone:hidden-word@127.0.0.1:1/0"
+
+
+def _connect(service: Service, name: str = "shop", broker: str = BROKER) -> Any:
+    return service.client.put(f"/v1/celery/{name}", json={"broker_url": broker})
+
+
+def _apps(service: Service) -> dict[str, Any]:
+    return {app["name"]: app for app in service.client.get("/v1/celery").json["data"]}
+
+
+def test_no_answer_shows_the_password(service: Service) -> None:
+    app_id = _connect(service).json["data"]["id"]
+    query = "{ apps { name url method error } }"
+    answers = [
+        service.client.get("/v1/celery"),
+        service.client.get("/api/v1/apps"),
+        service.client.get("/v1/apps/shop/functions"),
+        service.client.post("/v0/gql", json={"query": query}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 200
+        assert "hidden-word" not in answer.text
+    shown = {"name": "shop", "url": "celery://shop", "method": "CELERY", "error": None}
+    assert shown in answers[-1].json["data"]["apps"]
+    assert _apps(service)["shop"]["broker"] == "redis://127.0.0.1:1/0"
+    assert app_id
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "",
+        "hidden-word",
+        "http://:hidden-word@host",
+        "redis://",
+        "valkey://:hidden-word@host:6379/0",
+        "redis://:hidden-word@host:port/0",
+        "sentinel://:hidden-word@host:1;sentinel://:hidden-word@host:x",
+    ],
+)
+def test_broker_that_nothing_can_reach_is_refused(service: Service, broker: str) -> None:
+    answer = _connect(service, broker=broker)
+    assert answer.status_code in (400, 422)
+    assert "broker_url" in answer.json["error"]
+    assert "hidden-word" not in answer.text
+    assert _apps(service) == {}
+
+
+@pytest.mark.parametrize("task", ["shop.odd name", "shop/ü?#%", "shop.plain"])
+def test_tasks_may_have_any_name(service: Service, task: str) -> None:
+    app_id = _connect(service).json["data"]["id"]
+    listed = [f"{task} [rate_limit=10/m]", "shop.other"]
+    celery_watch.note_workers(service.engine.ctx, app_id, {"one@shop": listed})
+    assert _apps(service)["shop"]["tasks"] == sorted([task, "shop.other"])
+    answer = service.client.put(
+        "/v1/celery/shop/tasks/" + task.replace("?", "%3F").replace("#", "%23"),
+        json={"retries": 3},
+    )
+    assert answer.json["data"] == {"function": f"shop-{task}"}
+    config = service.function_of("shop", f"shop-{task}")["config"]
+    assert (config["celery"]["task"], config["retries"]) == (task, 3)
+
+
+def test_settings_that_cannot_be_used_do_not_hold_up_other_apps(service: Service) -> None:
+    """Kombu refuses the first app's scheme, as one that a later version knows would be."""
+    engine = service.engine
+    bad = _connect(service, "aaa").json["data"]["id"]
+    _connect(service, "zzz")
+    change = update(CeleryApp).where(CeleryApp.app_id == bad)
+    with engine.ctx.db.transaction() as tx:
+        tx.execute(change.values(broker_url="nosuch://:hidden-word@host"))
+    apps = CeleryAppsService(lambda: engine.ctx)
+    apps.start()
+    try:
+        wait_until(lambda: all(app["error"] for app in _apps(service).values()), 30, "both errors")
+    finally:
+        apps.stop()
+    found = {name: app["error"] for name, app in _apps(service).items()}
+    assert found == {"aaa": "broker_url", "zzz": "broker_away"}
+    assert "hidden-word" not in str(_apps(service))
+
+
+@pytest.mark.parametrize("signature", ["shop.add", 5, None, []])
+def test_signature_that_is_no_object_is_refused(service: Service, signature: object) -> None:
+    _connect(service)
+    answer = service.client.post("/v1/celery/shop/runs", json={"signature": signature})
+    assert answer.status_code in (400, 422)
+    assert "signature" in answer.json["error"]
