@@ -16,7 +16,7 @@ from ...domain.flow.gcra import Rate
 from ...domain.reports import why as words
 from ...domain.reports.why import PlaceInLine, Reason
 from ...domain.runs import outputs
-from ...domain.runs.items import SDK, ItemKind, ItemState
+from ...domain.runs.items import CELERY, SDK, ItemKind, ItemState
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.steps.wait_results import read_wait
 from ...domain.steps.waits import WaitKind
@@ -30,6 +30,7 @@ from ..flow import limits, throttles
 from ..runtime.app_fairness import LINE_PREFIX
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
+from . import why_task_waits
 
 _NO_WORK = (ItemKind.TIMEOUT, ItemKind.REPLACE)  # they may end a run, but no run waits for them
 _MOST_ERROR_CHARS = 500
@@ -124,6 +125,9 @@ def _reason(facts: _Facts, item: RowMapping, wait: RowMapping | None) -> Reason:
     """Say what one queue item of the run waits for."""
     kind, state = ItemKind(item["kind"]), ItemState(item["state"])
     label = words.step_label(item["step_name"], item["step"])
+    holder = item["worker"] or ""
+    if state is ItemState.LEASED and item["task"] is not None and holder.startswith(CELERY):
+        return why_task_waits.sent(facts.tx, item, label, facts.now)
     if state is ItemState.LEASED:
         return _calling(facts, item, kind, label)
     if state is ItemState.HELD or facts.function.paused is not None:
@@ -132,6 +136,10 @@ def _reason(facts: _Facts, item: RowMapping, wait: RowMapping | None) -> Reason:
     if state is ItemState.WAITING:
         return _in_line(facts, item)
     since, due_at = item["queued_at"], item["due_at"]
+    if facts.function.config.celery is not None:
+        away = why_task_waits.not_sent(facts.tx, facts.function.app_id, item, label)
+        if away is not None:
+            return away
     if kind is ItemKind.WAIT and due_at > facts.now and item["answer"] is None:
         return _waiting(facts, item, wait, label)
     if due_at <= facts.now:

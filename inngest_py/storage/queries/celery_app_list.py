@@ -23,3 +23,8 @@ def every(tx: Connection) -> list[RowMapping]:
 def by_name(tx: Connection, name: str) -> RowMapping | None:
     """Find a Celery app by its name; None when there is none in use."""
     return tx.execute(_used.where(App.name == name)).mappings().first()
+
+
+def by_id(tx: Connection, app_id: str) -> RowMapping | None:
+    """Find a Celery app by its id; None when there is none in use."""
+    return tx.execute(_used.where(App.id == app_id)).mappings().first()
