@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock dev test suite lint format bench bench-check servers clean
+.PHONY: venv lock dev dev-celery test suite lint format bench bench-check servers clean
 
 venv: $(VENV)/.test-installed
 
@@ -57,6 +57,9 @@ lock:
 # exec: Ctrl-C reaches run.py, which stops server and app
 dev: $(VENV)/.installed
 	@exec $(BIN)/python examples/quickstart/run.py
+
+dev-celery: $(VENV)/.test-installed
+	@exec $(BIN)/python examples/celery-shop/run.py
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .
