@@ -100,3 +100,30 @@ def test_signature_that_is_no_object_is_refused(service: Service, signature: obj
     answer = service.client.post("/v1/celery/shop/runs", json={"signature": signature})
     assert answer.status_code in (400, 422)
     assert "signature" in answer.json["error"]
+
+
+def _run(service: Service, signature: object) -> Any:
+    return service.client.post("/v1/celery/shop/runs", json={"signature": signature})
+
+
+def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None:
+    app_id = _connect(service).json["data"]["id"]
+    celery_watch.note_workers(service.engine.ctx, app_id, {"one@shop": ["shop.add"]})
+    add, other = {"task": "shop.add", "args": [1]}, {"task": "shop.other"}
+    chain = {"task": "celery.chain", "kwargs": {"tasks": [add, other]}}
+    for signature in (other, chain):
+        answer = _run(service, signature)
+        assert answer.status_code == 404
+        assert "no worker of shop has registered the task 'shop.other'" in answer.json["error"]
+    chain["kwargs"] = {"tasks": [add, {"task": "celery.map", "kwargs": {"task": add, "it": [1]}}]}
+    assert [_run(service, one).status_code for one in (add, chain)] == [201, 201]
+
+
+def test_paused_function_says_why_nothing_runs(service: Service) -> None:
+    app_id = _connect(service).json["data"]["id"]
+    celery_watch.note_workers(service.engine.ctx, app_id, {"one@shop": ["shop.add"]})
+    pause = service.client.post("/v1/functions/shop-shop.add/pause", json={"events": "skip"})
+    assert pause.status_code == 200
+    answer = _run(service, {"task": "shop.add"})
+    assert answer.status_code == 409
+    assert "the function is paused and skips new events" in answer.json["error"]

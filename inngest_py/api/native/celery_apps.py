@@ -6,8 +6,7 @@ from typing import Any, cast
 from marshmallow import Schema, fields, validate
 from sqlalchemy import RowMapping
 
-from ...domain.canvas import signatures
-from ...domain.errors import Invalid, NotFound
+from ...domain.errors import Conflict, Invalid, NotFound
 from ...domain.functions import celery_task
 from ...domain.functions.config_fields import Fields
 from ...domain.functions.triggers import parse_triggers
@@ -143,7 +142,6 @@ def _duration(text: str) -> timedelta:
 @blueprint.response(201, CeleryAnswer)
 def start_run(body: dict[str, Any], name: str) -> object:
     """Run a task or a canvas of the app; the answer names the run."""
-    signatures.read(body["signature"])
     payload: dict[str, object] = {"data": {"signature": body["signature"]}}
     if "id" in body:
         payload["id"] = body["id"]
@@ -156,5 +154,8 @@ def start_run(body: dict[str, Any], name: str) -> object:
         by=actor(),
     )
     if started.run_id is None:
-        raise Invalid("no run is made yet: the function batches or debounces its events")
+        raise Conflict(
+            "no run was started: the function is paused and skips new events, or it batches,"
+            " debounces or limits their rate"
+        )
     return answer({"data": {"run_id": started.run_id}}, 201)

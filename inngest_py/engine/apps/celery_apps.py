@@ -10,9 +10,17 @@ from sqlalchemy import Connection, RowMapping
 
 from ... import observe
 from ...domain import cel
+from ...domain.canvas import interpret, signatures
 from ...domain.errors import Conflict, Invalid, NotFound
 from ...domain.functions import celery_task
-from ...domain.functions.celery_task import CANVAS, FAIL, RETRY, AppSettings, CeleryTask
+from ...domain.functions.celery_task import (
+    CANVAS,
+    FAIL,
+    OWN_PREFIX,
+    RETRY,
+    AppSettings,
+    CeleryTask,
+)
 from ...domain.functions.function_config import MAX_RETRIES, FunctionConfig, config_from_json
 from ...domain.functions.triggers import Trigger
 from ...domain.limits import MAX_WAIT
@@ -102,7 +110,7 @@ def register_tasks(ctx: Context, app_id: str, names: Sequence[str]) -> list[str]
 
     Functions that are there keep their settings; Celery's own tasks are left out.
     """
-    wanted = sorted({name for name in names if not name.startswith(celery_task.OWN_PREFIX)})
+    wanted = sorted({name for name in names if not name.startswith(OWN_PREFIX)})
     with ctx.db.reading() as tx:
         known = _by_task(tx, app_id)
     if not set(wanted[:_MOST_TASKS]).difference(known):
@@ -250,20 +258,21 @@ def _check_expression(name: str, text: str) -> None:
 def slug_of_signature(ctx: Context, app_name: str, signature: dict[str, object]) -> str:
     """Find the function of a signature: its task's, or the app's one for canvases.
 
-    Raises NotFound for an unknown app, and for a task that none of its workers has registered.
+    Raises Invalid for a bad signature, and NotFound for an unknown app, or for a task that none of
+    its workers has registered.
     """
-    task = signature.get("task")
+    wanted = {name for _, _, name in interpret.tasks(signatures.read(signature))}
     with ctx.db.reading() as tx:
         app = celery_app_list.by_name(tx, app_name)
         if app is None:
             raise NotFound(f"no Celery app is called {app_name[:100]!r}: add it first")
         known = _by_task(tx, app["app_id"])
-    if not isinstance(task, str) or task.startswith(celery_task.OWN_PREFIX):
-        return f"{app_name}-{CANVAS}"
-    if task not in known:
-        text = f"no worker of {app_name} has registered the task {task[:255]!r}"
+    missing = [name for name in wanted.difference(known) if not name.startswith(OWN_PREFIX)]
+    if missing:
+        text = f"no worker of {app_name} has registered the task {min(missing)[:255]!r}"
         raise NotFound(f"{text}: start a worker that has it, or check its name")
-    return str(known[task]["slug"])
+    task = str(signature["task"])
+    return f"{app_name}-{CANVAS}" if task.startswith(OWN_PREFIX) else str(known[task]["slug"])
 
 
 def remove(ctx: Context, name: str, by: Actor | None = None) -> bool:
