@@ -20,7 +20,7 @@ from inngest_py.storage.queries.event_list import EventQuery
 from inngest_py.storage.queries.paging import Order
 from inngest_py.storage.queries.run_columns import LARGE
 from inngest_py.storage.queries.run_list import RunQuery
-from inngest_py.storage.queue import load_runs, of_ended_runs, queue_items
+from inngest_py.storage.queue import load_runs, of_ended_runs, queue_items, sent_tasks
 from inngest_py.storage.runs import runs
 from inngest_py.storage.schema import migrate
 
@@ -73,6 +73,12 @@ def test_search_for_stranded_runs_reads_only_its_page(tmp_path: Path) -> None:
     assert any("runs_status_idx (status=? AND id>?)" in step for step in steps), steps
     assert sum("queue_items_run_idx (run_id=?)" in step for step in steps) == 2, steps
     assert not any("TEMP B-TREE" in step or step.startswith("SCAN runs") for step in steps), steps
+
+
+def test_look_at_sent_tasks_reads_only_those_of_the_app(tmp_path: Path) -> None:
+    with explained(tmp_path) as (tx, steps):
+        sent_tasks.of_app(tx, "a", 500)
+    assert steps == ["SEARCH queue_items USING INDEX queue_items_task_idx (worker=?)"], steps
 
 
 FAILED, SINCE = [RunStatus.FAILED], NOW - timedelta(days=1)

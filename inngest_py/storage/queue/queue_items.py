@@ -31,6 +31,7 @@ _RANKED = text("state = 'ready' AND rank_us IS NOT NULL")
 _WAITING = text("state = 'waiting'")
 _PROMISED = text("state = 'ready' AND gate IS NOT NULL")
 _ANSWERED = text("answer IS NOT NULL")
+_SENT = text("task IS NOT NULL")
 _HELD = {name: text(f"state = 'leased' AND {name} IS NOT NULL") for name in ("slot1", "slot2")}
 
 
@@ -77,6 +78,8 @@ class QueueItem(Base):
         ),
         # serves pruning, which keeps the events that ended these waits
         Index("queue_items_answered_idx", "id", postgresql_where=_ANSWERED, sqlite_where=_ANSWERED),
+        # serves sent_tasks.of_app(); items of SDKs are not in it
+        Index("queue_items_task_idx", "worker", "id", postgresql_where=_SENT, sqlite_where=_SENT),
         # serves of_ended_runs.drop_runs() and of_run()
         Index("queue_items_run_idx", "run_id"),
         # makes adding a job that is already queued a no-op

@@ -114,7 +114,8 @@ def leased(tx: Connection, ids: Sequence[str]) -> list[tuple[Item, str | None]]:
 
 _of_app = (
     select(_items.c.id, _items.c.lease_id, _items.c.attempt, _items.c.task)
-    .where(_items.c.state == ItemState.LEASED.value, _items.c.worker == bindparam("worker"))
+    .where(_items.c.worker == bindparam("worker"), _items.c.task.is_not(None))
+    .where(_items.c.state == ItemState.LEASED.value)
     .order_by(_items.c.id)
     .limit(bindparam("limit"))
 )
@@ -132,7 +133,7 @@ class AppsTask(NamedTuple):
 def of_app(tx: Connection, app_id: str, limit: int) -> list[AppsTask]:
     """List the tasks that an app has, oldest first."""
     found = tx.execute(_of_app, {"worker": CELERY + app_id, "limit": limit})
-    return [AppsTask(*row) for row in found if row.task is not None]
+    return [AppsTask(*row) for row in found]
 
 
 _update = EachRow(
