@@ -1,6 +1,7 @@
 """`celery`: connect Celery apps, and say what starts their tasks."""
 
 import json
+import sys
 from urllib.parse import quote
 
 import click
@@ -25,7 +26,12 @@ def _option(text: str) -> tuple[str, object]:
 
 @celery.command()
 @click.argument("name")
-@click.option("--broker", required=True, help="The app's broker, such as redis://host:6379/0.")
+@click.option(
+    "--broker",
+    required=True,
+    help="The app's broker, such as redis://host:6379/0; - reads it from the standard input, so"
+    " that no list of processes shows a password.",
+)
 @click.option("--queue", default="celery", show_default=True, help="The queue its workers read.")
 @click.option("--broker-option", "options", multiple=True, metavar="NAME=VALUE")
 @url_option
@@ -34,6 +40,8 @@ def add(name: str, broker: str, queue: str, options: tuple[str, ...], url: str) 
 
     Its tasks are found by asking its workers; each becomes a function of the app NAME.
     """
+    if broker == "-":
+        broker = sys.stdin.readline().strip()
     body = {"broker_url": broker, "queue": queue, "options": dict(map(_option, options))}
     call("PUT", _at(url, name), json=body)
     click.echo(f"{name} is connected: its tasks are functions as soon as a worker answers")
@@ -121,4 +129,6 @@ def _task_at(url: str, app_name: str, task: str) -> str:
 
 
 def _at(url: str, name: str) -> str:
+    if "/" in name:
+        raise click.ClickException(f"{name!r} is no name of a Celery app: it holds a slash")
     return f"{url}/v1/celery/{quote(name, safe='')}"
