@@ -105,7 +105,7 @@ def _once(ctx: Context, job: Job, *, wants_next: bool) -> Job | None:
     try:
         done = write_plan(ctx, job, made, call, wants_next=wants_next)
     except Exception as error:
-        made = _plan_again(ctx, job, made, error)
+        made = plan_again(ctx, job, made, error)
         done = write_plan(ctx, job, made, call, wants_next=False)
     if done is None:
         return None
@@ -127,7 +127,7 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
         return made, Call(started_at, ctx.now())
 
 
-def _plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
+def plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     """Make the plan to write instead of one that could not be written."""
     if isinstance(error, WaitAnswered):
         return plan_wait_end(job.run, job.item, read_wait_end(ctx, job.item), open_until_now=False)

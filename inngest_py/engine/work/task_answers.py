@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.canvas import interpret
-from ...domain.errors import Invalid
-from ...domain.reply import task_answers
+from ...domain.errors import InngestPyError, Invalid
+from ...domain.reply import decide, task_answers
 from ...domain.reply.plans import Plan
 from ...domain.reply.task_answers import LOST, Failure
 from ...domain.runs.items import ItemKind
@@ -17,6 +18,7 @@ from ...domain.steps.task_states import SentTask
 from ...domain.steps.tasks import Token
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
+from ...storage.db.outages import logged
 from ...storage.queue import sent_tasks
 from ...storage.runs import attempts
 from ..runtime.celery_apps import CeleryApp
@@ -115,7 +117,7 @@ def _lacks_reason(found: _Found) -> bool:
 
 
 def _apply(ctx: Context, found: Sequence[_Found]) -> None:
-    """PlanWrite all in one transaction; if one of them is void, each in its own."""
+    """Write all in one transaction; if one of them is void, each in its own."""
     if not found:
         return
     writes = [_write(ctx, one) for one in found]
@@ -131,7 +133,11 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
             return
     for one in found:
         made, call = _planned(ctx, one)
-        done = run_item.write_plan(ctx, one.job, made, call, wants_next=True)
+        try:
+            done = run_item.write_plan(ctx, one.job, made, call, wants_next=True)
+        except Exception as error:
+            made = run_item.plan_again(ctx, one.job, made, error)
+            done = run_item.write_plan(ctx, one.job, made, call, wants_next=False)
         if done is not None:
             _committed(ctx, one.job, made, done)
 
@@ -142,18 +148,32 @@ def _write(ctx: Context, found: _Found) -> PlanWrite:
 
 
 def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
-    """Decide what an answer means for its run."""
+    """Decide what an answer means for its run; an answer of which nothing can be made fails it."""
     job, now = found.job, ctx.now()
     call = Call(job.item.queued_at if found.known is None else found.known.sent, now)
+    try:
+        return _decided(ctx, found), call
+    except SQLAlchemyError:
+        raise
+    except InngestPyError as error:
+        return decide.fatal("InvalidAnswer", error.message), call
+    except Exception as error:  # the same answer would come again, before all others
+        observe.event("task.answer_failed", level=40, run_id=job.run.id, **logged(error))
+        name = type(error).__name__
+        return decide.crashed(job.item, retry_policy(ctx, job), name, ctx.jitter()), call
+
+
+def _decided(ctx: Context, found: _Found) -> Plan:
+    job, now = found.job, ctx.now()
     policy = retry_policy(ctx, job)
     if found.answer.failed:
         failure, item = _failure(found.error), job.item
         if item.attempt:  # attempts that were lost are no retries
             lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
             policy = replace(policy, retries=policy.retries + lost)
-        return task_answers.failed(item, found.call, failure, policy, ctx.jitter()), call
+        return task_answers.failed(item, found.call, failure, policy, ctx.jitter())
     moves = interpret.after(canvases.of_run(job, now), found.call.path, found.answer.value)
-    return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now), call
+    return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)
 
 
 def _times_lost(tx: Connection, job: Job) -> int:
@@ -192,6 +212,14 @@ def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
         assert task is not None
         observe.event("task.lost", level=30, run_id=job.run.id, task=call.name, reason=why)
         _end(ctx, job, task_answers.lost(job.item, call, why, before, task, retry_policy(ctx, job)))
+        _revoke(ctx, job)
+
+
+def _revoke(ctx: Context, job: Job) -> None:
+    """Have the app's workers drop a lost task, should the broker give it back after all."""
+    name = tasks.task_id(job.item.id, job.item.attempt)
+    with ctx.db.transaction() as tx:
+        sent_tasks.revoke(tx, [(name, job.function.app_id)])
 
 
 def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
