@@ -44,11 +44,11 @@ class Brokers:
 class Shop(Engine):
     """An engine with a Celery app whose workers are the test."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, broker_url: str = "redis://unused:1/0") -> None:
         super().__init__(db, sequence())
         self.brokers = Brokers()
         self.ctx.celery_apps.brokers = self.brokers
-        self.app_id = celery_apps.add(self.ctx, "shop", "redis://unused:1/0")
+        self.app_id = celery_apps.add(self.ctx, "shop", broker_url)
         celery_apps.register_tasks(self.ctx, self.app_id, ["shop.add", "shop.total", "celery.ping"])
 
     def app(self) -> CeleryApp:

@@ -3,13 +3,11 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 from kombu.connection import Connection
 from kombu.message import Message
 from kombu.messaging import Consumer
-from kombu.mixins import ConsumerMixin
-from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.errors import InngestPyError, Invalid
@@ -17,34 +15,34 @@ from ...domain.values import canonical
 from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...engine.work.task_answers import TaskAnswer, apply_answers
-from .brokers import DONE, FAILED, answers_queue, connect
+from ...storage.db.outages import logged, outage, reason
+from .brokers import DONE, FAILED, answers_queue, connect, errors_of, fix_of
 
 _MOST_TOGETHER = 64
 _PREFETCH = 256
 _WAIT_SECONDS = 1.0
 _REASON_SECONDS = 3.0  # how long the reason of a failure may take, which comes as an event
-# of our own: kombu would give the app's own unacknowledged tasks back to it after this time
-_REDELIVER_SECONDS = 30
 
 
-def _redis_options(app: CeleryApp) -> dict[str, object]:
-    """Keep our unacknowledged messages apart from those of the app's workers."""
-    if not app.broker_url.startswith(("redis", "sentinel", "valkey")):
-        return {}
-    names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
-    own = {name: f"inngest.{name}.{app.app_id}" for name in names}
-    return own | {"visibility_timeout": _REDELIVER_SECONDS}
+@dataclass(slots=True)
+class _Taken:
+    """An answer and its message; until `deadline` it waits for the reason of a failure."""
+
+    message: Message
+    answer: TaskAnswer
+    deadline: float
 
 
-class Answers(ConsumerMixin):
+class Answers:
     """One app's answers, read by one thread."""
 
     def __init__(self, app: CeleryApp, context: Callable[[], Context]) -> None:
         self.app, self._context = app, context
-        self._client = connect(app, **_redis_options(app))
-        self.connection: Connection = self._client.connection_for_read()
-        self._got: list[tuple[Message, TaskAnswer]] = []
-        self._postponed: list[tuple[float, Message, TaskAnswer]] = []
+        self._client = connect(app)
+        self._stop = threading.Event()
+        self._away = False
+        self._got: list[_Taken] = []
+        self._postponed: list[_Taken] = []
         self._thread = threading.Thread(target=self._run, name=f"answers-{app.name}", daemon=True)
 
     def start(self) -> None:
@@ -53,45 +51,44 @@ class Answers(ConsumerMixin):
 
     def stop(self) -> None:
         """Ask the thread to end; what is not acknowledged goes to another worker."""
-        self.should_stop = True
+        self._stop.set()
         self._thread.join(timeout=2 * _WAIT_SECONDS)
         self._client.close()
 
     def _run(self) -> None:
-        while not self.should_stop:
+        while not self._stop.is_set():
             try:
-                self.run()
+                self._read()
+            except errors_of(self._client) as error:
+                self._say_away(error)
             except Exception as error:
                 observe.event("celery.answers_failed", level=40, exc_info=error, app=self.app.name)
-                time.sleep(_WAIT_SECONDS)
+            self._stop.wait(_WAIT_SECONDS)
 
-    def get_consumers(self, consumer: Any, channel: Any) -> list[Consumer]:
-        """Read the queue of answers."""
-        queue = answers_queue(self.app)
-        return [
-            consumer(
-                queues=[queue],
+    def _say_away(self, error: BaseException) -> None:
+        """Log that the broker is away, once per outage."""
+        if not self._away and not self._stop.is_set():
+            observe.event("celery.away", level=30, app=self.app.name, error=fix_of(error))
+        self._away = True
+
+    def _read(self) -> None:
+        """Read what has come, apply it, acknowledge it, again and again, over one connection."""
+        # what came over a connection that was lost comes again: it cannot be acknowledged any more
+        self._got, self._postponed = [], []
+        with self._client.connection_for_read() as connection:
+            connection.connect()
+            with Consumer(
+                connection.channel(),
+                queues=[answers_queue(self.app)],
                 accept=["json"],
                 on_message=self._take,
                 prefetch_count=_PREFETCH,
-            )
-        ]
-
-    def on_connection_error(self, error: Exception, interval: float) -> None:
-        """Log that the broker is away; the mixin connects again."""
-        observe.event("celery.away", level=30, app=self.app.name, error=type(error).__name__)
-        self._got.clear()
-        self._postponed.clear()
-
-    def consume(
-        self, limit: object = None, timeout: object = None, safety_interval: object = 1, **_: object
-    ) -> Any:
-        """Read what has come, apply it, acknowledge it, again and again."""
-        with self.consumer_context() as (connection, _channel, _consumers):
-            while not self.should_stop:
-                self._drain(connection)
-                self._apply()
-                yield
+            ):
+                self._away = False
+                while not self._stop.is_set():
+                    self._drain(connection)
+                    connection.heartbeat_check()
+                    self._apply()
 
     def _drain(self, connection: Connection) -> None:
         """Read until nothing more is there, or enough for one commit has come."""
@@ -108,32 +105,39 @@ class Answers(ConsumerMixin):
         if answer is None:
             message.reject()
             return
-        self._got.append((message, answer))
+        self._got.append(_Taken(message, answer, time.monotonic() + _REASON_SECONDS))
 
     def _apply(self) -> None:
         now = time.monotonic()
-        for deadline, message, answer in self._postponed:
-            answer.reason_wanted = now < deadline
-            self._got.append((message, answer))
-        self._postponed = []
-        got, self._got = self._got, []
-        if not got:
+        for one in self._postponed:
+            one.answer.reason_wanted = now < one.deadline
+        got = [*self._got, *self._postponed]
+        self._got, self._postponed = [], []
+        if not got or self._settle(got):
             return
+        for one in got:  # each alone will say which it is
+            if not self._settle([one]):
+                one.message.reject()  # its task will count as lost
+
+    def _settle(self, got: list[_Taken]) -> bool:
+        """Apply answers and acknowledge them; False if an error came that nobody foresaw."""
         try:
-            later = apply_answers(self._context(), [answer for _, answer in got])
-        except SQLAlchemyError as error:
-            observe.event(
-                "celery.answers_kept", level=30, app=self.app.name, error=type(error).__name__
-            )
-            self._got = got
-            time.sleep(_WAIT_SECONDS)
-            return
+            later = apply_answers(self._context(), [one.answer for one in got])
+        except Exception as error:
+            if not outage(error):
+                observe.event("celery.answer_failed", level=40, app=self.app.name, **logged(error))
+                return False
+            observe.event("celery.answers_kept", level=30, app=self.app.name, error=reason(error))
+            self._got += got
+            self._stop.wait(_WAIT_SECONDS)
+            return True
         waiting = {id(answer) for answer in later}
-        for message, answer in got:
-            if id(answer) in waiting:
-                self._postponed.append((now + _REASON_SECONDS, message, answer))
+        for one in got:
+            if id(one.answer) in waiting:
+                self._postponed.append(one)
             else:
-                message.ack()
+                one.message.ack()
+        return True
 
 
 def read_answer(app: CeleryApp, message: Message) -> TaskAnswer | None:

@@ -1,7 +1,7 @@
 """Connections to the brokers of Celery apps, and the messages that carry tasks."""
 
+import hashlib
 import threading
-from typing import Any
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
@@ -12,22 +12,31 @@ from ...engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 
 DONE, FAILED = "inngest.celery.done", "inngest.celery.failed"
 _CONNECT_SECONDS = 5
+_SOCKET_SECONDS = 10  # a broker that says nothing for so long counts as away
+# of our own: kombu would give the app's own unacknowledged tasks back to it after this time
+_REDELIVER_SECONDS = 30
+_REFUSALS = ("AccessRefused", "AuthenticationError", "NoPermissionError", "NotAllowed")
 # options of a signature that are fields of its message; `countdown` and `eta` are rows here
 _MESSAGE_OPTIONS = ("expires", "time_limit", "soft_time_limit", "priority")
 
 
+def _ours(app: CeleryApp) -> str:
+    """Name the app in this installation: another may have an app of this name on this broker."""
+    return f"{app.app_id}.{hashlib.sha256(app.secret.encode()).hexdigest()[:16]}"
+
+
 def answers_queue(app: CeleryApp) -> Queue:
     """Declare where the app's workers send answers: a queue of this installation alone."""
-    name = f"inngest.answers.{app.app_id}"
+    name = f"inngest.answers.{_ours(app)}"
     return Queue(name, Exchange(name, type="direct"), routing_key=name, durable=True)
 
 
-def connect(app: CeleryApp, **options: Any) -> Celery:
-    """Make a Celery client of an app's broker; `options` add to its transport's options."""
+def connect(app: CeleryApp) -> Celery:
+    """Make a Celery client of an app's broker."""
     made = Celery(f"inngest_py.{app.name}", set_as_current=False, fixups=[])
     made.conf.update(
         broker_url=app.broker_url,
-        broker_transport_options=canonical.loads(app.options) | options,
+        broker_transport_options=_transport_options(app),
         broker_connection_timeout=_CONNECT_SECONDS,
         broker_connection_retry=False,
         task_default_queue=app.queue,
@@ -38,6 +47,38 @@ def connect(app: CeleryApp, **options: Any) -> Celery:
         worker_enable_remote_control=True,
     )
     return made
+
+
+def _transport_options(app: CeleryApp) -> dict[str, object]:
+    """Add to the app's options of its transport what keeps us apart from its workers.
+
+    In Redis, who reads also gives back messages that were not acknowledged for some time: with the
+    workers' keys we would do that with the app's tasks, and after our time.
+    """
+    given: dict[str, object] = canonical.loads(app.options)
+    if not app.broker_url.startswith(("redis", "sentinel", "valkey")):
+        return given
+    names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
+    own: dict[str, object] = {name: f"inngest.{name}.{_ours(app)}" for name in names}
+    times = {"visibility_timeout": _REDELIVER_SECONDS, "unacked_mutex_expire": _REDELIVER_SECONDS}
+    return {"socket_timeout": _SOCKET_SECONDS} | given | own | times
+
+
+def errors_of(client: Celery) -> tuple[type[BaseException], ...]:
+    """List what a client raises when its broker is away, or refuses it."""
+    connection = client.connection_for_write()
+    raised = (*connection.connection_errors, *connection.channel_errors)
+    return (OperationalError, OSError, *raised)
+
+
+def fix_of(error: BaseException) -> str:
+    """Say in words what to do about one of these errors, without what the broker has said."""
+    causes = [type(one).__name__ for one in (error, error.__cause__) if one is not None]
+    if any(name in _REFUSALS for name in causes):
+        fix = "the broker refuses us: check user, password and virtual host in its URL"
+    else:
+        fix = "the broker cannot be reached: check its URL, and that it runs"
+    return f"{fix} ({causes[-1]})"
 
 
 class _Broker:
@@ -103,12 +144,8 @@ class Brokers:
         broker = self._broker(app)
         try:
             broker.send(message)
-        except (
-            OperationalError,
-            OSError,
-            *broker.client.connection_for_write().connection_errors,
-        ) as error:
-            raise BrokerAway(f"the broker of {app.name} is away: {type(error).__name__}") from error
+        except errors_of(broker.client) as error:
+            raise BrokerAway(fix_of(error)) from error
 
     def _broker(self, app: CeleryApp) -> _Broker:
         with self._lock:

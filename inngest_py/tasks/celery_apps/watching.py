@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kombu.entity import Queue
-from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
@@ -26,7 +25,7 @@ from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
 from ...storage.db.outages import outage
-from .brokers import answers_queue, connect
+from .brokers import answers_queue, connect, errors_of, fix_of
 
 _TRY_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
@@ -35,6 +34,7 @@ _FLUSH_SECONDS = 0.25
 _TICK_SECONDS = 0.25
 _REVOKE_SECONDS = 1.0
 _REPLY_SECONDS = 1.0
+_KEPT_SECONDS = 5.0
 _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
 # the routing keys of the events that are read; prefork workers send events of tasks as lists
 _EVENTS = (
@@ -91,16 +91,15 @@ class Watcher:
         """Say that the broker is away, once per outage; log what nobody foresaw."""
         if outage(error):  # upkeep logs that the database is away
             return
-        if not isinstance(error, OperationalError | OSError):
+        if not isinstance(error, errors_of(connect(self.app))):
             observe.event("celery.watch_failed", level=40, exc_info=error, app=self.app.name)
             return
         if self._away:
             return
-        self._away, what = True, type(error).__name__
-        observe.event("celery.away", level=30, app=self.app.name, error=what)
-        fix = "the broker cannot be reached: check its URL, and that it runs"
+        self._away, fix = True, fix_of(error)
+        observe.event("celery.away", level=30, app=self.app.name, error=fix)
         with suppress(SQLAlchemyError):
-            celery_apps.mark(self._context(), self.app.app_id, "broker_away", f"{fix} ({what})")
+            celery_apps.mark(self._context(), self.app.app_id, "broker_away", fix)
 
     def _is_ours(self) -> bool:
         return celery_watch.is_watcher(self._context(), self.app.app_id)
@@ -116,6 +115,7 @@ class Watcher:
                 celery_apps.mark(self._context(), self.app.app_id, None, None)
                 self._away = False
                 receiver = client.events.Receiver(connection)
+                receiver.connect_max_retries = 1
                 receiver.get_consumers = lambda consumer, channel: [
                     consumer(
                         queues=_event_queues(receiver, channel),
@@ -211,13 +211,15 @@ class Watcher:
         if not sent:
             return
         with client.connection_for_read() as connection:
-            if _size(connection, answers_queue(self.app).name):
-                return  # answers that are not read yet: their tasks are in no worker any more
+            if _size(connection, answers_queue(self.app).name) or are_kept(connection):
+                return  # answers that are not applied yet: their tasks are in no worker any more
             queues = {task.queue for task in sent.values()}
             waiting = {queue: _size(connection, queue) for queue in queues}
         inspect = client.control.inspect(timeout=_REPLY_SECONDS)
-        active, reserved = inspect.active() or {}, inspect.reserved() or {}
-        held = _held(active, reserved, inspect.scheduled() or {})
+        # in the order in which tasks move on, so that one that does is seen
+        scheduled, reserved = inspect.scheduled() or {}, inspect.reserved() or {}
+        active = inspect.active() or {}
+        held = _held(active, reserved, scheduled)
         hosts = frozenset({*active, *reserved})
         lost_tasks.compare(ctx, sent, held, hosts=hosts, waiting=waiting)
 
@@ -257,6 +259,18 @@ def _size(connection: Any, queue: str) -> int:
         return 0
     finally:
         channel.close()
+
+
+def are_kept(connection: Any) -> bool:
+    """Say whether a worker of ours took answers a while ago and has not acknowledged them.
+
+    It may have been killed. Redis gives its answers back after a time; RabbitMQ does at once.
+    """
+    channel = connection.default_channel
+    if not hasattr(channel, "unacked_index_key"):
+        return False
+    old = time.time() - _KEPT_SECONDS
+    return bool(channel.client.zrevrangebyscore(channel.unacked_index_key, old, 0, 0, 1))
 
 
 def _held(active: Any, reserved: Any, scheduled: Any) -> dict[str, Held]:

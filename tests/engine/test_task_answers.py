@@ -1,0 +1,149 @@
+"""Answers as they come over a real broker: read, applied, and acknowledged once they are stored."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+import redis
+from amqp.exceptions import AccessRefused
+from kombu import Connection, Producer
+
+from inngest_py.domain.values import canonical
+from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
+from inngest_py.storage.db.session import Database
+from inngest_py.tasks.celery_apps import watching
+from inngest_py.tasks.celery_apps.answers import Answers
+from inngest_py.tasks.celery_apps.brokers import (
+    DONE,
+    FAILED,
+    Brokers,
+    answers_queue,
+    connect,
+    errors_of,
+    fix_of,
+)
+from tests.engine.shop import Shop, add
+from tests.processes import wait_until
+from tests.servers import Valkey
+
+
+@pytest.fixture
+def shop_engine(db: Database, valkey: Valkey) -> Shop:
+    return Shop(db, valkey.url)
+
+
+@pytest.fixture
+def answers(shop_engine: Shop) -> Iterator[Answers]:
+    made = Answers(shop_engine.app(), lambda: shop_engine.ctx)
+    made.start()
+    yield made
+    made.stop()
+
+
+def publish(engine: Shop, token: str, *, failed: bool = False, value: object = None) -> None:
+    """Send an answer as a worker does."""
+    app, body = engine.app(), [[value], {"token": token}, {}]
+    with Connection(app.broker_url) as connection:
+        Producer(connection).publish(
+            body,
+            exchange=answers_queue(app).exchange,
+            routing_key=answers_queue(app).routing_key,
+            declare=[answers_queue(app)],
+            headers={"task": FAILED if failed else DONE},
+            serializer="json",
+        )
+
+
+def ended(engine: Shop, run_id: str) -> Callable[[], bool]:
+    return lambda: engine.run(run_id)["status"] in ("completed", "failed")
+
+
+def test_failure_without_a_reason_is_applied_after_a_while(
+    shop_engine: Shop, answers: Answers
+) -> None:
+    """The worker sends no events, or nobody watched when it did."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    publish(shop_engine, message.token, failed=True)
+    wait_until(ended(shop_engine, run_id), 30, "the run to fail")
+    error = canonical.loads(shop_engine.run(run_id)["output"])["error"]
+    assert "sends no events" in error["message"]
+
+
+def test_reader_goes_on_after_its_broker_was_away(
+    shop_engine: Shop, answers: Answers, valkey: Valkey
+) -> None:
+    for _ in range(2):
+        run_id = shop_engine.send(add.s(1, 2))
+        [message] = shop_engine.take()
+        publish(shop_engine, message.token, value=3)
+        wait_until(ended(shop_engine, run_id), 30, "the run to end")
+        valkey.restart()
+
+
+def test_installations_with_apps_of_one_name_read_their_own_answers(
+    shop_engine: Shop, valkey: Valkey
+) -> None:
+    mine = shop_engine.app()
+    other = replace(mine, secret="of another installation")
+    assert answers_queue(mine).name != answers_queue(other).name
+
+
+def test_readers_leave_unacknowledged_tasks_to_the_apps_workers(shop_engine: Shop) -> None:
+    """Who reads from Redis gives back what was not acknowledged, after a time of its own."""
+    with (
+        connect(shop_engine.app()).connection_for_read() as connection,
+        connection.channel() as ours,
+    ):
+        assert not {ours.unacked_key, ours.unacked_index_key, ours.unacked_mutex_key}.intersection(
+            {"unacked", "unacked_index", "unacked_mutex"}
+        )
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
+def test_broker_that_is_away_is_no_fault(shop_engine: Shop, url: str) -> None:
+    with pytest.raises(BrokerAway, match="cannot be reached: check its URL"):
+        send(replace(shop_engine.app(), broker_url=url))
+
+
+def send(app: CeleryApp) -> None:
+    Brokers().send(app, TaskMessage("id", "shop.add", [], {}, {}, "token"))
+
+
+def test_wrong_password_is_told(shop_engine: Shop, valkey: Valkey) -> None:
+    with redis.Redis(port=valkey.port) as client:
+        client.config_set("requirepass", "right")
+    try:
+        with pytest.raises(BrokerAway, match="check user, password and virtual host"):
+            send(shop_engine.app())
+    finally:
+        valkey.restart()
+
+
+def test_refusals_of_rabbitmq_are_no_faults(shop_engine: Shop) -> None:
+    client = connect(replace(shop_engine.app(), broker_url="amqp://127.0.0.1:1//"))
+    refused = AccessRefused("Login was refused")
+    assert isinstance(refused, errors_of(client))
+    assert "check user, password" in fix_of(refused)
+
+
+def test_broker_that_says_nothing_counts_as_away(shop_engine: Shop, valkey: Valkey) -> None:
+    app = replace(shop_engine.app(), options='{"socket_timeout": 0.5}')
+    brokers, message = Brokers(), TaskMessage("id", "shop.add", [], {}, {}, "token")
+    brokers.send(app, message)
+    valkey.freeze()
+    try:
+        with pytest.raises(BrokerAway):
+            brokers.send(app, message)
+    finally:
+        valkey.thaw()
+
+
+def test_answers_that_a_killed_worker_had_taken_count_as_unread(shop_engine: Shop) -> None:
+    """Else their tasks would count as lost before the broker gives the answers back."""
+    with connect(shop_engine.app()).connection_for_read() as connection:
+        channel = connection.default_channel
+        for age, wanted in ((1, False), (20, True)):
+            channel.client.zadd(channel.unacked_index_key, {f"taken-{age}": time.time() - age})
+            assert watching.are_kept(connection) is wanted
