@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery import group
 
-from inngest_py.domain.steps.task_states import Held
+from inngest_py.domain.steps.task_states import LOOKS, Held
 from inngest_py.domain.values import canonical
 from inngest_py.engine.upkeep import lost_tasks, sent_tasks
 from inngest_py.engine.work.end_run import cancel
@@ -48,7 +48,7 @@ def test_task_of_a_dead_worker_is_sent_again_three_times(shop_engine: Shop) -> N
         sent_tasks.run_once(shop_engine.ctx)
         held = Held("celery@one", shop_engine.now)
         look(shop_engine, {message.task_id: held}, ["celery@one"])
-        for _ in range(3):
+        for _ in range(LOOKS):
             assert shop_engine.take() == []
             look(shop_engine, {}, ["celery@two"])
         assert message.task_id.endswith(f"-{number}")
@@ -67,10 +67,32 @@ def test_task_that_the_broker_lost_is_sent_again(shop_engine: Shop) -> None:
         look(shop_engine, {}, ["celery@one"], waiting=3)  # it may wait in the queue
         shop_engine.now += timedelta(seconds=30)
     assert shop_engine.take() == []
-    for _ in range(3):
+    for _ in range(LOOKS):
+        look(shop_engine, {}, [])  # no worker answers: one may have it
+    assert shop_engine.take() == []
+    for _ in range(LOOKS):
         look(shop_engine, {}, ["celery@one"], waiting=0)
     [second] = shop_engine.take()
     assert second.task_id != first.task_id
+    assert revoked(shop_engine) == [first.task_id]  # should the broker give it back after all
+
+
+def revoked(engine: Shop) -> list[str]:
+    with engine.ctx.db.transaction() as tx:
+        return sorted(sent_rows.take_revocations(tx, engine.app_id, 100))
+
+
+def test_task_sent_again_while_its_first_sending_is_written_is_written_too(
+    shop_engine: Shop,
+) -> None:
+    run_id = shop_engine.send(add.s(1, 2))
+    apps = shop_engine.ctx.celery_apps
+    first = apps.sent()
+    shop_engine.lapse()  # under a new lease
+    apps.written(first)
+    sent_tasks.run_once(shop_engine.ctx)
+    [item] = shop_engine.queued(run_id)
+    assert item["worker"] == f"celery:{shop_engine.app_id}"
 
 
 def test_task_over_its_time_fails(shop_engine: Shop) -> None:
@@ -100,9 +122,7 @@ def test_cancelled_run_has_its_tasks_revoked(
     if written:
         sent_tasks.run_once(shop_engine.ctx)
     cancel(shop_engine.ctx, run_id)
-    with shop_engine.ctx.db.transaction() as tx:
-        found = sent_rows.take_revocations(tx, shop_engine.app_id, 100)
-    assert sorted(found) == sorted(message.task_id for message in sent)
+    assert revoked(shop_engine) == sorted(message.task_id for message in sent)
     shop_engine.answer(*sent)
     assert shop_engine.run(run_id)["status"] == "cancelled"
     assert shop_engine.queued(run_id) == []

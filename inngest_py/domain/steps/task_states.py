@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 
 from ..values import canonical
 
-LOOKS = 3  # in a row that do not find a task, before it counts as lost
+# in a row that do not find a task, before it counts as lost: half a minute, because busy workers
+# are slow to answer
+LOOKS = 6
 YOUNG = timedelta(seconds=10)  # a task that was sent just now may be on its way
 
 
@@ -97,7 +99,7 @@ def look(
     changed: dict[str, SentTask] = {}
     lost: dict[str, str] = {}
     for name, task in sent.items():
-        now_known = _seen(task, held[name]) if name in held else _missed(task, waiting, now)
+        now_known = _seen(task, held[name]) if name in held else _missed(task, hosts, waiting, now)
         if now_known.missed >= LOOKS:
             lost[name] = _reason(task, hosts, now)
         elif now_known != task:
@@ -111,9 +113,11 @@ def _seen(task: SentTask, held: Held) -> SentTask:
     return replace(task, host=held.host, started=started, missed=0)
 
 
-def _missed(task: SentTask, waiting: Mapping[str, int], now: datetime) -> SentTask:
-    may_wait = task.host is None and (waiting.get(task.queue, 0) > 0 or now - task.sent < YOUNG)
-    return replace(task, missed=0 if may_wait else task.missed + 1)
+def _missed(
+    task: SentTask, hosts: frozenset[str], waiting: Mapping[str, int], now: datetime
+) -> SentTask:
+    may_be_near = waiting.get(task.queue, 0) > 0 or now - task.sent < YOUNG or not hosts
+    return replace(task, missed=0 if task.host is None and may_be_near else task.missed + 1)
 
 
 def _reason(task: SentTask, hosts: frozenset[str], now: datetime) -> str:

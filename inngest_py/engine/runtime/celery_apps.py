@@ -99,10 +99,17 @@ class CeleryApps:
             self._sent[sent.item.id] = sent
 
     def forget_sent(self, item_ids: Sequence[str]) -> None:
-        """Forget tasks that have ended, or whose sending is written."""
+        """Forget tasks that have ended, or that could not be sent."""
         with self._lock:
             for item_id in item_ids:
                 self._sent.pop(item_id, None)
+
+    def written(self, sent: Sequence[Sent]) -> None:
+        """Forget what is written; an item that was sent again meanwhile is kept."""
+        with self._lock:
+            for one in sent:
+                if self._sent.get(one.item.id) is one:
+                    del self._sent[one.item.id]
 
     def sent(self) -> list[Sent]:
         """List the tasks whose sending is not written yet."""

@@ -21,5 +21,5 @@ def run_once(ctx: Context) -> bool:
     with ctx.db.transaction() as tx:
         sent_tasks.hand_over(tx, sent)
     # also those that are gone: they have ended, or their runs have
-    ctx.celery_apps.forget_sent([one.item.id for one in sent])
+    ctx.celery_apps.written(sent)
     return len(sent) == _BATCH
