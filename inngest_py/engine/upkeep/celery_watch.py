@@ -27,9 +27,9 @@ def note_workers(ctx: Context, app_id: str, registered: Mapping[str, Sequence[st
     # a worker writes options of a task after its name: "shop.add [rate_limit=10/s]"
     names = sorted({name.partition(" [")[0] for listed in registered.values() for name in listed})
     seen = {"workers": sorted(registered), "tasks": names}
+    celery_apps.register_tasks(ctx, app_id, names)  # what is shown can be started
     with ctx.db.transaction() as tx:
         rows.note_seen(tx, app_id, canonical.dumps(seen).decode(), ctx.now())
-    celery_apps.register_tasks(ctx, app_id, names)
 
 
 def note_failures(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
