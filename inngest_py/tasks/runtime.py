@@ -10,7 +10,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from gevent.monkey import is_module_patched
+from sqlalchemy.exc import SQLAlchemyError
 
+from .. import observe
 from ..config import Settings
 from ..domain.access.reach import Reach
 from ..engine.runtime.app_fairness import Fairness
@@ -21,7 +23,9 @@ from ..engine.transport.gateway import Fetcher
 from ..engine.transport.greenlets import GreenletTransport
 from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal
+from ..engine.upkeep import sent_tasks
 from ..engine.upkeep.loop import Upkeep, heartbeat
+from ..storage.db.outages import logged
 from ..storage.db.session import Database
 from .celery_apps.brokers import Brokers
 from .kombu.intake import Intake
@@ -136,6 +140,16 @@ class Runtime:
             shared_calls=1 if self.forks else None,
             brokers=Brokers(),
         )
+
+    def write_sent(self) -> None:
+        """Write which tasks of Celery apps this process has sent; else others send them again."""
+        if self._pid != os.getpid() or self._context is None:
+            return
+        try:
+            while sent_tasks.run_once(self._context):
+                pass
+        except SQLAlchemyError as error:  # their leases will lapse
+            observe.event("tasks.not_written", level=30, **logged(error))
 
     def close(self) -> None:
         """Stop the heartbeat and close connections."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ... import observe, tracing
 from ...domain.errors import Conflict
 from ...engine.runtime.context import Context
-from ...engine.upkeep import loop, workers
+from ...engine.upkeep import loop, sent_tasks, workers
 from ...engine.work import run_item
 from ...metrics.serving import WorkerMetrics
 from ...storage.db.outages import Reasons, logged, outage, reason
@@ -66,7 +66,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self.runtime.forks:
             prefork.ignore_signals_in_tasks()
             # children do not run atexit at their end
-            worker_process_shutdown.connect(lambda **_: self.stop_tracing(), weak=False)
+            worker_process_shutdown.connect(self._end_child, weak=False)
 
     def start(self, worker: Any) -> None:
         unexpected.log_and_count()
@@ -101,6 +101,10 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self.service is not None and not self.service.stop(lambda: False):
             self._cut_calls(worker)
         tracing.stop_soon(self.stop_tracing)
+
+    def _end_child(self, **_: object) -> None:
+        self.runtime.write_sent()
+        self.stop_tracing()
 
     def _has_calls(self, worker: Any) -> bool:
         """Say whether to wait for calls: in a cold shutdown for none, else for those in flight."""
@@ -158,10 +162,13 @@ class WorkerService:
         if self._upkeep is not None:
             self._upkeep.stop()
         deadline = time.monotonic() + self._runtime.settings.grace_seconds
+        # leases of tasks that were sent just now go to their apps, those of children's as well
+        written = time.monotonic() + 2 * sent_tasks.EVERY.total_seconds()
         finished = True
         try:
             while run_item.count_leased(ctx):
-                if time.monotonic() > deadline or not has_calls():
+                now = time.monotonic()
+                if now > deadline or (now > written and not has_calls()):
                     given = run_item.give_back(ctx, ctx.now())
                     observe.event("worker.gave_back", level=30, items=given)
                     finished = False
