@@ -147,3 +147,8 @@ def test_answers_that_a_killed_worker_had_taken_count_as_unread(shop_engine: Sho
         for age, wanted in ((1, False), (20, True)):
             channel.client.zadd(channel.unacked_index_key, {f"taken-{age}": time.time() - age})
             assert watching.are_kept(connection) is wanted
+
+
+def test_url_that_kombu_cannot_use_is_refused_at_once(shop_engine: Shop) -> None:
+    with pytest.raises(KeyError):
+        Answers(replace(shop_engine.app(), broker_url="nothing://x"), lambda: shop_engine.ctx)

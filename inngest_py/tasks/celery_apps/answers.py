@@ -39,6 +39,7 @@ class Answers:
     def __init__(self, app: CeleryApp, context: Callable[[], Context]) -> None:
         self.app, self._context = app, context
         self._client = connect(app)
+        self._errors = errors_of(self._client)  # raises for a URL that kombu cannot use
         self._stop = threading.Event()
         self._away = False
         self._got: list[_Taken] = []
@@ -59,7 +60,7 @@ class Answers:
         while not self._stop.is_set():
             try:
                 self._read()
-            except errors_of(self._client) as error:
+            except self._errors as error:
                 self._say_away(error)
             except Exception as error:
                 observe.event("celery.answers_failed", level=40, exc_info=error, app=self.app.name)
