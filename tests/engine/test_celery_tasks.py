@@ -1,5 +1,6 @@
 """Tasks and canvases of a Celery app through the engine, on both databases, without a broker."""
 
+from collections import OrderedDict
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from inngest_py.domain.values import canonical
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.engine.apps import celery_apps
 from inngest_py.engine.upkeep import sent_tasks
+from inngest_py.engine.work import canvases
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.engine.work.task_answers import TaskAnswer, apply_answers
 from inngest_py.storage.db.session import Database
@@ -301,3 +303,16 @@ def test_answer_of_which_nothing_can_be_made_fails_its_run_alone(shop_engine: Sh
     assert shop_engine.run(bad)["status"] == "failed"
     assert "no canonical JSON" in shop_engine.run(bad)["output"]
     assert shop_engine.run(good)["status"] == "completed"
+
+
+def test_large_canvases_are_not_all_kept_in_memory(
+    shop_engine: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canvases, "_read", OrderedDict())
+    monkeypatch.setattr(canvases, "_MOST_CHARS", 30_000)
+    large = chain(group([add.s(n, n) for n in range(100)]), total.s())  # about 14,000 characters
+    runs = [shop_engine.send(large) for _ in range(5)]
+    shop_engine.finish()
+    outputs = [canonical.loads(shop_engine.run(run_id)["output"]) for run_id in runs]
+    assert outputs == [9900] * 5
+    assert 1 <= len(canvases._read) <= 2

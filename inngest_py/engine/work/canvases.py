@@ -13,10 +13,10 @@ from ...domain.values import canonical
 from ..runtime.jobs import Job
 
 _MOST = 256
-
+_MOST_CHARS = 32 * 1024 * 1024  # of the events they were read from; in memory they are larger
 
 _lock = threading.Lock()
-_read: OrderedDict[str, Canvas] = OrderedDict()
+_read: OrderedDict[str, tuple[Canvas, int]] = OrderedDict()
 
 
 def of_run(job: Job, now: datetime) -> Canvas:
@@ -25,12 +25,13 @@ def of_run(job: Job, now: datetime) -> Canvas:
         known = _read.get(job.run.id)
         if known is not None:
             _read.move_to_end(job.run.id)
-            return known
+            return known[0]
     made = signatures.read(_signature(job, now))
     with _lock:
-        _read[job.run.id] = made
-        while len(_read) > _MOST:
-            _read.popitem(last=False)
+        _read[job.run.id] = made, len(job.run.event)
+        chars = sum(size for _, size in _read.values())
+        while len(_read) > 1 and (len(_read) > _MOST or chars > _MOST_CHARS):
+            chars -= _read.popitem(last=False)[1][1]
     return made
 
 
