@@ -25,6 +25,7 @@ from inngest_py.tasks.celery_apps.brokers import (
 )
 from tests.engine.shop import Shop, add
 from tests.processes import wait_until
+from tests.rabbit import SERVER, Rabbit
 from tests.servers import Valkey
 
 
@@ -152,3 +153,25 @@ def test_answers_that_a_killed_worker_had_taken_count_as_unread(shop_engine: Sho
 def test_url_that_kombu_cannot_use_is_refused_at_once(shop_engine: Shop) -> None:
     with pytest.raises(KeyError):
         Answers(replace(shop_engine.app(), broker_url="nothing://x"), lambda: shop_engine.ctx)
+
+
+@pytest.fixture
+def rabbit() -> Iterator[Rabbit]:
+    broker = Rabbit()
+    try:
+        yield broker.start()
+    finally:
+        broker.close()
+
+
+@pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
+def test_task_sent_over_a_connection_that_was_lost_does_not_vanish(
+    shop_engine: Shop, rabbit: Rabbit
+) -> None:
+    """Else it would wait for ever where the app's queue is never empty."""
+    app, brokers = replace(shop_engine.app(), broker_url=rabbit.url), Brokers()
+    message = TaskMessage("id", "shop.add", [], {}, {}, "token")
+    brokers.send(app, message)
+    rabbit.kill()
+    with pytest.raises(BrokerAway):
+        brokers.send(app, message)

@@ -56,6 +56,9 @@ def _transport_options(app: CeleryApp) -> dict[str, object]:
     workers' keys we would do that with the app's tasks, and after our time.
     """
     given: dict[str, object] = canonical.loads(app.options)
+    if app.broker_url.startswith(("amqp", "pyamqp")):
+        # a message into a connection that is just being lost would vanish without an error
+        return {"confirm_publish": True} | given
     if not app.broker_url.startswith(("redis", "sentinel", "valkey")):
         return given
     names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
@@ -122,6 +125,7 @@ class _Broker:
                 serializer="json",
                 delivery_mode=2,  # durable: the broker keeps it over a restart
                 declare=declare,
+                confirm_timeout=_SOCKET_SECONDS,
                 retry=True,
                 retry_policy={"max_retries": 1, "interval_start": 0},
                 **made.properties,
