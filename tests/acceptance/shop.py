@@ -76,3 +76,10 @@ def note(value: object, key: str) -> object:
     """Note that it ran, and hand its value on."""
     _effect(key)
     return value
+
+
+@app.task(name="shop.stamp")
+def stamp(value: object, key: str) -> object:
+    """Note that it ran, and when, and hand its value on."""
+    _effect(f"{key} {time.time()}")
+    return value
