@@ -122,11 +122,17 @@ def signature(
         args = _evaluated("args", task.args, event, now)
         kwargs = _evaluated("kwargs", task.kwargs, event, now)
     if args is not None and not isinstance(args, list):
-        raise Invalid(f"{_place('args', task, invoked)} must be a list, not {kind(args)}")
+        raise Invalid(f"{_place('args', task, invoked)} must be a list, not {_kind(args)}")
     if kwargs is not None and not isinstance(kwargs, dict):
-        raise Invalid(f"{_place('kwargs', task, invoked)} must be an object, not {kind(kwargs)}")
+        raise Invalid(f"{_place('kwargs', task, invoked)} must be an object, not {_kind(kwargs)}")
     options = {} if task.queue is None else {"queue": task.queue}
     return {"task": task.task, "args": args or [], "kwargs": kwargs or {}, "options": options}
+
+
+def _kind(value: object) -> str:
+    """Name the type of a value; an expression over a field that is missing gives false."""
+    lacks = "; the event may lack a field that it names" if value is False else ""
+    return kind(value) + lacks
 
 
 def _place(name: str, task: CeleryTask, invoked: bool) -> str:

@@ -1,0 +1,24 @@
+"""The arguments of a task that an event starts: expressions that fail say why."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from inngest_py.domain.errors import Invalid
+from inngest_py.domain.functions.celery_task import CeleryTask, signature
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (CeleryTask("t", args="[event.data.order]"), "not a boolean; the event may lack a field"),
+        (CeleryTask("t", kwargs="event.data.more"), "not a boolean; the event may lack a field"),
+        (CeleryTask("t", args="event.data"), "must be a list, not an object"),
+    ],
+)
+def test_expression_without_a_list_or_object_is_refused(task: CeleryTask, message: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        signature(task, {"name": "a", "data": {}}, invoked=False, now=NOW)
+    assert message in refused.value.message
