@@ -316,3 +316,17 @@ def test_large_canvases_are_not_all_kept_in_memory(
     outputs = [canonical.loads(shop_engine.run(run_id)["output"]) for run_id in runs]
     assert outputs == [9900] * 5
     assert 1 <= len(canvases._read) <= 2
+
+
+def test_broker_that_is_away_is_logged_once_for_each_outage(
+    shop_engine: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    for outages in (1, 2):
+        shop_engine.brokers.away = True
+        runs = [shop_engine.send(add.s(1, 2)) for _ in range(3)]
+        told = [record for record in caplog.records if record.msg == "celery.away"]
+        assert len(told) == outages
+        shop_engine.brokers.away = False
+        shop_engine.advance(seconds=6)
+        shop_engine.finish()
+        assert {shop_engine.run(run_id)["status"] for run_id in runs} == {"completed"}

@@ -75,6 +75,7 @@ class CeleryApps:
         self._by_id: dict[str, CeleryApp] = {}
         self._read_at = -_FRESH_SECONDS
         self._sent: dict[str, Sent] = {}
+        self._away: set[str] = set()
 
     def get(self, db: Database, app_id: str) -> CeleryApp:
         """Find an app. Raises BrokerAway for one that is no longer connected."""
@@ -92,6 +93,16 @@ class CeleryApps:
         self._by_id = {app.app_id: app for app in found}
         self._read_at = time.monotonic()
         return found
+
+    def note_away(self, app_id: str) -> bool:
+        """Note that an app's broker is away; say whether that is new."""
+        known = app_id in self._away
+        self._away.add(app_id)
+        return not known
+
+    def note_reached(self, app_id: str) -> None:
+        """Note that an app's broker takes tasks."""
+        self._away.discard(app_id)
 
     def note_sent(self, sent: Sent) -> None:
         """Note a task that was sent just now."""

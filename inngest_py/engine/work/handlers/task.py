@@ -116,9 +116,11 @@ def _send(ctx: Context, job: Job, call: interpret.Call) -> None:
         sent = sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until)
         ctx.celery_apps.note_sent(sent)  # before: the answer may come while it is sent
         ctx.celery_apps.brokers.send(app, message)
+        ctx.celery_apps.note_reached(app.app_id)
     except BrokerAway as error:
         ctx.celery_apps.forget_sent([item.id])
-        observe.event("celery.away", level=30, app=job.function.app_name, error=error.message)
+        if ctx.celery_apps.note_away(job.function.app_id):
+            observe.event("celery.away", level=30, app=job.function.app_name, error=error.message)
         later = ctx.now() + _AGAIN
         ctx.committer.run_alone(lambda tx: leases.put_off(tx, item, later))
 
