@@ -1,6 +1,8 @@
 """The example of `make dev-celery`: its parts start together, and its tasks and canvas run."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,8 +37,14 @@ class Example(Process):
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+    """The example, stopped as by Ctrl-C at the end: its parts are in sessions of their own."""
     with Example(tmp_path_factory.mktemp("example")) as example:
-        yield example.start().wait_ready(lambda: example.broker is not None)
+        try:
+            yield example.start().wait_ready(lambda: example.broker is not None)
+        finally:
+            os.kill(example.pid, signal.SIGINT)
+            wait_until(lambda: not example.running, 60, "the example stopped")
+    assert example.returncode == 0, example.log_tail()
 
 
 def test_event_starts_its_task(example: Example) -> None:
