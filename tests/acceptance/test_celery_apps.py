@@ -104,11 +104,24 @@ def test_own_retries_of_a_task_are_celerys(client: Client, shop: Shop) -> None:
     assert shop.effects.count("retrying r1") == 3
 
 
-def test_task_that_no_worker_knows_fails_and_is_named(client: Client) -> None:
+def test_task_that_no_worker_knows_is_refused_and_named(client: Client) -> None:
     signature = {"task": "celery.chain", "kwargs": {"tasks": [{"task": "shop.missing"}]}}
-    run = client.ended(client.start(signature))
-    assert run["status"] == "failed"
-    assert "shop.missing" in run["output"]["error"]["message"]
+    answer = requests.post(
+        f"{client.url}/v1/celery/shop/runs", json={"signature": signature}, timeout=30
+    )
+    assert answer.status_code == 404
+    assert "shop.missing" in answer.json()["error"]
+
+
+def test_task_that_no_worker_knows_any_more_fails_and_is_named(client: Client) -> None:
+    """Its settings made a function of it; only the worker's event says that it has no such task."""
+    client.put("/v1/celery/shop/tasks/shop.gone", {"triggers": [{"event": "shop/gone"}]})
+    client.send("shop/gone")
+    path = "/api/v1/runs?limit=1&function=shop-shop.gone"
+    [run] = wait_until(lambda: client.get(path), 30, "the run")
+    ended = client.ended(run["id"])
+    assert ended["status"] == "failed"
+    assert "shop.gone" in ended["output"]["error"]["message"]
 
 
 def test_cancelled_run_drops_the_tasks_that_wait(client: Client, shop: Shop) -> None:
@@ -156,6 +169,7 @@ def _other(client: Client) -> dict[str, Any]:
 
 
 def test_killed_worker_loses_no_run(client: Client, shop: Shop) -> None:
+    """Slow: a task counts as lost after half a minute."""
     with shop.worker("two") as worker:
         wait_until(lambda: "ready" in worker.log.read_text(), 60, "the second worker")
         ids = [client.start(tasks.nap.s(8, f"k{n}")) for n in range(4)]

@@ -75,6 +75,7 @@ def ran_once(client: Client, shop: Shop, runs: list[str]) -> None:
 
 @pytest.mark.parametrize("pool", ["gevent", "prefork", "threads"])
 def test_worker_that_stops_sends_nothing_again(shop: Shop, start: Start, pool: str) -> None:
+    """Slow: a task that was sent again would count as lost after half a minute."""
     client, [worker] = start("-P", pool, "-c", "2", count=1)
     runs = nap(client, shop)
     worker.terminate()
@@ -83,5 +84,6 @@ def test_worker_that_stops_sends_nothing_again(shop: Shop, start: Start, pool: s
 
 
 def test_child_process_that_ends_sends_nothing_again(shop: Shop, start: Start) -> None:
+    """Slow: a task that was sent again would count as lost after half a minute."""
     client, _ = start("-P", "prefork", "-c", "2", "--max-tasks-per-child", "1", count=1)
     ran_once(client, shop, nap(client, shop))

@@ -15,15 +15,16 @@ from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import sent_tasks as sent_rows
 from tests.engine.harness import Engine, sequence
 
+# not shared: other apps of the process, such as the acceptance tests' own shop, would get its tasks
 shop = Celery("shop", set_as_current=False)
 
 
-@shop.task(name="shop.add")
+@shop.task(name="shop.add", shared=False)
 def add(a: int, b: int) -> int:
     return a + b
 
 
-@shop.task(name="shop.total")
+@shop.task(name="shop.total", shared=False)
 def total(numbers: list[int]) -> int:
     return sum(numbers)
 

@@ -180,7 +180,9 @@ def test_of_processes_that_start_together_one_builds(
         wait_until(others_wait, 90, "two processes ask again and again")
     assert all(_ended_well(process) for process in processes)
     logs = [process.log_tail() for process in processes]
-    assert sum(log.count("schema.index_built") for log in logs) == 2, "0025's, and the big one"
+    packaged = (file.read_text() for file in (migrate._FOLDER / "versions").glob("[0-9]*.py"))
+    own = sum("build_index(" in text for text in packaged)
+    assert sum(log.count("schema.index_built") for log in logs) == own + 1, "and the big one"
     assert (migrate.current(db), _one(db, VALID)) == ("9999", True)
 
 
