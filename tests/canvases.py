@@ -27,7 +27,7 @@ def task(function: Callable[..., Any]) -> Any:
 
     name = f"shop.{function.__name__}"
     FUNCTIONS[name] = logged
-    return app.task(logged, name=name)
+    return app.task(logged, name=name, shared=False)
 
 
 def numbers(value: Any) -> Iterator[int]:

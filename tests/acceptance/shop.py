@@ -1,4 +1,8 @@
-"""A Celery app as shops have them; it knows nothing of this server. Effects go to a file."""
+"""A Celery app as shops have them; it knows nothing of this server. Effects go to a file.
+
+Tests import it for its signatures. So its tasks are not shared with other apps of the process, as
+Celery would do by default.
+"""
 
 import os
 import time
@@ -7,7 +11,7 @@ from pathlib import Path
 
 from celery import Celery
 
-app = Celery("shop", broker=os.environ.get("SHOP_BROKER", "memory://"))
+app = Celery("shop", broker=os.environ.get("SHOP_BROKER", "memory://"), set_as_current=False)
 app.conf.task_default_queue = "shop"
 
 
@@ -18,27 +22,27 @@ def _effect(text: str) -> None:
             file.write(f"{text}\n")
 
 
-@app.task(name="shop.add")
+@app.task(name="shop.add", shared=False)
 def add(a: int, b: int) -> int:
     return a + b
 
 
-@app.task(name="shop.total")
+@app.task(name="shop.total", shared=False)
 def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
-@app.task(name="shop.charge")
+@app.task(name="shop.charge", shared=False)
 def charge(order: str, amount: int = 0) -> dict[str, object]:
     return {"order": order, "paid": amount}
 
 
-@app.task(name="shop.refuse")
+@app.task(name="shop.refuse", shared=False)
 def refuse(text: str) -> None:
     raise ValueError(text)
 
 
-@app.task(name="shop.retrying", bind=True, max_retries=2)
+@app.task(name="shop.retrying", shared=False, bind=True, max_retries=2)
 def retrying(self: object, key: str) -> int:
     """Succeed at the third try, by Celery's own retries."""
     _effect(f"retrying {key}")
@@ -48,22 +52,22 @@ def retrying(self: object, key: str) -> int:
     return tries
 
 
-@app.task(name="shop.when")
+@app.task(name="shop.when", shared=False)
 def when() -> datetime:
     return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@app.task(name="shop.year_of")
+@app.task(name="shop.year_of", shared=False)
 def year_of(moment: datetime) -> int:
     return moment.year
 
 
-@app.task(name="shop.unserializable")
+@app.task(name="shop.unserializable", shared=False)
 def unserializable() -> set[int]:
     return {1}
 
 
-@app.task(name="shop.nap")
+@app.task(name="shop.nap", shared=False)
 def nap(seconds: float, key: str = "") -> str:
     _effect(f"begin {key}")
     time.sleep(seconds)
@@ -71,14 +75,14 @@ def nap(seconds: float, key: str = "") -> str:
     return key
 
 
-@app.task(name="shop.note")
+@app.task(name="shop.note", shared=False)
 def note(value: object, key: str) -> object:
     """Note that it ran, and hand its value on."""
     _effect(key)
     return value
 
 
-@app.task(name="shop.stamp")
+@app.task(name="shop.stamp", shared=False)
 def stamp(value: object, key: str) -> object:
     """Note that it ran, and when, and hand its value on."""
     _effect(f"{key} {time.time()}")

@@ -15,15 +15,15 @@ from inngest_py.domain.errors import NotFound
 app = Celery("shop", broker="memory://", set_as_current=False)
 
 
-@app.task(name="shop.orders.add")
+@app.task(name="shop.orders.add", shared=False)
 def add(*args: Any) -> None: ...
 
 
-@app.task(name="shop.store")
+@app.task(name="shop.store", shared=False)
 def store(*args: Any) -> None: ...
 
 
-@app.task(name="report")
+@app.task(name="report", shared=False)
 def report(*args: Any) -> None: ...
 
 

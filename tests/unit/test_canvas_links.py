@@ -13,15 +13,15 @@ from inngest_py.domain.canvas.places import following
 app = Celery("shop", broker="memory://", set_as_current=False)
 
 
-@app.task(name="shop.work")
+@app.task(name="shop.work", shared=False)
 def work(*args: Any) -> None: ...
 
 
-@app.task(name="shop.note")
+@app.task(name="shop.note", shared=False)
 def note(*args: Any) -> None: ...
 
 
-@app.task(name="shop.alarm")
+@app.task(name="shop.alarm", shared=False)
 def alarm(*args: Any) -> None: ...
 
 
