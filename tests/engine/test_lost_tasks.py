@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import group
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from inngest_py.domain.steps.task_states import LOOKS, Held
 from inngest_py.domain.values import canonical
 from inngest_py.engine.upkeep import lost_tasks, sent_tasks
 from inngest_py.engine.work.end_run import cancel
+from inngest_py.engine.work.task_answers import apply_answers
+from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import sent_tasks as sent_rows
+from tests.databases import copied
 from tests.engine.shop import Shop, add
 
 
@@ -126,3 +132,32 @@ def test_cancelled_run_has_its_tasks_revoked(
     shop_engine.answer(*sent)
     assert shop_engine.run(run_id)["status"] == "cancelled"
     assert shop_engine.queued(run_id) == []
+
+
+_REFUSES_TWICE = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('tries') <= 2 THEN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER refuses BEFORE UPDATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse()
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_answers_outlast_an_outage_that_ends_between_two_tries(
+    request: pytest.FixtureRequest, tmp_path: Path, count: int
+) -> None:
+    """A try that an outage ends is no answer that cannot be stored."""
+    with copied(request, "postgresql", tmp_path) as db:
+        engine = Shop(db)
+        runs = [engine.send(add.s(number, 1)) for number in range(count)]
+        answers = [engine.made(message) for message in engine.take()]
+        with db.transaction() as tx:
+            tx.execute(text(_REFUSES_TWICE))
+        for _ in range(2):
+            with deadlines.within(30), pytest.raises(OperationalError):
+                apply_answers(engine.ctx, answers)
+        apply_answers(engine.ctx, answers)
+        assert {engine.run(run_id)["status"] for run_id in runs} == {"completed"}

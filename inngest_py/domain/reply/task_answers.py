@@ -46,16 +46,13 @@ def begun(run: Run, moves: Moves, now: datetime) -> Plan:
 def succeeded(run: Run, call: Call, value: object, moves: Moves, now: datetime) -> Plan:
     """Plan what follows from a task's result. Fails the run when the result is too large."""
     try:
-        result = _result(call, {"data": value}, failed=False)
+        result = _result(call, value)
     except TooLarge as error:
         return decide.fatal("InngestErrOutputTooLarge", error.message)
     full = decide.too_much_state(run, result.size)
     if full is not None:
         return full
-    plan = Plan(
-        results=[result],
-        timeline=[_entry(call, "completed")],
-    )
+    plan = Plan(results=[result], timeline=[_entry(call, "completed")])
     _follow(plan, run, moves, now)
     return plan
 
@@ -63,9 +60,9 @@ def succeeded(run: Run, call: Call, value: object, moves: Moves, now: datetime) 
 def failed(item: Item, call: Call, failure: Failure, policy: Policy, jitter: float) -> Plan:
     """Send a failed task again, or fail its run when the function has no retry left."""
     error = failure.to_json()
-    trace = _entry(call, "errored", error)
     if item.attempt + 1 < policy.max_attempts:
-        return Plan(retry=decide.backoff(item, policy, None, jitter), timeline=[trace])
+        delay = decide.backoff(item, policy, None, jitter)
+        return Plan(retry=delay, timeline=[_entry(call, "errored", error)])
     output = canonical.dumps({"error": canonical.loads(error)}).decode()
     text = f"{failure.name}: {failure.message}"
     return Plan(
@@ -86,8 +83,7 @@ def lost(item: Item, call: Call, why: str, before: int, task: CeleryTask, policy
     failure = Failure(LOST, why)
     error = failure.to_json()
     if task.on_lost == RETRY and before < MOST_LOST:
-        entry = _entry(call, "errored", error)
-        return Plan(retry=timedelta(0), timeline=[entry])
+        return Plan(retry=timedelta(0), timeline=[_entry(call, "errored", error)])
     last = replace(policy, retries=0)
     return failed(replace(item, attempt=last.max_attempts), call, failure, last, 0.0)
 
@@ -128,8 +124,8 @@ def _entry(call: Call, status: str, error: str | None = None) -> TimelineEntry:
     return TimelineEntry(tasks.step_of(call.path), call.label, OP, status, error)
 
 
-def _result(call: Call, stored: dict[str, object], *, failed: bool) -> StepResult:
-    text = canonical.dumps(stored).decode()
+def _result(call: Call, value: object) -> StepResult:
+    text = canonical.dumps({"data": value}).decode()
     if len(text.encode()) > limits.MAX_STEP_BYTES:
         raise TooLarge(f"The result of task {call.label!r} is over {limits.MAX_STEP_BYTES} bytes.")
-    return StepResult(tasks.step_of(call.path), call.label, OP, text, failed=failed)
+    return StepResult(tasks.step_of(call.path), call.label, OP, text)

@@ -101,7 +101,7 @@ def look(
     for name, task in sent.items():
         now_known = _seen(task, held[name]) if name in held else _missed(task, hosts, waiting, now)
         if now_known.missed >= LOOKS:
-            lost[name] = _reason(task, hosts, now)
+            lost[name] = _reason(task, hosts)
         elif now_known != task:
             changed[name] = now_known
     return Look(changed, lost)
@@ -120,7 +120,7 @@ def _missed(
     return replace(task, missed=0 if task.host is None and may_be_near else task.missed + 1)
 
 
-def _reason(task: SentTask, hosts: frozenset[str], now: datetime) -> str:
+def _reason(task: SentTask, hosts: frozenset[str]) -> str:
     if task.host is None:
         return (
             f"the queue {task.queue} is empty and no worker has this task: the broker lost it, or"

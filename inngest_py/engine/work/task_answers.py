@@ -18,7 +18,7 @@ from ...domain.steps.task_states import SentTask
 from ...domain.steps.tasks import Token
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
-from ...storage.db.outages import logged
+from ...storage.db.outages import logged, outage
 from ...storage.queue import sent_tasks
 from ...storage.runs import attempts
 from ..runtime.celery_apps import CeleryApp
@@ -126,6 +126,8 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
         try:
             ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
         except Exception as error:  # which one is void, each alone will say
+            if outage(error):
+                raise
             observe.event("task.answers_apart", level=10, error=type(error).__name__)
         else:
             for one, write in zip(found, writes, strict=True):
@@ -136,6 +138,8 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
         try:
             done = run_item.write_plan(ctx, one.job, made, call, wants_next=True)
         except Exception as error:
+            if outage(error):  # its answer can be stored, only not now
+                raise
             made = run_item.plan_again(ctx, one.job, made, error)
             done = run_item.write_plan(ctx, one.job, made, call, wants_next=False)
         if done is not None:

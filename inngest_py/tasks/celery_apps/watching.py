@@ -67,6 +67,7 @@ class Watcher:
         self._revoking = _Duty(_REVOKE_SECONDS, lambda: None)
         self._flush_at = 0.0
         self._away = False
+        self._errors = errors_of(connect(app))
         self._thread = threading.Thread(target=self._run, name=f"watch-{app.name}", daemon=True)
 
     def start(self) -> None:
@@ -91,7 +92,7 @@ class Watcher:
         """Say that the broker is away, once per outage; log what nobody foresaw."""
         if outage(error):  # upkeep logs that the database is away
             return
-        if not isinstance(error, errors_of(connect(self.app))):
+        if not isinstance(error, self._errors):
             observe.event("celery.watch_failed", level=40, exc_info=error, app=self.app.name)
             return
         if self._away:
