@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from celery import chain, group
+from sqlalchemy import event
 
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.functions.triggers import EventTrigger
@@ -330,3 +331,17 @@ def test_broker_that_is_away_is_logged_once_for_each_outage(
         shop_engine.advance(seconds=6)
         shop_engine.finish()
         assert {shop_engine.run(run_id)["status"] for run_id in runs} == {"completed"}
+
+
+def test_finding_many_tasks_reads_the_functions_a_few_times(shop_engine: Shop) -> None:
+    reads: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM functions" in statement:
+            reads.append(statement)
+
+    names = [f"shop.many_{number}" for number in range(100)]
+    event.listen(shop_engine.ctx.db.engine, "before_cursor_execute", note)
+    assert len(celery_apps.register_tasks(shop_engine.ctx, shop_engine.app_id, names)) == 100
+    assert len(reads) <= 3
+    assert celery_apps.register_tasks(shop_engine.ctx, shop_engine.app_id, names) == []

@@ -117,12 +117,10 @@ def register_tasks(ctx: Context, app_id: str, names: Sequence[str]) -> list[str]
         return []
 
     def write(tx: Connection) -> list[str]:
-        now = ctx.now()
         app = next((row for row in celery_app_list.every(tx) if row["app_id"] == app_id), None)
         if app is None:
             return []
-        new = [name for name in wanted[:_MOST_TASKS] if name not in _by_task(tx, app_id)]
-        _put_new(tx, app_id, app["name"], new, now)
+        new = _put_new(tx, app_id, app["name"], wanted[:_MOST_TASKS], ctx.now())
         functions.renew_catalog_version(tx)
         return new
 
@@ -144,9 +142,13 @@ def _by_task(tx: Connection, app_id: str) -> dict[str | None, RowMapping]:
 
 def _put_new(
     tx: Connection, app_id: str, app_name: str, tasks: Sequence[str | None], now: datetime
-) -> None:
-    """Write the functions of tasks, None for the one of canvases; those that are there stay."""
+) -> list[str]:
+    """Write the functions of tasks, None for the one of canvases; return the names of new ones.
+
+    Functions that are there stay as they are.
+    """
     known, url = _by_task(tx, app_id), celery_task.url_of(app_name)
+    new = []
     for task in tasks:
         if task in known:
             continue
@@ -154,6 +156,8 @@ def _put_new(
         slug = f"{app_name}-{name}"
         made = FunctionConfig(slug, name, url, retries=0, celery=CeleryTask(task))
         _put(tx, app_id, ids.function_id(slug, url), made, 1, now)
+        new.append(name)
+    return new
 
 
 def _put(

@@ -119,7 +119,7 @@ def _celery_app(tx: Connection, ctx: Context, ending: Ending) -> str | None:
         function = ctx.catalog.known(ending.run.function_id) or ctx.catalog.find(
             tx, ending.run.function_id
         )
-    except Unreadable:  # a newer version's: its workers notice that nobody waits for the task
+    except Unreadable:  # of a newer version: its tasks end unrevoked, and their answers do nothing
         return None
     return None if function is None or function.config.celery is None else function.app_id
 

@@ -48,8 +48,8 @@ class Dropped:
 
     `waited` holds the runs that had waits. `freed` holds, by run, the groups whose next items may
     be let in: an item of the run held a slot of them, had been let in, or waited. `cut` holds the
-    rows of steps that were asleep, queued or being executed; `leased`
-    those that somebody worked on.
+    rows of steps that were asleep, queued or being executed; `leased` holds the rows that somebody
+    worked on.
     """
 
     waited: set[str]
