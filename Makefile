@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock dev dev-celery test suite lint format bench bench-check servers clean
+.PHONY: venv lock dev dev-celery test suite lint format bench bench-check bench-celery servers clean
 
 venv: $(VENV)/.test-installed
 
@@ -111,6 +111,10 @@ bench: $(VENV)/.bench-installed
 # some two minutes; exit code 1 when seq5, against DBOS, is surely more than 15 % slower than recorded
 bench-check: $(VENV)/.bench-installed
 	@$(BIN)/python -m bench.check $(BENCH_ARGS)
+
+# tasks of a Celery app through the server against Celery alone; some three minutes
+bench-celery: $(VENV)/.bench-installed
+	@$(BIN)/python -m bench.celery_shop $(BENCH_ARGS)
 
 # needs graphviz
 docs/design/architecture.svg: docs/design/architecture.dot

@@ -92,6 +92,27 @@ async def _burst(
     return sent
 
 
+async def _post(
+    port: int, path: str, bodies: Sequence[bytes], connections: int, accepted: int
+) -> Sent:
+    sent = Sent(0)
+    opened = [_Connection(port) for _ in range(min(connections, len(bodies)))]
+    await asyncio.gather(*(connection.open() for connection in opened))
+    left = iter(bodies)
+
+    async def post_all(connection: _Connection) -> None:
+        for body in left:
+            if await connection.post(body, path) != accepted:
+                sent.refused += 1
+
+    began = time.time()
+    await asyncio.gather(*(post_all(connection) for connection in opened))
+    sent.seconds = time.time() - began
+    for connection in opened:
+        connection.close()
+    return sent
+
+
 async def _steady(port: int, function: str, count: int, rate: float) -> Sent:
     sent = Sent(count)
     free: list[_Connection] = []
@@ -159,6 +180,13 @@ def burst(
 ) -> Sent:
     """Post `count` events as fast as they are accepted, `size` a request, for now or for later."""
     return asyncio.run(_burst(port, function, count, connections, size, after_seconds))
+
+
+def post(
+    port: int, path: str, bodies: Sequence[bytes], connections: int = 4, accepted: int = 200
+) -> Sent:
+    """Post bodies as fast as they are accepted."""
+    return asyncio.run(_post(port, path, bodies, connections, accepted))
 
 
 def steady(port: int, function: str, count: int, rate: float) -> Sent:
