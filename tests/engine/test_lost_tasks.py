@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 
 from inngest_py.domain.steps.task_states import LOOKS, Held
 from inngest_py.domain.values import canonical
-from inngest_py.engine.upkeep import lost_tasks, sent_tasks
+from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
+from inngest_py.engine.upkeep import lease_keeping, lost_tasks, sent_tasks
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.engine.work.task_answers import apply_answers
 from inngest_py.storage.db import deadlines
@@ -101,6 +102,41 @@ def test_task_sent_again_while_its_first_sending_is_written_is_written_too(
     assert item["worker"] == f"celery:{shop_engine.app_id}"
 
 
+def test_heartbeat_does_not_shorten_the_lease_of_the_app(shop_engine: Shop) -> None:
+    """It may be under way while the task is handed over to the app under the same lease id."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    [sent] = shop_engine.ctx.celery_apps.sent()
+    sent_tasks.run_once(shop_engine.ctx)
+    shop_engine.ctx.leases.hold(sent.item)
+    lease_keeping.extend(shop_engine.ctx)
+    shop_engine.ctx.leases.drop(sent.item)
+    shop_engine.lapse()
+    assert shop_engine.take() == []
+    shop_engine.answer(message)
+    assert shop_engine.run(run_id)["status"] == "completed"
+
+
+def test_task_that_could_not_be_sent_is_not_written_as_sent(shop_engine: Shop) -> None:
+    """To find out that the broker is away takes longer than to write what was sent."""
+    run_id = shop_engine.send(add.s(1, 2))
+    shop_engine.take()
+    shop_engine.ctx.celery_apps.written(shop_engine.ctx.celery_apps.sent())  # its sender was killed
+
+    class Away:
+        def send(self, app: CeleryApp, message: TaskMessage) -> None:
+            sent_tasks.run_once(shop_engine.ctx)
+            raise BrokerAway("no answer")
+
+    shop_engine.ctx.celery_apps.brokers = Away()
+    shop_engine.lapse()
+    shop_engine.ctx.celery_apps.brokers = shop_engine.brokers
+    shop_engine.advance(seconds=6)
+    [message] = shop_engine.take()
+    shop_engine.answer(message)
+    assert shop_engine.run(run_id)["status"] == "completed"
+
+
 def test_task_over_its_time_fails(shop_engine: Shop) -> None:
     run_id = shop_engine.send(add.s(1, 2))
     [message] = shop_engine.take()
@@ -159,5 +195,7 @@ def test_answers_outlast_an_outage_that_ends_between_two_tries(
         for _ in range(2):
             with deadlines.within(30), pytest.raises(OperationalError):
                 apply_answers(engine.ctx, answers)
+            # else their leases would lapse, and they would be sent again
+            assert len(engine.ctx.celery_apps.sent()) == count
         apply_answers(engine.ctx, answers)
         assert {engine.run(run_id)["status"] for run_id in runs} == {"completed"}

@@ -121,7 +121,6 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
     if not found:
         return
     writes = [_write(ctx, one) for one in found]
-    ctx.celery_apps.forget_sent([one.job.item.id for one in found])
     if len(writes) > 1:
         try:
             ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
@@ -130,6 +129,7 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
                 raise
             observe.event("task.answers_apart", level=10, error=type(error).__name__)
         else:
+            ctx.celery_apps.forget_sent([one.job.item.id for one in found])
             for one, write in zip(found, writes, strict=True):
                 _committed(ctx, one.job, write.plan, write.done)
             return
@@ -142,6 +142,7 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
                 raise
             made = run_item.plan_again(ctx, one.job, made, error)
             done = run_item.write_plan(ctx, one.job, made, call, wants_next=False)
+        ctx.celery_apps.forget_sent([one.job.item.id])  # not before: an outage may keep it
         if done is not None:
             _committed(ctx, one.job, made, done)
 

@@ -23,11 +23,13 @@ _WITHOUT_SLOTS = and_(
 
 
 def _extended(v: GivenRow) -> Update:
+    until = bindparam("until", type_=Timestamp())
     mine = select(_items.c.id).where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+    # a Celery app that got the item just now, under the same lease id, has it for longer
+    mine = mine.where(_items.c.lease_until < until)
     # a locked item is being written, by its holder or by the end of its run: waiting for it here
     # could let all other leases lapse
     free = mine.with_for_update(skip_locked=True, of=_items).cte("free")
-    until = bindparam("until", type_=Timestamp())
     return update(_items).where(_items.c.id.in_(select(free.c.id))).values(lease_until=until)
 
 
@@ -38,7 +40,7 @@ def extend(tx: Connection, held: Sequence[tuple[str, str]], until: datetime) -> 
     """Extend the leases of items that a process still works on, given as (item id, lease id).
 
     A lease that has lapsed is extended as long as the item has not been given back. Skips locked
-    items.
+    items, and never shortens a lease.
     """
     if held:
         _extend.run(tx, held, until=until)

@@ -114,11 +114,11 @@ def _send(ctx: Context, job: Job, call: interpret.Call) -> None:
         known = SentTask(item.attempt, now, queue, _limit(job)).to_json()
         step, opts, until = tasks.step_of(call.path), tasks.call_to_json(call), now + MAX_WAIT
         sent = sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until)
-        ctx.celery_apps.note_sent(sent)  # before: the answer may come while it is sent
         ctx.celery_apps.brokers.send(app, message)
+        # after: it may be written at once. If the answer was quicker, that does nothing
+        ctx.celery_apps.note_sent(sent)
         ctx.celery_apps.note_reached(app.app_id)
     except BrokerAway as error:
-        ctx.celery_apps.forget_sent([item.id])
         if ctx.celery_apps.note_away(job.function.app_id):
             observe.event("celery.away", level=30, app=job.function.app_name, error=error.message)
         later = ctx.now() + _AGAIN
