@@ -7,6 +7,7 @@ the place in the canvas, and it is signed with the app's secret, so a forged ans
 import hashlib
 import hmac
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from ..canvas.interpret import Call
 from ..errors import Invalid
@@ -37,6 +38,11 @@ def task_id(item_id: str, attempt: int) -> str:
     return f"{item_id.lower()}-{attempt}"
 
 
+def info(item_id: str, attempt: int) -> str:
+    """Write what the timeline has of an attempt beside its times: the task's id (JSON)."""
+    return canonical.dumps({"task": task_id(item_id, attempt)}).decode()
+
+
 def item_and_attempt(name: str) -> tuple[str, int] | None:
     """Read a name that task_id() made; None for any other task."""
     item_id, _, attempt = name.upper().rpartition("-")
@@ -47,15 +53,17 @@ def item_and_attempt(name: str) -> tuple[str, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Which attempt of which task an answer belongs to."""
+    """Which attempt of which task an answer belongs to, and when it was sent."""
 
     item_id: str
     attempt: int
     path: str
+    sent: datetime
 
     def signed(self, secret: str) -> str:
         """Write and sign it."""
-        text = f"{self.item_id}:{self.attempt}:{self.path}"
+        sent_ms = round(self.sent.timestamp() * 1000)
+        text = f"{self.item_id}:{self.attempt}:{sent_ms}:{self.path}"
         return f"{text}:{_digest(text, secret)}"
 
 
@@ -65,8 +73,9 @@ def read_token(given: object, secret: str) -> Token:
     signed, _, digest = text.rpartition(":")
     if not hmac.compare_digest(digest.encode(), _digest(signed, secret).encode()):
         raise Invalid("the answer's token is not signed by this installation")
-    item_id, attempt, path = signed.split(":", 2)
-    return Token(item_id, int(attempt), path)
+    item_id, attempt, sent_ms, path = signed.split(":", 3)
+    sent = datetime.fromtimestamp(int(sent_ms) / 1000, UTC)
+    return Token(item_id, int(attempt), path, sent)
 
 
 def _digest(text: str, secret: str) -> str:

@@ -33,7 +33,10 @@ class CeleryApp:
 
 @dataclass(frozen=True, slots=True)
 class TaskMessage:
-    """A task to be sent. `token` comes back with its answer; `options` are the signature's."""
+    """A task to be sent. `token` comes back with its answer; `options` are the signature's.
+
+    `root_id` is the run's id in small letters: workers' events name it, and Flower shows it.
+    """
 
     task_id: str
     name: str
@@ -41,6 +44,7 @@ class TaskMessage:
     kwargs: dict[str, object]
     options: dict[str, object]
     token: str
+    root_id: str
 
 
 class BrokerAway(InngestPyError):

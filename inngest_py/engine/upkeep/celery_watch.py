@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
+from ...domain.steps.task_executions import Execution
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
 from ...storage.catalog import celery_apps as rows
 from ...storage.db.row_types import RowValues
-from ...storage.queue import sent_tasks
+from ...storage.queue import sent_tasks, task_executions
 from ..apps import celery_apps
 from ..runtime.context import Context
 
@@ -41,6 +42,12 @@ def note_failures(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
     ]
     with ctx.db.transaction() as tx:
         sent_tasks.note_failures(tx, found)
+
+
+def note_executions(ctx: Context, found: Sequence[Execution]) -> None:
+    """Store when workers received and began tasks, and why tasks asked Celery for a retry."""
+    with ctx.db.transaction() as tx:
+        task_executions.put(tx, found)
 
 
 def revoke(ctx: Context, app_id: str, send: Callable[[Sequence[str]], object]) -> None:

@@ -129,7 +129,10 @@ def cut_off(row: Item | Record, now: datetime) -> RowValues:
     if row.kind == ItemKind.SLEEP.value:
         shown, started_at = sleep_entry(row, "cancelled"), row.queued_at
     else:
-        shown = TimelineEntry(row.step, row.step_name or "", Opcode.STEP_PLANNED.value, "cancelled")
+        sent = row.kind == ItemKind.TASK.value and row.lease_id is not None
+        op = tasks.OP if sent else Opcode.STEP_PLANNED.value
+        info = tasks.info(row.id, row.attempt) if sent else None
+        shown = TimelineEntry(row.step, row.step_name or "", op, "cancelled", info=info)
         started_at = min(max(row.queued_at, row.due_at), now)
     return attempts.new_row(
         row.run_id,

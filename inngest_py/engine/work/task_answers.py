@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,7 +15,6 @@ from ...domain.reply.plans import Plan
 from ...domain.reply.task_answers import LOST, Failure
 from ...domain.runs.items import ItemKind
 from ...domain.steps import task_states, tasks
-from ...domain.steps.task_states import SentTask
 from ...domain.steps.tasks import Token
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
@@ -50,7 +50,7 @@ class _Found:
     answer: TaskAnswer
     job: Job
     call: interpret.Call
-    known: SentTask | None
+    sent: datetime
     error: JsonObject | None
 
 
@@ -80,26 +80,25 @@ def _find(ctx: Context, by_item: dict[str, tuple[Token, TaskAnswer]]) -> list[_F
     if not by_item:
         return []
 
-    def read(tx: Connection) -> tuple[dict[str, SentTask | None], dict[str, JsonObject], list[Job]]:
+    def read(tx: Connection) -> tuple[dict[str, JsonObject], list[Job]]:
         rows = sent_tasks.leased(tx, sorted(by_item))
-        mine = [(item, task) for item, task in rows if by_item[item.id][0].attempt == item.attempt]
-        known = {item.id: task_states.from_json(task) for item, task in mine}
+        mine = [item for item, _ in rows if by_item[item.id][0].attempt == item.attempt]
         failed = {
             tasks.task_id(item.id, item.attempt): item.id
-            for item, _ in mine
+            for item in mine
             if by_item[item.id][1].failed
         }
         stored = sent_tasks.failures(tx, sorted(failed))
         errors = {failed[name]: canonical.loads(error) for name, error in stored.items()}
-        return known, errors, load(tx, ctx, [item for item, _ in mine])
+        return errors, load(tx, ctx, mine)
 
-    known, errors, jobs = ctx.committer.read(read)
+    errors, jobs = ctx.committer.read(read)
     found = []
     for job in jobs:
         token, answer = by_item[job.item.id]
         call = _call(ctx, job, token)
         if call is not None:
-            found.append(_Found(answer, job, call, known[job.item.id], errors.get(job.item.id)))
+            found.append(_Found(answer, job, call, token.sent, errors.get(job.item.id)))
     return found
 
 
@@ -155,7 +154,7 @@ def _write(ctx: Context, found: _Found) -> PlanWrite:
 def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
     """Decide what an answer means for its run; an answer of which nothing can be made fails it."""
     job, now = found.job, ctx.now()
-    call = Call(job.item.queued_at if found.known is None else found.known.sent, now)
+    call = Call(found.sent, now)
     try:
         return _decided(ctx, found), call
     except SQLAlchemyError:
@@ -211,12 +210,13 @@ def _committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
 
 def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
     """Send lost tasks again, or fail their runs; `reasons` says why, by the items' ids."""
-    for job, before in _held(ctx, sorted(reasons)):
+    for job, sent, before in _held(ctx, sorted(reasons)):
         call, why = tasks.call_from_json(job.item.opts or ""), reasons[job.item.id]
         task = job.function.config.celery
         assert task is not None
         observe.event("task.lost", level=30, run_id=job.run.id, task=call.name, reason=why)
-        _end(ctx, job, task_answers.lost(job.item, call, why, before, task, retry_policy(ctx, job)))
+        made = task_answers.lost(job.item, call, why, before, task, retry_policy(ctx, job))
+        _end(ctx, job, sent, made)
         _revoke(ctx, job)
 
 
@@ -229,29 +229,33 @@ def _revoke(ctx: Context, job: Job) -> None:
 
 def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
     """End attempts that failed without an answer; `errors` says why, by the items' ids."""
-    for job, before in _held(ctx, sorted(errors)):
+    for job, sent, before in _held(ctx, sorted(errors)):
         call, failure = tasks.call_from_json(job.item.opts or ""), _failure(errors[job.item.id])
         policy = retry_policy(ctx, job)
         policy = replace(policy, retries=policy.retries + before)
-        _end(ctx, job, task_answers.failed(job.item, call, failure, policy, ctx.jitter()))
+        made = task_answers.failed(job.item, call, failure, policy, ctx.jitter())
+        _end(ctx, job, sent, made)
 
 
-def _held(ctx: Context, item_ids: Sequence[str]) -> list[tuple[Job, int]]:
-    """Read the jobs of tasks that an app has, and how often each was lost before."""
+def _held(ctx: Context, item_ids: Sequence[str]) -> list[tuple[Job, datetime, int]]:
+    """Read the jobs of tasks that an app has, when each was sent, and how often it was lost."""
 
-    def read(tx: Connection) -> list[tuple[Job, int]]:
-        items = [item for item, _ in sent_tasks.leased(tx, item_ids)]
+    def read(tx: Connection) -> list[tuple[Job, datetime, int]]:
+        rows = sent_tasks.leased(tx, item_ids)
+        known = {item.id: task_states.from_json(task) for item, task in rows}
         return [
-            (job, _times_lost(tx, job))
-            for job in load(tx, ctx, items)
-            if job.item.kind is ItemKind.TASK and job.function.config.celery is not None
+            (job, task.sent, _times_lost(tx, job))
+            for job in load(tx, ctx, [item for item, _ in rows])
+            if job.item.kind is ItemKind.TASK
+            and job.function.config.celery is not None
+            and (task := known[job.item.id]) is not None
         ]
 
     return ctx.committer.read(read)
 
 
-def _end(ctx: Context, job: Job, made: Plan) -> None:
-    call = Call(job.item.queued_at, ctx.now())
+def _end(ctx: Context, job: Job, sent: datetime, made: Plan) -> None:
+    call = Call(sent, ctx.now())
     done = run_item.write_plan(ctx, job, made, call, wants_next=False)
     if done is not None:
         signals.committed(ctx, job, made, done)

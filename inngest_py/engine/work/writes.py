@@ -1,7 +1,7 @@
 """Writes: a plan to be written, and the rows that it becomes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import TypeVar
@@ -9,6 +9,7 @@ from typing import TypeVar
 from ...domain.reply.plans import FollowUp, Plan, StepResult, TimelineEntry
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
+from ...domain.steps import tasks
 from ...storage.db.row_types import RowValues
 from ...storage.queue import queue_items
 from ...storage.queue.queue_items import ItemRow
@@ -146,6 +147,8 @@ def leased(row: ItemRow, lease_id: str) -> Item:
 def attempt_row(write: PlanWrite, entry: TimelineEntry) -> RowValues:
     """Make the row of an attempt for the run's timeline."""
     item, call = write.item, write.call
+    if entry.op == tasks.OP:
+        entry = replace(entry, info=tasks.info(item.id, item.attempt))
     started_at, ended_at = entry.took or (call.started_at, call.ended_at)
     # a discovery found and ran this step: the item's time in the queue is not the step's
     found = entry.took is not None and item.step is None and item.attempt == 0

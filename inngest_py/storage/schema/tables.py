@@ -16,6 +16,7 @@ from ..operations.operators import AuditRow, Operator, OperatorSession
 from ..operations.workers import Worker
 from ..queue.queue_items import QueueItem
 from ..queue.sent_tasks import TaskFailure, TaskRevocation
+from ..queue.task_executions import TaskExecution
 from ..runs.attempts import Attempt
 from ..runs.defers import DeferRow
 from ..runs.metadata import RunMetadata
@@ -48,6 +49,7 @@ __all__ = [
     "RunRow",
     "SingletonLock",
     "Step",
+    "TaskExecution",
     "TaskFailure",
     "TaskRevocation",
     "Worker",

@@ -113,6 +113,7 @@ class _Broker:
             message.kwargs,
             callbacks=[{**callback, "task": DONE}],
             errbacks=[{**callback, "task": FAILED}],
+            root_id=message.root_id,
             **{name: options[name] for name in _MESSAGE_OPTIONS if options.get(name) is not None},
         )
         with self.client.producer_pool.acquire(block=True) as producer:

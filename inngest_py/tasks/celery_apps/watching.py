@@ -1,8 +1,9 @@
 """Watches the workers of a Celery app: their tasks, why tasks fail, and which tasks are lost.
 
 One worker of this installation does it for each app, by a leased row. Events are turned on in the
-app's workers by a broadcast, which changes nothing in the app. Of the events only those are read
-that are rare: failures, and workers that come and go. What workers hold is asked every few seconds.
+app's workers by a broadcast, which changes nothing in the app. They say when tasks are received,
+begun, retried and failed, and which workers come and go; what is learned so is written for many
+tasks at once. What workers hold is asked every few seconds.
 """
 
 import re
@@ -18,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.steps import tasks
+from ...domain.steps.task_executions import RETRIED, Executions
 from ...domain.steps.task_states import Held, SentTask
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import celery_apps
@@ -38,6 +40,7 @@ _KEPT_SECONDS = 5.0
 _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
 # the routing keys of the events that are read; prefork workers send events of tasks as lists
 _EVENTS = (
+    *("task.received", "task.started", "task.retried"),
     *("task.failed", "task.revoked", "task.rejected", "task.multi"),
     *("worker.online", "worker.offline"),
 )
@@ -62,6 +65,7 @@ class Watcher:
         self.app, self._context = app, context
         self._stop = threading.Event()
         self._failed: dict[str, JsonObject] = {}  # not stored yet
+        self._executions = Executions()
         self._unanswered: dict[str, tuple[float, JsonObject]] = {}
         self._finding = _Duty(_TASKS_SECONDS, lambda: None)
         self._revoking = _Duty(_REVOKE_SECONDS, lambda: None)
@@ -136,16 +140,16 @@ class Watcher:
             client.close()
 
     def _tick(self, client: Any, receiver: Any, over: threading.Event) -> None:
-        """Store failures and revoke tasks between two events; at least once a second.
+        """Store what events said, and revoke tasks, between two events; at least once a second.
 
         Not in the other thread, where a look takes seconds.
         """
         if self._stop.is_set() or over.is_set():
             receiver.should_stop = True
         now = time.monotonic()
-        if now >= self._flush_at and self._failed:
+        if now >= self._flush_at:
             self._flush_at = now + _FLUSH_SECONDS
-            self._store_failures()
+            self._store()
         self._revoking.work = lambda: self._revoke(client)
         self._revoking.run_if_due()
 
@@ -180,15 +184,26 @@ class Watcher:
         name = str(event.get("uuid"))
         if tasks.item_and_attempt(name) is None:
             return
+        self._executions.note(kind, name, event)
         if kind == "task-failed":
-            text, stack = str(event.get("exception")), str(event.get("traceback") or "")
-            self._failed[name] = reason(text, stack)
+            self._failed[name] = _reason_of(event)
+        elif kind == RETRIED:
+            self._executions.retried(name, event, _reason_of(event))
         elif kind in ("task-revoked", "task-rejected"):
             text = "the task was revoked" if kind == "task-revoked" else "the task was rejected"
             self._failed[name] = {"name": "TaskRevoked", "message": f"{text} in the app's worker"}
 
-    def _store_failures(self) -> None:
+    def _store(self) -> None:
+        executions = self._executions.take()
+        if executions:
+            try:
+                celery_watch.note_executions(self._context(), executions)
+            except SQLAlchemyError:
+                self._executions.give_back(executions)
+                raise
         failed = dict(self._failed)
+        if not failed:
+            return
         celery_watch.note_failures(self._context(), failed)
         for name, error in failed.items():
             self._failed.pop(name, None)
@@ -288,6 +303,10 @@ def _held(active: Any, reserved: Any, scheduled: Any) -> dict[str, Held]:
 
 def _moment(seconds: object) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
+
+
+def _reason_of(event: JsonObject) -> JsonObject:
+    return reason(str(event.get("exception")), str(event.get("traceback") or ""))
 
 
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\((?P<rest>.*)\)", re.DOTALL)

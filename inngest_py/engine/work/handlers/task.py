@@ -1,7 +1,7 @@
 """The tasks of a Celery app: find those that are due, and send them to the app's broker."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from .... import observe
 from ....domain.canvas import interpret
@@ -85,20 +85,20 @@ def _is_single(plan: Plan) -> bool:
 
 
 def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | None:
-    if job.item.lapses and _was_sent(ctx, job):
-        now = ctx.now()
+    sent = _sent_before(ctx, job) if job.item.lapses else None
+    if sent is not None:
         failure = Failure("TaskTimeout", "the task has not ended within its time")
         plan = task_answers.failed(job.item, call, failure, retry_policy(ctx, job), ctx.jitter())
-        return plan, Call(job.item.queued_at, now)
+        return plan, Call(sent, ctx.now())
     _send(ctx, job, call)
     return None
 
 
-def _was_sent(ctx: Context, job: Job) -> bool:
-    """Say whether the app got this attempt: then its time is over, else its sender was lost."""
+def _sent_before(ctx: Context, job: Job) -> datetime | None:
+    """Say when the app got this attempt, whose time is then over; None if its sender was lost."""
     with ctx.db.reading() as tx:
         known = task_states.from_json(sent_tasks.known(tx, job.item))
-    return known is not None and known.attempt == job.item.attempt
+    return None if known is None or known.attempt != job.item.attempt else known.sent
 
 
 def _send(ctx: Context, job: Job, call: interpret.Call) -> None:
@@ -106,10 +106,10 @@ def _send(ctx: Context, job: Job, call: interpret.Call) -> None:
     item = job.item
     try:
         app = ctx.celery_apps.get(ctx.db, job.function.app_id)
-        token = Token(item.id, item.attempt, call.path).signed(app.secret)
-        name = tasks.task_id(item.id, item.attempt)
-        message = TaskMessage(name, call.name, call.args, call.kwargs, call.options, token)
         now = ctx.now()
+        token = Token(item.id, item.attempt, call.path, now).signed(app.secret)
+        name, of_run = tasks.task_id(item.id, item.attempt), item.run_id.lower()
+        message = TaskMessage(name, call.name, call.args, call.kwargs, call.options, token, of_run)
         queue = str(call.options.get("queue") or app.queue)
         known = SentTask(item.attempt, now, queue, _limit(job)).to_json()
         step, opts, until = tasks.step_of(call.path), tasks.call_to_json(call), now + MAX_WAIT

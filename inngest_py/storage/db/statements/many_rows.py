@@ -111,22 +111,23 @@ class Upsert(ManyRows):
         self,
         table: Table,
         kinds: ColumnTypes,
-        key: str,
+        keys: str | Sequence[str],
         changes: Changes,
         *,
         where: ColumnElement[bool] | None = None,
         returning: Sequence[str] = (),
     ) -> None:
         names = list(kinds)
+        conflicting = [keys] if isinstance(keys, str) else list(keys)
 
         def built(insert: _MakeInsert, given: GivenRow) -> Statement:
             rows = select(*(getattr(given, name).label(name) for name in names))
             # without a WHERE, SQLite reads ON CONFLICT as part of a join
             statement = insert(table).from_select(names, rows.where(text("1 = 1")))
             statement = statement.on_conflict_do_update(
-                index_elements=[key], set_=changes(statement.excluded), where=where
+                index_elements=conflicting, set_=changes(statement.excluded), where=where
             )
-            return statement.returning(*(table.c[name] for name in returning or [key]))
+            return statement.returning(*(table.c[name] for name in returning or conflicting))
 
         self._names = names
         self._sqlite = built(sqlite.insert, _from_json(names))
