@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery, Signature, chain, chord, group
 
 from inngest_py.domain.canvas import interpret
+from inngest_py.domain.canvas.expressions import Scope
 from inngest_py.domain.canvas.interpret import Call, Moves
 from inngest_py.domain.canvas.nodes import Canvas
 
@@ -154,8 +155,9 @@ def _is_group_of_one(raw: dict[str, Any]) -> bool:
 class Engine:
     """Runs a canvas as the server does: results by path, a counter for each group."""
 
-    def __init__(self, canvas: Canvas, rng: Random) -> None:
+    def __init__(self, canvas: Canvas, rng: Random, scope: Scope | None = None) -> None:
         self.canvas = canvas
+        self.scope = scope
         self.rng = rng
         self.results: dict[str, Any] = {}
         self.calls: dict[str, Call] = {}
@@ -169,6 +171,8 @@ class Engine:
             assert call.path not in self.calls
             self.calls[call.path] = call
             self.made.append(call.path)
+        assert not set(moves.skips) & set(self.results)
+        self.results.update(moves.skips)
         assert not set(moves.opens) & set(self.groups)
         self.groups.update(moves.opens)
         if moves.ended:
@@ -181,13 +185,13 @@ class Engine:
         self.groups[path] -= 1
         if self.groups[path] == 0:
             del self.groups[path]
-            self.apply(interpret.joined(self.canvas, path, self.results.__getitem__))
+            self.apply(interpret.joined(self.canvas, path, self.results.__getitem__, self.scope))
 
     def answer(self, path: str) -> None:
         """Run one task that was sent, and store its result."""
         call = self.calls.pop(path)
         self.results[path] = result = run(call)
-        moves = interpret.after(self.canvas, path, result)
+        moves = interpret.after(self.canvas, path, result, self.scope)
         if call.joins is not None:
             assert moves == Moves(joins=call.joins)
         self.apply(moves)

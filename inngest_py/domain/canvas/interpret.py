@@ -6,14 +6,23 @@ each of the three is due once. replay() finds the same from stored results alone
 
 A result costs the same however large the canvas is. The caller counts the members of groups, and
 has each message of a task lead to one call of after().
+
+The expressions of a workflow are evaluated when their step is reached; its `scope` has what they
+read. A canvas without expressions needs no scope.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec
 
+from . import expressions
+from .expressions import At, ExpressionFailed, Scope, Skipped
 from .merging import merged
-from .nodes import Branch, Canvas, Chain, Group, Node, Task, under, walk
-from .places import Around, errbacks, find_group, find_task, joined_by, outermost
+from .nodes import Branch, Canvas, Chain, Computed, Group, Node, Task, under, walk
+from .places import Around, errbacks, find_group, find_node, find_task, joined_by, outermost
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,8 @@ class Moves:
     """What follows: tasks to send, groups that begin, a group of which one member has ended.
 
     `opens` has the number of members of each group that have to end. With `ended`, the canvas is
-    done and `result` is its result.
+    done and `result` is its result. `skips` has the tasks whose condition is false, by path. With
+    `failure` nothing follows: an expression has failed.
     """
 
     calls: tuple[Call, ...] = ()
@@ -46,6 +56,21 @@ class Moves:
     joins: str | None = None
     ended: bool = False
     result: object = None
+    skips: dict[str, Skipped] = field(default_factory=dict)
+    failure: ExpressionFailed | None = None
+
+
+def _or_failure(find: Callable[P, Moves]) -> Callable[P, Moves]:
+    """Return the failure of an expression in place of what follows."""
+
+    @wraps(find)
+    def found(*args: P.args, **kwargs: P.kwargs) -> Moves:
+        try:
+            return find(*args, **kwargs)
+        except ExpressionFailed as failure:
+            return Moves(failure=failure)
+
+    return found
 
 
 def tasks(canvas: Canvas) -> list[tuple[str, str, str]]:
@@ -54,27 +79,34 @@ def tasks(canvas: Canvas) -> list[tuple[str, str, str]]:
 
 
 def begin(
-    canvas: Canvas, *, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+    canvas: Canvas,
+    *,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
+    scope: Scope | None = None,
 ) -> Moves:
     """Start a canvas; its first tasks get these arguments before their own."""
-    return replay(canvas, {}, args=args, kwargs=kwargs)
+    return replay(canvas, {}, args=args, kwargs=kwargs, scope=scope)
 
 
+@_or_failure
 def replay(
     canvas: Canvas,
     results: Mapping[str, object],
     *,
     args: Sequence[object] = (),
     kwargs: Mapping[str, object] | None = None,
+    scope: Scope | None = None,
+    edited: Mapping[str, list[object]] | None = None,
 ) -> Moves:
     """Find all that is due from the results of tasks that are stored, by path.
 
     Tasks that were sent and have not ended are among the calls. Each group in `opens` waits for
-    that many members. Errbacks are left out.
+    that many members. Errbacks are left out. `edited` has other arguments for tasks, by path.
     """
-    interpreter = _Interpreter(canvas, results)
+    interpreter = _Interpreter(canvas, results, scope, edited)
     given = _Given(tuple(args), dict(kwargs or {}))
-    value = interpreter.chain(canvas.root, "", given, joined_by((), canvas))
+    value = interpreter.rest(canvas.root, "", 0, given, None, joined_by((), canvas))
     waiting = (value is _PENDING) + canvas.side_branches - interpreter.side_branches_ended
     if waiting and canvas.side_branches:
         interpreter.opens[outermost("")] = waiting
@@ -83,15 +115,19 @@ def replay(
     return interpreter.moves(ended=True, result=value)
 
 
-def after(canvas: Canvas, path: str, result: object) -> Moves:
+@_or_failure
+def after(canvas: Canvas, path: str, result: object, scope: Scope | None = None) -> Moves:
     """Say what follows from the result of one task. Raises NotFound."""
     task, around = find_task(canvas, path)
-    interpreter = _Interpreter(canvas, {})
+    interpreter = _Interpreter(canvas, {path: result} if scope else {}, scope)
     interpreter.links(task, path, result)
     return interpreter.climb(around, result)
 
 
-def joined(canvas: Canvas, path: str, results: Callable[[str], object]) -> Moves:
+@_or_failure
+def joined(
+    canvas: Canvas, path: str, results: Callable[[str], object], scope: Scope | None = None
+) -> Moves:
     """Say what follows when all members of a group have ended.
 
     `results` reads the stored result of a task by its path. Raises NotFound.
@@ -101,7 +137,7 @@ def joined(canvas: Canvas, path: str, results: Callable[[str], object]) -> Moves
     if not path:
         return Moves(ended=True, result=_value(canvas.root, "", results))
     group, around = find_group(canvas, path)
-    return _Interpreter(canvas, {}).climb(around, _value(group, path, results))
+    return _Interpreter(canvas, {}, scope).climb(around, _value(group, path, results))
 
 
 def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
@@ -146,10 +182,19 @@ class _Interpreter:
     is the group that the node ends a member of.
     """
 
-    def __init__(self, canvas: Canvas, known: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        canvas: Canvas,
+        known: Mapping[str, object],
+        scope: Scope | None = None,
+        edited: Mapping[str, list[object]] | None = None,
+    ) -> None:
         self._canvas = canvas
         self._known = known
+        self._scope = scope
+        self._edited = edited or {}
         self._calls: list[Call] = []
+        self._skips: dict[str, Skipped] = {}
         self.opens: dict[str, int] = {}
         self.side_branches_ended = 0
 
@@ -157,7 +202,7 @@ class _Interpreter:
         self, *, joins: str | None = None, ended: bool = False, result: object = None
     ) -> Moves:
         """Return what was collected."""
-        return Moves(tuple(self._calls), self.opens, joins, ended, result)
+        return Moves(tuple(self._calls), self.opens, joins, ended, result, self._skips)
 
     def climb(self, around: tuple[Around, ...], value: object) -> Moves:
         """Go on from a node that has ended with a value: to the next of its chain, or outwards."""
@@ -165,7 +210,8 @@ class _Interpreter:
             chain, around = around[-1], around[:-1]
             assert isinstance(chain.node, Chain)
             joins = joined_by(around, self._canvas)
-            value = self.rest(chain.node, chain.path, chain.index + 1, value, joins)
+            given = _Given((value,))
+            value = self.rest(chain.node, chain.path, chain.index + 1, given, value, joins)
             if value is _PENDING:
                 return self.moves()
         group = joined_by(around, self._canvas)
@@ -176,26 +222,44 @@ class _Interpreter:
     def branch(self, node: Branch, path: str, given: _Given, joins: str | None) -> object:
         """Run a member of a group, a link or an errback."""
         if isinstance(node, Chain):
-            return self.chain(node, path, given, joins)
+            return self.rest(node, path, 0, given, None, joins)
         return self.task(node, path, given, joins)
 
-    def chain(self, node: Chain, path: str, given: _Given, joins: str | None) -> object:
-        """Run a chain from its first part on."""
-        if not node.members:
-            return None
-        last = len(node.members) == 1
-        value = self.part(node.members[0], under(path, 0), given, joins if last else None)
-        return value if value is _PENDING else self.rest(node, path, 1, value, joins)
-
-    def rest(self, node: Chain, path: str, start: int, value: object, joins: str | None) -> object:
-        """Run a chain from one part on, which gets the value of the part before it."""
-        for index in range(start, len(node.members)):
-            last = index == len(node.members) - 1
+    def rest(
+        self, node: Chain, path: str, start: int, given: _Given, value: object, joins: str | None
+    ) -> object:
+        """Run a chain from one part on, which gets `given`; `value` is the chain's before it."""
+        index, end = start, len(node.members)
+        while index < end:
+            if node.conditions and (skipped := self._skipped(node, path, index, given)):
+                index += skipped
+                continue
             at = under(path, index)
-            value = self.part(node.members[index], at, _Given((value,)), joins if last else None)
+            value = self.part(node.members[index], at, given, joins if index == end - 1 else None)
             if value is _PENDING:
                 break
+            given = _Given((value,))
+            index += 1
         return value
+
+    def _skipped(self, node: Chain, path: str, index: int, given: _Given) -> int:
+        """Return how many parts of a chain are skipped from one on, by its conditions."""
+        conditions = node.conditions.get(index)
+        if conditions is None:
+            return 0
+        at = under(path, index)
+        first = _first_task(node.members[index], at)
+        if first in self._known:
+            return _skipped_before(node, path, index, self._known)
+        step = At(first, self._canvas.labels[first])
+        for one in conditions:
+            scope, variables = self._variables(one.text, given)
+            if not expressions.holds(one.text, variables, scope.now, step):
+                for place in range(index, index + one.parts):
+                    for task, _ in walk(node.members[place], under(path, place)):
+                        self._skips[task] = Skipped(at)
+                return one.parts
+        return 0
 
     def part(self, node: Task | Group, path: str, given: _Given, joins: str | None) -> object:
         """Run a part of a chain."""
@@ -218,12 +282,49 @@ class _Interpreter:
         if path in self._known:
             self.links(node, path, self._known[path])
             return self._known[path]
-        args, kwargs = merged(node, given.args, given.kwargs)
-        options = {**node.options, **given.options}
         label = self._canvas.labels.get(path) or self._errback_label(node, path)
+        args, kwargs = merged(node, given.args, given.kwargs)
+        if node.computed is not None:
+            args, kwargs = self._computed(node.computed, At(path, label), given, args)
+        if path in self._edited:
+            args = tuple(self._edited[path])
+        options = {**node.options, **given.options}
         known = None if node.links else joins
         self._calls.append(Call(path, label, node.name, list(args), dict(kwargs), options, known))
         return _PENDING
+
+    def _computed(
+        self, computed: Computed, step: At, given: _Given, args: tuple[object, ...]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Evaluate a task's arguments; without an expression it gets `args`."""
+        kwargs: dict[str, object] = {}
+        if computed.args is not None and step.path not in self._edited:
+            scope, variables = self._variables(computed.args, given)
+            args = expressions.arguments(computed.args, variables, scope.now, step)
+        if computed.kwargs is not None:
+            scope, variables = self._variables(computed.kwargs, given)
+            kwargs = expressions.keywords(computed.kwargs, variables, scope.now, step)
+        return args, kwargs
+
+    def _variables(self, text: str, given: _Given) -> tuple[Scope, dict[str, object]]:
+        """Return what an expression reads."""
+        scope = self._scope
+        assert scope is not None, "a canvas with expressions needs a scope"
+        names = expressions.steps_of(text)
+        steps = {name: self._step(self._canvas.names[name], scope) for name in names}
+        return scope, scope.variables(given.args[0] if given.args else None, steps)
+
+    def _step(self, path: str, scope: Scope) -> object:
+        """Return the result of a step before; null for one that was skipped."""
+
+        def result(at: str) -> object:
+            for here in (self._known, self._skips):
+                if at in here:
+                    return here[at]
+            return scope.stored(at)
+
+        node, _ = find_node(self._canvas, path)
+        return None if _was_skipped(node, path, result) else _value(node, path, result)
 
     def links(self, node: Task, path: str, result: object) -> None:
         """Run what a task links to; each of these signatures is a side branch of the canvas."""
@@ -238,12 +339,39 @@ class _Interpreter:
 
 
 def _value(node: Node, path: str, results: Callable[[str], object]) -> object:
-    """Put the value of a node that has ended together from its tasks' stored results."""
+    """Put the value of a node that has ended together from its tasks' stored results.
+
+    A chain's value is that of its last part that was not skipped.
+    """
     if isinstance(node, Task):
         return results(path)
     if isinstance(node, Group):
         return [
             _value(member, under(path, index), results) for index, member in enumerate(node.members)
         ]
-    last = len(node.members) - 1
-    return None if last < 0 else _value(node.members[last], under(path, last), results)
+    for index in reversed(range(len(node.members))):
+        at = under(path, index)
+        if not node.conditions or not _was_skipped(node.members[index], at, results):
+            return _value(node.members[index], at, results)
+    return None
+
+
+def _was_skipped(node: Node, path: str, results: Callable[[str], object]) -> bool:
+    """Say whether a whole part was skipped, not only what is within it."""
+    found = results(_first_task(node, path))
+    return isinstance(found, Skipped) and not found.by.startswith(f"{path}.")
+
+
+def _skipped_before(node: Chain, path: str, index: int, known: Mapping[str, object]) -> int:
+    """Count the parts that one condition skipped in the run whose results are known."""
+    by, count = Skipped(under(path, index)), 0
+    for place in range(index, len(node.members)):
+        if known.get(_first_task(node.members[place], under(path, place))) != by:
+            break
+        count += 1
+    return count
+
+
+def _first_task(node: Node, path: str) -> str:
+    """Return the path of the first task in a node; parts with conditions are not empty."""
+    return next(walk(node, path))[0]

@@ -8,7 +8,8 @@ stands first. `+0` leads from a task to the first signature of its `link`, `!0` 
 called when it has failed. Paths are stored with runs: what names a place must go on naming it.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -21,10 +22,27 @@ Node = Union["Task", "Group", "Chain"]
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """Expressions in CEL for a task's arguments; None where the task has none of its own."""
+
+    args: str | None
+    kwargs: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """An expression in CEL; when it is false, so many parts of a chain are skipped."""
+
+    text: str
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One message for a worker. `options` are Celery's, without the links.
 
     `mapped` is the name of the task that a map calls for each item, and empty for other tasks.
+    `title` and `computed` come from workflows: a name that people gave, and expressions.
     """
 
     name: str
@@ -35,10 +53,14 @@ class Task:
     links: tuple[Branch, ...] = ()
     errbacks: tuple["Errback", ...] = ()
     mapped: str = ""
+    title: str = ""
+    computed: Computed | None = None
 
     @property
     def short_name(self) -> str:
         """The last part of the name; for a map, what it does to which task: `parse.map`."""
+        if self.title:
+            return self.title
         name = _last_part(self.name)
         return f"{_last_part(self.mapped)}.{name}" if self.mapped else name
 
@@ -53,20 +75,28 @@ class Errback:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Members that run at the same time; each gets the group's arguments and options."""
+    """Members that run at the same time; each gets the group's arguments and options.
+
+    `title` is the name that a workflow gives it.
+    """
 
     members: tuple[Branch, ...]
     args: tuple[object, ...] = ()
     kwargs: dict[str, object] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
     immutable: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Parts that run one after the other; each gets the result of the one before."""
+    """Parts that run one after the other; each gets the result of the one before.
+
+    `conditions` are judged, in order, when the part of that index is reached.
+    """
 
     members: tuple[Part, ...]
+    conditions: Mapping[int, tuple[Condition, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +104,13 @@ class Canvas:
     """A whole canvas: its chain, and its tasks' labels by path.
 
     `side_branches` counts the signatures in `link` that will be called, wherever they stand.
+    `names` has the paths of the tasks and groups that expressions of a workflow may name.
     """
 
     root: Chain
     labels: dict[str, str]
     side_branches: int
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def under(path: str, index: int) -> str:
@@ -99,6 +131,18 @@ def walk(node: Node, path: str) -> Iterator[tuple[str, Task]]:
         else:
             inner = [(under(at, index), member) for index, member in enumerate(one.members)]
         left.extend(reversed(inner))
+
+
+def labels(found: Sequence[tuple[str, Task]]) -> dict[str, str]:
+    """Name each task for people: `parse`, or `store [2/14]` where several have that name."""
+    names = [task.short_name for _, task in found]
+    totals = Counter(names)
+    seen = dict.fromkeys(totals, 0)
+    made = {}
+    for (path, _), name in zip(found, names, strict=True):
+        seen[name] += 1
+        made[path] = name if totals[name] == 1 else f"{name} [{seen[name]}/{totals[name]}]"
+    return made
 
 
 def has_task(node: Node) -> bool:

@@ -23,7 +23,7 @@ class Around:
 
 def find_task(canvas: Canvas, path: str) -> tuple[Task, tuple[Around, ...]]:
     """Find a task, and what it stands in, from the outside to the inside. Raises NotFound."""
-    node, around = _find(canvas, path)
+    node, around = find_node(canvas, path)
     if not isinstance(node, Task):
         raise NotFound(f"{path!r} is no task of the canvas")
     return node, around
@@ -31,13 +31,14 @@ def find_task(canvas: Canvas, path: str) -> tuple[Task, tuple[Around, ...]]:
 
 def find_group(canvas: Canvas, path: str) -> tuple[Group, tuple[Around, ...]]:
     """Find a group, and what it stands in, from the outside to the inside. Raises NotFound."""
-    node, around = _find(canvas, path)
+    node, around = find_node(canvas, path)
     if not isinstance(node, Group):
         raise NotFound(f"{path!r} is no group of the canvas")
     return node, around
 
 
-def _find(canvas: Canvas, path: str) -> tuple[Node, tuple[Around, ...]]:
+def find_node(canvas: Canvas, path: str) -> tuple[Node, tuple[Around, ...]]:
+    """Find what has a path, and what it stands in, from the outside in. Raises NotFound."""
     if _PATH.fullmatch(path) is None:
         raise NotFound(f"{path!r} is no path in a canvas")
     node: Node = canvas.root

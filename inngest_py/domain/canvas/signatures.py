@@ -5,7 +5,6 @@ them: a chain in a chain and a group in a group are one, a group of one task wit
 task, an empty group in a chain is left out, options of a chain are for its first task.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +23,7 @@ from .nodes import (
     Part,
     Task,
     has_task,
+    labels,
     walk,
 )
 from .options import read_options, read_text, wrong
@@ -56,19 +56,7 @@ def read(raw: object, where: str = "signature") -> Canvas:
             raise _too_many(where)
         found.append(path_and_task)
     links = sum(len(task.links) for _, task in found)
-    return Canvas(root, _labels(found), links)
-
-
-def _labels(found: list[tuple[str, Task]]) -> dict[str, str]:
-    """Name each task for people: `parse`, or `store [2/14]` where several have that name."""
-    names = [task.short_name for _, task in found]
-    totals = Counter(names)
-    seen = dict.fromkeys(totals, 0)
-    labels = {}
-    for (path, _), name in zip(found, names, strict=True):
-        seen[name] += 1
-        labels[path] = name if totals[name] == 1 else f"{name} [{seen[name]}/{totals[name]}]"
-    return labels
+    return Canvas(root, labels(found), links)
 
 
 def _too_many(where: str) -> Exception:

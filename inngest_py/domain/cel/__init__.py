@@ -23,6 +23,7 @@ __all__ = [
     "compile",
     "equalities",
     "evaluate",
+    "fields_of",
     "interpolate",
     "key_text",
     "matches",
@@ -111,3 +112,17 @@ def equalities(text: str) -> list[tuple[tuple[str, ...], object]]:
     Raises Invalid.
     """
     return rules.equalities(compile(text).node)
+
+
+def fields_of(text: str, variable: str) -> set[str]:
+    """List the fields of a variable that an expression reads.
+
+    Raises Invalid for a bad expression, and for one that uses the variable without such a field.
+    """
+    found = set()
+    for part in walk(compile(text).node):
+        if isinstance(part, Path) and part.root == variable:
+            if not part.fields:
+                raise Invalid(f"{variable} alone has no value: write {variable}.NAME")
+            found.add(part.fields[0])
+    return found
