@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 from celery import Celery, Signature, chain, chord, group
 
-from inngest_py.domain.canvas import interpret
+from inngest_py.domain.canvas import interpret, workflows
 from inngest_py.domain.canvas.expressions import Scope
 from inngest_py.domain.canvas.interpret import Call, Moves
 from inngest_py.domain.canvas.nodes import Canvas
@@ -17,6 +18,9 @@ app.conf.task_always_eager = True
 LOG: list[str] = []  # of each call of a task, whoever has made it
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 MOST_LEVELS = 4
+# what workflows get
+EVENT = {"name": "shop/page", "data": {"url": "u", "n": 3, "deep": False}}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def task(function: Callable[..., Any]) -> Any:
@@ -216,3 +220,11 @@ def run(call: Call) -> Any:
     else:
         found = FUNCTIONS[call.name](*call.args, **call.kwargs)
     return json.loads(json.dumps(found))
+
+
+def begun(raw: Any, seed: int = 0, event: object = EVENT) -> Engine:
+    """An engine that has begun a workflow."""
+    engine = Engine(workflows.read(raw), Random(seed))
+    engine.scope = Scope(lambda: [event], lambda path: engine.results[path], NOW)
+    engine.apply(interpret.begin(engine.canvas, scope=engine.scope))
+    return engine
