@@ -29,11 +29,11 @@ SERVER = f"http://127.0.0.1:{os.environ.get('INNGEST_PORT', '8288')}"
 # what starts the shop's tasks, and with which arguments
 TRIGGERS = {
     "shop.charge": {
-        "triggers": [{"event": "shop/order.placed"}],
+        "on": [{"event": "shop/order.placed"}],
         "args": "[event.data.order]",
         "kwargs": '{"amount": event.data.total}',
     },
-    "shop.report": {"triggers": [{"cron": "0 6 * * *"}]},
+    "shop.report": {"on": [{"cron": "0 6 * * *"}]},
 }
 
 _NEXT = """

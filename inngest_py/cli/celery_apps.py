@@ -98,10 +98,10 @@ def on(
     """
     if not events and not crons:
         raise click.UsageError("name what starts the task: give --event or --cron")
-    more = {} if condition is None else {"expression": condition}
+    more = {} if condition is None else {"if": condition}
     triggers = [{"event": event, **more} for event in events] + [{"cron": cron} for cron in crons]
     name = app_name or task.partition(".")[0]
-    body = {"triggers": triggers, "args": args, "kwargs": kwargs}
+    body = {"on": triggers, "args": args, "kwargs": kwargs}
     found = call("PUT", _task_at(url, name, task), json=body)["data"]
     click.echo(f"{found['function']} starts on {', '.join(events + crons)}")
 

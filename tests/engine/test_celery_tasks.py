@@ -9,12 +9,11 @@ from celery import chain, group
 from sqlalchemy import event
 
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.functions.triggers import EventTrigger
 from inngest_py.domain.runs.rerun import FromStep, from_step
 from inngest_py.domain.steps import tasks
 from inngest_py.domain.values import canonical
 from inngest_py.engine.admin.rerun import rerun
-from inngest_py.engine.apps import celery_apps
+from inngest_py.engine.apps import celery_apps, task_settings
 from inngest_py.engine.upkeep import sent_tasks
 from inngest_py.engine.work import canvases
 from inngest_py.engine.work.end_run import cancel
@@ -146,7 +145,7 @@ def test_failure_waits_for_its_reason_and_then_does_without(shop_engine: Shop) -
 
 
 def test_retry_has_a_new_task_id_and_refuses_the_old_answer(shop_engine: Shop) -> None:
-    celery_apps.configure(shop_engine.ctx, "shop", "shop.add", {"retries": 2})
+    task_settings.configure(shop_engine.ctx, "shop", "shop.add", {"retries": 2})
     run_id = shop_engine.send(add.s(1, 2))
     [first] = shop_engine.take()
     shop_engine.fail(first)
@@ -175,12 +174,12 @@ def test_broker_that_is_away_costs_no_attempt(shop_engine: Shop) -> None:
 
 
 def test_events_start_a_task_with_arguments_of_expressions(shop_engine: Shop) -> None:
-    celery_apps.configure(
+    task_settings.configure(
         shop_engine.ctx,
         "shop",
         "shop.add",
         {
-            "triggers": [EventTrigger("shop/order")],
+            "on": [{"event": "shop/order"}],
             "args": "[event.data.a]",
             "kwargs": '{"b": event.data.b}',
         },
@@ -204,8 +203,8 @@ def test_events_start_a_task_with_arguments_of_expressions(shop_engine: Shop) ->
 def test_expression_that_fails_fails_the_run_and_is_named(
     shop_engine: Shop, args: str, data: dict[str, Any], wanted: str
 ) -> None:
-    celery_apps.configure(
-        shop_engine.ctx, "shop", "shop.add", {"triggers": [EventTrigger("a/x")], "args": args}
+    task_settings.configure(
+        shop_engine.ctx, "shop", "shop.add", {"on": [{"event": "a/x"}], "args": args}
     )
     run_id = shop_engine.start(name="a/x", data=data)
     shop_engine.drain()
@@ -218,7 +217,7 @@ def test_expression_that_fails_fails_the_run_and_is_named(
 
 def test_expression_is_checked_when_it_is_set(shop_engine: Shop) -> None:
     with pytest.raises(Invalid, match="args"):
-        celery_apps.configure(shop_engine.ctx, "shop", "shop.add", {"args": "["})
+        task_settings.configure(shop_engine.ctx, "shop", "shop.add", {"args": "["})
 
 
 def test_countdown_is_a_row(shop_engine: Shop) -> None:

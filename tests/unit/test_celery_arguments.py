@@ -5,9 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from inngest_py.domain.errors import Invalid
-from inngest_py.domain.functions.celery_task import CeleryTask, signature
+from inngest_py.domain.functions.celery_task import CeleryTask
+from inngest_py.domain.functions.function_config import FunctionConfig
+from inngest_py.domain.functions.task_inputs import signature
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _of(task: CeleryTask) -> FunctionConfig:
+    return FunctionConfig("shop-t", "t", "celery://shop", celery=task)
 
 
 @pytest.mark.parametrize(
@@ -20,5 +26,5 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 )
 def test_expression_without_a_list_or_object_is_refused(task: CeleryTask, message: str) -> None:
     with pytest.raises(Invalid) as refused:
-        signature(task, {"name": "a", "data": {}}, invoked=False, now=NOW)
+        signature(_of(task), [{"name": "a", "data": {}}], invoked=False, now=NOW)
     assert message in refused.value.message

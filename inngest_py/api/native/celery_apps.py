@@ -1,18 +1,15 @@
 """`/v1/celery`: connect Celery apps, say what starts their tasks, and run canvases."""
 
-from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from marshmallow import Schema, fields, validate
 from sqlalchemy import RowMapping
 
-from ...domain.errors import Conflict, Invalid, NotFound
+from ...domain.errors import Conflict, NotFound
 from ...domain.functions import celery_task
-from ...domain.functions.config_fields import Fields
-from ...domain.functions.triggers import parse_triggers
-from ...domain.values import canonical, durations
-from ...engine.apps import celery_apps
-from ...engine.apps.celery_apps import TaskChanges
+from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
+from ...engine.apps import celery_apps, task_settings
 from ...engine.intake import invoke
 from ...storage.queries import celery_app_list
 from .. import shapes
@@ -20,6 +17,7 @@ from ..actors import actor
 from ..deps import context
 from ..errors import answer
 from . import openapi
+from .task_schemas import TaskSettings
 
 blueprint = openapi.documented("celery", "/v1/celery")
 
@@ -30,18 +28,6 @@ class AppBody(openapi.Body):
     broker_url = fields.String(required=True, validate=validate.Length(1, 2048))
     queue = fields.String(load_default="celery")
     options = fields.Dict(keys=fields.String(), load_default=dict)
-
-
-class TaskBody(openapi.Body):
-    """Settings of a task; those that are left out stay. `args` and `kwargs` are expressions."""
-
-    triggers = fields.List(fields.Dict())
-    args = fields.String(allow_none=True)
-    kwargs = fields.String(allow_none=True)
-    retries = fields.Integer(strict=True)
-    timeout = fields.String(metadata={"description": "how long it may run: 30m, 2h …"})
-    on_lost = fields.String(metadata={"description": "retry or fail"})
-    queue = fields.String(allow_none=True)
 
 
 class RunBody(openapi.Body):
@@ -111,27 +97,18 @@ def delete_app(name: str) -> object:
 
 
 @blueprint.put("/<name>/tasks/<path:task>")
-@blueprint.arguments(TaskBody)
+@blueprint.arguments(TaskSettings)
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.alt_response(409, schema=openapi.Problem)
 @blueprint.response(200, CeleryAnswer)
-def put_task(body: dict[str, Any], name: str, task: str) -> Any:
-    """Change what starts a task, with which arguments, and how it is retried."""
-    if "triggers" in body:
-        body["triggers"] = parse_triggers(Fields({"triggers": body["triggers"]}))
-    if "timeout" in body:
-        body["timeout"] = _duration(body["timeout"])
-    slug = celery_apps.configure(context(), name, task, cast(TaskChanges, body), actor())
+def put_task(body: JsonObject, name: str, task: str) -> object:
+    """Change settings of a task: what starts it, its limits, its retries. Null undoes one.
+
+    Those that are left out stay. A setting of the server's config file cannot be changed here.
+    """
+    slug = task_settings.configure(context(), name, task, body, actor())
     return answer({"data": {"function": slug}})
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return durations.to_timedelta(text)
-    except (Invalid, OverflowError) as error:
-        raise Invalid(
-            f"timeout {text[:64]!r} must be a duration such as 30m", field="timeout"
-        ) from error
 
 
 @blueprint.post("/<name>/runs")

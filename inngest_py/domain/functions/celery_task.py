@@ -1,14 +1,11 @@
-"""Functions that are Celery tasks: how a task is called, and how an event becomes its arguments."""
+"""Functions that are Celery tasks: how a task is called, and the settings of their apps."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
-from .. import cel
 from ..errors import Invalid
-from ..values.checks import kind
 
 CANVAS = "celery.canvas"  # the function of an app whose runs are canvases
 URL_SCHEME = "celery"
@@ -23,10 +20,12 @@ class CeleryTask:
     """How a function's runs call the workers of a Celery app.
 
     `task` is the registered name, None for the function whose runs are canvases. `args` and
-    `kwargs` are expressions in CEL over the run's event; None means that an event gives none.
+    `kwargs` are expressions in CEL over the run's event, or over `events` if the function batches
+    them; None means that an event gives none.
     `queue` is where the task is sent, None for the queue of the app. `timeout` is how long it may
     run after its start. `on_lost` says what follows when it is lost: `retry`, MOST_LOST times at
-    most, or `fail`.
+    most, or `fail`. `own` and `declared` are the settings as they were written by hand and in the
+    config file, as JSON (task_settings.py).
     """
 
     task: str | None = None
@@ -35,6 +34,8 @@ class CeleryTask:
     queue: str | None = None
     timeout: timedelta = timedelta(hours=2)
     on_lost: str = RETRY
+    own: str | None = None
+    declared: str | None = None
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -100,50 +101,3 @@ def without_password(broker_url: str) -> str:
     scheme, _, rest = broker_url.partition("://")
     hosts = [part.rpartition("@")[2].partition("?")[0] for part in rest.split(";")]
     return f"{scheme}://{';'.join(hosts)}"
-
-
-def signature(
-    task: CeleryTask, event: Mapping[str, object], *, invoked: bool, now: datetime
-) -> object:
-    """Make the signature that a run executes, of its event.
-
-    An invocation gives `data.signature`, or `data.args` and `data.kwargs`. For other events the
-    expressions of the task give them. Raises Invalid, which names the field or the expression.
-    """
-    data = event.get("data")
-    given: Mapping[str, object] = data if isinstance(data, dict) else {}
-    if task.task is None or (invoked and "signature" in given):
-        if "signature" not in given:
-            raise Invalid("data.signature is missing: give the canvas", field="data.signature")
-        return given["signature"]
-    if invoked:
-        args, kwargs = given.get("args"), given.get("kwargs")
-    else:
-        args = _evaluated("args", task.args, event, now)
-        kwargs = _evaluated("kwargs", task.kwargs, event, now)
-    if args is not None and not isinstance(args, list):
-        raise Invalid(f"{_place('args', task, invoked)} must be a list, not {_kind(args)}")
-    if kwargs is not None and not isinstance(kwargs, dict):
-        raise Invalid(f"{_place('kwargs', task, invoked)} must be an object, not {_kind(kwargs)}")
-    options = {} if task.queue is None else {"queue": task.queue}
-    return {"task": task.task, "args": args or [], "kwargs": kwargs or {}, "options": options}
-
-
-def _kind(value: object) -> str:
-    """Name the type of a value; an expression over a field that is missing gives false."""
-    lacks = "; the event may lack a field that it names" if value is False else ""
-    return kind(value) + lacks
-
-
-def _place(name: str, task: CeleryTask, invoked: bool) -> str:
-    expression = task.args if name == "args" else task.kwargs
-    return f"data.{name}" if invoked else f"the value of {name}, the expression {expression!r},"
-
-
-def _evaluated(name: str, text: str | None, event: Mapping[str, object], now: datetime) -> object:
-    if text is None:
-        return None
-    try:
-        return cel.evaluate(text, {"event": event}, now)
-    except (cel.CelError, Invalid) as error:
-        raise Invalid(f"the expression of {name}, {text!r}, failed: {error}") from error

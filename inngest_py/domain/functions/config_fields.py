@@ -61,6 +61,9 @@ class Fields(JsonFields):
         code: str | None = None,
     ) -> timedelta | None:
         """Read a duration such as 90s or 1h30m (waits.md §1), within bounds where given."""
+        given = self.get(key)
+        if isinstance(given, int | float) and not isinstance(given, bool):  # of which unit?
+            raise self.wrong(key, "must be a text with a unit: write 30s, 5m, 2h or 7d", code)
         value = self.text(key, code=code)
         if value is None:
             return None

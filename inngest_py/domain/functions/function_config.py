@@ -138,7 +138,7 @@ def parse_config(config: Fields) -> FunctionConfig:
         singleton=parse_singleton(config),
         checkpoint=_parse_checkpoint(config),
     )
-    _check_combination(made, config)
+    check_combination(made, config)
     return made
 
 
@@ -200,12 +200,15 @@ def _shown(item: Fields, key: str) -> str | None:
     return item.text(key)
 
 
-def _check_combination(made: FunctionConfig, config: Fields) -> None:
-    """Refuse settings that an event batch cannot be combined with (sync.md §5.4)."""
+def check_combination(made: FunctionConfig, config: Fields, cancel: str = "cancel") -> None:
+    """Refuse settings that an event batch cannot be combined with (sync.md §5.4).
+
+    `cancel` is the field of what cancels runs. Raises Invalid.
+    """
     if made.batch is None:
         return
     others = {
-        "cancel": made.cancel,
+        cancel: made.cancel,
         "debounce": made.debounce,
         "singleton": made.singleton,
         "priority": made.priority,

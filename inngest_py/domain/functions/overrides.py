@@ -11,9 +11,9 @@ from typing import Any
 
 from ..errors import Invalid
 from ..values import canonical, times
-from ..values.checks import kind
 from ..values.dataclass_json import decode, duration_text, encode
 from ..values.json_types import JsonObject
+from . import exact_shapes
 from .config_fields import Fields, wrong
 from .function_config import FunctionConfig
 from .function_limits import (
@@ -77,8 +77,7 @@ def parse(body: object, now: datetime) -> Wanted:
     rules = tuple(rule for rule in RULES if rule in fields.given)
     if not rules:
         raise Invalid(f"the body sets no limit: give one of {', '.join(RULES)}", field="body")
-    _check_concurrency(fields)
-    _check_parts(fields)
+    exact_shapes.check(fields, [rule for rule in rules if rule != "backoff"])
     steps, whole = parse_concurrency(fields)
     override = Override(
         rules,
@@ -89,60 +88,6 @@ def parse(body: object, now: datetime) -> Wanted:
         parse_backoff(fields),
     )
     return Wanted(override, _until(fields, now), fields.text("by"))
-
-
-def _check_concurrency(fields: Fields) -> None:
-    """Refuse values that a registration ignores: an operator means them to have an effect."""
-    value = fields.get("concurrency")
-    if isinstance(value, bool) or not isinstance(value, int | float | dict | list | None):
-        problem = f"must be a number, an array or an object, not {kind(value)}"
-        raise wrong("concurrency", problem, "concurrency_limit_invalid")
-    _check_limit(value, "concurrency")
-
-
-_PARTS = {
-    "throttle": ("limit", "period", "burst", "key"),
-    "rateLimit": ("limit", "period", "key"),
-}
-_ENTRY = ("limit", "scope", "key", "hash")
-
-
-def _check_parts(fields: Fields) -> None:
-    """Refuse unknown keys, and limits that are missing or 0: only `null` removes a limit."""
-    for rule, known in _PARTS.items():
-        if fields.given.get(rule) is not None:
-            _check_part(Fields(fields.given[rule], rule), known)
-    value = fields.given.get("concurrency")
-    if isinstance(value, dict) and ("fn" in value or "step" in value):
-        _only(Fields(value, "concurrency"), ("fn", "step"))
-        lists = [(value.get(key) or [], f"concurrency.{key}") for key in ("fn", "step")]
-    elif isinstance(value, dict):
-        _check_part(Fields(value, "concurrency"), _ENTRY)
-        return
-    else:
-        lists = [(value if isinstance(value, list) else [], "concurrency")]
-    for items, path in lists:
-        for place, item in enumerate(items if isinstance(items, list) else []):
-            _check_part(Fields(item, f"{path}[{place}]"), _ENTRY)
-
-
-def _check_part(part: Fields, known: tuple[str, ...]) -> None:
-    _only(part, known)
-    limit = part.get("limit")
-    if limit is None:
-        raise wrong(part.at("limit"), "is missing")
-    _check_limit(limit, part.at("limit"))
-
-
-def _check_limit(limit: object, path: str) -> None:
-    if limit == 0 and limit is not False:
-        raise wrong(path, "must be above 0: null for the whole rule removes it, a pause stops all")
-
-
-def _only(part: Fields, known: tuple[str, ...]) -> None:
-    unknown = sorted(set(part.given).difference(known))
-    if unknown:
-        raise wrong(part.at(unknown[0][:64]), f"is not known here: only {', '.join(known)} are")
 
 
 def _until(fields: Fields, now: datetime) -> datetime | None:

@@ -19,18 +19,28 @@ _SCHEDULE = "schedule_invalid"
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
-    """Starts the function for events of a name or wildcard, if the expression is true."""
+    """Starts the function for events of a name or wildcard, if the expression is true.
+
+    `args` and `kwargs` are what this trigger gives a Celery task, in place of the task's own.
+    """
 
     event: str
     expression: str | None = None
+    args: str | None = None
+    kwargs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CronTrigger:
-    """Starts the function on a schedule; each start is delayed by up to the jitter."""
+    """Starts the function on a schedule; each start is delayed by up to the jitter.
+
+    `args` and `kwargs` are as in EventTrigger.
+    """
 
     cron: str
     jitter: timedelta | None = None
+    args: str | None = None
+    kwargs: str | None = None
 
 
 Trigger = EventTrigger | CronTrigger
@@ -46,28 +56,33 @@ class Cancel:
     until: datetime | None = None
 
 
-def parse_triggers(config: Fields) -> tuple[Trigger, ...]:
-    """Read a function's triggers; raises Invalid for a bad one and for one given twice."""
+def parse_triggers(
+    config: Fields, name: str = "triggers", condition: str = "expression"
+) -> tuple[Trigger, ...]:
+    """Read a function's triggers; raises Invalid for a bad one and for one given twice.
+
+    `name` is the field that lists them, and `condition` the one of a trigger's expression.
+    """
     triggers: list[Trigger] = []
     seen: dict[object, int] = {}
-    for place, item in enumerate(config.objects("triggers", MAX_TRIGGERS)):
-        trigger = _parse_trigger(item)
+    for place, item in enumerate(config.objects(name, MAX_TRIGGERS)):
+        trigger = _parse_trigger(item, condition)
         # the same schedule with another jitter is given twice, too
         key = trigger.cron if isinstance(trigger, CronTrigger) else trigger
         if key in seen:
-            first = f"{config.at('triggers')}[{seen[key]}]"
+            first = f"{config.at(name)}[{seen[key]}]"
             raise wrong(item.path, f"repeats {first}: remove one of them")
         seen[key] = place
         triggers.append(trigger)
     return tuple(triggers)
 
 
-def _parse_trigger(item: Fields) -> Trigger:
+def _parse_trigger(item: Fields, condition: str) -> Trigger:
     event, schedule = item.text("event", code=_EVENT), item.text("cron", code=_SCHEDULE)
     if event is not None and schedule is not None:
         raise wrong(item.path, "holds both event and cron: make two triggers of it")
     if event is not None:
-        return EventTrigger(event, item.expression("expression"))
+        return EventTrigger(event, item.expression(condition))
     if schedule is not None:
         return _parse_cron(item, schedule)
     if item.get("event") == "":
@@ -89,9 +104,12 @@ def _parse_cron(item: Fields, schedule: str) -> CronTrigger:
     return CronTrigger(schedule, jitter or None)
 
 
-def parse_cancels(config: Fields) -> tuple[Cancel, ...]:
-    """Read what cancels a function's runs; expressions may only compare and combine values."""
-    return tuple(_parse_cancel(item) for item in config.objects("cancel", MAX_CANCELS))
+def parse_cancels(config: Fields, name: str = "cancel") -> tuple[Cancel, ...]:
+    """Read what cancels a function's runs; expressions may only compare and combine values.
+
+    `name` is the field that lists it.
+    """
+    return tuple(_parse_cancel(item) for item in config.objects(name, MAX_CANCELS))
 
 
 def _parse_cancel(item: Fields) -> Cancel:

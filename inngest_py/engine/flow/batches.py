@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from ...domain import cel
+from ...domain.events.event_record import INVOKED
 from ...domain.flow import batching, keys
 from ...domain.flow.batching import REPEATED_WITHIN, OpenBatch
 from ...domain.runs.items import ItemKind
@@ -51,9 +52,13 @@ def gather(
 
 
 def _is_batched(arrival: Arrival, now: datetime) -> bool:
-    """Say whether the event goes into a batch: one whose `if` is not true starts a run at once."""
-    rule = arrival.function.config.batch
-    if rule is None:
+    """Say whether the event goes into a batch: one whose `if` is not true starts a run at once.
+
+    So does an invocation of a Celery task: it says the arguments of this one call.
+    """
+    config = arrival.function.config
+    rule = config.batch
+    if rule is None or (config.celery is not None and arrival.event.name == INVOKED):
         return False
     if rule.expression is None:
         return True

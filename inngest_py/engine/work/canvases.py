@@ -8,7 +8,7 @@ from ...domain.canvas import signatures
 from ...domain.canvas.nodes import Canvas
 from ...domain.errors import Invalid
 from ...domain.events.event_record import INVOKED
-from ...domain.functions import celery_task
+from ...domain.functions import task_inputs
 from ...domain.values import canonical
 from ..runtime.jobs import Job
 
@@ -28,7 +28,7 @@ def of_run(job: Job, now: datetime) -> Canvas:
             return known[0]
     made = signatures.read(_signature(job, now))
     with _lock:
-        _read[job.run.id] = made, len(job.run.event)
+        _read[job.run.id] = made, max(len(job.run.event), sum(map(len, job.run.events)))
         chars = sum(size for _, size in _read.values())
         while len(_read) > 1 and (len(_read) > _MOST or chars > _MOST_CHARS):
             chars -= _read.popitem(last=False)[1][1]
@@ -36,8 +36,8 @@ def of_run(job: Job, now: datetime) -> Canvas:
 
 
 def _signature(job: Job, now: datetime) -> object:
-    task, run = job.function.config.celery, job.run
-    if task is None:
+    config, run = job.function.config, job.run
+    if config.celery is None:
         raise Invalid(f"function {job.function.slug} is not a Celery task any more")
-    event = canonical.loads(run.event)
-    return celery_task.signature(task, event, invoked=run.event_name == INVOKED, now=now)
+    events = [canonical.loads(event) for event in run.events or (run.event,)]
+    return task_inputs.signature(config, events, invoked=run.event_name == INVOKED, now=now)

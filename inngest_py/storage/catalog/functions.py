@@ -192,6 +192,13 @@ def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) 
     )
 
 
+def restore_functions(tx: Connection, app_id: str) -> list[str]:
+    """Take all functions of an app out of the archive; return their ids."""
+    archived = (FunctionRow.app_id == app_id, FunctionRow.archived_at.is_not(None))
+    mine = update(FunctionRow).where(*archived).values(archived_at=None)
+    return list(tx.execute(mine.returning(FunctionRow.id)).scalars())
+
+
 def lock_functions(tx: Connection, app_id: str) -> None:
     """Lock the rows of an app's functions, so that new runs, which refer to them, wait."""
     tx.execute(select(FunctionRow.id).where(FunctionRow.app_id == app_id).with_for_update()).all()

@@ -1,0 +1,150 @@
+"""The settings of a Celery task as a schema, for the OpenAPI document and for editors.
+
+It describes names and shapes. domain/functions/task_settings.py checks the values, for the API, the
+command line and the config file alike.
+"""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from . import openapi
+
+_Field = fields.Field[Any]
+
+
+def _about(description: str, example: object = None) -> dict[str, object]:
+    return {"description": description} | ({} if example is None else {"example": example})
+
+
+def _text(description: str, example: str | None = None, **more: Any) -> _Field:
+    return fields.String(metadata=_about(description, example), allow_none=True, **more)
+
+
+def _number(description: str, **more: Any) -> _Field:
+    return fields.Integer(metadata=_about(description), allow_none=True, **more)
+
+
+def _shape(name: str, **parts: _Field) -> type[Schema]:
+    return Schema.from_dict(parts, name=f"Task{name}")
+
+
+def _key() -> _Field:
+    return _text("an expression over event: each of its values counts alone", "event.data.customer")
+
+
+def _period(description: str = "how long", **more: Any) -> _Field:
+    return _text(description, "1m", **more)
+
+
+_INPUTS = {
+    "args": "an expression that makes the list of arguments, over event (over events in a batch)",
+    "kwargs": "an expression that makes the object of keyword arguments",
+}
+_ENTRY = _shape(
+    "Concurrency",
+    limit=_number("how many tasks at a time, from sending to answer", required=True),
+    key=_key(),
+    scope=_text("fn, env or account", validate=validate.OneOf(["fn", "env", "account"])),
+)
+_THROTTLE = _shape(
+    "Throttle",
+    limit=_number("starts per period; others wait", required=True),
+    period=_period(required=True),
+    burst=_number("how many more at once"),
+    key=_key(),
+)
+_RATE_LIMIT = _shape(
+    "RateLimit",
+    limit=_number("starts per period; other events are dropped", required=True),
+    period=_period("up to 24h", required=True),
+    key=_key(),
+)
+_DEBOUNCE = _shape(
+    "Debounce",
+    period=_period("starts when no event has come for so long", required=True),
+    timeout=_period("at the latest after"),
+    key=_key(),
+)
+_BATCH = _shape(
+    "BatchEvents",
+    maxSize=_number("events of one run, at most", required=True),
+    timeout=_period("starts with fewer after", required=True),
+    key=_key(),
+    **{"if": _text("only events for which this is true; others start a run alone")},
+)
+_SINGLETON = _shape(
+    "Singleton",
+    mode=_text("skip the later run, or cancel the earlier one", required=True),
+    key=_key(),
+)
+_TRIGGER = _shape(
+    "Trigger",
+    event=_text("the name of an event, or a wildcard", "shop/order.placed"),
+    cron=_text("a schedule, with TZ=… before it if wished", "TZ=Europe/Paris 0 9 * * 1-5"),
+    jitter=_period("delays each start of a schedule by up to"),
+    **{"if": _text("only events for which this expression is true", "event.data.total > 0")},
+    **{name: _text(f"{text}; in place of the task's") for name, text in _INPUTS.items()},
+)
+_CANCEL = _shape(
+    "CancelOn",
+    event=_text("the event that cancels runs", "shop/order.cancelled", required=True),
+    timeout=_period("only so long after the run's start"),
+    **{"if": _text("which runs", "event.data.order == async.data.order")},
+)
+_BACKOFF = _shape(
+    "Backoff",
+    initial=_period("before the first retry", required=True),
+    factor=fields.Raw(metadata=_about("how much longer each next one is", 2)),
+    maximum=_period("at most"),
+    jitter=fields.Raw(metadata=_about("the share that is taken off at random, 0 to 1", 0.2)),
+)
+_TIMEOUTS = _shape(
+    "Timeouts",
+    start=_period("a run that has not started by then is cancelled"),
+    finish=_period("a run that has not ended by then is cancelled"),
+)
+
+
+def _object(shape: type[Schema]) -> _Field:
+    return fields.Nested(shape, allow_none=True)
+
+
+def _list(shape: type[Schema], description: str) -> _Field:
+    return fields.List(fields.Nested(shape), allow_none=True, metadata=_about(description))
+
+
+class _Settings(openapi.Body):
+    def load(self, data: Any, **_more: Any) -> Any:
+        """Take the settings as they are: the domain checks them."""
+        return data
+
+
+SETTINGS: dict[str, _Field] = {
+    "on": _list(_TRIGGER, "what starts it"),
+    **{name: _text(text) for name, text in _INPUTS.items()},
+    "retries": _number("how often it is sent again after its final failure: 0 to 20"),
+    "backoff": _object(_BACKOFF),
+    "timeout": _period("how long it may run after its start: 2h by default"),
+    "on_lost": _text("retry, up to 3 times, or fail", validate=validate.OneOf(["retry", "fail"])),
+    "queue": _text("the queue it is sent to, if not the app's"),
+    "concurrency": fields.Raw(
+        allow_none=True,
+        metadata=_about(
+            "a number, or one or two {limit, key, scope}, or {step: […], fn: […]}",
+            {"limit": 2, "key": "event.data.customer"},
+        ),
+    ),
+    "throttle": _object(_THROTTLE),
+    "rateLimit": _object(_RATE_LIMIT),
+    "idempotency": _text("an expression: one run in 24 h for each of its values", "event.data.id"),
+    "debounce": _object(_DEBOUNCE),
+    "batchEvents": _object(_BATCH),
+    "priority": _object(
+        _shape("Priority", run=_text("an expression: seconds ahead", "event.data.vip ? 60 : 0"))
+    ),
+    "singleton": _object(_SINGLETON),
+    "timeouts": _object(_TIMEOUTS),
+    "cancelOn": _list(_CANCEL, "events that cancel its runs"),
+}
+TaskSettings = _Settings.from_dict(SETTINGS, name="TaskSettings")

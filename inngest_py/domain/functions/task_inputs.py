@@ -1,0 +1,89 @@
+"""How events become the arguments of a Celery task."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from .. import cel
+from ..errors import Invalid
+from ..values import names
+from ..values.checks import kind
+from .celery_task import CeleryTask
+from .function_config import FunctionConfig
+from .triggers import CronTrigger, Trigger
+
+Event = Mapping[str, object]
+
+
+def signature(
+    config: FunctionConfig, events: Sequence[Event], *, invoked: bool, now: datetime
+) -> object:
+    """Make the signature that a run executes, of its event, or of the events of its batch.
+
+    An invocation gives `data.signature`, or `data.args` and `data.kwargs`. For other events the
+    expressions of their trigger give them, or else those of the task. Raises Invalid, which names
+    the field or the expression.
+    """
+    task, given = config.celery or CeleryTask(), _data(events[0])
+    if task.task is None or (invoked and "signature" in given):
+        if "signature" not in given:
+            raise Invalid("data.signature is missing: give the canvas", field="data.signature")
+        return given["signature"]
+    if invoked:
+        args, kwargs = given.get("args"), given.get("kwargs")
+        places = {"args": "data.args", "kwargs": "data.kwargs"}
+    else:
+        texts = _expressions(config, task, events[0], now)
+        args, kwargs = (_evaluated(name, text, events, now) for name, text in texts.items())
+        places = {
+            name: f"the value of {name}, the expression {text!r}," for name, text in texts.items()
+        }
+    if args is not None and not isinstance(args, list):
+        raise Invalid(f"{places['args']} must be a list, not {_kind(args)}")
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise Invalid(f"{places['kwargs']} must be an object, not {_kind(kwargs)}")
+    options = {} if task.queue is None else {"queue": task.queue}
+    return {"task": task.task, "args": args or [], "kwargs": kwargs or {}, "options": options}
+
+
+def _data(event: Event) -> Mapping[str, object]:
+    data = event.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _expressions(
+    config: FunctionConfig, task: CeleryTask, event: Event, now: datetime
+) -> dict[str, str | None]:
+    """Find the expressions of an event's arguments; those of its trigger go first."""
+    own = [trigger for trigger in config.triggers if trigger.args or trigger.kwargs]
+    if own and config.batch is None:
+        for trigger in config.triggers:
+            if _is_of(trigger, event, now):
+                return {
+                    "args": trigger.args or task.args,
+                    "kwargs": trigger.kwargs or task.kwargs,
+                }
+    return {"args": task.args, "kwargs": task.kwargs}
+
+
+def _is_of(trigger: Trigger, event: Event, now: datetime) -> bool:
+    """Say whether a trigger may have made a run of an event."""
+    if isinstance(trigger, CronTrigger):
+        return _data(event).get("cron") == trigger.cron
+    if trigger.event not in names.patterns(str(event.get("name"))):
+        return False
+    return not trigger.expression or cel.matches(trigger.expression, {"event": event}, now)
+
+
+def _kind(value: object) -> str:
+    """Name the type of a value; an expression over a field that is missing gives false."""
+    lacks = "; the event may lack a field that it names" if value is False else ""
+    return kind(value) + lacks
+
+
+def _evaluated(name: str, text: str | None, events: Sequence[Event], now: datetime) -> object:
+    if text is None:
+        return None
+    try:
+        return cel.evaluate(text, {"event": events[0], "events": list(events)}, now)
+    except (cel.CelError, Invalid) as error:
+        raise Invalid(f"the expression of {name}, {text!r}, failed: {error}") from error

@@ -1,0 +1,57 @@
+"""Change the settings of Celery tasks by hand: by the API, the command line and pages."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from ...domain.errors import Conflict, NotFound
+from ...domain.functions import task_settings as rules
+from ...domain.functions.function_config import config_from_json
+from ...storage.queries import celery_app_list
+from ..flow import limit_changes
+from ..runtime import audit
+from ..runtime.audit import Actor
+from ..runtime.context import Context
+from . import celery_functions
+
+
+def configure(
+    ctx: Context, app_name: str, task: str, changes: Mapping[str, object], by: Actor | None = None
+) -> str:
+    """Change settings of a task, each by its name; null gives one its default again.
+
+    Settings that are left out stay. Return the slug of the task's function; a task that no worker
+    has registered yet becomes one at once. Raises NotFound for an unknown app, Invalid for bad
+    settings, and Conflict for a setting of the config file, which leads.
+    """
+    named = rules.canonical_names(dict(changes))
+    relimited: list[str] = []
+
+    def write(tx: Connection) -> str:
+        now = ctx.now()
+        app = celery_app_list.by_name(tx, app_name)
+        if app is None:
+            raise NotFound(f"no Celery app is called {app_name[:100]!r}: add it first")
+        app_id = app["app_id"]
+        celery_functions.put_new(tx, app_id, app_name, [task], now)
+        row = celery_functions.by_task(tx, app_id)[task]
+        config = config_from_json(row["config"])
+        own, declared = rules.layers(config)
+        _refuse_declared(task, named, declared)
+        made = rules.layered(config, own | named, declared)
+        changed = {row["id"]: (row["version"] + 1, made)}
+        relimited[:] = celery_functions.put_changed(tx, app_id, changed, now)
+        audit.note(tx, by, now, "celery.configure", made.slug, ", ".join(sorted(named)))
+        return made.slug
+
+    slug = ctx.committer.run_alone(write)
+    limit_changes.let_in_waiting(ctx, relimited)
+    return slug
+
+
+def _refuse_declared(
+    task: str, changes: Mapping[str, object], declared: Mapping[str, object]
+) -> None:
+    for name in sorted(set(changes).intersection(declared)):
+        text = f"{name} of {task[:255]} is set in the server's config file, which leads"
+        raise Conflict(f"{text}: change it there, and restart the server")
