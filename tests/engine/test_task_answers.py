@@ -142,12 +142,17 @@ def test_broker_that_says_nothing_counts_as_away(shop_engine: Shop, valkey: Valk
 
 
 def test_answers_that_a_killed_worker_had_taken_count_as_unread(shop_engine: Shop) -> None:
-    """Else their tasks would count as lost before the broker gives the answers back."""
-    with connect(shop_engine.app()).connection_for_read() as connection:
-        channel = connection.default_channel
-        for age, wanted in ((1, False), (20, True)):
-            channel.client.zadd(channel.unacked_index_key, {f"taken-{age}": time.time() - age})
-            assert watching.are_kept(connection) is wanted
+    """Else their tasks would count as lost before they are read again."""
+    app = shop_engine.app()
+    name = answers_queue(app).name
+    with connect(app).connection_for_read() as connection:
+        client = connection.default_channel.client
+        client.zadd(f"{name}.taken", {"idle": time.time() - 20, "new": time.time()})
+        client.lpush("new", "an answer")
+        assert not watching.are_kept(connection, name)
+        client.zadd(f"{name}.taken", {"old": time.time() - 20})
+        client.lpush("old", "an answer")
+        assert watching.are_kept(connection, name)
 
 
 def test_url_that_kombu_cannot_use_is_refused_at_once(shop_engine: Shop) -> None:

@@ -2,12 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kombu.connection import Connection
 from kombu.message import Message
-from kombu.messaging import Consumer
 
 from ... import observe
 from ...domain.errors import InngestPyError, Invalid
@@ -16,19 +14,20 @@ from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...engine.work.task_answers import TaskAnswer, apply_answers
 from ...storage.db.outages import logged, outage, reason
-from .brokers import DONE, FAILED, answers_queue, connect, errors_of, fix_of
+from .brokers import DONE, FAILED, answers_queue, connect, errors_of, fix_of, is_redis
+from .consumer_reader import consumer_reader
+from .deliveries import MOST_TOGETHER, Delivery
+from .redis_reader import redis_reader
 
-_MOST_TOGETHER = 64
-_PREFETCH = 256
 _WAIT_SECONDS = 1.0
 _REASON_SECONDS = 3.0  # how long the reason of a failure may take, which comes as an event
 
 
 @dataclass(slots=True)
 class _Taken:
-    """An answer and its message; until `deadline` it waits for the reason of a failure."""
+    """An answer as it was delivered; until `deadline` it waits for the reason of a failure."""
 
-    message: Message
+    delivery: Delivery
     answer: TaskAnswer
     deadline: float
 
@@ -76,37 +75,22 @@ class Answers:
         """Read what has come, apply it, acknowledge it, again and again, over one connection."""
         # what came over a connection that was lost comes again: it cannot be acknowledged any more
         self._got, self._postponed = [], []
-        with self._client.connection_for_read() as connection:
-            connection.connect()
-            with Consumer(
-                connection.channel(),
-                queues=[answers_queue(self.app)],
-                accept=["json"],
-                on_message=self._take,
-                prefetch_count=_PREFETCH,
-            ):
-                self._away = False
-                while not self._stop.is_set():
-                    self._drain(connection)
-                    connection.heartbeat_check()
-                    self._apply()
+        open_reader = redis_reader if is_redis(self.app) else consumer_reader
+        with open_reader(self._client, answers_queue(self.app)) as reader:
+            self._away = False
+            while not self._stop.is_set():
+                if len(self._got) < MOST_TOGETHER:
+                    wait = _WAIT_SECONDS if not self._postponed else 0.2
+                    self._take(reader.read(wait))
+                self._apply()
 
-    def _drain(self, connection: Connection) -> None:
-        """Read until nothing more is there, or enough for one commit has come."""
-        timeout = _WAIT_SECONDS if not self._postponed else 0.2
-        try:
-            while len(self._got) < _MOST_TOGETHER:
-                connection.drain_events(timeout=timeout)
-                timeout = 0.001
-        except TimeoutError:
-            return
-
-    def _take(self, message: Message) -> None:
-        answer = read_answer(self.app, message)
-        if answer is None:
-            message.reject()
-            return
-        self._got.append(_Taken(message, answer, time.monotonic() + _REASON_SECONDS))
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        for one in deliveries:
+            answer = read_answer(self.app, one.message)
+            if answer is None:
+                one.settle()
+                continue
+            self._got.append(_Taken(one, answer, time.monotonic() + _REASON_SECONDS))
 
     def _apply(self) -> None:
         now = time.monotonic()
@@ -118,7 +102,7 @@ class Answers:
             return
         for one in got:  # each alone will say which it is
             if not self._settle([one]):
-                one.message.reject()  # its task will count as lost
+                one.delivery.settle()  # its task will count as lost
 
     def _settle(self, got: list[_Taken]) -> bool:
         """Apply answers and acknowledge them; False if an error came that nobody foresaw."""
@@ -137,7 +121,7 @@ class Answers:
             if id(one.answer) in waiting:
                 self._postponed.append(one)
             else:
-                one.message.ack()
+                one.delivery.settle()
         return True
 
 

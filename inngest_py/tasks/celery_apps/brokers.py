@@ -31,6 +31,11 @@ def answers_queue(app: CeleryApp) -> Queue:
     return Queue(name, Exchange(name, type="direct"), routing_key=name, durable=True)
 
 
+def is_redis(app: CeleryApp) -> bool:
+    """Say whether the app's broker is Redis or Valkey."""
+    return app.broker_url.startswith(("redis", "sentinel", "valkey"))
+
+
 def connect(app: CeleryApp) -> Celery:
     """Make a Celery client of an app's broker."""
     made = Celery(f"inngest_py.{app.name}", set_as_current=False, fixups=[])
@@ -59,7 +64,7 @@ def _transport_options(app: CeleryApp) -> dict[str, object]:
     if app.broker_url.startswith(("amqp", "pyamqp")):
         # a message into a connection that is just being lost would vanish without an error
         return {"confirm_publish": True} | given
-    if not app.broker_url.startswith(("redis", "sentinel", "valkey")):
+    if not is_redis(app):
         return given
     names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
     own: dict[str, object] = {name: f"inngest.{name}.{_ours(app)}" for name in names}

@@ -28,6 +28,7 @@ from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
 from ...storage.db.outages import outage
 from .brokers import answers_queue, connect, errors_of, fix_of
+from .redis_reader import kept_since
 
 _TRY_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
@@ -227,7 +228,8 @@ class Watcher:
         if not sent:
             return
         with client.connection_for_read() as connection:
-            if _size(connection, answers_queue(self.app).name) or are_kept(connection):
+            answers = answers_queue(self.app).name
+            if _size(connection, answers) or are_kept(connection, answers):
                 return  # answers that are not applied yet: their tasks are in no worker any more
             queues = {task.queue for task in sent.values()}
             waiting = {queue: _size(connection, queue) for queue in queues}
@@ -277,16 +279,15 @@ def _size(connection: Any, queue: str) -> int:
         channel.close()
 
 
-def are_kept(connection: Any) -> bool:
+def are_kept(connection: Any, queue: str) -> bool:
     """Say whether a worker of ours took answers a while ago and has not acknowledged them.
 
-    It may have been killed. Redis gives its answers back after a time; RabbitMQ does at once.
+    It may have been killed. Redis has them put back after a time; RabbitMQ gives them back at once.
     """
     channel = connection.default_channel
     if not hasattr(channel, "unacked_index_key"):
         return False
-    old = time.time() - _KEPT_SECONDS
-    return bool(channel.client.zrevrangebyscore(channel.unacked_index_key, old, 0, 0, 1))
+    return kept_since(channel, queue, time.time() - _KEPT_SECONDS)
 
 
 def _held(active: Any, reserved: Any, scheduled: Any) -> dict[str, Held]:
