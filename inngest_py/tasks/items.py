@@ -12,7 +12,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from ..domain.runs.items import ItemKind
 from ..engine.runtime.jobs import Job
-from ..engine.work.claims import claim
+from ..engine.work import task_jobs
+from ..engine.work.claims import Claimed, claim
 from ..engine.work.run_item import run_job
 from .kombu.publishing import task_name
 from .runtime import Runtime, under_gevent
@@ -90,18 +91,29 @@ class Runner:
                 ours += len(jobs)
                 if taken > len(jobs):
                     slots.release(taken - len(jobs))
+                to_send = [job for job in jobs if task_jobs.sends(job)]
                 for job in jobs:
-                    group.spawn(self._run_one, job, slots)
+                    if not task_jobs.sends(job):
+                        group.spawn(self._run_one, job, slots)
+                if to_send:
+                    group.spawn(self._send, to_send, slots)
         finally:  # also if this is killed while it waits: else the intake would stay closed
             intake.remove_waiting(len(ids))
         group.join()
         return ours
 
-    def _run_one(self, job: Job, slots: threading.Semaphore) -> None:
+    def _run_one(self, job: Claimed, slots: threading.Semaphore) -> None:
         try:
             run_job(self._runtime.context(), job)
         finally:
             slots.release()
+
+    def _send(self, jobs: list[Job], slots: threading.Semaphore) -> None:
+        """Run items of Celery apps, in one greenlet: the app's workers do the work."""
+        try:
+            task_jobs.run_together(self._runtime.context(), jobs)
+        finally:
+            slots.release(len(jobs))
 
     def _semaphore(self) -> threading.Semaphore:
         with self._lock:

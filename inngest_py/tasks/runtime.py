@@ -138,7 +138,7 @@ class Runtime:
             slots=1 if child else self.slots,
             worker_id=self.worker_id,
             shared_calls=1 if self.forks else None,
-            brokers=Brokers(),
+            brokers=Brokers(patched=self.settings.celery_patches),
         )
 
     def write_sent(self) -> None:

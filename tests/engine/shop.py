@@ -1,5 +1,6 @@
 """An engine with a Celery app, whose broker and workers are the test."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
@@ -36,10 +37,10 @@ class Brokers:
         self.sent: list[TaskMessage] = []
         self.away = False
 
-    def send(self, app: CeleryApp, message: TaskMessage) -> None:
+    def send(self, app: CeleryApp, messages: Sequence[TaskMessage]) -> None:
         if self.away:
             raise BrokerAway("connection refused")
-        self.sent.append(message)
+        self.sent += messages
 
 
 class Shop(Engine):

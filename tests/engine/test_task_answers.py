@@ -109,7 +109,7 @@ def test_broker_that_is_away_is_no_fault(shop_engine: Shop, url: str) -> None:
 
 
 def send(app: CeleryApp) -> None:
-    Brokers().send(app, TaskMessage("id", "shop.add", [], {}, {}, "token", "root"))
+    Brokers().send(app, [TaskMessage("id", "shop.add", [], {}, {}, "token", "root")])
 
 
 def test_wrong_password_is_told(shop_engine: Shop, valkey: Valkey) -> None:
@@ -132,11 +132,11 @@ def test_refusals_of_rabbitmq_are_no_faults(shop_engine: Shop) -> None:
 def test_broker_that_says_nothing_counts_as_away(shop_engine: Shop, valkey: Valkey) -> None:
     app = replace(shop_engine.app(), options='{"socket_timeout": 0.5}')
     brokers, message = Brokers(), TaskMessage("id", "shop.add", [], {}, {}, "token", "root")
-    brokers.send(app, message)
+    brokers.send(app, [message])
     valkey.freeze()
     try:
         with pytest.raises(BrokerAway):
-            brokers.send(app, message)
+            brokers.send(app, [message])
     finally:
         valkey.thaw()
 
@@ -176,7 +176,7 @@ def test_task_sent_over_a_connection_that_was_lost_does_not_vanish(
     """Else it would wait for ever where the app's queue is never empty."""
     app, brokers = replace(shop_engine.app(), broker_url=rabbit.url), Brokers()
     message = TaskMessage("id", "shop.add", [], {}, {}, "token", "root")
-    brokers.send(app, message)
+    brokers.send(app, [message])
     rabbit.kill()
     with pytest.raises(BrokerAway):
-        brokers.send(app, message)
+        brokers.send(app, [message])

@@ -95,7 +95,7 @@ def _follow(plan: Plan, run: Run, moves: Moves, now: datetime) -> None:
             FollowUp(
                 ItemKind.TASK,
                 key,
-                _delay(call.options, now),
+                delay(call.options, now),
                 step=tasks.step_of(call.path),
                 step_name=call.label,
                 opts=tasks.call_to_json(call),
@@ -108,7 +108,7 @@ def _follow(plan: Plan, run: Run, moves: Moves, now: datetime) -> None:
         plan.timeline.append(TimelineEntry(None, "Finalization", "Finalization", "completed"))
 
 
-def _delay(options: Mapping[str, object], now: datetime) -> timedelta:
+def delay(options: Mapping[str, object], now: datetime) -> timedelta:
     """Say how long a task waits for its `countdown` or `eta`: in a row, not in a worker."""
     countdown, eta = options.get("countdown"), options.get("eta")
     if isinstance(countdown, int | float):

@@ -54,14 +54,14 @@ class BrokerAway(InngestPyError):
 class TaskBrokers(Protocol):
     """The connections of this process to the brokers of Celery apps."""
 
-    def send(self, app: CeleryApp, message: TaskMessage) -> None:
-        """Send a task. Raises BrokerAway."""
+    def send(self, app: CeleryApp, messages: Sequence[TaskMessage]) -> None:
+        """Send tasks. Raises BrokerAway; some of them may have been sent then."""
 
 
 class NoTaskBrokers:
     """Stands in a process that sends no tasks."""
 
-    def send(self, app: CeleryApp, message: TaskMessage) -> None:
+    def send(self, app: CeleryApp, messages: Sequence[TaskMessage]) -> None:
         """Refuse: only workers send tasks."""
         raise BrokerAway("this process sends no tasks")
 
@@ -108,10 +108,10 @@ class CeleryApps:
         """Note that an app's broker takes tasks."""
         self._away.discard(app_id)
 
-    def note_sent(self, sent: Sent) -> None:
-        """Note a task that was sent just now."""
+    def note_sent(self, sent: Sequence[Sent]) -> None:
+        """Note tasks that were sent just now."""
         with self._lock:
-            self._sent[sent.item.id] = sent
+            self._sent.update((one.item.id, one) for one in sent)
 
     def forget_sent(self, item_ids: Sequence[str]) -> None:
         """Forget tasks that have ended, or that could not be sent."""

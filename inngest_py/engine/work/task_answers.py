@@ -24,7 +24,7 @@ from ...storage.runs import attempts
 from ..runtime.celery_apps import CeleryApp
 from ..runtime.context import Context
 from ..runtime.jobs import Job
-from . import canvases, run_item, signals
+from . import canvases, run_item, signals, task_jobs
 from .apply import apply_all
 from .claims import load
 from .handlers.policy import retry_policy
@@ -120,6 +120,7 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
     if not found:
         return
     writes = [_write(ctx, one) for one in found]
+    following: list[Job] = []
     if len(writes) > 1:
         try:
             ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
@@ -130,7 +131,8 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
         else:
             ctx.celery_apps.forget_sent([one.job.item.id for one in found])
             for one, write in zip(found, writes, strict=True):
-                _committed(ctx, one.job, write.plan, write.done)
+                following += _committed(ctx, one.job, write.plan, write.done)
+            task_jobs.run_together(ctx, following)
             return
     for one in found:
         made, call = _planned(ctx, one)
@@ -143,7 +145,8 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
             done = run_item.write_plan(ctx, one.job, made, call, wants_next=False)
         ctx.celery_apps.forget_sent([one.job.item.id])  # not before: an outage may keep it
         if done is not None:
-            _committed(ctx, one.job, made, done)
+            following += _committed(ctx, one.job, made, done)
+    task_jobs.run_together(ctx, following)
 
 
 def _write(ctx: Context, found: _Found) -> PlanWrite:
@@ -194,18 +197,16 @@ def _failure(error: JsonObject | None) -> Failure:
     return Failure(str(error.get("name")), str(error.get("message")), text)
 
 
-def _committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
-    """Send hints, and continue with the run's next item, which this process holds."""
+def _committed(ctx: Context, job: Job, made: Plan, done: Applied) -> list[Job]:
+    """Send hints; return the job of the run's next item, which this process holds."""
     signals.committed(ctx, job, made, done)
     following = done.next
     if following is None:
-        return
+        return []
     ctx.leases.hold(following)
     if following.kind is ItemKind.TASK:  # it is called with what its item holds
-        run_item.run_job(ctx, Job(following, job.run, job.function, {}))
-        return
-    for one in ctx.committer.read(lambda tx: load(tx, ctx, [following])):
-        run_item.run_job(ctx, one)
+        return [Job(following, job.run, job.function, {})]
+    return ctx.committer.read(lambda tx: load(tx, ctx, [following]))
 
 
 def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:

@@ -136,11 +136,12 @@ class _RedisReader:
     def _message(self, raw: bytes, batch: _Batch) -> Message | None:
         """Read what kombu wrote; what it did not write is settled, with a log line."""
         try:
-            return self._channel.Message(canonical.loads(raw), channel=self._channel)
+            made: Message = self._channel.Message(canonical.loads(raw), channel=self._channel)
         except Exception as error:
             observe.event("celery.strange_answer", level=30, error=type(error).__name__)
             batch.settle()
             return None
+        return made
 
     def _tidy(self) -> None:
         """Put back what ended readers have left; bind the queue, should the broker be flushed."""

@@ -1,7 +1,11 @@
 """The tasks of a Celery app: find those that are due, and send them to the app's broker."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from .... import observe
 from ....domain.canvas import interpret
@@ -11,13 +15,13 @@ from ....domain.limits import MAX_WAIT
 from ....domain.reply import decide, task_answers, timeouts
 from ....domain.reply.plans import Plan
 from ....domain.reply.task_answers import Failure
-from ....domain.runs.items import ItemKind
+from ....domain.runs.items import Item, ItemKind
 from ....domain.steps import task_states, tasks
 from ....domain.steps.task_states import SentTask
 from ....domain.steps.tasks import Token
 from ....domain.values import canonical
 from ....storage.queue import leases, sent_tasks
-from ...runtime.celery_apps import BrokerAway, TaskMessage
+from ...runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from ...runtime.context import Context
 from ...runtime.jobs import Job
 from .. import canvases
@@ -41,9 +45,29 @@ def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
         return decide.fatal("InvalidSignature", error.message), Call(now, now)
     plan = task_answers.begun(job.run, moves, now)
     if job.item.kind is ItemKind.START and _is_single(plan):
-        _send(ctx, job, tasks.call_from_json(plan.follow_ups[0].opts or ""))
+        send(ctx, [(job, tasks.call_from_json(plan.follow_ups[0].opts or ""))])
         return None
     return plan, Call(now, now)
+
+
+def call_to_send(ctx: Context, job: Job) -> interpret.Call | None:
+    """Give the call of a job that has nothing to do but to send one task.
+
+    None means that run_tasks() has to look: the task is late, a worker was lost, or the run may
+    begin with more than one task.
+    """
+    item, now = job.item, ctx.now()
+    if item.lapses or timeouts.exceeded(job.function.config.timeouts, job.run, now) is not None:
+        return None
+    if item.kind is ItemKind.TASK:
+        return tasks.call_from_json(item.opts or "")
+    task = job.function.config.celery
+    if item.kind is not ItemKind.START or task is None or task.task is None:
+        return None
+    moves = _due(job, canvases.of_run(job, now))
+    single = len(moves.calls) == 1 and not moves.opens and not moves.ended
+    call = moves.calls[0] if single else None
+    return None if call is None or task_answers.delay(call.options, now) else call
 
 
 def _due(job: Job, canvas: Canvas) -> interpret.Moves:
@@ -90,7 +114,7 @@ def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | N
         failure = Failure("TaskTimeout", "the task has not ended within its time")
         plan = task_answers.failed(job.item, call, failure, retry_policy(ctx, job), ctx.jitter())
         return plan, Call(sent, ctx.now())
-    _send(ctx, job, call)
+    send(ctx, [(job, call)])
     return None
 
 
@@ -101,28 +125,48 @@ def _sent_before(ctx: Context, job: Job) -> datetime | None:
     return None if known is None or known.attempt != job.item.attempt else known.sent
 
 
-def _send(ctx: Context, job: Job, call: interpret.Call) -> None:
-    """Send a task to its app's broker; put it off while the broker is away."""
-    item = job.item
-    try:
-        app = ctx.celery_apps.get(ctx.db, job.function.app_id)
-        now = ctx.now()
+def send(ctx: Context, due: Sequence[tuple[Job, interpret.Call]]) -> None:
+    """Send tasks to the brokers of their apps; put off those whose broker is away."""
+    by_app: dict[str, list[tuple[Job, interpret.Call]]] = defaultdict(list)
+    for job, call in due:
+        by_app[job.function.app_id].append((job, call))
+    for app_id, of_app in by_app.items():
+        try:
+            _send_to(ctx, ctx.celery_apps.get(ctx.db, app_id), of_app)
+            ctx.celery_apps.note_reached(app_id)
+        except BrokerAway as error:
+            if ctx.celery_apps.note_away(app_id):
+                name = of_app[0][0].function.app_name
+                observe.event("celery.away", level=30, app=name, error=error.message)
+            _put_off(ctx, [job.item for job, _ in of_app])
+
+
+def _put_off(ctx: Context, items: Sequence[Item]) -> None:
+    until = ctx.now() + _AGAIN
+
+    def write(tx: Connection) -> None:
+        for item in items:
+            leases.put_off(tx, item, until)
+
+    ctx.committer.run_alone(write)
+
+
+def _send_to(ctx: Context, app: CeleryApp, due: Sequence[tuple[Job, interpret.Call]]) -> None:
+    now, messages, sent = ctx.now(), [], []
+    for job, call in due:
+        item = job.item
         token = Token(item.id, item.attempt, call.path, now).signed(app.secret)
         name, of_run = tasks.task_id(item.id, item.attempt), item.run_id.lower()
-        message = TaskMessage(name, call.name, call.args, call.kwargs, call.options, token, of_run)
+        messages.append(
+            TaskMessage(name, call.name, call.args, call.kwargs, call.options, token, of_run)
+        )
         queue = str(call.options.get("queue") or app.queue)
         known = SentTask(item.attempt, now, queue, _limit(job)).to_json()
         step, opts, until = tasks.step_of(call.path), tasks.call_to_json(call), now + MAX_WAIT
-        sent = sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until)
-        ctx.celery_apps.brokers.send(app, message)
-        # after: it may be written at once. If the answer was quicker, that does nothing
-        ctx.celery_apps.note_sent(sent)
-        ctx.celery_apps.note_reached(app.app_id)
-    except BrokerAway as error:
-        if ctx.celery_apps.note_away(job.function.app_id):
-            observe.event("celery.away", level=30, app=job.function.app_name, error=error.message)
-        later = ctx.now() + _AGAIN
-        ctx.committer.run_alone(lambda tx: leases.put_off(tx, item, later))
+        sent.append(sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until))
+    ctx.celery_apps.brokers.send(app, messages)
+    # after: it may be written at once. If an answer was quicker, that does nothing
+    ctx.celery_apps.note_sent(sent)
 
 
 def _limit(job: Job) -> timedelta:
