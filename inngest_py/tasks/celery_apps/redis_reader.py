@@ -9,12 +9,12 @@ of it are stored. Lists that are left are put back into the queue.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import redis
 from celery import Celery
 from kombu.entity import Queue
 from kombu.message import Message
+from kombu.transport.redis import Channel
 from kombu.utils.uuid import uuid
 
 from ... import observe
@@ -54,11 +54,11 @@ end
 """
 
 
-def _index_of(channel: Any, queue: str) -> str:
+def _index_of(channel: Channel, queue: str) -> str:
     return f"{channel.global_keyprefix}{queue}.taken"
 
 
-def kept_since(channel: Any, queue: str, before: float) -> bool:
+def kept_since(channel: Channel, queue: str, before: float) -> bool:
     """Say whether a reader took messages of a queue before a time and has not stored them."""
     client = redis.Redis(connection_pool=channel.pool)
     lists = client.zrangebyscore(_index_of(channel, queue), "-inf", before)
@@ -80,7 +80,7 @@ class _Batch:
 class _RedisReader:
     """Reads one queue; acknowledges what is settled when it reads again."""
 
-    def __init__(self, channel: Any, queue: Queue) -> None:
+    def __init__(self, channel: Channel, queue: Queue) -> None:
         self._channel, self._queue = channel, queue
         self._client = redis.Redis(connection_pool=channel.pool)
         prefix = channel.global_keyprefix

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from celery import Celery
 from kombu.entity import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -140,7 +141,7 @@ class Watcher:
                 asking.join()
             client.close()
 
-    def _tick(self, client: Any, receiver: Any, over: threading.Event) -> None:
+    def _tick(self, client: Celery, receiver: Any, over: threading.Event) -> None:
         """Store what events said, and revoke tasks, between two events; at least once a second.
 
         Not in the other thread, where a look takes seconds.
@@ -154,7 +155,7 @@ class Watcher:
         self._revoking.work = lambda: self._revoke(client)
         self._revoking.run_if_due()
 
-    def _ask(self, client: Any, over: threading.Event) -> None:
+    def _ask(self, client: Celery, over: threading.Event) -> None:
         """Do what is due: renew the lease, find tasks, look for lost ones."""
         duties = [
             _Duty(_TRY_SECONDS, lambda: over.set() if not self._is_ours() else None),
@@ -210,17 +211,17 @@ class Watcher:
             self._failed.pop(name, None)
             self._unanswered[name] = time.monotonic() + _ANSWER_SECONDS, error
 
-    def _revoke(self, client: Any) -> None:
+    def _revoke(self, client: Celery) -> None:
         """Ask the workers to drop the tasks of runs that have ended."""
         celery_watch.revoke(self._context(), self.app.app_id, client.control.revoke)
 
-    def _find_tasks(self, client: Any) -> None:
+    def _find_tasks(self, client: Celery) -> None:
         """Ask the workers which tasks they have, and to send events from now on."""
         client.control.enable_events()
         found = client.control.inspect(timeout=_REPLY_SECONDS).registered() or {}
         celery_watch.note_workers(self._context(), self.app.app_id, found)
 
-    def _look(self, client: Any) -> None:
+    def _look(self, client: Celery) -> None:
         """Compare what the workers hold with the tasks that were sent."""
         ctx = self._context()
         sent = lost_tasks.sent(ctx, self.app.app_id)
