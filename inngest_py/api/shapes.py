@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import RowMapping
 
+from ..domain.reports.timeline import SpanTask
 from ..domain.runs.runs import RunStatus
 from ..domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ..domain.values.json_types import JsonObject
@@ -78,8 +79,32 @@ def run(row: RowMapping) -> JsonObject:
     return shaped
 
 
-def job(row: RowMapping) -> JsonObject:
-    """Shape a queue item for /v1/runs/{id}/jobs."""
+def task(found: SpanTask | None) -> JsonObject | None:
+    """Shape the Celery task of an attempt; None for other attempts."""
+    if found is None:
+        return None
+    return {
+        "id": found.id,
+        "queue": found.queue,
+        "worker": found.host,
+        "sent_at": stamp(found.sent_at),
+        "received_at": stamp(found.received_at),
+        "started_at": stamp(found.started_at),
+        "executions": [
+            {
+                "worker": one.host,
+                "received_at": stamp(one.received),
+                "started_at": stamp(one.started),
+                "retried_at": stamp(one.retried),
+                "error": one.error,
+            }
+            for one in found.executions
+        ],
+    }
+
+
+def job(row: RowMapping, sent: SpanTask | None = None) -> JsonObject:
+    """Shape a queue item for /v1/runs/{id}/jobs; `sent` is its Celery task, once it was sent."""
     return {
         "JobID": row["id"],
         "at": stamp(row["due_at"]),
@@ -93,6 +118,7 @@ def job(row: RowMapping) -> JsonObject:
             "queued_at": stamp(row["queued_at"]),
             "lease_until": stamp(row["lease_until"]),
             "worker": row["worker"],
+            "task": task(sent),
         },
     }
 

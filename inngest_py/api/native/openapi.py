@@ -153,6 +153,11 @@ class AttemptShown(Schema):
     http_status = fields.Integer(required=True, allow_none=True)
     error = fields.Raw(required=True, allow_none=True)
     info = fields.Raw(required=True, allow_none=True)
+    task = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={"description": "of a Celery task: id, worker, times and Celery's own retries"},
+    )
 
 
 class Job(Schema):

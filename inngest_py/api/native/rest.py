@@ -13,13 +13,21 @@ from sqlalchemy import Connection, RowMapping
 from swagger_ui_bundle import swagger_ui_path
 
 from ...domain.functions.registration import parse_function
+from ...domain.reports.timeline import SpanTask
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import register
 from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
-from ...storage.queries import event_lookups, function_list, run_list, run_lookups, timeline_rows
+from ...storage.queries import (
+    event_lookups,
+    function_list,
+    run_list,
+    run_lookups,
+    timeline_rows,
+    timelines,
+)
 from ...storage.queries.run_list import RunQuery
 from .. import shapes
 from ..actors import actor
@@ -155,8 +163,12 @@ def show_run(run_id: str) -> Response:
             }
             for step in stored
         ],
-        "attempts": [_attempt(item) for item in timeline.attempts],
-        "queued": [shapes.job(item) for item in timeline.queued],
+        "attempts": [
+            _attempt(row, timelines.task_of_attempt(row, timeline)) for row in timeline.attempts
+        ],
+        "queued": [
+            shapes.job(item, timelines.task_of_item(item, timeline)) for item in timeline.queued
+        ],
     }
     return answer({"data": shown})
 
@@ -188,7 +200,9 @@ def _summary(row: RowMapping) -> JsonObject:
     }
 
 
-def _attempt(row: RowMapping) -> JsonObject:
+def _attempt(row: RowMapping, task: SpanTask | None) -> JsonObject:
+    """Shape an attempt; one of a Celery task has started when a worker began it."""
+    started_at = row["started_at"] if task is None else task.started_at or row["started_at"]
     return {
         "step": row["step"],
         "name": row["name"],
@@ -196,9 +210,10 @@ def _attempt(row: RowMapping) -> JsonObject:
         "attempt": row["attempt"],
         "status": row["status"],
         "queued_at": shapes.stamp(row["queued_at"]),
-        "started_at": shapes.stamp(row["started_at"]),
+        "started_at": shapes.stamp(started_at),
         "ended_at": shapes.stamp(row["ended_at"]),
         "http_status": row["http_status"],
         "error": canonical.loads(row["error"]) if row["error"] is not None else None,
-        "info": canonical.loads(row["info"]) if row["info"] is not None else None,
+        "info": canonical.loads(row["info"]) if row["info"] is not None and not task else None,
+        "task": shapes.task(task),
     }

@@ -13,6 +13,7 @@ from ...storage.queries import (
     run_list,
     run_lookups,
     timeline_rows,
+    timelines,
 )
 from ...storage.queries.event_list import NEWEST, WITH_PAYLOAD, EventQuery
 from ...storage.queries.run_columns import WITH_OUTPUT
@@ -87,10 +88,11 @@ def list_jobs(run_id: str) -> Response:
     """List what is queued for a run."""
     with context().db.reading() as tx:
         found = run_lookups.function_of(tx, ulid(run_id, "run"))
-        jobs = timeline_rows.queued_for(tx, run_id)
+        rows = timeline_rows.of_run(tx, run_id)
     if found is None:
         return public_error(f"Unable to load function run: {run_id}", 404)
-    return enveloped([shapes.job(job) for job in jobs])
+    jobs = [shapes.job(item, timelines.task_of_item(item, rows)) for item in rows.queued]
+    return enveloped(jobs)
 
 
 @blueprint.get("/apps/<app_name>/functions")

@@ -57,6 +57,7 @@ class _Reader:
             "queuedAt": shapes.stamp(span.queued_at),
             "startedAt": shapes.stamp(span.started_at),
             "endedAt": shapes.stamp(span.ended_at),
+            **({} if span.task is None else {"task": _task(span)}),
             **(self._values(span.output) if self._with_output else {}),
             "metadata": [_metadata(row) for row in self._metadata if _belongs(row, span)],
             "children": [self.span(child) for child in span.children],
@@ -99,6 +100,22 @@ def _belongs(row: RowMapping, span: Span) -> bool:
     if row["attempt"] is None or not span.children:
         return own
     return not own and span.attempts == row["attempt"]
+
+
+def _task(span: Span) -> JsonObject:
+    """Shape the Celery task of a span: `queuedMs` is its time in the broker and with its worker."""
+    task = span.task
+    assert task is not None
+    return {
+        "id": task.id,
+        "queue": task.queue,
+        "worker": task.host,
+        "sentAt": shapes.stamp(task.sent_at),
+        "receivedAt": shapes.stamp(task.received_at),
+        "startedAt": shapes.stamp(task.started_at),
+        "queuedMs": milliseconds(task.sent_at or task.received_at, task.started_at),
+        "error": span.error,
+    }
 
 
 def _metadata(row: RowMapping) -> JsonObject:

@@ -139,6 +139,9 @@ def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
     if given is not None and given[0] == span.step:
         href = url("run_value", run_id=run_id, of="input")
         made.append(_value("Input of the rerun", given[1], href))
+    if span.error is not None:
+        text = canonical.dumps(span.error).decode()
+        made.append(_value("Error", (text, len(text)), "", failed=True))
     if span.info:
         text = canonical.dumps(_plain(span.info)).decode()
         made.append(Value("Waits for", words.pretty(text), len(text), ""))

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ...domain.reports.spans import is_over
-from ...domain.reports.timeline import Span, SpanStatus, StepOp
+from ...domain.reports.timeline import Span, SpanStatus, SpanTask, StepOp
 
 MOST_ROWS = 400
 _WAITS = {StepOp.SLEEP, StepOp.INVOKE, StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL}
 _LIVE_CSS = {SpanStatus.FAILED: "failed", SpanStatus.CANCELLED: "cancelled"}
-Part = tuple[datetime, datetime, str]  # from, to, what it was: queue, wait, run, failed …
+Part = tuple[datetime, datetime, str]  # from, to, what it was: queue, broker, wait, run, failed …
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Waterfall:
     left_out: int = 0
     start: datetime | None = None
     length: timedelta = timedelta(0)
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether some of the rows are Celery tasks."""
+        return any(row.span.task is not None for row in self.rows)
 
 
 def waterfall(root: Span, now: datetime) -> Waterfall:
@@ -79,6 +84,8 @@ def _parts(span: Span, now: datetime) -> list[Part]:
         return parts
     end = _end(span, now)
     began = span.started_at
+    if span.task is not None:
+        return _of_task(span, span.task, end)
     if began is None:
         # an item that is due later waits for its time: a sleep, or the backoff of a retry
         return [(span.queued_at, end, "queue")] if span.queued_at < end else []
@@ -86,6 +93,14 @@ def _parts(span: Span, now: datetime) -> list[Part]:
         return [(span.queued_at, end, "wait")]
     css = "whole" if span.is_root else _LIVE_CSS.get(span.status, "run")
     return [(span.queued_at, began, "queue"), (began, end, css)]
+
+
+def _of_task(span: Span, task: SpanTask, end: datetime) -> list[Part]:
+    """Tell a Celery task's time in our queue, with its broker and worker, and of running apart."""
+    began = span.started_at or end
+    sent = min(max(task.sent_at or span.queued_at, span.queued_at), began)
+    css = _LIVE_CSS.get(span.status, "run")
+    return [(span.queued_at, sent, "queue"), (sent, began, "broker"), (began, end, css)]
 
 
 def _end(span: Span, now: datetime) -> datetime:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from markupsafe import Markup, escape
 
-from ...domain.reports.timeline import Span
+from ...domain.reports.timeline import Span, SpanStatus
 
 MOST_SHOWN = 8_000  # characters of a value; the download has the rest
 # a time or a ULID within a sentence of the engine
@@ -112,8 +112,16 @@ def part(span: Span) -> str:
     return f"Attempt {span.attempts + 1}" if is_attempt else span.name
 
 
+def state(span: Span) -> str:
+    """Return where a part is in its life; of a Celery task in the broker, as far as is known."""
+    if span.task is None or span.status is not SpanStatus.QUEUED:
+        return span.status.value.lower()
+    return "sent" if span.task.received_at is None and span.task.host is None else "received"
+
+
 FILTERS = {
     "part": part,
+    "state": state,
     "moment": moment,
     "stamp": stamp,
     "timed": timed,

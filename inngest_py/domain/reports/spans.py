@@ -12,6 +12,7 @@ from datetime import datetime
 from ..reply.timeouts import CANCELLATION
 from ..runs.runs import ENDED, RunStatus
 from ..values import ids
+from . import task_spans
 from .timeline import EndedAttempt, Output, Pending, Span, SpanStatus, StepOp, TimelineRun
 
 FINALIZATION = "Finalization"
@@ -179,6 +180,7 @@ def _span(run: TimelineRun, group: _Group, *, final: bool) -> Span:
         # a retry of the request found a step, or the run ended in another way
         span.status = SpanStatus.COMPLETED if run.status is not RunStatus.FAILED else span.status
     hidden = group.pending is None and [row.status for row in group.tried] == ["completed"]
+    hidden = hidden and not task_spans.executions(span, "")  # Celery retried it
     if hidden or span.op in _WAITS:
         return span  # nothing was requested for a sleep or a wait
     for row in group.tried:
@@ -198,6 +200,8 @@ def _numbered_attempt(
 ) -> Span:
     span = _attempt_span(run, group, item, key=key, final=final)
     span.name = f"Attempt {item.attempt}"
+    for child in task_spans.executions(span, span_id(run.id, f"{key}-celery")):
+        span.adopt(child)
     return span
 
 
@@ -218,10 +222,13 @@ def _attempt_span(
         type=kind,
         attempts=item.attempt,
         info=item.info,
+        task=item.task,
     )
     if isinstance(item, Pending):
         span.status = item.status
-        if item.status is SpanStatus.RUNNING:
+        if item.task is not None:
+            span.started_at = item.task.started_at
+        elif item.status is SpanStatus.RUNNING:
             span.started_at = max(item.queued_at, item.due_at)
         elif item.status is not SpanStatus.QUEUED:
             span.started_at, span.ended_at = item.queued_at, item.ended_at

@@ -1,10 +1,12 @@
 """What a run's timeline is built of, and what it is made into: the data of spans.py."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ..runs.runs import RunStatus
+from ..steps.task_executions import Execution
 from ..values.json_types import JsonObject
 
 
@@ -44,6 +46,23 @@ class TimelineRun:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanTask:
+    """The Celery task of an attempt: `id` names it for workers and Flower.
+
+    `host` is the worker that had it last. A time is None as long as nobody has told it. The
+    attempt has one execution, and one more for each of Celery's own retries.
+    """
+
+    id: str
+    sent_at: datetime | None
+    queue: str | None = None
+    host: str | None = None
+    received_at: datetime | None = None
+    started_at: datetime | None = None
+    executions: Sequence[Execution] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EndedAttempt:
     """An attempt that is over; `step` is None for a request that found no step.
 
@@ -63,6 +82,7 @@ class EndedAttempt:
     http_status: int | None = None
     has_error: bool = False
     info: JsonObject | None = None
+    task: SpanTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +98,7 @@ class Pending:
     due_at: datetime
     info: JsonObject | None = None
     ended_at: datetime | None = None
+    task: SpanTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +112,7 @@ class Output:
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """A part of a run's timeline."""
+    """A part of a run's timeline; `error` is one that is stored with nothing else."""
 
     id: str
     run_id: str
@@ -107,6 +128,8 @@ class Span:
     output: Output | None = None
     info: JsonObject | None = None
     http_status: int | None = None
+    error: JsonObject | None = None
+    task: SpanTask | None = None
     is_root: bool = False
     parent: "Span | None" = None
     children: "list[Span]" = field(default_factory=list)

@@ -1,32 +1,57 @@
 """The rows that belong to a run: those that make its timeline, its steps and its metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, select
 
+from ...domain.steps import tasks
+from ...domain.steps.task_executions import Execution
 from ...domain.values import canonical
 from ..db.columns import table_of
 from ..queue.queue_items import QueueItem
+from ..queue.task_executions import TaskExecution
 from ..runs.attempts import Attempt
 from ..runs.metadata import RunMetadata
 from ..runs.steps import Step
 
 _attempts, _items = table_of(Attempt), table_of(QueueItem)
+_executions = table_of(TaskExecution)
 _metadata, _steps = table_of(RunMetadata), table_of(Step)
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineRows:
-    """A run's attempts in the order in which they ended, and what is queued for it."""
+    """A run's attempts in the order in which they ended, and what is queued for it.
+
+    `executions` are those of Celery tasks, in order, by the tasks' ids.
+    """
 
     attempts: Sequence[RowMapping]
     queued: Sequence[RowMapping]
+    executions: Mapping[str, Sequence[Execution]]
 
 
 def of_run(tx: Connection, run_id: str) -> TimelineRows:
     """Read the rows from which a run's timeline is built."""
-    return TimelineRows(attempts_of(tx, run_id), queued_for(tx, run_id))
+    tried, queued = attempts_of(tx, run_id), queued_for(tx, run_id)
+    has_tasks = any(row["op"] == tasks.OP for row in tried) or any(row["task"] for row in queued)
+    return TimelineRows(tried, queued, executions_of(tx, run_id) if has_tasks else {})
+
+
+def executions_of(tx: Connection, run_id: str) -> dict[str, list[Execution]]:
+    """List how workers executed a run's Celery tasks, in order, by the tasks' ids."""
+    query = select(_executions).where(_executions.c.run_id == run_id)
+    found: dict[str, list[Execution]] = {}
+    for row in tx.execute(query.order_by(_executions.c.number)).mappings():
+        found.setdefault(row["task_id"], []).append(_execution(row))
+    return found
+
+
+def _execution(row: RowMapping) -> Execution:
+    error = None if row["error"] is None else canonical.loads(row["error"])
+    times = row["received_at"], row["started_at"], row["retried_at"]
+    return Execution(row["run_id"], row["task_id"], row["number"], row["host"], *times, error)
 
 
 def attempts_of(tx: Connection, run_id: str) -> list[RowMapping]:

@@ -4,11 +4,18 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, RowMapping, select
 
-from ...domain.reports import older_spans, spans
-from ...domain.reports.timeline import EndedAttempt, Pending, Span, SpanStatus, TimelineRun
+from ...domain.reports import older_spans, spans, task_spans
+from ...domain.reports.timeline import (
+    EndedAttempt,
+    Pending,
+    Span,
+    SpanStatus,
+    SpanTask,
+    TimelineRun,
+)
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import ENDED, RunStatus
-from ...domain.steps import waits
+from ...domain.steps import task_states, tasks, waits
 from ...domain.values import canonical
 from ..db.columns import table_of
 from ..runs.runs import RunRow
@@ -16,7 +23,7 @@ from . import timeline_rows
 
 _runs = table_of(RunRow)
 # Other items are not requests, or are time-outs of waits, which the attempts already show.
-_SHOWN = {ItemKind.START, ItemKind.EDGE, ItemKind.SLEEP, ItemKind.GATEWAY}
+_SHOWN = {ItemKind.START, ItemKind.EDGE, ItemKind.SLEEP, ItemKind.GATEWAY, ItemKind.TASK}
 
 
 def of_run(tx: Connection, run: RowMapping, *, has_output: bool, older: bool = False) -> Span:
@@ -37,8 +44,8 @@ def tree_of(
     draw = older_spans.tree if older else spans.tree
     return draw(
         _traced(run, has_output=has_output),
-        [_tried(row, children or {}) for row in found.attempts],
-        [_pending(item) for item in found.queued if item["kind"] in _SHOWN],
+        [_tried(row, children or {}, found) for row in found.attempts],
+        [_pending(item, found) for item in found.queued if item["kind"] in _SHOWN],
     )
 
 
@@ -68,10 +75,13 @@ def _traced(run: RowMapping, *, has_output: bool) -> TimelineRun:
     )
 
 
-def _tried(row: RowMapping, children: Mapping[str, str]) -> EndedAttempt:
+def _tried(
+    row: RowMapping, children: Mapping[str, str], found: timeline_rows.TimelineRows
+) -> EndedAttempt:
     info = canonical.loads(row["info"]) if row.get("info") else None
     if row["step"] in children and row["status"] == "waiting":
         info = (info or {}) | {"runID": children[row["step"]]}
+    task = task_of_attempt(row, found)
     return EndedAttempt(
         id=row["id"],
         step=row["step"],
@@ -80,28 +90,53 @@ def _tried(row: RowMapping, children: Mapping[str, str]) -> EndedAttempt:
         attempt=row["attempt"],
         status=row["status"],
         queued_at=row["queued_at"],
-        started_at=row["started_at"],
+        started_at=row["started_at"] if task is None else task.started_at or row["started_at"],
         ended_at=row["ended_at"],
         http_status=row["http_status"],
         has_error=row["error"] is not None,
-        info=info,
+        info=None if task is not None else info,
+        task=task,
     )
 
 
-def _pending(item: RowMapping) -> Pending:
+def task_of_attempt(row: RowMapping, found: timeline_rows.TimelineRows) -> SpanTask | None:
+    """Describe the Celery task of an attempt that has ended; None for other attempts."""
+    if row["op"] != tasks.OP or row["info"] is None:
+        return None
+    name = canonical.loads(row["info"])["task"]
+    return task_spans.of_attempt(
+        name, found.executions.get(name, ()), sent=row["started_at"], ended=row["ended_at"]
+    )
+
+
+def task_of_item(item: RowMapping, found: timeline_rows.TimelineRows) -> SpanTask | None:
+    """Describe the Celery task of an item that was sent; None for other items."""
+    sent = task_states.from_json(item["task"])
+    if sent is None or sent.attempt != item["attempt"] or item["state"] != ItemState.LEASED.value:
+        return None
+    name = tasks.task_id(item["id"], item["attempt"])
+    return task_spans.of_sent(name, found.executions.get(name, ()), sent)
+
+
+def _pending(item: RowMapping, found: timeline_rows.TimelineRows) -> Pending:
     sleeps = item["kind"] == ItemKind.SLEEP.value
+    task = task_of_item(item, found)
     status = SpanStatus.QUEUED
     if sleeps:
         status = SpanStatus.WAITING
+    elif task is not None:
+        status = SpanStatus.QUEUED if task.started_at is None else SpanStatus.RUNNING
     elif item["state"] == ItemState.LEASED.value:
         status = SpanStatus.RUNNING
+    op = tasks.OP if item["kind"] == ItemKind.TASK.value else ""
     return Pending(
         step=item["step"],
         name=item["step_name"] or "",
-        op="Sleep" if sleeps else "",
+        op="Sleep" if sleeps else op,
         attempt=item["attempt"],
         status=status,
         queued_at=item["queued_at"],
         due_at=item["due_at"],
         info={"sleepUntil": item["due_at"]} if sleeps else None,
+        task=task,
     )
