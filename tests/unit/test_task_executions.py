@@ -38,6 +38,24 @@ def test_each_retry_of_celerys_is_an_execution() -> None:
     assert (second.number, second.started, second.error) == (1, _at(5), None)
 
 
+def test_retry_is_told_after_its_successor_was_received() -> None:
+    found = Executions()
+    found.note("task-received", TASK, _event(1))
+    found.note("task-started", TASK, _event(2))
+    found.note("task-received", TASK, _event(3, retries=1))
+    found.retried(TASK, _event(3), {"message": "first"})
+    found.note("task-started", TASK, _event(4))
+    found.note("task-received", TASK, _event(5, retries=2))
+    found.note("task-started", TASK, _event(6))
+    found.retried(TASK, _event(5), {"message": "second"})
+    shown = [(one.number, one.started, one.error) for one in found.take()]
+    assert shown == [
+        (0, _at(2), {"message": "first"}),
+        (1, _at(4), {"message": "second"}),
+        (2, _at(6), None),
+    ]
+
+
 def test_number_and_memory_are_bounded() -> None:
     found = Executions()
     found.note("task-received", TASK, _event(1, retries=10**9))

@@ -16,6 +16,7 @@ RECEIVED, STARTED, RETRIED = "task-received", "task-started", "task-retried"
 _ENDS = frozenset({"task-succeeded", "task-failed", "task-revoked", "task-rejected"})
 # a task may be retried without end: executions after these are stored in place of each other
 MOST_NUMBER = 100
+_MOST_OPEN = 2
 _MOST_LIVE = 20_000  # of tasks whose end is not heard of: workers of gevent do not tell it
 
 
@@ -38,9 +39,14 @@ class Execution:
 
 @dataclass(slots=True)
 class Executions:
-    """Makes executions of events; take() gives those that have changed."""
+    """Makes executions of events; take() gives those that have changed.
 
-    _live: dict[str, Execution] = field(default_factory=dict)
+    The event of a retry names no execution, and often comes after its successor was received. So
+    those of a task that are not over are kept in order, and an event belongs to the first that
+    lacks it.
+    """
+
+    _live: dict[str, list[Execution]] = field(default_factory=dict)
     _changed: dict[tuple[str, int], Execution] = field(default_factory=dict)
 
     def note(self, kind: object, name: str, event: Mapping[str, object]) -> None:
@@ -48,13 +54,16 @@ class Executions:
         if kind == RECEIVED:
             self._received(name, event)
         elif kind == STARTED:
-            self._change(name, event, "started")
+            self._started(name, event)
         elif kind in _ENDS:
             self._live.pop(name, None)
 
     def retried(self, name: str, event: Mapping[str, object], error: JsonObject) -> None:
         """Note that a task asked Celery for a retry, and why."""
-        self._change(name, event, "retried", error)
+        open_, at = self._live.get(name), _moment(event)
+        if open_ and at is not None:
+            made = replace(open_.pop(0), retried=at, error=error)
+            self._changed[name, made.number] = made
 
     def _received(self, name: str, event: Mapping[str, object]) -> None:
         run_id, at = str(event.get("root_id")).upper(), _moment(event)
@@ -63,21 +72,21 @@ class Executions:
             return
         number = min(retries, MOST_NUMBER) if isinstance(retries, int) and retries > 0 else 0
         host = str(event.get("hostname") or "")[:255]
-        self._put(Execution(run_id, name, number, host, at))
+        made = Execution(run_id, name, number, host, at)
+        open_ = self._live.setdefault(name, [])
+        open_[:] = [one for one in open_ if one.number != number][-_MOST_OPEN:]  # redelivered
+        open_.append(made)
+        self._changed[name, number] = made
         if len(self._live) > _MOST_LIVE:
             del self._live[next(iter(self._live))]
 
-    def _change(
-        self, name: str, event: Mapping[str, object], which: str, error: JsonObject | None = None
-    ) -> None:
-        known, at = self._live.get(name), _moment(event)
-        if known is not None and at is not None:
-            made = replace(known, started=at) if which == "started" else known
-            self._put(made if error is None else replace(known, retried=at, error=error))
-
-    def _put(self, made: Execution) -> None:
-        self._live[made.task_id] = made
-        self._changed[made.task_id, made.number] = made
+    def _started(self, name: str, event: Mapping[str, object]) -> None:
+        at = _moment(event)
+        for place, one in enumerate(self._live.get(name, ())):
+            if one.started is None and at is not None:
+                made = self._live[name][place] = replace(one, started=at)
+                self._changed[name, made.number] = made
+                return
 
     def take(self) -> list[Execution]:
         """Take the executions that have changed since the last time."""

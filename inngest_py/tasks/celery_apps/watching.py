@@ -188,9 +188,9 @@ class Watcher:
             return
         self._executions.note(kind, name, event)
         if kind == "task-failed":
-            self._failed[name] = _reason_of(event)
+            self._failed[name] = reason(*_told(event))
         elif kind == RETRIED:
-            self._executions.retried(name, event, _reason_of(event))
+            self._executions.retried(name, event, retry_reason(*_told(event)))
         elif kind in ("task-revoked", "task-rejected"):
             text = "the task was revoked" if kind == "task-revoked" else "the task was rejected"
             self._failed[name] = {"name": "TaskRevoked", "message": f"{text} in the app's worker"}
@@ -307,8 +307,8 @@ def _moment(seconds: object) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
 
 
-def _reason_of(event: JsonObject) -> JsonObject:
-    return reason(str(event.get("exception")), str(event.get("traceback") or ""))
+def _told(event: JsonObject) -> tuple[str, str]:
+    return str(event.get("exception")), str(event.get("traceback") or "")
 
 
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\((?P<rest>.*)\)", re.DOTALL)
@@ -326,3 +326,15 @@ def reason(exception: str, stack: str) -> JsonObject:
         "message": (message if colon else exception)[:_MOST_CHARS],
         "stack": stack[-_MOST_CHARS:],
     }
+
+
+def retry_reason(exception: str, stack: str) -> JsonObject:
+    """Make an error of what the event of a retry says.
+
+    The traceback ends with Celery's `Retry`; the exception that caused it, if any, stands before.
+    """
+    if exception == "None":  # self.retry() without an exception
+        return reason("Retry()", stack)
+    name = reason(exception, "")["name"]
+    said = re.findall(rf"^(?:\w+\.)*{re.escape(str(name))}: (.*)$", stack, re.MULTILINE)
+    return reason(exception, stack) | {"message": (said[-1] if said else exception)[:_MOST_CHARS]}
