@@ -24,19 +24,22 @@ _metadata, _steps = table_of(RunMetadata), table_of(Step)
 class TimelineRows:
     """A run's attempts in the order in which they ended, and what is queued for it.
 
-    `executions` are those of Celery tasks, in order, by the tasks' ids.
+    `executions` are those of Celery tasks, in order, by the tasks' ids; `has_tasks` says whether
+    the run has such tasks.
     """
 
     attempts: Sequence[RowMapping]
     queued: Sequence[RowMapping]
     executions: Mapping[str, Sequence[Execution]]
+    has_tasks: bool = False
 
 
 def of_run(tx: Connection, run_id: str) -> TimelineRows:
     """Read the rows from which a run's timeline is built."""
     tried, queued = attempts_of(tx, run_id), queued_for(tx, run_id)
     has_tasks = any(row["op"] == tasks.OP for row in tried) or any(row["task"] for row in queued)
-    return TimelineRows(tried, queued, executions_of(tx, run_id) if has_tasks else {})
+    found = executions_of(tx, run_id) if has_tasks else {}
+    return TimelineRows(tried, queued, found, has_tasks)
 
 
 def executions_of(tx: Connection, run_id: str) -> dict[str, list[Execution]]:

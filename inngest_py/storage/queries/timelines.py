@@ -81,7 +81,11 @@ def _tried(
     info = canonical.loads(row["info"]) if row.get("info") else None
     if row["step"] in children and row["status"] == "waiting":
         info = (info or {}) | {"runID": children[row["step"]]}
-    task = task_of_attempt(row, found)
+    task, queued_at, started_at = task_of_attempt(row, found), row["queued_at"], row["started_at"]
+    if task is not None:
+        started_at = task.started_at or started_at
+    elif found.has_tasks and row["op"] == spans.FINALIZATION:  # no code of its own runs then
+        queued_at = started_at = row["ended_at"]
     return EndedAttempt(
         id=row["id"],
         step=row["step"],
@@ -89,8 +93,8 @@ def _tried(
         op=row["op"],
         attempt=row["attempt"],
         status=row["status"],
-        queued_at=row["queued_at"],
-        started_at=row["started_at"] if task is None else task.started_at or row["started_at"],
+        queued_at=queued_at,
+        started_at=started_at,
         ended_at=row["ended_at"],
         http_status=row["http_status"],
         has_error=row["error"] is not None,
