@@ -1,0 +1,114 @@
+"""What is seen of the tasks of a Celery app, with a real worker, on each broker."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from celery import chain
+
+from tests.acceptance import shop as tasks
+from tests.acceptance.celery_shop import Client, Shop
+from tests.processes import Server, wait_until
+from tests.rabbit import SERVER, Rabbit
+from tests.servers import Valkey
+
+RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
+_SECONDS = 60
+
+
+@pytest.fixture(scope="module", params=[Valkey, pytest.param(Rabbit, marks=RABBIT)])
+def shop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    broker: Valkey | Rabbit = request.param()
+    try:
+        yield Shop(broker.start(), tmp_path_factory.mktemp("seen"))
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="module")
+def client(shop: Shop) -> Iterator[Client]:
+    """A server on SQLite that is connected to the app, whose worker has one process."""
+    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{shop.folder}/server.db"}
+    with (
+        Server("dev", log=shop.folder / "server.log", env=env) as server,
+        shop.worker(concurrency=1),
+    ):
+        made = Client(server.start().url)
+        made.connect(shop)
+        yield made
+
+
+def _attempt(client: Client, run_id: str, wanted: int = 1) -> dict[str, Any]:
+    """Wait for what the worker's events tell of a run's one task."""
+
+    def look() -> dict[str, Any] | None:
+        [found] = [one for one in client.run(run_id)["attempts"] if one["op"] == "CeleryTask"]
+        executions = found["task"]["executions"]
+        told = len(executions) == wanted and all(one["started_at"] for one in executions)
+        return found if told and all(one["error"] for one in executions[:-1]) else None
+
+    client.ended(run_id)
+    found = wait_until(look, _SECONDS, "the executions to be stored")
+    assert found is not None
+    return found
+
+
+def test_time_in_the_brokers_queue_is_told_from_running(client: Client, shop: Shop) -> None:
+    first = client.start(tasks.nap.s(2.5, "one"))
+    wait_until(lambda: "begin one" in shop.effects, _SECONDS, "the first task to begin")
+    second = client.start(tasks.nap.s(0.5, "two"))
+    ahead, behind = _attempt(client, first), _attempt(client, second)
+    assert behind["task"]["worker"] == "one@shop"
+    queued = datetime.fromisoformat(behind["task"]["sent_at"])
+    began, ended = (datetime.fromisoformat(behind[name]) for name in ("started_at", "ended_at"))
+    first_ended = datetime.fromisoformat(ahead["ended_at"])
+    # the worker has one process: the second waited for the end of the first, a moment before its
+    # answer was here
+    assert queued < first_ended
+    assert began > first_ended - timedelta(seconds=1)
+    assert ended - began >= timedelta(seconds=0.5)
+    assert behind["task"]["id"].endswith("-0")
+    times = [behind["task"][name] for name in ("sent_at", "received_at", "started_at")]
+    assert times == sorted(times)
+
+
+def test_celerys_own_retries_are_shown(client: Client) -> None:
+    run_id = client.start(tasks.retrying.s("seen"))
+    attempt = _attempt(client, run_id, wanted=3)
+    errors = [one["error"] for one in attempt["task"]["executions"]]
+    assert [error and error["message"] for error in errors] == ["Retry in 0s", "Retry in 0s", None]
+    assert "Traceback" in errors[0]["stack"]
+    answer = requests.get(f"{client.url}/v2/runs/{run_id}/trace", timeout=30)
+    step = answer.json()["data"]["rootSpan"]["children"][0]
+    [shown] = step["children"]
+    names = [(one["name"], one["status"]) for one in shown["children"]]
+    assert names == [
+        ("Celery attempt 1", "FAILED"),
+        ("Celery attempt 2", "FAILED"),
+        ("Celery attempt 3", "COMPLETED"),
+    ]
+    assert shown["task"]["worker"] == "one@shop"
+
+
+def test_live_task_shows_where_it_is(client: Client) -> None:
+    first = client.start(tasks.nap.s(8, "live"))
+    second = client.start(chain(tasks.add.s(1, 2), tasks.add.s(3)))
+
+    def task(run_id: str) -> dict[str, Any]:
+        queued = client.run(run_id)["queued"]
+        return (queued[0]["Raw"]["task"] if queued else None) or {}
+
+    wait_until(lambda: task(first).get("started_at"), _SECONDS, "the worker to begin")
+    wait_until(lambda: task(second).get("received_at"), _SECONDS, "the worker to receive")
+    waiting = task(second)
+    assert (waiting["queue"], waiting["worker"], waiting["started_at"]) == (
+        "shop",
+        "one@shop",
+        None,
+    )
+    assert datetime.fromisoformat(waiting["sent_at"]) <= datetime.now(UTC)
+    assert client.output(second) == 6
