@@ -69,6 +69,16 @@ def test_canvas_has_the_result_that_celery_gives(
     assert client.output(client.start(signature)) == wanted
 
 
+def test_errback_is_called_once_with_the_id_of_the_failed_task(client: Client, shop: Shop) -> None:
+    alarms = [tasks.note.s("errback"), tasks.refuse.s("errback that fails")]
+    run_id = client.start(chain(tasks.refuse.s("no stock"), tasks.add.s(1)).on_error(group(alarms)))
+    run = client.ended(run_id)
+    assert (run["status"], run["output"]["error"]["message"]) == ("failed", "no stock")
+    assert shop.effects.count("errback") == 1
+    names = [attempt["name"] for attempt in run["attempts"]]
+    assert "note after refuse failed" in names
+
+
 def test_event_starts_a_task(client: Client) -> None:
     body = {
         "on": [{"event": "shop/order.placed"}],

@@ -80,8 +80,8 @@ class Shop(Engine):
     def made(self, message: TaskMessage, **given: Any) -> TaskAnswer:
         value = {"shop.add": sum, "shop.total": lambda args: sum(args[0])}[message.name]
         given.setdefault("failed", False)
-        if not given["failed"]:
-            given.setdefault("value", value(message.args))
+        if not given["failed"] and "value" not in given:
+            given["value"] = value(message.args)
         return TaskAnswer(self.app(), message.token, **given)
 
     def limit(self, task: str, most: int) -> None:
@@ -100,8 +100,14 @@ class Shop(Engine):
 
     def fail(self, message: TaskMessage, text: str = "no") -> None:
         """Fail a task, with its reason as the watcher stores it."""
+        self.fail_together([message], text)
+
+    def fail_together(self, messages: Sequence[TaskMessage], text: str = "no") -> None:
+        """Fail tasks whose answers come at one moment."""
         error = canonical.dumps({"name": "ValueError", "message": text}).decode()
-        row: dict[str, object] = {"task_id": message.task_id, "error": error, "failed_at": self.now}
+        rows: list[dict[str, object]] = [
+            {"task_id": one.task_id, "error": error, "failed_at": self.now} for one in messages
+        ]
         with self.ctx.db.transaction() as tx:
-            sent_rows.note_failures(tx, [row])
-        assert self.answer(message, failed=True) == []
+            sent_rows.note_failures(tx, rows)
+        assert self.answer(*messages, failed=True) == []

@@ -284,6 +284,39 @@ def test_rerun_from_a_step_that_succeeded_repeats_what_follows(shop_engine: Shop
     assert canonical.loads(shop_engine.run(again)["output"]) == 115
 
 
+def test_rerun_keeps_what_does_not_follow_from_its_step(shop_engine: Shop) -> None:
+    """The other branch ended after the step, and a failed sibling's error is no result."""
+    header = group([chain(add.s(1, 1), add.s(2)), add.s(5, 5), add.s(6, 6)])
+    run_id = shop_engine.send(chain(header, total.s().on_error(total.si([1]))))
+    one, two, three = shop_engine.take()
+    shop_engine.answer(one)
+    shop_engine.answer(two)
+    shop_engine.take()
+    shop_engine.fail(three)
+    shop_engine.finish()
+    _again(shop_engine, run_id, FromStep(tasks.step_of("0.0.0")))
+    assert sorted(message.args for message in shop_engine.take()) == [[1, 1], [6, 6]]
+    with pytest.raises(Invalid, match="errback"):
+        _again(shop_engine, run_id, FromStep(tasks.step_of("0.2!0")))
+
+
+def test_rerun_from_a_task_with_new_keyword_arguments(shop_engine: Shop) -> None:
+    run_id = shop_engine.send(chain(add.s(1, b=2), add.s(10)))
+    shop_engine.finish()
+    for given, args, kwargs in (
+        ({"kwargs": {"b": 5}}, [1], {"b": 5}),
+        ({"args": [7]}, [7], {"b": 2}),
+        ({"args": [], "kwargs": {"a": 1, "b": 1}}, [], {"a": 1, "b": 1}),
+        ([9, 9], [9, 9], {"b": 2}),
+    ):
+        again = _again(shop_engine, run_id, from_step(tasks.step_of("0"), given))
+        [message] = shop_engine.take()
+        assert (message.args, message.kwargs) == (args, kwargs)
+        shop_engine.answer(message, value=3)
+        shop_engine.finish()
+        assert canonical.loads(shop_engine.run(again)["output"]) == 13
+
+
 def test_rerun_from_the_only_task_has_new_arguments(shop_engine: Shop) -> None:
     run_id = shop_engine.send(add.s(1, 2))
     shop_engine.finish()

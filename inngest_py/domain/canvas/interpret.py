@@ -20,7 +20,16 @@ from . import expressions
 from .expressions import At, ExpressionFailed, Scope, Skipped
 from .merging import merged
 from .nodes import Branch, Canvas, Chain, Computed, Group, Node, Task, under, walk
-from .places import Around, errbacks, find_group, find_node, find_task, joined_by, outermost
+from .places import (
+    Around,
+    ended_by_failure,
+    errbacks,
+    find_group,
+    find_node,
+    find_task,
+    joined_by,
+    outermost,
+)
 
 P = ParamSpec("P")
 
@@ -46,9 +55,10 @@ class Call:
 class Moves:
     """What follows: tasks to send, groups that begin, a group of which one member has ended.
 
-    `opens` has the number of members of each group that have to end. With `ended`, the canvas is
-    done and `result` is its result. `skips` has the tasks whose condition is false, by path. With
-    `failure` nothing follows: an expression has failed.
+    `opens` has the number of members of each group that have to end; `members` is how many of the
+    group `joins` have ended or never will. With `ended`, the canvas is done and `result` is its
+    result. `skips` has the tasks whose condition is false, by path. With `failure` nothing follows:
+    an expression has failed.
     """
 
     calls: tuple[Call, ...] = ()
@@ -58,6 +68,7 @@ class Moves:
     result: object = None
     skips: dict[str, Skipped] = field(default_factory=dict)
     failure: ExpressionFailed | None = None
+    members: int = 1
 
 
 def _or_failure(find: Callable[P, Moves]) -> Callable[P, Moves]:
@@ -132,8 +143,8 @@ def joined(
 
     `results` reads the stored result of a task by its path. Raises NotFound.
     """
-    if path.endswith("!"):  # the errbacks of a task: the run ends as failed
-        return Moves(ended=True)
+    if path.endswith("!"):  # the errbacks of a task
+        return _ended_badly(canvas, path[:-1])
     if not path:
         return Moves(ended=True, result=_value(canvas.root, "", results))
     group, around = find_group(canvas, path)
@@ -144,7 +155,7 @@ def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
     """Call the errbacks of a task that has failed for good, with the task's id, as Celery does.
 
     They are one group; joined() of it ends the canvas without a result. Without errbacks the
-    canvas ends at once. Raises NotFound.
+    canvas ends at once. A task of an errback ends its errback instead. Raises NotFound.
     """
     found = errbacks(*find_task(canvas, path))
     interpreter = _Interpreter(canvas, {})
@@ -152,11 +163,17 @@ def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
     for index, errback in enumerate(found):
         interpreter.branch(errback, f"{group}{index}", _Given((task_id,)), group)
     if not found:
-        return Moves(ended=True)
+        return _ended_badly(canvas, path)
     interpreter.opens[group] = len(found) + sum(
         len(task.links) for errback in found for _, task in walk(errback, "")
     )
     return interpreter.moves()
+
+
+def _ended_badly(canvas: Canvas, path: str) -> Moves:
+    """Say what the end of a failed task ends: the canvas, or the errback that it is a task of."""
+    group, members = ended_by_failure(canvas, path)
+    return Moves(joins=group, members=members) if group else Moves(ended=True)
 
 
 class _Pending:

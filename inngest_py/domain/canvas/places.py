@@ -123,3 +123,13 @@ def following(canvas: Canvas, path: str) -> Iterator[str]:
             for index in range(outer.index + 1, len(outer.node.members)):
                 for at, _ in walk(outer.node.members[index], under(outer.path, index)):
                     yield at
+
+
+def ended_by_failure(canvas: Canvas, path: str) -> tuple[str, int]:
+    """Return the group of errbacks that a failed task stands in, and how many members it ends.
+
+    With its errback end the links of tasks that will not be called any more. The group is empty
+    for a task of the canvas itself. Raises NotFound.
+    """
+    uncalled = (find_task(canvas, at)[0] for at in following(canvas, path))
+    return outermost(path), 1 + sum(len(task.links) for task in uncalled)

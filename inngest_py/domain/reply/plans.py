@@ -107,3 +107,4 @@ class Plan:
     closes: bool = False  # a time-out: the plan is valid only while the item's wait is open
     # set for canvases of Celery tasks, whose next steps are planned here and not by an SDK
     tasks: GroupCounts | None = None
+    halts: bool = False  # a task has failed for good: of its canvas only the errbacks go on

@@ -1,6 +1,6 @@
 """Plans of runs whose steps are Celery tasks: what a task's answer means for its run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from ..runs.items import Item, ItemKind
 from ..runs.runs import Run, RunStatus
 from ..steps import tasks
 from ..steps.task_groups import GroupCounts
-from ..steps.tasks import OP
+from ..steps.tasks import FAILED_OP, OP
 from ..values import canonical
 from . import decide
 from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
@@ -36,10 +36,10 @@ class Failure:
         return canonical.dumps(found).decode()
 
 
-def begun(run: Run, moves: Moves, now: datetime) -> Plan:
+def begun(run: Run, moves: Moves, now: datetime, *, of_errback: bool = False) -> Plan:
     """Plan a run's first tasks, or those that follow when a group has ended."""
     plan = Plan()
-    _follow(plan, run, moves, now)
+    _follow(plan, run, moves, now, of_errback=of_errback)
     return plan
 
 
@@ -53,42 +53,75 @@ def succeeded(run: Run, call: Call, value: object, moves: Moves, now: datetime) 
     if full is not None:
         return full
     plan = Plan(results=[result], timeline=[_entry(call, "completed")])
-    _follow(plan, run, moves, now)
+    _follow(plan, run, moves, now, of_errback=tasks.is_of_errback(call.path))
     return plan
 
 
-def failed(item: Item, call: Call, failure: Failure, policy: Policy, jitter: float) -> Plan:
-    """Send a failed task again, or fail its run when the function has no retry left."""
-    error = failure.to_json()
-    if item.attempt + 1 < policy.max_attempts:
-        delay = decide.backoff(item, policy, None, jitter)
-        return Plan(retry=delay, timeline=[_entry(call, "errored", error)])
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt of a task that has failed. `errbacks` says what follows from its last failure."""
+
+    run: Run
+    item: Item
+    call: Call
+    failure: Failure
+    errbacks: Callable[[], Moves]
+    at: datetime
+
+
+def failed(found: Failed, policy: Policy, jitter: float) -> Plan:
+    """Send a failed task again; when the function has no retry left, call its errbacks.
+
+    The run fails when they have ended, or at once without them.
+    """
+    if found.item.attempt + 1 < policy.max_attempts:
+        return _again(found, decide.backoff(found.item, policy, None, jitter))
+    call, error = found.call, found.failure.to_json()
+    moves = found.errbacks()
+    plan = Plan(timeline=[_entry(call, "failed", error)])
     output = canonical.dumps({"error": canonical.loads(error)}).decode()
-    text = f"{failure.name}: {failure.message}"
-    return Plan(
-        finish=Finish(RunStatus.FAILED, output, text),
-        timeline=[
-            _entry(call, "failed", error),
-            TimelineEntry(None, "Finalization", "Finalization", "failed", output),
-        ],
-    )
+    if moves.ended:
+        _fail(plan, output)
+        return plan
+    if moves.joins is None:
+        step = tasks.step_of(call.path)
+        plan.results.append(StepResult(step, call.label, FAILED_OP, output, failed=True))
+        plan.halts = True
+    _follow(plan, found.run, moves, found.at, of_errback=tasks.is_of_errback(call.path))
+    return plan
 
 
-def lost(item: Item, call: Call, why: str, before: int, task: CeleryTask, policy: Policy) -> Plan:
+def errbacks_ended(memo: Mapping[str, str], path: str) -> Plan:
+    """Fail a run with the stored error of the task whose errbacks have ended."""
+    plan = Plan(tasks=GroupCounts({}, of_errback=True))
+    _fail(plan, memo[tasks.step_of(path)])
+    return plan
+
+
+def _again(found: Failed, delay: timedelta) -> Plan:
+    counts = GroupCounts({}, of_errback=tasks.is_of_errback(found.call.path))
+    entry = _entry(found.call, "errored", found.failure.to_json())
+    return Plan(retry=delay, timeline=[entry], tasks=counts)
+
+
+def _fail(plan: Plan, output: str) -> None:
+    error = canonical.loads(output)["error"]
+    plan.finish = Finish(RunStatus.FAILED, output, f"{error['name']}: {error['message']}")
+    plan.timeline.append(TimelineEntry(None, "Finalization", "Finalization", "failed", output))
+
+
+def lost(found: Failed, before: int, task: CeleryTask, policy: Policy) -> Plan:
     """Send a lost task again, or fail its run.
 
-    `why` says what was seen, `before` how often the task was lost before. Such an attempt does not
-    count among the function's retries.
+    `before` says how often the task was lost before. Such an attempt does not count among the
+    function's retries.
     """
-    failure = Failure(LOST, why)
-    error = failure.to_json()
     if task.on_lost == RETRY and before < MOST_LOST:
-        return Plan(retry=timedelta(0), timeline=[_entry(call, "errored", error)])
-    last = replace(policy, retries=0)
-    return failed(replace(item, attempt=last.max_attempts), call, failure, last, 0.0)
+        return _again(found, timedelta(0))
+    return failed(found, replace(policy, retries=0), 0.0)
 
 
-def _follow(plan: Plan, run: Run, moves: Moves, now: datetime) -> None:
+def _follow(plan: Plan, run: Run, moves: Moves, now: datetime, *, of_errback: bool = False) -> None:
     for call in moves.calls:
         key = f"{run.id}-{tasks.step_of(call.path)}-task"
         plan.follow_ups.append(
@@ -101,7 +134,7 @@ def _follow(plan: Plan, run: Run, moves: Moves, now: datetime) -> None:
                 opts=tasks.call_to_json(call),
             )
         )
-    plan.tasks = GroupCounts(moves.opens, moves.joins)
+    plan.tasks = GroupCounts(moves.opens, moves.joins, moves.members, of_errback)
     if moves.ended:
         output = canonical.dumps(moves.result).decode()
         plan.finish = Finish(RunStatus.COMPLETED, output)

@@ -13,16 +13,24 @@ from ..values.checks import MOST_LEVELS, is_deeper, kind
 class FromStep:
     """The step that a rerun begins with; `input` holds its new arguments (execution.md §2) or None.
 
-    `step_id` is the step's id as user code writes it, or its hash.
+    `step_id` is the step's id as user code writes it, or its hash. `for_task` says that the input
+    is an object with the arguments of a Celery task.
     """
 
     step_id: str
     input: str | None = None
+    for_task: bool = False
+
+    def check(self, *, task: bool) -> None:
+        """Raise Invalid if only a Celery task could have this input, and the step is none."""
+        if self.for_task and not task:
+            raise _no_array(canonical.loads(self.input or "")["input"])
 
 
 def from_step(step_id: object, given: object = None) -> FromStep:
     """Check the step that a rerun begins with; `given` is the array of its new arguments, or None.
 
+    A Celery task may also get an object with `args`, `kwargs` or both; what it lacks stays.
     Raises Invalid, which names the field.
     """
     if not isinstance(step_id, str) or not step_id or "\0" in step_id:
@@ -31,17 +39,32 @@ def from_step(step_id: object, given: object = None) -> FromStep:
         raise Invalid(f"stepId is over {MAX_STEP_ID_BYTES} bytes", field="fromStep.stepId")
     if given is None:
         return FromStep(step_id)
-    if not isinstance(given, list):
-        raise Invalid(
-            f"input must be an array of the step's arguments, not {kind(given)}",
-            field="fromStep.input",
-        )
+    for_task = _is_for_task(given)
+    if not isinstance(given, list) and not for_task:
+        raise _no_array(given)
     text = canonical.dumps({"input": given}).decode()
     if len(text.encode()) > MAX_STEP_BYTES:
         raise Invalid(f"input is over {MAX_STEP_BYTES} bytes", field="fromStep.input")
     if is_deeper(text, MOST_LEVELS):
         raise Invalid(f"input is nested deeper than {MOST_LEVELS} levels", field="fromStep.input")
-    return FromStep(step_id, text)
+    return FromStep(step_id, text, for_task)
+
+
+def _is_for_task(given: object) -> bool:
+    """Say whether an input is the arguments of a Celery task. Raises Invalid for wrong ones."""
+    if not isinstance(given, dict) or not given or not given.keys() <= {"args", "kwargs"}:
+        return False
+    for name, wanted, text in (("args", list, "an array"), ("kwargs", dict, "an object")):
+        if name in given and not isinstance(given[name], wanted):
+            where = f"input.{name}"
+            problem = f"{where} must be {text}, not {kind(given[name])}"
+            raise Invalid(problem, field=f"fromStep.{where}")
+    return True
+
+
+def _no_array(given: object) -> Invalid:
+    problem = f"input must be an array of the step's arguments, not {kind(given)}"
+    return Invalid(problem, field="fromStep.input")
 
 
 def split(stack: Sequence[str], others: Sequence[str], step_id: str) -> tuple[str, list[str]]:

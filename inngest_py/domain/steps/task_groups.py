@@ -9,10 +9,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """What a plan changes: groups that begin, with their members, and a group that loses one."""
+    """What a plan changes: groups that begin, with their members, and a group that loses some.
+
+    `of_errback` is set for tasks of errbacks, which go on after a task has failed for good.
+    """
 
     opens: Mapping[str, int]
     joins: str | None = None
+    members: int = 1
+    of_errback: bool = False
 
 
 def after(pending: Mapping[str, int], change: GroupCounts) -> tuple[dict[str, int], str | None]:
@@ -21,8 +26,13 @@ def after(pending: Mapping[str, int], change: GroupCounts) -> tuple[dict[str, in
     group = change.joins
     if group is None:
         return left, None
-    left[group] = left.get(group, 1) - 1
+    left[group] = left.get(group, change.members) - change.members
     if left[group] > 0:
         return left, None
     del left[group]
     return left, group
+
+
+def failing(pending: Mapping[str, int]) -> bool:
+    """Say whether the run only waits for errbacks: a task of it has failed for good."""
+    return any(group.endswith("!") for group in pending)

@@ -9,11 +9,15 @@ import hmac
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from ..canvas import interpret
 from ..canvas.interpret import Call
+from ..canvas.nodes import Canvas
+from ..canvas.places import following
 from ..errors import Invalid
 from ..values import canonical, ids
 
 OP = "CeleryTask"  # the kind of such steps in timelines
+FAILED_OP = "CeleryTaskFailed"  # the kind of a stored error: no result of its task
 _DIGEST_BYTES = 16
 _MOST_CHARS = 1024
 
@@ -31,6 +35,21 @@ def call_from_json(stored: str) -> Call:
 def step_of(path: str) -> str:
     """Hash the place of a task in its canvas to the id of its step."""
     return ids.step_hash(f"task:{path}")
+
+
+def kept(canvas: Canvas, step: str) -> set[str]:
+    """List the steps whose results a rerun from one keeps. Raises Invalid for an errback's step."""
+    paths = {step_of(path): path for path, _, _ in interpret.tasks(canvas)}
+    if step not in paths:
+        problem = "the step is an errback: run again from the task that has failed"
+        raise Invalid(problem, field="fromStep.stepId")
+    again = set(following(canvas, paths[step]))
+    return {known for known, path in paths.items() if path not in again}
+
+
+def is_of_errback(path: str) -> bool:
+    """Say whether a task stands in an errback."""
+    return "!" in path
 
 
 def task_id(item_id: str, attempt: int) -> str:

@@ -1,5 +1,6 @@
 """Reruns: a new run of the same function with the same event, from the start or from a step."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
@@ -9,8 +10,10 @@ from ...domain.runs import rerun as rules
 from ...domain.runs.items import ItemKind
 from ...domain.runs.rerun import FromStep
 from ...domain.runs.runs import RunStatus
+from ...domain.steps import tasks
 from ...storage.db.row_types import RowValues
 from ...storage.events import waits
+from ...storage.flow import event_batches
 from ...storage.operations import reruns
 from ...storage.queue import queue_items
 from ...storage.queue.queue_items import ItemRow
@@ -21,7 +24,9 @@ from ..intake.cancel_subscriptions import subscribe
 from ..intake.publish import Started, start_item
 from ..runtime import audit
 from ..runtime.audit import Actor
+from ..runtime.catalog import Function
 from ..runtime.context import Context
+from ..work import canvases
 
 
 def rerun(
@@ -30,7 +35,8 @@ def rerun(
     """Start the run again, whatever its status is; return the new run's id.
 
     From a step, the results of all steps before it in the stack are copied, and the step runs with
-    its new input, if it has one (api.md §5.5). Raises NotFound for an unknown run, and Invalid
+    its new input, if it has one (api.md §5.5). In a canvas these are the results of all tasks that
+    do not follow from the step's. Raises NotFound for an unknown run, and Invalid
     if its event or function is gone, or if it has no such step. An operator's act is written to
     the audit log with it.
     """
@@ -47,12 +53,16 @@ def _write(
     source = _source(tx, run_id)
     new_id = ctx.new_id(now)
     row = _row(source, run_id, new_id, now)
-    if from_step is not None:
-        row |= _copy_steps(tx, run_id, new_id, from_step, now)
     function = ctx.catalog.get(
         tx, source["function_id"], (source["current_version"], source["limits_revision"])
     )
     payload = source["event_payload"]
+    if from_step is not None:
+        from_step.check(task=function.config.celery is not None)
+        step, taken = _steps_before(tx, function, source, run_id, from_step, now)
+        row |= _copy_steps(tx, run_id, new_id, taken, now)
+        if from_step.input is not None:
+            row |= {"input_step": step, "input": from_step.input}
     held = concurrency.of_rerun(function, payload, now)
     runs.add(tx, [row | concurrency.run_columns(held)])
     started = Started(runs=[(new_id, source["function_id"], source["event_id"])])
@@ -87,17 +97,31 @@ def _row(source: RowMapping, run_id: str, new_id: str, now: datetime) -> RowValu
     }
 
 
-def _copy_steps(
-    tx: Connection, run_id: str, new_id: str, from_step: FromStep, now: datetime
-) -> RowValues:
-    """Copy the results of the steps before one; return what the new run's row says of them."""
+def _steps_before(
+    tx: Connection,
+    function: Function,
+    source: RowMapping,
+    run_id: str,
+    from_step: FromStep,
+    now: datetime,
+) -> tuple[str, list[str]]:
+    """Find the step's hash, and those of the steps whose results the new run takes over."""
     stack, others = reruns.stack(tx, run_id), reruns.unfinished(tx, run_id)
     step, earlier = rules.split(stack, others, from_step.step_id)
-    count, size = reruns.copy(tx, run_id, new_id, earlier, now)
-    taken: RowValues = {"step_count": count, "state_bytes": size}
-    if from_step.input is None:
-        return taken
-    return {**taken, "input_step": step, "input": from_step.input}
+    if function.config.celery is None:
+        return step, earlier
+    events = event_batches.payloads(tx, [source["batch_id"]]) if source["batch_id"] else {}
+    payloads = events.get(source["batch_id"], [source["event_payload"]])
+    canvas = canvases.read(function.config, source["event_name"], payloads, now)
+    return step, sorted(tasks.kept(canvas, step).intersection(reruns.stack(tx, run_id, tasks.OP)))
+
+
+def _copy_steps(
+    tx: Connection, run_id: str, new_id: str, hashes: Sequence[str], now: datetime
+) -> RowValues:
+    """Copy the results of steps; return what the new run's row says of them."""
+    count, size = reruns.copy(tx, run_id, new_id, hashes, now)
+    return {"step_count": count, "state_bytes": size}
 
 
 def _source(tx: Connection, run_id: str) -> RowMapping:

@@ -26,7 +26,7 @@ from ..flow import concurrency
 from ..intake.publish import Outbox
 from ..intake.waits import open_all, prepare
 from . import deferred_functions, metadata, rounds
-from .end_run import Ending, end_runs
+from .end_run import Ending, drop_tasks, end_runs
 from .writes import Applied, PlanWrite, attempt_row, item_row, lease_first, leased, waves
 
 
@@ -85,6 +85,9 @@ def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
             metadata.note(tx, write.call.ended_at, write.run.id, write.plan.notes)
     _close(tx, [write for write in wave if write.plan.closes])
     attempts.add(tx, [attempt_row(write, entry) for write in wave for entry in write.plan.timeline])
+    for write in wave:
+        if write.plan.halts:
+            outbox.lines |= drop_tasks(tx, write.ctx, write.run, write.item, write.call.ended_at)
     _finish(tx, [write for write in wave if write.plan.finish is not None], outbox)
     _follow(tx, [write for write in wave if write.plan.finish is None], outbox)
 
@@ -201,7 +204,9 @@ def _count_tasks(
     done.may_continue, done.request_version = not row.held, row.request_version
     if len(done.stored) < len(write.plan.results):  # its result was stored, and counted, before
         change = replace(change, joins=None)
-    left, ended = task_groups.after(pending, change)
+    if task_groups.failing(pending) and not change.of_errback:
+        raise RunGone  # a task has failed for good: nothing follows from the others any more
+    left, ended = task_groups.after({} if write.plan.halts else pending, change)
     if ended is not None and write.plan.finish is None:
         opts = canonical.dumps({"joined": ended}).decode()
         write.follow_ups.append(

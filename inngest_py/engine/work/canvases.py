@@ -2,13 +2,17 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import datetime
 
-from ...domain.canvas import signatures
+from ...domain.canvas import interpret, signatures
+from ...domain.canvas.interpret import Moves
 from ...domain.canvas.nodes import Canvas
-from ...domain.errors import Invalid
+from ...domain.errors import Invalid, NotFound
 from ...domain.events.event_record import INVOKED
 from ...domain.functions import task_inputs
+from ...domain.functions.function_config import FunctionConfig
+from ...domain.steps import tasks
 from ...domain.values import canonical
 from ..runtime.jobs import Job
 
@@ -35,9 +39,29 @@ def of_run(job: Job, now: datetime) -> Canvas:
     return made
 
 
+def errbacks(job: Job, path: str, now: datetime) -> Moves:
+    """Say what the failure of a task calls; nothing when the run has no canvas any more."""
+    try:
+        name = tasks.task_id(job.item.id, job.item.attempt)
+        return interpret.failed(of_run(job, now), path, name)
+    except (Invalid, NotFound):
+        return Moves(ended=True)
+
+
 def _signature(job: Job, now: datetime) -> object:
     config, run = job.function.config, job.run
     if config.celery is None:
         raise Invalid(f"function {job.function.slug} is not a Celery task any more")
-    events = [canonical.loads(event) for event in run.events or (run.event,)]
-    return task_inputs.signature(config, events, invoked=run.event_name == INVOKED, now=now)
+    return _of_events(config, run.event_name, run.events or (run.event,), now)
+
+
+def read(config: FunctionConfig, event_name: str, events: Sequence[str], now: datetime) -> Canvas:
+    """Read the canvas that events (JSON) start. Raises Invalid."""
+    return signatures.read(_of_events(config, event_name, events, now))
+
+
+def _of_events(
+    config: FunctionConfig, event_name: str, events: Sequence[str], now: datetime
+) -> object:
+    given = [canonical.loads(event) for event in events]
+    return task_inputs.signature(config, given, invoked=event_name == INVOKED, now=now)

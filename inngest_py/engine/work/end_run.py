@@ -96,7 +96,24 @@ def _drop(
     return dropped
 
 
-def _revoke(tx: Connection, ctx: Context, over: Sequence[Ending], leased: Sequence[Record]) -> None:
+def drop_tasks(tx: Connection, ctx: Context, run: Run, failed: Item, now: datetime) -> Lines:
+    """Drop what a run has queued beside the task that has failed for good; it goes on.
+
+    Tasks that hold slots stay until their answers come, as at a run's end.
+    """
+    dropped = of_ended_runs.drop_tasks(tx, run.id, failed)
+    attempts.add(tx, [cut_off(row, now) for row in dropped.cut])
+    _revoke(tx, ctx, [Ending(run, RunStatus.FAILED, None, now)], dropped.leased, but=failed)
+    return dict.fromkeys(dropped.freed.get(run.id, ()), run.function_id)
+
+
+def _revoke(
+    tx: Connection,
+    ctx: Context,
+    over: Sequence[Ending],
+    leased: Sequence[Record],
+    but: Item | None = None,
+) -> None:
     """Have the Celery tasks revoked that were sent for runs and that no worker has begun.
 
     Runs under limits keep the items of such tasks until their answers come. An item that is still
@@ -108,6 +125,7 @@ def _revoke(tx: Connection, ctx: Context, over: Sequence[Ending], leased: Sequen
     limited = [one.run.id for one in over if one.run.id in apps and one.run.slots is not None]
     found = [row for row in leased if row.run_id in apps and row.kind in _TASKS]
     found += sent_tasks.of_runs(tx, limited) if limited else []
+    found = [row for row in found if but is None or row.id != but.id]
     sent_tasks.revoke(tx, [(tasks.task_id(one.id, one.attempt), apps[one.run_id]) for one in found])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,7 +13,7 @@ from ...domain.canvas import interpret
 from ...domain.errors import InngestPyError, Invalid
 from ...domain.reply import decide, task_answers
 from ...domain.reply.plans import Plan
-from ...domain.reply.task_answers import LOST, Failure
+from ...domain.reply.task_answers import LOST, Failed, Failure
 from ...domain.runs.items import ItemKind
 from ...domain.steps import task_states, tasks
 from ...domain.steps.tasks import Token
@@ -174,13 +175,18 @@ def _decided(ctx: Context, found: _Found) -> Plan:
     job, now = found.job, ctx.now()
     policy = retry_policy(ctx, job)
     if found.answer.failed:
-        failure, item = _failure(found.error), job.item
-        if item.attempt:  # attempts that were lost are no retries
+        failure = _failure(found.error)
+        if job.item.attempt:  # attempts that were lost are no retries
             lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
             policy = replace(policy, retries=policy.retries + lost)
-        return task_answers.failed(item, found.call, failure, policy, ctx.jitter())
+        return task_answers.failed(_failed(job, found.call, failure, now), policy, ctx.jitter())
     moves = interpret.after(canvases.of_run(job, now), found.call.path, found.answer.value)
     return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)
+
+
+def _failed(job: Job, call: interpret.Call, failure: Failure, now: datetime) -> Failed:
+    moves = partial(canvases.errbacks, job, call.path, now)
+    return Failed(job.run, job.item, call, failure, moves, now)
 
 
 def _times_lost(tx: Connection, job: Job) -> int:
@@ -216,7 +222,8 @@ def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
         task = job.function.config.celery
         assert task is not None
         observe.event("task.lost", level=30, run_id=job.run.id, task=call.name, reason=why)
-        made = task_answers.lost(job.item, call, why, before, task, retry_policy(ctx, job))
+        failed = _failed(job, call, Failure(LOST, why), ctx.now())
+        made = task_answers.lost(failed, before, task, retry_policy(ctx, job))
         _end(ctx, job, sent, made)
         _revoke(ctx, job)
 
@@ -234,7 +241,8 @@ def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
         call, failure = tasks.call_from_json(job.item.opts or ""), _failure(errors[job.item.id])
         policy = retry_policy(ctx, job)
         policy = replace(policy, retries=policy.retries + before)
-        made = task_answers.failed(job.item, call, failure, policy, ctx.jitter())
+        failed = _failed(job, call, failure, ctx.now())
+        made = task_answers.failed(failed, policy, ctx.jitter())
         _end(ctx, job, sent, made)
 
 

@@ -77,7 +77,8 @@ class PlanWrite:
         """Whether the plan does nothing but store results of a run without limits."""
         plan = self.plan
         more = plan.group is not None or plan.finish is not None or plan.retry is not None
-        more = more or plan.closes or bool(plan.defers) or self.run.slots is not None
+        more = more or plan.closes or plan.halts or bool(plan.defers)
+        more = more or self.run.slots is not None
         return bool(plan.results) and not more
 
 

@@ -47,9 +47,10 @@ def source(tx: Connection, run_id: str) -> RowMapping | None:
     return tx.execute(query).mappings().first()
 
 
-def stack(tx: Connection, run_id: str) -> list[str]:
-    """List the hashes of a run's stored steps in the order of the stack."""
+def stack(tx: Connection, run_id: str, op: str | None = None) -> list[str]:
+    """List the hashes of a run's stored steps, or those of a kind, in the order of the stack."""
     query = select(_steps.c.hash).where(_steps.c.run_id == run_id)
+    query = query if op is None else query.where(_steps.c.op == op)
     return list(tx.execute(query.order_by(_steps.c.position, _steps.c.stored_at)).scalars())
 
 

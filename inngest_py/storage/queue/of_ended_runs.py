@@ -19,26 +19,37 @@ _items = table_of(QueueItem)
 
 # such a call is still running in the app, so it keeps its slot until it is over
 _ORPHANED = and_(_items.c.state == ItemState.LEASED.value, _items.c.slot1.is_not(None))
+_told = (
+    _items.c.id,
+    _items.c.lease_id,
+    _items.c.kind,
+    _items.c.run_id,
+    _items.c.step,
+    _items.c.step_name,
+    _items.c.attempt,
+    _items.c.queued_at,
+    _items.c.due_at,
+    _items.c.gate,
+    _items.c.slot1,
+    _items.c.slot2,
+)
 _drop_runs = (
     delete(_items)
     .where(
         _items.c.run_id.in_(bindparam("runs", expanding=True)),
         or_(not_(_ORPHANED), _items.c.id.in_(bindparam("held", expanding=True))),
     )
-    .returning(
-        _items.c.id,
-        _items.c.lease_id,
-        _items.c.kind,
-        _items.c.run_id,
-        _items.c.step,
-        _items.c.step_name,
-        _items.c.attempt,
-        _items.c.queued_at,
-        _items.c.due_at,
-        _items.c.gate,
-        _items.c.slot1,
-        _items.c.slot2,
+    .returning(*_told)
+)
+_drop_tasks = (
+    delete(_items)
+    .where(
+        _items.c.run_id == bindparam("run"),
+        _items.c.id != bindparam("failed"),
+        _items.c.kind.in_((ItemKind.TASK.value, ItemKind.EDGE.value)),
+        not_(_ORPHANED),
     )
+    .returning(*_told)
 )
 
 
@@ -69,6 +80,19 @@ def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ())
     gone = {(row.id, row.lease_id) for row in rows}
     if any((item.id, item.lease_id) not in gone for item in held):
         raise LeaseLost
+    return _dropped(rows, held)
+
+
+def drop_tasks(tx: Connection, run_id: str, failed: Item) -> Dropped:
+    """Delete the tasks and joins of a canvas that is not run any further; `failed` stays.
+
+    So do leased items with slots, and the run's timers.
+    """
+    rows = tx.execute(_drop_tasks, {"run": run_id, "failed": failed.id}).all()
+    return _dropped(rows, ())
+
+
+def _dropped(rows: Sequence[Record], held: Sequence[Item]) -> Dropped:
     freed: dict[str, set[str]] = {}
     for row in rows:
         groups = {row.slot1, row.slot2} if row.lease_id else {row.gate}

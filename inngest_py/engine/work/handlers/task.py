@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,7 +16,7 @@ from ....domain.errors import Invalid
 from ....domain.limits import MAX_WAIT
 from ....domain.reply import decide, task_answers, timeouts
 from ....domain.reply.plans import Plan
-from ....domain.reply.task_answers import Failure
+from ....domain.reply.task_answers import Failed, Failure
 from ....domain.runs.items import Item, ItemKind
 from ....domain.steps import task_states, tasks
 from ....domain.steps.task_states import SentTask
@@ -40,10 +42,9 @@ def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
     if job.item.kind is ItemKind.TASK:
         return _task(ctx, job, tasks.call_from_json(job.item.opts or ""))
     try:
-        moves = _due(job, canvases.of_run(job, now))
+        plan = _begun(job, canvases.of_run(job, now), now)
     except Invalid as error:
         return decide.fatal("InvalidSignature", error.message), Call(now, now)
-    plan = task_answers.begun(job.run, moves, now)
     if job.item.kind is ItemKind.START and _is_single(plan):
         send(ctx, [(job, tasks.call_from_json(plan.follow_ups[0].opts or ""))])
         return None
@@ -70,15 +71,27 @@ def call_to_send(ctx: Context, job: Job) -> interpret.Call | None:
     return None if call is None or task_answers.delay(call.options, now) else call
 
 
+def _begun(job: Job, canvas: Canvas, now: datetime) -> Plan:
+    moves, group = _due(job, canvas), _joined(job)
+    if moves.ended and tasks.is_of_errback(group):
+        return task_answers.errbacks_ended(job.memo, group.removesuffix("!"))
+    return task_answers.begun(job.run, moves, now, of_errback=tasks.is_of_errback(group))
+
+
 def _due(job: Job, canvas: Canvas) -> interpret.Moves:
     if job.item.kind is ItemKind.START:
         return _with_input(job, interpret.replay(canvas, _copied(job, canvas)))
-    group = canonical.loads(job.item.opts or "{}").get("joined", "")
 
     def result(path: str) -> object:
         return canonical.loads(job.memo[tasks.step_of(path)])["data"]
 
-    return interpret.joined(canvas, group, result)
+    return interpret.joined(canvas, _joined(job), result)
+
+
+def _joined(job: Job) -> str:
+    """Return the group whose last member has ended; empty for a start, and for the whole canvas."""
+    group: str = canonical.loads(job.item.opts or "{}").get("joined", "")
+    return group
 
 
 def _copied(job: Job, canvas: Canvas) -> dict[str, object]:
@@ -90,13 +103,14 @@ def _copied(job: Job, canvas: Canvas) -> dict[str, object]:
 
 
 def _with_input(job: Job, moves: interpret.Moves) -> interpret.Moves:
-    """Give the step of a rerun its new arguments, if it has some; keyword arguments stay."""
+    """Give the step of a rerun its new arguments, if it has some; what is not given stays."""
     run = job.run
     if run.input is None:
         return moves
-    args = canonical.loads(run.input)["input"]
+    given = canonical.loads(run.input)["input"]
+    new: dict[str, Any] = {"args": given} if isinstance(given, list) else given
     calls = [
-        replace(call, args=args) if tasks.step_of(call.path) == run.input_step else call
+        replace(call, **new) if tasks.step_of(call.path) == run.input_step else call
         for call in moves.calls
     ]
     return replace(moves, calls=tuple(calls))
@@ -112,8 +126,11 @@ def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | N
     sent = _sent_before(ctx, job) if job.item.lapses else None
     if sent is not None:
         failure = Failure("TaskTimeout", "the task has not ended within its time")
-        plan = task_answers.failed(job.item, call, failure, retry_policy(ctx, job), ctx.jitter())
-        return plan, Call(sent, ctx.now())
+        now = ctx.now()
+        moves = partial(canvases.errbacks, job, call.path, now)
+        failed = Failed(job.run, job.item, call, failure, moves, now)
+        plan = task_answers.failed(failed, retry_policy(ctx, job), ctx.jitter())
+        return plan, Call(sent, now)
     send(ctx, [(job, call)])
     return None
 
