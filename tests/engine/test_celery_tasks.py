@@ -1,6 +1,5 @@
 """Tasks and canvases of a Celery app through the engine, on both databases, without a broker."""
 
-from collections import OrderedDict
 from datetime import timedelta
 from typing import Any
 
@@ -341,14 +340,14 @@ def test_answer_of_which_nothing_can_be_made_fails_its_run_alone(shop_engine: Sh
 def test_large_canvases_are_not_all_kept_in_memory(
     shop_engine: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(canvases, "_read", OrderedDict())
+    monkeypatch.setattr(canvases, "_canvases", canvases._Canvases())
     monkeypatch.setattr(canvases, "_MOST_CHARS", 30_000)
     large = chain(group([add.s(n, n) for n in range(100)]), total.s())  # about 14,000 characters
     runs = [shop_engine.send(large) for _ in range(5)]
     shop_engine.finish()
     outputs = [canonical.loads(shop_engine.run(run_id)["output"]) for run_id in runs]
     assert outputs == [9900] * 5
-    assert 1 <= len(canvases._read) <= 2
+    assert 1 <= len(canvases._canvases._read) <= 2
 
 
 def test_broker_that_is_away_is_logged_once_for_each_outage(

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from inngest_py.domain.errors import Conflict, InngestPyError, Invalid, NotFound
 from inngest_py.engine.intake.invoke import invoke, wait
+from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import function_list
 from tests.engine.harness import Engine, sequence
@@ -49,8 +50,10 @@ def test_wait(db: Database) -> None:
     assert wait(engine.ctx, RUN_ID, timedelta(seconds=20)) is None
 
 
-def test_a_key_runs_once(db: Database) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_key_runs_once(db: Database, shared: bool) -> None:
     engine = Engine(db, sequence("a"))
+    engine.ctx.committer = Committer(db, shared=shared)
     results: list[Any] = []
 
     def call() -> None:
@@ -74,6 +77,26 @@ def test_a_key_runs_once(db: Database) -> None:
         assert tx.execute(text("SELECT count(*) FROM runs")).scalar() == 1
     engine.advance(hours=25)
     assert invoke(engine.ctx, "app-fn", {}, 2, idempotency_key="k").run_id != done.run_id
+
+
+def test_calls_that_share_a_commit_get_runs_of_their_own(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    engine.ctx.committer = Committer(db)
+    started: dict[int, str | None] = {}
+
+    def call(number: int) -> None:
+        started[number] = invoke(engine.ctx, "app-fn", {"data": {"n": number}}, 20).run_id
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    engine.drain()
+    ran = {request["ctx"]["run_id"]: request["event"]["data"] for request in engine.sdk.requests}
+    assert {run_id: data["n"] for run_id, data in ran.items()} == {
+        run_id: number for number, run_id in started.items()
+    }
 
 
 @pytest.mark.parametrize(

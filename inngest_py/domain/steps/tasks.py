@@ -6,7 +6,7 @@ the place in the canvas, and it is signed with the app's secret, so a forged ans
 
 import hashlib
 import hmac
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from ..canvas import interpret
@@ -20,11 +20,13 @@ OP = "CeleryTask"  # the kind of such steps in timelines
 FAILED_OP = "CeleryTaskFailed"  # the kind of a stored error: no result of its task
 _DIGEST_BYTES = 16
 _MOST_CHARS = 1024
+_CALL = tuple(field.name for field in fields(Call))
 
 
 def call_to_json(call: Call) -> str:
     """Write a call for its queue item."""
-    return canonical.dumps(asdict(call)).decode()
+    # not by asdict(), which copies all arguments
+    return canonical.dumps({name: getattr(call, name) for name in _CALL}).decode()
 
 
 def call_from_json(stored: str) -> Call:

@@ -126,16 +126,29 @@ def slug_of_signature(ctx: Context, app_name: str, signature: dict[str, object])
     """
     wanted = {name for _, _, name in interpret.tasks(signatures.read(signature))}
     with ctx.db.reading() as tx:
-        app = celery_app_list.by_name(tx, app_name)
-        if app is None:
-            raise NotFound(f"no Celery app is called {app_name[:100]!r}: add it first")
-        known = celery_functions.by_task(tx, app["app_id"])
-    missing = [name for name in wanted.difference(known) if not name.startswith(OWN_PREFIX)]
+        ctx.catalog.refresh(tx)
+    if not _is_known(ctx, app_name, CANVAS):
+        raise NotFound(f"no Celery app is called {app_name[:100]!r}: add it first")
+    missing = [
+        name
+        for name in wanted
+        if not (name.startswith(OWN_PREFIX) or _is_known(ctx, app_name, name))
+    ]
     if missing:
         text = f"no worker of {app_name} has registered the task {min(missing)[:255]!r}"
         raise NotFound(f"{text}: start a worker that has it, or check its name")
     task = str(signature["task"])
-    return f"{app_name}-{CANVAS}" if task.startswith(OWN_PREFIX) else str(known[task]["slug"])
+    return _slug(app_name, CANVAS if task.startswith(OWN_PREFIX) else task)
+
+
+def _slug(app_name: str, name: str) -> str:
+    return f"{app_name}-{name}"
+
+
+def _is_known(ctx: Context, app_name: str, name: str) -> bool:
+    """Say whether the catalogue has the function of a task; an SDK's may have its slug."""
+    found = ctx.catalog.by_slug.get(_slug(app_name, name))
+    return found is not None and found.app_name == app_name and found.config.celery is not None
 
 
 def remove(ctx: Context, name: str, by: Actor | None = None) -> bool:

@@ -1,14 +1,15 @@
 """Invoke a function by API: write its event and its run, and wait for the run's end."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
 
 from ...domain.errors import Conflict, NotFound
-from ...domain.events.user_events import parse_invocation
+from ...domain.events.user_events import Event, parse_invocation
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.values.json_types import JsonObject
 from ...storage.events import events
@@ -40,31 +41,59 @@ def invoke(
     idempotency_key: str | None = None,
     by: Actor | None = None,
 ) -> Invoked:
-    """Invoke the function with this slug or UUID in one transaction (events.md §4, §8.4).
+    """Invoke the function with this slug or UUID, in a commit that others may share.
 
-    The payload has `data`, `user`, `v` and `meta` of an event; `size` is its length in bytes.
-    Further calls with the same key within 24 hours raise Conflict and store nothing. Raises
-    NotFound for an unknown function, Invalid for a bad payload. An operator's act is written to
-    the audit log with it.
+    The payload has `data`, `user`, `v` and `meta` of an event (events.md §4, §8.4); `size` is its
+    length in bytes. Further calls with the same key within 24 hours raise Conflict and store
+    nothing. Raises NotFound for an unknown function, Invalid for a bad payload. An operator's act
+    is written to the audit log with it.
     """
-
-    def write(tx: Connection) -> tuple[Invoked, Started]:
-        now = ctx.now()
+    now = ctx.now()
+    with ctx.db.reading() as tx:
         function = _find(tx, ctx, slug)
-        given = payload if idempotency_key is None else payload | {"id": idempotency_key}
-        now_ms = int(now.timestamp() * 1000)
-        event = parse_invocation(given, size, now_ms, ctx.new_id(now), function.slug)
-        started = write_events(tx, ctx, [event])
-        mine = [run_id for run_id, _, event_id in started.runs if event_id == event.id]
-        if not mine and event.external_id != event.id:
-            _refuse_repeated(tx, function, event.external_id, now)
-        run_id = mine[0] if mine else None
-        audit.note(tx, by, now, "function.invoke", function.slug, run_id or event.id)
-        return Invoked(event.id, run_id), started
-
-    done, started = ctx.committer.run_once(write)
+    given = payload if idempotency_key is None else payload | {"id": idempotency_key}
+    event_id = ctx.new_id(now)
+    now_ms = int(now.timestamp() * 1000)
+    made = parse_invocation(given, size, now_ms, event_id, function.slug)
+    event = replace(made, fresh=True)  # its id is new: if it is stored, then by this call
+    try:
+        done, started = ctx.committer.run(event.id, _write_all, _Call(ctx, function, event, by))
+    except IntegrityError:
+        # the commit was done, but its answer was lost with the connection
+        with ctx.db.reading() as tx:
+            return Invoked(event.id, run_lookups.of_event(tx, event.id))
     started.send(ctx)
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """An invocation to be written."""
+
+    ctx: Context
+    function: Function
+    event: Event
+    by: Actor | None
+
+
+def _write_all(tx: Connection, calls: Sequence[_Call]) -> list[tuple[Invoked, Started]]:
+    """Write the invocations of callers that share a commit; the first has what all started."""
+    ctx = calls[0].ctx
+    started = write_events(tx, ctx, [call.event for call in calls])
+    runs = {event_id: run_id for run_id, _, event_id in started.runs}
+    done = [_written(tx, ctx, call, runs.get(call.event.id)) for call in calls]
+    return [(one, Started() if place else started) for place, one in enumerate(done)]
+
+
+def _written(tx: Connection, ctx: Context, call: _Call, run_id: str | None) -> Invoked:
+    now, event, function = ctx.now(), call.event, call.function
+    if run_id is None:
+        if function.id not in ctx.catalog.by_id:  # archived just now
+            raise _unknown(function.slug)
+        if event.external_id != event.id:
+            _refuse_repeated(tx, function, event.external_id, now)
+    audit.note(tx, call.by, now, "function.invoke", function.slug, run_id or event.id)
+    return Invoked(event.id, run_id)
 
 
 def check_known(ctx: Context, slug: str) -> None:
@@ -77,8 +106,12 @@ def _find(tx: Connection, ctx: Context, slug: str) -> Function:
     ctx.catalog.refresh(tx)
     function = ctx.catalog.by_slug.get(slug) or ctx.catalog.by_id.get(slug)
     if function is None:
-        raise NotFound(f"function {slug[:255]!r} does not exist")
+        raise _unknown(slug)
     return function
+
+
+def _unknown(slug: str) -> NotFound:
+    return NotFound(f"function {slug[:255]!r} does not exist")
 
 
 def _refuse_repeated(tx: Connection, function: Function, key: str, now: datetime) -> None:

@@ -16,27 +16,46 @@ from ...domain.steps import tasks
 from ...domain.values import canonical
 from ..runtime.jobs import Job
 
-_MOST = 256
+_MOST = 2048  # a chain of five takes 3 kB
 _MOST_CHARS = 32 * 1024 * 1024  # of the events they were read from; in memory they are larger
 
-_lock = threading.Lock()
-_read: OrderedDict[str, tuple[Canvas, int]] = OrderedDict()
+
+class _Canvases:
+    """The canvases that were used last, by their runs' ids; safe across threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read: OrderedDict[str, tuple[Canvas, int]] = OrderedDict()
+        self._chars = 0
+
+    def get(self, run_id: str) -> Canvas | None:
+        with self._lock:
+            known = self._read.get(run_id)
+            if known is None:
+                return None
+            self._read.move_to_end(run_id)
+            return known[0]
+
+    def put(self, run_id: str, canvas: Canvas, chars: int) -> None:
+        with self._lock:
+            before = self._read.pop(run_id, None)
+            self._chars += chars - (0 if before is None else before[1])
+            self._read[run_id] = canvas, chars
+            while len(self._read) > 1 and (len(self._read) > _MOST or self._chars > _MOST_CHARS):
+                self._chars -= self._read.popitem(last=False)[1][1]
+
+
+_canvases = _Canvases()
 
 
 def of_run(job: Job, now: datetime) -> Canvas:
     """Read the canvas of a job's run. Raises Invalid, which names what is wrong with it."""
-    with _lock:
-        known = _read.get(job.run.id)
-        if known is not None:
-            _read.move_to_end(job.run.id)
-            return known[0]
-    made = signatures.read(_signature(job, now))
-    with _lock:
-        _read[job.run.id] = made, max(len(job.run.event), sum(map(len, job.run.events)))
-        chars = sum(size for _, size in _read.values())
-        while len(_read) > 1 and (len(_read) > _MOST or chars > _MOST_CHARS):
-            chars -= _read.popitem(last=False)[1][1]
-    return made
+    run = job.run
+    known = _canvases.get(run.id)
+    if known is None:
+        known = signatures.read(_signature(job, now))
+        _canvases.put(run.id, known, max(len(run.event), sum(map(len, run.events))))
+    return known
 
 
 def errbacks(job: Job, path: str, now: datetime) -> Moves:

@@ -17,6 +17,11 @@ def get(tx: Connection, run_id: str, columns: Sequence[str] = SMALL) -> RowMappi
     return tx.execute(select_runs(columns).where(runs.c.id == run_id)).mappings().first()
 
 
+def of_event(tx: Connection, event_id: str) -> str | None:
+    """Find the run that an event of its own has started; None when it has started none."""
+    return tx.execute(select(runs.c.id).where(runs.c.event_id == event_id)).scalar()
+
+
 def function_of(tx: Connection, run_id: str) -> str | None:
     """Find the id of a run's function; None when there is no such run."""
     return tx.execute(select(runs.c.function_id).where(runs.c.id == run_id)).scalar()
