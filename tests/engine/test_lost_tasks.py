@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import group
+from celery import chain, group
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -39,6 +39,37 @@ def test_lost_sender_sends_the_same_task_again(shop_engine: Shop) -> None:
     shop_engine.answer(first)
     assert canonical.loads(shop_engine.run(run_id)["output"]) == 3
     shop_engine.answer(second)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_answer_that_comes_before_its_task_is_sent_again_counts(
+    shop_engine: Shop, failed: bool
+) -> None:
+    """A server that starts again frees the items of the one before, whose answers are waiting."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    shop_engine.ctx.celery_apps.written(shop_engine.ctx.celery_apps.sent())  # its sender was killed
+    lease_keeping.recover(shop_engine.ctx)
+    if failed:
+        shop_engine.fail(message)
+    else:
+        shop_engine.answer(message)
+    shop_engine.advance(seconds=60)
+    assert shop_engine.take() == []
+    assert shop_engine.run(run_id)["status"] == ("failed" if failed else "completed")
+
+
+def test_late_answer_does_not_hide_one_that_comes_with_it(shop_engine: Shop) -> None:
+    """Both are of one item: of an attempt that was lost, and of the one after."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [first] = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    shop_engine.now += timedelta(minutes=1)
+    for _ in range(LOOKS):
+        look(shop_engine, {}, ["celery@one"], waiting=0)
+    [second] = shop_engine.take()
+    shop_engine.answer(first, second)
+    assert shop_engine.run(run_id)["status"] == "completed"
 
 
 def look(engine: Shop, held: dict[str, Held], hosts: Sequence[str], waiting: int = 0) -> None:
@@ -199,3 +230,33 @@ def test_answers_outlast_an_outage_that_ends_between_two_tries(
             assert len(engine.ctx.celery_apps.sent()) == count
         apply_answers(engine.ctx, answers)
         assert {engine.run(run_id)["status"] for run_id in runs} == {"completed"}
+
+
+_FAILS_THEN_REFUSES = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE tried bigint := nextval('tries');
+BEGIN
+    IF tried = 1 THEN RAISE EXCEPTION 'void' USING ERRCODE = '23514'; END IF;
+    IF tried > 2 THEN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER refuses BEFORE UPDATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse()
+"""
+
+
+def test_run_continues_whose_answer_was_stored_just_before_an_outage(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Else this process would hold its next item, and nobody would run it."""
+    with copied(request, "postgresql", tmp_path) as db:
+        engine = Shop(db)
+        for _ in range(2):
+            engine.send(chain(add.s(1, 1), add.s(1)))
+        answers = [engine.made(message) for message in engine.take()]
+        with db.transaction() as tx:
+            tx.execute(text(_FAILS_THEN_REFUSES))
+        with deadlines.within(30), pytest.raises(OperationalError):
+            apply_answers(engine.ctx, answers)
+        assert len(engine.take()) == 1
+        assert engine.ctx.leases.all() == []

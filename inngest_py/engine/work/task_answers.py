@@ -14,7 +14,7 @@ from ...domain.errors import InngestPyError, Invalid
 from ...domain.reply import decide, task_answers
 from ...domain.reply.plans import Plan
 from ...domain.reply.task_answers import LOST, Failed, Failure
-from ...domain.runs.items import ItemKind
+from ...domain.runs.items import Item, ItemKind
 from ...domain.steps import task_states, tasks
 from ...domain.steps.tasks import Token
 from ...domain.values import canonical
@@ -46,6 +46,9 @@ class TaskAnswer:
     reason_wanted: bool = True
 
 
+_Given = dict[tuple[str, int], tuple[Token, TaskAnswer]]  # by item and attempt
+
+
 @dataclass(slots=True)
 class _Found:
     answer: TaskAnswer
@@ -62,32 +65,45 @@ def apply_answers(ctx: Context, answers: Sequence[TaskAnswer]) -> list[TaskAnswe
     an attempt that is over, or of a run that has ended. Raises SQLAlchemyError in an outage: the
     answers must then be given again.
     """
-    by_item: dict[str, tuple[Token, TaskAnswer]] = {}
+    given: _Given = {}
     for answer in answers:
         try:
             token = tasks.read_token(answer.token, answer.app.secret)
         except Invalid as error:
             observe.event("task.forged", level=30, app=answer.app.name, error=error.message)
             continue
-        by_item.setdefault(token.item_id, (token, answer))
-    found = _find(ctx, by_item)
+        given.setdefault((token.item_id, token.attempt), (token, answer))
+    found = _find(ctx, given)
+    if len(found) < len(given) and _take_ready(ctx, given, found):
+        found = _find(ctx, given)
     later = [one.answer for one in found if _lacks_reason(one)]
     _apply(ctx, [one for one in found if not _lacks_reason(one)])
     return later
 
 
-def _find(ctx: Context, by_item: dict[str, tuple[Token, TaskAnswer]]) -> list[_Found]:
+def _take_ready(ctx: Context, given: _Given, found: Sequence[_Found]) -> bool:
+    """Lease the items of answers whose senders' leases have lapsed; say whether there are some.
+
+    Else such a task would be sent again although its answer is here.
+    """
+    known = {(one.job.item.id, one.job.item.attempt) for one in found}
+    missing, now = sorted(given.keys() - known), ctx.now()
+    lease = (ctx.new_id(now), now + ctx.tuning.lease, ctx.worker_id)
+    return ctx.committer.run_alone(lambda tx: sent_tasks.take_ready(tx, missing, *lease)) > 0
+
+
+def _find(ctx: Context, given: _Given) -> list[_Found]:
     """Read the items of answers, with their runs; leave out those that nobody waits for."""
-    if not by_item:
+    if not given:
         return []
 
     def read(tx: Connection) -> tuple[dict[str, JsonObject], list[Job]]:
-        rows = sent_tasks.leased(tx, sorted(by_item))
-        mine = [item for item, _ in rows if by_item[item.id][0].attempt == item.attempt]
+        rows = sent_tasks.leased(tx, sorted({item_id for item_id, _ in given}))
+        mine = [item for item, _ in rows if (item.id, item.attempt) in given]
         failed = {
             tasks.task_id(item.id, item.attempt): item.id
             for item in mine
-            if by_item[item.id][1].failed
+            if given[item.id, item.attempt][1].failed
         }
         stored = sent_tasks.failures(tx, sorted(failed))
         errors = {failed[name]: canonical.loads(error) for name, error in stored.items()}
@@ -96,7 +112,7 @@ def _find(ctx: Context, by_item: dict[str, tuple[Token, TaskAnswer]]) -> list[_F
     errors, jobs = ctx.committer.read(read)
     found = []
     for job in jobs:
-        token, answer = by_item[job.item.id]
+        token, answer = given[job.item.id, job.item.attempt]
         call = _call(ctx, job, token)
         if call is not None:
             found.append(_Found(answer, job, call, token.sent, errors.get(job.item.id)))
@@ -120,34 +136,47 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
     """Write all in one transaction; if one of them is void, each in its own."""
     if not found:
         return
+    following: list[tuple[Job, Item]] = []
+    try:
+        if not _apply_together(ctx, found, following):
+            for one in found:
+                _apply_one(ctx, one, following)
+    finally:  # also if an outage began after some were committed
+        _continue(ctx, following)
+
+
+def _apply_together(
+    ctx: Context, found: Sequence[_Found], following: list[tuple[Job, Item]]
+) -> bool:
+    """Write all in one transaction; say whether that was done."""
+    if len(found) < 2:
+        return False
     writes = [_write(ctx, one) for one in found]
-    following: list[Job] = []
-    if len(writes) > 1:
-        try:
-            ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
-        except Exception as error:  # which one is void, each alone will say
-            if outage(error):
-                raise
-            observe.event("task.answers_apart", level=10, error=type(error).__name__)
-        else:
-            ctx.celery_apps.forget_sent([one.job.item.id for one in found])
-            for one, write in zip(found, writes, strict=True):
-                following += _committed(ctx, one.job, write.plan, write.done)
-            task_jobs.run_together(ctx, following)
-            return
-    for one in found:
-        made, call = _planned(ctx, one)
-        try:
-            done = run_item.write_plan(ctx, one.job, made, call, wants_next=True)
-        except Exception as error:
-            if outage(error):  # its answer can be stored, only not now
-                raise
-            made = run_item.plan_again(ctx, one.job, made, error)
-            done = run_item.write_plan(ctx, one.job, made, call, wants_next=False)
-        ctx.celery_apps.forget_sent([one.job.item.id])  # not before: an outage may keep it
-        if done is not None:
-            following += _committed(ctx, one.job, made, done)
-    task_jobs.run_together(ctx, following)
+    try:
+        ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
+    except Exception as error:  # which one is void, each alone will say
+        if outage(error):
+            raise
+        observe.event("task.answers_apart", level=10, error=type(error).__name__)
+        return False
+    ctx.celery_apps.forget_sent([one.job.item.id for one in found])
+    for one, write in zip(found, writes, strict=True):
+        _committed(ctx, one.job, write.plan, write.done, following)
+    return True
+
+
+def _apply_one(ctx: Context, one: _Found, following: list[tuple[Job, Item]]) -> None:
+    made, call = _planned(ctx, one)
+    try:
+        done = run_item.write_plan(ctx, one.job, made, call, wants_next=True)
+    except Exception as error:
+        if outage(error):  # its answer can be stored, only not now
+            raise
+        made = run_item.plan_again(ctx, one.job, made, error)
+        done = run_item.write_plan(ctx, one.job, made, call, wants_next=False)
+    ctx.celery_apps.forget_sent([one.job.item.id])  # not before: an outage may keep it
+    if done is not None:
+        _committed(ctx, one.job, made, done, following)
 
 
 def _write(ctx: Context, found: _Found) -> PlanWrite:
@@ -203,16 +232,35 @@ def _failure(error: JsonObject | None) -> Failure:
     return Failure(str(error.get("name")), str(error.get("message")), text)
 
 
-def _committed(ctx: Context, job: Job, made: Plan, done: Applied) -> list[Job]:
-    """Send hints; return the job of the run's next item, which this process holds."""
+def _committed(
+    ctx: Context, job: Job, made: Plan, done: Applied, following: list[tuple[Job, Item]]
+) -> None:
+    """Send hints, and note the run's next item, which this process holds."""
     signals.committed(ctx, job, made, done)
-    following = done.next
-    if following is None:
-        return []
-    ctx.leases.hold(following)
-    if following.kind is ItemKind.TASK:  # it is called with what its item holds
-        return [Job(following, job.run, job.function, {})]
-    return ctx.committer.read(lambda tx: load(tx, ctx, [following]))
+    if done.next is not None:
+        ctx.leases.hold(done.next)
+        following.append((job, done.next))
+
+
+def _continue(ctx: Context, following: Sequence[tuple[Job, Item]]) -> None:
+    """Run the next items of runs. If they cannot be read, their leases lapse."""
+    if not following:
+        return
+    # a task is called with what its item holds
+    jobs = [Job(item, job.run, job.function, {}) for job, item in following if _is_task(item)]
+    others = [item for _, item in following if not _is_task(item)]
+    try:
+        if others:
+            jobs += ctx.committer.read(lambda tx: load(tx, ctx, others))
+    except SQLAlchemyError as error:
+        observe.event("item.not_read", level=40, **logged(error))
+        for item in others:
+            ctx.leases.drop(item)
+    task_jobs.run_together(ctx, jobs)
+
+
+def _is_task(item: Item) -> bool:
+    return item.kind is ItemKind.TASK
 
 
 def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:

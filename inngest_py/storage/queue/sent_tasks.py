@@ -8,6 +8,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Index,
+    Integer,
     Text,
     bindparam,
     delete,
@@ -110,6 +111,43 @@ def leased(tx: Connection, ids: Sequence[str]) -> list[tuple[Item, str | None]]:
     """Read leased items, each with what is known of its task (JSON), None when it was not sent."""
     found = tx.execute(_leased, {"ids": list(ids)})
     return [(item_of(row), row.item_task) for row in found]
+
+
+_take = EachRow(
+    {
+        **{name: Text() for name in ("item", "lease", "worker")},
+        "attempt": Integer(),
+        "until": DateTime(timezone=True),
+    },
+    lambda v: (
+        update(_items)
+        .where(
+            _items.c.id == v.item,
+            _items.c.attempt == v.attempt,
+            _items.c.state == ItemState.READY.value,
+            _items.c.kind.in_((ItemKind.START.value, ItemKind.TASK.value)),
+        )
+        .values(
+            state=ItemState.LEASED.value,
+            lease_id=v.lease,
+            lease_until=v.until,
+            worker=v.worker,
+        )
+        .returning(_items.c.id)
+    ),
+)
+
+
+def take_ready(
+    tx: Connection,
+    attempts: Sequence[tuple[str, int]],
+    lease_id: str,
+    until: datetime,
+    worker: str,
+) -> int:
+    """Lease items that nobody has leased, given as ids and attempts; return how many there were."""
+    rows = [(item_id, lease_id, worker, attempt, until) for item_id, attempt in attempts]
+    return len(_take.run(tx, rows).all()) if rows else 0
 
 
 _of_app = (
