@@ -21,7 +21,7 @@ from ..storage.queries import queue_stats, run_detail, worker_list
 MOST = 100_000
 KEEP = timedelta(seconds=3)
 _READ_SECONDS = 5.0
-LIMITS = ("throttle", "concurrency", "app")  # those of queue_stats.in_waiting_lines()
+LIMITS = ("throttle", "concurrency", "app", "broker")  # those of queue_stats.in_waiting_lines()
 
 
 class Figures(Collector):

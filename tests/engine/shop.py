@@ -10,6 +10,7 @@ from inngest_py.engine.admin import limit_overrides
 from inngest_py.engine.apps import celery_apps
 from inngest_py.engine.intake import invoke
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
+from inngest_py.engine.upkeep import broker_lines
 from inngest_py.engine.work.task_answers import TaskAnswer, apply_answers
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import timeline_rows
@@ -36,8 +37,14 @@ class Brokers:
     def __init__(self) -> None:
         self.sent: list[TaskMessage] = []
         self.away = False
+        self.tries = 0
+
+    def reachable(self, app: CeleryApp) -> bool:
+        self.tries += 1
+        return not self.away
 
     def send(self, app: CeleryApp, messages: Sequence[TaskMessage]) -> None:
+        self.tries += 1
         if self.away:
             raise BrokerAway("connection refused")
         self.sent += messages
@@ -64,6 +71,11 @@ class Shop(Engine):
         self.drain()
         assert started.run_id is not None
         return started.run_id
+
+    def look_at_lines(self) -> None:
+        """Look whether brokers that were away are back, and run what follows."""
+        broker_lines.run_once(self.ctx)
+        self.advance()
 
     def take(self) -> list[TaskMessage]:
         """Take the messages that were sent."""

@@ -162,7 +162,7 @@ def test_task_that_could_not_be_sent_is_not_written_as_sent(shop_engine: Shop) -
     shop_engine.ctx.celery_apps.brokers = Away()
     shop_engine.lapse()
     shop_engine.ctx.celery_apps.brokers = shop_engine.brokers
-    shop_engine.advance(seconds=6)
+    shop_engine.look_at_lines()
     [message] = shop_engine.take()
     shop_engine.answer(message)
     assert shop_engine.run(run_id)["status"] == "completed"

@@ -51,7 +51,7 @@ def app_gone(label: str, since: datetime) -> Reason:
     return Reason("celery", text, since, None, {"step": label})
 
 
-def not_sent(label: str, error: str, since: datetime, due: datetime) -> Reason:
-    """Say that a task cannot be sent now; it is tried again at `due`."""
-    text = f"The task of {label} cannot be sent: {error}. It is tried again every few seconds."
-    return Reason("celery", text, since, due, {"step": label, "error": error})
+def not_sent(label: str, error: str, since: datetime) -> Reason:
+    """Say that a task cannot be sent now."""
+    text = f"The task of {label} cannot be sent: {error}. The broker is tried every few seconds."
+    return Reason("celery", text, since, None, {"step": label, "error": error})

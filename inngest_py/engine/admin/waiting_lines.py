@@ -13,18 +13,20 @@ from ...domain.values import canonical
 from ...storage.queries import queue_stats
 from ..flow import limits
 from ..runtime.catalog import Function, function_of
+from ..runtime.celery_apps import LINE_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingLine:
     """A waiting line: the function of its first run, the limit, its key and value, the runs in it.
 
-    `limit` is the number that the function has now, None if it does not have that limit any more;
-    `value` is None without a key, and if the event is too large to be read for it.
+    `limit` is the number that the function has now, None if it does not have that limit any more,
+    and for a broker that is away; `value` is None without a key, and if the event is too large to
+    be read for it.
     """
 
     function: Function
-    kind: str  # throttle, steps or runs
+    kind: str  # throttle, steps, runs or broker
     limit: int | None
     key: str | None
     value: str | None
@@ -45,6 +47,8 @@ def _line(row: RowMapping, now: datetime) -> WaitingLine:
         kind = "runs" if gate.startswith("run:") else "steps"
         slot = slots.entry(gate, function.id, config.concurrency, config.run_concurrency)
         limit, key = (None, None) if slot is None else (slot.limit, slot.key)
+    elif gate.startswith(LINE_PREFIX):
+        kind, limit, key = "broker", None, None
     else:
         kind, throttle = "throttle", config.throttle
         limit, key = (None, None) if throttle is None else (throttle.limit, throttle.key)

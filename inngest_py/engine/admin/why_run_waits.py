@@ -29,6 +29,7 @@ from ...storage.queries.run_columns import WITH_OUTPUT
 from ..flow import limits, throttles
 from ..runtime.app_fairness import LINE_PREFIX
 from ..runtime.catalog import Function, function_of
+from ..runtime.celery_apps import LINE_PREFIX as BROKER_LINE
 from ..runtime.context import Context
 from . import why_task_waits
 
@@ -133,13 +134,11 @@ def _reason(facts: _Facts, item: RowMapping, wait: RowMapping | None) -> Reason:
     if state is ItemState.HELD or facts.function.paused is not None:
         later = item["due_at"] > facts.now
         return words.paused(facts.function.slug, facts.paused_at, item["due_at"] if later else None)
+    if state is ItemState.WAITING and item["gate"].startswith(BROKER_LINE):
+        return why_task_waits.not_sent(facts.tx, facts.function.app_id, item, label)
     if state is ItemState.WAITING:
         return _in_line(facts, item)
     since, due_at = item["queued_at"], item["due_at"]
-    if facts.function.config.celery is not None:
-        away = why_task_waits.not_sent(facts.tx, facts.function.app_id, item, label)
-        if away is not None:
-            return away
     if kind is ItemKind.WAIT and due_at > facts.now and item["answer"] is None:
         return _waiting(facts, item, wait, label)
     if due_at <= facts.now:

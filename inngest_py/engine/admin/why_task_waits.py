@@ -22,11 +22,10 @@ def sent(tx: Connection, item: RowMapping, label: str, now: datetime) -> Reason:
     return words.sent(label, task, workers, app["error_detail"], now)
 
 
-def not_sent(tx: Connection, app_id: str, item: RowMapping, label: str) -> Reason | None:
-    """Say why a task cannot be sent to its app's broker; None when it can, as far as is known."""
+def not_sent(tx: Connection, app_id: str, item: RowMapping, label: str) -> Reason:
+    """Say why a task waits for its app's broker."""
     app = celery_app_list.by_id(tx, app_id)
     if app is None:
         return words.app_gone(label, item["queued_at"])
-    if app["error_detail"] is None:
-        return None
-    return words.not_sent(label, app["error_detail"], item["queued_at"], item["due_at"])
+    error = app["error_detail"] or "the broker could not be reached"
+    return words.not_sent(label, error, item["queued_at"])

@@ -4,16 +4,20 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection, RowMapping
 
 from ...domain.errors import InngestPyError
+from ...domain.runs.items import CELERY
 from ...storage.db.session import Database
 from ...storage.queries import celery_app_list
 from ...storage.queue.sent_tasks import Sent
 
 _FRESH_SECONDS = 5.0
+_TRY_AGAIN = timedelta(seconds=3)
+LINE_PREFIX = CELERY  # tasks wait in a line of their app while its broker is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ class TaskBrokers(Protocol):
     def send(self, app: CeleryApp, messages: Sequence[TaskMessage]) -> None:
         """Send tasks. Raises BrokerAway; some of them may have been sent then."""
 
+    def reachable(self, app: CeleryApp) -> bool:
+        """Try to connect to an app's broker; takes seconds if it does not answer."""
+
 
 class NoTaskBrokers:
     """Stands in a process that sends no tasks."""
@@ -64,6 +71,10 @@ class NoTaskBrokers:
     def send(self, app: CeleryApp, messages: Sequence[TaskMessage]) -> None:
         """Refuse: only workers send tasks."""
         raise BrokerAway("this process sends no tasks")
+
+    def reachable(self, app: CeleryApp) -> bool:
+        """Say no."""
+        return False
 
 
 class CeleryApps:
@@ -79,7 +90,7 @@ class CeleryApps:
         self._by_id: dict[str, CeleryApp] = {}
         self._read_at = -_FRESH_SECONDS
         self._sent: dict[str, Sent] = {}
-        self._away: set[str] = set()
+        self._away: dict[str, datetime] = {}  # when the last try failed
 
     def get(self, db: Database, app_id: str) -> CeleryApp:
         """Find an app. Raises BrokerAway for one that is no longer connected."""
@@ -98,15 +109,20 @@ class CeleryApps:
         self._read_at = time.monotonic()
         return found
 
-    def note_away(self, app_id: str) -> bool:
+    def note_away(self, app_id: str, now: datetime) -> bool:
         """Note that an app's broker is away; say whether that is new."""
         known = app_id in self._away
-        self._away.add(app_id)
+        self._away[app_id] = now
         return not known
+
+    def is_away(self, app_id: str, now: datetime) -> bool:
+        """Say whether an app's broker was found away just now: a try may take ten seconds."""
+        tried = self._away.get(app_id)
+        return tried is not None and now - tried < _TRY_AGAIN
 
     def note_reached(self, app_id: str) -> None:
         """Note that an app's broker takes tasks."""
-        self._away.discard(app_id)
+        self._away.pop(app_id, None)
 
     def note_sent(self, sent: Sequence[Sent]) -> None:
         """Note tasks that were sent just now."""

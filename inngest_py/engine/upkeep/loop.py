@@ -19,6 +19,7 @@ from ..runtime.context import SHORTEST_DELAY, Context
 from . import (
     alerts,
     app_lines,
+    broker_lines,
     bulk_cancellations,
     cron_ticks,
     due_items,
@@ -64,6 +65,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("bulk_cancellations", bulk_cancellations.run_once, timedelta(seconds=5)),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
         Service("app_lines", apps.run_once, app_lines.EVERY, apps.delay),
+        Service("broker_lines", broker_lines.run_once, broker_lines.EVERY),
         Service("pruning", prune.run_once, pruning.EVERY, prune.delay),
         Service("event_keys", leftovers.forget_keys, timedelta(minutes=5)),
         Service("waits", leftovers.forget_waits, timedelta(minutes=5)),

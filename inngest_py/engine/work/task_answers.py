@@ -74,22 +74,23 @@ def apply_answers(ctx: Context, answers: Sequence[TaskAnswer]) -> list[TaskAnswe
             continue
         given.setdefault((token.item_id, token.attempt), (token, answer))
     found = _find(ctx, given)
-    if len(found) < len(given) and _take_ready(ctx, given, found):
+    if len(found) < len(given) and _take_free(ctx, given, found):
         found = _find(ctx, given)
     later = [one.answer for one in found if _lacks_reason(one)]
     _apply(ctx, [one for one in found if not _lacks_reason(one)])
     return later
 
 
-def _take_ready(ctx: Context, given: _Given, found: Sequence[_Found]) -> bool:
-    """Lease the items of answers whose senders' leases have lapsed; say whether there are some.
+def _take_free(ctx: Context, given: _Given, found: Sequence[_Found]) -> bool:
+    """Lease the items of answers that nobody has leased any more; say whether there are some.
 
-    Else such a task would be sent again although its answer is here.
+    Their senders were lost, or did not hear of the broker that it had taken them. Else such a task
+    would be sent again although its answer is here.
     """
     known = {(one.job.item.id, one.job.item.attempt) for one in found}
     missing, now = sorted(given.keys() - known), ctx.now()
     lease = (ctx.new_id(now), now + ctx.tuning.lease, ctx.worker_id)
-    return ctx.committer.run_alone(lambda tx: sent_tasks.take_ready(tx, missing, *lease)) > 0
+    return ctx.committer.run_alone(lambda tx: sent_tasks.take_free(tx, missing, *lease)) > 0
 
 
 def _find(ctx: Context, given: _Given) -> list[_Found]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, RowMapping, case, func, or_, select
 
 from ...domain.flow.slots import PREFIXES
-from ...domain.runs.items import ItemState
+from ...domain.runs.items import CELERY, ItemState
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
 from ..db.row_types import Query
@@ -96,13 +96,15 @@ def in_flight(tx: Connection, most: int) -> dict[str, int]:
 
 
 def in_waiting_lines(tx: Connection, most: int) -> dict[str, int]:
-    """Count items in waiting lines, by `throttle`, `concurrency` or `app`; at most `most` in all.
+    """Count items in waiting lines, by `throttle`, `concurrency`, `app` or `broker`.
 
-    `app` items wait because their app already has its share of the calls in flight.
+    Counts at most `most` in all. `app` items wait because their app already has its share of the
+    calls in flight, `broker` items because the broker of their Celery app is away.
     """
     of_slots = or_(*(_items.c.gate.startswith(prefix, autoescape=True) for prefix in PREFIXES))
-    of_app = _items.c.gate.startswith("app:")
-    limit = case((of_slots, "concurrency"), (of_app, "app"), else_="throttle").label("limit")
+    of_app, of_broker = _items.c.gate.startswith("app:"), _items.c.gate.startswith(CELERY)
+    known = ((of_slots, "concurrency"), (of_app, "app"), (of_broker, "broker"))
+    limit = case(*known, else_="throttle").label("limit")
     waits = _items.c.state == ItemState.WAITING.value
     return _counted(tx, select(limit).where(waits).limit(most))
 

@@ -178,9 +178,3 @@ def attempt_of(tx: Connection, item: Item) -> int | None:
         _items.c.id == item.id, _items.c.lease_id == item.lease_id
     )
     return tx.execute(query).scalar()
-
-
-def put_off(tx: Connection, item: Item, until: datetime) -> None:
-    """Give back an item, if its lease is not lost, to be claimed at a time; no attempt counts."""
-    mine = (_items.c.id == item.id, _items.c.lease_id == item.lease_id)
-    tx.execute(update(_items).where(*mine).values(due_at=until, hint_at=until, gate=None, **FREED))

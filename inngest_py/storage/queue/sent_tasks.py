@@ -124,7 +124,7 @@ _take = EachRow(
         .where(
             _items.c.id == v.item,
             _items.c.attempt == v.attempt,
-            _items.c.state == ItemState.READY.value,
+            _items.c.state != ItemState.LEASED.value,
             _items.c.kind.in_((ItemKind.START.value, ItemKind.TASK.value)),
         )
         .values(
@@ -132,13 +132,14 @@ _take = EachRow(
             lease_id=v.lease,
             lease_until=v.until,
             worker=v.worker,
+            gate=None,
         )
         .returning(_items.c.id)
     ),
 )
 
 
-def take_ready(
+def take_free(
     tx: Connection,
     attempts: Sequence[tuple[str, int]],
     lease_id: str,

@@ -1,4 +1,4 @@
-"""Waiting lines: items that wait for a throttle, a slot or their app's share.
+"""Waiting lines: items that wait for a throttle, a slot, their app's share, or their app's broker.
 
 The column `gate` holds the name of an item's line.
 
@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
 from ..db.row_types import RowValues
-from ..db.statements import ManyRows
+from ..db.statements import EachRow, ManyRows
 from .queue_items import QueueItem
 
 MOST_LINES = 1000
@@ -134,6 +134,29 @@ _placed = ManyRows(
 def set_places(tx: Connection, items: Sequence[Item]) -> None:
     """Write the waiting line and the rank of items that this transaction has leased."""
     _placed.run(tx, [(item.id, item.gate, item.rank_us) for item in items])
+
+
+_give_back = EachRow(
+    {"item": Text(), "lease": Text(), "gate": Text()},
+    lambda v: (
+        update(_items)
+        .where(_items.c.id == v.item, _items.c.lease_id == v.lease)
+        .values(
+            state=ItemState.WAITING.value,
+            gate=v.gate,
+            lease_id=None,
+            lease_until=None,
+            worker=None,
+        )
+        .returning(_items.c.id)
+    ),
+)
+
+
+def give_back(tx: Connection, items: Sequence[Item], gate: str) -> None:
+    """Give back items, those whose leases are not lost, into a waiting line; no attempt counts."""
+    if items:
+        _give_back.run(tx, [(item.id, item.lease_id, gate) for item in items]).all()
 
 
 def wait(tx: Connection, items: Sequence[Item]) -> None:

@@ -178,6 +178,16 @@ class Brokers:
         except errors_of(broker.client) as error:
             raise BrokerAway(fix_of(error)) from error
 
+    def reachable(self, app: CeleryApp) -> bool:
+        """Try to connect to an app's broker."""
+        client = self._broker(app).client
+        try:
+            with client.connection_for_write() as connection:
+                connection.default_channel.close()
+        except errors_of(client):
+            return False
+        return True
+
     def _broker(self, app: CeleryApp) -> _Broker:
         with self._lock:
             known = self._by_id.get(app.app_id)

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection
-
 from .... import observe
 from ....domain.canvas import interpret
 from ....domain.canvas.nodes import Canvas
@@ -17,20 +15,18 @@ from ....domain.limits import MAX_WAIT
 from ....domain.reply import decide, task_answers, timeouts
 from ....domain.reply.plans import Plan
 from ....domain.reply.task_answers import Failed, Failure
-from ....domain.runs.items import Item, ItemKind
+from ....domain.runs.items import ItemKind
 from ....domain.steps import task_states, tasks
 from ....domain.steps.task_states import SentTask
 from ....domain.steps.tasks import Token
 from ....domain.values import canonical
-from ....storage.queue import leases, sent_tasks
-from ...runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
+from ....storage.queue import sent_tasks, waiting_lines
+from ...runtime.celery_apps import LINE_PREFIX, BrokerAway, CeleryApp, TaskMessage
 from ...runtime.context import Context
 from ...runtime.jobs import Job
 from .. import canvases
 from ..writes import Call
 from .policy import retry_policy
-
-_AGAIN = timedelta(seconds=5)
 
 
 def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
@@ -149,23 +145,22 @@ def send(ctx: Context, due: Sequence[tuple[Job, interpret.Call]]) -> None:
         by_app[job.function.app_id].append((job, call))
     for app_id, of_app in by_app.items():
         try:
+            if ctx.celery_apps.is_away(app_id, ctx.now()):
+                _wait(ctx, app_id, of_app)
+                continue
             _send_to(ctx, ctx.celery_apps.get(ctx.db, app_id), of_app)
             ctx.celery_apps.note_reached(app_id)
         except BrokerAway as error:
-            if ctx.celery_apps.note_away(app_id):
+            if ctx.celery_apps.note_away(app_id, ctx.now()):
                 name = of_app[0][0].function.app_name
                 observe.event("celery.away", level=30, app=name, error=error.message)
-            _put_off(ctx, [job.item for job, _ in of_app])
+            _wait(ctx, app_id, of_app)
 
 
-def _put_off(ctx: Context, items: Sequence[Item]) -> None:
-    until = ctx.now() + _AGAIN
-
-    def write(tx: Connection) -> None:
-        for item in items:
-            leases.put_off(tx, item, until)
-
-    ctx.committer.run_alone(write)
+def _wait(ctx: Context, app_id: str, due: Sequence[tuple[Job, interpret.Call]]) -> None:
+    """Let tasks wait in a line of their app, which costs nothing until its broker is back."""
+    items, line = [job.item for job, _ in due], LINE_PREFIX + app_id
+    ctx.committer.run_alone(lambda tx: waiting_lines.give_back(tx, items, line))
 
 
 def _send_to(ctx: Context, app: CeleryApp, due: Sequence[tuple[Job, interpret.Call]]) -> None:
