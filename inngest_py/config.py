@@ -8,6 +8,7 @@ from pathlib import Path
 from . import config_checks as checks
 from .domain.access import reach as reaching
 from .domain.access.reach import Reach
+from .domain.functions.declared_apps import DeclaredApp
 from .domain.reports import alerts
 from .domain.reports.alerts import AlertRules
 from .domain.runs import retention
@@ -45,6 +46,7 @@ class Settings:
     `metrics_open` lets everybody read `/metrics`; `metrics_port` is where a worker shows its own.
     `keep_runs` is how long finished runs are kept (`30d`), and `keep_count` how many (None: all).
     `celery_patches` off runs plain Celery, without our changes to it that are for speed only.
+    `declared_celery_apps` are those that a file gives by name, with settings of their tasks.
     `keep_audit` is how long the rows of the audit log are kept.
     `poll` None means polling if a `poll_interval` is given, and an interval of 0 means none.
     """
@@ -68,6 +70,7 @@ class Settings:
     signing_key_fallback: str | None = field(default=None, repr=False)
     sdk_urls: tuple[str, ...] = ()
     celery_apps: tuple[str, ...] = field(default=(), repr=False)
+    declared_celery_apps: tuple[DeclaredApp, ...] = field(default=(), repr=False)
     discovery: bool = True
     test_api: bool = False
     poll: bool | None = None
@@ -206,7 +209,7 @@ class Settings:
         found += checks.key_errors(self.signing_key, self.signing_key_fallback)
         unusable = checks.sdk_url_errors(self.sdk_urls)
         apps = () if unusable else self.sdk_urls
-        found += checks.celery_app_errors(self.celery_apps)
+        found += checks.celery_app_errors(self.celery_apps, self.declared_celery_apps)
         found += unusable + checks.reach_errors(self.call_hosts, apps, dev=self.dev)
         found += self._alert_errors()
         found += checks.keep_errors(self.keep_runs, self.keep_count, self.keep_audit)

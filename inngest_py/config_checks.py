@@ -14,6 +14,7 @@ from .domain.access import reach, signatures
 from .domain.access.roles import Role
 from .domain.errors import Invalid
 from .domain.functions import celery_task
+from .domain.functions.declared_apps import DeclaredApp
 from .domain.runs import retention
 from .domain.values import urls
 
@@ -59,7 +60,8 @@ def list_errors(settings: Mapping[str, object]) -> list[str]:
         f"{name}: a value may have no comma, no line break and no space at its ends: give several"
         " as a list, and write %2C for a comma in a URL"
         for name, values in settings.items()
-        if isinstance(values, tuple) and not all(_is_listed_whole(value) for value in values)
+        if isinstance(values, tuple)
+        and not all(_is_listed_whole(value) for value in values if isinstance(value, str))
     ]
 
 
@@ -238,13 +240,19 @@ def reach_errors(entries: tuple[str, ...], sdk_urls: tuple[str, ...], *, dev: bo
     return [f"--sdk-url: {reason}" for reason in reasons if reason is not None]
 
 
-def celery_app_errors(entries: tuple[str, ...]) -> list[str]:
+def celery_app_errors(entries: tuple[str, ...], declared: tuple[DeclaredApp, ...]) -> list[str]:
     """List what is wrong with the Celery apps that are to be connected."""
-    found = []
+    found, named = [], set[str]()
     for place, entry in enumerate(entries, start=1):
         try:
-            celery_task.parse_app(entry)
+            named.add(celery_task.parse_app(entry).name)
         except Invalid as error:
             form = "write NAME=BROKER_URL, or NAME:QUEUE=BROKER_URL (--celery, INNGEST_CELERY_APPS)"
             found.append(f"Celery app number {place}: {error.message}; {form}")
+    found += [
+        f"{app.file}: {app.path}.broker is missing: write its URL, or ${{NAME}} for a variable that"
+        " holds it"
+        for app in declared
+        if app.broker_url is None and app.name not in named
+    ]
     return found

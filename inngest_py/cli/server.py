@@ -27,7 +27,7 @@ from ..dashboard import app as dashboard
 from ..dashboard.live.news import Pulse
 from ..domain.errors import InngestPyError
 from ..domain.functions import celery_task
-from ..engine.apps import celery_apps
+from ..engine.apps import declared_apps
 from ..engine.apps.discovery import Discovery
 from ..engine.runtime.context import Context, NoHints
 from ..engine.upkeep import lease_keeping
@@ -95,7 +95,7 @@ class Server:
         wait_for_schema(ctx)
         self._waits = False
         named = [celery_task.parse_app(entry) for entry in self._settings.celery_apps]
-        celery_apps.add_from_settings(ctx, named)
+        declared_apps.connect(ctx, named, self._settings.declared_celery_apps)
         http = self._http = self._listen(ctx)
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from inngest_py.domain.functions.declared_apps import DeclaredApp
+from inngest_py.engine.apps import declared_apps
 from inngest_py.engine.upkeep import celery_watch
 from inngest_py.storage.catalog.celery_apps import CeleryApp
 from inngest_py.tasks.celery_apps.service import CeleryAppsService
@@ -127,3 +129,39 @@ def test_paused_function_says_why_nothing_runs(service: Service) -> None:
     answer = _run(service, {"task": "shop.add"})
     assert answer.status_code == 409
     assert "the function is paused and skips new events" in answer.json["error"]
+
+
+def test_settings_are_shown_with_their_source_and_refused_with_the_field(service: Service) -> None:
+    _connect(service)
+    task = "/v1/celery/shop/tasks/shop.add"
+    assert service.client.get(task).status_code == 404
+    bad = service.client.put(task, json={"throttle": {"limit": 5, "period": 60}})
+    assert bad.status_code == 400
+    assert bad.json["error"].startswith("throttle.period must be a text with a unit: write 30s")
+    assert bad.json["data"] == {"field": "throttle.period"}
+    assert service.client.put(task, json=[]).status_code == 400
+    throttle = {"limit": 5, "period": "1m"}
+    service.client.put(task, json={"throttle": throttle, "retries": 3})
+    service.client.put(task, json={"retries": None})
+    assert service.client.get(task).json["data"] == {
+        "function": "shop-shop.add",
+        "settings": {"throttle": {"value": throttle, "from": "api"}},
+    }
+
+
+@pytest.mark.parametrize("task", ["x" * 256, "celery.ping", "%20"])
+def test_name_that_no_task_can_have_is_refused(service: Service, task: str) -> None:
+    _connect(service)
+    answer = service.client.put(f"/v1/celery/shop/tasks/{task}", json={"retries": 3})
+    assert answer.status_code == 400
+    assert answer.json["data"] == {"field": "task"}
+
+
+def test_what_the_config_file_sets_is_refused(service: Service) -> None:
+    shop = DeclaredApp("shop", "/etc/inngest.yaml", BROKER, tasks={"shop.add": {"retries": 3}})
+    declared_apps.connect(service.engine.ctx, [], [shop])
+    assert _apps(service)["shop"]["file"] == "/etc/inngest.yaml"
+    assert _connect(service).status_code == 409
+    answer = service.client.put("/v1/celery/shop/tasks/shop.add", json={"retries": 1})
+    assert answer.status_code == 409
+    assert "retries of shop.add is set in the server's config file" in answer.json["error"]

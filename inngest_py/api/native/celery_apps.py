@@ -68,6 +68,7 @@ def _shown(row: RowMapping) -> dict[str, object]:
         "name": row["name"],
         "broker": celery_task.without_password(row["broker_url"]),
         "queue": row["queue"],
+        "file": row["file"],
         "workers": seen.get("workers", []),
         "tasks": seen.get("tasks", []),
         "seen_at": shapes.stamp(row["seen_at"]),
@@ -94,6 +95,14 @@ def delete_app(name: str) -> object:
     if not celery_apps.remove(context(), name, actor()):
         raise NotFound(f"no Celery app is called {name[:100]!r}")
     return answer({"data": {"name": name}})
+
+
+@blueprint.get("/<name>/tasks/<path:task>")
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def show_task(name: str, task: str) -> object:
+    """Show the settings of a task, each with where it comes from: the config file, or by hand."""
+    return answer({"data": task_settings.show(context(), name, task)})
 
 
 @blueprint.put("/<name>/tasks/<path:task>")

@@ -38,6 +38,7 @@ class CeleryTask:
     declared: str | None = None
 
 
+_MOST_NAME = 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp")  # kombu knows no valkey://
 
@@ -89,6 +90,15 @@ def check_queue(queue: str) -> None:
     """Check the name of a queue. Raises Invalid."""
     if not queue or len(queue) > 255 or not queue.isprintable():
         raise Invalid("queue must be the name of a queue, such as celery", field="queue")
+
+
+def check_task(name: str, path: str = "task") -> None:
+    """Check the name of a task. Raises Invalid, whose field is the path."""
+    if not name.strip() or len(name) > _MOST_NAME or not name.isprintable():
+        text = f"must be named as its workers know it, with up to {_MOST_NAME} characters"
+        raise Invalid(f"{path} {text}, such as shop.tasks.charge", field=path)
+    if name.startswith(OWN_PREFIX):
+        raise Invalid(f"{path} is one of Celery's own tasks: name one of the app", field=path)
 
 
 def url_of(app: str) -> str:

@@ -201,11 +201,18 @@ def layers(config: FunctionConfig) -> tuple[JsonObject, JsonObject]:
 
 
 def layered(
-    config: FunctionConfig, own: Mapping[str, object], declared: Mapping[str, object]
+    config: FunctionConfig,
+    own: Mapping[str, object],
+    declared: Mapping[str, object],
+    *,
+    alone: bool = False,
 ) -> FunctionConfig:
-    """Make a task's configuration of its two layers, and keep these. Raises Invalid."""
+    """Make a task's configuration of its two layers, and keep these. Raises Invalid.
+
+    `alone` leaves what was set by hand without effect: it does not go with the file.
+    """
     own = {name: value for name, value in own.items() if value is not None}
-    made = applied(config, {**own, **declared})
+    made = applied(config, declared if alone else {**own, **declared})
     texts = [canonical.dumps(layer).decode() if layer else None for layer in (own, declared)]
     assert made.celery is not None
     return replace(made, celery=replace(made.celery, own=texts[0], declared=texts[1]))

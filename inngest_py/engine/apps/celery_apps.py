@@ -15,6 +15,7 @@ from ...domain.values import canonical, ids
 from ...storage.catalog import celery_apps as rows
 from ...storage.catalog import functions
 from ...storage.queries import app_list, celery_app_list
+from ..flow import limit_changes
 from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
@@ -34,47 +35,69 @@ def add(
     options: dict[str, object] | None = None,
     by: Actor | None = None,
 ) -> str:
-    """Connect a Celery app, or change its broker; return the app's id.
+    """Connect a Celery app by hand, or change its broker; return the app's id.
 
-    Raises Invalid for a bad name, URL or queue, and Conflict when an SDK's app has the name.
+    Raises Invalid for a bad name, URL or queue, and Conflict when an SDK's app has the name, or
+    when the config file declares the app.
     """
-    celery_task.check_app(AppSettings(name, broker_url, queue))
-    app_id = ids.app_id(name)
+    app = AppSettings(name, broker_url, queue)
+    return connect(ctx, app, options=options, by_hand=True, by=by)
+
+
+def connect(
+    ctx: Context,
+    app: AppSettings,
+    *,
+    options: dict[str, object] | None = None,
+    file: str | None = None,
+    by_hand: bool = False,
+    by: Actor | None = None,
+) -> str:
+    """Connect an app as add() does, or as the config file `file` declares it.
+
+    Without a file, what one has declared before counts no longer.
+    """
+    celery_task.check_app(app)
+    app_id = ids.app_id(app.name)
+    relimited: list[str] = []
 
     def write(tx: Connection) -> None:
         now = ctx.now()
-        known = app_list.by_name(tx, name)
-        if known is not None and known["method"] != METHOD:
-            raise Conflict(f"an app of an SDK is called {name}: choose another name")
-        functions.put_app(tx, _app_row(app_id, name, now))
+        _refuse(tx, app.name, by_hand=by_hand)
+        functions.put_app(tx, _app_row(app_id, app.name, now))
         rows.put(
             tx,
             {
                 "app_id": app_id,
-                "broker_url": broker_url,
+                "broker_url": app.broker_url,
                 "options": canonical.dumps(options or {}).decode(),
-                "queue": queue,
+                "queue": app.queue,
                 "secret": secrets.token_hex(32),
+                "file": file,
             },
         )
         celery_functions.restore(tx, app_id, now)
-        celery_functions.put_new(tx, app_id, name, [None], now)
+        celery_functions.put_new(tx, app_id, app.name, [None], now)
+        if file is None:
+            relimited[:] = celery_functions.undeclare(tx, app_id, now)
         functions.renew_catalog_version(tx)
-        audit.note(tx, by, now, "celery.add", name, app_id)
+        audit.note(tx, by, now, "celery.add", app.name, app_id)
 
     ctx.committer.run_alone(write)
-    observe.event("celery.added", app=name)
+    limit_changes.let_in_waiting(ctx, relimited)
+    observe.event("celery.added", app=app.name)
     return app_id
 
 
-def add_from_settings(ctx: Context, apps: Sequence[AppSettings]) -> None:
-    """Connect the apps that the server's settings name, as far as they are not connected so."""
-    with ctx.db.reading() as tx:
-        known = {row["name"]: row for row in celery_app_list.every(tx)}
-    for app in apps:
-        row = known.get(app.name)
-        if row is None or (row["broker_url"], row["queue"]) != (app.broker_url, app.queue):
-            add(ctx, app.name, app.broker_url, queue=app.queue)
+def _refuse(tx: Connection, name: str, *, by_hand: bool) -> None:
+    """Refuse a name that an SDK's app has, and to change by hand what the config file declares."""
+    known = app_list.by_name(tx, name)
+    if known is not None and known["method"] != METHOD:
+        raise Conflict(f"an app of an SDK is called {name}: choose another name")
+    declared = celery_app_list.by_name(tx, name) if by_hand else None
+    if declared is not None and declared["file"] is not None:
+        text = f"{name} is declared in the server's config file, which leads"
+        raise Conflict(f"{text}: change it there, or remove the app first")
 
 
 def _app_row(app_id: str, name: str, now: datetime) -> dict[str, object]:

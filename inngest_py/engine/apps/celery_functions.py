@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
 
-from ...domain.functions import celery_task
+from ...domain.functions import celery_task, task_settings
 from ...domain.functions.celery_task import CANVAS, CeleryTask
 from ...domain.functions.function_config import FunctionConfig, config_from_json
 from ...domain.values import ids
@@ -52,6 +52,17 @@ def put_new(
         _put(tx, app_id, ids.function_id(slug, url), made, 1, now)
         new.append(name)
     return new
+
+
+def undeclare(tx: Connection, app_id: str, now: datetime) -> list[str]:
+    """Leave functions with what was set by hand; return the ids as put_changed() does."""
+    changed = {}
+    for row in by_task(tx, app_id).values():
+        config = config_from_json(row["config"])
+        own, declared = task_settings.layers(config)
+        if declared:
+            changed[row["id"]] = (row["version"] + 1, task_settings.layered(config, own, {}))
+    return put_changed(tx, app_id, changed, now) if changed else []
 
 
 def put_changed(

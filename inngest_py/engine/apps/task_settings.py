@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from ...domain.errors import Conflict, NotFound
+from ...domain.functions import celery_task
 from ...domain.functions import task_settings as rules
 from ...domain.functions.function_config import config_from_json
+from ...domain.values.json_types import JsonObject
 from ...storage.queries import celery_app_list
 from ..flow import limit_changes
 from ..runtime import audit
@@ -16,7 +18,7 @@ from . import celery_functions
 
 
 def configure(
-    ctx: Context, app_name: str, task: str, changes: Mapping[str, object], by: Actor | None = None
+    ctx: Context, app_name: str, task: str, changes: object, by: Actor | None = None
 ) -> str:
     """Change settings of a task, each by its name; null gives one its default again.
 
@@ -24,7 +26,8 @@ def configure(
     has registered yet becomes one at once. Raises NotFound for an unknown app, Invalid for bad
     settings, and Conflict for a setting of the config file, which leads.
     """
-    named = rules.canonical_names(dict(changes))
+    celery_task.check_task(task)
+    named = rules.canonical_names(changes)
     relimited: list[str] = []
 
     def write(tx: Connection) -> str:
@@ -47,6 +50,16 @@ def configure(
     slug = ctx.committer.run_alone(write)
     limit_changes.let_in_waiting(ctx, relimited)
     return slug
+
+
+def show(ctx: Context, app_name: str, task: str) -> JsonObject:
+    """Show the settings of a task, each with where it comes from. Raises NotFound."""
+    with ctx.db.reading() as tx:
+        app = celery_app_list.by_name(tx, app_name)
+        row = None if app is None else celery_functions.by_task(tx, app["app_id"]).get(task)
+    if row is None:
+        raise NotFound(f"no Celery app {app_name[:100]!r} has a task {task[:255]!r}")
+    return {"function": row["slug"], "settings": rules.shown(config_from_json(row["config"]))}
 
 
 def _refuse_declared(

@@ -22,6 +22,7 @@ class CeleryApp(Base):
     options: Mapped[str] = mapped_column(Json)  # kombu's transport options
     queue: Mapped[str] = mapped_column(Text)
     secret: Mapped[str] = mapped_column(Text)
+    file: Mapped[str | None] = mapped_column(Text)  # the config file that declares it
     watcher: Mapped[str | None] = mapped_column(Text)
     watched_until: Mapped[datetime | None] = mapped_column(Timestamp)
     seen: Mapped[str | None] = mapped_column(Json)  # its workers, as the watcher last saw them
