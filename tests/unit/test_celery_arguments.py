@@ -28,3 +28,12 @@ def test_expression_without_a_list_or_object_is_refused(task: CeleryTask, messag
     with pytest.raises(Invalid) as refused:
         signature(_of(task), [{"name": "a", "data": {}}], invoked=False, now=NOW)
     assert message in refused.value.message
+
+
+def test_whole_numbers_of_an_event_are_integers() -> None:
+    """In expressions all numbers of an event are doubles; a task may need `range(count)`."""
+    data = {"n": 5, "rate": 0.5, "rows": [1, 2.5], "big": 2**60}
+    task = CeleryTask("t", args="[event.data.n, event.data.rate, event.data.rows, event.data.big]")
+    made = signature(_of(task), [{"name": "a", "data": data}], invoked=False, now=NOW)
+    assert isinstance(made, dict)
+    assert repr(made["args"]) == "[5, 0.5, [1, 2.5], 1.152921504606847e+18]"

@@ -136,6 +136,6 @@ def _evaluated(
     what: str, text: str, variables: Mapping[str, object], now: datetime, at: At
 ) -> object:
     try:
-        return cel.evaluate(text, variables, now)
+        return cel.argument(text, variables, now)
     except (cel.CelError, Invalid) as error:
         at.fail(what, text, f"failed: {error}")

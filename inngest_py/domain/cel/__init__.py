@@ -18,6 +18,7 @@ __all__ = [
     "MOST_CHARS",
     "CelError",
     "Program",
+    "argument",
     "check",
     "check_restrictive",
     "compile",
@@ -68,6 +69,15 @@ def evaluate(text: str, variables: Mapping[str, object], now: datetime) -> objec
     except (RecursionError, OverflowError) as error:
         raise CelError("the value is nested too deeply or out of range") from error
     return False if value is MISSING else values.bounded_parts(value)
+
+
+def argument(text: str, variables: Mapping[str, object], now: datetime) -> object:
+    """Return an expression's value for a program that tells integers from floats.
+
+    All numbers of events are doubles in expressions (§1); here those that are whole are integers.
+    Raises as evaluate() does.
+    """
+    return values.whole_numbers(evaluate(text, variables, now))
 
 
 def matches(text: str, variables: Mapping[str, object], now: datetime) -> bool:

@@ -20,6 +20,7 @@ _MOST_LEVELS = 400
 _NUMBERS = (int, float, UInt)
 _ORDERED = (float, int, str, UInt, bool, bytes, datetime, timedelta)
 _NO_OVERLOAD = "no such overload"
+_MOST_EXACT = 2**53  # beyond it, doubles do not hold every integer
 _Sized = TypeVar("_Sized", str, bytes, CelList)
 
 
@@ -284,6 +285,15 @@ def bounded_parts(value: object) -> object:
                 meter.spend(len(one))
                 rest.extend(one.values() if isinstance(one, dict) else one)
     return value
+
+
+def whole_numbers(value: object) -> object:
+    """Copy a value with integers instead of doubles that are whole."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= _MOST_EXACT else value
+    if isinstance(value, dict):
+        return {key: whole_numbers(one) for key, one in value.items()}
+    return [whole_numbers(one) for one in value] if isinstance(value, list) else value
 
 
 def text(value: object) -> str:

@@ -84,6 +84,6 @@ def _evaluated(name: str, text: str | None, events: Sequence[Event], now: dateti
     if text is None:
         return None
     try:
-        return cel.evaluate(text, {"event": events[0], "events": list(events)}, now)
+        return cel.argument(text, {"event": events[0], "events": list(events)}, now)
     except (cel.CelError, Invalid) as error:
         raise Invalid(f"the expression of {name}, {text!r}, failed: {error}") from error

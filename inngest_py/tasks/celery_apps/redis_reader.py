@@ -23,8 +23,7 @@ from .deliveries import MOST_TOGETHER, Delivery, Reader
 
 PUT_BACK_SECONDS = 30.0  # how old a list of a reader gets before others may have its messages
 _EVERY_SECONDS = 5.0  # how often a reader looks for such lists, and binds the queue anew
-_LINGER_SECONDS = 0.005
-_BUSY_SECONDS = 0.02
+_LINGER_SECONDS = 0.01
 _PRIORITY_SECONDS = 60.0
 _SHORT_WAIT_SECONDS = 0.05
 
@@ -75,6 +74,7 @@ class _Batch:
         self._left -= 1
         if not self._left:
             self._reader.settled.append(self._name)
+            self._reader.unsettled.discard(self._name)
 
 
 class _RedisReader:
@@ -89,10 +89,13 @@ class _RedisReader:
         self._index = _index_of(channel, queue.name)
         self._own, self._count = f"{self._index}.{uuid()}", 0
         self.settled: list[str] = []
-        self._tidied = self._read_at = self._had_priority = float("-inf")
+        self.unsettled: set[str] = set()
+        self._busy = False
+        self._tidied = self._had_priority = float("-inf")
 
     def read(self, seconds: float) -> Sequence[Delivery]:
-        self._linger()
+        if self._busy:  # each transaction has a cost of its own: let more messages come
+            time.sleep(_LINGER_SECONDS)
         if time.monotonic() - self._tidied > _EVERY_SECONDS:
             self._tidy()
         if time.monotonic() - self._had_priority < _PRIORITY_SECONDS:
@@ -100,23 +103,19 @@ class _RedisReader:
         mine = f"{self._own}.{self._count}"
         settled, self.settled = self.settled, []
         first, found = self._wait_and_take(mine, settled, seconds)
+        self._busy = len(found) > 1
         if not found:
             return []
         self._count += 1
-        self._read_at = time.monotonic()
         if first is None:  # they came with a priority: a wait for the queue's own list misses them
-            self._had_priority = self._read_at
+            self._had_priority = time.monotonic()
+        self.unsettled.add(mine)
         batch = _Batch(self, mine, len(found))
         return [
             Delivery(message, batch.settle)
             for raw in found
             if (message := self._message(raw, batch)) is not None
         ]
-
-    def _linger(self) -> None:
-        """Let more messages come when they come fast: each transaction has a cost of its own."""
-        if time.monotonic() - self._read_at < _BUSY_SECONDS:
-            time.sleep(_LINGER_SECONDS)
 
     def _wait_and_take(
         self, mine: str, settled: Sequence[str], seconds: float
@@ -154,10 +153,14 @@ class _RedisReader:
         self._tidied = time.monotonic()
 
     def close(self) -> None:
-        """Acknowledge what is settled."""
-        if self.settled:
-            self._client.delete(*self.settled)
-            self._client.zrem(self._index, *self.settled)
+        """Acknowledge what is settled; let the rest be put back by the next that looks."""
+        mine = f"{self._own}.{self._count}"  # waited for, and empty
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.delete(*self.settled, mine)
+            pipe.zrem(self._index, *self.settled, mine)
+            if self.unsettled:
+                pipe.zadd(self._index, dict.fromkeys(self.unsettled, 0))
+            pipe.execute()
 
 
 @contextmanager
