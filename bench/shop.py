@@ -113,7 +113,7 @@ class Ours:
         fetch(f"{server.url}/v1/celery/shop", {"broker_url": self._broker}, "PUT")
         listed = f"{server.url}/v1/celery"
         wait_until(lambda: fetch(listed)["data"][0]["tasks"], 60, "the app's tasks")
-        trigger = {"triggers": [{"event": "bench/noop"}], "args": "[event.data.i]"}
+        trigger = {"on": [{"event": "bench/noop"}], "args": "[event.data.i]"}
         fetch(f"{listed}/shop/tasks/shop.noop", trigger, "PUT")
         self._read = _reader(self.subject.database_url)
         self._http = http.client.HTTPConnection(LOOPBACK, server.port, timeout=30)
