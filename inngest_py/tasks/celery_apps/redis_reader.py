@@ -23,7 +23,7 @@ from .deliveries import MOST_TOGETHER, Delivery, Reader
 
 PUT_BACK_SECONDS = 30.0  # how old a list of a reader gets before others may have its messages
 _EVERY_SECONDS = 5.0  # how often a reader looks for such lists, and binds the queue anew
-_LINGER_SECONDS = 0.01
+_LINGER_SECONDS = 0.015
 _PRIORITY_SECONDS = 60.0
 _SHORT_WAIT_SECONDS = 0.05
 
