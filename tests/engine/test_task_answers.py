@@ -1,8 +1,10 @@
 """Answers as they come over a real broker: read, applied, and acknowledged once they are stored."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import redis
@@ -10,6 +12,7 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection, Producer
 
 from inngest_py.domain.values import canonical
+from inngest_py.engine.apps import celery_apps as task_apps
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from inngest_py.storage.db.session import Database
 from inngest_py.tasks.celery_apps import watching
@@ -24,7 +27,7 @@ from inngest_py.tasks.celery_apps.brokers import (
     fix_of,
 )
 from tests.engine.shop import Shop, add
-from tests.processes import wait_until
+from tests.processes import Process, wait_until
 from tests.rabbit import SERVER, Rabbit
 from tests.servers import Valkey
 
@@ -167,6 +170,51 @@ def rabbit() -> Iterator[Rabbit]:
         yield broker.start()
     finally:
         broker.close()
+
+
+def test_connection_that_kombu_has_closed_counts_as_lost(shop_engine: Shop) -> None:
+    app, brokers = shop_engine.app(), Brokers()
+    message = TaskMessage("id", "shop.add", [], {}, {}, "token", "root")
+    brokers.send(app, [message])
+    with brokers._broker(app).client.producer_pool.acquire() as producer:
+        producer.channel.close()
+    with pytest.raises(BrokerAway):
+        brokers.send(app, [message])
+    brokers.send(app, [message])
+
+
+@pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
+def test_answers_that_a_frozen_worker_has_taken_go_to_another(
+    shop_engine: Shop, rabbit: Rabbit, tmp_path: Path
+) -> None:
+    """Before their tasks count as lost."""
+    task_apps.add(shop_engine.ctx, "shop", rabbit.url)
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    app = shop_engine.app()
+    code = (
+        "from inngest_py.tasks.celery_apps.brokers import answers_queue, connect\n"
+        "from inngest_py.tasks.celery_apps.consumer_reader import consumer_reader\n"
+        "from inngest_py.engine.runtime.celery_apps import CeleryApp\n"
+        f"app = CeleryApp({app.app_id!r}, 'shop', {rabbit.url!r}, '{{}}', 'shop', {app.secret!r})\n"
+        "with consumer_reader(connect(app), answers_queue(app)) as reader:\n"
+        "    while True:\n"
+        "        found = reader.read(1.0)\n"
+        "        print('took' if found else 'reads', flush=True)\n"
+    )
+    frozen = Process([sys.executable, "-c", code], tmp_path / "frozen.log")
+    with frozen.start():
+        wait_until(lambda: "reads" in frozen.log_tail(), 60, "the worker to read")
+        publish(shop_engine, message.token, value=3)
+        wait_until(lambda: "took" in frozen.log_tail(), 60, "the worker to take the answer")
+        frozen.suspend()
+        other = Answers(app, lambda: shop_engine.ctx)
+        other.start()
+        try:
+            wait_until(ended(shop_engine, run_id), 28, "another worker to take the answer")
+        finally:
+            other.stop()
+            frozen.resume()
 
 
 @pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")

@@ -118,14 +118,23 @@ class _Broker:
     def send(self, messages: Sequence[TaskMessage]) -> None:
         """Send messages over one connection; to Redis in two round trips, however many they are."""
         with self.client.producer_pool.acquire(block=True) as producer:
-            if self._keeps_client:
-                keep_client(producer.channel)
-            # the first shows whether the connection has been lost: it is sent over a new one then
-            self._publish(producer, messages[0], retry=True)
-            if len(messages) > 1:
-                with producer.batch() if hasattr(producer, "batch") else nullcontext():
-                    for message in messages[1:]:
-                        self._publish(producer, message, retry=False)
+            try:
+                self._send(producer, messages)
+            except AttributeError as error:
+                # kombu uses a channel once more that it closed when its connection was lost
+                if producer.channel.connection is not None:
+                    raise
+                raise OperationalError("the connection was lost") from error
+
+    def _send(self, producer: Producer, messages: Sequence[TaskMessage]) -> None:
+        if self._keeps_client:
+            keep_client(producer.channel)
+        # the first shows whether the connection has been lost: it is sent over a new one then
+        self._publish(producer, messages[0], retry=True)
+        if len(messages) > 1:
+            with producer.batch() if hasattr(producer, "batch") else nullcontext():
+                for message in messages[1:]:
+                    self._publish(producer, message, retry=False)
 
     def _publish(self, producer: Producer, message: TaskMessage, *, retry: bool) -> None:
         options = message.options

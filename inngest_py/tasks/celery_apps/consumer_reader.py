@@ -12,6 +12,9 @@ from kombu.messaging import Consumer
 from .deliveries import MOST_TOGETHER, Delivery, Reader
 
 _PREFETCH = 256
+# RabbitMQ closes a connection that has been silent for two to three of these, and gives what was
+# taken over it to another worker: before its task counts as lost, which takes half a minute
+_HEARTBEAT_SECONDS = 5
 
 
 class _ConsumerReader:
@@ -39,7 +42,7 @@ class _ConsumerReader:
 @contextmanager
 def consumer_reader(client: Celery, queue: Queue) -> Iterator[Reader]:
     """Connect, and read messages of a queue. Raises what the transport raises."""
-    with client.connection_for_read() as connection:
+    with client.connection_for_read(heartbeat=_HEARTBEAT_SECONDS) as connection:
         connection.connect()
         reader = _ConsumerReader(connection)
         with Consumer(
