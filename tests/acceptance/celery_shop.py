@@ -15,7 +15,7 @@ from tests.rabbit import Rabbit
 from tests.servers import Valkey
 
 _SECONDS = 60.0
-_ENDED = ("completed", "failed", "cancelled")
+_ENDED = ("completed", "failed", "cancelled", "skipped")
 
 
 @dataclass

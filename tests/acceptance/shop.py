@@ -75,6 +75,18 @@ def nap(seconds: float, key: str = "") -> str:
     return key
 
 
+@app.task(name="shop.hold", shared=False)
+def hold(key: str) -> str:
+    """Run until a file says so, beside that of the effects; for a minute at most."""
+    _effect(f"begin {key}")
+    release = Path(os.environ["SHOP_EFFECTS"]).with_name(f"release-{key}")
+    until = time.time() + 60
+    while not release.exists() and time.time() < until:
+        time.sleep(0.02)
+    _effect(f"end {key}")
+    return key
+
+
 @app.task(name="shop.note", shared=False)
 def note(value: object, key: str) -> object:
     """Note that it ran, and hand its value on."""
