@@ -262,7 +262,7 @@ def test_expression_that_fails_is_named_with_its_step(raw: Any, message: str) ->
 def test_edited_arguments_replace_an_expression_that_fails() -> None:
     canvas = workflows.read([{"task": "shop.echo", "args": "event.data.n"}])
     scope = Scope(lambda: [EVENT], lambda path: None, NOW)
-    (call,) = interpret.replay(canvas, {}, scope=scope, edited={"0": [9]}).calls
+    (call,) = interpret.replay(canvas, {}, scope=scope, edited={"0": {"args": [9]}}).calls
     assert call.args == [9]
 
 

@@ -9,7 +9,7 @@ from ...domain.errors import Conflict, NotFound
 from ...domain.functions import celery_task
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
-from ...engine.apps import celery_apps, task_settings
+from ...engine.apps import celery_apps, task_settings, workflows
 from ...engine.intake import invoke
 from ...storage.queries import celery_app_list
 from .. import shapes
@@ -17,7 +17,7 @@ from ..actors import actor
 from ..deps import context
 from ..errors import answer
 from . import openapi
-from .task_schemas import TaskSettings
+from .task_schemas import TaskSettings, WorkflowSettings
 
 blueprint = openapi.documented("celery", "/v1/celery")
 
@@ -118,6 +118,40 @@ def put_task(body: JsonObject, name: str, task: str) -> object:
     """
     slug = task_settings.configure(context(), name, task, body, actor())
     return answer({"data": {"function": slug}})
+
+
+@blueprint.get("/<name>/workflows")
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, CeleryAppList)
+def list_workflows(name: str) -> object:
+    """List the workflows of an app, with their settings and what has set them."""
+    return answer({"data": workflows.shown(context(), name)})
+
+
+@blueprint.put("/<name>/workflows/<workflow>")
+@blueprint.arguments(WorkflowSettings)
+@blueprint.alt_response(400, schema=openapi.Problem)
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.alt_response(409, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def put_workflow(body: JsonObject, name: str, workflow: str) -> object:
+    """Make a workflow, or change settings of one. Null undoes one; those left out stay.
+
+    Runs keep the tasks that they have started with.
+    """
+    slug = workflows.configure(context(), name, workflow, body, actor())
+    return answer({"data": {"function": slug}})
+
+
+@blueprint.delete("/<name>/workflows/<workflow>")
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.alt_response(409, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def delete_workflow(name: str, workflow: str) -> object:
+    """Remove a workflow; its runs go on."""
+    if not workflows.remove(context(), name, workflow, actor()):
+        raise NotFound(f"{name[:100]} has no workflow called {workflow[:100]!r}")
+    return answer({"data": {"name": workflow}})
 
 
 @blueprint.post("/<name>/runs")

@@ -148,3 +148,35 @@ SETTINGS: dict[str, _Field] = {
     "cancelOn": _list(_CANCEL, "events that cancel its runs"),
 }
 TaskSettings = _Settings.from_dict(SETTINGS, name="TaskSettings")
+
+
+class WorkflowEntry(Schema):
+    """An entry of a workflow: a task, a group of entries, or a sequence of entries."""
+
+    task = _text("the name of a task, for which it may stand alone", "shop.tasks.charge")
+    group = fields.List(
+        fields.Nested(lambda: WorkflowEntry()),  # noqa: PLW0108 (it is not there yet)
+        metadata=_about("entries that run at the same time; the result is the list of theirs"),
+    )
+    sequence = fields.List(
+        fields.Nested(lambda: WorkflowEntry()),  # noqa: PLW0108 (it is not there yet)
+        metadata=_about("entries that run one after the other, under one condition or in a group"),
+    )
+    name = _text("how the timeline and expressions call the step")
+    when = _text("an expression: the entry is skipped where it is false", "result > 0")
+    args = _text("an expression: the list of arguments; the result before, if left out", "[result]")
+    kwargs = _text("an expression: the object of keyword arguments", '{"amount": event.data.total}')
+    queue = _text("the queue it is sent to, if not the workflow's")
+    countdown = fields.Raw(metadata=_about("seconds to wait before it is sent", 60))
+    expires = fields.Raw(metadata=_about("seconds after which workers drop it", 3600))
+    priority = _number("the message's priority: 0 to 255")
+    time_limit = fields.Raw(metadata=_about("seconds after which its worker kills it", 600))
+    soft_time_limit = fields.Raw(metadata=_about("seconds after which it is interrupted", 540))
+
+
+_TASKS = "the entries, run one after the other; each is the name of a task, or an object"
+WORKFLOW_SETTINGS: dict[str, _Field] = {
+    "tasks": fields.List(fields.Nested(WorkflowEntry), allow_none=True, metadata=_about(_TASKS)),
+    **{name: field for name, field in SETTINGS.items() if name not in _INPUTS},
+}
+WorkflowSettings = _Settings.from_dict(WORKFLOW_SETTINGS, name="WorkflowSettings")

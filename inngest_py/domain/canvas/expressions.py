@@ -5,7 +5,7 @@ and `steps`, the results of all steps before by their names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
 
@@ -22,9 +22,13 @@ _MOST_EXACT = 2**53  # doubles hold all integers below
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Stands in place of the result of a skipped task; `by` is the path whose condition did it."""
+    """Stands in place of the result of a skipped task.
+
+    `by` is the path whose condition did it, `label` the task's.
+    """
 
     by: str
+    label: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ read. A canvas without expressions needs no scope.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import ParamSpec
+from typing import ParamSpec, TypedDict
 
 from . import expressions
 from .expressions import At, ExpressionFailed, Scope, Skipped
 from .merging import merged
-from .nodes import Branch, Canvas, Chain, Computed, Group, Node, Task, under, walk
+from .nodes import Branch, Canvas, Chain, Computed, Group, Task, under, walk
 from .places import (
     Around,
     ended_by_failure,
@@ -30,8 +30,16 @@ from .places import (
     joined_by,
     outermost,
 )
+from .stored import first_task, skipped_before, value_of, was_skipped
 
 P = ParamSpec("P")
+
+
+class Edited(TypedDict, total=False):
+    """Arguments in place of a task's own."""
+
+    args: list[object]
+    kwargs: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ def replay(
     args: Sequence[object] = (),
     kwargs: Mapping[str, object] | None = None,
     scope: Scope | None = None,
-    edited: Mapping[str, list[object]] | None = None,
+    edited: Mapping[str, Edited] | None = None,
 ) -> Moves:
     """Find all that is due from the results of tasks that are stored, by path.
 
@@ -146,9 +154,9 @@ def joined(
     if path.endswith("!"):  # the errbacks of a task
         return _ended_badly(canvas, path[:-1])
     if not path:
-        return Moves(ended=True, result=_value(canvas.root, "", results))
+        return Moves(ended=True, result=value_of(canvas.root, "", results))
     group, around = find_group(canvas, path)
-    return _Interpreter(canvas, {}, scope).climb(around, _value(group, path, results))
+    return _Interpreter(canvas, {}, scope).climb(around, value_of(group, path, results))
 
 
 def failed(canvas: Canvas, path: str, task_id: str) -> Moves:
@@ -204,7 +212,7 @@ class _Interpreter:
         canvas: Canvas,
         known: Mapping[str, object],
         scope: Scope | None = None,
-        edited: Mapping[str, list[object]] | None = None,
+        edited: Mapping[str, Edited] | None = None,
     ) -> None:
         self._canvas = canvas
         self._known = known
@@ -265,16 +273,16 @@ class _Interpreter:
         if conditions is None:
             return 0
         at = under(path, index)
-        first = _first_task(node.members[index], at)
+        first = first_task(node.members[index], at)
         if first in self._known:
-            return _skipped_before(node, path, index, self._known)
+            return skipped_before(node, path, index, self._known)
         step = At(first, self._canvas.labels[first])
         for one in conditions:
             scope, variables = self._variables(one.text, given)
             if not expressions.holds(one.text, variables, scope.now, step):
                 for place in range(index, index + one.parts):
                     for task, _ in walk(node.members[place], under(path, place)):
-                        self._skips[task] = Skipped(at)
+                        self._skips[task] = Skipped(at, self._canvas.labels[task])
                 return one.parts
         return 0
 
@@ -301,10 +309,10 @@ class _Interpreter:
             return self._known[path]
         label = self._canvas.labels.get(path) or self._errback_label(node, path)
         args, kwargs = merged(node, given.args, given.kwargs)
+        new = self._edited.get(path, {})
         if node.computed is not None:
             args, kwargs = self._computed(node.computed, At(path, label), given, args)
-        if path in self._edited:
-            args = tuple(self._edited[path])
+        args, kwargs = tuple(new.get("args", args)), new.get("kwargs", kwargs)
         options = {**node.options, **given.options}
         known = None if node.links else joins
         self._calls.append(Call(path, label, node.name, list(args), dict(kwargs), options, known))
@@ -315,10 +323,11 @@ class _Interpreter:
     ) -> tuple[tuple[object, ...], dict[str, object]]:
         """Evaluate a task's arguments; without an expression it gets `args`."""
         kwargs: dict[str, object] = {}
-        if computed.args is not None and step.path not in self._edited:
+        new = self._edited.get(step.path, {})
+        if computed.args is not None and "args" not in new:
             scope, variables = self._variables(computed.args, given)
             args = expressions.arguments(computed.args, variables, scope.now, step)
-        if computed.kwargs is not None:
+        if computed.kwargs is not None and "kwargs" not in new:
             scope, variables = self._variables(computed.kwargs, given)
             kwargs = expressions.keywords(computed.kwargs, variables, scope.now, step)
         return args, kwargs
@@ -341,7 +350,7 @@ class _Interpreter:
             return scope.stored(at)
 
         node, _ = find_node(self._canvas, path)
-        return None if _was_skipped(node, path, result) else _value(node, path, result)
+        return None if was_skipped(node, path, result) else value_of(node, path, result)
 
     def links(self, node: Task, path: str, result: object) -> None:
         """Run what a task links to; each of these signatures is a side branch of the canvas."""
@@ -353,42 +362,3 @@ class _Interpreter:
         """Name an errback for people by the task that has failed."""
         task = self._canvas.labels.get(path.partition("!")[0], "")
         return f"{node.short_name} after {task} failed"
-
-
-def _value(node: Node, path: str, results: Callable[[str], object]) -> object:
-    """Put the value of a node that has ended together from its tasks' stored results.
-
-    A chain's value is that of its last part that was not skipped.
-    """
-    if isinstance(node, Task):
-        return results(path)
-    if isinstance(node, Group):
-        return [
-            _value(member, under(path, index), results) for index, member in enumerate(node.members)
-        ]
-    for index in reversed(range(len(node.members))):
-        at = under(path, index)
-        if not node.conditions or not _was_skipped(node.members[index], at, results):
-            return _value(node.members[index], at, results)
-    return None
-
-
-def _was_skipped(node: Node, path: str, results: Callable[[str], object]) -> bool:
-    """Say whether a whole part was skipped, not only what is within it."""
-    found = results(_first_task(node, path))
-    return isinstance(found, Skipped) and not found.by.startswith(f"{path}.")
-
-
-def _skipped_before(node: Chain, path: str, index: int, known: Mapping[str, object]) -> int:
-    """Count the parts that one condition skipped in the run whose results are known."""
-    by, count = Skipped(under(path, index)), 0
-    for place in range(index, len(node.members)):
-        if known.get(_first_task(node.members[place], under(path, place))) != by:
-            break
-        count += 1
-    return count
-
-
-def _first_task(node: Node, path: str) -> str:
-    """Return the path of the first task in a node; parts with conditions are not empty."""
-    return next(walk(node, path))[0]

@@ -19,7 +19,8 @@ OWN_PREFIX = "celery."  # names of Celery's own tasks
 class CeleryTask:
     """How a function's runs call the workers of a Celery app.
 
-    `task` is the registered name, None for the function whose runs are canvases. `args` and
+    `task` is the registered name, None for the function whose runs are canvases; with `workflow`
+    it is the name of a workflow, whose entries are stored beside. `args` and
     `kwargs` are expressions in CEL over the run's event, or over `events` if the function batches
     them; None means that an event gives none.
     `queue` is where the task is sent, None for the queue of the app. `timeout` is how long it may
@@ -34,6 +35,7 @@ class CeleryTask:
     queue: str | None = None
     timeout: timedelta = timedelta(hours=2)
     on_lost: str = RETRY
+    workflow: bool = False
     own: str | None = None
     declared: str | None = None
 

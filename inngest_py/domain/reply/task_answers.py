@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from .. import limits
+from ..canvas.expressions import ExpressionFailed
 from ..canvas.interpret import Call, Moves
 from ..errors import TooLarge
 from ..functions.celery_task import MOST_LOST, RETRY, CeleryTask
@@ -121,7 +122,23 @@ def lost(found: Failed, before: int, task: CeleryTask, policy: Policy) -> Plan:
     return failed(found, replace(policy, retries=0), 0.0)
 
 
+def _fail_expression(plan: Plan, failed: ExpressionFailed) -> None:
+    """Fail the run by an expression, as if the step's task had failed."""
+    error = Failure("ExpressionFailed", failed.message).to_json()
+    entry = TimelineEntry(tasks.step_of(failed.path), failed.label, OP, "failed", error)
+    plan.timeline.append(entry)
+    plan.tasks = GroupCounts({})
+    _fail(plan, canonical.dumps({"error": canonical.loads(error)}).decode())
+
+
 def _follow(plan: Plan, run: Run, moves: Moves, now: datetime, *, of_errback: bool = False) -> None:
+    if moves.failure is not None:
+        _fail_expression(plan, moves.failure)
+        return
+    for path, skipped in moves.skips.items():
+        step, text = tasks.step_of(path), tasks.result_to_json(skipped)
+        plan.results.append(StepResult(step, skipped.label, OP, text))
+        plan.timeline.append(TimelineEntry(step, skipped.label, OP, "skipped"))
     for call in moves.calls:
         key = f"{run.id}-{tasks.step_of(call.path)}-task"
         plan.follow_ups.append(
@@ -158,7 +175,7 @@ def _entry(call: Call, status: str, error: str | None = None) -> TimelineEntry:
 
 
 def _result(call: Call, value: object) -> StepResult:
-    text = canonical.dumps({"data": value}).decode()
+    text = tasks.result_to_json(value)
     if len(text.encode()) > limits.MAX_STEP_BYTES:
         raise TooLarge(f"The result of task {call.label!r} is over {limits.MAX_STEP_BYTES} bytes.")
     return StepResult(tasks.step_of(call.path), call.label, OP, text)

@@ -45,7 +45,8 @@ _PLAIN = {
 }
 _PLAIN -= {"step.ai.infer"}
 _ATTEMPT = dict.fromkeys(("errored", "failed"), SpanStatus.FAILED)
-_ATTEMPT["cancelled"] = SpanStatus.CANCELLED
+_ATTEMPT |= {"cancelled": SpanStatus.CANCELLED, "skipped": SpanStatus.SKIPPED}
+_PLAIN_ENDS = (["completed"], ["skipped"])
 _RUN = {status: SpanStatus(status.value.upper()) for status in RunStatus}
 _OVER = {SpanStatus.COMPLETED, SpanStatus.FAILED, SpanStatus.CANCELLED, SpanStatus.SKIPPED}
 
@@ -179,7 +180,7 @@ def _span(run: TimelineRun, group: _Group, *, final: bool) -> Span:
     if group.step is None and not final and group.pending is None:
         # a retry of the request found a step, or the run ended in another way
         span.status = SpanStatus.COMPLETED if run.status is not RunStatus.FAILED else span.status
-    hidden = group.pending is None and [row.status for row in group.tried] == ["completed"]
+    hidden = group.pending is None and [row.status for row in group.tried] in _PLAIN_ENDS
     hidden = hidden and not task_spans.executions(span, "")  # Celery retried it
     if hidden or span.op in _WAITS:
         return span  # nothing was requested for a sleep or a wait

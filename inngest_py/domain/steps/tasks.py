@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from ..canvas import interpret
+from ..canvas.expressions import Skipped
 from ..canvas.interpret import Call
 from ..canvas.nodes import Canvas
 from ..canvas.places import following
@@ -32,6 +33,18 @@ def call_to_json(call: Call) -> str:
 def call_from_json(stored: str) -> Call:
     """Read what call_to_json() wrote."""
     return Call(**canonical.loads(stored))
+
+
+def result_to_json(value: object) -> str:
+    """Write a task's result, or that it was skipped, as its step stores it."""
+    found = {"data": None, "skipped": value.by} if isinstance(value, Skipped) else {"data": value}
+    return canonical.dumps(found).decode()
+
+
+def result_from_json(stored: str) -> object:
+    """Read what result_to_json() wrote."""
+    found = canonical.loads(stored)
+    return Skipped(found["skipped"]) if "skipped" in found else found["data"]
 
 
 def step_of(path: str) -> str:

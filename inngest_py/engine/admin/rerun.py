@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
 
+from ...domain.canvas.nodes import Canvas
 from ...domain.errors import Invalid, NotFound
 from ...domain.runs import rerun as rules
 from ...domain.runs.items import ItemKind
@@ -26,7 +27,7 @@ from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
 from ..runtime.context import Context
-from ..work import canvases
+from ..work import canvases, workflows
 
 
 def rerun(
@@ -56,6 +57,9 @@ def _write(
     function = ctx.catalog.get(
         tx, source["function_id"], (source["current_version"], source["limits_revision"])
     )
+    task = function.config.celery
+    if from_step is not None and task is not None and task.workflow:  # the results are of its steps
+        row["function_version"] = source["function_version"]
     payload = source["event_payload"]
     if from_step is not None:
         from_step.check(task=function.config.celery is not None)
@@ -108,12 +112,20 @@ def _steps_before(
     """Find the step's hash, and those of the steps whose results the new run takes over."""
     stack, others = reruns.stack(tx, run_id), reruns.unfinished(tx, run_id)
     step, earlier = rules.split(stack, others, from_step.step_id)
-    if function.config.celery is None:
+    task = function.config.celery
+    if task is None:
         return step, earlier
+    if task.workflow:
+        canvas = workflows.read(tx, run_id, task.queue)
+    else:
+        canvas = _canvas(tx, function, source, now)
+    return step, sorted(tasks.kept(canvas, step).intersection(reruns.stack(tx, run_id, tasks.OP)))
+
+
+def _canvas(tx: Connection, function: Function, source: RowMapping, now: datetime) -> Canvas:
     events = event_batches.payloads(tx, [source["batch_id"]]) if source["batch_id"] else {}
     payloads = events.get(source["batch_id"], [source["event_payload"]])
-    canvas = canvases.read(function.config, source["event_name"], payloads, now)
-    return step, sorted(tasks.kept(canvas, step).intersection(reruns.stack(tx, run_id, tasks.OP)))
+    return canvases.read(function.config, source["event_name"], payloads, now)
 
 
 def _copy_steps(

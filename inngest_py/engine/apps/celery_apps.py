@@ -123,7 +123,7 @@ def register_tasks(ctx: Context, app_id: str, names: Sequence[str]) -> list[str]
     """
     wanted = sorted({name for name in names if not name.startswith(OWN_PREFIX)})
     with ctx.db.reading() as tx:
-        known = celery_functions.by_task(tx, app_id)
+        known = celery_functions.names(tx, app_id)
     if not set(wanted[:_MOST_TASKS]).difference(known):
         return []
 
@@ -169,9 +169,11 @@ def _slug(app_name: str, name: str) -> str:
 
 
 def _is_known(ctx: Context, app_name: str, name: str) -> bool:
-    """Say whether the catalogue has the function of a task; an SDK's may have its slug."""
+    """Say whether the catalogue has the function of a task; another's may have its slug."""
     found = ctx.catalog.by_slug.get(_slug(app_name, name))
-    return found is not None and found.app_name == app_name and found.config.celery is not None
+    if found is None or found.app_name != app_name or found.config.celery is None:
+        return False
+    return not found.config.celery.workflow
 
 
 def remove(ctx: Context, name: str, by: Actor | None = None) -> bool:

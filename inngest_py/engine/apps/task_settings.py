@@ -37,10 +37,12 @@ def configure(
             raise NotFound(f"no Celery app is called {app_name[:100]!r}: add it first")
         app_id = app["app_id"]
         celery_functions.put_new(tx, app_id, app_name, [task], now)
-        row = celery_functions.by_task(tx, app_id)[task]
+        row = celery_functions.by_task(tx, app_id).get(task)
+        if row is None:
+            raise Conflict(f"{task[:255]} is a workflow: change it as one")
         config = config_from_json(row["config"])
         own, declared = rules.layers(config)
-        _refuse_declared(task, named, declared)
+        refuse_declared(task, named, declared)
         made = rules.layered(config, own | named, declared)
         changed = {row["id"]: (row["version"] + 1, made)}
         relimited[:] = celery_functions.put_changed(tx, app_id, changed, now)
@@ -62,9 +64,10 @@ def show(ctx: Context, app_name: str, task: str) -> JsonObject:
     return {"function": row["slug"], "settings": rules.shown(config_from_json(row["config"]))}
 
 
-def _refuse_declared(
+def refuse_declared(
     task: str, changes: Mapping[str, object], declared: Mapping[str, object]
 ) -> None:
+    """Raise Conflict if a setting of the config file would be changed."""
     for name in sorted(set(changes).intersection(declared)):
         text = f"{name} of {task[:255]} is set in the server's config file, which leads"
         raise Conflict(f"{text}: change it there, and restart the server")

@@ -14,7 +14,9 @@ from ...domain.functions import task_inputs
 from ...domain.functions.function_config import FunctionConfig
 from ...domain.steps import tasks
 from ...domain.values import canonical
+from ..runtime.context import Context
 from ..runtime.jobs import Job
+from . import workflows
 
 _MOST = 2048  # a chain of five takes 3 kB
 _MOST_CHARS = 32 * 1024 * 1024  # of the events they were read from; in memory they are larger
@@ -48,30 +50,33 @@ class _Canvases:
 _canvases = _Canvases()
 
 
-def of_run(job: Job, now: datetime) -> Canvas:
+def of_run(ctx: Context, job: Job) -> Canvas:
     """Read the canvas of a job's run. Raises Invalid, which names what is wrong with it."""
-    run = job.run
+    run, task = job.run, job.function.config.celery
     known = _canvases.get(run.id)
     if known is None:
-        known = signatures.read(_signature(job, now))
+        if task is not None and task.workflow:
+            known = workflows.of_run(ctx, run.id, task.queue)
+        else:
+            known = signatures.read(_signature(ctx, job))
         _canvases.put(run.id, known, max(len(run.event), sum(map(len, run.events))))
     return known
 
 
-def errbacks(job: Job, path: str, now: datetime) -> Moves:
+def errbacks(ctx: Context, job: Job, path: str) -> Moves:
     """Say what the failure of a task calls; nothing when the run has no canvas any more."""
     try:
         name = tasks.task_id(job.item.id, job.item.attempt)
-        return interpret.failed(of_run(job, now), path, name)
+        return interpret.failed(of_run(ctx, job), path, name)
     except (Invalid, NotFound):
         return Moves(ended=True)
 
 
-def _signature(job: Job, now: datetime) -> object:
+def _signature(ctx: Context, job: Job) -> object:
     config, run = job.function.config, job.run
     if config.celery is None:
         raise Invalid(f"function {job.function.slug} is not a Celery task any more")
-    return _of_events(config, run.event_name, run.events or (run.event,), now)
+    return _of_events(config, run.event_name, run.events or (run.event,), ctx.now())
 
 
 def read(config: FunctionConfig, event_name: str, events: Sequence[str], now: datetime) -> Canvas:

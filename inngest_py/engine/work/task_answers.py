@@ -25,7 +25,7 @@ from ...storage.runs import attempts
 from ..runtime.celery_apps import CeleryApp
 from ..runtime.context import Context
 from ..runtime.jobs import Job
-from . import canvases, run_item, signals, task_jobs
+from . import canvases, run_item, signals, task_jobs, workflows
 from .apply import apply_all
 from .claims import load
 from .handlers.policy import retry_policy
@@ -124,7 +124,7 @@ def _call(ctx: Context, job: Job, token: Token) -> interpret.Call | None:
     """Make the call that an answer belongs to, also if its sending was not written yet."""
     if job.item.kind is ItemKind.TASK and job.item.opts is not None:
         return tasks.call_from_json(job.item.opts)
-    label = canvases.of_run(job, ctx.now()).labels.get(token.path)
+    label = canvases.of_run(ctx, job).labels.get(token.path)
     return None if label is None else interpret.Call(token.path, label, label, [], {}, {})
 
 
@@ -209,14 +209,15 @@ def _decided(ctx: Context, found: _Found) -> Plan:
         if job.item.attempt:  # attempts that were lost are no retries
             lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
             policy = replace(policy, retries=policy.retries + lost)
-        return task_answers.failed(_failed(job, found.call, failure, now), policy, ctx.jitter())
-    moves = interpret.after(canvases.of_run(job, now), found.call.path, found.answer.value)
+        return task_answers.failed(_failed(ctx, job, found.call, failure), policy, ctx.jitter())
+    canvas, scope = canvases.of_run(ctx, job), workflows.scope(ctx, job)
+    moves = interpret.after(canvas, found.call.path, found.answer.value, scope)
     return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)
 
 
-def _failed(job: Job, call: interpret.Call, failure: Failure, now: datetime) -> Failed:
-    moves = partial(canvases.errbacks, job, call.path, now)
-    return Failed(job.run, job.item, call, failure, moves, now)
+def _failed(ctx: Context, job: Job, call: interpret.Call, failure: Failure) -> Failed:
+    moves = partial(canvases.errbacks, ctx, job, call.path)
+    return Failed(job.run, job.item, call, failure, moves, ctx.now())
 
 
 def _times_lost(tx: Connection, job: Job) -> int:
@@ -271,7 +272,7 @@ def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
         task = job.function.config.celery
         assert task is not None
         observe.event("task.lost", level=30, run_id=job.run.id, task=call.name, reason=why)
-        failed = _failed(job, call, Failure(LOST, why), ctx.now())
+        failed = _failed(ctx, job, call, Failure(LOST, why))
         made = task_answers.lost(failed, before, task, retry_policy(ctx, job))
         _end(ctx, job, sent, made)
         _revoke(ctx, job)
@@ -290,7 +291,7 @@ def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
         call, failure = tasks.call_from_json(job.item.opts or ""), _failure(errors[job.item.id])
         policy = retry_policy(ctx, job)
         policy = replace(policy, retries=policy.retries + before)
-        failed = _failed(job, call, failure, ctx.now())
+        failed = _failed(ctx, job, call, failure)
         made = task_answers.failed(failed, policy, ctx.jitter())
         _end(ctx, job, sent, made)
 

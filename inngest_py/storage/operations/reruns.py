@@ -28,6 +28,7 @@ def source(tx: Connection, run_id: str) -> RowMapping | None:
     query = (
         select(
             _runs.c.function_id,
+            _runs.c.function_version,
             _runs.c.event_id,
             _runs.c.correlation_id,
             _runs.c.batch_id,
@@ -97,7 +98,7 @@ def _copy_timeline(
         .where(
             _attempts.c.run_id == run_id,
             _attempts.c.step.in_(list(hashes)),
-            _attempts.c.status.in_(["completed", "failed"]),
+            _attempts.c.status.in_(["completed", "failed", "skipped"]),
         )
         .group_by(_attempts.c.step)
     )

@@ -60,6 +60,16 @@ def memo(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     return found
 
 
+_output = select(_steps.c.output).where(
+    _steps.c.run_id == bindparam("run"), _steps.c.hash == bindparam("hash")
+)
+
+
+def output(tx: Connection, run_id: str, step_hash: str) -> str | None:
+    """Read one stored result; None when the run has none of this hash."""
+    return tx.execute(_output, {"run": run_id, "hash": step_hash}).scalar()
+
+
 def drop(tx: Connection, run_ids: Sequence[str]) -> None:
     """Delete the memos of runs."""
     tx.execute(delete(_steps).where(_steps.c.run_id.in_(list(run_ids))))

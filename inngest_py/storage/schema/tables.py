@@ -22,6 +22,7 @@ from ..runs.defers import DeferRow
 from ..runs.metadata import RunMetadata
 from ..runs.runs import RunRow
 from ..runs.steps import Step
+from ..runs.workflows import WorkflowRow
 
 __all__ = [
     "AlertMessage",
@@ -53,4 +54,5 @@ __all__ = [
     "TaskFailure",
     "TaskRevocation",
     "Worker",
+    "WorkflowRow",
 ]

@@ -2,10 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from .... import observe
 from ....domain.canvas import interpret
@@ -24,7 +22,7 @@ from ....storage.queue import sent_tasks, waiting_lines
 from ...runtime.celery_apps import LINE_PREFIX, BrokerAway, CeleryApp, TaskMessage
 from ...runtime.context import Context
 from ...runtime.jobs import Job
-from .. import canvases
+from .. import canvases, workflows
 from ..writes import Call
 from .policy import retry_policy
 
@@ -38,7 +36,7 @@ def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
     if job.item.kind is ItemKind.TASK:
         return _task(ctx, job, tasks.call_from_json(job.item.opts or ""))
     try:
-        plan = _begun(job, canvases.of_run(job, now), now)
+        plan = _begun(ctx, job, canvases.of_run(ctx, job), now)
     except Invalid as error:
         return decide.fatal("InvalidSignature", error.message), Call(now, now)
     if job.item.kind is ItemKind.START and _is_single(plan):
@@ -59,29 +57,31 @@ def call_to_send(ctx: Context, job: Job) -> interpret.Call | None:
     if item.kind is ItemKind.TASK:
         return tasks.call_from_json(item.opts or "")
     task = job.function.config.celery
-    if item.kind is not ItemKind.START or task is None or task.task is None:
+    if item.kind is not ItemKind.START or task is None or task.task is None or task.workflow:
         return None
-    moves = _due(job, canvases.of_run(job, now))
+    moves = _due(ctx, job, canvases.of_run(ctx, job))
     single = len(moves.calls) == 1 and not moves.opens and not moves.ended
     call = moves.calls[0] if single else None
     return None if call is None or task_answers.delay(call.options, now) else call
 
 
-def _begun(job: Job, canvas: Canvas, now: datetime) -> Plan:
-    moves, group = _due(job, canvas), _joined(job)
+def _begun(ctx: Context, job: Job, canvas: Canvas, now: datetime) -> Plan:
+    moves, group = _due(ctx, job, canvas), _joined(job)
     if moves.ended and tasks.is_of_errback(group):
         return task_answers.errbacks_ended(job.memo, group.removesuffix("!"))
     return task_answers.begun(job.run, moves, now, of_errback=tasks.is_of_errback(group))
 
 
-def _due(job: Job, canvas: Canvas) -> interpret.Moves:
+def _due(ctx: Context, job: Job, canvas: Canvas) -> interpret.Moves:
+    scope = workflows.scope(ctx, job)
     if job.item.kind is ItemKind.START:
-        return _with_input(job, interpret.replay(canvas, _copied(job, canvas)))
+        results, edited = _copied(job, canvas), _edited(job, canvas)
+        return interpret.replay(canvas, results, scope=scope, edited=edited)
 
     def result(path: str) -> object:
-        return canonical.loads(job.memo[tasks.step_of(path)])["data"]
+        return tasks.result_from_json(job.memo[tasks.step_of(path)])
 
-    return interpret.joined(canvas, _joined(job), result)
+    return interpret.joined(canvas, _joined(job), result, scope)
 
 
 def _joined(job: Job) -> str:
@@ -95,27 +95,25 @@ def _copied(job: Job, canvas: Canvas) -> dict[str, object]:
     if not job.memo:
         return {}
     steps = {path: job.memo.get(tasks.step_of(path)) for path, _, _ in interpret.tasks(canvas)}
-    return {path: canonical.loads(text)["data"] for path, text in steps.items() if text is not None}
+    return {path: tasks.result_from_json(text) for path, text in steps.items() if text is not None}
 
 
-def _with_input(job: Job, moves: interpret.Moves) -> interpret.Moves:
-    """Give the step of a rerun its new arguments, if it has some; what is not given stays."""
+def _edited(job: Job, canvas: Canvas) -> dict[str, interpret.Edited]:
+    """Return the new arguments that a rerun gives to its step; what is not given stays."""
     run = job.run
     if run.input is None:
-        return moves
+        return {}
     given = canonical.loads(run.input)["input"]
-    new: dict[str, Any] = {"args": given} if isinstance(given, list) else given
-    calls = [
-        replace(call, **new) if tasks.step_of(call.path) == run.input_step else call
-        for call in moves.calls
-    ]
-    return replace(moves, calls=tuple(calls))
+    new: interpret.Edited = {"args": given} if isinstance(given, list) else given
+    paths = (path for path, _, _ in interpret.tasks(canvas))
+    return {path: new for path in paths if tasks.step_of(path) == run.input_step}
 
 
 def _is_single(plan: Plan) -> bool:
     """Say whether a run begins with one task at once: its first item becomes that task's."""
     groups = plan.tasks is not None and plan.tasks.opens
-    return len(plan.follow_ups) == 1 and not groups and not plan.follow_ups[0].delay
+    alone = len(plan.follow_ups) == 1 and not groups and not plan.results
+    return alone and not plan.follow_ups[0].delay
 
 
 def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | None:
@@ -123,7 +121,7 @@ def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | N
     if sent is not None:
         failure = Failure("TaskTimeout", "the task has not ended within its time")
         now = ctx.now()
-        moves = partial(canvases.errbacks, job, call.path, now)
+        moves = partial(canvases.errbacks, ctx, job, call.path)
         failed = Failed(job.run, job.item, call, failure, moves, now)
         plan = task_answers.failed(failed, retry_policy(ctx, job), ctx.jitter())
         return plan, Call(sent, now)

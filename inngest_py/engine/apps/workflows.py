@@ -1,0 +1,126 @@
+"""Workflows of Celery apps: each is a function; its versions stay for the runs that have them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sqlalchemy import Connection, RowMapping
+
+from ...domain.errors import Invalid, NotFound
+from ...domain.functions import task_settings, workflow_settings
+from ...domain.functions.function_config import FunctionConfig, config_from_json
+from ...domain.functions.workflow_settings import TASKS
+from ...domain.values.json_types import JsonObject
+from ...storage.queries import celery_app_list
+from ...storage.runs import workflows as rows
+from ..flow import limit_changes
+from ..intake import cron_schedules
+from ..runtime import audit
+from ..runtime.audit import Actor
+from ..runtime.context import Context
+from . import celery_functions
+from .task_settings import refuse_declared
+
+
+def configure(
+    ctx: Context, app_name: str, name: str, changes: Mapping[str, object], by: Actor | None = None
+) -> str:
+    """Make a workflow, or change settings of one, each by its name; null gives one its default.
+
+    Settings that are left out stay; `tasks` are its entries. Return the slug of its function.
+    Raises NotFound for an unknown app, Invalid for bad settings, and Conflict for a setting of the
+    config file, which leads, or for the name of a task.
+    """
+    workflow_settings.check_name(name)
+    named = workflow_settings.canonical_names(dict(changes))
+    relimited: list[str] = []
+
+    def write(tx: Connection) -> str:
+        now = ctx.now()
+        app = _app(tx, app_name)
+        row = celery_functions.put_workflow(tx, app["app_id"], app_name, name, now)
+        own, declared = task_settings.layers(config_from_json(row["config"]))
+        refuse_declared(name, named, declared)
+        version, made = changed(tx, row, own | named, declared)
+        relimited[:] = celery_functions.put_changed(
+            tx, app["app_id"], {row["id"]: (version, made)}, now
+        )
+        audit.note(tx, by, now, "celery.configure", made.slug, ", ".join(sorted(named)))
+        return made.slug
+
+    slug = ctx.committer.run_alone(write)
+    limit_changes.let_in_waiting(ctx, relimited)
+    return slug
+
+
+def _app(tx: Connection, name: str) -> RowMapping:
+    app = celery_app_list.by_name(tx, name)
+    if app is None:
+        raise NotFound(f"no Celery app is called {name[:100]!r}: add it first")
+    return app
+
+
+def changed(
+    tx: Connection, row: RowMapping, own: Mapping[str, object], declared: Mapping[str, object]
+) -> tuple[int, FunctionConfig]:
+    """Make a workflow's next version of its two layers, and store its tasks if they are new.
+
+    Raises Invalid.
+    """
+    made = task_settings.layered(config_from_json(row["config"]), own, declared)
+    tasks = {**own, **declared}.get(TASKS)
+    if not isinstance(tasks, str):
+        raise Invalid("tasks is missing: write the tasks that the workflow runs", field=TASKS)
+    version: int = row["version"] + 1
+    if tasks != rows.latest(tx, row["id"]):
+        rows.put(tx, row["id"], version, tasks)
+    return version, made
+
+
+def remove(ctx: Context, app_name: str, name: str, by: Actor | None = None) -> bool:
+    """Archive a workflow and forget its settings; say whether it was there.
+
+    Its runs go on. Raises NotFound for an unknown app, and Conflict for one of the config file.
+    """
+
+    def write(tx: Connection) -> bool:
+        app_id, now = _app(tx, app_name)["app_id"], ctx.now()
+        row = celery_functions.by_workflow(tx, app_id).get(name)
+        if row is None:
+            return False
+        config = config_from_json(row["config"])
+        _, declared = task_settings.layers(config)
+        refuse_declared(name, declared, declared)
+        archive(tx, app_id, [row], ctx)
+        audit.note(tx, by, now, "celery.remove_workflow", config.slug, row["id"])
+        return True
+
+    return ctx.committer.run_alone(write)
+
+
+def archive(tx: Connection, app_id: str, gone: list[RowMapping], ctx: Context) -> None:
+    """Archive workflows of an app, without settings: connecting the app again leaves them out."""
+    now = ctx.now()
+    changes = {}
+    for row in gone:
+        bare = replace(config_from_json(row["config"]), triggers=())
+        changes[row["id"]] = (row["version"] + 1, task_settings.layered(bare, {}, {}))
+    celery_functions.put_changed(tx, app_id, changes, now)
+    celery_functions.archive(tx, app_id, changes, now)
+    cron_schedules.plan(tx, app_id, now)
+
+
+def shown(ctx: Context, app_name: str) -> list[JsonObject]:
+    """List the workflows of an app with their settings. Raises NotFound for an unknown app."""
+    with ctx.db.reading() as tx:
+        found = celery_functions.by_workflow(tx, _app(tx, app_name)["app_id"])
+    return [_shown(str(name), row) for name, row in sorted(found.items(), key=str)]
+
+
+def _shown(name: str, row: RowMapping) -> JsonObject:
+    settings = task_settings.shown(config_from_json(row["config"]))
+    return {
+        "name": name,
+        "function": row["slug"],
+        "version": row["version"],
+        "settings": workflow_settings.with_tasks(settings),
+    }
