@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from inngest_py.domain.functions.declared_apps import DeclaredApp
+from inngest_py.domain.reports.celery_seen import Workers
 from inngest_py.engine.apps import declared_apps
 from inngest_py.engine.upkeep import celery_watch
 from inngest_py.storage.catalog.celery_apps import CeleryApp
@@ -14,6 +15,13 @@ from tests.api.conftest import Service
 from tests.processes import wait_until
 
 BROKER = "redis://someone:hidden-word@127.0.0.1:1/0"
+
+
+def _see(service: Service, app_id: str, tasks: list[str]) -> None:
+    """Have the watcher find a worker with tasks."""
+    workers = Workers()
+    workers.told({"one@shop": tasks}, {}, {}, service.engine.ctx.now())
+    celery_watch.note_seen(service.engine.ctx, app_id, workers)
 
 
 def _connect(service: Service, name: str = "shop", broker: str = BROKER) -> Any:
@@ -66,7 +74,7 @@ def test_broker_that_nothing_can_reach_is_refused(service: Service, broker: str)
 def test_tasks_may_have_any_name(service: Service, task: str) -> None:
     app_id = _connect(service).json["data"]["id"]
     listed = [f"{task} [rate_limit=10/m]", "shop.other"]
-    celery_watch.note_workers(service.engine.ctx, app_id, {"one@shop": listed})
+    _see(service, app_id, listed)
     assert _apps(service)["shop"]["tasks"] == sorted([task, "shop.other"])
     answer = service.client.put(
         "/v1/celery/shop/tasks/" + task.replace("?", "%3F").replace("#", "%23"),
@@ -110,7 +118,7 @@ def _run(service: Service, signature: object) -> Any:
 
 def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None:
     app_id = _connect(service).json["data"]["id"]
-    celery_watch.note_workers(service.engine.ctx, app_id, {"one@shop": ["shop.add"]})
+    _see(service, app_id, ["shop.add"])
     add, other = {"task": "shop.add", "args": [1]}, {"task": "shop.other"}
     chain = {"task": "celery.chain", "kwargs": {"tasks": [add, other]}}
     for signature in (other, chain):
@@ -123,7 +131,7 @@ def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None
 
 def test_paused_function_says_why_nothing_runs(service: Service) -> None:
     app_id = _connect(service).json["data"]["id"]
-    celery_watch.note_workers(service.engine.ctx, app_id, {"one@shop": ["shop.add"]})
+    _see(service, app_id, ["shop.add"])
     pause = service.client.post("/v1/functions/shop-shop.add/pause", json={"events": "skip"})
     assert pause.status_code == 200
     answer = _run(service, {"task": "shop.add"})

@@ -7,7 +7,9 @@ from sqlalchemy import RowMapping
 
 from ...domain.errors import Conflict, NotFound
 from ...domain.functions import celery_task
+from ...domain.reports import celery_seen
 from ...domain.values import canonical
+from ...domain.values.dataclass_json import encode
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import celery_apps, task_settings, workflows
 from ...engine.intake import invoke
@@ -63,15 +65,19 @@ def list_apps() -> object:
 
 
 def _shown(row: RowMapping) -> dict[str, object]:
-    seen = canonical.loads(row["seen"] or "{}")
+    seen, at = celery_seen.from_json(row["seen"]), row["seen_at"]
+    alive = [] if at is None else seen.alive(at)
     return {
         "name": row["name"],
         "broker": celery_task.without_password(row["broker_url"]),
         "queue": row["queue"],
         "file": row["file"],
-        "workers": seen.get("workers", []),
-        "tasks": seen.get("tasks", []),
-        "seen_at": shapes.stamp(row["seen_at"]),
+        "workers": [one.host for one in alive],
+        "worker_details": [encode(one) | {"alive": one in alive} for one in seen.workers],
+        "queues": {one.name: one.messages for one in seen.queues},
+        "tasks": seen.tasks,
+        "gone_tasks": {one.name: shapes.stamp(one.since) for one in seen.gone},
+        "seen_at": shapes.stamp(at),
         "error": row["error"],
         "error_detail": row["error_detail"],
     }

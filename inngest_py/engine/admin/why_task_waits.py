@@ -4,12 +4,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
 
+from ...domain.reports import celery_seen, task_spans
 from ...domain.reports import why_tasks as words
 from ...domain.reports.why import Reason
 from ...domain.runs.items import CELERY
-from ...domain.steps import task_states
-from ...domain.values import canonical
-from ...storage.queries import celery_app_list
+from ...domain.steps import task_states, tasks
+from ...storage.queries import celery_app_list, timeline_rows
 
 
 def sent(tx: Connection, item: RowMapping, label: str, now: datetime) -> Reason:
@@ -18,8 +18,11 @@ def sent(tx: Connection, item: RowMapping, label: str, now: datetime) -> Reason:
     task = task_states.from_json(item["task"])
     if app is None or task is None:
         return words.app_gone(label, item["queued_at"])
-    workers = canonical.loads(app["seen"] or "{}").get("workers", [])
-    return words.sent(label, task, workers, app["error_detail"], now)
+    name = tasks.task_id(item["id"], item["attempt"])
+    executions = timeline_rows.executions_of(tx, item["run_id"], name).get(name, ())
+    told = task_spans.of_sent(name, executions, task)
+    known = words.App(celery_seen.from_json(app["seen"]), app["seen_at"], app["error_detail"])
+    return words.sent(label, task, told, known, now)
 
 
 def not_sent(tx: Connection, app_id: str, item: RowMapping, label: str) -> Reason:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
+from ...domain.reports import celery_seen
+from ...domain.reports.celery_seen import Workers
 from ...domain.steps.task_executions import Execution
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
 from ...storage.catalog import celery_apps as rows
 from ...storage.db.row_types import RowValues
+from ...storage.queries import celery_app_list
 from ...storage.queue import sent_tasks, task_executions
 from ..apps import celery_apps
 from ..runtime.context import Context
@@ -23,14 +26,17 @@ def is_watcher(ctx: Context, app_id: str) -> bool:
         return rows.watch(tx, app_id, ctx.worker_id, now, now + _LEASE)
 
 
-def note_workers(ctx: Context, app_id: str, registered: Mapping[str, Sequence[str]]) -> None:
-    """Store which tasks each worker has registered; make functions of those that are new."""
-    # a worker writes options of a task after its name: "shop.add [rate_limit=10/s]"
-    names = sorted({name.partition(" [")[0] for listed in registered.values() for name in listed})
-    seen = {"workers": sorted(registered), "tasks": names}
-    celery_apps.register_tasks(ctx, app_id, names)  # what is shown can be started
+def note_seen(ctx: Context, app_id: str, workers: Workers) -> None:
+    """Store what was seen of an app; make functions of its tasks that are new."""
+    now = ctx.now()
+    with ctx.db.reading() as tx:
+        row = celery_app_list.by_id(tx, app_id)
+    if row is None:
+        return
+    seen = workers.seen(celery_seen.from_json(row["seen"]), now)
+    celery_apps.register_tasks(ctx, app_id, seen.tasks)  # what is shown can be started
     with ctx.db.transaction() as tx:
-        rows.note_seen(tx, app_id, canonical.dumps(seen).decode(), ctx.now())
+        rows.note_seen(tx, app_id, seen.to_json(), now)
 
 
 def note_failures(ctx: Context, errors: Mapping[str, JsonObject]) -> None:

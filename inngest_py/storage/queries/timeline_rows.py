@@ -42,9 +42,13 @@ def of_run(tx: Connection, run_id: str) -> TimelineRows:
     return TimelineRows(tried, queued, found, has_tasks)
 
 
-def executions_of(tx: Connection, run_id: str) -> dict[str, list[Execution]]:
-    """List how workers executed a run's Celery tasks, in order, by the tasks' ids."""
+def executions_of(
+    tx: Connection, run_id: str, task_id: str | None = None
+) -> dict[str, list[Execution]]:
+    """List how workers executed a run's Celery tasks, or one of them, in order, by their ids."""
     query = select(_executions).where(_executions.c.run_id == run_id)
+    if task_id is not None:
+        query = query.where(_executions.c.task_id == task_id)
     found: dict[str, list[Execution]] = {}
     for row in tx.execute(query.order_by(_executions.c.number)).mappings():
         found.setdefault(row["task_id"], []).append(_execution(row))

@@ -6,7 +6,6 @@ begun, retried and failed, and which workers come and go; what is learned so is 
 tasks at once. What workers hold is asked every few seconds.
 """
 
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from kombu.entity import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
+from ...domain.reports.celery_seen import Running, Workers
 from ...domain.steps import tasks
 from ...domain.steps.task_executions import RETRIED, Executions
 from ...domain.steps.task_states import Held, SentTask
@@ -29,10 +29,12 @@ from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
 from ...storage.db.outages import outage
 from .brokers import answers_queue, connect, errors_of, fix_of
+from .event_reasons import reason_of, retry_reason_of
 from .redis_reader import kept_since
 
 _TRY_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
+_SEE_SECONDS = 10.0  # for people, while nothing of ours runs there
 _TASKS_SECONDS = 30.0
 _FLUSH_SECONDS = 0.25
 _TICK_SECONDS = 0.25
@@ -44,7 +46,7 @@ _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
 _EVENTS = (
     *("task.received", "task.started", "task.retried"),
     *("task.failed", "task.revoked", "task.rejected", "task.multi"),
-    *("worker.online", "worker.offline"),
+    *("worker.online", "worker.offline", "worker.heartbeat"),
 )
 
 
@@ -68,8 +70,10 @@ class Watcher:
         self._stop = threading.Event()
         self._failed: dict[str, JsonObject] = {}  # not stored yet
         self._executions = Executions()
+        self._workers = Workers()
         self._unanswered: dict[str, tuple[float, JsonObject]] = {}
         self._finding = _Duty(_TASKS_SECONDS, lambda: None)
+        self._seeing = _Duty(_SEE_SECONDS, lambda: None)
         self._revoking = _Duty(_REVOKE_SECONDS, lambda: None)
         self._flush_at = 0.0
         self._away = False
@@ -161,7 +165,10 @@ class Watcher:
             _Duty(_TRY_SECONDS, lambda: over.set() if not self._is_ours() else None),
             self._finding,
             _Duty(_LOOK_SECONDS, lambda: self._look(client)),
+            self._seeing,
         ]
+        self._seeing.work = lambda: self._see(client)
+        self._seeing.at = time.monotonic() + _SEE_SECONDS
         self._finding.work = lambda: self._find_tasks(client)
         self._finding.at = 0.0
         try:
@@ -180,20 +187,30 @@ class Watcher:
 
     def _note(self, event: JsonObject) -> None:
         """Take in an event of a worker."""
-        kind = event.get("type")
-        if kind == "worker-online":
-            self._finding.at = 0.0
+        kind = str(event.get("type"))
+        if kind.startswith("worker-"):
+            self._note_worker(kind, event)
+            return
         name = str(event.get("uuid"))
         if tasks.item_and_attempt(name) is None:
             return
         self._executions.note(kind, name, event)
         if kind == "task-failed":
-            self._failed[name] = reason(*_told(event))
+            self._failed[name] = reason_of(event)
         elif kind == RETRIED:
-            self._executions.retried(name, event, retry_reason(*_told(event)))
+            self._executions.retried(name, event, retry_reason_of(event))
         elif kind in ("task-revoked", "task-rejected"):
             text = "the task was revoked" if kind == "task-revoked" else "the task was rejected"
             self._failed[name] = {"name": "TaskRevoked", "message": f"{text} in the app's worker"}
+
+    def _note_worker(self, kind: str, event: JsonObject) -> None:
+        host = str(event.get("hostname"))[:255]
+        if kind == "worker-offline":
+            self._workers.left(host)
+        else:
+            self._workers.heard(host, self._context().now(), event.get("active"))
+        if kind == "worker-online":
+            self._finding.at = 0.0
 
     def _store(self) -> None:
         executions = self._executions.take()
@@ -218,8 +235,31 @@ class Watcher:
     def _find_tasks(self, client: Celery) -> None:
         """Ask the workers which tasks they have, and to send events from now on."""
         client.control.enable_events()
-        found = client.control.inspect(timeout=_REPLY_SECONDS).registered() or {}
-        celery_watch.note_workers(self._context(), self.app.app_id, found)
+        inspect, ctx = client.control.inspect(timeout=_REPLY_SECONDS), self._context()
+        found, stats = inspect.registered() or {}, inspect.stats() or {}
+        self._workers.told(found, stats, inspect.active_queues() or {}, ctx.now())
+        celery_watch.note_seen(ctx, self.app.app_id, self._workers)
+        self._seeing.at = 0.0
+
+    def _see(self, client: Celery) -> None:
+        """Ask what the workers run, whoever sent it, and how long their queues are."""
+        with client.connection_for_read() as connection:
+            self._measure(connection, set())
+        inspect = client.control.inspect(timeout=_REPLY_SECONDS)
+        self._note_held(inspect.active() or {}, inspect.reserved() or {})
+
+    def _measure(self, connection: Any, more: set[str]) -> None:
+        """Count the messages of the app's queues, of those that workers read, and of `more`."""
+        names = {self.app.queue, *self._workers.read_queues, *more}
+        self._workers.queues = {name: _size(connection, name) for name in sorted(names)}
+
+    def _note_held(self, active: Any, reserved: Any) -> None:
+        ctx = self._context()
+        running = {host: [_running(one) for one in listed] for host, listed in active.items()}
+        counts = {host: len(listed) for host, listed in reserved.items()}
+        self._workers.hold(running, counts, ctx.now())
+        celery_watch.note_seen(ctx, self.app.app_id, self._workers)
+        self._seeing.at = time.monotonic() + _SEE_SECONDS
 
     def _look(self, client: Celery) -> None:
         """Compare what the workers hold with the tasks that were sent."""
@@ -232,8 +272,8 @@ class Watcher:
             answers = answers_queue(self.app).name
             if _size(connection, answers) or are_kept(connection, answers):
                 return  # answers that are not applied yet: their tasks are in no worker any more
-            queues = {task.queue for task in sent.values()}
-            waiting = {queue: _size(connection, queue) for queue in queues}
+            self._measure(connection, {task.queue for task in sent.values()})
+            waiting = self._workers.queues
         inspect = client.control.inspect(timeout=_REPLY_SECONDS)
         # in the order in which tasks move on, so that one that does is seen
         scheduled, reserved = inspect.scheduled() or {}, inspect.reserved() or {}
@@ -241,6 +281,7 @@ class Watcher:
         held = _held(active, reserved, scheduled)
         hosts = frozenset({*active, *reserved})
         lost_tasks.compare(ctx, sent, held, hosts=hosts, waiting=waiting)
+        self._note_held(active, reserved)
 
     def _fail_unanswered(self, ctx: Context, sent: Mapping[str, SentTask]) -> None:
         """End tasks that have failed, and of which no answer has come since."""
@@ -303,38 +344,9 @@ def _held(active: Any, reserved: Any, scheduled: Any) -> dict[str, Held]:
     return {name: one for name, one in found.items() if tasks.item_and_attempt(name)}
 
 
+def _running(one: Any) -> Running:
+    return Running(str(one["id"]), str(one.get("name"))[:255], _moment(one.get("time_start")))
+
+
 def _moment(seconds: object) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
-
-
-def _told(event: JsonObject) -> tuple[str, str]:
-    return str(event.get("exception")), str(event.get("traceback") or "")
-
-
-_CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\((?P<rest>.*)\)", re.DOTALL)
-_MOST_CHARS = 20_000
-
-
-def reason(exception: str, stack: str) -> JsonObject:
-    """Make an error of what an event says: the exception's repr, and the traceback's text."""
-    last = stack.strip().rpartition("\n")[2]
-    found = _CALL.fullmatch(exception)
-    name = found["name"] if found else exception.partition(":")[0] or "TaskFailed"
-    _, colon, message = last.partition(": ")
-    return {
-        "name": name[:255],
-        "message": (message if colon else exception)[:_MOST_CHARS],
-        "stack": stack[-_MOST_CHARS:],
-    }
-
-
-def retry_reason(exception: str, stack: str) -> JsonObject:
-    """Make an error of what the event of a retry says.
-
-    The traceback ends with Celery's `Retry`; the exception that caused it, if any, stands before.
-    """
-    if exception == "None":  # self.retry() without an exception
-        return reason("Retry()", stack)
-    name = reason(exception, "")["name"]
-    said = re.findall(rf"^(?:\w+\.)*{re.escape(str(name))}: (.*)$", stack, re.MULTILINE)
-    return reason(exception, stack) | {"message": (said[-1] if said else exception)[:_MOST_CHARS]}

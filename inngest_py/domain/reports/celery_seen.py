@@ -1,0 +1,198 @@
+"""What was last seen of a Celery app: its workers, what each runs, its queues and its tasks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ..functions.celery_task import OWN_PREFIX
+from ..values import canonical
+from ..values.dataclass_json import decode, encode
+
+# heartbeats come every two seconds; a busy worker of the pool solo sends none
+SILENT = timedelta(seconds=30)
+_FORGOTTEN = timedelta(minutes=10)
+_MOST_RUNNING, _MOST_WORKERS, _MOST_TASKS = 16, 100, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A task that a worker runs; `started` is None if the worker does not say it."""
+
+    id: str
+    name: str
+    started: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWorker:
+    """A worker; `heard` is its last sign of life, by our clock.
+
+    `processes` is how many tasks it runs at a time, `active` how many it runs, and `reserved` how
+    many it holds beside these. None is not known. `running` has the first of the active ones.
+    """
+
+    host: str
+    heard: datetime
+    pool: str | None = None
+    processes: int | None = None
+    queues: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    active: int | None = None
+    reserved: int | None = None
+    running: tuple[Running, ...] = ()
+
+    def is_silent(self, now: datetime) -> bool:
+        """Say whether nothing has been heard of it for some time."""
+        return now - self.heard > SILENT
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs as many tasks as it can, as far as is known."""
+        return self.processes is not None and (self.active or 0) >= self.processes
+
+
+@dataclass(frozen=True, slots=True)
+class GoneTask:
+    """A task that no worker has any more."""
+
+    name: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SeenQueue:
+    """A queue of the app's broker, and how many messages wait in it."""
+
+    name: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of an app."""
+
+    workers: tuple[SeenWorker, ...] = ()
+    tasks: tuple[str, ...] = ()
+    gone: tuple[GoneTask, ...] = ()
+    queues: tuple[SeenQueue, ...] = ()
+
+    def alive(self, now: datetime) -> list[SeenWorker]:
+        """List the workers that have been heard of lately."""
+        return [one for one in self.workers if not one.is_silent(now)]
+
+    def messages(self, queue: str) -> int | None:
+        """Say how many messages wait in a queue; None when that is not known."""
+        return next((one.messages for one in self.queues if one.name == queue), None)
+
+    def to_json(self) -> str:
+        """Write it for the app's row."""
+        return canonical.dumps(encode(self)).decode()
+
+
+def from_json(stored: str | None) -> Seen:
+    """Read what Seen.to_json() wrote; None for nothing."""
+    return decode(Seen, canonical.loads(stored or "{}"))
+
+
+class Workers:
+    """What the watcher of an app learns of its workers, by their events and answers."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, SeenWorker] = {}
+        self.queues: dict[str, int] = {}
+
+    def heard(self, host: str, now: datetime, active: object = None) -> None:
+        """Note a sign of life; `active` is how many tasks the worker runs, if it says so."""
+        known = self._known.get(host) or SeenWorker(host, now)
+        number = active if isinstance(active, int) else known.active
+        self._known[host] = replace(known, heard=now, active=number)
+
+    def left(self, host: str) -> None:
+        """Forget a worker that said that it stops."""
+        self._known.pop(host, None)
+
+    def told(
+        self,
+        registered: Mapping[str, Sequence[str]],
+        stats: Mapping[str, Mapping[str, object]],
+        queues: Mapping[str, Sequence[Mapping[str, object]]],
+        now: datetime,
+    ) -> None:
+        """Note the tasks, pools and queues of the workers that answered."""
+        for host in {*registered, *stats, *queues}:
+            self.heard(host, now)
+            known = self._known[host]
+            given = stats.get(host, {}).get("pool")
+            pool: Mapping[str, object] = given if isinstance(given, dict) else {}
+            names = [name.partition(" [")[0] for name in registered.get(host, known.tasks)]
+            self._known[host] = replace(
+                known,
+                pool=_pool(pool.get("implementation")) or known.pool,
+                processes=_number(pool.get("max-concurrency")) or known.processes,
+                queues=tuple(str(one.get("name")) for one in queues[host])
+                if host in queues
+                else known.queues,
+                tasks=tuple(name for name in names if not name.startswith(OWN_PREFIX)),
+            )
+
+    def hold(
+        self,
+        active: Mapping[str, Sequence[Running]],
+        reserved: Mapping[str, int],
+        now: datetime,
+    ) -> None:
+        """Note which tasks the workers run that answered, and how many more they hold."""
+        for host, running in active.items():
+            self.heard(host, now, len(running))
+            self._known[host] = replace(
+                self._known[host],
+                running=tuple(running[:_MOST_RUNNING]),
+                reserved=reserved.get(host, self._known[host].reserved),
+            )
+
+    @property
+    def read_queues(self) -> set[str]:
+        """The queues that workers read."""
+        return {queue for one in self._all() for queue in one.queues}
+
+    def _all(self) -> list[SeenWorker]:
+        return list(self._known.values())
+
+    def seen(self, before: Seen, now: datetime) -> Seen:
+        """Sum it up; `before` is what was stored last, maybe by another watcher.
+
+        While no worker is heard of, the tasks stay as they were: they are not gone.
+        """
+        for one in self._all():
+            if now - one.heard > _FORGOTTEN:
+                self.left(one.host)
+        alive = [one for one in self._all() if not one.is_silent(now)]
+        shown = sorted(self._all(), key=lambda one: (one.is_silent(now), one.host))
+        made = Seen(
+            # the names of all tasks once, not for each worker
+            workers=tuple(replace(one, tasks=()) for one in shown[:_MOST_WORKERS]),
+            tasks=before.tasks,
+            gone=before.gone,
+            queues=tuple(SeenQueue(*one) for one in sorted(self.queues.items())),
+        )
+        if not any(one.tasks for one in alive):
+            return made
+        tasks = sorted({name for one in alive for name in one.tasks})[:_MOST_TASKS]
+        return replace(made, tasks=tuple(tasks), gone=_gone(before, tasks, now))
+
+
+def _gone(before: Seen, tasks: Iterable[str], now: datetime) -> tuple[GoneTask, ...]:
+    had = dict.fromkeys(before.tasks, now) | {one.name: one.since for one in before.gone}
+    names = sorted(set(had).difference(tasks))[:_MOST_TASKS]
+    return tuple(GoneTask(name, had[name]) for name in names)
+
+
+def _pool(implementation: object) -> str | None:
+    """Name a pool as `celery worker --pool` does, from its class's path."""
+    if not isinstance(implementation, str):
+        return None
+    return implementation.partition(":")[0].rpartition(".")[2][:100] or None
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
