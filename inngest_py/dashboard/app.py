@@ -19,6 +19,7 @@ from .live.news import Pulse
 from .pages import (
     apps,
     audit,
+    celery_apps,
     event,
     events,
     export,
@@ -30,13 +31,14 @@ from .pages import (
     queues,
     run,
     runs,
+    task_settings,
 )
 from .routes import NAME, blueprint
 
 __all__ = ["PAGES", "add_to"]
 PAGES = (
     *(home, runs, run, export, events, event, functions, function_forms),
-    *(apps, queues, audit, login, live),
+    *(task_settings, apps, celery_apps, queues, audit, login, live),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 

@@ -1,5 +1,7 @@
 """The page of apps: whether they are in sync, and what to do if they are not."""
 
+from collections.abc import Mapping
+
 from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
@@ -7,8 +9,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid, NotFound
 from ...engine.apps import manage as moves
-from ...storage.queries import app_list, function_list
+from ...storage.queries import app_list, celery_app_list, function_list
 from ..deps import context, deps, read
+from ..parts.celery_cards import card
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
@@ -26,6 +29,8 @@ _FIXES = {
     "internal_server_error": "The app answered with an error: look into its log.",
     "config_invalid": "The app's configuration was refused: the details name the field.",
     "app_name_empty": "The app has no id: give its client one.",
+    "broker_away": "The app's broker does not answer.",
+    "broker_url": "The app's broker cannot be used as it was given.",
     "missing_branch_env_name": "The app names no environment: set INNGEST_ENV there.",
 }
 
@@ -33,23 +38,34 @@ _FIXES = {
 @route("/apps", Role.VIEWER)
 def apps() -> Response:
     """List apps with their state."""
-    return _show()
+    return show()
 
 
-def _show(problem: str | None = None, status: int = 200) -> Response:
-    def load(tx: Connection) -> tuple[list[RowMapping], dict[str, list[RowMapping]]]:
+def show(
+    problem: str | None = None, status: int = 200, *, wrong: Mapping[str, str] | None = None
+) -> Response:
+    """Make the page; `wrong` says by field what was wrong with the form for Celery apps."""
+    now = context().now()
+
+    def load(
+        tx: Connection,
+    ) -> tuple[list[RowMapping], dict[str, list[RowMapping]], list[RowMapping]]:
         found = app_list.every(tx)
-        return found, function_list.of_apps(tx, [row["id"] for row in found])
+        functions = function_list.of_apps(tx, [row["id"] for row in found])
+        return found, functions, celery_app_list.every(tx)
 
-    found, functions = read(load)
+    found, functions, celery = read(load)
     return page(
         "apps.html",
         status,
         apps=found,
         functions=functions,
         fixes=_FIXES,
+        cards={row["app_id"]: card(row, functions[row["app_id"]], now) for row in celery},
         problem=problem,
         given=request.form.get("url", ""),
+        celery=request.form if wrong is not None else {},
+        wrong=wrong or {},
     )
 
 
@@ -58,12 +74,12 @@ def app_add() -> AnyResponse:
     """Ask the SDK at a URL to sync."""
     given = request.form.get("url", "").strip()
     if not given:
-        return _show("write the URL of the app's serve endpoint", 400)
+        return show("write the URL of the app's serve endpoint", 400)
     try:
         kind, in_band = deps().settings.kind, deps().in_band
         app_id = moves.create(context(), given, kind=kind, in_band=in_band, by=actor())
     except Invalid as error:
-        return _show(error.message, 400)
+        return show(error.message, 400)
     return _asked(app_id)
 
 
@@ -75,7 +91,7 @@ def app_sync(app_id: str) -> AnyResponse:
     try:
         app = moves.update(context(), row["id"], row["url"], kind=kind, in_band=in_band, by=actor())
     except Invalid as error:  # the settings do not allow its host any more
-        return _show(error.message, 400)
+        return show(error.message, 400)
     return _asked(app)
 
 
@@ -89,7 +105,8 @@ def app_archive(app_id: str) -> AnyResponse:
     """Archive an app and its functions."""
     row = _find(app_id)
     moves.delete(context(), row["id"], actor())
-    return redirect(url("apps", done="archived"), 303)
+    done = "disconnected" if row["method"] == "celery" else "archived"
+    return redirect(url("apps", done=done), 303)
 
 
 def _find(app_id: str) -> RowMapping:

@@ -1,5 +1,6 @@
 """The pages of functions: triggers, limits and last runs, each with its forms."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +13,10 @@ from ...domain.functions import cron
 from ...domain.functions.function_config import CronTrigger, FunctionConfig, config_from_json
 from ...domain.runs.runs import RunStatus
 from ...engine.admin import limit_overrides
-from ...storage.queries import function_list, run_detail, run_list
+from ...storage.queries import celery_app_list, function_list, run_detail, run_list
 from ...storage.queries.run_list import RunQuery
 from ..deps import context, read
-from ..parts import limit_words
+from ..parts import celery_cards, limit_words, task_form
 from ..rendering import page, url
 from ..routes import route
 
@@ -23,6 +24,7 @@ _PAGE = 50
 _OUTCOMES = 100
 _TICKS = 5
 _RECENT = 15
+_EMPTY, _EMPTY_CALL = "{\n  \n}", '{\n  "args": [],\n  "kwargs": {}\n}'
 
 
 @route("/functions", Role.VIEWER)
@@ -65,8 +67,17 @@ def function(function_id: str) -> Response:
     return show(function_id)
 
 
-def show(function_id: str, problem: str | None = None, status: int = 200) -> Response:
-    """Make a function's page; `problem` is what was wrong with a form."""
+def show(
+    function_id: str,
+    problem: str | None = None,
+    status: int = 200,
+    *,
+    wrong: Mapping[str, str] | None = None,
+) -> Response:
+    """Make a function's page; `problem` is what was wrong with a form.
+
+    `wrong` says it by field for the form of a Celery task.
+    """
     now = context().now()
 
     def load(tx: Connection) -> dict[str, Any]:
@@ -77,11 +88,12 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
             "limits": limit_overrides.of_row(row, now),
             "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
             "recent": run_list.page(tx, query, first=_RECENT).rows,
+            "celery_app": celery_app_list.by_id(tx, row["app_id"]),
         }
 
     found = read(load)
     config = config_from_json(found["function"]["config"])
-    in_force = found.pop("limits")
+    in_force, app = found.pop("limits"), found.pop("celery_app")
     return page(
         "function.html",
         status,
@@ -93,10 +105,23 @@ def show(function_id: str, problem: str | None = None, status: int = 200) -> Res
         form=limit_words.form(in_force),
         terms=limit_words.TERMS,
         ticks=_ticks(config, now),
-        filled=request.form.get("data", "{\n  \n}"),
+        filled=request.form.get("data", _EMPTY if config.celery is None else _EMPTY_CALL),
         here=url("function", function_id=function_id),
         problem=problem,
+        task=_task(config, app, wrong or {}),
     )
+
+
+def _task(
+    config: FunctionConfig, app: RowMapping | None, wrong: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Make what the page of a Celery task has more than others; None for other functions."""
+    if config.celery is None or config.celery.task is None:
+        return None
+    known, gone = celery_cards.task_state(app, config.celery.task)
+    shown = task_form.form(config, request.form, wrong)
+    queue = config.celery.queue or (app["queue"] if app is not None else None)
+    return {"of": config.celery, "known": known, "gone": gone, "form": shown, "queue": queue}
 
 
 def find(tx: Connection, function_id: str) -> RowMapping:

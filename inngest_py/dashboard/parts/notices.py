@@ -14,6 +14,9 @@ _WORDS = {
     "invoked": "The function was invoked.",
     "synced": "The app was asked to sync, and did.",
     "not-synced": "The app was asked to sync and did not: its card says why.",
+    "connected": "The Celery app is connected: its tasks are functions once a worker answers.",
+    "disconnected": "The Celery app is disconnected: nothing starts its tasks now.",
+    "configured": "The settings of the task are changed: its next runs follow them.",
     "archived": "The app is archived: nothing starts its functions; its runs continue.",
 }
 _COUNTED = {

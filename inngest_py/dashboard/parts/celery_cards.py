@@ -1,0 +1,107 @@
+"""What the page of apps shows of a Celery app. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import RowMapping
+
+from ...domain.functions import celery_task
+from ...domain.functions.function_config import FunctionConfig, config_from_json
+from ...domain.reports import celery_seen
+from ...domain.reports.celery_seen import Seen, SeenQueue, SeenWorker
+
+_UNSEEN = timedelta(minutes=1)  # the watcher looks every ten seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTask:
+    """A task: its function, and when its last worker went away; `known` if a worker has it."""
+
+    function: RowMapping
+    config: FunctionConfig
+    name: str
+    known: bool
+    gone_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A Celery app: `state` and `state_css` say how its connection is."""
+
+    broker: str
+    queue: str
+    state: str
+    state_css: str
+    advice: str | None
+    seen_at: datetime | None
+    workers: Sequence[tuple[SeenWorker, bool]]
+    queues: Sequence[tuple[SeenQueue, int]]
+    tasks: Sequence[ShownTask]
+
+    @property
+    def alive(self) -> int:
+        """How many workers have been heard of lately."""
+        return sum(alive for _, alive in self.workers)
+
+    @property
+    def gone(self) -> int:
+        """How many tasks no worker has any more."""
+        return sum(one.gone_since is not None for one in self.tasks)
+
+
+def card(row: RowMapping, functions: Iterable[RowMapping], now: datetime) -> Card:
+    """Make the card of an app of celery_app_list, with the rows of its functions."""
+    seen, at = celery_seen.from_json(row["seen"]), row["seen_at"]
+    alive = [] if at is None else seen.alive(at)
+    state, css, advice = _state(row, seen, len(alive), now)
+    return Card(
+        broker=celery_task.without_password(row["broker_url"]),
+        queue=row["queue"],
+        state=state,
+        state_css=css,
+        advice=advice,
+        seen_at=at,
+        workers=[(one, one in alive) for one in seen.workers],
+        queues=[(one, _readers(alive, one.name)) for one in seen.queues],
+        tasks=_tasks(functions, seen),
+    )
+
+
+def _state(row: RowMapping, seen: Seen, alive: int, now: datetime) -> tuple[str, str, str | None]:
+    at, queue = row["seen_at"], row["queue"]
+    if row["error"] is not None:
+        return "error", "failed", None
+    if at is None:
+        return "connecting", "queued", "A worker of this server looks for it within seconds."
+    if now - at > _UNSEEN:
+        return "not watched", "waiting", "No worker of this server looks at it: is one running?"
+    if not alive:
+        return "no worker", "waiting", "Nothing takes its tasks: start one of its workers."
+    if not any(not one.queues or queue in one.queues for one in seen.alive(at)):
+        text = f"No worker reads the queue {queue}: start one by celery worker -Q {queue}, or"
+        return "no reader", "waiting", f"{text} connect the app again with the queue they read."
+    return "connected", "completed", None
+
+
+def _readers(workers: Iterable[SeenWorker], queue: str) -> int:
+    return sum(queue in one.queues for one in workers)
+
+
+def _tasks(functions: Iterable[RowMapping], seen: Seen) -> list[ShownTask]:
+    known, gone = set(seen.tasks), {one.name: one.since for one in seen.gone}
+    made = []
+    for row in functions:
+        config = config_from_json(row["config"])
+        task = config.celery
+        if task is not None and task.task is not None:
+            name = task.task
+            made.append(ShownTask(row, config, name, name in known, gone.get(name)))
+    return sorted(made, key=lambda one: one.name)
+
+
+def task_state(row: RowMapping | None, task: str) -> tuple[bool, datetime | None]:
+    """Say of a task whether a worker of its app has it, and else since when none has."""
+    seen = celery_seen.from_json(None if row is None else row["seen"])
+    gone = {one.name: one.since for one in seen.gone}
+    return task in seen.tasks, gone.get(task)
