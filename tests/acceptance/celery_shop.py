@@ -100,3 +100,17 @@ class Client:
         found = self.ended(run_id)
         assert found["status"] == "completed", found
         return found["output"]
+
+    def told(self, run_id: str, executions: int = 1) -> dict[str, Any]:
+        """Wait for a run's end, and for what events tell of its one task; return its attempt."""
+
+        def look() -> dict[str, Any] | None:
+            [found] = [one for one in self.run(run_id)["attempts"] if one["op"] == "CeleryTask"]
+            known = found["task"]["executions"]
+            told = len(known) == executions and all(one["started_at"] for one in known)
+            return found if told and all(one["error"] for one in known[:-1]) else None
+
+        self.ended(run_id)
+        found = wait_until(look, _SECONDS, "the executions to be stored")
+        assert found is not None
+        return found

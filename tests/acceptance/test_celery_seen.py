@@ -42,26 +42,11 @@ def client(shop: Shop) -> Iterator[Client]:
         yield made
 
 
-def _attempt(client: Client, run_id: str, wanted: int = 1) -> dict[str, Any]:
-    """Wait for what the worker's events tell of a run's one task."""
-
-    def look() -> dict[str, Any] | None:
-        [found] = [one for one in client.run(run_id)["attempts"] if one["op"] == "CeleryTask"]
-        executions = found["task"]["executions"]
-        told = len(executions) == wanted and all(one["started_at"] for one in executions)
-        return found if told and all(one["error"] for one in executions[:-1]) else None
-
-    client.ended(run_id)
-    found = wait_until(look, _SECONDS, "the executions to be stored")
-    assert found is not None
-    return found
-
-
 def test_time_in_the_brokers_queue_is_told_from_running(client: Client, shop: Shop) -> None:
     first = client.start(tasks.nap.s(2.5, "one"))
     wait_until(lambda: "begin one" in shop.effects, _SECONDS, "the first task to begin")
     second = client.start(tasks.nap.s(0.5, "two"))
-    ahead, behind = _attempt(client, first), _attempt(client, second)
+    ahead, behind = client.told(first), client.told(second)
     assert behind["task"]["worker"] == "one@shop"
     queued = datetime.fromisoformat(behind["task"]["sent_at"])
     began, ended = (datetime.fromisoformat(behind[name]) for name in ("started_at", "ended_at"))
@@ -78,7 +63,7 @@ def test_time_in_the_brokers_queue_is_told_from_running(client: Client, shop: Sh
 
 def test_celerys_own_retries_are_shown(client: Client) -> None:
     run_id = client.start(tasks.retrying.s("seen"))
-    attempt = _attempt(client, run_id, wanted=3)
+    attempt = client.told(run_id, executions=3)
     errors = [one["error"] for one in attempt["task"]["executions"]]
     assert [error and error["message"] for error in errors] == ["Retry in 0s", "Retry in 0s", None]
     assert "Traceback" in errors[0]["stack"]

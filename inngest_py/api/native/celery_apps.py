@@ -8,8 +8,8 @@ from sqlalchemy import RowMapping
 from ...domain.errors import Conflict, NotFound
 from ...domain.functions import celery_task
 from ...domain.reports import celery_seen
+from ...domain.reports.celery_seen import SeenWorker
 from ...domain.values import canonical
-from ...domain.values.dataclass_json import encode
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import celery_apps, task_settings, workflows
 from ...engine.intake import invoke
@@ -73,13 +73,30 @@ def _shown(row: RowMapping) -> dict[str, object]:
         "queue": row["queue"],
         "file": row["file"],
         "workers": [one.host for one in alive],
-        "worker_details": [encode(one) | {"alive": one in alive} for one in seen.workers],
+        "worker_details": [_worker(one, alive=one in alive) for one in seen.workers],
         "queues": {one.name: one.messages for one in seen.queues},
         "tasks": seen.tasks,
         "gone_tasks": {one.name: shapes.stamp(one.since) for one in seen.gone},
         "seen_at": shapes.stamp(at),
         "error": row["error"],
         "error_detail": row["error_detail"],
+    }
+
+
+def _worker(one: SeenWorker, *, alive: bool) -> dict[str, object]:
+    return {
+        "name": one.host,
+        "alive": alive,
+        "heard_at": shapes.stamp(one.heard),
+        "pool": one.pool,
+        "processes": one.processes,
+        "queues": one.queues,
+        "active": one.active,
+        "reserved": one.reserved,
+        "running": [
+            {"id": task.id, "name": task.name, "started_at": shapes.stamp(task.started)}
+            for task in one.running
+        ],
     }
 
 
