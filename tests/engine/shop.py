@@ -1,9 +1,11 @@
 """An engine with a Celery app, whose broker and workers are the test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
+from sqlalchemy import event
 
 from inngest_py.domain.values import canonical
 from inngest_py.engine.admin import limit_overrides
@@ -123,3 +125,18 @@ class Shop(Engine):
         with self.ctx.db.transaction() as tx:
             sent_rows.note_failures(tx, rows)
         assert self.answer(*messages, failed=True) == []
+
+
+@contextmanager
+def counted(db: Database) -> Iterator[list[str]]:
+    """Collect the statements that are run meanwhile."""
+    found: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)

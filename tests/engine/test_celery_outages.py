@@ -1,18 +1,15 @@
 """Tasks of a Celery app whose broker is away: they wait in a line, and are sent when it is back."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from celery import group
-from sqlalchemy import event
 
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import queue_stats
-from tests.engine.shop import Shop, add
+from tests.engine.shop import Shop, add, counted
 
 
 @pytest.fixture
@@ -37,21 +34,6 @@ def test_many_tasks_of_a_broker_that_is_away_cost_one_try_each_time(shop_engine:
     shop_engine.look_at_lines()
     shop_engine.finish()
     assert {shop_engine.run(run_id)["status"] for run_id in runs} == {"completed"}
-
-
-@contextmanager
-def counted(db: Database) -> Iterator[list[str]]:
-    """Collect the statements that are run meanwhile."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_task_that_waits_for_its_broker_is_cancelled(shop_engine: Shop) -> None:

@@ -14,13 +14,14 @@ from inngest_py.domain.steps.task_states import LOOKS, Held
 from inngest_py.domain.values import canonical
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from inngest_py.engine.upkeep import lease_keeping, lost_tasks, sent_tasks
+from inngest_py.engine.work import task_answers
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.engine.work.task_answers import apply_answers
 from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import sent_tasks as sent_rows
 from tests.databases import copied
-from tests.engine.shop import Shop, add
+from tests.engine.shop import Shop, add, counted
 
 
 @pytest.fixture
@@ -113,6 +114,42 @@ def test_task_that_the_broker_lost_is_sent_again(shop_engine: Shop) -> None:
     [second] = shop_engine.take()
     assert second.task_id != first.task_id
     assert revoked(shop_engine) == [first.task_id]  # should the broker give it back after all
+
+
+def test_tasks_in_a_queue_that_is_not_empty_are_not_read(shop_engine: Shop) -> None:
+    """There may be ten thousand of them, at every look."""
+    shop_engine.send(group([add.s(1, n) for n in range(5)]))
+    shop_engine.send(add.s(1, 2).set(queue="other"))
+    waiting, held, missed, *_, other = [one.task_id for one in shop_engine.take()]
+    sent_tasks.run_once(shop_engine.ctx)
+    known = {name: lost_tasks.named(shop_engine.ctx, [name]) for name in (held, missed)}
+    shop_engine.now += timedelta(minutes=1)
+    for name, hosts in ((held, ["celery@one"]), (missed, ["celery@two"])):
+        found = {held: Held("celery@one", shop_engine.now)} if name == held else {}
+        lost_tasks.compare(shop_engine.ctx, known[name], found, hosts=frozenset(hosts), waiting={})
+    app_id = shop_engine.app_id
+    assert len(lost_tasks.sent(shop_engine.ctx, app_id)) == 6
+    read = lost_tasks.sent(shop_engine.ctx, app_id, busy=[shop_engine.app().queue])
+    assert set(read) == {held, missed, other}
+    assert set(lost_tasks.named(shop_engine.ctx, [waiting, f"{waiting}0"])) == {waiting}
+
+
+def test_many_lost_tasks_are_sent_again_in_a_few_transactions(shop_engine: Shop) -> None:
+    runs = [shop_engine.send(add.s(number, 1)) for number in range(50)]
+    first = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    with counted(shop_engine.ctx.db) as statements:
+        task_answers.end_lost(shop_engine.ctx, {one.task_id: "flushed" for one in first})
+    assert sum(one.startswith("BEGIN") for one in statements) <= 3
+    shop_engine.advance()
+    second = shop_engine.take()
+    assert {one.task_id for one in second} == {one.task_id[:-1] + "1" for one in first}
+    assert revoked(shop_engine) == sorted(one.task_id for one in first)
+    # what is said of an attempt that is over touches no other
+    task_answers.end_lost(shop_engine.ctx, {one.task_id: "flushed" for one in first})
+    task_answers.end_failed(shop_engine.ctx, {one.task_id: {"name": "No"} for one in first})
+    shop_engine.answer(*second)
+    assert {shop_engine.run(run_id)["status"] for run_id in runs} == {"completed"}
 
 
 def revoked(engine: Shop) -> list[str]:

@@ -1,6 +1,6 @@
 """Tasks that a Celery app has: note which worker holds each, and end those that are lost."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from ...domain.steps import task_states, tasks
@@ -13,12 +13,29 @@ from ..work import task_answers
 _MOST = 20_000
 
 
-def sent(ctx: Context, app_id: str) -> dict[str, SentTask]:
-    """List the tasks that an app has, by their ids."""
+def sent(ctx: Context, app_id: str, *, busy: Sequence[str] = ()) -> dict[str, SentTask]:
+    """List the tasks that an app has, by their ids.
+
+    Leaves out those that wait in the queues of `busy`, as far as is known: these queues are not
+    empty, so nothing can be said of them, and there may be thousands.
+    """
     with ctx.db.reading() as tx:
-        found = sent_tasks.of_app(tx, app_id, _MOST)
+        found = sent_tasks.of_app(tx, app_id, _MOST, busy=busy)
     known = {tasks.task_id(one.item_id, one.attempt): one.task for one in found}
     return {name: task for name, text in known.items() if (task := task_states.from_json(text))}
+
+
+def named(ctx: Context, names: Collection[str]) -> dict[str, SentTask]:
+    """Read what is known of tasks, by their ids; those that no app has are missing."""
+    ids = [one[0] for name in names if (one := tasks.item_and_attempt(name)) is not None]
+    if not ids:
+        return {}
+    with ctx.db.reading() as tx:
+        rows = sent_tasks.leased(tx, ids)
+    known = {
+        tasks.task_id(item.id, item.attempt): task_states.from_json(text) for item, text in rows
+    }
+    return {name: task for name, task in known.items() if name in names and task is not None}
 
 
 def compare(
@@ -38,9 +55,7 @@ def compare(
     if found.changed:
         _note(ctx, found.changed)
     if found.lost:
-        ids = {name: tasks.item_and_attempt(name) for name in found.lost}
-        reasons = {one[0]: found.lost[name] for name, one in ids.items() if one is not None}
-        task_answers.end_lost(ctx, reasons)
+        task_answers.end_lost(ctx, found.lost)
 
 
 def _note(ctx: Context, changed: Mapping[str, SentTask]) -> None:
@@ -61,8 +76,7 @@ def _note(ctx: Context, changed: Mapping[str, SentTask]) -> None:
 def fail(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
     """End attempts that failed and whose workers sent no answer, by task id.
 
-    A worker sends none for a task that it does not know, or that was revoked.
+    A worker sends none for a task that it does not know, or that was revoked. Attempts that have
+    ended are passed over.
     """
-    ids = {name: tasks.item_and_attempt(name) for name in errors}
-    found = {one[0]: errors[name] for name, one in ids.items() if one is not None}
-    task_answers.end_failed(ctx, found)
+    task_answers.end_failed(ctx, errors)

@@ -46,6 +46,7 @@ class TaskAnswer:
     reason_wanted: bool = True
 
 
+_TOGETHER = 100  # attempts that are ended in one transaction
 _Given = dict[tuple[str, int], tuple[Token, TaskAnswer]]  # by item and attempt
 
 
@@ -221,6 +222,8 @@ def _failed(ctx: Context, job: Job, call: interpret.Call, failure: Failure) -> F
 
 
 def _times_lost(tx: Connection, job: Job) -> int:
+    if not job.item.attempt:
+        return 0
     found = attempts.errors(tx, job.run.id, job.item.step or "")
     return sum(canonical.loads(error).get("name") == LOST for error in found)
 
@@ -265,56 +268,105 @@ def _is_task(item: Item) -> bool:
     return item.kind is ItemKind.TASK
 
 
+@dataclass(frozen=True, slots=True)
+class _Unanswered:
+    """An attempt that ends without an answer: its id, and how often the task was lost before."""
+
+    name: str
+    job: Job
+    call: interpret.Call
+    sent: datetime
+    before: int
+
+
+_Ending = tuple[Job, Plan, Call]
+
+
 def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
-    """Send lost tasks again, or fail their runs; `reasons` says why, by the items' ids."""
-    for job, sent, before in _held(ctx, sorted(reasons)):
-        call, why = tasks.call_from_json(job.item.opts or ""), reasons[job.item.id]
-        task = job.function.config.celery
-        assert task is not None
-        observe.event("task.lost", level=30, run_id=job.run.id, task=call.name, reason=why)
-        failed = _failed(ctx, job, call, Failure(LOST, why))
-        made = task_answers.lost(failed, before, task, retry_policy(ctx, job))
-        _end(ctx, job, sent, made)
-        _revoke(ctx, job)
+    """Send lost tasks again, or fail their runs; `reasons` says why, by the ids of attempts.
+
+    Attempts that have ended meanwhile are passed over.
+    """
+    for part in _parts(reasons):
+        endings: list[_Ending] = []
+        for one in _unanswered(ctx, part):
+            job, why = one.job, reasons[one.name]
+            task = job.function.config.celery
+            assert task is not None
+            observe.event("task.lost", level=30, run_id=job.run.id, task=one.call.name, reason=why)
+            failed = _failed(ctx, job, one.call, Failure(LOST, why))
+            made = task_answers.lost(failed, one.before, task, retry_policy(ctx, job))
+            endings.append((job, made, Call(one.sent, ctx.now())))
+        _end(ctx, endings)
+        _revoke(ctx, [job for job, _, _ in endings])
 
 
-def _revoke(ctx: Context, job: Job) -> None:
-    """Have the app's workers drop a lost task, should the broker give it back after all."""
-    name = tasks.task_id(job.item.id, job.item.attempt)
+def _revoke(ctx: Context, jobs: Sequence[Job]) -> None:
+    """Have the app's workers drop lost tasks, should the broker give them back after all."""
+    found = [(tasks.task_id(job.item.id, job.item.attempt), job.function.app_id) for job in jobs]
     with ctx.db.transaction() as tx:
-        sent_tasks.revoke(tx, [(name, job.function.app_id)])
+        sent_tasks.revoke(tx, found)
 
 
 def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
-    """End attempts that failed without an answer; `errors` says why, by the items' ids."""
-    for job, sent, before in _held(ctx, sorted(errors)):
-        call, failure = tasks.call_from_json(job.item.opts or ""), _failure(errors[job.item.id])
-        policy = retry_policy(ctx, job)
-        policy = replace(policy, retries=policy.retries + before)
-        failed = _failed(ctx, job, call, failure)
-        made = task_answers.failed(failed, policy, ctx.jitter())
-        _end(ctx, job, sent, made)
+    """End attempts that failed without an answer; `errors` says why, by the ids of attempts.
+
+    Attempts that have ended meanwhile are passed over.
+    """
+    for part in _parts(errors):
+        endings: list[_Ending] = []
+        for one in _unanswered(ctx, part):
+            policy = retry_policy(ctx, one.job)
+            policy = replace(policy, retries=policy.retries + one.before)
+            failed = _failed(ctx, one.job, one.call, _failure(errors[one.name]))
+            made = task_answers.failed(failed, policy, ctx.jitter())
+            endings.append((one.job, made, Call(one.sent, ctx.now())))
+        _end(ctx, endings)
 
 
-def _held(ctx: Context, item_ids: Sequence[str]) -> list[tuple[Job, datetime, int]]:
-    """Read the jobs of tasks that an app has, when each was sent, and how often it was lost."""
+def _parts(by_name: Mapping[str, object]) -> list[list[str]]:
+    names = sorted(by_name)
+    return [names[start : start + _TOGETHER] for start in range(0, len(names), _TOGETHER)]
 
-    def read(tx: Connection) -> list[tuple[Job, datetime, int]]:
-        rows = sent_tasks.leased(tx, item_ids)
+
+def _unanswered(ctx: Context, names: Sequence[str]) -> list[_Unanswered]:
+    """Read those of the attempts that an app still has."""
+    ids = [one[0] for name in names if (one := tasks.item_and_attempt(name)) is not None]
+
+    def read(tx: Connection) -> list[_Unanswered]:
+        rows = sent_tasks.leased(tx, ids)
         known = {item.id: task_states.from_json(task) for item, task in rows}
-        return [
-            (job, task.sent, _times_lost(tx, job))
-            for job in load(tx, ctx, [item for item, _ in rows])
-            if job.item.kind is ItemKind.TASK
-            and job.function.config.celery is not None
-            and (task := known[job.item.id]) is not None
-        ]
+        found = []
+        for job in load(tx, ctx, [item for item, _ in rows]):
+            name, task = tasks.task_id(job.item.id, job.item.attempt), known[job.item.id]
+            if name not in names or task is None or job.item.kind is not ItemKind.TASK:
+                continue
+            if job.function.config.celery is not None:
+                call = tasks.call_from_json(job.item.opts or "")
+                found.append(_Unanswered(name, job, call, task.sent, _times_lost(tx, job)))
+        return found
 
     return ctx.committer.read(read)
 
 
-def _end(ctx: Context, job: Job, sent: datetime, made: Plan) -> None:
-    call = Call(sent, ctx.now())
-    done = run_item.write_plan(ctx, job, made, call, wants_next=False)
-    if done is not None:
-        signals.committed(ctx, job, made, done)
+def _end(ctx: Context, endings: Sequence[_Ending]) -> None:
+    """Write ends of attempts in one transaction; if one of them is void, each in its own."""
+    writes = [
+        PlanWrite(ctx, job.run, job.item, made, call, wants_next=False)
+        for job, made, call in endings
+    ]
+    if len(writes) > 1:
+        try:
+            ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
+        except Exception as error:  # which one is void, each alone will say
+            if outage(error):
+                raise
+            observe.event("task.answers_apart", level=10, error=type(error).__name__)
+        else:
+            for (job, made, _), write in zip(endings, writes, strict=True):
+                signals.committed(ctx, job, made, write.done)
+            return
+    for job, made, call in endings:
+        done = run_item.write_plan(ctx, job, made, call, wants_next=False)
+        if done is not None:
+            signals.committed(ctx, job, made, done)

@@ -5,20 +5,26 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     DateTime,
     Index,
     Integer,
     Text,
+    and_,
     bindparam,
     delete,
     func,
+    not_,
+    or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.runs.items import CELERY, Item, ItemKind, ItemState
+from ...domain.values import canonical
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.row_types import Record
 from ..db.statements import EachRow, InsertNew
@@ -158,6 +164,14 @@ _of_app = (
     .order_by(_items.c.id)
     .limit(bindparam("limit"))
 )
+_known = type_coerce(_items.c.task, Text)
+
+
+def _only_waits(queue: str) -> ColumnElement[bool]:
+    """Say that a task is in a queue, as far as is known: JSON as SentTask.to_json() writes it."""
+    of_queue = canonical.dumps({"queue": queue}).decode()[1:-1]
+    seen = or_(_known.contains('"host":'), _known.contains('"missed":'))
+    return and_(_known.contains(of_queue, autoescape=True), not_(seen))
 
 
 class AppsTask(NamedTuple):
@@ -169,9 +183,13 @@ class AppsTask(NamedTuple):
     task: str
 
 
-def of_app(tx: Connection, app_id: str, limit: int) -> list[AppsTask]:
-    """List the tasks that an app has, oldest first."""
-    found = tx.execute(_of_app, {"worker": CELERY + app_id, "limit": limit})
+def of_app(tx: Connection, app_id: str, limit: int, *, busy: Sequence[str] = ()) -> list[AppsTask]:
+    """List the tasks that an app has, oldest first.
+
+    Leaves out those of the queues in `busy` that no worker has been seen to hold.
+    """
+    query = _of_app.where(*(not_(_only_waits(queue)) for queue in busy))
+    found = tx.execute(query, {"worker": CELERY + app_id, "limit": limit})
     return [AppsTask(*row) for row in found]
 
 

@@ -8,7 +8,7 @@ tasks at once. What workers hold is asked every few seconds.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from ... import observe
 from ...domain.reports.celery_seen import Running, Workers
 from ...domain.steps import tasks
 from ...domain.steps.task_executions import RETRIED, Executions
-from ...domain.steps.task_states import Held, SentTask
+from ...domain.steps.task_states import Held
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import celery_apps
 from ...engine.runtime.celery_apps import CeleryApp
@@ -76,6 +76,7 @@ class Watcher:
         self._seeing = _Duty(_SEE_SECONDS, lambda: None)
         self._revoking = _Duty(_REVOKE_SECONDS, lambda: None)
         self._flush_at = 0.0
+        self._busy: list[str] = []  # queues that had messages at the last look
         self._away = False
         self._errors = errors_of(connect(app))
         self._thread = threading.Thread(target=self._run, name=f"watch-{app.name}", daemon=True)
@@ -264,33 +265,35 @@ class Watcher:
     def _look(self, client: Celery) -> None:
         """Compare what the workers hold with the tasks that were sent."""
         ctx = self._context()
-        sent = lost_tasks.sent(ctx, self.app.app_id)
-        self._fail_unanswered(ctx, sent)
-        if not sent:
+        self._fail_unanswered(ctx)
+        sent = lost_tasks.sent(ctx, self.app.app_id, busy=self._busy)
+        if not (sent or self._busy):
             return
         with client.connection_for_read() as connection:
             answers = answers_queue(self.app).name
             if _size(connection, answers) or are_kept(connection, answers):
                 return  # answers that are not applied yet: their tasks are in no worker any more
-            self._measure(connection, {task.queue for task in sent.values()})
+            queues = {task.queue for task in sent.values()}
+            self._measure(connection, queues.union(self._busy))
             waiting = self._workers.queues
+        self._busy = sorted(queue for queue, size in waiting.items() if size)
         inspect = client.control.inspect(timeout=_REPLY_SECONDS)
         # in the order in which tasks move on, so that one that does is seen
         scheduled, reserved = inspect.scheduled() or {}, inspect.reserved() or {}
         active = inspect.active() or {}
         held = _held(active, reserved, scheduled)
         hosts = frozenset({*active, *reserved})
+        sent |= lost_tasks.named(ctx, held.keys() - sent.keys())
         lost_tasks.compare(ctx, sent, held, hosts=hosts, waiting=waiting)
         self._note_held(active, reserved)
 
-    def _fail_unanswered(self, ctx: Context, sent: Mapping[str, SentTask]) -> None:
+    def _fail_unanswered(self, ctx: Context) -> None:
         """End tasks that have failed, and of which no answer has come since."""
         now, kept = time.monotonic(), self._unanswered
         self._unanswered = {name: one for name, one in kept.items() if one[0] > now}
         over = {name: error for name, (until, error) in kept.items() if until <= now}
-        still = {name: error for name, error in over.items() if name in sent}
-        if still:
-            lost_tasks.fail(ctx, still)
+        if over:
+            lost_tasks.fail(ctx, over)
 
 
 def _event_queues(receiver: Any, channel: Any) -> list[Queue]:
