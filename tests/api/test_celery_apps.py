@@ -59,6 +59,9 @@ def test_no_answer_shows_the_password(service: Service) -> None:
         "redis://",
         "valkey://:hidden-word@host:6379/0",
         "redis://:hidden-word@host:port/0",
+        "redis://:hidden-word@host:1/notadb",
+        "rediss://host:1/0/1?password=hidden-word",
+        "sentinel://:hidden-word@host:1/notadb;sentinel://host:2",
         "sentinel://:hidden-word@host:1;sentinel://:hidden-word@host:x",
     ],
 )
@@ -85,14 +88,15 @@ def test_tasks_may_have_any_name(service: Service, task: str) -> None:
     assert (config["celery"]["task"], config["retries"]) == (task, 3)
 
 
-def test_settings_that_cannot_be_used_do_not_hold_up_other_apps(service: Service) -> None:
-    """Kombu refuses the first app's scheme, as one that a later version knows would be."""
+@pytest.mark.parametrize("url", ["nosuch://:hidden-word@host", "redis://:hidden-word@host/notadb"])
+def test_settings_that_cannot_be_used_do_not_hold_up_other_apps(service: Service, url: str) -> None:
+    """Kombu refuses the first app's URL at once or when it connects; an older server took it."""
     engine = service.engine
     bad = _connect(service, "aaa").json["data"]["id"]
     _connect(service, "zzz")
     change = update(CeleryApp).where(CeleryApp.app_id == bad)
     with engine.ctx.db.transaction() as tx:
-        tx.execute(change.values(broker_url="nosuch://:hidden-word@host"))
+        tx.execute(change.values(broker_url=url))
     apps = CeleryAppsService(lambda: engine.ctx)
     apps.start()
     try:

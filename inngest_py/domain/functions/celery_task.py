@@ -42,6 +42,8 @@ class CeleryTask:
 
 _MOST_NAME = 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_REDIS = ("redis", "rediss", "sentinel")
+_DATABASE = re.compile(r"/{0,2}|/\d{1,9}")
 _BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp")  # kombu knows no valkey://
 
 
@@ -76,6 +78,9 @@ def check_app(app: AppSettings) -> None:
             " redis://host:6379/0 or amqp://user:password@host//",
             field="broker_url",
         )
+    if scheme in _REDIS and not _DATABASE.fullmatch(urlsplit(hosts[0]).path):
+        text = "must end with the number of a database of Redis, such as redis://host:6379/0"
+        raise Invalid(f"broker_url {text}", field="broker_url")
     check_queue(app.queue)
 
 

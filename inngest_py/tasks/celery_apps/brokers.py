@@ -22,7 +22,14 @@ _CONNECT_SECONDS = 5
 _SOCKET_SECONDS = 10  # a broker that says nothing for so long counts as away
 # of our own: kombu would give the app's own unacknowledged tasks back to it after this time
 _REDELIVER_SECONDS = 30
-_REFUSALS = ("AccessRefused", "AuthenticationError", "NoPermissionError", "NotAllowed")
+_REFUSALS = (
+    "AccessRefused",
+    "AuthenticationError",
+    "NoPermissionError",
+    "NotAllowed",
+    "ResponseError",
+)
+UNUSABLE = "the broker's URL or options cannot be used: connect the app again with others"
 # options of a signature that are fields of its message; `countdown` and `eta` are rows here
 _MESSAGE_OPTIONS = ("expires", "time_limit", "soft_time_limit", "priority")
 
@@ -90,7 +97,7 @@ def fix_of(error: BaseException) -> str:
     """Say in words what to do about one of these errors, without what the broker has said."""
     causes = [type(one).__name__ for one in (error, error.__cause__) if one is not None]
     if any(name in _REFUSALS for name in causes):
-        fix = "the broker refuses us: check user, password and virtual host in its URL"
+        fix = "the broker refuses us: check user, password and virtual host or database in its URL"
     else:
         fix = "the broker cannot be reached: check its URL, and that it runs"
     return f"{fix} ({causes[-1]})"

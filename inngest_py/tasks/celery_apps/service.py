@@ -11,6 +11,7 @@ from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...storage.db.outages import outage
 from .answers import Answers
+from .brokers import UNUSABLE
 from .watching import Watcher
 
 _LOOK_SECONDS = 2.0
@@ -69,8 +70,7 @@ class CeleryAppsService:
         self._refused.add(app)
         what = type(error).__name__
         observe.event("celery.refused", level=40, app=app.name, error=what)
-        fix = "the broker's URL or options cannot be used: connect the app again with others"
-        celery_apps.mark(ctx, app.app_id, "broker_url", f"{fix} ({what})")
+        celery_apps.mark(ctx, app.app_id, "broker_url", f"{UNUSABLE} ({what})")
 
     def _end(self, app: CeleryApp) -> None:
         for one in self._kept.pop(app):

@@ -28,7 +28,7 @@ from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
 from ...storage.db.outages import outage
-from .brokers import answers_queue, connect, errors_of, fix_of
+from .brokers import UNUSABLE, answers_queue, connect, errors_of, fix_of
 from .event_reasons import reason_of, retry_reason_of
 from .redis_reader import kept_since
 
@@ -48,6 +48,10 @@ _EVENTS = (
     *("task.failed", "task.revoked", "task.rejected", "task.multi"),
     *("worker.online", "worker.offline", "worker.heartbeat"),
 )
+
+
+class _Unusable(Exception):
+    """The broker's URL or options cannot be used; the message is the kind of error."""
 
 
 class _Duty:
@@ -103,15 +107,20 @@ class Watcher:
         """Say that the broker is away, once per outage; log what nobody foresaw."""
         if outage(error):  # upkeep logs that the database is away
             return
-        if not isinstance(error, self._errors):
+        if not isinstance(error, (_Unusable, *self._errors)):
             observe.event("celery.watch_failed", level=40, exc_info=error, app=self.app.name)
             return
         if self._away:
             return
-        self._away, fix = True, fix_of(error)
-        observe.event("celery.away", level=30, app=self.app.name, error=fix)
+        self._away = True
+        if isinstance(error, _Unusable):
+            code, fix = "broker_url", f"{UNUSABLE} ({error})"
+            observe.event("celery.refused", level=40, app=self.app.name, error=str(error))
+        else:
+            code, fix = "broker_away", fix_of(error)
+            observe.event("celery.away", level=30, app=self.app.name, error=fix)
         with suppress(SQLAlchemyError):
-            celery_apps.mark(self._context(), self.app.app_id, "broker_away", fix)
+            celery_apps.mark(self._context(), self.app.app_id, code, fix)
 
     def _is_ours(self) -> bool:
         return celery_watch.is_watcher(self._context(), self.app.app_id)
@@ -123,7 +132,7 @@ class Watcher:
         asking = threading.Thread(target=self._ask, args=(client, over), daemon=True)
         try:
             with client.connection_for_read() as connection:
-                connection.ensure_connection(max_retries=1)
+                self._connect(connection)
                 celery_apps.mark(self._context(), self.app.app_id, None, None)
                 self._away = False
                 receiver = client.events.Receiver(connection)
@@ -145,6 +154,15 @@ class Watcher:
             if asking.ident is not None:
                 asking.join()
             client.close()
+
+    def _connect(self, connection: Any) -> None:
+        """Connect to the broker. Raises _Unusable, without a text that may hold a password."""
+        try:
+            connection.ensure_connection(max_retries=1)
+        except self._errors:
+            raise
+        except Exception as error:  # what the URL or the options make of kombu's arguments
+            raise _Unusable(type(error).__name__) from None
 
     def _tick(self, client: Celery, receiver: Any, over: threading.Event) -> None:
         """Store what events said, and revoke tasks, between two events; at least once a second.
