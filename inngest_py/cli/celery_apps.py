@@ -2,10 +2,10 @@
 
 import json
 import sys
-from urllib.parse import quote
 
 import click
 
+from .celery_settings import app_at, set_, show, task_at
 from .client import call, url_option
 
 
@@ -43,7 +43,7 @@ def add(name: str, broker: str, queue: str, options: tuple[str, ...], url: str) 
     if broker == "-":
         broker = sys.stdin.readline().strip()
     body = {"broker_url": broker, "queue": queue, "options": dict(map(_option, options))}
-    call("PUT", _at(url, name), json=body)
+    call("PUT", app_at(url, name), json=body)
     click.echo(f"{name} is connected: its tasks are functions as soon as a worker answers")
 
 
@@ -68,7 +68,7 @@ def list_(url: str) -> None:
 @url_option
 def remove(name: str, url: str) -> None:
     """Disconnect the Celery app NAME; its functions are archived, its runs stay."""
-    call("DELETE", _at(url, name))
+    call("DELETE", app_at(url, name))
     click.echo(f"{name} is disconnected")
 
 
@@ -101,35 +101,10 @@ def on(
         raise click.UsageError("name what starts the task: give --event or --cron")
     more = {} if condition is None else {"if": condition}
     triggers = [{"event": event, **more} for event in events] + [{"cron": cron} for cron in crons]
-    name = app_name or task.partition(".")[0]
     body = {"on": triggers, "args": args, "kwargs": kwargs}
-    found = call("PUT", _task_at(url, name, task), json=body)["data"]
+    found = call("PUT", task_at(url, task, app_name), json=body)["data"]
     click.echo(f"{found['function']} starts on {', '.join(events + crons)}")
 
 
-@celery.command("set")
-@click.argument("task")
-@click.option("--app", "app_name", help="The app, if the task's name does not begin with it.")
-@click.option("--retries", type=int, help="How often it is sent again after its final failure.")
-@click.option("--timeout", help="How long it may run: 30m, 2h …")
-@click.option("--on-lost", type=click.Choice(["retry", "fail"]), help="What follows its loss.")
-@click.option("--queue", help="The queue it is sent to.")
-@url_option
-def set_(task: str, *, app_name: str | None, url: str, **given: object) -> None:
-    """Change the settings of TASK; those that are left out stay."""
-    body = {name: value for name, value in given.items() if value is not None}
-    if not body:
-        raise click.UsageError("name a setting, such as --retries 3")
-    name = app_name or task.partition(".")[0]
-    found = call("PUT", _task_at(url, name, task), json=body)["data"]
-    click.echo(f"{found['function']} is changed")
-
-
-def _task_at(url: str, app_name: str, task: str) -> str:
-    return f"{_at(url, app_name)}/tasks/{quote(task, safe='')}"
-
-
-def _at(url: str, name: str) -> str:
-    if "/" in name:
-        raise click.ClickException(f"{name!r} is no name of a Celery app: it holds a slash")
-    return f"{url}/v1/celery/{quote(name, safe='')}"
+celery.add_command(set_)
+celery.add_command(show)
