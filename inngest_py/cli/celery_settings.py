@@ -1,7 +1,6 @@
 """`celery set` and `celery show`: the settings of a Celery app's task."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -90,7 +89,7 @@ def _named_json(_context: object, option: click.Parameter, texts: tuple[str, ...
     "--unset", multiple=True, metavar="NAME", help="A setting that has its default again."
 )
 @url_option
-def set_(task: str, *, app_name: str | None, url: str, **given: Any) -> None:
+def set_(task: str, *, app_name: str | None, url: str, **given: object) -> None:
     """Change the settings of TASK; those that are left out stay."""
     body = _settings(given)
     if not body:
@@ -99,9 +98,9 @@ def set_(task: str, *, app_name: str | None, url: str, **given: Any) -> None:
     click.echo(f"{found['function']} is changed")
 
 
-def _settings(given: Mapping[str, Any]) -> dict[str, object]:
+def _settings(given: dict[str, Any]) -> dict[str, object]:
     """Make settings of the options that were given."""
-    rules: dict[str, Any] = {
+    rules = {
         "concurrency": _part(given["concurrency"], "limit"),
         "throttle": _pair(given["throttle"], "limit", "period"),
         "rateLimit": _pair(given["rate_limit"], "limit", "period"),
@@ -110,19 +109,18 @@ def _settings(given: Mapping[str, Any]) -> dict[str, object]:
         "singleton": _part(given["singleton"], "mode"),
         "priority": _part(given["priority"], "run"),
         "timeouts": _timeouts(given["start_within"], given["finish_within"]),
-        "cancelOn": [{"event": name} for name in given["cancel_on"]] or None,
     }
     if given["key"] is not None:
         keyed = [rule for name in _KEYED if (rule := rules[name]) is not None]
         if not keyed:
             raise click.UsageError("--key needs a rule that takes it, such as --concurrency 2")
         for rule in keyed:
-            rule |= {"key": given["key"]}
+            rule["key"] = given["key"]
     plain = ("retries", "timeout", "on_lost", "queue", "idempotency")
-    made = rules | {name: given[name] for name in plain} | given["more"]
-    return {name: value for name, value in made.items() if value is not None} | dict.fromkeys(
-        given["unset"]
-    )
+    cancel = [{"event": name} for name in given["cancel_on"]] or None
+    made = {**rules, **{name: given[name] for name in plain}, "cancelOn": cancel, **given["more"]}
+    found = {name: value for name, value in made.items() if value is not None}
+    return {**found, **dict.fromkeys(given["unset"])}
 
 
 def _part(value: object, name: str) -> dict[str, object] | None:

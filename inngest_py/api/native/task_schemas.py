@@ -17,12 +17,17 @@ def _about(description: str, example: object = None) -> dict[str, object]:
     return {"description": description} | ({} if example is None else {"example": example})
 
 
-def _text(description: str, example: str | None = None, **more: Any) -> _Field:
-    return fields.String(metadata=_about(description, example), allow_none=True, **more)
+def _text(
+    description: str, example: str | None = None, *, required: bool = False, of: str = ""
+) -> _Field:
+    """Describe a text; `of` lists what it may be."""
+    checks = validate.OneOf(of.split()) if of else None
+    about = _about(description, example)
+    return fields.String(metadata=about, allow_none=True, required=required, validate=checks)
 
 
-def _number(description: str, **more: Any) -> _Field:
-    return fields.Integer(metadata=_about(description), allow_none=True, **more)
+def _number(description: str, *, required: bool = False) -> _Field:
+    return fields.Integer(metadata=_about(description), allow_none=True, required=required)
 
 
 def _shape(name: str, **parts: _Field) -> type[Schema]:
@@ -33,8 +38,8 @@ def _key() -> _Field:
     return _text("an expression over event: each of its values counts alone", "event.data.customer")
 
 
-def _period(description: str = "how long", **more: Any) -> _Field:
-    return _text(description, "1m", **more)
+def _period(description: str = "how long", *, required: bool = False) -> _Field:
+    return _text(description, "1m", required=required)
 
 
 _INPUTS = {
@@ -45,7 +50,7 @@ _ENTRY = _shape(
     "Concurrency",
     limit=_number("how many tasks at a time, from sending to answer", required=True),
     key=_key(),
-    scope=_text("fn, env or account", validate=validate.OneOf(["fn", "env", "account"])),
+    scope=_text("fn, env or account", of="fn env account"),
 )
 _THROTTLE = _shape(
     "Throttle",
@@ -126,7 +131,7 @@ SETTINGS: dict[str, _Field] = {
     "retries": _number("how often it is sent again after its final failure: 0 to 20"),
     "backoff": _object(_BACKOFF),
     "timeout": _period("how long it may run after its start: 2h by default"),
-    "on_lost": _text("retry, up to 3 times, or fail", validate=validate.OneOf(["retry", "fail"])),
+    "on_lost": _text("retry, up to 3 times, or fail", of="retry fail"),
     "queue": _text("the queue it is sent to, if not the app's"),
     "concurrency": fields.Raw(
         allow_none=True,
