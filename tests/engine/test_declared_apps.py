@@ -9,8 +9,8 @@ from inngest_py.domain.functions import task_settings as rules
 from inngest_py.domain.functions.celery_task import AppSettings
 from inngest_py.domain.functions.declared_apps import DeclaredApp
 from inngest_py.domain.functions.function_config import FunctionConfig, config_from_json
-from inngest_py.domain.values import ids
-from inngest_py.engine.apps import celery_apps, declared_apps, task_settings
+from inngest_py.domain.values import canonical, ids
+from inngest_py.engine.apps import celery_apps, declared_apps, task_settings, workflows
 from inngest_py.storage.catalog import functions
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import celery_app_list, function_list
@@ -106,3 +106,41 @@ def test_flag_or_variable_names_the_broker(engine: Engine) -> None:
     assert configs(engine)["shop-shop.add"].retries == 3
     declared_apps.connect(engine.ctx, [named])
     assert configs(engine)["shop-shop.add"].retries == 0
+
+
+def flows(engine: Engine) -> dict[str, object]:
+    return {str(row["name"]): row["settings"] for row in workflows.shown(engine.ctx, "shop")}
+
+
+def test_workflows_of_the_file_are_functions_and_go_with_it(engine: Engine) -> None:
+    settings: dict[str, object] = {"tasks": '["shop.add"]', "on": [{"event": "shop/flow"}]}
+    file = replace(APP, workflows={"flow": settings})
+    declared_apps.connect(engine.ctx, [], [file])
+    assert flows(engine) == {
+        "flow": {
+            "on": {"value": [{"event": "shop/flow"}], "from": "file"},
+            "tasks": {"value": ["shop.add"], "from": "file"},
+        }
+    }
+    before = version(engine)
+    declared_apps.connect(engine.ctx, [], [file])
+    assert version(engine) == before
+    with pytest.raises(Conflict, match="tasks of flow is set in the server's config file"):
+        workflows.configure(engine.ctx, "shop", "flow", {"tasks": ["shop.other"]})
+    workflows.configure(engine.ctx, "shop", "flow", {"retries": 2})
+    workflows.configure(engine.ctx, "shop", "hand", {"tasks": ["shop.add"]})
+    assert configs(engine)["shop-flow"].retries == 2
+    declared_apps.connect(engine.ctx, [], [APP])
+    assert set(flows(engine)) == {"hand"}
+    declared_apps.connect(engine.ctx, [], [file])
+    celery_apps.connect(engine.ctx, AppSettings("shop", "redis://host:2/0"))
+    assert set(flows(engine)) == {"hand"}
+
+
+def test_workflow_made_by_hand_takes_over_again(engine: Engine) -> None:
+    celery_apps.add(engine.ctx, "shop", "redis://host:1/0", queue="shop")
+    workflows.configure(engine.ctx, "shop", "flow", {"tasks": ["shop.one"]})
+    declared_apps.connect(engine.ctx, [], [replace(APP, workflows={"flow": {"tasks": '["two"]'}})])
+    assert '"two"' in canonical.dumps(flows(engine)["flow"]).decode()
+    declared_apps.connect(engine.ctx, [], [APP])
+    assert flows(engine) == {"flow": {"tasks": {"value": ["shop.one"], "from": "api"}}}

@@ -1,17 +1,17 @@
 """Celery apps as the config file declares them: `celery_apps:`, by name."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from ..errors import Invalid
 from ..values.json_types import JsonObject
-from . import celery_task, exact_shapes, task_settings
+from . import celery_task, exact_shapes, task_settings, workflow_settings
 from .celery_task import DEFAULT_QUEUE, AppSettings, CeleryTask
 from .config_fields import Fields, wrong
 from .function_config import FunctionConfig
 
-_KEYS = ("broker", "queue", "options", "tasks")
+_KEYS = ("broker", "queue", "options", "tasks", "workflows")
 _VARIABLE = re.compile(r"\$\{(\w*)\}")
 _MOST_URL = 2048
 
@@ -22,7 +22,7 @@ class DeclaredApp:
 
     `broker_url` is None if the environment or a flag has to name the broker. `options` are kombu's
     for the broker's transport. `tasks` has the settings of tasks by their names, as they are
-    written.
+    written; `workflows` has those of workflows, whose `tasks` are JSON text.
     """
 
     name: str
@@ -31,6 +31,7 @@ class DeclaredApp:
     queue: str = DEFAULT_QUEUE
     options: JsonObject = field(default_factory=dict, repr=False)
     tasks: Mapping[str, JsonObject] = field(default_factory=dict)
+    workflows: Mapping[str, JsonObject] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -45,20 +46,16 @@ def read(
 
     `${NAME}` in a broker or an option stands for a variable of the environment.
     """
-    apps, errors = [], []
+    apps: list[DeclaredApp] = []
+    errors: list[str] = []
     for name, given in Fields(section, "celery_apps").given.items():
-        tasks, wrongs = {}, []
         try:
             app = _app(str(name), given, environ, file)
-            for task, settings in _named(app, given, "tasks"):
-                try:
-                    tasks[task] = _task(f"{app.path}.tasks[{task[:64]}]", task, settings)
-                except Invalid as error:
-                    wrongs.append(error.message)
-            apps.append(DeclaredApp(app.name, file, app.broker_url, app.queue, app.options, tasks))
+            tasks = _settings(app, given, "tasks", _task, errors)
+            workflows = _settings(app, given, "workflows", _workflow, errors)
+            apps.append(replace(app, tasks=tasks, workflows=workflows))
         except Invalid as error:
-            wrongs.append(error.message)
-        errors += wrongs
+            errors.append(error.message)
     return apps, errors
 
 
@@ -108,6 +105,23 @@ def _filled_all(given: JsonObject, path: str, environ: Mapping[str, str]) -> Jso
     return found
 
 
+def _settings(
+    app: DeclaredApp,
+    given: object,
+    key: str,
+    check: Callable[[str, str, object], JsonObject],
+    errors: list[str],
+) -> dict[str, JsonObject]:
+    """Read the settings of tasks or workflows; add what is wrong with them to the errors."""
+    found = {}
+    for name, settings in _named(app, given, key):
+        try:
+            found[name] = check(f"{app.path}.{key}[{name[:64]}]", name, settings)
+        except Invalid as error:
+            errors.append(error.message)
+    return found
+
+
 def _named(app: DeclaredApp, given: object, key: str) -> Iterator[tuple[str, object]]:
     """List the parts of an app that are declared by name."""
     named = Fields({} if given is None else given, app.path).object(key)
@@ -121,4 +135,14 @@ def _task(path: str, task: str, given: object) -> JsonObject:
     settings = task_settings.canonical_names({} if given is None else given, path)
     base = FunctionConfig(task, task, "", celery=CeleryTask(task))
     task_settings.applied(base, settings, path)
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _workflow(path: str, name: str, given: object) -> JsonObject:
+    """Check the settings of a workflow, and its tasks."""
+    workflow_settings.check_name(name, path)
+    settings = workflow_settings.canonical_names({} if given is None else given, path)
+    if settings.get(workflow_settings.TASKS) is None:
+        raise wrong(f"{path}.{workflow_settings.TASKS}", "is missing: list what the workflow runs")
+    task_settings.applied(FunctionConfig(name, name, "", celery=CeleryTask(name)), settings, path)
     return {name: value for name, value in settings.items() if value is not None}

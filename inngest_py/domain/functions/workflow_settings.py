@@ -16,13 +16,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _OF_TASKS = ("args", "kwargs")
 
 
-def check_name(name: str) -> None:
-    """Check the name of a workflow. Raises Invalid."""
+def check_name(name: str, path: str = "the name of a workflow") -> None:
+    """Check the name of a workflow; `path` is what the error calls it. Raises Invalid."""
     if _NAME.fullmatch(name) is None or name.startswith(OWN_PREFIX):
-        text = (
-            "must have 1 to 128 letters, digits, dots, hyphens or underscores, and not begin with"
-        )
-        raise Invalid(f"the name of a workflow {text} {OWN_PREFIX!r}", field="name")
+        text = "must have 1 to 128 letters, digits, dots, hyphens or underscores"
+        raise Invalid(f"{path} {text}, and not begin with {OWN_PREFIX!r}", field="name")
 
 
 def canonical_names(given: object, path: str = "") -> JsonObject:

@@ -20,7 +20,7 @@ from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import celery_functions
+from . import celery_functions, workflows
 
 METHOD = "celery"
 _MOST_TASKS = 2000
@@ -80,6 +80,7 @@ def connect(
         celery_functions.put_new(tx, app_id, app.name, [None], now)
         if file is None:
             relimited[:] = celery_functions.undeclare(tx, app_id, now)
+            relimited.extend(workflows.declare(tx, app_id, app.name, {}, now))
         functions.renew_catalog_version(tx)
         audit.note(tx, by, now, "celery.add", app.name, app_id)
 

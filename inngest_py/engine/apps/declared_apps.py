@@ -16,7 +16,7 @@ from ...domain.values import canonical, ids
 from ...storage.queries import celery_app_list
 from ..flow import limit_changes
 from ..runtime.context import Context
-from . import celery_apps, celery_functions
+from . import celery_apps, celery_functions, workflows
 
 
 def connect(
@@ -74,7 +74,8 @@ def _write(tx: Connection, app_id: str, app: DeclaredApp, now: datetime) -> list
         made = _declared(before, app.tasks.get(task or "", {}))
         if made != before:
             changed[row["id"]] = (row["version"] + 1, made)
-    return celery_functions.put_changed(tx, app_id, changed, now) if changed else []
+    relimited = celery_functions.put_changed(tx, app_id, changed, now) if changed else []
+    return relimited + workflows.declare(tx, app_id, app.name, app.workflows, now)
 
 
 def _declared(before: FunctionConfig, settings: Mapping[str, object]) -> FunctionConfig:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
 
+from ... import observe
 from ...domain.errors import Invalid, NotFound
 from ...domain.functions import task_settings, workflow_settings
 from ...domain.functions.function_config import FunctionConfig, config_from_json
@@ -59,14 +61,56 @@ def _app(tx: Connection, name: str) -> RowMapping:
     return app
 
 
+def declare(
+    tx: Connection, app_id: str, app_name: str, wanted: Mapping[str, JsonObject], now: datetime
+) -> list[str]:
+    """Make the workflows of an app what the config file says, by name; what was set by hand stays.
+
+    A workflow that the file no longer has, and that was not made by hand, is archived. Return ids
+    as put_changed() does. Raises Conflict for the name of a task.
+    """
+    for name in wanted:
+        celery_functions.put_workflow(tx, app_id, app_name, name, now)
+    changes, gone = {}, []
+    for key, row in celery_functions.by_workflow(tx, app_id).items():
+        own, declared = task_settings.layers(config_from_json(row["config"]))
+        settings = wanted.get(key or "", {})
+        if settings == declared:
+            continue
+        if settings or TASKS in own:
+            changes[row["id"]] = _declared(tx, row, own, settings)
+        else:
+            gone.append(row)
+    if gone:
+        archive(tx, app_id, gone, now)
+    return celery_functions.put_changed(tx, app_id, changes, now) if changes else []
+
+
+def _declared(
+    tx: Connection, row: RowMapping, own: JsonObject, declared: JsonObject
+) -> tuple[int, FunctionConfig]:
+    try:
+        return changed(tx, row, own, declared)
+    except Invalid as error:  # the two do not go together: the file alone counts
+        name = "celery.settings_ignored"
+        observe.event(name, level=30, function=row["slug"], error=error.message)
+        return changed(tx, row, own, declared, alone=True)
+
+
 def changed(
-    tx: Connection, row: RowMapping, own: Mapping[str, object], declared: Mapping[str, object]
+    tx: Connection,
+    row: RowMapping,
+    own: Mapping[str, object],
+    declared: Mapping[str, object],
+    *,
+    alone: bool = False,
 ) -> tuple[int, FunctionConfig]:
     """Make a workflow's next version of its two layers, and store its tasks if they are new.
 
-    Raises Invalid.
+    `alone` leaves what was set by hand without effect. Raises Invalid.
     """
-    made = task_settings.layered(config_from_json(row["config"]), own, declared)
+    config = config_from_json(row["config"])
+    made = task_settings.layered(config, own, declared, alone=alone)
     tasks = {**own, **declared}.get(TASKS)
     if not isinstance(tasks, str):
         raise Invalid("tasks is missing: write the tasks that the workflow runs", field=TASKS)
@@ -90,16 +134,15 @@ def remove(ctx: Context, app_name: str, name: str, by: Actor | None = None) -> b
         config = config_from_json(row["config"])
         _, declared = task_settings.layers(config)
         refuse_declared(name, declared, declared)
-        archive(tx, app_id, [row], ctx)
+        archive(tx, app_id, [row], now)
         audit.note(tx, by, now, "celery.remove_workflow", config.slug, row["id"])
         return True
 
     return ctx.committer.run_alone(write)
 
 
-def archive(tx: Connection, app_id: str, gone: list[RowMapping], ctx: Context) -> None:
+def archive(tx: Connection, app_id: str, gone: list[RowMapping], now: datetime) -> None:
     """Archive workflows of an app, without settings: connecting the app again leaves them out."""
-    now = ctx.now()
     changes = {}
     for row in gone:
         bare = replace(config_from_json(row["config"]), triggers=())
