@@ -32,6 +32,11 @@ The server is at {server}, the shop's broker at {broker}. Start a task by an eve
   curl -X POST {server}/e/dev -H 'Content-Type: application/json' \\
     -d '{{"name": "shop/order.placed", "data": {{"order": "A-1", "total": 5}}}}'
 
+start a workflow, which stands in inngest.yaml, by another:
+
+  curl -X POST {server}/e/dev -H 'Content-Type: application/json' \\
+    -d '{{"name": "shop/order.paid", "data": {{"order": "A-1", "items": ["mug"]}}}}'
+
 run a canvas from the shop's own code:
 
   INNGEST_BASE_URL={server} SHOP_BROKER={broker} {python} {order}

@@ -72,6 +72,18 @@ def remove(name: str, url: str) -> None:
     click.echo(f"{name} is disconnected")
 
 
+@celery.command()
+def schema() -> None:
+    """Print the JSON Schema of the config file's `celery_apps:`, for editors.
+
+    Save it beside the file, and begin the file with
+    "# yaml-language-server: $schema=inngest.schema.json".
+    """
+    from ..api.native import config_schema  # only this command needs Flask
+
+    click.echo(json.dumps(config_schema.schema(), indent=2))
+
+
 @celery.command("on")
 @click.argument("task")
 @click.option("--app", "app_name", help="The app, if the task's name does not begin with it.")

@@ -55,6 +55,14 @@ def test_event_starts_its_task(example: Example) -> None:
     assert client.output(run["id"]) == {"order": "A-1", "paid": 5}
 
 
+def test_event_starts_its_workflow(example: Example) -> None:
+    client = Client(example.url)
+    client.send("shop/order.paid", order="A-2", items=["mug"], address="Ann")
+    path = "/api/v1/runs?limit=1&function=shop-fulfil"
+    [run] = wait_until(lambda: client.get(path), 30, "the run")
+    assert client.output(run["id"]) == "label-1 is on its way to Ann"
+
+
 def test_canvas_runs_from_its_own_code(example: Example) -> None:
     env = {"INNGEST_BASE_URL": example.url, "SHOP_BROKER": example.broker or ""}
     script = ROOT / "examples" / "celery-shop" / "order.py"

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, validate
 
 from . import openapi
 
-_Field = fields.Field[Any]
+Field = fields.Field[Any]
 
 
 def _about(description: str, example: object = None) -> dict[str, object]:
@@ -19,26 +19,26 @@ def _about(description: str, example: object = None) -> dict[str, object]:
 
 def _text(
     description: str, example: str | None = None, *, required: bool = False, of: str = ""
-) -> _Field:
+) -> Field:
     """Describe a text; `of` lists what it may be."""
     checks = validate.OneOf(of.split()) if of else None
     about = _about(description, example)
     return fields.String(metadata=about, allow_none=True, required=required, validate=checks)
 
 
-def _number(description: str, *, required: bool = False) -> _Field:
+def _number(description: str, *, required: bool = False) -> Field:
     return fields.Integer(metadata=_about(description), allow_none=True, required=required)
 
 
-def _shape(name: str, **parts: _Field) -> type[Schema]:
+def _shape(name: str, **parts: Field) -> type[Schema]:
     return Schema.from_dict(parts, name=f"Task{name}")
 
 
-def _key() -> _Field:
+def _key() -> Field:
     return _text("an expression over event: each of its values counts alone", "event.data.customer")
 
 
-def _period(description: str = "how long", *, required: bool = False) -> _Field:
+def _period(description: str = "how long", *, required: bool = False) -> Field:
     return _text(description, "1m", required=required)
 
 
@@ -111,11 +111,11 @@ _TIMEOUTS = _shape(
 )
 
 
-def _object(shape: type[Schema]) -> _Field:
+def _object(shape: type[Schema]) -> Field:
     return fields.Nested(shape, allow_none=True)
 
 
-def _list(shape: type[Schema], description: str) -> _Field:
+def _list(shape: type[Schema], description: str) -> Field:
     return fields.List(fields.Nested(shape), allow_none=True, metadata=_about(description))
 
 
@@ -125,7 +125,7 @@ class _Settings(openapi.Body):
         return data
 
 
-SETTINGS: dict[str, _Field] = {
+SETTINGS: dict[str, Field] = {
     "on": _list(_TRIGGER, "what starts it"),
     **{name: _text(text) for name, text in _INPUTS.items()},
     "retries": _number("how often it is sent again after its final failure: 0 to 20"),
@@ -180,7 +180,7 @@ class WorkflowEntry(Schema):
 
 
 _TASKS = "the entries, run one after the other; each is the name of a task, or an object"
-WORKFLOW_SETTINGS: dict[str, _Field] = {
+WORKFLOW_SETTINGS: dict[str, Field] = {
     "tasks": fields.List(fields.Nested(WorkflowEntry), allow_none=True, metadata=_about(_TASKS)),
     **{name: field for name, field in SETTINGS.items() if name not in _INPUTS},
 }

@@ -92,8 +92,8 @@ def _declared(
     try:
         return changed(tx, row, own, declared)
     except Invalid as error:  # the two do not go together: the file alone counts
-        name = "celery.settings_ignored"
-        observe.event(name, level=30, function=row["slug"], error=error.message)
+        text = error.message
+        observe.event("celery.settings_ignored", level=30, function=row["slug"], error=text)
         return changed(tx, row, own, declared, alone=True)
 
 
