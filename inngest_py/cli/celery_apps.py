@@ -59,6 +59,12 @@ def list_(url: str) -> None:
         click.echo(f"{app['name']}  {app['broker']}  queue {app['queue']}{source}")
         click.echo(f"  workers: {', '.join(app['workers']) or 'none has answered yet'}")
         click.echo(f"  tasks: {', '.join(app['tasks']) or 'none'}")
+        for task, since in app["gone_tasks"].items():
+            click.echo(f"  no worker has {task} any more, since {since}")
+        for task in app["unseen_tasks"]:
+            click.echo(f"  no worker has had {task} yet: start one that has it, or check its name")
+        if app["tasks_left_out"]:
+            click.echo(f"  {app['tasks_left_out']} more tasks of its workers become no functions")
         if app["error"]:
             click.echo(f"  {app['error']}: {app['error_detail']}")
 

@@ -94,7 +94,9 @@ def test_config_file_is_read_at_the_start_and_leads(tmp_path: Path) -> None:
         assert "  retries: 3  (the config file)" in shown
         refused = _celery(server, "set", "shop.charge", "--retries", "1")
         assert "retries of shop.charge is set in the server's config file" in refused.stderr
-        assert f"from {file}" in _celery(server, "list").stdout
+        listed = _celery(server, "list").stdout
+        assert f"from {file}" in listed
+        assert "no worker has had shop.charge yet: start one that has it" in listed
     assert "hidden-word" not in (tmp_path / "server.log").read_text()
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from inngest_py.domain.functions.declared_apps import DeclaredApp
-from inngest_py.domain.reports.celery_seen import Workers
+from inngest_py.domain.reports.celery_seen import MOST_TASKS, Workers
 from inngest_py.engine.apps import declared_apps
 from inngest_py.engine.upkeep import celery_watch
 from inngest_py.storage.catalog.celery_apps import CeleryApp
@@ -177,3 +177,23 @@ def test_what_the_config_file_sets_is_refused(service: Service) -> None:
     answer = service.client.put("/v1/celery/shop/tasks/shop.add", json={"retries": 1})
     assert answer.status_code == 409
     assert "retries of shop.add is set in the server's config file" in answer.json["error"]
+
+
+def test_tasks_that_no_worker_has_are_told_apart(service: Service) -> None:
+    app_id = _connect(service).json["data"]["id"]
+    service.client.put("/v1/celery/shop/tasks/shop.typo", json={"retries": 1})
+    _see(service, app_id, ["shop.add", "shop.old"])
+    _see(service, app_id, ["shop.add"])
+    found = _apps(service)["shop"]
+    assert found["tasks"] == ["shop.add"]
+    assert list(found["gone_tasks"]) == ["shop.old"]
+    assert found["unseen_tasks"] == ["shop.typo"]
+    _see(service, app_id, ["shop.typo"])
+    assert _apps(service)["shop"]["unseen_tasks"] == []
+
+
+def test_tasks_beyond_the_limit_are_said(service: Service) -> None:
+    app_id = _connect(service).json["data"]["id"]
+    _see(service, app_id, [f"shop.t{n}" for n in range(MOST_TASKS + 3)])
+    found = _apps(service)["shop"]
+    assert (len(found["tasks"]), found["tasks_left_out"]) == (MOST_TASKS, 3)

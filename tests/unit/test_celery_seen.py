@@ -68,3 +68,15 @@ def test_heartbeats_keep_a_worker_alive_and_say_how_many_tasks_it_runs() -> None
     [one] = workers.seen(Seen(), _at(60)).alive(_at(60))
     assert (one.heard, one.active, one.is_busy) == (_at(40), 2, True)
     assert workers.seen(Seen(), _at(3600)).workers == ()
+
+
+def test_tasks_beyond_the_limit_are_counted_and_those_that_are_known_stay() -> None:
+    workers = Workers()
+    first = [f"shop.t{n:05}" for n in range(celery_seen.MOST_TASKS)]
+    _told(workers, "one@shop", *first)
+    before = workers.seen(Seen(), NOW)
+    assert (len(before.tasks), before.left_out) == (len(first), 0)
+    _told(workers, "one@shop", *first, "shop.a", "shop.b", at=_at(5))
+    seen = workers.seen(before, _at(5))
+    assert (seen.tasks, seen.gone, seen.left_out) == (tuple(first), (), 2)
+    assert Workers().seen(seen, _at(6)).left_out == 2

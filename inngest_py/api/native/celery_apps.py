@@ -1,5 +1,6 @@
 """`/v1/celery`: connect Celery apps, say what starts their tasks, and run canvases."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from marshmallow import Schema, fields, validate
@@ -7,13 +8,14 @@ from sqlalchemy import RowMapping
 
 from ...domain.errors import Conflict, NotFound
 from ...domain.functions import celery_task
+from ...domain.functions.function_config import config_from_json
 from ...domain.reports import celery_seen
-from ...domain.reports.celery_seen import SeenWorker
+from ...domain.reports.celery_seen import Seen, SeenWorker
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import celery_apps, task_settings, workflows
 from ...engine.intake import invoke
-from ...storage.queries import celery_app_list
+from ...storage.queries import celery_app_list, function_list
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -60,11 +62,14 @@ class CeleryAppList(Schema):
 def list_apps() -> object:
     """List the Celery apps, with their workers and tasks as they were last seen."""
     with context().db.reading() as tx:
-        found = celery_app_list.every(tx)
-    return answer({"data": [_shown(row) for row in found]})
+        found = [
+            (row, function_list.every(tx, app_id=row["app_id"], archived=False))
+            for row in celery_app_list.every(tx)
+        ]
+    return answer({"data": [_shown(row, functions) for row, functions in found]})
 
 
-def _shown(row: RowMapping) -> dict[str, object]:
+def _shown(row: RowMapping, functions: Sequence[RowMapping]) -> dict[str, object]:
     seen, at = celery_seen.from_json(row["seen"]), row["seen_at"]
     alive = [] if at is None else seen.alive(at)
     return {
@@ -77,10 +82,19 @@ def _shown(row: RowMapping) -> dict[str, object]:
         "queues": {one.name: one.messages for one in seen.queues},
         "tasks": seen.tasks,
         "gone_tasks": {one.name: shapes.stamp(one.since) for one in seen.gone},
+        "unseen_tasks": _unseen(functions, seen),
+        "tasks_left_out": seen.left_out,
         "seen_at": shapes.stamp(at),
         "error": row["error"],
         "error_detail": row["error_detail"],
     }
+
+
+def _unseen(functions: Sequence[RowMapping], seen: Seen) -> list[str]:
+    """List the tasks that have settings, and that no worker has had yet."""
+    tasks = [config_from_json(row["config"]).celery for row in functions]
+    named = {task.task for task in tasks if task is not None and not task.workflow and task.task}
+    return sorted(named.difference(seen.tasks, (one.name for one in seen.gone)))
 
 
 def _worker(one: SeenWorker, *, alive: bool) -> dict[str, object]:

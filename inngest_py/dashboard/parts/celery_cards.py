@@ -38,6 +38,7 @@ class Card:
     workers: Sequence[tuple[SeenWorker, bool]]
     queues: Sequence[tuple[SeenQueue, int]]
     tasks: Sequence[ShownTask]
+    left_out: int
 
     @property
     def alive(self) -> int:
@@ -65,6 +66,7 @@ def card(row: RowMapping, functions: Iterable[RowMapping], now: datetime) -> Car
         workers=[(one, one in alive) for one in seen.workers],
         queues=[(one, _readers(alive, one.name)) for one in seen.queues],
         tasks=_tasks(functions, seen),
+        left_out=seen.left_out,
     )
 
 
@@ -94,7 +96,7 @@ def _tasks(functions: Iterable[RowMapping], seen: Seen) -> list[ShownTask]:
     for row in functions:
         config = config_from_json(row["config"])
         task = config.celery
-        if task is not None and task.task is not None:
+        if task is not None and task.task is not None and not task.workflow:
             name = task.task
             made.append(ShownTask(row, config, name, name in known, gone.get(name)))
     return sorted(made, key=lambda one: one.name)

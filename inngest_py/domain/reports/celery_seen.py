@@ -11,7 +11,8 @@ from ..values.dataclass_json import decode, encode
 # heartbeats come every two seconds; a busy worker of the pool solo sends none
 SILENT = timedelta(seconds=30)
 _FORGOTTEN = timedelta(minutes=10)
-_MOST_RUNNING, _MOST_WORKERS, _MOST_TASKS = 16, 100, 2000
+_MOST_RUNNING, _MOST_WORKERS = 16, 100
+MOST_TASKS = 2000  # of an app; the others become no functions
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,13 @@ class SeenQueue:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of an app."""
+    """What was seen of an app; `left_out` is how many tasks its workers have beyond MOST_TASKS."""
 
     workers: tuple[SeenWorker, ...] = ()
     tasks: tuple[str, ...] = ()
     gone: tuple[GoneTask, ...] = ()
     queues: tuple[SeenQueue, ...] = ()
+    left_out: int = 0
 
     def alive(self, now: datetime) -> list[SeenWorker]:
         """List the workers that have been heard of lately."""
@@ -173,17 +175,24 @@ class Workers:
             workers=tuple(replace(one, tasks=()) for one in shown[:_MOST_WORKERS]),
             tasks=before.tasks,
             gone=before.gone,
+            left_out=before.left_out,
             queues=tuple(SeenQueue(*one) for one in sorted(self.queues.items())),
         )
         if not any(one.tasks for one in alive):
             return made
-        tasks = sorted({name for one in alive for name in one.tasks})[:_MOST_TASKS]
-        return replace(made, tasks=tuple(tasks), gone=_gone(before, tasks, now))
+        found, known = {name for one in alive for name in one.tasks}, set(before.tasks)
+        tasks = sorted(found, key=lambda name: (name not in known, name))[:MOST_TASKS]
+        return replace(
+            made,
+            tasks=tuple(sorted(tasks)),
+            gone=_gone(before, found, now),
+            left_out=len(found) - len(tasks),
+        )
 
 
 def _gone(before: Seen, tasks: Iterable[str], now: datetime) -> tuple[GoneTask, ...]:
     had = dict.fromkeys(before.tasks, now) | {one.name: one.since for one in before.gone}
-    names = sorted(set(had).difference(tasks))[:_MOST_TASKS]
+    names = sorted(set(had).difference(tasks))[:MOST_TASKS]
     return tuple(GoneTask(name, had[name]) for name in names)
 
 

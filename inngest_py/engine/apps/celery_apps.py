@@ -23,7 +23,6 @@ from ..runtime.context import Context
 from . import celery_functions, workflows
 
 METHOD = "celery"
-_MOST_TASKS = 2000
 
 
 def add(
@@ -125,14 +124,14 @@ def register_tasks(ctx: Context, app_id: str, names: Sequence[str]) -> list[str]
     wanted = sorted({name for name in names if not name.startswith(OWN_PREFIX)})
     with ctx.db.reading() as tx:
         known = celery_functions.names(tx, app_id)
-    if not set(wanted[:_MOST_TASKS]).difference(known):
+    if not set(wanted).difference(known):
         return []
 
     def write(tx: Connection) -> list[str]:
         app = next((row for row in celery_app_list.every(tx) if row["app_id"] == app_id), None)
         if app is None:
             return []
-        new = celery_functions.put_new(tx, app_id, app["name"], wanted[:_MOST_TASKS], ctx.now())
+        new = celery_functions.put_new(tx, app_id, app["name"], wanted, ctx.now())
         functions.renew_catalog_version(tx)
         return new
 
