@@ -70,9 +70,13 @@ class Run:
             raise RunFailed(self.run_id, found["status"], output.get("error") or output)
         return found["output"]
 
-    def cancel(self) -> None:
-        """Cancel the run; tasks that have not begun are revoked. An ended run stays as it is."""
-        _call("DELETE", f"{_base(self.url)}/api/v1/runs/{self.run_id}")
+    def cancel(self, *, terminate: bool = False) -> None:
+        """Cancel the run; tasks that have not begun are revoked. An ended run stays as it is.
+
+        With `terminate` tasks that run are killed, which only workers of the pool prefork can do.
+        """
+        query = "?terminate=true" if terminate else ""
+        _call("DELETE", f"{_base(self.url)}/api/v1/runs/{self.run_id}{query}")
 
     def _read(self) -> dict[str, Any]:
         return _call("GET", f"{_base(self.url)}/api/v1/runs/{self.run_id}")

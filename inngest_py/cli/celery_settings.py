@@ -57,6 +57,11 @@ def _named_json(_context: object, option: click.Parameter, texts: tuple[str, ...
 @click.option("--app", "app_name", help="The app, if the task's name does not begin with it.")
 @click.option("--retries", type=int, help="How often it is sent again after its final failure.")
 @click.option("--timeout", help="How long it may run: 30m, 2h …")
+@click.option(
+    "--terminate/--no-terminate",
+    default=None,
+    help="Kill it where it runs when its run is cancelled or its time is over.",
+)
 @click.option("--on-lost", "on_lost", help="What follows its loss: retry or fail.")
 @click.option("--queue", help="The queue it is sent to.")
 @click.option("--concurrency", type=int, help="How many at a time.")
@@ -116,7 +121,7 @@ def _settings(given: dict[str, Any]) -> dict[str, object]:
             raise click.UsageError("--key needs a rule that takes it, such as --concurrency 2")
         for rule in keyed:
             rule["key"] = given["key"]
-    plain = ("retries", "timeout", "on_lost", "queue", "idempotency")
+    plain = ("retries", "timeout", "on_lost", "terminate", "queue", "idempotency")
     cancel = [{"event": name} for name in given["cancel_on"]] or None
     made = {**rules, **{name: given[name] for name in plain}, "cancelOn": cancel, **given["more"]}
     found = {name: value for name, value in made.items() if value is not None}

@@ -124,5 +124,5 @@ def test_errbacks_of_an_errback_and_its_links_end_the_run_too(shop_engine: Shop)
 
 def revoked(engine: Shop) -> list[str]:
     names: list[str] = []
-    celery_watch.revoke(engine.ctx, engine.app_id, names.extend)
+    celery_watch.revoke(engine.ctx, engine.app_id, lambda found, _: names.extend(found))
     return names

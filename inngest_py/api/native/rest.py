@@ -9,6 +9,7 @@ from typing import TypedDict
 from flask import Flask, Response, request, send_from_directory
 from flask.views import MethodView
 from flask_smorest import Api
+from marshmallow import Schema, fields
 from sqlalchemy import Connection, RowMapping
 from swagger_ui_bundle import swagger_ui_path
 
@@ -173,14 +174,29 @@ def show_run(run_id: str) -> Response:
     return answer({"data": shown})
 
 
+class CancelQuery(Schema):
+    """How a run is cancelled."""
+
+    terminate = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "kill Celery tasks that run; else only those that wait are dropped"
+        },
+    )
+
+
 @blueprint.delete("/runs/<run_id>")
+@blueprint.arguments(CancelQuery, location="query")
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
 @blueprint.response(200, openapi.CancelAnswer)
-def cancel(run_id: str) -> Response:
-    """Cancel a run; one that has ended stays as it is."""
+def cancel(query: dict[str, bool], run_id: str) -> Response:
+    """Cancel a run; one that has ended stays as it is.
+
+    Celery tasks of the run are revoked, with `terminate` also those that run already.
+    """
     ids.check_ulid(run_id, "a run id", "run_id")
-    before = cancel_run(context(), run_id, actor())
+    before = cancel_run(context(), run_id, actor(), terminate=query["terminate"])
     return answer({"data": {"id": run_id, "was": before.value}})
 
 

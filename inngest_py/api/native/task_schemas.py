@@ -133,6 +133,10 @@ SETTINGS: dict[str, Field] = {
     "timeout": _period("how long it may run after its start: 2h by default"),
     "on_lost": _text("retry, up to 3 times, or fail", of="retry fail"),
     "queue": _text("the queue it is sent to, if not the app's"),
+    "terminate": fields.Boolean(
+        allow_none=True,
+        metadata=_about("kill what runs when the run is cancelled or its time is over (prefork)"),
+    ),
     "concurrency": fields.Raw(
         allow_none=True,
         metadata=_about(

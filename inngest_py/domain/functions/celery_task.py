@@ -25,8 +25,9 @@ class CeleryTask:
     them; None means that an event gives none.
     `queue` is where the task is sent, None for the queue of the app. `timeout` is how long it may
     run after its start. `on_lost` says what follows when it is lost: `retry`, MOST_LOST times at
-    most, or `fail`. `own` and `declared` are the settings as they were written by hand and in the
-    config file, as JSON (task_settings.py).
+    most, or `fail`. With `terminate` a task that runs is killed when its run is cancelled or its
+    time is over, else only one that waits is dropped. `own` and `declared` are the settings as they
+    were written by hand and in the config file, as JSON (task_settings.py).
     """
 
     task: str | None = None
@@ -36,6 +37,7 @@ class CeleryTask:
     timeout: timedelta = timedelta(hours=2)
     on_lost: str = RETRY
     workflow: bool = False
+    terminate: bool = False
     own: str | None = None
     declared: str | None = None
 
@@ -104,7 +106,7 @@ def check_task(name: str, path: str = "task") -> None:
     if not name.strip() or len(name) > _MOST_NAME or not name.isprintable():
         text = f"must be named as its workers know it, with up to {_MOST_NAME} characters"
         raise Invalid(f"{path} {text}, such as shop.tasks.charge", field=path)
-    if name.startswith(OWN_PREFIX):
+    if name.startswith(OWN_PREFIX) and name != CANVAS:
         raise Invalid(f"{path} is one of Celery's own tasks: name one of the app", field=path)
 
 

@@ -35,7 +35,7 @@ from .triggers import Cancel, CronTrigger, Trigger, parse_cancels, parse_trigger
 # The names of SDKs' configurations, and after them those that only tasks have.
 NAMES = (
     *("retries", "backoff", "concurrency", *exact_shapes.PARTS, "idempotency", "cancelOn"),
-    *("on", "args", "kwargs", "queue", "timeout", "on_lost"),
+    *("on", "args", "kwargs", "queue", "timeout", "on_lost", "terminate"),
 )
 _EVENT, _EVENTS = frozenset({"event"}), frozenset({"events"})
 _ON = {"event": ("event", "if", "args", "kwargs"), "cron": ("cron", "jitter", "args", "kwargs")}
@@ -151,7 +151,15 @@ def _task(task: CeleryTask, fields: Fields) -> CeleryTask:
         queue=queue,
         timeout=timeout or default.timeout,
         on_lost=on_lost,
+        terminate=_terminate(fields),
     )
+
+
+def _terminate(fields: Fields) -> bool:
+    value = fields.get("terminate")
+    if not isinstance(value, bool | None):
+        raise wrong(fields.at("terminate"), f"must be true or false, not {kind(value)}")
+    return bool(value)
 
 
 _EXAMPLES = {"args": "'[event.data.order]'", "kwargs": "'{\"amount\": event.data.total}'"}

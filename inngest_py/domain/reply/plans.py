@@ -107,4 +107,5 @@ class Plan:
     closes: bool = False  # a time-out: the plan is valid only while the item's wait is open
     # set for canvases of Celery tasks, whose next steps are planned here and not by an SDK
     tasks: GroupCounts | None = None
+    revokes: bool = False  # the attempt's task, which may still run, is not waited for any longer
     halts: bool = False  # a task has failed for good: of its canvas only the errbacks go on

@@ -19,6 +19,7 @@ from . import decide
 from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
 
 LOST = "TaskLost"  # the name of the error of an attempt that was lost
+EXPIRED = "TaskExpired"  # of one that no worker had begun by its deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,26 @@ def failed(found: Failed, policy: Policy, jitter: float) -> Plan:
     return plan
 
 
+def timed_out(found: Failed, policy: Policy, jitter: float) -> Plan:
+    """Give up an attempt whose time is over: it is revoked, and failed() says what follows."""
+    plan = failed(found, policy, jitter)
+    plan.revokes = True
+    return plan
+
+
+def expired(found: Failed) -> Plan:
+    """Fail the run of a task that no worker has begun by its deadline.
+
+    A retry would be as late. No errbacks are called, as in Celery.
+    """
+    quiet = found if tasks.is_of_errback(found.call.path) else replace(found, errbacks=_nothing)
+    return timed_out(quiet, Policy(0), 0.0)
+
+
+def _nothing() -> Moves:
+    return Moves(ended=True)
+
+
 def errbacks_ended(memo: Mapping[str, str], path: str) -> Plan:
     """Fail a run with the stored error of the task whose errbacks have ended."""
     plan = Plan(tasks=GroupCounts({}, of_errback=True))
@@ -117,9 +138,12 @@ def lost(found: Failed, before: int, task: CeleryTask, policy: Policy) -> Plan:
     `before` says how often the task was lost before. Such an attempt does not count among the
     function's retries.
     """
-    if task.on_lost == RETRY and before < MOST_LOST:
-        return _again(found, timedelta(0))
-    return failed(found, replace(policy, retries=0), 0.0)
+    again = task.on_lost == RETRY and before < MOST_LOST
+    if not again:
+        return timed_out(found, replace(policy, retries=0), 0.0)
+    plan = _again(found, timedelta(0))
+    plan.revokes = True  # should the broker give it back after all
+    return plan
 
 
 def _fail_expression(plan: Plan, failed: ExpressionFailed) -> None:
@@ -139,7 +163,8 @@ def _follow(plan: Plan, run: Run, moves: Moves, now: datetime, *, of_errback: bo
         step, text = tasks.step_of(path), tasks.result_to_json(skipped)
         plan.results.append(StepResult(step, skipped.label, OP, text))
         plan.timeline.append(TimelineEntry(step, skipped.label, OP, "skipped"))
-    for call in moves.calls:
+    for one in moves.calls:
+        call = tasks.with_deadline(one, now)
         key = f"{run.id}-{tasks.step_of(call.path)}-task"
         plan.follow_ups.append(
             FollowUp(

@@ -14,6 +14,8 @@ from ..values import canonical
 # in a row that do not find a task, before it counts as lost: half a minute, because busy workers
 # are slow to answer
 LOOKS = 6
+# after its deadline a task ends by itself, if no process of ours could look for it at its app
+UNWATCHED = timedelta(minutes=1)
 YOUNG = timedelta(seconds=10)  # a task that was sent just now may be on its way
 
 
@@ -21,7 +23,8 @@ YOUNG = timedelta(seconds=10)  # a task that was sent just now may be on its way
 class SentTask:
     """What is known of an attempt; `host` is the worker that holds it, None before one does.
 
-    `limit` is how long it may run; `missed` counts the last looks that did not find it.
+    `limit` is how long it may run, `expires` by when it must have started; `missed` counts the last
+    looks that did not find it.
     """
 
     attempt: int
@@ -31,6 +34,7 @@ class SentTask:
     host: str | None = None
     started: datetime | None = None
     missed: int = 0
+    expires: datetime | None = None
 
     @property
     def ends_at(self) -> datetime | None:
@@ -47,6 +51,7 @@ class SentTask:
             "host": self.host,
             "started": self.started and self.started.isoformat(),
             "missed": self.missed,
+            "expires": self.expires and self.expires.isoformat(),
         }
         return canonical.dumps({key: value for key, value in found.items() if value}).decode()
 
@@ -56,7 +61,7 @@ def from_json(stored: str | None) -> SentTask | None:
     if stored is None:
         return None
     found = canonical.loads(stored)
-    started = found.get("started")
+    started, expires = found.get("started"), found.get("expires")
     return SentTask(
         found.get("attempt", 0),
         datetime.fromisoformat(found["sent"]),
@@ -65,6 +70,7 @@ def from_json(stored: str | None) -> SentTask | None:
         found.get("host"),
         started and datetime.fromisoformat(started),
         found.get("missed", 0),
+        expires and datetime.fromisoformat(expires),
     )
 
 
@@ -105,6 +111,20 @@ def look(
         elif now_known != task:
             changed[name] = now_known
     return Look(changed, lost)
+
+
+def expired(
+    sent: Mapping[str, SentTask], held: Mapping[str, Held], now: datetime
+) -> dict[str, SentTask]:
+    """Find the tasks that no worker has begun by their deadlines, by task id."""
+    return {
+        name: task
+        for name, task in sent.items()
+        if task.expires is not None
+        and task.expires <= now
+        and task.started is None
+        and (name not in held or held[name].started is None)
+    }
 
 
 def _seen(task: SentTask, held: Held) -> SentTask:

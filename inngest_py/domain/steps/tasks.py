@@ -6,8 +6,8 @@ the place in the canvas, and it is signed with the app's secret, so a forged ans
 
 import hashlib
 import hmac
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 
 from ..canvas import interpret
 from ..canvas.expressions import Skipped
@@ -45,6 +45,24 @@ def result_from_json(stored: str) -> object:
     """Read what result_to_json() wrote."""
     found = canonical.loads(stored)
     return Skipped(found["skipped"]) if "skipped" in found else found["data"]
+
+
+def with_deadline(call: Call, since: datetime) -> Call:
+    """Write `expires` as a time where it is a number of seconds, which count from `since`."""
+    seconds = call.options.get("expires")
+    if not isinstance(seconds, int | float):
+        return call
+    until = since + timedelta(seconds=seconds)
+    return replace(call, options={**call.options, "expires": until.isoformat()})
+
+
+def deadline(call: Call) -> datetime | None:
+    """Return the time by which a worker must have begun a call that has been given one."""
+    text = call.options.get("expires")
+    if not isinstance(text, str):
+        return None
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def step_of(path: str) -> str:

@@ -24,7 +24,8 @@ from ..intake.publish import Started
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from ..work.end_run import Ending, end_runs, note_cancelled, signal_cancelled
+from ..work.end_run import end_runs, note_cancelled, signal_cancelled
+from ..work.revoking import Ending
 
 _PAGE = 100
 # A run may be committed up to a minute after its `queued_at` (runtime/group_commit.py): an earlier

@@ -76,7 +76,7 @@ def connect(
             },
         )
         celery_functions.restore(tx, app_id, now)
-        celery_functions.put_new(tx, app_id, app.name, [None], now)
+        celery_functions.put_new(tx, app_id, app.name, [CANVAS], now)
         if file is None:
             relimited[:] = celery_functions.undeclare(tx, app_id, now)
             relimited.extend(workflows.declare(tx, app_id, app.name, {}, now))

@@ -17,23 +17,25 @@ from ..flow import limit_changes
 from ..intake import cron_schedules
 
 
-def by_task(tx: Connection, app_id: str) -> dict[str | None, RowMapping]:
-    """List the functions of an app by their tasks' names, None for the one of canvases."""
+def by_task(tx: Connection, app_id: str) -> dict[str, RowMapping]:
+    """List the functions of an app by their tasks' names, CANVAS for the one of canvases."""
     return _by_name(tx, app_id, workflow=False)
 
 
-def by_workflow(tx: Connection, app_id: str) -> dict[str | None, RowMapping]:
+def by_workflow(tx: Connection, app_id: str) -> dict[str, RowMapping]:
     """List the functions of an app that are workflows, by their names."""
     return _by_name(tx, app_id, workflow=True)
 
 
-def names(tx: Connection, app_id: str) -> set[str | None]:
-    """List the names of an app's tasks and workflows; None is the function of canvases."""
-    return {task.task for _, task in _tasks(tx, app_id)}
+def names(tx: Connection, app_id: str) -> set[str]:
+    """List the names of an app's tasks and workflows; CANVAS is the function of canvases."""
+    return {task.task or CANVAS for _, task in _tasks(tx, app_id)}
 
 
-def _by_name(tx: Connection, app_id: str, *, workflow: bool) -> dict[str | None, RowMapping]:
-    return {task.task: row for row, task in _tasks(tx, app_id) if task.workflow is workflow}
+def _by_name(tx: Connection, app_id: str, *, workflow: bool) -> dict[str, RowMapping]:
+    return {
+        task.task or CANVAS: row for row, task in _tasks(tx, app_id) if task.workflow is workflow
+    }
 
 
 def _tasks(tx: Connection, app_id: str) -> Iterator[tuple[RowMapping, CeleryTask]]:
@@ -73,9 +75,9 @@ def restore(tx: Connection, app_id: str, now: datetime) -> None:
 
 
 def put_new(
-    tx: Connection, app_id: str, app_name: str, tasks: Sequence[str | None], now: datetime
+    tx: Connection, app_id: str, app_name: str, tasks: Sequence[str], now: datetime
 ) -> list[str]:
-    """Write the functions of tasks, None for the one of canvases; return the names of new ones.
+    """Write the functions of tasks, CANVAS for the one of canvases; return the names of new ones.
 
     Functions that are there stay as they are; so does a workflow of the name.
     """
@@ -84,11 +86,11 @@ def put_new(
     for task in tasks:
         if task in known:
             continue
-        name = CANVAS if task is None else task
-        slug = f"{app_name}-{name}"
-        made = FunctionConfig(slug, name, url, retries=0, celery=CeleryTask(task))
+        slug = f"{app_name}-{task}"
+        celery = CeleryTask(None if task == CANVAS else task)
+        made = FunctionConfig(slug, task, url, retries=0, celery=celery)
         _put(tx, app_id, ids.function_id(slug, url), made, 1, now)
-        new.append(name)
+        new.append(task)
     return new
 
 

@@ -71,7 +71,7 @@ def _write(tx: Connection, app_id: str, app: DeclaredApp, now: datetime) -> list
     changed = {}
     for task, row in celery_functions.by_task(tx, app_id).items():
         before = config_from_json(row["config"])
-        made = _declared(before, app.tasks.get(task or "", {}))
+        made = _declared(before, app.tasks.get(task, {}))
         if made != before:
             changed[row["id"]] = (row["version"] + 1, made)
     relimited = celery_functions.put_changed(tx, app_id, changed, now) if changed else []

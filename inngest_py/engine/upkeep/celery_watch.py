@@ -56,12 +56,14 @@ def note_executions(ctx: Context, found: Sequence[Execution]) -> None:
         task_executions.put(tx, found)
 
 
-def revoke(ctx: Context, app_id: str, send: Callable[[Sequence[str]], object]) -> None:
-    """Have `send` revoke the tasks of runs that have ended.
+def revoke(ctx: Context, app_id: str, send: Callable[[Sequence[str], bool], object]) -> None:
+    """Have `send` revoke the tasks that nobody waits for; its second argument kills running ones.
 
     It is called before the commit, so that what it could not send is tried again.
     """
     with ctx.db.transaction() as tx:
-        names = sent_tasks.take_revocations(tx, app_id, _MOST_REVOKED)
-        if names:
-            send(names)
+        found = sent_tasks.take_revocations(tx, app_id, _MOST_REVOKED)
+        for terminate in (False, True):
+            names = [one.task_id for one in found if one.terminate is terminate]
+            if names:
+                send(names, terminate)

@@ -1,7 +1,7 @@
 """Tasks that a Celery app has: note which worker holds each, and end those that are lost."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ...domain.steps import task_states, tasks
 from ...domain.steps.task_states import Held, SentTask
@@ -11,16 +11,19 @@ from ..runtime.context import Context
 from ..work import task_answers
 
 _MOST = 20_000
+_NEAR = timedelta(seconds=15)  # deadlines of the time until the next look
 
 
 def sent(ctx: Context, app_id: str, *, busy: Sequence[str] = ()) -> dict[str, SentTask]:
     """List the tasks that an app has, by their ids.
 
     Leaves out those that wait in the queues of `busy`, as far as is known: these queues are not
-    empty, so nothing can be said of them, and there may be thousands.
+    empty, so nothing can be said of them, and there may be thousands. Tasks whose deadlines are
+    near are not left out.
     """
+    soon = ctx.now() + task_states.UNWATCHED + _NEAR
     with ctx.db.reading() as tx:
-        found = sent_tasks.of_app(tx, app_id, _MOST, busy=busy)
+        found = sent_tasks.of_app(tx, app_id, _MOST, busy=busy, soon=soon)
     known = {tasks.task_id(one.item_id, one.attempt): one.task for one in found}
     return {name: task for name, text in known.items() if (task := task_states.from_json(text))}
 

@@ -25,8 +25,9 @@ from ...storage.runs import attempts, runs, steps
 from ..flow import concurrency
 from ..intake.publish import Outbox
 from ..intake.waits import open_all, prepare
-from . import deferred_functions, metadata, rounds
-from .end_run import Ending, drop_tasks, end_runs
+from . import deferred_functions, metadata, revoking, rounds
+from .end_run import drop_tasks, end_runs
+from .revoking import Ending
 from .writes import Applied, PlanWrite, attempt_row, item_row, lease_first, leased, waves
 
 
@@ -86,6 +87,8 @@ def _apply(tx: Connection, bundles: Sequence[Bundle], outbox: Outbox) -> None:
     _close(tx, [write for write in wave if write.plan.closes])
     attempts.add(tx, [attempt_row(write, entry) for write in wave for entry in write.plan.timeline])
     for write in wave:
+        if write.plan.revokes:
+            revoking.revoke_attempt(tx, write.ctx, write.run, write.item)
         if write.plan.halts:
             outbox.lines |= drop_tasks(tx, write.ctx, write.run, write.item, write.call.ended_at)
     _finish(tx, [write for write in wave if write.plan.finish is not None], outbox)

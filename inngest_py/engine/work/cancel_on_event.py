@@ -22,7 +22,8 @@ from ...storage.runs import runs
 from ..intake.publish import Started
 from ..intake.resume_waits import EventToMatch
 from ..runtime.context import Context
-from .end_run import Ending, end_runs, note_cancelled, signal_cancelled
+from .end_run import end_runs, note_cancelled, signal_cancelled
+from .revoking import Ending
 
 # Runs of one page: each that is cancelled has its row locked, and two events written.
 MOST_AT_ONCE = 100

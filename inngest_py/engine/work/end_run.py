@@ -1,13 +1,12 @@
 """Ending runs: what follows from a terminal status, in the transaction that sets it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from ... import observe
-from ...domain.errors import NotFound, Unreadable
+from ...domain.errors import NotFound
 from ...domain.events import user_events
 from ...domain.events.event_record import Event
 from ...domain.reply.plans import TimelineEntry
@@ -19,7 +18,7 @@ from ...domain.steps import tasks
 from ...domain.steps.opcodes import Opcode
 from ...storage.db.row_types import Record, RowValues
 from ...storage.events import waits
-from ...storage.queue import load_runs, of_ended_runs, sent_tasks
+from ...storage.queue import load_runs, of_ended_runs
 from ...storage.runs import attempts, runs
 from ..flow import concurrency
 from ..flow.concurrency import Lines
@@ -27,26 +26,10 @@ from ..intake.publish import Outbox, Started
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import deferred_functions
+from . import deferred_functions, revoking
+from .revoking import Ending
 
-# The items of tasks that were sent; a run of one task sends it by its first item.
-_TASKS = frozenset({ItemKind.START.value, ItemKind.TASK.value})
 _SILENT = frozenset({"inngest/function.finished", "inngest/function.failed"})
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """A run and the terminal status it takes.
-
-    `started_at` is used if the run had not started; `error_text` is the error in its events.
-    """
-
-    run: Run
-    status: RunStatus
-    output: str | None
-    at: datetime
-    started_at: datetime | None = None
-    error_text: str | None = None
 
 
 def end_runs(
@@ -65,7 +48,7 @@ def end_runs(
         return set(), Outbox()
     over = [ending for ending in endings if ending.run.id in ended]
     dropped = _drop(tx, ended, {ending.run.id: ending.at for ending in over}, held)
-    _revoke(tx, ctx, over, dropped.leased)
+    revoking.revoke_of_ended(tx, ctx, over, dropped.leased)
     published = [event for ending in over for event in _published(ctx, ending)]
     defers = [(e.run, e.at) for e in over if ended[e.run.id].defers]
     published += deferred_functions.start_events(tx, ctx, defers)
@@ -103,43 +86,9 @@ def drop_tasks(tx: Connection, ctx: Context, run: Run, failed: Item, now: dateti
     """
     dropped = of_ended_runs.drop_tasks(tx, run.id, failed)
     attempts.add(tx, [cut_off(row, now) for row in dropped.cut])
-    _revoke(tx, ctx, [Ending(run, RunStatus.FAILED, None, now)], dropped.leased, but=failed)
+    ending = Ending(run, RunStatus.FAILED, None, now)
+    revoking.revoke_of_ended(tx, ctx, [ending], dropped.leased, but=failed)
     return dict.fromkeys(dropped.freed.get(run.id, ()), run.function_id)
-
-
-def _revoke(
-    tx: Connection,
-    ctx: Context,
-    over: Sequence[Ending],
-    leased: Sequence[Record],
-    but: Item | None = None,
-) -> None:
-    """Have the Celery tasks revoked that were sent for runs and that no worker has begun.
-
-    Runs under limits keep the items of such tasks until their answers come. An item that is still
-    leased to the worker that sends its task counts as sent.
-    """
-    apps = {one.run.id: app for one in over if (app := _celery_app(tx, ctx, one)) is not None}
-    if not apps:
-        return
-    limited = [one.run.id for one in over if one.run.id in apps and one.run.slots is not None]
-    found = [row for row in leased if row.run_id in apps and row.kind in _TASKS]
-    found += sent_tasks.of_runs(tx, limited) if limited else []
-    found = [row for row in found if but is None or row.id != but.id]
-    sent_tasks.revoke(tx, [(tasks.task_id(one.id, one.attempt), apps[one.run_id]) for one in found])
-
-
-def _celery_app(tx: Connection, ctx: Context, ending: Ending) -> str | None:
-    """Find the Celery app that runs the tasks of a run, if it may have any at its end."""
-    if ending.status is RunStatus.COMPLETED:
-        return None
-    try:
-        function = ctx.catalog.known(ending.run.function_id) or ctx.catalog.find(
-            tx, ending.run.function_id
-        )
-    except Unreadable:  # of a newer version: its tasks end unrevoked, and their answers do nothing
-        return None
-    return None if function is None or function.config.celery is None else function.app_id
 
 
 def cut_off(row: Item | Record, now: datetime) -> RowValues:
@@ -203,19 +152,24 @@ def end_at_once(
     shown: TimelineEntry,
     now: datetime,
     held: Sequence[Item] = (),
+    *,
+    terminate: bool = False,
 ) -> tuple[bool, Started]:
     """Cancel a run and show why; False when it has ended already. See end_runs()."""
-    ending = Ending(run, RunStatus.CANCELLED, None, now)
+    ending = Ending(run, RunStatus.CANCELLED, None, now, terminate=terminate)
     ended, outbox = end_runs(tx, ctx, [ending], held)
     if ended:
         note_cancelled(tx, [run], shown, now)
     return bool(ended), outbox.write(tx, ctx)
 
 
-def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
+def cancel(
+    ctx: Context, run_id: str, by: Actor | None = None, *, terminate: bool = False
+) -> RunStatus:
     """Cancel a run at once, whatever it does; return the status it had before.
 
-    A status in ENDED means that nothing was done. The answer to a request in flight is dropped.
+    Its Celery tasks are revoked, with `terminate` also those that run. A status in ENDED means that
+    nothing was done. The answer to a request in flight is dropped.
     Raises NotFound for an unknown run. An operator's act is written to the audit log with it.
     """
 
@@ -228,7 +182,7 @@ def cancel(ctx: Context, run_id: str, by: Actor | None = None) -> RunStatus:
         if run.status in ENDED:
             return run, run.status, Started()
         shown = cancellation_entry("CancelledByRequest", "Cancelled by request.")
-        ended, started = end_at_once(tx, ctx, run, shown, now)
+        ended, started = end_at_once(tx, ctx, run, shown, now, terminate=terminate)
         if ended:
             audit.note(tx, by, now, "run.cancel", run_id, run.function_slug)
         return run, run.status if ended else RunStatus.CANCELLED, started

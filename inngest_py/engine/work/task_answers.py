@@ -1,9 +1,8 @@
 """Answers of Celery apps: apply them to their runs, many in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,7 +12,7 @@ from ...domain.canvas import interpret
 from ...domain.errors import InngestPyError, Invalid
 from ...domain.reply import decide, task_answers
 from ...domain.reply.plans import Plan
-from ...domain.reply.task_answers import LOST, Failed, Failure
+from ...domain.reply.task_answers import EXPIRED, LOST, Failure
 from ...domain.runs.items import Item, ItemKind
 from ...domain.steps import task_states, tasks
 from ...domain.steps.tasks import Token
@@ -29,6 +28,7 @@ from . import canvases, run_item, signals, task_jobs, workflows
 from .apply import apply_all
 from .claims import load
 from .handlers.policy import retry_policy
+from .task_failures import expired, failed
 from .writes import Applied, Call, PlanWrite
 
 
@@ -210,15 +210,10 @@ def _decided(ctx: Context, found: _Found) -> Plan:
         if job.item.attempt:  # attempts that were lost are no retries
             lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
             policy = replace(policy, retries=policy.retries + lost)
-        return task_answers.failed(_failed(ctx, job, found.call, failure), policy, ctx.jitter())
+        return task_answers.failed(failed(ctx, job, found.call, failure), policy, ctx.jitter())
     canvas, scope = canvases.of_run(ctx, job), workflows.scope(ctx, job)
     moves = interpret.after(canvas, found.call.path, found.answer.value, scope)
     return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)
-
-
-def _failed(ctx: Context, job: Job, call: interpret.Call, failure: Failure) -> Failed:
-    moves = partial(canvases.errbacks, ctx, job, call.path)
-    return Failed(job.run, job.item, call, failure, moves, ctx.now())
 
 
 def _times_lost(tx: Connection, job: Job) -> int:
@@ -294,18 +289,20 @@ def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
             task = job.function.config.celery
             assert task is not None
             observe.event("task.lost", level=30, run_id=job.run.id, task=one.call.name, reason=why)
-            failed = _failed(ctx, job, one.call, Failure(LOST, why))
-            made = task_answers.lost(failed, one.before, task, retry_policy(ctx, job))
+            found = failed(ctx, job, one.call, Failure(LOST, why))
+            made = task_answers.lost(found, one.before, task, retry_policy(ctx, job))
             endings.append((job, made, Call(one.sent, ctx.now())))
         _end(ctx, endings)
-        _revoke(ctx, [job for job, _, _ in endings])
 
 
-def _revoke(ctx: Context, jobs: Sequence[Job]) -> None:
-    """Have the app's workers drop lost tasks, should the broker give them back after all."""
-    found = [(tasks.task_id(job.item.id, job.item.attempt), job.function.app_id) for job in jobs]
-    with ctx.db.transaction() as tx:
-        sent_tasks.revoke(tx, found)
+def end_expired(ctx: Context, names: Iterable[str]) -> None:
+    """End tasks that no worker has begun by their deadlines, by the ids of attempts."""
+    for part in _parts(dict.fromkeys(names)):
+        found = _unanswered(ctx, part)
+        endings = [
+            (one.job, expired(ctx, one.job, one.call), Call(one.sent, ctx.now())) for one in found
+        ]
+        _end(ctx, endings)
 
 
 def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
@@ -318,8 +315,14 @@ def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
         for one in _unanswered(ctx, part):
             policy = retry_policy(ctx, one.job)
             policy = replace(policy, retries=policy.retries + one.before)
-            failed = _failed(ctx, one.job, one.call, _failure(errors[one.name]))
-            made = task_answers.failed(failed, policy, ctx.jitter())
+            failure = _failure(errors[one.name])
+            made = (
+                expired(ctx, one.job, one.call)
+                if failure.name == EXPIRED
+                else task_answers.failed(
+                    failed(ctx, one.job, one.call, failure), policy, ctx.jitter()
+                )
+            )
             endings.append((one.job, made, Call(one.sent, ctx.now())))
         _end(ctx, endings)
 

@@ -14,10 +14,12 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    false,
     func,
     not_,
     or_,
     select,
+    true,
     type_coerce,
     update,
 )
@@ -49,6 +51,8 @@ class TaskRevocation(Base):
     __tablename__ = "task_revocations"
     task_id: Mapped[str] = mapped_column(Text, primary_key=True)
     app_id: Mapped[str] = mapped_column(Text)
+    # kill it where it runs
+    terminate: Mapped[bool] = mapped_column(default=False, server_default=false())
     # serves take_revocations()
     __table_args__ = (Index("task_revocations_app_idx", "app_id"),)
 
@@ -183,12 +187,21 @@ class AppsTask(NamedTuple):
     task: str
 
 
-def of_app(tx: Connection, app_id: str, limit: int, *, busy: Sequence[str] = ()) -> list[AppsTask]:
+def of_app(
+    tx: Connection,
+    app_id: str,
+    limit: int,
+    *,
+    busy: Sequence[str] = (),
+    soon: datetime | None = None,
+) -> list[AppsTask]:
     """List the tasks that an app has, oldest first.
 
-    Leaves out those of the queues in `busy` that no worker has been seen to hold.
+    Leaves out those of the queues in `busy` that no worker has been seen to hold, unless their
+    leases end before `soon`.
     """
-    query = _of_app.where(*(not_(_only_waits(queue)) for queue in busy))
+    known = and_(true(), *(not_(_only_waits(queue)) for queue in busy))
+    query = _of_app.where(known if soon is None else or_(known, _items.c.lease_until <= soon))
     found = tx.execute(query, {"worker": CELERY + app_id, "limit": limit})
     return [AppsTask(*row) for row in found]
 
@@ -241,17 +254,26 @@ def forget_failures(tx: Connection, before: datetime, limit: int) -> int:
     return tx.execute(delete(_failures).where(_failures.c.task_id.in_(old))).rowcount
 
 
-def revoke(tx: Connection, tasks: Sequence[tuple[str, str]]) -> None:
-    """Have tasks revoked, given as their ids and their apps' ids."""
+class Revoked(NamedTuple):
+    """A task to be revoked: its id, its app's, and whether it is killed where it runs."""
+
+    task_id: str
+    app_id: str
+    terminate: bool
+
+
+def revoke(tx: Connection, tasks: Sequence[Revoked]) -> None:
+    """Have tasks revoked."""
     if tasks:
-        _revoke.run(tx, [{"task_id": name, "app_id": app_id} for name, app_id in tasks])
+        _revoke.run(tx, [one._asdict() for one in tasks])
 
 
-def take_revocations(tx: Connection, app_id: str, limit: int) -> list[str]:
-    """Take the ids of tasks that an app's workers are to drop."""
+def take_revocations(tx: Connection, app_id: str, limit: int) -> list[Revoked]:
+    """Take the tasks that an app's workers are to drop."""
     chosen = select(_revocations.c.task_id).where(_revocations.c.app_id == app_id).limit(limit)
     taken = delete(_revocations).where(_revocations.c.task_id.in_(chosen))
-    return list(tx.execute(taken.returning(_revocations.c.task_id)).scalars())
+    names = [_revocations.c[name] for name in Revoked._fields]
+    return [Revoked(*row) for row in tx.execute(taken.returning(*names))]
 
 
 _of_runs = select(_items.c.id, _items.c.attempt, _items.c.run_id).where(

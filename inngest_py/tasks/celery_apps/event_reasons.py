@@ -2,6 +2,7 @@
 
 import re
 
+from ...domain.reply.task_answers import EXPIRED
 from ...domain.values.json_types import JsonObject
 
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\((?P<rest>.*)\)", re.DOTALL)
@@ -40,3 +41,11 @@ def retry_reason_of(event: JsonObject) -> JsonObject:
     name = _reason(exception, "")["name"]
     said = re.findall(rf"^(?:\w+\.)*{re.escape(str(name))}: (.*)$", stack, re.MULTILINE)
     return _reason(exception, stack) | {"message": (said[-1] if said else exception)[:_MOST_CHARS]}
+
+
+def dropped_reason_of(event: JsonObject) -> JsonObject:
+    """Make an error of the event of a task that a worker has not run to its end."""
+    if event.get("expired"):
+        return {"name": EXPIRED, "message": "its deadline was over when a worker got the task"}
+    what = "revoked" if event.get("type") == "task-revoked" else "rejected"
+    return {"name": "TaskRevoked", "message": f"the task was {what} in the app's worker"}

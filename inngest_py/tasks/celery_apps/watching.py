@@ -8,9 +8,9 @@ tasks at once. What workers hold is asked every few seconds.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from celery import Celery
@@ -18,18 +18,20 @@ from kombu.entity import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
-from ...domain.reports.celery_seen import Running, Workers
-from ...domain.steps import tasks
+from ...domain.reports.celery_seen import Workers
+from ...domain.steps import task_states, tasks
 from ...domain.steps.task_executions import RETRIED, Executions
-from ...domain.steps.task_states import Held
+from ...domain.steps.task_states import SentTask
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import celery_apps
 from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
+from ...engine.work import task_answers
 from ...storage.db.outages import outage
 from .brokers import UNUSABLE, answers_queue, connect, errors_of, fix_of
-from .event_reasons import reason_of, retry_reason_of
+from .event_reasons import dropped_reason_of, reason_of, retry_reason_of
+from .inspected import held_of, running_of
 from .redis_reader import kept_since
 
 _TRY_SECONDS = 5.0
@@ -79,6 +81,7 @@ class Watcher:
         self._finding = _Duty(_TASKS_SECONDS, lambda: None)
         self._seeing = _Duty(_SEE_SECONDS, lambda: None)
         self._revoking = _Duty(_REVOKE_SECONDS, lambda: None)
+        self._looking = _Duty(_LOOK_SECONDS, lambda: None)
         self._flush_at = 0.0
         self._busy: list[str] = []  # queues that had messages at the last look
         self._away = False
@@ -183,11 +186,12 @@ class Watcher:
         duties = [
             _Duty(_TRY_SECONDS, lambda: over.set() if not self._is_ours() else None),
             self._finding,
-            _Duty(_LOOK_SECONDS, lambda: self._look(client)),
+            self._looking,
             self._seeing,
         ]
         self._seeing.work = lambda: self._see(client)
         self._seeing.at = time.monotonic() + _SEE_SECONDS
+        self._looking.work = lambda: self._look(client)
         self._finding.work = lambda: self._find_tasks(client)
         self._finding.at = 0.0
         try:
@@ -219,8 +223,7 @@ class Watcher:
         elif kind == RETRIED:
             self._executions.retried(name, event, retry_reason_of(event))
         elif kind in ("task-revoked", "task-rejected"):
-            text = "the task was revoked" if kind == "task-revoked" else "the task was rejected"
-            self._failed[name] = {"name": "TaskRevoked", "message": f"{text} in the app's worker"}
+            self._failed[name] = dropped_reason_of(event)
 
     def _note_worker(self, kind: str, event: JsonObject) -> None:
         host = str(event.get("hostname"))[:255]
@@ -248,8 +251,12 @@ class Watcher:
             self._unanswered[name] = time.monotonic() + _ANSWER_SECONDS, error
 
     def _revoke(self, client: Celery) -> None:
-        """Ask the workers to drop the tasks of runs that have ended."""
-        celery_watch.revoke(self._context(), self.app.app_id, client.control.revoke)
+        """Ask the workers to drop the tasks that nobody waits for."""
+
+        def send(names: Sequence[str], terminate: bool) -> None:
+            client.control.revoke(names, terminate=terminate)
+
+        celery_watch.revoke(self._context(), self.app.app_id, send)
 
     def _find_tasks(self, client: Celery) -> None:
         """Ask the workers which tasks they have, and to send events from now on."""
@@ -274,7 +281,7 @@ class Watcher:
 
     def _note_held(self, active: Any, reserved: Any) -> None:
         ctx = self._context()
-        running = {host: [_running(one) for one in listed] for host, listed in active.items()}
+        running = {host: [running_of(one) for one in listed] for host, listed in active.items()}
         counts = {host: len(listed) for host, listed in reserved.items()}
         self._workers.hold(running, counts, ctx.now())
         celery_watch.note_seen(ctx, self.app.app_id, self._workers)
@@ -287,10 +294,9 @@ class Watcher:
         sent = lost_tasks.sent(ctx, self.app.app_id, busy=self._busy)
         if not (sent or self._busy):
             return
+        if self._answers_wait(client):
+            return  # answers that are not applied yet: their tasks are in no worker any more
         with client.connection_for_read() as connection:
-            answers = answers_queue(self.app).name
-            if _size(connection, answers) or are_kept(connection, answers):
-                return  # answers that are not applied yet: their tasks are in no worker any more
             queues = {task.queue for task in sent.values()}
             self._measure(connection, queues.union(self._busy))
             waiting = self._workers.queues
@@ -299,11 +305,33 @@ class Watcher:
         # in the order in which tasks move on, so that one that does is seen
         scheduled, reserved = inspect.scheduled() or {}, inspect.reserved() or {}
         active = inspect.active() or {}
-        held = _held(active, reserved, scheduled)
+        held = held_of(active, reserved, scheduled)
         hosts = frozenset({*active, *reserved})
         sent |= lost_tasks.named(ctx, held.keys() - sent.keys())
+        late = task_states.expired(sent, held, ctx.now())
+        if late and not self._answers_wait(client):
+            # one that has ended since has sent its answer before it left its worker
+            task_answers.end_expired(ctx, late)
+        sent = {name: task for name, task in sent.items() if name not in late}
+        self._look_at_deadline(sent, ctx.now())
         lost_tasks.compare(ctx, sent, held, hosts=hosts, waiting=waiting)
         self._note_held(active, reserved)
+
+    def _answers_wait(self, client: Celery) -> bool:
+        """Say whether there are answers that are not applied yet."""
+        with client.connection_for_read() as connection:
+            answers = answers_queue(self.app).name
+            return bool(_size(connection, answers)) or are_kept(connection, answers)
+
+    def _look_at_deadline(self, sent: Mapping[str, SentTask], now: datetime) -> None:
+        """Look again when the next deadline of a task is over, if that is sooner than usual."""
+        ahead = [
+            (task.expires - now).total_seconds()
+            for task in sent.values()
+            if task.expires is not None and task.expires > now and task.started is None
+        ]
+        if ahead:
+            self._looking.at = min(self._looking.at, time.monotonic() + min(ahead))
 
     def _fail_unanswered(self, ctx: Context) -> None:
         """End tasks that have failed, and of which no answer has come since."""
@@ -351,23 +379,3 @@ def are_kept(connection: Any, queue: str) -> bool:
     if not hasattr(channel, "unacked_index_key"):
         return False
     return kept_since(channel, queue, time.time() - _KEPT_SECONDS)
-
-
-def _held(active: Any, reserved: Any, scheduled: Any) -> dict[str, Held]:
-    """List the tasks of ours that workers hold, by id."""
-    found: dict[str, Held] = {}
-    for host, listed in scheduled.items():
-        found |= {str(one["request"]["id"]): Held(host) for one in listed}
-    for host, listed in reserved.items():
-        found |= {str(one["id"]): Held(host) for one in listed}
-    for host, listed in active.items():
-        found |= {str(one["id"]): Held(host, _moment(one.get("time_start"))) for one in listed}
-    return {name: one for name, one in found.items() if tasks.item_and_attempt(name)}
-
-
-def _running(one: Any) -> Running:
-    return Running(str(one["id"]), str(one.get("name"))[:255], _moment(one.get("time_start")))
-
-
-def _moment(seconds: object) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None

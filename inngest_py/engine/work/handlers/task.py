@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from .... import observe
 from ....domain.canvas import interpret
@@ -12,7 +12,7 @@ from ....domain.errors import Invalid
 from ....domain.limits import MAX_WAIT
 from ....domain.reply import decide, task_answers, timeouts
 from ....domain.reply.plans import Plan
-from ....domain.reply.task_answers import Failed, Failure
+from ....domain.reply.task_answers import Failure
 from ....domain.runs.items import ItemKind
 from ....domain.steps import task_states, tasks
 from ....domain.steps.task_states import SentTask
@@ -22,7 +22,7 @@ from ....storage.queue import sent_tasks, waiting_lines
 from ...runtime.celery_apps import LINE_PREFIX, BrokerAway, CeleryApp, TaskMessage
 from ...runtime.context import Context
 from ...runtime.jobs import Job
-from .. import canvases, workflows
+from .. import canvases, task_failures, workflows
 from ..writes import Call
 from .policy import retry_policy
 
@@ -40,8 +40,7 @@ def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
     except Invalid as error:
         return decide.fatal("InvalidSignature", error.message), Call(now, now)
     if job.item.kind is ItemKind.START and _is_single(plan):
-        send(ctx, [(job, tasks.call_from_json(plan.follow_ups[0].opts or ""))])
-        return None
+        return _task(ctx, job, tasks.call_from_json(plan.follow_ups[0].opts or ""))
     return plan, Call(now, now)
 
 
@@ -55,20 +54,31 @@ def call_to_send(ctx: Context, job: Job) -> interpret.Call | None:
     if item.lapses or timeouts.exceeded(job.function.config.timeouts, job.run, now) is not None:
         return None
     if item.kind is ItemKind.TASK:
-        return tasks.call_from_json(item.opts or "")
+        return _in_time(tasks.call_from_json(item.opts or ""), now)
     task = job.function.config.celery
     if item.kind is not ItemKind.START or task is None or task.task is None or task.workflow:
         return None
     moves = _due(ctx, job, canvases.of_run(ctx, job))
     single = len(moves.calls) == 1 and not moves.opens and not moves.ended
     call = moves.calls[0] if single else None
-    return None if call is None or task_answers.delay(call.options, now) else call
+    if call is None or task_answers.delay(call.options, now):
+        return None
+    return _in_time(tasks.with_deadline(call, job.run.queued_at), now)
+
+
+def _in_time(call: interpret.Call, now: datetime) -> interpret.Call | None:
+    """Return a call whose deadline is not over, else None."""
+    until = tasks.deadline(call)
+    return call if until is None or until > now else None
 
 
 def _begun(ctx: Context, job: Job, canvas: Canvas, now: datetime) -> Plan:
     moves, group = _due(ctx, job, canvas), _joined(job)
     if moves.ended and tasks.is_of_errback(group):
         return task_answers.errbacks_ended(job.memo, group.removesuffix("!"))
+    if job.item.kind is ItemKind.START:  # seconds of `expires` count from the run's creation
+        calls = [tasks.with_deadline(call, job.run.queued_at) for call in moves.calls]
+        moves = replace(moves, calls=tuple(calls))
     return task_answers.begun(job.run, moves, now, of_errback=tasks.is_of_errback(group))
 
 
@@ -118,22 +128,23 @@ def _is_single(plan: Plan) -> bool:
 
 def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | None:
     sent = _sent_before(ctx, job) if job.item.lapses else None
+    now = ctx.now()
+    if _in_time(call, now) is None and (sent is None or sent.started is None):
+        return task_failures.expired(ctx, job, call), Call(now if sent is None else sent.sent, now)
     if sent is not None:
         failure = Failure("TaskTimeout", "the task has not ended within its time")
-        now = ctx.now()
-        moves = partial(canvases.errbacks, ctx, job, call.path)
-        failed = Failed(job.run, job.item, call, failure, moves, now)
-        plan = task_answers.failed(failed, retry_policy(ctx, job), ctx.jitter())
-        return plan, Call(sent, now)
+        failed = task_failures.failed(ctx, job, call, failure)
+        plan = task_answers.timed_out(failed, retry_policy(ctx, job), ctx.jitter())
+        return plan, Call(sent.sent, now)
     send(ctx, [(job, call)])
     return None
 
 
-def _sent_before(ctx: Context, job: Job) -> datetime | None:
-    """Say when the app got this attempt, whose time is then over; None if its sender was lost."""
+def _sent_before(ctx: Context, job: Job) -> SentTask | None:
+    """Read what the app got of this attempt, whose time is over; None if its sender was lost."""
     with ctx.db.reading() as tx:
         known = task_states.from_json(sent_tasks.known(tx, job.item))
-    return None if known is None or known.attempt != job.item.attempt else known.sent
+    return None if known is None or known.attempt != job.item.attempt else known
 
 
 def send(ctx: Context, due: Sequence[tuple[Job, interpret.Call]]) -> None:
@@ -171,8 +182,10 @@ def _send_to(ctx: Context, app: CeleryApp, due: Sequence[tuple[Job, interpret.Ca
             TaskMessage(name, call.name, call.args, call.kwargs, call.options, token, of_run)
         )
         queue = str(call.options.get("queue") or app.queue)
-        known = SentTask(item.attempt, now, queue, _limit(job)).to_json()
-        step, opts, until = tasks.step_of(call.path), tasks.call_to_json(call), now + MAX_WAIT
+        expires = tasks.deadline(call)
+        known = SentTask(item.attempt, now, queue, _limit(job), expires=expires).to_json()
+        step, opts = tasks.step_of(call.path), tasks.call_to_json(call)
+        until = now + MAX_WAIT if expires is None else expires + task_states.UNWATCHED
         sent.append(sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until))
     ctx.celery_apps.brokers.send(app, messages)
     # after: it may be written at once. If an answer was quicker, that does nothing
