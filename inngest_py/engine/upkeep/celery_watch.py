@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
 from ...domain.reports import celery_seen
 from ...domain.reports.celery_seen import Workers
 from ...domain.steps.task_executions import Execution
@@ -52,8 +54,12 @@ def note_failures(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
 
 def note_executions(ctx: Context, found: Sequence[Execution]) -> None:
     """Store when workers received and began tasks, and why tasks asked Celery for a retry."""
-    with ctx.db.transaction() as tx:
-        task_executions.put(tx, found)
+    ctx.committer.run("executions", _put_all, found)
+
+
+def _put_all(tx: Connection, writes: Sequence[Sequence[Execution]]) -> list[None]:
+    task_executions.put(tx, [one for found in writes for one in found])
+    return [None] * len(writes)
 
 
 def revoke(ctx: Context, app_id: str, send: Callable[[Sequence[str], bool], object]) -> None:

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
@@ -33,23 +32,20 @@ from .brokers import UNUSABLE, answers_queue, connect, errors_of, fix_of
 from .event_reasons import dropped_reason_of, reason_of, retry_reason_of
 from .inspected import held_of, running_of
 from .redis_reader import kept_since
+from .worker_events import EventReader, worker_events
 
 _TRY_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
 _SEE_SECONDS = 10.0  # for people, while nothing of ours runs there
 _TASKS_SECONDS = 30.0
-_FLUSH_SECONDS = 0.25
+_WAIT_SECONDS = 1.0
+_GATHER_SECONDS = 0.1  # events come in their hundreds: they are read together
+_STORE_SECONDS = 1.0
 _TICK_SECONDS = 0.25
 _REVOKE_SECONDS = 1.0
 _REPLY_SECONDS = 1.0
 _KEPT_SECONDS = 5.0
 _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
-# the routing keys of the events that are read; prefork workers send events of tasks as lists
-_EVENTS = (
-    *("task.received", "task.started", "task.retried"),
-    *("task.failed", "task.revoked", "task.rejected", "task.multi"),
-    *("worker.online", "worker.offline", "worker.heartbeat"),
-)
 
 
 class _Unusable(Exception):
@@ -82,7 +78,7 @@ class Watcher:
         self._seeing = _Duty(_SEE_SECONDS, lambda: None)
         self._revoking = _Duty(_REVOKE_SECONDS, lambda: None)
         self._looking = _Duty(_LOOK_SECONDS, lambda: None)
-        self._flush_at = 0.0
+        self._storing = _Duty(_STORE_SECONDS, lambda: None)
         self._busy: list[str] = []  # queues that had messages at the last look
         self._away = False
         self._errors = errors_of(connect(app))
@@ -138,20 +134,9 @@ class Watcher:
                 self._connect(connection)
                 celery_apps.mark(self._context(), self.app.app_id, None, None)
                 self._away = False
-                receiver = client.events.Receiver(connection)
-                receiver.connect_max_retries = 1
-                receiver.get_consumers = lambda consumer, channel: [
-                    consumer(
-                        queues=_event_queues(receiver, channel),
-                        callbacks=[self._receive],
-                        no_ack=True,
-                        accept=["json"],
-                    )
-                ]
-                receiver.on_iteration = lambda: self._tick(client, receiver, over)
-                asking.start()
-                for _ in receiver.consume(limit=None, timeout=None, wakeup=False):
-                    pass
+                with worker_events(client, connection) as reader:
+                    asking.start()
+                    self._read(client, reader, over)
         finally:
             over.set()
             if asking.ident is not None:
@@ -167,17 +152,23 @@ class Watcher:
         except Exception as error:  # what the URL or the options make of kombu's arguments
             raise _Unusable(type(error).__name__) from None
 
-    def _tick(self, client: Celery, receiver: Any, over: threading.Event) -> None:
-        """Store what events said, and revoke tasks, between two events; at least once a second.
+    def _read(self, client: Celery, reader: EventReader, over: threading.Event) -> None:
+        while not (self._stop.is_set() or over.is_set()):
+            for event in reader.read(_WAIT_SECONDS):
+                self._note(event)
+            self._tick(client)
+            self._stop.wait(_GATHER_SECONDS)
+        self._store_executions()
 
-        Not in the other thread, where a look takes seconds.
+    def _tick(self, client: Celery) -> None:
+        """Store what events said, and revoke tasks; not in the other thread, whose looks take long.
+
+        Answers wait for why their tasks have failed: that is stored at once.
         """
-        if self._stop.is_set() or over.is_set():
-            receiver.should_stop = True
-        now = time.monotonic()
-        if now >= self._flush_at:
-            self._flush_at = now + _FLUSH_SECONDS
-            self._store()
+        if self._failed:
+            self._store_failures()
+        self._storing.work = self._store_executions
+        self._storing.run_if_due()
         self._revoking.work = lambda: self._revoke(client)
         self._revoking.run_if_due()
 
@@ -203,10 +194,6 @@ class Watcher:
             self._failed_to_watch(error)
         finally:
             over.set()
-
-    def _receive(self, body: Any, _message: object) -> None:
-        for event in body if isinstance(body, list) else [body]:
-            self._note(event)
 
     def _note(self, event: JsonObject) -> None:
         """Take in an event of a worker."""
@@ -234,17 +221,18 @@ class Watcher:
         if kind == "worker-online":
             self._finding.at = 0.0
 
-    def _store(self) -> None:
+    def _store_executions(self) -> None:
         executions = self._executions.take()
-        if executions:
-            try:
-                celery_watch.note_executions(self._context(), executions)
-            except SQLAlchemyError:
-                self._executions.give_back(executions)
-                raise
-        failed = dict(self._failed)
-        if not failed:
+        if not executions:
             return
+        try:
+            celery_watch.note_executions(self._context(), executions)
+        except SQLAlchemyError:
+            self._executions.give_back(executions)
+            raise
+
+    def _store_failures(self) -> None:
+        failed = dict(self._failed)
         celery_watch.note_failures(self._context(), failed)
         for name, error in failed.items():
             self._failed.pop(name, None)
@@ -340,23 +328,6 @@ class Watcher:
         over = {name: error for name, (until, error) in kept.items() if until <= now}
         if over:
             lost_tasks.fail(ctx, over)
-
-
-def _event_queues(receiver: Any, channel: Any) -> list[Queue]:
-    """Make a queue for each kind of event that is read."""
-    own = receiver.queue
-    return [
-        Queue(
-            f"{own.name}.{key}",
-            exchange=own.exchange,
-            routing_key=key,
-            auto_delete=True,
-            durable=False,
-            exclusive=own.exclusive,
-            queue_arguments=own.queue_arguments,
-        )(channel)
-        for key in _EVENTS
-    ]
 
 
 def _size(connection: Any, queue: str) -> int:
