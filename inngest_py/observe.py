@@ -36,6 +36,13 @@ call_finished: NamedSignal = _signals.signal("call-finished")
 `started_at`, `seconds`, `status` (None without an answer), `steps` (the names of those that its
 answer is about), `attempt` (from 0), `traceparent` (of the event's request)."""
 
+task_ended: NamedSignal = _signals.signal("task-ended")
+"""An attempt of a Celery task is over, told a second later: `run_id`, `function_id`, `function`,
+`app`, `task` (its registered name), `step`, `task_id`, `attempt` (from 0), `outcome` (completed,
+failed, lost, timed_out, expired), `error` (its name, or None), `queued_at`, `sent_at`,
+`started_at` (None if no event told it), `ended_at`, `worker`, `retries` (Celery's own),
+`traceparent`."""
+
 job_started: NamedSignal = _signals.signal("job-started")
 """A task begins to work on a run: `run_id`, `function_id`, `function`, `item_id`, `kind`, `step`
 (its name, if it is known already), `attempt` (from 0), `traceparent`."""
@@ -156,6 +163,11 @@ def listen(signal: NamedSignal, listener: Listener) -> None:
 def stop_listening(signal: NamedSignal, listener: Listener) -> None:
     """Stop calling a function with a signal."""
     _heard[signal.name].remove(listener)
+
+
+def is_heard(signal: NamedSignal) -> bool:
+    """Say whether anybody listens to a signal."""
+    return bool(_heard.get(signal.name)) or bool(signal.receivers)
 
 
 def send(signal: NamedSignal, **fields: object) -> None:

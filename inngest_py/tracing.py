@@ -107,6 +107,7 @@ class Spans:
             (observe.job_started, self._on_job),
             (observe.job_ended, self._on_job_end),
             (observe.call_finished, self._on_call),
+            (observe.task_ended, self._on_task),
             (observe.run_finished, self._on_run),
         ]
 
@@ -186,6 +187,50 @@ class Spans:
         if status is None or status >= 400:
             span.set_status(self._trace.StatusCode.ERROR)
         span.end(_ns(started_at + timedelta(seconds=seconds)))
+
+    def _on_task(
+        self,
+        *,
+        run_id: str,
+        function: str,
+        task: str,
+        step: str,
+        task_id: str,
+        attempt: int,
+        outcome: str,
+        error: str | None,
+        sent_at: datetime,
+        started_at: datetime | None,
+        ended_at: datetime,
+        worker: str | None,
+        retries: int,
+        traceparent: str | None,
+        **_: object,
+    ) -> None:
+        """Make the span of an attempt of a Celery task, from its sending to its answer."""
+        attributes = _about(run_id, function) | {
+            "inngest.step": step,
+            "inngest.attempt": attempt,
+            "inngest.outcome": outcome,
+            "celery.task_name": task,
+            "celery.retries": retries,
+            "messaging.system": "celery",
+            "messaging.message.id": task_id,
+        }
+        if worker is not None:
+            attributes["celery.hostname"] = worker
+        span = self._tracer.start_span(
+            f"task {task}",
+            context=self._run_context(run_id, traceparent),
+            kind=self._trace.SpanKind.PRODUCER,
+            attributes=attributes,
+            start_time=_ns(sent_at),
+        )
+        if started_at is not None:
+            span.add_event("begun by a worker", timestamp=_ns(started_at))
+        if outcome != "completed":
+            span.set_status(self._trace.StatusCode.ERROR, error)
+        span.end(_ns(ended_at))
 
     def _on_run(
         self,

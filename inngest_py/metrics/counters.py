@@ -1,6 +1,7 @@
 """Counters of what happens in this process, counted by listeners of `observe`."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from blinker import NamedSignal
@@ -61,8 +62,25 @@ class Counters:
             "limit",
         )
         self._checkpoints = self._counter("checkpoints", "Checkpoint calls stored.", "function")
+        self._add_tasks()
         self._add_faults()
         self._add_answers()
+
+    def _add_tasks(self) -> None:
+        """Add the counters of Celery tasks; those of canvases have their own names, too."""
+        self._task_attempts = self._counter(
+            "task_attempts",
+            "Attempts of Celery tasks that are over: completed, failed, lost, timed_out, expired.",
+            "task",
+            "outcome",
+        )
+        self._task_retries = self._counter("task_retries", "Celery's own retries of tasks.", "task")
+        self._task_queued = self._histogram(
+            "task_queue_seconds", "From the sending of a task until a worker began it.", "task"
+        )
+        self._task_ran = self._histogram(
+            "task_run_seconds", "From the beginning of a task until its answer.", "task"
+        )
 
     def _add_faults(self) -> None:
         """Add the counters of what should not happen."""
@@ -118,6 +136,7 @@ class Counters:
             (observe.step_finished, self._on_step),
             (observe.attempt_failed, self._on_failed),
             (observe.call_finished, self._on_call),
+            (observe.task_ended, self._on_task),
         ]
 
     def on_request(self, method: str, route: str | None, status: int, seconds: float) -> None:
@@ -167,6 +186,26 @@ class Counters:
         answer = f"{status // 100}xx" if status else _UNREACHABLE
         self._child(self._calls, function_id, to, answer).inc()
         self._child(self._seconds, function_id, to).observe(seconds)
+
+    def _on_task(
+        self,
+        *,
+        app: str,
+        task: str,
+        outcome: str,
+        retries: int,
+        sent_at: datetime,
+        started_at: datetime | None,
+        ended_at: datetime,
+        **_: object,
+    ) -> None:
+        label = self._labels.of_slug(f"{app}-{task}")
+        self._task_attempts.labels(label, outcome).inc()
+        if retries:
+            self._task_retries.labels(label).inc(retries)
+        if started_at is not None:
+            self._task_queued.labels(label).observe((started_at - sent_at).total_seconds())
+            self._task_ran.labels(label).observe((ended_at - started_at).total_seconds())
 
     def _event(self, name: str, fields: dict[str, Any]) -> None:
         """Count events that have no signal; all of them are rare."""

@@ -10,6 +10,7 @@ from celery import chain
 
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import Client, Shop
+from tests.metrics import value
 from tests.processes import Server, wait_until
 from tests.rabbit import SERVER, Rabbit
 from tests.servers import Valkey
@@ -97,3 +98,18 @@ def test_live_task_shows_where_it_is(client: Client) -> None:
     )
     assert datetime.fromisoformat(waiting["sent_at"]) <= datetime.now(UTC)
     assert client.output(second) == 6
+
+
+def test_metrics_are_by_task(client: Client) -> None:
+    def page() -> str:
+        return requests.get(f"{client.url}/metrics", timeout=30).text
+
+    def ran(text: str) -> float:
+        return value(text, "inngest_task_run_seconds_sum", task="shop-shop.nap")
+
+    before = ran(page())
+    client.output(client.start(chain(tasks.nap.s(0.5, "measured"), tasks.add.si(1, 2))))
+    wait_until(lambda: ran(page()) >= before + 0.5, _SECONDS, "the task to be measured")
+    attempts = {"task": "shop-shop.nap", "outcome": "completed"}
+    assert value(page(), "inngest_task_attempts_total", **attempts) >= 1
+    assert value(page(), "inngest_task_queue_seconds_count", task="shop-shop.nap") >= 1

@@ -20,6 +20,7 @@ from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
 
 LOST = "TaskLost"  # the name of the error of an attempt that was lost
 EXPIRED = "TaskExpired"  # of one that no worker had begun by its deadline
+TIMED_OUT = "TaskTimeout"  # of one that has not ended within its time
 
 
 @dataclass(frozen=True, slots=True)

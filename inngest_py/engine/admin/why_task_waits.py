@@ -19,7 +19,7 @@ def sent(tx: Connection, item: RowMapping, label: str, now: datetime) -> Reason:
     if app is None or task is None:
         return words.app_gone(label, item["queued_at"])
     name = tasks.task_id(item["id"], item["attempt"])
-    executions = timeline_rows.executions_of(tx, item["run_id"], name).get(name, ())
+    executions = timeline_rows.executions_of_tasks(tx, {item["run_id"]: [name]}).get(name, ())
     told = task_spans.of_sent(name, executions, task)
     known = words.App(celery_seen.from_json(app["seen"]), app["seen_at"], app["error_detail"])
     return words.sent(label, task, told, known, now)

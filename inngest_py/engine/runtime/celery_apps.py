@@ -14,6 +14,7 @@ from ...domain.runs.items import CELERY
 from ...storage.db.session import Database
 from ...storage.queries import celery_app_list
 from ...storage.queue.sent_tasks import Sent
+from .ended_tasks import EndedTasks
 
 _FRESH_SECONDS = 5.0
 _TRY_AGAIN = timedelta(seconds=3)
@@ -86,6 +87,7 @@ class CeleryApps:
 
     def __init__(self, brokers: TaskBrokers | None = None) -> None:
         self.brokers: TaskBrokers = brokers or NoTaskBrokers()
+        self.ended = EndedTasks()
         self._lock = threading.Lock()
         self._by_id: dict[str, CeleryApp] = {}
         self._read_at = -_FRESH_SECONDS

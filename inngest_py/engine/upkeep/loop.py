@@ -23,6 +23,7 @@ from . import (
     bulk_cancellations,
     cron_ticks,
     due_items,
+    ended_tasks,
     lease_keeping,
     leftovers,
     pruning,
@@ -80,6 +81,7 @@ def heartbeat(ctx: Context) -> list[Service]:
     return [
         Service("leases", lease_keeping.extend, ctx.tuning.lease / 3),
         Service("sent_tasks", sent_tasks.run_once, sent_tasks.EVERY),
+        Service("ended_tasks", ended_tasks.run_once, ended_tasks.EVERY),
     ]
 
 

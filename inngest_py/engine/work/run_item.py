@@ -17,7 +17,7 @@ from ...domain.limits import MAX_LAPSES
 from ...domain.reply import decide
 from ...domain.reply.plans import Plan
 from ...domain.reply.wait_end import plan_wait_end
-from ...domain.runs.items import Item
+from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import RunStatus
 from ...storage.db import deadlines
 from ...storage.db.outages import logged
@@ -110,6 +110,8 @@ def _once(ctx: Context, job: Job, *, wants_next: bool) -> Job | None:
     if done is None:
         return None
     signals.committed(ctx, job, made, done)
+    if job.item.kind is ItemKind.TASK:
+        signals.task_ended(ctx, job, made, call)
     return None if done.next is None else _following(ctx, job, made, done, done.next)
 
 

@@ -6,12 +6,17 @@ from contextlib import contextmanager
 
 from ... import observe
 from ...domain.reply.plans import Plan
+from ...domain.reply.task_answers import EXPIRED, LOST, TIMED_OUT
 from ...domain.runs import outputs
 from ...domain.runs.items import Item
 from ...domain.runs.runs import RunStatus
+from ...domain.steps import tasks
 from ..runtime.context import Context
+from ..runtime.ended_tasks import EndedTask
 from ..runtime.jobs import Job
 from .writes import Applied, Call
+
+_OUTCOMES = {LOST: "lost", TIMED_OUT: "timed_out", EXPIRED: "expired"}
 
 
 def ids(item: Item, job: Job | None) -> dict[str, str]:
@@ -106,6 +111,38 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
             function=run.function_slug,
             traceparent=run.traceparent,
         )
+
+
+def task_ended(ctx: Context, job: Job, made: Plan, done: Call, name: str | None = None) -> None:
+    """Note an attempt of a Celery task that is over, for listeners; call after the commit.
+
+    `name` is the task's; None reads it from the item.
+    """
+    entry = next((one for one in made.timeline if one.op == tasks.OP), None)
+    if entry is None or not observe.is_heard(observe.task_ended):
+        return
+    run, item = job.run, job.item
+    if name is None and item.opts is not None:
+        name = tasks.call_from_json(item.opts).name
+    error = _error_name(entry.error)
+    ctx.celery_apps.ended.note(
+        EndedTask(
+            run_id=run.id,
+            function_id=run.function_id,
+            function=run.function_slug,
+            app=job.function.app_name,
+            task=name or entry.name,
+            step=entry.name,
+            task_id=tasks.task_id(item.id, item.attempt),
+            attempt=item.attempt,
+            outcome=_OUTCOMES.get(error or "", "failed" if error else "completed"),
+            error=error,
+            queued_at=item.queued_at,
+            sent_at=done.started_at,
+            ended_at=done.ended_at,
+            traceparent=run.traceparent,
+        )
+    )
 
 
 def _error_name(stored: str | None) -> str | None:

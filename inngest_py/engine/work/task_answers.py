@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.canvas import interpret
+from ...domain.canvas.nodes import walk
 from ...domain.errors import InngestPyError, Invalid
 from ...domain.reply import decide, task_answers
 from ...domain.reply.plans import Plan
@@ -125,8 +126,11 @@ def _call(ctx: Context, job: Job, token: Token) -> interpret.Call | None:
     """Make the call that an answer belongs to, also if its sending was not written yet."""
     if job.item.kind is ItemKind.TASK and job.item.opts is not None:
         return tasks.call_from_json(job.item.opts)
-    label = canvases.of_run(ctx, job).labels.get(token.path)
-    return None if label is None else interpret.Call(token.path, label, label, [], {}, {})
+    canvas = canvases.of_run(ctx, job)
+    label = canvas.labels.get(token.path)
+    # soon found: such a task is the run's first
+    name = next((task.name for path, task in walk(canvas.root, "") if path == token.path), "")
+    return None if label is None else interpret.Call(token.path, label, name, [], {}, {})
 
 
 def _lacks_reason(found: _Found) -> bool:
@@ -164,6 +168,7 @@ def _apply_together(
     ctx.celery_apps.forget_sent([one.job.item.id for one in found])
     for one, write in zip(found, writes, strict=True):
         _committed(ctx, one.job, write.plan, write.done, following)
+        signals.task_ended(ctx, one.job, write.plan, write.call, one.call.name)
     return True
 
 
@@ -179,6 +184,7 @@ def _apply_one(ctx: Context, one: _Found, following: list[tuple[Job, Item]]) -> 
     ctx.celery_apps.forget_sent([one.job.item.id])  # not before: an outage may keep it
     if done is not None:
         _committed(ctx, one.job, made, done, following)
+        signals.task_ended(ctx, one.job, made, call, one.call.name)
 
 
 def _write(ctx: Context, found: _Found) -> PlanWrite:
@@ -366,10 +372,12 @@ def _end(ctx: Context, endings: Sequence[_Ending]) -> None:
                 raise
             observe.event("task.answers_apart", level=10, error=type(error).__name__)
         else:
-            for (job, made, _), write in zip(endings, writes, strict=True):
+            for (job, made, call), write in zip(endings, writes, strict=True):
                 signals.committed(ctx, job, made, write.done)
+                signals.task_ended(ctx, job, made, call)
             return
     for job, made, call in endings:
         done = run_item.write_plan(ctx, job, made, call, wants_next=False)
         if done is not None:
             signals.committed(ctx, job, made, done)
+            signals.task_ended(ctx, job, made, call)

@@ -9,6 +9,7 @@ from ...domain.steps import tasks
 from ...domain.steps.task_executions import Execution
 from ...domain.values import canonical
 from ..db.columns import table_of
+from ..db.row_types import Query
 from ..queue.queue_items import QueueItem
 from ..queue.task_executions import TaskExecution
 from ..runs.attempts import Attempt
@@ -42,13 +43,22 @@ def of_run(tx: Connection, run_id: str) -> TimelineRows:
     return TimelineRows(tried, queued, found, has_tasks)
 
 
-def executions_of(
-    tx: Connection, run_id: str, task_id: str | None = None
+def executions_of(tx: Connection, run_id: str) -> dict[str, list[Execution]]:
+    """List how workers executed a run's Celery tasks, in order, by the tasks' ids."""
+    return _by_task(tx, select(_executions).where(_executions.c.run_id == run_id))
+
+
+def executions_of_tasks(
+    tx: Connection, task_ids: Mapping[str, Sequence[str]]
 ) -> dict[str, list[Execution]]:
-    """List how workers executed a run's Celery tasks, or one of them, in order, by their ids."""
-    query = select(_executions).where(_executions.c.run_id == run_id)
-    if task_id is not None:
-        query = query.where(_executions.c.task_id == task_id)
+    """List how workers executed Celery tasks, given by their runs, in order, by the tasks' ids."""
+    names = [name for names in task_ids.values() for name in names]
+    # both: the key begins with the run
+    mine = _executions.c.run_id.in_(list(task_ids)), _executions.c.task_id.in_(names)
+    return _by_task(tx, select(_executions).where(*mine))
+
+
+def _by_task(tx: Connection, query: Query) -> dict[str, list[Execution]]:
     found: dict[str, list[Execution]] = {}
     for row in tx.execute(query.order_by(_executions.c.number)).mappings():
         found.setdefault(row["task_id"], []).append(_execution(row))

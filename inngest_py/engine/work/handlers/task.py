@@ -12,7 +12,7 @@ from ....domain.errors import Invalid
 from ....domain.limits import MAX_WAIT
 from ....domain.reply import decide, task_answers, timeouts
 from ....domain.reply.plans import Plan
-from ....domain.reply.task_answers import Failure
+from ....domain.reply.task_answers import TIMED_OUT, Failure
 from ....domain.runs.items import ItemKind
 from ....domain.steps import task_states, tasks
 from ....domain.steps.task_states import SentTask
@@ -132,7 +132,7 @@ def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | N
     if _in_time(call, now) is None and (sent is None or sent.started is None):
         return task_failures.expired(ctx, job, call), Call(now if sent is None else sent.sent, now)
     if sent is not None:
-        failure = Failure("TaskTimeout", "the task has not ended within its time")
+        failure = Failure(TIMED_OUT, "the task has not ended within its time")
         failed = task_failures.failed(ctx, job, call, failure)
         plan = task_answers.timed_out(failed, retry_policy(ctx, job), ctx.jitter())
         return plan, Call(sent.sent, now)
