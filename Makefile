@@ -101,6 +101,11 @@ suite: lint servers
 	@$(BIN)/python -m compileall -q inngest_py tests
 	@$(BIN)/python -m pytest -p tests.second_run -p tests.slow $(PYTEST_ARGS)
 
+# Celery apps under kills in full size, on all databases and brokers: half an hour for each seed.
+SEEDS ?= 1
+kills: $(VENV)/.test-installed servers
+	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v tests/acceptance/test_celery_kills.py
+
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

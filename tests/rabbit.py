@@ -59,6 +59,12 @@ class Rabbit:
         """Kill it."""
         self._process.kill9()
 
+    def flush(self) -> None:
+        """Remove all queues and their messages: start again as if it were new."""
+        self.kill()
+        shutil.rmtree(self.folder / "db", ignore_errors=True)
+        self.start()
+
     def freeze(self) -> None:
         """Stop it in its tracks; connections stay open."""
         self._process.suspend()

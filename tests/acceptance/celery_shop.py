@@ -15,7 +15,7 @@ from tests.rabbit import Rabbit
 from tests.servers import Valkey
 
 _SECONDS = 60.0
-_ENDED = ("completed", "failed", "cancelled", "skipped")
+ENDED = ("completed", "failed", "cancelled", "skipped")
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Client:
 
         def look() -> dict[str, Any] | None:
             found = self.run(run_id)
-            return found if found["status"] in _ENDED else None
+            return found if found["status"] in ENDED else None
 
         found = wait_until(look, seconds, f"run {run_id} to end")
         assert found is not None

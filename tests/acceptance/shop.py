@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from celery import Celery
+from celery import Celery, Task
 
 app = Celery("shop", broker=os.environ.get("SHOP_BROKER", "memory://"), set_as_current=False)
 app.conf.task_default_queue = "shop"
@@ -94,8 +94,8 @@ def note(value: object, key: str) -> object:
     return value
 
 
-@app.task(name="shop.stamp", shared=False)
-def stamp(value: object, key: str) -> object:
-    """Note that it ran, and when, and hand its value on."""
-    _effect(f"{key} {time.time()}")
+@app.task(name="shop.stamp", shared=False, bind=True)
+def stamp(self: Task, value: object, key: str) -> object:
+    """Note that it ran, when, and under which task id, and hand its value on."""
+    _effect(f"{key} {time.time()} {self.request.id}")
     return value

@@ -1,211 +1,184 @@
-"""Canvases of a Celery app end right and once, although its workers, broker and we are killed."""
+"""Canvases of a Celery app end right and once, although its workers, broker and we are killed.
 
+`make kills SEEDS=1,2,3` runs this in full size, on all databases and brokers.
+"""
+
+import os
 import random
 import sys
-import threading
-import time
-import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
-import requests
-from celery import chain, chord, group
 
-from tests.acceptance import shop as tasks
+from tests.acceptance.celery_installation import Installation, killed, pause, shuffled, stopped
 from tests.acceptance.celery_shop import Client, Shop
-from tests.processes import Process, Server, wait_until
+from tests.processes import Process, Server
 from tests.rabbit import SERVER, Rabbit
 from tests.servers import Postgres, Valkey
 
 RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
 LEASE = 3
-CHAIN, HEADER = 5, 20
-_SECONDS = 240.0  # for the last run to end: on an idle machine it takes 40
-# how long before a kill a task may have begun whose answer it cut off, or which it made be sent
-# again: from the moment that a run is sent to its last step's commit, on a loaded machine
-_REACH = 20.0
+SEEDS = [int(seed) for seed in os.environ.get("INNGEST_KILLS", "").split(",") if seed]
+FULL = bool(SEEDS)
+CHAINS, CHORDS = (200, 20) if FULL else (40, 4)
+LARGE = 1000 if FULL else 200
+ROUNDS = 4 if FULL else 1  # how often each part is hit
 
 
-@dataclass
-class Sent:
-    """A run that was started: its id, the output that it must have, the keys of its tasks."""
+class Parts(NamedTuple):
+    """The database, the app's broker, and the pool of our workers, None for the server's own."""
 
-    run_id: str
-    output: object
-    keys: list[str]
-
-
-@dataclass
-class Installation:
-    """An API, two workers of ours and two of the app, on PostgreSQL and two brokers."""
-
-    shop: Shop
-    client: Client
-    api: Server
-    ours: list[Process]
-    theirs: list[Process]
-    sent: list[Sent] = field(default_factory=list)
-    cuts: list[tuple[float, float]] = field(default_factory=list)
-
-    def send(self, key: str, canvas: Any, output: object, keys: list[str]) -> None:
-        """Start a run; ask again while the API is away."""
-        again = str(uuid.uuid4())
-
-        def taken() -> str | None:
-            try:
-                return self.client.start(canvas, idempotency_key=f"{key}-{again}")
-            except (requests.RequestException, AssertionError):
-                return None
-
-        run_id = wait_until(taken, 90, "the run to be taken")
-        assert run_id is not None
-        self.sent.append(Sent(run_id, output, keys))
-
-    def send_chain(self, name: str) -> None:
-        """Start a chain of five tasks."""
-        keys = [f"{name}.{n}" for n in range(CHAIN)]
-        first, *others = keys
-        canvas = chain(tasks.stamp.s(name, first), *(tasks.stamp.s(key) for key in others))
-        self.send(name, canvas, name, keys)
-
-    def send_chord(self, name: str) -> None:
-        """Start a chord with a header of twenty tasks."""
-        keys = [f"{name}.{n}" for n in range(HEADER)]
-        header = group([tasks.stamp.s(n, key) for n, key in enumerate(keys)])
-        body = f"{name}.body"
-        canvas = chord(header, tasks.stamp.s(body))
-        self.send(name, canvas, list(range(HEADER)), [*keys, body])
-
-    def cut(self, action: Callable[[], object]) -> None:
-        """Do something that may cut off tasks, and note when."""
-        began = time.time()
-        action()
-        self.cuts.append((began, time.time()))
-
-    def times(self) -> dict[str, list[float]]:
-        """List when each task ran."""
-        found: dict[str, list[float]] = defaultdict(list)
-        for line in self.shop.effects:
-            key, at = line.split()
-            found[key].append(float(at))
-        return found
-
-    def check(self) -> int:
-        """Wait for the end of all runs, check them, and return how often tasks ran again."""
-        deadline = time.monotonic() + _SECONDS
-        for one in self.sent:
-            run = self.client.ended(one.run_id, max(1.0, deadline - time.monotonic()))
-            assert run["status"] == "completed", run
-            assert run["output"] == one.output
-        times = self.times()
-        assert set(times) == {key for one in self.sent for key in one.keys}
-        again = {key: when for key, when in times.items() if len(when) > 1}
-        for key, when in again.items():
-            for first, second in pairwise(when):
-                assert self._explained(first, second), (key, when, self.cuts)
-        return sum(len(when) - 1 for when in again.values())
-
-    def _explained(self, first: float, second: float) -> bool:
-        """Say whether a cut lies between two runs of a task, or shortly before the first."""
-        return any(
-            began < second and over > first - _REACH and began < first + _REACH
-            for began, over in self.cuts
-        )
+    database: str
+    broker: type[Valkey] | type[Rabbit]
+    pool: str | None
 
 
-def pause(chance: random.Random, longest: float) -> None:
-    """Wait for a random time, so that the next failure may come at any moment."""
-    threading.Event().wait(chance.uniform(0, longest))
+SQLITE_VALKEY = Parts("sqlite", Valkey, None)
+SQLITE_RABBIT = Parts("sqlite", Rabbit, None)
+POSTGRES_VALKEY = Parts("postgresql", Valkey, "gevent")
+POSTGRES_PREFORK = Parts("postgresql", Valkey, "prefork")
+POSTGRES_RABBIT = Parts("postgresql", Rabbit, "gevent")
+ALL = [SQLITE_VALKEY, SQLITE_RABBIT, POSTGRES_VALKEY, POSTGRES_PREFORK, POSTGRES_RABBIT]
 
 
-@pytest.fixture(
-    params=[
-        (Valkey, "gevent"),
-        (Valkey, "prefork"),
-        pytest.param((Rabbit, "gevent"), marks=RABBIT),
-    ],
-    ids=lambda given: f"{given[0].__name__}-{given[1]}",
-)
-def parts(request: pytest.FixtureRequest) -> Iterator[tuple[Valkey | Rabbit, str]]:
-    """The app's own broker, and the pool of our workers."""
-    kind, pool = request.param
-    broker: Valkey | Rabbit = kind()
+def on(*chosen: Parts) -> pytest.MarkDecorator:
+    """Run a test on these parts, in full size on all."""
+    return pytest.mark.parametrize(
+        "parts",
+        [
+            pytest.param(
+                one,
+                marks=[RABBIT] if one.broker is Rabbit else [],
+                id=f"{one.database}-{one.broker.__name__}-{one.pool or 'embedded'}",
+            )
+            for one in (ALL if FULL else chosen)
+        ],
+    )
+
+
+seeded = pytest.mark.parametrize("seed", SEEDS or [20261129])
+
+
+@pytest.fixture
+def broker(parts: Parts) -> Iterator[Valkey | Rabbit]:
+    """The app's own broker."""
+    made = parts.broker()
     try:
-        yield broker.start(), pool
+        yield made.start()
     finally:
-        broker.close()
+        made.close()
 
 
 @pytest.fixture
 def installation(
-    postgres: Postgres, valkey: Valkey, parts: tuple[Valkey | Rabbit, str], tmp_path: Path
+    postgres: Postgres, valkey: Valkey, parts: Parts, broker: Valkey | Rabbit, tmp_path: Path
 ) -> Iterator[Installation]:
-    broker, pool = parts
     shop = Shop(broker, tmp_path)
-    env = {
-        "DATABASE_URL": postgres.create_database(),
-        "REDIS_URL": valkey.url,
-        "INNGEST_DEV": "1",
-        "INNGEST_LEASE_SECONDS": str(LEASE),
-    }
-    api = Server("api", log=tmp_path / "api.log", env=env)
-    argv = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker", "-P", pool]
-    argv += ["-c", "50" if pool == "gevent" else "2"]
-    ours = [Process([*argv, "-n", f"{n}@test"], tmp_path / f"our-{n}.log", env) for n in "ab"]
+    env = {"INNGEST_DEV": "1", "INNGEST_LEASE_SECONDS": str(LEASE)}
     with ExitStack() as stack:
-        stack.enter_context(api.start())
-        for worker in ours:
-            stack.enter_context(worker.start())
+        if parts.pool is None:
+            file = f"sqlite:///{tmp_path / 'x.db'}"
+            servers = [
+                Server("start", "--database-url", file, log=tmp_path / "server.log", env=env)
+            ]
+            ours: list[Process] = []
+            restart = None
+        else:
+            env |= {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url}
+            names = "ab" if FULL else "a"
+            servers = [Server("api", log=tmp_path / f"api-{n}.log", env=env) for n in names]
+            argv = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker", "-P", parts.pool]
+            argv += ["-c", "50" if parts.pool == "gevent" else "2"]
+            ours = [
+                Process([*argv, "-n", f"{n}@test"], tmp_path / f"our-{n}.log", env) for n in "ab"
+            ]
+            restart = postgres.restart
+        for one in [*servers, *ours]:
+            stack.enter_context(one.start())
         theirs = [stack.enter_context(shop.worker(name)) for name in ("one", "two")]
-        client = Client(api.url)
-        client.connect(shop)
-        yield Installation(shop, client, api, ours, theirs)
+        Client(servers[0].url).connect(shop)
+        yield Installation(shop, servers, ours, theirs, restart)
 
 
-def test_nothing_runs_twice_when_nothing_is_killed(installation: Installation) -> None:
-    for number in range(100):
-        installation.send_chain(f"chain{number}")
-        if number % 10 == 0:
-            installation.send_chord(f"chord{number}")
+@on(SQLITE_VALKEY, POSTGRES_RABBIT)
+@seeded
+def test_nothing_runs_twice_where_neither_a_worker_nor_the_broker_is_hit(
+    installation: Installation, valkey: Valkey, parts: Parts, seed: int
+) -> None:
+    """Slow: our servers and workers stop and start meanwhile, and the database."""
+    chance = random.Random(seed)
+    # the broker of our hints loses them; the app's broker is another
+    others: list[Callable[[], object]] = [valkey.flush]
+    if installation.restart_database is not None:
+        others += [installation.restart_database]
+        others += [killed(server) for server in installation.servers]
+    else:
+        others += [stopped(server) for server in installation.servers]
+    hits = shuffled(chance, [*others, *(stopped(one) for one in installation.ours)] * ROUNDS)
+
+    def interrupt() -> None:
+        if hits and chance.random() < 0.2:
+            hits.pop()()
+
+    installation.send_all(CHAINS, CHORDS, interrupt)
     assert installation.check() == 0
 
 
-def test_runs_survive_kills(installation: Installation, postgres: Postgres) -> None:
+@on(SQLITE_RABBIT, POSTGRES_VALKEY)
+@seeded
+def test_runs_survive_kills(installation: Installation, parts: Parts, seed: int) -> None:
     """Slow: what is killed starts again each time, and lost tasks are noticed after a while."""
-    chance = random.Random(20261129)
+    chance = random.Random(seed)
+    interrupt, hits = _all_hits(installation, parts, chance)
+    installation.send_all(CHAINS, CHORDS, interrupt)
+    while hits:
+        interrupt()
+    installation.check()
+
+
+def _all_hits(
+    installation: Installation, parts: Parts, chance: random.Random
+) -> tuple[Callable[[], None], list[Callable[[], object]]]:
+    """Make what hits one part after another, at random, and the list of what is still to come."""
     broker = installation.shop.broker
 
     def lose() -> None:
         broker.kill()
         broker.start()
 
-    def kill(process: Process) -> Callable[[], None]:
-        def killed() -> None:
-            process.kill9()
-            Process.start(process)  # as a supervisor does, without waiting until it is ready
+    fatal: list[Callable[[], object]] = [lose, broker.flush]
+    fatal += [killed(one) for one in [*installation.ours, *installation.theirs]]
+    harmless: list[Callable[[], object]] = []
+    if installation.restart_database is not None:
+        harmless += [installation.restart_database]
+    # a server that is a worker, too, may have sent tasks
+    (harmless if installation.ours else fatal).extend(map(killed, installation.servers))
+    hits = shuffled(chance, [*fatal, *harmless] * ROUNDS)
+    often = 1.5 * len(hits) / CHAINS
 
-        return killed
-
-    api = kill(installation.api)
-    hits = [kill(one) for one in [*installation.ours, *installation.theirs] * 2]
-    hits += [api, api, lose, lose, postgres.restart]
-    chance.shuffle(hits)
-    for number in range(40):
-        installation.send_chain(f"chain{number}")
-        if number % 7 == 0:
-            installation.send_chord(f"chord{number}")
-        if number % 3 == 0 and hits:
+    def interrupt() -> None:
+        if hits and chance.random() < often:
             pause(chance, 0.5)
             hit = hits.pop()
-            if hit is api:  # no task runs again for that
+            if hit in harmless:
                 hit()
             else:
-                installation.cut(hit)
-    assert not hits
+                installation.hit(hit)
+
+    return interrupt, hits
+
+
+@on(POSTGRES_VALKEY)
+@seeded
+def test_large_chord_survives_kills(installation: Installation, parts: Parts, seed: int) -> None:
+    """Slow: as above."""
+    chance = random.Random(seed)
+    installation.send_chord("large", LARGE)
+    interrupt, hits = _all_hits(installation, parts, chance)
+    while hits:
+        pause(chance, 1.0)
+        interrupt()
     installation.check()
