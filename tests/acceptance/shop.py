@@ -87,6 +87,14 @@ def hold(key: str) -> str:
     return key
 
 
+@app.task(name="shop.wait_for", shared=False)
+def wait_for(path: str) -> None:
+    """Run until a file is there; ten minutes at most."""
+    until = time.monotonic() + 600
+    while not Path(path).exists() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
 @app.task(name="shop.note", shared=False)
 def note(value: object, key: str) -> object:
     """Note that it ran, and hand its value on."""
