@@ -23,7 +23,7 @@ FULL = bool(os.environ.get("INNGEST_KILLS"))  # as `make kills` does
 TASKS = 10_000 if FULL else 1_000
 TOGETHER = 250
 # some looks for lost tasks are in it; they come every five seconds
-_WINDOW_SECONDS = 20.0
+_WINDOW_SECONDS = 12.0
 _SECONDS = 600.0
 _MOST_GROWTH_MB = 8.0
 

@@ -24,7 +24,7 @@ LEASE = 3
 SEEDS = [int(seed) for seed in os.environ.get("INNGEST_KILLS", "").split(",") if seed]
 FULL = bool(SEEDS)
 CHAINS, CHORDS = (200, 20) if FULL else (40, 4)
-LARGE = 1000 if FULL else 200
+LARGE = 1000 if FULL else 200  # tasks in the header of one more chord
 ROUNDS = 4 if FULL else 1  # how often each part is hit
 
 
@@ -133,6 +133,7 @@ def test_runs_survive_kills(installation: Installation, parts: Parts, seed: int)
     """Slow: what is killed starts again each time, and lost tasks are noticed after a while."""
     chance = random.Random(seed)
     interrupt, hits = _all_hits(installation, parts, chance)
+    installation.send_chord("large", LARGE)
     installation.send_all(CHAINS, CHORDS, interrupt)
     while hits:
         interrupt()
@@ -169,16 +170,3 @@ def _all_hits(
                 installation.hit(hit)
 
     return interrupt, hits
-
-
-@on(POSTGRES_VALKEY)
-@seeded
-def test_large_chord_survives_kills(installation: Installation, parts: Parts, seed: int) -> None:
-    """Slow: as above."""
-    chance = random.Random(seed)
-    installation.send_chord("large", LARGE)
-    interrupt, hits = _all_hits(installation, parts, chance)
-    while hits:
-        pause(chance, 1.0)
-        interrupt()
-    installation.check()
