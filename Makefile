@@ -117,8 +117,18 @@ bench: $(VENV)/.bench-installed
 bench-check: $(VENV)/.bench-installed
 	@$(BIN)/python -m bench.check $(BENCH_ARGS)
 
-# tasks of a Celery app through the server against Celery alone; some three minutes
-bench-celery: $(VENV)/.bench-installed
+# celery-director has an environment of its own: it wants Python 3.11 at most, and older packages
+$(VENV)/director/.installed: bench/celery_director.txt $(BIN)/python
+	@set -e; for name in python3.11 python3.10 python3.9; do \
+	  if $$name -c '' >/dev/null 2>&1; then \
+	    $$name -m venv $(VENV)/director; \
+	    $(VENV)/director/bin/python -m pip install --quiet --require-hashes -r $<; \
+	    touch $@; exit 0; \
+	  fi; \
+	done; echo "no Python 3.11, 3.10 or 3.9 here: celery-director is left out"
+
+# tasks of a Celery app through the server against Celery alone; some five minutes
+bench-celery: $(VENV)/.bench-installed $(VENV)/director/.installed
 	@$(BIN)/python -m bench.celery_shop $(BENCH_ARGS)
 
 # needs graphviz

@@ -6,6 +6,9 @@ round's ratio: the machine's speed of the hour falls out of them. Celery alone i
 no-ops, and `chain`s of five that are started at once, awaited through a Redis result backend. The
 same goes through the server as canvases, and as one event for each task. Then single tasks, 20 a
 second. CPU is that of the server and its workers, without the app's worker.
+
+Where celery-director is installed (`make bench-celery`), the same chains run through it, on a
+database of the same kind: as it is, and without its sleep (see bench/celery_director.py).
 """
 
 import argparse
@@ -20,7 +23,8 @@ from statistics import median
 
 from tests.servers import Valkey
 
-from . import neighbours
+from . import celery_director, neighbours
+from .celery_director import Director
 from .server import MODES, WORKERS
 from .shop import STEPS, Bare, Ours
 
@@ -36,9 +40,10 @@ class Size:
     tasks: int = 2000
     chains: int = 300
     singles: int = 100
+    directors: int = 20  # chains of celery-director, which is slower by far
 
 
-SHORT = Size(500, 75, 40)
+SHORT = Size(500, 75, 40, 10)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ MARKS = (
     Mark("chains_ratio", "chains of five, each step stored, against Celery's", 0.6, " x"),
     Mark("event_added_ms", "p50 added to one task at 20 a second, by event", 8, " ms", False),
     Mark("rest_added_ms", "p50 added to one task at 20 a second, by REST", 8, " ms", False),
+    Mark("director_ratio", "chains of five against celery-director's", 2, " x"),
+    Mark("awake_ratio", "the same, its sleep taken out", 2, " x"),
     Mark("events_cpu_ms", "CPU a task, by events", 1, " ms", False),
     Mark("group_cpu_ms", "CPU a task, of a group", 1, " ms", False),
     Mark("chains_cpu_ms", "CPU a task, of chains", 1, " ms", False),
@@ -92,6 +99,15 @@ def _steadily(count: int, one: Callable[[int], float]) -> float:
         time.sleep(max(0.0, began + number / RATE - time.monotonic()))
         taken.append(one(number))
     return median(taken) * 1000
+
+
+def _directed(directors: dict[str, Director], size: Size, found: Figures) -> None:
+    """Run chains through celery-director; those without its sleep are more, as they take less."""
+    for name, director in directors.items():
+        chains = director.chains(size.directors * (3 if name == "awake" else 1))
+        found[f"{name}_chains_s"] = chains
+        found[f"{name}_ratio"] = found["chains_s"] / chains
+        time.sleep(_SETTLE_SECONDS)
 
 
 def _round(bare: Bare, ours: Ours, size: Size, turn: int) -> Figures:
@@ -133,19 +149,26 @@ def _round(bare: Bare, ours: Ours, size: Size, turn: int) -> Figures:
 def _rounds(mode: str, workers: int, size: Size, rounds: int) -> Iterator[Figures]:
     folder, valkey = Path(tempfile.mkdtemp(prefix="inngest-py-bench-")), Valkey().start()
     bare, ours = Bare(valkey, folder), Ours(valkey, mode, workers)
+    directors: dict[str, Director] = {}
+    if celery_director.installed():
+        directors = {
+            kind: Director(valkey, folder, kind, ours.subject.another_database(kind))
+            for kind in celery_director.KINDS
+        }
     try:
-        bare.start()
-        ours.start()
+        for part in (bare, ours, *directors.values()):
+            part.start()
         _round(bare, ours, Size(200, 20, 10), 0)  # warms both up
         before = neighbours.look(ours.subject)
         for turn in range(rounds):
             found = _round(bare, ours, size, turn)
+            _directed(directors, size, found)
             print(f"{mode}, round {turn + 1}: {_worded(found)}", file=sys.stderr, flush=True)
             yield found
         others = neighbours.look(ours.subject).share_of_others(before)
         print(f"{mode}: others used {others:.0%} of the machine meanwhile", file=sys.stderr)
     finally:
-        for part in (ours, bare, valkey):
+        for part in (ours, bare, *directors.values(), valkey):
             part.close()
 
 
@@ -159,6 +182,8 @@ _ROWS = (
     ("ours: tasks/s by events, a run each", "events_s"),
     ("Celery alone: chains/s", "celery_chains_s"),
     ("ours: chains/s", "chains_s"),
+    ("celery-director: chains/s", "director_chains_s"),
+    ("celery-director without its sleep: chains/s", "awake_chains_s"),
     ("Celery alone: one task, p50 ms", "celery_one_ms"),
     ("ours: one task by event, p50 ms", "event_one_ms"),
     ("ours: one task by REST, p50 ms", "rest_one_ms"),
@@ -179,9 +204,13 @@ def main() -> None:
         found = {name: median(one[name] for one in rounds) for name in rounds[0]}
         print(f"== {mode}, {given.rounds} rounds, load average {os.getloadavg()[0]:.1f}")
         for title, name in _ROWS:
-            print(f"{title:<58}{found[name]:8.1f}")
+            if name in found:
+                print(f"{title:<58}{found[name]:8.1f}")
         for mark in MARKS:
-            print(mark.line(found))
+            if mark.figure in found:
+                print(mark.line(found))
+        if not celery_director.installed():
+            print("celery-director is not installed: see bench/celery_director.py")
 
 
 if __name__ == "__main__":

@@ -173,13 +173,15 @@ class Subject:
         connection.close()
         return int(found)
 
+    def another_database(self, name: str) -> str:
+        """Return the URL of a new database of the same kind, for something to compare with."""
+        if self._postgres is None:
+            return f"sqlite:///{self.folder / name}.db"
+        return str(self._postgres.create_database())
+
     def dbos(self) -> Dbos:
         """Start DBOS on the same kind of database."""
-        if self._postgres is None:
-            url = f"sqlite:///{self.folder / 'dbos.db'}"
-        else:
-            url = self._postgres.create_database()
-        return Dbos(url, self.folder / "dbos.log")
+        return Dbos(self.another_database("dbos"), self.folder / "dbos.log")
 
     def close(self) -> None:
         """Stop everything and remove the folder."""
