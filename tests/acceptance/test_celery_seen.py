@@ -113,3 +113,25 @@ def test_metrics_are_by_task(client: Client) -> None:
     attempts = {"task": "shop-shop.nap", "outcome": "completed"}
     assert (value(page(), "inngest_task_attempts_total", **attempts) or 0) >= 1
     assert (value(page(), "inngest_task_queue_seconds_count", task="shop-shop.nap") or 0) >= 1
+
+
+def test_why_says_what_a_task_waits_for(client: Client) -> None:
+    """The worker takes one task to run and four to hold; the others wait in the broker."""
+    runs = [client.start(tasks.nap.s(12, "why"))]
+    runs += [client.start(tasks.add.s(n, 1)) for n in range(7)]
+
+    def said(run_id: str) -> str:
+        answer = requests.get(f"{client.url}/v1/runs/{run_id}/why", timeout=30)
+        return str(answer.json()["data"]["reasons"][0]["text"])
+
+    def is_said(text: str) -> bool:
+        return any(text in said(run_id) for run_id in runs)
+
+    for text in (
+        "; worker one@shop runs it since ",
+        "; worker one@shop holds it until a process of its own is free.",
+        "; 1 worker, busy; ",
+    ):
+        wait_until(lambda text=text: is_said(text), _SECONDS, text)  # type: ignore[misc]
+    for run_id in runs:
+        client.ended(run_id)

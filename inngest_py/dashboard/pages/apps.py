@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid, NotFound
+from ...engine.apps import celery_apps
 from ...engine.apps import manage as moves
 from ...storage.queries import app_list, celery_app_list, function_list
 from ..deps import context, deps, read
@@ -104,9 +105,11 @@ def _asked(app_id: str) -> AnyResponse:
 def app_archive(app_id: str) -> AnyResponse:
     """Archive an app and its functions."""
     row = _find(app_id)
+    if row["method"] == celery_apps.METHOD:
+        celery_apps.remove(context(), row["name"], actor())
+        return redirect(url("apps", done="disconnected"), 303)
     moves.delete(context(), row["id"], actor())
-    done = "disconnected" if row["method"] == "celery" else "archived"
-    return redirect(url("apps", done=done), 303)
+    return redirect(url("apps", done="archived"), 303)
 
 
 def _find(app_id: str) -> RowMapping:

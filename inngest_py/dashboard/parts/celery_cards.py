@@ -27,10 +27,14 @@ class ShownTask:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A Celery app: `state` and `state_css` say how its connection is."""
+    """A Celery app: `state` and `state_css` say how its connection is.
+
+    `file` is the config file that declares it, if one does.
+    """
 
     broker: str
     queue: str
+    file: str | None
     state: str
     state_css: str
     advice: str | None
@@ -59,6 +63,7 @@ def card(row: RowMapping, functions: Iterable[RowMapping], now: datetime) -> Car
     return Card(
         broker=celery_task.without_password(row["broker_url"]),
         queue=row["queue"],
+        file=row["file"],
         state=state,
         state_css=css,
         advice=advice,
