@@ -3,14 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from celery import chain
 
 from inngest_py.domain.functions.function_config import FunctionConfig, config_from_json
 from inngest_py.engine.apps import celery_apps, task_settings
 from inngest_py.engine.intake import publish
-from inngest_py.engine.upkeep import cron_ticks
+from inngest_py.engine.upkeep import cron_ticks, sent_tasks
+from inngest_py.engine.work.task_answers import end_lost
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import function_list
 from tests.engine.shop import Shop, add
+from tests.engine.shop import total as total_of
 
 
 @pytest.fixture
@@ -105,3 +108,31 @@ def test_limit_that_changes_lets_in_what_waits(shop_engine: Shop) -> None:
     configure(shop_engine, concurrency=None)
     shop_engine.drain()
     assert len(shop_engine.take()) == 2
+
+
+def test_settings_of_a_task_hold_in_a_canvas(shop_engine: Shop) -> None:
+    configure(shop_engine, queue="slow", retries=1, backoff={"initial": "1s"}, on_lost="fail")
+    run_id = shop_engine.send(chain(add.s(1, 2), total_of.s()))
+    [first] = shop_engine.take()
+    assert first.options["queue"] == "slow"
+    shop_engine.fail(first)
+    shop_engine.advance(seconds=2)
+    [again] = shop_engine.take()
+    shop_engine.answer(again)
+    [other] = shop_engine.take()
+    assert (other.name, other.options["queue"]) == ("shop.total", "celery")
+    shop_engine.fail(other)
+    assert shop_engine.run(run_id)["status"] == "failed"
+    lost = shop_engine.send(chain(add.s(1, 2), total_of.s()))
+    [message] = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    end_lost(shop_engine.ctx, {message.task_id: "its worker is gone"})
+    assert shop_engine.run(lost)["status"] == "failed"
+
+
+def test_signature_says_the_queue_before_the_settings(shop_engine: Shop) -> None:
+    configure(shop_engine, queue="slow")
+    shop_engine.send(add.s(1, 2))
+    shop_engine.send(add.s(1, 2).set(queue="fast"))
+    shop_engine.send(chain(add.s(1, 2).set(queue="fast"), total_of.s()))
+    assert [one.options["queue"] for one in shop_engine.take()] == ["slow", "fast", "fast"]

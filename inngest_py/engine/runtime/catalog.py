@@ -6,6 +6,8 @@ Invariant: only committed functions are cached. A transaction that changes funct
 the catalogue.
 """
 
+import math
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,6 +22,7 @@ from ...domain.values import canonical, names
 from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions as rows
 from ...storage.catalog.functions import Revision
+from ...storage.db.session import Database
 from ...storage.queries import function_list
 
 
@@ -60,6 +63,15 @@ class Catalog:
     by_pattern: dict[str, list[Function]] = field(default_factory=dict)
     stored: dict[str, Function] = field(default_factory=dict)
     unreadable: dict[str, Revision] = field(default_factory=dict)  # left to newer versions
+    looked_at: float = -math.inf  # by the monotonic clock
+
+    def refresh_if_older(self, db: Database, seconds: float) -> None:
+        """Refresh, in a transaction of its own, unless that was done within some seconds."""
+        now = time.monotonic()
+        if now - self.looked_at > seconds:
+            with db.reading() as tx:
+                self.refresh(tx)
+            self.looked_at = now
 
     def refresh(self, tx: Connection, version: int | None = None) -> None:
         """Read the functions again if any of them has changed since.

@@ -29,6 +29,7 @@ from . import canvases, run_item, signals, task_jobs, workflows
 from .apply import apply_all
 from .claims import load
 from .handlers.policy import retry_policy
+from .handlers.task_rules import rules_of
 from .task_failures import expired, failed
 from .writes import Applied, Call, PlanWrite
 
@@ -210,9 +211,9 @@ def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
 
 def _decided(ctx: Context, found: _Found) -> Plan:
     job, now = found.job, ctx.now()
-    policy = retry_policy(ctx, job)
     if found.answer.failed:
         failure = _failure(found.error)
+        policy = rules_of(ctx, job, found.call.name).policy
         if job.item.attempt:  # attempts that were lost are no retries
             lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
             policy = replace(policy, retries=policy.retries + lost)
@@ -292,11 +293,10 @@ def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
         endings: list[_Ending] = []
         for one in _unanswered(ctx, part):
             job, why = one.job, reasons[one.name]
-            task = job.function.config.celery
-            assert task is not None
+            rules = rules_of(ctx, job, one.call.name)
             observe.event("task.lost", level=30, run_id=job.run.id, task=one.call.name, reason=why)
             found = failed(ctx, job, one.call, Failure(LOST, why))
-            made = task_answers.lost(found, one.before, task, retry_policy(ctx, job))
+            made = task_answers.lost(found, one.before, rules.task, rules.policy)
             endings.append((job, made, Call(one.sent, ctx.now())))
         _end(ctx, endings)
 
@@ -319,7 +319,7 @@ def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
     for part in _parts(errors):
         endings: list[_Ending] = []
         for one in _unanswered(ctx, part):
-            policy = retry_policy(ctx, one.job)
+            policy = rules_of(ctx, one.job, one.call.name).policy
             policy = replace(policy, retries=policy.retries + one.before)
             failure = _failure(errors[one.name])
             made = (

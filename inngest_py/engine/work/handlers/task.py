@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from .... import observe
 from ....domain.canvas import interpret
@@ -24,7 +24,7 @@ from ...runtime.context import Context
 from ...runtime.jobs import Job
 from .. import canvases, task_failures, workflows
 from ..writes import Call
-from .policy import retry_policy
+from .task_rules import rules_of
 
 
 def run_tasks(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
@@ -134,7 +134,7 @@ def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | N
     if sent is not None:
         failure = Failure(TIMED_OUT, "the task has not ended within its time")
         failed = task_failures.failed(ctx, job, call, failure)
-        plan = task_answers.timed_out(failed, retry_policy(ctx, job), ctx.jitter())
+        plan = task_answers.timed_out(failed, rules_of(ctx, job, call.name).policy, ctx.jitter())
         return plan, Call(sent.sent, now)
     send(ctx, [(job, call)])
     return None
@@ -175,23 +175,19 @@ def _wait(ctx: Context, app_id: str, due: Sequence[tuple[Job, interpret.Call]]) 
 def _send_to(ctx: Context, app: CeleryApp, due: Sequence[tuple[Job, interpret.Call]]) -> None:
     now, messages, sent = ctx.now(), [], []
     for job, call in due:
-        item = job.item
+        item, rules = job.item, rules_of(ctx, job, call.name).task
         token = Token(item.id, item.attempt, call.path, now).signed(app.secret)
         name, of_run = tasks.task_id(item.id, item.attempt), item.run_id.lower()
+        queue = str(call.options.get("queue") or rules.queue or app.queue)
+        options = {**call.options, "queue": queue}
         messages.append(
-            TaskMessage(name, call.name, call.args, call.kwargs, call.options, token, of_run)
+            TaskMessage(name, call.name, call.args, call.kwargs, options, token, of_run)
         )
-        queue = str(call.options.get("queue") or app.queue)
         expires = tasks.deadline(call)
-        known = SentTask(item.attempt, now, queue, _limit(job), expires=expires).to_json()
+        known = SentTask(item.attempt, now, queue, rules.timeout, expires=expires).to_json()
         step, opts = tasks.step_of(call.path), tasks.call_to_json(call)
         until = now + MAX_WAIT if expires is None else expires + task_states.UNWATCHED
         sent.append(sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until))
     ctx.celery_apps.brokers.send(app, messages)
     # after: it may be written at once. If an answer was quicker, that does nothing
     ctx.celery_apps.note_sent(sent)
-
-
-def _limit(job: Job) -> timedelta:
-    task = job.function.config.celery
-    return MAX_WAIT if task is None else task.timeout
