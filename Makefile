@@ -104,7 +104,7 @@ suite: lint servers
 # Celery apps under kills in full size, on all databases and brokers: half an hour for each seed.
 SEEDS ?= 1
 kills: $(VENV)/.test-installed servers
-	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v tests/acceptance/test_celery_kills.py
+	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v $(addprefix tests/acceptance/test_celery_,kills.py stops.py backlog.py)
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

@@ -95,6 +95,13 @@ def wait_for(path: str) -> None:
         time.sleep(0.05)
 
 
+@app.task(name="shop.note_and_fail", shared=False)
+def note_and_fail(key: str) -> None:
+    """Note that it ran, and fail."""
+    _effect(key)
+    raise ValueError(key)
+
+
 @app.task(name="shop.note", shared=False)
 def note(value: object, key: str) -> object:
     """Note that it ran, and hand its value on."""

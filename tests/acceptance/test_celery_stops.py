@@ -1,10 +1,12 @@
 """Workers of ours that stop, or whose child processes end, send no task of a Celery app again."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from tests.acceptance import shop as tasks
@@ -15,6 +17,7 @@ from tests.servers import Valkey
 LEASE = 3
 NAP = 2.0 * LEASE  # a lease that lapses in it sends the task again
 TASKS = 4
+FULL = bool(os.environ.get("INNGEST_KILLS"))  # as `make kills` does
 
 
 @pytest.fixture
@@ -87,3 +90,39 @@ def test_child_process_that_ends_sends_nothing_again(shop: Shop, start: Start) -
     """Slow: a task that was sent again would count as lost after half a minute."""
     client, _ = start("-P", "prefork", "-c", "2", "--max-tasks-per-child", "1", count=1)
     ran_once(client, shop, nap(client, shop))
+
+
+@pytest.mark.parametrize(
+    "stop", [Process.terminate, Process.kill9] if FULL else [Process.terminate]
+)
+def test_failing_tasks_run_once_though_our_worker_restarts(
+    shop: Shop, start: Start, postgres_url: str, stop: Callable[[Process], object]
+) -> None:
+    """Answers of failures wait for their reasons, which come as events that nobody may read.
+
+    Slow: what a killed worker has taken goes to another after half a minute.
+    """
+    client, [worker] = start("-P", "gevent", "-c", "10", count=1)
+    keys = [f"f{number}" for number in range(10)]
+    runs = [client.start(tasks.note_and_fail.s(key)) for key in keys]
+    wait_until(lambda: len(shop.effects) >= len(keys), 60, "the tasks to run")
+    if stop is Process.kill9:  # what it sent in the last half second may be sent again
+        wait_until(lambda: _are_written(postgres_url), 30, "the sendings to be written")
+    stop(worker)
+    worker.start()
+    for run_id in runs:
+        run = client.ended(run_id, 120)
+        assert run["status"] == "failed"
+        assert run["output"]["error"]["name"] in ("ValueError", "TaskFailed")
+    assert sorted(shop.effects) == sorted(keys)
+
+
+def _are_written(url: str) -> bool:
+    """Say whether each task that was sent has ended, or is written as its app's."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM queue_items WHERE worker NOT LIKE 'celery:%' LIMIT 1")
+            return cursor.fetchone() is None
+    finally:
+        connection.close()
