@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from .celery_beat import import_beat
 from .celery_settings import app_at, set_, show, task_at
 from .client import call, url_option
 
@@ -124,5 +125,6 @@ def on(
     click.echo(f"{found['function']} starts on {', '.join(events + crons)}")
 
 
+celery.add_command(import_beat)
 celery.add_command(set_)
 celery.add_command(show)

@@ -15,7 +15,12 @@ _KEYED = ("concurrency", "throttle", "rateLimit", "debounce", "batchEvents", "si
 def task_at(url: str, task: str, app_name: str | None) -> str:
     """Return the URL of a task; its name begins with that of its app if none is given."""
     name = app_name or task.partition(".")[0]
-    return f"{app_at(url, name)}/tasks/{quote(task, safe='')}"
+    return task_in(app_at(url, name), task)
+
+
+def task_in(app_url: str, task: str) -> str:
+    """Return the URL of a task of an app, whose URL is given."""
+    return f"{app_url}/tasks/{quote(task, safe='')}"
 
 
 def app_at(url: str, name: str) -> str:

@@ -86,8 +86,14 @@ _SINGLETON = _shape(
 _TRIGGER = _shape(
     "Trigger",
     event=_text("the name of an event, or a wildcard", "shop/order.placed"),
-    cron=_text("a schedule, with TZ=… before it if wished", "TZ=Europe/Paris 0 9 * * 1-5"),
+    cron=_text(
+        "a schedule or an interval (every 90s), with TZ=… before it and #name after it if wished",
+        "TZ=Europe/Paris 0 9 * * 1-5",
+    ),
     jitter=_period("delays each start of a schedule by up to"),
+    queue=_text("the queue to which a schedule sends it"),
+    priority=_number("the priority with which a schedule sends it"),
+    expires=fields.Raw(metadata=_about("seconds by which a schedule's task must have begun", 60)),
     **{"if": _text("only events for which this expression is true", "event.data.total > 0")},
     **{name: _text(f"{text}; in place of the task's") for name, text in _INPUTS.items()},
 )

@@ -96,14 +96,25 @@ def _sessions(event: dict[str, Any]) -> JsonObject | None:
     return {"sessions": sessions} if sessions else None
 
 
-def scheduled(cron: str, tick: datetime, fire_at: datetime, *, id: str, function_id: str) -> Event:
-    """Build the event of a cron's tick, which starts only that function (events.md §8.5)."""
+def scheduled(
+    cron: str,
+    tick: datetime,
+    fire_at: datetime,
+    *,
+    id: str,
+    function_id: str,
+    apart: bool = False,
+) -> Event:
+    """Build the event of a cron's tick, which starts only that function (events.md §8.5).
+
+    Schedules of a function that tick together start one run. With `apart` each starts its own.
+    """
     at = _rfc3339(tick)
     event = internal(
         SCHEDULED,
         {"cron": cron, "scheduledAt": at, "fireAt": _rfc3339(fire_at)},
         id=id,
-        external_id=at,
+        external_id=f"{at} {cron}" if apart else at,
         ts_ms=int(fire_at.timestamp() * 1000),
     )
     return replace(event, target=function_id, cron=cron)

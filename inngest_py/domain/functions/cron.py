@@ -2,6 +2,11 @@
 
 A tick is an instant whose local time in the schedule's zone matches. So a local time that the zone
 skips has no tick, and one that it repeats has two.
+
+Schedules of Celery tasks can do more: `every 90s` for intervals, a weekday such as `&1` that has to
+match together with the day of the month, and a name after ` #`, by which two of one function
+differ. Ticks of an interval are counted from the midnight that began 1970 in the zone, so every
+process finds the same ones. Intervals of whole days begin at the midnight of such a day.
 """
 
 import hashlib
@@ -20,6 +25,9 @@ _SECOND = timedelta(seconds=1)
 # Leap days lie at most eight years apart.
 _HORIZON = timedelta(days=366 * 9)
 _MOST_CHARS = 255
+_EVERY = "every "
+_DAY = timedelta(days=1)
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -49,21 +57,33 @@ class _Schedule:
     day: _Field
     month: _Field
     weekday: _Field
+    both: bool = False
 
     def on(self, day: date) -> bool:
-        """Say whether a date matches: one day field is enough when both restrict the days."""
+        """Say whether a date matches.
+
+        One day field is enough when both restrict the days, unless `both` have to match.
+        """
         by_day = day.day in self.day.values
         by_weekday = day.isoweekday() % 7 in self.weekday.values
-        if self.day.open or self.weekday.open:
+        if self.both or self.day.open or self.weekday.open:
             return by_day and by_weekday
         return by_day or by_weekday
 
 
 def validate(text: str) -> None:
     """Check a sync's schedule: five fields, no descriptor such as @daily. Raises Invalid."""
-    if "@" in text:
+    if any(sign in text for sign in "@&#"):
         raise Invalid(f"{text[:64]!r} is not a schedule: write five fields, like 0 9 * * 1-5")
     _parse(text)
+
+
+def validate_of_task(text: str) -> None:
+    """Check a Celery task's schedule, which may also be an interval. Raises Invalid."""
+    if is_interval(text):
+        _every(text)
+    else:
+        _parse(text)
 
 
 def next_after(text: str, after: datetime) -> datetime | None:
@@ -73,6 +93,8 @@ def next_after(text: str, after: datetime) -> datetime | None:
         if "@every " in text:
             _, every = _zone(text)
             return moment.replace(microsecond=0) + _interval(every.removeprefix("@every "))
+        if is_interval(text):
+            return _next_interval(*_every(text), moment)
         return _next(_parse(text), moment.replace(second=0, microsecond=0) + _MINUTE)
     except OverflowError:  # past the year 9999
         return None
@@ -148,10 +170,48 @@ def _interval(text: str) -> timedelta:
 
 
 @lru_cache(maxsize=4096)
+def is_interval(text: str) -> bool:
+    """Say whether a schedule is an interval. Raises Invalid for a bad zone."""
+    return _zone(_without_name(text))[1].startswith(_EVERY)
+
+
+@lru_cache(maxsize=4096)
+def _every(text: str) -> tuple[tzinfo, timedelta]:
+    """Read the zone and the interval of a schedule. Raises Invalid."""
+    zone, rest = _zone(_without_name(text))
+    try:
+        interval = durations.to_timedelta(rest.removeprefix(_EVERY).strip())
+    except OverflowError:
+        interval = timedelta(0)
+    if interval < _SECOND or interval % _SECOND:
+        raise Invalid(f"{rest[:64]!r} is not an interval of whole seconds, such as every 90s")
+    return zone, interval
+
+
+def _next_interval(zone: tzinfo, interval: timedelta, moment: datetime) -> datetime:
+    if interval % _DAY:
+        anchor = datetime(1970, 1, 1, tzinfo=zone).astimezone(UTC)
+        return anchor + ((moment - anchor) // interval + 1) * interval
+    days, today = interval // _DAY, moment.astimezone(zone).date().toordinal() - _FIRST_DAY
+    following = _FIRST_DAY + (today // days + 1) * days
+    if following > date.max.toordinal():
+        raise OverflowError
+    day = date.fromordinal(following)
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _without_name(text: str) -> str:
+    """Cut off the name of a schedule."""
+    if len(text) > _MOST_CHARS:
+        raise Invalid(f"{text[:64]!r} is not a schedule: it has over {_MOST_CHARS} characters")
+    return text.partition(" #")[0].strip()
+
+
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> _Schedule:
-    zone, rest = _zone(text)
+    zone, rest = _zone(_without_name(text))
     fields = _DESCRIPTORS.get(rest, rest).split()
-    if len(text) > _MOST_CHARS or len(fields) != 5:
+    if len(fields) != 5:
         raise Invalid(f"{text[:64]!r} is not a schedule: write five fields, like 0 9 * * 1-5")
     minute, hour, day, month, weekday = fields
     return _Schedule(
@@ -160,7 +220,8 @@ def _parse(text: str) -> _Schedule:
         hour=_field(hour, "hour", 0, 23, {}),
         day=_field(day, "day of the month", 1, 31, {}),
         month=_field(month, "month", 1, 12, _MONTHS),
-        weekday=_field(weekday, "weekday", 0, 6, _WEEKDAYS),
+        weekday=_field(weekday.removeprefix("&"), "weekday", 0, 6, _WEEKDAYS),
+        both=weekday.startswith("&"),
     )
 
 

@@ -41,7 +41,9 @@ def signature(
         raise Invalid(f"{places['args']} must be a list, not {_kind(args)}")
     if kwargs is not None and not isinstance(kwargs, dict):
         raise Invalid(f"{places['kwargs']} must be an object, not {_kind(kwargs)}")
-    options = {} if task.queue is None else {"queue": task.queue}
+    options: dict[str, object] = {} if task.queue is None else {"queue": task.queue}
+    if not invoked:
+        options |= _options(config, events[0])
     return {"task": task.task, "args": args or [], "kwargs": kwargs or {}, "options": options}
 
 
@@ -63,6 +65,15 @@ def _expressions(
                     "kwargs": trigger.kwargs or task.kwargs,
                 }
     return {"args": task.args, "kwargs": task.kwargs}
+
+
+def _options(config: FunctionConfig, event: Event) -> dict[str, object]:
+    """Return the options of the schedule that has started a run, none for other events."""
+    schedule = _data(event).get("cron")
+    for trigger in config.triggers if isinstance(schedule, str) else ():
+        if isinstance(trigger, CronTrigger) and trigger.cron == schedule:
+            return trigger.options
+    return {}
 
 
 def _is_of(trigger: Trigger, event: Event, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .. import cel
+from ..canvas.options import read_options
 from ..errors import Invalid
 from ..limits import MAX_WAIT
 from ..values import canonical
@@ -38,7 +39,8 @@ NAMES = (
     *("on", "args", "kwargs", "queue", "timeout", "on_lost", "terminate"),
 )
 _EVENT, _EVENTS = frozenset({"event"}), frozenset({"events"})
-_ON = {"event": ("event", "if", "args", "kwargs"), "cron": ("cron", "jitter", "args", "kwargs")}
+_CRON = ("cron", "jitter", "args", "kwargs", "queue", "priority", "expires")
+_ON = {"event": ("event", "if", "args", "kwargs"), "cron": _CRON}
 _CANCEL = ("event", "if", "timeout")
 _FOLDED = {name.casefold(): name for name in NAMES}
 _MEANT = _FOLDED | {"triggers": "on"}  # the field's name in SDKs' registrations
@@ -112,15 +114,32 @@ def _rate_limit(fields: Fields) -> RateLimit | None:
 
 
 def _triggers(fields: Fields) -> tuple[Trigger, ...]:
-    found = parse_triggers(fields, "on", condition="if")
+    found = parse_triggers(fields, "on", condition="if", task=True)
     items = fields.objects("on", len(found))
     made = []
     for trigger, item in zip(found, items, strict=True):
         what = "cron" if isinstance(trigger, CronTrigger) else "event"
         exact_shapes.only(item, _ON[what])
         args, kwargs = _expression(item, "args"), _expression(item, "kwargs")
-        made.append(replace(trigger, args=args, kwargs=kwargs))
+        with_args = replace(trigger, args=args, kwargs=kwargs)
+        if isinstance(with_args, CronTrigger):
+            with_args = _with_options(with_args, item)
+        made.append(with_args)
     return tuple(made)
+
+
+def _with_options(trigger: CronTrigger, item: Fields) -> CronTrigger:
+    """Read the options with which a schedule sends its task; they are checked as a signature's."""
+    names = ("queue", "priority", "expires")
+    given = {name: item.get(name) for name in names if item.get(name) is not None}
+    try:
+        read = read_options(given, item.path)
+    except Invalid as error:
+        raise wrong(error.field or item.path, error.message.partition(" ")[2]) from None
+    expires = read.get("expires")
+    if expires is not None and (not isinstance(expires, int | float) or expires <= 0):
+        raise wrong(item.at("expires"), "must be a number of seconds above 0")
+    return replace(trigger, **read)  # type: ignore[arg-type]
 
 
 def _cancels(fields: Fields) -> tuple[Cancel, ...]:

@@ -1,5 +1,6 @@
 """Read a function's triggers, and the events that cancel its runs (sync.md §5.1, §5.3)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from . import cron
 from .config_fields import Fields, wrong
 
 MAX_TRIGGERS = 10
+MAX_TASK_TRIGGERS = 100
 MAX_CANCELS = 5
 MIN_JITTER = timedelta(seconds=1)
 MAX_JITTER = timedelta(minutes=5)
@@ -34,13 +36,23 @@ class EventTrigger:
 class CronTrigger:
     """Starts the function on a schedule; each start is delayed by up to the jitter.
 
-    `args` and `kwargs` are as in EventTrigger.
+    `args` and `kwargs` are as in EventTrigger. `queue`, `priority` and `expires`, in seconds, are
+    options with which it sends a Celery task.
     """
 
     cron: str
     jitter: timedelta | None = None
     args: str | None = None
     kwargs: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    expires: float | None = None
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options of the signature that it starts."""
+        given = {"queue": self.queue, "priority": self.priority, "expires": self.expires}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 Trigger = EventTrigger | CronTrigger
@@ -57,16 +69,20 @@ class Cancel:
 
 
 def parse_triggers(
-    config: Fields, name: str = "triggers", condition: str = "expression"
+    config: Fields, name: str = "triggers", condition: str = "expression", *, task: bool = False
 ) -> tuple[Trigger, ...]:
     """Read a function's triggers; raises Invalid for a bad one and for one given twice.
 
-    `name` is the field that lists them, and `condition` the one of a trigger's expression.
+    `name` is the field that lists them, and `condition` the one of a trigger's expression. A Celery
+    `task` may have more of them, and other schedules.
     """
     triggers: list[Trigger] = []
     seen: dict[object, int] = {}
-    for place, item in enumerate(config.objects(name, MAX_TRIGGERS)):
-        trigger = _parse_trigger(item, condition)
+    most, check = (
+        (MAX_TASK_TRIGGERS, cron.validate_of_task) if task else (MAX_TRIGGERS, cron.validate)
+    )
+    for place, item in enumerate(config.objects(name, most)):
+        trigger = _parse_trigger(item, condition, check)
         # the same schedule with another jitter is given twice, too
         key = trigger.cron if isinstance(trigger, CronTrigger) else trigger
         if key in seen:
@@ -77,14 +93,14 @@ def parse_triggers(
     return tuple(triggers)
 
 
-def _parse_trigger(item: Fields, condition: str) -> Trigger:
+def _parse_trigger(item: Fields, condition: str, check: Callable[[str], None]) -> Trigger:
     event, schedule = item.text("event", code=_EVENT), item.text("cron", code=_SCHEDULE)
     if event is not None and schedule is not None:
         raise wrong(item.path, "holds both event and cron: make two triggers of it")
     if event is not None:
         return EventTrigger(event, item.expression(condition))
     if schedule is not None:
-        return _parse_cron(item, schedule)
+        return _parse_cron(item, schedule, check)
     if item.get("event") == "":
         raise wrong(item.at("event"), "is empty: name the event", _EVENT)
     if item.get("cron") == "":
@@ -92,9 +108,9 @@ def _parse_trigger(item: Fields, condition: str) -> Trigger:
     raise wrong(item.path, "must hold either event or cron")
 
 
-def _parse_cron(item: Fields, schedule: str) -> CronTrigger:
+def _parse_cron(item: Fields, schedule: str, check: Callable[[str], None]) -> CronTrigger:
     try:
-        cron.validate(schedule)
+        check(schedule)
     except Invalid as error:
         problem = f"is not a schedule such as 0 9 * * 1-5: {error.message}"
         raise wrong(item.at("cron"), problem, _SCHEDULE) from None

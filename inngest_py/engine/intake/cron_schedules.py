@@ -136,4 +136,11 @@ def _event(
     """Build a tick's event: jitter delays the first request, not the run's creation."""
     jitter = trigger.jitter or timedelta(0)
     fire_at = tick + cron.jitter(jitter, function.id, tick)
-    return scheduled(trigger.cron, tick, fire_at, id=ctx.new_id(now), function_id=function.id)
+    return scheduled(
+        trigger.cron,
+        tick,
+        fire_at,
+        id=ctx.new_id(now),
+        function_id=function.id,
+        apart=function.config.celery is not None,  # each may have arguments of its own
+    )
