@@ -58,7 +58,11 @@ def list_(url: str) -> None:
     for app in found:
         source = f"  from {app['file']}" if app["file"] else ""
         click.echo(f"{app['name']}  {app['broker']}  queue {app['queue']}{source}")
-        click.echo(f"  workers: {', '.join(app['workers']) or 'none has answered yet'}")
+        workers = [_worker(one) for one in app["worker_details"]]
+        click.echo(f"  workers: {', '.join(workers) or 'none has answered yet'}")
+        queues = [f"{name} {messages}" for name, messages in app["queues"].items()]
+        if queues:
+            click.echo(f"  messages in queues: {', '.join(queues)}")
         click.echo(f"  tasks: {', '.join(app['tasks']) or 'none'}")
         for task, since in app["gone_tasks"].items():
             click.echo(f"  no worker has {task} any more, since {since}")
@@ -68,6 +72,14 @@ def list_(url: str) -> None:
             click.echo(f"  {app['tasks_left_out']} more tasks of its workers become no functions")
         if app["error"]:
             click.echo(f"  {app['error']}: {app['error_detail']}")
+
+
+def _worker(one: dict[str, object]) -> str:
+    if not one["alive"]:
+        return f"{one['name']} (not heard of since {one['heard_at']})"
+    size = f" of {one['processes']}" if one["processes"] else ""
+    runs = "" if one["active"] is None else f", runs {one['active']}{size}"
+    return f"{one['name']} ({one['pool'] or 'pool not known'}{runs})"
 
 
 @celery.command()
