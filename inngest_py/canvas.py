@@ -24,7 +24,8 @@ from .domain.access import signatures
 DEFAULT_URL = "http://127.0.0.1:8288"
 _TIMEOUT = 30.0
 _ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+# a short task's result is not held up by much more than its own time
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.005, 1.0, 1.5
 
 
 class CanvasError(Exception):
@@ -59,12 +60,13 @@ class Run:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_PAUSE
-        while (found := self._read())["status"] not in _ENDED:
-            left = pause if deadline is None else min(pause, deadline - time.monotonic())
-            if left <= 0:
-                raise TimeoutError(f"run {self.run_id} is {found['status']} after {timeout} s")
-            time.sleep(left)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        with requests.Session() as session:  # keeps its connection for the next look
+            while (found := self._read(session))["status"] not in _ENDED:
+                left = pause if deadline is None else min(pause, deadline - time.monotonic())
+                if left <= 0:
+                    raise TimeoutError(f"run {self.run_id} is {found['status']} after {timeout} s")
+                time.sleep(left)
+                pause = min(_GROWTH * pause, _LONGEST_PAUSE)
         if found["status"] != "completed":
             output = found["output"] if isinstance(found["output"], dict) else {}
             raise RunFailed(self.run_id, found["status"], output.get("error") or output)
@@ -78,8 +80,8 @@ class Run:
         query = "?terminate=true" if terminate else ""
         _call("DELETE", f"{_base(self.url)}/api/v1/runs/{self.run_id}{query}")
 
-    def _read(self) -> dict[str, Any]:
-        return _call("GET", f"{_base(self.url)}/api/v1/runs/{self.run_id}")
+    def _read(self, session: requests.Session | None = None) -> dict[str, Any]:
+        return _call("GET", f"{_base(self.url)}/api/v1/runs/{self.run_id}", session=session)
 
 
 def send(
@@ -112,11 +114,14 @@ def _base(url: str) -> str:
     return (url or os.environ.get("INNGEST_BASE_URL") or DEFAULT_URL).rstrip("/")
 
 
-def _call(method: str, url: str, body: object = None) -> dict[str, Any]:
+def _call(
+    method: str, url: str, body: object = None, session: requests.Session | None = None
+) -> dict[str, Any]:
     key = os.environ.get("INNGEST_SIGNING_KEY")
     headers = {"Authorization": f"Bearer {signatures.bearer(key)}"} if key else {}
     try:
-        answer = requests.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
+        request = requests.request if session is None else session.request
+        answer = request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
         found = answer.json()
     except requests.RequestException as error:
         text = f"{url} does not answer ({type(error).__name__}): set INNGEST_BASE_URL to the server"
