@@ -94,8 +94,7 @@ class Server:
         self._prepare(ctx)
         wait_for_schema(ctx)
         self._waits = False
-        named = [celery_task.parse_app(entry) for entry in self._settings.celery_apps]
-        declared_apps.connect(ctx, named, self._settings.declared_celery_apps)
+        self._connect_celery_apps(ctx)
         http = self._http = self._listen(ctx)
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:
@@ -113,6 +112,13 @@ class Server:
         self._stop_tracing()
         if self._failed:
             raise SystemExit(1)
+
+    def _connect_celery_apps(self, ctx: Context) -> None:
+        named = [celery_task.parse_app(entry) for entry in self._settings.celery_apps]
+        try:
+            declared_apps.connect(ctx, named, self._settings.declared_celery_apps)
+        except InngestPyError as error:  # such as a name that an SDK's app has
+            raise click.ClickException(f"Celery apps: {error.message}") from None
 
     def _heed_signals(self) -> None:
         main = gevent.getcurrent()

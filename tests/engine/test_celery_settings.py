@@ -1,17 +1,21 @@
 """Settings of tasks through the engine: they last, and each trigger gives its own arguments."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from celery import chain
 
 from inngest_py.domain.functions.function_config import FunctionConfig, config_from_json
+from inngest_py.domain.values import canonical
 from inngest_py.engine.apps import celery_apps, task_settings
 from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import cron_ticks, sent_tasks
 from inngest_py.engine.work.task_answers import end_lost
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import function_list
+from tests.engine.harness import Engine, sequence
 from tests.engine.shop import Shop, add
 from tests.engine.shop import total as total_of
 
@@ -136,3 +140,28 @@ def test_signature_says_the_queue_before_the_settings(shop_engine: Shop) -> None
     shop_engine.send(add.s(1, 2).set(queue="fast"))
     shop_engine.send(chain(add.s(1, 2).set(queue="fast"), total_of.s()))
     assert [one.options["queue"] for one in shop_engine.take()] == ["slow", "fast", "fast"]
+
+
+def test_settings_that_are_changed_at_once_are_all_kept(db: Database) -> None:
+    """Each as by a process of its own: a change that reads before another commits would undo it."""
+    shop_engine = Shop(db)
+    changes: list[dict[str, object]] = [
+        {"retries": 3},
+        {"queue": "slow"},
+        {"timeout": "30m"},
+        {"on_lost": "fail"},
+        {"args": "[1]"},
+        {"priority": {"run": "1"}},
+    ]
+    engines = [Engine(db, sequence()) for _ in changes]
+    ready = threading.Barrier(len(changes))
+
+    def change(engine: Engine, settings: dict[str, object]) -> None:
+        ready.wait(timeout=60)
+        task_settings.configure(engine.ctx, "shop", "shop.add", settings)
+
+    with ThreadPoolExecutor(len(changes)) as threads:
+        list(threads.map(change, engines, changes))
+    task = config_of(shop_engine).celery
+    assert task is not None
+    assert set(canonical.loads(task.own or "{}")) == {name for one in changes for name in one}

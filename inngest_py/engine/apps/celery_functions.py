@@ -79,8 +79,10 @@ def put_new(
 ) -> list[str]:
     """Write the functions of tasks, CANVAS for the one of canvases; return the names of new ones.
 
-    Functions that are there stay as they are; so does a workflow of the name.
+    Functions that are there stay as they are; so does a workflow of the name. Locks the app's row:
+    what is read of its functions after this may be changed and written.
     """
+    functions.lock_app(tx, app_id)
     known, url = names(tx, app_id), celery_task.url_of(app_name)
     new = []
     for task in tasks:
@@ -110,8 +112,9 @@ def put_workflow(
 ) -> RowMapping:
     """Return the function of a workflow; one that is new, or was removed, has no settings.
 
-    Raises Conflict for the name of a task.
+    Locks as put_new() does. Raises Conflict for the name of a task.
     """
+    functions.lock_app(tx, app_id)
     if name in by_task(tx, app_id):
         raise Conflict(f"{app_name} has a task called {name}: give the workflow another name")
     known = by_workflow(tx, app_id).get(name)

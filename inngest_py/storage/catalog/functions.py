@@ -192,6 +192,11 @@ def archive_others(tx: Connection, app_id: str, keep: list[str], now: datetime) 
     )
 
 
+def lock_app(tx: Connection, app_id: str) -> None:
+    """Lock an app's row, so that no other transaction changes its functions by old settings."""
+    tx.execute(select(App.id).where(App.id == app_id).with_for_update(key_share=True)).all()
+
+
 def restore_functions(tx: Connection, app_id: str) -> list[str]:
     """Take all functions of an app out of the archive; return their ids."""
     archived = (FunctionRow.app_id == app_id, FunctionRow.archived_at.is_not(None))
