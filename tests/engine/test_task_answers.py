@@ -1,6 +1,7 @@
 """Answers as they come over a real broker: read, applied, and acknowledged once they are stored."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -156,6 +157,20 @@ def test_answers_that_a_killed_worker_had_taken_count_as_unread(shop_engine: Sho
         client.zadd(f"{name}.taken", {"old": time.time() - 20})
         client.lpush("old", "an answer")
         assert watching.are_kept(connection, name)
+
+
+def test_queue_that_is_read_as_fast_as_it_fills_gets_empty(shop_engine: Shop) -> None:
+    """Else no task would be found to be lost while many tasks end."""
+    queue = answers_queue(shop_engine.app())
+    with connect(shop_engine.app()).connection_for_read() as connection:
+        queue(connection.default_channel).declare()
+        client = connection.default_channel.client
+        client.lpush(queue.name, "answer")
+        assert not watching.gets_empty(connection, queue.name)
+        reader = threading.Timer(0.3, client.delete, (queue.name,))
+        reader.start()
+        assert watching.gets_empty(connection, queue.name)
+        reader.join()
 
 
 def test_url_that_kombu_cannot_use_is_refused_at_once(shop_engine: Shop) -> None:

@@ -45,6 +45,7 @@ _TICK_SECONDS = 0.25
 _REVOKE_SECONDS = 1.0
 _REPLY_SECONDS = 1.0
 _KEPT_SECONDS = 5.0
+_EMPTY_SECONDS = 1.0
 _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
 
 
@@ -309,7 +310,7 @@ class Watcher:
         """Say whether there are answers that are not applied yet."""
         with client.connection_for_read() as connection:
             answers = answers_queue(self.app).name
-            return bool(_size(connection, answers)) or are_kept(connection, answers)
+            return not gets_empty(connection, answers) or are_kept(connection, answers)
 
     def _look_at_deadline(self, sent: Mapping[str, SentTask], now: datetime) -> None:
         """Look again when the next deadline of a task is over, if that is sooner than usual."""
@@ -339,6 +340,20 @@ def _size(connection: Any, queue: str) -> int:
         return 0
     finally:
         channel.close()
+
+
+def gets_empty(connection: Any, queue: str) -> bool:
+    """Say whether a queue is empty at some moment of the next second.
+
+    While many tasks end, answers are always on their way. If they are taken as fast as they come,
+    those that had come when the queue was empty have been taken.
+    """
+    until = time.monotonic() + _EMPTY_SECONDS
+    while _size(connection, queue):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_EMPTY_SECONDS / 50)
+    return True
 
 
 def are_kept(connection: Any, queue: str) -> bool:
