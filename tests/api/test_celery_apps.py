@@ -17,14 +17,14 @@ from tests.processes import wait_until
 BROKER = "redis://someone:hidden-word@127.0.0.1:1/0"
 
 
-def _see(service: Service, app_id: str, tasks: list[str]) -> None:
+def see(service: Service, app_id: str, tasks: list[str]) -> None:
     """Have the watcher find a worker with tasks."""
     workers = Workers()
     workers.told({"one@shop": tasks}, {}, {}, service.engine.ctx.now())
     celery_watch.note_seen(service.engine.ctx, app_id, workers)
 
 
-def _connect(service: Service, name: str = "shop", broker: str = BROKER) -> Any:
+def connect(service: Service, name: str = "shop", broker: str = BROKER) -> Any:
     return service.client.put(f"/v1/celery/{name}", json={"broker_url": broker})
 
 
@@ -33,7 +33,7 @@ def _apps(service: Service) -> dict[str, Any]:
 
 
 def test_no_answer_shows_the_password(service: Service) -> None:
-    app_id = _connect(service).json["data"]["id"]
+    app_id = connect(service).json["data"]["id"]
     query = "{ apps { name url method error } }"
     answers = [
         service.client.get("/v1/celery"),
@@ -66,7 +66,7 @@ def test_no_answer_shows_the_password(service: Service) -> None:
     ],
 )
 def test_broker_that_nothing_can_reach_is_refused(service: Service, broker: str) -> None:
-    answer = _connect(service, broker=broker)
+    answer = connect(service, broker=broker)
     assert answer.status_code in (400, 422)
     assert "broker_url" in answer.json["error"]
     assert "hidden-word" not in answer.text
@@ -75,9 +75,9 @@ def test_broker_that_nothing_can_reach_is_refused(service: Service, broker: str)
 
 @pytest.mark.parametrize("task", ["shop.odd name", "shop/ü?#%", "shop.plain"])
 def test_tasks_may_have_any_name(service: Service, task: str) -> None:
-    app_id = _connect(service).json["data"]["id"]
+    app_id = connect(service).json["data"]["id"]
     listed = [f"{task} [rate_limit=10/m]", "shop.other"]
-    _see(service, app_id, listed)
+    see(service, app_id, listed)
     assert _apps(service)["shop"]["tasks"] == sorted([task, "shop.other"])
     answer = service.client.put(
         "/v1/celery/shop/tasks/" + task.replace("?", "%3F").replace("#", "%23"),
@@ -92,8 +92,8 @@ def test_tasks_may_have_any_name(service: Service, task: str) -> None:
 def test_settings_that_cannot_be_used_do_not_hold_up_other_apps(service: Service, url: str) -> None:
     """Kombu refuses the first app's URL at once or when it connects; an older server took it."""
     engine = service.engine
-    bad = _connect(service, "aaa").json["data"]["id"]
-    _connect(service, "zzz")
+    bad = connect(service, "aaa").json["data"]["id"]
+    connect(service, "zzz")
     change = update(CeleryApp).where(CeleryApp.app_id == bad)
     with engine.ctx.db.transaction() as tx:
         tx.execute(change.values(broker_url=url))
@@ -110,7 +110,7 @@ def test_settings_that_cannot_be_used_do_not_hold_up_other_apps(service: Service
 
 @pytest.mark.parametrize("signature", ["shop.add", 5, None, []])
 def test_signature_that_is_no_object_is_refused(service: Service, signature: object) -> None:
-    _connect(service)
+    connect(service)
     answer = service.client.post("/v1/celery/shop/runs", json={"signature": signature})
     assert answer.status_code in (400, 422)
     assert "signature" in answer.json["error"]
@@ -121,8 +121,8 @@ def _run(service: Service, signature: object) -> Any:
 
 
 def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None:
-    app_id = _connect(service).json["data"]["id"]
-    _see(service, app_id, ["shop.add"])
+    app_id = connect(service).json["data"]["id"]
+    see(service, app_id, ["shop.add"])
     add, other = {"task": "shop.add", "args": [1]}, {"task": "shop.other"}
     chain = {"task": "celery.chain", "kwargs": {"tasks": [add, other]}}
     for signature in (other, chain):
@@ -134,8 +134,8 @@ def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None
 
 
 def test_paused_function_says_why_nothing_runs(service: Service) -> None:
-    app_id = _connect(service).json["data"]["id"]
-    _see(service, app_id, ["shop.add"])
+    app_id = connect(service).json["data"]["id"]
+    see(service, app_id, ["shop.add"])
     pause = service.client.post("/v1/functions/shop-shop.add/pause", json={"events": "skip"})
     assert pause.status_code == 200
     answer = _run(service, {"task": "shop.add"})
@@ -144,7 +144,7 @@ def test_paused_function_says_why_nothing_runs(service: Service) -> None:
 
 
 def test_settings_are_shown_with_their_source_and_refused_with_the_field(service: Service) -> None:
-    _connect(service)
+    connect(service)
     task = "/v1/celery/shop/tasks/shop.add"
     assert service.client.get(task).status_code == 404
     bad = service.client.put(task, json={"throttle": {"limit": 5, "period": 60}})
@@ -163,7 +163,7 @@ def test_settings_are_shown_with_their_source_and_refused_with_the_field(service
 
 @pytest.mark.parametrize("task", ["x" * 256, "celery.ping", "%20"])
 def test_name_that_no_task_can_have_is_refused(service: Service, task: str) -> None:
-    _connect(service)
+    connect(service)
     answer = service.client.put(f"/v1/celery/shop/tasks/{task}", json={"retries": 3})
     assert answer.status_code == 400
     assert answer.json["data"] == {"field": "task"}
@@ -173,27 +173,27 @@ def test_what_the_config_file_sets_is_refused(service: Service) -> None:
     shop = DeclaredApp("shop", "/etc/inngest.yaml", BROKER, tasks={"shop.add": {"retries": 3}})
     declared_apps.connect(service.engine.ctx, [], [shop])
     assert _apps(service)["shop"]["file"] == "/etc/inngest.yaml"
-    assert _connect(service).status_code == 409
+    assert connect(service).status_code == 409
     answer = service.client.put("/v1/celery/shop/tasks/shop.add", json={"retries": 1})
     assert answer.status_code == 409
     assert "retries of shop.add is set in the server's config file" in answer.json["error"]
 
 
 def test_tasks_that_no_worker_has_are_told_apart(service: Service) -> None:
-    app_id = _connect(service).json["data"]["id"]
+    app_id = connect(service).json["data"]["id"]
     service.client.put("/v1/celery/shop/tasks/shop.typo", json={"retries": 1})
-    _see(service, app_id, ["shop.add", "shop.old"])
-    _see(service, app_id, ["shop.add"])
+    see(service, app_id, ["shop.add", "shop.old"])
+    see(service, app_id, ["shop.add"])
     found = _apps(service)["shop"]
     assert found["tasks"] == ["shop.add"]
     assert list(found["gone_tasks"]) == ["shop.old"]
     assert found["unseen_tasks"] == ["shop.typo"]
-    _see(service, app_id, ["shop.typo"])
+    see(service, app_id, ["shop.typo"])
     assert _apps(service)["shop"]["unseen_tasks"] == []
 
 
 def test_tasks_beyond_the_limit_are_said(service: Service) -> None:
-    app_id = _connect(service).json["data"]["id"]
-    _see(service, app_id, [f"shop.t{n}" for n in range(MOST_TASKS + 3)])
+    app_id = connect(service).json["data"]["id"]
+    see(service, app_id, [f"shop.t{n}" for n in range(MOST_TASKS + 3)])
     found = _apps(service)["shop"]
     assert (len(found["tasks"]), found["tasks_left_out"]) == (MOST_TASKS, 3)

@@ -6,8 +6,8 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 from sqlalchemy import RowMapping
 
-from ...domain.errors import Conflict, NotFound
-from ...domain.functions import celery_task
+from ...domain.errors import Conflict, Invalid, NotFound, TooDeep
+from ...domain.functions import celery_task, task_inputs
 from ...domain.functions.function_config import config_from_json
 from ...domain.reports import celery_seen
 from ...domain.reports.celery_seen import Seen, SeenWorker
@@ -43,6 +43,14 @@ class RunBody(openapi.Body):
     )
     id = fields.String(validate=validate.Length(1, 255))
     idempotency_key = fields.String(validate=validate.Length(1, 255))
+
+    def read_json(self, body: bytes) -> object:
+        """Read a body in which signatures are within each other, as deep as they may be."""
+        try:
+            found: object = canonical.loads(body, task_inputs.MOST_SIGNATURE_LEVELS)
+        except TooDeep as error:
+            raise Invalid(task_inputs.TOO_DEEP, field="signature") from error
+        return found
 
 
 class CeleryAnswer(Schema):
@@ -199,20 +207,22 @@ def delete_workflow(name: str, workflow: str) -> object:
 @blueprint.response(201, CeleryAnswer)
 def start_run(body: dict[str, Any], name: str) -> object:
     """Run a task or a canvas of the app; the answer names the run."""
-    payload: dict[str, object] = {"data": {"signature": body["signature"]}}
-    if "id" in body:
-        payload["id"] = body["id"]
-    started = invoke.invoke(
-        context(),
-        celery_apps.slug_of_signature(context(), name, body["signature"]),
-        payload,
-        len(canonical.dumps(payload)),
-        idempotency_key=body.get("idempotency_key"),
-        by=actor(),
-    )
+    slug = celery_apps.slug_of_signature(context(), name, body["signature"])
+    try:
+        started = _invoke(slug, body, body["signature"])
+    except TooDeep:  # for an event
+        started = _invoke(slug, body, task_inputs.as_text(body["signature"]))
     if started.run_id is None:
         raise Conflict(
             "no run was started: the function is paused and skips new events, or it batches,"
             " debounces or limits their rate"
         )
     return answer({"data": {"run_id": started.run_id}}, 201)
+
+
+def _invoke(slug: str, body: dict[str, Any], signature: object) -> invoke.Invoked:
+    payload: JsonObject = {"data": {"signature": signature}}
+    if "id" in body:
+        payload["id"] = body["id"]
+    size, key = len(canonical.dumps(payload)), body.get("idempotency_key")
+    return invoke.invoke(context(), slug, payload, size, idempotency_key=key, by=actor())

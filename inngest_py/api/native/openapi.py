@@ -22,7 +22,8 @@ class _Parser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         body = req.get_data()
-        return canonical.loads(body) if body.strip() else missing
+        read = getattr(schema, "read_json", canonical.loads)  # a body may be nested deeper
+        return read(body) if body.strip() else missing
 
 
 PARSER = _Parser()

@@ -8,6 +8,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from ...domain.functions.workflow_settings import MOST_JSON_LEVELS
+from ...domain.values import canonical
 from . import openapi
 
 Field = fields.Field[Any]
@@ -194,4 +196,13 @@ WORKFLOW_SETTINGS: dict[str, Field] = {
     "tasks": fields.List(fields.Nested(WorkflowEntry), allow_none=True, metadata=_about(_TASKS)),
     **{name: field for name, field in SETTINGS.items() if name not in _INPUTS},
 }
-WorkflowSettings = _Settings.from_dict(WORKFLOW_SETTINGS, name="WorkflowSettings")
+
+
+class _Workflow(_Settings):
+    def read_json(self, body: bytes) -> object:
+        """Read a body in which lists are within each other, as deep as they may be."""
+        found: object = canonical.loads(body, MOST_JSON_LEVELS)
+        return found
+
+
+WorkflowSettings = _Workflow.from_dict(WORKFLOW_SETTINGS, name="WorkflowSettings")

@@ -5,7 +5,7 @@ Invariant: an event that passes here can be stored, sent to SDKs and put into th
 
 import math
 
-from ..errors import Invalid
+from ..errors import Invalid, TooDeep
 from ..limits import MAX_EVENT_BYTES
 from ..values import canonical
 from ..values.checks import MOST_LEVELS, check_text, is_deeper, kind
@@ -100,7 +100,7 @@ def _build(
         internal=routing is not None,
     )
     if is_deeper(event.payload, MOST_LEVELS):
-        raise Invalid(f"event is nested deeper than {MOST_LEVELS} levels")
+        raise TooDeep(f"event is nested deeper than {MOST_LEVELS} levels")
     return event
 
 

@@ -1,17 +1,24 @@
 """How events become the arguments of a Celery task."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from .. import cel
+from ..canvas import signatures
+from ..canvas.nodes import walk
+from ..canvas.signatures import MAX_LEVELS
 from ..errors import Invalid
-from ..values import names
-from ..values.checks import kind
+from ..values import canonical, names
+from ..values.checks import MOST_LEVELS, is_deeper, kind
 from .celery_task import CeleryTask
 from .function_config import FunctionConfig
 from .triggers import CronTrigger, Trigger
 
 Event = Mapping[str, object]
+# each signature in another one takes three levels of JSON, and its arguments take some more
+MOST_SIGNATURE_LEVELS = 3 * MAX_LEVELS + MOST_LEVELS + 10
+TOO_DEEP = f"signature is nested deeper than {MAX_LEVELS} signatures: make it flatter"
 
 
 def signature(
@@ -27,7 +34,7 @@ def signature(
     if task.task is None or (invoked and "signature" in given):
         if "signature" not in given:
             raise Invalid("data.signature is missing: give the canvas", field="data.signature")
-        return given["signature"]
+        return _signature(given["signature"])
     if invoked:
         args, kwargs = given.get("args"), given.get("kwargs")
         places = {"args": "data.args", "kwargs": "data.kwargs"}
@@ -45,6 +52,32 @@ def signature(
     if not invoked:
         options |= _options(config, events[0])
     return {"task": task.task, "args": args or [], "kwargs": kwargs or {}, "options": options}
+
+
+def as_text(signature: object) -> str:
+    """Write a signature as JSON text, for one that is nested deeper than events may be.
+
+    Raises Invalid if the arguments of one task are as deep as that.
+    """
+    _check_arguments(signature)
+    return json.dumps(signature)
+
+
+def _signature(given: object) -> object:
+    """Read a signature, which as_text() may have written."""
+    if not isinstance(given, str):
+        return given
+    found: object = canonical.loads(given, MOST_SIGNATURE_LEVELS)
+    _check_arguments(found)
+    return found
+
+
+def _check_arguments(signature: object) -> None:
+    """Refuse arguments that a task's row could not be read with."""
+    for _, task in walk(signatures.read(signature).root, ""):
+        if is_deeper(json.dumps([task.args, task.kwargs]), MOST_LEVELS):
+            problem = f"arguments that are nested deeper than {MOST_LEVELS} levels"
+            raise Invalid(f"the task {task.name[:255]!r} has {problem}", field="signature")
 
 
 def _data(event: Event) -> Mapping[str, object]:

@@ -120,7 +120,9 @@ def _check_levels(value: object, most: int) -> None:
 def _dumps_slowly(value: object) -> bytes:
     try:
         return rfc8785.dumps(_with_doubles(value))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except RecursionError as error:
+        raise TooDeep("the value is nested too deeply for canonical JSON") from error
+    except (TypeError, ValueError, OverflowError) as error:
         raise Invalid(f"this has no canonical JSON: {error}") from error
 
 
