@@ -23,8 +23,9 @@ def shop(valkey: Valkey, tmp_path: Path) -> Iterator[Shop]:
         yield shop
 
 
-def run_import(url: str, *args: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    app = "tests.acceptance.shop_beat:app"
+def run_import(
+    url: str, *args: str, given: str = "", app: str = "tests.acceptance.shop_beat:app"
+) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "inngest_py", "celery", "import-beat", app, "--url", url, *args]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
@@ -100,3 +101,15 @@ def _ticks_of(shop: Shop, client: Client) -> list[int]:
     assert {name for name, _ in ticks} == {"every 3s #fast a", "every 3s #fast b"}
     assert all(moment % 3000 == 0 for _, moment in ticks)
     return sorted(ticks.values())
+
+
+def test_import_says_what_is_wrong() -> None:
+    for app, words in (
+        ("nowhere:app", "nowhere:app cannot be imported (ModuleNotFoundError"),
+        ("tests.acceptance.shop:app", "there is nothing to import"),
+        ("tests.acceptance.shop_beat:app", "nothing answers at http://127.0.0.1:1"),
+    ):
+        done = run_import("http://127.0.0.1:1", app=app)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr

@@ -131,5 +131,8 @@ def ended_by_failure(canvas: Canvas, path: str) -> tuple[str, int]:
     With its errback end the links of tasks that will not be called any more. The group is empty
     for a task of the canvas itself. Raises NotFound.
     """
+    group = outermost(path)
+    if not group:
+        return group, 1
     uncalled = (find_task(canvas, at)[0] for at in following(canvas, path))
-    return outermost(path), 1 + sum(len(task.links) for task in uncalled)
+    return group, 1 + sum(len(task.links) for task in uncalled)
