@@ -279,6 +279,7 @@ def test_removed_workflow_starts_no_more_and_its_runs_go_on(engine: Shop) -> Non
             {"tasks": ["a"], "on": [{"event": "x", "args": "[1]"}]},
             "on[0].args is not known",
         ),
+        ("flow", {"tasks": ["a"], "on": [{"cron": "@daily", "queue": "q"}]}, "on[0].queue is not"),
         ("flow", {"tasks": ["a"], "retrys": 1}, "retrys is not known here: did you mean retries?"),
         ("flow", {"tasks": ["a"], "retries": 21}, "retries must be a number from 0 to 20"),
         ("celery.x", {"tasks": ["a"]}, "the name of a workflow must have"),

@@ -1,6 +1,7 @@
 """The settings of a workflow: those of a task, and `tasks`, the entries that it runs."""
 
 import re
+from collections.abc import Iterable
 
 from ..canvas import workflows
 from ..errors import Invalid
@@ -14,6 +15,7 @@ TASKS = "tasks"
 MOST_JSON_LEVELS = 1000  # workflows.read() counts the levels of lists
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _OF_TASKS = ("args", "kwargs")
+_OF_SCHEDULES = (*_OF_TASKS, "queue", "priority")  # of the one task that a schedule sends
 
 
 def check_name(name: str, path: str = "the name of a workflow") -> None:
@@ -29,10 +31,10 @@ def canonical_names(given: object, path: str = "") -> JsonObject:
     tasks = [key for key in fields.given if str(key).casefold() == TASKS]
     others = {key: value for key, value in fields.given.items() if key not in tasks}
     found = task_settings.canonical_names(others, path)
-    _refuse_arguments(Fields(found, path))
+    _refuse(Fields(found, path), _OF_TASKS)
     triggers = found.get("on")
     for place, one in enumerate(triggers if isinstance(triggers, list) else ()):
-        _refuse_arguments(Fields(one, fields.at(f"on[{place}]")))
+        _refuse(Fields(one, fields.at(f"on[{place}]")), _OF_SCHEDULES)
     for key in tasks:
         value = fields.given[key]
         if value is not None:
@@ -42,8 +44,8 @@ def canonical_names(given: object, path: str = "") -> JsonObject:
     return found
 
 
-def _refuse_arguments(fields: Fields) -> None:
-    for name in _OF_TASKS:
+def _refuse(fields: Fields, names: Iterable[str]) -> None:
+    for name in names:
         if fields.has(name):
             raise wrong(fields.at(name), "is not known here: write it to an entry of tasks")
 
