@@ -63,7 +63,7 @@ class Shop(Engine):
         celery_apps.register_tasks(self.ctx, self.app_id, ["shop.add", "shop.total", "celery.ping"])
 
     def app(self) -> CeleryApp:
-        return self.ctx.celery_apps.get(self.ctx.db, self.app_id)
+        return self.ctx.celery_apps.get(self.ctx.committer, self.app_id)
 
     def send(self, signature: Any) -> str:
         """Start a run of a canvas; return its id."""

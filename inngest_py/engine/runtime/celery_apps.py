@@ -15,6 +15,7 @@ from ...storage.db.session import Database
 from ...storage.queries import celery_app_list
 from ...storage.queue.sent_tasks import Sent
 from .ended_tasks import EndedTasks
+from .group_commit import Committer
 
 _FRESH_SECONDS = 5.0
 _TRY_AGAIN = timedelta(seconds=3)
@@ -94,10 +95,10 @@ class CeleryApps:
         self._sent: dict[str, Sent] = {}
         self._away: dict[str, datetime] = {}  # when the last try failed
 
-    def get(self, db: Database, app_id: str) -> CeleryApp:
-        """Find an app. Raises BrokerAway for one that is no longer connected."""
+    def get(self, committer: Committer, app_id: str) -> CeleryApp:
+        """Find an app; waits for the end of an outage. Raises BrokerAway for one that is gone."""
         if time.monotonic() - self._read_at > _FRESH_SECONDS or app_id not in self._by_id:
-            self.all(db)
+            self._keep(committer.read(_read))
         found = self._by_id.get(app_id)
         if found is None:
             raise BrokerAway("the Celery app was removed: add it again by `inngest-py celery add`")
@@ -107,9 +108,12 @@ class CeleryApps:
         """Read the apps."""
         with db.reading() as tx:
             found = _read(tx)
+        self._keep(found)
+        return found
+
+    def _keep(self, found: Sequence[CeleryApp]) -> None:
         self._by_id = {app.app_id: app for app in found}
         self._read_at = time.monotonic()
-        return found
 
     def note_away(self, app_id: str, now: datetime) -> bool:
         """Note that an app's broker is away; say whether that is new."""

@@ -142,8 +142,8 @@ def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | N
 
 def _sent_before(ctx: Context, job: Job) -> SentTask | None:
     """Read what the app got of this attempt, whose time is over; None if its sender was lost."""
-    with ctx.db.reading() as tx:
-        known = task_states.from_json(sent_tasks.known(tx, job.item))
+    text = ctx.committer.read(lambda tx: sent_tasks.known(tx, job.item))
+    known = task_states.from_json(text)
     return None if known is None or known.attempt != job.item.attempt else known
 
 
@@ -157,7 +157,7 @@ def send(ctx: Context, due: Sequence[tuple[Job, interpret.Call]]) -> None:
             if ctx.celery_apps.is_away(app_id, ctx.now()):
                 _wait(ctx, app_id, of_app)
                 continue
-            _send_to(ctx, ctx.celery_apps.get(ctx.db, app_id), of_app)
+            _send_to(ctx, ctx.celery_apps.get(ctx.committer, app_id), of_app)
             ctx.celery_apps.note_reached(app_id)
         except BrokerAway as error:
             if ctx.celery_apps.note_away(app_id, ctx.now()):
