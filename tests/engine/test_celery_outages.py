@@ -1,7 +1,9 @@
 """Tasks of a Celery app whose broker is away: they wait in a line, and are sent when it is back."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import psycopg2
 import pytest
 from celery import group
 
@@ -9,6 +11,7 @@ from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMes
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import queue_stats
+from tests.databases import copied
 from tests.engine.shop import Shop, add, counted
 
 
@@ -59,3 +62,21 @@ def test_answer_of_a_task_that_the_broker_took_without_saying_so_counts(shop_eng
     shop_engine.look_at_lines()
     assert shop_engine.take() == []
     assert shop_engine.run(run_id)["status"] == "completed"
+
+
+def test_app_is_read_though_the_database_restarts(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Else the run would fail whose task is due."""
+    with copied(request, "postgresql", tmp_path) as db:
+        engine = Shop(db)
+        engine.ctx.celery_apps._by_id.clear()
+        url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        killer = psycopg2.connect(url)
+        with killer, killer.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        killer.close()
+        assert engine.app().name == "shop"
