@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from amqp.exceptions import AccessRefused
+from celery import chain
 from kombu import Connection, Producer
 
 from inngest_py.domain.values import canonical
@@ -46,16 +47,26 @@ def answers(shop_engine: Shop) -> Iterator[Answers]:
     made.stop()
 
 
-def publish(engine: Shop, token: str, *, failed: bool = False, value: object = None) -> None:
-    """Send an answer as a worker does."""
-    app, body = engine.app(), [[value], {"token": token}, {}]
+def publish(
+    engine: Shop,
+    token: str,
+    *,
+    failed: bool = False,
+    value: object = None,
+    protocol: int = 2,
+) -> None:
+    """Send an answer as a worker does, in one of the two forms of Celery's messages."""
+    app, name, kwargs = engine.app(), FAILED if failed else DONE, {"token": token}
+    body: object = [[value], kwargs, {}]
+    if protocol == 1:
+        body = {"task": name, "id": "1", "args": [value], "kwargs": kwargs, "retries": 0}
     with Connection(app.broker_url) as connection:
         Producer(connection).publish(
             body,
             exchange=answers_queue(app).exchange,
             routing_key=answers_queue(app).routing_key,
             declare=[answers_queue(app)],
-            headers={"task": FAILED if failed else DONE},
+            headers={"task": name} if protocol == 2 else {},
             serializer="json",
         )
 
@@ -74,6 +85,46 @@ def test_failure_without_a_reason_is_applied_after_a_while(
     wait_until(ended(shop_engine, run_id), 30, "the run to fail")
     error = canonical.loads(shop_engine.run(run_id)["output"])["error"]
     assert "sends no events" in error["message"]
+
+
+def test_worker_may_write_the_first_form_of_messages(shop_engine: Shop, answers: Answers) -> None:
+    """Its setting `task_protocol` is 1; its answers were taken for strange messages else."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    publish(shop_engine, message.token, value=3, protocol=1)
+    wait_until(ended(shop_engine, run_id), 30, "the run to end")
+    assert canonical.loads(shop_engine.run(run_id)["output"]) == 3
+
+
+def _nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (float("nan"), "no number NaN"),
+        ({"a": [float("inf")]}, "no number Infinity"),
+        (10**400, "infinity"),
+        (_nested(500), "nested deeper"),
+    ],
+    ids=["NaN", "infinity", "integer", "nested"],
+)
+def test_result_that_cannot_be_stored_fails_its_run(
+    shop_engine: Shop, answers: Answers, value: object, problem: str
+) -> None:
+    """Were its answer passed over, its task would count as lost and run again."""
+    run_id = shop_engine.send(chain(add.s(1, 2), add.s(3)))
+    [message] = shop_engine.take()
+    publish(shop_engine, message.token, value=value)
+    wait_until(ended(shop_engine, run_id), 30, "the run to fail")
+    error = canonical.loads(shop_engine.run(run_id)["output"])["error"]
+    assert error["name"] == "InvalidAnswer"
+    assert "result of task 'add [1/2]'" in error["message"]
+    assert problem in error["message"]
 
 
 def test_reader_goes_on_after_its_broker_was_away(

@@ -39,6 +39,7 @@ class TaskAnswer:
     """An answer as it came: the result of a task, or that it has failed for good.
 
     `reason_wanted` means that the reason of a failure may still come from the app's events.
+    `unreadable` says why the result cannot be stored; None for one that can.
     """
 
     app: CeleryApp
@@ -46,6 +47,7 @@ class TaskAnswer:
     failed: bool
     value: object = None
     reason_wanted: bool = True
+    unreadable: str | None = None
 
 
 _TOGETHER = 100  # attempts that are ended in one transaction
@@ -218,6 +220,9 @@ def _decided(ctx: Context, found: _Found) -> Plan:
             lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
             policy = replace(policy, retries=policy.retries + lost)
         return task_answers.failed(failed(ctx, job, found.call, failure), policy, ctx.jitter())
+    if found.answer.unreadable is not None:
+        problem = found.answer.unreadable
+        raise Invalid(f"The result of task {found.call.label!r} cannot be stored: {problem}.")
     canvas, scope = canvases.of_run(ctx, job), workflows.scope(ctx, job)
     moves = interpret.after(canvas, found.call.path, found.answer.value, scope)
     return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)

@@ -1,5 +1,6 @@
 """Takes the answers of a Celery app's workers: each is acknowledged after it is committed."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -129,25 +130,44 @@ def read_answer(app: CeleryApp, message: Message) -> TaskAnswer | None:
     """Read an answer; None, with a log line, for a message of another kind.
 
     The result stays as kombu writes it, with its own form of times, decimals and bytes: the next
-    task of a chain gets from it what the first returned.
+    task of a chain gets from it what the first returned. A result that cannot be stored is an
+    answer all the same: without one, its task would count as lost and run again.
     """
-    name = message.headers.get("task")
     try:
         if message.content_type != "application/json":  # a pickled message is never read
             raise Invalid(f"its content type is {message.content_type!r}")
-        body = canonical.loads(message.body)
-        if name not in (DONE, FAILED) or not _is_call(body):
+        body, problem = _body(message)
+        name, args, kwargs = _call(message, body)
+        if name not in (DONE, FAILED) or not isinstance(args, list) or not args:
             raise Invalid(f"it is of task {str(name)[:100]!r}")
     except InngestPyError as error:
         observe.event("celery.strange_answer", level=30, app=app.name, error=error.message[:200])
         return None
-    args, kwargs, _ = body
-    value = args[0] if name == DONE else None
-    return TaskAnswer(app, str(kwargs.get("token")), name == FAILED, value)
+    token = str(kwargs.get("token") if isinstance(kwargs, dict) else None)
+    if name == FAILED:
+        return TaskAnswer(app, token, failed=True)
+    value = args[0] if problem is None else None
+    return TaskAnswer(app, token, failed=False, value=value, unreadable=problem)
 
 
-def _is_call(body: object) -> bool:
-    """Say whether a body is that of a task: arguments, keyword arguments, and more."""
-    if not isinstance(body, list) or len(body) != 3:
-        return False
-    return isinstance(body[0], list) and bool(body[0]) and isinstance(body[1], dict)
+def _body(message: Message) -> tuple[object, str | None]:
+    """Read a body, and say what is wrong if only Python's own reader can read it.
+
+    Python writes NaN, infinities, integers of any size and deep nesting, which are not stored.
+    """
+    try:
+        return canonical.loads(message.body), None
+    except Invalid as error:
+        try:
+            return json.loads(message.body), error.message
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def _call(message: Message, body: object) -> tuple[object, object, object]:
+    """Return the task that a message calls, its arguments and its keyword arguments."""
+    if isinstance(body, list) and len(body) == 3:
+        return message.headers.get("task"), body[0], body[1]
+    if isinstance(body, dict):  # of a worker with `task_protocol` 1
+        return body.get("task"), body.get("args"), body.get("kwargs")
+    return None, None, None
