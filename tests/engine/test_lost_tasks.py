@@ -154,7 +154,7 @@ def test_many_lost_tasks_are_sent_again_in_a_few_transactions(shop_engine: Shop)
 
 def revoked(engine: Shop) -> list[str]:
     with engine.ctx.db.transaction() as tx:
-        found = sent_rows.take_revocations(tx, engine.app_id, 100)
+        found = sent_rows.revocations(tx, engine.app_id, 100)
     return sorted(one.task_id for one in found)
 
 

@@ -1,5 +1,6 @@
 """Tasks whose time is over, and tasks that are not waited for: what their workers are told."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import broker_lines, celery_watch, lost_tasks, sent_tasks
 from inngest_py.engine.work import task_answers
 from inngest_py.engine.work.end_run import cancel
+from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.session import Database
 from tests.engine.shop import Shop, add, total
 
@@ -193,3 +195,31 @@ def test_time_outs_and_events_that_cancel_a_run_kill_its_task(shop_engine: Shop,
 def test_terminate_is_true_or_false(shop_engine: Shop) -> None:
     with pytest.raises(Invalid, match="terminate must be true or false, not"):
         task_settings.configure(shop_engine.ctx, "shop", "shop.add", {"terminate": "yes"})
+
+
+def test_other_writes_go_on_while_workers_are_told(shop_engine: Shop) -> None:
+    """A broker may take seconds; SQLite has one writer at a time."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    cancel(shop_engine.ctx, run_id)
+    told: list[str] = []
+
+    def tell(names: Sequence[str], _terminate: bool) -> None:
+        with deadlines.within(5.0), shop_engine.ctx.db.transaction():
+            told.extend(names)
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        celery_watch.revoke(shop_engine.ctx, shop_engine.app_id, tell)
+    assert told == [message.task_id]
+    assert revoked(shop_engine) == [(message.task_id, False)]
+    assert revoked(shop_engine) == []
+
+
+def test_deadline_at_the_end_of_the_calendar_is_none(shop_engine: Shop) -> None:
+    run_id = shop_engine.send(add.s(1, 2).set(expires="9999-12-31T23:59:59-12:00"))
+    [message] = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    assert len(shop_engine.queued(run_id)) == 1
+    shop_engine.answer(message, value=3)
+    assert shop_engine.run(run_id)["status"] == "completed"

@@ -65,11 +65,14 @@ def _put_all(tx: Connection, writes: Sequence[Sequence[Execution]]) -> list[None
 def revoke(ctx: Context, app_id: str, send: Callable[[Sequence[str], bool], object]) -> None:
     """Have `send` revoke the tasks that nobody waits for; its second argument kills running ones.
 
-    It is called before the commit, so that what it could not send is tried again.
+    What it could not send is tried again. It is called outside of transactions: a broker may take
+    seconds, and SQLite has one writer at a time.
     """
-    with ctx.db.transaction() as tx:
-        found = sent_tasks.take_revocations(tx, app_id, _MOST_REVOKED)
-        for terminate in (False, True):
-            names = [one.task_id for one in found if one.terminate is terminate]
-            if names:
-                send(names, terminate)
+    with ctx.db.reading() as tx:
+        found = sent_tasks.revocations(tx, app_id, _MOST_REVOKED)
+    for terminate in (False, True):
+        names = [one.task_id for one in found if one.terminate is terminate]
+        if names:
+            send(names, terminate)
+            with ctx.db.transaction() as tx:
+                sent_tasks.forget_revocations(tx, names)

@@ -53,7 +53,7 @@ class TaskRevocation(Base):
     app_id: Mapped[str] = mapped_column(Text)
     # kill it where it runs
     terminate: Mapped[bool] = mapped_column(default=False, server_default=false())
-    # serves take_revocations()
+    # serves revocations()
     __table_args__ = (Index("task_revocations_app_idx", "app_id"),)
 
 
@@ -268,12 +268,16 @@ def revoke(tx: Connection, tasks: Sequence[Revoked]) -> None:
         _revoke.run(tx, [one._asdict() for one in tasks])
 
 
-def take_revocations(tx: Connection, app_id: str, limit: int) -> list[Revoked]:
-    """Take the tasks that an app's workers are to drop."""
-    chosen = select(_revocations.c.task_id).where(_revocations.c.app_id == app_id).limit(limit)
-    taken = delete(_revocations).where(_revocations.c.task_id.in_(chosen))
-    names = [_revocations.c[name] for name in Revoked._fields]
-    return [Revoked(*row) for row in tx.execute(taken.returning(*names))]
+def revocations(tx: Connection, app_id: str, limit: int) -> list[Revoked]:
+    """List the tasks that an app's workers are to drop."""
+    query = select(*(_revocations.c[name] for name in Revoked._fields))
+    found = tx.execute(query.where(_revocations.c.app_id == app_id).limit(limit))
+    return [Revoked(*row) for row in found]
+
+
+def forget_revocations(tx: Connection, task_ids: Sequence[str]) -> None:
+    """Delete what the workers have been told."""
+    tx.execute(delete(_revocations).where(_revocations.c.task_id.in_(list(task_ids))))
 
 
 _of_runs = select(_items.c.id, _items.c.attempt, _items.c.run_id).where(

@@ -186,7 +186,10 @@ def _send_to(ctx: Context, app: CeleryApp, due: Sequence[tuple[Job, interpret.Ca
         expires = tasks.deadline(call)
         known = SentTask(item.attempt, now, queue, rules.timeout, expires=expires).to_json()
         step, opts = tasks.step_of(call.path), tasks.call_to_json(call)
-        until = now + MAX_WAIT if expires is None else expires + task_states.UNWATCHED
+        # no later than MAX_WAIT, as a time near the end of the calendar cannot be stored
+        until = now + MAX_WAIT
+        if expires is not None and expires < until:
+            until = expires + task_states.UNWATCHED
         sent.append(sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until))
     ctx.celery_apps.brokers.send(app, messages)
     # after: it may be written at once. If an answer was quicker, that does nothing
