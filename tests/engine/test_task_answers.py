@@ -12,6 +12,7 @@ import redis
 from amqp.exceptions import AccessRefused
 from celery import chain
 from kombu import Connection, Producer
+from kombu.exceptions import EncodeError
 
 from inngest_py.domain.values import canonical
 from inngest_py.engine.apps import celery_apps as task_apps
@@ -161,6 +162,37 @@ def test_readers_leave_unacknowledged_tasks_to_the_apps_workers(shop_engine: Sho
 def test_broker_that_is_away_is_no_fault(shop_engine: Shop, url: str) -> None:
     with pytest.raises(BrokerAway, match="cannot be reached: check its URL"):
         send(replace(shop_engine.app(), broker_url=url))
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:1/0?ssl_cert_reqs=secret", "sentinel://127.0.0.1:1/0"]
+)
+def test_tasks_of_a_broker_that_cannot_be_used_wait(shop_engine: Shop, url: str) -> None:
+    app = replace(shop_engine.app(), broker_url=url)
+    with pytest.raises(BrokerAway, match="connect the app again with others") as raised:
+        send(app)
+    assert "secret" not in str(raised.value)
+    assert not Brokers().reachable(app)
+
+
+def test_reader_of_a_broker_that_cannot_be_used_says_so_once(
+    shop_engine: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = replace(shop_engine.app(), broker_url="sentinel://127.0.0.1:1/0")
+    reader = Answers(app, lambda: shop_engine.ctx)
+    reader.start()
+    try:
+        wait_until(lambda: "celery.away" in caplog.text, 20, "the reader to say it")
+    finally:
+        reader.stop()
+    assert "celery.answers_failed" not in caplog.text
+
+
+def test_task_that_no_message_can_hold_is_no_fault_of_the_broker(shop_engine: Shop) -> None:
+    with pytest.raises(EncodeError):
+        Brokers().send(
+            shop_engine.app(), [TaskMessage("id", "shop.add", [object()], {}, {}, "token", "root")]
+        )
 
 
 def send(app: CeleryApp) -> None:

@@ -103,11 +103,12 @@ class Workers:
         self._known: dict[str, SeenWorker] = {}
         self.queues: dict[str, int] = {}
 
-    def heard(self, host: str, now: datetime, active: object = None) -> None:
+    def heard(self, host: str, now: datetime, active: object = None) -> SeenWorker:
         """Note a sign of life; `active` is how many tasks the worker runs, if it says so."""
         known = self._known.get(host) or SeenWorker(host, now)
         number = active if isinstance(active, int) else known.active
-        self._known[host] = replace(known, heard=now, active=number)
+        made = self._known[host] = replace(known, heard=now, active=number)
+        return made
 
     def left(self, host: str) -> None:
         """Forget a worker that said that it stops."""
@@ -122,8 +123,7 @@ class Workers:
     ) -> None:
         """Note the tasks, pools and queues of the workers that answered."""
         for host in {*registered, *stats, *queues}:
-            self.heard(host, now)
-            known = self._known[host]
+            known = self.heard(host, now)
             given = stats.get(host, {}).get("pool")
             pool: Mapping[str, object] = given if isinstance(given, dict) else {}
             names = [name.partition(" [")[0] for name in registered.get(host, known.tasks)]
@@ -145,11 +145,11 @@ class Workers:
     ) -> None:
         """Note which tasks the workers run that answered, and how many more they hold."""
         for host, running in active.items():
-            self.heard(host, now, len(running))
+            known = self.heard(host, now, len(running))
             self._known[host] = replace(
-                self._known[host],
+                known,
                 running=tuple(running[:_MOST_RUNNING]),
-                reserved=reserved.get(host, self._known[host].reserved),
+                reserved=reserved.get(host, known.reserved),
             )
 
     @property

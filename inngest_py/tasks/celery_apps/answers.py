@@ -15,7 +15,18 @@ from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...engine.work.task_answers import TaskAnswer, apply_answers
 from ...storage.db.outages import logged, outage, reason
-from .brokers import DONE, FAILED, answers_queue, connect, errors_of, fix_of, is_redis
+from .brokers import (
+    DONE,
+    FAILED,
+    UNUSABLE,
+    Unusable,
+    answers_queue,
+    connect,
+    connect_once,
+    errors_of,
+    fix_of,
+    is_redis,
+)
 from .consumer_reader import consumer_reader
 from .deliveries import MOST_TOGETHER, Delivery
 from .redis_reader import redis_reader
@@ -61,21 +72,24 @@ class Answers:
             try:
                 self._read()
             except self._errors as error:
-                self._say_away(error)
+                self._say_away(fix_of(error))
+            except Unusable as error:
+                self._say_away(f"{UNUSABLE} ({error})")
             except Exception as error:
                 observe.event("celery.answers_failed", level=40, exc_info=error, app=self.app.name)
             self._stop.wait(_WAIT_SECONDS)
 
-    def _say_away(self, error: BaseException) -> None:
+    def _say_away(self, fix: str) -> None:
         """Log that the broker is away, once per outage."""
         if not self._away and not self._stop.is_set():
-            observe.event("celery.away", level=30, app=self.app.name, error=fix_of(error))
+            observe.event("celery.away", level=30, app=self.app.name, error=fix)
         self._away = True
 
     def _read(self) -> None:
         """Read what has come, apply it, acknowledge it, again and again, over one connection."""
         # what came over a connection that was lost comes again: it cannot be acknowledged any more
         self._got, self._postponed = [], []
+        connect_once(self._client)
         open_reader = redis_reader if is_redis(self.app) else consumer_reader
         with open_reader(self._client, answers_queue(self.app)) as reader:
             self._away = False

@@ -175,6 +175,44 @@ class _Broker:
         self.client.close()
 
 
+class Unusable(Exception):
+    """A broker's URL or options cannot be used; the message is the kind of error alone.
+
+    The text of what kombu raises may hold a part of the URL, and so of its password.
+    """
+
+
+def connect_once(client: Celery) -> None:
+    """Connect to a broker, and disconnect. Raises Unusable, or one of errors_of()."""
+    try:
+        with client.connection_for_write() as connection:
+            connection.default_channel.close()
+    except Exception as error:
+        if _is_away(client, error):
+            raise
+        raise Unusable(type(error).__name__) from None
+
+
+def _is_away(client: Celery, error: Exception) -> bool:
+    try:
+        return isinstance(error, errors_of(client))
+    except Exception:  # of a URL without a transport: connect_once() says so
+        return False
+
+
+def _fix_of_broker(client: Celery, error: Exception) -> str | None:
+    """Say what to do about a broker that took no tasks; None if the error is of the tasks."""
+    if _is_away(client, error):
+        return fix_of(error)
+    try:
+        connect_once(client)
+    except Unusable as problem:
+        return f"{UNUSABLE} ({problem})"
+    except Exception as problem:
+        return fix_of(problem)
+    return None
+
+
 class Brokers:
     """The brokers of this process, connected when they are first needed; safe across threads.
 
@@ -191,17 +229,21 @@ class Brokers:
         broker = self._broker(app)
         try:
             broker.send(messages)
-        except errors_of(broker.client) as error:
-            raise BrokerAway(fix_of(error)) from error
+        except Exception as error:
+            fix = _fix_of_broker(broker.client, error)
+            if fix is None:
+                raise
+            raise BrokerAway(fix) from None  # its text may hold a part of the password
 
     def reachable(self, app: CeleryApp) -> bool:
         """Try to connect to an app's broker."""
         client = self._broker(app).client
         try:
-            with client.connection_for_write() as connection:
-                connection.default_channel.close()
-        except errors_of(client):
-            return False
+            connect_once(client)
+        except Exception as error:
+            if isinstance(error, Unusable) or _is_away(client, error):
+                return False
+            raise
         return True
 
     def _broker(self, app: CeleryApp) -> _Broker:

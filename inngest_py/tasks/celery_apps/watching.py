@@ -28,7 +28,7 @@ from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
 from ...engine.work import task_answers
 from ...storage.db.outages import outage
-from .brokers import UNUSABLE, answers_queue, connect, errors_of, fix_of
+from .brokers import UNUSABLE, Unusable, answers_queue, connect, errors_of, fix_of
 from .event_reasons import dropped_reason_of, reason_of, retry_reason_of
 from .inspected import held_of, running_of
 from .redis_reader import kept_since
@@ -47,10 +47,6 @@ _REPLY_SECONDS = 1.0
 _KEPT_SECONDS = 5.0
 _EMPTY_SECONDS = 1.0
 _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
-
-
-class _Unusable(Exception):
-    """The broker's URL or options cannot be used; the message is the kind of error."""
 
 
 class _Duty:
@@ -107,13 +103,13 @@ class Watcher:
         """Say that the broker is away, once per outage; log what nobody foresaw."""
         if outage(error):  # upkeep logs that the database is away
             return
-        if not isinstance(error, (_Unusable, *self._errors)):
+        if not isinstance(error, (Unusable, *self._errors)):
             observe.event("celery.watch_failed", level=40, exc_info=error, app=self.app.name)
             return
         if self._away:
             return
         self._away = True
-        if isinstance(error, _Unusable):
+        if isinstance(error, Unusable):
             code, fix = "broker_url", f"{UNUSABLE} ({error})"
             observe.event("celery.refused", level=40, app=self.app.name, error=str(error))
         else:
@@ -145,13 +141,13 @@ class Watcher:
             client.close()
 
     def _connect(self, connection: Any) -> None:
-        """Connect to the broker. Raises _Unusable, without a text that may hold a password."""
+        """Connect to the broker. Raises Unusable, without a text that may hold a password."""
         try:
             connection.ensure_connection(max_retries=1)
         except self._errors:
             raise
         except Exception as error:  # what the URL or the options make of kombu's arguments
-            raise _Unusable(type(error).__name__) from None
+            raise Unusable(type(error).__name__) from None
 
     def _read(self, client: Celery, reader: EventReader, over: threading.Event) -> None:
         while not (self._stop.is_set() or over.is_set()):
@@ -324,11 +320,14 @@ class Watcher:
 
     def _fail_unanswered(self, ctx: Context) -> None:
         """End tasks that have failed, and of which no answer has come since."""
-        now, kept = time.monotonic(), self._unanswered
-        self._unanswered = {name: one for name, one in kept.items() if one[0] > now}
-        over = {name: error for name, (until, error) in kept.items() if until <= now}
-        if over:
-            lost_tasks.fail(ctx, over)
+        now = time.monotonic()
+        kept = list(self._unanswered.items())  # at once: the other thread adds to it
+        over = {name: error for name, (until, error) in kept if until <= now}
+        if not over:
+            return
+        lost_tasks.fail(ctx, over)
+        for name in over:  # not before: an outage may have kept them
+            self._unanswered.pop(name, None)
 
 
 def _size(connection: Any, queue: str) -> int:
