@@ -10,6 +10,7 @@ from celery import chain, group
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from inngest_py.domain.steps.task_executions import RECEIVED, STARTED, Executions
 from inngest_py.domain.steps.task_states import LOOKS, Held
 from inngest_py.domain.values import canonical
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
@@ -95,7 +96,29 @@ def test_task_of_a_dead_worker_is_sent_again_three_times(shop_engine: Shop) -> N
     error = canonical.loads(run["output"])["error"]
     assert run["status"] == "failed"
     assert error["name"] == "TaskLost"
-    assert "celery@one has not been heard of while it ran" in error["message"]
+    assert "celery@one has not been heard of for 30 s while it ran" in error["message"]
+
+
+def test_task_of_a_worker_that_died_between_two_looks_is_sent_again(shop_engine: Shop) -> None:
+    """Its queue is never empty, so that it might wait there; only events tell who has it."""
+    shop_engine.send(add.s(1, 2))
+    [first] = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    ctx, queue, executions = shop_engine.ctx, shop_engine.app().queue, Executions()
+    event = {"uuid": first.task_id, "root_id": first.root_id, "hostname": "celery@one"}
+    for kind in (RECEIVED, STARTED):
+        stamped = {**event, "timestamp": shop_engine.now.timestamp()}
+        executions.note(kind, first.task_id, stamped)
+    assert executions.held_beyond({"celery@one"}) == {}
+    for _ in range(LOOKS):
+        assert shop_engine.take() == []
+        sent = lost_tasks.sent(ctx, shop_engine.app_id, busy=[queue])
+        sent |= lost_tasks.received(ctx, sent, executions.held_beyond({"celery@two"}))
+        hosts = frozenset({"celery@two"})
+        lost_tasks.compare(ctx, sent, {}, hosts=hosts, waiting={queue: 9})
+        shop_engine.advance()
+    [second] = shop_engine.take()
+    assert second.task_id != first.task_id
 
 
 def test_task_that_the_broker_lost_is_sent_again(shop_engine: Shop) -> None:

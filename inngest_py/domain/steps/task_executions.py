@@ -5,12 +5,13 @@ retry of its own: an execution is each of these. Events say when a worker receiv
 began, and why the task wanted to be retried. They come from workers whose clocks are their own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ..values import ids
 from ..values.json_types import JsonObject
+from .task_states import Held
 
 RECEIVED, STARTED, RETRIED = "task-received", "task-started", "task-retried"
 _ENDS = frozenset({"task-succeeded", "task-failed", "task-revoked", "task-rejected"})
@@ -87,6 +88,14 @@ class Executions:
                 made = self._live[name][place] = replace(one, started=at)
                 self._changed[name, made.number] = made
                 return
+
+    def held_beyond(self, hosts: Collection[str]) -> dict[str, Held]:
+        """List the tasks that other workers than `hosts` received and have not ended, by their ids.
+
+        Another thread may take in events meanwhile.
+        """
+        held = [(name, open_[-1]) for name, open_ in list(self._live.items()) if open_]
+        return {name: Held(one.host, one.started) for name, one in held if one.host not in hosts}
 
     def take(self) -> list[Execution]:
         """Take the executions that have changed since the last time."""

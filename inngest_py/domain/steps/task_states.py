@@ -149,4 +149,4 @@ def _reason(task: SentTask, hosts: frozenset[str]) -> str:
     did = "ran" if task.started is not None else "held"
     if task.host in hosts:
         return f"worker {task.host}, which {did} this task, does not have it any more"
-    return f"worker {task.host} has not been heard of while it {did} this task"
+    return f"worker {task.host} has not been heard of for 30 s while it {did} this task"

@@ -1,6 +1,7 @@
 """Tasks that a Celery app has: note which worker holds each, and end those that are lost."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ...domain.steps import task_states, tasks
@@ -39,6 +40,23 @@ def named(ctx: Context, names: Collection[str]) -> dict[str, SentTask]:
         tasks.task_id(item.id, item.attempt): task_states.from_json(text) for item, text in rows
     }
     return {name: task for name, task in known.items() if name in names and task is not None}
+
+
+def received(
+    ctx: Context, known: Mapping[str, SentTask], held: Mapping[str, Held]
+) -> dict[str, SentTask]:
+    """Give tasks the workers that received them, by their ids, where no look has seen them yet.
+
+    `held` is what events said. A worker may die between two looks, while its queue is never empty:
+    without this, such a task would seem to wait in the queue for ever.
+    """
+    found = {name: known[name] for name in held if name in known}
+    found |= named(ctx, held.keys() - known.keys())
+    return {
+        name: replace(task, host=held[name].host, started=held[name].started)
+        for name, task in found.items()
+        if task.host is None
+    }
 
 
 def compare(

@@ -293,6 +293,7 @@ class Watcher:
         held = held_of(active, reserved, scheduled)
         hosts = frozenset({*active, *reserved})
         sent |= lost_tasks.named(ctx, held.keys() - sent.keys())
+        sent |= lost_tasks.received(ctx, sent, self._executions.held_beyond(hosts))
         late = task_states.expired(sent, held, ctx.now())
         if late and not self._answers_wait(client):
             # one that has ended since has sent its answer before it left its worker
