@@ -57,7 +57,8 @@ def import_beat(
         raise click.ClickException("there is nothing to import")
     known = {one["name"]: one for one in call("GET", f"{url}/v1/celery")["data"]}
     if name not in known:
-        text = f"no Celery app is called {name}: connect it by `inngest-py celery add {name}`"
+        fix = f"give its name by --app, or connect it by `inngest-py celery add {name}`"
+        text = f"no Celery app is called {name}: {fix}"
         raise click.ClickException(text)
     unknown = sorted({entry.task for entry in found}.difference(known[name]["tasks"]))
     for task in unknown:

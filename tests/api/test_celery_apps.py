@@ -129,8 +129,27 @@ def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None
         answer = _run(service, signature)
         assert answer.status_code == 404
         assert "no worker of shop has registered the task 'shop.other'" in answer.json["error"]
+    for name in ("celery.nope", "celery.canvas", "celery.chord_unlock"):
+        answer = _run(service, {"task": name})
+        assert answer.status_code == 404
+        assert f"no worker of shop has registered the task '{name}'" in answer.json["error"]
     chain["kwargs"] = {"tasks": [add, {"task": "celery.map", "kwargs": {"task": add, "it": [1]}}]}
     assert [_run(service, one).status_code for one in (add, chain)] == [201, 201]
+
+
+def test_unknown_app_is_answered_with_the_connected_ones(service: Service) -> None:
+    body = {"signature": {"task": "shop.add"}}
+    none = service.client.post("/v1/celery/myshop/runs", json=body)
+    assert none.json["error"] == "no Celery app is called 'myshop': add it first"
+    connect(service)
+    wanted = "no Celery app is called 'myshop': name one that is connected (shop), or add it first"
+    for answer in (
+        service.client.post("/v1/celery/myshop/runs", json=body),
+        service.client.put("/v1/celery/myshop/tasks/shop.add", json={"retries": 1}),
+        service.client.get("/v1/celery/myshop/tasks/shop.add"),
+        service.client.get("/v1/celery/myshop/workflows"),
+    ):
+        assert (answer.status_code, answer.json["error"]) == (404, wanted)
 
 
 def test_paused_function_says_why_nothing_runs(service: Service) -> None:

@@ -111,6 +111,12 @@ BATCH = {"batchEvents": {"maxSize": 5, "timeout": "1s"}}
         ({"on": [{"event": "a", "args": "["}]}, "on[0].args is not a valid expression"),
         ({"args": ["event.data.n"]}, "args must be an expression in quotes, such as '[event."),
         ({"kwargs": {"n": "event.data.n"}}, "kwargs must be an expression in quotes, such as '{"),
+        ({"args": "5"}, "args must be an expression of a list, such as '[event.data.order]', not"),
+        ({"kwargs": "[1]"}, "kwargs must be an expression of an object, such as '{"),
+        (
+            {"on": [{"event": "a", "args": '{"a": 1}'}]},
+            "on[0].args must be an expression of a list",
+        ),
         ({"args": "[events[0]]"}, "args must be over event: events, the list of a batch, needs"),
         ({"args": "[nothing.data]"}, "args is not a valid expression: 'nothing' is not declared"),
         ({**BATCH, "args": "[event.data]"}, "args must be over events, the list of a batch: write"),

@@ -22,6 +22,7 @@ __all__ = [
     "check",
     "check_restrictive",
     "compile",
+    "constant",
     "equalities",
     "evaluate",
     "fields_of",
@@ -45,6 +46,12 @@ def check(text: str, variables: frozenset[str] = rules.VARIABLES) -> None:
     """Check an expression's syntax and all its names, as a sync does (§9). Raises Invalid."""
     _check_length(text)
     rules.check_declared(compile(text).node, variables)
+
+
+def constant(text: str) -> object:
+    """Give the value of an expression that has no variables, else MISSING. Raises Invalid."""
+    node = compile(text).node
+    return node.value if isinstance(node, Literal) else MISSING
 
 
 def _check_length(text: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from .. import cel
 from ..canvas.options import read_options
+from ..cel.nodes import MISSING
 from ..errors import Invalid
 from ..limits import MAX_WAIT
 from ..values import canonical
@@ -190,7 +191,13 @@ def _expression(fields: Fields, key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         problem = f"must be an expression in quotes, such as {_EXAMPLES[key]}, not {kind(value)}"
         raise wrong(fields.at(key), problem)
-    return fields.expression(key, check=lambda text: cel.check(text, _EVENT | _EVENTS))
+    made = fields.expression(key, check=lambda text: cel.check(text, _EVENT | _EVENTS))
+    wanted, text = (list, "a list") if key == "args" else (dict, "an object")
+    given = MISSING if made is None else cel.constant(made)
+    if given is not MISSING and not isinstance(given, wanted):
+        problem = f"must be an expression of {text}, such as {_EXAMPLES[key]}, not {kind(given)}"
+        raise wrong(fields.at(key), problem)
+    return made
 
 
 def _check_inputs(made: FunctionConfig, fields: Fields) -> None:

@@ -63,7 +63,9 @@ def _is_for_task(given: object) -> bool:
 
 
 def _no_array(given: object) -> Invalid:
-    problem = f"input must be an array of the step's arguments, not {kind(given)}"
+    objects = "; of a Celery task also an object of args and kwargs alone"
+    more = objects if isinstance(given, dict) else ""
+    problem = f"input must be an array of the step's arguments, not {kind(given)}{more}"
     return Invalid(problem, field="fromStep.input")
 
 

@@ -20,9 +20,11 @@ from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import celery_functions, workflows
+from . import celery_app_names, celery_functions, workflows
 
 METHOD = "celery"
+# of Celery's own tasks, those that workers run for a canvas
+_OF_WORKERS = frozenset({"celery.map", "celery.starmap", "celery.accumulate"})
 
 
 def add(
@@ -151,11 +153,12 @@ def slug_of_signature(ctx: Context, app_name: str, signature: dict[str, object])
     with ctx.db.reading() as tx:
         ctx.catalog.refresh(tx)
     if not _is_known(ctx, app_name, CANVAS):
-        raise NotFound(f"no Celery app is called {app_name[:100]!r}: add it first")
+        with ctx.db.reading() as tx:
+            raise celery_app_names.unknown(tx, app_name)
     missing = [
         name
-        for name in wanted
-        if not (name.startswith(OWN_PREFIX) or _is_known(ctx, app_name, name))
+        for name in wanted - _OF_WORKERS
+        if name.startswith(OWN_PREFIX) or not _is_known(ctx, app_name, name)
     ]
     if missing:
         text = f"no worker of {app_name} has registered the task {min(missing)[:255]!r}"

@@ -14,7 +14,7 @@ from ..flow import limit_changes
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import celery_functions
+from . import celery_app_names, celery_functions
 
 
 def configure(
@@ -34,7 +34,7 @@ def configure(
         now = ctx.now()
         app = celery_app_list.by_name(tx, app_name)
         if app is None:
-            raise NotFound(f"no Celery app is called {app_name[:100]!r}: add it first")
+            raise celery_app_names.unknown(tx, app_name)
         app_id = app["app_id"]
         celery_functions.put_new(tx, app_id, app_name, [task], now)
         row = celery_functions.by_task(tx, app_id).get(task)
@@ -58,9 +58,11 @@ def show(ctx: Context, app_name: str, task: str) -> JsonObject:
     """Show the settings of a task, each with where it comes from. Raises NotFound."""
     with ctx.db.reading() as tx:
         app = celery_app_list.by_name(tx, app_name)
-        row = None if app is None else celery_functions.by_task(tx, app["app_id"]).get(task)
+        if app is None:
+            raise celery_app_names.unknown(tx, app_name)
+        row = celery_functions.by_task(tx, app["app_id"]).get(task)
     if row is None:
-        raise NotFound(f"no Celery app {app_name[:100]!r} has a task {task[:255]!r}")
+        raise NotFound(f"the Celery app {app_name[:100]!r} has no task {task[:255]!r}")
     return {"function": row["slug"], "settings": rules.shown(config_from_json(row["config"]))}
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping
 
 from ... import observe
-from ...domain.errors import Invalid, NotFound
+from ...domain.errors import Invalid
 from ...domain.functions import task_settings, workflow_settings
 from ...domain.functions.function_config import FunctionConfig, config_from_json
 from ...domain.functions.workflow_settings import TASKS
@@ -19,7 +19,7 @@ from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import celery_functions
+from . import celery_app_names, celery_functions
 from .task_settings import refuse_declared
 
 
@@ -57,7 +57,7 @@ def configure(
 def _app(tx: Connection, name: str) -> RowMapping:
     app = celery_app_list.by_name(tx, name)
     if app is None:
-        raise NotFound(f"no Celery app is called {name[:100]!r}: add it first")
+        raise celery_app_names.unknown(tx, name)
     return app
 
 

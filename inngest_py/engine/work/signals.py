@@ -86,7 +86,8 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
         )
     if made.retry is not None:
         error = _error_name(made.timeline[-1].error) if made.timeline else None
-        observe.event("attempt.failed", attempt=job.item.attempt + 1, error=error)
+        attempt = job.item.attempt + 1
+        observe.event("attempt.failed", run_id=run.id, attempt=attempt, error=error)
         observe.send(
             observe.attempt_failed,
             run_id=run.id,
@@ -98,9 +99,10 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
     if done.finished is not None:
         status, output = done.finished
         if status is RunStatus.FAILED:
-            observe.event("run.failed", level=logging.WARNING, error=_error_name(output))
+            error = _error_name(output)
+            observe.event("run.failed", level=logging.WARNING, run_id=run.id, error=error)
         else:
-            observe.event("run.ended", level=logging.DEBUG, status=status.value)
+            observe.event("run.ended", level=logging.DEBUG, run_id=run.id, status=status.value)
         observe.send(
             observe.run_finished,
             run_id=run.id,
