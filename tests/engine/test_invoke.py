@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from inngest_py.domain.errors import Conflict, InngestPyError, Invalid, NotFound
 from inngest_py.engine.intake.invoke import invoke, wait
@@ -115,3 +116,16 @@ def test_refused(
     engine = Engine(db, sequence("a"))
     with pytest.raises(error):
         invoke(engine.ctx, name, payload, 10)
+
+
+def test_what_the_database_refuses_is_no_invocation(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    refuse = (
+        "CREATE TRIGGER no_runs BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'no'); END"
+        if db.is_sqlite
+        else "ALTER TABLE runs ADD CONSTRAINT no_runs CHECK (false) NOT VALID"
+    )
+    with db.transaction() as tx:
+        tx.execute(text(refuse))
+    with pytest.raises(IntegrityError):
+        invoke(engine.ctx, "app-fn", {}, 2)

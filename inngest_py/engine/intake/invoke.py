@@ -13,7 +13,7 @@ from ...domain.events.user_events import Event, parse_invocation
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.values.json_types import JsonObject
 from ...storage.events import events
-from ...storage.queries import run_lookups
+from ...storage.queries import event_lookups, run_lookups
 from ...storage.queries.run_columns import WITH_OUTPUT
 from ..runtime import audit
 from ..runtime.audit import Actor
@@ -59,8 +59,10 @@ def invoke(
     try:
         done, started = ctx.committer.run(event.id, _write_all, _Call(ctx, function, event, by))
     except IntegrityError:
-        # the commit was done, but its answer was lost with the connection
         with ctx.db.reading() as tx:
+            if not event_lookups.exists(tx, event.id):
+                raise
+            # the commit was done, but its answer was lost with the connection
             return Invoked(event.id, run_lookups.of_event(tx, event.id))
     started.send(ctx)
     return done
