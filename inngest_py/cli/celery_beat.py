@@ -101,7 +101,9 @@ def entries_of(app: Celery, timezone: str | None = None) -> tuple[list[Entry], d
     return found, refused
 
 
-def _entry(app: Celery, name: str, given: JsonObject, timezone: str | None) -> Entry:
+def _entry(app: Celery, name: str, given: object, timezone: str | None) -> Entry:
+    if not isinstance(given, dict):
+        raise Invalid(f"it is of type {type(given).__name__}: write it as a dictionary")
     task = str(given.get("task") or "")
     if not task or task.startswith(_OWN):
         raise Invalid(f"its task {task or 'is missing'} is one of Celery's own: beat alone runs it")
@@ -110,8 +112,8 @@ def _entry(app: Celery, name: str, given: JsonObject, timezone: str | None) -> E
     cron.validate_of_task(text)
     options = _object(given, "options")
     trigger: dict[str, object] = {"cron": text}
-    trigger["args"] = _constant(_list(given, "args"))
-    trigger["kwargs"] = _constant(_object(given, "kwargs"))
+    trigger["args"] = _constant("args", _list(given, "args"))
+    trigger["kwargs"] = _constant("kwargs", _object(given, "kwargs"))
     for option in _OPTIONS:
         if options.get(option) is not None:
             trigger[option] = _option(option, options.pop(option))
@@ -159,10 +161,13 @@ def _object(given: JsonObject, name: str) -> JsonObject:
     return dict(value)
 
 
-def _constant(value: object) -> str:
+def _constant(name: str, value: object) -> str:
     """Write arguments as an expression, with kombu's form of times and the like."""
-    plain = json.loads(dumps(value))
-    return json.dumps(plain, ensure_ascii=False)
+    try:
+        plain = json.loads(dumps(value))
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(f"its {name} cannot be written as JSON: {error}") from None
 
 
 def _option(name: str, value: object) -> object:

@@ -71,6 +71,8 @@ def test_relative_is_read_beside_the_schedule() -> None:
         ({"schedule": crontab(nowfun=datetime.now)}, "clock of its own"),
         ({"schedule": type("Own", (schedule,), {})(60)}, "only beat knows when its Own is due"),
         ({"schedule": 60, "options": {"expires": datetime.now(UTC)}}, "one moment"),
+        ({"schedule": 60, "args": [{1, 2}]}, "its args cannot be written as JSON"),
+        ({"schedule": 60, "kwargs": {"n": float("nan")}}, "its kwargs cannot be written as JSON"),
     ],
 )
 def test_entry_that_cannot_be_kept_is_refused_with_the_reason(
@@ -79,6 +81,12 @@ def test_entry_that_cannot_be_kept_is_refused_with_the_reason(
     found, refused = entries_of(beat_app(bad=entry, good={"schedule": 60}))
     assert [one.name for one in found] == ["good"]
     assert reason in refused["bad"]
+
+
+def test_entry_of_another_type_is_refused() -> None:
+    app = beat_app(good={"schedule": 60})
+    app.conf.beat_schedule["bad"] = "every minute"
+    assert "write it as a dictionary" in entries_of(app)[1]["bad"]
 
 
 def test_zone_of_the_host_has_to_be_named() -> None:
