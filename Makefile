@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock dev dev-celery test suite lint format bench bench-check bench-celery servers clean
+.PHONY: venv lock dev dev-celery test suite lint format kills bench bench-check bench-celery servers clean
 
 venv: $(VENV)/.test-installed
 

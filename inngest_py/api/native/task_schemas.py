@@ -185,7 +185,9 @@ class WorkflowEntry(Schema):
     kwargs = _text("an expression: the object of keyword arguments", '{"amount": event.data.total}')
     queue = _text("the queue it is sent to, if not the workflow's")
     countdown = fields.Raw(metadata=_about("seconds to wait before it is sent", 60))
-    expires = fields.Raw(metadata=_about("seconds after which workers drop it", 3600))
+    expires = fields.Raw(
+        metadata=_about("seconds by which a worker must have begun it: else its run fails", 3600)
+    )
     priority = _number("the message's priority: 0 to 255")
     time_limit = fields.Raw(metadata=_about("seconds after which its worker kills it", 600))
     soft_time_limit = fields.Raw(metadata=_about("seconds after which it is interrupted", 540))

@@ -1,4 +1,4 @@
-"""The form that connects a Celery app. What it holds may be a password: it is never shown again."""
+"""The form that connects a Celery app. The broker's URL may hold a password: no page shows it."""
 
 from flask import redirect, request
 from werkzeug.wrappers import Response as AnyResponse

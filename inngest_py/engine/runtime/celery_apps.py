@@ -32,7 +32,7 @@ class CeleryApp:
     app_id: str
     name: str
     broker_url: str = field(repr=False)  # may hold a password
-    options: str
+    options: str = field(repr=False)  # may hold one, too
     queue: str
     secret: str = field(repr=False)
 
