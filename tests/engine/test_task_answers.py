@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from amqp.exceptions import AccessRefused
-from celery import chain
+from celery import chain, chord
 from kombu import Connection, Producer
 from kombu.exceptions import EncodeError
 
@@ -29,7 +29,7 @@ from inngest_py.tasks.celery_apps.brokers import (
     errors_of,
     fix_of,
 )
-from tests.engine.shop import Shop, add
+from tests.engine.shop import Shop, add, total
 from tests.processes import Process, wait_until
 from tests.rabbit import SERVER, Rabbit
 from tests.servers import Valkey
@@ -128,6 +128,21 @@ def test_result_that_cannot_be_stored_fails_its_run(
     assert problem in error["message"]
 
 
+def test_result_that_is_too_deep_within_a_list_of_results_fails_its_run(
+    shop_engine: Shop, answers: Answers
+) -> None:
+    run_id = shop_engine.send(chord([add.s(1, 2), add.s(3, 4)], total.s()))
+    for message in shop_engine.take():
+        publish(shop_engine, message.token, value=_nested(198))
+
+    def over() -> bool:
+        shop_engine.drain()
+        return ended(shop_engine, run_id)()
+
+    wait_until(over, 30, "the run to fail")
+    assert "nested deeper" in str(shop_engine.run(run_id)["output"])
+
+
 def test_reader_goes_on_after_its_broker_was_away(
     shop_engine: Shop, answers: Answers, valkey: Valkey
 ) -> None:
@@ -207,6 +222,25 @@ def test_wrong_password_is_told(shop_engine: Shop, valkey: Valkey) -> None:
             send(shop_engine.app())
     finally:
         valkey.restart()
+
+
+def test_broker_that_takes_no_writes_says_why(shop_engine: Shop, valkey: Valkey) -> None:
+    app, brokers = shop_engine.app(), Brokers()
+    message = TaskMessage("id", "shop.add", [], {}, {}, "token", "root")
+    with redis.Redis.from_url(valkey.url) as client:
+        try:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", "1")
+            with pytest.raises(BrokerAway, match="memory is full"):
+                brokers.send(app, [message])
+            client.config_set("maxmemory", "0")
+            client.replicaof("127.0.0.1", "1")
+            with pytest.raises(BrokerAway, match="read-only replica"):
+                brokers.send(app, [message])
+        finally:
+            client.config_set("maxmemory", "0")
+            client.replicaof("NO", "ONE")
+            brokers.close()
 
 
 def test_refusals_of_rabbitmq_are_no_faults(shop_engine: Shop) -> None:

@@ -25,9 +25,9 @@ _CALL = tuple(field.name for field in fields(Call))
 
 
 def call_to_json(call: Call) -> str:
-    """Write a call for its queue item."""
+    """Write a call for its queue item. Raises TooDeep if results make it deeper than is read."""
     # not by asdict(), which copies all arguments
-    return canonical.dumps({name: getattr(call, name) for name in _CALL}).decode()
+    return canonical.dumps_readable({name: getattr(call, name) for name in _CALL}).decode()
 
 
 def call_from_json(stored: str) -> Call:
@@ -36,9 +36,9 @@ def call_from_json(stored: str) -> Call:
 
 
 def result_to_json(value: object) -> str:
-    """Write a task's result, or that it was skipped, as its step stores it."""
+    """Write a task's result, or that it was skipped, as its step stores it. Raises TooDeep."""
     found = {"data": None, "skipped": value.by} if isinstance(value, Skipped) else {"data": value}
-    return canonical.dumps(found).decode()
+    return canonical.dumps_readable(found).decode()
 
 
 def result_from_json(stored: str) -> object:

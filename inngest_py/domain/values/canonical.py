@@ -57,6 +57,14 @@ def dumps(value: object) -> bytes:
     return text
 
 
+def dumps_readable(value: object) -> bytes:
+    """Write a value that loads() will read again. Raises Invalid, and TooDeep."""
+    text = dumps(value)
+    if _brackets(text) > READABLE_LEVELS:
+        loads(text)
+    return text
+
+
 def size(text: str) -> int:
     """Count the bytes of JSON text in UTF-8, as it is sent."""
     return len(text) if text.isascii() else len(text.encode())

@@ -29,6 +29,15 @@ _REFUSALS = (
     "NotAllowed",
     "ResponseError",
 )
+_FIXES = {
+    "OutOfMemoryError": "the broker's memory is full: give it more, or delete what fills it",
+    "ReadOnlyError": "the broker is a read-only replica: connect the app to its primary",
+    **dict.fromkeys(
+        _REFUSALS,
+        "the broker refuses us: check user, password and virtual host or database in its URL",
+    ),
+}
+_AWAY = "the broker cannot be reached: check its URL, and that it runs"
 UNUSABLE = "the broker's URL or options cannot be used: connect the app again with others"
 # options of a signature that are fields of its message; `countdown` and `eta` are rows here
 _MESSAGE_OPTIONS = ("expires", "time_limit", "soft_time_limit", "priority")
@@ -96,10 +105,7 @@ def errors_of(client: Celery) -> tuple[type[BaseException], ...]:
 def fix_of(error: BaseException) -> str:
     """Say in words what to do about one of these errors, without what the broker has said."""
     causes = [type(one).__name__ for one in (error, error.__cause__) if one is not None]
-    if any(name in _REFUSALS for name in causes):
-        fix = "the broker refuses us: check user, password and virtual host or database in its URL"
-    else:
-        fix = "the broker cannot be reached: check its URL, and that it runs"
+    fix = next((_FIXES[name] for name in causes if name in _FIXES), _AWAY)
     return f"{fix} ({causes[-1]})"
 
 
