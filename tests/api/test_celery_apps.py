@@ -170,7 +170,6 @@ def test_settings_are_shown_with_their_source_and_refused_with_the_field(service
     assert bad.status_code == 400
     assert bad.json["error"].startswith("throttle.period must be a text with a unit: write 30s")
     assert bad.json["data"] == {"field": "throttle.period"}
-    assert service.client.put(task, json=[]).status_code == 400
     throttle = {"limit": 5, "period": "1m"}
     service.client.put(task, json={"throttle": throttle, "retries": 3})
     service.client.put(task, json={"retries": None})
@@ -178,6 +177,16 @@ def test_settings_are_shown_with_their_source_and_refused_with_the_field(service
         "function": "shop-shop.add",
         "settings": {"throttle": {"value": throttle, "from": "api"}},
     }
+
+
+@pytest.mark.parametrize("path", ["tasks/shop.add", "workflows/nightly"])
+@pytest.mark.parametrize("body", ["null", "[]", "1", '"x"'])
+def test_settings_that_are_no_object_are_refused(service: Service, path: str, body: str) -> None:
+    connect(service)
+    url, json = f"/v1/celery/shop/{path}", "application/json"
+    answer = service.client.put(url, data=body, content_type=json)
+    assert answer.status_code == 400
+    assert answer.json["error"] == "the body: must be a JSON object"
 
 
 @pytest.mark.parametrize("task", ["x" * 256, "celery.ping", "%20"])

@@ -101,6 +101,7 @@ BATCH = {"batchEvents": {"maxSize": 5, "timeout": "1s"}}
         ({"retries": "3"}, "retries must be an integer, not a string"),
         ({"timeout": 90}, "timeout must be a text with a unit: write 30s, 5m, 2h or 7d"),
         ({"timeout": "0s"}, "timeout must be a duration above zero, such as 30m"),
+        ({"timeout": "-1s"}, "timeout must be a duration above zero, such as 30m"),
         ({"timeout": "400d"}, "timeout must be at most"),
         ({"on_lost": "ignore"}, "on_lost must be retry or fail"),
         ({"queue": "a\nb"}, "queue must be the name of a queue, such as celery"),

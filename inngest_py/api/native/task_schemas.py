@@ -6,7 +6,7 @@ command line and the config file alike.
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from ...domain.functions.workflow_settings import MOST_JSON_LEVELS
 from ...domain.values import canonical
@@ -130,6 +130,8 @@ def _list(shape: type[Schema], description: str) -> Field:
 class _Settings(openapi.Body):
     def load(self, data: Any, **_more: Any) -> Any:
         """Take the settings as they are: the domain checks them."""
+        if not isinstance(data, dict):
+            raise ValidationError({"_schema": [self.error_messages["type"]]})
         return data
 
 

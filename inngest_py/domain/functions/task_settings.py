@@ -7,6 +7,7 @@ what the config file says, which leads. The function's configuration is made of 
 import difflib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from .. import cel
 from ..canvas.options import read_options
@@ -153,7 +154,7 @@ def _cancels(fields: Fields) -> tuple[Cancel, ...]:
 def _task(task: CeleryTask, fields: Fields) -> CeleryTask:
     default = CeleryTask()
     timeout = fields.duration("timeout", most=MAX_WAIT)
-    if timeout is not None and not timeout:
+    if timeout is not None and timeout <= timedelta(0):
         raise wrong(fields.at("timeout"), "must be a duration above zero, such as 30m")
     on_lost = fields.text("on_lost") or default.on_lost
     if on_lost not in (RETRY, FAIL):
