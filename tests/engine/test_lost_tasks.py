@@ -21,6 +21,7 @@ from inngest_py.engine.work.task_answers import apply_answers
 from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import sent_tasks as sent_rows
+from inngest_py.tasks.celery_apps.watching import Watcher
 from tests.databases import copied
 from tests.engine.shop import Shop, add, counted
 
@@ -291,6 +292,28 @@ def test_answers_outlast_an_outage_that_ends_between_two_tries(
             assert len(engine.ctx.celery_apps.sent()) == count
         apply_answers(engine.ctx, answers)
         assert {engine.run(run_id)["status"] for run_id in runs} == {"completed"}
+
+
+def test_failure_without_an_answer_outlasts_an_outage(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Else its task would count as lost, and run again."""
+    with copied(request, "postgresql", tmp_path) as db:
+        engine = Shop(db)
+        run_id = engine.send(add.s(1, 1))
+        [message] = engine.take()
+        sent_tasks.run_once(engine.ctx)
+        watcher = Watcher(engine.app(), lambda: engine.ctx)
+        watcher._unanswered[message.task_id] = 0.0, {"name": "NotRegistered", "message": "no"}
+        with db.transaction() as tx:
+            tx.execute(text(_REFUSES_TWICE))
+        for _ in range(2):
+            with deadlines.within(30), pytest.raises(OperationalError):
+                watcher._fail_unanswered(engine.ctx)
+        watcher._fail_unanswered(engine.ctx)
+        error = canonical.loads(engine.run(run_id)["output"])["error"]
+        assert error["name"] == "NotRegistered"
+        assert not watcher._unanswered
 
 
 _FAILS_THEN_REFUSES = """

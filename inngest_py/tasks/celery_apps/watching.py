@@ -326,9 +326,15 @@ class Watcher:
         over = {name: error for name, (until, error) in kept if until <= now}
         if not over:
             return
-        lost_tasks.fail(ctx, over)
-        for name in over:  # not before: an outage may have kept them
-            self._unanswered.pop(name, None)
+        again = False
+        try:
+            lost_tasks.fail(ctx, over)
+        except SQLAlchemyError as error:
+            again = outage(error)
+            raise
+        finally:
+            for name in () if again else over:
+                self._unanswered.pop(name, None)
 
 
 def _size(connection: Any, queue: str) -> int:
