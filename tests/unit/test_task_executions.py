@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from inngest_py.domain.steps.task_executions import MOST_NUMBER, Execution, Executions
+from inngest_py.domain.steps.task_executions import MOST_NEW, MOST_NUMBER, Execution, Executions
 
 RUN = "01J00000000000000000000000"
 TASK = "01j00000000000000000000001-0"
@@ -81,3 +81,13 @@ def test_what_could_not_be_stored_is_taken_again_unless_newer() -> None:
     found.note("task-started", TASK, _event(2))
     found.give_back(taken)
     assert [one.started for one in found.take()] == [_at(2)]
+
+
+def test_only_the_newest_tasks_of_silent_workers_are_asked_for() -> None:
+    """Workers of gevent tell no ends: in time, all their tasks would be read at each look."""
+    found = Executions()
+    names = [f"{TASK[:-7]}{number:05}-0" for number in range(MOST_NEW + 1)]
+    for name in names:
+        found.note("task-received", name, _event(1))
+    assert list(found.held_beyond(())) == names[1:]
+    assert found.held_beyond({"celery@x"}) == {}

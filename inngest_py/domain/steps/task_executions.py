@@ -18,6 +18,7 @@ _ENDS = frozenset({"task-succeeded", "task-failed", "task-revoked", "task-reject
 # a task may be retried without end: executions after these are stored in place of each other
 MOST_NUMBER = 100
 _MOST_OPEN = 2
+MOST_NEW = 2000  # receptions between two looks: five seconds of 400 tasks each
 _MOST_LIVE = 20_000  # of tasks whose end is not heard of: workers of gevent do not tell it
 
 
@@ -92,9 +93,11 @@ class Executions:
     def held_beyond(self, hosts: Collection[str]) -> dict[str, Held]:
         """List the tasks that other workers than `hosts` received and have not ended, by their ids.
 
-        Another thread may take in events meanwhile.
+        Looks at the newest MOST_NEW alone: the others were there at a look before. Another thread
+        may take in events meanwhile.
         """
-        held = [(name, open_[-1]) for name, open_ in list(self._live.items()) if open_]
+        newest = list(self._live.items())[-MOST_NEW:]
+        held = [(name, one) for name, open_ in newest for one in open_[-1:]]
         return {name: Held(one.host, one.started) for name, one in held if one.host not in hosts}
 
     def take(self) -> list[Execution]:
