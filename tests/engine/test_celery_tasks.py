@@ -38,6 +38,25 @@ def test_single_task_is_one_message_and_its_result_ends_the_run(shop_engine: Sho
     assert shop_engine.tried(run_id) == [("add", "completed", 0), ("Finalization", "completed", 0)]
 
 
+@pytest.mark.parametrize(
+    "signature",
+    [
+        add.s(1, 2).set(link=add.s(3)),
+        add.s(1, 2).set(expires=60),
+        chain(add.s(1, 2), add.s(3)),
+        chain(group(add.s(1, 2), add.s(3, 4)), total.s()),
+    ],
+)
+def test_canvas_under_a_throttle_runs(shop_engine: Shop, signature: Any) -> None:
+    """A throttle marks the first item of a run that it has let in."""
+    for task in ("shop.add", "celery.canvas"):
+        settings = {"throttle": {"limit": 1, "period": "1m"}}
+        task_settings.configure(shop_engine.ctx, "shop", task, settings)
+    run_id = shop_engine.send(signature)
+    shop_engine.finish()
+    assert shop_engine.run(run_id)["status"] == "completed"
+
+
 @pytest.mark.parametrize("written", [False, True])
 def test_answer_counts_before_and_after_its_sending_is_written(
     shop_engine: Shop, written: bool

@@ -8,7 +8,7 @@ from ... import observe
 from ...domain.reply.plans import Plan
 from ...domain.reply.task_answers import EXPIRED, LOST, TIMED_OUT
 from ...domain.runs import outputs
-from ...domain.runs.items import Item
+from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.steps import tasks
 from ..runtime.context import Context
@@ -124,7 +124,7 @@ def task_ended(ctx: Context, job: Job, made: Plan, done: Call, name: str | None 
     if entry is None or not observe.is_heard(observe.task_ended):
         return
     run, item = job.run, job.item
-    if name is None and item.opts is not None:
+    if name is None and item.kind is ItemKind.TASK and item.opts is not None:
         name = tasks.call_from_json(item.opts).name
     error = _error_name(entry.error)
     ctx.celery_apps.ended.note(

@@ -96,6 +96,8 @@ def _due(ctx: Context, job: Job, canvas: Canvas) -> interpret.Moves:
 
 def _joined(job: Job) -> str:
     """Return the group whose last member has ended; empty for a start, and for the whole canvas."""
+    if job.item.kind is ItemKind.START:  # its `opts` say whether a throttle has charged it
+        return ""
     group: str = canonical.loads(job.item.opts or "{}").get("joined", "")
     return group
 
