@@ -179,6 +179,21 @@ def test_settings_are_shown_with_their_source_and_refused_with_the_field(service
     }
 
 
+@pytest.mark.parametrize("number", [2**53, -(2**53), 1234567890123456789, 10**400])
+def test_integer_that_would_be_rounded_is_refused(service: Service, number: int) -> None:
+    connect(service)
+    answer = _run(service, {"task": "shop.add", "args": [1, [number]]})
+    assert answer.status_code == 400
+    assert "send it as text" in answer.json["error"] or "infinity" in answer.json["error"]
+
+
+def test_integers_that_are_exact_and_digits_in_texts_are_taken(service: Service) -> None:
+    app_id = connect(service).json["data"]["id"]
+    see(service, app_id, ["shop.add"])
+    args = [2**53 - 1, 1 - 2**53, "[1234567890123456789]"]
+    assert _run(service, {"task": "shop.add", "args": args}).status_code == 201
+
+
 @pytest.mark.parametrize("path", ["tasks/shop.add", "workflows/nightly"])
 @pytest.mark.parametrize("body", ["null", "[]", "1", '"x"'])
 def test_settings_that_are_no_object_are_refused(service: Service, path: str, body: str) -> None:

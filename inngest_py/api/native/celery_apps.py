@@ -50,6 +50,10 @@ class RunBody(openapi.Body):
             found: object = canonical.loads(body, task_inputs.MOST_SIGNATURE_LEVELS)
         except TooDeep as error:
             raise Invalid(task_inputs.TOO_DEEP, field="signature") from error
+        try:
+            canonical.check_integers(body)
+        except Invalid as error:
+            raise Invalid(error.message, field="signature") from None
         return found
 
 

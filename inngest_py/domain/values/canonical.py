@@ -4,6 +4,7 @@ Requests to SDKs are signed over exactly these bytes (auth.md §2). So JSON is m
 when it is stored, and is spliced into requests without being parsed again.
 """
 
+import json
 import re
 from typing import Any
 
@@ -21,6 +22,7 @@ _MOST_EXACT = 2**53 - 1
 _ODD_NUMBER = re2.compile(
     rb"(?:^|[:\[,])-?(?:\d{16,}|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+)(?:[,\]}]|$)",
 )
+_LONG_INTEGER = re2.compile(rb"[:\[,\s]-?\d{16,}\s*[,\]}]")
 # UTF-8 and UTF-16 sort differently only between these ranges: U+E000 to U+FFFF, and beyond.
 _PRIVATE = re.compile(rb"[\xee\xef]")
 _ASTRAL = re.compile(rb"[\xf0-\xf4]")
@@ -63,6 +65,22 @@ def dumps_readable(value: object) -> bytes:
     if _brackets(text) > READABLE_LEVELS:
         loads(text)
     return text
+
+
+def check_integers(raw: bytes) -> None:
+    """Refuse JSON with an integer that would be rounded. Raises Invalid.
+
+    `raw` is JSON that loads() has read.
+    """
+    if _LONG_INTEGER.search(raw) is not None:  # perhaps in a string
+        json.loads(raw, parse_int=_exact_integer)
+
+
+def _exact_integer(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > _MOST_EXACT:
+        problem = "would be rounded, as all numbers are doubles: send it as text"
+        raise Invalid(f"the integer {digits[:40]} {problem}")
+    return int(digits)
 
 
 def size(text: str) -> int:
