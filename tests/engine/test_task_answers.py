@@ -85,7 +85,7 @@ def test_failure_without_a_reason_is_applied_after_a_while(
     publish(shop_engine, message.token, failed=True)
     wait_until(ended(shop_engine, run_id), 30, "the run to fail")
     error = canonical.loads(shop_engine.run(run_id)["output"])["error"]
-    assert "sends no events" in error["message"]
+    assert "sent no event of it" in error["message"]
 
 
 def test_worker_may_write_the_first_form_of_messages(shop_engine: Shop, answers: Answers) -> None:

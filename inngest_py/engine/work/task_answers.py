@@ -237,7 +237,10 @@ def _times_lost(tx: Connection, job: Job) -> int:
 
 def _failure(error: JsonObject | None) -> Failure:
     if error is None:
-        unknown = "the task failed; its worker sends no events, so the reason is only in its log"
+        unknown = (
+            "the task failed; its worker sent no event of it, as when it sends none or has just"
+            " started, so the reason is only in its log"
+        )
         return Failure("TaskFailed", unknown)
     stack = error.get("stack")
     text = None if stack is None else str(stack)
