@@ -7,6 +7,8 @@ import pytest
 from celery import chain
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from inngest_py import tracing
 from inngest_py.domain.runs import traces
@@ -90,6 +92,20 @@ def test_failed_lost_and_late_tasks_are_told_apart(measured: Measured) -> None:
     for outcome in ("failed", "lost"):
         assert measured.value("task_attempts_total", task="shop-shop.add", outcome=outcome) == 1
     assert measured.value("task_run_seconds_count", task="shop-shop.add") == 0
+
+
+def test_what_cannot_be_read_now_is_told_later(measured: Measured) -> None:
+    measured.send(add.s(1, 2))
+    measured.finish()
+    measured.now += timedelta(seconds=2)
+    with measured.ctx.db.transaction() as tx:
+        tx.execute(text("ALTER TABLE task_executions RENAME TO away"))
+    with pytest.raises(DBAPIError):
+        ended_tasks.run_once(measured.ctx)
+    with measured.ctx.db.transaction() as tx:
+        tx.execute(text("ALTER TABLE away RENAME TO task_executions"))
+    measured.tell()
+    assert measured.value("task_attempts_total", task="shop-shop.add", outcome="completed") == 1
 
 
 def test_each_attempt_is_a_span_of_its_run(measured: Measured) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,3 +54,9 @@ class EndedTasks:
             while self._kept and self._kept[0].ended_at < before and len(found) < most:
                 found.append(self._kept.popleft())
         return found
+
+    def give_back(self, taken: Sequence[EndedTask]) -> None:
+        """Keep attempts again that were taken and could not be told, as far as there is room."""
+        with self._lock:
+            room = _MOST - len(self._kept)
+            self._kept.extendleft(reversed(taken[-room:] if room else ()))

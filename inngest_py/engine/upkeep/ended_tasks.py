@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.reports import task_spans
@@ -27,8 +28,12 @@ def run_once(ctx: Context) -> bool:
     ended = ctx.celery_apps.ended.take(ctx.now() - _LATER, _BATCH)
     if not ended:
         return False
-    with ctx.db.reading() as tx:
-        executions = _executions(tx, ended)
+    try:
+        with ctx.db.reading() as tx:
+            executions = _executions(tx, ended)
+    except SQLAlchemyError:
+        ctx.celery_apps.ended.give_back(ended)
+        raise
     for one in ended:
         _tell(one, executions.get(one.task_id, ()))
     return len(ended) == _BATCH
