@@ -49,6 +49,29 @@ def test_task_that_no_worker_has_any_more_is_gone_since_then() -> None:
     assert workers.seen(later, _at(10)).gone == ()
 
 
+def test_workers_of_another_app_on_the_same_broker_are_left_out() -> None:
+    workers = Workers("shop")
+    _told(workers, "one@shop", "shop.add", "shop.slow")
+    slow, other = [{"name": "slow"}], [{"name": "mail"}]
+    workers.told({"two@shop": ["shop.slow"]}, {}, {"two@shop": slow}, NOW)
+    workers.told({"one@mail": ["mail.send", "shop.add"]}, {}, {"one@mail": other}, NOW)
+    seen = workers.seen(Seen(), NOW)
+    assert [one.host for one in seen.workers] == ["one@shop", "two@shop"]
+    assert seen.tasks == ("shop.add", "shop.slow")
+    assert workers.read_queues == {"shop", "slow"}
+    workers.left("one@shop")  # nobody reads the app's queue any more
+    seen = workers.seen(seen, NOW)
+    assert [one.host for one in seen.workers] == ["two@shop"]
+    assert seen.tasks == ("shop.slow",)
+
+
+def test_workers_count_for_an_app_of_which_nothing_else_is_known() -> None:
+    """Its queue may have been given wrongly: what is there is shown."""
+    workers = Workers("shops")
+    _told(workers, "one@shop", "shop.add")
+    assert workers.seen(Seen(), NOW).tasks == ("shop.add",)
+
+
 def test_tasks_stay_while_no_worker_is_heard_of() -> None:
     workers = Workers()
     _told(workers, "one@shop", "shop.add")

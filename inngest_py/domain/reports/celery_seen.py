@@ -97,9 +97,15 @@ def from_json(stored: str | None) -> Seen:
 
 
 class Workers:
-    """What the watcher of an app learns of its workers, by their events and answers."""
+    """What the watcher of an app learns of its workers, by their events and answers.
 
-    def __init__(self) -> None:
+    Workers of other apps on the same broker answer, too. An app's own are those that read `queue`,
+    its queue, and those that have no other tasks than these. None takes all for its own.
+    """
+
+    def __init__(self, queue: str | None = None) -> None:
+        self._queue = queue
+        self._names: set[str] = set()  # the app's tasks, as far as they are known
         self._known: dict[str, SeenWorker] = {}
         self.queues: dict[str, int] = {}
 
@@ -155,21 +161,28 @@ class Workers:
     @property
     def read_queues(self) -> set[str]:
         """The queues that workers read."""
-        return {queue for one in self._all() for queue in one.queues}
+        return {queue for one in self._own() for queue in one.queues}
 
-    def _all(self) -> list[SeenWorker]:
-        return list(self._known.values())
+    def _own(self) -> list[SeenWorker]:
+        known = list(self._known.values())
+        names = {name for one in known if self._queue in one.queues for name in one.tasks}
+        names = names or self._names
+        if self._queue is None or not names:
+            return known
+        return [one for one in known if self._queue in one.queues or names.issuperset(one.tasks)]
 
     def seen(self, before: Seen, now: datetime) -> Seen:
         """Sum it up; `before` is what was stored last, maybe by another watcher.
 
         While no worker is heard of, the tasks stay as they were: they are not gone.
         """
-        for one in self._all():
+        self._names = {*before.tasks, *(one.name for one in before.gone)}
+        for one in list(self._known.values()):
             if now - one.heard > _FORGOTTEN:
                 self.left(one.host)
-        alive = [one for one in self._all() if not one.is_silent(now)]
-        shown = sorted(self._all(), key=lambda one: (one.is_silent(now), one.host))
+        own = self._own()
+        alive = [one for one in own if not one.is_silent(now)]
+        shown = sorted(own, key=lambda one: (one.is_silent(now), one.host))
         made = Seen(
             # the names of all tasks once, not for each worker
             workers=tuple(replace(one, tasks=()) for one in shown[:_MOST_WORKERS]),

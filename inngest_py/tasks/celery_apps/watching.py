@@ -69,7 +69,7 @@ class Watcher:
         self._stop = threading.Event()
         self._failed: dict[str, JsonObject] = {}  # not stored yet
         self._executions = Executions()
-        self._workers = Workers()
+        self._workers = Workers(app.queue)
         self._unanswered: dict[str, tuple[float, JsonObject]] = {}
         self._finding = _Duty(_TASKS_SECONDS, lambda: None)
         self._seeing = _Duty(_SEE_SECONDS, lambda: None)
