@@ -23,7 +23,9 @@ from .deliveries import MOST_TOGETHER, Delivery, Reader
 
 PUT_BACK_SECONDS = 30.0  # how old a list of a reader gets before others may have its messages
 _EVERY_SECONDS = 5.0  # how often a reader looks for such lists, and binds the queue anew
-_LINGER_SECONDS = 0.015
+# How long to let more messages come, for each that came at once: transactions have a cost of their
+# own. From 200 a second on it grows to the most; one alone is answered at once.
+_LINGER_SECONDS, _MOST_LINGER_SECONDS = 0.005, 0.04
 _PRIORITY_SECONDS = 60.0
 _SHORT_WAIT_SECONDS = 0.05
 
@@ -90,12 +92,12 @@ class _RedisReader:
         self._own, self._count = f"{self._index}.{uuid()}", 0
         self.settled: list[str] = []
         self.unsettled: set[str] = set()
-        self._busy = False
+        self._together = 0
         self._tidied = self._had_priority = float("-inf")
 
     def read(self, seconds: float) -> Sequence[Delivery]:
-        if self._busy:  # each transaction has a cost of its own: let more messages come
-            time.sleep(_LINGER_SECONDS)
+        if self._together > 1:
+            time.sleep(min(self._together * _LINGER_SECONDS, _MOST_LINGER_SECONDS))
         if time.monotonic() - self._tidied > _EVERY_SECONDS:
             self._tidy()
         if time.monotonic() - self._had_priority < _PRIORITY_SECONDS:
@@ -103,7 +105,7 @@ class _RedisReader:
         mine = f"{self._own}.{self._count}"
         settled, self.settled = self.settled, []
         first, found = self._wait_and_take(mine, settled, seconds)
-        self._busy = len(found) > 1
+        self._together = len(found)
         if not found:
             return []
         self._count += 1
