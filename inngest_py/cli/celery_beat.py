@@ -15,12 +15,12 @@ from kombu.utils.json import dumps
 
 from ..domain.errors import InngestPyError, Invalid
 from ..domain.functions import beat_schedules, cron
+from ..domain.functions.celery_task import OWN_PREFIX
 from ..domain.values.json_types import JsonObject
 from .celery_settings import app_at, task_in
 from .client import call, url_option
 
 _OPTIONS = ("queue", "priority", "expires")
-_OWN = "celery."  # names of Celery's own tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _entry(app: Celery, name: str, given: object, timezone: str | None) -> Entry
     if not isinstance(given, dict):
         raise Invalid(f"it is of type {type(given).__name__}: write it as a dictionary")
     task = str(given.get("task") or "")
-    if not task or task.startswith(_OWN):
+    if not task or task.startswith(OWN_PREFIX):
         raise Invalid(f"its task {task or 'is missing'} is one of Celery's own: beat alone runs it")
     when = maybe_schedule(given.get("schedule"), given.get("relative", False), app=app)
     text = f"{_schedule(app, when, timezone)} #{' '.join(name.split())}"

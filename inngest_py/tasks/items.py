@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from ..domain.runs.items import ItemKind
 from ..engine.runtime.jobs import Job
-from ..engine.work import task_jobs
+from ..engine.work.celery_tasks import task_jobs
 from ..engine.work.claims import Claimed, claim
 from ..engine.work.run_item import run_job
 from .kombu.publishing import task_name

@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
-from tests.processes import ROOT, Process, wait_until
-from tests.rabbit import Rabbit
+from tests.processes import ROOT, Process, Server, wait_until
+from tests.rabbit import SERVER, Rabbit
 from tests.servers import Valkey
 
 _SECONDS = 60.0
+# parameters of a fixture: the brokers that a Celery app may have
+BROKERS = (
+    Valkey,
+    pytest.param(
+        Rabbit,
+        marks=pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed"),
+    ),
+)
 ENDED = ("completed", "failed", "cancelled", "skipped")
 
 
@@ -43,6 +52,15 @@ class Shop:
         }
         with Process(argv, log=self.folder / f"{name}.log", env=env) as process:
             yield process.start()
+
+
+@contextmanager
+def shop_on(broker: Valkey | Rabbit, folder: Path) -> Iterator[Shop]:
+    """Start a broker of its own for an app; it ends with the app."""
+    try:
+        yield Shop(broker.start(), folder)
+    finally:
+        broker.close()
 
 
 @dataclass
@@ -114,3 +132,13 @@ class Client:
         found = wait_until(look, _SECONDS, "the executions to be stored")
         assert found is not None
         return found
+
+
+@contextmanager
+def connected(shop: Shop) -> Iterator[Client]:
+    """Run a server on SQLite that is connected to the app; a worker of the app has to run."""
+    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{shop.folder}/server.db"}
+    with Server("dev", log=shop.folder / "server.log", env=env) as server:
+        client = Client(server.start().url)
+        client.connect(shop)
+        yield client

@@ -6,24 +6,18 @@ import pytest
 import requests
 
 from tests.acceptance import shop as tasks
-from tests.acceptance.celery_shop import Client, Shop
-from tests.processes import Process, Server, wait_until
-from tests.rabbit import SERVER, Rabbit
-from tests.servers import Valkey
+from tests.acceptance.celery_shop import BROKERS, Client, Shop, connected, shop_on
+from tests.processes import Process, wait_until
 
-RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
 _SECONDS = 60.0
 
 
-@pytest.fixture(scope="module", params=[Valkey, pytest.param(Rabbit, marks=RABBIT)])
+@pytest.fixture(scope="module", params=BROKERS)
 def shop(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    broker: Valkey | Rabbit = request.param()
-    try:
-        yield Shop(broker.start(), tmp_path_factory.mktemp("shop"))
-    finally:
-        broker.close()
+    with shop_on(request.param(), tmp_path_factory.mktemp("shop")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +28,7 @@ def worker(shop: Shop) -> Iterator[Process]:
 
 @pytest.fixture(scope="module")
 def client(shop: Shop, worker: Process) -> Iterator[Client]:
-    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{shop.folder}/server.db"}
-    with Server("dev", log=shop.folder / "server.log", env=env) as server:
-        made = Client(server.start().url)
-        made.connect(shop)
+    with connected(shop) as made:
         yield made
 
 

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from inngest_py.domain.functions.task_settings import NAMES
-from tests.acceptance.celery_shop import Client, Shop
-from tests.processes import Server, wait_until
+from tests.acceptance.celery_shop import Client, Shop, connected, shop_on
+from tests.processes import wait_until
 from tests.servers import Valkey
 
 _SECONDS = 60.0
@@ -81,17 +81,9 @@ class Tasks:
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
-    broker = Valkey()
-    shop = Shop(broker.start(), tmp_path_factory.mktemp("shop"))
-    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{shop.folder}/server.db"}
-    log = shop.folder / "server.log"
-    try:
-        with Server("dev", log=log, env=env) as server, shop.worker(concurrency=6):
-            client = Client(server.start().url)
-            client.connect(shop)
-            yield Tasks(client, shop)
-    finally:
-        broker.close()
+    folder = tmp_path_factory.mktemp("shop")
+    with shop_on(Valkey(), folder) as shop, shop.worker(concurrency=6), connected(shop) as client:
+        yield Tasks(client, shop)
 
 
 def test_concurrency_by_key_counts_a_task_until_its_answer(tasks: Tasks) -> None:

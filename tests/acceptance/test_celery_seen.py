@@ -9,37 +9,25 @@ import requests
 from celery import chain
 
 from tests.acceptance import shop as tasks
-from tests.acceptance.celery_shop import Client, Shop
+from tests.acceptance.celery_shop import BROKERS, Client, Shop, connected, shop_on
 from tests.metrics import value
-from tests.processes import Server, wait_until
-from tests.rabbit import SERVER, Rabbit
-from tests.servers import Valkey
+from tests.processes import wait_until
 
-RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
 _SECONDS = 60
 
 
-@pytest.fixture(scope="module", params=[Valkey, pytest.param(Rabbit, marks=RABBIT)])
+@pytest.fixture(scope="module", params=BROKERS)
 def shop(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    broker: Valkey | Rabbit = request.param()
-    try:
-        yield Shop(broker.start(), tmp_path_factory.mktemp("seen"))
-    finally:
-        broker.close()
+    with shop_on(request.param(), tmp_path_factory.mktemp("seen")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def client(shop: Shop) -> Iterator[Client]:
     """A server on SQLite that is connected to the app, whose worker has one process."""
-    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{shop.folder}/server.db"}
-    with (
-        Server("dev", log=shop.folder / "server.log", env=env) as server,
-        shop.worker(concurrency=1),
-    ):
-        made = Client(server.start().url)
-        made.connect(shop)
+    with shop.worker(concurrency=1), connected(shop) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from tests.acceptance import shop as tasks
-from tests.acceptance.celery_shop import Client, Shop
+from tests.acceptance.celery_shop import Client, Shop, shop_on
 from tests.processes import Process, Server, wait_until
 from tests.servers import Valkey
 
@@ -22,11 +22,8 @@ FULL = bool(os.environ.get("INNGEST_KILLS"))  # as `make kills` does
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    broker = Valkey()
-    try:
-        yield Shop(broker.start(), tmp_path)
-    finally:
-        broker.close()
+    with shop_on(Valkey(), tmp_path) as made:
+        yield made
 
 
 Start = Callable[..., tuple[Client, list[Process]]]

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from inngest_py.domain.steps import tasks
-from tests.acceptance.celery_shop import Client, Shop
+from tests.acceptance.celery_shop import Client, Shop, shop_on
 from tests.processes import Server, wait_until
 from tests.servers import Valkey
 
@@ -64,13 +64,8 @@ celery_apps:
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """The app, with a worker."""
-    broker = Valkey()
-    try:
-        made = Shop(broker.start(), tmp_path)
-        with made.worker():
-            yield made
-    finally:
-        broker.close()
+    with shop_on(Valkey(), tmp_path) as made, made.worker():
+        yield made
 
 
 def server(shop: Shop, text: str, name: str) -> Server:

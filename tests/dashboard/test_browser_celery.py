@@ -7,7 +7,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance import shop as tasks
-from tests.acceptance.celery_shop import Client, Shop
+from tests.acceptance.celery_shop import Client, Shop, shop_on
 from tests.processes import Server, wait_until
 from tests.servers import Valkey
 
@@ -19,11 +19,8 @@ _SECONDS = 60
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    broker = Valkey()
-    try:
-        yield Shop(broker.start(), tmp_path_factory.mktemp("pages"))
-    finally:
-        broker.close()
+    with shop_on(Valkey(), tmp_path_factory.mktemp("pages")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

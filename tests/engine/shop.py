@@ -13,7 +13,7 @@ from inngest_py.engine.apps import celery_apps
 from inngest_py.engine.intake import invoke
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from inngest_py.engine.upkeep import broker_lines
-from inngest_py.engine.work.task_answers import TaskAnswer, apply_answers
+from inngest_py.engine.work.celery_tasks.task_answers import TaskAnswer, apply_answers
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import timeline_rows
 from inngest_py.storage.queue import sent_tasks as sent_rows

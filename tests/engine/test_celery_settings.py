@@ -12,7 +12,7 @@ from inngest_py.domain.values import canonical
 from inngest_py.engine.apps import celery_apps, task_settings
 from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import cron_ticks, sent_tasks
-from inngest_py.engine.work.task_answers import end_lost
+from inngest_py.engine.work.celery_tasks.unanswered_tasks import end_lost
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import function_list
 from tests.engine.harness import Engine, sequence

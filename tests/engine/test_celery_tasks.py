@@ -14,9 +14,9 @@ from inngest_py.domain.values import canonical
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.engine.apps import celery_apps, task_settings
 from inngest_py.engine.upkeep import sent_tasks
-from inngest_py.engine.work import canvases
+from inngest_py.engine.work.celery_tasks import canvases
+from inngest_py.engine.work.celery_tasks.task_answers import TaskAnswer, apply_answers
 from inngest_py.engine.work.end_run import cancel
-from inngest_py.engine.work.task_answers import TaskAnswer, apply_answers
 from inngest_py.storage.db.session import Database
 from tests.engine.shop import Shop, add, total
 

@@ -15,9 +15,9 @@ from inngest_py.domain.steps.task_states import LOOKS, Held
 from inngest_py.domain.values import canonical
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from inngest_py.engine.upkeep import lease_keeping, lost_tasks, sent_tasks
-from inngest_py.engine.work import task_answers
+from inngest_py.engine.work.celery_tasks import unanswered_tasks
+from inngest_py.engine.work.celery_tasks.task_answers import apply_answers
 from inngest_py.engine.work.end_run import cancel
-from inngest_py.engine.work.task_answers import apply_answers
 from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import sent_tasks as sent_rows
@@ -163,15 +163,15 @@ def test_many_lost_tasks_are_sent_again_in_a_few_transactions(shop_engine: Shop)
     first = shop_engine.take()
     sent_tasks.run_once(shop_engine.ctx)
     with counted(shop_engine.ctx.db) as statements:
-        task_answers.end_lost(shop_engine.ctx, {one.task_id: "flushed" for one in first})
+        unanswered_tasks.end_lost(shop_engine.ctx, {one.task_id: "flushed" for one in first})
     assert sum(one.startswith("BEGIN") for one in statements) <= 3
     shop_engine.advance()
     second = shop_engine.take()
     assert {one.task_id for one in second} == {one.task_id[:-1] + "1" for one in first}
     assert revoked(shop_engine) == sorted(one.task_id for one in first)
     # what is said of an attempt that is over touches no other
-    task_answers.end_lost(shop_engine.ctx, {one.task_id: "flushed" for one in first})
-    task_answers.end_failed(shop_engine.ctx, {one.task_id: {"name": "No"} for one in first})
+    unanswered_tasks.end_lost(shop_engine.ctx, {one.task_id: "flushed" for one in first})
+    unanswered_tasks.end_failed(shop_engine.ctx, {one.task_id: {"name": "No"} for one in first})
     shop_engine.answer(*second)
     assert {shop_engine.run(run_id)["status"] for run_id in runs} == {"completed"}
 

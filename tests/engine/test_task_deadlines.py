@@ -15,7 +15,7 @@ from inngest_py.domain.values import canonical
 from inngest_py.engine.apps import task_settings
 from inngest_py.engine.intake import publish
 from inngest_py.engine.upkeep import broker_lines, celery_watch, lost_tasks, sent_tasks
-from inngest_py.engine.work import task_answers
+from inngest_py.engine.work.celery_tasks import unanswered_tasks
 from inngest_py.engine.work.end_run import cancel
 from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.session import Database
@@ -32,7 +32,7 @@ def look(engine: Shop, held: dict[str, Held]) -> None:
     sent_tasks.run_once(engine.ctx)
     sent = lost_tasks.sent(engine.ctx, engine.app_id, busy=[engine.app().queue])
     sent |= lost_tasks.named(engine.ctx, held.keys() - sent.keys())
-    task_answers.end_expired(engine.ctx, task_states.expired(sent, held, engine.now))
+    unanswered_tasks.end_expired(engine.ctx, task_states.expired(sent, held, engine.now))
     waiting = {task.queue: 1 for task in sent.values()}
     lost_tasks.compare(engine.ctx, sent, held, hosts=frozenset(["one@shop"]), waiting=waiting)
     engine.drain()

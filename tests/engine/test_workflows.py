@@ -11,7 +11,7 @@ from inngest_py.domain.values import canonical
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.engine.apps import celery_apps, task_settings, workflows
 from inngest_py.engine.intake import invoke
-from inngest_py.engine.work import canvases
+from inngest_py.engine.work.celery_tasks import canvases
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import function_list
 from tests.engine.shop import Shop

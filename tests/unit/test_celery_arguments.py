@@ -19,8 +19,14 @@ def _of(task: CeleryTask) -> FunctionConfig:
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (CeleryTask("t", args="[event.data.order]"), "not a boolean; the event may lack a field"),
-        (CeleryTask("t", kwargs="event.data.more"), "not a boolean; the event may lack a field"),
+        (
+            CeleryTask("t", args="[event.data.order]"),
+            "not a boolean; a field that it names may be missing",
+        ),
+        (
+            CeleryTask("t", kwargs="event.data.more"),
+            "not a boolean; a field that it names may be missing",
+        ),
         (CeleryTask("t", args="event.data"), "must be a list, not an object"),
     ],
 )

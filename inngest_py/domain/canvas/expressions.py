@@ -101,7 +101,7 @@ def arguments(
     """Return the positional arguments that an expression gives. Raises ExpressionFailed."""
     value = _as_json("args", text, variables, now, at)
     if not isinstance(value, list):
-        at.fail("args", text, f"must give a list, and it gave {_given(value)}")
+        at.fail("args", text, f"must give a list, and it gave {given_kind(value)}")
     return tuple(value)
 
 
@@ -111,11 +111,11 @@ def keywords(
     """Return the keyword arguments that an expression gives. Raises ExpressionFailed."""
     value = _as_json("kwargs", text, variables, now, at)
     if not isinstance(value, dict):
-        at.fail("kwargs", text, f"must give an object, and it gave {_given(value)}")
+        at.fail("kwargs", text, f"must give an object, and it gave {given_kind(value)}")
     return value
 
 
-def _given(value: object) -> str:
+def given_kind(value: object) -> str:
     """Name the type of a value; an expression over a field that is missing gives false."""
     return kind(value) + ("; a field that it names may be missing" if value is False else "")
 

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from .. import cel
 from ..canvas import signatures
+from ..canvas.expressions import given_kind
 from ..canvas.nodes import walk
 from ..canvas.signatures import MAX_LEVELS
 from ..errors import Invalid
 from ..values import canonical, names
-from ..values.checks import MOST_LEVELS, is_deeper, kind
+from ..values.checks import MOST_LEVELS, is_deeper
 from .celery_task import CeleryTask
 from .function_config import FunctionConfig
 from .triggers import CronTrigger, Trigger
@@ -45,9 +46,9 @@ def signature(
             name: f"the value of {name}, the expression {text!r}," for name, text in texts.items()
         }
     if args is not None and not isinstance(args, list):
-        raise Invalid(f"{places['args']} must be a list, not {_kind(args)}")
+        raise Invalid(f"{places['args']} must be a list, not {given_kind(args)}")
     if kwargs is not None and not isinstance(kwargs, dict):
-        raise Invalid(f"{places['kwargs']} must be an object, not {_kind(kwargs)}")
+        raise Invalid(f"{places['kwargs']} must be an object, not {given_kind(kwargs)}")
     options: dict[str, object] = {} if task.queue is None else {"queue": task.queue}
     if not invoked:
         options |= _options(config, events[0])
@@ -116,12 +117,6 @@ def _is_of(trigger: Trigger, event: Event, now: datetime) -> bool:
     if trigger.event not in names.patterns(str(event.get("name"))):
         return False
     return not trigger.expression or cel.matches(trigger.expression, {"event": event}, now)
-
-
-def _kind(value: object) -> str:
-    """Name the type of a value; an expression over a field that is missing gives false."""
-    lacks = "; the event may lack a field that it names" if value is False else ""
-    return kind(value) + lacks
 
 
 def _evaluated(name: str, text: str | None, events: Sequence[Event], now: datetime) -> object:

@@ -27,7 +27,7 @@ from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
 from ..runtime.context import Context
-from ..work import canvases, workflows
+from ..work.celery_tasks import canvases, workflows
 
 
 def rerun(

@@ -9,7 +9,6 @@ from ...domain.functions import celery_task
 from ...domain.functions import task_settings as rules
 from ...domain.functions.function_config import config_from_json
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import celery_app_list
 from ..flow import limit_changes
 from ..runtime import audit
 from ..runtime.audit import Actor
@@ -32,9 +31,7 @@ def configure(
 
     def write(tx: Connection) -> str:
         now = ctx.now()
-        app = celery_app_list.by_name(tx, app_name)
-        if app is None:
-            raise celery_app_names.unknown(tx, app_name)
+        app = celery_app_names.find(tx, app_name)
         app_id = app["app_id"]
         celery_functions.put_new(tx, app_id, app_name, [task], now)
         row = celery_functions.by_task(tx, app_id).get(task)
@@ -57,9 +54,7 @@ def configure(
 def show(ctx: Context, app_name: str, task: str) -> JsonObject:
     """Show the settings of a task, each with where it comes from. Raises NotFound."""
     with ctx.db.reading() as tx:
-        app = celery_app_list.by_name(tx, app_name)
-        if app is None:
-            raise celery_app_names.unknown(tx, app_name)
+        app = celery_app_names.find(tx, app_name)
         row = celery_functions.by_task(tx, app["app_id"]).get(task)
     if row is None:
         raise NotFound(f"the Celery app {app_name[:100]!r} has no task {task[:255]!r}")

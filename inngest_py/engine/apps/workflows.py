@@ -12,7 +12,7 @@ from ...domain.functions import task_settings, workflow_settings
 from ...domain.functions.function_config import FunctionConfig, config_from_json
 from ...domain.functions.workflow_settings import TASKS
 from ...domain.values.json_types import JsonObject
-from ...storage.queries import celery_app_list
+from ...storage.catalog import functions
 from ...storage.runs import workflows as rows
 from ..flow import limit_changes
 from ..intake import cron_schedules
@@ -38,7 +38,7 @@ def configure(
 
     def write(tx: Connection) -> str:
         now = ctx.now()
-        app = _app(tx, app_name)
+        app = celery_app_names.find(tx, app_name)
         row = celery_functions.put_workflow(tx, app["app_id"], app_name, name, now)
         own, declared = task_settings.layers(config_from_json(row["config"]))
         refuse_declared(name, named, declared)
@@ -52,13 +52,6 @@ def configure(
     slug = ctx.committer.run_alone(write)
     limit_changes.let_in_waiting(ctx, relimited)
     return slug
-
-
-def _app(tx: Connection, name: str) -> RowMapping:
-    app = celery_app_list.by_name(tx, name)
-    if app is None:
-        raise celery_app_names.unknown(tx, name)
-    return app
 
 
 def declare(
@@ -127,7 +120,8 @@ def remove(ctx: Context, app_name: str, name: str, by: Actor | None = None) -> b
     """
 
     def write(tx: Connection) -> bool:
-        app_id, now = _app(tx, app_name)["app_id"], ctx.now()
+        app_id, now = celery_app_names.find(tx, app_name)["app_id"], ctx.now()
+        functions.lock_app(tx, app_id)
         row = celery_functions.by_workflow(tx, app_id).get(name)
         if row is None:
             return False
@@ -155,7 +149,7 @@ def archive(tx: Connection, app_id: str, gone: list[RowMapping], now: datetime) 
 def shown(ctx: Context, app_name: str) -> list[JsonObject]:
     """List the workflows of an app with their settings. Raises NotFound for an unknown app."""
     with ctx.db.reading() as tx:
-        found = celery_functions.by_workflow(tx, _app(tx, app_name)["app_id"])
+        found = celery_functions.by_workflow(tx, celery_app_names.find(tx, app_name)["app_id"])
     return [_shown(str(name), row) for name, row in sorted(found.items(), key=str)]
 
 

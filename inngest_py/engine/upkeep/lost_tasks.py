@@ -9,7 +9,7 @@ from ...domain.steps.task_states import Held, SentTask
 from ...domain.values.json_types import JsonObject
 from ...storage.queue import sent_tasks
 from ..runtime.context import Context
-from ..work import task_answers
+from ..work.celery_tasks import unanswered_tasks
 
 _MOST = 20_000
 _NEAR = timedelta(seconds=15)  # deadlines of the time until the next look
@@ -76,7 +76,7 @@ def compare(
     if found.changed:
         _note(ctx, found.changed)
     if found.lost:
-        task_answers.end_lost(ctx, found.lost)
+        unanswered_tasks.end_lost(ctx, found.lost)
 
 
 def _note(ctx: Context, changed: Mapping[str, SentTask]) -> None:
@@ -100,4 +100,4 @@ def fail(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
     A worker sends none for a task that it does not know, or that was revoked. Attempts that have
     ended are passed over.
     """
-    task_answers.end_failed(ctx, errors)
+    unanswered_tasks.end_failed(ctx, errors)

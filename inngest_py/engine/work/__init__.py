@@ -21,6 +21,9 @@
 8. If the run's next item is due at once, this worker holds its lease already, and
    `run_item._continue_in_place()` continues with it, for ten seconds at most.
 
+An item of a Celery app's run has another way: its task is sent, many in one batch, and a worker
+takes its answer later (celery_tasks/). What the answer means is a plan again, written as in 6.
+
 A failure on the way is a failed attempt. If not even that can be written, the lease lapses, and
 upkeep gives the item to another worker. A write whose lease is lost, or whose run has ended, is
 rolled back.

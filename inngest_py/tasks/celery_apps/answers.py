@@ -13,7 +13,7 @@ from ...domain.errors import InngestPyError, Invalid
 from ...domain.values import canonical
 from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
-from ...engine.work.task_answers import TaskAnswer, apply_answers
+from ...engine.work.celery_tasks.task_answers import TaskAnswer, apply_answers
 from ...storage.db.outages import logged, outage, reason
 from .brokers import (
     DONE,

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from celery import Celery
-from kombu.connection import Connection
 from kombu.entity import Queue
-from kombu.message import Message
 from kombu.messaging import Consumer
 
 from .deliveries import MOST_TOGETHER, Delivery, Reader
+from .gathered import Gathered
 
 _PREFETCH = 256
 # RabbitMQ closes a connection that has been silent for two to three of these, and gives what was
@@ -18,25 +17,14 @@ _HEARTBEAT_SECONDS = 5
 
 
 class _ConsumerReader:
-    """Collects what a consumer gets; the broker gives back what this process never settles."""
+    """Takes what a consumer gets; the broker gives back what this process never settles."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._got: list[Message] = []
-
-    def take(self, message: Message) -> None:
-        self._got.append(message)
+    def __init__(self, gathered: Gathered) -> None:
+        self._gathered = gathered
 
     def read(self, seconds: float) -> Sequence[Delivery]:
-        try:
-            while len(self._got) < MOST_TOGETHER:
-                self._connection.drain_events(timeout=seconds)
-                seconds = 0.001
-        except TimeoutError:
-            pass
-        self._connection.heartbeat_check()
-        got, self._got = self._got, []
-        return [Delivery(message, message.ack) for message in got]
+        found = self._gathered.take(seconds)
+        return [Delivery(message, message.ack) for message in found]
 
 
 @contextmanager
@@ -44,12 +32,12 @@ def consumer_reader(client: Celery, queue: Queue) -> Iterator[Reader]:
     """Connect, and read messages of a queue. Raises what the transport raises."""
     with client.connection_for_read(heartbeat=_HEARTBEAT_SECONDS) as connection:
         connection.connect()
-        reader = _ConsumerReader(connection)
+        gathered = Gathered(connection, MOST_TOGETHER)
         with Consumer(
             connection.channel(),
             queues=[queue],
             accept=["json"],
-            on_message=reader.take,
+            on_message=gathered.keep,
             prefetch_count=_PREFETCH,
         ):
-            yield reader
+            yield _ConsumerReader(gathered)

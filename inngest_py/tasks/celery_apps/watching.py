@@ -26,7 +26,7 @@ from ...engine.apps import celery_apps
 from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
-from ...engine.work import task_answers
+from ...engine.work.celery_tasks import unanswered_tasks
 from ...storage.db.outages import outage
 from .brokers import UNUSABLE, Unusable, answers_queue, connect, errors_of, fix_of
 from .event_reasons import dropped_reason_of, reason_of, retry_reason_of
@@ -297,7 +297,7 @@ class Watcher:
         late = task_states.expired(sent, held, ctx.now())
         if late and not self._answers_wait(client):
             # one that has ended since has sent its answer before it left its worker
-            task_answers.end_expired(ctx, late)
+            unanswered_tasks.end_expired(ctx, late)
         sent = {name: task for name, task in sent.items() if name not in late}
         self._look_at_deadline(sent, ctx.now())
         lost_tasks.compare(ctx, sent, held, hosts=hosts, waiting=waiting)

@@ -17,6 +17,7 @@ from ... import observe
 from ...domain.errors import Invalid
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
+from .gathered import Gathered
 
 # the routing keys of the events that are read; prefork workers send events of tasks as lists
 _KEYS = (
@@ -28,27 +29,14 @@ _MOST_TOGETHER = 1000
 
 
 class EventReader:
-    """Collects the events that a consumer gets."""
+    """Reads the events that a consumer gets."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._got: list[Message] = []
-
-    def take(self, message: Message) -> None:
-        """Keep a message, as it is, for read()."""
-        self._got.append(message)
+    def __init__(self, gathered: Gathered) -> None:
+        self._gathered = gathered
 
     def read(self, seconds: float) -> list[JsonObject]:
         """Read the events that are there, in order; wait so long for the first."""
-        try:
-            while len(self._got) < _MOST_TOGETHER:
-                self._connection.drain_events(timeout=seconds)
-                seconds = 0.001
-        except TimeoutError:
-            pass
-        self._connection.heartbeat_check()
-        got, self._got = self._got, []
-        return [event for message in got for event in _events(message)]
+        return [event for message in self._gathered.take(seconds) for event in _events(message)]
 
 
 def _events(message: Message) -> list[JsonObject]:
@@ -67,15 +55,15 @@ def _events(message: Message) -> list[JsonObject]:
 @contextmanager
 def worker_events(client: Celery, connection: Connection) -> Iterator[EventReader]:
     """Read events over a connection from now on. Raises what the transport raises."""
-    reader = EventReader(connection)
+    gathered = Gathered(connection, _MOST_TOGETHER)
     with Consumer(
         connection.channel(),
         queues=_queues(client, connection),
         accept=["json"],
-        on_message=reader.take,
+        on_message=gathered.keep,
         no_ack=True,
     ):
-        yield reader
+        yield EventReader(gathered)
 
 
 def _queues(client: Celery, connection: Connection) -> list[Queue]:

@@ -22,7 +22,7 @@ from ....storage.queue import sent_tasks, waiting_lines
 from ...runtime.celery_apps import LINE_PREFIX, BrokerAway, CeleryApp, TaskMessage
 from ...runtime.context import Context
 from ...runtime.jobs import Job
-from .. import canvases, task_failures, workflows
+from ..celery_tasks import canvases, task_failures, workflows
 from ..writes import Call
 from .task_rules import rules_of
 

@@ -1,37 +1,36 @@
 """Answers of Celery apps: apply them to their runs, many in one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ... import observe
-from ...domain.canvas import interpret
-from ...domain.canvas.nodes import walk
-from ...domain.errors import InngestPyError, Invalid
-from ...domain.reply import decide, task_answers
-from ...domain.reply.plans import Plan
-from ...domain.reply.task_answers import EXPIRED, LOST, Failure
-from ...domain.runs.items import Item, ItemKind
-from ...domain.steps import task_states, tasks
-from ...domain.steps.tasks import Token
-from ...domain.values import canonical
-from ...domain.values.json_types import JsonObject
-from ...storage.db.outages import logged, outage
-from ...storage.queue import sent_tasks
-from ...storage.runs import attempts
-from ..runtime.celery_apps import CeleryApp
-from ..runtime.context import Context
-from ..runtime.jobs import Job
-from . import canvases, run_item, signals, task_jobs, workflows
-from .apply import apply_all
-from .claims import load
-from .handlers.policy import retry_policy
-from .handlers.task_rules import rules_of
-from .task_failures import expired, failed
-from .writes import Applied, Call, PlanWrite
+from .... import observe
+from ....domain.canvas import interpret
+from ....domain.canvas.nodes import walk
+from ....domain.errors import InngestPyError, Invalid
+from ....domain.reply import decide, task_answers
+from ....domain.reply.plans import Plan
+from ....domain.runs.items import Item, ItemKind
+from ....domain.steps import tasks
+from ....domain.steps.tasks import Token
+from ....domain.values import canonical
+from ....domain.values.json_types import JsonObject
+from ....storage.db.outages import logged, outage
+from ....storage.queue import sent_tasks
+from ...runtime.celery_apps import CeleryApp
+from ...runtime.context import Context
+from ...runtime.jobs import Job
+from .. import run_item, signals
+from ..apply import apply_all
+from ..claims import load
+from ..handlers.policy import retry_policy
+from ..handlers.task_rules import rules_of
+from ..writes import Applied, Call, PlanWrite
+from . import canvases, task_jobs, workflows
+from .task_failures import failed, failure_of, times_lost
 
 
 @dataclass(slots=True)
@@ -50,7 +49,6 @@ class TaskAnswer:
     unreadable: str | None = None
 
 
-_TOGETHER = 100  # attempts that are ended in one transaction
 _Given = dict[tuple[str, int], tuple[Token, TaskAnswer]]  # by item and attempt
 
 
@@ -214,10 +212,10 @@ def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
 def _decided(ctx: Context, found: _Found) -> Plan:
     job, now = found.job, ctx.now()
     if found.answer.failed:
-        failure = _failure(found.error)
+        failure = failure_of(found.error)
         policy = rules_of(ctx, job, found.call.name).policy
         if job.item.attempt:  # attempts that were lost are no retries
-            lost = ctx.committer.read(lambda tx: _times_lost(tx, job))
+            lost = ctx.committer.read(lambda tx: times_lost(tx, job))
             policy = replace(policy, retries=policy.retries + lost)
         return task_answers.failed(failed(ctx, job, found.call, failure), policy, ctx.jitter())
     if found.answer.unreadable is not None:
@@ -226,25 +224,6 @@ def _decided(ctx: Context, found: _Found) -> Plan:
     canvas, scope = canvases.of_run(ctx, job), workflows.scope(ctx, job)
     moves = interpret.after(canvas, found.call.path, found.answer.value, scope)
     return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)
-
-
-def _times_lost(tx: Connection, job: Job) -> int:
-    if not job.item.attempt:
-        return 0
-    found = attempts.errors(tx, job.run.id, job.item.step or "")
-    return sum(canonical.loads(error).get("name") == LOST for error in found)
-
-
-def _failure(error: JsonObject | None) -> Failure:
-    if error is None:
-        unknown = (
-            "the task failed; its worker sent no event of it, as when it sends none or has just"
-            " started, so the reason is only in its log"
-        )
-        return Failure("TaskFailed", unknown)
-    stack = error.get("stack")
-    text = None if stack is None else str(stack)
-    return Failure(str(error.get("name")), str(error.get("message")), text)
 
 
 def _committed(
@@ -276,116 +255,3 @@ def _continue(ctx: Context, following: Sequence[tuple[Job, Item]]) -> None:
 
 def _is_task(item: Item) -> bool:
     return item.kind is ItemKind.TASK
-
-
-@dataclass(frozen=True, slots=True)
-class _Unanswered:
-    """An attempt that ends without an answer: its id, and how often the task was lost before."""
-
-    name: str
-    job: Job
-    call: interpret.Call
-    sent: datetime
-    before: int
-
-
-_Ending = tuple[Job, Plan, Call]
-
-
-def end_lost(ctx: Context, reasons: Mapping[str, str]) -> None:
-    """Send lost tasks again, or fail their runs; `reasons` says why, by the ids of attempts.
-
-    Attempts that have ended meanwhile are passed over.
-    """
-    for part in _parts(reasons):
-        endings: list[_Ending] = []
-        for one in _unanswered(ctx, part):
-            job, why = one.job, reasons[one.name]
-            rules = rules_of(ctx, job, one.call.name)
-            observe.event("task.lost", level=30, run_id=job.run.id, task=one.call.name, reason=why)
-            found = failed(ctx, job, one.call, Failure(LOST, why))
-            made = task_answers.lost(found, one.before, rules.task, rules.policy)
-            endings.append((job, made, Call(one.sent, ctx.now())))
-        _end(ctx, endings)
-
-
-def end_expired(ctx: Context, names: Iterable[str]) -> None:
-    """End tasks that no worker has begun by their deadlines, by the ids of attempts."""
-    for part in _parts(dict.fromkeys(names)):
-        found = _unanswered(ctx, part)
-        endings = [
-            (one.job, expired(ctx, one.job, one.call), Call(one.sent, ctx.now())) for one in found
-        ]
-        _end(ctx, endings)
-
-
-def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
-    """End attempts that failed without an answer; `errors` says why, by the ids of attempts.
-
-    Attempts that have ended meanwhile are passed over.
-    """
-    for part in _parts(errors):
-        endings: list[_Ending] = []
-        for one in _unanswered(ctx, part):
-            policy = rules_of(ctx, one.job, one.call.name).policy
-            policy = replace(policy, retries=policy.retries + one.before)
-            failure = _failure(errors[one.name])
-            made = (
-                expired(ctx, one.job, one.call)
-                if failure.name == EXPIRED
-                else task_answers.failed(
-                    failed(ctx, one.job, one.call, failure), policy, ctx.jitter()
-                )
-            )
-            endings.append((one.job, made, Call(one.sent, ctx.now())))
-        _end(ctx, endings)
-
-
-def _parts(by_name: Mapping[str, object]) -> list[list[str]]:
-    names = sorted(by_name)
-    return [names[start : start + _TOGETHER] for start in range(0, len(names), _TOGETHER)]
-
-
-def _unanswered(ctx: Context, names: Sequence[str]) -> list[_Unanswered]:
-    """Read those of the attempts that an app still has."""
-    ids = [one[0] for name in names if (one := tasks.item_and_attempt(name)) is not None]
-
-    def read(tx: Connection) -> list[_Unanswered]:
-        rows = sent_tasks.leased(tx, ids)
-        known = {item.id: task_states.from_json(task) for item, task in rows}
-        found = []
-        for job in load(tx, ctx, [item for item, _ in rows]):
-            name, task = tasks.task_id(job.item.id, job.item.attempt), known[job.item.id]
-            if name not in names or task is None or job.item.kind is not ItemKind.TASK:
-                continue
-            if job.function.config.celery is not None:
-                call = tasks.call_from_json(job.item.opts or "")
-                found.append(_Unanswered(name, job, call, task.sent, _times_lost(tx, job)))
-        return found
-
-    return ctx.committer.read(read)
-
-
-def _end(ctx: Context, endings: Sequence[_Ending]) -> None:
-    """Write ends of attempts in one transaction; if one of them is void, each in its own."""
-    writes = [
-        PlanWrite(ctx, job.run, job.item, made, call, wants_next=False)
-        for job, made, call in endings
-    ]
-    if len(writes) > 1:
-        try:
-            ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
-        except Exception as error:  # which one is void, each alone will say
-            if outage(error):
-                raise
-            observe.event("task.answers_apart", level=10, error=type(error).__name__)
-        else:
-            for (job, made, call), write in zip(endings, writes, strict=True):
-                signals.committed(ctx, job, made, write.done)
-                signals.task_ended(ctx, job, made, call)
-            return
-    for job, made, call in endings:
-        done = run_item.write_plan(ctx, job, made, call, wants_next=False)
-        if done is not None:
-            signals.committed(ctx, job, made, done)
-            signals.task_ended(ctx, job, made, call)

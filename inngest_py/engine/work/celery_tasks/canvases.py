@@ -5,17 +5,17 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...domain.canvas import interpret, signatures
-from ...domain.canvas.interpret import Moves
-from ...domain.canvas.nodes import Canvas
-from ...domain.errors import Invalid, NotFound
-from ...domain.events.event_record import INVOKED
-from ...domain.functions import task_inputs
-from ...domain.functions.function_config import FunctionConfig
-from ...domain.steps import tasks
-from ...domain.values import canonical
-from ..runtime.context import Context
-from ..runtime.jobs import Job
+from ....domain.canvas import interpret, signatures
+from ....domain.canvas.interpret import Moves
+from ....domain.canvas.nodes import Canvas
+from ....domain.errors import Invalid, NotFound
+from ....domain.events.event_record import INVOKED
+from ....domain.functions import task_inputs
+from ....domain.functions.function_config import FunctionConfig
+from ....domain.steps import tasks
+from ....domain.values import canonical
+from ...runtime.context import Context
+from ...runtime.jobs import Job
 from . import workflows
 
 _MOST = 2048  # a chain of five takes 3 kB

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TypeGuard
 
-from ... import observe
-from ...domain.canvas.interpret import Call
-from ...domain.runs.items import ItemKind
-from ...storage.db.outages import logged
-from ..runtime.app_fairness import host_of
-from ..runtime.context import Context
-from ..runtime.jobs import Job
-from . import signals
-from .claims import Claimed
-from .handlers.task import call_to_send, send
-from .run_item import run_job
+from .... import observe
+from ....domain.canvas.interpret import Call
+from ....domain.runs.items import ItemKind
+from ....storage.db.outages import logged
+from ...runtime.app_fairness import host_of
+from ...runtime.context import Context
+from ...runtime.jobs import Job
+from .. import signals
+from ..claims import Claimed
+from ..handlers.task import call_to_send, send
+from ..run_item import run_job
 
 
 def sends(job: Claimed) -> TypeGuard[Job]:

@@ -4,17 +4,17 @@ from functools import lru_cache
 
 from sqlalchemy import Connection
 
-from ...domain.canvas import workflows
-from ...domain.canvas.expressions import Scope
-from ...domain.canvas.nodes import Canvas
-from ...domain.errors import Invalid
-from ...domain.functions.workflow_settings import MOST_JSON_LEVELS
-from ...domain.steps import tasks
-from ...domain.values import canonical
-from ...storage.runs import steps
-from ...storage.runs import workflows as rows
-from ..runtime.context import Context
-from ..runtime.jobs import Job
+from ....domain.canvas import workflows
+from ....domain.canvas.expressions import Scope
+from ....domain.canvas.nodes import Canvas
+from ....domain.errors import Invalid
+from ....domain.functions.workflow_settings import MOST_JSON_LEVELS
+from ....domain.steps import tasks
+from ....domain.values import canonical
+from ....storage.runs import steps
+from ....storage.runs import workflows as rows
+from ...runtime.context import Context
+from ...runtime.jobs import Job
 
 
 def of_run(ctx: Context, run_id: str, queue: str | None) -> Canvas:
