@@ -16,6 +16,7 @@ from .storage.db.server_limits import ServerLimits
 
 INPROC = "inproc://"
 DEFAULT_PORT = 8288
+CONNECT_PORT = 8289  # of a dev server, as SDKs know it
 _PING_SECONDS = 5.0
 _MOST_SECONDS = 86_400
 
@@ -48,12 +49,16 @@ class Settings:
     `celery_patches` off runs plain Celery, without our changes to it that are for speed only.
     `declared_celery_apps` are those that a file gives by name, with settings of their tasks.
     `keep_audit` is how long the rows of the audit log are kept.
+    Workers connect at `connect_port` (None: 8289 beside a dev server's own port, else the port of
+    the API), and are told `connect_url` if there is one, for a server behind a proxy.
     `poll` None means polling if a `poll_interval` is given, and an interval of 0 means none.
     """
 
     dev: bool = False
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
+    connect_port: int | None = None
+    connect_url: str | None = None
     # repr=False: settings that may have a secret stay out of logs and tracebacks
     database_url: str = field(default="", repr=False)
     database_connect_seconds: float = 5.0
@@ -122,6 +127,13 @@ class Settings:
     def signing_keys(self) -> tuple[str, ...]:
         """The keys in force: the first signs, each is accepted from callers (auth.md §1)."""
         return tuple(key for key in (self.signing_key, self.signing_key_fallback) if key)
+
+    @property
+    def gateway_port(self) -> int | None:
+        """The port for connected workers alone; None if they connect at the API's."""
+        if self.connect_port is not None:
+            return None if self.connect_port == self.port else self.connect_port
+        return CONNECT_PORT if self.dev and self.port == DEFAULT_PORT else None
 
     @property
     def polls(self) -> bool:

@@ -24,7 +24,7 @@ from .deps import Deps
 from .graphql import route as gql
 from .native import apps, celery_apps, limits, pausing, rest, why
 from .probe import Probe
-from .protocol import durable_endpoints, events, registration, signals, sinks, state, testing
+from .protocol import connect, durable_endpoints, events, registration, signals, sinks, state, testing
 
 # How long a request waits for a database that is away, before its answer is 503.
 REQUEST_SECONDS = 10.0
@@ -96,6 +96,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
         registration.blueprint,
         state.blueprint,
         durable_endpoints.blueprint,
+        connect.blueprint,
         pausing.blueprint,
         limits.blueprint,
         why.blueprint,

@@ -36,6 +36,8 @@ LIMITS = {
     "/v1/http/runs/<run_id>/async": MAX_RESPONSE_BYTES,
     "/v1/checkpoint/<run_id>/steps": MAX_RESPONSE_BYTES,
     "/v1/http/runs/<run_id>/steps": MAX_RESPONSE_BYTES,
+    "/v0/connect/start": 64 * 1024,
+    "/v0/connect/flush": MAX_RESPONSE_BYTES + _MIB,
     # telemetry (api.md §3)
     "/v1/traces/userland": 8 * _MIB,
     "/dev/traces": 8 * _MIB,

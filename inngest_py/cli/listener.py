@@ -5,13 +5,14 @@ and an error of a client becomes an answer in `_handle_client_error()`.
 """
 
 import socket
-from typing import Any
+from typing import Any, cast
 
 import click
 from gevent import Timeout
 from gevent.pywsgi import Input
 
 from .. import observe
+from ..api.gateway.serving import TAKE_SOCKET
 from .draining import DrainingServer, Handler
 
 _BACKLOG = 1024
@@ -104,7 +105,13 @@ class _Handler(Handler):
         if made["wsgi.input"] is given:
             made["wsgi.input"] = body
         self.wsgi_input = body
+        made[TAKE_SOCKET] = self._take_socket
         return made
+
+    def _take_socket(self) -> socket.socket:
+        """Give the connection to the app, which speaks another protocol on it."""
+        self.close_connection = True
+        return cast(socket.socket, self.socket)
 
     def handle_one_response(self) -> None:
         super().handle_one_response()

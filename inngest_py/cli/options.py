@@ -83,6 +83,16 @@ _MODE = (
 _SERVER = (
     click.option("--host", help="The address to listen on.  [127.0.0.1]"),
     click.option("--port", type=int, help="The port to listen on.  [8288]"),
+    click.option(
+        "--connect-port",
+        type=int,
+        help="The port for workers that connect.  [8289 for dev on port 8288, else --port]",
+    ),
+    click.option(
+        "--connect-url",
+        help="What workers are told to connect to, as ws:// or wss://; for servers behind a proxy."
+        "  [INNGEST_CONNECT_URL]",
+    ),
 )
 _PAGES = (
     click.option(

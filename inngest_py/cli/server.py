@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import observe, tracing
 from ..api.app import create_app
+from ..api.gateway.serving import Gateway
 from ..config import Settings
 from ..dashboard import app as dashboard
 from ..dashboard.live.news import Pulse
@@ -45,6 +47,7 @@ from .supervisor import CUT_SECONDS, Supervisor
 
 # the least that requests get which came while the workers' calls ended
 LEAST_DRAIN = 5.0
+_CLOSE_SECONDS = 3.0
 
 
 def _try_to_write(file: Path) -> None:
@@ -82,6 +85,8 @@ class Server:
         self._counters: Counters | None = None
         self._stop_tracing: Callable[[], None] = lambda: None
         self._http: DrainingServer | None = None
+        self._gateway: Gateway | None = None
+        self._connect: DrainingServer | None = None
         self._interrupts = 0
 
     def run(self) -> None:
@@ -146,6 +151,10 @@ class Server:
         def drain() -> None:
             if self._pulse is not None:
                 self._pulse.close()  # open streams would delay the stop
+            if self._gateway is not None:
+                self._gateway.stop(_CLOSE_SECONDS)
+            if self._connect is not None:
+                self._connect.drain(0)
             cut = http.drain(max(deadline - time.monotonic(), least))
             if cut:
                 observe.event("server.cut_requests", level=30, requests=cut)
@@ -154,6 +163,8 @@ class Server:
             drain()
             tracing.stop_soon(self._stop_tracing)
 
+        if self._gateway is not None:
+            self._gateway.drain()
         if self._workers is not None:
             self._workers.stop()
         if self._worker is not None:
@@ -208,10 +219,29 @@ class Server:
     def _listen(self, ctx: Context) -> DrainingServer:
         self._counters = Counters(ctx.catalog.slug_of)
         self._counters.connect()
-        app = create_app(self._settings, ctx, self._counters)
-        if self._settings.ui:
-            self._pulse = dashboard.add_to(app, self._settings, ctx)
-        return listen((self._settings.host, self._settings.port), app)
+        gateway = self._gateway = Gateway(ctx)
+        settings = self._listen_for_workers(gateway)
+        app = create_app(settings, ctx, self._counters)
+        if settings.ui:
+            self._pulse = dashboard.add_to(app, settings, ctx)
+        return listen((settings.host, settings.port), gateway.before(app))
+
+    def _listen_for_workers(self, gateway: Gateway) -> Settings:
+        """Listen at the port for workers, if there is one; return the settings as they are then.
+
+        A default port that is taken is done without: workers connect at the API's.
+        """
+        settings, port = self._settings, self._settings.gateway_port
+        if port is None:
+            return settings
+        try:
+            self._connect = listen((settings.host, port), gateway)
+        except click.ClickException as error:
+            if settings.connect_port is not None:
+                raise
+            observe.event("connect.port_taken", level=30, port=port, error=error.message)
+            return replace(settings, connect_port=settings.port)
+        return settings
 
     def _start_worker(self) -> None:
         # what `celery worker` does first: it tells the pool which app's tasks to run

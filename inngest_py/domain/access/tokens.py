@@ -12,13 +12,22 @@ from . import signatures
 
 API = "api.inngest.com"
 REALTIME = "rt.inngest.com"
+CONNECT = "connect.inngest.com"
+_GATEWAY = "gateway.connect.inngest.com"
+_SYNC = "api.inngest.com"
 _ALGORITHM = "HS256"
 _MOST_CHARS = 8192
 _RUN_CLAIM = "run-claim"
 _CLAIM_SECONDS = 60 * 60
 _SUBSCRIBE_SECONDS = 60
-# PyJWT would compare these times with a clock of its own
-_WITHOUT_CLOCK: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+_CONNECT_SECONDS = 5 * 60
+# PyJWT would compare these times with a clock of its own; who reads a token checks its audience
+_WITHOUT_CLOCK: Options = {
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+    "verify_aud": False,
+}
 
 
 def secrets(keys: tuple[str, ...]) -> tuple[bytes, ...]:
@@ -88,3 +97,34 @@ def run_stream(run_id: str, secret: bytes, now_s: int) -> str:
         "exp": now_s + _SUBSCRIBE_SECONDS,
     }
     return make(claims, secret)
+
+
+def connect_session(connection_id: str, secret: bytes, now_s: int) -> str:
+    """Make the token with which a worker opens one connection (auth.md §6)."""
+    return make(_of_connection(connection_id, _GATEWAY, now_s), secret)
+
+
+def connect_sync(connection_id: str, secret: bytes, now_s: int) -> str:
+    """Make the token that comes with it for the sync of the worker's apps (connect.md §1)."""
+    return make(_of_connection(connection_id, _SYNC, now_s), secret)
+
+
+def session(token: str, known: tuple[bytes, ...], now_s: float) -> str:
+    """Return the id of the connection that a session token is for. Raises Invalid."""
+    claims = read(token, known, issuer=CONNECT, now_s=now_s)
+    connection_id = claims.get("connection_id")
+    if claims.get("aud") != _GATEWAY or not isinstance(connection_id, str):
+        raise Invalid("the token is not valid")
+    return connection_id
+
+
+def _of_connection(connection_id: str, audience: str, now_s: int) -> JsonObject:
+    return {
+        "iss": CONNECT,
+        "aud": audience,
+        "sub": ids.DEV_ACCOUNT_ID,
+        "env": ids.DEV_ENV_ID,
+        "connection_id": connection_id,
+        "iat": now_s,
+        "exp": now_s + _CONNECT_SECONDS,
+    }

@@ -13,6 +13,7 @@ from ...domain.functions.function_config import FunctionConfig, config_from_json
 from ...domain.functions.registration import Registration, parse_registration
 from ...domain.reply.read import Reply
 from ...domain.values import canonical, ids
+from ...domain.values.urls import is_connect
 from ...storage.catalog import functions as rows
 from ...storage.db.row_types import RowValues
 from ...storage.queries import app_list, function_list
@@ -87,7 +88,8 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
 
 
 def _urls(sync: Registration) -> list[str]:
-    return [sync.url, *(config.url for config in sync.functions)]
+    given = [sync.url, *(config.url for config in sync.functions)]
+    return [url for url in given if not is_connect(url)]  # their workers call us
 
 
 def _app_values(sync: Registration, app_id: str, method: str, now: datetime) -> RowValues:

@@ -10,10 +10,15 @@ next. With one host there is nothing to share, and no job waits.
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
+from ...domain.values.urls import is_connect
+from .catalog import Function
+
 LINE_PREFIX = "app:"
+# begins the place of an app that is called over its workers' connections; its id follows
+CONNECTED = "connect:"
 # A claim that has not been committed after this time never will be.
 _RESERVED_SECONDS = 10.0
 
@@ -23,11 +28,22 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
+def place_of(function: Function) -> str:
+    """Name what a function's calls share: their host, or the app whose workers are connected."""
+    if is_connect(function.url):
+        return CONNECTED + function.app_id
+    return host_of(function.url)
+
+
 class Fairness:
-    """Counts the jobs in flight of one process, by host."""
+    """Counts the jobs in flight of one process, by host.
+
+    `capacity` says how many calls the workers of an app that are connected here take.
+    """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
+        self.capacity: Callable[[str], int] = lambda app_id: 0
         self._lock = threading.Lock()
         self._known: frozenset[str] = frozenset()
         self._held: Counter[str] = Counter()
@@ -50,6 +66,11 @@ class Fairness:
         with self._lock:
             self._lined |= {host}
 
+    def look_again(self, app_id: str) -> None:
+        """Have the waiting line of a connected app looked at now: it may have room."""
+        self.note_line(CONNECTED + app_id)
+        self._room.set()
+
     def note_no_line(self, host: str) -> None:
         """Note that a host's waiting line was found empty."""
         with self._lock:
@@ -60,7 +81,8 @@ class Fairness:
 
         The room is reserved for some seconds; hold() takes it once the claim is committed.
         """
-        if self._slots < 2 or len(self._known.union(hosts)) < 2:
+        shared = self._slots > 1 and len(self._known.union(hosts)) > 1
+        if not shared and not any(host.startswith(CONNECTED) for host in hosts):
             return [True] * len(hosts)
         with self._lock:
             self._forget()
@@ -115,6 +137,12 @@ class Fairness:
         return taken
 
     def _room_for(self, host: str, taken: Counter[str]) -> int:
+        if not host.startswith(CONNECTED):
+            return self._shared_room(host, taken)
+        room = self.capacity(host.removeprefix(CONNECTED)) - taken[host]
+        return min(room, self._shared_room(host, taken)) if room > 0 else 0
+
+    def _shared_room(self, host: str, taken: Counter[str]) -> int:
         """Say how many slots are free for a host when the others' own parts are kept."""
         hosts = self._known.union(taken, [host])
         if len(hosts) < 2:

@@ -20,6 +20,7 @@ from ..transport.http import Transport
 from .app_fairness import Fairness
 from .catalog import Catalog
 from .celery_apps import CeleryApps
+from .connections import Connections
 from .group_commit import Committer
 
 Hint = tuple[ItemKind, str]
@@ -143,6 +144,7 @@ class Context:
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
     celery_apps: CeleryApps = field(default_factory=CeleryApps)
+    connections: Connections = field(default_factory=Connections)
     fairness: Fairness = field(default_factory=lambda: Fairness(0))
     phase: timedelta = timedelta(0)  # of the wake-ups of upkeep
     # limits that a test suite has set for functions, by their ids; empty otherwise

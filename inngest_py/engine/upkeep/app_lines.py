@@ -47,7 +47,9 @@ class AppLines:
             ctx.catalog.refresh(tx)
             lines = waiting_lines.names(tx, app_fairness.LINE_PREFIX)
         functions = list(ctx.catalog.by_id.values())
-        ctx.fairness.set_hosts(app_fairness.host_of(function.url) for function in functions)
+        places = {app_fairness.place_of(function) for function in functions}
+        # connected apps have no part of their own: their workers may be with other processes
+        ctx.fairness.set_hosts(one for one in places if not one.startswith(app_fairness.CONNECTED))
         for gate in lines:
             ctx.fairness.note_line(gate.removeprefix(app_fairness.LINE_PREFIX))
 

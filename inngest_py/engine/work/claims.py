@@ -32,7 +32,7 @@ from ..flow import concurrency, recheck_slots, recheck_throttle, throttles
 from ..flow.run_timeouts import finish_timers
 from ..intake.resume_waits_paged import Fanout
 from ..intake.waits import read_wait_ends
-from ..runtime.app_fairness import LINE_PREFIX, host_of
+from ..runtime.app_fairness import CONNECTED, LINE_PREFIX, place_of
 from ..runtime.context import Context, Hint
 from ..runtime.jobs import Job
 from . import orphaned_calls
@@ -47,6 +47,8 @@ _OTHERS: dict[ItemKind, type[Fanout | CancelItem | Timer]] = {
     ItemKind.CANCEL: CancelItem,
     **dict.fromkeys(OF_RULES, Timer),
 }
+# Items whose work is a request to the app.
+_ASKING = frozenset({ItemKind.START, ItemKind.EDGE})
 Claimed = Job | Fanout | CancelItem | Timer
 # How long until upkeep hints again at an item that this version cannot run.
 _FOR_OTHERS = timedelta(seconds=30)
@@ -86,7 +88,7 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
         ctx.leases.hold(job.item)
         if not isinstance(job, Job):
             continue
-        ctx.fairness.hold(job.item.lease_id, host_of(job.function.url))
+        ctx.fairness.hold(job.item.lease_id, place_of(job.function))
         if job.item.kind is ItemKind.START and job.item.attempt == 0:
             observe.send(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
     return jobs
@@ -176,10 +178,15 @@ def _with_fair_room(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
     """Let jobs wait whose app has used up its part of this process's slots; return the others."""
     if not jobs:
         return jobs
-    hosts = [host_of(job.function.url) for job in jobs]
+    hosts = [place_of(job.function) for job in jobs]
     fits = ctx.fairness.admit(jobs[0].item.lease_id, hosts)
     if all(fits):
         return jobs
+    # the end of a sleep needs no worker
+    fits = [
+        fit or (host.startswith(CONNECTED) and job.item.kind not in _ASKING)
+        for job, host, fit in zip(jobs, hosts, fits, strict=True)
+    ]
     waiting = {
         job.item.id: LINE_PREFIX + host
         for job, host, fit in zip(jobs, hosts, fits, strict=True)

@@ -24,7 +24,7 @@ from ...storage.db.outages import logged
 from ...storage.queue import leases, queue_items
 from ..intake.resume_waits_paged import Fanout, run_fanout
 from ..intake.waits import read_wait_end
-from ..runtime.app_fairness import host_of
+from ..runtime.app_fairness import place_of
 from ..runtime.context import Context
 from ..runtime.jobs import Job
 from . import orphaned_calls, signals
@@ -78,7 +78,7 @@ def _run(ctx: Context, job: Claimed) -> None:
         with signals.task(job):
             _continue_in_place(ctx, job)
     finally:
-        ctx.fairness.drop(host_of(job.function.url))
+        ctx.fairness.drop(place_of(job.function))
 
 
 def _continue_in_place(ctx: Context, job: Job) -> None:
@@ -107,6 +107,7 @@ def _once(ctx: Context, job: Job, *, wants_next: bool) -> Job | None:
     except Exception as error:
         made = plan_again(ctx, job, made, error)
         done = write_plan(ctx, job, made, call, wants_next=False)
+    ctx.connections.settle(job.item)
     if done is None:
         return None
     signals.committed(ctx, job, made, done)
@@ -116,7 +117,7 @@ def _once(ctx: Context, job: Job, *, wants_next: bool) -> Job | None:
 
 
 def _planned(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
-    """Do what the item asks for, and decide what that means; None if a Celery app has it now."""
+    """Do what the item asks for, and decide what that means; None if another has it now."""
     started_at = ctx.now()
     if job.item.lapses >= MAX_LAPSES:
         return decide.worker_lost(job.item), Call(started_at, started_at)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Text, Update, and_, bindparam, exists, func, select, update
 
-from ...domain.runs.items import CELERY, SDK, Item, ItemState
+from ...domain.runs.items import CELERY, CONNECT, SDK, Item, ItemState
 from ..db.columns import Timestamp, table_of
 from ..db.row_types import GivenRow, Record
 from ..db.session import skip_locked
@@ -73,12 +73,12 @@ def release(tx: Connection, worker: str, now: datetime) -> int:
 def release_all(tx: Connection, now: datetime) -> int:
     """Give back all leased items, for a server that is the only process on this database.
 
-    Items leased to SDKs and to Celery apps stay, since the apps may still be running. So do items
+    Items leased to SDKs, to connected workers and to Celery apps stay, since the apps may still be running. So do items
     with slots: see release().
     """
     freed = update(_items).where(
         _items.c.state == ItemState.LEASED.value,
-        func.coalesce(_items.c.worker, "") != SDK,
+        func.coalesce(_items.c.worker, "").not_in((SDK, CONNECT)),
         ~func.coalesce(_items.c.worker, "").startswith(CELERY),
         _WITHOUT_SLOTS,
     )

@@ -8,7 +8,7 @@ from .... import observe
 from ....domain.canvas.interpret import Call
 from ....domain.runs.items import ItemKind
 from ....storage.db.outages import logged
-from ...runtime.app_fairness import host_of
+from ...runtime.app_fairness import place_of
 from ...runtime.context import Context
 from ...runtime.jobs import Job
 from .. import signals
@@ -61,4 +61,4 @@ def _send(ctx: Context, due: Sequence[tuple[Job, Call]]) -> None:
     finally:
         for job, _ in due:
             ctx.leases.drop(job.item)
-            ctx.fairness.drop(host_of(job.function.url))
+            ctx.fairness.drop(place_of(job.function.url))

@@ -1,7 +1,8 @@
 """What each kind of item asks for: a function per kind, which gives the plan and the call.
 
 Each does its work without a database connection and without a change of rows; `apply` writes the
-plan afterwards. None instead of a plan means that a Celery app has the item now.
+plan afterwards. None instead of a plan means that a Celery app has the
+item now, or that it waits for a worker to connect.
 """
 
 from collections.abc import Callable

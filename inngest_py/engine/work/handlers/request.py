@@ -1,6 +1,7 @@
 """A request to the app."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -9,6 +10,7 @@ from ....domain.reply import decide, durable_endpoint, request, timeouts
 from ....domain.reply.plans import Plan, Policy
 from ....domain.reply.read import Reply
 from ....domain.runs.items import Item
+from ....domain.values.urls import is_connect
 from ....storage.db.outages import logged, outage
 from ....storage.queue import leases
 from ...runtime import signed_requests
@@ -16,11 +18,12 @@ from ...runtime.context import Context
 from ...runtime.jobs import Job
 from .. import signals
 from ..writes import Call
+from .connected import ask_worker
 from .policy import retry_policy
 
 
-def send_request(ctx: Context, job: Job) -> tuple[Plan, Call]:
-    """Call the SDK and decide what its answer means."""
+def send_request(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
+    """Call the SDK and decide what its answer means; None if no connected worker answers now."""
     started_at = ctx.now()
     over = decide.overflow(job.run)
     late = timeouts.exceeded(job.function.config.timeouts, job.run, started_at)
@@ -30,8 +33,11 @@ def send_request(ctx: Context, job: Job) -> tuple[Plan, Call]:
         return over, Call(started_at, started_at)
     policy = retry_policy(ctx, job)
     request_id = ctx.new_id(started_at)
+    reply: Reply | None
     if job.run.endpoint is None:
         url, reply = job.function.url, _ask(ctx, job, policy, request_id)
+        if reply is None:
+            return None
     else:
         call = durable_endpoint.request_to_endpoint(job.run, job.item, request_id=request_id)
         reply = durable_endpoint.answer(
@@ -40,19 +46,29 @@ def send_request(ctx: Context, job: Job) -> tuple[Plan, Call]:
             )
         )
         url = call.url
+    return answered(ctx, job, url, reply, started_at, request_id)
+
+
+def answered(
+    ctx: Context, job: Job, url: str, reply: Reply, started_at: datetime, request_id: str
+) -> tuple[Plan, Call]:
+    """Decide what an app's answer means, now that it has come."""
     ended_at = ctx.now()
     item = _as_it_is_now(ctx, job.item)
+    policy = retry_policy(ctx, job)
     made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
     done = Call(started_at, ended_at, reply.status or None)
     signals.call(job, "app", url, request_id, made, done)
     return made, done
 
 
-def _ask(ctx: Context, job: Job, policy: Policy, request_id: str) -> Reply:
+def _ask(ctx: Context, job: Job, policy: Policy, request_id: str) -> Reply | None:
     body = request.body(
         job.run, job.item, job.memo, max_attempts=policy.max_attempts, request_id=request_id
     )
     headers = request.headers(job.run, job.item, request_id=request_id)
+    if is_connect(job.function.url):
+        return ask_worker(ctx, job, body, headers["traceparent"])
     return signed_requests.send(ctx, "POST", request.url(job.function.url, job.item), headers, body)
 
 

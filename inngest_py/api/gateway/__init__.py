@@ -1,0 +1,1 @@
+"""The gateway: the WebSockets of connected workers (protocol: connect.md)."""

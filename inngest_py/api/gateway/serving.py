@@ -1,0 +1,84 @@
+"""The gateway of one process: it accepts WebSockets, and drains them when the process stops."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from ...domain.access import tokens
+from ...domain.connect.gateway_connection import MOST_MESSAGE_BYTES
+from ...engine.runtime.context import Context
+from .session import Session
+from .websocket import WebSocket
+
+PATH = "/v0/connect"
+SUBPROTOCOL = "v0.connect.inngest.com"
+# how a server that can hand over a connection's socket says so: a function in a request's environ
+TAKE_SOCKET = "inngest_py.take_socket"
+_LOOK_SECONDS = 0.05
+
+
+class Gateway:
+    """The connections of this process. As a WSGI app it serves the WebSocket alone."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._secrets = tokens.secrets(ctx.tuning.signing_keys)
+        self._lock = threading.Lock()
+        self._sessions: set[Session] = set()
+        self._is_draining = False
+        ctx.fairness.capacity = ctx.connections.capacity
+        ctx.connections.opened = ctx.fairness.look_again
+
+    def before(self, app: WSGIApplication) -> WSGIApplication:
+        """Make an app that serves the WebSocket, too."""
+
+        def both(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if environ.get("PATH_INFO") == PATH and "HTTP_UPGRADE" in environ:
+                return self(environ, start_response)
+            return app(environ, start_response)
+
+        return both
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a WebSocket until it ends."""
+        take: Callable[[], object] | None = environ.get(TAKE_SOCKET)
+        if environ.get("PATH_INFO") != PATH or "HTTP_UPGRADE" not in environ or take is None:
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"this port serves the WebSocket of connected workers at /v0/connect\n"]
+        if self._is_draining:
+            start_response("503 Service Unavailable", [("Connection", "close")])
+            return [b""]
+        socket = WebSocket(take(), environ, MOST_MESSAGE_BYTES)  # type: ignore[arg-type]
+        if socket.accept(SUBPROTOCOL):
+            self._serve(Session(self._ctx, socket, self._secrets))
+        return []
+
+    def _serve(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.add(session)
+        try:
+            session.run()
+        finally:
+            with self._lock:
+                self._sessions.discard(session)
+
+    def sessions(self) -> list[Session]:
+        """List the open connections."""
+        with self._lock:
+            return list(self._sessions)
+
+    def drain(self) -> None:
+        """Ask all workers to go to another gateway, and take no more of them."""
+        self._is_draining = True
+        for session in self.sessions():
+            session.drain()
+
+    def stop(self, seconds: float) -> None:
+        """Close all connections, within a time."""
+        self._is_draining = True
+        deadline = time.monotonic() + seconds
+        for session in self.sessions():
+            session.stop()
+        while self._sessions and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,209 @@
+"""A worker's connection: its socket, its state machine, and what the engine does for it."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ... import observe
+from ...domain.connect import calls
+from ...domain.connect.calls import Request
+from ...domain.connect.codes import Ending
+from ...domain.connect.gateway_connection import (
+    Action,
+    Answer,
+    Close,
+    Extend,
+    GatewayConnection,
+    Lapsed,
+    Send,
+    Status,
+    StatusChanged,
+    Sync,
+)
+from ...domain.errors import Invalid
+from ...engine.apps import connected_apps
+from ...engine.runtime.connections import GONE_AFTER, PATIENT, Connected
+from ...engine.runtime.context import Context
+from ...engine.work import connect_answers
+from ...storage.db.outages import logged
+from .websocket import Closed, TooLarge, WebSocket
+
+# what a peer may take to answer a close frame
+_CLOSE_SECONDS = 2.0
+
+
+class Session:
+    """One connection, from its greeting to its end; `run()` is the greenlet that reads."""
+
+    def __init__(self, ctx: Context, socket: WebSocket, secrets: tuple[bytes, ...]) -> None:
+        self._ctx, self._socket = ctx, socket
+        self.machine = GatewayConnection(secrets, ctx.now())
+        self.connected: Connected | None = None
+        self._lock = threading.RLock()  # keeps frames in the order of the machine's decisions
+        self._closed: Closed | None = None
+        self._closing = False
+
+    def run(self) -> None:
+        """Serve the connection until it is closed."""
+        try:
+            self._do(self.machine.open)
+            while self._closed is None and not self._closing:
+                self._read()
+            self._linger()
+        except OSError:
+            pass
+        except Exception as error:
+            observe.event("connect.failed", level=40, **logged(error))
+            self._try(self.machine.failed)
+        finally:
+            self._end()
+
+    def _read(self) -> None:
+        left = self.machine.due_at() - self._ctx.now()
+        for arrived in self._socket.receive(left.total_seconds()):
+            if isinstance(arrived, Closed):
+                self._closed = arrived
+            elif isinstance(arrived, TooLarge):
+                self._do(self.machine.too_large)
+            elif isinstance(arrived, str):
+                self._do(self.machine.receive_text)
+            else:
+                data = arrived
+                self._do(lambda: self.machine.receive(data, self._ctx.now()))  # noqa: B023
+        self._do(lambda: self.machine.tick(self._ctx.now()))
+
+    def _do(self, decide: Callable[[], list[Action]]) -> None:
+        """Let the machine decide, and do what it says; frames leave under the lock."""
+        with self._lock:
+            actions = decide()
+            for action in actions:
+                if isinstance(action, Send):
+                    self._socket.send(action.data)
+                elif isinstance(action, Close):
+                    self._close(action.ending)
+        for action in actions:
+            self._act(action)
+
+    def _try(self, decide: Callable[[], list[Action]]) -> None:
+        try:
+            self._do(decide)
+        except OSError:  # the reading greenlet sees it, too
+            pass
+
+    def _close(self, ending: Ending) -> None:
+        worker = self.machine.worker
+        observe.event(
+            "connect.closed",
+            level=30 if ending.code not in (1000, 1001) else 20,
+            code=ending.code,
+            reason=ending.reason,
+            worker="" if worker is None else worker.instance_id,
+        )
+        self._closing = True
+        self._socket.close(ending.code, ending.short_reason())
+
+    def _act(self, action: Action) -> None:
+        if isinstance(action, Sync):
+            threading.Thread(target=self._sync, args=(action,), daemon=True).start()
+        elif isinstance(action, StatusChanged):
+            self._note(action.status)
+        elif isinstance(action, Answer):
+            threading.Thread(target=self._answer, args=(action,), daemon=True).start()
+        elif isinstance(action, Extend):
+            threading.Thread(target=self._extend, args=(action,), daemon=True).start()
+        elif isinstance(action, Lapsed):
+            self._ctx.connections.give_up(action.request_id, begun=action.acked)
+
+    def _sync(self, action: Sync) -> None:
+        worker = action.worker
+        try:
+            groups = connected_apps.sync(self._ctx, worker)
+        except Invalid as error:
+            code, message = error.code or "config_invalid", error.message
+            self._try(lambda: self.machine.sync_failed(code, message))
+            return
+        except Exception as error:
+            observe.event("connect.failed", level=40, **logged(error))
+            self._try(self.machine.failed)
+            return
+        self.connected = Connected(
+            worker.connection_id, groups, worker.capacity, self.send, self._acknowledge
+        )
+        self._ctx.connections.add(self.connected)
+        if self._closing or self._closed is not None:  # while the apps were synced
+            self._ctx.connections.remove(self.connected, timedelta(0))
+            return
+        self._try(self.machine.synced)
+        observe.event("connect.ready", worker=worker.instance_id, connection=worker.connection_id)
+
+    def _note(self, status: Status) -> None:
+        if self.connected is None:
+            return
+        if status is Status.READY:
+            self._ctx.connections.open(self.connected)
+        else:
+            self.connected.is_ready = False
+
+    def send(self, request: Request) -> None:
+        """Send a request to the worker. Raises OSError if the connection is closed."""
+        if self._closing or self._closed is not None:
+            raise ConnectionError("the connection is closed")
+        self._do(lambda: self.machine.send(request, self._ctx.now()))
+
+    def _acknowledge(self, request_id: str) -> None:
+        self._try(lambda: self.machine.acknowledge(request_id))
+
+    def _answer(self, action: Answer) -> None:
+        response = action.response
+        try:
+            reply = calls.reply_of(response)
+            stored = connect_answers.take(self._ctx, response.request_id, reply, self.connected)
+        except SQLAlchemyError as error:  # without an acknowledgement the worker sends it again
+            observe.event("connect.not_stored", level=30, **logged(error))
+            return
+        if stored:
+            if self.connected is not None:
+                self.connected.calls.discard(response.request_id)
+            self._acknowledge(response.request_id)
+
+    def _extend(self, action: Extend) -> None:
+        asked = action.asked
+        if self.connected is None:
+            return
+        lease: str | None
+        try:
+            lease = connect_answers.extend(self._ctx, asked.request_id, self.connected)
+        except SQLAlchemyError as error:  # nobody knows: work that is done must not be thrown away
+            observe.event("connect.not_extended", level=30, **logged(error))
+            lease = self._ctx.new_id(self._ctx.now() + calls.LEASE)
+        self._try(lambda: self.machine.extended(asked, lease, self._ctx.now()))
+
+    def drain(self) -> None:
+        """Ask the worker to go to another gateway."""
+        self._try(self.machine.drain)
+
+    def stop(self) -> None:
+        """Close the connection: the gateway ends."""
+        self._try(self.machine.stop)
+
+    def _linger(self) -> None:
+        """Read until the peer has closed, too: a reset could overtake our close frame."""
+        until = self._ctx.now() + timedelta(seconds=_CLOSE_SECONDS)
+        while self._closed is None and (left := (until - self._ctx.now()).total_seconds()) > 0:
+            for arrived in self._socket.receive(left):
+                if isinstance(arrived, Closed):
+                    self._closed = arrived
+
+    def _end(self) -> None:
+        paused = self.machine.status is Status.DRAINING
+        self.machine.ended()
+        self._closing = True
+        if self.connected is None:
+            return
+        # a worker that closes properly lives on, and reports over its next connection
+        closed = self._closed is not None and self._closed.code is not None
+        self._ctx.connections.remove(
+            self.connected, PATIENT if closed and not paused else GONE_AFTER
+        )

@@ -1,0 +1,66 @@
+"""`/v0/connect`: where a worker connects, and answers that it could not send (connect.md §1)."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+from google.protobuf.message import DecodeError, Message
+
+from ... import proxies
+from ...config import Settings
+from ...domain.access import tokens
+from ...domain.connect import calls
+from ...domain.connect.messages_pb2 import FlushResponse, StartRequest, StartResponse
+from ...domain.errors import Invalid
+from ...engine.work import connect_answers
+from ..deps import context, deps
+
+blueprint = Blueprint("connect", __name__, url_prefix="/v0/connect")
+_DEV_GROUP = "gw-dev"
+
+
+@blueprint.post("/start")
+def start() -> Response:
+    """Tell a worker where to connect, and give it the tokens for one connection."""
+    try:
+        StartRequest.FromString(request.get_data(cache=False))
+    except DecodeError:
+        raise Invalid("the body is not a StartRequest") from None
+    ctx, settings = context(), deps().settings
+    now = ctx.now()
+    connection_id, now_s = ctx.new_id(now), int(now.timestamp())
+    secret = tokens.secrets(ctx.tuning.signing_keys)[0]
+    return _answer(
+        StartResponse(
+            connection_id=connection_id,
+            gateway_endpoint=_endpoint(settings),
+            gateway_group=_DEV_GROUP if settings.dev else f"gw-{ctx.worker_id}",
+            session_token=tokens.connect_session(connection_id, secret, now_s),
+            sync_token=tokens.connect_sync(connection_id, secret, now_s),
+        )
+    )
+
+
+def _endpoint(settings: Settings) -> str:
+    """Write the WebSocket's URL: as configured, else at the host by which the worker came here."""
+    if settings.connect_url is not None:
+        return settings.connect_url
+    scheme = "wss" if proxies.is_https(settings, request) else "ws"
+    netloc = request.host
+    if settings.gateway_port is not None:
+        host = urlsplit(f"//{netloc}").hostname or settings.host
+        netloc = f"[{host}]" if ":" in host else host
+        netloc = f"{netloc}:{settings.gateway_port}"
+    return f"{scheme}://{netloc}/v0/connect"
+
+
+@blueprint.post("/flush")
+def flush() -> Response:
+    """Take an answer that its worker could not send over a connection."""
+    response = calls.read_response(request.get_data(cache=False))
+    reply = calls.reply_of(response)
+    connect_answers.take(context(), response.request_id, reply, None)
+    return _answer(FlushResponse(request_id=response.request_id))
+
+
+def _answer(message: Message) -> Response:
+    return Response(message.SerializeToString(), mimetype="application/octet-stream")

@@ -1,0 +1,113 @@
+"""Requests over a connection: their ids, their frames, and what a worker's reply means.
+
+A request's id names its item and generation, so that every process can tell what a reply is for.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from google.protobuf.message import DecodeError
+
+from ..errors import Invalid
+from ..reply.read import Reply
+from ..runs.items import Item
+from ..values import ids
+from .messages_pb2 import GatewayExecutorRequestData, SDKResponse, SDKResponseStatus
+
+# how long a worker may be silent about a request; it is asked to extend four times as often (§5)
+LEASE = timedelta(minutes=2)
+# when a request that was never acknowledged counts as not begun
+ACK_WITHIN = LEASE + timedelta(seconds=5)
+_STATUS = {
+    SDKResponseStatus.NOT_COMPLETED: 206,
+    SDKResponseStatus.DONE: 200,
+    SDKResponseStatus.ERROR: 500,
+}
+_MOST_HEADER_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What a request's id stands for: an item, and which of its requests."""
+
+    item_id: str
+    generation: int
+
+
+def request_id(item: Item) -> str:
+    """Write the id of a leased item's request."""
+    return f"{item.id}-{item.generation}"
+
+
+def read_request_id(text: str) -> RequestKey:
+    """Read the id that request_id() wrote. Raises Invalid."""
+    item_id, _, generation = text.partition("-")
+    if not (ids.is_ulid(item_id) and generation.isascii() and generation[:10].isdigit()):
+        raise Invalid("request_id is not of this server", field="request_id")
+    return RequestKey(item_id, int(generation[:10]))
+
+
+def lease_id(now: datetime, entropy: bytes) -> str:
+    """Make the id of a lease that begins now; its time part is the lease's end (§5)."""
+    return ids.ulid(int((now + LEASE).timestamp() * 1000), entropy)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to a worker; `payload` is the body of an HTTP execution, `trace` its traceparent."""
+
+    id: str
+    lease_id: str
+    app_id: str
+    app_name: str
+    function_id: str
+    function_slug: str
+    step: str | None
+    run_id: str
+    job_id: str
+    payload: bytes
+    trace: bytes = b""
+
+    def message(self) -> GatewayExecutorRequestData:
+        """Write the message of GATEWAY_EXECUTOR_REQUEST."""
+        return GatewayExecutorRequestData(
+            request_id=self.id,
+            account_id=ids.DEV_ACCOUNT_ID,
+            env_id=ids.DEV_ENV_ID,
+            app_id=self.app_id,
+            app_name=self.app_name,
+            function_id=self.function_id,
+            function_slug=self.function_slug,
+            step_id=self.step,
+            request_payload=self.payload,
+            system_trace_ctx=self.trace,
+            user_trace_ctx=self.trace,
+            run_id=self.run_id,
+            lease_id=self.lease_id,
+            job_id=self.job_id,
+        )
+
+
+def read_response(payload: bytes) -> SDKResponse:
+    """Read a worker's reply. Raises Invalid."""
+    try:
+        found = SDKResponse.FromString(payload)
+    except DecodeError:
+        raise Invalid("the body is not an SDKResponse") from None
+    if not found.request_id:
+        raise Invalid("request_id is missing", field="request_id")
+    return found
+
+
+def reply_of(response: SDKResponse) -> Reply:
+    """Read a worker's reply as the HTTP answer that it stands for (§5)."""
+    headers = {
+        "x-inngest-sdk": response.sdk_version[:_MOST_HEADER_CHARS] or "connect",
+        "x-inngest-req-version": str(response.request_version),
+    }
+    status = _STATUS.get(response.status, 500)
+    if response.no_retry or status == 500:
+        headers["x-inngest-no-retry"] = "true" if response.no_retry else "false"
+    if response.retry_after:
+        headers["retry-after"] = response.retry_after[:_MOST_HEADER_CHARS]
+    return Reply(status, headers, response.body)

@@ -1,0 +1,232 @@
+"""The workers that are connected to this process, and the calls that wait for their answers.
+
+A call waits in the greenlet that runs its item, as an HTTP call does. Its answer may come over any
+connection: a worker that has lost one goes on with what it has, and opens another.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from ...domain.connect.calls import LEASE, Request
+from ...domain.limits import REQUEST_TIMEOUT
+from ...domain.reply.read import Reply
+from ...domain.runs.items import Item
+
+# For what a worker has in flight when its socket closes: it is lost if the worker does not report
+# over another connection. SDKs connect again after one to six seconds.
+GONE_AFTER = timedelta(seconds=9)
+_STOPPED = "the worker stopped responding"
+
+
+class NoWorker(Exception):
+    """No worker of the app is connected here with room for a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The call will get no answer here: its worker is gone, or has never begun."""
+
+
+@dataclass(eq=False, slots=True)
+class Connected:
+    """One worker's connection, as the engine uses it.
+
+    `groups` are the worker's apps, by id, each with the worker group. `send` raises OSError if the
+    socket is closed.
+    """
+
+    id: str
+    groups: dict[str, str]
+    capacity: int
+    send: Callable[[Request], None]
+    acknowledge: Callable[[str], None]
+    is_ready: bool = False
+    calls: set[str] = field(default_factory=set)
+
+    @property
+    def room(self) -> int:
+        """How many more calls it may get."""
+        return max(0, self.capacity - len(self.calls)) if self.is_ready else 0
+
+
+class _Waiting:
+    """A call that waits; `until` is when it is lost, None while its worker is connected."""
+
+    __slots__ = ("changed", "connection", "outcome", "until")
+
+    def __init__(self, connection: Connected) -> None:
+        self.connection: Connected | None = connection
+        self.changed = threading.Event()
+        self.outcome: Reply | Lost | None = None
+        self.until: float | None = None
+
+    def end(self, outcome: Reply | Lost) -> None:
+        self.outcome = self.outcome or outcome
+        self.changed.set()
+
+    def wait(self) -> Reply | Lost:
+        over = time.monotonic() + REQUEST_TIMEOUT.total_seconds()
+        while self.outcome is None:
+            now = time.monotonic()
+            if self.until is not None and now >= self.until:
+                return Lost()
+            if now >= over:
+                return Reply(unreachable="timed out")
+            self.changed.wait(min(over, self.until or over) - now)
+            self.changed.clear()
+        return self.outcome
+
+
+class Connections:
+    """The connections of one process. `opened` is called with an app that can be called again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of_app: dict[str, list[Connected]] = {}
+        self._all: dict[str, Connected] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self._unstored: dict[str, tuple[Connected | None, str]] = {}  # answers, by item
+        self.opened: Callable[[str], None] = lambda app_id: None
+
+    def add(self, connection: Connected) -> None:
+        """Add a connection whose apps are synced."""
+        with self._lock:
+            self._all[connection.id] = connection
+            for app_id in connection.groups:
+                self._of_app[app_id] = [*self._of_app.get(app_id, ()), connection]
+
+    def open(self, connection: Connected) -> None:
+        """Let a connection get calls."""
+        connection.is_ready = True
+        for app_id in connection.groups:
+            self.opened(app_id)
+
+    def remove(self, connection: Connected, patience: timedelta) -> None:
+        """Forget a closed connection; its calls wait for so long to be heard of again."""
+        connection.is_ready = False
+        with self._lock:
+            if self._all.get(connection.id) is connection:
+                del self._all[connection.id]
+            for app_id in connection.groups:
+                left = [one for one in self._of_app.get(app_id, ()) if one is not connection]
+                self._of_app[app_id] = left
+                if not left:
+                    del self._of_app[app_id]
+            orphans = [self._waiting[name] for name in connection.calls if name in self._waiting]
+        until = time.monotonic() + patience.total_seconds()
+        for waiting in orphans:
+            waiting.connection, waiting.until = None, until
+            waiting.changed.set()
+
+    def all(self) -> list[Connected]:
+        """List the connections."""
+        with self._lock:
+            return list(self._all.values())
+
+    def capacity(self, app_id: str) -> int:
+        """Say how many calls the app's ready workers here may have in flight together."""
+        return sum(one.capacity for one in self._of_app.get(app_id, ()) if one.is_ready)
+
+    def call(self, app_id: str, request: Request, item: Item) -> Reply | Lost:
+        """Send a request and wait for the answer. Raises NoWorker.
+
+        The worker is told that its answer has come when settle() is called with the item.
+        """
+        waiting = self._sent(app_id, request)
+        try:
+            outcome = waiting.wait()
+        finally:
+            with self._lock:
+                self._waiting.pop(request.id, None)
+        if waiting.connection is not None:
+            waiting.connection.calls.discard(request.id)
+        if isinstance(outcome, Reply):
+            self._unstored[item.id] = waiting.connection, request.id
+        return outcome
+
+    def _sent(self, app_id: str, request: Request) -> _Waiting:
+        while True:
+            with self._lock:
+                connection = self._pick(app_id)
+                if connection is None:
+                    raise NoWorker
+                connection.calls.add(request.id)
+                waiting = self._waiting[request.id] = _Waiting(connection)
+            try:
+                connection.send(request)
+            except OSError:  # closed just now: its greenlet removes it
+                connection.is_ready = False
+                connection.calls.discard(request.id)
+                with self._lock:
+                    self._waiting.pop(request.id, None)
+            else:
+                return waiting
+
+    def _pick(self, app_id: str) -> Connected | None:
+        """Choose the worker with most room; with equal room, the one that has waited longest."""
+        ready = self._of_app.get(app_id, [])
+        best = max(ready, key=lambda one: one.room, default=None)
+        if best is None or not best.room:
+            return None
+        ready.remove(best)
+        ready.append(best)
+        return best
+
+    def answer(self, request_id: str, reply: Reply, connection: Connected | None) -> bool:
+        """Hand an answer to the call that waits for it; say whether one does."""
+        with self._lock:
+            waiting = self._waiting.get(request_id)
+        if waiting is None:
+            return False
+        self._move(waiting, request_id, connection)
+        waiting.end(reply)
+        return True
+
+    def go_on(self, request_id: str, connection: Connected) -> None:
+        """Note that a worker goes on with a call, maybe over another connection than it got it."""
+        with self._lock:
+            waiting = self._waiting.get(request_id)
+        if waiting is not None:
+            self._move(waiting, request_id, connection)
+        connection.calls.add(request_id)
+
+    def give_up(self, request_id: str, *, begun: bool) -> None:
+        """End a call that a worker will not answer: a failed attempt if it had begun."""
+        with self._lock:
+            waiting = self._waiting.get(request_id)
+        if waiting is not None:
+            waiting.end(Reply(unreachable=_STOPPED) if begun else Lost())
+
+    def lose(self, request_id: str) -> None:
+        """End a call that its worker was told to drop."""
+        self.give_up(request_id, begun=False)
+
+    def settle(self, item: Item) -> None:
+        """Tell the worker that its answer for an item is stored, or that nobody needs it."""
+        if not self._unstored:
+            return
+        connection, request_id = self._unstored.pop(item.id, (None, ""))
+        if connection is not None:
+            connection.acknowledge(request_id)
+
+    def _move(self, waiting: _Waiting, request_id: str, connection: Connected | None) -> None:
+        before = waiting.connection
+        if before is not None and before is not connection:
+            before.calls.discard(request_id)
+        waiting.connection, waiting.until = connection, None
+
+    def orphans(self) -> Iterable[str]:
+        """Name the calls whose worker is not connected here any more."""
+        with self._lock:
+            return [name for name, one in self._waiting.items() if one.connection is None]
+
+    def in_flight(self) -> Counter[str]:
+        """Count the calls in flight, by connection."""
+        return Counter({one.id: len(one.calls) for one in self.all()})
+
+
+PATIENT = LEASE
