@@ -11,6 +11,7 @@ from tests.servers import Postgres, Valkey
 
 from .app_process import KINDS, SdkApp
 from .client import Api
+from .connect_worker import CONNECTED, ConnectWorker
 
 SCENARIOS = (
     *("noop", "sequential", "parallel", "sleep", "large", "send"),
@@ -24,7 +25,7 @@ SCENARIOS = (
 class Sent:
     """An app and the event that each scenario was started with."""
 
-    app: SdkApp
+    app: SdkApp | ConnectWorker
     api: Api
     event_ids: dict[str, str]
 
@@ -56,12 +57,16 @@ def server(
         yield server.start()
 
 
-@pytest.fixture(scope="package", params=KINDS)
+@pytest.fixture(scope="package", params=(*KINDS, *CONNECTED))
 def app(
     request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SdkApp]:
-    """One SDK app, registered."""
+) -> Iterator[SdkApp | ConnectWorker]:
+    """One SDK app, registered or connected."""
     kind: str = request.param
+    if kind in CONNECTED:
+        with ConnectWorker(server.url, tmp_path_factory.mktemp(kind), kind=kind).start() as worker:
+            yield worker
+        return
     with SdkApp(kind, server.url, tmp_path_factory.mktemp(kind)).start() as app:
         reply = app.register()
         assert reply.status_code == 200, f"{reply.text}\n{app.log_tail()}"
@@ -69,7 +74,7 @@ def app(
 
 
 @pytest.fixture(scope="package")
-def sent(app: SdkApp, server: Server) -> Sent:
+def sent(app: SdkApp | ConnectWorker, server: Server) -> Sent:
     """All scenarios of this app, started together: their waits overlap."""
     api = Api(server.url)
     events = {name: api.send(f"{app.kind}/{name}", {"n": 1}) for name in SCENARIOS}

@@ -8,9 +8,11 @@ from typing import Any, Self
 
 from tests.processes import Process
 
+from . import node_runtime
 from .client import Api
 
 KIND = "python-connect"
+CONNECTED = (KIND, "ts-connect")
 
 
 class ConnectWorker(Process):
@@ -30,7 +32,7 @@ class ConnectWorker(Process):
         self.kind, self.instance, self._server_url = kind, instance, server_url
         self.effects_path = effects or folder / f"{kind}.effects"
         super().__init__(
-            [sys.executable, "-m", "tests.sdk.apps.connect_app", kind, instance],
+            _argv(kind, instance),
             log=folder / f"{instance}.log",
             env={
                 "INNGEST_DEV": server_url,
@@ -55,3 +57,10 @@ class ConnectWorker(Process):
             return []
         lines = [json.loads(line) for line in self.effects_path.read_text().splitlines()]
         return [line for line in lines if run_id in (None, line["run_id"])]
+
+
+def _argv(kind: str, instance: str) -> list[str]:
+    if kind.startswith("ts-"):
+        script, folder = node_runtime.HERE / "connect.mjs", node_runtime.installed("v4")
+        return [str(node_runtime.NODE), str(script), kind, str(folder), instance]
+    return [sys.executable, "-m", "tests.sdk.apps.connect_app", kind, instance]

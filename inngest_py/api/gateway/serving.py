@@ -46,12 +46,12 @@ class Gateway:
         if environ.get("PATH_INFO") != PATH or "HTTP_UPGRADE" not in environ or take is None:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"this port serves the WebSocket of connected workers at /v0/connect\n"]
-        if self._is_draining:
-            start_response("503 Service Unavailable", [("Connection", "close")])
-            return [b""]
         socket = WebSocket(take(), environ, MOST_MESSAGE_BYTES)  # type: ignore[arg-type]
         if socket.accept(SUBPROTOCOL):
-            self._serve(Session(self._ctx, socket, self._secrets))
+            session = Session(self._ctx, socket, self._secrets)
+            if self._is_draining:
+                session.stop()  # by its reason, SDKs try again soon
+            self._serve(session)
         return []
 
     def _serve(self, session: Session) -> None:

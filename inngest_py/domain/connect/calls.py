@@ -106,7 +106,9 @@ def reply_of(response: SDKResponse) -> Reply:
         "x-inngest-req-version": str(response.request_version),
     }
     status = _STATUS.get(response.status, 500)
-    if response.no_retry or status == 500:
+    if status == 200 and response.no_retry:
+        status = 400  # the TypeScript SDK sends an error that is not to be retried as DONE
+    if status != 200:
         headers["x-inngest-no-retry"] = "true" if response.no_retry else "false"
     if response.retry_after:
         headers["retry-after"] = response.retry_after[:_MOST_HEADER_CHARS]

@@ -53,7 +53,8 @@ def _request(ctx: Context, job: Job, body: bytes, traceparent: str) -> Request:
         run_id=job.run.id,
         job_id=item.id,
         payload=body,
-        trace=orjson.dumps({"traceparent": traceparent}),
+        # the TypeScript SDK reads a context with both members only
+        trace=orjson.dumps({"traceparent": traceparent, "tracestate": ""}),
     )
 
 
