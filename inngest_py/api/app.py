@@ -24,7 +24,16 @@ from .deps import Deps
 from .graphql import route as gql
 from .native import apps, celery_apps, limits, pausing, rest, why
 from .probe import Probe
-from .protocol import connect, durable_endpoints, events, registration, signals, sinks, state, testing
+from .protocol import (
+    connect,
+    durable_endpoints,
+    events,
+    registration,
+    signals,
+    sinks,
+    state,
+    testing,
+)
 
 # How long a request waits for a database that is away, before its answer is 503.
 REQUEST_SECONDS = 10.0

@@ -36,6 +36,7 @@ from ..engine.upkeep import lease_keeping
 from ..metrics.counters import Counters
 from ..storage.schema.migrate import prepare
 from ..tasks.app import create_celery
+from ..tasks.connected_items import ConnectedItems, leave_orphans
 from ..tasks.runtime import Runtime
 from ..tasks.unexpected import log_and_count
 from ..tasks.worker import garbage
@@ -48,6 +49,7 @@ from .supervisor import CUT_SECONDS, Supervisor
 # the least that requests get which came while the workers' calls ended
 LEAST_DRAIN = 5.0
 _CLOSE_SECONDS = 3.0
+_LOOK_SECONDS = 0.2
 
 
 def _try_to_write(file: Path) -> None:
@@ -86,6 +88,7 @@ class Server:
         self._stop_tracing: Callable[[], None] = lambda: None
         self._http: DrainingServer | None = None
         self._gateway: Gateway | None = None
+        self._connected: ConnectedItems | None = None
         self._connect: DrainingServer | None = None
         self._interrupts = 0
 
@@ -105,6 +108,11 @@ class Server:
             if self._settings.embedded and self._settings.is_sqlite:
                 self._recover(ctx)
             self._start_worker()
+        else:
+            self._connected = ConnectedItems(
+                self._celery, ctx, has_broker=not self._settings.embedded
+            )
+            self._connected.start()
         discovery = self._discovery(ctx)
         discovery.start()
         garbage.freeze_objects()
@@ -167,10 +175,20 @@ class Server:
             self._gateway.drain()
         if self._workers is not None:
             self._workers.stop()
+        if self._connected is not None:
+            self._connected.stop(deadline)
         if self._worker is not None:
             self._runtime.before_cut = end_at_once
+            leaving = gevent.spawn(self._leave_orphans)
             self._worker.stop()
+            leaving.kill()
         drain()
+
+    def _leave_orphans(self) -> None:
+        """Leave what workers have that went to another gateway, while calls are waited for."""
+        while True:
+            leave_orphans(self._runtime.context())
+            gevent.sleep(_LOOK_SECONDS)
 
     def _stop(self, main: gevent.Greenlet) -> None:
         self._stopped.set()

@@ -8,6 +8,7 @@ from ..engine.runtime.hints import Hinter
 from . import configuration
 from .items import Runner, add_tasks
 from .kombu import inproc
+from .kombu.app_lines import LinePublisher
 from .kombu.patches import add_patches
 from .kombu.publishing import PlainPublisher
 from .runtime import Runtime
@@ -17,7 +18,8 @@ from .worker.steps import add_steps
 def create_celery(settings: Settings) -> Celery:
     """Build the app for settings.
 
-    `app.runtime` gives its context, `app.hinter` sends hints, `app.broker` knows whether the
+    `app.runtime` gives its context, `app.hinter` sends hints, `app.lines` says which connected
+    apps have waiting items, `app.broker` knows whether the
     broker is away, `app.runner` runs items.
     """
     inproc.register()
@@ -33,7 +35,8 @@ def create_celery(settings: Settings) -> Celery:
     app.broker = Broker(lambda: _reach(app))
     publish = add_patches(app) if settings.celery_patches else PlainPublisher(app)
     app.hinter = Hinter(publish, app.broker)
-    app.runtime = Runtime(settings, app.hinter)
+    app.lines = Hinter(LinePublisher(app), app.broker)
+    app.runtime = Runtime(settings, app.hinter, app.lines)
     app.runner = Runner(app.runtime)
     add_tasks(app, app.runner)
     add_steps(app)

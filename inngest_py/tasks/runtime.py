@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import observe
 from ..config import Settings
 from ..domain.access.reach import Reach
+from ..domain.runs.items import ItemKind
 from ..engine.runtime.app_fairness import Fairness
 from ..engine.runtime.celery_apps import CeleryApps, TaskBrokers
 from ..engine.runtime.context import Context, Hints, Tuning, new_ulid, utc_now
@@ -104,8 +105,9 @@ def under_gevent() -> bool:
 class Runtime:
     """Gives the process's context; every process that asks for it also extends its leases."""
 
-    def __init__(self, settings: Settings, hints: Hints) -> None:
+    def __init__(self, settings: Settings, hints: Hints, lines: Hints | None = None) -> None:
         self.settings, self.hints = settings, hints
+        self._lines = None if settings.embedded else lines
         self.worker_id = new_ulid(utc_now())
         self.slots = settings.concurrency
         self.forks = False  # True: into child processes, with one call each
@@ -132,6 +134,13 @@ class Runtime:
 
     def _made(self) -> Context:
         child = self.forks and os.getpid() != self._main_pid
+        made = self._with_settings(child=child)
+        if self._lines is not None:
+            lines = self._lines
+            made.connections.tell = lambda apps: lines.send([(ItemKind.EDGE, app) for app in apps])
+        return made
+
+    def _with_settings(self, *, child: bool) -> Context:
         return make_context(
             self.settings,
             self.hints,

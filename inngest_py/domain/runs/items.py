@@ -12,7 +12,9 @@ LEASE = timedelta(seconds=30)
 # How long a hint may take before upkeep sends another.
 HINT_GRACE = timedelta(seconds=2)
 SDK = "sdk"  # the "worker" that leases the items of runs in an SDK's own request
-CONNECT = "connect"  # the "worker" that leases what a connected worker has, of a process that is gone
+CONNECT = (
+    "connect"  # the "worker" that leases what a connected worker has, of a process that is gone
+)
 CELERY = "celery:"  # begins the "worker" that leases the items of tasks that a Celery app has
 
 

@@ -16,6 +16,7 @@ from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
+from ...domain.values.urls import is_connect
 from ...storage.db.row_types import RowValues
 from ...storage.events import events, on_arrival, waits
 from ...storage.queue import queue_items
@@ -63,16 +64,32 @@ class Started:
 
     hints: list[Hint] = field(default_factory=list)
     runs: list[tuple[str, str, str]] = field(default_factory=list)  # run, function, event
+    connected: dict[str, list[Hint]] = field(default_factory=dict)  # by connected app
 
     def join(self, other: "Started") -> None:
         """Add what else the same transaction started."""
         self.hints += other.hints
         self.runs += other.runs
+        for app_id, hints in other.connected.items():
+            self.connected.setdefault(app_id, []).extend(hints)
+
+    def hint_at_start(self, function: Function, item_id: str) -> None:
+        """Note that a run may begin now."""
+        if is_connect(function.url):
+            self.connected.setdefault(function.app_id, []).append((ItemKind.START, item_id))
+        else:
+            self.hints.append((ItemKind.START, item_id))
 
     def send(self, ctx: Context) -> None:
         """Send the hints and the signals; call after the commit."""
         if self.hints:
             ctx.hints.send(self.hints)
+        for app_id, hints in self.connected.items():
+            begin = ctx.connections.begin
+            if begin is not None and ctx.connections.takes(app_id):
+                begin(hints)
+            else:
+                ctx.hints.send(hints)
         for run_id, function_id, event_id in self.runs:
             observe.send(
                 observe.run_queued, run_id=run_id, function_id=function_id, event_id=event_id
@@ -202,7 +219,7 @@ def create(
         if group is not None:
             lines[group] = arrival.function.id
         elif item["due_at"] <= now:
-            started.hints.append((ItemKind.START, item["id"]))
+            started.hint_at_start(arrival.function, item["id"])
     runs.add(tx, run_rows)
     queue_items.put(tx, item_rows)
     queue_items.put(tx, timer_rows)

@@ -7,18 +7,19 @@ connection: a worker that has lost one goes on with what it has, and opens anoth
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ...domain.connect.calls import LEASE, Request
 from ...domain.limits import REQUEST_TIMEOUT
 from ...domain.reply.read import Reply
-from ...domain.runs.items import Item
+from ...domain.runs.items import Item, ItemKind
 
 # For what a worker has in flight when its socket closes: it is lost if the worker does not report
 # over another connection. SDKs connect again after one to six seconds.
 GONE_AFTER = timedelta(seconds=9)
+Hint = tuple[ItemKind, str]
 _STOPPED = "the worker stopped responding"
 
 
@@ -82,7 +83,11 @@ class _Waiting:
 
 
 class Connections:
-    """The connections of one process. `opened` is called with an app that can be called again."""
+    """The connections of one process. `opened` is called with an app that can be called again.
+
+    `begin`, in a process that holds connections and has no worker beside it, runs items there.
+    `tell` says to all such processes that waiting lines of apps have got items.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -91,6 +96,8 @@ class Connections:
         self._waiting: dict[str, _Waiting] = {}
         self._unstored: dict[str, tuple[Connected | None, str]] = {}  # answers, by item
         self.opened: Callable[[str], None] = lambda app_id: None
+        self.begin: Callable[[Sequence[Hint]], None] | None = None
+        self.tell: Callable[[Sequence[str]], None] = lambda app_ids: None
 
     def add(self, connection: Connected) -> None:
         """Add a connection whose apps are synced."""
@@ -130,6 +137,10 @@ class Connections:
     def capacity(self, app_id: str) -> int:
         """Say how many calls the app's ready workers here may have in flight together."""
         return sum(one.capacity for one in self._of_app.get(app_id, ()) if one.is_ready)
+
+    def takes(self, app_id: str) -> bool:
+        """Say whether this process, and not a worker of ours, runs the items of an app."""
+        return self.begin is not None and self.capacity(app_id) > 0
 
     def call(self, app_id: str, request: Request, item: Item) -> Reply | Lost:
         """Send a request and wait for the answer. Raises NoWorker.

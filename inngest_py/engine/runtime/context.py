@@ -20,10 +20,9 @@ from ..transport.http import Transport
 from .app_fairness import Fairness
 from .catalog import Catalog
 from .celery_apps import CeleryApps
-from .connections import Connections
+from .connections import Connections, Hint
 from .group_commit import Committer
 
-Hint = tuple[ItemKind, str]
 Held = tuple[str, str]  # an item's id and its lease
 # the shortest time between two runs of a service; in a backlog, sent hints take effect meanwhile
 SHORTEST_DELAY = timedelta(milliseconds=20)
@@ -109,6 +108,11 @@ class Leases:
         """Forget an item: the work on it has ended."""
         with self._lock:
             self._held.discard((item.id, item.lease_id))
+
+    def let_go(self, held: Held) -> None:
+        """Forget an item that others answer for now."""
+        with self._lock:
+            self._held.discard(held)
 
     def pass_on(self, item: Item, following: Item) -> None:
         """Note that the work continues with another item, or with the same one again."""

@@ -19,9 +19,13 @@ _GATHER = timedelta(milliseconds=10)
 
 
 class AppLines:
-    """The service: reads the lines every few seconds, and lets jobs in at once when calls end."""
+    """The service: reads the lines every few seconds, and lets jobs in at once when calls end.
 
-    def __init__(self) -> None:
+    `connected_only` is for a process that has connections of workers, and calls nobody else.
+    """
+
+    def __init__(self, *, connected_only: bool = False) -> None:
+        self._connected_only = connected_only
         self._look_at = 0.0
 
     def run_once(self, ctx: Context) -> bool:
@@ -32,6 +36,8 @@ class AppLines:
             self._look(ctx)
             self._look_at = time.monotonic() + _LOOK_SECONDS
         for host in ctx.fairness.waiting_hosts:
+            if self._connected_only and not host.startswith(app_fairness.CONNECTED):
+                continue
             room = ctx.fairness.room(host)
             if room:
                 _let_in(ctx, host, room)
@@ -64,4 +70,8 @@ def _let_in(ctx: Context, host: str, room: int) -> None:
         ctx.fairness.note_no_line(host)
     if hints:
         observe.event("app.let_in", level=10, host=host, items=len(hints))
-        ctx.hints.send(hints)
+        begin = ctx.connections.begin
+        if begin is not None and host.startswith(app_fairness.CONNECTED):
+            begin(hints)
+        else:
+            ctx.hints.send(hints)

@@ -62,10 +62,14 @@ class ClaimRequest(NamedTuple):
 
 
 class ClaimResult(NamedTuple):
-    """The jobs that one caller gets, and hints for other items that were let in instead."""
+    """The jobs that one caller gets, and hints for other items that were let in instead.
+
+    `lined` are the connected apps whose waiting lines have got items.
+    """
 
     jobs: list[Claimed]
     hints: list[Hint]
+    lined: list[str]
 
 
 def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
@@ -77,13 +81,15 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
     """
     key = min(item_ids, default="")
     try:
-        jobs, hints = ctx.committer.run(key, claim_all, ClaimRequest(ctx, item_ids))
+        jobs, hints, lined = ctx.committer.run(key, claim_all, ClaimRequest(ctx, item_ids))
     except Exception as error:
         if outage(error) or not item_ids:
             raise
         return _apart(ctx, item_ids, error)
     if hints:
         ctx.hints.send(hints)
+    if lined:
+        ctx.connections.tell(lined)
     for job in jobs:
         ctx.leases.hold(job.item)
         if not isinstance(job, Job):
@@ -108,21 +114,19 @@ def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Clai
 def claim_all(tx: Connection, wanted: Sequence[ClaimRequest]) -> list[ClaimResult]:
     """Claim for all callers of a commit; an item that two of them name goes to the first."""
     ids = dict.fromkeys(item_id for one in wanted for item_id in one.item_ids)
-    jobs, hints = _claim_items(tx, wanted[0].ctx, list(ids))
+    jobs, hints, lined = _claim_items(tx, wanted[0].ctx, list(ids))
     if len(wanted) == 1:
-        return [ClaimResult(jobs, hints)]
+        return [ClaimResult(jobs, hints, lined)]
     left = {job.item.id: job for job in jobs}
     taken = []
     for one in wanted:
         mine = [left.pop(item_id) for item_id in one.item_ids if item_id in left]
-        taken.append(ClaimResult(mine, hints))
-        hints = []
+        taken.append(ClaimResult(mine, hints, lined))
+        hints, lined = [], []
     return taken
 
 
-def _claim_items(
-    tx: Connection, ctx: Context, item_ids: Sequence[str]
-) -> tuple[list[Claimed], list[Hint]]:
+def _claim_items(tx: Connection, ctx: Context, item_ids: Sequence[str]) -> ClaimResult:
     """Lease the items and load their jobs; the hints are for items that were let in instead."""
     now = ctx.now()
     claimed = claiming.claim(
@@ -134,13 +138,13 @@ def _claim_items(
         worker=ctx.worker_id,
     )
     if not claimed.items:  # duplicate, early or late hints: nothing to do
-        return [], []
+        return ClaimResult([], [], [])
     items, hints = throttles.pass_through(tx, ctx, claimed.items, now)
     live, over = orphaned_calls.drop_ended(tx, ctx, _jobs(tx, ctx, items, claimed.runs), now)
     admitted, changed, let_in = recheck_throttle.recheck_throttles(
         tx, ctx, _without_paused(tx, live), now
     )
-    loaded = _with_fair_room(tx, ctx, admitted)
+    loaded, lined = _with_fair_room(tx, ctx, admitted)
     locked = recheck_slots.regroup(tx, loaded, now)
     ready = [job for job in loaded if job not in locked]
     aside = [job for job in live if job not in ready]
@@ -151,7 +155,7 @@ def _claim_items(
     others = [_OTHERS[item.kind](item) for item in items if item.kind in _OTHERS]
     if _may_be_lost(begun, claimed.items):
         commit_soon(tx)
-    return [*begun, *others], [*hints, *over, *let_in, *also_in]
+    return ClaimResult([*begun, *others], [*hints, *over, *let_in, *also_in], lined)
 
 
 def _may_be_lost(begun: Sequence[Job], items: Sequence[Item]) -> bool:
@@ -174,14 +178,17 @@ def _without_paused(tx: Connection, jobs: list[Job]) -> list[Job]:
     return [job for job in jobs if not job.run.paused]
 
 
-def _with_fair_room(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
-    """Let jobs wait whose app has used up its part of this process's slots; return the others."""
+def _with_fair_room(tx: Connection, ctx: Context, jobs: list[Job]) -> tuple[list[Job], list[str]]:
+    """Let jobs wait whose app has used up its part of this process's slots; return the others.
+
+    Also returns the connected apps whose waiting lines have got items.
+    """
     if not jobs:
-        return jobs
+        return jobs, []
     hosts = [place_of(job.function) for job in jobs]
     fits = ctx.fairness.admit(jobs[0].item.lease_id, hosts)
     if all(fits):
-        return jobs
+        return jobs, []
     # the end of a sleep needs no worker
     fits = [
         fit or (host.startswith(CONNECTED) and job.item.kind not in _ASKING)
@@ -193,7 +200,9 @@ def _with_fair_room(tx: Connection, ctx: Context, jobs: list[Job]) -> list[Job]:
         if not fit
     }
     concurrency_slots.wait(tx, waiting)
-    return [job for job in jobs if job.item.id not in waiting]
+    lined = {host for host, fit in zip(hosts, fits, strict=True) if not fit}
+    apps = [host.removeprefix(CONNECTED) for host in lined if host.startswith(CONNECTED)]
+    return [job for job in jobs if job.item.id not in waiting], apps
 
 
 def _begin(

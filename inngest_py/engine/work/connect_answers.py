@@ -4,7 +4,6 @@ A worker outlives its connection and the process that held it. So its answer may
 process, or by `/v0/connect/flush`, and it may go on with a call that another process sent.
 """
 
-
 from ... import observe
 from ...domain.connect import calls
 from ...domain.connect.calls import RequestKey
@@ -18,8 +17,6 @@ from . import signals
 from .claims import load
 from .handlers.request import answered
 from .run_item import plan_again, write_plan
-
-
 
 
 def take(ctx: Context, request_id: str, reply: Reply, connection: Connected | None) -> bool:
@@ -81,9 +78,7 @@ def extend(ctx: Context, request_id: str, connection: Connected) -> str | None:
     except Invalid:
         return None
     with ctx.db.transaction() as tx:
-        goes_on = connect_leases.extend(
-            tx, key.item_id, key.generation, now + calls.LEASE, lease
-        )
+        goes_on = connect_leases.extend(tx, key.item_id, key.generation, now + calls.LEASE, lease)
     if not goes_on:
         ctx.connections.lose(request_id)
         return None
@@ -103,4 +98,6 @@ def hand_over(ctx: Context) -> int:
     if mine:
         with ctx.db.transaction() as tx:
             connect_leases.hand_over(tx, mine, ctx.now() + calls.LEASE)
+        for pair in mine:
+            ctx.leases.let_go(pair)
     return len(mine)

@@ -11,7 +11,7 @@ from ...domain.runs import outputs
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.steps import tasks
-from ..runtime.context import Context
+from ..runtime.context import Context, Hint
 from ..runtime.ended_tasks import EndedTask
 from ..runtime.jobs import Job
 from .writes import Applied, Call
@@ -72,7 +72,7 @@ def call(job: Job, to: str, url: str, request_id: str, made: Plan, done: Call) -
 def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
     """Send hints and signals; call after the commit."""
     if done.hints:
-        ctx.hints.send(done.hints)
+        _hint(ctx, job, done.hints)
     done.started.send(ctx)
     run = job.run
     for result in done.stored:
@@ -145,6 +145,16 @@ def task_ended(ctx: Context, job: Job, made: Plan, done: Call, name: str | None 
             traceparent=run.traceparent,
         )
     )
+
+
+def _hint(ctx: Context, job: Job, hints: list[Hint]) -> None:
+    """Send hints; a process that holds the app's connections runs the next requests itself."""
+    app_id = job.function.app_id
+    if ctx.connections.begin is not None and ctx.connections.takes(app_id):
+        mine = [hint for hint in hints if hint[0] is ItemKind.EDGE]
+        ctx.connections.begin(mine)
+        hints = [hint for hint in hints if hint[0] is not ItemKind.EDGE]
+    ctx.hints.send(hints)
 
 
 def _error_name(stored: str | None) -> str | None:

@@ -22,9 +22,7 @@ _LIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 _columns = [column.label(f"item_{column.name}") for column in _items.c]
 
 
-def extend(
-    tx: Connection, item_id: str, generation: int, until: datetime, lease_id: str
-) -> bool:
+def extend(tx: Connection, item_id: str, generation: int, until: datetime, lease_id: str) -> bool:
     """Extend the lease of a request that its worker still works on; say whether it should go on.
 
     An item that is free, since its lease has lapsed, is leased again. A request that was replaced
@@ -32,11 +30,17 @@ def extend(
     """
     live = exists().where(_runs.c.id == _items.c.run_id, _runs.c.status.in_(_LIVE))
     leased = _items.c.state == ItemState.LEASED.value
-    mine = update(_items).where(_of(item_id, generation), live).values(
-        state=ItemState.LEASED.value,
-        lease_id=case((leased, _items.c.lease_id), else_=lease_id),
-        lease_until=case((and_(leased, _items.c.lease_until > until), _items.c.lease_until), else_=until),
-        worker=case((leased, _items.c.worker), else_=CONNECT),
+    mine = (
+        update(_items)
+        .where(_of(item_id, generation), live)
+        .values(
+            state=ItemState.LEASED.value,
+            lease_id=case((leased, _items.c.lease_id), else_=lease_id),
+            lease_until=case(
+                (and_(leased, _items.c.lease_until > until), _items.c.lease_until), else_=until
+            ),
+            worker=case((leased, _items.c.worker), else_=CONNECT),
+        )
     )
     return bool(tx.execute(mine).rowcount)
 
@@ -48,8 +52,10 @@ def take_over(
 
     The process that waited for the answer has then lost its lease.
     """
-    mine = update(_items).where(_of(item_id, generation)).values(
-        state=ItemState.LEASED.value, lease_id=lease_id, lease_until=until, worker=worker
+    mine = (
+        update(_items)
+        .where(_of(item_id, generation))
+        .values(state=ItemState.LEASED.value, lease_id=lease_id, lease_until=until, worker=worker)
     )
     row = tx.execute(mine.returning(*_columns)).first()
     return None if row is None else item_of(row)

@@ -64,6 +64,7 @@ def _wait_for_worker(ctx: Context, job: Job) -> None:
     line = LINE_PREFIX + place
     ctx.committer.run_alone(lambda tx: waiting_lines.give_back(tx, [job.item], line))
     ctx.fairness.note_line(place)
+    ctx.connections.tell([job.function.app_id])
 
 
 def _free(ctx: Context, job: Job) -> None:

@@ -1,0 +1,76 @@
+"""Runs the items of connected apps in an API process, which holds the connections of their workers.
+
+It takes what the lines of these apps have, and what follows from its own calls.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from celery import Celery
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import observe
+from ..domain.runs.items import ItemKind
+from ..engine.runtime.context import Context, Hint
+from ..engine.upkeep.app_lines import EVERY, AppLines
+from ..engine.upkeep.loop import Service, Upkeep
+from ..engine.work import connect_answers
+from ..storage.db.outages import logged
+from .items import Runner
+from .kombu.app_lines import LineReader
+
+_LOOK_SECONDS = 0.1
+
+
+class ConnectedItems:
+    """What an API process does for connected apps, from its start to its stop."""
+
+    def __init__(self, celery: Celery, ctx: Context, *, has_broker: bool) -> None:
+        self._ctx = ctx
+        self._runner: Runner = celery.runner
+        lines = AppLines(connected_only=True)
+        self._upkeep = Upkeep(ctx, [Service("app_lines", lines.run_once, EVERY, lines.delay)])
+        self._reader = LineReader(celery, self._note) if has_broker else None
+
+    def start(self) -> None:
+        """Begin to run items."""
+        self._ctx.connections.begin = self._begin
+        self._upkeep.start()
+        if self._reader is not None:
+            self._reader.start()
+
+    def stop(self, deadline: float) -> None:
+        """Begin no more, and wait for calls until a time of the monotonic clock."""
+        if self._reader is not None:
+            self._reader.stop()
+        self._upkeep.stop()
+        self._ctx.connections.begin = None
+        while len(self._ctx.leases) and time.monotonic() < deadline:
+            leave_orphans(self._ctx)
+            time.sleep(_LOOK_SECONDS)
+
+    def _note(self, app_id: str) -> None:
+        if self._ctx.connections.capacity(app_id):
+            self._ctx.fairness.look_again(app_id)
+
+    def _begin(self, hints: Sequence[Hint]) -> None:
+        if hints:
+            threading.Thread(target=self._run, args=(hints,), daemon=True).start()
+
+    def _run(self, hints: Sequence[Hint]) -> None:
+        try:
+            self._runner.run(ItemKind.EDGE, [item_id for _, item_id in hints])
+        except Exception as error:  # not claimed: upkeep hints at them
+            observe.event("item.failed", level=40, **logged(error))
+
+
+def leave_orphans(ctx: Context) -> None:
+    """Leave calls to workers that have gone to another gateway: the answers come there."""
+    try:
+        left = connect_answers.hand_over(ctx)
+    except SQLAlchemyError as error:
+        observe.event("connect.not_handed_over", level=30, **logged(error))
+        return
+    if left:
+        observe.event("connect.handed_over", items=left)
