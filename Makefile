@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock dev dev-celery test suite lint format kills bench bench-check bench-celery servers clean
+.PHONY: venv lock proto dev dev-celery test suite lint format kills bench bench-check bench-celery servers clean
 
 venv: $(VENV)/.test-installed
 
@@ -55,6 +55,14 @@ lock:
 	echo 'setuptools>=70.1' | $(COMPILE) - -o requirements/build.txt
 
 # exec: Ctrl-C reaches run.py, which stops server and app
+# The messages of Connect, for protobuf 6.31 and later: this version of the compiler decides that.
+PROTO = inngest_py/domain/connect/messages.proto
+proto:
+	@[ -x $(VENV)/protoc/bin/python ] || { $(MAKE) --no-print-directory $(BIN)/python && \
+	  $(BIN)/python -m venv $(VENV)/protoc && \
+	  $(VENV)/protoc/bin/python -m pip install --quiet grpcio-tools==1.74.0; }
+	$(VENV)/protoc/bin/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. $(PROTO)
+
 dev: $(VENV)/.installed
 	@exec $(BIN)/python examples/quickstart/run.py
 

@@ -36,7 +36,7 @@ from ..engine.upkeep import lease_keeping
 from ..metrics.counters import Counters
 from ..storage.schema.migrate import prepare
 from ..tasks.app import create_celery
-from ..tasks.connected_items import ConnectedItems, leave_orphans
+from ..tasks.connected_items import DRAIN_SECONDS, ConnectedItems, leave_calls
 from ..tasks.runtime import Runtime
 from ..tasks.unexpected import log_and_count
 from ..tasks.worker import garbage
@@ -179,15 +179,17 @@ class Server:
             self._connected.stop(deadline)
         if self._worker is not None:
             self._runtime.before_cut = end_at_once
-            leaving = gevent.spawn(self._leave_orphans)
+            leaving = gevent.spawn(
+                self._leave_calls, min(deadline - 1, time.monotonic() + DRAIN_SECONDS)
+            )
             self._worker.stop()
             leaving.kill()
         drain()
 
-    def _leave_orphans(self) -> None:
+    def _leave_calls(self, deadline: float) -> None:
         """Leave what workers have that went to another gateway, while calls are waited for."""
         while True:
-            leave_orphans(self._runtime.context())
+            leave_calls(self._runtime.context(), deadline)
             gevent.sleep(_LOOK_SECONDS)
 
     def _stop(self, main: gevent.Greenlet) -> None:

@@ -21,6 +21,9 @@ from .items import Runner
 from .kombu.app_lines import LineReader
 
 _LOOK_SECONDS = 0.1
+# What calls get to end while a gateway drains; their workers keep those that take longer. Not more:
+# a worker without another gateway tries in vain meanwhile.
+DRAIN_SECONDS = 5.0
 
 
 class ConnectedItems:
@@ -46,8 +49,9 @@ class ConnectedItems:
             self._reader.stop()
         self._upkeep.stop()
         self._ctx.connections.begin = None
+        leave_at = min(deadline, time.monotonic() + DRAIN_SECONDS)
         while len(self._ctx.leases) and time.monotonic() < deadline:
-            leave_orphans(self._ctx)
+            leave_calls(self._ctx, leave_at)
             time.sleep(_LOOK_SECONDS)
 
     def _note(self, app_id: str) -> None:
@@ -65,10 +69,14 @@ class ConnectedItems:
             observe.event("item.failed", level=40, **logged(error))
 
 
-def leave_orphans(ctx: Context) -> None:
-    """Leave calls to workers that have gone to another gateway: the answers come there."""
+def leave_calls(ctx: Context, deadline: float) -> None:
+    """Leave calls to workers that have gone to another gateway: the answers come there.
+
+    From a time of the monotonic clock on, leave all calls.
+    """
+    everything = time.monotonic() > deadline
     try:
-        left = connect_answers.hand_over(ctx)
+        left = connect_answers.hand_over(ctx, everything=everything)
     except SQLAlchemyError as error:
         observe.event("connect.not_handed_over", level=30, **logged(error))
         return

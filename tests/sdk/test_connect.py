@@ -1,14 +1,16 @@
 """The Python SDK as a connected worker: what apps that are called over HTTP can do, and its own."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.processes import Server
+from tests.processes import Server, wait_until
 
 from .client import Api
-from .connect_worker import KIND, ConnectWorker
+from .connect_worker import CONNECTED, KIND, ConnectWorker
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +36,108 @@ def test_two_steps_and_a_sleep(connect_server: Server, worker: ConnectWorker) ->
     assert run["status"] == "Completed", worker.log_tail()
     assert run["output"] == "rested"
     assert [one["step"] for one in worker.effects(run["run_id"])] == ["before", "after"]
+
+
+class Bench:
+    """A server of its own with workers of one kind, and runs whose step waits for a file."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder, self.kind, self.gate = folder, kind, folder / "gate"
+        args = ("--db", str(folder / "server.db"), "--no-discovery", "--retry-interval", "1")
+        self.server = Server("dev", *args, log=folder / "server.log").start()
+        self.api = Api(self.server.url)
+        self.workers: list[ConnectWorker] = []
+
+    def worker(self, **env: str) -> ConnectWorker:
+        """Start one more worker."""
+        made = ConnectWorker(
+            self.server.url,
+            self.folder,
+            env,
+            kind=self.kind,
+            instance=f"worker-{len(self.workers) + 1}",
+        )
+        self.workers.append(made)
+        return made.start()
+
+    def begin(self) -> str:
+        """Begin a run whose step waits for the gate."""
+        return self.api.send(f"{self.kind}/held", {"gate": str(self.gate)})
+
+    def begun(self) -> list[str]:
+        """The workers that have begun such a step, one entry for each time."""
+        lines = self.workers[0].effects()
+        return [one["instance"] for one in lines if one["step"] == "held"]
+
+    def open(self) -> None:
+        """Let the steps end."""
+        self.gate.touch()
+
+    def log(self) -> str:
+        """The ends of all logs, for messages of failed tests."""
+        tails = [self.server.log_tail(40), *(one.log_tail(20) for one in self.workers)]
+        return "\n----\n".join(tails)
+
+    def close(self) -> None:
+        """Kill everything."""
+        for one in (*self.workers, self.server):
+            one.kill9()
+
+
+@pytest.fixture(params=CONNECTED)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+def test_a_worker_gets_no_more_than_it_takes(bench: Bench) -> None:
+    bench.worker(CAPACITY="2")
+    events = [bench.begin() for _ in range(5)]
+    wait_until(lambda: len(bench.begun()) == 2, 15, "two steps begun")
+    other = bench.api.send(f"{bench.kind}/noop")
+    assert len(bench.begun()) == 2
+    bench.open()
+    runs = [bench.api.run(event) for event in (*events, other)]
+    assert [run["status"] for run in runs] == ["Completed"] * 6, bench.log()
+    assert len(bench.begun()) == 5
+
+
+def test_what_a_killed_worker_had_goes_to_another_within_ten_seconds(bench: Bench) -> None:
+    first = bench.worker()
+    event = bench.begin()
+    wait_until(lambda: bench.begun() == ["worker-1"], 15, "the step begun")
+    bench.worker()
+    first.kill9()
+    wait_until(lambda: bench.begun() == ["worker-1", "worker-2"], 11, "the other has begun it")
+    bench.open()
+    run = bench.api.run(event)
+    assert run["output"] == {"held": "worker-2"}, bench.log()
+    assert {one["attempt"] for one in first.effects()} == {0}
+
+
+def test_a_worker_that_stops_ends_its_calls_and_gets_no_more(bench: Bench) -> None:
+    first = bench.worker()
+    event = bench.begin()
+    wait_until(lambda: bench.begun() == ["worker-1"], 15, "the step begun")
+    bench.worker()
+    os.kill(first.pid, signal.SIGTERM)
+    later = bench.begin()
+    wait_until(lambda: "worker-2" in bench.begun(), 15, "the other works")
+    bench.open()
+    assert bench.api.run(event)["output"] == {"held": "worker-1"}, bench.log()
+    assert bench.api.run(later)["output"] == {"held": "worker-2"}, bench.log()
+    assert sorted(bench.begun()) == ["worker-1", "worker-2"]
+    wait_until(lambda: not first.running, 20, "the worker stopped")
+
+
+def test_a_call_outlives_the_server(bench: Bench) -> None:
+    bench.worker()
+    event = bench.begin()
+    wait_until(lambda: bench.begun() == ["worker-1"], 15, "the step begun")
+    assert bench.server.terminate() == 0, bench.log()
+    bench.server.start()
+    bench.open()
+    run = bench.api.run(event, timeout=60)
+    assert run["output"] == {"held": "worker-1"}, bench.log()
+    assert bench.begun() == ["worker-1"], bench.log()

@@ -26,7 +26,6 @@ class Gateway:
         self._secrets = tokens.secrets(ctx.tuning.signing_keys)
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
-        self._is_draining = False
         ctx.fairness.capacity = ctx.connections.capacity
         ctx.connections.opened = ctx.fairness.look_again
 
@@ -49,7 +48,7 @@ class Gateway:
         socket = WebSocket(take(), environ, MOST_MESSAGE_BYTES)  # type: ignore[arg-type]
         if socket.accept(SUBPROTOCOL):
             session = Session(self._ctx, socket, self._secrets)
-            if self._is_draining:
+            if self._ctx.connections.is_draining:
                 session.stop()  # by its reason, SDKs try again soon
             self._serve(session)
         return []
@@ -70,13 +69,14 @@ class Gateway:
 
     def drain(self) -> None:
         """Ask all workers to go to another gateway, and take no more of them."""
-        self._is_draining = True
+        self._ctx.connections.is_draining = True
         for session in self.sessions():
             session.drain()
 
     def stop(self, seconds: float) -> None:
         """Close all connections, within a time."""
-        self._is_draining = True
+        self._ctx.connections.is_draining = True
+        self._ctx.connections.closed.set()
         deadline = time.monotonic() + seconds
         for session in self.sessions():
             session.stop()

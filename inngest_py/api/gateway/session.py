@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -87,10 +88,8 @@ class Session:
             self._act(action)
 
     def _try(self, decide: Callable[[], list[Action]]) -> None:
-        try:
+        with suppress(OSError):  # the reading greenlet sees it, too
             self._do(decide)
-        except OSError:  # the reading greenlet sees it, too
-            pass
 
     def _close(self, ending: Ending) -> None:
         worker = self.machine.worker

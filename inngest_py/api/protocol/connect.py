@@ -13,9 +13,13 @@ from ...domain.connect.messages_pb2 import FlushResponse, StartRequest, StartRes
 from ...domain.errors import Invalid
 from ...engine.work import connect_answers
 from ..deps import context, deps
+from ..errors import public_error
 
 blueprint = Blueprint("connect", __name__, url_prefix="/v0/connect")
 _DEV_GROUP = "gw-dev"
+# A server that stops answers late. SDKs count refusals, and wait the longer the more there were, up
+# to five minutes (TypeScript) or for ever (Python, after five); Python waits 5 s for an answer.
+_HOLD_SECONDS = 4.0
 
 
 @blueprint.post("/start")
@@ -26,6 +30,9 @@ def start() -> Response:
     except DecodeError:
         raise Invalid("the body is not a StartRequest") from None
     ctx, settings = context(), deps().settings
+    if ctx.connections.is_draining:
+        ctx.connections.closed.wait(_HOLD_SECONDS)
+        return public_error("the server stops: try again", 503)
     now = ctx.now()
     connection_id, now_s = ctx.new_id(now), int(now.timestamp())
     secret = tokens.secrets(ctx.tuning.signing_keys)[0]

@@ -1,6 +1,6 @@
 """Requests over a connection: their ids, their frames, and what a worker's reply means.
 
-A request's id names its item and generation, so that every process can tell what a reply is for.
+A request's id names its item, generation and lease, so that every process can tell what a reply is for.
 """
 
 from dataclasses import dataclass
@@ -24,27 +24,30 @@ _STATUS = {
     SDKResponseStatus.ERROR: 500,
 }
 _MOST_HEADER_CHARS = 255
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """What a request's id stands for: an item, and which of its requests."""
+    """What a request's id stands for: an item, which of its requests, and under which lease."""
 
     item_id: str
     generation: int
+    lease_id: str
 
 
 def request_id(item: Item) -> str:
     """Write the id of a leased item's request."""
-    return f"{item.id}-{item.generation}"
+    return f"{item.id}-{item.generation}-{item.lease_id}"
 
 
 def read_request_id(text: str) -> RequestKey:
     """Read the id that request_id() wrote. Raises Invalid."""
-    item_id, _, generation = text.partition("-")
-    if not (ids.is_ulid(item_id) and generation.isascii() and generation[:10].isdigit()):
+    item_id, generation, lease_id = (*text.split("-", 2), "", "")[:3]
+    number = generation if generation.isascii() and generation.isdigit() else ""
+    if not (ids.is_ulid(item_id) and 0 < len(number) <= _MOST_DIGITS and ids.is_ulid(lease_id)):
         raise Invalid("request_id is not of this server", field="request_id")
-    return RequestKey(item_id, int(generation[:10]))
+    return RequestKey(item_id, int(number), lease_id)
 
 
 def lease_id(now: datetime, entropy: bytes) -> str:
@@ -54,7 +57,7 @@ def lease_id(now: datetime, entropy: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to a worker; `payload` is the body of an HTTP execution, `trace` its traceparent."""
+    """A request to a worker; `payload` is the body of an HTTP execution, `trace` JSON."""
 
     id: str
     lease_id: str

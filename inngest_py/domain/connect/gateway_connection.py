@@ -108,7 +108,7 @@ class _InFlight:
     acked: bool = False
 
 
-def frame(kind: int, message: Message | None = None) -> Send:
+def frame(kind: Kind, message: Message | None = None) -> Send:
     """Write one message of the gateway."""
     payload = b"" if message is None else message.SerializeToString()
     return Send(ConnectMessage(kind=kind, payload=payload).SerializeToString())
@@ -219,7 +219,7 @@ class GatewayConnection:
     def extended(
         self, asked: WorkerRequestExtendLeaseData, lease_id: str | None, now: datetime
     ) -> list[Action]:
-        """Answer a worker that goes on with a request: its new lease, or None if it must drop it."""
+        """Answer a worker that goes on with a request; None, in place of a lease, has it drop that."""
         if lease_id is None:
             self.forget(asked.request_id)
         else:

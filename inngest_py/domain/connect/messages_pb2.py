@@ -4,15 +4,18 @@
 # source: inngest_py/domain/connect/messages.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "inngest_py/domain/connect/messages.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'inngest_py/domain/connect/messages.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -22,53 +25,49 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n(inngest_py/domain/connect/messages.proto\x12\x12inngest_py.connect\x1a\x1fgoogle/protobuf/timestamp.proto"W\n\x0e\x43onnectMessage\x12\x34\n\x04kind\x18\x01 \x01(\x0e\x32&.inngest_py.connect.GatewayMessageType\x12\x0f\n\x07payload\x18\x02 \x01(\x0c"(\n\x0cStartRequest\x12\x18\n\x10\x65xclude_gateways\x18\x01 \x03(\t"\x82\x01\n\rStartResponse\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x18\n\x10gateway_endpoint\x18\x02 \x01(\t\x12\x15\n\rgateway_group\x18\x03 \x01(\t\x12\x15\n\rsession_token\x18\x04 \x01(\t\x12\x12\n\nsync_token\x18\x05 \x01(\t"5\n\x08\x41uthData\x12\x15\n\rsession_token\x18\x01 \x01(\t\x12\x12\n\nsync_token\x18\x02 \x01(\t"a\n\x10\x41ppConfiguration\x12\x10\n\x08\x61pp_name\x18\x01 \x01(\t\x12\x18\n\x0b\x61pp_version\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tfunctions\x18\x04 \x01(\x0c\x42\x0e\n\x0c_app_version"D\n\x10SystemAttributes\x12\x11\n\tcpu_cores\x18\x01 \x01(\x05\x12\x11\n\tmem_bytes\x18\x02 \x01(\x03\x12\n\n\x02os\x18\x03 \x01(\t"\xa3\x04\n\x18WorkerConnectRequestData\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12/\n\tauth_data\x18\x03 \x01(\x0b\x32\x1c.inngest_py.connect.AuthData\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x01(\x0c\x12\x32\n\x04\x61pps\x18\x05 \x03(\x0b\x32$.inngest_py.connect.AppConfiguration\x12#\n\x1bworker_manual_readiness_ack\x18\x06 \x01(\x08\x12?\n\x11system_attributes\x18\x07 \x01(\x0b\x32$.inngest_py.connect.SystemAttributes\x12\x18\n\x0b\x65nvironment\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tframework\x18\t \x01(\t\x12\x15\n\x08platform\x18\n \x01(\tH\x01\x88\x01\x01\x12\x13\n\x0bsdk_version\x18\x0b \x01(\t\x12\x14\n\x0csdk_language\x18\x0c \x01(\t\x12.\n\nstarted_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x16max_worker_concurrency\x18\x0e \x01(\x03H\x02\x88\x01\x01\x42\x0e\n\x0c_environmentB\x0b\n\t_platformB\x19\n\x17_max_worker_concurrency"p\n\x1aGatewayConnectionReadyData\x12\x1a\n\x12heartbeat_interval\x18\x01 \x01(\t\x12\x1d\n\x15\x65xtend_lease_interval\x18\x02 \x01(\t\x12\x17\n\x0fstatus_interval\x18\x03 \x01(\t"M\n\x10WorkerStatusData\x12\x1d\n\x15in_flight_request_ids\x18\x01 \x03(\t\x12\x1a\n\x12shutdown_requested\x18\x02 \x01(\x08"\xc1\x02\n\x1aGatewayExecutorRequestData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x10\n\x08\x61pp_name\x18\x05 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x06 \x01(\t\x12\x15\n\rfunction_slug\x18\x07 \x01(\t\x12\x14\n\x07step_id\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0frequest_payload\x18\t \x01(\x0c\x12\x18\n\x10system_trace_ctx\x18\n \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x0b \x01(\x0c\x12\x0e\n\x06run_id\x18\x0c \x01(\t\x12\x10\n\x08lease_id\x18\r \x01(\t\x12\x0e\n\x06job_id\x18\x0e \x01(\tB\n\n\x08_step_id"\xd9\x01\n\x14WorkerRequestAckData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x15\n\rfunction_slug\x18\x05 \x01(\t\x12\x14\n\x07step_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10system_trace_ctx\x18\x07 \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x08 \x01(\x0c\x12\x0e\n\x06run_id\x18\t \x01(\tB\n\n\x08_step_id"\xf3\x01\n\x1cWorkerRequestExtendLeaseData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x15\n\rfunction_slug\x18\x05 \x01(\t\x12\x14\n\x07step_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10system_trace_ctx\x18\x07 \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x08 \x01(\x0c\x12\x0e\n\x06run_id\x18\t \x01(\t\x12\x10\n\x08lease_id\x18\n \x01(\tB\n\n\x08_step_id"\xac\x01\n\x1fWorkerRequestExtendLeaseAckData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x15\n\rfunction_slug\x18\x05 \x01(\t\x12\x19\n\x0cnew_lease_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_new_lease_id"\xc6\x02\n\x0bSDKResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x35\n\x06status\x18\x05 \x01(\x0e\x32%.inngest_py.connect.SDKResponseStatus\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c\x12\x10\n\x08no_retry\x18\x07 \x01(\x08\x12\x18\n\x0bretry_after\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0bsdk_version\x18\t \x01(\t\x12\x17\n\x0frequest_version\x18\n \x01(\r\x12\x18\n\x10system_trace_ctx\x18\x0b \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x0c \x01(\x0c\x12\x0e\n\x06run_id\x18\r \x01(\tB\x0e\n\x0c_retry_after"(\n\x12WorkerReplyAckData\x12\x12\n\nrequest_id\x18\x01 \x01(\t"#\n\rFlushResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t"H\n\x0bSystemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x11\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x03 \x01(\tB\x07\n\x05_data*\x87\x03\n\x12GatewayMessageType\x12\x11\n\rGATEWAY_HELLO\x10\x00\x12\x12\n\x0eWORKER_CONNECT\x10\x01\x12\x1c\n\x18GATEWAY_CONNECTION_READY\x10\x02\x12\x1c\n\x18GATEWAY_EXECUTOR_REQUEST\x10\x03\x12\x10\n\x0cWORKER_READY\x10\x04\x12\x16\n\x12WORKER_REQUEST_ACK\x10\x05\x12\x10\n\x0cWORKER_REPLY\x10\x06\x12\x14\n\x10WORKER_REPLY_ACK\x10\x07\x12\x10\n\x0cWORKER_PAUSE\x10\x08\x12\x14\n\x10WORKER_HEARTBEAT\x10\t\x12\x15\n\x11GATEWAY_HEARTBEAT\x10\n\x12\x13\n\x0fGATEWAY_CLOSING\x10\x0b\x12\x1f\n\x1bWORKER_REQUEST_EXTEND_LEASE\x10\x0c\x12#\n\x1fWORKER_REQUEST_EXTEND_LEASE_ACK\x10\r\x12\x0f\n\x0bSYNC_FAILED\x10\x0e\x12\x11\n\rWORKER_STATUS\x10\x0f*;\n\x11SDKResponseStatus\x12\x11\n\rNOT_COMPLETED\x10\x00\x12\x08\n\x04\x44ONE\x10\x01\x12\t\n\x05\x45RROR\x10\x02\x62\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(inngest_py/domain/connect/messages.proto\x12\x12inngest_py.connect\x1a\x1fgoogle/protobuf/timestamp.proto\"W\n\x0e\x43onnectMessage\x12\x34\n\x04kind\x18\x01 \x01(\x0e\x32&.inngest_py.connect.GatewayMessageType\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"(\n\x0cStartRequest\x12\x18\n\x10\x65xclude_gateways\x18\x01 \x03(\t\"\x82\x01\n\rStartResponse\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x18\n\x10gateway_endpoint\x18\x02 \x01(\t\x12\x15\n\rgateway_group\x18\x03 \x01(\t\x12\x15\n\rsession_token\x18\x04 \x01(\t\x12\x12\n\nsync_token\x18\x05 \x01(\t\"5\n\x08\x41uthData\x12\x15\n\rsession_token\x18\x01 \x01(\t\x12\x12\n\nsync_token\x18\x02 \x01(\t\"a\n\x10\x41ppConfiguration\x12\x10\n\x08\x61pp_name\x18\x01 \x01(\t\x12\x18\n\x0b\x61pp_version\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tfunctions\x18\x04 \x01(\x0c\x42\x0e\n\x0c_app_version\"D\n\x10SystemAttributes\x12\x11\n\tcpu_cores\x18\x01 \x01(\x05\x12\x11\n\tmem_bytes\x18\x02 \x01(\x03\x12\n\n\x02os\x18\x03 \x01(\t\"\xa3\x04\n\x18WorkerConnectRequestData\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12/\n\tauth_data\x18\x03 \x01(\x0b\x32\x1c.inngest_py.connect.AuthData\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x01(\x0c\x12\x32\n\x04\x61pps\x18\x05 \x03(\x0b\x32$.inngest_py.connect.AppConfiguration\x12#\n\x1bworker_manual_readiness_ack\x18\x06 \x01(\x08\x12?\n\x11system_attributes\x18\x07 \x01(\x0b\x32$.inngest_py.connect.SystemAttributes\x12\x18\n\x0b\x65nvironment\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tframework\x18\t \x01(\t\x12\x15\n\x08platform\x18\n \x01(\tH\x01\x88\x01\x01\x12\x13\n\x0bsdk_version\x18\x0b \x01(\t\x12\x14\n\x0csdk_language\x18\x0c \x01(\t\x12.\n\nstarted_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x16max_worker_concurrency\x18\x0e \x01(\x03H\x02\x88\x01\x01\x42\x0e\n\x0c_environmentB\x0b\n\t_platformB\x19\n\x17_max_worker_concurrency\"p\n\x1aGatewayConnectionReadyData\x12\x1a\n\x12heartbeat_interval\x18\x01 \x01(\t\x12\x1d\n\x15\x65xtend_lease_interval\x18\x02 \x01(\t\x12\x17\n\x0fstatus_interval\x18\x03 \x01(\t\"M\n\x10WorkerStatusData\x12\x1d\n\x15in_flight_request_ids\x18\x01 \x03(\t\x12\x1a\n\x12shutdown_requested\x18\x02 \x01(\x08\"\xc1\x02\n\x1aGatewayExecutorRequestData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x10\n\x08\x61pp_name\x18\x05 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x06 \x01(\t\x12\x15\n\rfunction_slug\x18\x07 \x01(\t\x12\x14\n\x07step_id\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0frequest_payload\x18\t \x01(\x0c\x12\x18\n\x10system_trace_ctx\x18\n \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x0b \x01(\x0c\x12\x0e\n\x06run_id\x18\x0c \x01(\t\x12\x10\n\x08lease_id\x18\r \x01(\t\x12\x0e\n\x06job_id\x18\x0e \x01(\tB\n\n\x08_step_id\"\xd9\x01\n\x14WorkerRequestAckData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x15\n\rfunction_slug\x18\x05 \x01(\t\x12\x14\n\x07step_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10system_trace_ctx\x18\x07 \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x08 \x01(\x0c\x12\x0e\n\x06run_id\x18\t \x01(\tB\n\n\x08_step_id\"\xf3\x01\n\x1cWorkerRequestExtendLeaseData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x15\n\rfunction_slug\x18\x05 \x01(\t\x12\x14\n\x07step_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10system_trace_ctx\x18\x07 \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x08 \x01(\x0c\x12\x0e\n\x06run_id\x18\t \x01(\t\x12\x10\n\x08lease_id\x18\n \x01(\tB\n\n\x08_step_id\"\xac\x01\n\x1fWorkerRequestExtendLeaseAckData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x15\n\rfunction_slug\x18\x05 \x01(\t\x12\x19\n\x0cnew_lease_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_new_lease_id\"\xc6\x02\n\x0bSDKResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x04 \x01(\t\x12\x35\n\x06status\x18\x05 \x01(\x0e\x32%.inngest_py.connect.SDKResponseStatus\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c\x12\x10\n\x08no_retry\x18\x07 \x01(\x08\x12\x18\n\x0bretry_after\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0bsdk_version\x18\t \x01(\t\x12\x17\n\x0frequest_version\x18\n \x01(\r\x12\x18\n\x10system_trace_ctx\x18\x0b \x01(\x0c\x12\x16\n\x0euser_trace_ctx\x18\x0c \x01(\x0c\x12\x0e\n\x06run_id\x18\r \x01(\tB\x0e\n\x0c_retry_after\"(\n\x12WorkerReplyAckData\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"#\n\rFlushResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"H\n\x0bSystemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x11\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x03 \x01(\tB\x07\n\x05_data*\x87\x03\n\x12GatewayMessageType\x12\x11\n\rGATEWAY_HELLO\x10\x00\x12\x12\n\x0eWORKER_CONNECT\x10\x01\x12\x1c\n\x18GATEWAY_CONNECTION_READY\x10\x02\x12\x1c\n\x18GATEWAY_EXECUTOR_REQUEST\x10\x03\x12\x10\n\x0cWORKER_READY\x10\x04\x12\x16\n\x12WORKER_REQUEST_ACK\x10\x05\x12\x10\n\x0cWORKER_REPLY\x10\x06\x12\x14\n\x10WORKER_REPLY_ACK\x10\x07\x12\x10\n\x0cWORKER_PAUSE\x10\x08\x12\x14\n\x10WORKER_HEARTBEAT\x10\t\x12\x15\n\x11GATEWAY_HEARTBEAT\x10\n\x12\x13\n\x0fGATEWAY_CLOSING\x10\x0b\x12\x1f\n\x1bWORKER_REQUEST_EXTEND_LEASE\x10\x0c\x12#\n\x1fWORKER_REQUEST_EXTEND_LEASE_ACK\x10\r\x12\x0f\n\x0bSYNC_FAILED\x10\x0e\x12\x11\n\rWORKER_STATUS\x10\x0f*;\n\x11SDKResponseStatus\x12\x11\n\rNOT_COMPLETED\x10\x00\x12\x08\n\x04\x44ONE\x10\x01\x12\t\n\x05\x45RROR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(
-    DESCRIPTOR, "inngest_py.domain.connect.messages_pb2", _globals
-)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inngest_py.domain.connect.messages_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_GATEWAYMESSAGETYPE"]._serialized_start = 2776
-    _globals["_GATEWAYMESSAGETYPE"]._serialized_end = 3167
-    _globals["_SDKRESPONSESTATUS"]._serialized_start = 3169
-    _globals["_SDKRESPONSESTATUS"]._serialized_end = 3228
-    _globals["_CONNECTMESSAGE"]._serialized_start = 97
-    _globals["_CONNECTMESSAGE"]._serialized_end = 184
-    _globals["_STARTREQUEST"]._serialized_start = 186
-    _globals["_STARTREQUEST"]._serialized_end = 226
-    _globals["_STARTRESPONSE"]._serialized_start = 229
-    _globals["_STARTRESPONSE"]._serialized_end = 359
-    _globals["_AUTHDATA"]._serialized_start = 361
-    _globals["_AUTHDATA"]._serialized_end = 414
-    _globals["_APPCONFIGURATION"]._serialized_start = 416
-    _globals["_APPCONFIGURATION"]._serialized_end = 513
-    _globals["_SYSTEMATTRIBUTES"]._serialized_start = 515
-    _globals["_SYSTEMATTRIBUTES"]._serialized_end = 583
-    _globals["_WORKERCONNECTREQUESTDATA"]._serialized_start = 586
-    _globals["_WORKERCONNECTREQUESTDATA"]._serialized_end = 1133
-    _globals["_GATEWAYCONNECTIONREADYDATA"]._serialized_start = 1135
-    _globals["_GATEWAYCONNECTIONREADYDATA"]._serialized_end = 1247
-    _globals["_WORKERSTATUSDATA"]._serialized_start = 1249
-    _globals["_WORKERSTATUSDATA"]._serialized_end = 1326
-    _globals["_GATEWAYEXECUTORREQUESTDATA"]._serialized_start = 1329
-    _globals["_GATEWAYEXECUTORREQUESTDATA"]._serialized_end = 1650
-    _globals["_WORKERREQUESTACKDATA"]._serialized_start = 1653
-    _globals["_WORKERREQUESTACKDATA"]._serialized_end = 1870
-    _globals["_WORKERREQUESTEXTENDLEASEDATA"]._serialized_start = 1873
-    _globals["_WORKERREQUESTEXTENDLEASEDATA"]._serialized_end = 2116
-    _globals["_WORKERREQUESTEXTENDLEASEACKDATA"]._serialized_start = 2119
-    _globals["_WORKERREQUESTEXTENDLEASEACKDATA"]._serialized_end = 2291
-    _globals["_SDKRESPONSE"]._serialized_start = 2294
-    _globals["_SDKRESPONSE"]._serialized_end = 2620
-    _globals["_WORKERREPLYACKDATA"]._serialized_start = 2622
-    _globals["_WORKERREPLYACKDATA"]._serialized_end = 2662
-    _globals["_FLUSHRESPONSE"]._serialized_start = 2664
-    _globals["_FLUSHRESPONSE"]._serialized_end = 2699
-    _globals["_SYSTEMERROR"]._serialized_start = 2701
-    _globals["_SYSTEMERROR"]._serialized_end = 2773
+  DESCRIPTOR._loaded_options = None
+  _globals['_GATEWAYMESSAGETYPE']._serialized_start=2776
+  _globals['_GATEWAYMESSAGETYPE']._serialized_end=3167
+  _globals['_SDKRESPONSESTATUS']._serialized_start=3169
+  _globals['_SDKRESPONSESTATUS']._serialized_end=3228
+  _globals['_CONNECTMESSAGE']._serialized_start=97
+  _globals['_CONNECTMESSAGE']._serialized_end=184
+  _globals['_STARTREQUEST']._serialized_start=186
+  _globals['_STARTREQUEST']._serialized_end=226
+  _globals['_STARTRESPONSE']._serialized_start=229
+  _globals['_STARTRESPONSE']._serialized_end=359
+  _globals['_AUTHDATA']._serialized_start=361
+  _globals['_AUTHDATA']._serialized_end=414
+  _globals['_APPCONFIGURATION']._serialized_start=416
+  _globals['_APPCONFIGURATION']._serialized_end=513
+  _globals['_SYSTEMATTRIBUTES']._serialized_start=515
+  _globals['_SYSTEMATTRIBUTES']._serialized_end=583
+  _globals['_WORKERCONNECTREQUESTDATA']._serialized_start=586
+  _globals['_WORKERCONNECTREQUESTDATA']._serialized_end=1133
+  _globals['_GATEWAYCONNECTIONREADYDATA']._serialized_start=1135
+  _globals['_GATEWAYCONNECTIONREADYDATA']._serialized_end=1247
+  _globals['_WORKERSTATUSDATA']._serialized_start=1249
+  _globals['_WORKERSTATUSDATA']._serialized_end=1326
+  _globals['_GATEWAYEXECUTORREQUESTDATA']._serialized_start=1329
+  _globals['_GATEWAYEXECUTORREQUESTDATA']._serialized_end=1650
+  _globals['_WORKERREQUESTACKDATA']._serialized_start=1653
+  _globals['_WORKERREQUESTACKDATA']._serialized_end=1870
+  _globals['_WORKERREQUESTEXTENDLEASEDATA']._serialized_start=1873
+  _globals['_WORKERREQUESTEXTENDLEASEDATA']._serialized_end=2116
+  _globals['_WORKERREQUESTEXTENDLEASEACKDATA']._serialized_start=2119
+  _globals['_WORKERREQUESTEXTENDLEASEACKDATA']._serialized_end=2291
+  _globals['_SDKRESPONSE']._serialized_start=2294
+  _globals['_SDKRESPONSE']._serialized_end=2620
+  _globals['_WORKERREPLYACKDATA']._serialized_start=2622
+  _globals['_WORKERREPLYACKDATA']._serialized_end=2662
+  _globals['_FLUSHRESPONSE']._serialized_start=2664
+  _globals['_FLUSHRESPONSE']._serialized_end=2699
+  _globals['_SYSTEMERROR']._serialized_start=2701
+  _globals['_SYSTEMERROR']._serialized_end=2773
 # @@protoc_insertion_point(module_scope)

@@ -34,7 +34,6 @@ class SDKResponseStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOT_COMPLETED: _ClassVar[SDKResponseStatus]
     DONE: _ClassVar[SDKResponseStatus]
     ERROR: _ClassVar[SDKResponseStatus]
-
 GATEWAY_HELLO: GatewayMessageType
 WORKER_CONNECT: GatewayMessageType
 GATEWAY_CONNECTION_READY: GatewayMessageType
@@ -61,11 +60,7 @@ class ConnectMessage(_message.Message):
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     kind: GatewayMessageType
     payload: bytes
-    def __init__(
-        self,
-        kind: _Optional[_Union[GatewayMessageType, str]] = ...,
-        payload: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, kind: _Optional[_Union[GatewayMessageType, str]] = ..., payload: _Optional[bytes] = ...) -> None: ...
 
 class StartRequest(_message.Message):
     __slots__ = ("exclude_gateways",)
@@ -74,13 +69,7 @@ class StartRequest(_message.Message):
     def __init__(self, exclude_gateways: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StartResponse(_message.Message):
-    __slots__ = (
-        "connection_id",
-        "gateway_endpoint",
-        "gateway_group",
-        "session_token",
-        "sync_token",
-    )
+    __slots__ = ("connection_id", "gateway_endpoint", "gateway_group", "session_token", "sync_token")
     CONNECTION_ID_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_GROUP_FIELD_NUMBER: _ClassVar[int]
@@ -91,14 +80,7 @@ class StartResponse(_message.Message):
     gateway_group: str
     session_token: str
     sync_token: str
-    def __init__(
-        self,
-        connection_id: _Optional[str] = ...,
-        gateway_endpoint: _Optional[str] = ...,
-        gateway_group: _Optional[str] = ...,
-        session_token: _Optional[str] = ...,
-        sync_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, connection_id: _Optional[str] = ..., gateway_endpoint: _Optional[str] = ..., gateway_group: _Optional[str] = ..., session_token: _Optional[str] = ..., sync_token: _Optional[str] = ...) -> None: ...
 
 class AuthData(_message.Message):
     __slots__ = ("session_token", "sync_token")
@@ -106,9 +88,7 @@ class AuthData(_message.Message):
     SYNC_TOKEN_FIELD_NUMBER: _ClassVar[int]
     session_token: str
     sync_token: str
-    def __init__(
-        self, session_token: _Optional[str] = ..., sync_token: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, session_token: _Optional[str] = ..., sync_token: _Optional[str] = ...) -> None: ...
 
 class AppConfiguration(_message.Message):
     __slots__ = ("app_name", "app_version", "functions")
@@ -118,12 +98,7 @@ class AppConfiguration(_message.Message):
     app_name: str
     app_version: str
     functions: bytes
-    def __init__(
-        self,
-        app_name: _Optional[str] = ...,
-        app_version: _Optional[str] = ...,
-        functions: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, app_name: _Optional[str] = ..., app_version: _Optional[str] = ..., functions: _Optional[bytes] = ...) -> None: ...
 
 class SystemAttributes(_message.Message):
     __slots__ = ("cpu_cores", "mem_bytes", "os")
@@ -133,30 +108,10 @@ class SystemAttributes(_message.Message):
     cpu_cores: int
     mem_bytes: int
     os: str
-    def __init__(
-        self,
-        cpu_cores: _Optional[int] = ...,
-        mem_bytes: _Optional[int] = ...,
-        os: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, cpu_cores: _Optional[int] = ..., mem_bytes: _Optional[int] = ..., os: _Optional[str] = ...) -> None: ...
 
 class WorkerConnectRequestData(_message.Message):
-    __slots__ = (
-        "connection_id",
-        "instance_id",
-        "auth_data",
-        "capabilities",
-        "apps",
-        "worker_manual_readiness_ack",
-        "system_attributes",
-        "environment",
-        "framework",
-        "platform",
-        "sdk_version",
-        "sdk_language",
-        "started_at",
-        "max_worker_concurrency",
-    )
+    __slots__ = ("connection_id", "instance_id", "auth_data", "capabilities", "apps", "worker_manual_readiness_ack", "system_attributes", "environment", "framework", "platform", "sdk_version", "sdk_language", "started_at", "max_worker_concurrency")
     CONNECTION_ID_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     AUTH_DATA_FIELD_NUMBER: _ClassVar[int]
@@ -185,23 +140,7 @@ class WorkerConnectRequestData(_message.Message):
     sdk_language: str
     started_at: _timestamp_pb2.Timestamp
     max_worker_concurrency: int
-    def __init__(
-        self,
-        connection_id: _Optional[str] = ...,
-        instance_id: _Optional[str] = ...,
-        auth_data: _Optional[_Union[AuthData, _Mapping]] = ...,
-        capabilities: _Optional[bytes] = ...,
-        apps: _Optional[_Iterable[_Union[AppConfiguration, _Mapping]]] = ...,
-        worker_manual_readiness_ack: bool = ...,
-        system_attributes: _Optional[_Union[SystemAttributes, _Mapping]] = ...,
-        environment: _Optional[str] = ...,
-        framework: _Optional[str] = ...,
-        platform: _Optional[str] = ...,
-        sdk_version: _Optional[str] = ...,
-        sdk_language: _Optional[str] = ...,
-        started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        max_worker_concurrency: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, connection_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., auth_data: _Optional[_Union[AuthData, _Mapping]] = ..., capabilities: _Optional[bytes] = ..., apps: _Optional[_Iterable[_Union[AppConfiguration, _Mapping]]] = ..., worker_manual_readiness_ack: bool = ..., system_attributes: _Optional[_Union[SystemAttributes, _Mapping]] = ..., environment: _Optional[str] = ..., framework: _Optional[str] = ..., platform: _Optional[str] = ..., sdk_version: _Optional[str] = ..., sdk_language: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_worker_concurrency: _Optional[int] = ...) -> None: ...
 
 class GatewayConnectionReadyData(_message.Message):
     __slots__ = ("heartbeat_interval", "extend_lease_interval", "status_interval")
@@ -211,12 +150,7 @@ class GatewayConnectionReadyData(_message.Message):
     heartbeat_interval: str
     extend_lease_interval: str
     status_interval: str
-    def __init__(
-        self,
-        heartbeat_interval: _Optional[str] = ...,
-        extend_lease_interval: _Optional[str] = ...,
-        status_interval: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, heartbeat_interval: _Optional[str] = ..., extend_lease_interval: _Optional[str] = ..., status_interval: _Optional[str] = ...) -> None: ...
 
 class WorkerStatusData(_message.Message):
     __slots__ = ("in_flight_request_ids", "shutdown_requested")
@@ -224,27 +158,10 @@ class WorkerStatusData(_message.Message):
     SHUTDOWN_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     in_flight_request_ids: _containers.RepeatedScalarFieldContainer[str]
     shutdown_requested: bool
-    def __init__(
-        self, in_flight_request_ids: _Optional[_Iterable[str]] = ..., shutdown_requested: bool = ...
-    ) -> None: ...
+    def __init__(self, in_flight_request_ids: _Optional[_Iterable[str]] = ..., shutdown_requested: bool = ...) -> None: ...
 
 class GatewayExecutorRequestData(_message.Message):
-    __slots__ = (
-        "request_id",
-        "account_id",
-        "env_id",
-        "app_id",
-        "app_name",
-        "function_id",
-        "function_slug",
-        "step_id",
-        "request_payload",
-        "system_trace_ctx",
-        "user_trace_ctx",
-        "run_id",
-        "lease_id",
-        "job_id",
-    )
+    __slots__ = ("request_id", "account_id", "env_id", "app_id", "app_name", "function_id", "function_slug", "step_id", "request_payload", "system_trace_ctx", "user_trace_ctx", "run_id", "lease_id", "job_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     ENV_ID_FIELD_NUMBER: _ClassVar[int]
@@ -273,36 +190,10 @@ class GatewayExecutorRequestData(_message.Message):
     run_id: str
     lease_id: str
     job_id: str
-    def __init__(
-        self,
-        request_id: _Optional[str] = ...,
-        account_id: _Optional[str] = ...,
-        env_id: _Optional[str] = ...,
-        app_id: _Optional[str] = ...,
-        app_name: _Optional[str] = ...,
-        function_id: _Optional[str] = ...,
-        function_slug: _Optional[str] = ...,
-        step_id: _Optional[str] = ...,
-        request_payload: _Optional[bytes] = ...,
-        system_trace_ctx: _Optional[bytes] = ...,
-        user_trace_ctx: _Optional[bytes] = ...,
-        run_id: _Optional[str] = ...,
-        lease_id: _Optional[str] = ...,
-        job_id: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., account_id: _Optional[str] = ..., env_id: _Optional[str] = ..., app_id: _Optional[str] = ..., app_name: _Optional[str] = ..., function_id: _Optional[str] = ..., function_slug: _Optional[str] = ..., step_id: _Optional[str] = ..., request_payload: _Optional[bytes] = ..., system_trace_ctx: _Optional[bytes] = ..., user_trace_ctx: _Optional[bytes] = ..., run_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
 
 class WorkerRequestAckData(_message.Message):
-    __slots__ = (
-        "request_id",
-        "account_id",
-        "env_id",
-        "app_id",
-        "function_slug",
-        "step_id",
-        "system_trace_ctx",
-        "user_trace_ctx",
-        "run_id",
-    )
+    __slots__ = ("request_id", "account_id", "env_id", "app_id", "function_slug", "step_id", "system_trace_ctx", "user_trace_ctx", "run_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     ENV_ID_FIELD_NUMBER: _ClassVar[int]
@@ -321,32 +212,10 @@ class WorkerRequestAckData(_message.Message):
     system_trace_ctx: bytes
     user_trace_ctx: bytes
     run_id: str
-    def __init__(
-        self,
-        request_id: _Optional[str] = ...,
-        account_id: _Optional[str] = ...,
-        env_id: _Optional[str] = ...,
-        app_id: _Optional[str] = ...,
-        function_slug: _Optional[str] = ...,
-        step_id: _Optional[str] = ...,
-        system_trace_ctx: _Optional[bytes] = ...,
-        user_trace_ctx: _Optional[bytes] = ...,
-        run_id: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., account_id: _Optional[str] = ..., env_id: _Optional[str] = ..., app_id: _Optional[str] = ..., function_slug: _Optional[str] = ..., step_id: _Optional[str] = ..., system_trace_ctx: _Optional[bytes] = ..., user_trace_ctx: _Optional[bytes] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class WorkerRequestExtendLeaseData(_message.Message):
-    __slots__ = (
-        "request_id",
-        "account_id",
-        "env_id",
-        "app_id",
-        "function_slug",
-        "step_id",
-        "system_trace_ctx",
-        "user_trace_ctx",
-        "run_id",
-        "lease_id",
-    )
+    __slots__ = ("request_id", "account_id", "env_id", "app_id", "function_slug", "step_id", "system_trace_ctx", "user_trace_ctx", "run_id", "lease_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     ENV_ID_FIELD_NUMBER: _ClassVar[int]
@@ -367,19 +236,7 @@ class WorkerRequestExtendLeaseData(_message.Message):
     user_trace_ctx: bytes
     run_id: str
     lease_id: str
-    def __init__(
-        self,
-        request_id: _Optional[str] = ...,
-        account_id: _Optional[str] = ...,
-        env_id: _Optional[str] = ...,
-        app_id: _Optional[str] = ...,
-        function_slug: _Optional[str] = ...,
-        step_id: _Optional[str] = ...,
-        system_trace_ctx: _Optional[bytes] = ...,
-        user_trace_ctx: _Optional[bytes] = ...,
-        run_id: _Optional[str] = ...,
-        lease_id: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., account_id: _Optional[str] = ..., env_id: _Optional[str] = ..., app_id: _Optional[str] = ..., function_slug: _Optional[str] = ..., step_id: _Optional[str] = ..., system_trace_ctx: _Optional[bytes] = ..., user_trace_ctx: _Optional[bytes] = ..., run_id: _Optional[str] = ..., lease_id: _Optional[str] = ...) -> None: ...
 
 class WorkerRequestExtendLeaseAckData(_message.Message):
     __slots__ = ("request_id", "account_id", "env_id", "app_id", "function_slug", "new_lease_id")
@@ -395,32 +252,10 @@ class WorkerRequestExtendLeaseAckData(_message.Message):
     app_id: str
     function_slug: str
     new_lease_id: str
-    def __init__(
-        self,
-        request_id: _Optional[str] = ...,
-        account_id: _Optional[str] = ...,
-        env_id: _Optional[str] = ...,
-        app_id: _Optional[str] = ...,
-        function_slug: _Optional[str] = ...,
-        new_lease_id: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., account_id: _Optional[str] = ..., env_id: _Optional[str] = ..., app_id: _Optional[str] = ..., function_slug: _Optional[str] = ..., new_lease_id: _Optional[str] = ...) -> None: ...
 
 class SDKResponse(_message.Message):
-    __slots__ = (
-        "request_id",
-        "account_id",
-        "env_id",
-        "app_id",
-        "status",
-        "body",
-        "no_retry",
-        "retry_after",
-        "sdk_version",
-        "request_version",
-        "system_trace_ctx",
-        "user_trace_ctx",
-        "run_id",
-    )
+    __slots__ = ("request_id", "account_id", "env_id", "app_id", "status", "body", "no_retry", "retry_after", "sdk_version", "request_version", "system_trace_ctx", "user_trace_ctx", "run_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     ENV_ID_FIELD_NUMBER: _ClassVar[int]
@@ -447,22 +282,7 @@ class SDKResponse(_message.Message):
     system_trace_ctx: bytes
     user_trace_ctx: bytes
     run_id: str
-    def __init__(
-        self,
-        request_id: _Optional[str] = ...,
-        account_id: _Optional[str] = ...,
-        env_id: _Optional[str] = ...,
-        app_id: _Optional[str] = ...,
-        status: _Optional[_Union[SDKResponseStatus, str]] = ...,
-        body: _Optional[bytes] = ...,
-        no_retry: bool = ...,
-        retry_after: _Optional[str] = ...,
-        sdk_version: _Optional[str] = ...,
-        request_version: _Optional[int] = ...,
-        system_trace_ctx: _Optional[bytes] = ...,
-        user_trace_ctx: _Optional[bytes] = ...,
-        run_id: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., account_id: _Optional[str] = ..., env_id: _Optional[str] = ..., app_id: _Optional[str] = ..., status: _Optional[_Union[SDKResponseStatus, str]] = ..., body: _Optional[bytes] = ..., no_retry: bool = ..., retry_after: _Optional[str] = ..., sdk_version: _Optional[str] = ..., request_version: _Optional[int] = ..., system_trace_ctx: _Optional[bytes] = ..., user_trace_ctx: _Optional[bytes] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class WorkerReplyAckData(_message.Message):
     __slots__ = ("request_id",)
@@ -484,9 +304,4 @@ class SystemError(_message.Message):
     code: str
     data: bytes
     message: str
-    def __init__(
-        self,
-        code: _Optional[str] = ...,
-        data: _Optional[bytes] = ...,
-        message: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, code: _Optional[str] = ..., data: _Optional[bytes] = ..., message: _Optional[str] = ...) -> None: ...

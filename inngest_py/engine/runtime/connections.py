@@ -7,7 +7,7 @@ connection: a worker that has lost one goes on with what it has, and opens anoth
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -29,7 +29,12 @@ class NoWorker(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The call will get no answer here: its worker is gone, or has never begun."""
+    """The call will get no answer here: its worker is gone, or has never begun.
+
+    If it `is_left`, the worker lives, and its answer will come to another process.
+    """
+
+    is_left: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -96,6 +101,8 @@ class Connections:
         self._waiting: dict[str, _Waiting] = {}
         self._unstored: dict[str, tuple[Connected | None, str]] = {}  # answers, by item
         self.opened: Callable[[str], None] = lambda app_id: None
+        self.is_draining = False
+        self.closed = threading.Event()  # the end of a drain
         self.begin: Callable[[Sequence[Hint]], None] | None = None
         self.tell: Callable[[Sequence[str]], None] = lambda app_ids: None
 
@@ -216,6 +223,13 @@ class Connections:
         """End a call that its worker was told to drop."""
         self.give_up(request_id, begun=False)
 
+    def leave(self, request_id: str) -> None:
+        """End a call whose answer will come to another process."""
+        with self._lock:
+            waiting = self._waiting.get(request_id)
+        if waiting is not None:
+            waiting.end(Lost(is_left=True))
+
     def settle(self, item: Item) -> None:
         """Tell the worker that its answer for an item is stored, or that nobody needs it."""
         if not self._unstored:
@@ -230,10 +244,11 @@ class Connections:
             before.calls.discard(request_id)
         waiting.connection, waiting.until = connection, None
 
-    def orphans(self) -> Iterable[str]:
-        """Name the calls whose worker is not connected here any more."""
+    def left(self, everything: bool) -> list[str]:
+        """Name the calls whose worker is not connected here any more, or all calls."""
         with self._lock:
-            return [name for name, one in self._waiting.items() if one.connection is None]
+            waiting = list(self._waiting.items())
+        return [name for name, one in waiting if everything or one.connection is None]
 
     def in_flight(self) -> Counter[str]:
         """Count the calls in flight, by connection."""

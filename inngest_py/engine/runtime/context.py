@@ -20,9 +20,10 @@ from ..transport.http import Transport
 from .app_fairness import Fairness
 from .catalog import Catalog
 from .celery_apps import CeleryApps
-from .connections import Connections, Hint
+from .connections import Connections
 from .group_commit import Committer
 
+Hint = tuple[ItemKind, str]
 Held = tuple[str, str]  # an item's id and its lease
 # the shortest time between two runs of a service; in a backlog, sent hints take effect meanwhile
 SHORTEST_DELAY = timedelta(milliseconds=20)

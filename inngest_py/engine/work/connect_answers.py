@@ -4,6 +4,8 @@ A worker outlives its connection and the process that held it. So its answer may
 process, or by `/v0/connect/flush`, and it may go on with a call that another process sent.
 """
 
+from sqlalchemy import Connection
+
 from ... import observe
 from ...domain.connect import calls
 from ...domain.connect.calls import RequestKey
@@ -39,13 +41,13 @@ def _store(ctx: Context, key: RequestKey, request_id: str, reply: Reply) -> None
     now = ctx.now()
     until = now + ctx.tuning.lease
 
-    def taken(tx):  # type: ignore[no-untyped-def]
+    def taken(tx: Connection) -> list[Job]:
         item = connect_leases.take_over(
             tx, key.item_id, key.generation, ctx.new_id(now), until, ctx.worker_id
         )
         return [] if item is None else load(tx, ctx, [item])
 
-    jobs: list[Job] = ctx.committer.run_alone(taken)
+    jobs = ctx.committer.run_alone(taken)
     for job in jobs:
         ctx.leases.hold(job.item)
         try:
@@ -78,7 +80,9 @@ def extend(ctx: Context, request_id: str, connection: Connected) -> str | None:
     except Invalid:
         return None
     with ctx.db.transaction() as tx:
-        goes_on = connect_leases.extend(tx, key.item_id, key.generation, now + calls.LEASE, lease)
+        goes_on = connect_leases.extend(
+            tx, key.item_id, key.generation, now + calls.LEASE, key.lease_id
+        )
     if not goes_on:
         ctx.connections.lose(request_id)
         return None
@@ -86,18 +90,19 @@ def extend(ctx: Context, request_id: str, connection: Connected) -> str | None:
     return lease
 
 
-def hand_over(ctx: Context) -> int:
-    """Leave calls whose workers are not connected here any more to them; return how many.
+def hand_over(ctx: Context, *, everything: bool) -> int:
+    """Leave calls to workers that are not connected here any more, or all; return how many.
 
-    For a process that stops: their answers come to another one.
+    For a process that stops: the answers come to another one.
     """
-    names = list(ctx.connections.orphans())
     held = dict(ctx.leases.all())
-    keys = [calls.read_request_id(name).item_id for name in names]
-    mine = [(item_id, held[item_id]) for item_id in keys if item_id in held]
-    if mine:
-        with ctx.db.transaction() as tx:
-            connect_leases.hand_over(tx, mine, ctx.now() + calls.LEASE)
-        for pair in mine:
-            ctx.leases.let_go(pair)
+    names = {calls.read_request_id(name).item_id: name for name in ctx.connections.left(everything)}
+    mine = [(item_id, held[item_id]) for item_id in names if item_id in held]
+    if not mine:
+        return 0
+    with ctx.db.transaction() as tx:
+        connect_leases.hand_over(tx, mine, ctx.now() + calls.LEASE)
+    for item_id, lease_id in mine:
+        ctx.leases.let_go((item_id, lease_id))
+        ctx.connections.leave(names[item_id])
     return len(mine)

@@ -7,7 +7,7 @@ names the item and the request's generation, not the lease.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, case, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, update
 
 from ...domain.runs.items import CONNECT, Item, ItemState
 from ...domain.runs.runs import RunStatus
@@ -25,7 +25,7 @@ _columns = [column.label(f"item_{column.name}") for column in _items.c]
 def extend(tx: Connection, item_id: str, generation: int, until: datetime, lease_id: str) -> bool:
     """Extend the lease of a request that its worker still works on; say whether it should go on.
 
-    An item that is free, since its lease has lapsed, is leased again. A request that was replaced
+    An item that is free, since its lease has lapsed, gets that lease back. A request that was replaced
     by another, or whose run has ended, is refused.
     """
     live = exists().where(_runs.c.id == _items.c.run_id, _runs.c.status.in_(_LIVE))
@@ -61,7 +61,7 @@ def take_over(
     return None if row is None else item_of(row)
 
 
-def _of(item_id: str, generation: int):  # type: ignore[no-untyped-def]
+def _of(item_id: str, generation: int) -> ColumnElement[bool]:
     return and_(
         _items.c.id == item_id,
         _items.c.generation == generation,
@@ -70,7 +70,10 @@ def _of(item_id: str, generation: int):  # type: ignore[no-untyped-def]
 
 
 def hand_over(tx: Connection, held: Sequence[tuple[str, str]], until: datetime) -> None:
-    """Leave leased items, given with their leases, to the workers that have their requests."""
+    """Leave leased items, given with their leases, to the workers that have their requests.
+
+    The leases keep their ids, which SDKs send with checkpoints.
+    """
     for item_id, lease_id in held:
         mine = update(_items).where(_items.c.id == item_id, _items.c.lease_id == lease_id)
         tx.execute(mine.values(worker=CONNECT, lease_until=until))
@@ -84,8 +87,3 @@ def free_lost(tx: Connection, item: Item, now: datetime) -> list[Record]:
     mine = update(_items).where(_items.c.id == item.id, _items.c.lease_id == item.lease_id)
     freed = mine.values(hint_at=now, gate=None, lapses=_items.c.lapses + 1, **FREED)
     return list(tx.execute(freed.returning(*_FREED_COLUMNS)))
-
-
-def is_waiting(tx: Connection, item_id: str, generation: int) -> bool:
-    """Say whether a request still waits for its answer."""
-    return tx.execute(select(_items.c.id).where(_of(item_id, generation))).first() is not None

@@ -73,8 +73,8 @@ def release(tx: Connection, worker: str, now: datetime) -> int:
 def release_all(tx: Connection, now: datetime) -> int:
     """Give back all leased items, for a server that is the only process on this database.
 
-    Items leased to SDKs, to connected workers and to Celery apps stay, since the apps may still be running. So do items
-    with slots: see release().
+    Items leased to SDKs, to connected workers and to Celery apps stay, since the apps may still be
+    running. So do items with slots: see release().
     """
     freed = update(_items).where(
         _items.c.state == ItemState.LEASED.value,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from celery import Celery
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 from kombu.mixins import ConsumerMixin
 from kombu.utils.uuid import uuid
 
@@ -40,7 +40,7 @@ class LinePublisher:
             )
 
 
-class LineReader(ConsumerMixin):  # type: ignore[misc]
+class LineReader(ConsumerMixin):
     """Reads these messages in a thread, and connects again as long as it takes."""
 
     def __init__(self, app: Celery, note: Callable[[str], None]) -> None:

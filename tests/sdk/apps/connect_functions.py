@@ -20,7 +20,7 @@ def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
         async def body() -> str:
             effects.note(ctx.run_id, "held", ctx.attempt, instance=instance, pid=os.getpid())
             gate = Path(str(ctx.event.data["gate"]))
-            while not gate.exists():  # noqa: ASYNC110
+            while not gate.exists():
                 await asyncio.sleep(0.02)
             return instance
 

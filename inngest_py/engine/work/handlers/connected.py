@@ -31,7 +31,8 @@ def ask_worker(ctx: Context, job: Job, body: bytes, traceparent: str) -> Reply |
         _wait_for_worker(ctx, job)
         return None
     if isinstance(outcome, Lost):
-        _free(ctx, job)
+        if not outcome.is_left:
+            _free(ctx, job)
         return None
     if len(outcome.body) > MAX_RESPONSE_BYTES:
         return Reply(outcome.status, outcome.headers, too_large=True)
