@@ -29,10 +29,11 @@ from ..dashboard import app as dashboard
 from ..dashboard.live.news import Pulse
 from ..domain.errors import InngestPyError
 from ..domain.functions import celery_task
-from ..engine.apps import declared_apps
+from ..engine.apps import connected_apps, declared_apps
 from ..engine.apps.discovery import Discovery
 from ..engine.runtime.context import Context, NoHints
 from ..engine.upkeep import lease_keeping
+from ..engine.upkeep.loop import Service, Upkeep
 from ..metrics.counters import Counters
 from ..storage.schema.migrate import prepare
 from ..tasks.app import create_celery
@@ -104,6 +105,8 @@ class Server:
         self._waits = False
         self._connect_celery_apps(ctx)
         http = self._http = self._listen(ctx)
+        beats = Upkeep(ctx, [Service("connections", connected_apps.beat, connected_apps.EVERY)])
+        beats.start()
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:
                 self._recover(ctx)
@@ -120,6 +123,7 @@ class Server:
         observe.event("server.stopping")
         discovery.stop()
         self._end_work(http)
+        beats.stop()
         self._celery.hinter.stop()
         self._runtime.close()
         self._stop_tracing()

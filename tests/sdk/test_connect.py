@@ -4,8 +4,10 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from tests.processes import Server, wait_until
 
@@ -36,6 +38,22 @@ def test_two_steps_and_a_sleep(connect_server: Server, worker: ConnectWorker) ->
     assert run["status"] == "Completed", worker.log_tail()
     assert run["output"] == "rested"
     assert [one["step"] for one in worker.effects(run["run_id"])] == ["before", "after"]
+
+
+def test_inspection(connect_server: Server, worker: ConnectWorker) -> None:
+    url = f"{connect_server.url}/v0/connect/envs/dev"
+
+    def ready() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = requests.get(f"{url}/conns", timeout=5).json()["data"]
+        return [one for one in found if one["status"] == 1]
+
+    (one,) = wait_until(ready, 10, "the connection is ready")
+    assert one["instance_id"] == "worker-1"
+    assert (one["sdk_language"], one["attributes"]["os"]) == ("py", "linux")
+    ((group, app_id),) = one["synced_worker_groups"].items()
+    shown = requests.get(f"{url}/groups/{group}", timeout=5).json()["data"]
+    assert (shown["app_id"], shown["conns"], shown["synced"]) == (app_id, [one["id"]], True)
+    assert requests.get(f"{url}/groups/unknown", timeout=5).status_code == 404
 
 
 class Bench:

@@ -118,7 +118,8 @@ class Session:
     def _sync(self, action: Sync) -> None:
         worker = action.worker
         try:
-            groups = connected_apps.sync(self._ctx, worker)
+            groups, newest = connected_apps.sync(self._ctx, worker)
+            connected_apps.store(self._ctx, worker, groups)
         except Invalid as error:
             code, message = error.code or "config_invalid", error.message
             self._try(lambda: self.machine.sync_failed(code, message))
@@ -131,6 +132,7 @@ class Session:
             worker.connection_id, groups, worker.capacity, self.send, self._acknowledge
         )
         self._ctx.connections.add(self.connected)
+        self._ctx.connections.set_current(newest)
         if self._closing or self._closed is not None:  # while the apps were synced
             self._ctx.connections.remove(self.connected, timedelta(0))
             return
@@ -144,6 +146,16 @@ class Session:
             self._ctx.connections.open(self.connected)
         else:
             self.connected.is_ready = False
+        threading.Thread(target=self._store_status, daemon=True).start()
+
+    def _store_status(self) -> None:
+        """Write the status as it is now, which may be a later one."""
+        if self.connected is None:
+            return
+        try:
+            connected_apps.note_status(self._ctx, self.connected.id, self.machine.status)
+        except SQLAlchemyError as error:  # only pages and inspection show it
+            observe.event("connect.status_not_stored", level=30, **logged(error))
 
     def send(self, request: Request) -> None:
         """Send a request to the worker. Raises OSError if the connection is closed."""
@@ -197,8 +209,8 @@ class Session:
 
     def _end(self) -> None:
         paused = self.machine.status is Status.DRAINING
-        self.machine.ended()
         self._closing = True
+        ended = self.machine.ended()
         if self.connected is None:
             return
         # a worker that closes properly lives on, and reports over its next connection
@@ -206,3 +218,5 @@ class Session:
         self._ctx.connections.remove(
             self.connected, PATIENT if closed and not paused else GONE_AFTER
         )
+        for action in ended:
+            self._act(action)

@@ -4,16 +4,21 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 from google.protobuf.message import DecodeError, Message
+from sqlalchemy import RowMapping
 
 from ... import proxies
 from ...config import Settings
 from ...domain.access import tokens
 from ...domain.connect import calls
 from ...domain.connect.messages_pb2 import FlushResponse, StartRequest, StartResponse
-from ...domain.errors import Invalid
+from ...domain.errors import Invalid, NotFound
+from ...domain.values import canonical, ids
+from ...domain.values.json_types import JsonObject
 from ...engine.work import connect_answers
+from ...storage.queries import worker_list
+from .. import shapes
 from ..deps import context, deps
-from ..errors import public_error
+from ..errors import answer, public_error
 
 blueprint = Blueprint("connect", __name__, url_prefix="/v0/connect")
 _DEV_GROUP = "gw-dev"
@@ -67,6 +72,55 @@ def flush() -> Response:
     reply = calls.reply_of(response)
     connect_answers.take(context(), response.request_id, reply, None)
     return _answer(FlushResponse(request_id=response.request_id))
+
+
+@blueprint.get("/envs/<env>/conns")
+def connections(env: str) -> Response:
+    """List the open connections."""
+    with context().db.reading() as tx:
+        found = worker_list.connections(tx)
+    return answer({"data": [_connection(row) for row in found]})
+
+
+@blueprint.get("/envs/<env>/groups/<group>")
+def worker_group(env: str, group: str) -> Response:
+    """Show a worker group, with the ids of its connections."""
+    with context().db.reading() as tx:
+        row = worker_list.worker_group(tx, group)
+        open_now = worker_list.connections(tx) if row is not None else []
+    if row is None:
+        raise NotFound("worker group not found")
+    mine = [one["id"] for one in open_now if group in canonical.loads(one["groups"]).values()]
+    shown = {
+        "account_id": ids.DEV_ACCOUNT_ID,
+        "env_id": ids.DEV_ENV_ID,
+        "app_id": row["app_id"],
+        "app_version": row["app_version"] or None,
+        "sdk_lang": row["sdk_language"],
+        "sdk_version": row["sdk_version"],
+        "sdk_platform": row["platform"],
+        "sync_id": row["sync_id"],
+        "hash": group,
+        "synced": True,
+        "conns": mine,
+    }
+    return answer({"data": shown})
+
+
+def _connection(row: RowMapping) -> JsonObject:
+    groups = {group: app_id for app_id, group in canonical.loads(row["groups"]).items()}
+    return {
+        "id": row["id"],
+        "gateway_id": row["gateway_id"],
+        "instance_id": row["instance_id"],
+        "all_worker_groups": groups,
+        "synced_worker_groups": groups,
+        "status": row["status"],
+        "last_heartbeat_at": shapes.stamp(row["heartbeat_at"]),
+        "sdk_language": row["sdk_language"],
+        "sdk_version": row["sdk_version"],
+        "attributes": canonical.loads(row["attributes"]),
+    }
 
 
 def _answer(message: Message) -> Response:

@@ -1,6 +1,7 @@
 """Requests over a connection: their ids, their frames, and what a worker's reply means.
 
-A request's id names its item, generation and lease, so that every process can tell what a reply is for.
+A request's id names its item, generation and lease, so that every process can tell what a reply is
+for.
 """
 
 from dataclasses import dataclass

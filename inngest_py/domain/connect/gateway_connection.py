@@ -219,7 +219,7 @@ class GatewayConnection:
     def extended(
         self, asked: WorkerRequestExtendLeaseData, lease_id: str | None, now: datetime
     ) -> list[Action]:
-        """Answer a worker that goes on with a request; None, in place of a lease, has it drop that."""
+        """Answer a worker that goes on with a request; without a lease it has to drop it."""
         if lease_id is None:
             self.forget(asked.request_id)
         else:

@@ -1,17 +1,125 @@
-"""Sync of the apps of a worker that connects (connect.md §3)."""
+"""Sync of the apps of a worker that connects, and the row of its connection (connect.md §3)."""
 
-from ...domain.connect.worker_hello import Worker
+from datetime import timedelta
+
+from sqlalchemy import Connection as Transaction
+
+from ...domain.connect.gateway_connection import HEARTBEAT, Status
+from ...domain.connect.worker_hello import Worker, WorkerApp
+from ...domain.values import canonical
+from ...storage.catalog import connections as rows
+from ...storage.queries import app_list, worker_list
 from ..runtime.context import Context
 from . import register
 
+EVERY = HEARTBEAT
+# a process that has written nothing for so long is gone, and its connections are
+_SILENT = timedelta(minutes=1)
 
-def sync(ctx: Context, worker: Worker) -> dict[str, str]:
-    """Sync a worker's apps; return the worker group of each, by the app's id.
 
+def sync(ctx: Context, worker: Worker) -> tuple[dict[str, str], dict[str, str]]:
+    """Sync a worker's apps; return the worker group of each, and the current one, by the app's id.
+
+    A group that was synced before stays as it is while workers of a newer one are connected: in a
+    rolling deploy, a worker of the old version may lose its connection and come back.
     Raises Invalid.
     """
     groups: dict[str, str] = {}
+    newest: dict[str, str] = {}
     for app in worker.apps:
-        done = register.register(ctx, app.sync, method=app.sync.method)
-        groups[done.app_id] = app.group
-    return groups
+        with ctx.db.reading() as tx:
+            replaced = _replaced(tx, app)
+        if replaced is not None:
+            app_id, current = replaced
+            newest[app_id] = current
+        else:
+            done = register.register(ctx, app.sync, method=app.sync.method)
+            _store_group(ctx, worker, app, done)
+            app_id, newest[done.app_id] = done.app_id, app.group
+        groups[app_id] = app.group
+    return groups, newest
+
+
+def _replaced(tx: Transaction, app: WorkerApp) -> tuple[str, str] | None:
+    """Return the app's id and its newer group, if workers of that are connected."""
+    row = app_list.by_name(tx, app.name)
+    if row is None or not rows.is_known(tx, app.group):
+        return None
+    app_id: str = row["id"]
+    newest = rows.current(tx, app_id)
+    if newest == app.group or newest is None:
+        return None
+    there = (canonical.loads(one["groups"]) for one in worker_list.connections(tx))
+    found = any(groups.get(app_id) == newest for groups in there)
+    return (app_id, newest) if found else None
+
+
+def _store_group(ctx: Context, worker: Worker, app: WorkerApp, done: register.Registered) -> None:
+    values = {
+        "hash": app.group,
+        "app_id": done.app_id,
+        "app_version": app.version,
+        "sdk_language": worker.sdk_language,
+        "sdk_version": worker.sdk_version,
+        "platform": worker.platform,
+        "sync_id": done.sync_id,
+        "synced_at": ctx.now(),
+    }
+    with ctx.db.transaction() as tx:
+        if not done.modified and rows.current(tx, done.app_id) == app.group:
+            return  # one more worker of the group
+        rows.put_group(tx, values)
+
+
+def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> None:
+    """Write that a worker is connected here."""
+    now = ctx.now()
+    attributes = {
+        "cpu_cores": worker.cpu_cores,
+        "mem_bytes": worker.memory_bytes,
+        "os": worker.system,
+    }
+    with ctx.db.transaction() as tx:
+        rows.put(
+            tx,
+            {
+                "id": worker.connection_id,
+                "gateway_id": ctx.worker_id,
+                "instance_id": worker.instance_id,
+                "status": Status.CONNECTED.value,
+                "groups": canonical.dumps(groups).decode(),
+                "capacity": worker.capacity,
+                "in_flight": 0,
+                "sdk_language": worker.sdk_language,
+                "sdk_version": worker.sdk_version,
+                "platform": worker.platform,
+                "attributes": canonical.dumps(attributes).decode(),
+                "connected_at": now,
+                "heartbeat_at": now,
+            },
+        )
+
+
+def note_status(ctx: Context, connection_id: str, status: Status) -> None:
+    """Write where a connection is; one that has ended is deleted."""
+    with ctx.db.transaction() as tx:
+        if status is Status.DISCONNECTED:
+            rows.remove(tx, connection_id)
+        else:
+            rows.set_status(tx, connection_id, status.value)
+
+
+def beat(ctx: Context) -> bool:
+    """Write that the connections of this process live, and delete those of processes that do not.
+
+    Also learns which worker groups are current: calls go to these.
+    """
+    now = ctx.now()
+    here = ctx.connections.all()
+    with ctx.db.transaction() as tx:
+        rows.beat(tx, [(one.id, now, len(one.calls)) for one in here])
+        rows.remove_silent(tx, now - _SILENT)
+        apps = {app_id for one in here for app_id in one.groups}
+        newest = {app_id: rows.current(tx, app_id) for app_id in sorted(apps)}
+    ctx.connections.set_current({app: group for app, group in newest.items() if group})
+    return False

@@ -101,6 +101,7 @@ class Connections:
         self._waiting: dict[str, _Waiting] = {}
         self._unstored: dict[str, tuple[Connected | None, str]] = {}  # answers, by item
         self.opened: Callable[[str], None] = lambda app_id: None
+        self._current: dict[str, str] = {}  # worker groups, by app
         self.is_draining = False
         self.closed = threading.Event()  # the end of a drain
         self.begin: Callable[[Sequence[Hint]], None] | None = None
@@ -141,9 +142,19 @@ class Connections:
         with self._lock:
             return list(self._all.values())
 
+    def set_current(self, groups: dict[str, str]) -> None:
+        """Note the current worker group of apps, by their ids."""
+        self._current = {**self._current, **groups}
+
+    def _able(self, app_id: str) -> list[Connected]:
+        """List the ready workers of an app: those of its current group, if there are any here."""
+        ready = [one for one in self._of_app.get(app_id, ()) if one.is_ready]
+        newest = self._current.get(app_id)
+        return [one for one in ready if one.groups[app_id] == newest] or ready
+
     def capacity(self, app_id: str) -> int:
-        """Say how many calls the app's ready workers here may have in flight together."""
-        return sum(one.capacity for one in self._of_app.get(app_id, ()) if one.is_ready)
+        """Say how many calls the app's workers here may have in flight together."""
+        return sum(one.capacity for one in self._able(app_id))
 
     def takes(self, app_id: str) -> bool:
         """Say whether this process, and not a worker of ours, runs the items of an app."""
@@ -186,12 +197,11 @@ class Connections:
 
     def _pick(self, app_id: str) -> Connected | None:
         """Choose the worker with most room; with equal room, the one that has waited longest."""
-        ready = self._of_app.get(app_id, [])
-        best = max(ready, key=lambda one: one.room, default=None)
+        best = max(self._able(app_id), key=lambda one: one.room, default=None)
         if best is None or not best.room:
             return None
-        ready.remove(best)
-        ready.append(best)
+        others = [one for one in self._of_app[app_id] if one is not best]
+        self._of_app[app_id] = [*others, best]
         return best
 
     def answer(self, request_id: str, reply: Reply, connection: Connected | None) -> bool:

@@ -25,8 +25,8 @@ _columns = [column.label(f"item_{column.name}") for column in _items.c]
 def extend(tx: Connection, item_id: str, generation: int, until: datetime, lease_id: str) -> bool:
     """Extend the lease of a request that its worker still works on; say whether it should go on.
 
-    An item that is free, since its lease has lapsed, gets that lease back. A request that was replaced
-    by another, or whose run has ended, is refused.
+    An item that is free, since its lease has lapsed, gets that lease back. A request that was
+    replaced by another, or whose run has ended, is refused.
     """
     live = exists().where(_runs.c.id == _items.c.run_id, _runs.c.status.in_(_LIVE))
     leased = _items.c.state == ItemState.LEASED.value

@@ -1,6 +1,7 @@
 """Imports every table, so that migrations and `create_all` know them all."""
 
 from ..catalog.celery_apps import CeleryApp
+from ..catalog.connections import ConnectionRow, WorkerGroup
 from ..catalog.crons import Cron
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import Base
@@ -36,6 +37,7 @@ __all__ = [
     "Bucket",
     "BulkCancellationRow",
     "CeleryApp",
+    "ConnectionRow",
     "Cron",
     "DebounceRow",
     "DeferRow",
@@ -54,5 +56,6 @@ __all__ = [
     "TaskFailure",
     "TaskRevocation",
     "Worker",
+    "WorkerGroup",
     "WorkflowRow",
 ]
