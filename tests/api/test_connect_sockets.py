@@ -1,0 +1,229 @@
+"""Workers that behave badly at the gateway: they get the documented close code, others go on."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from inngest_py.domain.connect.messages_pb2 import (
+    AppConfiguration,
+    AuthData,
+    ConnectMessage,
+    FlushResponse,
+    SDKResponse,
+    StartRequest,
+    StartResponse,
+    WorkerConnectRequestData,
+    WorkerReplyAckData,
+    WorkerRequestExtendLeaseAckData,
+    WorkerRequestExtendLeaseData,
+)
+from inngest_py.domain.connect.messages_pb2 import GatewayMessageType as Kind
+from tests.processes import LOOPBACK, Server, free_port, wait_until
+
+PROTOCOL = Subprotocol("v0.connect.inngest.com")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("gateway")
+    port = str(free_port())
+    args = ("--in-memory", "--no-discovery", "--connect-port", port)
+    with Server("dev", *args, log=folder / "server.log") as server:
+        yield server.start()
+
+
+def _start(server: Server, body: bytes = b"") -> StartResponse:
+    reply = requests.post(f"{server.url}/v0/connect/start", data=body, timeout=10)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["content-type"] == "application/octet-stream"
+    return StartResponse.FromString(reply.content)
+
+
+def _open(server: Server) -> tuple[StartResponse, ClientConnection]:
+    started = _start(server)
+    # the library wants a block, which would end with this function
+    made = connect(started.gateway_endpoint, subprotocols=[PROTOCOL], max_size=None).__enter__()
+    assert made.recv(5) in (b"", b"\x12\x00")
+    return started, made
+
+
+def _frame(kind: Kind, message: object = None) -> bytes:
+    payload = b"" if message is None else message.SerializeToString()  # type: ignore[attr-defined]
+    return ConnectMessage(kind=kind, payload=payload).SerializeToString()
+
+
+def _hello(started: StartResponse, **changed: object) -> bytes:
+    given: dict[str, object] = {
+        "connection_id": started.connection_id,
+        "instance_id": "raw",
+        "auth_data": AuthData(session_token=started.session_token),
+        "apps": [AppConfiguration(app_name="raw", functions=b"[]")],
+        "sdk_language": "py",
+        "sdk_version": "v1",
+    }
+    return _frame(Kind.WORKER_CONNECT, WorkerConnectRequestData(**(given | changed)))  # type: ignore[arg-type]
+
+
+def _ready(server: Server, **changed: object) -> ClientConnection:
+    started, made = _open(server)
+    made.send(_hello(started, **changed))
+    assert _next(made).kind == Kind.GATEWAY_CONNECTION_READY
+    return made
+
+
+def _next(made: ClientConnection) -> ConnectMessage:
+    data = made.recv(10)
+    assert isinstance(data, bytes)
+    return ConnectMessage.FromString(data)
+
+
+def _closed(made: ClientConnection) -> tuple[int, str]:
+    with pytest.raises(ConnectionClosed) as found:
+        while True:
+            made.recv(10)
+    close = found.value.rcvd
+    assert close is not None
+    return close.code, close.reason
+
+
+def test_start_names_the_host_by_which_the_worker_came(server: Server) -> None:
+    started = _start(server, StartRequest(exclude_gateways=["gw"]).SerializeToString())
+    assert started.gateway_endpoint.startswith(f"ws://{LOOPBACK}:")
+    assert started.gateway_endpoint.endswith("/v0/connect")
+    assert started.gateway_group == "gw-dev"
+    assert started.sync_token
+    headers = {"Host": f"gateway.example:{server.port}"}
+    reply = requests.post(f"{server.url}/v0/connect/start", headers=headers, timeout=10)
+    endpoint = StartResponse.FromString(reply.content).gateway_endpoint
+    assert endpoint.startswith("ws://gateway.example:")
+    reply = requests.post(f"{server.url}/v0/connect/start", data=b"\xff\xff", timeout=10)
+    assert reply.status_code == 400
+
+
+def test_the_api_port_takes_workers_too(server: Server) -> None:
+    url = f"ws://{LOOPBACK}:{server.port}/v0/connect"
+    with connect(url, subprotocols=[PROTOCOL]) as made:
+        assert made.subprotocol == PROTOCOL
+        assert made.recv(5) in (b"", b"\x12\x00")
+
+
+def test_without_the_subprotocol_there_is_no_connection(server: Server) -> None:
+    with pytest.raises(InvalidStatus) as found:
+        connect(_start(server).gateway_endpoint)
+    assert found.value.response.status_code == 400
+
+
+def test_what_is_no_websocket_is_refused(server: Server) -> None:
+    url = _start(server).gateway_endpoint.replace("ws://", "http://")
+    assert requests.get(url, timeout=5).status_code == 404
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    assert requests.get(url, headers=upgrade, timeout=5).status_code in (400, 426)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (_frame(Kind.WORKER_READY), "connect_worker_hello_invalid_msg"),
+        (b"\xff\xff", "connect_worker_hello_invalid_payload"),
+        ("text", "connect_worker_hello_invalid_msg"),
+    ],
+)
+def test_a_bad_first_message(server: Server, data: bytes | str, reason: str) -> None:
+    _, made = _open(server)
+    made.send(data)
+    assert _closed(made) == (1008, reason)
+
+
+def test_no_hello_in_time(server: Server) -> None:
+    many = [_open(server)[1] for _ in range(20)]
+    other = _ready(server)
+    assert {_closed(made) for made in many} == {(1008, "connect_worker_hello_timeout")}
+    other.send(_frame(Kind.WORKER_HEARTBEAT))
+    assert _next(other).kind == Kind.GATEWAY_HEARTBEAT
+    other.close()
+
+
+def test_a_token_of_another_connection(server: Server) -> None:
+    started, made = _open(server)
+    token = AuthData(session_token=_start(server).session_token)
+    made.send(_hello(started, auth_data=token))
+    assert _closed(made) == (1008, "connect_authentication_failed")
+
+
+def test_a_bad_function_is_explained(server: Server) -> None:
+    started, made = _open(server)
+    functions = orjson.dumps([{"id": "raw-x", "name": "x", "triggers": [{}], "steps": {}}])
+    made.send(_hello(started, apps=[AppConfiguration(app_name="raw", functions=functions)]))
+    assert _next(made).kind == Kind.SYNC_FAILED
+    assert _closed(made)[0] == 1008
+
+
+def test_a_message_over_the_limit(server: Server) -> None:
+    made = _ready(server)
+    made.send(b"\x00" * (8 * 1024 * 1024 + 1))
+    assert _closed(made) == (1009, "MESSAGE_TOO_LARGE")
+
+
+def test_a_frame_that_is_none(server: Server) -> None:
+    started = _start(server)
+    host, _, port = started.gateway_endpoint.removeprefix("ws://").partition("/")[0].partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as raw:
+        raw.sendall(
+            b"GET /v0/connect HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Protocol: v0.connect.inngest.com\r\n\r\n"
+        )
+        assert b"101" in raw.recv(4096)
+        raw.sendall(b"\xff" * 64)
+        raw.settimeout(5)
+        while raw.recv(4096):
+            pass
+    _ready(server).close()  # others go on
+
+
+def test_an_unknown_request_is_refused_or_acknowledged(server: Server) -> None:
+    made = _ready(server)
+    unknown = "01J00000000000000000000000-1-01J00000000000000000000000"
+    for name in ("nonsense", unknown):
+        made.send(
+            _frame(
+                Kind.WORKER_REQUEST_EXTEND_LEASE,
+                WorkerRequestExtendLeaseData(request_id=name, lease_id="x"),
+            )
+        )
+        refused = _next(made)
+        assert refused.kind == Kind.WORKER_REQUEST_EXTEND_LEASE_ACK
+        told = WorkerRequestExtendLeaseAckData.FromString(refused.payload)
+        assert (told.request_id, told.HasField("new_lease_id")) == (name, False)
+        made.send(_frame(Kind.WORKER_REPLY, SDKResponse(request_id=name)))
+        acked = _next(made)
+        assert WorkerReplyAckData.FromString(acked.payload).request_id == name
+        body = SDKResponse(request_id=name).SerializeToString()
+        reply = requests.post(f"{server.url}/v0/connect/flush", data=body, timeout=10)
+        assert FlushResponse.FromString(reply.content).request_id == name
+    made.close()
+
+
+def test_a_bad_flush(server: Server) -> None:
+    for body in (b"", b"\xff\xff"):
+        reply = requests.post(f"{server.url}/v0/connect/flush", data=body, timeout=10)
+        assert reply.status_code == 400
+
+
+def test_a_closed_connection_is_gone(server: Server) -> None:
+    url = f"{server.url}/v0/connect/envs/dev/conns"
+
+    def connections() -> set[str]:
+        return {one["instance_id"] for one in requests.get(url, timeout=5).json()["data"]}
+
+    made = _ready(server, instance_id="goes")
+    wait_until(lambda: "goes" in connections(), 5, "the connection is shown")
+    made.close()
+    wait_until(lambda: "goes" not in connections(), 5, "the connection is gone")
