@@ -20,7 +20,7 @@ class Wire:
     """
 
     def __init__(self, to_port: int) -> None:
-        self._to_port = to_port
+        self.to_port = to_port  # another one is for connections that come later
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
         self.silent = False
@@ -35,7 +35,7 @@ class Wire:
 
     def url(self, url: str) -> str:
         """Make a database's URL one through the wire."""
-        return url.replace(f":{self._to_port}/", f":{self.port}/")
+        return url.replace(f":{self.to_port}/", f":{self.port}/")
 
     def _carry(self) -> None:
         while not self._closed:
@@ -48,7 +48,7 @@ class Wire:
                     self._pass(link, self._peers[link])
 
     def _join(self, client: socket.socket) -> None:
-        server = socket.create_connection((LOOPBACK, self._to_port))
+        server = socket.create_connection((LOOPBACK, self.to_port))
         self._peers |= {client: server, server: client}
         for link in (client, server):
             self._selector.register(link, selectors.EVENT_READ)

@@ -29,8 +29,9 @@ from ..dashboard import app as dashboard
 from ..dashboard.live.news import Pulse
 from ..domain.errors import InngestPyError
 from ..domain.functions import celery_task
-from ..engine.apps import connected_apps, declared_apps
+from ..engine.apps import declared_apps
 from ..engine.apps.discovery import Discovery
+from ..engine.connect import apps as connected_apps
 from ..engine.runtime.context import Context, NoHints
 from ..engine.upkeep import lease_keeping
 from ..engine.upkeep.loop import Service, Upkeep

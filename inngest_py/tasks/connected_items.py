@@ -12,10 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
 from ..domain.runs.items import ItemKind
+from ..engine.connect import answers
 from ..engine.runtime.context import Context, Hint
 from ..engine.upkeep.app_lines import EVERY, AppLines
 from ..engine.upkeep.loop import Service, Upkeep
-from ..engine.work import connect_answers
 from ..storage.db.outages import logged
 from .items import Runner
 from .kombu.app_lines import LineReader
@@ -76,7 +76,7 @@ def leave_calls(ctx: Context, deadline: float) -> None:
     """
     everything = time.monotonic() > deadline
     try:
-        left = connect_answers.hand_over(ctx, everything=everything)
+        left = answers.hand_over(ctx, everything=everything)
     except SQLAlchemyError as error:
         observe.event("connect.not_handed_over", level=30, **logged(error))
         return

@@ -24,10 +24,9 @@ from ...domain.connect.gateway_connection import (
     Sync,
 )
 from ...domain.errors import Invalid
-from ...engine.apps import connected_apps
+from ...engine.connect import answers, apps
 from ...engine.runtime.connections import GONE_AFTER, PATIENT, Connected
 from ...engine.runtime.context import Context
-from ...engine.work import connect_answers
 from ...storage.db.outages import logged
 from .websocket import Closed, TooLarge, WebSocket
 
@@ -118,8 +117,8 @@ class Session:
     def _sync(self, action: Sync) -> None:
         worker = action.worker
         try:
-            groups, newest = connected_apps.sync(self._ctx, worker)
-            connected_apps.store(self._ctx, worker, groups)
+            groups, newest = apps.sync(self._ctx, worker)
+            apps.store(self._ctx, worker, groups)
         except Invalid as error:
             code, message = error.code or "config_invalid", error.message
             self._try(lambda: self.machine.sync_failed(code, message))
@@ -153,7 +152,7 @@ class Session:
         if self.connected is None:
             return
         try:
-            connected_apps.note_status(self._ctx, self.connected.id, self.machine.status)
+            apps.note_status(self._ctx, self.connected.id, self.machine.status)
         except SQLAlchemyError as error:  # only pages and inspection show it
             observe.event("connect.status_not_stored", level=30, **logged(error))
 
@@ -170,7 +169,7 @@ class Session:
         response = action.response
         try:
             reply = calls.reply_of(response)
-            stored = connect_answers.take(self._ctx, response.request_id, reply, self.connected)
+            stored = answers.take(self._ctx, response.request_id, reply, self.connected)
         except SQLAlchemyError as error:  # without an acknowledgement the worker sends it again
             observe.event("connect.not_stored", level=30, **logged(error))
             return
@@ -185,7 +184,7 @@ class Session:
             return
         lease: str | None
         try:
-            lease = connect_answers.extend(self._ctx, asked.request_id, self.connected)
+            lease = answers.extend(self._ctx, asked.request_id, self.connected)
         except SQLAlchemyError as error:  # nobody knows: work that is done must not be thrown away
             observe.event("connect.not_extended", level=30, **logged(error))
             lease = self._ctx.new_id(self._ctx.now() + calls.LEASE)

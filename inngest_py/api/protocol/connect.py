@@ -14,7 +14,7 @@ from ...domain.connect.messages_pb2 import FlushResponse, StartRequest, StartRes
 from ...domain.errors import Invalid, NotFound
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
-from ...engine.work import connect_answers
+from ...engine.connect import answers
 from ...storage.queries import worker_list
 from .. import shapes
 from ..deps import context, deps
@@ -70,7 +70,7 @@ def flush() -> Response:
     """Take an answer that its worker could not send over a connection."""
     response = calls.read_response(request.get_data(cache=False))
     reply = calls.reply_of(response)
-    connect_answers.take(context(), response.request_id, reply, None)
+    answers.take(context(), response.request_id, reply, None)
     return _answer(FlushResponse(request_id=response.request_id))
 
 

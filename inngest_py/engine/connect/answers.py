@@ -15,10 +15,10 @@ from ...storage.queue import connect_leases
 from ..runtime.connections import Connected
 from ..runtime.context import Context
 from ..runtime.jobs import Job
-from . import signals
-from .claims import load
-from .handlers.request import answered
-from .run_item import plan_again, write_plan
+from ..work import signals
+from ..work.claims import load
+from ..work.handlers.request import answered
+from ..work.run_item import plan_again, write_plan
 
 
 def take(ctx: Context, request_id: str, reply: Reply, connection: Connected | None) -> bool:

@@ -9,8 +9,8 @@ from ...domain.connect.worker_hello import Worker, WorkerApp
 from ...domain.values import canonical
 from ...storage.catalog import connections as rows
 from ...storage.queries import app_list, worker_list
+from ..apps import register
 from ..runtime.context import Context
-from . import register
 
 EVERY = HEARTBEAT
 # a process that has written nothing for so long is gone, and its connections are

@@ -1,0 +1,114 @@
+"""Connected workers and several gateways: where a worker hangs makes no difference."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.processes import LOOPBACK, Server, Tool, wait_until
+from tests.sdk.client import Api
+from tests.sdk.connect_worker import CONNECTED, ConnectWorker
+from tests.servers import Valkey
+from tests.tcp import Wire
+
+
+class Gateways:
+    """Two API processes, a worker process, and a balancer before the first API."""
+
+    def __init__(self, folder: Path, kind: str, database: str, broker: str) -> None:
+        env = {
+            "INNGEST_DEV": "1",
+            "INNGEST_RETRY_INTERVAL": "1",
+            "DATABASE_URL": database,
+            "REDIS_URL": broker,
+        }
+        self.first, self.second = (
+            Server("api", log=folder / f"api-{number}.log", env=env).start() for number in (1, 2)
+        )
+        self.engine = Tool("worker", log=folder / "engine.log", env=env)
+        self.engine.start()
+        self.balancer = Wire(self.first.port)
+        self.balancer.__enter__()
+        self.kind, self.gate = kind, folder / "gate"
+        self.api = Api(self.second.url)
+        url = f"http://{LOOPBACK}:{self.balancer.port}"
+        self.worker = ConnectWorker(url, folder, kind=kind)
+        self.worker.start()
+        wait_until(lambda: self.ready() == 1, 15, "the worker is connected")
+
+    def ready(self) -> int:
+        """How many ready connections there are."""
+        found = requests.get(f"{self.second.url}/v0/connect/envs/dev/conns", timeout=5).json()
+        return sum(one["status"] == 1 for one in found["data"])
+
+    def begin(self) -> str:
+        """Begin a run whose step waits for the gate; return its event when it has begun."""
+        before = len(self.worker.effects())
+        event = self.api.send(f"{self.kind}/held", {"gate": str(self.gate)})
+        wait_until(lambda: len(self.worker.effects()) > before, 15, "the step has begun")
+        return event
+
+    def logs(self) -> str:
+        """The ends of all logs."""
+        parts = (self.first, self.second, self.engine, self.worker)
+        return "\n----\n".join(part.log_tail(25) for part in parts)
+
+    def close(self) -> None:
+        """Kill everything."""
+        for part in (self.worker, self.engine, self.first, self.second):
+            part.kill9()
+        self.balancer.__exit__(None, None, None)
+
+
+@pytest.fixture(params=CONNECTED)
+def gateways(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str, valkey: Valkey
+) -> Iterator[Gateways]:
+    made = Gateways(tmp_path, request.param, postgres_url, valkey.url_of(3))
+    yield made
+    made.close()
+
+
+def test_a_worker_elsewhere_is_called_at_once(gateways: Gateways) -> None:
+    """The event comes to one API process, the worker hangs on the other."""
+
+    def seconds() -> float:
+        sent_at = datetime.now(UTC)
+        run = gateways.api.run(gateways.api.send(f"{gateways.kind}/sequential"))
+        assert run["status"] == "Completed", gateways.logs()
+        return (datetime.fromisoformat(run["ended_at"]) - sent_at).total_seconds()
+
+    # without news of waiting items it would take the two to five seconds of a look
+    found = [seconds() for _ in range(4)]
+    print(found)
+    assert min(found) < 1
+
+
+def test_a_gateway_that_stops_costs_nothing(gateways: Gateways) -> None:
+    event = gateways.begin()
+    short = [gateways.api.send(f"{gateways.kind}/sequential") for _ in range(20)]
+    gateways.balancer.to_port = gateways.second.port
+    assert gateways.first.terminate() == 0, gateways.logs()
+    short += [gateways.api.send(f"{gateways.kind}/parallel") for _ in range(20)]
+    runs = [gateways.api.run(one, timeout=60) for one in short]
+    assert {run["status"] for run in runs} == {"Completed"}, gateways.logs()
+    gateways.gate.touch()
+    assert gateways.api.run(event, timeout=60)["output"] == {"held": "worker-1"}, gateways.logs()
+    assert {line["attempt"] for line in gateways.worker.effects()} == {0}
+    held = [line for line in gateways.worker.effects() if line["step"] == "held"]
+    assert len(held) == 1, gateways.logs()
+
+
+def test_a_gateway_that_is_killed_loses_nothing(gateways: Gateways) -> None:
+    event = gateways.begin()
+    gateways.balancer.to_port = gateways.second.port
+    gateways.first.kill9()
+    short = [gateways.api.send(f"{gateways.kind}/sequential") for _ in range(10)]
+    runs = [gateways.api.run(one, timeout=60) for one in short]
+    assert {run["status"] for run in runs} == {"Completed"}, gateways.logs()
+    gateways.gate.touch()
+    run = gateways.api.run(event, timeout=90)
+    assert run["output"] == {"held": "worker-1"}, gateways.logs()
+    assert {line["attempt"] for line in gateways.worker.effects()} == {0}
