@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import requests
+
 from tests.processes import Process
 
 from . import node_runtime
-from .client import Api
 
 KIND = "python-connect"
+READY = 1  # of the numbers of connect.md
 CONNECTED = (KIND, "ts-connect")
 
 
@@ -46,10 +48,9 @@ class ConnectWorker(Process):
         )
 
     def start(self) -> Self:
-        """Start it and wait until its functions are known."""
+        """Start it and wait until it is connected, and ready for calls."""
         super().start()
-        api = Api(self._server_url)
-        return self.wait_ready(lambda: bool(api.functions(self.kind)))
+        return self.wait_ready(lambda: self.instance in ready_workers(self._server_url))
 
     def effects(self, run_id: str | None = None) -> list[dict[str, Any]]:
         """What its step bodies did, in order, in one run or in all."""
@@ -57,6 +58,12 @@ class ConnectWorker(Process):
             return []
         lines = [json.loads(line) for line in self.effects_path.read_text().splitlines()]
         return [line for line in lines if run_id in (None, line["run_id"])]
+
+
+def ready_workers(server_url: str) -> list[str]:
+    """Name the workers that are connected and ready, once for each connection."""
+    reply = requests.get(f"{server_url}/v0/connect/envs/dev/conns", timeout=5)
+    return [one["instance_id"] for one in reply.json()["data"] if one["status"] == READY]
 
 
 def _argv(kind: str, instance: str) -> list[str]:

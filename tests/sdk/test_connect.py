@@ -159,3 +159,30 @@ def test_a_call_outlives_the_server(bench: Bench) -> None:
     run = bench.api.run(event, timeout=60)
     assert run["output"] == {"held": "worker-1"}, bench.log()
     assert bench.begun() == ["worker-1"], bench.log()
+
+
+def test_a_call_outlives_a_killed_server(bench: Bench) -> None:
+    bench.worker()
+    event = bench.begin()
+    wait_until(lambda: bench.begun() == ["worker-1"], 15, "the step begun")
+    bench.server.kill9()
+    bench.server.start()
+    bench.open()
+    run = bench.api.run(event, timeout=60)
+    assert run["output"] == {"held": "worker-1"}, bench.log()
+    assert bench.begun() == ["worker-1"], bench.log()
+
+
+def test_a_new_version_gets_the_runs_and_the_old_one_does_not_come_back(bench: Bench) -> None:
+    bench.worker(APP_VERSION="1")
+    bench.worker(APP_VERSION="2")
+    first = bench.begin()
+    wait_until(lambda: bench.begun() == ["worker-2"], 15, "the new version has begun it")
+    bench.worker(APP_VERSION="1")  # as one that lost its connection and comes back
+    second = bench.begin()
+    wait_until(lambda: bench.begun() == ["worker-2"] * 2, 15, "the new version goes on")
+    bench.workers[1].kill9()
+    wait_until(lambda: "worker-1" in bench.begun(), 15, "without it, the old one works")
+    bench.open()
+    for event in (first, second):
+        assert bench.api.run(event)["status"] == "Completed", bench.log()

@@ -1,11 +1,12 @@
 """Leases: extend them, and give items back when their holder stops or is gone."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Text, Update, and_, bindparam, exists, func, select, update
 
-from ...domain.runs.items import CELERY, CONNECT, SDK, Item, ItemState
+from ...domain.runs.items import CELERY, CONNECT, SDK, Item, ItemKind, ItemState
+from ..catalog.functions import FunctionRow
 from ..db.columns import Timestamp, table_of
 from ..db.row_types import GivenRow, Record
 from ..db.session import skip_locked
@@ -13,7 +14,12 @@ from ..db.statements import ManyRows
 from ..runs.runs import RunRow
 from .queue_items import FREED, QueueItem
 
-_items, _runs = table_of(QueueItem), table_of(RunRow)
+_items, _runs, _functions = table_of(QueueItem), table_of(RunRow), table_of(FunctionRow)
+_CONNECT_SCHEME = "ws"  # begins the URLs of functions that connected workers run
+_ASKING = (ItemKind.START.value, ItemKind.EDGE.value)
+# how long after the start of a server its workers get to connect again and to extend a lease, which
+# they do every 30 s
+WORKER_BACK = timedelta(seconds=45)
 _lapsed = _items.c.lapses + 1
 # a limit of whole runs counts the calls of these runs, too
 _WITHOUT_SLOTS = and_(
@@ -76,8 +82,17 @@ def release_all(tx: Connection, now: datetime) -> int:
     Items leased to SDKs, to connected workers and to Celery apps stay, since the apps may still be
     running. So do items with slots: see release().
     """
+    connected = exists().where(
+        _runs.c.id == _items.c.run_id,
+        _functions.c.id == _runs.c.function_id,
+        _functions.c.url.startswith(_CONNECT_SCHEME),
+    )
+    leased = _items.c.state == ItemState.LEASED.value
+    # what a connected worker has; it says soon over a new connection that it goes on
+    left = update(_items).where(leased, _items.c.kind.in_(_ASKING), connected)
+    tx.execute(left.values(worker=CONNECT, lease_until=now + WORKER_BACK))
     freed = update(_items).where(
-        _items.c.state == ItemState.LEASED.value,
+        leased,
         func.coalesce(_items.c.worker, "").not_in((SDK, CONNECT)),
         ~func.coalesce(_items.c.worker, "").startswith(CELERY),
         _WITHOUT_SLOTS,
