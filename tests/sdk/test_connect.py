@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.processes import Server, wait_until
+from inngest_py.domain.access import signatures
+from tests.processes import Process, Server, wait_until
 
 from .client import Api
 from .connect_worker import CONNECTED, KIND, ConnectWorker
@@ -54,6 +55,27 @@ def test_inspection(connect_server: Server, worker: ConnectWorker) -> None:
     shown = requests.get(f"{url}/groups/{group}", timeout=5).json()["data"]
     assert (shown["app_id"], shown["conns"], shown["synced"]) == (app_id, [one["id"]], True)
     assert requests.get(f"{url}/groups/unknown", timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_production_asks_for_keys(tmp_path: Path, kind: str) -> None:
+    """The worker has the new key first, and the server's old one as its fallback."""
+    old, new = "signkey-prod-12345678", "00aa11bb22cc33dd"
+    args = ("--database-url", f"sqlite:///{tmp_path / 'x.db'}", "--signing-key", old)
+    keyed = {"INNGEST_DEV": None, "INNGEST_EVENT_KEY": "an-event-key"}
+    with Server("start", *args, log=tmp_path / "server.log", env=keyed) as server:
+        server.start()
+        assert requests.post(f"{server.url}/v0/connect/start", timeout=5).status_code == 401
+        assert requests.post(f"{server.url}/v0/connect/flush", timeout=5).status_code == 401
+        env = {"INNGEST_DEV": "0", "INNGEST_BASE_URL": server.url, "NODE_ENV": "production"}
+        keys = {"INNGEST_SIGNING_KEY": new, "INNGEST_SIGNING_KEY_FALLBACK": old}
+        env |= {"INNGEST_EVENT_KEY": "an-event-key", **keys}
+        api = Api(server.url, "an-event-key", signatures.bearer(old))
+        with ConnectWorker(server.url, tmp_path, env, kind=kind) as worker:
+            Process.start(worker)
+            wait_until(lambda: api.functions(kind), 30, "the worker is connected")
+            run = api.run(api.send(f"{kind}/sequential"))
+            assert run["status"] == "Completed", worker.log_tail()
 
 
 class Bench:
@@ -132,6 +154,24 @@ def test_what_a_killed_worker_had_goes_to_another_within_ten_seconds(bench: Benc
     run = bench.api.run(event)
     assert run["output"] == {"held": "worker-2"}, bench.log()
     assert {one["attempt"] for one in first.effects()} == {0}
+
+
+def test_without_a_worker_a_run_waits_and_says_why(bench: Bench) -> None:
+    bench.open()
+    first = bench.worker()
+    assert first.terminate() in (0, 1)
+    event = bench.begin()
+
+    def why() -> str:
+        (run,) = bench.api.runs(event)
+        url = f"{bench.server.url}/v1/runs/{run['run_id']}/why"
+        found = requests.get(url, timeout=5).json()
+        return str(found)
+
+    wait_until(lambda: "connect_no_healthy_connection" in why(), 10, "the reason")
+    bench.worker()
+    run = bench.api.run(event)
+    assert (run["status"], run["output"]) == ("Completed", {"held": "worker-2"})
 
 
 def test_a_worker_that_stops_ends_its_calls_and_gets_no_more(bench: Bench) -> None:

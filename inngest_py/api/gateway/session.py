@@ -215,7 +215,9 @@ class Session:
         # a worker that closes properly lives on, and reports over its next connection
         closed = self._closed is not None and self._closed.code is not None
         self._ctx.connections.remove(
-            self.connected, PATIENT if closed and not paused else GONE_AFTER
+            self.connected,
+            PATIENT if closed and not paused else GONE_AFTER,
+            frozenset(name for name, one in self.machine.in_flight.items() if not one.acked),
         )
         for action in ended:
             self._act(action)

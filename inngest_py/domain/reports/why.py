@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from ..connect.codes import NO_WORKER
 from ..functions.function_limits import Concurrency, Throttle
 from ..values.dataclass_json import duration_text
 from ..values.json_types import JsonObject
@@ -101,6 +102,16 @@ def slot(line: PlaceInLine, since: datetime) -> Reason:
 
 def _so_many(number: int, several: str) -> str:
     return f"{number} {several.removesuffix('s') if number == 1 else several}"
+
+
+def no_worker(app: str, connected: int, since: datetime) -> Reason:
+    """Say that no connected worker of its app has room."""
+    text = (
+        f"Waits for a worker: none of {app} is connected ({NO_WORKER})."
+        if not connected
+        else f"Waits for a worker: the {connected} of {app} that are connected have no room."
+    )
+    return Reason("app", text, since, None, {"app": app, "connected": connected})
 
 
 def app_busy(host: str, since: datetime) -> Reason:

@@ -23,11 +23,11 @@ from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events, waits
-from ...storage.queries import run_list, run_lookups
+from ...storage.queries import run_list, run_lookups, worker_list
 from ...storage.queries import why_waiting as rows
 from ...storage.queries.run_columns import WITH_OUTPUT
 from ..flow import limits, throttles
-from ..runtime.app_fairness import LINE_PREFIX
+from ..runtime.app_fairness import CONNECTED, LINE_PREFIX
 from ..runtime.catalog import Function, function_of
 from ..runtime.celery_apps import LINE_PREFIX as BROKER_LINE
 from ..runtime.context import Context
@@ -181,6 +181,12 @@ def _retry(facts: _Facts, item: RowMapping, label: str) -> Reason:
 
 def _in_line(facts: _Facts, item: RowMapping) -> Reason:
     gate = item["gate"]
+    if gate.startswith(LINE_PREFIX + CONNECTED):
+        app_id = facts.function.app_id
+        connected = sum(
+            app_id in canonical.loads(one["groups"]) for one in worker_list.connections(facts.tx)
+        )
+        return words.no_worker(facts.function.app_name, connected, item["queued_at"])
     if gate.startswith(LINE_PREFIX):
         return words.app_busy(gate.removeprefix(LINE_PREFIX), item["queued_at"])
     ahead = rows.ahead(facts.tx, item)

@@ -120,8 +120,13 @@ class Connections:
         for app_id in connection.groups:
             self.opened(app_id)
 
-    def remove(self, connection: Connected, patience: timedelta) -> None:
-        """Forget a closed connection; its calls wait for so long to be heard of again."""
+    def remove(
+        self, connection: Connected, patience: timedelta, unacked: frozenset[str] = frozenset()
+    ) -> None:
+        """Forget a closed connection; its calls wait for so long to be heard of again.
+
+        Those in `unacked`, which its worker may never have got, wait GONE_AFTER at most.
+        """
         connection.is_ready = False
         with self._lock:
             if self._all.get(connection.id) is connection:
@@ -131,10 +136,12 @@ class Connections:
                 self._of_app[app_id] = left
                 if not left:
                     del self._of_app[app_id]
-            orphans = [self._waiting[name] for name in connection.calls if name in self._waiting]
-        until = time.monotonic() + patience.total_seconds()
-        for waiting in orphans:
-            waiting.connection, waiting.until = None, until
+            names = [name for name in connection.calls if name in self._waiting]
+            orphans = [(name, self._waiting[name]) for name in names]
+        now = time.monotonic()
+        for name, waiting in orphans:
+            longest = min(patience, GONE_AFTER) if name in unacked else patience
+            waiting.connection, waiting.until = None, now + longest.total_seconds()
             waiting.changed.set()
 
     def all(self) -> list[Connected]:
