@@ -226,3 +226,18 @@ def test_a_new_version_gets_the_runs_and_the_old_one_does_not_come_back(bench: B
     bench.open()
     for event in (first, second):
         assert bench.api.run(event)["status"] == "Completed", bench.log()
+
+
+def test_a_cancelled_run_makes_room(bench: Bench) -> None:
+    """The worker is told at its next extension, after half a minute, to drop what it has."""
+    bench.worker(CAPACITY="1")
+    event = bench.begin()
+    wait_until(lambda: len(bench.begun()) == 1, 15, "the step begun")
+    (run,) = bench.api.runs(event)
+    cancelled = requests.delete(f"{bench.server.url}/v1/runs/{run['run_id']}", timeout=5)
+    assert cancelled.ok, cancelled.text
+    other = bench.begin()
+    wait_until(lambda: len(bench.begun()) == 2, 45, "the next has begun")
+    bench.open()
+    assert bench.api.run(other)["status"] == "Completed", bench.log()
+    assert bench.api.run(event)["status"] == "Cancelled"
