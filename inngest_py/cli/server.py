@@ -178,23 +178,27 @@ class Server:
 
         if self._gateway is not None:
             self._gateway.drain()
+        leaving = gevent.spawn(self._end_connected, deadline)
         if self._workers is not None:
             self._workers.stop()
-        if self._connected is not None:
-            self._connected.stop(deadline)
         if self._worker is not None:
             self._runtime.before_cut = end_at_once
-            leaving = gevent.spawn(
-                self._leave_calls, min(deadline - 1, time.monotonic() + DRAIN_SECONDS)
-            )
             self._worker.stop()
             leaving.kill()
+        leaving.join()
         drain()
 
-    def _leave_calls(self, deadline: float) -> None:
-        """Leave what workers have that went to another gateway, while calls are waited for."""
+    def _end_connected(self, deadline: float) -> None:
+        """Wait for calls of connected workers, and leave the long ones to them.
+
+        A worker in this process waits for its calls itself: then this only leaves them.
+        """
+        if self._connected is not None:
+            self._connected.stop(deadline)
+            return
+        leave_at = min(deadline - 1, time.monotonic() + DRAIN_SECONDS)
         while True:
-            leave_calls(self._runtime.context(), deadline)
+            leave_calls(self._runtime.context(), leave_at)
             gevent.sleep(_LOOK_SECONDS)
 
     def _stop(self, main: gevent.Greenlet) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.processes import LOOPBACK, Server, Tool, wait_until
+from tests.processes import LOOPBACK, START_SECONDS, Server, Tool, wait_until
 from tests.sdk.client import Api
 from tests.sdk.connect_worker import CONNECTED, ConnectWorker
 from tests.servers import Valkey
@@ -25,18 +25,23 @@ class Gateways:
             "REDIS_URL": broker,
         }
         self.first, self.second = (
-            Server("api", log=folder / f"api-{number}.log", env=env).start() for number in (1, 2)
+            Server("api", log=folder / f"api-{number}.log", env=env) for number in (1, 2)
         )
         self.engine = Tool("worker", log=folder / "engine.log", env=env)
-        self.engine.start()
         self.balancer = Wire(self.first.port)
         self.balancer.__enter__()
         self.kind, self.gate = kind, folder / "gate"
         self.api = Api(self.second.url)
         url = f"http://{LOOPBACK}:{self.balancer.port}"
         self.worker = ConnectWorker(url, folder, kind=kind)
+
+    def start(self) -> None:
+        """Start all parts, and wait until they are ready."""
+        self.engine.start()
+        self.first.start()
+        self.second.start()
         self.worker.start()
-        wait_until(lambda: self.engines() == 1, 20, "our own worker is ready")
+        wait_until(lambda: self.engines() == 1, START_SECONDS, "our own worker is ready")
 
     def engines(self) -> int:
         """How many of our own workers live."""
@@ -67,8 +72,11 @@ def gateways(
     request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str, valkey: Valkey
 ) -> Iterator[Gateways]:
     made = Gateways(tmp_path, request.param, postgres_url, valkey.url_of(3))
-    yield made
-    made.close()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
 
 
 def test_a_worker_elsewhere_is_called_at_once(gateways: Gateways) -> None:

@@ -84,7 +84,7 @@ class Bench:
     def __init__(self, folder: Path, kind: str) -> None:
         self.folder, self.kind, self.gate = folder, kind, folder / "gate"
         args = ("--db", str(folder / "server.db"), "--no-discovery", "--retry-interval", "1")
-        self.server = Server("dev", *args, log=folder / "server.log").start()
+        self.server = Server("dev", *args, log=folder / "server.log")
         self.api = Api(self.server.url)
         self.workers: list[ConnectWorker] = []
 
@@ -127,8 +127,11 @@ class Bench:
 @pytest.fixture(params=CONNECTED)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, request.param)
-    yield made
-    made.close()
+    try:
+        made.server.start()
+        yield made
+    finally:
+        made.close()
 
 
 def test_a_worker_gets_no_more_than_it_takes(bench: Bench) -> None:

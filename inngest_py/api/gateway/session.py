@@ -113,6 +113,7 @@ class Session:
             threading.Thread(target=self._extend, args=(action,), daemon=True).start()
         elif isinstance(action, Lapsed):
             self._ctx.connections.give_up(action.request_id, begun=action.acked)
+            self._make_room(action.request_id)
 
     def _sync(self, action: Sync) -> None:
         worker = action.worker
@@ -174,9 +175,15 @@ class Session:
             observe.event("connect.not_stored", level=30, **logged(error))
             return
         if stored:
-            if self.connected is not None:
-                self.connected.calls.discard(response.request_id)
+            self._make_room(response.request_id)
             self._acknowledge(response.request_id)
+
+    def _make_room(self, request_id: str) -> None:
+        """Stop counting a call of this worker, if it was sent over an earlier connection."""
+        if self.connected is not None and request_id in self.connected.calls:
+            self.connected.calls.discard(request_id)
+            for app_id in self.connected.groups:
+                self._ctx.connections.opened(app_id)
 
     def _extend(self, action: Extend) -> None:
         asked = action.asked
@@ -188,6 +195,8 @@ class Session:
         except SQLAlchemyError as error:  # nobody knows: work that is done must not be thrown away
             observe.event("connect.not_extended", level=30, **logged(error))
             lease = self._ctx.new_id(self._ctx.now() + calls.LEASE)
+        if lease is None:
+            self._make_room(asked.request_id)
         self._try(lambda: self.machine.extended(asked, lease, self._ctx.now()))
 
     def drain(self) -> None:
