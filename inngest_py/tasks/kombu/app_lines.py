@@ -16,7 +16,6 @@ from kombu.utils.uuid import uuid
 
 from ... import observe
 from ...domain.runs.items import ItemKind
-from ...storage.db.outages import logged
 
 _EXCHANGE = Exchange("inngest.connected", type="fanout", durable=False, delivery_mode="transient")
 
@@ -45,6 +44,7 @@ class LineReader(ConsumerMixin):
 
     def __init__(self, app: Celery, note: Callable[[str], None]) -> None:
         self._app, self._note = app, note
+        self._is_away = False
         self._name = f"inngest.connected.{uuid()}"
         self.connection = app.connection_for_read()
         self._thread = threading.Thread(target=self._read, name="connected-lines", daemon=True)
@@ -62,9 +62,15 @@ class LineReader(ConsumerMixin):
         queue = Queue(self._name, _EXCHANGE, exclusive=True, auto_delete=True, durable=False)
         return [make(queues=[queue], accept=["json"], callbacks=[self._take], no_ack=True)]
 
-    def on_connection_error(self, exc: Exception, interval: float) -> None:
-        """Say that the broker is away; kombu waits and connects again."""
-        observe.event("connected.lines_away", level=30, again_in=interval, **logged(exc))
+    def on_connection_error(self, exc: Exception, _interval: float) -> None:
+        """Say once that the broker is away; kombu waits and connects again."""
+        if not self._is_away:
+            observe.event("connected.lines_away", level=30, error=type(exc).__name__)
+        self._is_away = True
+
+    def on_consume_ready(self, *_given: object, **_more: object) -> None:
+        """Note that messages come again."""
+        self._is_away = False
 
     def _take(self, body: object, _message: object) -> None:
         for app_id in body if isinstance(body, Iterable) else ():
