@@ -61,4 +61,4 @@ def _send(ctx: Context, due: Sequence[tuple[Job, Call]]) -> None:
     finally:
         for job, _ in due:
             ctx.leases.drop(job.item)
-            ctx.fairness.drop(place_of(job.function.url))
+            ctx.fairness.drop(place_of(job.function))
