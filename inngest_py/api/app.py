@@ -34,6 +34,7 @@ from .protocol import (
     state,
     testing,
 )
+from .realtime import routes as realtime
 
 # How long a request waits for a database that is away, before its answer is 503.
 REQUEST_SECONDS = 10.0
@@ -106,6 +107,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
         state.blueprint,
         durable_endpoints.blueprint,
         connect.blueprint,
+        realtime.blueprint,
         pausing.blueprint,
         limits.blueprint,
         why.blueprint,

@@ -23,6 +23,10 @@ OPEN = frozenset(
         "/health",
         "/v1/checkpoint/<run_id>/output",  # asks for the run's own token
         "/v1/http/runs/<run_id>/output",
+        "/v1/realtime/connect",  # these two ask for a token
+        "/v1/realtime/sse",
+        "/v1/realtime/publish",  # these two for the signing key or a token
+        "/v1/realtime/publish/tee",
         "/api/openapi.json",
         "/api/docs",
         "/api/docs-files/<path:name>",
@@ -42,7 +46,7 @@ def refuse_event_key(key: str) -> Response | None:
         return None
     if _among(key, keys):
         return None
-    _note("event key")
+    note_refusal("event key")
     return answer({"status": 401, "message": "", "error": "Event key not found"}, 401)
 
 
@@ -58,7 +62,7 @@ def refuse_invocation() -> Response | None:
     keys = settings.invoke_keys or settings.event_keys
     if settings.dev or not keys or _among(bearer(), keys) or bearer_key() is not None:
         return None
-    _note("invoke key")
+    note_refusal("invoke key")
     message = "Invoke key not found: send it as Authorization: Bearer"
     return answer({"ids": [], "status": 401, "error": message}, 401)
 
@@ -74,7 +78,7 @@ def refuse_bearer() -> Response | None:
         answered: Response | None = guard()
         return answered
     settings = deps().settings
-    if settings.dev or not settings.signing_keys:
+    if not needs_key():
         return None
     if request.url_rule is None or request.url_rule.rule in OPEN:
         return None
@@ -84,11 +88,17 @@ def refuse_bearer() -> Response | None:
         return None
     if bearer_key() is not None:
         return None
-    _note("signing key")
+    note_refusal("signing key")
     return Response("Authentication failed", status=401, mimetype="text/plain")
 
 
-def _note(key: str) -> None:
+def needs_key() -> bool:
+    """Say whether callers need the signing key."""
+    settings = deps().settings
+    return not settings.dev and bool(settings.signing_keys)
+
+
+def note_refusal(key: str) -> None:
     """Log that a key was refused."""
     rule = request.url_rule.rule if request.url_rule is not None else ""
     refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())

@@ -5,6 +5,7 @@ The limit of a route is MOST unless LIMITS has another. So every new route has a
 Written against Werkzeug 3.1: whatever reads a body reads the request's `stream`.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import IO, cast
 
@@ -37,6 +38,10 @@ LIMITS = {
     "/v1/checkpoint/<run_id>/steps": MAX_RESPONSE_BYTES,
     "/v1/http/runs/<run_id>/steps": MAX_RESPONSE_BYTES,
     "/v0/connect/start": 64 * 1024,
+    "/v1/realtime/token": 256 * 1024,
+    # a stream; of a single message, half as much is taken
+    "/v1/realtime/publish": _MIB,
+    "/v1/realtime/publish/tee": _MIB,
     "/v0/connect/flush": MAX_RESPONSE_BYTES + _MIB,
     # telemetry (api.md §3)
     "/v1/traces/userland": 8 * _MIB,
@@ -61,6 +66,10 @@ class BoundedRequest(Request):
             raise _too_large(most)
         return cast(IO[bytes], _Body(get_input_stream(self.environ), most))
 
+    def read_some(self, size: int) -> bytes:
+        """Read what has come of the body, so much at most; waits only if nothing has."""
+        return cast(_Body, self.stream).read1(size)
+
 
 class _Body:
     """A stream that can be read up to a limit."""
@@ -77,8 +86,15 @@ class _Body:
         """
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(_CHUNK), b""))
+        return self._counted(self._stream.read, size)
+
+    def read1(self, size: int) -> bytes:
+        """Read what has come, so much at most; raises as read() does."""
+        return self._counted(getattr(self._stream, "read1", self._stream.read), size)
+
+    def _counted(self, read: Callable[[int], bytes], size: int) -> bytes:
         try:
-            found = self._stream.read(size)
+            found = read(size)
         except TimeoutError:
             raise RequestTimeout("the body did not come in time: send it without pauses") from None
         except OSError:

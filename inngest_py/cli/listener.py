@@ -45,6 +45,19 @@ class _Input(Input):  # type: ignore[misc]
             raise
         return found
 
+    def read1(self, length: int) -> bytes:
+        """Read what has come of the body, so much at most; waits only if nothing has.
+
+        Of a body in HTTP's chunks, that is up to the end of a chunk.
+        """
+        first = self.read(min(1, length))
+        left = (
+            self.chunk_length if self.chunked_input else self.content_length or 0
+        ) - self.position
+        if not first or left <= 0 or length <= 1:
+            return first
+        return first + self.read(min(left, length - 1))
+
     def _discard(self) -> None:
         """Read what is left, up to _MOST_LEFT: a sender who is cut off at once would not see its
         answer. After more, after bad chunks or a silence, nobody knows where the next request

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from .. import observe, tracing
 from ..api.app import create_app
 from ..api.gateway.serving import Gateway
+from ..api.realtime.sockets import Sockets
 from ..config import Settings
 from ..dashboard import app as dashboard
 from ..dashboard.live.news import Pulse
@@ -164,6 +165,7 @@ class Server:
         def drain() -> None:
             if self._pulse is not None:
                 self._pulse.close()  # open streams would delay the stop
+            self._runtime.context().hub.close(_CLOSE_SECONDS)
             if self._gateway is not None:
                 self._gateway.stop(_CLOSE_SECONDS)
             if self._connect is not None:
@@ -253,7 +255,8 @@ class Server:
         app = create_app(settings, ctx, self._counters)
         if settings.ui:
             self._pulse = dashboard.add_to(app, settings, ctx)
-        return listen((settings.host, settings.port), gateway.before(app))
+        both = Sockets(ctx).before(gateway.before(app))
+        return listen((settings.host, settings.port), both)
 
     def _listen_for_workers(self, gateway: Gateway) -> Settings:
         """Listen at the port for workers, if there is one; return the settings as they are then.

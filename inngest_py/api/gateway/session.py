@@ -69,7 +69,7 @@ class Session:
                 self._do(self.machine.too_large)
             elif isinstance(arrived, str):
                 self._do(self.machine.receive_text)
-            else:
+            elif isinstance(arrived, bytes):
                 data = arrived
                 self._do(lambda: self.machine.receive(data, self._ctx.now()))  # noqa: B023
         self._do(lambda: self.machine.tick(self._ctx.now()))

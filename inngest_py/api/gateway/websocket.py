@@ -1,11 +1,11 @@
 """A WebSocket over a socket that the HTTP server has handed over; wsproto speaks the protocol.
 
 Messages are not compressed: most are small, and the memory of a compressor for each of a thousand
-idle workers would be most of what they cost.
+idle connections would be most of what they cost.
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from wsgiref.types import WSGIEnvironment
 
@@ -16,6 +16,7 @@ from wsproto.events import (
     CloseConnection,
     Event,
     Ping,
+    Pong,
     RejectConnection,
     Request,
     TextMessage,
@@ -37,22 +38,39 @@ class TooLarge:
     """A message is over the limit; nothing of it is kept."""
 
 
-Arrived = bytes | str | Closed | TooLarge
+class Answered:
+    """The peer has answered a ping."""
+
+
+Arrived = bytes | str | Closed | TooLarge | Answered
 
 
 class WebSocket:
-    """The server's side of one WebSocket."""
+    """The server's side of one WebSocket.
 
-    def __init__(self, sock: socket.socket, environ: WSGIEnvironment, most_bytes: int) -> None:
+    `write` sends bytes in place of the socket; it raises OSError if the connection is closed.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        environ: WSGIEnvironment,
+        most_bytes: int,
+        write: Callable[[bytes], object] | None = None,
+    ) -> None:
         self._sock, self._most = sock, most_bytes
+        self._write = write or self._send_all
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._environ = environ
         self._parts: list[bytes | str] = []
         self._size = 0
         self._is_open = False
 
-    def accept(self, subprotocol: str) -> bool:
-        """Answer the handshake; False, after an answer that says why, if it is not acceptable."""
+    def accept(self, subprotocol: str | None) -> bool:
+        """Answer the handshake; False, after an answer that says why, if it is not acceptable.
+
+        The peer must offer the subprotocol; None speaks none.
+        """
         environ = self._environ
         try:
             target = environ.get("PATH_INFO", "/")
@@ -62,7 +80,7 @@ class WebSocket:
             hint = error.event_hint
             self._reject(hint if isinstance(hint, RejectConnection) else RejectConnection())
             return False
-        if asked is None or subprotocol not in asked.subprotocols:
+        if asked is None or subprotocol not in (None, *asked.subprotocols):
             self._reject(RejectConnection(status_code=400))
             return False
         self._send(AcceptConnection(subprotocol=subprotocol))
@@ -91,6 +109,8 @@ class WebSocket:
             yield from self._message(event)
         elif isinstance(event, Ping):
             self._send(event.response())
+        elif isinstance(event, Pong):
+            yield Answered()
         elif isinstance(event, CloseConnection):
             if self._is_open:
                 self._send(event.response())
@@ -113,6 +133,10 @@ class WebSocket:
         """Send a binary message. Raises OSError, also if the WebSocket is closed."""
         self._send(BytesMessage(data=data))
 
+    def ping(self) -> None:
+        """Send a ping; the answer comes as Answered. Raises OSError."""
+        self._send(Ping())
+
     def close(self, code: int, reason: str) -> None:
         """Begin to close; the peer's answer comes as Closed."""
         if self._is_open:
@@ -127,6 +151,9 @@ class WebSocket:
             data = self._protocol.send(event)
         except LocalProtocolError as error:
             raise ConnectionError("the WebSocket is closed") from error
+        self._write(data)
+
+    def _send_all(self, data: bytes) -> None:
         self._sock.settimeout(None)  # the listener's TCP_USER_TIMEOUT bounds it
         self._sock.sendall(data)
 

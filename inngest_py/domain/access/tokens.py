@@ -1,6 +1,7 @@
 """JSON Web Tokens, signed with HS256, that only this server makes and reads (auth.md §6)."""
 
 import hashlib
+from collections.abc import Sequence
 
 import jwt
 from jwt.types import Options
@@ -87,16 +88,30 @@ def claimed_run(token: str, known: tuple[bytes, ...], now_s: float) -> str:
 
 def run_stream(run_id: str, secret: bytes, now_s: int) -> str:
     """Make a token that lets its bearer follow a run's stream (realtime.md §2, §6)."""
-    claims = {
-        "iss": REALTIME,
-        "sub": ids.DEV_ACCOUNT_ID,
-        "env": ids.DEV_ENV_ID,
-        "topics": [{"channel": run_id, "name": "$stream", "kind": "run"}],
-        "publish": False,
-        "iat": now_s,
-        "exp": now_s + _SUBSCRIBE_SECONDS,
-    }
-    return make(claims, secret)
+    topics: list[JsonObject] = [{"channel": run_id, "name": "$stream", "kind": "run"}]
+    return realtime(topics, secret, now_s, publish=False)
+
+
+def realtime(topics: Sequence[JsonObject], secret: bytes, now_s: int, *, publish: bool) -> str:
+    """Make a token that lets its bearer subscribe to topics, or publish to them (realtime.md §2).
+
+    Raises Invalid for so many topics that the token would be too long to be read.
+    """
+    made = make(
+        {
+            "iss": REALTIME,
+            "sub": ids.DEV_ACCOUNT_ID,
+            "env": ids.DEV_ENV_ID,
+            "topics": topics,
+            "publish": publish,
+            "iat": now_s,
+            "exp": now_s + _SUBSCRIBE_SECONDS,
+        },
+        secret,
+    )
+    if len(made) > _MOST_CHARS:
+        raise Invalid("too many topics for one token: make several, and send `sub` with the others")
+    return made
 
 
 def connect_session(connection_id: str, secret: bytes, now_s: int) -> str:

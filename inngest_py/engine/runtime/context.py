@@ -15,6 +15,7 @@ from ...domain.runs.items import LEASE, Item, ItemKind
 from ...domain.runs.retention import Keep
 from ...domain.values import ids
 from ...storage.db.session import Database
+from ..realtime.hub import Hub
 from ..transport.gateway import Fetcher, Fetches
 from ..transport.http import Transport
 from .app_fairness import Fairness
@@ -150,6 +151,7 @@ class Context:
     leases: Leases = field(default_factory=Leases)
     celery_apps: CeleryApps = field(default_factory=CeleryApps)
     connections: Connections = field(default_factory=Connections)
+    hub: Hub = field(default_factory=Hub)
     fairness: Fairness = field(default_factory=lambda: Fairness(0))
     phase: timedelta = timedelta(0)  # of the wake-ups of upkeep
     # limits that a test suite has set for functions, by their ids; empty otherwise

@@ -1,0 +1,1 @@
+"""Realtime: publishing, and subscriptions by WebSocket and server-sent events (realtime.md)."""

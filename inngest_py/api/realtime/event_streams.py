@@ -1,0 +1,83 @@
+"""A subscription by server-sent events: what waits for it, within a bound."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from ... import observe
+from ...domain.realtime.messages import Kind, notice
+from ...domain.realtime.topics import Topic
+from ...engine.runtime.context import Context
+from .outgoing import MOST_WAITING
+
+KEEP_ALIVE_SECONDS = 15.0
+LONGEST_SECONDS = 15 * 60.0
+KEEP_ALIVE = b":\n\n"
+_SLOW = "the messages are not read fast enough"
+
+
+class EventStream:
+    """One subscriber; `stream()` is what it is sent."""
+
+    def __init__(self, ctx: Context, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ctx, self._clock = ctx, clock
+        self._news = threading.Condition()
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._last: bytes | None = None
+
+    def stream(self, topics: tuple[Topic, ...]) -> Iterator[bytes]:
+        """Write messages as they come, and comments while none come."""
+        hub = self._ctx.hub
+        hub.subscribe(self, topics)
+        try:
+            yield KEEP_ALIVE
+            end = self._clock() + LONGEST_SECONDS
+            while (left := end - self._clock()) > 0 and self._last is None:
+                yield self._next(min(left, KEEP_ALIVE_SECONDS))
+            yield self._last or b""
+        finally:
+            hub.leave(self)
+
+    def _next(self, seconds: float) -> bytes:
+        with self._news:
+            self._news.wait_for(lambda: self._waiting or self._last is not None, seconds)
+            if self._last is not None:
+                return b""
+            if not self._waiting:
+                return KEEP_ALIVE
+            found = b"".join(self._waiting)
+            self._waiting.clear()
+            self._size = 0
+            return found
+
+    def deliver(self, payload: str | bytes) -> bool:
+        """Keep a message, or passed-on bytes, until the client reads; cut off one too slow."""
+        data = payload if isinstance(payload, bytes) else _event(payload)
+        with self._news:
+            if self._last is not None:
+                return False
+            if self._waiting and self._size + len(data) > MOST_WAITING:
+                self._ctx.hub.too_slow += 1
+                self._close(_SLOW)
+                observe.event("realtime.closed", level=30, code=0, reason=_SLOW)
+                return False
+            self._waiting.append(data)
+            self._size += len(data)
+            self._news.notify()
+        return True
+
+    def stop(self) -> None:
+        """End the stream: the process ends."""
+        with self._news:
+            self._close("closing")
+
+    def _close(self, reason: str) -> None:
+        self._waiting.clear()
+        self._last = _event(notice(Kind.CLOSING, reason, self._ctx.now()))
+        self._news.notify()
+
+
+def _event(text: str) -> bytes:
+    return b"data: " + text.encode() + b"\n\n"

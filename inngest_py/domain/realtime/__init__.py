@@ -1,0 +1,1 @@
+"""Realtime: topics, tokens that grant them, and messages (protocol: realtime.md). No I/O."""

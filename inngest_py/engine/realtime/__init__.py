@@ -1,0 +1,1 @@
+"""Realtime: who is subscribed in this process, and what it gets."""

@@ -1,0 +1,103 @@
+"""The hub of one process: its subscribers by topic. Publishers never wait for them."""
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Protocol
+
+from ...domain.realtime.messages import Delivery
+from ...domain.realtime.topics import Topic
+
+# so many subscribers get a message before others get their turn: about a millisecond
+_AT_ONCE = 200
+_LOOK_SECONDS = 0.05
+
+
+class Subscriber(Protocol):
+    """A connection that has subscribed."""
+
+    def deliver(self, payload: str | bytes) -> bool:
+        """Take a message or passed-on bytes; never waits, never raises. False: it got nothing."""
+
+    def stop(self) -> None:
+        """End: the process ends, and the client should connect to another."""
+
+
+class Hub:
+    """The subscribers of one process, and what was published here."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of_topic: dict[Topic, dict[Subscriber, None]] = {}
+        self._topics: dict[Subscriber, set[Topic]] = {}
+        self._is_closed = False
+        self.published = self.delivered = self.dropped = self.too_slow = 0
+
+    @property
+    def subscribers(self) -> int:
+        """How many connections are open."""
+        return len(self._topics)
+
+    def subscribe(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
+        """Add topics to those that a subscriber has."""
+        with self._lock:
+            mine = self._topics.setdefault(subscriber, set())
+            for topic in topics:
+                mine.add(topic)
+                self._of_topic.setdefault(topic, {})[subscriber] = None
+        if self._is_closed:
+            subscriber.stop()
+
+    def unsubscribe(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
+        """Take topics from a subscriber; it stays one without any."""
+        with self._lock:
+            self._remove(subscriber, list(topics))
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber."""
+        with self._lock:
+            self._remove(subscriber, list(self._topics.get(subscriber, ())))
+            self._topics.pop(subscriber, None)
+
+    def close(self, seconds: float) -> None:
+        """End all subscriptions, and wait so long until their connections are closed."""
+        self._is_closed = True
+        with self._lock:
+            open_now = list(self._topics)
+        for subscriber in open_now:
+            subscriber.stop()
+        deadline = time.monotonic() + seconds
+        while self._topics and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+
+    def _remove(self, subscriber: Subscriber, topics: list[Topic]) -> None:
+        for topic in topics:
+            self._topics.get(subscriber, set()).discard(topic)
+            others = self._of_topic.get(topic)
+            if others is not None:
+                others.pop(subscriber, None)
+                if not others:
+                    del self._of_topic[topic]
+
+    def topics_of(self, subscriber: Subscriber) -> list[Topic]:
+        """List the topics of a subscriber."""
+        with self._lock:
+            return sorted(self._topics.get(subscriber, ()))
+
+    def publish(self, delivery: Delivery) -> None:
+        """Hand a message to all subscribers, those of other processes, too."""
+        self.published += 1
+        self.deliver(delivery)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Hand a message to the subscribers of this process, once for each topic that matches."""
+        for topic in delivery.topics:
+            with self._lock:
+                found = list(self._of_topic.get(topic, ()))
+            for place, subscriber in enumerate(found, 1):
+                if subscriber.deliver(delivery.payload):
+                    self.delivered += 1
+                else:
+                    self.dropped += 1
+                if place % _AT_ONCE == 0:
+                    time.sleep(0)
