@@ -11,6 +11,7 @@ from .kombu import inproc
 from .kombu.app_lines import LinePublisher
 from .kombu.patches import add_patches
 from .kombu.publishing import PlainPublisher
+from .kombu.realtime_wire import BrokerWire
 from .runtime import Runtime
 from .worker.steps import add_steps
 
@@ -36,7 +37,9 @@ def create_celery(settings: Settings) -> Celery:
     publish = add_patches(app) if settings.celery_patches else PlainPublisher(app)
     app.hinter = Hinter(publish, app.broker)
     app.lines = Hinter(LinePublisher(app), app.broker)
-    app.runtime = Runtime(settings, app.hinter, app.lines)
+    app.runtime = Runtime(
+        settings, app.hinter, app.lines, lambda hub: BrokerWire(app, app.broker, hub)
+    )
     app.runner = Runner(app.runtime)
     add_tasks(app, app.runner)
     add_steps(app)

@@ -18,7 +18,7 @@ from ..engine.upkeep.app_lines import EVERY, AppLines
 from ..engine.upkeep.loop import Service, Upkeep
 from ..storage.db.outages import logged
 from .items import Runner
-from .kombu.app_lines import LineReader
+from .kombu.app_lines import line_reader
 
 _LOOK_SECONDS = 0.1
 # What calls get to end while a gateway drains; their workers keep those that take longer. Not more:
@@ -34,7 +34,7 @@ class ConnectedItems:
         self._runner: Runner = celery.runner
         lines = AppLines(connected_only=True)
         self._upkeep = Upkeep(ctx, [Service("app_lines", lines.run_once, EVERY, lines.delay)])
-        self._reader = LineReader(celery, self._note) if has_broker else None
+        self._reader = line_reader(celery, self._note) if has_broker else None
 
     def start(self) -> None:
         """Begin to run items."""

@@ -16,6 +16,7 @@ from .. import observe
 from ..config import Settings
 from ..domain.access.reach import Reach
 from ..domain.runs.items import ItemKind
+from ..engine.realtime.hub import Hub, Wire
 from ..engine.runtime.app_fairness import Fairness
 from ..engine.runtime.celery_apps import CeleryApps, TaskBrokers
 from ..engine.runtime.context import Context, Hints, Tuning, new_ulid, utc_now
@@ -105,9 +106,16 @@ def under_gevent() -> bool:
 class Runtime:
     """Gives the process's context; every process that asks for it also extends its leases."""
 
-    def __init__(self, settings: Settings, hints: Hints, lines: Hints | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        hints: Hints,
+        lines: Hints | None = None,
+        wire: Callable[[Hub], Wire | None] = lambda hub: None,
+    ) -> None:
         self.settings, self.hints = settings, hints
         self._lines = None if settings.embedded else lines
+        self._wire = wire
         self.worker_id = new_ulid(utc_now())
         self.slots = settings.concurrency
         self.forks = False  # True: into child processes, with one call each
@@ -138,6 +146,7 @@ class Runtime:
         if self._lines is not None:
             lines = self._lines
             made.connections.tell = lambda apps: lines.send([(ItemKind.EDGE, app) for app in apps])
+            made.hub.wire = self._wire(made.hub)
         return made
 
     def _with_settings(self, *, child: bool) -> Context:

@@ -30,6 +30,7 @@ class EventStream:
     def stream(self, topics: tuple[Topic, ...]) -> Iterator[bytes]:
         """Write messages as they come, and comments while none come."""
         hub = self._ctx.hub
+        hub.expect()
         hub.subscribe(self, topics)
         try:
             yield KEEP_ALIVE

@@ -55,6 +55,7 @@ class Session:
 
     def run(self, subscribed: tuple[Topic, ...]) -> None:
         """Serve the connection until it is closed."""
+        self._ctx.hub.expect()
         if not self._socket.accept(None):
             return
         self._ctx.hub.subscribe(self, subscribed)

@@ -11,6 +11,7 @@ from ...domain.realtime.topics import Topic
 # so many subscribers get a message before others get their turn: about a millisecond
 _AT_ONCE = 200
 _LOOK_SECONDS = 0.05
+_READY_SECONDS = 3.0
 
 
 class Subscriber(Protocol):
@@ -23,6 +24,19 @@ class Subscriber(Protocol):
         """End: the process ends, and the client should connect to another."""
 
 
+class Wire(Protocol):
+    """The way of messages to other processes."""
+
+    def send(self, delivery: Delivery) -> bool:
+        """Send a message to all processes. True: it comes back to this one, too.
+
+        Waits until it is on its way, two seconds at most; never raises.
+        """
+
+    def listen(self, seconds: float) -> None:
+        """Read what others publish; wait until it comes, but no longer than this."""
+
+
 class Hub:
     """The subscribers of one process, and what was published here."""
 
@@ -31,12 +45,18 @@ class Hub:
         self._of_topic: dict[Topic, dict[Subscriber, None]] = {}
         self._topics: dict[Subscriber, set[Topic]] = {}
         self._is_closed = False
+        self.wire: Wire | None = None  # None: no other process has subscribers
         self.published = self.delivered = self.dropped = self.too_slow = 0
 
     @property
     def subscribers(self) -> int:
         """How many connections are open."""
         return len(self._topics)
+
+    def expect(self) -> None:
+        """Get ready for a subscriber, which is told that it is one after this."""
+        if self.wire is not None:
+            self.wire.listen(_READY_SECONDS)
 
     def subscribe(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
         """Add topics to those that a subscriber has."""
@@ -87,7 +107,8 @@ class Hub:
     def publish(self, delivery: Delivery) -> None:
         """Hand a message to all subscribers, those of other processes, too."""
         self.published += 1
-        self.deliver(delivery)
+        if self.wire is None or not self.wire.send(delivery):
+            self.deliver(delivery)
 
     def deliver(self, delivery: Delivery) -> None:
         """Hand a message to the subscribers of this process, once for each topic that matches."""

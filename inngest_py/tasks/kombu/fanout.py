@@ -1,0 +1,81 @@
+"""Messages to all processes, by an exchange of the kind fanout. Who is not there misses them."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+from kombu.mixins import ConsumerMixin
+from kombu.utils.uuid import uuid
+
+from ... import observe
+
+
+def fanout(name: str) -> Exchange:
+    """Describe an exchange whose messages go to all that read now."""
+    return Exchange(name, type="fanout", durable=False, delivery_mode="transient")
+
+
+def publish(app: Celery, exchange: Exchange, body: str) -> None:
+    """Send one message of JSON; raises what the transport raises."""
+    with app.producer_pool.acquire(block=True) as producer:
+        producer.publish(
+            body,
+            exchange=exchange,
+            routing_key="",
+            content_type="application/json",
+            content_encoding="utf-8",
+            declare=[exchange],
+            retry=False,
+        )
+
+
+def queue_of(exchange: Exchange) -> Queue:
+    """Describe a queue of this process alone, which is gone when the process is."""
+    name = f"{exchange.name}.{uuid()}"
+    return Queue(name, exchange, exclusive=True, auto_delete=True, durable=False)
+
+
+class FanoutReader(ConsumerMixin):
+    """Reads an exchange's messages in a thread, and connects again as long as it takes.
+
+    `take` gets the text of each message. `away` is the event that says that none can be read.
+    """
+
+    def __init__(
+        self, app: Celery, exchange: Exchange, take: Callable[[str | bytes], None], away: str
+    ) -> None:
+        self._take, self._event = take, away
+        self._queue = queue_of(exchange)
+        self._is_away = False
+        self.connection = app.connection_for_read()
+        self._thread = threading.Thread(target=self._read, name=exchange.name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread soon."""
+        self.should_stop = True
+
+    def get_consumers(self, make: Any, _channel: object) -> list[object]:
+        """Make the consumer; kombu calls this."""
+        return [make(queues=[self._queue], on_message=self._pass_on, no_ack=True)]
+
+    def on_connection_error(self, exc: Exception, _interval: float) -> None:
+        """Say once that the broker is away; kombu waits and connects again."""
+        if not self._is_away:
+            observe.event(self._event, level=30, error=type(exc).__name__)
+        self._is_away = True
+
+    def on_consume_ready(self, *_given: object, **_more: object) -> None:
+        """Note that messages come again."""
+        self._is_away = False
+
+    def _pass_on(self, message: Any) -> None:
+        self._take(message.body)
+
+    def _read(self) -> None:
+        self.run()

@@ -1,0 +1,171 @@
+"""Realtime messages among processes, by the broker.
+
+A process with subscribers reads what all publish, its own messages too, and hands it over in the
+order in which the broker has it: so two messages of a publisher keep their order, even if a load
+balancer sent them to two processes. It reads only while somebody subscribes. A process whose
+messages cannot come back (the broker is away, or it does not read yet) hands them over itself.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from celery import Celery
+from kombu.utils.uuid import uuid
+
+from ... import observe
+from ...domain.realtime.messages import Delivery, pack, unpack
+from ...engine.realtime.hub import Hub
+from ...engine.runtime.broker import Broker
+from ...storage.db.outages import logged
+from .fanout import FanoutReader, fanout, publish
+
+_EXCHANGE = fanout("inngest.realtime")
+_MOST_BYTES = 1024 * 1024  # of one message to the broker
+_SEND_SECONDS = 2.0
+_PROBE_SECONDS = 0.05
+_CHECK_SECONDS = 10.0
+# for so long a process reads on without subscribers
+_LINGER_SECONDS = 30.0
+
+
+class _Sending:
+    """A delivery on its way to the broker; its publisher waits until it is there."""
+
+    __slots__ = ("is_given_up", "is_sent", "over", "text")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.over = threading.Event()
+        self.is_sent = self.is_given_up = False
+
+
+class BrokerWire:
+    """One process's way to the others. Its threads begin with the first message or subscriber."""
+
+    def __init__(self, app: Celery, broker: Broker, hub: Hub) -> None:
+        self._app, self._broker, self._hub = app, broker, hub
+        self._id = uuid()
+        self._lock = threading.Lock()
+        self._waiting: list[_Sending] = []
+        self._wake = threading.Event()
+        self._sender: threading.Thread | None = None
+        self._reader: FanoutReader | None = None
+        self._ready = threading.Event()
+        self._heard_at = 0.0
+
+    def send(self, delivery: Delivery) -> bool:
+        """Hand a message to the broker for all processes; False if it is for nobody but us now."""
+        if self._broker.away:
+            return False
+        comes_back = self._ready.is_set()
+        sending = _Sending(orjson.dumps(pack(delivery) | ({} if comes_back else {"by": self._id})))
+        with self._lock:
+            self._waiting.append(sending)
+            if self._sender is None:
+                self._sender = threading.Thread(target=self._send_all, name="realtime", daemon=True)
+                self._sender.start()
+        self._wake.set()
+        sending.over.wait(_SEND_SECONDS)
+        sending.is_given_up = True
+        return sending.is_sent and comes_back
+
+    def _send_all(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            with self._lock:
+                batch, self._waiting = self._waiting, []
+            batch = [one for one in batch if not one.is_given_up]
+            while batch:
+                batch = self._send_some(batch)
+
+    def _send_some(self, batch: list[_Sending]) -> list[_Sending]:
+        """Send the first ones in one message; return the others."""
+        size = count = 0
+        for one in batch:
+            size += len(one.text)
+            if count and size > _MOST_BYTES:
+                break
+            count += 1
+        sent = self._publish(b"[" + b",".join(one.text for one in batch[:count]) + b"]")
+        for one in batch[:count]:
+            one.is_sent = sent
+            one.over.set()
+        return batch[count:]
+
+    def _publish(self, text: bytes) -> bool:
+        if self._broker.away:
+            return False
+        self._broker.watch()
+        try:
+            publish(self._app, _EXCHANGE, text.decode())
+        except Exception as error:  # any transport's own errors
+            self._broker.lost(error)
+            return False
+        return True
+
+    def listen(self, seconds: float) -> None:
+        """Read what others publish, from now on; wait so long until it comes."""
+        with self._lock:
+            if self._reader is None:
+                self._heard_at = time.monotonic()
+                self._reader = self._new_reader()
+                threading.Thread(target=self._watch, name="realtime-watch", daemon=True).start()
+        if not self._broker.away:
+            self._ready.wait(seconds)
+
+    def _new_reader(self) -> FanoutReader:
+        reader = FanoutReader(self._app, _EXCHANGE, self._take, "realtime.broker_away")
+        reader.start()
+        return reader
+
+    def _watch(self) -> None:
+        """Send ourselves messages that say whether we read; end when nobody is subscribed."""
+        used_at = asked_at = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if self._hub.subscribers:
+                used_at = now
+            elif now > used_at + _LINGER_SECONDS and self._end():
+                return
+            if now > self._heard_at + 2 * _CHECK_SECONDS and not self._broker.away:
+                self._again()
+            if not self._ready.is_set() or now > asked_at + _CHECK_SECONDS:
+                asked_at = now
+                self._publish(orjson.dumps([{"probe": self._id}]))
+            time.sleep(1.0 if self._ready.is_set() else _PROBE_SECONDS)
+
+    def _end(self) -> bool:
+        with self._lock:
+            self._ready.clear()
+            if self._reader is not None:
+                self._reader.stop()
+            self._reader = None
+        return True
+
+    def _again(self) -> None:
+        """Read with a new connection: the old one brings nothing any more."""
+        observe.event("realtime.reader_restarted", level=30)
+        self._ready.clear()
+        self._heard_at = time.monotonic()
+        if self._reader is not None:
+            self._reader.stop()
+        self._reader = self._new_reader()
+
+    def _take(self, body: str | bytes) -> None:
+        self._heard_at = time.monotonic()
+        try:
+            for given in orjson.loads(body):
+                self._take_one(given)
+        except (KeyError, TypeError, ValueError) as error:
+            observe.event("realtime.not_read", level=30, **logged(error))
+
+    def _take_one(self, given: Mapping[str, Any]) -> None:
+        if "probe" in given:
+            if given["probe"] == self._id:
+                self._ready.set()
+        elif given.get("by") != self._id:
+            self._hub.deliver(unpack(given))
