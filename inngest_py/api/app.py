@@ -14,6 +14,7 @@ from ..domain.errors import Invalid
 from ..domain.values.json_types import JsonObject
 from ..engine.runtime.context import Context
 from ..metrics import process
+from ..metrics import realtime as realtime_metrics
 from ..metrics.counters import Counters
 from ..metrics.figures import Figures
 from ..storage.db import deadlines
@@ -142,6 +143,7 @@ def _add_native(app: Flask) -> None:
 def _registries(ctx: Context, counters: Counters | None) -> tuple[CollectorRegistry, ...]:
     own = CollectorRegistry()
     process.add_to(own)
+    realtime_metrics.add_to(own, ctx.hub)
     registries = (Figures(ctx).registry, own)
     return registries if counters is None else (*registries, counters.registry)
 

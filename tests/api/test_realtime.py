@@ -1,6 +1,8 @@
 """Realtime over real sockets: tokens, publishing, subscriptions by WebSocket and by SSE."""
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -8,8 +10,10 @@ from urllib.parse import quote
 import orjson
 import pytest
 import requests
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from inngest_py.domain.access import tokens
 from tests.processes import LOOPBACK, Server
 
 CHANNEL = "user:42"
@@ -31,8 +35,11 @@ def token(server: Server, *names: str, channel: str = CHANNEL, **query: str) -> 
 
 def subscribe(server: Server, *names: str, channel: str = CHANNEL) -> ClientConnection:
     made = token(server, *names, channel=channel)
-    url = f"ws://{LOOPBACK}:{server.port}/v1/realtime/connect?token={quote(made)}"
-    return connect(url).__enter__()
+    return connect(url_of(server, made), max_size=None).__enter__()
+
+
+def metrics(server: Server) -> str:
+    return requests.get(f"{server.url}/metrics", timeout=10).text
 
 
 def publish(server: Server, data: Any, **query: str) -> requests.Response:
@@ -71,15 +78,15 @@ class Events:
             f"{server.url}/v1/realtime/sse", params={"token": made}, stream=True, timeout=10
         )
         assert self.reply.status_code == 200, self.reply.text
-        self._bytes = self.reply.raw.stream(1, decode_content=True)
+        self._parts, self._read = self.reply.raw.stream(1024 * 1024), b""
         assert self.part() == b":"
 
     def part(self) -> bytes:
         """Read up to the next blank line."""
-        found = b""
-        while not found.endswith(b"\n\n"):
-            found += next(self._bytes)
-        return found[:-2]
+        while b"\n\n" not in self._read:
+            self._read += next(self._parts)
+        found, _, self._read = self._read.partition(b"\n\n")
+        return found
 
     def message(self) -> Any:
         """Read the next message."""
@@ -138,3 +145,168 @@ def test_tee_passes_bytes_on_to_followers_of_the_stream(server: Server) -> None:
     assert requests.post(url, data=b"x", timeout=10).status_code == 400
     follower.reply.close()
     other.close()
+
+
+def url_of(server: Server, made: str) -> str:
+    return f"ws://{LOOPBACK}:{server.port}/v1/realtime/connect?token={quote(made)}"
+
+
+def ask(made: ClientConnection, kind: str, data: object) -> Any:
+    made.send(orjson.dumps({"kind": kind, "data": data}).decode())
+    reply = received(made)
+    assert reply["kind"] == kind
+    return reply["data"]
+
+
+def test_topics_are_added_and_removed(server: Server) -> None:
+    made = subscribe(server, "ai")
+    made.send("garbage")
+    made.send(b"\x00\xff")
+    made.send('{"kind":"dance"}')
+    ai, more = ({"channel": CHANNEL, "name": name, "kind": "run"} for name in ("ai", "more"))
+    assert ask(made, "sub", token(server, "more")) == {"topics": [ai, more]}
+    assert ask(made, "unsub", [ai]) == {"topics": [more]}
+    assert ask(made, "sub", "forged") == {"error": "the token is not valid"}
+    assert "must be a token" in ask(made, "sub", None)["error"]
+    assert "[0].name" in ask(made, "unsub", [{"channel": CHANNEL}])["error"]
+    publish(server, b"1")
+    publish(server, b"2", topic="more")
+    assert received(made)["data"] == 2
+    made.close()
+
+
+def test_a_client_that_sends_too_much_is_closed(server: Server) -> None:
+    made = subscribe(server, "ai")
+    made.send("x" * 70_000)
+    assert received(made)["kind"] == "closing"
+    with pytest.raises(ConnectionClosed) as found:
+        made.recv(5)
+    assert found.value.rcvd is not None
+    assert found.value.rcvd.code == 1009
+
+
+NOT_AUTHENTICATED = {"error": "Not authenticated", "data": None, "status": 401}
+
+
+@pytest.mark.parametrize("bad", ["", "garbage", "é", "x" * 5000, "expired", "connect"])
+def test_bad_tokens_are_refused(server: Server, bad: str) -> None:
+    now = int(time.time())
+    secret = tokens.secrets(())[0]
+    made = {
+        "expired": lambda: tokens.realtime([], secret, now - 61, publish=False),
+        "connect": lambda: tokens.connect_session("x", secret, now),
+    }.get(bad, lambda: bad)()
+    with pytest.raises(InvalidStatus) as found:
+        connect(url_of(server, made))
+    assert found.value.response.status_code == 401
+    assert orjson.loads(found.value.response.body) == NOT_AUTHENTICATED
+    for path in ("sse", "connect"):
+        url = f"{server.url}/v1/realtime/{path}"
+        reply = requests.get(url, params={"token": made}, timeout=10)
+        assert (reply.status_code, reply.json()) == (401, NOT_AUTHENTICATED)
+        assert reply.headers["access-control-allow-origin"] == "*"
+
+
+def test_what_is_no_websocket_is_told_so(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {token(server, 'ai')}"}
+    url = f"{server.url}/v1/realtime/connect"
+    assert requests.get(url, headers=headers, timeout=10).status_code == 426
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    assert requests.get(url, headers=headers | upgrade, timeout=10).status_code in (400, 426)
+    asked = {"Access-Control-Request-Headers": "authorization", "Origin": "https://a.example"}
+    reply = requests.options(f"{server.url}/v1/realtime/sse", headers=asked, timeout=10)
+    assert reply.status_code == 204
+    assert reply.headers["access-control-allow-headers"] == "authorization"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", "JSON"),
+        (b"{}", "must be an array"),
+        (b"[]", "at least one topic"),
+        (b"[1]", "[0] must be an object"),
+        (b'[{"channel":"c","name":""}]', "[0].name"),
+        (b'[{"channel":"c","name":"n","kind":"odd"}]', "[0].kind"),
+        (orjson.dumps([{"channel": "c" * 500, "name": "n"}] * 50), "too many topics"),
+    ],
+)
+def test_bad_topics_are_explained(server: Server, body: bytes, said: str) -> None:
+    reply = requests.post(f"{server.url}/v1/realtime/token", data=body, timeout=10)
+    assert reply.status_code == 400
+    assert said in reply.json()["error"]
+
+
+def test_bad_publishing_is_explained(server: Server) -> None:
+    for query, said in (
+        ({"channel": ""}, "channel is missing"),
+        ({"topic": ""}, "topic is missing"),
+        ({"metadata": "{"}, "metadata must be JSON"),
+        ({"run_id": "x"}, "is not a run id"),
+    ):
+        reply = publish(server, b"1", **query)
+        assert reply.status_code == 400
+        assert said in reply.text
+        assert reply.headers["content-type"].startswith("text/plain")
+
+
+def test_bodies_are_bounded_by_what_was_read(server: Server) -> None:
+    made = subscribe(server, "ai")
+    most = 512 * 1024
+    assert publish(server, b"x" * (most + 1)).status_code == 413
+    assert publish(server, chunks(b"x" * most, b"y")).status_code == 413
+    assert publish(server, b"x" * most).status_code == 200
+    assert received(made)["data"] == "x" * most
+    url = f"{server.url}/v1/realtime/publish"
+    query = {"channel": CHANNEL, "topic": "ai"}
+    headers = {"Content-Type": "text/stream"}
+    for body in (chunks(b"z" * 1024 * 1000, b"!"), chunks(*[b"z"] * 1001)):
+        reply = requests.post(url, params=query, data=body, headers=headers, timeout=20)
+        assert (reply.status_code, "1000 chunks" in reply.text) == (413, True)
+        kinds = [received(made)["kind"] for _ in range(1002)]
+        assert (kinds[0], kinds[-1]) == ("datastream-start", "datastream-end")
+    made.close()
+
+
+def test_a_token_may_publish_if_it_says_so(server: Server) -> None:
+    made = subscribe(server, "ai")
+    url = f"{server.url}/v1/realtime/publish"
+
+    def status(bearer: str, topic: str) -> int:
+        query, headers = {"channel": CHANNEL, "topic": topic}, {"Authorization": f"Bearer {bearer}"}
+        return requests.post(url, b"1", params=query, headers=headers, timeout=10).status_code
+
+    assert status(token(server, "ai"), "ai") == 401  # it is for subscribing
+    some, every = token(server, "ai", publish="true"), token(server, publish="true")
+    assert [status(some, "ai"), status(some, "other"), status(every, "other")] == [200, 401, 200]
+    refused = requests.post(url, b"1", params={"token": "forged"}, timeout=10)
+    assert (refused.status_code, refused.json()) == (401, NOT_AUTHENTICATED)
+    assert received(made)["data"] == 1
+    made.close()
+
+
+def test_a_slow_reader_is_cut_off_and_others_are_not(server: Server) -> None:
+    """Nobody waits for it: a message that it would not read costs a publisher nothing."""
+    slow = connect(url_of(server, token(server, "big")), max_size=None, max_queue=1).__enter__()
+    events = Events(server, token(server, "big"))
+    quick = subscribe(server, "big", "ai")
+    size, seen = 400 * 1024, 0
+    deadline = time.monotonic() + 60
+    while "inngest_realtime_slow_readers_total 2.0" not in metrics(server):
+        assert time.monotonic() < deadline
+        assert publish(server, b"x" * size, topic="big").elapsed.total_seconds() < 5
+        seen += 1
+        assert len(received(quick)["data"]) == size
+    with pytest.raises(ConnectionClosed) as found:
+        while True:
+            last = received(slow)
+    assert last["kind"] == "closing"
+    assert found.value.rcvd is not None
+    assert (found.value.rcvd.code, found.value.rcvd.reason) == (1013, last["data"])
+    kinds = []
+    with suppress(StopIteration):
+        while True:
+            kinds.append(events.message()["kind"])
+    assert (kinds[0], kinds[-1]) == ("data", "closing")
+    assert len(kinds) < seen
+    quick.close()
