@@ -22,7 +22,8 @@ run_queued: NamedSignal = _signals.signal("run-queued")
 run_started: NamedSignal = _signals.signal("run-started")
 """A run's first request goes out: `run_id`, `function_id`."""
 step_finished: NamedSignal = _signals.signal("step-finished")
-"""A step has a stored result: `run_id`, `function_id`, `step`, `name`, `failed`."""
+"""A step has a stored result: `run_id`, `function_id`, `step`, `name`, `value` (its entry of the
+memo, as JSON text), `failed`."""
 attempt_failed: NamedSignal = _signals.signal("attempt-failed")
 """An attempt failed and will be made again: `run_id`, `function_id`, `step`, `attempt`, `error`."""
 run_finished: NamedSignal = _signals.signal("run-finished")

@@ -18,7 +18,9 @@ from ..engine.upkeep.app_lines import EVERY, AppLines
 from ..engine.upkeep.loop import Service, Upkeep
 from ..storage.db.outages import logged
 from .items import Runner
-from .kombu.app_lines import line_reader
+from .kombu.app_lines import LINES, note_lines
+from .kombu.fanout import FanoutReader
+from .kombu.realtime_wire import FOLLOWED, note_followed
 
 _LOOK_SECONDS = 0.1
 # What calls get to end while a gateway drains; their workers keep those that take longer. Not more:
@@ -34,7 +36,8 @@ class ConnectedItems:
         self._runner: Runner = celery.runner
         lines = AppLines(connected_only=True)
         self._upkeep = Upkeep(ctx, [Service("app_lines", lines.run_once, EVERY, lines.delay)])
-        self._reader = line_reader(celery, self._note) if has_broker else None
+        takes = {LINES: note_lines(self._note), FOLLOWED: note_followed(ctx.hub.followed)}
+        self._reader = FanoutReader(celery, takes, "connected.lines_away") if has_broker else None
 
     def start(self) -> None:
         """Begin to run items."""

@@ -16,6 +16,7 @@ from .. import observe
 from ..config import Settings
 from ..domain.access.reach import Reach
 from ..domain.runs.items import ItemKind
+from ..engine.realtime.followed import Followed
 from ..engine.realtime.hub import Hub, Wire
 from ..engine.runtime.app_fairness import Fairness
 from ..engine.runtime.celery_apps import CeleryApps, TaskBrokers
@@ -27,6 +28,7 @@ from ..engine.transport.http import Transport
 from ..engine.transport.sockets import Refusal
 from ..engine.upkeep import sent_tasks
 from ..engine.upkeep.loop import Upkeep, heartbeat
+from ..engine.work.run_topics import RunTopics
 from ..storage.db.outages import logged
 from ..storage.db.session import Database
 from .celery_apps.brokers import Brokers
@@ -116,6 +118,7 @@ class Runtime:
         self.settings, self.hints = settings, hints
         self._lines = None if settings.embedded else lines
         self._wire = wire
+        self.followed = Followed()
         self.worker_id = new_ulid(utc_now())
         self.slots = settings.concurrency
         self.forks = False  # True: into child processes, with one call each
@@ -126,6 +129,7 @@ class Runtime:
         self._pid, self._main_pid = -1, os.getpid()
         self._context: Context | None = None
         self._upkeep: Upkeep | None = None
+        self._topics: RunTopics | None = None
 
     def context(self) -> Context:
         """Return this process's context."""
@@ -143,6 +147,11 @@ class Runtime:
     def _made(self) -> Context:
         child = self.forks and os.getpid() != self._main_pid
         made = self._with_settings(child=child)
+        made.hub.followed = self.followed
+        if self._topics is not None:  # the parent's, after a fork
+            self._topics.disconnect()
+        self._topics = RunTopics(made)
+        self._topics.connect()
         if self._lines is not None:
             lines = self._lines
             made.connections.tell = lambda apps: lines.send([(ItemKind.EDGE, app) for app in apps])
@@ -174,5 +183,7 @@ class Runtime:
         if self._pid == os.getpid() and self._context is not None:
             if self._upkeep is not None:
                 self._upkeep.stop()
+            if self._topics is not None:
+                self._topics.disconnect()
             self._context.close()
             self._context, self._pid = None, -1

@@ -1,30 +1,96 @@
 """Realtime with several processes: where somebody publishes or subscribes makes no difference."""
 
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+from websockets.sync.client import ClientConnection
 
 from tests.api.test_realtime import publish, received, subscribe
-from tests.processes import Server
-from tests.servers import Valkey
+from tests.endpoint import STEPS, Endpoint, send
+from tests.processes import START_SECONDS, Process, Server, wait_until
+from tests.servers import Postgres, Valkey
 
 
-@pytest.fixture
-def pair(tmp_path: Path, postgres_url: str, valkey: Valkey) -> Iterator[list[Server]]:
-    env = {"INNGEST_DEV": "1", "DATABASE_URL": postgres_url, "REDIS_URL": valkey.url_of(3)}
-    servers = [Server("api", log=tmp_path / f"{number}.log", env=env) for number in range(2)]
+@dataclass
+class Pair:
+    """Two API processes of one installation."""
+
+    servers: list[Server]
+    env: dict[str, str]
+    folder: Path
+
+    def worker(self, pool: str) -> Process:
+        argv = [sys.executable, "-m", "celery", "-A", "inngest_py", "worker"]
+        argv += ["-P", pool, "-c", "2", "-n", f"{pool}@test"]
+        return Process(argv, log=self.folder / f"{pool}.log", env=self.env)
+
+    def workers(self) -> int:
+        shown = requests.get(f"{self.servers[0].url}/health", timeout=10).json()
+        return int(shown.get("workers", -1))
+
+
+@pytest.fixture(scope="module")
+def pair(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, session_valkey: Valkey
+) -> Iterator[Pair]:
+    folder: Path = tmp_path_factory.mktemp("realtime")
+    url = postgres.create_database()
+    env = {"INNGEST_DEV": "1", "DATABASE_URL": url, "REDIS_URL": session_valkey.url_of(3)}
+    servers = [Server("api", log=folder / f"{number}.log", env=env) for number in range(2)]
     try:
-        yield [server.start() for server in servers]
+        for server in servers:
+            server.start()
+        yield Pair(servers, env, folder)
     finally:
         for server in servers:
             server.kill9()
 
 
-def test_messages_reach_all_processes_in_order(pair: list[Server]) -> None:
-    subscribers = [subscribe(server, "ai") for server in pair]
+def test_messages_reach_all_processes_in_order(pair: Pair) -> None:
+    subscribers = [subscribe(server, "ai") for server in pair.servers]
     for number in range(100):
-        assert publish(pair[number % 2], str(number)).status_code == 200
+        assert publish(pair.servers[number % 2], str(number)).status_code == 200
     for made in subscribers:
         assert [received(made)["data"] for _ in range(100)] == list(range(100))
         made.close()
+
+
+def follow_to_the_end(made: ClientConnection) -> list[Any]:
+    found = []
+    while not found or found[-1]["kind"] != "run":
+        found.append(received(made))
+    return found
+
+
+@pytest.mark.parametrize("pool", ["gevent", "prefork"])
+def test_a_run_of_a_worker_is_followed(pair: Pair, pool: str) -> None:
+    first, second = pair.servers
+    with Endpoint() as endpoint, pair.worker(pool) as worker:
+        endpoint.register(first.url)
+        endpoint.hold = 2
+        worker.start().wait_ready(lambda: pair.workers() == 1, START_SECONDS)
+        send(first.url)
+        wait_until(lambda: len(endpoint.calls) == 3, 20, "the run has two steps")
+        run_id = endpoint.calls[0][0]
+        subscribers = [
+            subscribe(server, "$run", name, channel=run_id)
+            for server, name in ((first, "$step"), (second, "s3"))
+        ]
+        endpoint.go.set()
+        *steps, run = follow_to_the_end(subscribers[0])
+        assert [(one["kind"], one["topic"], one["data"]) for one in steps] == [
+            ("step", f"s{n}", {"step": f"s{n}", "status": "completed", "result": n})
+            for n in range(2, STEPS)
+        ]
+        assert (run["topic"], run["run_id"], run["channel"]) == ("$run", run_id, run_id)
+        assert run["data"] == {"status": "completed", "result": {"ok": True}}
+        assert [one["topic"] for one in follow_to_the_end(subscribers[1])] == ["s3", "$run"]
+        for made in subscribers:
+            made.close()
+        assert worker.terminate() == 0
+    wait_until(lambda: pair.workers() == 0, 10, "the worker is gone")

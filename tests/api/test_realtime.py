@@ -14,7 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from inngest_py.domain.access import tokens
-from tests.processes import LOOPBACK, Server
+from tests.endpoint import Endpoint, send
+from tests.processes import LOOPBACK, Server, wait_until
 
 CHANNEL = "user:42"
 
@@ -310,3 +311,18 @@ def test_a_slow_reader_is_cut_off_and_others_are_not(server: Server) -> None:
     assert (kinds[0], kinds[-1]) == ("data", "closing")
     assert len(kinds) < seen
     quick.close()
+
+
+def test_a_run_is_followed(server: Server) -> None:
+    with Endpoint() as endpoint:
+        endpoint.register(server.url)
+        endpoint.hold = 4
+        send(server.url)
+        wait_until(lambda: len(endpoint.calls) == 5, 20, "the run has four steps")
+        run_id = endpoint.calls[0][0]
+        made = subscribe(server, "$run", "$step", channel=run_id)
+        endpoint.go.set()
+        step, run = received(made), received(made)
+        assert (step["kind"], step["topic"], step["fn_slug"]) == ("step", "s4", "raw-five")
+        assert run["data"] == {"status": "completed", "result": {"ok": True}}
+        made.close()

@@ -26,11 +26,11 @@ class EventStream:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._last: bytes | None = None
+        self._is_between = True  # not in the middle of an event that is passed on
 
     def stream(self, topics: tuple[Topic, ...]) -> Iterator[bytes]:
         """Write messages as they come, and comments while none come."""
         hub = self._ctx.hub
-        hub.expect()
         hub.subscribe(self, topics)
         try:
             yield KEEP_ALIVE
@@ -47,10 +47,11 @@ class EventStream:
             if self._last is not None:
                 return b""
             if not self._waiting:
-                return KEEP_ALIVE
+                return KEEP_ALIVE if self._is_between else b""
             found = b"".join(self._waiting)
             self._waiting.clear()
             self._size = 0
+            self._is_between = found.endswith(b"\n\n")
             return found
 
     def deliver(self, payload: str | bytes) -> bool:

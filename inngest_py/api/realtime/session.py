@@ -52,14 +52,15 @@ class Session:
         self._socket = WebSocket(sock, environ, _MOST_MESSAGE_BYTES, self._write)
         self._is_closing = self._is_over = False
         self._unanswered = 0
+        self._early: list[str] | None = []  # until the handshake is done
 
     def run(self, subscribed: tuple[Topic, ...]) -> None:
         """Serve the connection until it is closed."""
-        self._ctx.hub.expect()
-        if not self._socket.accept(None):
-            return
-        self._ctx.hub.subscribe(self, subscribed)
         try:
+            self._ctx.hub.subscribe(self, subscribed)
+            if not self._socket.accept(None):
+                return
+            self._open()
             ping_at = time.monotonic() + PING_SECONDS
             while not self._is_over:
                 self._read(ping_at - time.monotonic())
@@ -74,10 +75,14 @@ class Session:
         finally:
             self._ctx.hub.leave(self)
 
+    def _open(self) -> None:
+        """Send what came between the subscription and the handshake's end."""
+        early, self._early = self._early or (), None
+        for payload in early:
+            self.deliver(payload)
+
     def _read(self, seconds: float) -> None:
-        for arrived in self._socket.receive(
-            min(_LINGER_SECONDS, seconds) if self._is_closing else seconds
-        ):
+        for arrived in self._socket.receive(_LINGER_SECONDS if self._is_closing else seconds):
             self._take(arrived)
 
     def _take(self, arrived: Arrived) -> None:
@@ -141,6 +146,9 @@ class Session:
         only those who follow a run's stream by SSE can make something of them.
         """
         if isinstance(payload, bytes):
+            return True
+        if self._early is not None:
+            self._early.append(payload)
             return True
         try:
             self._write(_frame(payload))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..access import tokens
 from ..errors import Invalid
+from ..values import ids
 from ..values.checks import check_text, kind
 from ..values.json_fields import JsonFields
 from ..values.json_types import JsonObject
@@ -24,6 +25,11 @@ class Topic(NamedTuple):
     channel: str
     name: str
     kind: str = "run"
+
+    @property
+    def run_id(self) -> str | None:
+        """The run whose own messages it may be for: the channel, if that is a run's id."""
+        return self.channel if self.name != STREAM and ids.is_ulid(self.channel) else None
 
     def to_json(self) -> JsonObject:
         """Write it as tokens and clients have it."""

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
 from ...domain.realtime.messages import Delivery
 from ...domain.realtime.topics import Topic
+from .followed import Followed, bounded
 
 # so many subscribers get a message before others get their turn: about a millisecond
 _AT_ONCE = 200
@@ -27,14 +29,17 @@ class Subscriber(Protocol):
 class Wire(Protocol):
     """The way of messages to other processes."""
 
-    def send(self, delivery: Delivery) -> bool:
+    def send(self, delivery: Delivery, *, wait: bool) -> bool:
         """Send a message to all processes. True: it comes back to this one, too.
 
-        Waits until it is on its way, two seconds at most; never raises.
+        With `wait`, waits until it is on its way, two seconds at most. Never raises.
         """
 
     def listen(self, seconds: float) -> None:
         """Read what others publish; wait until it comes, but no longer than this."""
+
+    def follow(self) -> None:
+        """Tell others which runs are followed here now; waits two seconds at most."""
 
 
 class Hub:
@@ -44,6 +49,8 @@ class Hub:
         self._lock = threading.Lock()
         self._of_topic: dict[Topic, dict[Subscriber, None]] = {}
         self._topics: dict[Subscriber, set[Topic]] = {}
+        self._runs: Counter[str] = Counter()
+        self.followed = Followed()
         self._is_closed = False
         self.wire: Wire | None = None  # None: no other process has subscribers
         self.published = self.delivered = self.dropped = self.too_slow = 0
@@ -53,31 +60,55 @@ class Hub:
         """How many connections are open."""
         return len(self._topics)
 
-    def expect(self) -> None:
-        """Get ready for a subscriber, which is told that it is one after this."""
+    def subscribe(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
+        """Add topics to those that a subscriber has.
+
+        Waits until messages of other processes come, for three seconds at most.
+        """
         if self.wire is not None:
             self.wire.listen(_READY_SECONDS)
-
-    def subscribe(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
-        """Add topics to those that a subscriber has."""
         with self._lock:
             mine = self._topics.setdefault(subscriber, set())
-            for topic in topics:
+            new = [topic for topic in topics if topic not in mine]
+            for topic in new:
                 mine.add(topic)
                 self._of_topic.setdefault(topic, {})[subscriber] = None
+            changed = self._count_runs(new, 1)
+        self._tell(changed)
         if self._is_closed:
             subscriber.stop()
+
+    def _count_runs(self, topics: Iterable[Topic], change: int) -> bool:
+        """Count who follows which run here; say whether others must know. Holds the lock."""
+        found = Counter(topic.run_id for topic in topics if topic.run_id is not None)
+        if not found:
+            return False
+        before = self._runs.keys()
+        self._runs = +(self._runs + found if change > 0 else self._runs - found)
+        return self._runs.keys() != before
+
+    def _tell(self, changed: bool) -> None:
+        if changed:
+            self.followed.note("here", self.runs(), lasting=True)
+            if self.wire is not None:
+                self.wire.follow()
+
+    def runs(self) -> list[str]:
+        """List the runs that are followed here; EVERY, if they are very many."""
+        return bounded(self._runs)
 
     def unsubscribe(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
         """Take topics from a subscriber; it stays one without any."""
         with self._lock:
-            self._remove(subscriber, list(topics))
+            changed = self._remove(subscriber, list(topics))
+        self._tell(changed)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber."""
         with self._lock:
-            self._remove(subscriber, list(self._topics.get(subscriber, ())))
+            changed = self._remove(subscriber, list(self._topics.get(subscriber, ())))
             self._topics.pop(subscriber, None)
+        self._tell(changed)
 
     def close(self, seconds: float) -> None:
         """End all subscriptions, and wait so long until their connections are closed."""
@@ -90,14 +121,17 @@ class Hub:
         while self._topics and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
 
-    def _remove(self, subscriber: Subscriber, topics: list[Topic]) -> None:
+    def _remove(self, subscriber: Subscriber, topics: list[Topic]) -> bool:
+        mine = self._topics.get(subscriber, set())
+        changed = self._count_runs([topic for topic in topics if topic in mine], -1)
         for topic in topics:
-            self._topics.get(subscriber, set()).discard(topic)
+            mine.discard(topic)
             others = self._of_topic.get(topic)
             if others is not None:
                 others.pop(subscriber, None)
                 if not others:
                     del self._of_topic[topic]
+        return changed
 
     def topics_of(self, subscriber: Subscriber) -> list[Topic]:
         """List the topics of a subscriber."""
@@ -106,8 +140,15 @@ class Hub:
 
     def publish(self, delivery: Delivery) -> None:
         """Hand a message to all subscribers, those of other processes, too."""
+        self._publish(delivery, wait=True)
+
+    def publish_soon(self, delivery: Delivery) -> None:
+        """Publish without a wait for anything."""
+        self._publish(delivery, wait=False)
+
+    def _publish(self, delivery: Delivery, *, wait: bool) -> None:
         self.published += 1
-        if self.wire is None or not self.wire.send(delivery):
+        if self.wire is None or not self.wire.send(delivery, wait=wait):
             self.deliver(delivery)
 
     def deliver(self, delivery: Delivery) -> None:

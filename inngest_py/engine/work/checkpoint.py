@@ -84,6 +84,7 @@ def send_signals(done: CheckpointWrite) -> None:
             function_id=done.function_id,
             step=result.hash,
             name=result.name,
+            value=result.value,
             failed=False,
         )
 

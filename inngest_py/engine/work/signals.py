@@ -82,6 +82,7 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
             function_id=run.function_id,
             step=result.hash,
             name=result.name,
+            value=result.value,
             failed=result.failed,
         )
     if made.retry is not None:

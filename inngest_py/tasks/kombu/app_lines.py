@@ -10,9 +10,9 @@ import orjson
 from celery import Celery
 
 from ...domain.runs.items import ItemKind
-from .fanout import FanoutReader, fanout, publish
+from .fanout import fanout, publish
 
-_EXCHANGE = fanout("inngest.connected")
+LINES = fanout("inngest.connected")
 
 
 class LinePublisher:
@@ -23,11 +23,11 @@ class LinePublisher:
 
     def __call__(self, _kind: ItemKind, app_ids: list[str]) -> None:
         """Send one message; raises what the transport raises."""
-        publish(self._app, _EXCHANGE, orjson.dumps(sorted(set(app_ids))).decode())
+        publish(self._app, LINES, orjson.dumps(sorted(set(app_ids))).decode())
 
 
-def line_reader(app: Celery, note: Callable[[str], None]) -> FanoutReader:
-    """Make what reads these messages, and notes each app."""
+def note_lines(note: Callable[[str], None]) -> Callable[[str | bytes], None]:
+    """Make what takes these messages, and notes each app."""
 
     def take(body: str | bytes) -> None:
         found = orjson.loads(body)
@@ -35,4 +35,4 @@ def line_reader(app: Celery, note: Callable[[str], None]) -> FanoutReader:
             if isinstance(app_id, str):
                 note(app_id)
 
-    return FanoutReader(app, _EXCHANGE, take, "connected.lines_away")
+    return take

@@ -1,7 +1,8 @@
 """Messages to all processes, by an exchange of the kind fanout. Who is not there misses them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -10,6 +11,7 @@ from kombu.mixins import ConsumerMixin
 from kombu.utils.uuid import uuid
 
 from ... import observe
+from ...storage.db.outages import logged
 
 
 def fanout(name: str) -> Exchange:
@@ -31,26 +33,27 @@ def publish(app: Celery, exchange: Exchange, body: str) -> None:
         )
 
 
-def queue_of(exchange: Exchange) -> Queue:
-    """Describe a queue of this process alone, which is gone when the process is."""
+def _queue(exchange: Exchange) -> Queue:
+    """Describe a queue of one connection alone, which is gone when the connection is."""
     name = f"{exchange.name}.{uuid()}"
     return Queue(name, exchange, exclusive=True, auto_delete=True, durable=False)
 
 
 class FanoutReader(ConsumerMixin):
-    """Reads an exchange's messages in a thread, and connects again as long as it takes.
+    """Reads exchanges' messages in a thread, and connects again as long as it takes.
 
-    `take` gets the text of each message. `away` is the event that says that none can be read.
+    `takes` has what gets the text of each message, by exchange. `away` is the event that says that
+    none can be read.
     """
 
     def __init__(
-        self, app: Celery, exchange: Exchange, take: Callable[[str | bytes], None], away: str
+        self, app: Celery, takes: Mapping[Exchange, Callable[[str | bytes], None]], away: str
     ) -> None:
-        self._take, self._event = take, away
-        self._queue = queue_of(exchange)
+        self._takes = takes
+        self._event = away
         self._is_away = False
         self.connection = app.connection_for_read()
-        self._thread = threading.Thread(target=self._read, name=exchange.name, daemon=True)
+        self._thread = threading.Thread(target=self._read, name=away, daemon=True)
 
     def start(self) -> None:
         """Begin to read."""
@@ -61,8 +64,11 @@ class FanoutReader(ConsumerMixin):
         self.should_stop = True
 
     def get_consumers(self, make: Any, _channel: object) -> list[object]:
-        """Make the consumer; kombu calls this."""
-        return [make(queues=[self._queue], on_message=self._pass_on, no_ack=True)]
+        """Make the consumers; kombu calls this."""
+        return [
+            make(queues=[_queue(exchange)], on_message=partial(self._pass_on, take), no_ack=True)
+            for exchange, take in self._takes.items()
+        ]
 
     def on_connection_error(self, exc: Exception, _interval: float) -> None:
         """Say once that the broker is away; kombu waits and connects again."""
@@ -74,8 +80,11 @@ class FanoutReader(ConsumerMixin):
         """Note that messages come again."""
         self._is_away = False
 
-    def _pass_on(self, message: Any) -> None:
-        self._take(message.body)
+    def _pass_on(self, take: Callable[[str | bytes], None], message: Any) -> None:
+        try:
+            take(message.body)
+        except Exception as error:  # not of ours: another version's
+            observe.event("broker.not_read", level=30, **logged(error))
 
     def _read(self) -> None:
         self.run()

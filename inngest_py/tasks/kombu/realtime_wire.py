@@ -8,22 +8,25 @@ messages cannot come back (the broker is away, or it does not read yet) hands th
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from celery import Celery
+from kombu.entity import Exchange
 from kombu.utils.uuid import uuid
 
 from ... import observe
 from ...domain.realtime.messages import Delivery, pack, unpack
+from ...engine.realtime.followed import EVERY_SECONDS, Followed
 from ...engine.realtime.hub import Hub
 from ...engine.runtime.broker import Broker
-from ...storage.db.outages import logged
 from .fanout import FanoutReader, fanout, publish
 
-_EXCHANGE = fanout("inngest.realtime")
+_MESSAGES = fanout("inngest.realtime")
+FOLLOWED = fanout("inngest.followed")
 _MOST_BYTES = 1024 * 1024  # of one message to the broker
+_MOST_WAITING = 10_000
 _SEND_SECONDS = 2.0
 _PROBE_SECONDS = 0.05
 _CHECK_SECONDS = 10.0
@@ -54,11 +57,12 @@ class BrokerWire:
         self._sender: threading.Thread | None = None
         self._reader: FanoutReader | None = None
         self._ready = threading.Event()
-        self._heard_at = 0.0
+        self._heard_at = self._told_at = 0.0
+        self._telling = threading.Lock()
 
-    def send(self, delivery: Delivery) -> bool:
-        """Hand a message to the broker for all processes; False if it is for nobody but us now."""
-        if self._broker.away:
+    def send(self, delivery: Delivery, *, wait: bool) -> bool:
+        """Hand a message to the broker for all processes; False if it will not come back to us."""
+        if self._broker.away or (not wait and len(self._waiting) >= _MOST_WAITING):
             return False
         comes_back = self._ready.is_set()
         sending = _Sending(orjson.dumps(pack(delivery) | ({} if comes_back else {"by": self._id})))
@@ -68,9 +72,25 @@ class BrokerWire:
                 self._sender = threading.Thread(target=self._send_all, name="realtime", daemon=True)
                 self._sender.start()
         self._wake.set()
+        if not wait:
+            return comes_back
         sending.over.wait(_SEND_SECONDS)
         sending.is_given_up = True
         return sending.is_sent and comes_back
+
+    def follow(self) -> None:
+        """Tell others which runs are followed here now."""
+        if self._broker.away:
+            return
+        telling = threading.Thread(target=self._tell_followed, daemon=True)
+        telling.start()
+        telling.join(_SEND_SECONDS)
+
+    def _tell_followed(self) -> None:
+        with self._telling:  # so that the last to leave is the newest
+            told = {"process": self._id, "runs": self._hub.runs()}
+            self._publish(FOLLOWED, orjson.dumps(told))
+            self._told_at = time.monotonic()
 
     def _send_all(self) -> None:
         while True:
@@ -90,18 +110,18 @@ class BrokerWire:
             if count and size > _MOST_BYTES:
                 break
             count += 1
-        sent = self._publish(b"[" + b",".join(one.text for one in batch[:count]) + b"]")
+        sent = self._publish(_MESSAGES, b"[" + b",".join(one.text for one in batch[:count]) + b"]")
         for one in batch[:count]:
             one.is_sent = sent
             one.over.set()
         return batch[count:]
 
-    def _publish(self, text: bytes) -> bool:
+    def _publish(self, exchange: Exchange, text: bytes) -> bool:
         if self._broker.away:
             return False
         self._broker.watch()
         try:
-            publish(self._app, _EXCHANGE, text.decode())
+            publish(self._app, exchange, text.decode())
         except Exception as error:  # any transport's own errors
             self._broker.lost(error)
             return False
@@ -118,7 +138,7 @@ class BrokerWire:
             self._ready.wait(seconds)
 
     def _new_reader(self) -> FanoutReader:
-        reader = FanoutReader(self._app, _EXCHANGE, self._take, "realtime.broker_away")
+        reader = FanoutReader(self._app, {_MESSAGES: self._take}, "realtime.broker_away")
         reader.start()
         return reader
 
@@ -135,7 +155,9 @@ class BrokerWire:
                 self._again()
             if not self._ready.is_set() or now > asked_at + _CHECK_SECONDS:
                 asked_at = now
-                self._publish(orjson.dumps([{"probe": self._id}]))
+                self._publish(_MESSAGES, orjson.dumps([{"probe": self._id}]))
+            if self._hub.runs() and now > self._told_at + EVERY_SECONDS:
+                self._tell_followed()
             time.sleep(1.0 if self._ready.is_set() else _PROBE_SECONDS)
 
     def _end(self) -> bool:
@@ -157,11 +179,8 @@ class BrokerWire:
 
     def _take(self, body: str | bytes) -> None:
         self._heard_at = time.monotonic()
-        try:
-            for given in orjson.loads(body):
-                self._take_one(given)
-        except (KeyError, TypeError, ValueError) as error:
-            observe.event("realtime.not_read", level=30, **logged(error))
+        for given in orjson.loads(body):
+            self._take_one(given)
 
     def _take_one(self, given: Mapping[str, Any]) -> None:
         if "probe" in given:
@@ -169,3 +188,19 @@ class BrokerWire:
                 self._ready.set()
         elif given.get("by") != self._id:
             self._hub.deliver(unpack(given))
+
+
+def note_followed(followed: Followed) -> Callable[[str | bytes], None]:
+    """Make what takes the messages about followed runs."""
+
+    def take(body: str | bytes) -> None:
+        told = orjson.loads(body)
+        followed.note(str(told["process"]), [str(run_id) for run_id in told["runs"]])
+
+    return take
+
+
+def followed_reader(app: Any) -> FanoutReader:
+    """Make what reads these messages for a worker, and for the children that it forks."""
+    takes = {FOLLOWED: note_followed(app.runtime.followed)}
+    return FanoutReader(app, takes, "realtime.followed_away")

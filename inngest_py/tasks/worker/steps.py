@@ -26,6 +26,7 @@ from ...storage.schema import migrate
 from .. import configuration, unexpected
 from ..celery_apps.service import CeleryAppsService
 from ..kombu import prefork, redis
+from ..kombu.realtime_wire import followed_reader
 from ..runtime import Runtime
 from . import garbage, lifeline
 from .reloading import Reload
@@ -51,6 +52,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.service: WorkerService | None = None
         self.celery_apps = CeleryAppsService(self.runtime.context)
         self.direct = Direct(self.runtime, app.runner)
+        self.followed = None if self.runtime.settings.embedded else followed_reader(app)
         self.reload = Reload()
         # set before the pool forks: children have the same worker id
         self.pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
@@ -78,6 +80,8 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
         self.service.start()
         self.celery_apps.start()
+        if self.followed is not None:
+            self.followed.start()
         worker.app.hinter.instead = self.direct.begin
         if self.pool == "gevent":
             self.runtime.intake.wait_before_reads(worker.pool, for_slots=self.patches)
@@ -88,6 +92,8 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def stop(self, worker: Any) -> None:
         if self.metrics is not None:
             self.metrics.stop()
+        if self.followed is not None:
+            self.followed.stop()
         self.direct.stop()
         self.celery_apps.stop()
         if self.service is not None and not self.service.stop(partial(self._has_calls, worker)):
