@@ -37,7 +37,7 @@ class ConnectedItems:
         lines = AppLines(connected_only=True)
         self._upkeep = Upkeep(ctx, [Service("app_lines", lines.run_once, EVERY, lines.delay)])
         takes = {LINES: note_lines(self._note), FOLLOWED: note_followed(ctx.hub.followed)}
-        self._reader = FanoutReader(celery, takes, "connected.lines_away") if has_broker else None
+        self._reader = FanoutReader(celery, takes, "connected apps") if has_broker else None
 
     def start(self) -> None:
         """Begin to run items."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -115,12 +115,13 @@ def pack(delivery: Delivery) -> JsonObject:
     return {"topics": topics, "bytes": base64.b64encode(payload).decode()}
 
 
-def unpack(given: Mapping[str, Any]) -> Delivery:
-    """Read a delivery of another process. Raises KeyError, TypeError or ValueError for others."""
-    addressed = tuple(Topic(*topic) for topic in given["topics"])
-    if "bytes" in given:
-        return Delivery(addressed, base64.b64decode(given["bytes"]))
-    return Delivery(addressed, str(given["text"]))
+def unpack(given: Mapping[str, object]) -> Delivery:
+    """Read a delivery of another process. Raises ValueError if it is none."""
+    listed, text, data = given.get("topics"), given.get("text"), given.get("bytes")
+    if not isinstance(listed, list) or not isinstance(payload := text or data, str):
+        raise ValueError("not a delivery")
+    addressed = tuple(Topic(*topic) for topic in listed)
+    return Delivery(addressed, payload if text else base64.b64decode(payload))
 
 
 def _stamp(value: datetime) -> str:

@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
+from kombu.message import Message
 from kombu.mixins import ConsumerMixin
 from kombu.utils.uuid import uuid
 
@@ -42,18 +42,17 @@ def _queue(exchange: Exchange) -> Queue:
 class FanoutReader(ConsumerMixin):
     """Reads exchanges' messages in a thread, and connects again as long as it takes.
 
-    `takes` has what gets the text of each message, by exchange. `away` is the event that says that
-    none can be read.
+    `takes` has what gets the text of each message, by exchange; `name` is its name in the log.
     """
 
     def __init__(
-        self, app: Celery, takes: Mapping[Exchange, Callable[[str | bytes], None]], away: str
+        self, app: Celery, takes: Mapping[Exchange, Callable[[str | bytes], None]], name: str
     ) -> None:
         self._takes = takes
-        self._event = away
+        self._name = name
         self._is_away = False
         self.connection = app.connection_for_read()
-        self._thread = threading.Thread(target=self._read, name=away, daemon=True)
+        self._thread = threading.Thread(target=self._read, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin to read."""
@@ -63,7 +62,7 @@ class FanoutReader(ConsumerMixin):
         """End the thread soon."""
         self.should_stop = True
 
-    def get_consumers(self, make: Any, _channel: object) -> list[object]:
+    def get_consumers(self, make: Callable[..., object], _channel: object) -> list[object]:
         """Make the consumers; kombu calls this."""
         return [
             make(queues=[_queue(exchange)], on_message=partial(self._pass_on, take), no_ack=True)
@@ -73,18 +72,19 @@ class FanoutReader(ConsumerMixin):
     def on_connection_error(self, exc: Exception, _interval: float) -> None:
         """Say once that the broker is away; kombu waits and connects again."""
         if not self._is_away:
-            observe.event(self._event, level=30, error=type(exc).__name__)
+            error = type(exc).__name__
+            observe.event("broker.news_away", level=30, reader=self._name, error=error)
         self._is_away = True
 
     def on_consume_ready(self, *_given: object, **_more: object) -> None:
         """Note that messages come again."""
         self._is_away = False
 
-    def _pass_on(self, take: Callable[[str | bytes], None], message: Any) -> None:
+    def _pass_on(self, take: Callable[[str | bytes], None], message: Message) -> None:
         try:
             take(message.body)
         except Exception as error:  # not of ours: another version's
-            observe.event("broker.not_read", level=30, **logged(error))
+            observe.event("broker.not_read", level=30, reader=self._name, **logged(error))
 
     def _read(self) -> None:
         self.run()

@@ -9,7 +9,6 @@ messages cannot come back (the broker is away, or it does not read yet) hands th
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import orjson
 from celery import Celery
@@ -138,7 +137,7 @@ class BrokerWire:
             self._ready.wait(seconds)
 
     def _new_reader(self) -> FanoutReader:
-        reader = FanoutReader(self._app, {_MESSAGES: self._take}, "realtime.broker_away")
+        reader = FanoutReader(self._app, {_MESSAGES: self._take}, "realtime")
         reader.start()
         return reader
 
@@ -182,7 +181,7 @@ class BrokerWire:
         for given in orjson.loads(body):
             self._take_one(given)
 
-    def _take_one(self, given: Mapping[str, Any]) -> None:
+    def _take_one(self, given: Mapping[str, object]) -> None:
         if "probe" in given:
             if given["probe"] == self._id:
                 self._ready.set()
@@ -200,7 +199,6 @@ def note_followed(followed: Followed) -> Callable[[str | bytes], None]:
     return take
 
 
-def followed_reader(app: Any) -> FanoutReader:
+def followed_reader(app: Celery, followed: Followed) -> FanoutReader:
     """Make what reads these messages for a worker, and for the children that it forks."""
-    takes = {FOLLOWED: note_followed(app.runtime.followed)}
-    return FanoutReader(app, takes, "realtime.followed_away")
+    return FanoutReader(app, {FOLLOWED: note_followed(followed)}, "followed runs")

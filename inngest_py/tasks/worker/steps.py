@@ -52,7 +52,9 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.service: WorkerService | None = None
         self.celery_apps = CeleryAppsService(self.runtime.context)
         self.direct = Direct(self.runtime, app.runner)
-        self.followed = None if self.runtime.settings.embedded else followed_reader(app)
+        self.followed = (
+            None if self.runtime.settings.embedded else followed_reader(app, self.runtime.followed)
+        )
         self.reload = Reload()
         # set before the pool forks: children have the same worker id
         self.pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
