@@ -17,6 +17,8 @@ from typing import Self, TypeVar
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.02
+# A look at a server takes CPU from what is waited for: the pause after it is so many times as long.
+_REST, _LONGEST_REST = 4.0, 0.25
 START_SECONDS = 90.0  # machines are shared: a server has been seen to take 30
 
 T = TypeVar("T")
@@ -30,11 +32,14 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "t
     """Poll until the predicate is truthy; return what it returned."""
     deadline = time.monotonic() + timeout
     while True:
+        looked = time.monotonic()
         if value := predicate():
             return value
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise NotInTimeError(f"{what}: not within {timeout} s")
-        time.sleep(_POLL_SECONDS)
+        rest = min(_REST * (now - looked), _LONGEST_REST)
+        time.sleep(max(rest, _POLL_SECONDS))
 
 
 def free_port() -> int:
