@@ -25,11 +25,10 @@ class _Http(ThreadingHTTPServer):
 class Endpoint:
     """Serves one function of five steps.
 
-    A call waits while `hold` is set to its step's number, for `holds_for` seconds at the most."""
+    A call waits while `hold` is set to its step's number, for a minute at the most."""
 
     def __init__(self) -> None:
         self.hold: int | None = None
-        self.holds_for = 60.0
         self.go = threading.Event()
         self.calls: list[tuple[str, int]] = []  # run and number of the step
         endpoint = self
@@ -64,7 +63,7 @@ class Endpoint:
         number = len(body["steps"])
         self.calls.append((body["ctx"]["run_id"], number))
         if number == self.hold:
-            self.go.wait(self.holds_for)
+            self.go.wait(60)
         if number == STEPS:
             return 200, b'{"ok":true}'
         return 206, json.dumps([op("StepRun", f"s{number}", data=number)]).encode()
