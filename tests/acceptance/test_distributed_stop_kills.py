@@ -15,7 +15,7 @@ from tests.servers import Postgres, Valkey
 def test_cancellations_and_ticks_survive_kills(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:
-    """Slow: a tick is up to 80 s away, and killed processes start again each time."""
+    """Slow: a tick is up to 68 s away, and killed processes start again each time."""
     url = postgres.create_database()
     made = Installation(tmp_path, url, valkey.url)
     one, two = made.workers
@@ -29,13 +29,14 @@ def test_cancellations_and_ticks_survive_kills(
 
     with made.app.up(), made.api.start(), one.start(), two.start():
         wait_until(lambda: registered(made.api.url), 20, "the app to be registered")
+        tick = crons.next_tick(made.api, made.app)  # the cancellations are on the way to it
         cancels.send(made.api.url, chance)
         for key in range(cancels.KEYS):
             post(made.api.url, seed(chance), 3, "stop", key=key)
             kill()
-        cancels.ended(made.api.url, url)
-        wait_until(lambda: made.api.healthy, 60, "the API, should it have been killed last")
-        tick = crons.next_tick(made.api, made.app)
+        crons.wait_for(tick)
         for _ in range(crons.KILLS):
             kill()
+        wait_until(lambda: made.api.healthy, 60, "the API, should it have been killed last")
+        cancels.ended(made.api.url, url)
         crons.all_ran_once(made.api, tick)

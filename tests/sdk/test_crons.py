@@ -21,6 +21,7 @@ def cron_runs(server: Server) -> list[dict[str, Any]]:
 
 
 def test_a_function_with_a_cron_and_an_event(tmp_path: Path) -> None:
+    """Slow: the next full minute is up to a minute away."""
     args = ("--db", str(tmp_path / "x.db"), "--no-discovery", "--no-poll")
     with ExitStack() as stack:
         server = stack.enter_context(Server("dev", *args, log=tmp_path / "server.log")).start()
