@@ -109,10 +109,11 @@ suite: lint servers
 	@$(BIN)/python -m compileall -q inngest_py tests
 	@$(BIN)/python -m pytest -p tests.second_run -p tests.slow $(PYTEST_ARGS)
 
-# Celery apps under kills in full size, on all databases and brokers: half an hour for each seed.
+# Kills in full size; of Celery apps on all databases and brokers, half an hour for each seed.
 SEEDS ?= 1
 kills: $(VENV)/.test-installed servers
-	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v $(addprefix tests/acceptance/test_celery_,kills.py stops.py backlog.py)
+	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v $(wildcard tests/acceptance/test_*kills.py) \
+	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py)
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

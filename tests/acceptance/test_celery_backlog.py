@@ -1,6 +1,5 @@
 """Thousands of tasks queue behind one worker of a Celery app, and cost us next to nothing."""
 
-import os
 import sys
 import time
 from collections import Counter
@@ -16,10 +15,10 @@ from celery import group
 
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import Client, Shop
+from tests.acceptance.full_size import FULL
 from tests.processes import Process, Server, wait_until
 from tests.servers import Postgres, Valkey
 
-FULL = bool(os.environ.get("INNGEST_KILLS"))  # as `make kills` does
 TASKS = 10_000 if FULL else 1_000
 TOGETHER = 250
 # some looks for lost tasks are in it; they come every five seconds

@@ -3,7 +3,6 @@
 `make kills SEEDS=1,2,3` runs this in full size, on all databases and brokers.
 """
 
-import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -15,16 +14,15 @@ import pytest
 
 from tests.acceptance.celery_installation import Installation, killed, pause, shuffled, stopped
 from tests.acceptance.celery_shop import Client, Shop
+from tests.acceptance.full_size import FULL, SEEDS
 from tests.processes import Process, Server
 from tests.rabbit import SERVER, Rabbit
 from tests.servers import Postgres, Valkey
 
 RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
 LEASE = 3
-SEEDS = [int(seed) for seed in os.environ.get("INNGEST_KILLS", "").split(",") if seed]
-FULL = bool(SEEDS)
-CHAINS, CHORDS = (200, 20) if FULL else (40, 4)
-LARGE = 1000 if FULL else 200  # tasks in the header of one more chord
+CHAINS, CHORDS = (200, 20) if FULL else (20, 2)
+LARGE = 1000 if FULL else 100  # tasks in the header of one more chord
 ROUNDS = 4 if FULL else 1  # how often each part is hit
 
 
@@ -118,9 +116,10 @@ def test_nothing_runs_twice_where_neither_a_worker_nor_the_broker_is_hit(
     else:
         others += [stopped(server) for server in installation.servers]
     hits = shuffled(chance, [*others, *(stopped(one) for one in installation.ours)] * ROUNDS)
+    often = 1.5 * len(hits) / CHAINS
 
     def interrupt() -> None:
-        if hits and chance.random() < 0.2:
+        if hits and chance.random() < often:
             hits.pop()()
 
     installation.send_all(CHAINS, CHORDS, interrupt)

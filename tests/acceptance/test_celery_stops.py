@@ -1,6 +1,5 @@
 """Workers of ours that stop, or whose child processes end, send no task of a Celery app again."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,13 +10,13 @@ import pytest
 
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import Client, Shop, shop_on
+from tests.acceptance.full_size import FULL
 from tests.processes import Process, Server, wait_until
 from tests.servers import Valkey
 
 LEASE = 3
 NAP = 2.0 * LEASE  # a lease that lapses in it sends the task again
 TASKS = 4
-FULL = bool(os.environ.get("INNGEST_KILLS"))  # as `make kills` does
 
 
 @pytest.fixture

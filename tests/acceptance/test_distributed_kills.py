@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import (
     Cut,
     RawApp,
@@ -24,7 +25,7 @@ from tests.raw_sdk import STEPS
 from tests.servers import Postgres, Valkey
 
 RUNS = 200
-KILLS = 20
+KILLS = 20 if FULL else 8
 IN_FLIGHT = 50
 TAKES = 0.2
 LEASE = 3

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import (
     Cut,
     RawApp,
@@ -23,7 +24,7 @@ from tests.raw_sdk import STEPS
 
 RUNS = 200
 # `dev` is `start` with other defaults
-KILLS = {"dev": 8, "start": 20}
+KILLS = {"dev": 8, "start": 20} if FULL else {"dev": 4, "start": 6}
 # so few and so slow that the runs are still under way at the last kill
 IN_FLIGHT = 25
 TAKES = 0.2

@@ -11,12 +11,13 @@ from typing import Any
 
 import requests
 
+from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import RawApp, post_events, runs, seed
 from tests.acceptance.test_embedded_kills import embedded
 from tests.processes import Server, wait_until
 
 KEYS = 6
-ROUNDS = 12
+ROUNDS = 12 if FULL else 5
 RULES = {
     "debounced": {"debounce": {"period": "1s", "key": "event.data.key"}},
     "batched": {"batchEvents": {"maxSize": 7, "timeout": "1s", "key": "event.data.key"}},
