@@ -50,6 +50,8 @@ def test_tasks_become_functions(client: Client) -> None:
         ),
         (tasks.add.starmap([[1, 2], [3, 4]]), [3, 7]),
         (chain(tasks.when.s(), tasks.year_of.s()), 2026),
+        (chain(tasks.add.s(2**53, 1), tasks.add.s(2)), 2**53 + 3),
+        (chain(tasks.note.s([2**64 - 1, 2.0], ""), tasks.note.s("")), [2**64 - 1, 2.0]),
     ],
     ids=lambda value: getattr(value, "task", None),
 )
@@ -67,6 +69,17 @@ def test_errback_is_called_once_with_the_id_of_the_failed_task(client: Client, s
     assert shop.effects.count("errback") == 1
     names = [attempt["name"] for attempt in run["attempts"]]
     assert "note after refuse failed" in names
+
+
+def test_integers_of_events_are_exact_to_the_end(client: Client) -> None:
+    """Doubles, which other programs read such numbers as, would round them."""
+    number = 2**53 + 1
+    body = {"on": [{"event": "shop/product.seen"}], "args": "[event.data.ids, '']"}
+    client.put("/v1/celery/shop/tasks/shop.note", body)
+    client.send("shop/product.seen", ids=[number, {"id": -(2**63)}])
+    path = "/api/v1/runs?limit=1&function=shop-shop.note"
+    found = wait_until(lambda: client.get(path), 60, "the event's run")
+    assert client.output(found[0]["id"]) == [number, {"id": -(2**63)}]
 
 
 def test_event_starts_a_task(client: Client) -> None:

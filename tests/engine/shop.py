@@ -1,5 +1,6 @@
 """An engine with a Celery app, whose broker and workers are the test."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -67,7 +68,7 @@ class Shop(Engine):
 
     def send(self, signature: Any) -> str:
         """Start a run of a canvas; return its id."""
-        signature = canonical.loads(canonical.dumps(dict(signature)))
+        signature = json.loads(json.dumps(signature))
         slug = celery_apps.slug_of_signature(self.ctx, "shop", signature)
         started = invoke.invoke(self.ctx, slug, {"data": {"signature": signature}}, 100)
         self.drain()

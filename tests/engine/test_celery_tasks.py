@@ -352,7 +352,7 @@ def test_answer_of_which_nothing_can_be_made_fails_its_run_alone(shop_engine: Sh
     lone_surrogate = shop_engine.made(one, value="\ud800")
     assert apply_answers(shop_engine.ctx, [lone_surrogate, shop_engine.made(two)]) == []
     assert shop_engine.run(bad)["status"] == "failed"
-    assert "no canonical JSON" in shop_engine.run(bad)["output"]
+    assert "cannot be written as JSON" in shop_engine.run(bad)["output"]
     assert shop_engine.run(good)["status"] == "completed"
 
 

@@ -11,6 +11,7 @@ from inngest_py.storage.db.session import Database
 from inngest_py.storage.events import events
 from inngest_py.storage.queries import run_list
 from tests.engine.harness import Engine, Script, stored_events
+from tests.engine.shop import Shop
 from tests.engine.waiting import (
     add_functions,
     by_event,
@@ -73,6 +74,25 @@ def test_the_child_s_end_is_the_step_s_result(db: Database, child: Script, memo:
     assert orjson.loads(asked["payload"])["data"]["_inngest"]["correlation_id"] == (
         f"{run_id}.{step('i')}"
     )
+
+
+def test_sdk_gets_rounded_integers_that_a_task_keeps(db: Database) -> None:
+    """SDKs check signatures over canonical JSON, whose numbers are doubles."""
+    number = 2**53 + 1
+    engine = Shop(db)
+    engine.sdk.script = waits(
+        invoke(function="shop-shop.add", payload={"data": {"args": [number]}})
+    )
+    add_functions(engine, {"app-fn": "a/b"})
+    run_id = engine.start(data={"id": number})
+    engine.drain()
+    [message] = engine.take()
+    assert message.args == [number]
+    engine.answer(message, value=number)
+    assert engine.run(run_id)["status"] == "completed"
+    assert engine.memo(run_id) == {step("i"): {"data": number - 1}}
+    sent = [request["event"]["data"]["id"] for request in engine.sdk.requests]
+    assert sent == [number - 1] * 2
 
 
 @pytest.mark.parametrize("how", ["cancelled", "empty"])

@@ -110,9 +110,10 @@ def _nested(levels: int) -> object:
         (float("nan"), "no number NaN"),
         ({"a": [float("inf")]}, "no number Infinity"),
         (10**400, "infinity"),
+        (2**64, "has more than 64 bits"),
         (_nested(500), "nested deeper"),
     ],
-    ids=["NaN", "infinity", "integer", "nested"],
+    ids=["NaN", "infinity", "integer", "65 bits", "nested"],
 )
 def test_result_that_cannot_be_stored_fails_its_run(
     shop_engine: Shop, answers: Answers, value: object, problem: str

@@ -163,3 +163,31 @@ def test_loads_raises_only_invalid(raw):
 def test_values_without_json_are_invalid(value):
     with pytest.raises(Invalid, match="canonical"):
         canonical.dumps(value)
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 2**63, 2**64 - 1, -(2**63)])
+@pytest.mark.parametrize(
+    "frame", [{"data": [1717200000000000, "NUMBER"]}, {"data": "NUMBER", "f": 1.0}]
+)
+def test_events_keep_integers_that_sdks_get_rounded(number, frame):
+    event = orjson.loads(orjson.dumps(frame).replace(b'"NUMBER"', str(number).encode()))
+    text = canonical.dumps_event(event).decode()
+    assert canonical.loads(text) == event
+    assert canonical.for_sdks(text) == canonical.dumps(event).decode()
+
+
+@pytest.mark.parametrize("value", [{"a": 1717200000000000, "b": 2.0}, {"b": [2**53 - 1], "a": "é"}])
+def test_events_without_such_integers_are_canonical(value):
+    assert canonical.dumps_event(value) == canonical.dumps(value)
+
+
+@pytest.mark.parametrize("value", [{"b": 1.0, "a": [2**64 - 1, -(2**63)]}, 2.5, "é", None])
+def test_exact_json_is_what_it_was(value):
+    text = canonical.dumps_exact(value)
+    assert repr(canonical.loads(text)) == repr(value)
+
+
+@pytest.mark.parametrize("value", [2**64, {1: 2}, {"a": object()}])
+def test_what_exact_json_cannot_hold_is_invalid(value):
+    with pytest.raises(Invalid, match="cannot be written as JSON"):
+        canonical.dumps_exact(value)

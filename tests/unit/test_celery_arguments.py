@@ -10,6 +10,7 @@ from inngest_py.domain.functions.function_config import FunctionConfig
 from inngest_py.domain.functions.task_inputs import signature
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ID = 2**53 + 1
 
 
 def _of(task: CeleryTask) -> FunctionConfig:
@@ -42,4 +43,45 @@ def test_whole_numbers_of_an_event_are_integers() -> None:
     task = CeleryTask("t", args="[event.data.n, event.data.rate, event.data.rows, event.data.big]")
     made = signature(_of(task), [{"name": "a", "data": data}], invoked=False, now=NOW)
     assert isinstance(made, dict)
-    assert repr(made["args"]) == "[5, 0.5, [1, 2.5], 1.152921504606847e+18]"
+    assert repr(made["args"]) == f"[5, 0.5, [1, 2.5], {2**60}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("[event.data.id, event.data['id']]", [2**53 + 1, 2**53 + 1]),
+        ("[event.data.all[0]] + event.data.all", [2**64 - 1, 2**64 - 1, 1 - 2**63]),
+        ("event.data.all.map(one, one)", [2**64 - 1, 1 - 2**63]),
+        ("[{'row': event.data.rows.filter(r, r.id == 9007199254740993)}]", [{"row": [{"id": ID}]}]),
+        ("[event.data.id + 1]", [2**53 + 2]),
+        ("['id-' + string(event.data.id)]", ["id-9007199254740993"]),
+        ("[event.data.n + 1.0, event.data.n * 2.0]", [6, 10]),
+    ],
+)
+def test_integers_that_no_double_holds_are_exact(text: str, args: list[object]) -> None:
+    rows = [{"id": ID - 1}, {"id": ID}]
+    data = {"id": ID, "all": [2**64 - 1, 1 - 2**63], "rows": rows, "n": 5}
+    made = signature(
+        _of(CeleryTask("t", args=text)), [{"name": "a", "data": data}], invoked=False, now=NOW
+    )
+    assert isinstance(made, dict)
+    assert made["args"] == args
+    assert [type(one) for one in made["args"]] == [type(one) for one in args]
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("[event.data.n + 1]", "double + int: numbers of events and results are doubles, so write"),
+        ("[event.data.text + 1]", "string + int: write string(…) to join texts, double(…) to add"),
+        ("[1 + event.data.text]", "int + string: write string(…)"),
+        ("event.data.texts.map(t, t + 1.0)", "string + double: write string(…)"),
+    ],
+)
+def test_number_that_would_become_text_is_refused_with_the_expression(text: str, fix: str) -> None:
+    data = {"n": 5, "text": "5", "texts": ["5"]}
+    task = CeleryTask("t", args=text)
+    with pytest.raises(Invalid) as refused:
+        signature(_of(task), [{"name": "a", "data": data}], invoked=False, now=NOW)
+    assert fix in refused.value.message
+    assert text in refused.value.message

@@ -5,6 +5,7 @@ import rfc8785
 
 from inngest_py.domain.limits import MAX_REQUEST_BYTES
 from inngest_py.domain.reply import request
+from inngest_py.domain.values import canonical
 from tests.factories import EVENT, RUN_ID, item, run, step
 
 
@@ -33,6 +34,14 @@ def test_the_body_holds_what_sdks_need() -> None:
     assert body["events"] == [body["event"]]
     assert body["steps"] == {step("a"): None, step("b"): {"data": 1}}
     assert body["version"] == -1
+
+
+def test_the_body_is_canonical_though_its_events_keep_long_integers() -> None:
+    event = canonical.dumps_event({"name": "n", "data": {"id": 2**53 + 1}}).decode()
+    for changes in ({"event": event}, {"event": event, "events": (event, event)}):
+        body = built({}, **changes)
+        assert body == canonical.canonical(body)
+        assert body.count(b"9007199254740992") == 1 + len(changes.get("events", "x"))
 
 
 def test_large_state_is_left_for_the_sdk_to_fetch() -> None:

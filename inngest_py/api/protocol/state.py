@@ -5,7 +5,7 @@ from flask import Blueprint, Response
 
 from ...domain.errors import NotFound
 from ...domain.runs.runs import ENDED
-from ...domain.values import ids
+from ...domain.values import canonical, ids
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.queries import run_state
 from ..actors import actor
@@ -38,7 +38,8 @@ def batch(run_id: str) -> Response:
         payloads = run_state.event_payloads(tx, run_id)
     if payloads is None:
         return public_error(_NO_RUN, 410)
-    return Response(f"[{','.join(payloads)}]", mimetype="application/json")
+    batch = ",".join(map(canonical.for_sdks, payloads))
+    return Response(f"[{batch}]", mimetype="application/json")
 
 
 @blueprint.delete("/<run_id>")

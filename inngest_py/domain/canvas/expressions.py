@@ -125,8 +125,8 @@ def _as_json(
 ) -> object:
     value = _evaluated(what, text, variables, now, at)
     try:
-        written = canonical.dumps(value)
-        if len(written) > MAX_STEP_BYTES:
+        written = canonical.dumps_exact(value)
+        if canonical.size(written) > MAX_STEP_BYTES:
             at.fail(what, text, f"gave over {MAX_STEP_BYTES} bytes")
         made: object = canonical.loads(written)
     except ExpressionFailed:

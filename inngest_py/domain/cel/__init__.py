@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from ..errors import Invalid
-from . import folding, grammar, programs, render, rules, values
+from . import elements, folding, grammar, programs, render, rules, values
 from .errors import CelError
 from .nodes import MISSING, Literal, Path, walk
 from .programs import Program
@@ -71,8 +71,12 @@ def evaluate(text: str, variables: Mapping[str, object], now: datetime) -> objec
 
     Raises Invalid when it does not compile and CelError when it fails.
     """
+    return _evaluated(text, programs.Scope(variables, now))
+
+
+def _evaluated(text: str, scope: programs.Scope) -> object:
     try:
-        value = compile(text).run(programs.Scope(variables, now))
+        value = compile(text).run(scope)
     except (RecursionError, OverflowError) as error:
         raise CelError("the value is nested too deeply or out of range") from error
     return False if value is MISSING else values.bounded_parts(value)
@@ -81,10 +85,12 @@ def evaluate(text: str, variables: Mapping[str, object], now: datetime) -> objec
 def argument(text: str, variables: Mapping[str, object], now: datetime) -> object:
     """Return an expression's value for a program that tells integers from floats.
 
-    All numbers of events are doubles in expressions (§1); here those that are whole are integers.
-    Raises as evaluate() does.
+    All numbers of events are doubles in expressions (§1); here those that are whole are integers,
+    and integers that doubles cannot hold stay as they are. Raises as evaluate() does, and where
+    `+` would make text of a number.
     """
-    return values.whole_numbers(evaluate(text, variables, now))
+    scope = programs.Scope(variables, now, exact=True)
+    return elements.whole_numbers(_evaluated(text, scope))
 
 
 def matches(text: str, variables: Mapping[str, object], now: datetime) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import Invalid
-from . import functions, values
+from . import elements, functions, values
 from .errors import CelError
 from .nodes import (
     MISSING,
@@ -31,16 +31,26 @@ _MOST_ITERATIONS = 100_000
 
 
 class Scope:
-    """What a program runs with: its variables, the present time and how much work is left."""
+    """What a program runs with: its variables, the present time and how much work is left.
 
-    __slots__ = ("meter", "now", "variables")
+    `exact` is for the arguments of other programs: integers that doubles cannot hold stay integers,
+    and `+` does not make text of numbers.
+    """
+
+    __slots__ = ("exact", "meter", "now", "variables")
 
     def __init__(
-        self, variables: Mapping[str, object], now: datetime, meter: values.Meter | None = None
+        self,
+        variables: Mapping[str, object],
+        now: datetime,
+        meter: values.Meter | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
         self.variables = variables
         self.now = now
         self.meter = meter or values.Meter(_MOST_ITERATIONS)
+        self.exact = exact
 
 
 Run = Callable[[Scope], object]
@@ -77,14 +87,16 @@ def _path(node: Path) -> Run:
                 return MISSING
             owner, value = value, value.get(name, MISSING)
         # JSON's numbers are doubles (expressions.md §1)
-        return float(value) if type(value) is int and type(owner) is dict else value
+        if type(value) is int and type(owner) is dict:
+            return elements.number(value, exact=scope.exact)
+        return value
 
     return run
 
 
 def _index(node: Index) -> Run:
     operand, key = build(node.operand), build(node.key)
-    return lambda scope: values.element(operand(scope), key(scope))
+    return lambda scope: elements.element(operand(scope), key(scope), exact=scope.exact)
 
 
 def _has(node: Has) -> Run:
@@ -123,6 +135,8 @@ def _make_map(node: MakeMap) -> Run:
 def _call(node: Call) -> Run:
     args = [build(arg) for arg in node.args]
     if not node.method:
+        if node.name == "+":
+            return _sum(*args)
         if node.name in values.BINARY:
             return _binary(values.BINARY[node.name], *args)
         if node.name in values.UNARY:
@@ -141,6 +155,12 @@ def _binary(join: Callable[[object, object], object], left: Run, right: Run) -> 
             raise CelError("the value is out of range") from error
 
     return run
+
+
+def _sum(left: Run, right: Run) -> Run:
+    add = _binary(values.add, left, right)
+    exactly = _binary(values.add_exactly, left, right)
+    return lambda scope: exactly(scope) if scope.exact else add(scope)
 
 
 def _function(name: str, args: list[Run]) -> Run:
@@ -223,7 +243,7 @@ def _loop(node: Loop) -> Run:
         if not isinstance(container, list | dict):
             raise values.no_overload(kind)
         inner = dict(scope.variables)
-        within = Scope(inner, scope.now, scope.meter)
+        within = Scope(inner, scope.now, scope.meter, exact=scope.exact)
         if fold is not None:
             return fold(_each(container, variable, within), body, within)
         return _collected(_each(container, variable, within), keep, body, within, kind)
@@ -234,7 +254,7 @@ def _loop(node: Loop) -> Run:
 def _each(
     container: list[object] | dict[object, object], variable: str, scope: Scope
 ) -> Iterator[object]:
-    for one in values.elements(container):
+    for one in elements.elements(container, exact=scope.exact):
         scope.meter.spend()
         scope.variables[variable] = one  # type: ignore[index]
         yield one

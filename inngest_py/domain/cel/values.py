@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from .elements import elements
 from .errors import CelError
 from .literals import INT_LEAST, INT_MOST, UINT_MOST, double_text
 from .nodes import MISSING, CelList, CelMap, CelType, UInt
@@ -20,7 +21,6 @@ _MOST_LEVELS = 400
 _NUMBERS = (int, float, UInt)
 _ORDERED = (float, int, str, UInt, bool, bytes, datetime, timedelta)
 _NO_OVERLOAD = "no such overload"
-_MOST_EXACT = 2**53  # beyond it, doubles do not hold every integer
 _Sized = TypeVar("_Sized", str, bytes, CelList)
 
 
@@ -42,30 +42,6 @@ class Meter:
 def no_overload(name: str) -> CelError:
     """Make the error of an operator or function that does not take such values."""
     return CelError(f"{_NO_OVERLOAD}: {name}")
-
-
-def element(container: object, key: Any) -> object:
-    """Look up an element; MISSING without one. JSON's integers become doubles (§1)."""
-    if isinstance(container, dict):
-        if not isinstance(key, str | int | float):
-            return MISSING
-        value = container.get(key, MISSING)
-    elif isinstance(container, list) and type(key) in _NUMBERS:
-        if not 0 <= key < len(container) or key != int(key):
-            return MISSING
-        value = container[int(key)]
-    else:
-        return MISSING
-    if type(value) is int and type(container) in (dict, list):
-        return float(value)
-    return value
-
-
-def elements(container: list[object] | dict[object, object]) -> list[object]:
-    """List a list's elements or a map's keys; JSON's integers become doubles."""
-    if type(container) is list:
-        return [float(one) if type(one) is int else one for one in container]
-    return list(container)
 
 
 def truthy(value: object) -> bool:
@@ -168,6 +144,23 @@ def add(left: Any, right: Any) -> object:
             return left + right  # type: ignore[operator]
         raise no_overload("+")
     return bounded(text(left) + text(right))
+
+
+def add_exactly(left: object, right: object) -> object:
+    """Add, or join texts or lists. Raises CelError where add() would make text of a number."""
+    kind, other = type(left), type(right)
+    if isinstance(left, list) and isinstance(right, list):
+        return bounded(CelList(elements(left, exact=True) + elements(right, exact=True)))
+    if left is MISSING or right is MISSING or kind is other:
+        return add(left, right)
+    if kind in _NUMBERS or other in _NUMBERS:
+        names = f"{type_name(left)} + {type_name(right)}"
+        if kind in _NUMBERS and other in _NUMBERS:
+            fix = "numbers of events and results are doubles, so write 1.0 instead of 1"
+        else:
+            fix = "write string(…) to join texts, double(…) to add numbers"
+        raise CelError(f"{_NO_OVERLOAD}: {names}: {fix}")
+    return add(left, right)
 
 
 def subtract(left: Any, right: Any) -> object:
@@ -285,15 +278,6 @@ def bounded_parts(value: object) -> object:
                 meter.spend(len(one))
                 rest.extend(one.values() if isinstance(one, dict) else one)
     return value
-
-
-def whole_numbers(value: object) -> object:
-    """Copy a value with integers instead of doubles that are whole."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) <= _MOST_EXACT else value
-    if isinstance(value, dict):
-        return {key: whole_numbers(one) for key, one in value.items()}
-    return [whole_numbers(one) for one in value] if isinstance(value, list) else value
 
 
 def text(value: object) -> str:

@@ -1,7 +1,7 @@
 """The event as it is stored. All events are built here.
 
-Invariant: an event's payload is canonical JSON with exactly the fields of events.md §9, and its
-user is an object.
+Invariant: an event's payload is JSON with exactly the fields of events.md §9, and its user is an
+object. It is canonical, unless that would round integers (canonical.dumps_event).
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ SCHEDULED = "inngest/scheduled.timer"
 class Event:
     """An accepted event.
 
-    `id` is the internal ULID, `external_id` the id that SDKs see. `payload` is the canonical JSON
-    that SDKs get: data, id, name, ts, user, and v and meta where there are any. `target` is the
-    slug or UUID of the one function that an invocation or a cron tick is for; `cron` is the tick's
-    schedule. `traceparent` is the W3C context of the sender's request. `fresh` means that the id
-    was made just now, so no stored event can have it.
+    `id` is the internal ULID, `external_id` the id that SDKs see. `payload` is the JSON that
+    SDKs get, by canonical.for_sdks(): data, id, name, ts, user, and v and meta where there are any.
+    `target` is the slug or UUID of the one function that an invocation or a cron tick is for;
+    `cron` is the tick's schedule. `traceparent` is the W3C context of the sender's request.
+    `fresh` means that the id was made just now, so no stored event can have it.
     """
 
     id: str
@@ -76,7 +76,7 @@ def make(
         id=id,
         external_id=external_id or id,
         name=name,
-        payload=canonical.dumps(whole).decode(),
+        payload=canonical.dumps_event(whole).decode(),
         ts_ms=ts_ms,
         v=v,
         internal=internal,

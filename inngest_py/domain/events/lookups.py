@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 
 from .. import cel
-from ..cel import values
+from ..cel import elements
 from ..cel.nodes import MISSING
 from ..values import canonical
 
@@ -38,7 +38,7 @@ def key_in(event: Mapping[str, object], path: str) -> str | None:
         return ""
     value: object = event
     for name in canonical.loads(path):
-        value = values.element(value, name)
+        value = elements.element(value, name)
         if value is MISSING:
             return None
     return _key(value) if isinstance(value, str | float | bool) else None

@@ -34,7 +34,8 @@ def body(
     """
     stack = list(memo)
     entries = with_input(run, memo)
-    whole = run.events or (run.event,)
+    event = canonical.for_sdks(run.event)
+    whole = tuple(map(canonical.for_sdks, run.events)) if run.events else (event,)
     state = sum(map(len, entries.values())) + sum(map(len, whole))
     for use_api, shown, sent in (
         (False, entries, whole),
@@ -43,7 +44,7 @@ def body(
     ):
         if not use_api and state > USE_API_ABOVE_BYTES:
             continue
-        built = _join(run, item, stack, shown, sent, use_api, max_attempts, request_id)
+        built = _join(run, item, stack, shown, (event, *sent), use_api, max_attempts, request_id)
         if len(built) <= MAX_REQUEST_BYTES:
             return built
     return built
@@ -53,7 +54,7 @@ def with_input(run: Run, memo: Mapping[str, str]) -> Mapping[str, str]:
     """Add the input that a rerun gives a step, until that has a result (execution.md §1.2)."""
     if run.input_step is None or run.input is None or run.input_step in memo:
         return memo
-    return {**memo, run.input_step: run.input}
+    return {**memo, run.input_step: canonical.for_sdks(run.input)}
 
 
 def _join(
@@ -66,6 +67,7 @@ def _join(
     max_attempts: int,
     request_id: str,
 ) -> bytes:
+    """Join the parts of a body; `events` are the run's event, then all of its batch."""
     current = len(stack) if item.current is None else min(item.current, len(stack))
     context = {
         "attempt": item.attempt,
@@ -90,7 +92,7 @@ def _join(
     steps = ",".join(f"{_key(step)}:{memo[step]}" for step in sorted(memo, key=_utf16))
     return (
         f'{{"ctx":{orjson.dumps(context, option=orjson.OPT_SORT_KEYS).decode()}'
-        f',{defers}"event":{run.event},"events":[{",".join(events)}],"steps":{{{steps}}}'
+        f',{defers}"event":{events[0]},"events":[{",".join(events[1:])}],"steps":{{{steps}}}'
         f',"use_api":{flag},"version":{run.request_version}}}'
     ).encode()
 

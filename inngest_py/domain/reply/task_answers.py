@@ -179,7 +179,7 @@ def _follow(plan: Plan, run: Run, moves: Moves, now: datetime, *, of_errback: bo
         )
     plan.tasks = GroupCounts(moves.opens, moves.joins, moves.members, of_errback)
     if moves.ended:
-        output = canonical.dumps(moves.result).decode()
+        output = canonical.dumps_exact(moves.result)
         plan.finish = Finish(RunStatus.COMPLETED, output)
         plan.timeline.append(TimelineEntry(None, "Finalization", "Finalization", "completed"))
 

@@ -157,7 +157,7 @@ def shown(stored: str) -> Parts:
         return {"data": stored}
     if inner is None:
         return {}
-    text = canonical.dumps(inner).decode()
+    text = canonical.dumps_exact(inner)
     return {"input": text} if key == "input" else {"data": text}
 
 

@@ -42,7 +42,7 @@ def from_step(step_id: object, given: object = None) -> FromStep:
     for_task = _is_for_task(given)
     if not isinstance(given, list) and not for_task:
         raise _no_array(given)
-    text = canonical.dumps({"input": given}).decode()
+    text = canonical.dumps_event({"input": given}).decode()
     if len(text.encode()) > MAX_STEP_BYTES:
         raise Invalid(f"input is over {MAX_STEP_BYTES} bytes", field="fromStep.input")
     if is_deeper(text, MOST_LEVELS):

@@ -27,7 +27,7 @@ _CALL = tuple(field.name for field in fields(Call))
 def call_to_json(call: Call) -> str:
     """Write a call for its queue item. Raises TooDeep if results make it deeper than is read."""
     # not by asdict(), which copies all arguments
-    return canonical.dumps_readable({name: getattr(call, name) for name in _CALL}).decode()
+    return canonical.dumps_exact({name: getattr(call, name) for name in _CALL})
 
 
 def call_from_json(stored: str) -> Call:
@@ -38,7 +38,7 @@ def call_from_json(stored: str) -> Call:
 def result_to_json(value: object) -> str:
     """Write a task's result, or that it was skipped, as its step stores it. Raises TooDeep."""
     found = {"data": None, "skipped": value.by} if isinstance(value, Skipped) else {"data": value}
-    return canonical.dumps_readable(found).decode()
+    return canonical.dumps_exact(found)
 
 
 def result_from_json(stored: str) -> object:

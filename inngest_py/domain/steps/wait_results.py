@@ -57,7 +57,8 @@ def wait_result(wait: StoredWait, answer: EndedBy | None) -> WaitResult:
     if wait.kind is WaitKind.INVOKE:
         value, error = _invoked(answer, info)
     elif answer is not None and wait.kind is WaitKind.EVENT:
-        value = answer.event or "null"  # None: deleted before a very late worker came to it
+        # None: deleted before a very late worker came to it
+        value = canonical.for_sdks(answer.event or "null")
         info["foundEventID"] = answer.event_id
     elif answer is not None:
         value = canonical.dumps({"data": {"data": answer.data, "signal": info["signal"]}}).decode()

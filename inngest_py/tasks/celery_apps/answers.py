@@ -170,7 +170,9 @@ def _body(message: Message) -> tuple[object, str | None]:
     Python writes NaN, infinities, integers of any size and deep nesting, which are not stored.
     """
     try:
-        return canonical.loads(message.body), None
+        body = canonical.loads(message.body)
+        canonical.check_integers(message.body)
+        return body, None
     except Invalid as error:
         try:
             return json.loads(message.body), error.message
