@@ -1,7 +1,7 @@
 """Leases: each item has its own, and no worker loses leases that it could not extend."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from inngest_py.engine.runtime.context import Context, Leases
 from inngest_py.engine.upkeep import lease_keeping as upkeep
 from inngest_py.engine.work import claims
+from inngest_py.storage.catalog import connections
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import leases
 from tests.engine.harness import Engine, sequence
@@ -132,3 +133,47 @@ def test_process_that_stalls_again_and_again_keeps_its_leases(db: Database) -> N
         engine.now += 2 * LEASE
     lapsed.run_once(engine.ctx)
     assert leased(engine) == held
+
+
+def connect_worker(engine: Engine, connection: str, gateway: str, at: datetime) -> None:
+    """Write that the worker is connected to a gateway."""
+    with engine.ctx.db.transaction() as tx:
+        connections.put(
+            tx,
+            {
+                "id": connection,
+                "gateway_id": gateway,
+                "instance_id": "pod-1",
+                "status": 1,
+                "groups": "{}",
+                "capacity": 1,
+                "in_flight": 0,
+                "sdk_language": "py",
+                "sdk_version": "v1",
+                "platform": "",
+                "attributes": "{}",
+                "connected_at": at,
+                "heartbeat_at": at,
+            },
+        )
+
+
+@pytest.mark.parametrize("returns", [True, False])
+@pytest.mark.parametrize("connected", [True, False])
+def test_calls_of_a_dead_gateway_wait_for_a_worker_that_is_back(
+    db: Database, returns: bool, connected: bool
+) -> None:
+    """It says within half a minute that it goes on, or sends an answer again that was lost."""
+    engine = Engine(db, sequence("a"))
+    connect_worker(engine, "first", engine.ctx.worker_id, engine.now)
+    (mine,) = claimed(engine)
+    if connected:
+        with db.transaction() as tx:
+            tx.exec_driver_sql("UPDATE functions SET url = 'ws://connect?fnId=app-fn'")
+    if returns:
+        connect_worker(engine, "second", "another", engine.now + timedelta(seconds=2))
+    upkeep.free_lapsed(engine.ctx, engine.now + LEASE * 1.1)
+    waits = returns and connected
+    assert leased(engine) == ({mine.id} if waits else set())
+    upkeep.free_lapsed(engine.ctx, engine.now + LEASE * 2.1)
+    assert not leased(engine)

@@ -1,5 +1,6 @@
 """A connection of a worker as a state machine: frames in, frames and actions out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -8,19 +9,20 @@ from google.protobuf.message import Message
 
 from inngest_py.domain.access import tokens
 from inngest_py.domain.connect import calls
-from inngest_py.domain.connect.calls import Request
-from inngest_py.domain.connect.gateway_connection import (
+from inngest_py.domain.connect.actions import (
     Action,
     Answer,
     Close,
     Extend,
-    GatewayConnection,
+    GoesOn,
     Lapsed,
     Send,
     Status,
     StatusChanged,
     Sync,
 )
+from inngest_py.domain.connect.calls import Request
+from inngest_py.domain.connect.gateway_connection import GatewayConnection
 from inngest_py.domain.connect.messages_pb2 import (
     AppConfiguration,
     AuthData,
@@ -119,7 +121,7 @@ def _ready(**changed: object) -> GatewayConnection:
     made.open()
     (sync,) = made.receive(_frame(Kind.WORKER_CONNECT, _hello(**changed)), NOW)
     assert isinstance(sync, Sync)
-    made.synced()
+    made.synced(NOW)
     return made
 
 
@@ -131,7 +133,7 @@ def test_a_handshake_ends_with_a_ready_connection() -> None:
     (app,) = sync.worker.apps
     assert app.sync.url == "ws://connect?app_name=shop"
     assert (app.sync.method, app.sync.idempotency_key) == ("connect", app.group)
-    first, status = made.synced()
+    first, status = made.synced(NOW)
     assert GatewayConnectionReadyData.FromString(_payload(first)) == GatewayConnectionReadyData(
         heartbeat_interval="10s", extend_lease_interval="30s", status_interval="0s"
     )
@@ -277,6 +279,43 @@ def test_a_worker_that_falls_silent_about_a_request_loses_it() -> None:
     assert made.tick(later) == [Lapsed("request-1", acked=True)]
 
 
+def test_a_worker_that_pauses_gets_no_more_and_loses_what_it_has_not_acknowledged() -> None:
+    """SDKs drop without a word what was on its way to them."""
+    made = _ready()
+    for name in ("request-1", "request-2"):
+        made.send(replace(REQUEST, id=name), NOW)
+    ack = WorkerRequestAckData(request_id="request-1")
+    made.receive(_frame(Kind.WORKER_REQUEST_ACK, ack), NOW)
+    made.receive(_frame(Kind.WORKER_PAUSE), NOW)
+    with pytest.raises(ConnectionError):
+        made.send(replace(REQUEST, id="request-3"), NOW)
+    assert made.tick(NOW + 4 * SECOND) == []
+    assert made.tick(NOW + 5 * SECOND) == [Lapsed("request-2", acked=False)]
+
+
+def test_what_comes_before_the_hello_is_handled_after_it() -> None:
+    """The Python SDK sends what it has as soon as it is connected again."""
+    made = GatewayConnection(SECRETS, NOW)
+    made.open()
+    ack = WorkerRequestAckData(request_id="request-1")
+    response = SDKResponse(request_id="request-1")
+    for early in (_frame(Kind.WORKER_REQUEST_ACK, ack), _frame(Kind.WORKER_REPLY, response)):
+        assert made.receive(early, NOW) == []
+    (sync,) = made.receive(_frame(Kind.WORKER_CONNECT, _hello()), NOW)
+    assert isinstance(sync, Sync)
+    _, ready, goes_on, answer = made.synced(NOW)
+    assert ready == StatusChanged(Status.READY)
+    assert goes_on == GoesOn("request-1")
+    assert answer == Answer(response)
+
+
+def test_what_comes_before_the_hello_is_bounded() -> None:
+    made = GatewayConnection(SECRETS, NOW)
+    large = _frame(Kind.WORKER_REPLY, SDKResponse(request_id="x", body=b"0" * 5_000_000))
+    assert made.receive(large, NOW) == []
+    assert _reason(made.receive(large, NOW)) == (1008, "connect_worker_hello_invalid_msg")
+
+
 def test_a_pause_and_a_drain() -> None:
     made = _ready()
     assert made.receive(_frame(Kind.WORKER_PAUSE), NOW) == [StatusChanged(Status.DRAINING)]
@@ -288,6 +327,27 @@ def test_a_pause_and_a_drain() -> None:
     assert isinstance(answer, Answer)
     assert _reason(made.stop()) == (1001, "connect_gateway_closing")
     assert made.ended() == [StatusChanged(Status.DISCONNECTED)]
+
+
+def test_a_worker_answers_before_it_is_asked_to_go() -> None:
+    made = _ready()
+    made.send(REQUEST, NOW)
+    assert made.drain() == [StatusChanged(Status.DISCONNECTING)]
+    with pytest.raises(ConnectionError):
+        made.send(replace(REQUEST, id="request-2"), NOW)
+    response = SDKResponse(request_id="request-1")
+    assert made.receive(_frame(Kind.WORKER_REPLY, response), NOW) == [Answer(response)]
+    ends = [Kind.WORKER_REPLY_ACK, Kind.GATEWAY_CLOSING]
+    assert _kinds(made.acknowledge("request-1")) == ends
+    assert made.leave() == []
+
+
+def test_a_worker_that_takes_long_is_asked_to_go_meanwhile() -> None:
+    made = _ready()
+    made.send(REQUEST, NOW)
+    made.drain()
+    assert _kinds(made.leave()) == [Kind.GATEWAY_CLOSING]
+    assert _kinds(made.acknowledge("request-1")) == [Kind.WORKER_REPLY_ACK]
 
 
 def test_bad_messages_end_a_connection_and_unknown_ones_do_not() -> None:

@@ -16,6 +16,8 @@ SUBPROTOCOL = "v0.connect.inngest.com"
 # how a server that can hand over a connection's socket says so: a function in a request's environ
 TAKE_SOCKET = "inngest_py.take_socket"
 _LOOK_SECONDS = 0.05
+# what workers get to answer before they are asked to go; two seconds later the sockets close
+_ANSWER_SECONDS = 3.0
 
 
 class Gateway:
@@ -72,6 +74,13 @@ class Gateway:
         self._ctx.connections.is_draining = True
         for session in self.sessions():
             session.drain()
+        later = threading.Timer(_ANSWER_SECONDS, self._leave)
+        later.daemon = True
+        later.start()
+
+    def _leave(self) -> None:
+        for session in self.sessions():
+            session.leave()
 
     def stop(self, seconds: float) -> None:
         """Close all connections, within a time."""

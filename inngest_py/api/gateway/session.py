@@ -3,26 +3,27 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.connect import calls
-from ...domain.connect.calls import Request
-from ...domain.connect.codes import Ending
-from ...domain.connect.gateway_connection import (
+from ...domain.connect.actions import (
     Action,
     Answer,
     Close,
     Extend,
-    GatewayConnection,
+    GoesOn,
     Lapsed,
     Send,
     Status,
     StatusChanged,
     Sync,
 )
+from ...domain.connect.calls import Request
+from ...domain.connect.codes import Ending
+from ...domain.connect.gateway_connection import GatewayConnection
 from ...domain.errors import Invalid
 from ...engine.connect import answers, apps
 from ...engine.runtime.connections import GONE_AFTER, PATIENT, Connected
@@ -32,6 +33,8 @@ from .websocket import Closed, TooLarge, WebSocket
 
 # what a peer may take to answer a close frame
 _CLOSE_SECONDS = 2.0
+# for answers that arrived just before their worker closed
+_READ_SECONDS = timedelta(seconds=2)
 
 
 class Session:
@@ -111,6 +114,8 @@ class Session:
             threading.Thread(target=self._answer, args=(action,), daemon=True).start()
         elif isinstance(action, Extend):
             threading.Thread(target=self._extend, args=(action,), daemon=True).start()
+        elif isinstance(action, GoesOn):
+            threading.Thread(target=self._go_on, args=(action,), daemon=True).start()
         elif isinstance(action, Lapsed):
             self._ctx.connections.give_up(action.request_id, begun=action.acked)
             self._make_room(action.request_id)
@@ -136,7 +141,7 @@ class Session:
         if self._closing or self._closed is not None:  # while the apps were synced
             self._ctx.connections.remove(self.connected, timedelta(0))
             return
-        self._try(self.machine.synced)
+        self._try(lambda: self.machine.synced(self._ctx.now()))
         observe.event("connect.ready", worker=worker.instance_id, connection=worker.connection_id)
 
     def _note(self, status: Status) -> None:
@@ -199,9 +204,25 @@ class Session:
             self._make_room(asked.request_id)
         self._try(lambda: self.machine.extended(asked, lease, self._ctx.now()))
 
+    def _go_on(self, action: GoesOn) -> None:
+        if self.connected is None:
+            return
+        try:
+            lease = answers.extend(self._ctx, action.request_id, self.connected)
+        except SQLAlchemyError as error:  # its next extension asks again
+            observe.event("connect.not_extended", level=30, **logged(error))
+            return
+        if lease is not None:
+            with self._lock:
+                self.machine.adopt(action.request_id, self._ctx.now())
+
     def drain(self) -> None:
-        """Ask the worker to go to another gateway."""
+        """Send no more requests, and ask the worker to go to another gateway once it is idle."""
         self._try(self.machine.drain)
+
+    def leave(self) -> None:
+        """Ask a worker that is drained to go now."""
+        self._try(self.machine.leave)
 
     def stop(self) -> None:
         """Close the connection: the gateway ends."""
@@ -221,12 +242,31 @@ class Session:
         ended = self.machine.ended()
         if self.connected is None:
             return
-        # a worker that closes properly lives on, and reports over its next connection
-        closed = self._closed is not None and self._closed.code is not None
-        self._ctx.connections.remove(
-            self.connected,
-            PATIENT if closed and not paused else GONE_AFTER,
-            frozenset(name for name, one in self.machine.in_flight.items() if not one.acked),
-        )
+        self._leave_calls(self.connected, paused=paused)
         for action in ended:
             self._act(action)
+
+    def _leave_calls(self, connected: Connected, *, paused: bool) -> None:
+        """Have its calls wait to be heard of over another connection, or lose them."""
+        # a worker that closes properly lives on, and reports over its next connection
+        closed = self._closed is not None and self._closed.code is not None
+        lives = closed and not paused
+        # one that has paused has ended its calls: only answers that are being read are missing
+        gone_after = _READ_SECONDS if closed and paused else GONE_AFTER
+        unacked = frozenset(name for name, one in self.machine.in_flight.items() if not one.acked)
+        patience = PATIENT if lives else gone_after
+        adopted = self._ctx.connections.remove(connected, patience, unacked)
+        if adopted and not lives:
+            wait = threading.Timer(
+                gone_after.total_seconds(), self._free, (adopted, self._ctx.now())
+            )
+            wait.daemon = True
+            wait.start()
+
+    def _free(self, adopted: list[str], gone_at: datetime) -> None:
+        if self._ctx.connections.is_draining:
+            return
+        try:
+            answers.free_left(self._ctx, adopted, gone_at)
+        except SQLAlchemyError as error:  # the leases lapse
+            observe.event("connect.not_freed", level=30, **logged(error))

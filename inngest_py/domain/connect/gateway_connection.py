@@ -7,19 +7,29 @@ and does what the actions say, in their order.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import IntEnum
 
 from google.protobuf.message import DecodeError, Message
 
 from ..access import tokens
 from ..errors import Invalid
 from . import calls, codes, worker_hello
+from .actions import (
+    Action,
+    Answer,
+    Close,
+    Extend,
+    GoesOn,
+    Lapsed,
+    Send,
+    Status,
+    StatusChanged,
+    Sync,
+)
 from .calls import Request
 from .codes import Ending
 from .messages_pb2 import (
     ConnectMessage,
     GatewayConnectionReadyData,
-    SDKResponse,
     SystemError,
     WorkerReplyAckData,
     WorkerRequestAckData,
@@ -33,79 +43,21 @@ from .worker_hello import Refused, UnsyncedApp, Worker
 HELLO_WITHIN = timedelta(seconds=5)
 HEARTBEAT = timedelta(seconds=10)
 MOST_MISSED = 5
+# When a worker pauses, a request may be on its way to it. SDKs drop it then without a word.
+DROPPED_AFTER = timedelta(seconds=5)
 MOST_MESSAGE_BYTES = 8 * 1024 * 1024
 _READY = GatewayConnectionReadyData(
     heartbeat_interval="10s", extend_lease_interval="30s", status_interval="0s"
 )
 
 
-class Status(IntEnum):
-    """Where a connection is, as the inspection routes number it (§2.2)."""
-
-    CONNECTED = 0
-    READY = 1
-    DRAINING = 2
-    DISCONNECTING = 3
-    DISCONNECTED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a binary message."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close the connection."""
-
-    ending: Ending
-
-
-@dataclass(frozen=True, slots=True)
-class Sync:
-    """Sync the worker's apps, then call synced() or sync_failed()."""
-
-    worker: Worker
-
-
-@dataclass(frozen=True, slots=True)
-class StatusChanged:
-    """Store the connection's status."""
-
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class Extend:
-    """Find out whether the worker should go on with a request, then call extended()."""
-
-    asked: WorkerRequestExtendLeaseData
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Take a worker's answer, store it, then call acknowledge()."""
-
-    response: SDKResponse
-
-
-@dataclass(frozen=True, slots=True)
-class Lapsed:
-    """The worker has said nothing of a request for too long; `acked` if it had begun it."""
-
-    request_id: str
-    acked: bool
-
-
-Action = Send | Close | Sync | StatusChanged | Extend | Answer | Lapsed
-
-
 @dataclass(slots=True)
 class _InFlight:
+    """A request: when it lapses, whether its worker has begun it, whether its answer is here."""
+
     until: datetime
     acked: bool = False
+    answered: bool = False
 
 
 def frame(kind: Kind, message: Message | None = None) -> Send:
@@ -119,6 +71,8 @@ class GatewayConnection:
     """The state of one connection.
 
     `secrets` check the worker's session token. Once `is_over`, everything that arrives is dropped.
+    `early` are messages that came before the hello, until it is checked. If it `asks_when_idle`,
+    the worker is asked to go once it has answered all.
     """
 
     secrets: tuple[bytes, ...] = field(repr=False)
@@ -127,8 +81,10 @@ class GatewayConnection:
     worker: Worker | None = None
     is_synced: bool = False
     is_over: bool = False
+    asks_when_idle: bool = False
     last_heartbeat: datetime | None = None
     in_flight: dict[str, _InFlight] = field(default_factory=dict)
+    early: list[ConnectMessage] = field(default_factory=list)
 
     def open(self) -> list[Action]:
         """Greet the worker."""
@@ -146,6 +102,9 @@ class GatewayConnection:
             )
         if self.worker is None:
             return self._hello(message, now)
+        return self._handle(message, now)
+
+    def _handle(self, message: ConnectMessage, now: datetime) -> list[Action]:
         handler = _HANDLERS.get(message.kind)
         if handler is None:  # of a newer SDK, or the gateway's own
             return []
@@ -159,6 +118,9 @@ class GatewayConnection:
         return self._close(codes.INVALID_MESSAGE if self.worker else codes.HELLO_INVALID_MESSAGE)
 
     def _hello(self, message: ConnectMessage, now: datetime) -> list[Action]:
+        if message.kind in _EARLY and self._has_room_for(message):
+            self.early.append(message)
+            return []
         if message.kind != Kind.WORKER_CONNECT:
             return self._close(codes.HELLO_INVALID_MESSAGE)
         try:
@@ -171,6 +133,10 @@ class GatewayConnection:
         self.worker, self.last_heartbeat = worker, now
         return [Sync(worker)]
 
+    def _has_room_for(self, message: ConnectMessage) -> bool:
+        held = sum(len(one.payload) for one in self.early) + len(message.payload)
+        return len(self.early) < _MOST_EARLY and held <= MOST_MESSAGE_BYTES
+
     def _authenticate(self, worker: Worker, now: datetime) -> None:
         try:
             allowed = tokens.session(worker.session_token, self.secrets, now.timestamp())
@@ -179,16 +145,19 @@ class GatewayConnection:
         if allowed != worker.connection_id:
             raise Refused(codes.UNAUTHENTICATED, "the token is of another connection")
 
-    def synced(self) -> list[Action]:
+    def synced(self, now: datetime) -> list[Action]:
         """Go on after the worker's apps have been synced."""
         if self.is_over:
             return []
         self.is_synced = True
         ready = frame(Kind.GATEWAY_CONNECTION_READY, _READY)
         if self.worker is not None and self.worker.manual_ready:
-            return [StatusChanged(self.status), ready]
-        # the status last: the worker must not get a request before it knows that it is ready
-        return [ready, *self._become(Status.READY)]
+            done: list[Action] = [StatusChanged(self.status), ready]
+        else:
+            # the status last: the worker must not get a request before it knows that it is ready
+            done = [ready, *self._become(Status.READY)]
+        early, self.early = self.early, []
+        return [*done, *(action for one in early for action in self._handle(one, now))]
 
     def sync_failed(self, code: str, message: str) -> list[Action]:
         """Say why an app could not be synced, and close."""
@@ -204,7 +173,12 @@ class GatewayConnection:
         return self._close(codes.MESSAGE_TOO_LARGE)
 
     def send(self, request: Request, now: datetime) -> list[Action]:
-        """Send a request; it counts as in flight from now on."""
+        """Send a request; it counts as in flight from now on.
+
+        Raises ConnectionError if the worker takes no more.
+        """
+        if self.status is not Status.READY or self.is_over:
+            raise ConnectionError("the worker is not ready")
         self.in_flight[request.id] = _InFlight(now + calls.ACK_WITHIN)
         return [frame(Kind.GATEWAY_EXECUTOR_REQUEST, request.message())]
 
@@ -242,15 +216,30 @@ class GatewayConnection:
         """Tell the worker that its answer is stored, or that nobody needs it."""
         self.forget(request_id)
         ack = WorkerReplyAckData(request_id=request_id)
-        return self._unless_over(frame(Kind.WORKER_REPLY_ACK, ack))
+        return [*self._unless_over(frame(Kind.WORKER_REPLY_ACK, ack)), *self._leave_if_idle()]
 
     def drain(self) -> list[Action]:
-        """Ask the worker to go to another gateway; what it has in flight may end here."""
+        """Send no more requests; ask the worker to go to another gateway once it has answered.
+
+        The Python SDK sends no answers from then on until it is connected again. It sends them
+        half a minute later, and not at all if it is stopped before.
+        """
         if self.worker is None or not self.is_synced:
             return self._close(codes.GATEWAY_CLOSING)
         if self.status >= Status.DISCONNECTING or self.is_over:
             return []
-        return [frame(Kind.GATEWAY_CLOSING), *self._become(Status.DISCONNECTING)]
+        self.asks_when_idle = True
+        return [*self._leave_if_idle(), *self._become(Status.DISCONNECTING)]
+
+    def leave(self) -> list[Action]:
+        """Ask the worker to go now, whatever it has in flight: that ends here or elsewhere."""
+        if self.is_over or not self.asks_when_idle:
+            return []
+        self.asks_when_idle = False
+        return [frame(Kind.GATEWAY_CLOSING)]
+
+    def _leave_if_idle(self) -> list[Action]:
+        return [] if self.in_flight else self.leave()
 
     def stop(self) -> list[Action]:
         """Close at the end of a drain."""
@@ -259,6 +248,7 @@ class GatewayConnection:
     def ended(self) -> list[Action]:
         """Note that the socket is closed."""
         self.is_over = True
+        self.early = []
         return self._become(Status.DISCONNECTED) if self.worker is not None else []
 
     def tick(self, now: datetime) -> list[Action]:
@@ -273,7 +263,7 @@ class GatewayConnection:
         over = [(name, one) for name, one in self.in_flight.items() if now >= one.until]
         for name, _ in over:
             self.forget(name)
-        return [Lapsed(name, one.acked) for name, one in over]
+        return [Lapsed(name, one.acked) for name, one in over if not one.answered]
 
     def due_at(self) -> datetime:
         """Say when tick() is due next, if nothing arrives before."""
@@ -291,17 +281,24 @@ class GatewayConnection:
             return []
         return self._become(Status.READY)
 
-    def _pause(self, _payload: bytes, _now: datetime) -> list[Action]:
-        return [] if self.status >= Status.DRAINING else self._become(Status.DRAINING)
+    def _pause(self, _payload: bytes, now: datetime) -> list[Action]:
+        if self.status >= Status.DRAINING:
+            return []
+        for one in self.in_flight.values():
+            if not one.acked:
+                one.until = min(one.until, now + DROPPED_AFTER)
+        return self._become(Status.DRAINING)
 
     def _note_status(self, payload: bytes, _now: datetime) -> list[Action]:
         WorkerStatusData.FromString(payload)  # informational (§6)
         return []
 
     def _request_ack(self, payload: bytes, now: datetime) -> list[Action]:
-        known = self.in_flight.get(WorkerRequestAckData.FromString(payload).request_id)
-        if known is not None:
-            known.acked, known.until = True, now + calls.LEASE
+        request_id = WorkerRequestAckData.FromString(payload).request_id
+        known = self.in_flight.get(request_id)
+        if known is None:
+            return [GoesOn(request_id)]
+        known.acked, known.until = True, now + calls.LEASE
         return []
 
     def _extend(self, payload: bytes, _now: datetime) -> list[Action]:
@@ -309,7 +306,9 @@ class GatewayConnection:
 
     def _reply(self, payload: bytes, _now: datetime) -> list[Action]:
         response = calls.read_response(payload)
-        self.forget(response.request_id)
+        known = self.in_flight.get(response.request_id)
+        if known is not None:
+            known.acked = known.answered = True
         return [Answer(response)]
 
     def _become(self, status: Status) -> list[Action]:
@@ -325,6 +324,11 @@ class GatewayConnection:
     def _unless_over(self, action: Action) -> list[Action]:
         return [] if self.is_over else [action]
 
+
+# What the Python SDK may send as soon as it is connected again, before its hello: it would lose it
+# with the connection, and sends an answer again only half a minute later.
+_EARLY = (Kind.WORKER_REQUEST_ACK, Kind.WORKER_REQUEST_EXTEND_LEASE, Kind.WORKER_REPLY)
+_MOST_EARLY = 1000
 
 _Handler = Callable[[GatewayConnection, bytes, datetime], list[Action]]
 # what a worker may send after its hello

@@ -4,6 +4,9 @@ A worker outlives its connection and the process that held it. So its answer may
 process, or by `/v0/connect/flush`, and it may go on with a call that another process sent.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from ... import observe
@@ -11,7 +14,9 @@ from ...domain.connect import calls
 from ...domain.connect.calls import RequestKey
 from ...domain.errors import Invalid
 from ...domain.reply.read import Reply
+from ...domain.runs.items import ItemKind
 from ...storage.queue import connect_leases
+from ..flow import concurrency
 from ..runtime.connections import Connected
 from ..runtime.context import Context
 from ..runtime.jobs import Job
@@ -88,6 +93,24 @@ def extend(ctx: Context, request_id: str, connection: Connected) -> str | None:
         return None
     ctx.connections.go_on(request_id, connection)
     return lease
+
+
+def free_left(ctx: Context, request_ids: Sequence[str], gone_at: datetime) -> None:
+    """Give calls that other processes had sent to other workers: this one's connection was cut.
+
+    Those that were heard of since, here or by another process, stay.
+    """
+    for request_id in request_ids:
+        key, now = calls.read_request_id(request_id), ctx.now()
+        if ctx.connections.has(request_id):
+            continue
+        with ctx.db.transaction() as tx:
+            until = gone_at + calls.LEASE
+            freed = connect_leases.free_left(tx, key.item_id, key.generation, until, now)
+            hints = concurrency.pass_on_slots(tx, ctx, freed, now)
+        for row in freed:
+            observe.event("worker.lost", level=30, item_id=row.id, run_id=row.run_id)
+            ctx.hints.send([*hints, (ItemKind(row.kind), row.id)])
 
 
 def hand_over(ctx: Context, *, everything: bool) -> int:

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
 
-from ...domain.connect.gateway_connection import HEARTBEAT, Status
+from ...domain.connect.actions import Status
+from ...domain.connect.gateway_connection import HEARTBEAT
 from ...domain.connect.worker_hello import Worker, WorkerApp
 from ...domain.values import canonical
 from ...storage.catalog import connections as rows

@@ -122,10 +122,11 @@ class Connections:
 
     def remove(
         self, connection: Connected, patience: timedelta, unacked: frozenset[str] = frozenset()
-    ) -> None:
+    ) -> list[str]:
         """Forget a closed connection; its calls wait for so long to be heard of again.
 
-        Those in `unacked`, which its worker may never have got, wait GONE_AFTER at most.
+        Those in `unacked`, which its worker may never have got, wait GONE_AFTER at most. Returns
+        the calls that other processes had sent: nobody waits for these here.
         """
         connection.is_ready = False
         with self._lock:
@@ -136,6 +137,7 @@ class Connections:
                 self._of_app[app_id] = left
                 if not left:
                     del self._of_app[app_id]
+            adopted = [name for name in connection.calls if name not in self._waiting]
             names = [name for name in connection.calls if name in self._waiting]
             orphans = [(name, self._waiting[name]) for name in names]
         now = time.monotonic()
@@ -143,6 +145,11 @@ class Connections:
             longest = min(patience, GONE_AFTER) if name in unacked else patience
             waiting.connection, waiting.until = None, now + longest.total_seconds()
             waiting.changed.set()
+        return adopted
+
+    def has(self, request_id: str) -> bool:
+        """Say whether a worker that is connected here has a call."""
+        return any(request_id in one.calls for one in self.all())
 
     def all(self) -> list[Connected]:
         """List the connections."""

@@ -80,7 +80,7 @@ def _slow_down(tx: Connection, freed: Sequence[Record], now: datetime) -> None:
 def free_lapsed(ctx: Context, now: datetime) -> bool:
     """Make items ready whose lease has lapsed; say whether there may be more of them."""
     with ctx.db.transaction() as tx:
-        freed = leases.free_lapsed(tx, now, _BATCH)
+        freed = leases.free_lapsed(tx, now, _BATCH, ctx.tuning.lease)
         hints = concurrency.pass_on_slots(tx, ctx, freed, now)
         _slow_down(tx, freed, now)
     if hints:

@@ -84,6 +84,21 @@ _FREED_COLUMNS = [_items.c[name] for name in ("id", "run_id", "slot1", "slot2", 
 
 def free_lost(tx: Connection, item: Item, now: datetime) -> list[Record]:
     """Make an item ready whose worker was lost; what it returns is as of leases.free_lapsed()."""
-    mine = update(_items).where(_items.c.id == item.id, _items.c.lease_id == item.lease_id)
+    return _freed(tx, and_(_items.c.id == item.id, _items.c.lease_id == item.lease_id), now)
+
+
+def free_left(
+    tx: Connection, item_id: str, generation: int, until: datetime, now: datetime
+) -> list[Record]:
+    """Make an item ready that was left to a worker, and that it has not extended beyond a time.
+
+    What it returns is as of leases.free_lapsed().
+    """
+    left = and_(_items.c.worker == CONNECT, _items.c.lease_until <= until)
+    return _freed(tx, and_(_of(item_id, generation), left), now)
+
+
+def _freed(tx: Connection, which: ColumnElement[bool], now: datetime) -> list[Record]:
+    mine = update(_items).where(which, _items.c.state == ItemState.LEASED.value)
     freed = mine.values(hint_at=now, gate=None, lapses=_items.c.lapses + 1, **FREED)
     return list(tx.execute(freed.returning(*_FREED_COLUMNS)))

@@ -3,9 +3,22 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Text, Update, and_, bindparam, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from ...domain.runs.items import CELERY, CONNECT, SDK, Item, ItemKind, ItemState
+from ..catalog.connections import ConnectionRow
 from ..catalog.functions import FunctionRow
 from ..db.columns import Timestamp, table_of
 from ..db.row_types import GivenRow, Record
@@ -15,6 +28,7 @@ from ..runs.runs import RunRow
 from .queue_items import FREED, QueueItem
 
 _items, _runs, _functions = table_of(QueueItem), table_of(RunRow), table_of(FunctionRow)
+_connections = table_of(ConnectionRow)
 _CONNECT_SCHEME = "ws"  # begins the URLs of functions that connected workers run
 _ASKING = (ItemKind.START.value, ItemKind.EDGE.value)
 # how long after the start of a server its workers get to connect again and to extend a lease, which
@@ -82,14 +96,9 @@ def release_all(tx: Connection, now: datetime) -> int:
     Items leased to SDKs, to connected workers and to Celery apps stay, since the apps may still be
     running. So do items with slots: see release().
     """
-    connected = exists().where(
-        _runs.c.id == _items.c.run_id,
-        _functions.c.id == _runs.c.function_id,
-        _functions.c.url.startswith(_CONNECT_SCHEME),
-    )
     leased = _items.c.state == ItemState.LEASED.value
     # what a connected worker has; it says soon over a new connection that it goes on
-    left = update(_items).where(leased, _items.c.kind.in_(_ASKING), connected)
+    left = update(_items).where(leased, _items.c.kind.in_(_ASKING), _of_connected_app())
     tx.execute(left.values(worker=CONNECT, lease_until=now + WORKER_BACK))
     freed = update(_items).where(
         leased,
@@ -100,15 +109,44 @@ def release_all(tx: Connection, now: datetime) -> int:
     return tx.execute(freed.values(hint_at=now, lapses=_lapsed, **FREED)).rowcount
 
 
-def free_lapsed(tx: Connection, now: datetime, limit: int) -> list[Record]:
+def _of_connected_app() -> ColumnElement[bool]:
+    return exists().where(
+        _runs.c.id == _items.c.run_id,
+        _functions.c.id == _runs.c.function_id,
+        _functions.c.url.startswith(_CONNECT_SCHEME),
+    )
+
+
+def _may_be_heard_of() -> ColumnElement[bool]:
+    """Say which items a process held that is gone, while a worker of it is connected elsewhere.
+
+    SDKs extend a lease, or send an answer again that was lost, half a minute later.
+    """
+    then, now = _connections.alias(), _connections.alias()
+    came_back = exists().where(
+        then.c.gateway_id == _items.c.worker,
+        now.c.instance_id == then.c.instance_id,
+        now.c.connected_at > then.c.connected_at,
+    )
+    return and_(came_back, _of_connected_app())
+
+
+def free_lapsed(
+    tx: Connection, now: datetime, limit: int, patience: timedelta = timedelta(0)
+) -> list[Record]:
     """Make items ready again whose lease has lapsed. Skips locked items.
 
+    What a connected worker may still have, as _may_be_heard_of() says, is left for so much longer.
     Returns each item's id, run, groups of slots, kind, and how many leases have lapsed.
     """
     lapsed = skip_locked(
         tx,
         select(_items.c.id)
-        .where(_items.c.state == ItemState.LEASED.value, _items.c.lease_until < now)
+        .where(
+            _items.c.state == ItemState.LEASED.value,
+            _items.c.lease_until < now,
+            or_(_items.c.lease_until < now - patience, ~_may_be_heard_of()),
+        )
         .order_by(_items.c.lease_until)
         .limit(limit),
     )
