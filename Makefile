@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # own order, which begins with the files of few and long tests: xdist would keep those for the end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock proto dev dev-celery test suite lint format kills bench bench-check bench-celery servers clean
+.PHONY: venv lock proto dev dev-celery test suite lint format kills kills-connect bench bench-check bench-celery servers clean
 
 venv: $(VENV)/.test-installed
 
@@ -114,6 +114,10 @@ SEEDS ?= 1
 kills: $(VENV)/.test-installed servers
 	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v $(wildcard tests/acceptance/test_*kills.py) \
 	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py)
+
+# Connected workers under kills in full size, with both SDKs: a quarter of an hour for each seed.
+kills-connect: $(VENV)/.test-installed
+	INNGEST_CONNECT_KILLS=$(SEEDS) $(BIN)/python -m pytest -v tests/acceptance/test_connect_kills.py
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

@@ -1,8 +1,9 @@
-"""A TCP proxy on loopback whose wire can be cut."""
+"""TCP proxies on loopback: a wire that can be cut, and a balancer."""
 
 import selectors
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -92,3 +93,21 @@ class Wire:
         for link in list(self._peers):
             link.close()
         self._selector.close()
+
+
+class Balancer(Wire):
+    """Carries each connection to the next of some ports, or to the first after it that accepts."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        super().__init__(ports[0])
+        self.ports = list(ports)
+        self._next = 0
+
+    def _join(self, client: socket.socket) -> None:
+        self._next += 1
+        for number in range(len(self.ports)):
+            self.to_port = self.ports[(self._next + number) % len(self.ports)]
+            with suppress(OSError):
+                super()._join(client)
+                return
+        client.close()

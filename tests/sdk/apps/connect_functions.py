@@ -1,7 +1,9 @@
-"""Functions of connected workers: steps that last until a file says that they may end."""
+"""Functions of connected workers: steps that last until a file exists, or for a time."""
 
 import asyncio
 import os
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,25 @@ def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
         found = await ctx.step.run("held", body)
         return {"held": found}
 
+    async def five(ctx: inngest.Context) -> Any:
+        """Five steps, each of which lasts for the seconds that the event names."""
+
+        def body(number: int) -> Callable[[], Awaitable[int]]:
+            async def run() -> int:
+                known = {"instance": instance, "at": time.time()}
+                effects.note(ctx.run_id, f"s{number}", ctx.attempt, **known)
+                await asyncio.sleep(float(str(ctx.event.data["takes"])))
+                return number
+
+            return run
+
+        return [await ctx.step.run(f"s{number}", body(number)) for number in range(5)]
+
     return [
         client.create_function(
-            fn_id="held", trigger=inngest.TriggerEvent(event=f"{client.app_id}/held"), retries=1
-        )(held)
+            fn_id=name,
+            trigger=inngest.TriggerEvent(event=f"{client.app_id}/{name}"),
+            retries=retries,
+        )(handler)
+        for name, handler, retries in (("held", held, 1), ("five", five, 4))
     ]

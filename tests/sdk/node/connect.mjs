@@ -28,10 +28,27 @@ const held = create({ id: "held", retries: 1 }, `${id}/held`, async (ctx) => {
   return { held: found };
 });
 
+// five steps, each of which lasts for the seconds that the event names
+const five = create({ id: "five", retries: 4 }, `${id}/five`, async ({ event, step, runId, attempt }) => {
+  const found = [];
+  for (let number = 0; number < 5; number++) {
+    found.push(
+      await step.run(`s${number}`, async () => {
+        const line = { run_id: runId, step: `s${number}`, attempt, instance: instanceId };
+        fs.appendFileSync(process.env.EFFECTS, `${JSON.stringify({ ...line, at: Date.now() / 1000 })}\n`);
+        await setTimeout(event.data.takes * 1000);
+        return number;
+      }),
+    );
+  }
+  return found;
+});
+
 const functions = [
   ...define(sdk, create, client.id, process.env.EFFECTS),
   ...defineWaits(sdk, create, client.id),
   held,
+  five,
 ];
 const capacity = process.env.CAPACITY ? Number(process.env.CAPACITY) : undefined;
 const connection = await connect({
