@@ -14,7 +14,15 @@ from . import node_runtime
 
 # the TypeScript SDK 4 sends checkpoints by default: here one step per call, or in batches
 KINDS = ("python-flask", "python-fastapi", "ts-v4", "ts-v4-buffered", "ts-v4-classic", "ts-v3")
-_OWN = ("steps", "cron", "defers", "endpoint", "extras", "flow")  # ways that are apps of their own
+_OWN = (
+    "steps",
+    "cron",
+    "defers",
+    "endpoint",
+    "extras",
+    "flow",
+    "realtime",
+)  # ways that are apps of their own
 
 
 class SdkApp(Process):
@@ -80,7 +88,7 @@ class SdkApp(Process):
 
 def _argv(kind: str, port: int) -> list[str]:
     language, variant, *way = kind.split("-")
-    if kind in ("python-cron", "python-extras", "python-flow"):
+    if kind in ("python-cron", "python-extras", "python-flow", "python-realtime"):
         return [sys.executable, "-m", f"tests.sdk.apps.{variant}_app", kind, str(port)]
     if language == "python":
         return [sys.executable, "-m", "tests.sdk.apps.python_app", variant, str(port)]

@@ -39,12 +39,13 @@ PLACES = [Place(module, **found) for module, found in tomllib.loads(TABLE.read_t
 
 # Packages whose inside we reach into, or whose classes we extend.
 PACKAGES = set[str]().union(
-    ("amqp", "billiard", "celery", "geventhttpclient", "gevent", "http", "kombu", "psycopg2"),
-    ("prometheus_client", "redis", "requests", "urllib3", "vine", "werkzeug"),
+    ("amqp", "billiard", "celery", "geventhttpclient", "gevent", "http", "inngest", "kombu"),
+    ("prometheus_client", "psycopg2", "redis", "requests", "urllib3", "vine", "werkzeug"),
 )
 # Classes that their packages document as made to be extended, and errors.
 DOCUMENTED = {
     "celery.bootsteps.StartStopStep",
+    "inngest.NonRetriableError",
     "kombu.mixins.ConsumerMixin",
     "prometheus_client.registry.Collector",
     "psycopg2.OperationalError",
