@@ -26,9 +26,11 @@ def client_of(server: Server, **options: Any) -> inngest.Inngest:
     return inngest.Inngest(app_id="tests", is_production=False, api_base_url=server.url, **options)
 
 
-@pytest.fixture
-def client(server: Server) -> inngest.Inngest:
-    return client_of(server)
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[inngest.Inngest]:
+    made = client_of(server)
+    yield made
+    made._http_client._http_client_sync.close()  # the SDK leaves its connections open
 
 
 @pytest.fixture(scope="module")
@@ -168,20 +170,3 @@ def test_subscription_outlives_the_server(tmp_path: Path) -> None:
                 wait_until(published, 30, "a message after the restart")
     reader.join(10)
     assert [message.data for message in islice(found, 2)] == ["before", "after"]
-
-
-@pytest.mark.parametrize(
-    ("call", "told"),
-    [
-        (lambda client: realtime.publish(client, "", "status", 1), "channel: a name must"),
-        (lambda client: realtime.publish(client, "a", 3, 1), "topic: a name must"),
-        (lambda client: realtime.publish(client, "a", "b", {1, 2}), "data must be JSON"),
-        (lambda client: realtime.publish(client, "a", "b", float("nan")), "data must be JSON"),
-        (lambda client: realtime.token(client, "a", "status"), "topics must be a list"),
-        (lambda client: realtime.token(client, "a", []), "topics must have"),
-        (lambda client: realtime.subscribe(client, "a", ["b", ""]), "topics: a name must"),
-    ],
-)
-def test_names_and_data_are_checked(client: inngest.Inngest, call: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        call(client)

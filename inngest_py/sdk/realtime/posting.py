@@ -1,5 +1,6 @@
 """HTTP requests to the server's realtime API, as the SDK makes its own."""
 
+import atexit
 import functools
 import os
 from urllib.parse import urljoin
@@ -47,7 +48,9 @@ def post(
 def _http(process: int) -> httpx.Client:
     """Share connections in a process; one that was forked must not use those of its parent."""
     del process
-    return httpx.Client(timeout=_TIMEOUT)
+    made = httpx.Client(timeout=_TIMEOUT)
+    atexit.register(made.close)
+    return made
 
 
 def _keys(client: inngest.Inngest) -> list[str | None]:

@@ -97,12 +97,13 @@ class Subscription:
     def _connect(self) -> websockets.sync.client.ClientConnection:
         target = self._target(tokens.token(self._client, self._channel, self._topics))
         try:
+            # some versions connect here, others on entering; leaving does no more than close()
             socket = websockets.sync.client.connect(
                 target.url,
                 additional_headers=target.headers,
                 compression=None,
                 max_size=_MOST_BYTES,
-            )
+            ).__enter__()
         except (OSError, WebSocketException) as error:
             raise _not_open(error) from error
         self._was_open = True
