@@ -74,7 +74,7 @@ def test_messages_between_languages(server: Server, app: SdkApp) -> None:
 
 
 def test_stream_is_followed_as_it_comes(server: Server, app: SdkApp) -> None:
-    """From Python: the TypeScript SDKs fail at the start of a stream (`stream` is used too early)."""
+    """From Python: the TypeScript SDKs' own subscribe() throws at the start of a stream."""
     client = inngest.Inngest(app_id="tests", is_production=False, api_base_url=server.url)
     with realtime.subscribe(client, "hall", ["text"]) as hall:
         Api(server.url).send(f"{app.kind}/told", {"channel": "hall"})
