@@ -71,6 +71,7 @@ def test_steps_of_an_sdk_replace_the_url(service: Service) -> None:
         ({"name": []}, "name"),
         ({"url": None}, "url"),
         ({"url": "localhost"}, "url"),
+        ({"url": "ws://connect"}, "http://"),
         ({"url": f"http://a/{'ü' * 1900}"}, "url"),
         ({"triggers": 5}, "triggers"),
         ({"triggers": [{"event": ""}]}, "triggers"),

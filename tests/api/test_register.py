@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from inngest_py.domain.access import signatures
+from inngest_py.engine.apps.register import known_urls
 from tests.api.conftest import Service
 
 KEY = "signkey-prod-0123456789abcdef"
@@ -46,6 +47,12 @@ def is_public(answered: Any, status: int) -> bool:
         and isinstance(body["error"], str)
         and (body["data"] is None or isinstance(body["data"], dict))
     )
+
+
+def test_an_app_of_connected_workers_is_never_pinged(service: Service) -> None:
+    register(service, url="ws://connect?app_name=shop", functions=[])
+    assert app_of(service, "shop")["url"].startswith("ws:")
+    assert not [url for url, _ in known_urls(service.engine.ctx) if url.startswith("ws:")]
 
 
 def test_an_app_is_stored(service: Service) -> None:

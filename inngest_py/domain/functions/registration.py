@@ -43,7 +43,7 @@ class Registration:
     @property
     def method(self) -> str:
         """How the app is called: connect, or serve."""
-        return "connect" if self.deploy_type == "connect" else "serve"
+        return "connect" if urls.is_connect(self.url) else "serve"
 
 
 def parse_registration(payload: object) -> Registration:
@@ -133,6 +133,8 @@ def parse_function(payload: object) -> Registration:
         given["steps"] = {"step": {"runtime": {"url": url}}}
     config = replace(parse_config(Fields(given)), backoff=parse_backoff(fields))
     url = urls.short_enough(urls.serve_url(config.url))
+    if urls.is_connect(url):
+        raise wrong("url", "must begin with http:// or https://: workers bring their functions")
     return _with_checksum(Registration(app_name=app, url=url, functions=(config,)))
 
 

@@ -50,7 +50,10 @@ def serve_endpoint(url: str) -> str:
         if url != "localhost" and not any(char in url for char in ":/."):
             raise _invalid("url", f"is not a URL: {_HINT}")
         url = f"http://{url}"
-    if url.partition(":")[0].lower() not in HTTP:
+    scheme = url.partition(":")[0].lower()
+    if scheme in CONNECT:
+        raise _invalid("url", "is that of connected workers: their app syncs when one connects")
+    if scheme not in HTTP:
         raise _invalid("url", "must begin with http:// or https://")
     return short_enough(normalise(url))
 

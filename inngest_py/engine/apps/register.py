@@ -53,7 +53,7 @@ def sync_id(checksum: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, checksum))
 
 
-def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Registered:
+def register(ctx: Context, sync: Registration) -> Registered:
     """Store an app and its functions in one transaction; functions left out are archived.
 
     Raises Invalid when one of their URLs is out of reach.
@@ -71,7 +71,7 @@ def register(ctx: Context, sync: Registration, *, method: str = "serve") -> Regi
         held = _lock_changed(tx, app_id, sync.functions, now)
         relimited.update(held.before)
         rows.remove_placeholders(tx, sync.url)
-        rows.put_app(tx, _app_values(sync, app_id, method, now))
+        rows.put_app(tx, _app_values(sync, app_id, sync.method, now))
         kept = _put_functions(tx, app_id, sync.functions, now)
         limit_changes.rescale(tx, held, now)
         rows.archive_others(tx, app_id, kept, now)

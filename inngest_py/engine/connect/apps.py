@@ -34,7 +34,7 @@ def sync(ctx: Context, worker: Worker) -> tuple[dict[str, str], dict[str, str]]:
             app_id, current = replaced
             newest[app_id] = current
         else:
-            done = register.register(ctx, app.sync, method=app.sync.method)
+            done = register.register(ctx, app.sync)
             _store_group(ctx, worker, app, done)
             app_id, newest[done.app_id] = done.app_id, app.group
         groups[app_id] = app.group
