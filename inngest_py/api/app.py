@@ -23,7 +23,7 @@ from . import auth, errors, health, metrics, v1, v2
 from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
-from .native import apps, celery_apps, limits, pausing, rest, why
+from .native import apps, celery_apps, connections, limits, pausing, rest, why
 from .probe import Probe
 from .protocol import (
     connect,
@@ -133,6 +133,7 @@ def _add_native(app: Flask) -> None:
     for blueprint in (
         apps.blueprint,
         celery_apps.blueprint,
+        connections.blueprint,
         pausing.native,
         limits.native,
         why.native,

@@ -20,6 +20,7 @@ _MODULES = {
     "users": "users",
     "apps": "apps",
     "celery": "celery_apps",
+    "connections": "connections",
 }
 
 

@@ -6,6 +6,7 @@ Written against Celery 5.7: the embedded worker is a `WorkController` that is st
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ import gevent
 from celery.app.trace import setup_worker_optimizations
 from celery.worker import state
 from gevent.event import Event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from .. import observe, tracing
 from ..api.app import create_app
@@ -32,11 +33,12 @@ from ..domain.errors import InngestPyError
 from ..domain.functions import celery_task
 from ..engine.apps import declared_apps
 from ..engine.apps.discovery import Discovery
-from ..engine.connect import apps as connected_apps
+from ..engine.connect import beats as gateway_beats
 from ..engine.runtime.context import Context, NoHints
 from ..engine.upkeep import lease_keeping
 from ..engine.upkeep.loop import Service, Upkeep
 from ..metrics.counters import Counters
+from ..storage.db.outages import logged
 from ..storage.schema.migrate import prepare
 from ..tasks.app import create_celery
 from ..tasks.connected_items import DRAIN_SECONDS, ConnectedItems, leave_calls
@@ -63,6 +65,13 @@ def _try_to_write(file: Path) -> None:
     except OSError as error:
         text = f"the database {file} cannot be written: {error.strerror}"
         raise click.ClickException(f"{text}; use another --db or --database-url") from None
+
+
+def _leave(gateway: gateway_beats.Beats, ctx: Context) -> None:
+    try:
+        gateway.leave(ctx)
+    except SQLAlchemyError as error:  # others see that it is silent
+        observe.event("connect.status_not_stored", level=30, **logged(error))
 
 
 class Server:
@@ -107,7 +116,9 @@ class Server:
         self._waits = False
         self._connect_celery_apps(ctx)
         http = self._http = self._listen(ctx)
-        beats = Upkeep(ctx, [Service("connections", connected_apps.beat, connected_apps.EVERY)])
+        name = f"{socket.gethostname()}:{self._settings.port}"
+        gateway = gateway_beats.Beats(name, self._settings.connect_url)
+        beats = Upkeep(ctx, [Service("connections", gateway.run_once, gateway_beats.EVERY)])
         beats.start()
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:
@@ -126,6 +137,7 @@ class Server:
         discovery.stop()
         self._end_work(http)
         beats.stop()
+        _leave(gateway, ctx)
         self._celery.hinter.stop()
         self._runtime.close()
         self._stop_tracing()

@@ -20,6 +20,7 @@ from .pages import (
     apps,
     audit,
     celery_apps,
+    connections,
     event,
     events,
     export,
@@ -38,7 +39,7 @@ from .routes import NAME, blueprint
 __all__ = ["PAGES", "add_to"]
 PAGES = (
     *(home, runs, run, export, events, event, functions, function_forms),
-    *(task_settings, apps, celery_apps, queues, audit, login, live),
+    *(task_settings, apps, celery_apps, connections, queues, audit, login, live),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -90,6 +91,24 @@ def test_a_worker_elsewhere_is_called_at_once(gateways: Gateways) -> None:
 
     # without news of waiting items it would take the two to five seconds of a look
     assert min(seconds() for _ in range(4)) < 1
+    _drain_from_afar(gateways)
+
+
+def _drain_from_afar(gateways: Gateways) -> None:
+    """Any gateway may be asked; the one that holds the connection does it."""
+    url = f"{gateways.second.url}/api/v1/connections"
+
+    def worker() -> dict[str, Any]:
+        (found,) = requests.get(url, timeout=5).json()["data"]
+        shown: dict[str, Any] = found
+        return shown
+
+    assert worker()["gateway"].endswith(f":{gateways.first.port}")
+    assert requests.post(f"{url}/{worker()['id']}/drain", timeout=5).ok
+    wait_until(lambda: worker()["status"] == "draining", 10, "the worker is drained")
+    event = gateways.api.send(f"{gateways.kind}/noop")
+    assert requests.post(f"{url}/{worker()['id']}/resume", timeout=5).ok
+    assert gateways.api.run(event)["status"] == "Completed", gateways.logs()
 
 
 def test_a_gateway_that_stops_costs_nothing(gateways: Gateways) -> None:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -215,6 +216,42 @@ def test_a_bad_flush(server: Server) -> None:
     for body in (b"", b"\xff\xff"):
         reply = requests.post(f"{server.url}/v0/connect/flush", data=body, timeout=10)
         assert reply.status_code == 400
+
+
+def _worker(server: Server, instance: str) -> dict[str, Any] | None:
+    """The newest connection of a worker, also if it has ended."""
+    url = f"{server.url}/api/v1/connections?gone=true"
+    found = requests.get(url, timeout=5).json()["data"]
+    return next((one for one in found if one["instance"] == instance), None)
+
+
+def _state(server: Server, instance: str) -> str:
+    one = _worker(server, instance)
+    return "" if one is None else str(one["status"])
+
+
+def test_a_drained_worker_stays_so_until_it_shuts_down(server: Server) -> None:
+    def connect_again() -> ClientConnection:
+        return _ready(server, instance_id="drains")
+
+    made = connect_again()
+    wait_until(lambda: _state(server, "drains") == "ready", 5, "the worker is ready")
+    one = _worker(server, "drains")
+    assert one is not None
+    reply = requests.post(f"{server.url}/api/v1/connections/{one['id']}/drain", timeout=5)
+    assert reply.ok, reply.text
+    wait_until(lambda: _state(server, "drains") == "draining", 5, "it is drained")
+    made.close()
+    wait_until(lambda: _state(server, "drains") == "gone", 5, "it has gone")
+    made = connect_again()
+    wait_until(lambda: _state(server, "drains") == "draining", 5, "it is drained still")
+    made.close(1000, "WORKER_SHUTDOWN")
+    wait_until(lambda: _state(server, "drains") == "gone", 5, "it has shut down")
+    gone = _worker(server, "drains")
+    assert gone is not None and gone["close_reason"] == "WORKER_SHUTDOWN"
+    made = connect_again()
+    wait_until(lambda: _state(server, "drains") == "ready", 5, "the next one works")
+    made.close()
 
 
 def test_a_closed_connection_is_gone(server: Server) -> None:

@@ -1,13 +1,16 @@
 """Every query of the document, over the rows of finished runs (protocol: api.md §5)."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from graphql import parse, validate
 
 from inngest_py.api.graphql.server import SCHEMA
+from inngest_py.domain.connect.actions import Status
 from inngest_py.domain.values.ids import DEV_ENV_ID
+from inngest_py.storage.catalog import connections
 from tests.api.conftest import Service
 from tests.api.gql import QUERIES, SINCE, ask, post, refused
 from tests.engine.test_crons import EVERY, pass_time, sync
@@ -259,6 +262,36 @@ def test_a_whole_configuration(service: Service) -> None:
 def test_workers(service: Service) -> None:
     shown = ask(service, "workerConnections", filter={"status": ["READY"]})
     assert (shown["edges"], shown["totalCount"]) == ([], 0)
+    ctx = service.engine.ctx
+    app_id = ask(service, "apps")[0]["id"]
+    for number, status in ((1, Status.READY), (2, Status.DRAINING)):
+        row: dict[str, Any] = {
+            "id": ctx.new_id(),
+            "instance_id": f"worker-{number}",
+            "status": status.value,
+            "groups": f'{{"{app_id}":"group"}}',
+            "attributes": '{"cpu_cores":2,"mem_bytes":1024,"os":"linux"}',
+            "gateway_id": ctx.worker_id,
+            "capacity": 7,
+            "in_flight": 0,
+            "sdk_language": "py",
+            "sdk_version": "v1",
+            "platform": "",
+            "connected_at": ctx.now() + timedelta(seconds=number),
+            "heartbeat_at": ctx.now(),
+        }
+        with ctx.db.transaction() as tx:
+            connections.put(tx, row)
+    shown = ask(service, "workerConnections", filter={"status": ["READY"]})
+    [edge] = shown["edges"]
+    node = edge["node"]
+    assert (node["instanceId"], node["status"], shown["totalCount"]) == ("worker-1", "READY", 1)
+    assert (node["maxWorkerConcurrency"], node["app"]["id"], node["os"]) == (7, app_id, "linux")
+    assert ask(service, "workerConnection", id=node["id"]) == node
+    everybody = ask(service, "workerConnections", filter={"appIDs": [app_id]})
+    assert [one["node"]["instanceId"] for one in everybody["edges"]] == ["worker-2", "worker-1"]
+    other = ask(service, "workerConnections", filter={"appIDs": [UNKNOWN_UUID]})
+    assert other["edges"] == []
     assert UNKNOWN in refused(service, "workerConnection", id=UNKNOWN)
 
 

@@ -244,3 +244,33 @@ def test_a_cancelled_run_makes_room(bench: Bench) -> None:
     bench.open()
     assert bench.api.run(other)["status"] == "Completed", bench.log()
     assert bench.api.run(event)["status"] == "Cancelled"
+
+
+def test_a_drained_worker_ends_its_calls_and_gets_no_more(bench: Bench) -> None:
+    bench.worker()
+    event = bench.begin()
+    wait_until(lambda: len(bench.begun()) == 1, 15, "the step begun")
+    (run,) = bench.api.runs(event)
+    url = f"{bench.server.url}/api/v1/connections"
+
+    def shown() -> dict[str, Any]:
+        (one,) = requests.get(url, params={"app": bench.kind}, timeout=5).json()["data"]
+        found: dict[str, Any] = one
+        return found
+
+    one = wait_until(lambda: shown() if shown()["runs"] else None, 10, "what the worker runs")
+    (call,) = one["runs"]
+    assert (call["id"], call["function"]) == (run["run_id"], f"{bench.kind}-held")
+    assert (one["instance"], one["status"], one["in_flight"]) == ("worker-1", "ready", 1)
+    assert requests.post(f"{url}/{one['id']}/drain", timeout=5).json()["data"]["status"]
+    wait_until(lambda: shown()["status"] == "draining", 5, "it is drained")
+    later = bench.begin()
+    (waiting,) = wait_until(lambda: bench.api.runs(later), 10, "the second run")
+    why = f"{bench.server.url}/v1/runs/{waiting['run_id']}/why"
+    wait_until(lambda: "drained" in requests.get(why, timeout=5).text, 10, "the reason")
+    bench.open()
+    assert bench.api.run(event)["output"] == {"held": "worker-1"}, bench.log()
+    assert len(bench.begun()) == 1
+    assert requests.post(f"{url}/{one['id']}/resume", timeout=5).ok
+    assert bench.api.run(later)["status"] == "Completed", bench.log()
+    assert requests.post(f"{url}/nobody/drain", timeout=5).status_code == 404

@@ -35,6 +35,8 @@ from .websocket import Closed, TooLarge, WebSocket
 _CLOSE_SECONDS = 2.0
 # for answers that arrived just before their worker closed
 _READ_SECONDS = timedelta(seconds=2)
+_LOST = "CONNECTION_LOST"  # without a close frame
+_MOST_REASON_CHARS = 123
 
 
 class Session:
@@ -47,6 +49,7 @@ class Session:
         self._lock = threading.RLock()  # keeps frames in the order of the machine's decisions
         self._closed: Closed | None = None
         self._closing = False
+        self._closed_because = ""
 
     def run(self) -> None:
         """Serve the connection until it is closed."""
@@ -103,6 +106,7 @@ class Session:
             worker="" if worker is None else worker.instance_id,
         )
         self._closing = True
+        self._closed_because = ending.reason
         self._socket.close(ending.code, ending.short_reason())
 
     def _act(self, action: Action) -> None:
@@ -124,7 +128,7 @@ class Session:
         worker = action.worker
         try:
             groups, newest = apps.sync(self._ctx, worker)
-            apps.store(self._ctx, worker, groups)
+            self.machine.is_held = apps.store(self._ctx, worker, groups)
         except Invalid as error:
             code, message = error.code or "config_invalid", error.message
             self._try(lambda: self.machine.sync_failed(code, message))
@@ -134,7 +138,13 @@ class Session:
             self._try(self.machine.failed)
             return
         self.connected = Connected(
-            worker.connection_id, groups, worker.capacity, self.send, self._acknowledge
+            worker.connection_id,
+            groups,
+            worker.capacity,
+            self.send,
+            self._acknowledge,
+            self._hold,
+            self._heard,
         )
         self._ctx.connections.add(self.connected)
         self._ctx.connections.set_current(newest)
@@ -158,7 +168,9 @@ class Session:
         if self.connected is None:
             return
         try:
-            apps.note_status(self._ctx, self.connected.id, self.machine.status)
+            apps.note_status(
+                self._ctx, self.connected.id, self.machine.status, self._closed_because
+            )
         except SQLAlchemyError as error:  # only pages and inspection show it
             observe.event("connect.status_not_stored", level=30, **logged(error))
 
@@ -167,6 +179,12 @@ class Session:
         if self._closing or self._closed is not None:
             raise ConnectionError("the connection is closed")
         self._do(lambda: self.machine.send(request, self._ctx.now()))
+
+    def _hold(self, held: bool) -> None:
+        self._try(lambda: self.machine.hold(held))
+
+    def _heard(self) -> datetime:
+        return self.machine.last_heartbeat or self.machine.opened_at
 
     def _acknowledge(self, request_id: str) -> None:
         self._try(lambda: self.machine.acknowledge(request_id))
@@ -236,9 +254,16 @@ class Session:
                 if isinstance(arrived, Closed):
                     self._closed = arrived
 
+    def _said(self) -> str:
+        """Name why the worker has closed the connection."""
+        if self._closed is None or self._closed.code is None:
+            return _LOST
+        return self._closed.reason[:_MOST_REASON_CHARS] or str(self._closed.code)
+
     def _end(self) -> None:
-        paused = self.machine.status is Status.DRAINING
+        paused = self.machine.is_leaving
         self._closing = True
+        self._closed_because = self._closed_because or self._said()
         ended = self.machine.ended()
         if self.connected is None:
             return

@@ -1,4 +1,4 @@
-"""Apps, and the workers that hold a connection for them."""
+"""Apps."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,7 @@ from ariadne import ObjectType
 from sqlalchemy import RowMapping
 
 from ...domain.errors import NotFound
-from ...domain.values.json_types import JsonObject
 from ...storage.queries import app_list
-from . import paging
 from .request import Info, of
 from .root import query
 
@@ -76,20 +74,6 @@ for _name, _column in {
     "appVersion": "app_version",
 }.items():
     app_type.set_alias(_name, _column)
-
-
-@query.field("workerConnections")
-def list_worker_connections(_: object, info: Info, first: int, **_filter: object) -> JsonObject:
-    """List the workers that hold a connection: none, as apps are called over HTTP."""
-    paging.check_first(first)
-    info_of_page = {"hasNextPage": False, "hasPreviousPage": False}
-    return {"edges": [], "pageInfo": info_of_page, "totalCount": 0}
-
-
-@query.field("workerConnection")
-def show_worker_connection(_: object, info: Info, connectionId: str) -> None:
-    """Find a worker's connection."""
-    raise NotFound(f"no worker has the connection {connectionId}")
 
 
 TYPES = (app_type,)

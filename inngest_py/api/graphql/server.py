@@ -21,7 +21,7 @@ from ... import observe
 from ...domain.errors import InngestPyError, Invalid
 from ...domain.values.json_types import JsonObject
 from ...storage.db.outages import logged, outage, public_message
-from . import apps, events, functions, limits, mutations, runs, scalars, spans
+from . import apps, events, functions, limits, mutations, runs, scalars, spans, workers
 from .request import QueryContext
 from .root import mutation, query
 
@@ -41,6 +41,7 @@ SCHEMA = make_executable_schema(
     *functions.TYPES,
     *runs.TYPES,
     *spans.TYPES,
+    *workers.TYPES,
 )
 
 

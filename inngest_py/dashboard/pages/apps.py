@@ -1,6 +1,7 @@
 """The page of apps: whether they are in sync, and what to do if they are not."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from flask import Response, redirect, request
 from sqlalchemy import Connection, RowMapping
@@ -8,15 +9,17 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid, NotFound
+from ...domain.reports.connected_workers import ConnectedWorker
 from ...engine.apps import celery_apps
 from ...engine.apps import manage as moves
-from ...storage.queries import app_list, celery_app_list, function_list
+from ...storage.queries import app_list, celery_app_list, function_list, worker_list
 from ..deps import context, deps, read
 from ..parts.celery_cards import card
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
 
+_MOST_GONE = 5  # workers of an app that are shown though they are not connected any more
 _FIXES = {
     "unreachable": "Nothing answers at the URL: start the app, or correct the URL.",
     "url_not_found": "The app answers 404: the URL must be that of its serve endpoint,"
@@ -36,6 +39,13 @@ _FIXES = {
 }
 
 
+class _Found(NamedTuple):
+    apps: list[RowMapping]
+    functions: dict[str, list[RowMapping]]
+    celery: list[RowMapping]
+    workers: list[ConnectedWorker]
+
+
 @route("/apps", Role.VIEWER)
 def apps() -> Response:
     """List apps with their state."""
@@ -48,26 +58,34 @@ def show(
     """Make the page; `wrong` says by field what was wrong with the form for Celery apps."""
     now = context().now()
 
-    def load(
-        tx: Connection,
-    ) -> tuple[list[RowMapping], dict[str, list[RowMapping]], list[RowMapping]]:
+    def load(tx: Connection) -> _Found:
         found = app_list.every(tx)
         functions = function_list.of_apps(tx, [row["id"] for row in found])
-        return found, functions, celery_app_list.every(tx)
+        connect = any(row["method"] == "connect" for row in found)
+        workers = worker_list.shown(tx, now) if connect else []
+        return _Found(found, functions, celery_app_list.every(tx), workers)
 
-    found, functions, celery = read(load)
+    found, functions, celery, workers = read(load)
     return page(
         "apps.html",
         status,
         apps=found,
         functions=functions,
         fixes=_FIXES,
+        workers={row["id"]: _of_app(workers, row["id"]) for row in found},
         cards={row["app_id"]: card(row, functions[row["app_id"]], now) for row in celery},
         problem=problem,
         given=request.form.get("url", ""),
         celery=request.form if wrong is not None else {},
         wrong=wrong or {},
     )
+
+
+def _of_app(workers: list[ConnectedWorker], app_id: str) -> list[ConnectedWorker]:
+    """List the workers of an app: all that are connected, and some of those that are gone."""
+    mine = [one for one in workers if app_id in one.groups]
+    gone = [one for one in mine if not one.is_open]
+    return [one for one in mine if one.is_open] + gone[:_MOST_GONE]
 
 
 @route("/apps/add", Role.OPERATOR, methods=("POST",))

@@ -17,6 +17,8 @@ _WORDS = {
     "connected": "The Celery app is connected: its tasks are functions once a worker answers.",
     "disconnected": "The Celery app is disconnected: nothing starts its tasks now.",
     "configured": "The settings of the task are changed: its next runs follow them.",
+    "drained": "The worker gets no more: it ends the calls that it has.",
+    "works-again": "The worker gets work again.",
     "archived": "The app is archived: nothing starts its functions; its runs continue.",
 }
 _COUNTED = {

@@ -82,6 +82,8 @@ class GatewayConnection:
     is_synced: bool = False
     is_over: bool = False
     asks_when_idle: bool = False
+    is_held: bool = False  # by an operator: it gets no more work
+    is_leaving: bool = False  # by its own word
     last_heartbeat: datetime | None = None
     in_flight: dict[str, _InFlight] = field(default_factory=dict)
     early: list[ConnectMessage] = field(default_factory=list)
@@ -155,7 +157,7 @@ class GatewayConnection:
             done: list[Action] = [StatusChanged(self.status), ready]
         else:
             # the status last: the worker must not get a request before it knows that it is ready
-            done = [ready, *self._become(Status.READY)]
+            done = [ready, *self._get_ready()]
         early, self.early = self.early, []
         return [*done, *(action for one in early for action in self._handle(one, now))]
 
@@ -241,6 +243,16 @@ class GatewayConnection:
     def _leave_if_idle(self) -> list[Action]:
         return [] if self.in_flight else self.leave()
 
+    def hold(self, held: bool) -> list[Action]:
+        """Let a worker get no more work, or some again."""
+        if self.is_over or held == self.is_held:
+            return []
+        self.is_held = held
+        if held:
+            return self._become(Status.DRAINING) if self.status is Status.READY else []
+        waits = self.status is Status.DRAINING and not self.is_leaving
+        return self._become(Status.READY) if waits else []
+
     def stop(self) -> list[Action]:
         """Close at the end of a drain."""
         return self._close(codes.GATEWAY_CLOSING)
@@ -279,15 +291,16 @@ class GatewayConnection:
     def _is_ready(self, _payload: bytes, _now: datetime) -> list[Action]:
         if not self.is_synced or self.status is not Status.CONNECTED:
             return []
-        return self._become(Status.READY)
+        return self._get_ready()
 
     def _pause(self, _payload: bytes, now: datetime) -> list[Action]:
-        if self.status >= Status.DRAINING:
+        known, self.is_leaving = self.is_leaving, True
+        if known or self.status > Status.DRAINING:
             return []
         for one in self.in_flight.values():
             if not one.acked:
                 one.until = min(one.until, now + DROPPED_AFTER)
-        return self._become(Status.DRAINING)
+        return [] if self.status is Status.DRAINING else self._become(Status.DRAINING)
 
     def _note_status(self, payload: bytes, _now: datetime) -> list[Action]:
         WorkerStatusData.FromString(payload)  # informational (§6)
@@ -310,6 +323,9 @@ class GatewayConnection:
         if known is not None:
             known.acked = known.answered = True
         return [Answer(response)]
+
+    def _get_ready(self) -> list[Action]:
+        return self._become(Status.DRAINING if self.is_held else Status.READY)
 
     def _become(self, status: Status) -> list[Action]:
         self.status = status

@@ -104,14 +104,18 @@ def _so_many(number: int, several: str) -> str:
     return f"{number} {several.removesuffix('s') if number == 1 else several}"
 
 
-def no_worker(app: str, connected: int, since: datetime) -> Reason:
-    """Say that no connected worker of its app has room."""
-    text = (
-        f"Waits for a worker: none of {app} is connected ({NO_WORKER})."
-        if not connected
-        else f"Waits for a worker: the {connected} of {app} that are connected have no room."
-    )
-    return Reason("app", text, since, None, {"app": app, "connected": connected})
+def no_worker(app: str, connected: int, ready: int, since: datetime) -> Reason:
+    """Say that no connected worker of its app takes it; `ready` of them take work at all."""
+    if not connected:
+        text = f"Waits for a worker: none of {app} is connected ({NO_WORKER})."
+    elif not ready:
+        them = "worker" if connected == 1 else f"{connected} workers"
+        text = f"Waits for a worker: the connected {them} of {app} get no more work: drained, or"
+        text += " about to stop."
+    else:
+        text = f"Waits for a worker: the {ready} of {app} that are connected have no room."
+    details: JsonObject = {"app": app, "connected": connected, "ready": ready}
+    return Reason("app", text, since, None, details)
 
 
 def app_busy(host: str, since: datetime) -> Reason:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping
 
+from ...domain.connect.actions import Status
 from ...domain.errors import Invalid, NotFound
 from ...domain.flow import gcra, keys
 from ...domain.flow import slots as slot_rules
@@ -183,10 +184,10 @@ def _in_line(facts: _Facts, item: RowMapping) -> Reason:
     gate = item["gate"]
     if gate.startswith(LINE_PREFIX + CONNECTED):
         app_id = facts.function.app_id
-        connected = sum(
-            app_id in canonical.loads(one["groups"]) for one in worker_list.connections(facts.tx)
-        )
-        return words.no_worker(facts.function.app_name, connected, item["queued_at"])
+        found = worker_list.connections(facts.tx)
+        mine = [one for one in found if app_id in canonical.loads(one["groups"])]
+        ready = sum(one["status"] == Status.READY for one in mine)
+        return words.no_worker(facts.function.app_name, len(mine), ready, item["queued_at"])
     if gate.startswith(LINE_PREFIX):
         return words.app_busy(gate.removeprefix(LINE_PREFIX), item["queued_at"])
     ahead = rows.ahead(facts.tx, item)

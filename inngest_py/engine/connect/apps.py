@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import Connection as Transaction
 
 from ...domain.connect.actions import Status
-from ...domain.connect.gateway_connection import HEARTBEAT
+from ...domain.connect.codes import WORKER_SHUTDOWN
 from ...domain.connect.worker_hello import Worker, WorkerApp
 from ...domain.values import canonical
 from ...storage.catalog import connections as rows
@@ -13,9 +13,8 @@ from ...storage.queries import app_list, worker_list
 from ..apps import register
 from ..runtime.context import Context
 
-EVERY = HEARTBEAT
-# a process that has written nothing for so long is gone, and its connections are
-_SILENT = timedelta(minutes=1)
+# for how long a drained worker stays so that has lost its connection
+_COMES_BACK = timedelta(minutes=1)
 
 
 def sync(ctx: Context, worker: Worker) -> tuple[dict[str, str], dict[str, str]]:
@@ -72,8 +71,11 @@ def _store_group(ctx: Context, worker: Worker, app: WorkerApp, done: register.Re
         rows.put_group(tx, values)
 
 
-def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> None:
-    """Write that a worker is connected here."""
+def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> bool:
+    """Write that a worker is connected here; say whether it is drained.
+
+    One that was drained and has lost its connection stays so, unless it had shut down.
+    """
     now = ctx.now()
     attributes = {
         "cpu_cores": worker.cpu_cores,
@@ -81,6 +83,8 @@ def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> None:
         "os": worker.system,
     }
     with ctx.db.transaction() as tx:
+        since = now - _COMES_BACK
+        drained = rows.drained_before(tx, worker.instance_id, since, WORKER_SHUTDOWN)
         rows.put(
             tx,
             {
@@ -97,30 +101,16 @@ def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> None:
                 "attributes": canonical.dumps(attributes).decode(),
                 "connected_at": now,
                 "heartbeat_at": now,
+                "drain_asked_at": drained,
             },
         )
+    return drained is not None
 
 
-def note_status(ctx: Context, connection_id: str, status: Status) -> None:
-    """Write where a connection is; one that has ended is deleted."""
+def note_status(ctx: Context, connection_id: str, status: Status, reason: str) -> None:
+    """Write where a connection is; `reason` says why it has ended, if it has."""
     with ctx.db.transaction() as tx:
         if status is Status.DISCONNECTED:
-            rows.remove(tx, connection_id)
+            rows.close(tx, connection_id, status.value, ctx.now(), reason)
         else:
             rows.set_status(tx, connection_id, status.value)
-
-
-def beat(ctx: Context) -> bool:
-    """Write that the connections of this process live, and delete those of processes that do not.
-
-    Also learns which worker groups are current: calls go to these.
-    """
-    now = ctx.now()
-    here = ctx.connections.all()
-    with ctx.db.transaction() as tx:
-        rows.beat(tx, [(one.id, now, len(one.calls)) for one in here])
-        rows.remove_silent(tx, now - _SILENT)
-        apps = {app_id for one in here for app_id in one.groups}
-        newest = {app_id: rows.current(tx, app_id) for app_id in sorted(apps)}
-    ctx.connections.set_current({app: group for app, group in newest.items() if group})
-    return False

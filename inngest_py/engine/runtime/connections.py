@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ...domain.connect.calls import LEASE, Request
 from ...domain.limits import REQUEST_TIMEOUT
@@ -42,7 +42,8 @@ class Connected:
     """One worker's connection, as the engine uses it.
 
     `groups` are the worker's apps, by id, each with the worker group. `send` raises OSError if the
-    socket is closed.
+    socket is closed. `hold` says whether it gets no more work, by an operator's wish. `heard` tells
+    when its last heartbeat came.
     """
 
     id: str
@@ -50,6 +51,8 @@ class Connected:
     capacity: int
     send: Callable[[Request], None]
     acknowledge: Callable[[str], None]
+    hold: Callable[[bool], None]
+    heard: Callable[[], datetime]
     is_ready: bool = False
     calls: set[str] = field(default_factory=set)
 

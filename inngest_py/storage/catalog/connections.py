@@ -1,25 +1,38 @@
 """Connections of workers, and the worker groups that were synced.
 
 The rows show where workers are. What a worker has in flight is known to the process that holds its
-connection; the database says who has which item.
+connection; the database says who has which item. A connection that has ended is shown for a while.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, ForeignKey, Index, Text, delete, select, update
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.row_types import RowValues
 from ..db.session import upsert
+from ..db.statements import EachRow
 
 
 class ConnectionRow(Base):
-    """A worker's open connection, and the process that holds it.
+    """A worker's connection, and the process that holds it.
 
-    `status` is a number of connect.md §2.2. `groups` are the hashes of its worker groups, by app
-    (JSON). `heartbeat_at` is written every few seconds, for all of a process at once.
+    `status` is a number of connect.md §2.2. `groups` are the hashes of its worker groups, by app,
+    and `requests` the ids of the items that it has, the first of them (both JSON). `heartbeat_at`
+    is written every few seconds, for all of a process at once. An operator's wish that it gets no
+    more work is `drain_asked_at`; the gateway looks for it. `closed_at` is None while it is open.
     """
 
     __tablename__ = "connections"
@@ -36,7 +49,10 @@ class ConnectionRow(Base):
     attributes: Mapped[str] = mapped_column(Json)  # cpu_cores, mem_bytes, os
     connected_at: Mapped[datetime] = mapped_column(Timestamp)
     heartbeat_at: Mapped[datetime] = mapped_column(Timestamp)
-    # serves remove_silent()
+    requests: Mapped[str] = mapped_column(Json, server_default="[]")
+    drain_asked_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    closed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    close_reason: Mapped[str | None] = mapped_column(Text)
     __table_args__ = (Index("connections_heartbeat_idx", "heartbeat_at"),)
 
 
@@ -60,6 +76,7 @@ class WorkerGroup(Base):
 
 
 _connections, _groups = table_of(ConnectionRow), table_of(WorkerGroup)
+_open = _connections.c.closed_at.is_(None)
 
 
 def put(tx: Connection, values: RowValues) -> None:
@@ -73,21 +90,74 @@ def set_status(tx: Connection, connection_id: str, status: int) -> None:
     tx.execute(mine.values(status=status))
 
 
-def remove(tx: Connection, connection_id: str) -> None:
-    """Delete a connection that is closed."""
-    tx.execute(delete(_connections).where(_connections.c.id == connection_id))
+def close(tx: Connection, connection_id: str, status: int, now: datetime, reason: str) -> None:
+    """Write that a connection has ended, and why."""
+    mine = update(_connections).where(_connections.c.id == connection_id, _open)
+    ended = {"status": status, "in_flight": 0, "requests": "[]", "closed_at": now}
+    tx.execute(mine.values(close_reason=reason, **ended))
 
 
-def beat(tx: Connection, rows: Sequence[tuple[str, datetime, int]]) -> None:
-    """Write the last heartbeats and calls in flight of connections, by their ids."""
-    for connection_id, heartbeat_at, in_flight in rows:
-        mine = update(_connections).where(_connections.c.id == connection_id)
-        tx.execute(mine.values(heartbeat_at=heartbeat_at, in_flight=in_flight))
+_beat = EachRow(
+    {"id": Text(), "at": DateTime(timezone=True), "in_flight": Integer(), "requests": Text()},
+    lambda v: (
+        update(_connections)
+        .where(_connections.c.id == v.id)
+        .values(heartbeat_at=v.at, in_flight=v.in_flight, requests=v.requests)
+    ),
+)
 
 
-def remove_silent(tx: Connection, before: datetime) -> int:
-    """Delete connections whose process has written nothing since; return how many there were."""
-    return tx.execute(delete(_connections).where(_connections.c.heartbeat_at < before)).rowcount
+def beat(tx: Connection, rows: Sequence[tuple[str, datetime, int, str]]) -> None:
+    """Write last heartbeats, numbers of calls in flight and the ids of their items (JSON)."""
+    if rows:
+        _beat.run(tx, rows)
+
+
+def close_lost(tx: Connection, alive: Sequence[str], now: datetime, status: int, why: str) -> int:
+    """Close connections whose process is not among those alive; return how many there were."""
+    lost = update(_connections).where(_connections.c.gateway_id.not_in(alive), _open)
+    ended = {"status": status, "in_flight": 0, "requests": "[]", "closed_at": now}
+    return tx.execute(lost.values(close_reason=why, **ended)).rowcount
+
+
+def remove_closed(tx: Connection, before: datetime) -> None:
+    """Delete connections that ended before a time."""
+    tx.execute(delete(_connections).where(_connections.c.closed_at < before))
+
+
+def ask_drain(tx: Connection, connection_id: str, at: datetime | None) -> str | None:
+    """Write that an open connection gets no more work, or (None) that it may get some again.
+
+    Returns the name of the worker; None if there is no such connection.
+    """
+    mine = update(_connections).where(_connections.c.id == connection_id, _open)
+    found: str | None = tx.execute(
+        mine.values(drain_asked_at=at).returning(_connections.c.instance_id)
+    ).scalar()
+    return found
+
+
+def to_drain(tx: Connection, gateway_id: str) -> set[str]:
+    """List the connections of a process that are to get no more work."""
+    mine = select(_connections.c.id).where(_connections.c.gateway_id == gateway_id, _open)
+    return set(tx.execute(mine.where(_connections.c.drain_asked_at.is_not(None))).scalars())
+
+
+def drained_before(
+    tx: Connection, instance_id: str, since: datetime, leaving: str
+) -> datetime | None:
+    """Say since when the worker of this name is drained, by its last connection.
+
+    One that ended for the reason `leaving`, or before `since`, does not count.
+    """
+    c = _connections.c
+    its = select(c.drain_asked_at, c.closed_at, c.close_reason).where(c.instance_id == instance_id)
+    last = tx.execute(its.order_by(c.connected_at.desc()).limit(1)).first()
+    if last is None or last.close_reason == leaving:
+        return None
+    over = last.closed_at is not None and last.closed_at < since
+    found: datetime | None = last.drain_asked_at
+    return None if over else found
 
 
 def is_known(tx: Connection, group: str) -> bool:

@@ -4,6 +4,7 @@ from ..catalog.celery_apps import CeleryApp
 from ..catalog.connections import ConnectionRow, WorkerGroup
 from ..catalog.crons import Cron
 from ..catalog.functions import App, FunctionRow
+from ..catalog.gateways import Gateway
 from ..db.columns import Base
 from ..db.meta import Meta
 from ..events.events import EventRow, RunKey
@@ -43,6 +44,7 @@ __all__ = [
     "DeferRow",
     "EventRow",
     "FunctionRow",
+    "Gateway",
     "Meta",
     "Operator",
     "OperatorSession",

@@ -7,7 +7,10 @@ from .tables import Base
 
 # tables written by syncs, workers and accounts; everything else is state
 _KEPT = frozenset(
-    {"apps", "functions", "meta", "workers", "operators", "operator_sessions", "audit"}
+    {
+        *("apps", "functions", "meta", "workers", "operators", "operator_sessions", "audit"),
+        *("connections", "worker_groups", "gateways"),
+    }
 )
 
 
