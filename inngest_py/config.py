@@ -50,7 +50,8 @@ class Settings:
     `declared_celery_apps` are those that a file gives by name, with settings of their tasks.
     `keep_audit` is how long the rows of the audit log are kept.
     Workers connect at `connect_port` (None: 8289 beside a dev server's own port, else the port of
-    the API), and are told `connect_url` if there is one, for a server behind a proxy.
+    the API), and are told `connect_url` if there is one, for a server behind a proxy. A process
+    takes `connect_max_connections` of them.
     `poll` None means polling if a `poll_interval` is given, and an interval of 0 means none.
     """
 
@@ -59,6 +60,7 @@ class Settings:
     port: int = DEFAULT_PORT
     connect_port: int | None = None
     connect_url: str | None = None
+    connect_max_connections: int = 5000
     # repr=False: settings that may have a secret stay out of logs and tracebacks
     database_url: str = field(default="", repr=False)
     database_connect_seconds: float = 5.0
@@ -205,6 +207,9 @@ class Settings:
         ):
             if given is not None and not least <= given <= _MOST_SECONDS:
                 found.append(f"{what} must be {least:g} to {_MOST_SECONDS} seconds")
+        found += checks.connect_errors(
+            self.connect_port, self.connect_url, self.connect_max_connections
+        )
         found += checks.list_errors(asdict(self))
         if not all(key.strip() for key in self.event_keys):
             found.append("an event key must not be empty (--event-key)")

@@ -134,6 +134,26 @@ def _usable(key: str) -> bool:
     return bool(signatures.strip_prefix(key).strip())
 
 
+def connect_errors(port: int | None, url: str | None, most: int) -> list[str]:
+    """List what is wrong with the settings for connected workers."""
+    found = []
+    if port is not None and not 0 < port < 65536:
+        found.append("the port for workers must be 1 to 65535 (--connect-port)")
+    if url is not None and not _is_ws(url):
+        text = "must be a URL such as wss://example.com/v0/connect (--connect-url)"
+        found.append(f"what workers connect to {text}")
+    if most < 1:
+        found.append("a process must take one connection or more (--connect-max-connections)")
+    return found
+
+
+def _is_ws(url: str) -> bool:
+    try:
+        return urls.is_connect(urls.normalise(url))
+    except Invalid:
+        return False
+
+
 def sdk_url_errors(given: tuple[str, ...]) -> list[str]:
     """List the apps' URLs that are not valid."""
     found = []

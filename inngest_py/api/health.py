@@ -32,6 +32,7 @@ def health() -> Response:
     shown["clock_skew_seconds"] = round(context().db.clock.skew.total_seconds(), 1)
     shown["broker"] = _broker()
     shown["workers"] = found.workers
+    shown["connections"] = len(context().connections.all())
     shown["upkeep_faults"] = found.faults
     shown["backlog"] = {
         "due": found.due,

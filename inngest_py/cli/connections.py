@@ -1,11 +1,27 @@
 """`connections`: list connected workers, and drain one, through the REST API."""
 
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote
 
 import click
 
 from .client import call, url_option
+
+
+class _App(TypedDict):
+    id: str
+    name: str | None
+
+
+class _Shown(TypedDict):
+    id: str
+    instance: str
+    status: str
+    apps: list[_App]
+    in_flight: int
+    capacity: int
+    sdk: str
+    connected_at: str
 
 
 @click.group()
@@ -24,7 +40,7 @@ def list_(app: str | None, gone: bool, url: str) -> None:
         click.echo(_line(one))
 
 
-def _line(one: dict[str, Any]) -> str:
+def _line(one: _Shown) -> str:
     apps = ", ".join(app["name"] or app["id"] for app in one["apps"])
     calls = f"{one['in_flight']}/{one['capacity']}"
     left = f"{one['id']}  {one['instance']:<24}  {one['status']:<10}  {calls:>9}"

@@ -93,6 +93,11 @@ _SERVER = (
         help="What workers are told to connect to, as ws:// or wss://; for servers behind a proxy."
         "  [INNGEST_CONNECT_URL]",
     ),
+    click.option(
+        "--connect-max-connections",
+        type=int,
+        help="How many connections of workers this process takes.  [5000]",
+    ),
 )
 _PAGES = (
     click.option(

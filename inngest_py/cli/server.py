@@ -5,12 +5,14 @@ Written against Celery 5.7: the embedded worker is a `WorkController` that is st
 """
 
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ from .supervisor import CUT_SECONDS, Supervisor
 # the least that requests get which came while the workers' calls ended
 LEAST_DRAIN = 5.0
 _CLOSE_SECONDS = 3.0
+_OTHER_FILES = 300  # that are no connections of workers: databases, brokers, requests, apps
 _LOOK_SECONDS = 0.2
 
 
@@ -72,6 +75,15 @@ def _leave(gateway: gateway_beats.Beats, ctx: Context) -> None:
         gateway.leave(ctx)
     except SQLAlchemyError as error:  # others see that it is silent
         observe.event("connect.status_not_stored", level=30, **logged(error))
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as the system allows it; return how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 class Server:
@@ -262,13 +274,21 @@ class Server:
     def _listen(self, ctx: Context) -> DrainingServer:
         self._counters = Counters(ctx.catalog.slug_of)
         self._counters.connect()
-        gateway = self._gateway = Gateway(ctx)
+        gateway = self._gateway = Gateway(ctx, self._most_connections())
         settings = self._listen_for_workers(gateway)
         app = create_app(settings, ctx, self._counters)
         if settings.ui:
             self._pulse = dashboard.add_to(app, settings, ctx)
         both = Sockets(ctx).before(gateway.before(app))
         return listen((settings.host, settings.port), both)
+
+    def _most_connections(self) -> int:
+        """Say how many workers may connect; each connection is an open file."""
+        asked, files = self._settings.connect_max_connections, raise_file_limit()
+        most = max(1, min(asked, files - _OTHER_FILES))
+        if most < asked:
+            observe.event("connect.few_files", level=20, connections=most, files=files)
+        return most
 
     def _listen_for_workers(self, gateway: Gateway) -> Settings:
         """Listen at the port for workers, if there is one; return the settings as they are then.

@@ -8,6 +8,8 @@ from blinker import NamedSignal
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from .. import observe
+from ..domain.connect.codes import REASONS
+from ..domain.values.json_types import JsonObject
 from .labels import OTHER, FunctionLabels
 
 # Calls last from milliseconds to two hours.
@@ -65,6 +67,7 @@ class Counters:
         self._add_tasks()
         self._add_faults()
         self._add_answers()
+        self._add_connections()
 
     def _add_tasks(self) -> None:
         """Add the counters of Celery tasks; those of canvases have their own names, too."""
@@ -107,6 +110,25 @@ class Counters:
         )
         self._answering = self._histogram(
             "http_request_seconds", "How long this server took to answer.", "method", "route"
+        )
+
+    def _add_connections(self) -> None:
+        """Add the counters of a gateway; in a worker they stay empty."""
+        self._opened = self._counter(
+            "connections_opened",
+            "Connections of workers that became ready: first ones, and of workers known before.",
+            "kind",
+        )
+        self._closed = self._counter(
+            "connections_closed", "Connections that have ended, by the reason.", "reason"
+        )
+        self._silent = self._counter(
+            "connect_requests_lapsed",
+            "Requests whose worker was silent for too long: never acknowledged, or not extended.",
+            "worker",
+        )
+        self._refused = self._counter(
+            "connect_leases_refused", "Extensions refused: the worker has to drop the request."
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -221,11 +243,26 @@ class Counters:
             self._lost.inc()
         elif name == "checkpoint.stored":
             self._child(self._checkpoints, fields["function_id"]).inc()
+        elif name in _OF_CONNECTIONS:
+            self._connection(name, fields)
         elif name in _LIMITS:
             label = self._labels.of_slug(fields["function"])
             self._limits.labels(label, _LIMITS[name]).inc(fields.get("items", 1))
 
+    def _connection(self, name: str, fields: JsonObject) -> None:
+        """Count what happens to a connected worker."""
+        if name == "connect.ready":
+            self._opened.labels("again" if fields["again"] else "first").inc()
+        elif name == "connect.ended":
+            reason = fields["reason"]
+            self._closed.labels(reason if reason in REASONS else OTHER).inc()
+        elif name == "connect.lapsed":
+            self._silent.labels("not_extended" if fields["acked"] else "not_acknowledged").inc()
+        else:
+            self._refused.inc()
 
+
+_OF_CONNECTIONS = frozenset({"connect.ready", "connect.ended", "connect.lapsed", "connect.refused"})
 _LIMITS = {
     "rate_limit.dropped": "rate_limit",
     "throttle.waits": "throttle",

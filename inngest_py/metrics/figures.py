@@ -16,6 +16,7 @@ from ..engine.runtime.context import Context
 from ..storage.db import deadlines
 from ..storage.db.outages import logged, outage
 from ..storage.queries import queue_stats, run_detail, worker_list
+from . import connected
 
 # Counts stop here: reading so many entries of an index takes about 0.1 s.
 MOST = 100_000
@@ -78,6 +79,7 @@ class Figures(Collector):
             held = queue_stats.in_flight(tx, MOST)
             in_line = queue_stats.in_waiting_lines(tx, MOST)
             alive = len(worker_list.alive(tx, now))
+            connections = connected.figures(tx)
         depth = {one.kind: one.count for one in due}
         ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}
         return [
@@ -101,6 +103,7 @@ class Figures(Collector):
                 in_line,
             ),
             GaugeMetricFamily("inngest_workers", "Workers that are alive.", alive),
+            *connections,
         ]
 
 

@@ -1,7 +1,10 @@
 """Workers that behave badly at the gateway: they get the documented close code, others go on."""
 
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +267,119 @@ def test_a_closed_connection_is_gone(server: Server) -> None:
     wait_until(lambda: "goes" in connections(), 5, "the connection is shown")
     made.close()
     wait_until(lambda: "goes" not in connections(), 5, "the connection is gone")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Server]:
+    """A server that takes few connections."""
+    args = ("--in-memory", "--no-discovery", "--connect-max-connections", "2")
+    with Server("dev", *args, log=tmp_path / "server.log") as server:
+        yield server.start()
+
+
+def test_a_full_server_refuses_workers_and_says_why(small: Server) -> None:
+    started = _start(small)
+    made = [_ready(small, instance_id=f"worker-{number}") for number in range(2)]
+    reply = requests.post(f"{small.url}/v0/connect/start", timeout=10)
+    assert reply.status_code == 429
+    assert "INNGEST_CONNECT_MAX_CONNECTIONS" in reply.json()["error"]
+    with pytest.raises(InvalidStatus) as refused:
+        connect(started.gateway_endpoint, subprotocols=[PROTOCOL]).__enter__()
+    assert refused.value.response.status_code == 429
+    made.pop().close()
+
+    def takes_more() -> bool:
+        return requests.post(f"{small.url}/v0/connect/start", timeout=10).ok
+
+    wait_until(takes_more, 10, "a place is free")
+    made.append(_ready(small))
+    for one in made:
+        one.close()
+
+
+def _memory(server: Server) -> int:
+    """The server's memory in bytes."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    (line,) = [one for one in status.splitlines() if one.startswith("VmRSS")]
+    return int(line.split()[1]) * 1024
+
+
+def _raw(server: Server) -> socket.socket:
+    """A WebSocket of which nothing is read."""
+    made = socket.create_connection((LOOPBACK, server.port), timeout=20)
+    made.sendall(
+        b"GET /v0/connect HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: v0.connect.inngest.com\r\n\r\n"
+    )
+    return made
+
+
+def test_a_thousand_sockets_without_a_hello_cost_little(server: Server) -> None:
+    """They are closed after five seconds, and nobody else notices."""
+    before = _memory(server)
+    made = [_raw(server) for _ in range(1000)]
+    _ready(server).close()
+    for one in made[::100]:
+        assert b"101" in one.recv(4096).splitlines()[0]
+    assert _memory(server) - before < 100 * 2**20
+    for one in made:
+        received = b"".join(iter(lambda one=one: one.recv(4096), b""))  # type: ignore[misc]
+        assert b"connect_worker_hello_timeout" in received
+        one.close()
+    _ready(server).close()
+
+
+def _masked(payload: bytes, *, size: int | None = None) -> bytes:
+    """A binary frame of a client, with the key 0; `size` announces more than there is."""
+    length = len(payload) if size is None else size
+    head = bytes([128 + length]) if length < 126 else b"\xff" + length.to_bytes(8, "big")
+    return b"\x82" + head + b"\0\0\0\0" + payload
+
+
+def test_unknown_senders_may_fill_little_memory(server: Server) -> None:
+    """Eight MiB each would be a gigabyte."""
+    before, part = _memory(server), b"x" * 2**20
+    made = []
+    for _ in range(128):
+        one = _raw(server)
+        made.append(one)
+        with suppress(OSError):  # it was closed meanwhile
+            for number in range(7):
+                one.sendall(_masked(part, size=8 * len(part)) if not number else part)
+    assert _memory(server) - before < 300 * 2**20
+    for one in made:
+        one.close()
+    _ready(server).close()
+
+
+def test_a_flood_of_frames_slows_its_sender_alone(server: Server) -> None:
+    """A worker sends small frames without end, and reads what they are answered with."""
+    flooding = _ready(server, instance_id="floods", max_worker_concurrency=1)
+    extend = _frame(
+        Kind.WORKER_REQUEST_EXTEND_LEASE,
+        WorkerRequestExtendLeaseData(request_id="nonsense", lease_id="x"),
+    )
+    frames = (_masked(_frame(Kind.WORKER_HEARTBEAT)) * 9 + _masked(extend)) * 200
+    raw, over = flooding.socket, threading.Event()
+
+    def until_over(act: Callable[[], object]) -> None:
+        with suppress(OSError):
+            while not over.is_set():
+                act()
+
+    acts: list[Callable[[], object]] = [lambda: raw.sendall(frames), lambda: raw.recv(2**16)]
+    threads = [threading.Thread(target=until_over, args=(act,), daemon=True) for act in acts]
+    before = _memory(server)
+    for one in threads:
+        one.start()
+    seconds = []
+    for _ in range(4):
+        begun = time.monotonic()
+        _ready(server, instance_id="other").close()
+        seconds.append(time.monotonic() - begun)
+    assert min(seconds) < 3
+    assert _memory(server) - before < 100 * 2**20
+    assert _state(server, "floods") == "ready"
+    over.set()
+    raw.close()

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from inngest_py import observe
 from inngest_py.api.app import create_app
+from inngest_py.domain.connect.actions import Status
+from inngest_py.domain.values import ids
 from inngest_py.engine.runtime.app_fairness import Fairness
 from inngest_py.engine.upkeep import lease_keeping
 from inngest_py.engine.work import claims, run_item
 from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import KEEP
 from inngest_py.metrics.labels import OTHER, FunctionLabels
+from inngest_py.storage.catalog import connections
 from inngest_py.storage.db.session import Database
 from inngest_py.version import __version__
 from tests.api.conftest import Service
@@ -213,3 +217,56 @@ def test_the_number_of_function_labels_is_bounded() -> None:
     assert [labels.of_id(name) for name in "unknown"[:1]] == [OTHER]
     assert [labels.of_id(name) for name in "abcab"] == ["app-a", "app-b", OTHER, "app-a", "app-b"]
     assert labels.of_slug("app-d") == OTHER
+
+
+def test_connected_workers_and_what_waits_for_them_are_shown(measured: Measured) -> None:
+    ctx = measured.engine.ctx
+    url = "ws://connect?app_name=shop"
+    step = {"id": "step", "name": "step", "runtime": {"type": "ws", "url": f"{url}&fnId=shop-fn"}}
+    function = {
+        "id": "shop-fn",
+        "name": "fn",
+        "triggers": [{"event": "shop/asked"}],
+        "steps": {"step": step},
+    }
+    sync = {"v": "1", "appname": "shop", "url": url, "sdk": "py:v1", "functions": [function]}
+    assert measured.client.post("/fn/register", json=sync).status_code == 200
+    measured.send({"name": "shop/asked"})
+    measured.engine.drain()
+    assert measured.value("inngest_connected_waiting", app="shop") == 1
+    assert measured.value("inngest_connected_workers", app="shop", status="ready") == 0
+    row: dict[str, Any] = {
+        "id": ctx.new_id(),
+        "gateway_id": ctx.worker_id,
+        "instance_id": "worker",
+        "status": Status.READY.value,
+        "groups": f'{{"{ids.app_id("shop")}":"group"}}',
+        "capacity": 7,
+        "in_flight": 3,
+        "sdk_language": "py",
+        "sdk_version": "v1",
+        "platform": "",
+        "attributes": "{}",
+        "connected_at": ctx.now(),
+        "heartbeat_at": ctx.now(),
+    }
+    with ctx.db.transaction() as tx:
+        connections.put(tx, row)
+    assert measured.value("inngest_connected_workers", app="shop", status="ready") == 1
+    assert measured.value("inngest_connected_capacity", app="shop") == 7
+    assert measured.value("inngest_connected_in_flight", app="shop") == 3
+
+
+def test_what_happens_to_connections_is_counted(measured: Measured) -> None:
+    for reason in ("WORKER_SHUTDOWN", "whatever a worker may say"):
+        observe.event("connect.ended", reason=reason)
+    observe.event("connect.ready", again=True)
+    observe.event("connect.lapsed", acked=False)
+    observe.event("connect.refused")
+    closed = "inngest_connections_closed_total"
+    assert measured.value(closed, reason="WORKER_SHUTDOWN") == 1
+    assert measured.value(closed, reason=OTHER) == 1
+    assert measured.value("inngest_connections_opened_total", kind="again") == 1
+    lapsed = "inngest_connect_requests_lapsed_total"
+    assert measured.value(lapsed, worker="not_acknowledged") == 1
+    assert measured.value("inngest_connect_leases_refused_total") == 1

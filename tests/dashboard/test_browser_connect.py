@@ -26,24 +26,24 @@ def test_a_worker_is_seen_drained_and_gone(server: Server, tmp_path: Path, page:
     gate, api = tmp_path / "gate", Api(server.url)
     with ConnectWorker(server.url, tmp_path).start() as worker:
         event = api.send(f"{KIND}/held", {"gate": str(gate)})
-        wait_until(lambda: worker.effects(), 30, "the step begun")
+        wait_until(worker.effects, 30, "the step begun")
         (run,) = api.runs(event)
         page.goto(f"{server.url}/apps")
         card = page.get_by_role("article", name=KIND)
         for text in ("connected", "worker-1", "ready", "1 of 1000 calls", "linux"):
             expect(card).to_contain_text(text)
         link = card.get_by_role("link", name=f"{KIND}-held")
-        expect(link).to_have_attribute("href", f"/run/{run['run_id']}")
+        expect(link).to_have_attribute("href", f"/runs/{run['run_id']}")
         _is_sound(page, "connected-workers")
         page.on("dialog", lambda asked: asked.accept())
         card.get_by_role("button", name="Drain").click()
         expect(page.get_by_text("The worker gets no more")).to_be_visible()
         expect(card).to_contain_text("no worker ready")
         gate.touch()
-        assert api.run(event)["status"] == "Completed"
         expect(card).to_contain_text("nothing")
         card.get_by_role("button", name="Let it work").click()
         expect(card.locator("table")).to_contain_text("ready")
+        assert api.run(event)["status"] == "Completed"
         worker.kill9()
         expect(card).to_contain_text("No worker of this app is connected")
         expect(card.locator("table")).to_contain_text("gone")

@@ -8,6 +8,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from ...domain.access import tokens
 from ...domain.connect.gateway_connection import MOST_MESSAGE_BYTES
 from ...engine.runtime.context import Context
+from .load import Load
 from .session import Session
 from .websocket import WebSocket
 
@@ -21,15 +22,19 @@ _ANSWER_SECONDS = 3.0
 
 
 class Gateway:
-    """The connections of this process. As a WSGI app it serves the WebSocket alone."""
+    """The connections of this process, `most` at once.
 
-    def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
+    As a WSGI app it serves the WebSocket alone.
+    """
+
+    def __init__(self, ctx: Context, most: int) -> None:
+        self._ctx, self._most, self._load = ctx, most, Load()
         self._secrets = tokens.secrets(ctx.tuning.signing_keys)
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
         ctx.fairness.capacity = ctx.connections.capacity
         ctx.connections.opened = ctx.fairness.look_again
+        ctx.connections.is_full = self._is_full
 
     def before(self, app: WSGIApplication) -> WSGIApplication:
         """Make an app that serves the WebSocket, too."""
@@ -48,12 +53,17 @@ class Gateway:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"this port serves the WebSocket of connected workers at /v0/connect\n"]
         socket = WebSocket(take(), environ, MOST_MESSAGE_BYTES)  # type: ignore[arg-type]
-        if socket.accept(SUBPROTOCOL):
-            session = Session(self._ctx, socket, self._secrets)
+        if self._is_full():
+            socket.refuse(429)
+        elif socket.accept(SUBPROTOCOL):
+            session = Session(self._ctx, socket, self._secrets, self._load)
             if self._ctx.connections.is_draining:
                 session.stop()  # by its reason, SDKs try again soon
             self._serve(session)
         return []
+
+    def _is_full(self) -> bool:
+        return len(self._sessions) >= self._most
 
     def _serve(self, session: Session) -> None:
         with self._lock:

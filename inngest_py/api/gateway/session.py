@@ -1,6 +1,7 @@
 """A worker's connection: its socket, its state machine, and what the engine does for it."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -22,34 +23,41 @@ from ...domain.connect.actions import (
     Sync,
 )
 from ...domain.connect.calls import Request
-from ...domain.connect.codes import Ending
+from ...domain.connect.codes import LOST, Ending
 from ...domain.connect.gateway_connection import GatewayConnection
 from ...domain.errors import Invalid
 from ...engine.connect import answers, apps
 from ...engine.runtime.connections import GONE_AFTER, PATIENT, Connected
 from ...engine.runtime.context import Context
 from ...storage.db.outages import logged
-from .websocket import Closed, TooLarge, WebSocket
+from .load import Load, most_tasks
+from .websocket import Arrived, Closed, TooLarge, WebSocket
 
 # what a peer may take to answer a close frame
 _CLOSE_SECONDS = 2.0
 # for answers that arrived just before their worker closed
 _READ_SECONDS = timedelta(seconds=2)
-_LOST = "CONNECTION_LOST"  # without a close frame
 _MOST_REASON_CHARS = 123
+_LOOK_SECONDS = 0.5
+_TURN = 32  # frames, or reads from the socket, after which others get their turn
 
 
 class Session:
     """One connection, from its greeting to its end; `run()` is the greenlet that reads."""
 
-    def __init__(self, ctx: Context, socket: WebSocket, secrets: tuple[bytes, ...]) -> None:
-        self._ctx, self._socket = ctx, socket
+    def __init__(
+        self, ctx: Context, socket: WebSocket, secrets: tuple[bytes, ...], load: Load
+    ) -> None:
+        self._ctx, self._socket, self._load = ctx, socket, load
+        self._tasks = self._unstored = self._greeting = 0
+        self._room = threading.Event()
         self.machine = GatewayConnection(secrets, ctx.now())
         self.connected: Connected | None = None
         self._lock = threading.RLock()  # keeps frames in the order of the machine's decisions
         self._closed: Closed | None = None
         self._closing = False
         self._closed_because = ""
+        self._chunks = 0
 
     def run(self) -> None:
         """Serve the connection until it is closed."""
@@ -67,18 +75,69 @@ class Session:
             self._end()
 
     def _read(self) -> None:
+        self._wait_for_room()
         left = self.machine.due_at() - self._ctx.now()
-        for arrived in self._socket.receive(left.total_seconds()):
-            if isinstance(arrived, Closed):
-                self._closed = arrived
-            elif isinstance(arrived, TooLarge):
-                self._do(self.machine.too_large)
-            elif isinstance(arrived, str):
-                self._do(self.machine.receive_text)
-            elif isinstance(arrived, bytes):
-                data = arrived
-                self._do(lambda: self.machine.receive(data, self._ctx.now()))  # noqa: B023
+        for number, arrived in enumerate(self._socket.receive(left.total_seconds())):
+            if number % _TURN == _TURN - 1:
+                time.sleep(0)  # small frames without end must not keep others from their turn
+            self._take(arrived)
+            if self._closing:
+                break
+        self._count_greeting()
         self._do(lambda: self.machine.tick(self._ctx.now()))
+        self._chunks += 1
+        if self._chunks % _TURN == 0:
+            time.sleep(0)
+
+    def _take(self, arrived: Arrived) -> None:
+        if isinstance(arrived, Closed):
+            self._closed = arrived
+        elif isinstance(arrived, TooLarge):
+            self._do(self.machine.too_large)
+        elif isinstance(arrived, str):
+            self._do(self.machine.receive_text)
+        elif isinstance(arrived, bytes):
+            self._do(lambda: self.machine.receive(arrived, self._ctx.now()))
+
+    def _wait_for_room(self) -> None:
+        """Read no more while too much of this worker is worked on; TCP makes it wait."""
+        while self._is_busy() and not self._closing:
+            self._room.wait(_LOOK_SECONDS)
+            self._room.clear()
+            self.machine.unread(self._ctx.now())
+
+    def _is_busy(self) -> bool:
+        worker = self.machine.worker
+        most = most_tasks(0 if worker is None else worker.capacity)
+        return self._tasks >= most or (self._unstored > 0 and self._load.is_full)
+
+    def _count_greeting(self) -> None:
+        """Count what is kept of a connection that has not introduced itself."""
+        is_known = self.machine.worker is not None
+        size = 0 if is_known else self._socket.unread + self.machine.early_bytes
+        if size == self._greeting:
+            return
+        self._load.greeting += size - self._greeting
+        self._greeting = size
+        if size and self._load.is_crowded:
+            self._do(self.machine.too_large)
+
+    def _spawn(self, work: Callable[[], None], size: int = 0) -> None:
+        """Do something in a greenlet of its own; `size` bytes are kept until it has ended."""
+        self._tasks += 1
+        self._unstored += size
+        self._load.unstored += size
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                self._tasks -= 1
+                self._unstored -= size
+                self._load.unstored -= size
+                self._room.set()
+
+        threading.Thread(target=run, daemon=True).start()
 
     def _do(self, decide: Callable[[], list[Action]]) -> None:
         """Let the machine decide, and do what it says; frames leave under the lock."""
@@ -111,16 +170,17 @@ class Session:
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Sync):
-            threading.Thread(target=self._sync, args=(action,), daemon=True).start()
+            self._spawn(lambda: self._sync(action))
         elif isinstance(action, StatusChanged):
             self._note(action.status)
         elif isinstance(action, Answer):
-            threading.Thread(target=self._answer, args=(action,), daemon=True).start()
+            self._spawn(lambda: self._answer(action), len(action.response.body))
         elif isinstance(action, Extend):
-            threading.Thread(target=self._extend, args=(action,), daemon=True).start()
+            self._spawn(lambda: self._extend(action))
         elif isinstance(action, GoesOn):
-            threading.Thread(target=self._go_on, args=(action,), daemon=True).start()
+            self._spawn(lambda: self._go_on(action))
         elif isinstance(action, Lapsed):
+            observe.event("connect.lapsed", level=30, acked=action.acked, request=action.request_id)
             self._ctx.connections.give_up(action.request_id, begun=action.acked)
             self._make_room(action.request_id)
 
@@ -128,7 +188,8 @@ class Session:
         worker = action.worker
         try:
             groups, newest = apps.sync(self._ctx, worker)
-            self.machine.is_held = apps.store(self._ctx, worker, groups)
+            before = apps.store(self._ctx, worker, groups)
+            self.machine.is_held = before.is_drained
         except Invalid as error:
             code, message = error.code or "config_invalid", error.message
             self._try(lambda: self.machine.sync_failed(code, message))
@@ -152,7 +213,12 @@ class Session:
             self._ctx.connections.remove(self.connected, timedelta(0))
             return
         self._try(lambda: self.machine.synced(self._ctx.now()))
-        observe.event("connect.ready", worker=worker.instance_id, connection=worker.connection_id)
+        observe.event(
+            "connect.ready",
+            worker=worker.instance_id,
+            connection=worker.connection_id,
+            again=before.is_known,
+        )
 
     def _note(self, status: Status) -> None:
         if self.connected is None:
@@ -219,6 +285,7 @@ class Session:
             observe.event("connect.not_extended", level=30, **logged(error))
             lease = self._ctx.new_id(self._ctx.now() + calls.LEASE)
         if lease is None:
+            observe.event("connect.refused", request=asked.request_id[:_MOST_REASON_CHARS])
             self._make_room(asked.request_id)
         self._try(lambda: self.machine.extended(asked, lease, self._ctx.now()))
 
@@ -257,14 +324,16 @@ class Session:
     def _said(self) -> str:
         """Name why the worker has closed the connection."""
         if self._closed is None or self._closed.code is None:
-            return _LOST
+            return LOST
         return self._closed.reason[:_MOST_REASON_CHARS] or str(self._closed.code)
 
     def _end(self) -> None:
+        self._load.greeting -= self._greeting
         paused = self.machine.is_leaving
         self._closing = True
         self._closed_because = self._closed_because or self._said()
         ended = self.machine.ended()
+        observe.event("connect.ended", level=10, reason=self._closed_because)
         if self.connected is None:
             return
         self._leave_calls(self.connected, paused=paused)

@@ -87,22 +87,32 @@ class WebSocket:
         self._is_open = True
         return True
 
-    def receive(self, seconds: float) -> list[Arrived]:
-        """Read what comes within a time; an empty list if nothing does. Raises OSError."""
+    def receive(self, seconds: float) -> Iterator[Arrived]:
+        """Read what comes within a time; nothing if nothing does. Raises OSError.
+
+        Messages are parsed one by one as they are asked for.
+        """
         self._sock.settimeout(max(0.001, seconds))
         try:
             data = self._sock.recv(_CHUNK)
         except TimeoutError:
-            return []
+            return
         if not data:
-            return [Closed(None)]
+            yield Closed(None)
+            return
         try:
             self._protocol.receive_data(data)
-            return [one for event in self._protocol.events() for one in self._arrived(event)]
+            for event in self._protocol.events():
+                yield from self._arrived(event)
         except RemoteProtocolError as error:
             if error.event_hint is not None:
                 self._send(error.event_hint)
-            return [Closed(None, "not a WebSocket's frame")]
+            yield Closed(None, "not a WebSocket's frame")
+
+    @property
+    def unread(self) -> int:
+        """How many bytes of an unfinished message are kept."""
+        return self._size
 
     def _arrived(self, event: Event) -> Iterator[Arrived]:
         if isinstance(event, BytesMessage | TextMessage):
@@ -142,6 +152,13 @@ class WebSocket:
         if self._is_open:
             self._is_open = False
             self._send(CloseConnection(code=code, reason=reason))
+
+    def refuse(self, status: int) -> None:
+        """Answer the handshake with an error of HTTP. Raises OSError."""
+        self._protocol.initiate_upgrade_connection(_headers(self._environ), "/")
+        for _ in self._protocol.events():
+            pass
+        self._reject(RejectConnection(status_code=status))
 
     def _reject(self, how: RejectConnection) -> None:
         self._send(how)

@@ -1,12 +1,14 @@
 """`/v0/connect`: where a worker connects, and answers that it could not send (connect.md §1)."""
 
+import random
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 from google.protobuf.message import DecodeError, Message
 from sqlalchemy import RowMapping
 
-from ... import proxies
+from ... import observe, proxies
 from ...config import Settings
 from ...domain.access import tokens
 from ...domain.connect import calls
@@ -31,25 +33,56 @@ _HOLD_SECONDS = 4.0
 def start() -> Response:
     """Tell a worker where to connect, and give it the tokens for one connection."""
     try:
-        StartRequest.FromString(request.get_data(cache=False))
+        given = StartRequest.FromString(request.get_data(cache=False))
     except DecodeError:
         raise Invalid("the body is not a StartRequest") from None
     ctx, settings = context(), deps().settings
-    if ctx.connections.is_draining:
+    other = _another(given.exclude_gateways)
+    if other is None and ctx.connections.is_draining:
         ctx.connections.closed.wait(_HOLD_SECONDS)
         return public_error("the server stops: try again", 503)
+    if other is None and ctx.connections.is_full():
+        most = settings.connect_max_connections
+        observe.event("connect.full", level=30, connections=most)
+        return public_error(
+            f"this server has {most} connections of workers, and takes no more: start another one,"
+            " or let it take more by INNGEST_CONNECT_MAX_CONNECTIONS",
+            429,
+        )
     now = ctx.now()
     connection_id, now_s = ctx.new_id(now), int(now.timestamp())
     secret = tokens.secrets(ctx.tuning.signing_keys)[0]
     return _answer(
         StartResponse(
             connection_id=connection_id,
-            gateway_endpoint=_endpoint(settings),
-            gateway_group=_DEV_GROUP if settings.dev else f"gw-{ctx.worker_id}",
+            gateway_endpoint=_endpoint(settings) if other is None else other["url"],
+            gateway_group=_group(ctx.worker_id if other is None else other["id"]),
             session_token=tokens.connect_session(connection_id, secret, now_s),
             sync_token=tokens.connect_sync(connection_id, secret, now_s),
         )
     )
+
+
+def _group(gateway_id: str) -> str:
+    return _DEV_GROUP if deps().settings.dev else f"gw-{gateway_id}"
+
+
+def _another(excluded: Collection[str]) -> RowMapping | None:
+    """Choose another gateway for a worker that may not come to this one, or that has no place here.
+
+    None means this one: none of the others has a URL of its own, or the worker may come here.
+    """
+    ctx = context()
+    here = ctx.connections
+    mine = _group(ctx.worker_id)
+    if mine not in excluded and not here.is_draining and not here.is_full():
+        return None
+    with ctx.db.reading() as tx:
+        found = worker_list.gateways(tx, ctx.now())
+    own = next((one["url"] for one in found if one["id"] == ctx.worker_id), "")
+    others = [one for one in found if one["url"] not in ("", own) and not one["is_draining"]]
+    wanted = [one for one in others if _group(one["id"]) not in excluded]
+    return random.choice(wanted) if wanted else None
 
 
 def _endpoint(settings: Settings) -> str:

@@ -35,3 +35,11 @@ GATEWAY_CLOSING = Ending(GOING_AWAY, "connect_gateway_closing")
 INTERNAL_ERROR = Ending(INTERNAL, "connect_internal_error")
 WORKER_SHUTDOWN = "WORKER_SHUTDOWN"
 NO_WORKER = "connect_no_healthy_connection"
+LOST = "CONNECTION_LOST"  # its socket has closed without a word
+GATEWAY_GONE = "GATEWAY_GONE"  # the process that held it was killed
+_ENDINGS = (
+    *(HELLO_TIMEOUT, HELLO_INVALID_MESSAGE, HELLO_INVALID_PAYLOAD, TOO_MANY_APPS, UNAUTHENTICATED),
+    *(INVALID_MESSAGE, HEARTBEATS_MISSED, MESSAGE_TOO_LARGE, GATEWAY_CLOSING, INTERNAL_ERROR),
+)
+# all that we name ourselves; a worker may name another
+REASONS = frozenset({*(one.reason for one in _ENDINGS), WORKER_SHUTDOWN, LOST, GATEWAY_GONE})

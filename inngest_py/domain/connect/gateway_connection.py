@@ -135,8 +135,13 @@ class GatewayConnection:
         self.worker, self.last_heartbeat = worker, now
         return [Sync(worker)]
 
+    @property
+    def early_bytes(self) -> int:
+        """How much of early messages is kept."""
+        return sum(len(one.payload) for one in self.early)
+
     def _has_room_for(self, message: ConnectMessage) -> bool:
-        held = sum(len(one.payload) for one in self.early) + len(message.payload)
+        held = self.early_bytes + len(message.payload)
         return len(self.early) < _MOST_EARLY and held <= MOST_MESSAGE_BYTES
 
     def _authenticate(self, worker: Worker, now: datetime) -> None:
@@ -283,6 +288,10 @@ class GatewayConnection:
             return self.opened_at + HELLO_WITHIN
         ends = [one.until for one in self.in_flight.values()]
         return min([self.last_heartbeat + MOST_MISSED * HEARTBEAT, *ends])
+
+    def unread(self, now: datetime) -> None:
+        """Note that nothing is read from the worker now: its heartbeats are not missing."""
+        self.last_heartbeat = now
 
     def _heartbeat(self, _payload: bytes, now: datetime) -> list[Action]:
         self.last_heartbeat = now

@@ -1,8 +1,10 @@
 """Sync of the apps of a worker that connects, and the row of its connection (connect.md §3)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection as Transaction
+from sqlalchemy import RowMapping
 
 from ...domain.connect.actions import Status
 from ...domain.connect.codes import WORKER_SHUTDOWN
@@ -71,8 +73,15 @@ def _store_group(ctx: Context, worker: Worker, app: WorkerApp, done: register.Re
         rows.put_group(tx, values)
 
 
-def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> bool:
-    """Write that a worker is connected here; say whether it is drained.
+class Before(NamedTuple):
+    """Whether a worker of this name was connected lately, and whether it is drained."""
+
+    is_known: bool
+    is_drained: bool
+
+
+def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> Before:
+    """Write that a worker is connected here; say what was known of it before.
 
     One that was drained and has lost its connection stays so, unless it had shut down.
     """
@@ -83,8 +92,8 @@ def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> bool:
         "os": worker.system,
     }
     with ctx.db.transaction() as tx:
-        since = now - _COMES_BACK
-        drained = rows.drained_before(tx, worker.instance_id, since, WORKER_SHUTDOWN)
+        last = rows.last_of(tx, worker.instance_id)
+        drained = None if last is None else _drained(last, now)
         rows.put(
             tx,
             {
@@ -104,7 +113,15 @@ def store(ctx: Context, worker: Worker, groups: dict[str, str]) -> bool:
                 "drain_asked_at": drained,
             },
         )
-    return drained is not None
+    return Before(last is not None, drained is not None)
+
+
+def _drained(last: RowMapping, now: datetime) -> datetime | None:
+    """Say since when a worker is drained, by its last connection."""
+    closed_at, found = last["closed_at"], last["drain_asked_at"]
+    over = closed_at is not None and closed_at < now - _COMES_BACK
+    drained: datetime | None = found
+    return None if over or last["close_reason"] == WORKER_SHUTDOWN else drained
 
 
 def note_status(ctx: Context, connection_id: str, status: Status, reason: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection as Transaction
 
 from ...domain.connect import calls
 from ...domain.connect.actions import Status
+from ...domain.connect.codes import GATEWAY_GONE
 from ...domain.connect.gateway_connection import HEARTBEAT
 from ...domain.errors import Invalid
 from ...domain.values import canonical
@@ -26,7 +27,6 @@ EVERY = timedelta(seconds=2)
 SILENT = timedelta(minutes=1)
 # for how long pages show connections that have ended
 KEPT = timedelta(minutes=10)
-GATEWAY_GONE = "GATEWAY_GONE"
 # of one connection, and connections whose calls have changed: as many are written at once
 MOST_SHOWN = 20
 _MOST_CHANGED = 100

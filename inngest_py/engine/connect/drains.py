@@ -31,7 +31,7 @@ def _ask(ctx: Context, connection_id: str, by: Actor | None, *, is_wanted: bool)
         if worker is None:
             raise NotFound(f"no worker has the connection {connection_id[:64]!r}")
         audit.note(tx, by, now, action, worker, connection_id)
-    observe.event(action, worker=worker, connection=connection_id)
+    observe.event("connect.drain", worker=worker, connection=connection_id, is_wanted=is_wanted)
     for one in ctx.connections.all():  # else its gateway looks for it
         if one.id == connection_id:
             one.hold(is_wanted)

@@ -94,7 +94,8 @@ class Connections:
     """The connections of one process. `opened` is called with an app that can be called again.
 
     `begin`, in a process that holds connections and has no worker beside it, runs items there.
-    `tell` says to all such processes that waiting lines of apps have got items.
+    `tell` says to all such processes that waiting lines of apps have got items. `is_full` says
+    whether the process takes no more connections.
     """
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class Connections:
         self._unstored: dict[str, tuple[Connected | None, str]] = {}  # answers, by item
         self.opened: Callable[[str], None] = lambda app_id: None
         self._current: dict[str, str] = {}  # worker groups, by app
+        self.is_full: Callable[[], bool] = lambda: False
         self.is_draining = False
         self.closed = threading.Event()  # the end of a drain
         self.begin: Callable[[Sequence[Hint]], None] | None = None

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    RowMapping,
     Text,
     delete,
     select,
@@ -143,21 +144,11 @@ def to_drain(tx: Connection, gateway_id: str) -> set[str]:
     return set(tx.execute(mine.where(_connections.c.drain_asked_at.is_not(None))).scalars())
 
 
-def drained_before(
-    tx: Connection, instance_id: str, since: datetime, leaving: str
-) -> datetime | None:
-    """Say since when the worker of this name is drained, by its last connection.
-
-    One that ended for the reason `leaving`, or before `since`, does not count.
-    """
-    c = _connections.c
-    its = select(c.drain_asked_at, c.closed_at, c.close_reason).where(c.instance_id == instance_id)
-    last = tx.execute(its.order_by(c.connected_at.desc()).limit(1)).first()
-    if last is None or last.close_reason == leaving:
-        return None
-    over = last.closed_at is not None and last.closed_at < since
-    found: datetime | None = last.drain_asked_at
-    return None if over else found
+def last_of(tx: Connection, instance_id: str) -> RowMapping | None:
+    """Find the last connection of the worker of this name, also one that has ended lately."""
+    its = select(_connections).where(_connections.c.instance_id == instance_id)
+    newest = its.order_by(_connections.c.connected_at.desc()).limit(1)
+    return tx.execute(newest).mappings().first()
 
 
 def is_known(tx: Connection, group: str) -> bool:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, bindparam, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from ...domain.connect.actions import Status
 from ...domain.reports.connected_workers import ConnectedWorker, RunningCall
 from ...domain.runs.items import ItemState
 from ...domain.values import canonical
-from ..catalog import gateways
+from ..catalog import gateways as gateway_rows
 from ..catalog.connections import ConnectionRow, WorkerGroup
 from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
@@ -19,6 +19,7 @@ from ..runs.runs import RunRow
 
 # how long a silent worker counts as alive: three heartbeats
 ALIVE = timedelta(seconds=30)
+LINE = "app:connect:"  # begins the waiting line of a connected app; its id follows
 MOST_CONNECTED = 1000  # connections that are listed
 _workers = table_of(Worker)
 _items, _runs, _functions = table_of(QueueItem), table_of(RunRow), table_of(FunctionRow)
@@ -54,7 +55,7 @@ def shown(
     found = tx.execute(_version.where(_groups.c.hash.in_(named))).mappings()
     groups = {row["hash"]: row for row in found}
     items = of_items(tx, [one for row in rows for one in canonical.loads(row["requests"])])
-    names = {row["id"]: row["name"] for row in gateways.alive(tx, now - ALIVE * 2)}
+    names = {row["id"]: row["name"] for row in gateway_rows.alive(tx, now - ALIVE * 2)}
     return [_worker(row, items, groups, names) for row in rows]
 
 
@@ -92,6 +93,11 @@ def _worker(
     )
 
 
+def gateways(tx: Connection, now: datetime) -> list[RowMapping]:
+    """List the gateways that are alive now, by name."""
+    return gateway_rows.alive(tx, now - ALIVE)
+
+
 def of_items(tx: Connection, item_ids: Sequence[str]) -> dict[str, RowMapping]:
     """Find the runs of items that are leased, by the items' ids."""
     slug = _functions.c.slug.label("function_slug")
@@ -102,6 +108,18 @@ def of_items(tx: Connection, item_ids: Sequence[str]) -> dict[str, RowMapping]:
         .where(_items.c.id.in_(item_ids), _items.c.state == ItemState.LEASED.value)
     )
     return {row["item_id"]: row for row in tx.execute(found).mappings()}
+
+
+_line = (
+    select(_items.c.gate, func.count())
+    .where(_items.c.state == ItemState.WAITING.value, _items.c.gate.startswith(LINE))
+    .group_by(_items.c.gate)
+)
+
+
+def waiting(tx: Connection) -> dict[str, int]:
+    """Count the items that wait for a connected worker, by the app's id."""
+    return {row[0].removeprefix(LINE): row[1] for row in tx.execute(_line)}
 
 
 _group = select(_groups).where(_groups.c.hash == bindparam("hash"))
