@@ -26,6 +26,7 @@ class EventStream:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._last: bytes | None = None
+        self._is_whole = False
         self._is_between = True  # not in the middle of an event that is passed on
 
     def stream(self, topics: tuple[Topic, ...]) -> Iterator[bytes]:
@@ -37,14 +38,18 @@ class EventStream:
             end = self._clock() + LONGEST_SECONDS
             while (left := end - self._clock()) > 0 and self._last is None:
                 yield self._next(min(left, KEEP_ALIVE_SECONDS))
+                if self._is_whole and not self._waiting:
+                    return
             yield self._last or b""
         finally:
             hub.leave(self)
 
     def _next(self, seconds: float) -> bytes:
         with self._news:
-            self._news.wait_for(lambda: self._waiting or self._last is not None, seconds)
-            if self._last is not None:
+            self._news.wait_for(
+                lambda: self._waiting or self._is_whole or self._last is not None, seconds
+            )
+            if self._last is not None or (self._is_whole and not self._waiting):
                 return b""
             if not self._waiting:
                 return KEEP_ALIVE if self._is_between else b""
@@ -69,6 +74,12 @@ class EventStream:
             self._size += len(data)
             self._news.notify()
         return True
+
+    def finish(self) -> None:
+        """End the stream when what waits is written."""
+        with self._news:
+            self._is_whole = True
+            self._news.notify()
 
     def stop(self) -> None:
         """End the stream: the process ends."""

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from ...domain.access import tokens
 from ...domain.errors import Invalid, TooLarge
 from ...domain.realtime import messages, topics
+from ...domain.realtime.event_frames import WholeEvents
 from ...domain.realtime.messages import Delivery, Kind, Message
 from ...domain.realtime.topics import Grant, Topic
 from ...domain.values import canonical, ids
@@ -21,6 +22,7 @@ from ..bodies import BoundedRequest
 from ..deps import context
 from ..errors import answer, public_error
 from .event_streams import EventStream
+from .run_streams import RunStream, run_of
 from .sockets import PATH
 
 blueprint = Blueprint("realtime", __name__)
@@ -68,8 +70,12 @@ def tee() -> Response:
     ctx, to = context(), (Topic(channel, topics.STREAM),)
     try:
         _present("channel", channel)
+        events = WholeEvents()
         for chunk in _chunks():
-            ctx.hub.publish(Delivery(to, chunk))
+            if found := events.feed(chunk):
+                ctx.hub.publish(Delivery(to, found))
+        if found := events.rest():
+            ctx.hub.publish(Delivery(to, found))
     except (Invalid, TooLarge, HTTPException) as error:
         return _refused(error)
     return Response("", 200)
@@ -83,7 +89,9 @@ def subscribe() -> Response:
     grant = _grant()
     if grant is None:
         return _opened(_not_authenticated())
-    stream = EventStream(context()).stream(grant.topics)
+    run_id = run_of(grant.topics)
+    made = EventStream(context()) if run_id is None else RunStream(context(), run_id)
+    stream = made.stream(grant.topics)
     return _opened(Response(stream, mimetype="text/event-stream", headers=_STREAM))
 
 
@@ -199,13 +207,14 @@ def _publish_stream(ctx: Context, message: Message) -> None:
 
 
 def _chunks() -> Iterator[bytes]:
-    """Read the body in pieces as they come. Raises TooLarge after MOST_CHUNKS of them."""
+    """Read the body in pieces as they come. Raises TooLarge after MOST_STREAM_BYTES."""
     assert isinstance(request, BoundedRequest)
-    for _ in range(messages.MOST_CHUNKS):
-        chunk = request.read_some(messages.CHUNK_BYTES)
+    left = messages.MOST_STREAM_BYTES
+    while left > 0:
+        chunk = request.read_some(min(messages.CHUNK_BYTES, left))
         if not chunk:
             return
+        left -= len(chunk)
         yield chunk
     if request.read_some(1):
-        limit = f"{messages.MOST_CHUNKS} chunks of {messages.CHUNK_BYTES} bytes"
-        raise TooLarge(f"the stream is over {limit}: publish several")
+        raise TooLarge(f"the stream is over {messages.MOST_STREAM_BYTES} bytes: publish several")

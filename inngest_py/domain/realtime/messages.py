@@ -17,7 +17,8 @@ from .topics import Topic
 
 MOST_BYTES = 512 * 1024
 CHUNK_BYTES = 1024
-MOST_CHUNKS = 1000
+# 1,000 chunks. Bytes are counted, not reads: each word of a language model may be a read.
+MOST_STREAM_BYTES = 1000 * CHUNK_BYTES
 
 
 class Kind(StrEnum):

@@ -8,8 +8,9 @@ import path from "node:path";
 
 const [id, folder, port] = process.argv.slice(2);
 const installed = createRequire(path.join(folder, "package.json"));
-const { Inngest, step } = installed("inngest");
+const { Inngest, NonRetriableError, step } = installed("inngest");
 const { endpointAdapter, serve, serveEndpoint } = installed("inngest/node");
+const { stream } = installed("inngest/experimental/durable-endpoints");
 
 const client = new Inngest({ id, endpointAdapter });
 const note = (name, value) => {
@@ -49,6 +50,32 @@ const routes = {
   "/posted": async (req) => {
     await step.sleep("rest", "1s");
     return step.run("echo", () => note("echo", req.method));
+  },
+  // streams in the caller's request, and goes on in the background
+  "/story": async (req) => {
+    const times = Number(new URL(req.url).searchParams.get("times"));
+    const begun = await step.run("begin", () => {
+      stream.push("once");
+      return note("begin", 1);
+    });
+    for (let n = 0; n < times; n += 1) await step.sleep(`rest-${n}`, "1s");
+    const told = await step.run("tell", async () => {
+      const words = ["upon ", "a ", "time"];
+      note("tell", words.length);
+      return stream.pipe((async function* () { yield* words; })());
+    });
+    return Response.json({ begun, told });
+  },
+  // fails for good in the background
+  "/tragedy": async () => {
+    await step.run("begin", () => stream.push("alas"));
+    await step.sleep("rest", "1s");
+    throw new NonRetriableError("no happy end");
+  },
+  // is cancelled, so that it never says in its stream how it ended
+  "/endless": async () => {
+    await step.run("begin", () => stream.push("once"));
+    await step.sleep("rest", "1d");
   },
   // without a step
   "/plain": async () => Response.json({ plain: true }),
