@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import requests
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.api.test_realtime import publish, received, subscribe
@@ -21,6 +24,7 @@ class Pair:
     """Two API processes of one installation."""
 
     servers: list[Server]
+    broker: Valkey
     env: dict[str, str]
     folder: Path
 
@@ -35,20 +39,19 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(
-    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, session_valkey: Valkey
-) -> Iterator[Pair]:
+def pair(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Pair]:
     folder: Path = tmp_path_factory.mktemp("realtime")
-    url = postgres.create_database()
-    env = {"INNGEST_DEV": "1", "DATABASE_URL": url, "REDIS_URL": session_valkey.url_of(3)}
+    url, broker = postgres.create_database(), Valkey().start()
+    env = {"INNGEST_DEV": "1", "DATABASE_URL": url, "REDIS_URL": broker.url}
     servers = [Server("api", log=folder / f"{number}.log", env=env) for number in range(2)]
     try:
         for server in servers:
             server.start()
-        yield Pair(servers, env, folder)
+        yield Pair(servers, broker, env, folder)
     finally:
         for server in servers:
             server.kill9()
+        broker.close()
 
 
 def test_messages_reach_all_processes_in_order(pair: Pair) -> None:
@@ -94,3 +97,47 @@ def test_a_run_of_a_worker_is_followed(pair: Pair, pool: str) -> None:
             made.close()
         assert worker.terminate() == 0
     wait_until(lambda: pair.workers() == 0, 10, "the worker is gone")
+
+
+def numbers(made: ClientConnection, last: int) -> list[int]:
+    """Read messages up to the last one."""
+    found: list[int] = []
+    while not found or found[-1] != last:
+        found.append(received(made)["data"])
+    return found
+
+
+def test_a_broker_that_goes_and_comes_back(pair: Pair) -> None:
+    """While it is away, messages reach the subscribers of their own process."""
+    subscribers = [subscribe(server, "ai") for server in pair.servers]
+    pair.broker.stop()
+    for number in range(10):
+        assert publish(pair.servers[0], str(number)).elapsed.total_seconds() < 5
+    assert numbers(subscribers[0], 9) == list(range(10))
+    pair.broker.start()
+    last = 10
+
+    def arrives() -> bool:
+        nonlocal last
+        last += 1
+        publish(pair.servers[0], str(last))
+        with suppress(TimeoutError):
+            return bool(orjson.loads(subscribers[1].recv(0.5))["data"] > 9)
+        return False
+
+    wait_until(arrives, 30, "messages reach the other process again")
+    publish(pair.servers[0], str(last + 1))
+    for made in subscribers:
+        found = numbers(made, last + 1)
+        assert found == sorted(set(found))  # none came twice
+        made.close()
+
+
+def test_a_server_that_stops_says_closing(pair: Pair) -> None:
+    made = subscribe(pair.servers[1], "ai")
+    assert pair.servers[1].terminate() == 0
+    assert received(made)["kind"] == "closing"
+    with pytest.raises(ConnectionClosed) as found:
+        made.recv(5)
+    assert found.value.rcvd is not None
+    assert (found.value.rcvd.code, found.value.rcvd.reason) == (1001, "closing")

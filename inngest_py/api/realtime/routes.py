@@ -87,7 +87,7 @@ def subscribe() -> Response:
     if request.method == "OPTIONS":
         return _preflight()
     grant = _grant()
-    if grant is None:
+    if grant is None or grant.may_publish:
         return _opened(_not_authenticated())
     run_id = run_of(grant.topics)
     made = EventStream(context()) if run_id is None else RunStream(context(), run_id)
@@ -100,7 +100,8 @@ def connect() -> Response:
     """Answer what is no WebSocket; WebSockets are served before Flask (sockets.py)."""
     if request.method == "OPTIONS":
         return _preflight()
-    if _grant() is None:
+    grant = _grant()
+    if grant is None or grant.may_publish:
         return _opened(_not_authenticated())
     return _opened(public_error(f"{PATH} is for WebSockets: send Upgrade: websocket", 426))
 

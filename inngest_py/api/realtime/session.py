@@ -21,6 +21,7 @@ from .outgoing import Outgoing
 
 PING_SECONDS = 15.0
 MOST_FAILURES = 3
+MOST_TOPICS = 1000
 _MOST_MESSAGE_BYTES = 64 * 1024  # a token, or a list of topics
 _LINGER_SECONDS = 2.0
 _SLOW = "the messages are not read fast enough"
@@ -119,8 +120,11 @@ class Session:
         try:
             if not isinstance(token, str):
                 raise Invalid("data must be a token", field="data")
-            grant = topics.grant_of(token, self._secrets, self._ctx.now().timestamp())
-            self._ctx.hub.subscribe(self, grant.topics)
+            more = topics.subscribed_to(token, self._secrets, self._ctx.now().timestamp())
+            hub = self._ctx.hub
+            if len({*hub.topics_of(self), *more}) > MOST_TOPICS:
+                raise Invalid(f"a connection has {MOST_TOPICS} topics at most: open another")
+            hub.subscribe(self, more)
         except Invalid as error:
             self._tell(Kind.SUB, {"error": error.message})
             return

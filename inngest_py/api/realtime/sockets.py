@@ -44,13 +44,13 @@ class Sockets:
     ) -> Iterable[bytes]:
         try:
             now_s = self._ctx.now().timestamp()
-            grant = topics.grant_of(_token(environ), self._secrets, now_s)
+            asked = topics.subscribed_to(_token(environ), self._secrets, now_s)
         except Invalid:
             headers = [("Content-Type", "application/json"), ("Access-Control-Allow-Origin", "*")]
             start_response("401 Unauthorized", headers)
             return [orjson.dumps(NOT_AUTHENTICATED)]
         session = Session(self._ctx, take(), environ, self._secrets)
-        session.run(grant.topics)
+        session.run(asked)
         return []
 
 

@@ -91,3 +91,11 @@ def grant_of(token: str, known: tuple[bytes, ...], now_s: float) -> Grant:
     """Read what a token allows. Raises Invalid for one that is not ours or has expired."""
     claims = tokens.read(token, known, issuer=tokens.REALTIME, now_s=now_s)
     return Grant(parse(claims.get("topics") or []), claims.get("publish") is True)
+
+
+def subscribed_to(token: str, known: tuple[bytes, ...], now_s: float) -> tuple[Topic, ...]:
+    """Read the topics of a subscriber's token. Raises Invalid, also for one to publish with."""
+    grant = grant_of(token, known, now_s)
+    if grant.may_publish:
+        raise Invalid("the token is for publishing")
+    return grant.topics

@@ -1,7 +1,7 @@
 """Messages to all processes, by an exchange of the kind fanout. Who is not there misses them."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from celery import Celery
@@ -43,6 +43,7 @@ class FanoutReader(ConsumerMixin):
     """Reads exchanges' messages in a thread, and connects again as long as it takes.
 
     `takes` has what gets the text of each message, by exchange; `name` is its name in the log.
+    `lost` is called when messages come no more.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class FanoutReader(ConsumerMixin):
     ) -> None:
         self._takes = takes
         self._name = name
+        self.lost: Callable[[], None] = lambda: None
         self._is_away = False
         self.connection = app.connection_for_read()
         self._thread = threading.Thread(target=self._read, name=name, daemon=True)
@@ -68,6 +70,13 @@ class FanoutReader(ConsumerMixin):
             make(queues=[_queue(exchange)], on_message=partial(self._pass_on, take), no_ack=True)
             for exchange, take in self._takes.items()
         ]
+
+    def consume(self, *given: object, **more: object) -> Iterator[None]:
+        """Read until the connection is lost; kombu calls this."""
+        try:
+            yield from super().consume(*given, **more)
+        finally:
+            self.lost()
 
     def on_connection_error(self, exc: Exception, _interval: float) -> None:
         """Say once that the broker is away; kombu waits and connects again."""

@@ -9,6 +9,7 @@ messages cannot come back (the broker is away, or it does not read yet) hands th
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import orjson
 from celery import Celery
@@ -28,6 +29,7 @@ _MOST_BYTES = 1024 * 1024  # of one message to the broker
 _MOST_WAITING = 10_000
 _SEND_SECONDS = 2.0
 _PROBE_SECONDS = 0.05
+_LOOK_SECONDS = 1.0
 _CHECK_SECONDS = 10.0
 # for so long a process reads on without subscribers
 _LINGER_SECONDS = 30.0
@@ -56,7 +58,7 @@ class BrokerWire:
         self._sender: threading.Thread | None = None
         self._reader: FanoutReader | None = None
         self._ready = threading.Event()
-        self._heard_at = self._told_at = 0.0
+        self._heard_at = self._told_at = self._used_at = 0.0
         self._telling = threading.Lock()
 
     def send(self, delivery: Delivery, *, wait: bool) -> bool:
@@ -129,6 +131,7 @@ class BrokerWire:
     def listen(self, seconds: float) -> None:
         """Read what others publish, from now on; wait so long until it comes."""
         with self._lock:
+            self._used_at = time.monotonic()
             if self._reader is None:
                 self._heard_at = time.monotonic()
                 self._reader = self._new_reader()
@@ -138,18 +141,20 @@ class BrokerWire:
 
     def _new_reader(self) -> FanoutReader:
         reader = FanoutReader(self._app, {_MESSAGES: self._take}, "realtime")
+        reader.lost = partial(self._lost, reader)
         reader.start()
         return reader
 
+    def _lost(self, reader: FanoutReader) -> None:
+        """Hand our own messages over ourselves, until they come back again."""
+        if self._reader is reader:
+            self._ready.clear()
+
     def _watch(self) -> None:
         """Send ourselves messages that say whether we read; end when nobody is subscribed."""
-        used_at = asked_at = time.monotonic()
-        while True:
+        asked_at = time.monotonic()
+        while self._is_used():
             now = time.monotonic()
-            if self._hub.subscribers:
-                used_at = now
-            elif now > used_at + _LINGER_SECONDS and self._end():
-                return
             if now > self._heard_at + 2 * _CHECK_SECONDS and not self._broker.away:
                 self._again()
             if not self._ready.is_set() or now > asked_at + _CHECK_SECONDS:
@@ -157,15 +162,22 @@ class BrokerWire:
                 self._publish(_MESSAGES, orjson.dumps([{"probe": self._id}]))
             if self._hub.runs() and now > self._told_at + EVERY_SECONDS:
                 self._tell_followed()
-            time.sleep(1.0 if self._ready.is_set() else _PROBE_SECONDS)
+            is_quiet = self._ready.is_set() or self._broker.away
+            time.sleep(_LOOK_SECONDS if is_quiet else _PROBE_SECONDS)
 
-    def _end(self) -> bool:
+    def _is_used(self) -> bool:
+        """Say whether somebody is subscribed, or was just now; end the reader if not."""
         with self._lock:
+            now = time.monotonic()
+            if self._hub.subscribers:
+                self._used_at = now
+            if now <= self._used_at + _LINGER_SECONDS:
+                return True
             self._ready.clear()
             if self._reader is not None:
                 self._reader.stop()
             self._reader = None
-        return True
+            return False
 
     def _again(self) -> None:
         """Read with a new connection: the old one brings nothing any more."""
