@@ -126,6 +126,7 @@ class Server:
         self._prepare(ctx)
         wait_for_schema(ctx)
         self._waits = False
+        self._runtime.read_rows()
         self._connect_celery_apps(ctx)
         http = self._http = self._listen(ctx)
         name = f"{socket.gethostname()}:{self._settings.port}"

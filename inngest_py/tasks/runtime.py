@@ -16,6 +16,7 @@ from .. import observe
 from ..config import Settings
 from ..domain.access.reach import Reach
 from ..domain.runs.items import ItemKind
+from ..engine.realtime.database_wire import DatabaseWire
 from ..engine.realtime.followed import Followed
 from ..engine.realtime.hub import Hub, Wire
 from ..engine.runtime.app_fairness import Fairness
@@ -130,6 +131,7 @@ class Runtime:
         self._context: Context | None = None
         self._upkeep: Upkeep | None = None
         self._topics: RunTopics | None = None
+        self._rows: DatabaseWire | None = None
 
     def context(self) -> Context:
         """Return this process's context."""
@@ -156,6 +158,8 @@ class Runtime:
             lines = self._lines
             made.connections.tell = lambda apps: lines.send([(ItemKind.EDGE, app) for app in apps])
             made.hub.wire = self._wire(made.hub)
+        elif not self.settings.is_sqlite:  # other servers may use the database
+            made.hub.wire = self._rows = DatabaseWire(made.db, made.hub, made.worker_id, made.now)
         return made
 
     def _with_settings(self, *, child: bool) -> Context:
@@ -167,6 +171,11 @@ class Runtime:
             shared_calls=1 if self.forks else None,
             brokers=Brokers(patched=self.settings.celery_patches),
         )
+
+    def read_rows(self) -> None:
+        """Begin to read realtime messages from the database, where they come that way."""
+        if self._rows is not None:
+            self._rows.start()
 
     def write_sent(self) -> None:
         """Write which tasks of Celery apps this process has sent; else others send them again."""
@@ -185,5 +194,7 @@ class Runtime:
                 self._upkeep.stop()
             if self._topics is not None:
                 self._topics.disconnect()
+            if self._rows is not None:
+                self._rows.stop()
             self._context.close()
             self._context, self._pid = None, -1

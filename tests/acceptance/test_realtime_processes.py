@@ -141,3 +141,30 @@ def test_a_server_that_stops_says_closing(pair: Pair) -> None:
         made.recv(5)
     assert found.value.rcvd is not None
     assert (found.value.rcvd.code, found.value.rcvd.reason) == (1001, "closing")
+
+
+def test_without_a_broker_the_database_carries_messages(tmp_path: Path, postgres_url: str) -> None:
+    env = {"DATABASE_URL": postgres_url}
+    args = ("dev", "--no-discovery")
+    with (
+        Server(*args, log=tmp_path / "0.log", env=env) as first,
+        Server(*args, log=tmp_path / "1.log", env=env) as second,
+        Endpoint() as endpoint,
+    ):
+        servers = [first.start(), second.start()]
+        subscribers = [subscribe(server, "ai") for server in servers]
+        for number in range(50):
+            assert publish(servers[number % 2], str(number)).status_code == 200
+        for made in subscribers:
+            assert numbers(made, 49) == list(range(50))
+            made.close()
+        endpoint.register(first.url)
+        endpoint.hold = 2
+        send(first.url)
+        wait_until(lambda: len(endpoint.calls) == 3, 20, "the run has two steps")
+        followed = [subscribe(server, "$run", channel=endpoint.calls[0][0]) for server in servers]
+        endpoint.go.set()
+        for made in followed:
+            assert follow_to_the_end(made)[-1]["data"]["status"] == "completed"
+            made.close()
+        assert "Traceback" not in first.log_tail() + second.log_tail()

@@ -15,6 +15,7 @@ from ..flow.singletons import SingletonLock
 from ..operations.alerts import AlertMessage, AlertRow
 from ..operations.bulk_cancellations import BulkCancellationRow
 from ..operations.operators import AuditRow, Operator, OperatorSession
+from ..operations.realtime import RealtimeMessage
 from ..operations.workers import Worker
 from ..queue.queue_items import QueueItem
 from ..queue.sent_tasks import TaskFailure, TaskRevocation
@@ -49,6 +50,7 @@ __all__ = [
     "Operator",
     "OperatorSession",
     "QueueItem",
+    "RealtimeMessage",
     "RunKey",
     "RunMetadata",
     "RunRow",

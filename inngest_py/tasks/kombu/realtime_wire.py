@@ -20,30 +20,17 @@ from ... import observe
 from ...domain.realtime.messages import Delivery, pack, unpack
 from ...engine.realtime.followed import EVERY_SECONDS, Followed
 from ...engine.realtime.hub import Hub
+from ...engine.realtime.outbox import SEND_SECONDS, Outbox
 from ...engine.runtime.broker import Broker
 from .fanout import FanoutReader, fanout, publish
 
 _MESSAGES = fanout("inngest.realtime")
 FOLLOWED = fanout("inngest.followed")
-_MOST_BYTES = 1024 * 1024  # of one message to the broker
-_MOST_WAITING = 10_000
-_SEND_SECONDS = 2.0
 _PROBE_SECONDS = 0.05
 _LOOK_SECONDS = 1.0
 _CHECK_SECONDS = 10.0
 # for so long a process reads on without subscribers
 _LINGER_SECONDS = 30.0
-
-
-class _Sending:
-    """A delivery on its way to the broker; its publisher waits until it is there."""
-
-    __slots__ = ("is_given_up", "is_sent", "over", "text")
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-        self.over = threading.Event()
-        self.is_sent = self.is_given_up = False
 
 
 class BrokerWire:
@@ -53,9 +40,7 @@ class BrokerWire:
         self._app, self._broker, self._hub = app, broker, hub
         self._id = uuid()
         self._lock = threading.Lock()
-        self._waiting: list[_Sending] = []
-        self._wake = threading.Event()
-        self._sender: threading.Thread | None = None
+        self._outbox = Outbox(lambda text: self._publish(_MESSAGES, text))
         self._reader: FanoutReader | None = None
         self._ready = threading.Event()
         self._heard_at = self._told_at = self._used_at = 0.0
@@ -63,21 +48,11 @@ class BrokerWire:
 
     def send(self, delivery: Delivery, *, wait: bool) -> bool:
         """Hand a message to the broker for all processes; False if it will not come back to us."""
-        if self._broker.away or (not wait and len(self._waiting) >= _MOST_WAITING):
+        if self._broker.away:
             return False
         comes_back = self._ready.is_set()
-        sending = _Sending(orjson.dumps(pack(delivery) | ({} if comes_back else {"by": self._id})))
-        with self._lock:
-            self._waiting.append(sending)
-            if self._sender is None:
-                self._sender = threading.Thread(target=self._send_all, name="realtime", daemon=True)
-                self._sender.start()
-        self._wake.set()
-        if not wait:
-            return comes_back
-        sending.over.wait(_SEND_SECONDS)
-        sending.is_given_up = True
-        return sending.is_sent and comes_back
+        packed = pack(delivery) | ({} if comes_back else {"by": self._id})
+        return self._outbox.send(orjson.dumps(packed), wait=wait) and comes_back
 
     def follow(self) -> None:
         """Tell others which runs are followed here now."""
@@ -85,37 +60,13 @@ class BrokerWire:
             return
         telling = threading.Thread(target=self._tell_followed, daemon=True)
         telling.start()
-        telling.join(_SEND_SECONDS)
+        telling.join(SEND_SECONDS)
 
     def _tell_followed(self) -> None:
         with self._telling:  # so that the last to leave is the newest
             told = {"process": self._id, "runs": self._hub.runs()}
             self._publish(FOLLOWED, orjson.dumps(told))
             self._told_at = time.monotonic()
-
-    def _send_all(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            with self._lock:
-                batch, self._waiting = self._waiting, []
-            batch = [one for one in batch if not one.is_given_up]
-            while batch:
-                batch = self._send_some(batch)
-
-    def _send_some(self, batch: list[_Sending]) -> list[_Sending]:
-        """Send the first ones in one message; return the others."""
-        size = count = 0
-        for one in batch:
-            size += len(one.text)
-            if count and size > _MOST_BYTES:
-                break
-            count += 1
-        sent = self._publish(_MESSAGES, b"[" + b",".join(one.text for one in batch[:count]) + b"]")
-        for one in batch[:count]:
-            one.is_sent = sent
-            one.over.set()
-        return batch[count:]
 
     def _publish(self, exchange: Exchange, text: bytes) -> bool:
         if self._broker.away:
