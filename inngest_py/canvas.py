@@ -96,8 +96,8 @@ def send(
 
     `signature` is Celery's, such as `charge.s("A1")` or a chain. `app` is the name under which the
     app is connected; without it, that of the Celery app of the signature. `id` is the id of
-    the run's event. A second send with the same `id` or `idempotency_key` within 24 hours raises
-    CanvasError and starts nothing.
+    the run's event. A second send with the same `id` or `idempotency_key` within 24 hours starts
+    nothing and returns the first one's run; with another signature it raises CanvasError.
     """
     name = app or getattr(getattr(signature, "app", None), "main", None)
     if not name:

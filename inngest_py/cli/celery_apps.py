@@ -5,8 +5,9 @@ import sys
 
 import click
 
+from ..domain.reports.celery_seen import did_you_mean
 from .celery_beat import import_beat
-from .celery_settings import app_at, set_, show, task_at
+from .celery_settings import app_at, declare_option, put_task, set_, show, task_at
 from .client import call, url_option
 
 
@@ -67,7 +68,8 @@ def list_(url: str) -> None:
         for task, since in app["gone_tasks"].items():
             click.echo(f"  no worker has {task} any more, since {since}")
         for task in app["unseen_tasks"]:
-            click.echo(f"  no worker has had {task} yet: start one that has it, or check its name")
+            near = did_you_mean(task, app["tasks"]) or ": start one that has it, or check its name"
+            click.echo(f"  no worker has had {task} yet{near}")
         if app["tasks_left_out"]:
             click.echo(f"  {app['tasks_left_out']} more tasks of its workers become no functions")
         if app["error"]:
@@ -111,6 +113,7 @@ def schema() -> None:
 @click.option("--if", "condition", help="Only events for which this expression is true.")
 @click.option("--args", help="An expression that makes the list of arguments.")
 @click.option("--kwargs", help="An expression that makes the object of keyword arguments.")
+@declare_option
 @url_option
 def on(
     task: str,
@@ -121,6 +124,7 @@ def on(
     condition: str | None,
     args: str | None,
     kwargs: str | None,
+    declare: bool,
     url: str,
 ) -> None:
     """Say which events and schedules start TASK, and with which arguments.
@@ -133,7 +137,7 @@ def on(
     more = {} if condition is None else {"if": condition}
     triggers = [{"event": event, **more} for event in events] + [{"cron": cron} for cron in crons]
     body = {"on": triggers, "args": args, "kwargs": kwargs}
-    found = call("PUT", task_at(url, task, app_name), json=body)["data"]
+    found = put_task(task_at(url, task, app_name), body, declare=declare)
     click.echo(f"{found['function']} starts on {', '.join(events + crons)}")
 
 

@@ -17,7 +17,7 @@ from ..domain.errors import InngestPyError, Invalid
 from ..domain.functions import beat_schedules, cron
 from ..domain.functions.celery_task import OWN_PREFIX
 from ..domain.values.json_types import JsonObject
-from .celery_settings import app_at, task_in
+from .celery_settings import app_at, put_task, task_in
 from .client import call, url_option
 
 _OPTIONS = ("queue", "priority", "expires")
@@ -72,7 +72,7 @@ def import_beat(
         if not yes:
             click.confirm(f"Store them as triggers of {len(changes)} tasks?", abort=True)
         for task, triggers in changes.items():
-            call("PUT", task_in(app_url, task), json={"on": triggers})
+            put_task(task_in(app_url, task), {"on": triggers}, declare=True)
         click.echo(f"stored the triggers of {', '.join(sorted(changes))}")
     _tell_next(found, refused)
 

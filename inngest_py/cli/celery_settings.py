@@ -1,6 +1,7 @@
 """`celery set` and `celery show`: the settings of a Celery app's task."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,11 @@ import click
 
 from .client import call, url_option
 
+declare_option = click.option(
+    "--declare",
+    is_flag=True,
+    help="Also for a task that no worker has had yet, as its workers come later.",
+)
 # The rules that take a key, as the option that names it is for all of one command.
 _KEYED = ("concurrency", "throttle", "rateLimit", "debounce", "batchEvents", "singleton")
 
@@ -21,6 +27,13 @@ def task_at(url: str, task: str, app_name: str | None) -> str:
 def task_in(app_url: str, task: str) -> str:
     """Return the URL of a task of an app, whose URL is given."""
     return f"{app_url}/tasks/{quote(task, safe='')}"
+
+
+def put_task(at: str, body: Mapping[str, object], *, declare: bool) -> dict[str, str]:
+    """Change settings of the task at a URL; with `declare` also of one that no worker has had."""
+    params = {"declare": "true"} if declare else {}
+    found: dict[str, str] = call("PUT", at, json=body, params=params)["data"]
+    return found
 
 
 def app_at(url: str, name: str) -> str:
@@ -98,13 +111,14 @@ def _named_json(_context: object, option: click.Parameter, texts: tuple[str, ...
 @click.option(
     "--unset", multiple=True, metavar="NAME", help="A setting that has its default again."
 )
+@declare_option
 @url_option
-def set_(task: str, *, app_name: str | None, url: str, **given: object) -> None:
+def set_(task: str, *, app_name: str | None, declare: bool, url: str, **given: object) -> None:
     """Change the settings of TASK; those that are left out stay."""
     body = _settings(given)
     if not body:
         raise click.UsageError("name a setting, such as --retries 3")
-    found = call("PUT", task_at(url, task, app_name), json=body)["data"]
+    found = put_task(task_at(url, task, app_name), body, declare=declare)
     click.echo(f"{found['function']} is changed")
 
 

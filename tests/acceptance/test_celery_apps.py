@@ -128,7 +128,7 @@ def test_task_that_no_worker_knows_is_refused_and_named(client: Client) -> None:
 
 def test_task_that_no_worker_knows_any_more_fails_and_is_named(client: Client) -> None:
     """Its settings made a function of it; only the worker's event says that it has no such task."""
-    client.put("/v1/celery/shop/tasks/shop.gone", {"on": [{"event": "shop/gone"}]})
+    client.put("/v1/celery/shop/tasks/shop.gone?declare=true", {"on": [{"event": "shop/gone"}]})
     client.send("shop/gone")
     path = "/api/v1/runs?limit=1&function=shop-shop.gone"
     [run] = wait_until(lambda: client.get(path), 30, "the run")

@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from inngest_py.domain.functions.declared_apps import DeclaredApp
 from inngest_py.domain.reports.celery_seen import MOST_TASKS, Workers
+from inngest_py.domain.values import ids
 from inngest_py.engine.apps import declared_apps
 from inngest_py.engine.upkeep import celery_watch
 from inngest_py.storage.catalog.celery_apps import CeleryApp
@@ -116,8 +117,9 @@ def test_signature_that_is_no_object_is_refused(service: Service, signature: obj
     assert "signature" in answer.json["error"]
 
 
-def _run(service: Service, signature: object) -> Any:
-    return service.client.post("/v1/celery/shop/runs", json={"signature": signature})
+def _run(service: Service, signature: object, **more: str) -> Any:
+    body = {"signature": signature, **more}
+    return service.client.post("/v1/celery/shop/runs", json=body)
 
 
 def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None:
@@ -128,11 +130,11 @@ def test_canvas_with_a_task_that_nobody_has_is_refused(service: Service) -> None
     for signature in (other, chain):
         answer = _run(service, signature)
         assert answer.status_code == 404
-        assert "no worker of shop has registered the task 'shop.other'" in answer.json["error"]
+        assert "no worker of shop has 'shop.other'" in answer.json["error"]
     for name in ("celery.nope", "celery.canvas", "celery.chord_unlock"):
         answer = _run(service, {"task": name})
         assert answer.status_code == 404
-        assert f"no worker of shop has registered the task '{name}'" in answer.json["error"]
+        assert f"no worker of shop has '{name}'" in answer.json["error"]
     chain["kwargs"] = {"tasks": [add, {"task": "celery.map", "kwargs": {"task": add, "it": [1]}}]}
     assert [_run(service, one).status_code for one in (add, chain)] == [201, 201]
 
@@ -194,6 +196,25 @@ def test_integers_that_are_exact_and_digits_in_texts_are_taken(service: Service)
     assert _run(service, {"task": "shop.add", "args": args}).status_code == 201
 
 
+@pytest.mark.parametrize("name", ["id", "idempotency_key"])
+def test_second_send_finds_the_run_of_the_first(service: Service, name: str) -> None:
+    """The answer to the first may have been lost on its way."""
+    see(service, connect(service).json["data"]["id"], ["shop.add"])
+    deep: dict[str, Any] = {"task": "shop.add", "args": [1]}
+    for _ in range(60):
+        deep = {"task": "celery.chain", "kwargs": {"tasks": [deep]}}
+    signatures: list[dict[str, Any]] = [{"task": "shop.add", "args": [2**53 + 1, 2.0]}, deep]
+    for number, signature in enumerate(signatures):
+        first, second = (_run(service, signature, **{name: f"k{number}"}) for _ in range(2))
+        assert (first.status_code, second.status_code) == (201, 200)
+        assert second.json == first.json
+    changed = _run(service, {"task": "shop.add", "args": [2**53, 2.0]}, **{name: "k0"})
+    assert changed.status_code == 409
+    assert "with another signature" in changed.json["error"]
+    assert _run(service, signatures[0], **{name: "other"}).status_code == 201
+    assert len(service.client.get("/api/v1/runs").json["data"]) == 3
+
+
 @pytest.mark.parametrize("path", ["tasks/shop.add", "workflows/nightly"])
 @pytest.mark.parametrize("body", ["null", "[]", "1", '"x"'])
 def test_settings_that_are_no_object_are_refused(service: Service, path: str, body: str) -> None:
@@ -224,7 +245,10 @@ def test_what_the_config_file_sets_is_refused(service: Service) -> None:
 
 def test_tasks_that_no_worker_has_are_told_apart(service: Service) -> None:
     app_id = connect(service).json["data"]["id"]
-    service.client.put("/v1/celery/shop/tasks/shop.typo", json={"retries": 1})
+    before_workers_are_seen = service.client.put(
+        "/v1/celery/shop/tasks/shop.typo", json={"retries": 1}
+    )
+    assert before_workers_are_seen.status_code == 200
     see(service, app_id, ["shop.add", "shop.old"])
     see(service, app_id, ["shop.add"])
     found = _apps(service)["shop"]
@@ -233,6 +257,61 @@ def test_tasks_that_no_worker_has_are_told_apart(service: Service) -> None:
     assert found["unseen_tasks"] == ["shop.typo"]
     see(service, app_id, ["shop.typo"])
     assert _apps(service)["shop"]["unseen_tasks"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("tasks/shop.chrage", {"retries": 1}),
+        ("workflows/nightly", {"tasks": ["shop.charge", {"group": ["shop.chrage"]}]}),
+    ],
+)
+def test_name_that_no_worker_has_is_refused_with_the_nearest(
+    service: Service, path: str, body: Any
+) -> None:
+    """It made a function, and its runs would have waited for a worker that never comes."""
+    app_id = connect(service).json["data"]["id"]
+    see(service, app_id, ["shop.charge", "shop.refund"])
+    url = f"/v1/celery/shop/{path}"
+    answer = service.client.put(url, json=body)
+    assert answer.status_code == 404
+    wanted = "no worker of shop has 'shop.chrage'; did you mean 'shop.charge'?"
+    assert answer.json["error"].startswith(wanted)
+    assert "?declare=true" in answer.json["error"]
+    slugs = {row["id"] for row in service.client.get("/api/v1/functions").json["data"]}
+    assert not slugs & {"shop-shop.chrage", "shop-nightly"}
+    assert service.client.put(f"{url}?declare=true", json=body).status_code == 200
+    assert service.client.put(f"{url}?declare=2", json=body).status_code == 400
+
+
+def test_changes_of_a_declared_task_need_no_second_word(service: Service) -> None:
+    app_id = connect(service).json["data"]["id"]
+    see(service, app_id, ["shop.charge"])
+    url = "/v1/celery/shop/tasks/shop.later"
+    assert service.client.put(f"{url}?declare=true", json={"retries": 1}).status_code == 200
+    assert service.client.put(url, json={"retries": 2}).status_code == 200
+
+
+@pytest.mark.parametrize("seen_first", [False, True])
+def test_log_names_declared_tasks_that_no_worker_has(
+    service: Service, caplog: pytest.LogCaptureFixture, seen_first: bool
+) -> None:
+    """The config file may be read before or after the workers are seen."""
+    tasks = {"shop.chrage": {"retries": 3}}
+    shop = DeclaredApp("shop", "/etc/inngest.yaml", BROKER, tasks=tasks)
+
+    def declare() -> None:
+        declared_apps.connect(service.engine.ctx, [], [shop])
+
+    def see_them() -> None:
+        see(service, ids.app_id("shop"), ["shop.charge"])
+
+    connect(service)
+    for act in (see_them, declare) if seen_first else (declare, see_them):
+        act()
+    said = [one.__dict__["fields"] for one in caplog.records if one.msg == "celery.unseen_task"]
+    problem = "no worker of shop has 'shop.chrage'; did you mean 'shop.charge'?"
+    assert said == [{"app": "shop", "task": "shop.chrage", "problem": problem}]
 
 
 def test_tasks_beyond_the_limit_are_said(service: Service) -> None:

@@ -300,7 +300,7 @@ def test_task_and_workflow_of_one_name_are_kept_apart(engine: Shop) -> None:
     with pytest.raises(Conflict, match="flow is a workflow"):
         task_settings.configure(engine.ctx, "shop", "flow", {"retries": 1})
     assert celery_apps.register_tasks(engine.ctx, engine.app_id, ["flow", "shop.add"]) == []
-    with pytest.raises(NotFound, match="has registered the task 'flow'"):
+    with pytest.raises(NotFound, match="no worker of shop has 'flow'"):
         celery_apps.slug_of_signature(engine.ctx, "shop", {"task": "flow"})
     with engine.ctx.db.reading() as tx:
         row = function_list.by_slug(tx, "shop-flow")

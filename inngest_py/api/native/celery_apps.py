@@ -6,15 +6,14 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 from sqlalchemy import RowMapping
 
-from ...domain.errors import Conflict, Invalid, NotFound, TooDeep
+from ...domain.errors import Invalid, NotFound, TooDeep
 from ...domain.functions import celery_task, task_inputs
 from ...domain.functions.function_config import config_from_json
 from ...domain.reports import celery_seen
 from ...domain.reports.celery_seen import Seen, SeenWorker
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
-from ...engine.apps import celery_apps, task_settings, workflows
-from ...engine.intake import invoke
+from ...engine.apps import celery_apps, celery_runs, task_settings, workflows
 from ...storage.queries import celery_app_list, function_list
 from .. import shapes
 from ..actors import actor
@@ -55,6 +54,15 @@ class RunBody(openapi.Body):
         except Invalid as error:
             raise Invalid(error.message, field="signature") from None
         return found
+
+
+class DeclareQuery(Schema):
+    """What a change of settings may have in its query."""
+
+    declare = fields.Boolean(
+        load_default=False,
+        metadata={"description": "also settings of tasks that no worker has had yet"},
+    )
 
 
 class CeleryAnswer(Schema):
@@ -156,16 +164,17 @@ def show_task(name: str, task: str) -> object:
 
 @blueprint.put("/<name>/tasks/<path:task>")
 @blueprint.arguments(TaskSettings)
+@blueprint.arguments(DeclareQuery, location="query")
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
 @blueprint.alt_response(409, schema=openapi.Problem)
 @blueprint.response(200, CeleryAnswer)
-def put_task(body: JsonObject, name: str, task: str) -> object:
+def put_task(body: JsonObject, query: dict[str, bool], name: str, task: str) -> object:
     """Change settings of a task: what starts it, its limits, its retries. Null undoes one.
 
     Those that are left out stay. A setting of the server's config file cannot be changed here.
     """
-    slug = task_settings.configure(context(), name, task, body, actor())
+    slug = task_settings.configure(context(), name, task, body, actor(), **query)
     return answer({"data": {"function": slug}})
 
 
@@ -179,16 +188,17 @@ def list_workflows(name: str) -> object:
 
 @blueprint.put("/<name>/workflows/<workflow>")
 @blueprint.arguments(WorkflowSettings)
+@blueprint.arguments(DeclareQuery, location="query")
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
 @blueprint.alt_response(409, schema=openapi.Problem)
 @blueprint.response(200, CeleryAnswer)
-def put_workflow(body: JsonObject, name: str, workflow: str) -> object:
+def put_workflow(body: JsonObject, query: dict[str, bool], name: str, workflow: str) -> object:
     """Make a workflow, or change settings of one. Null undoes one; those left out stay.
 
     Runs keep the tasks that they have started with.
     """
-    slug = workflows.configure(context(), name, workflow, body, actor())
+    slug = workflows.configure(context(), name, workflow, body, actor(), **query)
     return answer({"data": {"function": slug}})
 
 
@@ -208,25 +218,12 @@ def delete_workflow(name: str, workflow: str) -> object:
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
 @blueprint.alt_response(409, schema=openapi.Problem)
+@blueprint.alt_response(200, schema=CeleryAnswer)
 @blueprint.response(201, CeleryAnswer)
 def start_run(body: dict[str, Any], name: str) -> object:
-    """Run a task or a canvas of the app; the answer names the run."""
-    slug = celery_apps.slug_of_signature(context(), name, body["signature"])
-    try:
-        started = _invoke(slug, body, body["signature"])
-    except TooDeep:  # for an event
-        started = _invoke(slug, body, task_inputs.as_text(body["signature"]))
-    if started.run_id is None:
-        raise Conflict(
-            "no run was started: the function is paused and skips new events, or it batches,"
-            " debounces or limits their rate"
-        )
-    return answer({"data": {"run_id": started.run_id}}, 201)
+    """Run a task or a canvas of the app; the answer names the run.
 
-
-def _invoke(slug: str, body: dict[str, Any], signature: object) -> invoke.Invoked:
-    payload: JsonObject = {"data": {"signature": signature}}
-    if "id" in body:
-        payload["id"] = body["id"]
-    size, key = len(canonical.dumps(payload)), body.get("idempotency_key")
-    return invoke.invoke(context(), slug, payload, size, idempotency_key=key, by=actor())
+    It is 200 instead of 201 if the same signature was sent before with the same id or key.
+    """
+    sent = celery_runs.start(context(), name, by=actor(), **body)
+    return answer({"data": {"run_id": sent.run_id}}, 201 if sent.is_new else 200)

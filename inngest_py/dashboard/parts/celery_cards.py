@@ -16,13 +16,17 @@ _UNSEEN = timedelta(minutes=1)  # the watcher looks every ten seconds
 
 @dataclass(frozen=True, slots=True)
 class ShownTask:
-    """A task: its function, and when its last worker went away; `known` if a worker has it."""
+    """A task: its function, and when its last worker went away; `known` if a worker has it.
+
+    `near` asks for names like that of a task which no worker has had.
+    """
 
     function: RowMapping
     config: FunctionConfig
     name: str
     known: bool
     gone_since: datetime | None
+    near: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,9 @@ def _tasks(functions: Iterable[RowMapping], seen: Seen) -> list[ShownTask]:
         task = config.celery
         if task is not None and task.task is not None and not task.workflow:
             name = task.task
-            made.append(ShownTask(row, config, name, name in known, gone.get(name)))
+            unseen = known and name not in known and name not in gone
+            near = celery_seen.did_you_mean(name, known) if unseen else ""
+            made.append(ShownTask(row, config, name, name in known, gone.get(name), near))
     return sorted(made, key=lambda one: one.name)
 
 

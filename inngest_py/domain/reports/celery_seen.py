@@ -1,5 +1,6 @@
 """What was last seen of a Celery app: its workers, what each runs, its queues and its tasks."""
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -94,6 +95,12 @@ class Seen:
 def from_json(stored: str | None) -> Seen:
     """Read what Seen.to_json() wrote; None for nothing."""
     return decode(Seen, canonical.loads(stored or "{}"))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask for the names that are near to one that is wrong; empty when none is."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.8)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 class Workers:

@@ -20,7 +20,7 @@ from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import celery_app_names, celery_functions, workflows
+from . import celery_app_names, celery_functions, unseen_tasks, workflows
 
 METHOD = "celery"
 # of Celery's own tasks, those that workers run for a canvas
@@ -125,13 +125,12 @@ def register_tasks(ctx: Context, app_id: str, names: Sequence[str]) -> list[str]
     """
     wanted = sorted({name for name in names if not name.startswith(OWN_PREFIX)})
     with ctx.db.reading() as tx:
-        known = celery_functions.names(tx, app_id)
-    if not set(wanted).difference(known):
+        known, app = celery_functions.names(tx, app_id), celery_app_list.by_id(tx, app_id)
+    if app is None or not set(wanted).difference(known):
         return []
 
     def write(tx: Connection) -> list[str]:
-        app = next((row for row in celery_app_list.every(tx) if row["app_id"] == app_id), None)
-        if app is None:
+        if celery_app_list.by_id(tx, app_id) is None:  # removed just now
             return []
         new = celery_functions.put_new(tx, app_id, app["name"], wanted, ctx.now())
         functions.renew_catalog_version(tx)
@@ -139,7 +138,7 @@ def register_tasks(ctx: Context, app_id: str, names: Sequence[str]) -> list[str]
 
     new = ctx.committer.run_alone(write)
     if new:
-        observe.event("celery.tasks_found", app_id=app_id, tasks=len(new))
+        observe.event("celery.tasks_found", app=app["name"], tasks=len(new))
     return new
 
 
@@ -161,7 +160,14 @@ def slug_of_signature(ctx: Context, app_name: str, signature: dict[str, object])
         if name.startswith(OWN_PREFIX) or not _is_known(ctx, app_name, name)
     ]
     if missing:
-        text = f"no worker of {app_name} has registered the task {min(missing)[:255]!r}"
+        known = {
+            celery.task or CANVAS
+            for found in ctx.catalog.by_slug.values()
+            if found.app_name == app_name
+            and (celery := found.config.celery)
+            and not celery.workflow
+        }
+        text = unseen_tasks.unknown(app_name, min(missing), known)
         raise NotFound(f"{text}: start a worker that has it, or check its name")
     task = str(signature["task"])
     return _slug(app_name, CANVAS if task.startswith(OWN_PREFIX) else task)

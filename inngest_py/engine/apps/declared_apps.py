@@ -16,7 +16,7 @@ from ...domain.values import canonical, ids
 from ...storage.queries import celery_app_list
 from ..flow import limit_changes
 from ..runtime.context import Context
-from . import celery_apps, celery_functions, workflows
+from . import celery_apps, celery_functions, unseen_tasks, workflows
 
 
 def connect(
@@ -64,6 +64,7 @@ def _declare(ctx: Context, app: DeclaredApp) -> None:
     limit_changes.let_in_waiting(ctx, relimited)
     if relimited:
         observe.event("celery.declared", app=app.name, file=app.file, functions=len(relimited))
+    unseen_tasks.warn(ctx, app_id)
 
 
 def _write(tx: Connection, app_id: str, app: DeclaredApp, now: datetime) -> list[str]:

@@ -8,22 +8,30 @@ from ...domain.errors import Conflict, NotFound
 from ...domain.functions import celery_task
 from ...domain.functions import task_settings as rules
 from ...domain.functions.function_config import config_from_json
+from ...domain.reports import celery_seen
 from ...domain.values.json_types import JsonObject
 from ..flow import limit_changes
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import celery_app_names, celery_functions
+from . import celery_app_names, celery_functions, unseen_tasks
 
 
 def configure(
-    ctx: Context, app_name: str, task: str, changes: object, by: Actor | None = None
+    ctx: Context,
+    app_name: str,
+    task: str,
+    changes: object,
+    by: Actor | None = None,
+    *,
+    declare: bool = False,
 ) -> str:
     """Change settings of a task, each by its name; null gives one its default again.
 
-    Settings that are left out stay. Return the slug of the task's function; a task that no worker
-    has registered yet becomes one at once. Raises NotFound for an unknown app, Invalid for bad
-    settings, and Conflict for a setting of the config file, which leads.
+    Settings that are left out stay. Return the slug of the task's function; a task becomes one at
+    once as long as no worker has been seen, or with `declare`. Raises NotFound for an unknown app,
+    or a task that none of its workers has, Invalid for bad settings, and Conflict for a setting of
+    the config file, which leads.
     """
     celery_task.check_task(task)
     named = rules.canonical_names(changes)
@@ -33,6 +41,8 @@ def configure(
         now = ctx.now()
         app = celery_app_names.find(tx, app_name)
         app_id = app["app_id"]
+        if not declare:
+            unseen_tasks.refuse(tx, app, [task])
         celery_functions.put_new(tx, app_id, app_name, [task], now)
         row = celery_functions.by_task(tx, app_id).get(task)
         if row is None:
@@ -57,7 +67,8 @@ def show(ctx: Context, app_name: str, task: str) -> JsonObject:
         app = celery_app_names.find(tx, app_name)
         row = celery_functions.by_task(tx, app["app_id"]).get(task)
     if row is None:
-        raise NotFound(f"the Celery app {app_name[:100]!r} has no task {task[:255]!r}")
+        known = celery_seen.from_json(app["seen"]).tasks
+        raise NotFound(unseen_tasks.unknown(app_name, task, known))
     return {"function": row["slug"], "settings": rules.shown(config_from_json(row["config"]))}
 
 

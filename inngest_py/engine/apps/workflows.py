@@ -7,10 +7,12 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping
 
 from ... import observe
+from ...domain.canvas import workflows as canvas
 from ...domain.errors import Invalid
 from ...domain.functions import task_settings, workflow_settings
 from ...domain.functions.function_config import FunctionConfig, config_from_json
-from ...domain.functions.workflow_settings import TASKS
+from ...domain.functions.workflow_settings import MOST_JSON_LEVELS, TASKS
+from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions
 from ...storage.runs import workflows as rows
@@ -19,26 +21,37 @@ from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context
-from . import celery_app_names, celery_functions
+from . import celery_app_names, celery_functions, unseen_tasks
 from .task_settings import refuse_declared
 
 
 def configure(
-    ctx: Context, app_name: str, name: str, changes: Mapping[str, object], by: Actor | None = None
+    ctx: Context,
+    app_name: str,
+    name: str,
+    changes: Mapping[str, object],
+    by: Actor | None = None,
+    *,
+    declare: bool = False,
 ) -> str:
     """Make a workflow, or change settings of one, each by its name; null gives one its default.
 
     Settings that are left out stay; `tasks` are its entries. Return the slug of its function.
-    Raises NotFound for an unknown app, Invalid for bad settings, and Conflict for a setting of the
-    config file, which leads, or for the name of a task.
+    Raises NotFound for an unknown app, and for a task that no worker has without `declare`,
+    Invalid for bad settings, and Conflict for a setting of the config file, which leads, or for the
+    name of a task.
     """
     workflow_settings.check_name(name)
     named = workflow_settings.canonical_names(dict(changes))
+    text, uses = named.get(TASKS), set[str]()
+    if isinstance(text, str) and not declare:
+        uses = canvas.uses(canonical.loads(text, MOST_JSON_LEVELS))
     relimited: list[str] = []
 
     def write(tx: Connection) -> str:
         now = ctx.now()
         app = celery_app_names.find(tx, app_name)
+        unseen_tasks.refuse(tx, app, sorted(uses))
         row = celery_functions.put_workflow(tx, app["app_id"], app_name, name, now)
         own, declared = task_settings.layers(config_from_json(row["config"]))
         refuse_declared(name, named, declared)

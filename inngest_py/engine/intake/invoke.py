@@ -21,6 +21,16 @@ from ..runtime.catalog import Function
 from ..runtime.context import Context
 from .publish import Started, write_events
 
+
+class Repeated(Conflict):
+    """A run has this idempotency key already; `run_id` names it."""
+
+    def __init__(self, run_id: str) -> None:
+        text = f"the idempotency key was used for run {run_id}: send a new one to run again"
+        super().__init__(text, code="idempotency_conflict")
+        self.run_id = run_id
+
+
 _FIRST_DELAY, _LONGEST_DELAY = 0.02, 0.5
 
 
@@ -44,7 +54,7 @@ def invoke(
     """Invoke the function with this slug or UUID, in a commit that others may share.
 
     The payload has `data`, `user`, `v` and `meta` of an event (events.md §4, §8.4); `size` is its
-    length in bytes. Further calls with the same key within 24 hours raise Conflict and store
+    length in bytes. Further calls with the same key within 24 hours raise Repeated and store
     nothing. Raises NotFound for an unknown function, Invalid for a bad payload. An operator's act
     is written to the audit log with it.
     """
@@ -117,13 +127,10 @@ def _unknown(slug: str) -> NotFound:
 
 
 def _refuse_repeated(tx: Connection, function: Function, key: str, now: datetime) -> None:
-    """Raise Conflict if the key has a run of the function; two calls at once wait for its row."""
+    """Raise Repeated if the key has a run of the function; two calls at once wait for its row."""
     run_id = events.run_of_key(tx, f"{function.id}:{key}", now)
     if run_id is not None:
-        raise Conflict(
-            f"the idempotency key was used for run {run_id}: send a new one to run again",
-            code="idempotency_conflict",
-        )
+        raise Repeated(run_id)
 
 
 def wait(

@@ -14,7 +14,7 @@ from ...storage.catalog import celery_apps as rows
 from ...storage.db.row_types import RowValues
 from ...storage.queries import celery_app_list
 from ...storage.queue import sent_tasks, task_executions
-from ..apps import celery_apps
+from ..apps import celery_apps, unseen_tasks
 from ..runtime.context import Context
 
 _LEASE = timedelta(seconds=15)
@@ -36,9 +36,11 @@ def note_seen(ctx: Context, app_id: str, workers: Workers) -> None:
     if row is None:
         return
     seen = workers.seen(celery_seen.from_json(row["seen"]), now)
-    celery_apps.register_tasks(ctx, app_id, seen.tasks)  # what is shown can be started
+    new = celery_apps.register_tasks(ctx, app_id, seen.tasks)  # what is shown can be started
     with ctx.db.transaction() as tx:
         rows.note_seen(tx, app_id, seen.to_json(), now)
+    if new:
+        unseen_tasks.warn(ctx, app_id)
 
 
 def note_failures(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
