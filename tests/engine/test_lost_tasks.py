@@ -100,8 +100,14 @@ def test_task_of_a_dead_worker_is_sent_again_three_times(shop_engine: Shop) -> N
     assert "celery@one has not been heard of for 30 s while it ran" in error["message"]
 
 
-def test_task_of_a_worker_that_died_between_two_looks_is_sent_again(shop_engine: Shop) -> None:
-    """Its queue is never empty, so that it might wait there; only events tell who has it."""
+@pytest.mark.parametrize("host", ["celery@one", "celery@two"])
+def test_task_of_a_worker_that_died_between_two_looks_is_sent_again(
+    shop_engine: Shop, host: str
+) -> None:
+    """Its queue is never empty, so that it might wait there; only events tell who has it.
+
+    A supervisor starts a worker again under its name.
+    """
     shop_engine.send(add.s(1, 2))
     [first] = shop_engine.take()
     sent_tasks.run_once(shop_engine.ctx)
@@ -110,16 +116,44 @@ def test_task_of_a_worker_that_died_between_two_looks_is_sent_again(shop_engine:
     for kind in (RECEIVED, STARTED):
         stamped = {**event, "timestamp": shop_engine.now.timestamp()}
         executions.note(kind, first.task_id, stamped)
-    assert executions.held_beyond({"celery@one"}) == {}
     for _ in range(LOOKS):
         assert shop_engine.take() == []
         sent = lost_tasks.sent(ctx, shop_engine.app_id, busy=[queue])
-        sent |= lost_tasks.received(ctx, sent, executions.held_beyond({"celery@two"}))
-        hosts = frozenset({"celery@two"})
+        sent |= lost_tasks.received(ctx, sent, executions.held())
+        hosts = frozenset({host})
         lost_tasks.compare(ctx, sent, {}, hosts=hosts, waiting={queue: 9})
         shop_engine.advance()
     [second] = shop_engine.take()
     assert second.task_id != first.task_id
+
+
+@pytest.mark.parametrize("how", ["retried", "left"])
+def test_task_that_waits_in_its_queue_again_is_not_lost(shop_engine: Shop, how: str) -> None:
+    """By Celery's own retry, or as its worker stopped before it began: the queue may be long."""
+    ctx, queue = shop_engine.ctx, shop_engine.app().queue
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    sent_tasks.run_once(ctx)
+    name, executions = message.task_id, Executions()
+    held = Held("celery@one", shop_engine.now if how == "retried" else None)
+    look(shop_engine, {name: held}, ["celery@one"], waiting=9)
+    event = {"uuid": name, "root_id": message.root_id, "hostname": "celery@one"}
+    event["timestamp"] = shop_engine.now.timestamp()
+    if how == "retried":
+        executions.note(RECEIVED, name, event)
+        executions.note(STARTED, name, event)
+        executions.retried(name, event, {"name": "Retry"})
+    left = {"celery@one"} - ({"celery@one"} if how == "retried" else set())
+    for _ in range(2 * LOOKS):
+        sent = lost_tasks.sent(ctx, shop_engine.app_id, busy=[queue])
+        retried = executions.awaited()
+        sent |= lost_tasks.given_back(ctx, sent, {}, retried=retried, left=left)
+        lost_tasks.compare(ctx, sent, {}, hosts=frozenset(), waiting={queue: 9})
+        shop_engine.advance()
+        left = set()
+    assert shop_engine.take() == []
+    shop_engine.answer(message)
+    assert shop_engine.run(run_id)["status"] == "completed"
 
 
 def test_task_that_the_broker_lost_is_sent_again(shop_engine: Shop) -> None:

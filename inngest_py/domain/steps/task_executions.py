@@ -5,7 +5,7 @@ retry of its own: an execution is each of these. Events say when a worker receiv
 began, and why the task wanted to be retried. They come from workers whose clocks are their own.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -90,15 +90,19 @@ class Executions:
                 self._changed[name, made.number] = made
                 return
 
-    def held_beyond(self, hosts: Collection[str]) -> dict[str, Held]:
-        """List the tasks that other workers than `hosts` received and have not ended, by their ids.
+    def held(self) -> dict[str, Held]:
+        """List the tasks that workers received and have not ended, by their ids.
 
         Looks at the newest MOST_NEW alone: the others were there at a look before. Another thread
         may take in events meanwhile.
         """
         newest = list(self._live.items())[-MOST_NEW:]
         held = [(name, one) for name, open_ in newest for one in open_[-1:]]
-        return {name: Held(one.host, one.started) for name, one in held if one.host not in hosts}
+        return {name: Held(one.host, one.started) for name, one in held}
+
+    def awaited(self) -> set[str]:
+        """List the tasks whose retry by Celery was sent, and not received yet, by their ids."""
+        return {name for name, open_ in list(self._live.items()) if not open_}
 
     def take(self) -> list[Execution]:
         """Take the executions that have changed since the last time."""

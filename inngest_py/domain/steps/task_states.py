@@ -5,7 +5,7 @@ were sent. Nothing can be asked about a task that waits in the broker. So a task
 when several looks in a row find it nowhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -124,6 +124,27 @@ def expired(
         and task.expires <= now
         and task.started is None
         and (name not in held or held[name].started is None)
+    }
+
+
+def given_back(
+    sent: Mapping[str, SentTask],
+    held: Mapping[str, Held],
+    *,
+    retried: Collection[str],
+    left: Collection[str],
+) -> dict[str, SentTask]:
+    """Find the tasks that wait in the broker again, by their ids, as they are known now.
+
+    `retried` are those for which Celery's own retry was sent, `left` the workers that have stopped:
+    the broker gets back what such a worker has not begun.
+    """
+    return {
+        name: replace(task, host=None, started=None, missed=0)
+        for name, task in sent.items()
+        if task.host is not None
+        and name not in held
+        and (name in retried or (task.started is None and task.host in left))
     }
 
 

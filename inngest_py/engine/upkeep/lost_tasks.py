@@ -47,8 +47,9 @@ def received(
 ) -> dict[str, SentTask]:
     """Give tasks the workers that received them, by their ids, where no look has seen them yet.
 
-    `held` is what events said. A worker may die between two looks, while its queue is never empty:
-    without this, such a task would seem to wait in the queue for ever.
+    `held` is what events said. A worker may die between two looks, and another be started under its
+    name, while its queue is never empty: without this, such a task would seem to wait in the queue
+    for ever.
     """
     found = {name: known[name] for name in held if name in known}
     found |= named(ctx, held.keys() - known.keys())
@@ -57,6 +58,24 @@ def received(
         for name, task in found.items()
         if task.host is None
     }
+
+
+def given_back(
+    ctx: Context,
+    known: Mapping[str, SentTask],
+    held: Mapping[str, Held],
+    *,
+    retried: Collection[str],
+    left: Collection[str],
+) -> dict[str, SentTask]:
+    """Store and return the tasks that wait in the broker again: see task_states.given_back().
+
+    Without this they would count as lost in a queue that is long, and run twice.
+    """
+    found = task_states.given_back(known, held, retried=retried, left=left)
+    if found:
+        _note(ctx, found)
+    return found
 
 
 def compare(

@@ -77,6 +77,7 @@ class Watcher:
         self._looking = _Duty(_LOOK_SECONDS, lambda: None)
         self._storing = _Duty(_STORE_SECONDS, lambda: None)
         self._busy: list[str] = []  # queues that had messages at the last look
+        self._left: set[str] = set()  # workers that have stopped since the last look
         self._away = False
         self._errors = errors_of(connect(app))
         self._thread = threading.Thread(target=self._run, name=f"watch-{app.name}", daemon=True)
@@ -213,6 +214,7 @@ class Watcher:
         host = str(event.get("hostname"))[:255]
         if kind == "worker-offline":
             self._workers.left(host)
+            self._left.add(host)
         else:
             self._workers.heard(host, self._context().now(), event.get("active"))
         if kind == "worker-online":
@@ -286,6 +288,7 @@ class Watcher:
             self._measure(connection, queues.union(self._busy))
             waiting = self._workers.queues
         self._busy = sorted(queue for queue, size in waiting.items() if size)
+        left, self._left = self._left, set()  # before the others are asked
         inspect = client.control.inspect(timeout=_REPLY_SECONDS)
         # in the order in which tasks move on, so that one that does is seen
         scheduled, reserved = inspect.scheduled() or {}, inspect.reserved() or {}
@@ -293,7 +296,9 @@ class Watcher:
         held = held_of(active, reserved, scheduled)
         hosts = frozenset({*active, *reserved})
         sent |= lost_tasks.named(ctx, held.keys() - sent.keys())
-        sent |= lost_tasks.received(ctx, sent, self._executions.held_beyond(hosts))
+        told, retried = self._executions.held(), self._executions.awaited()
+        sent |= lost_tasks.received(ctx, sent, {n: one for n, one in told.items() if n not in held})
+        sent |= lost_tasks.given_back(ctx, sent, held, retried=retried, left=left)
         late = task_states.expired(sent, held, ctx.now())
         if late and not self._answers_wait(client):
             # one that has ended since has sent its answer before it left its worker
