@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 import requests
 
 from inngest_py.domain.access import signatures
-from tests.processes import Process, Server, wait_until
+from tests.processes import ROOT, Process, Server, wait_until
 
+from . import node_runtime
 from .client import Api
 from .connect_worker import CONNECTED, KIND, ConnectWorker
 
@@ -39,6 +41,23 @@ def test_two_steps_and_a_sleep(connect_server: Server, worker: ConnectWorker) ->
     assert run["status"] == "Completed", worker.log_tail()
     assert run["output"] == "rested"
     assert [one["step"] for one in worker.effects(run["run_id"])] == ["before", "after"]
+
+
+@pytest.mark.parametrize(("language", "app"), [("python", "shop"), ("javascript", "shop-ts")])
+def test_the_documents_workers_work(
+    connect_server: Server, tmp_path: Path, language: str, app: str
+) -> None:
+    text = (ROOT / "docs" / "connect.md").read_text()
+    code = text.partition(f"```{language}\n")[2].partition("```")[0]
+    script = tmp_path / ("worker.py" if language == "python" else "worker.mjs")
+    script.write_text(code)
+    (tmp_path / "node_modules").symlink_to(node_runtime.installed("v4") / "node_modules")
+    runs_it = sys.executable if language == "python" else str(node_runtime.NODE)
+    api, env = Api(connect_server.url), {"INNGEST_DEV": connect_server.url}
+    with Process([runs_it, str(script)], tmp_path / "worker.log", env).start() as started:
+        wait_until(lambda: api.functions(app), 30, "the worker is connected")
+        run = api.run(api.send(f"{app}/order.placed"))
+        assert (run["status"], run["output"]) == ("Completed", "a parcel"), started.log_tail()
 
 
 def test_inspection(connect_server: Server, worker: ConnectWorker) -> None:

@@ -127,6 +127,8 @@ def _may_be_heard_of() -> ColumnElement[bool]:
         then.c.gateway_id == _items.c.worker,
         now.c.instance_id == then.c.instance_id,
         now.c.connected_at > then.c.connected_at,
+        then.c.closed_at.is_(None),
+        now.c.closed_at.is_(None),
     )
     return and_(came_back, _of_connected_app())
 
