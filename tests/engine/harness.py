@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Engine as SqlEngine
 
 from inngest_py.domain.events.user_events import Event, parse_event
 from inngest_py.domain.functions.registration import parse_registration
@@ -176,15 +177,27 @@ class Engine:
             return timeline_rows.queued_for(tx, run_id)
 
 
+_PREPARED: dict[str, SqlEngine] = {}
+
+
 def opened(url: str) -> Database:
-    """Open a database whose schema is up to date."""
-    return Database(url, synchronous="NORMAL")
+    """Open a database whose schema is up to date.
+
+    It shares what SQLAlchemy has compiled for the first one that was prepared: for a database that
+    lives for one test, to compile its statements took a quarter of the time.
+    """
+    made = Database(url, synchronous="NORMAL")
+    if first := _PREPARED.get(made.url.drivername):
+        made.engine.dialect = first.dialect  # a part of the cache's keys
+        made.engine._compiled_cache = first._compiled_cache
+    return made
 
 
 def prepared(url: str) -> Database:
     """Open a database and bring its schema up to date."""
     db = opened(url)
     migrate.upgrade(db)
+    _PREPARED.setdefault(db.url.drivername, db.engine)
     return db
 
 
