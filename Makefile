@@ -2,9 +2,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Files side by side: most of the time goes into waiting for servers, timers and retries. In their
-# own order, which begins with the files of few and long tests: xdist would keep those for the end.
-PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Files side by side: most of the time goes into waiting for servers, timers and retries. In the
+# order of tests/scheduling.py: xdist would keep the files of few and long tests for the end.
+PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: venv lock proto dev dev-celery test suite lint format kills kills-connect bench bench-check bench-celery servers clean
 

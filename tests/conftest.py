@@ -12,7 +12,7 @@ from inngest_py.storage.db.session import Database
 
 from .databases import copied
 from .engine.harness import prepared
-from .scheduling import SharedScheduling
+from .scheduling import SharedScheduling, group, mixed
 from .servers import Postgres, Valkey
 
 # A shared machine may stand still for a second: the deadline of an example, and the second that
@@ -26,6 +26,14 @@ settings.load_profile("shared machine")
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """Give tests to processes by what they share, under `--dist loadfile`."""
     return SharedScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mix what waits with what computes, in the processes among which xdist shares the tests."""
+    if hasattr(config, "workerinput"):
+        groups = mixed(dict.fromkeys(group(item.nodeid) for item in items))
+        items.sort(key=lambda item: groups.index(group(item.nodeid)))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,10 @@
-"""Which tests run in one process: those of a file, and those that share servers and apps."""
+"""Which tests run in one process: those of a file, and those that share servers and apps.
+
+And in which order: tests that wait and tests that compute run at the same time.
+"""
+
+from collections.abc import Iterable
+from itertools import chain, zip_longest
 
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
@@ -6,6 +12,8 @@ from xdist.workermanage import WorkerController
 # They use conftest.py's apps of every SDK, which took a third of these files' time to set up.
 _OF_EVERY_SDK = tuple(f"tests/sdk/test_{name}.py" for name in ("scenarios", "traces", "waits"))
 _INSTALLATIONS = ("embedded", "several")
+# They mostly wait, for processes, timers and retries, and have few and long files.
+_WAITING = ("tests/acceptance/", "tests/gevent/", "tests/sdk/", *_INSTALLATIONS)
 
 
 def group(nodeid: str) -> str:
@@ -14,6 +22,18 @@ def group(nodeid: str) -> str:
     if file not in _OF_EVERY_SDK:
         return file
     return next((name for name in _INSTALLATIONS if f"-{name}" in test), file)
+
+
+def mixed(groups: Iterable[str]) -> list[str]:
+    """Alternate groups of tests that wait with groups that compute, while there are both.
+
+    So several that wait share two cores with one that computes, and none is long of the last ones.
+    """
+    waiting: list[str] = []
+    computing: list[str] = []
+    for name in groups:
+        (waiting if name.startswith(_WAITING) else computing).append(name)
+    return [name for name in chain(*zip_longest(waiting, computing)) if name is not None]
 
 
 class SharedScheduling(LoadFileScheduling):

@@ -1,8 +1,8 @@
-"""Tests that share servers and apps run in one process, the others file by file."""
+"""Tests that share servers and apps run in one process, the others file by file, in a mix."""
 
 import pytest
 
-from tests.scheduling import group
+from tests.scheduling import group, mixed
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,12 @@ from tests.scheduling import group
 )
 def test_a_test_is_grouped_by_what_it_shares(nodeid: str, expected: str) -> None:
     assert group(nodeid) == expected
+
+
+def test_groups_that_wait_alternate_with_groups_that_compute() -> None:
+    files = ("acceptance/a", "api/b", "engine/c", "sdk/d", "unit/e")
+    order = mixed(["several", *(f"tests/{name}.py" for name in files)])
+    wanted = ("api/b", "acceptance/a", "engine/c", "sdk/d", "unit/e")
+    first, *others = order
+    assert first == "several"
+    assert others == [f"tests/{name}.py" for name in wanted]
