@@ -72,9 +72,18 @@ def import_beat(
         if not yes:
             click.confirm(f"Store them as triggers of {len(changes)} tasks?", abort=True)
         for task, triggers in changes.items():
-            put_task(task_in(app_url, task), {"on": triggers}, declare=True)
+            _store(app_url, task, triggers, [one.name for one in found if one.task == task])
         click.echo(f"stored the triggers of {', '.join(sorted(changes))}")
     _tell_next(found, refused)
+
+
+def _store(app_url: str, task: str, triggers: list[object], entries: list[str]) -> None:
+    """Store the triggers of a task. An error names the beat entries that they come from."""
+    try:
+        put_task(task_in(app_url, task), {"on": triggers}, declare=True)
+    except click.ClickException as error:
+        text = f"the triggers of {task}, of the beat entries {', '.join(entries)}, are not stored"
+        raise click.ClickException(f"{text}: {error.message}") from None
 
 
 def _load(app_path: str) -> Celery:

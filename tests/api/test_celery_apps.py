@@ -260,6 +260,38 @@ def test_tasks_that_no_worker_has_are_told_apart(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("visibility_timeout", "3600", "a number, such as 3600, not a string"),
+        ("visibility_timeout", True, "a number, such as 3600, not a boolean"),
+        ("socket_keepalive", 1, "true or false, not a number"),
+        ("sep", 5, "a text, not a number"),
+        ("priority_steps", {"a": 1}, "a list, not an object"),
+    ],
+)
+def test_broker_option_of_a_wrong_type_is_refused(
+    service: Service, name: str, value: object, wanted: str
+) -> None:
+    """kombu would raise an error only when it connects, or at the first task."""
+    body = {"broker_url": BROKER, "options": {name: value}}
+    answer = service.client.put("/v1/celery/shop", json=body)
+    assert answer.status_code == 400
+    assert answer.json["error"] == f"options.{name} must be {wanted}"
+    assert answer.json["data"] == {"field": f"options.{name}"}
+    good = {"visibility_timeout": 3600.5, "unknown": [1], "sep": None}
+    body = {"broker_url": BROKER, "options": good}
+    assert service.client.put("/v1/celery/shop", json=body).status_code == 200
+
+
+def test_one_app_is_shown_as_in_the_list(service: Service) -> None:
+    connect(service)
+    assert service.client.get("/v1/celery/shop").json["data"] == _apps(service)["shop"]
+    missing = service.client.get("/v1/celery/shopp")
+    assert missing.status_code == 404
+    assert "name one that is connected (shop)" in missing.json["error"]
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("tasks/shop.chrage", {"retries": 1}),

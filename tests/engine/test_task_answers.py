@@ -67,7 +67,7 @@ def publish(
             exchange=answers_queue(app).exchange,
             routing_key=answers_queue(app).routing_key,
             declare=[answers_queue(app)],
-            headers={"task": name} if protocol == 2 else {},
+            headers={"task": name, "origin": "gen42@shop-7"} if protocol == 2 else {},
             serializer="json",
         )
 
@@ -85,7 +85,8 @@ def test_failure_without_a_reason_is_applied_after_a_while(
     publish(shop_engine, message.token, failed=True)
     wait_until(ended(shop_engine, run_id), 30, "the run to fail")
     error = canonical.loads(shop_engine.run(run_id)["output"])["error"]
-    assert "sent no event of it" in error["message"]
+    assert "its worker on shop-7 (process 42) sent no event of it" in error["message"]
+    assert f"look for {message.task_id} there" in error["message"]
 
 
 def test_worker_may_write_the_first_form_of_messages(shop_engine: Shop, answers: Answers) -> None:

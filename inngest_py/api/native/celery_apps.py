@@ -13,7 +13,7 @@ from ...domain.reports import celery_seen
 from ...domain.reports.celery_seen import Seen, SeenWorker
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
-from ...engine.apps import celery_apps, celery_runs, task_settings, workflows
+from ...engine.apps import celery_app_names, celery_apps, celery_runs, task_settings, workflows
 from ...storage.queries import celery_app_list, function_list
 from .. import shapes
 from ..actors import actor
@@ -132,6 +132,17 @@ def _worker(one: SeenWorker, *, alive: bool) -> dict[str, object]:
             for task in one.running
         ],
     }
+
+
+@blueprint.get("/<name>")
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def show_app(name: str) -> object:
+    """Show a Celery app, with its workers and tasks as they were last seen."""
+    with context().db.reading() as tx:
+        row = celery_app_names.find(tx, name)
+        functions = function_list.every(tx, app_id=row["app_id"], archived=False)
+    return answer({"data": _shown(row, functions)})
 
 
 @blueprint.put("/<name>")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from ..errors import Invalid
 from ..values.json_types import JsonObject
 from . import celery_task, exact_shapes, task_settings, workflow_settings
+from .broker_options import check_options
 from .celery_task import DEFAULT_QUEUE, AppSettings, CeleryTask
 from .config_fields import Fields, wrong
 from .function_config import FunctionConfig
@@ -66,12 +67,14 @@ def _app(name: str, given: object, environ: Mapping[str, str], file: str) -> Dec
     broker = fields.text("broker", _MOST_URL)
     url = None if broker is None else _filled(broker, fields.at("broker"), environ)
     options = fields.object("options")
+    filled = {} if options is None else _filled_all(options.given, options.path, environ)
+    check_options(filled, fields.at("options"))
     made = DeclaredApp(
         name,
         file,
         url,
         fields.text("queue") or DEFAULT_QUEUE,
-        {} if options is None else _filled_all(options.given, options.path, environ),
+        filled,
     )
     try:
         celery_task.check_app(AppSettings(name, url or "redis://later", made.queue))

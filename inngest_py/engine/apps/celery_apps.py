@@ -10,6 +10,7 @@ from ... import observe
 from ...domain.canvas import interpret, signatures
 from ...domain.errors import Conflict, NotFound
 from ...domain.functions import celery_task
+from ...domain.functions.broker_options import check_options
 from ...domain.functions.celery_task import CANVAS, OWN_PREFIX, AppSettings
 from ...domain.values import canonical, ids
 from ...storage.catalog import celery_apps as rows
@@ -59,6 +60,7 @@ def connect(
     Without a file, what one has declared before counts no longer.
     """
     celery_task.check_app(app)
+    check_options(options or {})
     app_id = ids.app_id(app.name)
     relimited: list[str] = []
 

@@ -159,7 +159,8 @@ def read_answer(app: CeleryApp, message: Message) -> TaskAnswer | None:
         return None
     token = str(kwargs.get("token") if isinstance(kwargs, dict) else None)
     if name == FAILED:
-        return TaskAnswer(app, token, failed=True)
+        origin = str(message.headers.get("origin") or "")
+        return TaskAnswer(app, token, failed=True, origin=origin)
     value = args[0] if problem is None else None
     return TaskAnswer(app, token, failed=False, value=value, unreadable=problem)
 

@@ -46,6 +46,7 @@ _REVOKE_SECONDS = 1.0
 _REPLY_SECONDS = 1.0
 _KEPT_SECONDS = 5.0
 _EMPTY_SECONDS = 1.0
+_FRESH_SECONDS = 2.0
 _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
 
 
@@ -77,6 +78,7 @@ class Watcher:
         self._looking = _Duty(_LOOK_SECONDS, lambda: None)
         self._storing = _Duty(_STORE_SECONDS, lambda: None)
         self._busy: list[str] = []  # queues that had messages at the last look
+        self._fresh: dict[str, float] = {}  # workers that have just started, and until when
         self._left: set[str] = set()  # workers that have stopped since the last look
         self._away = False
         self._errors = errors_of(connect(app))
@@ -165,6 +167,8 @@ class Watcher:
         """
         if self._failed:
             self._store_failures()
+        if self._fresh:
+            self._enable(client)
         self._storing.work = self._store_executions
         self._storing.run_if_due()
         self._revoking.work = lambda: self._revoke(client)
@@ -219,6 +223,16 @@ class Watcher:
             self._workers.heard(host, self._context().now(), event.get("active"))
         if kind == "worker-online":
             self._finding.at = 0.0
+            self._fresh[host] = time.monotonic() + _FRESH_SECONDS
+
+    def _enable(self, client: Celery) -> None:
+        """Have workers that have just started send events of tasks.
+
+        They say that they are there before they can be told anything, and take tasks at once.
+        """
+        client.control.enable_events(destination=list(self._fresh))
+        now = time.monotonic()
+        self._fresh = {host: until for host, until in self._fresh.items() if until > now}
 
     def _store_executions(self) -> None:
         executions = self._executions.take()

@@ -30,7 +30,7 @@ from ..handlers.policy import retry_policy
 from ..handlers.task_rules import rules_of
 from ..writes import Applied, Call, PlanWrite
 from . import canvases, task_jobs, workflows
-from .task_failures import failed, failure_of, times_lost
+from .task_failures import failed, failure_of, times_lost, unknown_failure
 
 
 @dataclass(slots=True)
@@ -38,7 +38,8 @@ class TaskAnswer:
     """An answer as it came: the result of a task, or that it has failed for good.
 
     `reason_wanted` means that the reason of a failure may still come from the app's events.
-    `unreadable` says why the result cannot be stored; None for one that can.
+    `unreadable` says why the result cannot be stored; None for one that can. `origin` is the
+    process and the host that sent the answer, as Celery names them; empty if it does not say so.
     """
 
     app: CeleryApp
@@ -47,6 +48,7 @@ class TaskAnswer:
     value: object = None
     reason_wanted: bool = True
     unreadable: str | None = None
+    origin: str = ""
 
 
 _Given = dict[tuple[str, int], tuple[Token, TaskAnswer]]  # by item and attempt
@@ -212,7 +214,10 @@ def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
 def _decided(ctx: Context, found: _Found) -> Plan:
     job, now = found.job, ctx.now()
     if found.answer.failed:
-        failure = failure_of(found.error)
+        name = tasks.task_id(job.item.id, job.item.attempt)
+        failure = (
+            failure_of(found.error) if found.error else unknown_failure(name, found.answer.origin)
+        )
         policy = rules_of(ctx, job, found.call.name).policy
         if job.item.attempt:  # attempts that were lost are no retries
             lost = ctx.committer.read(lambda tx: times_lost(tx, job))

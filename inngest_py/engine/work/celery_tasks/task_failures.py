@@ -37,14 +37,22 @@ def times_lost(tx: Connection, job: Job) -> int:
     return sum(canonical.loads(error).get("name") == LOST for error in found)
 
 
-def failure_of(error: JsonObject | None) -> Failure:
-    """Read why a task has failed, as its worker's event told it; None if none did."""
-    if error is None:
-        unknown = (
-            "the task failed; its worker sent no event of it, as when it sends none or has just"
-            " started, so the reason is only in its log"
-        )
-        return Failure("TaskFailed", unknown)
+def unknown_failure(task_id: str, origin: str) -> Failure:
+    """Describe a failure of which no event came; `origin` is the process that answered, or empty.
+
+    Celery writes it as gen, the process's id, an @ and the name of its machine.
+    """
+    pid, _, machine = origin.removeprefix("gen").partition("@")
+    where = f" on {machine[:255]} (process {pid[:20]})" if machine else ""
+    return Failure(
+        "TaskFailed",
+        f"the task failed; its worker{where} sent no event of it, as when it sends none or has just"
+        f" started, so the reason is only in its log: look for {task_id} there",
+    )
+
+
+def failure_of(error: JsonObject) -> Failure:
+    """Read why a task has failed, as its worker's event told it."""
     stack = error.get("stack")
     text = None if stack is None else str(stack)
     return Failure(str(error.get("name")), str(error.get("message")), text)
