@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
-from ...domain.realtime.messages import Delivery, pack, unpack
+from ...domain.realtime.messages import Delivery, unpack
 from ...storage.db.outages import logged
 from ...storage.db.session import Database
 from ...storage.operations import realtime as rows
@@ -34,7 +34,7 @@ class DatabaseWire:
 
     def __init__(self, db: Database, hub: Hub, name: str, now: Callable[[], datetime]) -> None:
         self._db, self._hub, self._id, self._now = db, hub, name, now
-        self._outbox = Outbox(lambda text: self._put(rows.MESSAGES, text))
+        self._outbox = Outbox(name, lambda text: self._put(rows.MESSAGES, text))
         self._reading = threading.Event()
         self._asked = threading.Event()
         self._is_stopped = False
@@ -56,9 +56,7 @@ class DatabaseWire:
 
     def send(self, delivery: Delivery, *, wait: bool) -> bool:
         """Write a message for all processes; False if it will not come back to us."""
-        comes_back = self._reading.is_set()
-        packed = pack(delivery) | ({} if comes_back else {"by": self._id})
-        return self._outbox.send(orjson.dumps(packed), wait=wait) and comes_back
+        return self._outbox.send(delivery, comes_back=self._reading.is_set(), wait=wait)
 
     def listen(self, seconds: float) -> None:
         """Read what others publish, from now on; wait so long until that has begun."""
@@ -109,6 +107,7 @@ class DatabaseWire:
     def _lose(self, error: SQLAlchemyError) -> None:
         """Hand our own messages over ourselves, until rows can be read again."""
         self._reading.clear()
+        self._outbox.forget()
         if not self._is_away:
             observe.event("realtime.not_read", level=30, **logged(error))
         self._is_away = True
@@ -130,6 +129,7 @@ class DatabaseWire:
             self._reading.set()
         else:
             self._reading.clear()
+            self._outbox.forget()
         for row in found:
             self._take(row["kind"], orjson.loads(row["body"]))
         if reads_all and len(found) == rows.MOST:
@@ -140,5 +140,5 @@ class DatabaseWire:
             self._hub.followed.note(body["process"], body["runs"])
             return
         for given in body:
-            if given.get("by") != self._id:
+            if self._outbox.hands_over(given):
                 self._hub.deliver(unpack(given))

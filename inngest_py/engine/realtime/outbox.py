@@ -1,7 +1,12 @@
 """Messages on their way to other processes: those that wait leave together, in their order."""
 
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from ...domain.realtime.messages import Delivery, pack
 
 _MOST_BYTES = 1024 * 1024  # of what leaves together
 _MOST_WAITING = 10_000
@@ -20,23 +25,50 @@ class _Sending:
 
 
 class Outbox:
-    """Sends from a thread of its own, which begins with the first message.
+    """Sends a process's messages from a thread of its own, and knows them when they come back.
 
     `send_all` sends a JSON array of messages, and says whether it could; it must not raise.
     """
 
-    def __init__(self, send_all: Callable[[bytes], bool]) -> None:
-        self._send_all = send_all
+    def __init__(self, name: str, send_all: Callable[[bytes], bool]) -> None:
+        self._name, self._send_all = name, send_all
+        self._numbers = itertools.count()
+        self._to_come: set[int] = set()  # those to be handed over when they come back
         self._lock = threading.Lock()
         self._waiting: list[_Sending] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def send(self, text: bytes, *, wait: bool) -> bool:
-        """Send a message (JSON). With `wait`, says whether it left, after two seconds at most.
+    def send(self, delivery: Delivery, *, comes_back: bool, wait: bool) -> bool:
+        """Send a message; with `wait`, until it is on its way, two seconds at most.
 
-        Without, it says whether there was room for it.
+        False: it will not be handed over when it comes back, so the caller must do it now. A frozen
+        broker may pass on what nobody waits for any more.
         """
+        number = next(self._numbers)
+        if comes_back:
+            self._to_come.add(number)
+        packed = pack(delivery) | {"by": self._name, "number": number}
+        if self._send(orjson.dumps(packed), wait=wait):
+            return comes_back
+        return comes_back and not self._take(number)
+
+    def hands_over(self, given: Mapping[str, object]) -> bool:
+        """Say whether a message that was read is for the subscribers here. Each of ours is once."""
+        return given.get("by") != self._name or self._take(given.get("number"))
+
+    def forget(self) -> None:
+        """Expect none of our messages back: they are not read any more."""
+        self._to_come.clear()
+
+    def _take(self, number: object) -> bool:
+        try:
+            self._to_come.remove(number)  # type: ignore[arg-type]
+        except KeyError:
+            return False
+        return True
+
+    def _send(self, text: bytes, *, wait: bool) -> bool:
         if not wait and len(self._waiting) >= _MOST_WAITING:
             return False
         sending = _Sending(text)

@@ -1,6 +1,7 @@
 """Messages to all processes, by an exchange of the kind fanout. Who is not there misses them."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -12,6 +13,8 @@ from kombu.utils.uuid import uuid
 
 from ... import observe
 from ...storage.db.outages import logged
+
+_AGAIN_SECONDS = 1.0
 
 
 def fanout(name: str) -> Exchange:
@@ -96,4 +99,14 @@ class FanoutReader(ConsumerMixin):
             observe.event("broker.not_read", level=30, reader=self._name, **logged(error))
 
     def _read(self) -> None:
-        self.run()
+        """Read, and connect again for ever. kombu's own loop would log a traceback each time."""
+        expected = self.connection_errors + self.channel_errors
+        while not self.should_stop:
+            try:
+                for _ in self.consume(limit=None):
+                    pass
+            except expected as error:
+                self.on_connection_error(error, _AGAIN_SECONDS)
+            except Exception as error:
+                observe.event("broker.news_failed", level=40, reader=self._name, **logged(error))
+            time.sleep(_AGAIN_SECONDS)

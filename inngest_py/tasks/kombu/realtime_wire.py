@@ -17,7 +17,7 @@ from kombu.entity import Exchange
 from kombu.utils.uuid import uuid
 
 from ... import observe
-from ...domain.realtime.messages import Delivery, pack, unpack
+from ...domain.realtime.messages import Delivery, unpack
 from ...engine.realtime.followed import EVERY_SECONDS, Followed
 from ...engine.realtime.hub import Hub
 from ...engine.realtime.outbox import SEND_SECONDS, Outbox
@@ -40,7 +40,7 @@ class BrokerWire:
         self._app, self._broker, self._hub = app, broker, hub
         self._id = uuid()
         self._lock = threading.Lock()
-        self._outbox = Outbox(lambda text: self._publish(_MESSAGES, text))
+        self._outbox = Outbox(self._id, lambda text: self._publish(_MESSAGES, text))
         self._reader: FanoutReader | None = None
         self._ready = threading.Event()
         self._heard_at = self._told_at = self._used_at = 0.0
@@ -50,9 +50,7 @@ class BrokerWire:
         """Hand a message to the broker for all processes; False if it will not come back to us."""
         if self._broker.away:
             return False
-        comes_back = self._ready.is_set()
-        packed = pack(delivery) | ({} if comes_back else {"by": self._id})
-        return self._outbox.send(orjson.dumps(packed), wait=wait) and comes_back
+        return self._outbox.send(delivery, comes_back=self._ready.is_set(), wait=wait)
 
     def follow(self) -> None:
         """Tell others which runs are followed here now."""
@@ -100,6 +98,7 @@ class BrokerWire:
         """Hand our own messages over ourselves, until they come back again."""
         if self._reader is reader:
             self._ready.clear()
+            self._outbox.forget()
 
     def _watch(self) -> None:
         """Send ourselves messages that say whether we read; end when nobody is subscribed."""
@@ -125,6 +124,7 @@ class BrokerWire:
             if now <= self._used_at + _LINGER_SECONDS:
                 return True
             self._ready.clear()
+            self._outbox.forget()
             if self._reader is not None:
                 self._reader.stop()
             self._reader = None
@@ -148,7 +148,7 @@ class BrokerWire:
         if "probe" in given:
             if given["probe"] == self._id:
                 self._ready.set()
-        elif given.get("by") != self._id:
+        elif self._outbox.hands_over(given):
             self._hub.deliver(unpack(given))
 
 
