@@ -25,7 +25,9 @@ from ...domain.connect.actions import (
 from ...domain.connect.calls import Request
 from ...domain.connect.codes import LOST, Ending
 from ...domain.connect.gateway_connection import GatewayConnection
+from ...domain.connect.messages_pb2 import SDKResponse
 from ...domain.errors import Invalid
+from ...domain.reply.read import Reply
 from ...engine.connect import answers, apps
 from ...engine.runtime.connections import GONE_AFTER, PATIENT, Connected
 from ...engine.runtime.context import Context
@@ -174,7 +176,7 @@ class Session:
         elif isinstance(action, StatusChanged):
             self._note(action.status)
         elif isinstance(action, Answer):
-            self._spawn(lambda: self._answer(action), len(action.response.body))
+            self._answer(action.response)
         elif isinstance(action, Extend):
             self._spawn(lambda: self._extend(action))
         elif isinstance(action, GoesOn):
@@ -255,17 +257,26 @@ class Session:
     def _acknowledge(self, request_id: str) -> None:
         self._try(lambda: self.machine.acknowledge(request_id))
 
-    def _answer(self, action: Answer) -> None:
-        response = action.response
+    def _answer(self, response: SDKResponse) -> None:
+        """Hand an answer to the call that waits for it; if none does here, look in the database.
+
+        The first is done by the reading greenlet: were there a switch for each answer of those that
+        have been read together, most would be committed one by one.
+        """
+        reply = calls.reply_of(response)
+        if not self._ctx.connections.answer(response.request_id, reply, self.connected):
+            request_id = response.request_id
+            self._spawn(lambda: self._store_answer(request_id, reply), len(reply.body))
+
+    def _store_answer(self, request_id: str, reply: Reply) -> None:
         try:
-            reply = calls.reply_of(response)
-            stored = answers.take(self._ctx, response.request_id, reply, self.connected)
+            stored = answers.take(self._ctx, request_id, reply, self.connected)
         except SQLAlchemyError as error:  # without an acknowledgement the worker sends it again
             observe.event("connect.not_stored", level=30, **logged(error))
             return
         if stored:
-            self._make_room(response.request_id)
-            self._acknowledge(response.request_id)
+            self._make_room(request_id)
+            self._acknowledge(request_id)
 
     def _make_room(self, request_id: str) -> None:
         """Stop counting a call of this worker, if it was sent over an earlier connection."""
