@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import hashlib
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -15,6 +15,7 @@ FUNCTIONS = (
     *("noop", "seq5", "par10", "sleep", "held", "wait", "debounce", "batch"),
     *("limited", "fair"),
 )
+CONNECTED = ("noop", "seq5", "par10")  # functions that connected workers have, too
 RULES: dict[str, Any] = {
     "debounce": {"debounce": {"period": "2s"}},
     "batch": {"batchEvents": {"maxSize": 100, "timeout": "10s"}},
@@ -117,6 +118,7 @@ class Endpoint(asyncio.Protocol):
     """One keep-alive connection."""
 
     record = Record()
+    workers: ClassVar[list[tuple[Any, asyncio.Future[None]]]] = []
 
     def __init__(self) -> None:
         self._data = b""
@@ -147,6 +149,11 @@ class Endpoint(asyncio.Protocol):
             return self.record.stats()
         if target == b"/count":
             return _answer(200, self.record.counts(), "")
+        if target.startswith(b"/connect?"):
+            return self._connect(target.decode().partition("?")[2])
+        if target == b"/connected":
+            ready = sum(worker.is_ready.is_set() for worker, _ in self.workers)
+            return _answer(200, {"ready": ready}, "")
         if target == b"/held":
             return _answer(200, [context for _, context in self.record.held])
         if target == b"/release":
@@ -165,11 +172,28 @@ class Endpoint(asyncio.Protocol):
             assert self._transport is not None
             self.record.held.append((self._transport, sent["ctx"]))
             return b""
-        found = reply(function, query["stepId"], sent["steps"])
-        self.record.note(
-            sent["ctx"]["run_id"], sent["event"]["data"].get("i", -1), now, found is _DONE
-        )
+        return self._answer(function, query["stepId"], sent, now)
+
+    @classmethod
+    def _answer(
+        cls, function: str, step: str, sent: dict[str, Any], now: float | None = None
+    ) -> bytes:
+        at = time.time() if now is None else now
+        found = reply(function, step, sent["steps"])
+        index = sent["event"]["data"].get("i", -1)
+        cls.record.note(sent["ctx"]["run_id"], index, at, found is _DONE)
         return found
+
+    def _connect(self, query: str) -> bytes:
+        """Connect so many workers to a server."""
+        from .connected import PREFIX, Worker
+
+        given = dict(part.split("=", 1) for part in query.split("&"))
+        names = [f"{PREFIX}{name}" for name in CONNECTED]
+        for _ in range(int(given["count"])):
+            worker = Worker(given["server"], names, self._answer, len(self.workers))
+            self.workers.append((worker, asyncio.ensure_future(worker.run())))
+        return _answer(200, {}, "")
 
 
 def _length(head: bytes) -> int:

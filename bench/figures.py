@@ -54,7 +54,7 @@ def table(results: Results) -> str:
 
 
 def _row(cells: list[str]) -> str:
-    return f"{cells[0]:<10}" + "".join(f"{cell:>13}" for cell in cells[1:])
+    return f"{cells[0]:<14}" + "".join(f"{cell:>13}" for cell in cells[1:])
 
 
 def _notes(measured: dict[str, Figures]) -> list[str]:
@@ -62,6 +62,10 @@ def _notes(measured: dict[str, Figures]) -> list[str]:
     for name in ("debounce", "batch"):
         if name in measured:
             notes.append(f"{name}: {_gathered(measured[name])}")
+    for name in ("noop", "seq5", "par10"):
+        if name in measured and (other := f"connect-{name}") in measured:
+            times = measured[other]["runs_s"] / measured[name]["runs_s"]
+            notes.append(f"{name} over connect: {times:.2f} times the rate over HTTP")
     if (times := ratio(measured)) is not None:
         notes.append(f"seq5 against DBOS in the same run: {times:.2f} times")
     return notes
@@ -126,6 +130,13 @@ def _idle(idle: Figures) -> list[str]:
     ]
 
 
+def _connected(connected: Figures) -> list[str]:
+    return [
+        f"{connected['workers']:.0f} idle connected workers: {connected['more_mb']:.0f} MB and"
+        f" {connected['more_cpu_percent']:.1f} % of a core more"
+    ]
+
+
 _WORDED: dict[str, Callable[[Figures], list[str]]] = {
     "accept": _accepted,
     "checkpoint": _checkpointed,
@@ -133,4 +144,5 @@ _WORDED: dict[str, Callable[[Figures], list[str]]] = {
     "waiters": _waited,
     "fair": _fair,
     "idle": _idle,
+    "connected": _connected,
 }

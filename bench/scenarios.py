@@ -10,6 +10,7 @@ from typing import Any
 
 from . import load
 from .asleep import put_to_sleep
+from .connected import PREFIX
 from .server import Subject, fetch
 from .waiting import put_to_wait, stop_waiting
 
@@ -48,6 +49,7 @@ class Size:
     backlog: int = 10_000
     resumed: int = 200
     gathered: int = 10_000
+    workers: int = 1000
 
     def scaled(self, runs: int) -> "Size":
         """The same with `runs` for every burst."""
@@ -125,6 +127,19 @@ def _burst(name: str) -> Callable[[Subject, Size], Figures]:
         count = getattr(size, name)
         port = subject.server.port
         return _measured(subject, lambda: load.burst(port, name, count), count)
+
+    return measure
+
+
+def _burst_over_connect(name: str) -> Callable[[Subject, Size], Figures]:
+    """Measure the same as _burst(), over the connection of one worker."""
+
+    def measure(subject: Subject, size: Size) -> Figures:
+        if not subject.app.connected:
+            subject.app.connect(subject.server.url, 1)
+        count, port = getattr(size, name), subject.server.port
+        _measured(subject, lambda: load.burst(port, PREFIX + name, 10), 10)  # to warm up
+        return _measured(subject, lambda: load.burst(port, PREFIX + name, count), count)
 
     return measure
 
@@ -278,6 +293,18 @@ def _gathered(name: str, events_a_run: int | None) -> Callable[[Subject, Size], 
     return measure
 
 
+def _connected(subject: Subject, size: Size) -> Figures:
+    """Say what idle connected workers cost: memory and CPU beside those without them."""
+    before = _idle(subject, size)
+    subject.app.connect(subject.server.url, size.workers)
+    idle = _idle(subject, size)
+    return {
+        "workers": float(size.workers),
+        "more_mb": idle["all_processes_mb"] - before["all_processes_mb"],
+        "more_cpu_percent": idle["cpu_percent"] - before["cpu_percent"],
+    }
+
+
 def _fair(subject: Subject, size: Size) -> Figures:
     """See how long others wait for a first call behind one tenant's backlog of the same limit."""
     port, others = subject.server.port, 20
@@ -312,6 +339,9 @@ SCENARIOS: dict[str, Callable[[Subject, Size], Figures]] = {
     "seq5": _burst("seq5"),
     "dbos_seq5": _dbos,
     "par10": _burst("par10"),
+    "connect-noop": _burst_over_connect("noop"),
+    "connect-seq5": _burst_over_connect("seq5"),
+    "connect-par10": _burst_over_connect("par10"),
     "limited": _burst("limited"),
     "fair": _fair,
     "sleep": _sleep,
@@ -322,6 +352,7 @@ SCENARIOS: dict[str, Callable[[Subject, Size], Figures]] = {
     "checkpoint": _checkpoint,
     "debounce": _gathered("debounce", None),
     "batch": _gathered("batch", 100),
+    "connected": _connected,
 }
 
 

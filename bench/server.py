@@ -39,6 +39,7 @@ class App:
         self.url = f"http://{LOOPBACK}:{(port := free_port())}"
         argv = [sys.executable, "-m", "bench.endpoint", "--port", str(port)]
         self.process = Process(argv, folder / "endpoint.log")
+        self.connected = 0  # workers
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -49,6 +50,16 @@ class App:
             return fetch(f"{self.url}/count") is not None
         except OSError:
             return False
+
+    def connect(self, server: str, count: int) -> None:
+        """Connect so many workers more, and wait until all are ready."""
+        self.connected += count
+        fetch(f"{self.url}/connect?server={server}&count={count}")
+
+        def ready() -> bool:
+            return bool(fetch(f"{self.url}/connected")["ready"] >= self.connected)
+
+        wait_until(ready, 120, f"{count} connected workers")
 
     def register(self, server: str, functions: Iterable[str]) -> None:
         """Tell the server of the functions."""
