@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.connect_fleet import Fleet, fleet
+from tests.acceptance.full_size import FULL, SEEDS
 from tests.processes import Process, wait_until
 from tests.sdk.connect_worker import CONNECTED
 from tests.servers import Postgres, Valkey
 
-SEEDS = [int(seed) for seed in os.environ.get("INNGEST_CONNECT_KILLS", "").split(",") if seed]
-FULL = bool(SEEDS)
 RUNS = 200 if FULL else 20
 ROUNDS = 4 if FULL else 1  # how often each part is hit
 TAKES = 0.3

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,12 +29,13 @@ class ConnectWorker(Process):
         kind: str = KIND,
         instance: str = "worker-1",
         effects: Path | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
-        """Prepare it in dev mode; `env` comes on top."""
+        """Prepare it in dev mode; `env` comes on top, and `prefix` before its command."""
         self.kind, self.instance, self._server_url = kind, instance, server_url
         self.effects_path = effects or folder / f"{kind}.effects"
         super().__init__(
-            _argv(kind, instance),
+            [*prefix, *_argv(kind, instance)],
             log=folder / f"{instance}.log",
             env={
                 "INNGEST_DEV": server_url,

@@ -2,11 +2,15 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from tests.processes import wait_until
 
 from .conftest import Sent
+from .connect_worker import CONNECTED
 
 
 def _run(sent: Sent, scenario: str, status: str = "Completed") -> dict[str, Any]:
@@ -119,3 +123,21 @@ def test_send_event_starts_another_function(sent: Sent) -> None:
     assert (child["status"], child["output"]) == ("Completed", "grown up")
     (line,) = sent.app.effects(child["run_id"])
     assert line["parent"] == run["run_id"]
+
+
+def test_a_connected_app_sends_checkpoints(sent: Sent) -> None:
+    """Three steps are one call: by default, the TypeScript SDK reports each to the API."""
+    if sent.app.kind != "ts-connect":
+        pytest.skip("an app of version 4 of the TypeScript SDK that is connected")
+    run = sent.api.run(sent.api.send(f"{sent.app.kind}/counted"))
+    assert (run["status"], run["output"]) == ("Completed", 1), sent.app.log_tail()
+
+
+def test_a_limit_of_a_connected_app(sent: Sent) -> None:
+    if sent.app.kind not in CONNECTED:
+        pytest.skip("test_limits.py has the other apps")
+    events = [sent.api.send(f"{sent.app.kind}/limited") for _ in range(4)]
+    runs = [sent.api.run(event) for event in events]
+    lines = sorted((sent.app.effects(run["run_id"])[0] for run in runs), key=lambda one: one["at"])
+    assert len(lines) == 4
+    assert all(one["until"] <= other["at"] for one, other in pairwise(lines)), lines

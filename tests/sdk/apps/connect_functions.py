@@ -43,11 +43,27 @@ def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
 
         return [await ctx.step.run(f"s{number}", body(number)) for number in range(5)]
 
+    async def limited(ctx: inngest.Context) -> Any:
+        """One at a time; it notes from when to when its step lasted."""
+
+        async def body() -> None:
+            at = time.time()
+            await asyncio.sleep(0.2)
+            effects.note(ctx.run_id, "limited", ctx.attempt, at=at, until=time.time())
+
+        await ctx.step.run("limited", body)
+
+    one_at_a_time = [inngest.Concurrency(limit=1)]
     return [
         client.create_function(
             fn_id=name,
             trigger=inngest.TriggerEvent(event=f"{client.app_id}/{name}"),
             retries=retries,
+            concurrency=limits,
         )(handler)
-        for name, handler, retries in (("held", held, 1), ("five", five, 4))
+        for name, handler, retries, limits in (
+            ("held", held, 1, None),
+            ("five", five, 4, None),
+            ("limited", limited, 4, one_at_a_time),
+        )
     ]

@@ -44,11 +44,34 @@ const five = create({ id: "five", retries: 4 }, `${id}/five`, async ({ event, st
   return found;
 });
 
+// how often its handler was called until its third step had run
+const calls = new Map();
+const counted = create({ id: "counted" }, `${id}/counted`, async ({ step, runId }) => {
+  calls.set(runId, (calls.get(runId) ?? 0) + 1);
+  for (const name of ["a", "b", "c"]) await step.run(name, () => name);
+  return calls.get(runId);
+});
+
+// one at a time; it notes from when to when its step lasted
+const limited = create(
+  { id: "limited", concurrency: [{ limit: 1 }] },
+  `${id}/limited`,
+  async ({ step, runId, attempt }) =>
+    await step.run("limited", async () => {
+      const at = Date.now() / 1000;
+      await setTimeout(200);
+      const line = { run_id: runId, step: "limited", attempt, at, until: Date.now() / 1000 };
+      fs.appendFileSync(process.env.EFFECTS, `${JSON.stringify(line)}\n`);
+    }),
+);
+
 const functions = [
   ...define(sdk, create, client.id, process.env.EFFECTS),
   ...defineWaits(sdk, create, client.id),
   held,
   five,
+  counted,
+  limited,
 ];
 const capacity = process.env.CAPACITY ? Number(process.env.CAPACITY) : undefined;
 const connection = await connect({
