@@ -12,10 +12,28 @@ import inngest
 from .creating import Made
 from .effects import Effects
 
+Handler = Callable[[inngest.Context], Awaitable[Any]]
+
 
 def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
     """Make the functions."""
+    one_at_a_time = [inngest.Concurrency(limit=1)]
+    return [
+        client.create_function(
+            fn_id=name,
+            trigger=inngest.TriggerEvent(event=f"{client.app_id}/{name}"),
+            retries=retries,
+            concurrency=limits,
+        )(handler)
+        for name, handler, retries, limits in (
+            ("held", _held(effects, instance), 1, None),
+            ("five", _five(effects, instance), 4, None),
+            ("limited", _limited(effects), 4, one_at_a_time),
+        )
+    ]
 
+
+def _held(effects: Effects, instance: str) -> Handler:
     async def held(ctx: inngest.Context) -> Any:
         """A step that ends when the file that the event names exists."""
 
@@ -29,6 +47,10 @@ def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
         found = await ctx.step.run("held", body)
         return {"held": found}
 
+    return held
+
+
+def _five(effects: Effects, instance: str) -> Handler:
     async def five(ctx: inngest.Context) -> Any:
         """Five steps, each of which lasts for the seconds that the event names."""
 
@@ -43,8 +65,12 @@ def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
 
         return [await ctx.step.run(f"s{number}", body(number)) for number in range(5)]
 
+    return five
+
+
+def _limited(effects: Effects) -> Handler:
     async def limited(ctx: inngest.Context) -> Any:
-        """One at a time; it notes from when to when its step lasted."""
+        """Note from when to when its step lasted."""
 
         async def body() -> None:
             at = time.time()
@@ -53,17 +79,4 @@ def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
 
         await ctx.step.run("limited", body)
 
-    one_at_a_time = [inngest.Concurrency(limit=1)]
-    return [
-        client.create_function(
-            fn_id=name,
-            trigger=inngest.TriggerEvent(event=f"{client.app_id}/{name}"),
-            retries=retries,
-            concurrency=limits,
-        )(handler)
-        for name, handler, retries, limits in (
-            ("held", held, 1, None),
-            ("five", five, 4, None),
-            ("limited", limited, 4, one_at_a_time),
-        )
-    ]
+    return limited
