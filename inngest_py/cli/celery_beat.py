@@ -16,6 +16,7 @@ from kombu.utils.json import dumps
 from ..domain.errors import InngestPyError, Invalid
 from ..domain.functions import beat_schedules, cron
 from ..domain.functions.celery_task import OWN_PREFIX
+from ..domain.reports.celery_seen import did_you_mean
 from ..domain.values.json_types import JsonObject
 from .celery_settings import app_at, put_task, task_in
 from .client import call, url_option
@@ -62,7 +63,8 @@ def import_beat(
         raise click.ClickException(text)
     unknown = sorted({entry.task for entry in found}.difference(known[name]["tasks"]))
     for task in unknown:
-        click.echo(f"no worker of {name} has registered {task} yet: its runs will wait or fail")
+        near = did_you_mean(task, known[name]["tasks"]) or ": its runs will wait or fail"
+        click.echo(f"no worker of {name} has registered {task} yet{near}")
     app_url, here = app_at(url, name), known[name]
     functions = {*here["tasks"], *here["gone_tasks"], *here["unseen_tasks"]}
     changes = _changes(app_url, functions, found)

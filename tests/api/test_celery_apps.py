@@ -307,7 +307,7 @@ def test_name_that_no_worker_has_is_refused_with_the_nearest(
     url = f"/v1/celery/shop/{path}"
     answer = service.client.put(url, json=body)
     assert answer.status_code == 404
-    wanted = "no worker of shop has 'shop.chrage'; did you mean 'shop.charge'?"
+    wanted = "no worker of shop has 'shop.chrage'; did you mean 'shop.charge'? A task whose workers"
     assert answer.json["error"].startswith(wanted)
     assert "?declare=true" in answer.json["error"]
     slugs = {row["id"] for row in service.client.get("/api/v1/functions").json["data"]}

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from inngest_py.domain.reports import celery_seen
-from inngest_py.domain.reports.celery_seen import GoneTask, Running, Seen, Workers
+from inngest_py.domain.reports.celery_seen import GoneTask, Running, Seen, Workers, did_you_mean
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _POOL = {"pool": {"implementation": "celery.concurrency.prefork:TaskPool", "max-concurrency": 2}}
@@ -103,3 +105,18 @@ def test_tasks_beyond_the_limit_are_counted_and_those_that_are_known_stay() -> N
     seen = workers.seen(before, _at(5))
     assert (seen.tasks, seen.gone, seen.left_out) == (tuple(first), (), 2)
     assert Workers().seen(seen, _at(6)).left_out == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("shop.tasks.chrage", "; did you mean 'shop.tasks.charge' or 'shop.old.charge'?"),
+        ("shop.charge", "; did you mean 'shop.old.charge' or 'shop.tasks.charge'?"),
+        ("charge", "; did you mean 'shop.tasks.charge' or 'shop.old.charge'?"),
+        ("shop.tasks.nothing", ""),
+        ("", ""),
+    ],
+)
+def test_names_that_are_near_are_asked_for(name: str, near: str) -> None:
+    known = ["shop.tasks.charge", "shop.tasks.refund", "shop.old.charge", "shop.tasks.report"]
+    assert did_you_mean(name, known) == near

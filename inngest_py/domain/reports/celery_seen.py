@@ -98,8 +98,16 @@ def from_json(stored: str | None) -> Seen:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Ask for the names that are near to one that is wrong; empty when none is."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.8)
+    """Ask for the names that are near to one that is wrong; empty when none is.
+
+    Those are near that look alike, and those whose last part does, after the module's name.
+    """
+    names = list(known)
+    last = {one: one.rpartition(".")[2] for one in names}
+    alike = difflib.get_close_matches(name, names, n=3, cutoff=0.8)
+    parts = difflib.get_close_matches(name.rpartition(".")[2], set(last.values()), n=3, cutoff=0.8)
+    same = [one for part in parts for one in names if last[one] == part]
+    near = list(dict.fromkeys([*alike, *same]))[:3]
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 

@@ -170,7 +170,8 @@ def slug_of_signature(ctx: Context, app_name: str, signature: dict[str, object])
             and not celery.workflow
         }
         text = unseen_tasks.unknown(app_name, min(missing), known)
-        raise NotFound(f"{text}: start a worker that has it, or check its name")
+        fix = "" if text.endswith("?") else ": start a worker that has it, or check its name"
+        raise NotFound(f"{text}{fix}")
     task = str(signature["task"])
     return _slug(app_name, CANVAS if task.startswith(OWN_PREFIX) else task)
 

@@ -26,7 +26,9 @@ def refuse(tx: Connection, app: RowMapping, names: Iterable[str]) -> None:
     missing = [name for name in missing if name not in celery_functions.by_task(tx, app["app_id"])]
     if missing:
         text = unknown(app["name"], missing[0], celery_seen.from_json(app["seen"]).tasks)
-        raise NotFound(f"{text}; a task whose workers come later needs --declare (?declare=true)")
+        end = "" if text.endswith("?") else "."
+        fix = "A task whose workers come later needs --declare (?declare=true)"
+        raise NotFound(f"{text}{end} {fix}")
 
 
 def unknown(app_name: str, task: str, known: Iterable[str]) -> str:
