@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # order of tests/scheduling.py: xdist would keep the files of few and long tests for the end.
 PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock proto dev dev-celery test suite lint format kills kills-connect bench bench-check bench-celery servers clean
+.PHONY: venv lock proto dev dev-celery test suite lint format kills kills-connect bench bench-check bench-celery bench-realtime servers clean
 
 venv: $(VENV)/.test-installed
 
@@ -143,6 +143,10 @@ $(VENV)/director/.installed: bench/celery_director.txt $(BIN)/python
 # tasks of a Celery app through the server against Celery alone; some five minutes
 bench-celery: $(VENV)/.bench-installed $(VENV)/director/.installed
 	@$(BIN)/python -m bench.celery_shop $(BENCH_ARGS)
+
+# a message to 1,000 subscribers of its topic; half a minute
+bench-realtime: $(VENV)/.bench-installed
+	@$(BIN)/python -m bench.realtime $(BENCH_ARGS)
 
 # needs graphviz
 docs/design/architecture.svg: docs/design/architecture.dot

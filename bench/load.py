@@ -20,7 +20,7 @@ class Sent:
         self.refused = 0
 
 
-class _Connection:
+class Connection:
     """One keep-alive connection to the server."""
 
     def __init__(self, port: int) -> None:
@@ -73,10 +73,10 @@ async def _burst(
     chunks = [range(at, min(at + size, count)) for at in range(0, count, size)]
     bodies = [_body(function, chunk, size == 1, after_seconds) for chunk in chunks]
     left = iter(range(len(chunks)))
-    opened = [_Connection(port) for _ in range(min(connections, len(chunks)))]
+    opened = [Connection(port) for _ in range(min(connections, len(chunks)))]
     await asyncio.gather(*(connection.open() for connection in opened))
 
-    async def post_all(connection: _Connection) -> None:
+    async def post_all(connection: Connection) -> None:
         for number in left:
             now = time.time()
             for index in chunks[number]:
@@ -96,11 +96,11 @@ async def _post(
     port: int, path: str, bodies: Sequence[bytes], connections: int, accepted: int
 ) -> Sent:
     sent = Sent(0)
-    opened = [_Connection(port) for _ in range(min(connections, len(bodies)))]
+    opened = [Connection(port) for _ in range(min(connections, len(bodies)))]
     await asyncio.gather(*(connection.open() for connection in opened))
     left = iter(bodies)
 
-    async def post_all(connection: _Connection) -> None:
+    async def post_all(connection: Connection) -> None:
         for body in left:
             if await connection.post(body, path) != accepted:
                 sent.refused += 1
@@ -115,7 +115,7 @@ async def _post(
 
 async def _steady(port: int, function: str, count: int, rate: float) -> Sent:
     sent = Sent(count)
-    free: list[_Connection] = []
+    free: list[Connection] = []
     began = time.time()
 
     async def post(index: int) -> None:
@@ -123,7 +123,7 @@ async def _steady(port: int, function: str, count: int, rate: float) -> Sent:
         if free:
             connection = free.pop()
         else:
-            connection = _Connection(port)
+            connection = Connection(port)
             await connection.open()
         if await connection.post(_body(function, [index], single=True)) != 200:
             sent.refused += 1
@@ -142,11 +142,11 @@ async def _steady(port: int, function: str, count: int, rate: float) -> Sent:
 
 async def _checkpoints(port: int, contexts: Sequence[Any], count: int, many: int) -> Sent:
     sent = Sent(0)
-    opened = [_Connection(port) for _ in range(min(many, len(contexts)))]
+    opened = [Connection(port) for _ in range(min(many, len(contexts)))]
     await asyncio.gather(*(connection.open() for connection in opened))
     left = iter(contexts)
 
-    async def post_all(connection: _Connection) -> None:
+    async def post_all(connection: Connection) -> None:
         for context in left:
             run_id = context["run_id"]
             given = {key: context[key] for key in ("run_id", "fn_id", "qi_id")}
