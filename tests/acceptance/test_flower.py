@@ -5,11 +5,11 @@ import sys
 
 import requests
 
-from tests.acceptance.test_workers import Installation, installation
+from tests.acceptance.test_workers import Installation, api, installation
 from tests.endpoint import send, statuses
 from tests.processes import LOOPBACK, Process, answers, free_port, wait_until
 
-__all__ = ["installation"]
+__all__ = ["api", "installation"]
 
 
 def test_flower_shows_names_arguments_and_states_of_tasks(

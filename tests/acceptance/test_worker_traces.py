@@ -13,12 +13,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from inngest_py.domain.values.ids import ulid_hex
-from tests.acceptance.test_workers import GRACE, Installation, installation
+from tests.acceptance.test_workers import GRACE, Installation, api, installation
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import Server, wait_until
 from tests.provider import Answer, Provider, Received
 
-__all__ = ["installation"]
+__all__ = ["api", "installation"]
 RUNS = 5
 
 

@@ -12,7 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from sqlalchemy import delete
 
+from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations.workers import Worker
+from inngest_py.storage.schema.testing import drop_state
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import Process, Server, wait_until
 from tests.servers import Postgres, Valkey
@@ -40,11 +44,27 @@ class Installation:
         return int(shown.get("workers", -1))  # a loaded machine's database may not answer in time
 
 
+@pytest.fixture(scope="module")
+def api(
+    postgres: Postgres, session_valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """An API for all tests of a file: its start takes longer than most of what they do with it."""
+    url = postgres.create_database()
+    env = {"DATABASE_URL": url, "REDIS_URL": session_valkey.url, "INNGEST_DEV": "1"}
+    with Server("api", log=tmp_path_factory.mktemp("api") / "api.log", env=env) as api:
+        yield api.start()
+
+
 @pytest.fixture
-def installation(postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator[Installation]:
-    env = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": valkey.url, "INNGEST_DEV": "1"}
-    with Server("api", log=tmp_path / "api.log", env=env) as api, Endpoint() as endpoint:
-        api.start()
+def installation(api: Server, valkey: Valkey, tmp_path: Path) -> Iterator[Installation]:
+    """The API and a new endpoint, without runs and workers of earlier tests."""
+    env = {name: value for name, value in api.env.items() if value is not None}
+    database = Database(env["DATABASE_URL"])
+    with database.transaction() as tx:
+        drop_state(tx)
+        tx.execute(delete(Worker))  # killed ones would count for half a minute
+    database.close()
+    with Endpoint() as endpoint:
         endpoint.register(api.url)
         yield Installation(api, endpoint, env, tmp_path)
 
