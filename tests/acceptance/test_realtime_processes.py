@@ -1,5 +1,6 @@
 """Realtime with several processes: where somebody publishes or subscribes makes no difference."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import inngest
 import orjson
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from inngest_py.sdk import realtime
 from tests.api.test_realtime import publish, received, subscribe
 from tests.endpoint import STEPS, Endpoint, send
 from tests.processes import START_SECONDS, Process, Server, wait_until
@@ -52,6 +55,25 @@ def pair(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterat
         for server in servers:
             server.kill9()
         broker.close()
+
+
+def test_the_module_for_python_at_two_processes(pair: Pair) -> None:
+    """One process makes the token of one subscriber, and takes the message of the other."""
+    first, second = (
+        inngest.Inngest(app_id="tests", is_production=False, api_base_url=server.url)
+        for server in pair.servers
+    )
+
+    async def in_async_code() -> realtime.Message:
+        async with realtime.subscribe(first, "user:1", ["ai"]) as messages:
+            await realtime.publish_async(second, "user:1", "ai", [2])
+            return await anext(messages)
+
+    with realtime.subscribe(second, "user:1", ["ai"]) as messages:
+        realtime.publish(first, "user:1", "ai", [1])
+        assert next(messages).data == [1]
+        assert asyncio.run(in_async_code()).data == [2]
+        assert next(messages).data == [2]
 
 
 def test_messages_reach_all_processes_in_order(pair: Pair) -> None:
