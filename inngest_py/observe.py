@@ -158,12 +158,12 @@ def listen(signal: NamedSignal, listener: Listener) -> None:
 
     A subscriber of blinker costs 4 µs per signal, for its weak reference; this costs nothing.
     """
-    _heard.setdefault(signal.name, []).append(listener)
+    _heard[signal.name] = [*_heard.get(signal.name, ()), listener]  # not in a list that is read now
 
 
 def stop_listening(signal: NamedSignal, listener: Listener) -> None:
     """Stop calling a function with a signal."""
-    _heard[signal.name].remove(listener)
+    _heard[signal.name] = [one for one in _heard.get(signal.name, ()) if one != listener]
 
 
 def is_heard(signal: NamedSignal) -> bool:
