@@ -1,5 +1,7 @@
 """Connected workers and several gateways: where a worker hangs makes no difference."""
 
+import os
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +94,19 @@ def test_a_worker_elsewhere_is_called_at_once(gateways: Gateways) -> None:
     # without news of waiting items it would take the two to five seconds of a look
     assert min(seconds() for _ in range(4)) < 1
     _drain_from_afar(gateways)
+    _without_our_worker(gateways)
+
+
+def _without_our_worker(gateways: Gateways) -> None:
+    """What is due after a retry or a sleep is begun by the gateway, not by a worker of ours."""
+    api = Api(gateways.first.url)
+    os.killpg(gateways.engine.pid, signal.SIGSTOP)
+    try:
+        events = [api.send(f"{gateways.kind}/{one}") for one in ("retry", "sleep")]
+        runs = [api.run(one) for one in events]
+        assert [run["status"] for run in runs] == ["Completed"] * 2, gateways.logs()
+    finally:
+        os.killpg(gateways.engine.pid, signal.SIGCONT)
 
 
 def _drain_from_afar(gateways: Gateways) -> None:

@@ -93,7 +93,8 @@ class _Waiting:
 class Connections:
     """The connections of one process. `opened` is called with an app that can be called again.
 
-    `begin`, in a process that holds connections and has no worker beside it, runs items there.
+    `begin`, in a process that holds connections and has no worker beside it, runs items there, and
+    `begin_later` runs items when they are due.
     `tell` says to all such processes that waiting lines of apps have got items. `is_full` says
     whether the process takes no more connections.
     """
@@ -110,6 +111,7 @@ class Connections:
         self.is_draining = False
         self.closed = threading.Event()  # the end of a drain
         self.begin: Callable[[Sequence[Hint]], None] | None = None
+        self.begin_later: Callable[[Sequence[tuple[datetime, Hint]]], None] = lambda items: None
         self.tell: Callable[[Sequence[str]], None] = lambda app_ids: None
 
     def add(self, connection: Connected) -> None:

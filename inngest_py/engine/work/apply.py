@@ -28,7 +28,16 @@ from ..intake.waits import open_all, prepare
 from . import deferred_functions, metadata, revoking, rounds
 from .end_run import drop_tasks, end_runs
 from .revoking import Ending
-from .writes import Applied, PlanWrite, attempt_row, item_row, lease_first, leased, waves
+from .writes import (
+    Applied,
+    PlanWrite,
+    attempt_row,
+    hint_at,
+    item_row,
+    lease_first,
+    leased,
+    waves,
+)
 
 
 def apply_all(tx: Connection, writes: Sequence[PlanWrite]) -> list[Applied]:
@@ -264,7 +273,9 @@ def _follow(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
     _yield_slots(tx, [write for write in wave if write.run.slots is not None])
     for write in wave:
         if write.plan.retry is not None:
-            queue_items.retry_later(tx, write.item, write.call.ended_at + write.plan.retry)
+            due_at = write.call.ended_at + write.plan.retry
+            again_at = hint_at(write, write.item.kind, write.item.id, due_at)
+            queue_items.retry_later(tx, write.item, due_at, again_at)
         elif _reuses_item(write):
             reused.append(write)
             continue
@@ -321,9 +332,11 @@ def _item_rows(tx: Connection, write: PlanWrite) -> list[tuple[FollowUp, ItemRow
         return []
     if write.gets_next and write.done.may_continue and write.plan.retry is None:
         lease_first(write, [row for _, row in rows])
-    for _, row in rows:
+    for follow_up, row in rows:
         if row["state"] == ItemState.READY.value:
             concurrency.join_line(row, write.run.slots, write.call.ended_at)
+            if follow_up.delay and row["state"] == ItemState.READY.value:
+                row["hint_at"] = hint_at(write, follow_up.kind, row["id"], row["due_at"])
     return rows
 
 

@@ -57,7 +57,7 @@ def _put_off(ctx: Context, item: Item) -> None:
     """Give back a failed item that belongs to no run, to be tried again later."""
     due_at = ctx.now() + retries.backoff(item.attempt, ctx.jitter(), ctx.tuning.linear_retry)
     try:
-        ctx.committer.run_alone(lambda tx: queue_items.retry_later(tx, item, due_at))
+        ctx.committer.run_alone(lambda tx: queue_items.retry_later(tx, item, due_at, due_at))
     except LeaseLost:  # the item was written after all, or its lease has lapsed
         return
     except SQLAlchemyError as error:  # its lease will lapse
@@ -153,7 +153,8 @@ def write_plan(
     """
     item = job.item
     try:
-        write = PlanWrite(ctx, job.run, item, made, call, wants_next)
+        here = ctx.connections.begin is not None and ctx.connections.takes(job.function.app_id)
+        write = PlanWrite(ctx, job.run, item, made, call, wants_next, here)
         return ctx.committer.run(job.run.id, apply_all, write)
     except LeaseLost:
         observe.event("item.lease_lost", level=30, item_id=item.id, run_id=job.run.id)

@@ -73,6 +73,8 @@ def committed(ctx: Context, job: Job, made: Plan, done: Applied) -> None:
     """Send hints and signals; call after the commit."""
     if done.hints:
         _hint(ctx, job, done.hints)
+    if done.later:
+        ctx.connections.begin_later(done.later)
     done.started.send(ctx)
     run = job.run
     for result in done.stored:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeVar
 
 from ...domain.reply.plans import FollowUp, Plan, StepResult, TimelineEntry
-from ...domain.runs.items import Item, ItemKind, ItemState
+from ...domain.runs.items import HINT_GRACE, Item, ItemKind, ItemState
 from ...domain.runs.runs import Run, RunStatus
 from ...domain.steps import tasks
 from ...storage.db.row_types import RowValues
@@ -19,6 +19,9 @@ from ..intake.publish import Started
 from ..runtime.context import Context, Hint
 
 V = TypeVar("V")
+# what ends in a request to a worker; and for how long a gateway remembers such items
+_CALLING = (ItemKind.START, ItemKind.EDGE, ItemKind.SLEEP)
+_SOON = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,13 @@ class Call:
 class Applied:
     """What was written. `next` is the run's following item, leased to this worker already.
 
-    `started` is what the shared commit started; its first writer has it for all.
+    `started` is what the shared commit started; its first writer has it for all. `later` are items
+    that this process begins itself when they are due.
     """
 
     next: Item | None = None
     hints: list[Hint] = field(default_factory=list)
+    later: list[tuple[datetime, Hint]] = field(default_factory=list)
     stored: list[StepResult] = field(default_factory=list)
     step_count: int = 0
     request_version: int = -1
@@ -52,7 +57,8 @@ class Applied:
 class PlanWrite:
     """A plan to write, which consumes its item.
 
-    With `wants_next`, the worker would keep the lease for the run's next item and continue.
+    With `wants_next`, the worker would keep the lease for the run's next item and continue. A
+    process that `is_gateway` has a connected worker of the app.
     """
 
     ctx: Context
@@ -61,6 +67,7 @@ class PlanWrite:
     plan: Plan
     call: Call
     wants_next: bool
+    is_gateway: bool = False
     done: Applied = field(default_factory=Applied)
     follow_ups: list[FollowUp] = field(default_factory=list)
     gets_next: bool = False  # `wants_next`, unless an item ahead waits for the run's slots
@@ -113,6 +120,19 @@ def item_row(write: PlanWrite, follow_up: FollowUp) -> ItemRow:
         **concurrency.columns(write.run.slots, follow_up.kind),
         generation=0,
     )
+
+
+def hint_at(write: PlanWrite, kind: ItemKind, item_id: str, due_at: datetime) -> datetime:
+    """Say when upkeep should hint at an item that is due later.
+
+    The gateway of its worker begins it itself if it is due soon. Another process would claim it,
+    and only put it into the waiting line of its app.
+    """
+    soon = write.is_gateway and kind in _CALLING and due_at <= write.call.ended_at + _SOON
+    if not soon:
+        return due_at
+    write.done.later.append((due_at, (kind, item_id)))
+    return due_at + HINT_GRACE
 
 
 def lease_first(write: PlanWrite, rows: Sequence[ItemRow]) -> None:

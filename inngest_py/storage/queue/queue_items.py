@@ -334,7 +334,7 @@ def note_progress(tx: Connection, item: Item, opts: str) -> None:
         raise LeaseLost
 
 
-def retry_later(tx: Connection, item: Item, due_at: datetime) -> None:
+def retry_later(tx: Connection, item: Item, due_at: datetime, hint_at: datetime) -> None:
     """Give a leased item back for its next attempt. Raises LeaseLost as finish() does."""
     moved = tx.execute(
         update(_items)
@@ -347,7 +347,7 @@ def retry_later(tx: Connection, item: Item, due_at: datetime) -> None:
             attempt=_items.c.attempt + 1,
             queued_at=due_at,
             due_at=due_at,
-            hint_at=due_at,
+            hint_at=hint_at,
             gate=None,  # it has been let in
             lapses=0,
         )
