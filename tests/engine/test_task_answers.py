@@ -18,7 +18,7 @@ from inngest_py.domain.values import canonical
 from inngest_py.engine.apps import celery_apps as task_apps
 from inngest_py.engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from inngest_py.storage.db.session import Database
-from inngest_py.tasks.celery_apps import watching
+from inngest_py.tasks.celery_apps import waiting_answers
 from inngest_py.tasks.celery_apps.answers import Answers
 from inngest_py.tasks.celery_apps.brokers import (
     DONE,
@@ -272,10 +272,10 @@ def test_answers_that_a_killed_worker_had_taken_count_as_unread(shop_engine: Sho
         client = connection.default_channel.client
         client.zadd(f"{name}.taken", {"idle": time.time() - 20, "new": time.time()})
         client.lpush("new", "an answer")
-        assert not watching.are_kept(connection, name)
+        assert not waiting_answers.are_kept(connection, name)
         client.zadd(f"{name}.taken", {"old": time.time() - 20})
         client.lpush("old", "an answer")
-        assert watching.are_kept(connection, name)
+        assert waiting_answers.are_kept(connection, name)
 
 
 def test_queue_that_is_read_as_fast_as_it_fills_gets_empty(shop_engine: Shop) -> None:
@@ -285,10 +285,10 @@ def test_queue_that_is_read_as_fast_as_it_fills_gets_empty(shop_engine: Shop) ->
         queue(connection.default_channel).declare()
         client = connection.default_channel.client
         client.lpush(queue.name, "answer")
-        assert not watching.gets_empty(connection, queue.name)
+        assert not waiting_answers.gets_empty(connection, queue.name)
         reader = threading.Timer(0.3, client.delete, (queue.name,))
         reader.start()
-        assert watching.gets_empty(connection, queue.name)
+        assert waiting_answers.gets_empty(connection, queue.name)
         reader.join()
 
 
@@ -362,3 +362,29 @@ def test_task_sent_over_a_connection_that_was_lost_does_not_vanish(
     rabbit.kill()
     with pytest.raises(BrokerAway):
         brokers.send(app, [message])
+
+
+def test_answers_that_wait_all_the_time_are_told_once(
+    shop_engine: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing counts as lost meanwhile: people have to know why."""
+    shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    publish(shop_engine, message.token, value=3)
+    app = shop_engine.app()
+    waiting, client = waiting_answers.WaitingAnswers(app, behind=0.0), connect(app)
+
+    def told() -> list[object]:
+        events = [one for one in caplog.records if one.msg == "celery.answers_behind"]
+        return [one.__dict__["fields"] for one in events]
+
+    for _ in range(2):
+        assert waiting.wait(client)
+    assert told() == [{"app": "shop", "answers": 1}]
+    with client.connection_for_read() as connection:
+        answers_queue(app)(connection.default_channel).purge()
+    assert not waiting.wait(client)
+    publish(shop_engine, message.token, value=3)
+    assert waiting.wait(client)
+    assert len(told()) == 2
+    client.close()

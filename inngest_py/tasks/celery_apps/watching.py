@@ -28,10 +28,10 @@ from ...engine.runtime.context import Context
 from ...engine.upkeep import celery_watch, lost_tasks
 from ...engine.work.celery_tasks import unanswered_tasks
 from ...storage.db.outages import outage
-from .brokers import UNUSABLE, Unusable, answers_queue, connect, errors_of, fix_of
+from .brokers import UNUSABLE, Unusable, connect, errors_of, fix_of
 from .event_reasons import dropped_reason_of, reason_of, retry_reason_of
 from .inspected import held_of, running_of
-from .redis_reader import kept_since
+from .waiting_answers import WaitingAnswers, size_of
 from .worker_events import EventReader, worker_events
 
 _TRY_SECONDS = 5.0
@@ -44,8 +44,6 @@ _STORE_SECONDS = 1.0
 _TICK_SECONDS = 0.25
 _REVOKE_SECONDS = 1.0
 _REPLY_SECONDS = 1.0
-_KEPT_SECONDS = 5.0
-_EMPTY_SECONDS = 1.0
 _FRESH_SECONDS = 2.0
 _ANSWER_SECONDS = 4.0  # how long the answer of a failed task may take
 
@@ -79,6 +77,7 @@ class Watcher:
         self._storing = _Duty(_STORE_SECONDS, lambda: None)
         self._busy: list[str] = []  # queues that had messages at the last look
         self._fresh: dict[str, float] = {}  # workers that have just started, and until when
+        self._answers = WaitingAnswers(app)
         self._left: set[str] = set()  # workers that have stopped since the last look
         self._away = False
         self._errors = errors_of(connect(app))
@@ -278,7 +277,7 @@ class Watcher:
     def _measure(self, connection: Any, more: set[str]) -> None:
         """Count the messages of the app's queues, of those that workers read, and of `more`."""
         names = {self.app.queue, *self._workers.read_queues, *more}
-        self._workers.queues = {name: _size(connection, name) for name in sorted(names)}
+        self._workers.queues = {name: size_of(connection, name) for name in sorted(names)}
 
     def _note_held(self, active: Any, reserved: Any) -> None:
         ctx = self._context()
@@ -295,7 +294,7 @@ class Watcher:
         sent = lost_tasks.sent(ctx, self.app.app_id, busy=self._busy)
         if not (sent or self._busy):
             return
-        if self._answers_wait(client):
+        if self._answers.wait(client):
             return  # answers that are not applied yet: their tasks are in no worker any more
         with client.connection_for_read() as connection:
             queues = {task.queue for task in sent.values()}
@@ -314,19 +313,13 @@ class Watcher:
         sent |= lost_tasks.received(ctx, sent, {n: one for n, one in told.items() if n not in held})
         sent |= lost_tasks.given_back(ctx, sent, held, retried=retried, left=left)
         late = task_states.expired(sent, held, ctx.now())
-        if late and not self._answers_wait(client):
+        if late and not self._answers.wait(client):
             # one that has ended since has sent its answer before it left its worker
             unanswered_tasks.end_expired(ctx, late)
         sent = {name: task for name, task in sent.items() if name not in late}
         self._look_at_deadline(sent, ctx.now())
         lost_tasks.compare(ctx, sent, held, hosts=hosts, waiting=waiting)
         self._note_held(active, reserved)
-
-    def _answers_wait(self, client: Celery) -> bool:
-        """Say whether there are answers that are not applied yet."""
-        with client.connection_for_read() as connection:
-            answers = answers_queue(self.app).name
-            return not gets_empty(connection, answers) or are_kept(connection, answers)
 
     def _look_at_deadline(self, sent: Mapping[str, SentTask], now: datetime) -> None:
         """Look again when the next deadline of a task is over, if that is sooner than usual."""
@@ -354,39 +347,3 @@ class Watcher:
         finally:
             for name in () if again else over:
                 self._unanswered.pop(name, None)
-
-
-def _size(connection: Any, queue: str) -> int:
-    """Count the messages of a queue; none in a queue that is not there."""
-    channel = connection.channel()
-    try:
-        return int(channel.queue_declare(queue=queue, passive=True).message_count)
-    except connection.channel_errors:
-        return 0
-    finally:
-        channel.close()
-
-
-def gets_empty(connection: Any, queue: str) -> bool:
-    """Say whether a queue is empty at some moment of the next second.
-
-    While many tasks end, answers are always on their way. If they are taken as fast as they come,
-    those that had come when the queue was empty have been taken.
-    """
-    until = time.monotonic() + _EMPTY_SECONDS
-    while _size(connection, queue):
-        if time.monotonic() > until:
-            return False
-        time.sleep(_EMPTY_SECONDS / 50)
-    return True
-
-
-def are_kept(connection: Any, queue: str) -> bool:
-    """Say whether a worker of ours took answers a while ago and has not acknowledged them.
-
-    It may have been killed. Redis has them put back after a time; RabbitMQ gives them back at once.
-    """
-    channel = connection.default_channel
-    if not hasattr(channel, "unacked_index_key"):
-        return False
-    return kept_since(channel, queue, time.time() - _KEPT_SECONDS)
