@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -214,6 +215,23 @@ def revoked(engine: Shop) -> list[str]:
     with engine.ctx.db.transaction() as tx:
         found = sent_rows.revocations(tx, engine.app_id, 100)
     return sorted(one.task_id for one in found)
+
+
+def test_revocations_wait_for_a_worker(shop_engine: Shop) -> None:
+    """Nobody hears them while the workers are restarted, and the tasks are still in the queue."""
+    run_id = shop_engine.send(add.s(1, 2))
+    [message] = shop_engine.take()
+    sent_tasks.run_once(shop_engine.ctx)
+    cancel(shop_engine.ctx, run_id)
+    said: list[Sequence[str]] = []
+    control = SimpleNamespace(revoke=lambda names, terminate: said.append(names))
+    client: Any = SimpleNamespace(control=control)
+    watcher = Watcher(shop_engine.app(), lambda: shop_engine.ctx)
+    watcher._revoke(client)
+    assert (said, revoked(shop_engine)) == ([], [message.task_id])
+    watcher._note_worker("worker-heartbeat", {"hostname": "celery@one"})
+    watcher._revoke(client)
+    assert (said, revoked(shop_engine)) == ([[message.task_id]], [])
 
 
 def test_task_sent_again_while_its_first_sending_is_written_is_written_too(

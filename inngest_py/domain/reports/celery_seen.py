@@ -173,6 +173,10 @@ class Workers:
                 reserved=reserved.get(host, known.reserved),
             )
 
+    def is_any_alive(self, now: datetime) -> bool:
+        """Say whether a worker has been heard of lately."""
+        return any(not one.is_silent(now) for one in list(self._known.values()))
+
     @property
     def read_queues(self) -> set[str]:
         """The queues that workers read."""

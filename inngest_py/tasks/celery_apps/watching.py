@@ -251,7 +251,12 @@ class Watcher:
             self._unanswered[name] = time.monotonic() + _ANSWER_SECONDS, error
 
     def _revoke(self, client: Celery) -> None:
-        """Ask the workers to drop the tasks that nobody waits for."""
+        """Ask the workers to drop the tasks that nobody waits for.
+
+        Not as long as there are none: one that comes later would run what is still in its queue.
+        """
+        if not self._workers.is_any_alive(self._context().now()):
+            return
 
         def send(names: Sequence[str], terminate: bool) -> None:
             client.control.revoke(names, terminate=terminate)
