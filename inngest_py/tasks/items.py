@@ -4,16 +4,20 @@ A message only names items that are due; the work itself is in rows.
 """
 
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import gevent
 from celery import Celery
 from gevent.pool import Group
+from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from ..domain.runs.items import ItemKind
+from ..engine.runtime.context import Context, Hint
 from ..engine.runtime.jobs import Job
 from ..engine.work.celery_tasks import task_jobs
-from ..engine.work.claims import Claimed, claim
+from ..engine.work.claims import Claimed, claim, claim_stored
 from ..engine.work.run_item import run_job
 from .kombu.publishing import task_name
 from .runtime import Runtime, under_gevent
@@ -91,16 +95,41 @@ class Runner:
                 ours += len(jobs)
                 if taken > len(jobs):
                     slots.release(taken - len(jobs))
-                to_send = [job for job in jobs if task_jobs.sends(job)]
-                for job in jobs:
-                    if not task_jobs.sends(job):
-                        group.spawn(self._run_one, job, slots)
-                if to_send:
-                    group.spawn(self._send, to_send, slots)
+                self._begin(jobs, slots, group.spawn)
         finally:  # also if this is killed while it waits: else the intake would stay closed
             intake.remove_waiting(len(ids))
         group.join()
         return ours
+
+    def claim(self, tx: Connection, ctx: Context, hints: Sequence[Hint]) -> list[Hint]:
+        """Claim items in the transaction that stores them: see AtOnce.
+
+        No more than there are free slots, and none before items that wait for one.
+        """
+        if self._runtime.intake.has_waiting:
+            return list(hints)
+        slots = self._semaphore()
+        taken = _acquire_free(slots, len(hints))
+
+        def begin(jobs: Sequence[Claimed]) -> None:
+            if taken > len(jobs):
+                slots.release(taken - len(jobs))
+            self._begin(jobs, slots, gevent.spawn)
+
+        if not taken:
+            return list(hints)
+        return [*claim_stored(tx, ctx, hints[:taken], begin), *hints[taken:]]
+
+    def _begin(
+        self, jobs: Sequence[Claimed], slots: threading.Semaphore, spawn: Callable[..., object]
+    ) -> None:
+        """Run claimed items in greenlets: those that only send tasks in one, the others each."""
+        to_send = [job for job in jobs if task_jobs.sends(job)]
+        for job in jobs:
+            if not task_jobs.sends(job):
+                spawn(self._run_one, job, slots)
+        if to_send:
+            spawn(self._send, to_send, slots)
 
     def _run_one(self, job: Claimed, slots: threading.Semaphore) -> None:
         try:
@@ -127,7 +156,12 @@ def _acquire(slots: threading.Semaphore, most: int) -> int:
     # with a time-out: a waiter that is killed as it is woken for a slot does not wake the next
     while not slots.acquire(timeout=_LOOK_SECONDS):
         pass
-    taken = 1
+    return 1 + _acquire_free(slots, most - 1)
+
+
+def _acquire_free(slots: threading.Semaphore, most: int) -> int:
+    """Take slots that are free, up to `most`; return how many."""
+    taken = 0
     while taken < most and slots.acquire(blocking=False):
         taken += 1
     return taken

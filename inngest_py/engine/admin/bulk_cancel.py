@@ -20,7 +20,7 @@ from ...storage.operations import bulk_cancellations as rows
 from ...storage.queries import cancellation_list
 from ...storage.queue import load_runs
 from ...storage.runs import runs
-from ..intake.publish import Started
+from ..intake.started import Started
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context

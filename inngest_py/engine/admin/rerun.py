@@ -22,7 +22,8 @@ from ...storage.runs import runs
 from ..flow import concurrency, throttles
 from ..flow.run_timeouts import start_timers
 from ..intake.cancel_subscriptions import subscribe
-from ..intake.publish import Started, start_item
+from ..intake.publish import start_item
+from ..intake.started import Started
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function

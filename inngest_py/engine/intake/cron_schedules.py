@@ -21,7 +21,8 @@ from ...storage.db.row_types import Record
 from ...storage.queries import function_list
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
-from .publish import Started, write_events
+from .publish import write_events
+from .started import Started
 
 # A tick that no worker took within this time was missed; before that it is only late.
 MISSED_AFTER = timedelta(seconds=60)

@@ -19,7 +19,8 @@ from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
 from ..runtime.context import Context
-from .publish import Started, write_events
+from .publish import write_events
+from .started import Started
 
 
 class Repeated(Conflict):

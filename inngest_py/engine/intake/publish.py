@@ -16,7 +16,6 @@ from ...domain.runs.items import ItemKind
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
-from ...domain.values.urls import is_connect
 from ...storage.db.row_types import RowValues
 from ...storage.events import events, on_arrival, waits
 from ...storage.queue import queue_items
@@ -30,9 +29,10 @@ from ..flow.singletons import Release
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
-from ..runtime.context import Context, Hint
+from ..runtime.context import Context
 from .cancel_subscriptions import subscribe
 from .resume_waits import match
+from .started import Started
 
 # the error that the invoker of a function gets (execution.md §2)
 RATE_LIMITED = "invoked function is rate limited"
@@ -56,44 +56,6 @@ class Outbox:
     def write(self, tx: Connection, ctx: Context) -> "Started":
         """Publish it, as the last writes before the commit."""
         return write_events(tx, ctx, self.events, self.releases, self.lines)
-
-
-@dataclass(slots=True)
-class Started:
-    """What a transaction started; hints and signals are sent after it has committed."""
-
-    hints: list[Hint] = field(default_factory=list)
-    runs: list[tuple[str, str, str]] = field(default_factory=list)  # run, function, event
-    connected: dict[str, list[Hint]] = field(default_factory=dict)  # by connected app
-
-    def join(self, other: "Started") -> None:
-        """Add what else the same transaction started."""
-        self.hints += other.hints
-        self.runs += other.runs
-        for app_id, hints in other.connected.items():
-            self.connected.setdefault(app_id, []).extend(hints)
-
-    def hint_at_start(self, function: Function, item_id: str) -> None:
-        """Note that a run may begin now."""
-        if is_connect(function.url):
-            self.connected.setdefault(function.app_id, []).append((ItemKind.START, item_id))
-        else:
-            self.hints.append((ItemKind.START, item_id))
-
-    def send(self, ctx: Context) -> None:
-        """Send the hints and the signals; call after the commit."""
-        if self.hints:
-            ctx.hints.send(self.hints)
-        for app_id, hints in self.connected.items():
-            begin = ctx.connections.begin
-            if begin is not None and ctx.connections.takes(app_id):
-                begin(hints)
-            else:
-                ctx.hints.send(hints)
-        for run_id, function_id, event_id in self.runs:
-            observe.send(
-                observe.run_queued, run_id=run_id, function_id=function_id, event_id=event_id
-            )
 
 
 def accept(ctx: Context, accepted: Sequence[Event]) -> None:
@@ -144,11 +106,23 @@ def write_events(
     """Write events and what they start.
 
     `releases` are the singleton keys that ended runs give back, `lines` the waiting lines that may
-    have room now.
+    have room now. What may begin now is claimed in the same transaction, if this process has room.
 
     Locks rows of rules and of events' own ids (see flow), never those of runs. Call it once per
     transaction: with two calls, two transactions could deadlock.
     """
+    started = _written(tx, ctx, accepted, releases, lines)
+    started.begin(tx, ctx)
+    return started
+
+
+def _written(
+    tx: Connection,
+    ctx: Context,
+    accepted: Sequence[Event],
+    releases: Sequence[Release],
+    lines: Lines | None,
+) -> Started:
     started = Started()
     if not accepted:
         if releases or lines:
@@ -180,7 +154,7 @@ def write_events(
     invocations = [event for event in outcome.dropped if event.correlation_id is not None]
     refused += [_refusal(ctx, event, RATE_LIMITED, now) for event in invocations]
     if refused:
-        started.join(write_events(tx, ctx, refused))
+        started.join(_written(tx, ctx, refused, (), None))
     return started
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from ...domain.access.reach import Reach
 from ...domain.limits import RunLimits
 from ...domain.reports.alerts import AlertRules
@@ -41,6 +43,16 @@ class Hints(Protocol):
 
     def reachable(self) -> bool:
         """Check whether the broker can be reached now; waits two seconds at most."""
+
+
+class AtOnce(Protocol):
+    """Begins items in the process that stores them: in one transaction, and without a hint."""
+
+    def claim(self, tx: Connection, ctx: "Context", hints: Sequence[Hint]) -> list[Hint]:
+        """Claim items that a transaction stores, as its last writes, and begin them at its end.
+
+        Returns the hints that are still to be sent.
+        """
 
 
 class NoHints:
@@ -140,6 +152,7 @@ class Context:
     transport: Transport
     committer: Committer
     hints: Hints = field(default_factory=NoHints)
+    at_once: AtOnce | None = None  # in a process that serves the API and works, with SQLite
     fetcher: Fetches = field(default_factory=Fetcher)
     tuning: Tuning = field(default_factory=Tuning)
     worker_id: str = ""

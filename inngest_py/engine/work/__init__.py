@@ -3,7 +3,8 @@
 1. A hint names items that are due. It comes as a Celery message (tasks/items.py) or, while the
    broker is away, straight from upkeep (tasks/worker/without_broker.py).
 2. `claims.claim()` leases the items that are ready, in a shared commit, and reads what their next
-   requests need: the run, its event, its function, the results of its steps.
+   requests need: the run, its event, its function, the results of its steps. An embedded server
+   with free slots claims in the transaction that stores the items (`claims.claim_stored()`).
 3. `run_item.run_job()` takes each item. One that belongs to no run goes to
    `resume_waits_paged.run_fanout()`, `cancel_on_event.run_cancellation()` or
    `flow_timers.run_timer()`.

@@ -19,8 +19,8 @@ from ...storage.events import cancel_on as rows
 from ...storage.events import events, waits
 from ...storage.queue import load_runs, queue_items
 from ...storage.runs import runs
-from ..intake.publish import Started
 from ..intake.resume_waits import EventToMatch
+from ..intake.started import Started
 from ..runtime.context import Context
 from .end_run import end_runs, note_cancelled, signal_cancelled
 from .revoking import Ending

@@ -5,7 +5,7 @@ worker, every run that ends frees a slot for one more item. A transaction for ea
 as much CPU as all writes of a five-step run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from ...domain.errors import Unreadable
 from ...domain.runs.items import OF_RULES, RUNLESS, Item, ItemKind
 from ...domain.runs.runs import RunStatus
 from ...storage.db.outages import logged, outage
-from ...storage.db.session import commit_soon
+from ...storage.db.session import at_end, commit_soon
 from ...storage.queue import (
     claiming,
     concurrency_slots,
@@ -81,15 +81,22 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
     """
     key = min(item_ids, default="")
     try:
-        jobs, hints, lined = ctx.committer.run(key, claim_all, ClaimRequest(ctx, item_ids))
+        claimed = ctx.committer.run(key, claim_all, ClaimRequest(ctx, item_ids))
     except Exception as error:
         if outage(error) or not item_ids:
             raise
         return _apart(ctx, item_ids, error)
+    jobs, hints, lined = claimed
     if hints:
         ctx.hints.send(hints)
     if lined:
         ctx.connections.tell(lined)
+    _hold(ctx, jobs)
+    return jobs
+
+
+def _hold(ctx: Context, jobs: Sequence[Claimed]) -> None:
+    """Keep the leases of what was claimed, and send the signals; call after the commit."""
     for job in jobs:
         ctx.leases.hold(job.item)
         if not isinstance(job, Job):
@@ -97,7 +104,6 @@ def claim(ctx: Context, item_ids: Sequence[str]) -> list[Claimed]:
         ctx.fairness.hold(job.item.lease_id, place_of(job.function))
         if job.item.kind is ItemKind.START and job.item.attempt == 0:
             observe.send(observe.run_started, run_id=job.run.id, function_id=job.run.function_id)
-    return jobs
 
 
 def _apart(ctx: Context, item_ids: Sequence[str], error: Exception) -> list[Claimed]:
@@ -124,6 +130,34 @@ def claim_all(tx: Connection, wanted: Sequence[ClaimRequest]) -> list[ClaimResul
         taken.append(ClaimResult(mine, hints, lined))
         hints, lined = [], []
     return taken
+
+
+def claim_stored(
+    tx: Connection, ctx: Context, hints: Sequence[Hint], begin: Callable[[Sequence[Claimed]], None]
+) -> list[Hint]:
+    """Claim the items of hints in the transaction that stores them, after its other writes.
+
+    `begin` gets the jobs when it is committed; nothing, if it fails or they could not be claimed.
+    It must not wait. Returns the hints that are still to be sent. SQLite only: elsewhere the
+    claim's locks would come after those of other writes.
+    """
+    found: list[ClaimResult] = []
+
+    def end(committed: bool) -> None:
+        jobs = found[0].jobs if committed and found else []
+        _hold(ctx, jobs)
+        begin(jobs)
+
+    at_end(tx, end)
+    try:
+        with tx.begin_nested():  # an error undoes the claim alone
+            found.append(_claim_items(tx, ctx, [item_id for _, item_id in hints]))
+    except Exception as error:
+        if outage(error):
+            raise
+        observe.event("claim.apart", level=30, items=len(hints), **logged(error))
+        return list(hints)
+    return found[0].hints
 
 
 def _claim_items(tx: Connection, ctx: Context, item_ids: Sequence[str]) -> ClaimResult:

@@ -22,7 +22,8 @@ from ...storage.queue import load_runs, of_ended_runs
 from ...storage.runs import attempts, runs
 from ..flow import concurrency
 from ..flow.concurrency import Lines
-from ..intake.publish import Outbox, Started
+from ..intake.publish import Outbox
+from ..intake.started import Started
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.context import Context

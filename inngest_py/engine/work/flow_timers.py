@@ -21,7 +21,8 @@ from ...storage.queue import load_runs, queue_items
 from ...storage.queue import timers as timer_rows
 from ..flow import batches, throttles
 from ..flow.arrivals import Arrival, Trigger
-from ..intake.publish import Started, create
+from ..intake.publish import create
+from ..intake.started import Started
 from ..runtime.catalog import Function
 from ..runtime.context import Context
 from .end_run import end_at_once, signal_cancelled

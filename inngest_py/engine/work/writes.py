@@ -15,7 +15,7 @@ from ...storage.queue import queue_items
 from ...storage.queue.queue_items import ItemRow
 from ...storage.runs import attempts
 from ..flow import concurrency
-from ..intake.publish import Started
+from ..intake.started import Started
 from ..runtime.context import Context, Hint
 
 V = TypeVar("V")

@@ -7,7 +7,7 @@ in C and would stop all greenlets, so writers wait here instead. Reads use plain
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -48,6 +48,7 @@ _CLOCK = select(func.clock_timestamp())
 _POOL_SECONDS = 5
 # SQLite's own wait, in C. Readers need it, rarely and for a moment.
 Columns = TypeVarTuple("Columns")
+AtEnd = Callable[[bool], None]
 _BUSY_MS = 20
 _BUSY_SECONDS = 30.0
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
@@ -168,16 +169,22 @@ class Database:
             with observe.EventsAfterCommit(), self.engine.begin() as connection:
                 yield connection
             return
-        with observe.EventsAfterCommit():
-            self._wait_for_writers()
-            try:
-                with self.engine.connect() as connection:
-                    writer = connection.execution_options(writes=True)
-                    with writer.begin():
-                        yield writer
-            finally:
-                self._write_lock.release()
-            self.written.set()
+        committed, at_end = False, list[AtEnd]()
+        try:
+            with observe.EventsAfterCommit():
+                self._wait_for_writers()
+                try:
+                    with self.engine.connect() as connection:
+                        writer = connection.execution_options(writes=True, at_end=at_end)
+                        with writer.begin():
+                            yield writer
+                finally:
+                    self._write_lock.release()
+                committed = True
+                self.written.set()
+        finally:
+            for call in at_end:
+                call(committed)
 
     def _wait_for_writers(self) -> None:
         """Take the write lock, after other writers, which may wait for another process."""
@@ -261,6 +268,14 @@ def commit_soon(tx: Connection) -> None:
     """
     if not is_sqlite(tx):
         later(tx, "SET LOCAL synchronous_commit = off")
+
+
+def at_end(tx: Connection, call: AtEnd) -> None:
+    """Call a function at the end of this transaction, with whether it was committed.
+
+    It must neither raise nor wait: others may share the commit. On SQLite only.
+    """
+    tx.get_execution_options()["at_end"].append(call)
 
 
 def _pipelined(tx: Connection) -> Pipelined:

@@ -31,6 +31,11 @@ class Intake:
         self._none = threading.Event()
         self._none.set()
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether hints wait for slots."""
+        return self._waiting > 0
+
     def add_waiting(self, count: int) -> None:
         """Count hints that wait for slots from now on."""
         with self._lock:

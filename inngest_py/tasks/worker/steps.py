@@ -87,6 +87,8 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         worker.app.hinter.instead = self.direct.begin
         if self.pool == "gevent":
             self.runtime.intake.wait_before_reads(worker.pool, for_slots=self.patches)
+            if (ctx := self.runtime.context()).tuning.alone:
+                ctx.at_once = worker.app.runner
         garbage.freeze_objects()
         if self.metrics is not None:
             self.metrics.start(self.runtime.settings.host, self.runtime.settings.metrics_port or 0)
@@ -96,6 +98,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
             self.metrics.stop()
         if self.followed is not None:
             self.followed.stop()
+        self.runtime.context().at_once = None
         self.direct.stop()
         self.celery_apps.stop()
         if self.service is not None and not self.service.stop(partial(self._has_calls, worker)):
@@ -104,6 +107,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def terminate(self, worker: Any) -> None:
         """Stop at once: what a cold shutdown asks for."""
+        self.runtime.context().at_once = None
         self.direct.stop()
         self.celery_apps.stop()
         if self.service is not None and not self.service.stop(lambda: False):
