@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from inngest_py.storage.db.outages import outage
@@ -74,3 +75,15 @@ def test_locked_database_is_an_outage(sqlite: Database, tmp_path: Path) -> None:
             queue_items.add(tx, [ITEM])
     assert outage(caught.value)
     other.close()
+
+
+def test_query_is_run_for_each_row(sqlite: Database) -> None:
+    table = QueueItem.__table__
+    found = select(table.c.id.label("item"), table.c.due_at).where(
+        table.c.id == given(["id"])["id"], table.c.state == "ready"
+    )
+    statement = PerRow(found, ["id"])
+    with sqlite.transaction() as tx:
+        queue_items.add(tx, [ITEM, ITEM | {"id": "j", "job_key": "l"}])
+        rows = statement.run(tx, [("j",), ("none",), ("i",)])
+    assert [(row.item, row.due_at) for row in rows] == [("j", NOW), ("i", NOW)]

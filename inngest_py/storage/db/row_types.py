@@ -5,7 +5,7 @@
 - `Records`: all that a statement returned, whether SQLAlchemy ran it or `statements` did.
 - `RowValues`: what to write into a row, by column.
 - `GivenRow`: the columns of rows that a statement gets as parameters, as attributes.
-- `ColumnTypes`: the types of such columns, by name.
+- `AnyType`: the type of a column. `ColumnTypes`: those of such columns, by name.
 - `Parameters`: those of a statement that the driver runs: by name, in order, or none.
 - `AnyColumn`: a column, or an expression, of any type.
 - `Query`: a SELECT of any columns. `Statement`: it, or an INSERT, UPDATE or DELETE.
@@ -21,7 +21,8 @@ from sqlalchemy.types import TypeEngine
 AnyColumn = ColumnElement[Any]
 Parameters = Mapping[str, object] | Sequence[object] | None
 RowValues = dict[str, object]
-ColumnTypes = dict[str, TypeEngine[Any]]
+AnyType = TypeEngine[Any]
+ColumnTypes = dict[str, AnyType]
 Query = Select[*tuple[Any, ...]]
 Statement = Query | UpdateBase
 

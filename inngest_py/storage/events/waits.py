@@ -25,9 +25,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ...domain.steps.waits import WaitKind
 from ..db.columns import Base, Timestamp, table_of
+from ..db.dialects import is_sqlite
 from ..db.row_types import GivenRow, Query, RowValues
 from ..db.session import skip_locked
-from ..db.statements import InsertNew, ManyRows
+from ..db.statements import InsertNew, ManyRows, PerRow, given_row
 
 # How many waits of one event a transaction looks at. An event with more gets a transaction for each
 # page of this size.
@@ -117,11 +118,14 @@ def _distinct_paths(v: GivenRow) -> Query:
 
 
 _paths = ManyRows({"name": Text()}, _distinct_paths)
+_paths_of_one = PerRow(_distinct_paths(given_row(["name"])), ["name"])
 
 
 def paths(tx: Connection, names: Iterable[str]) -> list[tuple[str, str]]:
     """List (event name, look-up path) of the waits on these events, each pair once."""
-    return [(row.name, row.path) for row in _paths.run(tx, [(name,) for name in names])]
+    given = [(name,) for name in names]
+    found = _paths_of_one.run(tx, given) if is_sqlite(tx) else _paths.run(tx, given)
+    return [(row.name, row.path) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

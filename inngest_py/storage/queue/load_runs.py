@@ -8,7 +8,9 @@ from ...domain.flow.slots import from_json
 from ...domain.runs.runs import Run, RunStatus
 from ..catalog.functions import FunctionRow, Revision
 from ..db.columns import table_of, utc
+from ..db.dialects import is_sqlite
 from ..db.row_types import Record
+from ..db.statements import PerRow, given
 from ..events.events import EventRow
 from ..flow import event_batches
 from ..runs.runs import RunRow
@@ -43,17 +45,20 @@ LOADED = (
     FunctionRow.limits_revision,
     FunctionRow.paused,
 )
-_load = (
+_runs_loaded = (
     select(*LOADED)
     .select_from(_runs)
     .join(EventRow, EventRow.id == _runs.c.event_id)
     .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
-    .where(_runs.c.id.in_(bindparam("ids", expanding=True)))
 )
+_load = _runs_loaded.where(_runs.c.id.in_(bindparam("ids", expanding=True)))
+_load_one = PerRow(_runs_loaded.where(_runs.c.id == given(["run"])["run"]), ["run"])
 
 
 def load(tx: Connection, ids: Sequence[str]) -> Loaded:
     """Read runs with their events and their functions' current revisions, by run id."""
+    if is_sqlite(tx):
+        return built(tx, _load_one.run(tx, [(run_id,) for run_id in ids]))
     return built(tx, tx.execute(_load, {"ids": list(ids)}).all())
 
 

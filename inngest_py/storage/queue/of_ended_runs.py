@@ -12,7 +12,9 @@ from ...domain.errors import LeaseLost
 from ...domain.flow.slots import PREFIXES
 from ...domain.runs.items import Item, ItemKind, ItemState
 from ..db.columns import table_of
+from ..db.dialects import is_sqlite
 from ..db.row_types import Record
+from ..db.statements import PerRow, given
 from .queue_items import QueueItem
 
 _items = table_of(QueueItem)
@@ -40,6 +42,13 @@ _drop_runs = (
         or_(not_(_ORPHANED), _items.c.id.in_(bindparam("held", expanding=True))),
     )
     .returning(*_told)
+)
+_one = given(["run", "held"])
+_drop_run = PerRow(
+    delete(_items)
+    .where(_items.c.run_id == _one["run"], or_(not_(_ORPHANED), _items.c.id == _one["held"]))
+    .returning(*_told),
+    ["run", "held"],
 )
 _drop_tasks = (
     delete(_items)
@@ -76,7 +85,11 @@ def drop_runs(tx: Connection, run_ids: Sequence[str], held: Sequence[Item] = ())
     LeaseLost when the lease of a `held` item is lost.
     """
     ids = [item.id for item in held]
-    rows = tx.execute(_drop_runs, {"runs": list(run_ids), "held": ids}).all()
+    by_run = {item.run_id: item.id for item in held}
+    if is_sqlite(tx) and len(by_run) == len(ids):
+        rows: Sequence[Record] = _drop_run.run(tx, [(one, by_run.get(one)) for one in run_ids])
+    else:
+        rows = tx.execute(_drop_runs, {"runs": list(run_ids), "held": ids}).all()
     gone = {(row.id, row.lease_id) for row in rows}
     if any((item.id, item.lease_id) not in gone for item in held):
         raise LeaseLost

@@ -28,8 +28,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.runs.items import CELERY, Item, ItemKind, ItemState
 from ...domain.values import canonical
 from ..db.columns import Base, Json, Timestamp, table_of
-from ..db.row_types import Record
-from ..db.statements import EachRow, InsertNew
+from ..db.dialects import is_sqlite
+from ..db.row_types import Record, Records
+from ..db.statements import EachRow, InsertNew, PerRow, given
 from .claiming import item_of
 from .queue_items import QueueItem
 
@@ -112,14 +113,17 @@ def hand_over(tx: Connection, sent: Sequence[Sent]) -> set[str]:
 
 
 _columns = [column.label(f"item_{column.name}") for column in _items.c]
-_leased = select(*_columns).where(
-    _items.c.id.in_(bindparam("ids", expanding=True)), _items.c.state == ItemState.LEASED.value
-)
+_all_leased = select(*_columns).where(_items.c.state == ItemState.LEASED.value)
+_leased = _all_leased.where(_items.c.id.in_(bindparam("ids", expanding=True)))
+_leased_one = PerRow(_all_leased.where(_items.c.id == given(["item"])["item"]), ["item"])
 
 
 def leased(tx: Connection, ids: Sequence[str]) -> list[tuple[Item, str | None]]:
     """Read leased items, each with what is known of its task (JSON), None when it was not sent."""
-    found = tx.execute(_leased, {"ids": list(ids)})
+    if is_sqlite(tx):
+        found: Records = _leased_one.run(tx, [(item_id,) for item_id in ids])
+    else:
+        found = tx.execute(_leased, {"ids": list(ids)})
     return [(item_of(row), row.item_task) for row in found]
 
 

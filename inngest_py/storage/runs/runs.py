@@ -38,9 +38,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.runs.runs import ENDED, LIVE, RunStatus, sources
 from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, Timestamp, table_of
-from ..db.dialects import lock_rows
-from ..db.row_types import GivenRow, RowValues
-from ..db.statements import EachRow, Insert, PerDatabase
+from ..db.dialects import is_sqlite, lock_rows
+from ..db.row_types import AnyColumn, GivenRow, RowValues
+from ..db.statements import EachRow, Insert, PerRow, PostgresStatement, given
 from ..events.waits import WaitRow
 
 _LIVE = [status.value for status in LIVE]
@@ -144,15 +144,16 @@ def may_begin(chosen: ColumnElement[bool]) -> Select[str]:
     return select(_runs.c.id).where(chosen, _status == RunStatus.QUEUED.value, ~of_paused)
 
 
-def _begun(ids: Select[str]) -> Update:
+def _begun(ids: Select[str], now: AnyColumn) -> Update:
     begun = update(_runs).where(_runs.c.id.in_(ids)).returning(_runs.c.id)
-    return begun.values(status=RunStatus.RUNNING.value, started_at=bindparam("now", None))
+    return begun.values(status=RunStatus.RUNNING.value, started_at=now)
 
 
-_in_list = may_begin(_runs.c.id.in_(bindparam("ids", expanding=True)))
 _in_array = may_begin(_runs.c.id == func.any(bindparam("ids", None, type_=ARRAY(Text()))))
 _unlocked = _in_array.with_for_update(skip_locked=True, key_share=True).cte("free")
-_begin = PerDatabase(sqlite=_begun(_in_list), postgres=_begun(select(_unlocked.c.id)))
+_begin = PostgresStatement(_begun(select(_unlocked.c.id), bindparam("now", None)))
+_given = given(["id", "now"])
+_begin_one = PerRow(_begun(may_begin(_runs.c.id == _given["id"]), _given["now"]), ["id", "now"])
 
 
 def begin(tx: Connection, ids: Sequence[str], now: datetime) -> set[str]:
@@ -161,6 +162,8 @@ def begin(tx: Connection, ids: Sequence[str], now: datetime) -> set[str]:
     Leaves out runs of paused functions and locked runs. Ending a run locks the run's row first,
     then its items, which the claim has already locked: waiting here would be a deadlock.
     """
+    if is_sqlite(tx):
+        return set(_begin_one.run(tx, [(run_id, now) for run_id in ids]).scalars())
     return set(_begin.run(tx, {"ids": list(ids), "now": now}).scalars())
 
 

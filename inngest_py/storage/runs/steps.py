@@ -7,8 +7,9 @@ from sqlalchemy import Connection, Text, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
-from ..db.row_types import RowValues
-from ..db.statements import InsertNew
+from ..db.dialects import is_sqlite
+from ..db.row_types import Records, RowValues
+from ..db.statements import InsertNew, PerRow, given
 
 
 class Step(Base):
@@ -45,17 +46,21 @@ def known(tx: Connection, run_id: str, hashes: Sequence[str]) -> set[str]:
     return set(tx.execute(_known, {"run": run_id, "hashes": list(hashes)}).scalars())
 
 
-_memo = (
-    select(_steps.c.run_id, _steps.c.hash, _steps.c.output)
-    .where(_steps.c.run_id.in_(bindparam("runs", expanding=True)))
-    .order_by(_steps.c.run_id, _steps.c.position)
+_stack = select(_steps.c.run_id, _steps.c.hash, _steps.c.output).order_by(
+    _steps.c.run_id, _steps.c.position
 )
+_memo = _stack.where(_steps.c.run_id.in_(bindparam("runs", expanding=True)))
+_memo_of_one = PerRow(_stack.where(_steps.c.run_id == given(["run"])["run"]), ["run"])
 
 
 def memo(tx: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """Read the memos of runs: hash to stored JSON, in the order of the stack."""
     found: dict[str, dict[str, str]] = {run_id: {} for run_id in run_ids}
-    for run_id, step_hash, output in tx.execute(_memo, {"runs": list(run_ids)}):
+    if is_sqlite(tx):
+        rows: Records = _memo_of_one.run(tx, [(run_id,) for run_id in found])
+    else:
+        rows = tx.execute(_memo, {"runs": list(run_ids)})
+    for run_id, step_hash, output in rows:
         found[run_id][step_hash] = output
     return found
 

@@ -15,17 +15,16 @@ of the rows that it is given, and runs it for as many rows as there are:
 | `Insert`, `InsertNew` | an INSERT of dicts; the second passes over rows that are there |
 | `AfterLock` | a statement in one message with another that only takes locks |
 | `SingleValue` | a query without parameters for one value |
-| `PerDatabase` | a statement that has another text on each database |
-| `PostgresStatement`, `PerRow` | what the others are made of, for one database alone |
+| `PostgresStatement`, `PerRow` | any statement, for one database alone |
 
 `run()` executes it and gives its rows. `later()`, where there is one, lets PostgreSQL have it with
 the transaction's next statement or with its COMMIT, and gives nothing. Rarely run statements are
 SQLAlchemy's, executed by `tx.execute()`.
 """
 
-from .driver import PerDatabase, PostgresStatement, columns, values
+from .driver import PostgresStatement, columns, values
 from .inserts import Insert, InsertNew
-from .many_rows import AfterLock, EachRow, ManyRows, Upsert, unnested
+from .many_rows import AfterLock, EachRow, ManyRows, Upsert, given_row, unnested
 from .per_row import PerRow, Result, given
 from .scalar import SingleValue
 
@@ -35,7 +34,6 @@ __all__ = [
     "Insert",
     "InsertNew",
     "ManyRows",
-    "PerDatabase",
     "PerRow",
     "PostgresStatement",
     "Result",
@@ -43,6 +41,7 @@ __all__ = [
     "Upsert",
     "columns",
     "given",
+    "given_row",
     "unnested",
     "values",
 ]

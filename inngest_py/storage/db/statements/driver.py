@@ -15,13 +15,11 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg2
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.dml import UpdateBase
 
 from ..columns import Timestamp
-from ..dialects import is_sqlite
-from ..row_types import Parameters, Records, RowValues, Statement
+from ..row_types import Parameters, RowValues, Statement
 from ..session import later
-from .per_row import GIVEN, Result, wrapped
+from .per_row import GIVEN, Result, described, wrapped
 
 ROWS = "given_rows"  # prefix of the parameters that hold the columns of given rows
 
@@ -50,17 +48,6 @@ class PostgresStatement:
     def later(self, tx: Connection, values: RowValues) -> None:
         """Send it with the transaction's next statement or its commit."""
         later(tx, self._sql, self._constants | values)
-
-
-class PerDatabase:
-    """A statement that has another text on each database, and the same parameters."""
-
-    def __init__(self, *, sqlite: Statement, postgres: Statement) -> None:
-        self._sqlite, self._postgres = sqlite, PostgresStatement(postgres)
-
-    def run(self, tx: Connection, values: RowValues) -> Records:
-        """Execute it; see Driven.run()."""
-        return tx.execute(self._sqlite, values) if is_sqlite(tx) else self._postgres.run(tx, values)
 
 
 def execute(tx: Connection, sql: str, values: Parameters) -> Result:
@@ -102,8 +89,4 @@ def values(names: Sequence[str], row: Sequence[object]) -> RowValues:
 
 def returns_times(statement: Statement) -> bool:
     """Say whether a statement returns times, which only SQLAlchemy converts to UTC."""
-    if isinstance(statement, UpdateBase):
-        columns = statement.returning_column_descriptions
-    else:
-        columns = statement.column_descriptions
-    return any(isinstance(column["type"], Timestamp) for column in columns)
+    return any(isinstance(kind, Timestamp) for _, kind in described(statement))

@@ -28,6 +28,11 @@ class _Columns(SimpleNamespace):
         def __getattr__(self, name: str, /) -> AnyColumn: ...
 
 
+def given_row(names: Sequence[str]) -> GivenRow:
+    """Make the parameters of given() as attributes."""
+    return _Columns(**given(names))
+
+
 class ManyRows:
     """A statement over given rows; `build` gets their columns as attributes by name.
 
@@ -76,7 +81,7 @@ class EachRow(ManyRows):
     def __init__(self, kinds: ColumnTypes, build: Callable[[GivenRow], UpdateBase]) -> None:
         self._names = list(kinds)
         self._set_postgres(build(unnested(kinds)))
-        single = build(_Columns(**given(self._names)))
+        single = build(given_row(self._names))
         self._row_wise, self._single = PerRow(single, self._names), PostgresStatement(single)
 
     def run(self, tx: Connection, rows: Sequence[tuple[object, ...]], **more: object) -> Records:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 
 from ..columns import sqlite_value
-from ..row_types import Record
+from ..row_types import AnyType, Record, Statement
 
 Reader = Callable[[Any], object]
 
@@ -45,10 +45,10 @@ def given(names: Sequence[str]) -> dict[str, BindParameter[Any]]:
 class PerRow:
     """A statement over the parameters given() makes for the names, in the order of a row.
 
-    It must be an INSERT, UPDATE or DELETE, and need no default value that SQLAlchemy computes.
+    It must need no default value that SQLAlchemy computes.
     """
 
-    def __init__(self, statement: UpdateBase, names: Sequence[str]) -> None:
+    def __init__(self, statement: Statement, names: Sequence[str]) -> None:
         self._statement, self._names = statement, list(names)
         self._sql = ""
         # for every parameter of the SQL: its place in the row, or None and a constant
@@ -100,15 +100,24 @@ class PerRow:
             (places[name], None) if name in places else (None, sqlite_value(constants[name]))
             for name in compiled.positiontup or ()
         ]
-        columns = self._statement.returning_column_descriptions
+        columns = described(self._statement)
         self._readers = [
-            column["type"].dialect_impl(dialect).result_processor(dialect, None)
-            for column in columns
+            kind.dialect_impl(dialect).result_processor(dialect, None) for _, kind in columns
         ]
         if columns:
-            names = [column["name"] or "" for column in columns]
+            names = [name for name, _ in columns]
             self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
         self._sql = str(compiled)
+
+
+def described(statement: Statement) -> list[tuple[str, AnyType]]:
+    """Give the names and types of the columns that a statement returns."""
+    columns = (
+        statement.returning_column_descriptions
+        if isinstance(statement, UpdateBase)
+        else statement.column_descriptions
+    )
+    return [(column["name"] or "", column["type"]) for column in columns]
 
 
 def wrapped(
