@@ -56,10 +56,10 @@ def call_to_send(ctx: Context, job: Job) -> interpret.Call | None:
     if item.kind is ItemKind.TASK:
         return _in_time(tasks.call_from_json(item.opts or ""), now)
     task = job.function.config.celery
-    if item.kind is not ItemKind.START or task is None or task.task is None or task.workflow:
+    if item.kind is not ItemKind.START or task is None or task.workflow:
         return None
     moves = _due(ctx, job, canvases.of_run(ctx, job))
-    single = len(moves.calls) == 1 and not moves.opens and not moves.ended
+    single = len(moves.calls) == 1 and not moves.opens and not moves.skips and not moves.ended
     call = moves.calls[0] if single else None
     if call is None or task_answers.delay(call.options, now):
         return None
