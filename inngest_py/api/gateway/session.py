@@ -249,7 +249,8 @@ class Session:
         self._do(lambda: self.machine.send(request, self._ctx.now()))
 
     def _hold(self, held: bool) -> None:
-        self._try(lambda: self.machine.hold(held))
+        if held != self.machine.is_held:
+            self._try(lambda: self.machine.hold(held))
 
     def _heard(self) -> datetime:
         return self.machine.last_heartbeat or self.machine.opened_at

@@ -5,8 +5,8 @@ and does what the actions say, in their order.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import DecodeError, Message
 
@@ -40,6 +40,7 @@ from .messages_pb2 import (
 from .messages_pb2 import GatewayMessageType as Kind
 from .worker_hello import Refused, UnsyncedApp, Worker
 
+NEVER = datetime.max.replace(tzinfo=UTC)
 HELLO_WITHIN = timedelta(seconds=5)
 HEARTBEAT = timedelta(seconds=10)
 MOST_MISSED = 5
@@ -86,6 +87,8 @@ class GatewayConnection:
     is_leaving: bool = False  # by its own word
     last_heartbeat: datetime | None = None
     in_flight: dict[str, _InFlight] = field(default_factory=dict)
+    # no request lapses before; a look at each of them for each message would cost most of it
+    none_lapses_before: datetime = NEVER
     early: list[ConnectMessage] = field(default_factory=list)
 
     def open(self) -> list[Action]:
@@ -186,12 +189,16 @@ class GatewayConnection:
         """
         if self.status is not Status.READY or self.is_over:
             raise ConnectionError("the worker is not ready")
-        self.in_flight[request.id] = _InFlight(now + calls.ACK_WITHIN)
+        self._count(request.id, _InFlight(now + calls.ACK_WITHIN))
         return [frame(Kind.GATEWAY_EXECUTOR_REQUEST, request.message())]
 
     def adopt(self, request_id: str, now: datetime) -> None:
         """Count a request that the worker got over an earlier connection."""
-        self.in_flight[request_id] = _InFlight(now + calls.LEASE, acked=True)
+        self._count(request_id, _InFlight(now + calls.LEASE, acked=True))
+
+    def _count(self, request_id: str, one: _InFlight) -> None:
+        self.in_flight[request_id] = one
+        self.none_lapses_before = min(self.none_lapses_before, one.until)
 
     def forget(self, request_id: str) -> None:
         """Stop counting a request."""
@@ -277,17 +284,21 @@ class GatewayConnection:
             return self._close(codes.HELLO_TIMEOUT) if late else []
         if self.last_heartbeat is not None and now >= self.last_heartbeat + MOST_MISSED * HEARTBEAT:
             return self._close(codes.HEARTBEATS_MISSED)
+        return self._lapsed(now) if now >= self.none_lapses_before else []
+
+    def _lapsed(self, now: datetime) -> list[Action]:
         over = [(name, one) for name, one in self.in_flight.items() if now >= one.until]
         for name, _ in over:
             self.forget(name)
+        left = (one.until for one in self.in_flight.values())
+        self.none_lapses_before = min(left, default=NEVER)
         return [Lapsed(name, one.acked) for name, one in over if not one.answered]
 
     def due_at(self) -> datetime:
         """Say when tick() is due next, if nothing arrives before."""
         if self.worker is None or self.last_heartbeat is None:
             return self.opened_at + HELLO_WITHIN
-        ends = [one.until for one in self.in_flight.values()]
-        return min([self.last_heartbeat + MOST_MISSED * HEARTBEAT, *ends])
+        return min(self.last_heartbeat + MOST_MISSED * HEARTBEAT, self.none_lapses_before)
 
     def unread(self, now: datetime) -> None:
         """Note that nothing is read from the worker now: its heartbeats are not missing."""
@@ -306,9 +317,9 @@ class GatewayConnection:
         known, self.is_leaving = self.is_leaving, True
         if known or self.status > Status.DRAINING:
             return []
-        for one in self.in_flight.values():
+        for name, one in list(self.in_flight.items()):
             if not one.acked:
-                one.until = min(one.until, now + DROPPED_AFTER)
+                self._count(name, replace(one, until=min(one.until, now + DROPPED_AFTER)))
         return [] if self.status is Status.DRAINING else self._become(Status.DRAINING)
 
     def _note_status(self, payload: bytes, _now: datetime) -> list[Action]:
@@ -317,10 +328,9 @@ class GatewayConnection:
 
     def _request_ack(self, payload: bytes, now: datetime) -> list[Action]:
         request_id = WorkerRequestAckData.FromString(payload).request_id
-        known = self.in_flight.get(request_id)
-        if known is None:
+        if request_id not in self.in_flight:
             return [GoesOn(request_id)]
-        known.acked, known.until = True, now + calls.LEASE
+        self._count(request_id, _InFlight(now + calls.LEASE, acked=True))
         return []
 
     def _extend(self, payload: bytes, _now: datetime) -> list[Action]:

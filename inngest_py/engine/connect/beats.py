@@ -82,6 +82,8 @@ class Beats:
 
 def _in_flight(one: Connected) -> tuple[int, str]:
     """Count a connection's calls, and name the items of the first of them, as JSON."""
+    if not one.calls:
+        return 0, "[]"
     names = sorted(one.calls)
     return len(names), canonical.dumps(
         [item for name in names[:MOST_SHOWN] if (item := _item_of(name))]
