@@ -78,6 +78,19 @@ def test_runs_survive_kills(parts: Fleet, form: str, seed: int) -> None:
     parts.check(TAKES, PATIENCE)
 
 
+@pytest.mark.skipif(not FULL, reason="takes a minute: make kills-connect")
+@pytest.mark.parametrize(("form", "kind"), [("several", "python-connect")])
+@seeded
+def test_what_a_killed_gateway_had_does_not_run_again(parts: Fleet, seed: int) -> None:
+    """Its workers live: they send the answers that were lost half a minute later."""
+    with parts.load(RUNS, TAKES, random.Random(seed)):
+        for gateway in parts.gateways:
+            parts.progress(_BETWEEN)
+            parts.hit(killed(gateway))
+            gateway.start()
+    assert parts.check(TAKES, PATIENCE) == 0
+
+
 @on(("several", "python-connect"))
 @seeded
 def test_a_rolling_deploy_costs_nothing(parts: Fleet, seed: int) -> None:

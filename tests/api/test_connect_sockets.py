@@ -11,27 +11,32 @@ from typing import Any
 import orjson
 import pytest
 import requests
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
 from inngest_py.domain.connect.messages_pb2 import (
     AppConfiguration,
     AuthData,
-    ConnectMessage,
     FlushResponse,
     SDKResponse,
     StartRequest,
     StartResponse,
-    WorkerConnectRequestData,
     WorkerReplyAckData,
     WorkerRequestExtendLeaseAckData,
     WorkerRequestExtendLeaseData,
 )
 from inngest_py.domain.connect.messages_pb2 import GatewayMessageType as Kind
+from tests.api.raw_workers import (
+    PROTOCOL,
+    ask_to_start,
+    closed,
+    frame,
+    greeted,
+    hello,
+    next_message,
+    ready,
+)
 from tests.processes import LOOPBACK, Server, free_port, wait_until
-
-PROTOCOL = Subprotocol("v0.connect.inngest.com")
 
 
 @pytest.fixture(scope="module")
@@ -43,62 +48,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server.start()
 
 
-def _start(server: Server, body: bytes = b"") -> StartResponse:
-    reply = requests.post(f"{server.url}/v0/connect/start", data=body, timeout=10)
-    assert reply.status_code == 200, reply.text
-    assert reply.headers["content-type"] == "application/octet-stream"
-    return StartResponse.FromString(reply.content)
-
-
-def _open(server: Server) -> tuple[StartResponse, ClientConnection]:
-    started = _start(server)
-    # the library wants a block, which would end with this function
-    made = connect(started.gateway_endpoint, subprotocols=[PROTOCOL], max_size=None).__enter__()
-    assert made.recv(5) in (b"", b"\x12\x00")
-    return started, made
-
-
-def _frame(kind: Kind, message: object = None) -> bytes:
-    payload = b"" if message is None else message.SerializeToString()  # type: ignore[attr-defined]
-    return ConnectMessage(kind=kind, payload=payload).SerializeToString()
-
-
-def _hello(started: StartResponse, **changed: object) -> bytes:
-    given: dict[str, object] = {
-        "connection_id": started.connection_id,
-        "instance_id": "raw",
-        "auth_data": AuthData(session_token=started.session_token),
-        "apps": [AppConfiguration(app_name="raw", functions=b"[]")],
-        "sdk_language": "py",
-        "sdk_version": "v1",
-    }
-    return _frame(Kind.WORKER_CONNECT, WorkerConnectRequestData(**(given | changed)))  # type: ignore[arg-type]
-
-
-def _ready(server: Server, **changed: object) -> ClientConnection:
-    started, made = _open(server)
-    made.send(_hello(started, **changed))
-    assert _next(made).kind == Kind.GATEWAY_CONNECTION_READY
-    return made
-
-
-def _next(made: ClientConnection) -> ConnectMessage:
-    data = made.recv(10)
-    assert isinstance(data, bytes)
-    return ConnectMessage.FromString(data)
-
-
-def _closed(made: ClientConnection) -> tuple[int, str]:
-    with pytest.raises(ConnectionClosed) as found:
-        while True:
-            made.recv(10)
-    close = found.value.rcvd
-    assert close is not None
-    return close.code, close.reason
-
-
 def test_start_names_the_host_by_which_the_worker_came(server: Server) -> None:
-    started = _start(server, StartRequest(exclude_gateways=["gw"]).SerializeToString())
+    started = ask_to_start(server, StartRequest(exclude_gateways=["gw"]).SerializeToString())
     assert started.gateway_endpoint.startswith(f"ws://{LOOPBACK}:")
     assert started.gateway_endpoint.endswith("/v0/connect")
     assert started.gateway_group == "gw-dev"
@@ -120,12 +71,12 @@ def test_the_api_port_takes_workers_too(server: Server) -> None:
 
 def test_without_the_subprotocol_there_is_no_connection(server: Server) -> None:
     with pytest.raises(InvalidStatus) as found:
-        connect(_start(server).gateway_endpoint)
+        connect(ask_to_start(server).gateway_endpoint)
     assert found.value.response.status_code == 400
 
 
 def test_what_is_no_websocket_is_refused(server: Server) -> None:
-    url = _start(server).gateway_endpoint.replace("ws://", "http://")
+    url = ask_to_start(server).gateway_endpoint.replace("ws://", "http://")
     assert requests.get(url, timeout=5).status_code == 404
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
     assert requests.get(url, headers=upgrade, timeout=5).status_code in (400, 426)
@@ -134,49 +85,49 @@ def test_what_is_no_websocket_is_refused(server: Server) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (_frame(Kind.WORKER_READY), "connect_worker_hello_invalid_msg"),
+        (frame(Kind.WORKER_READY), "connect_worker_hello_invalid_msg"),
         (b"\xff\xff", "connect_worker_hello_invalid_payload"),
         ("text", "connect_worker_hello_invalid_msg"),
     ],
 )
 def test_a_bad_first_message(server: Server, data: bytes | str, reason: str) -> None:
-    _, made = _open(server)
+    _, made = greeted(server)
     made.send(data)
-    assert _closed(made) == (1008, reason)
+    assert closed(made) == (1008, reason)
 
 
 def test_no_hello_in_time(server: Server) -> None:
-    many = [_open(server)[1] for _ in range(20)]
-    other = _ready(server)
-    assert {_closed(made) for made in many} == {(1008, "connect_worker_hello_timeout")}
-    other.send(_frame(Kind.WORKER_HEARTBEAT))
-    assert _next(other).kind == Kind.GATEWAY_HEARTBEAT
+    many = [greeted(server)[1] for _ in range(20)]
+    other = ready(server)
+    assert {closed(made) for made in many} == {(1008, "connect_worker_hello_timeout")}
+    other.send(frame(Kind.WORKER_HEARTBEAT))
+    assert next_message(other).kind == Kind.GATEWAY_HEARTBEAT
     other.close()
 
 
 def test_a_token_of_another_connection(server: Server) -> None:
-    started, made = _open(server)
-    token = AuthData(session_token=_start(server).session_token)
-    made.send(_hello(started, auth_data=token))
-    assert _closed(made) == (1008, "connect_authentication_failed")
+    started, made = greeted(server)
+    token = AuthData(session_token=ask_to_start(server).session_token)
+    made.send(hello(started, auth_data=token))
+    assert closed(made) == (1008, "connect_authentication_failed")
 
 
 def test_a_bad_function_is_explained(server: Server) -> None:
-    started, made = _open(server)
+    started, made = greeted(server)
     functions = orjson.dumps([{"id": "raw-x", "name": "x", "triggers": [{}], "steps": {}}])
-    made.send(_hello(started, apps=[AppConfiguration(app_name="raw", functions=functions)]))
-    assert _next(made).kind == Kind.SYNC_FAILED
-    assert _closed(made)[0] == 1008
+    made.send(hello(started, apps=[AppConfiguration(app_name="raw", functions=functions)]))
+    assert next_message(made).kind == Kind.SYNC_FAILED
+    assert closed(made)[0] == 1008
 
 
 def test_a_message_over_the_limit(server: Server) -> None:
-    made = _ready(server)
+    made = ready(server)
     made.send(b"\x00" * (8 * 1024 * 1024 + 1))
-    assert _closed(made) == (1009, "MESSAGE_TOO_LARGE")
+    assert closed(made) == (1009, "MESSAGE_TOO_LARGE")
 
 
 def test_a_frame_that_is_none(server: Server) -> None:
-    started = _start(server)
+    started = ask_to_start(server)
     host, _, port = started.gateway_endpoint.removeprefix("ws://").partition("/")[0].partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as raw:
         raw.sendall(
@@ -189,25 +140,25 @@ def test_a_frame_that_is_none(server: Server) -> None:
         raw.settimeout(5)
         while raw.recv(4096):
             pass
-    _ready(server).close()  # others go on
+    ready(server).close()  # others go on
 
 
 def test_an_unknown_request_is_refused_or_acknowledged(server: Server) -> None:
-    made = _ready(server)
+    made = ready(server)
     unknown = "01J00000000000000000000000-1-01J00000000000000000000000"
     for name in ("nonsense", unknown):
         made.send(
-            _frame(
+            frame(
                 Kind.WORKER_REQUEST_EXTEND_LEASE,
                 WorkerRequestExtendLeaseData(request_id=name, lease_id="x"),
             )
         )
-        refused = _next(made)
+        refused = next_message(made)
         assert refused.kind == Kind.WORKER_REQUEST_EXTEND_LEASE_ACK
         told = WorkerRequestExtendLeaseAckData.FromString(refused.payload)
         assert (told.request_id, told.HasField("new_lease_id")) == (name, False)
-        made.send(_frame(Kind.WORKER_REPLY, SDKResponse(request_id=name)))
-        acked = _next(made)
+        made.send(frame(Kind.WORKER_REPLY, SDKResponse(request_id=name)))
+        acked = next_message(made)
         assert WorkerReplyAckData.FromString(acked.payload).request_id == name
         body = SDKResponse(request_id=name).SerializeToString()
         reply = requests.post(f"{server.url}/v0/connect/flush", data=body, timeout=10)
@@ -235,7 +186,7 @@ def _state(server: Server, instance: str) -> str:
 
 def test_a_drained_worker_stays_so_until_it_shuts_down(server: Server) -> None:
     def connect_again() -> ClientConnection:
-        return _ready(server, instance_id="drains")
+        return ready(server, instance_id="drains")
 
     made = connect_again()
     wait_until(lambda: _state(server, "drains") == "ready", 5, "the worker is ready")
@@ -263,7 +214,7 @@ def test_a_closed_connection_is_gone(server: Server) -> None:
     def connections() -> set[str]:
         return {one["instance_id"] for one in requests.get(url, timeout=5).json()["data"]}
 
-    made = _ready(server, instance_id="goes")
+    made = ready(server, instance_id="goes")
     wait_until(lambda: "goes" in connections(), 5, "the connection is shown")
     made.close()
     wait_until(lambda: "goes" not in connections(), 5, "the connection is gone")
@@ -278,8 +229,8 @@ def small(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_a_full_server_refuses_workers_and_says_why(small: Server) -> None:
-    started = _start(small)
-    made = [_ready(small, instance_id=f"worker-{number}") for number in range(2)]
+    started = ask_to_start(small)
+    made = [ready(small, instance_id=f"worker-{number}") for number in range(2)]
     reply = requests.post(f"{small.url}/v0/connect/start", timeout=10)
     assert reply.status_code == 429
     assert "INNGEST_CONNECT_MAX_CONNECTIONS" in reply.json()["error"]
@@ -292,7 +243,7 @@ def test_a_full_server_refuses_workers_and_says_why(small: Server) -> None:
         return requests.post(f"{small.url}/v0/connect/start", timeout=10).ok
 
     wait_until(takes_more, 10, "a place is free")
-    made.append(_ready(small))
+    made.append(ready(small))
     for one in made:
         one.close()
 
@@ -319,7 +270,7 @@ def test_a_thousand_sockets_without_a_hello_cost_little(server: Server) -> None:
     """They are closed after five seconds, and nobody else notices."""
     before = _memory(server)
     made = [_raw(server) for _ in range(1000)]
-    _ready(server).close()
+    ready(server).close()
     for one in made[::100]:
         assert b"101" in one.recv(4096).splitlines()[0]
     assert _memory(server) - before < 100 * 2**20
@@ -327,7 +278,7 @@ def test_a_thousand_sockets_without_a_hello_cost_little(server: Server) -> None:
         received = b"".join(iter(lambda one=one: one.recv(4096), b""))  # type: ignore[misc]
         assert b"connect_worker_hello_timeout" in received
         one.close()
-    _ready(server).close()
+    ready(server).close()
 
 
 def _masked(payload: bytes, *, size: int | None = None) -> bytes:
@@ -350,17 +301,17 @@ def test_unknown_senders_may_fill_little_memory(server: Server) -> None:
     assert _memory(server) - before < 300 * 2**20
     for one in made:
         one.close()
-    _ready(server).close()
+    ready(server).close()
 
 
 def test_a_flood_of_frames_slows_its_sender_alone(server: Server) -> None:
     """A worker sends small frames without end, and reads what they are answered with."""
-    flooding = _ready(server, instance_id="floods", max_worker_concurrency=1)
-    extend = _frame(
+    flooding = ready(server, instance_id="floods", max_worker_concurrency=1)
+    extend = frame(
         Kind.WORKER_REQUEST_EXTEND_LEASE,
         WorkerRequestExtendLeaseData(request_id="nonsense", lease_id="x"),
     )
-    frames = (_masked(_frame(Kind.WORKER_HEARTBEAT)) * 9 + _masked(extend)) * 200
+    frames = (_masked(frame(Kind.WORKER_HEARTBEAT)) * 9 + _masked(extend)) * 200
     raw, over = flooding.socket, threading.Event()
 
     def until_over(act: Callable[[], object]) -> None:
@@ -376,7 +327,7 @@ def test_a_flood_of_frames_slows_its_sender_alone(server: Server) -> None:
     seconds = []
     for _ in range(4):
         begun = time.monotonic()
-        _ready(server, instance_id="other").close()
+        ready(server, instance_id="other").close()
         seconds.append(time.monotonic() - begun)
     assert min(seconds) < 3
     assert _memory(server) - before < 100 * 2**20
