@@ -1,5 +1,6 @@
 """Realtime over real sockets: tokens, publishing, subscriptions by WebSocket and by SSE."""
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -332,3 +333,21 @@ def test_a_run_is_followed(server: Server) -> None:
         assert (step["kind"], step["topic"], step["fn_slug"]) == ("step", "s4", "raw-five")
         assert run["data"] == {"status": "completed", "result": {"ok": True}}
         made.close()
+
+
+def test_a_frame_that_is_none(server: Server) -> None:
+    other = subscribe(server, "ai")
+    with socket.create_connection((LOOPBACK, server.port), timeout=5) as raw:
+        path = f"/v1/realtime/connect?token={token(server, 'ai')}"
+        head = (
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        raw.sendall(head.encode())
+        assert b"101" in raw.recv(4096)
+        raw.sendall(b"\xff" * 64)
+        while raw.recv(4096):
+            pass
+    assert publish(server, b"1").status_code == 200
+    assert received(other)["data"] == 1
+    other.close()

@@ -171,7 +171,7 @@ class Session:
         if self._is_closing:
             return
         self._is_closing = True
-        level = 20 if code == CloseReason.GOING_AWAY else 30
+        level = 10 if code == CloseReason.GOING_AWAY else 30
         observe.event("realtime.closed", level=level, code=int(code), reason=reason)
         last = _frame(notice(Kind.CLOSING, reason, self._ctx.now())) + _close_frame(code, reason)
         self._out.end(last)
