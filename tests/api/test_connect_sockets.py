@@ -11,9 +11,11 @@ from typing import Any
 import orjson
 import pytest
 import requests
+from click.testing import CliRunner
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from inngest_py.cli import cli
 from inngest_py.domain.connect.messages_pb2 import (
     AppConfiguration,
     AuthData,
@@ -192,8 +194,13 @@ def test_a_drained_worker_stays_so_until_it_shuts_down(server: Server) -> None:
     wait_until(lambda: _state(server, "drains") == "ready", 5, "the worker is ready")
     one = _worker(server, "drains")
     assert one is not None
-    reply = requests.post(f"{server.url}/api/v1/connections/{one['id']}/drain", timeout=5)
-    assert reply.ok, reply.text
+    url = ["--url", server.url]
+    listed = CliRunner().invoke(cli, ["connections", "list", "--app", "raw", *url])
+    assert one["id"] in listed.output, listed.output
+    told = CliRunner().invoke(cli, ["connections", "drain", one["id"], *url])
+    assert "drains is drained" in told.output, told.output
+    unknown = CliRunner().invoke(cli, ["connections", "resume", "nobody", *url])
+    assert unknown.exit_code == 1 and "no worker has the connection" in unknown.output
     wait_until(lambda: _state(server, "drains") == "draining", 5, "it is drained")
     made.close()
     wait_until(lambda: _state(server, "drains") == "gone", 5, "it has gone")

@@ -49,6 +49,7 @@ class ConnectionsArguments(TypedDict, total=False):
 
 @blueprint.get("/connections")
 @blueprint.arguments(ConnectionsQuery, location="query")
+@blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
 @blueprint.response(200, ConnectionList)
 def list_connections(query: ConnectionsArguments) -> Response:
