@@ -1,11 +1,12 @@
-"""Acknowledgements that a connected worker has not got: it asks again."""
+"""Answers of connected workers: acknowledgements that they have not got, and sizes."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 import requests
+from websockets.sync.client import ClientConnection
 
 from inngest_py.domain.connect.messages_pb2 import (
     AppConfiguration,
@@ -18,14 +19,16 @@ from inngest_py.domain.connect.messages_pb2 import (
     WorkerRequestExtendLeaseData,
 )
 from inngest_py.domain.connect.messages_pb2 import GatewayMessageType as Kind
+from inngest_py.domain.limits import MAX_RESPONSE_BYTES
 from tests.api.raw_workers import frame, next_message, ready
-from tests.processes import Server
+from tests.processes import Server, wait_until
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     args = ("--in-memory", "--no-discovery")
-    with Server("dev", *args, log=tmp_path / "server.log") as server:
+    log = tmp_path_factory.mktemp("server") / "server.log"
+    with Server("dev", *args, log=log) as server:
         yield server.start()
 
 
@@ -37,23 +40,41 @@ FUNCTION = {
         "step": {
             "id": "step",
             "name": "step",
+            "retries": {"attempts": 0},
             "runtime": {"type": "ws", "url": "ws://connect?fnId=renewed-fn&step=step"},
         }
     },
 }
 
 
+def begun(server: Server) -> tuple[ClientConnection, GatewayExecutorRequestData, str]:
+    """Connect a worker, and let it have the request of a run; return its event's id as well."""
+    apps = [AppConfiguration(app_name="renewed", functions=orjson.dumps([FUNCTION]))]
+    made = ready(server, apps=apps)
+    sent = requests.post(f"{server.url}/e/key", json={"name": "renewed/go"}, timeout=10)
+    asked = GatewayExecutorRequestData.FromString(next_message(made).payload)
+    ack = WorkerRequestAckData(request_id=asked.request_id)
+    made.send(frame(Kind.WORKER_REQUEST_ACK, ack))
+    return made, asked, sent.json()["ids"][0]
+
+
+def ended(server: Server, event_id: str) -> dict[str, Any]:
+    """Wait for the end of the event's run."""
+    url = f"{server.url}/v1/events/{event_id}/runs"
+
+    def found() -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = requests.get(url, timeout=10).json()["data"]
+        return [run for run in runs if run["ended_at"]]
+
+    return wait_until(found, 20, "the run ended")[0]
+
+
 def test_a_lease_is_renewed_and_an_answer_taken_again_when_their_acknowledgements_are_lost(
     server: Server,
 ) -> None:
     """A worker that has not heard of its new lease asks again with the old one."""
-    apps = [AppConfiguration(app_name="renewed", functions=orjson.dumps([FUNCTION]))]
-    made = ready(server, apps=apps)
-    sent = requests.post(f"{server.url}/e/key", json={"name": "renewed/go"}, timeout=10)
-    (event_id,) = sent.json()["ids"]
-    asked = GatewayExecutorRequestData.FromString(next_message(made).payload)
+    made, asked, event_id = begun(server)
     name = asked.request_id
-    made.send(frame(Kind.WORKER_REQUEST_ACK, WorkerRequestAckData(request_id=name)))
     extension = WorkerRequestExtendLeaseData(request_id=name, lease_id=asked.lease_id)
     for _ in range(2):
         made.send(frame(Kind.WORKER_REQUEST_EXTEND_LEASE, extension))
@@ -63,7 +84,22 @@ def test_a_lease_is_renewed_and_an_answer_taken_again_when_their_acknowledgement
     for _ in range(2):
         made.send(frame(Kind.WORKER_REPLY, answer))
         assert WorkerReplyAckData.FromString(next_message(made).payload).request_id == name
-    url = f"{server.url}/v1/events/{event_id}/runs"
-    (run,) = requests.get(url, timeout=10).json()["data"]
+    run = ended(server, event_id)
     assert (run["status"], run["output"]) == ("Completed", "done")
+    made.close()
+
+
+@pytest.mark.parametrize("how", ["over the connection", "by a flush"])
+def test_an_answer_may_be_no_larger_than_over_http(server: Server, how: str) -> None:
+    made, asked, event_id = begun(server)
+    body = b'"' + b"x" * MAX_RESPONSE_BYTES + b'"'
+    answer = SDKResponse(request_id=asked.request_id, status=SDKResponseStatus.DONE, body=body)
+    if how == "by a flush":
+        data = answer.SerializeToString()
+        assert requests.post(f"{server.url}/v0/connect/flush", data=data, timeout=10).ok
+    else:
+        made.send(frame(Kind.WORKER_REPLY, answer))
+    run = ended(server, event_id)
+    assert run["status"] == "Failed"
+    assert run["output"]["error"]["name"] == "output_too_large"
     made.close()

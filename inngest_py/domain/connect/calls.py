@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from google.protobuf.message import DecodeError
 
 from ..errors import Invalid
+from ..limits import MAX_RESPONSE_BYTES
 from ..reply.read import Reply
 from ..runs.items import Item
 from ..values import ids
@@ -104,7 +105,10 @@ def read_response(payload: bytes) -> SDKResponse:
 
 
 def reply_of(response: SDKResponse) -> Reply:
-    """Read a worker's reply as the HTTP answer that it stands for (§5)."""
+    """Read a worker's reply as the HTTP answer that it stands for (§5).
+
+    One that is larger than an answer may be over HTTP is too large here as well.
+    """
     headers = {
         "x-inngest-sdk": response.sdk_version[:_MOST_HEADER_CHARS] or "connect",
         "x-inngest-req-version": str(response.request_version),
@@ -116,4 +120,6 @@ def reply_of(response: SDKResponse) -> Reply:
         headers["x-inngest-no-retry"] = "true" if response.no_retry else "false"
     if response.retry_after:
         headers["retry-after"] = response.retry_after[:_MOST_HEADER_CHARS]
+    if len(response.body) > MAX_RESPONSE_BYTES:
+        return Reply(status, headers, too_large=True)
     return Reply(status, headers, response.body)

@@ -7,7 +7,6 @@ import orjson
 from .... import observe
 from ....domain.connect import calls
 from ....domain.connect.calls import Request
-from ....domain.limits import MAX_RESPONSE_BYTES
 from ....domain.reply.read import Reply
 from ....domain.reply.request import DISCOVERY
 from ....storage.queue import connect_leases, waiting_lines
@@ -34,8 +33,6 @@ def ask_worker(ctx: Context, job: Job, body: bytes, traceparent: str) -> Reply |
         if not outcome.is_left:
             _free(ctx, job)
         return None
-    if len(outcome.body) > MAX_RESPONSE_BYTES:
-        return Reply(outcome.status, outcome.headers, too_large=True)
     return outcome
 
 
