@@ -57,6 +57,7 @@ async def _followed(page: dict[str, Any]) -> Any:
 
 # the SDK's own use of pydantic warns
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("server", ["embedded"], indirect=True)
 def test_the_page(page: dict[str, Any], tmp_path: Path) -> None:
     publishes, subscribes = _blocks("js")
     subscribes = subscribes.replace("https://shop.example", page["url"])
