@@ -16,14 +16,19 @@ KEYS: dict[str, Any] = {"dev": False, "event_keys": ("k", "l"), "signing_key": K
 ODD = ("undefined", "null", "", " ", "ü", "signkey-prod-", "0" * 64, KEY + "0", "x" * 5000)
 SENT = [None, "Bearer", *(f"Bearer {odd}" for odd in ODD)]
 SENT += ["Basic " + signatures.bearer(KEY), signatures.bearer(KEY), KEY, f"Bearer {FALLBACK}"]
-# Documented as open: /e asks for an event key, and an output for its run's own token; the others
-# show nothing of the installation.
+# Documented as open: /e asks for an event key, an output for its run's own token, and realtime for
+# tokens of its own (test_realtime.py, test_realtime_session.py); the others show nothing of the
+# installation.
 DOCUMENTED = {
     "/e/<path:key>",
     "/invoke/<path:slug>",
     "/health",
     "/v1/checkpoint/<run_id>/output",
     "/v1/http/runs/<run_id>/output",
+    "/v1/realtime/connect",
+    "/v1/realtime/sse",
+    "/v1/realtime/publish",
+    "/v1/realtime/publish/tee",
     "/api/openapi.json",
     "/api/docs",
     "/api/docs-files/<path:name>",

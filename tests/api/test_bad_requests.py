@@ -106,6 +106,10 @@ def check(answered: Any, what: str) -> None:
     assert status < 500 or absent, f"{what}: {status} {answered.text[:300]}"
     if status < 400 or answered.request.method == "HEAD":
         return
+    if path.startswith("/v1/realtime/publish") and answered.mimetype == "text/plain":
+        assert status in (400, 413), what  # realtime.md §3
+        assert answered.text, what
+        return
     body = answered.json
     assert body is not None, f"{what}: {status} {answered.text[:300]}"
     if is_v2:
