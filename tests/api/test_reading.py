@@ -290,6 +290,7 @@ def test_health(service: Service) -> None:
         "clock_skew_seconds": 0.0,
         "broker": "in process",
         "workers": 0,
+        "connections": 0,
         "upkeep_faults": [],
         "backlog": {"due": 0, "oldest_seconds": 0.0, "in_flight": 0},
     }
