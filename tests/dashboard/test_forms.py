@@ -20,6 +20,8 @@ POSTS = [
     "/apps/celery",
     "/apps/a/sync",
     "/apps/a/archive",
+    "/connections/c/drain",
+    "/connections/c/resume",
     "/login",
     "/logout",
 ]
@@ -48,6 +50,7 @@ def test_every_post_route_is_tested(site: Site) -> None:
         path.replace("01JD0000000000000000000000", "<run_id>")
         .replace("/f/", "/<function_id>/")
         .replace("/a/", "/<app_id>/")
+        .replace("/c/", "/<connection_id>/")
         for path in POSTS
     }
     assert rules == tried

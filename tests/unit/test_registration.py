@@ -46,6 +46,7 @@ def test_every_field():
     made = parse_registration(
         LEAST
         | {
+            "url": "ws://connect?app_name=shop",
             "appVersion": "1.2",
             "deployType": "connect",
             "sdk": "go:v0.1:x",
@@ -60,6 +61,11 @@ def test_every_field():
     assert (made.app_version, made.deploy_type, made.method) == ("1.2", "connect", "connect")
     assert (made.sdk_language, made.sdk_version) == ("go", "v0.1:x")
     assert (made.env, made.platform, made.idempotency_key) == ("branch", "vercel", "key")
+
+
+def test_an_app_with_a_url_to_call_is_called_whatever_its_deploy_type():
+    made = parse_registration(LEAST | {"deployType": "connect"})
+    assert (made.deploy_type, made.method) == ("connect", "serve")
 
 
 @pytest.mark.parametrize(
