@@ -22,6 +22,7 @@ from ..runtime.context import Context
 from ..runtime.jobs import Job
 from ..work import signals
 from ..work.claims import load
+from ..work.handlers.policy import retry_policy
 from ..work.handlers.request import answered
 from ..work.run_item import plan_again, write_plan
 
@@ -63,7 +64,8 @@ def _store(ctx: Context, key: RequestKey, request_id: str, reply: Reply) -> None
 
 
 def _written(ctx: Context, job: Job, request_id: str, reply: Reply) -> None:
-    made, call = answered(ctx, job, job.function.url, reply, job.item.due_at, request_id)
+    policy, url = retry_policy(ctx, job), job.function.url
+    made, call = answered(ctx, job, policy, url, reply, job.item.due_at, request_id)
     try:
         done = write_plan(ctx, job, made, call, wants_next=False)
     except Exception as error:

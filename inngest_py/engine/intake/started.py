@@ -64,8 +64,10 @@ class Started:
 
     def begin(self, tx: Connection, ctx: Context) -> None:
         """Claim what may begin now in this process; the transaction writes no more after it."""
+        if ctx.at_once is None:
+            return
         hints = [*self.hints, *chain.from_iterable(self.connected.values())]
-        if ctx.at_once is None or not hints:
+        if not hints:
             return
         at_end(tx, self.tell)  # before the signals of the starts
         self.hints, self.connected = ctx.at_once.claim(tx, ctx, hints), {}

@@ -153,7 +153,7 @@ def write_plan(
     """
     item = job.item
     try:
-        here = ctx.connections.begin is not None and ctx.connections.takes(job.function.app_id)
+        here = ctx.connections.takes(job.function.app_id)
         write = PlanWrite(ctx, job.run, item, made, call, wants_next, here)
         return ctx.committer.run(job.run.id, apply_all, write)
     except LeaseLost:

@@ -24,13 +24,13 @@ from ...runtime.celery_apps import CeleryApp
 from ...runtime.context import Context
 from ...runtime.jobs import Job
 from .. import run_item, signals
-from ..apply import apply_all
 from ..claims import load
 from ..handlers.policy import retry_policy
 from ..handlers.task_rules import rules_of
 from ..writes import Applied, Call, PlanWrite
 from . import canvases, task_jobs, workflows
 from .task_failures import failed, failure_of, times_lost, unknown_failure
+from .write_together import write_together
 
 
 @dataclass(slots=True)
@@ -161,12 +161,7 @@ def _apply_together(
     if len(found) < 2:
         return False
     writes = [_write(ctx, one) for one in found]
-    try:
-        ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
-    except Exception as error:  # which one is void, each alone will say
-        if outage(error):
-            raise
-        observe.event("task.answers_apart", level=10, error=type(error).__name__)
+    if not write_together(ctx, writes):
         return False
     ctx.celery_apps.forget_sent([one.job.item.id for one in found])
     for one, write in zip(found, writes, strict=True):

@@ -14,16 +14,15 @@ from ....domain.reply.task_answers import EXPIRED, LOST, Failure
 from ....domain.runs.items import ItemKind
 from ....domain.steps import task_states, tasks
 from ....domain.values.json_types import JsonObject
-from ....storage.db.outages import outage
 from ....storage.queue import sent_tasks
 from ...runtime.context import Context
 from ...runtime.jobs import Job
 from .. import run_item, signals
-from ..apply import apply_all
 from ..claims import load
 from ..handlers.task_rules import rules_of
 from ..writes import Call, PlanWrite
 from .task_failures import expired, failed, failure_of, times_lost
+from .write_together import write_together
 
 _TOGETHER = 100  # attempts that are ended in one transaction
 
@@ -122,18 +121,11 @@ def _end(ctx: Context, endings: Sequence[_Ending]) -> None:
         PlanWrite(ctx, job.run, job.item, made, call, wants_next=False)
         for job, made, call in endings
     ]
-    if len(writes) > 1:
-        try:
-            ctx.committer.run_alone(lambda tx: apply_all(tx, writes))
-        except Exception as error:  # which one is void, each alone will say
-            if outage(error):
-                raise
-            observe.event("task.answers_apart", level=10, error=type(error).__name__)
-        else:
-            for (job, made, call), write in zip(endings, writes, strict=True):
-                signals.committed(ctx, job, made, write.done)
-                signals.task_ended(ctx, job, made, call)
-            return
+    if len(writes) > 1 and write_together(ctx, writes):
+        for (job, made, call), write in zip(endings, writes, strict=True):
+            signals.committed(ctx, job, made, write.done)
+            signals.task_ended(ctx, job, made, call)
+        return
     for job, made, call in endings:
         done = run_item.write_plan(ctx, job, made, call, wants_next=False)
         if done is not None:

@@ -46,16 +46,21 @@ def send_request(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
             )
         )
         url = call.url
-    return answered(ctx, job, url, reply, started_at, request_id)
+    return answered(ctx, job, policy, url, reply, started_at, request_id)
 
 
 def answered(
-    ctx: Context, job: Job, url: str, reply: Reply, started_at: datetime, request_id: str
+    ctx: Context,
+    job: Job,
+    policy: Policy,
+    url: str,
+    reply: Reply,
+    started_at: datetime,
+    request_id: str,
 ) -> tuple[Plan, Call]:
     """Decide what an app's answer means, now that it has come."""
     ended_at = ctx.now()
     item = _as_it_is_now(ctx, job.item)
-    policy = retry_policy(ctx, job)
     made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
     done = Call(started_at, ended_at, reply.status or None)
     signals.call(job, "app", url, request_id, made, done)
