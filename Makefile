@@ -87,13 +87,14 @@ fi; echo "no $(firstword $(2)) here: its tests will be skipped"
 endef
 
 # a browser for the dashboard, a broker that is not Redis, a pooler of connections, certificates,
-# and what tries Prometheus' rules
+# what tries Prometheus' rules, and the database of an app that uses MySQL
 servers:
 	$(call debian,chromium chromium-browser google-chrome $$CHROMIUM,chromium fonts-dejavu-core)
 	$(call debian,/usr/lib/rabbitmq/bin/rabbitmq-server,rabbitmq-server)
 	$(call debian,pgbouncer /usr/sbin/pgbouncer,pgbouncer)
 	$(call debian,openssl,openssl)
 	$(call debian,promtool,prometheus)
+	$(call debian,mariadbd /usr/sbin/mariadbd,mariadb-server)
 
 # Writes the commit that passed to $(VENV)/.passed. Tests chosen by hand say nothing of the whole.
 test: $(VENV)/.test-installed
