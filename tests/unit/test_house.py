@@ -24,6 +24,13 @@ LATE = {
     "inngest_py/cli/celery_apps.py": ["api.native"],  # slow: only for the schema
     "inngest_py/cli/check.py": ["kombu.exceptions", "tasks.app"],  # slow: only with a broker
     "inngest_py/config_checks.py": ["kombu.transport"],  # slow: only with a broker
+    "inngest_py/sdk/internals.py": [  # another version of the SDK may lack them
+        "inngest._internal.execution_lib.models",
+        "inngest._internal.server_lib",
+        "inngest._internal.step_lib",
+        "inngest._internal.step_lib.base",
+        "inngest._internal.types",
+    ],
     "inngest_py/storage/schema/migrate.py": ["alembic", "alembic.config"],  # slow: rarely needed
     "inngest_py/tracing.py": [  # an extra
         "opentelemetry.exporter.otlp.proto.http.trace_exporter",

@@ -1,8 +1,4 @@
-"""Publish messages: as a step of a run, or at once.
-
-Written against inngest 0.5: a function's context has its client in `step._client`, and the SDK
-notes in `_in_step` that the code of a step runs.
-"""
+"""Publish messages: as a step of a run, or at once."""
 
 import asyncio
 import json
@@ -10,8 +6,8 @@ from collections.abc import Awaitable
 from typing import overload
 
 import inngest
-from inngest._internal.execution_lib.models import _in_step
 
+from .. import internals
 from . import posting, tokens
 
 
@@ -58,15 +54,15 @@ def publish(
         _send(source, query, body)
         return None
     query["run_id"] = source.run_id
-    client = source.step._client
+    client = internals.client_of(source)
     name = step_id or f"publish:{topic}"
     if isinstance(source, inngest.ContextSync):
-        if _in_step.get():
+        if internals.in_step.get():
             _send(client, query, body)
         else:
             source.step.run(name, _send, client, query, body)
         return None
-    if _in_step.get():
+    if internals.in_step.get():
         return _send_async(client, query, body)
     return source.step.run(name, _send_async, client, query, body)
 

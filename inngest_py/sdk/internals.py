@@ -1,0 +1,213 @@
+"""The parts of the SDK that have no public name: all that `inngest_py.sdk` uses of them.
+
+Written against inngest 0.5. The SDK has no public way to report a step of an opcode that it does
+not know, to ask how many attempts there are, or to see which steps have ended.
+"""
+
+import contextvars
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from importlib.metadata import version
+from typing import Protocol, TypeVar
+
+import inngest
+
+_VERSION = version("inngest")
+_DIFFERENT = (
+    f"inngest {_VERSION} is not built as inngest_py.sdk expects ({{missing}} is missing): "
+    "install inngest 0.5.19, or a newer inngest-py"
+)
+try:
+    from inngest._internal.execution_lib.models import _in_step
+    from inngest._internal.server_lib import Opcode
+    from inngest._internal.step_lib import (
+        ParsedStepID,
+        ResponseInterrupt,
+        SkipInterrupt,
+        StepInfo,
+        StepResponse,
+        in_parallel,
+    )
+    from inngest._internal.step_lib.base import StepUserlandInfo
+    from inngest._internal.types import EmptySentinel
+except ImportError as error:
+    raise ImportError(_DIFFERENT.format(missing=error.name or error)) from error
+
+__all__ = [
+    "Note",
+    "Op",
+    "Opcode",
+    "ParsedStepID",
+    "ReportedInfo",
+    "ResponseInterrupt",
+    "SkipInterrupt",
+    "StepInfo",
+    "StepResponse",
+    "client_of",
+    "in_parallel",
+    "in_step",
+    "info",
+    "max_attempts",
+    "note",
+    "note_async",
+    "parsed",
+    "wait",
+    "wait_async",
+]
+
+AnyContext = inngest.Context | inngest.ContextSync
+AnyStep = inngest.Step | inngest.StepSync
+in_step: contextvars.ContextVar[bool] = _in_step
+T = TypeVar("T")
+
+
+class Op(Enum):
+    """Opcodes that the SDK does not know."""
+
+    WAIT_FOR_SIGNAL = "WaitForSignal"
+    GATEWAY = "Gateway"
+    DEFER_ADD = "DeferAdd"
+    DEFER_ABORT = "DeferAbort"
+
+
+class ReportedInfo(StepInfo):
+    """A step as it is reported, with an opcode that the SDK does not know, or with metadata."""
+
+    op: Opcode | Op  # type: ignore[assignment]
+    userland: StepUserlandInfo | None = None
+    metadata: list[dict[str, object]] | None = None
+
+
+class UnsupportedSdk(TypeError):
+    """The installed version of the SDK lacks something that this helper needs."""
+
+
+class _Reported(Protocol):
+    """What the SDK knows of a step that was reported to it."""
+
+    skip: bool
+    output: object
+
+    @property
+    def error(self) -> Exception | None:
+        """How it has failed for good."""
+
+
+def _need(holder: object, name: str) -> object:
+    found = getattr(holder, name, None)
+    if found is None:
+        missing = f"{type(holder).__name__}.{name}"
+        raise UnsupportedSdk(_DIFFERENT.format(missing=missing))
+    return found
+
+
+def client_of(context: AnyContext) -> inngest.Inngest:
+    """Return the client of the context's function."""
+    _need(context.step, "_client")
+    return context.step._client
+
+
+def parsed(context: AnyContext, step_id: str) -> ParsedStepID:
+    """Count another use of a step's id, as each step does once; return it with its hash."""
+    _need(context.step, "_parse_step_id")
+    return context.step._parse_step_id(step_id)
+
+
+def hash_of(step_id: str) -> str:
+    """Return the hash of a step's id that is used for the first time."""
+    return hashlib.sha1(step_id.encode(), usedforsecurity=False).hexdigest()
+
+
+def max_attempts(context: AnyContext) -> int | None:
+    """Return how many attempts the request has; None when the server does not say."""
+    _need(context.step, "_execution")
+    return context.step._execution._request.ctx.max_attempts
+
+
+def info(
+    step: ParsedStepID,
+    op: Opcode | Op,
+    *,
+    name: str | None = None,
+    opts: dict[str, object] | None = None,
+) -> ReportedInfo:
+    """Make what is reported of a step."""
+    return ReportedInfo(
+        display_name=step.user_facing,
+        id=step.hashed,
+        name=name or step.user_facing,
+        op=op,
+        opts=opts,
+        userland=step.userland_info(),
+    )
+
+
+def wait(context: inngest.ContextSync, reported: ReportedInfo) -> object:
+    """Let the server do a step; return its result. Raises StepError if it has failed."""
+    _need(context.step, "_execution")
+    with context.step._execution.report_step(reported) as step:
+        return _result(step, reported)
+
+
+async def wait_async(context: inngest.Context, reported: ReportedInfo) -> object:
+    """Do as wait(), in an async function."""
+    _need(context.step, "_execution")
+    async with await context.step._execution.report_step(reported) as step:
+        return _result(step, reported)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a step reports that does nothing else: an output, metadata, more opcodes."""
+
+    output: object = None
+    metadata: dict[str, object] | None = None
+    more: tuple[ReportedInfo, ...] = ()
+
+
+def note(context: inngest.ContextSync, step: ParsedStepID, noted: Note) -> object:
+    """Run a step that only reports something; return its output as it was stored first."""
+    _need(context.step, "_execution")
+    reported = info(step, Opcode.STEP_RUN)
+    with context.step._execution.report_step(reported) as found:
+        return _noted(found, reported, noted)
+
+
+async def note_async(context: inngest.Context, step: ParsedStepID, noted: Note) -> object:
+    """Do as note(), in an async function."""
+    _need(context.step, "_execution")
+    reported = info(step, Opcode.STEP_RUN)
+    async with await context.step._execution.report_step(reported) as found:
+        return _noted(found, reported, noted)
+
+
+def _result(step: _Reported, reported: ReportedInfo) -> object:
+    if step.skip:
+        raise SkipInterrupt(reported.display_name)
+    if step.error is not None:
+        raise step.error
+    if isinstance(step.output, EmptySentinel):
+        raise UnsupportedSdk(_DIFFERENT.format(missing=f"the result of {reported.op.value}"))
+    return step.output
+
+
+def _noted(step: _Reported, reported: ReportedInfo, noted: Note) -> object:
+    if step.skip or step.error is not None or not isinstance(step.output, EmptySentinel):
+        return _result(step, reported)
+    # not before: a step that is only planned would report it, too
+    reported.metadata = None if noted.metadata is None else [noted.metadata]
+    first = StepResponse(output=noted.output, step=reported)
+    raise ResponseInterrupt([first, *(StepResponse(step=one) for one in noted.more)])
+
+
+@contextmanager
+def parallel() -> Iterator[None]:
+    """Let the steps of this block be planned and not run, as in `ctx.group.parallel`."""
+    token = in_parallel.set(True)
+    try:
+        yield
+    finally:
+        in_parallel.reset(token)

@@ -1,0 +1,25 @@
+"""Steps that the Python SDK lacks, as functions of the context that a function is given.
+
+Each works in blocking functions, and in async ones, where its result must be awaited. `step_id`
+names the step as in the SDK: the same id again is another step. See docs/python.md.
+"""
+
+from .deferring import Deferred, defer, deferred_trigger
+from .fetching import Fetched, fetch
+from .json_values import NotJson
+from .metadata import metadata
+from .sleeping import sleep
+from .waiting import Signal, wait_for_signal
+
+__all__ = [
+    "Deferred",
+    "Fetched",
+    "NotJson",
+    "Signal",
+    "defer",
+    "deferred_trigger",
+    "fetch",
+    "metadata",
+    "sleep",
+    "wait_for_signal",
+]

@@ -1,0 +1,39 @@
+"""An app of `inngest_py.sdk.steps`: `python -m tests.sdk.apps.steps_app KIND PORT`.
+
+Flask serves the blocking functions, FastAPI the async ones; EFFECTS names the effects log.
+"""
+
+import logging
+import os
+import sys
+
+import fastapi
+import flask
+import inngest
+import inngest.fast_api
+import inngest.flask
+import uvicorn
+
+from . import steps_async, steps_blocking
+from .effects import Effects
+
+HOST = "127.0.0.1"
+
+
+def main(kind: str, port: int) -> None:
+    """Serve until killed."""
+    client = inngest.Inngest(app_id=kind, logger=logging.getLogger("sdk"))
+    effects = Effects(os.environ["EFFECTS"])
+    if kind.endswith("flask"):
+        app = flask.Flask(__name__)
+        inngest.flask.serve(app, client, steps_blocking.define(client, effects))
+        app.run(host=HOST, port=port, threaded=True)
+    else:
+        served = fastapi.FastAPI()
+        inngest.fast_api.serve(served, client, steps_async.define(client, effects))
+        uvicorn.run(served, host=HOST, port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    main(sys.argv[1], int(sys.argv[2]))

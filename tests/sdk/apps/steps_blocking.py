@@ -1,0 +1,85 @@
+"""The steps of `inngest_py.sdk.steps`, in blocking functions."""
+
+from datetime import timedelta
+from typing import Any
+
+import inngest
+
+from inngest_py.sdk import steps
+
+from .creating import Made, create
+from .effects import Effects
+
+
+def define(client: inngest.Inngest, effects: Effects) -> Made:
+    """Make the functions, each triggered by `<app>/<name>`."""
+    return [*_waits(client), *_defers(client, effects), *_bad(client)]
+
+
+def _waits(client: inngest.Inngest) -> Made:
+    def slept(ctx: inngest.ContextSync) -> Any:
+        steps.sleep(ctx, "by words", "1 second")
+        steps.sleep(ctx, "by length", timedelta(milliseconds=600))
+        return "slept"
+
+    def signalled(ctx: inngest.ContextSync) -> Any:
+        found = steps.wait_for_signal(ctx, "wait", signal=f"go/{ctx.run_id}", timeout="1 minute")
+        late = steps.wait_for_signal(ctx, "late", signal=f"no/{ctx.run_id}", timeout="1s")
+        return [found and [found.name == f"go/{ctx.run_id}", found.data], late]
+
+    def fetched(ctx: inngest.ContextSync) -> Any:
+        url = str(ctx.event.data["url"])
+        sent = steps.fetch(ctx, "post", f"{url}/echo", method="post", json={"n": [1]})
+        missing = steps.fetch(ctx, "get", f"{url}/nothing", headers={"X-Given": "1"})
+        try:
+            missing.raise_for_status()
+        except inngest.NonRetriableError as error:
+            refused = str(error)
+        return [sent.status, sent.json(), missing.status, missing.ok, refused]
+
+    def side_by_side(ctx: inngest.ContextSync) -> Any:
+        url = str(ctx.event.data["url"])
+        found = ctx.group.parallel(
+            (
+                lambda: steps.wait_for_signal(
+                    ctx, "wait", signal=f"go/{ctx.run_id}", timeout="1 minute"
+                ),
+                lambda: steps.fetch(ctx, "post", f"{url}/echo", method="POST", json="x"),
+                lambda: steps.metadata(ctx, "note", {"n": 1}),
+            )
+        )
+        return [found[0].data, found[1].json(), found[2]]
+
+    return create(client, slept, signalled, fetched, side_by_side)
+
+
+def _defers(client: inngest.Inngest, effects: Effects) -> Made:
+    def later(ctx: inngest.ContextSync) -> None:
+        data: Any = ctx.event.data
+        effects.note(data["_inngest"]["parent_run_id"], data["which"], ctx.attempt)
+
+    trigger = steps.deferred_trigger(client, "later")
+    deferred = client.create_function(fn_id="later", trigger=trigger)(later)
+
+    def deferring(ctx: inngest.ContextSync) -> Any:
+        steps.defer(ctx, "kept", function=deferred, data={"which": "kept"})
+        dropped = steps.defer(ctx, "dropped", function=deferred, data={"which": "dropped"})
+        dropped.abort(ctx)
+        by_name = f"{client.app_id}-later"
+        steps.defer(ctx, "kept", function=by_name, data={"which": "again"})
+        steps.metadata(ctx, "rows", {"rows": 7, "dropped": 1}, kind="counts")
+        steps.metadata(ctx, "more rows", {"rows": 2}, kind="counts", change="add")
+        steps.metadata(ctx, "fewer", {"dropped": None}, kind="counts", change="delete")
+        steps.metadata(ctx, "own", {"of": "step"}, of="step")
+        return "done"
+
+    return [deferred, *create(client, deferring)]
+
+
+def _bad(client: inngest.Inngest) -> Made:
+    def bad(ctx: inngest.ContextSync) -> Any:
+        given: Any = ctx.event.data
+        helper = getattr(steps, given["helper"])
+        return helper(ctx, *given["args"], **given["kwargs"])
+
+    return create(client, bad)
