@@ -9,11 +9,12 @@ from typing import Any
 
 import requests
 
+from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import RawApp, runs, show
 from tests.processes import Server, free_port, wait_until
 
 FUNCTIONS = 20
-KILLS = 5
+KILLS = 5 if FULL else 3
 SOON = timedelta(seconds=8)  # the functions are registered before
 
 

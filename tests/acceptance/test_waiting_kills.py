@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import post_events, registered, runs, seed, show
 from tests.acceptance.test_distributed_kills import Installation
 from tests.acceptance.test_embedded_kills import embedded
@@ -19,7 +20,7 @@ from tests.servers import Postgres, Valkey
 
 WAITERS = 40
 INVOKERS = 20
-KILLS = 6
+KILLS = 6 if FULL else 3
 
 
 def _events(name: str, count: int, **data: Any) -> list[dict[str, Any]]:
@@ -82,7 +83,7 @@ def _interrupted(url: str, chance: random.Random, kill: Callable[[], None]) -> N
     assert sorted(woken) == list(range(WAITERS))
 
 
-@pytest.mark.parametrize("command", ["dev", "start"])
+@pytest.mark.parametrize("command", ["dev", "start"] if FULL else ["start"])
 def test_waits_survive_kills_of_the_embedded_server(tmp_path: Path, command: str) -> None:
     """Slow: a server starts again after each kill."""
     server, app = embedded(command, tmp_path)
@@ -99,6 +100,7 @@ def test_waits_survive_kills_of_the_embedded_server(tmp_path: Path, command: str
 def test_waits_survive_kills_of_workers_and_api(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:
+    """Slow: what is killed starts again each time."""
     made = Installation(tmp_path, postgres.create_database(), valkey.url)
     one, two = made.workers
     chance = random.Random(20260111)
