@@ -1,6 +1,5 @@
 """A real SDK app as a subprocess: started, registered with a server, stopped and killed."""
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import requests
 from tests.processes import LOOPBACK, Process, free_port
 
 from . import node_runtime
+from .apps import effects
 
 # the TypeScript SDK 4 sends checkpoints by default: here one step per call, or in batches
 KINDS = ("python-flask", "python-fastapi", "ts-v4", "ts-v4-buffered", "ts-v4-classic", "ts-v3")
@@ -80,9 +80,7 @@ class SdkApp(Process):
 
     def effects(self, run_id: str | None = None) -> list[dict[str, Any]]:
         """What its step bodies did, in order, in one run or in all."""
-        if not self.effects_path.exists():
-            return []
-        lines = [json.loads(line) for line in self.effects_path.read_text().splitlines()]
+        lines = effects.written(self.effects_path)
         return [line for line in lines if run_id in (None, line["run_id"])]
 
 

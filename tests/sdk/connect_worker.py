@@ -1,6 +1,5 @@
 """A connected worker: the Python SDK in a process without a port."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import requests
 from tests.processes import Process
 
 from . import node_runtime
+from .apps import effects
 
 KIND = "python-connect"
 READY = 1  # of the numbers of connect.md
@@ -55,9 +55,7 @@ class ConnectWorker(Process):
 
     def effects(self, run_id: str | None = None) -> list[dict[str, Any]]:
         """What its step bodies did, in order, in one run or in all."""
-        if not self.effects_path.exists():
-            return []
-        lines = [json.loads(line) for line in self.effects_path.read_text().splitlines()]
+        lines = effects.written(self.effects_path)
         return [line for line in lines if run_id in (None, line["run_id"])]
 
 

@@ -15,6 +15,7 @@ import requests
 from tests.processes import LOOPBACK, Process, Server, free_port, wait_until
 from tests.provider import Answer, Provider, Received
 from tests.sdk import node_runtime
+from tests.sdk.apps import effects
 from tests.sdk.client import Api
 
 
@@ -44,10 +45,7 @@ class Control:
         assert reply.status_code == 200, reply.text
 
     def lines(self, run_id: str) -> list[dict[str, Any]]:
-        if not self.effects.exists():
-            return []
-        lines = [json.loads(line) for line in self.effects.read_text().splitlines()]
-        return [line for line in lines if line["run_id"] == run_id]
+        return [line for line in effects.written(self.effects) if line["run_id"] == run_id]
 
     def notes(self, run_id: str) -> list[str]:
         return [line["step"] for line in self.lines(run_id)]

@@ -1,5 +1,6 @@
 """Streams of durable endpoints, as a browser follows them: in the caller's request and after it."""
 
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ class Followed:
             timeout=60,
         )
         assert done.returncode == 0, f"{done.stderr}\n{app.log_tail()}"
-        self.lines: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+        self.lines: list[dict[str, Any]] = [json.loads(line) for line in io.StringIO(done.stdout)]
 
     @property
     def data(self) -> list[Any]:
@@ -90,12 +91,12 @@ def test_who_comes_late_gets_the_answer(server: Server, app: SdkApp) -> None:
     url = f"http://{LOOPBACK}:{app.port}/slow?name=you"
     with requests.get(url, headers={"Accept": "text/event-stream"}, stream=True, timeout=30) as own:
         told = own.text
-    [redirect] = [line for line in told.splitlines() if '"url"' in line]
+    [redirect] = [line for line in told.split("\n") if '"url"' in line]
     wait_until(lambda: not unfinished(server, "/slow"), 20, "the run has ended")
     url = json.loads(redirect.removeprefix("data: "))["url"]
     late = requests.get(url, timeout=30)
     assert late.headers["Access-Control-Allow-Origin"] == "*"
-    *_, event, data = late.text.strip().splitlines()
+    *_, event, data = late.text.strip().split("\n")
     assert event == "event: inngest.response"
     assert json.loads(data.removeprefix("data: ")) == {
         "status": "succeeded",

@@ -1,6 +1,5 @@
 """Limits of a real app: a waiting run says why it waits, and runs when the limit is raised."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import pytest
 import requests
 
 from tests.processes import LOOPBACK, ROOT, Process, Server, answers, free_port, wait_until
+from tests.sdk.apps import effects
 from tests.sdk.client import Api
 from tests.servers import Postgres, Valkey
 
@@ -26,9 +26,7 @@ class Limited:
 
     def running(self) -> list[str]:
         """The runs whose step has begun, in order."""
-        if not self.effects.exists():
-            return []
-        return [json.loads(line)["run_id"] for line in self.effects.read_text().splitlines()]
+        return [line["run_id"] for line in effects.written(self.effects)]
 
     def run_id(self, event_id: str) -> str:
         found = wait_until(lambda: self.api.runs(event_id), 20, "the run exists")

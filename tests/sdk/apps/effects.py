@@ -4,7 +4,19 @@ import json
 import os
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
+
+
+def written(log: Path) -> list[dict[str, Any]]:
+    """Read the log, without a line that is being written; empty while there is none.
+
+    Only LF ends a line: JavaScript's JSON has U+2028 as it is, which `splitlines` takes for an end.
+    """
+    if not log.exists():
+        return []
+    whole = log.read_text().split("\n")[:-1]
+    return [json.loads(line) for line in whole]
 
 
 class Effects:
