@@ -192,6 +192,7 @@ class Server(Process):
         port: int | None = None,
     ) -> None:
         self.port = free_port() if port is None else port
+        self.command = args[0]
         self._workers = int(args[args.index("--workers") + 1]) if "--workers" in args else 0
         where = ("--port", str(self.port), "--host", LOOPBACK)
         super().__init__([sys.executable, "-m", "inngest_py", args[0], *where, *args[1:]], log, env)

@@ -21,6 +21,7 @@ _DIFFERENT = (
     "install inngest 0.5.19, or a newer inngest-py"
 )
 try:
+    from inngest._internal.execution_lib import CallResult
     from inngest._internal.execution_lib.models import _in_step
     from inngest._internal.server_lib import Opcode
     from inngest._internal.step_lib import (
@@ -28,6 +29,7 @@ try:
         ResponseInterrupt,
         SkipInterrupt,
         StepInfo,
+        StepMemos,
         StepResponse,
         in_parallel,
     )
@@ -37,6 +39,8 @@ except ImportError as error:
     raise ImportError(_DIFFERENT.format(missing=error.name or error)) from error
 
 __all__ = [
+    "CallResult",
+    "EmptySentinel",
     "Note",
     "Op",
     "Opcode",
@@ -45,6 +49,7 @@ __all__ = [
     "ResponseInterrupt",
     "SkipInterrupt",
     "StepInfo",
+    "StepMemos",
     "StepResponse",
     "client_of",
     "in_parallel",

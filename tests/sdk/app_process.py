@@ -13,7 +13,10 @@ from . import node_runtime
 from .apps import effects
 
 # the TypeScript SDK 4 sends checkpoints by default: here one step per call, or in batches
-KINDS = ("python-flask", "python-fastapi", "ts-v4", "ts-v4-buffered", "ts-v4-classic", "ts-v3")
+KINDS = (
+    *("python-flask", "python-flask-checkpoints", "python-fastapi", "python-fastapi-checkpoints"),
+    *("ts-v4", "ts-v4-buffered", "ts-v4-classic", "ts-v3"),
+)
 _OWN = (
     "steps",
     "cron",
@@ -89,7 +92,7 @@ def _argv(kind: str, port: int) -> list[str]:
     if language == "python" and variant in ("cron", "extras", "flow", "realtime", "steps"):
         return [sys.executable, "-m", f"tests.sdk.apps.{variant}_app", kind, str(port)]
     if language == "python":
-        return [sys.executable, "-m", "tests.sdk.apps.python_app", variant, str(port)]
+        return [sys.executable, "-m", "tests.sdk.apps.python_app", kind, str(port)]
     script = node_runtime.HERE / (f"{way.pop(0)}.mjs" if way[:1] and way[0] in _OWN else "app.mjs")
     folder = node_runtime.installed(variant)
     return [str(node_runtime.NODE), str(script), kind, str(folder), str(port), *way]

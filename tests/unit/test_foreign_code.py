@@ -45,6 +45,7 @@ PACKAGES = set[str]().union(
 # Classes that their packages document as made to be extended, and errors.
 DOCUMENTED = {
     "celery.bootsteps.StartStopStep",
+    "inngest.MiddlewareSync",
     "inngest.NonRetriableError",
     "kombu.mixins.ConsumerMixin",
     "prometheus_client.registry.Collector",

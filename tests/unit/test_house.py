@@ -24,7 +24,11 @@ LATE = {
     "inngest_py/cli/celery_apps.py": ["api.native"],  # slow: only for the schema
     "inngest_py/cli/check.py": ["kombu.exceptions", "tasks.app"],  # slow: only with a broker
     "inngest_py/config_checks.py": ["kombu.transport"],  # slow: only with a broker
+    "inngest_py/sdk/__init__.py": ["checkpoints", "checkpoints"],  # for types; needs the SDK
+    "inngest_py/sdk/checkpoints/buffers.py": ["internals"],  # for types
+    "inngest_py/sdk/checkpoints/middleware.py": ["calls"],  # needs internals that it checks before
     "inngest_py/sdk/internals.py": [  # another version of the SDK may lack them
+        "inngest._internal.execution_lib",
         "inngest._internal.execution_lib.models",
         "inngest._internal.server_lib",
         "inngest._internal.step_lib",

@@ -20,7 +20,8 @@ def client() -> inngest.Inngest:
 
 
 def test_import_loads_no_part_of_the_server() -> None:
-    code = f"import sys, inngest_py.sdk.realtime; print([m for m in {_HEAVY} if m in sys.modules])"
+    code = "import sys, inngest_py.sdk.realtime; inngest_py.sdk.checkpointing();"
+    code += f"print([m for m in {_HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

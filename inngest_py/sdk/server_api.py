@@ -1,0 +1,56 @@
+"""HTTP requests of apps to the server's API, as the SDK makes its own."""
+
+import atexit
+import functools
+import os
+from urllib.parse import urljoin
+
+import httpx
+import inngest
+
+from ..domain.access import signatures
+
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=40)
+
+
+def post(
+    client: inngest.Inngest,
+    path: str,
+    body: bytes,
+    *,
+    query: dict[str, str] | None = None,
+    timeout: httpx.Timeout = TIMEOUT,
+) -> httpx.Response:
+    """Send JSON, with the signing key, and with the fallback key where the server refuses that.
+
+    Blocks until the answer is there. Connections are kept. Raises httpx.HTTPError, and Invalid for
+    a signing key that is none.
+    """
+    url = urljoin(client.api_origin, path)
+    for key in [client.signing_key, *filter(None, [client.signing_key_fallback])]:
+        answer = _http(os.getpid()).post(
+            url, params=query, content=body, headers=_headers(client, key), timeout=timeout
+        )
+        if answer.status_code not in (401, 403):
+            break
+    return answer
+
+
+@functools.cache
+def _http(process: int) -> httpx.Client:
+    """Share connections in a process; one that was forked must not use those of its parent."""
+    del process
+    made = httpx.Client(timeout=TIMEOUT, limits=_LIMITS)
+    atexit.register(made.close)
+    return made
+
+
+def _headers(client: inngest.Inngest, key: str | None) -> dict[str, str]:
+    """Build the headers; a dev server wants no key, so None is sent without one."""
+    headers = {"Content-Type": "application/json"}
+    if client.env:
+        headers["X-Inngest-Env"] = client.env
+    if key is not None:
+        headers["Authorization"] = f"Bearer {signatures.bearer(key)}"
+    return headers
