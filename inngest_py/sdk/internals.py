@@ -126,6 +126,13 @@ def hash_of(step_id: str) -> str:
     return hashlib.sha1(step_id.encode(), usedforsecurity=False).hexdigest()
 
 
+def hash_of_next(context: AnyContext, step_id: str) -> str:
+    """Return the hash that the next use of a step's id will get; counts no use."""
+    _need(context.step, "_step_id_counter")
+    used = context.step._step_id_counter._counts.get(step_id, 0)
+    return hash_of(f"{step_id}:{used}" if used else step_id)
+
+
 def max_attempts(context: AnyContext) -> int | None:
     """Return how many attempts the request has; None when the server does not say."""
     _need(context.step, "_execution")

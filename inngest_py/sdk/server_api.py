@@ -27,10 +27,28 @@ def post(
     Blocks until the answer is there. Connections are kept. Raises httpx.HTTPError, and Invalid for
     a signing key that is none.
     """
+    return _request(client, "POST", path, content=body, params=query, timeout=timeout)
+
+
+def get(client: inngest.Inngest, path: str) -> httpx.Response:
+    """Ask for something, with the keys and errors of post()."""
+    return _request(client, "GET", path)
+
+
+def _request(
+    client: inngest.Inngest,
+    method: str,
+    path: str,
+    *,
+    content: bytes | None = None,
+    params: dict[str, str] | None = None,
+    timeout: httpx.Timeout = TIMEOUT,
+) -> httpx.Response:
     url = urljoin(client.api_origin, path)
     for key in [client.signing_key, *filter(None, [client.signing_key_fallback])]:
-        answer = _http(os.getpid()).post(
-            url, params=query, content=body, headers=_headers(client, key), timeout=timeout
+        headers = _headers(client, key)
+        answer = _http(os.getpid()).request(
+            method, url, params=params, content=content, headers=headers, timeout=timeout
         )
         if answer.status_code not in (401, 403):
             break

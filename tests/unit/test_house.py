@@ -27,6 +27,10 @@ LATE = {
     "inngest_py/sdk/__init__.py": ["checkpoints", "checkpoints"],  # for types; needs the SDK
     "inngest_py/sdk/checkpoints/buffers.py": ["internals"],  # for types
     "inngest_py/sdk/checkpoints/middleware.py": ["calls"],  # needs internals that it checks before
+    "inngest_py/sdk/databases/choose.py": [  # only for who passes one of theirs
+        "with_django",
+        "with_sqlalchemy",
+    ],
     "inngest_py/sdk/internals.py": [  # another version of the SDK may lack them
         "inngest._internal.execution_lib",
         "inngest._internal.execution_lib.models",
@@ -35,6 +39,7 @@ LATE = {
         "inngest._internal.step_lib.base",
         "inngest._internal.types",
     ],
+    "inngest_py/sdk/transactions/results.py": ["steps"],  # steps export transactions
     "inngest_py/storage/schema/migrate.py": ["alembic", "alembic.config"],  # slow: rarely needed
     "inngest_py/tracing.py": [  # an extra
         "opentelemetry.exporter.otlp.proto.http.trace_exporter",

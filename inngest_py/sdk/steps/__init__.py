@@ -4,6 +4,7 @@ Each works in blocking functions, and in async ones, where its result must be aw
 names the step as in the SDK: the same id again is another step. See docs/python.md.
 """
 
+from ..transactions import transaction
 from .deferring import Deferred, defer, deferred_trigger
 from .fetching import Fetched, fetch
 from .json_values import NotJson
@@ -21,5 +22,6 @@ __all__ = [
     "fetch",
     "metadata",
     "sleep",
+    "transaction",
     "wait_for_signal",
 ]

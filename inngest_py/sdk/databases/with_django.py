@@ -1,0 +1,91 @@
+"""Django's databases, by their names in DATABASES."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .database import Answer, Execute, Transaction, dialect_named
+
+T = TypeVar("T")
+_VALUE = re.compile(r":(\w+)")
+
+
+class Django:
+    """A database of a Django project (see `Database`)."""
+
+    is_async = False
+
+    def __init__(self, alias: str, argument: str) -> None:
+        """Take the name of a database. Raises ValueError if there is none of that name."""
+        self._alias, self._argument = alias, argument
+        if alias not in connections.settings:
+            known = ", ".join(connections.settings)
+            raise ValueError(f"{argument}: DATABASES has no {alias!r}: it has {known}")
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """Open a transaction."""
+        connection = connections[self._alias]
+        dialect = dialect_named(connection.vendor, self._argument)
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+            if not connection.get_autocommit():
+                raise ValueError(f"{self._argument}: autocommit is off: turn it on")
+        with ExitStack() as block:
+            try:
+                block.enter_context(transaction.atomic(using=self._alias, durable=True))
+            except RuntimeError:
+                fix = "leave atomic() before (ATOMIC_REQUESTS: mark the view non_atomic_requests)"
+                text = f"{self._argument}: {self._alias!r} has an open transaction: {fix}"
+                raise ValueError(text) from None
+            yield Transaction(dialect, _executing(connection), (), nullcontext)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run blocking code in the thread that Django keeps for it."""
+        found: T = await sync_to_async(work, thread_sensitive=True)()
+        return found
+
+    def apart(self) -> "Django | None":
+        """Return itself: each thread has connections of its own."""
+        connection = connections[self._alias]
+        in_memory = connection.vendor == "sqlite" and connection.is_in_memory_db()
+        return None if in_memory else self
+
+    def run_here(self, work: Callable[[], T]) -> T:
+        """Run the code, and close the thread's connection."""
+        try:
+            return work()
+        finally:
+            connections[self._alias].close()
+
+    def wait(self, awaitable: Awaitable[T]) -> T:
+        """Django's transactions are not async."""
+        raise NotImplementedError
+
+    def is_duplicate(self, error: Exception) -> bool:
+        """Whether the row was refused."""
+        return isinstance(error, IntegrityError)
+
+    def is_of_database(self, error: Exception) -> bool:
+        """Whether Django raised it for the database."""
+        return isinstance(error, DatabaseError)
+
+    def has_table(self, name: str) -> bool:
+        """Whether the table is there."""
+        return name in connections[self._alias].introspection.table_names()
+
+
+def _executing(connection: BaseDatabaseWrapper) -> Execute:
+    def execute(sql: str, values: Mapping[str, object] | None = None) -> Answer:
+        with connection.cursor() as cursor:
+            # Django takes this form for all of its databases
+            cursor.execute(_VALUE.sub(r"%(\1)s", sql), values)
+            rows = cursor.fetchall() if cursor.description else []
+            return Answer([tuple(row) for row in rows], cursor.rowcount)
+
+    return execute

@@ -1,0 +1,128 @@
+"""`python -m tests.sdk.effects.django_kills URL`: kill steps of real SDK requests with Django.
+
+Then what the same app does with an open transaction, with errors and in async code, as JSON lines.
+"""
+
+import asyncio
+import json
+import random
+import sys
+from typing import Any
+
+import django
+from django.conf import settings
+from django.db import connection, connections, transaction
+from sqlalchemy.engine import make_url
+
+from inngest_py.sdk import transactions
+from inngest_py.sdk.transactions import sweeping
+
+from .killing import Points, every_point
+from .sdk_calls import App
+
+_ENGINES = {"sqlite": "sqlite3", "postgresql": "postgresql"}
+
+
+def set_up(url: str) -> None:
+    """Configure Django for the database, and make its tables."""
+    where = make_url(url)
+    database = {
+        "ENGINE": f"django.db.backends.{_ENGINES[where.get_backend_name()]}",
+        "NAME": where.database,
+        "HOST": where.host or "",
+        "PORT": where.port or "",
+        "USER": where.username or "",
+    }
+    settings.configure(DATABASES={"default": database}, USE_TZ=True)
+    django.setup()
+    sweeping._ODDS = 0.0  # it would add points
+    transactions.create_table("default")
+    transactions.create_table("default")
+    execute("CREATE TABLE effects (number BIGINT)")
+    connections.close_all()
+
+
+def execute(sql: str, *values: object) -> list[Any]:
+    """Run a statement on Django's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def effects() -> list[int]:
+    """Read what the bodies wrote."""
+    return [row[0] for row in execute("SELECT number FROM effects")]
+
+
+def put() -> int:
+    """Write a number, and return it."""
+    number = random.getrandbits(30)
+    execute("INSERT INTO effects (number) VALUES (%s)", number)
+    return number
+
+
+def _go(ctx: Any) -> Any:
+    return transactions.transaction(ctx, "put", "default", put)
+
+
+async def _go_async(ctx: Any) -> Any:
+    return await transactions.transaction(ctx, "put", "default", put)
+
+
+def _reset() -> None:
+    execute("DELETE FROM effects")
+    execute("DELETE FROM inngest_transactions")
+
+
+def kill() -> None:
+    """Kill the step at each of its points."""
+    points, app = Points(), App(_go)
+
+    def wrapper(run: Any, sql: str, *args: Any) -> Any:
+        points.passed(f"before {sql.split(maxsplit=1)[0]}")
+        found = run(sql, *args)
+        points.passed(f"after {sql.split(maxsplit=1)[0]}")
+        return found
+
+    def call(attempt: int = 0) -> Any:
+        points.wrap(connection, "_commit", "COMMIT")
+        with connection.execute_wrapper(wrapper):
+            reply = app.call("run", attempt)
+        points.passed("before the answer")
+        return reply.result
+
+    def retry() -> Any:
+        return {"result": app.call("run", 1).result, "effects": effects()}
+
+    every_point(points, _reset, call, retry)
+
+
+def _error(reply: Any) -> str:
+    found = reply.body if isinstance(reply.body, dict) else reply.step["error"]
+    return str(found["message"])
+
+
+def others() -> None:
+    """Report what is refused, and what async code gets."""
+    found: dict[str, Any] = {}
+    _reset()
+    with transaction.atomic():
+        found["open"] = _error(App(_go).call("run"))
+    found["unknown"] = _error(App(_elsewhere).call("run"))
+    found["left"] = effects()
+    app = App(_go_async)
+    found["async"] = [asyncio.run(app.call_async("run", attempt)).result for attempt in (0, 1)]
+    found["effects"] = effects()
+    execute("DROP TABLE inngest_transactions")
+    found["missing"] = _error(App(_go).call("run", 1))
+    print(json.dumps(found), flush=True)
+
+
+def _elsewhere(ctx: Any) -> Any:
+    return transactions.transaction(ctx, "put", "replica", put)
+
+
+if __name__ == "__main__":
+    set_up(sys.argv[1])
+    kill()
+    others()

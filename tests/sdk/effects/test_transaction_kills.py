@@ -1,0 +1,56 @@
+"""A transaction is cut between every two statements, and retried: its effect is there once."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.processes import ROOT
+
+POINTS = [
+    *("before INSERT", "after INSERT"),  # the key
+    *("before INSERT", "after INSERT"),  # the body
+    *("before UPDATE", "after UPDATE"),  # the result
+    *("before COMMIT", "after COMMIT", "before the answer"),
+    "",
+]
+
+
+def _lines(module: str, *arguments: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-W", "ignore", "-m", f"tests.sdk.effects.{module}", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _check(outcomes: list[dict[str, Any]], times: int = 1) -> None:
+    points = [outcome["point"] for outcome in outcomes]
+    assert [point for point in points if not point.endswith("BEGIN")] == POINTS * times
+    for outcome in outcomes:
+        found = outcome["found"]
+        assert found["effects"] == [found["result"]], outcome
+
+
+def test_effect_happens_once_with_sqlalchemy(url: str) -> None:
+    styles = ["engine", "session"]
+    if not url.startswith("mysql"):  # no async driver of it is installed here
+        styles += ["async-engine", "async-session"]
+    _check(_lines("transaction_kills", url, *styles), len(styles))
+
+
+def test_effect_happens_once_with_django(url: str) -> None:
+    if url.startswith("mysql"):
+        pytest.skip("Django's MySQL needs mysqlclient")
+    *outcomes, others = _lines("django_kills", url)
+    _check(outcomes)
+    assert others["open"].startswith("database: 'default' has an open transaction: leave atomic()")
+    assert others["unknown"] == "database: DATABASES has no 'replica': it has default"
+    assert others["left"] == []
+    first, second = others["async"]
+    assert first == second
+    assert others["effects"] == [first]
+    assert others["missing"].startswith("the database has no table inngest_transactions")
