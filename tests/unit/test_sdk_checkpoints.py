@@ -1,0 +1,110 @@
+"""Checkpointing's options are checked, and versions of the SDK that do not fit are left alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import inngest
+import pytest
+
+import inngest_py.sdk
+from inngest_py.sdk.checkpoints import dispatches, options
+from tests.processes import ROOT
+
+# an app that is called once, at a run whose steps could be checkpointed
+_CALLED = """
+import json, logging
+import flask, inngest, inngest.flask
+import inngest_py.sdk
+
+logging.basicConfig(level=logging.WARNING)
+client = inngest.Inngest(
+    app_id="app", is_production=False, middleware=[inngest_py.sdk.checkpointing()]
+)
+@client.create_function(fn_id="f", trigger=inngest.TriggerEvent(event="e"))
+def f(ctx: inngest.ContextSync) -> int:
+    return ctx.step.run("a", lambda: 1)
+
+app = flask.Flask(__name__)
+inngest.flask.serve(app, client, [f])
+body = {
+    "ctx": {"attempt": 0, "disable_immediate_execution": False, "run_id": "r", "fn_id": "f",
+            "qi_id": "q", "stack": {"stack": []}},
+    "event": {"name": "e", "data": {}}, "events": [{"name": "e", "data": {}}],
+    "steps": {}, "use_api": False,
+}
+for _ in range(2):
+    answer = app.test_client().post("/api/inngest?fnId=app-f&stepId=step", json=body)
+    print(answer.status_code, json.dumps(answer.json[0]["data"]))
+"""
+
+
+def test_a_version_without_what_is_needed_runs_as_before(tmp_path: Path) -> None:
+    """The installed SDK, in which one internal class has another name."""
+    installed = Path(inngest.__file__).parent
+    shutil.copytree(installed, tmp_path / "inngest")
+    for file in (tmp_path / "inngest").rglob("*.py"):
+        file.write_text(file.read_text().replace("ResponseInterrupt", "AnswerInterrupt"))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _CALLED],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.stdout == "206 1\n206 1\n"
+    assert done.stderr.count("Checkpointing is off") == 1, done.stderr
+    assert "step_lib is missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"enabled": 1}, "enabled must be True or False, not 1"),
+        ({"buffered_steps": 0}, "buffered_steps must be a whole number of steps, 1 or more, not 0"),
+        ({"buffered_steps": True}, "buffered_steps must be a whole number"),
+        ({"buffered_steps": 2.5}, "buffered_steps must be a whole number"),
+        ({"max_interval": -1}, "max_interval must be 0"),
+        ({"max_interval": "5s"}, "max_interval must be a timedelta or milliseconds, not '5s'"),
+        ({"max_runtime": float("nan")}, "max_runtime must be 0"),
+        ({"max_runtime": timedelta(seconds=-1)}, "max_runtime must be 0"),
+    ],
+)
+def test_wrong_options_are_named(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        inngest_py.sdk.checkpointing(**given)
+
+
+def test_times_are_milliseconds_or_timedeltas() -> None:
+    assert options.read(True, 3, 250, timedelta(minutes=1)) == options.Options(True, 3, 0.25, 60.0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b'{"ctx": 1}', b'{"ctx": {}}', b'{"ctx": {"fn_id": "f", "qi_id": ""}}'],
+)
+def test_requests_without_a_dispatch_are_none(body: bytes) -> None:
+    class Request:
+        def __init__(self) -> None:
+            self.body = body
+
+    assert dispatches.read(Request()) is None
+    assert dispatches.read(None) is None
+
+
+def test_a_dispatch_is_read() -> None:
+    class Request:
+        body = json.dumps({"ctx": {"fn_id": "f", "qi_id": "q", "generation_id": 2}}).encode()
+
+    assert dispatches.read(Request()) == dispatches.Dispatch("f", "q", 2, None)
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'chekpointing'"):
+        inngest_py.sdk.chekpointing  # type: ignore[attr-defined]  # noqa: B018
