@@ -7,11 +7,14 @@ from typing import Any
 from celery.signals import celeryd_after_setup, celeryd_init, setup_logging
 from gevent.monkey import is_module_patched
 
-from . import logs, startup_messages
-from .config_reading import read
-from .domain.errors import Invalid
-from .tasks.app import create_celery
-from .tasks.kombu.gevent_patching import patch_early
+from .loading import without_collections
+
+with without_collections():
+    from . import logs, startup_messages
+    from .config_reading import read
+    from .domain.errors import Invalid
+    from .tasks.app import create_celery
+    from .tasks.kombu.gevent_patching import patch_early
 
 if is_module_patched("socket"):  # celery worker -P gevent
     patch_early()

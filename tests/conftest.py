@@ -1,6 +1,6 @@
 """Real servers for every test: started once a session, one fresh database each."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,9 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+from inngest_py.loading import without_collections
 from inngest_py.storage.db.session import Database
+from inngest_py.tasks.worker.garbage import freeze_objects
 
 from .databases import copied
 from .engine.harness import prepared
@@ -22,6 +24,15 @@ from .servers import Postgres, Valkey
 settings.register_profile("shared machine", parent=settings.default, deadline=None)
 settings.load_profile("shared machine")
 compile_at_first_use()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what is made here out of garbage collections, which took a fifth of the tests' CPU."""
+    with without_collections():
+        found = yield
+    freeze_objects()
+    return found
 
 
 @pytest.hookimpl(optionalhook=True)

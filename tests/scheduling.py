@@ -42,6 +42,14 @@ class SharedScheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
 
+    def _reschedule(self, node: WorkerController) -> None:
+        """Give a worker more, unless it has replaced a crashed one and still collects.
+
+        It is asked for again when it has collected. xdist's own method would end the whole run.
+        """
+        if node in self.registered_collections:
+            super()._reschedule(node)
+
     def remove_node(self, node: WorkerController) -> str | None:
         """Take the tests of a worker that is gone back; return the one that crashed it.
 

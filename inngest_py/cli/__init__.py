@@ -4,6 +4,7 @@ from importlib import import_module
 
 import click
 
+from ..loading import without_collections
 from ..version import __version__
 
 # Every command, with its module. So `send` does not import all of the server's code.
@@ -33,9 +34,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _MODULES:
             return None
-        found: click.Command = getattr(
-            import_module(f".{_MODULES[cmd_name]}", __package__), cmd_name
-        )
+        with without_collections():
+            module = import_module(f".{_MODULES[cmd_name]}", __package__)
+        found: click.Command = getattr(module, cmd_name)
         return found
 
 

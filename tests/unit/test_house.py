@@ -20,7 +20,10 @@ DOCUMENTS = [
 LATE = {
     "inngest_py/__main__.py": ["gevent", "cli"],  # gevent's patch comes before all others
     "inngest_py/api/graphql/route.py": ["request", "server"],  # on first use
-    "inngest_py/celery.py": ["tasks.kombu.quiet"],  # in workers only
+    "inngest_py/celery.py": [
+        *(".", "config_reading", "domain.errors", "tasks.app", "tasks.kombu.gevent_patching"),
+        "tasks.kombu.quiet",  # in workers only
+    ],  # while no garbage is collected
     "inngest_py/cli/celery_apps.py": ["api.native"],  # slow: only for the schema
     "inngest_py/cli/check.py": ["kombu.exceptions", "tasks.app"],  # slow: only with a broker
     "inngest_py/config_checks.py": ["kombu.transport"],  # slow: only with a broker
