@@ -67,6 +67,11 @@ def test_sleep_and_wait_for_signal(server: Server, app: SdkApp) -> None:
     assert _output(app, api, slept) == "slept"
 
 
+def test_wait_that_looks_back(server: Server, app: SdkApp) -> None:
+    api = Api(server.url)
+    assert _output(app, api, api.send(f"{app.kind}/looked_back")) == [[1, 2], None]
+
+
 def test_fetch(server: Server, app: SdkApp, site: str) -> None:
     api = Api(server.url)
     found = _output(app, api, api.send(f"{app.kind}/fetched", {"url": site}))

@@ -257,12 +257,14 @@ def test_the_memo_of_an_ended_wait(kind: WaitKind, answer: EndedBy | None, value
 
 def test_the_end_of_a_wait_is_in_the_timeline_and_races_as_its_op() -> None:
     opts = StoredWait(WaitKind.EVENT, {"eventName": "x/y"}, races=True).written()
-    woke = plan_wait_end(run(), item(kind=ItemKind.WAIT, step="w", opts=opts), EndedBy("01E", "{}"))
+    woke = plan_wait_end(
+        run(), item(kind=ItemKind.WAIT, step="w", opts=opts), EndedBy("01E", "{}"), is_open=False
+    )
     assert woke.results[0].races
     assert not woke.closes
     shown = orjson.loads(str(woke.timeline[0].info))
     assert (shown["foundEventID"], shown["timedOut"]) == ("01E", False)
-    late = plan_wait_end(run(), item(kind=ItemKind.WAIT, step="w", opts=opts), None)
+    late = plan_wait_end(run(), item(kind=ItemKind.WAIT, step="w", opts=opts), None, is_open=True)
     assert late.closes
     assert orjson.loads(str(late.timeline[0].info))["timedOut"] is True
 

@@ -15,7 +15,7 @@ from ..runs.items import Item, ItemKind
 from ..runs.runs import Run, RunStatus
 from ..steps import defers, gateway, waits
 from ..steps.opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
-from ..steps.wait_results import StoredWait
+from ..steps.wait_results import LookBack, StoredWait
 from ..values import canonical, times
 from ..values.json_types import JsonObject
 from . import api_result, read
@@ -284,8 +284,13 @@ class _Planner:
         if wait.timeout > MAX_WAIT:
             return fatal("InngestErrTimeoutTooLong", "A wait may last 366 days at most.")
         key = f"{self.run.id}-{op.id}-pause"
-        opts = StoredWait(wait.kind, wait.info, op.races).written()
-        follow_up = FollowUp(ItemKind.WAIT, key, wait.timeout, op.id, op.label, opts, wait)
+        look, delay = None, wait.timeout
+        if wait.look_back and wait.event_name is not None:
+            until = (self.now + wait.timeout).isoformat()
+            look = LookBack(wait.event_name, wait.expression, until, self.run.step_count)
+            delay = timedelta(0)
+        opts = StoredWait(wait.kind, wait.info, op.races, look).written()
+        follow_up = FollowUp(ItemKind.WAIT, key, delay, op.id, op.label, opts, wait)
         self.made.follow_ups.append(follow_up)
         return None
 

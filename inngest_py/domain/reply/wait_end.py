@@ -17,12 +17,10 @@ _WAIT_OPS = {
 }
 
 
-def plan_wait_end(
-    run: Run, item: Item, answer: EndedBy | None, *, open_until_now: bool = True
-) -> plans.Plan:
+def plan_wait_end(run: Run, item: Item, answer: EndedBy | None, *, is_open: bool) -> plans.Plan:
     """Plan the end of a wait; without an answer it has timed out.
 
-    A time-out closes the wait; `open_until_now` is false when it is known to be closed already.
+    A wait that `is_open` is closed by the plan; otherwise an event or a signal has closed it.
     """
     wait = read_wait(item.opts)
     end = wait_result(wait, answer)
@@ -34,7 +32,7 @@ def plan_wait_end(
     result = plans.StepResult(item.step or "", name, op, end.value, races=wait.races, failed=failed)
     status = "failed" if failed else "completed"
     entry = plans.TimelineEntry(item.step, name, op, status, end.error, info=end.info)
-    return plans.Plan(results=[result], timeline=[entry], closes=answer is None and open_until_now)
+    return plans.Plan(results=[result], timeline=[entry], closes=is_open)
 
 
 def sleep_entry(item: Item | Any, status: str) -> plans.TimelineEntry:

@@ -1,6 +1,7 @@
 """What ended a wait, and the memo value that its step gets (execution.md §2)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from ..values import canonical
 from .waits import WaitInfo, WaitKind
@@ -10,23 +11,56 @@ _TIMED_OUT_NAME = "InngestInvokeTimeoutError"
 
 
 @dataclass(frozen=True, slots=True)
+class LookBack:
+    """A look at stored events that is still to do, for a wait that times out at `until` (ISO).
+
+    `expression` is that of the wait. `steps` is how many results the run had when the wait was
+    opened. `horizon` is set when writers were busy at the last look, after `looks` of them: the
+    transaction before which all must have ended (storage.events.events.in_flight).
+    """
+
+    event: str
+    expression: str | None
+    until: str
+    steps: int
+    looks: int = 0
+    horizon: int | None = None
+
+    @property
+    def times_out(self) -> datetime:
+        """When the wait times out."""
+        return datetime.fromisoformat(self.until)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredWait:
-    """A wait as its item stores it: `info` is shown in the timeline, `races` is that of its op."""
+    """A wait as its item stores it: `info` is shown in the timeline, `races` is that of its op.
+
+    With `look`, the item is due at once, and stored events come first.
+    """
 
     kind: WaitKind
     info: WaitInfo
     races: bool
+    look: LookBack | None = None
 
     def written(self) -> str:
         """Write this as the item's opts; read_wait() reads it."""
-        opts = {"info": self.info, "race": self.races, "wait": self.kind.value}
+        opts: dict[str, object] = {
+            "info": self.info,
+            "race": self.races,
+            "wait": self.kind.value,
+        }
+        if self.look is not None:
+            opts["look"] = asdict(self.look)
         return canonical.dumps(opts).decode()
 
 
 def read_wait(opts: str | None) -> StoredWait:
     """Read the opts of a wait's item."""
     found = canonical.loads(opts or "{}")
-    return StoredWait(WaitKind(found["wait"]), found["info"], found["race"])
+    look = LookBack(**found["look"]) if "look" in found else None
+    return StoredWait(WaitKind(found["wait"]), found["info"], found["race"], look)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class Wait:
     false already. `expression` is what is left of the `condition`, None when every event ends the
     wait. `path` and `key` are the part of it that an index holds, "" without one. `info` is shown
     in the timeline. `replaces` means that a signal's new wait takes over from an earlier one.
+    With `look_back`, an event that is stored already may end the wait.
     """
 
     kind: WaitKind
@@ -83,6 +84,7 @@ class Wait:
     key: str = ""
     signal: str | None = None
     replaces: bool = False
+    look_back: bool = False
     invocation: Invocation | None = None
     condition: str | None = None
     info: WaitInfo = field(default_factory=WaitInfo)
@@ -114,6 +116,7 @@ def _for_event(op: Op, run: Run, now: datetime) -> Wait:
         WaitKind.EVENT,
         timeout,
         event_name=None if residual == "false" else name,
+        look_back=_looks_back(op) and residual != "false",
         expression=None if residual == "true" else residual,
         path=path,
         key=key,
@@ -231,6 +234,13 @@ def _text(op: Op, name: str) -> str:
     if not isinstance(value, str):
         raise Invalid(f"opts.{name} must be a string, not {kind(value)}")
     return value
+
+
+def _looks_back(op: Op) -> bool:
+    given = op.opts.get("look_back")
+    if not isinstance(given, bool | None):
+        raise Invalid(f"opts.look_back must be true or false, not {kind(given)}")
+    return bool(given)
 
 
 def _timeout(op: Op, now: datetime, default: timedelta) -> timedelta:

@@ -220,8 +220,8 @@ def _slots(facts: _Facts, item: RowMapping, gate: str, ahead: int) -> Reason:
 
 def _waiting(facts: _Facts, item: RowMapping, row: RowMapping | None, label: str) -> Reason:
     """Say which event, signal or invoked run ends a wait."""
-    wait, since, due_at = read_wait(item["opts"]), item["queued_at"], item["due_at"]
-    info = wait.info
+    wait, since = read_wait(item["opts"]), item["queued_at"]
+    info, due_at = wait.info, item["due_at"] if wait.look is None else wait.look.times_out
     if wait.kind is WaitKind.SIGNAL:
         return words.signal(label, str(info.get("signal")), since, due_at)
     if wait.kind is WaitKind.INVOKE:

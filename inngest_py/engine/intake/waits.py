@@ -134,7 +134,8 @@ def _wait_row(opening: Opening) -> RowValues:
         "signal": wait.signal,
         "created_by": run.event_id,
         "created_at": row["queued_at"],
-        "expires_at": row["due_at"],
+        # the item of a wait that looks back is due at once
+        "expires_at": row["queued_at"] + wait.timeout if wait.look_back else row["due_at"],
         "item_id": row["id"],
     }
 

@@ -16,14 +16,12 @@ from ...domain.functions import retries
 from ...domain.limits import MAX_LAPSES
 from ...domain.reply import decide
 from ...domain.reply.plans import Plan
-from ...domain.reply.wait_end import plan_wait_end
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import RunStatus
 from ...storage.db import deadlines
 from ...storage.db.outages import logged
 from ...storage.queue import leases, queue_items
 from ..intake.resume_waits_paged import Fanout, run_fanout
-from ..intake.waits import read_wait_end
 from ..runtime.app_fairness import place_of
 from ..runtime.context import Context
 from ..runtime.jobs import Job
@@ -34,6 +32,7 @@ from .claims import Claimed, claim, load
 from .flow_timers import Timer, run_timer
 from .handlers import handler_of
 from .handlers.policy import retry_policy
+from .handlers.wait import plan_of_ended_wait
 from .writes import Applied, Call, PlanWrite
 
 
@@ -133,7 +132,7 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
 def plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:
     """Make the plan to write instead of one that could not be written."""
     if isinstance(error, WaitAnswered):
-        return plan_wait_end(job.run, job.item, read_wait_end(ctx, job.item), open_until_now=False)
+        return plan_of_ended_wait(ctx, job)
     if isinstance(error, Stalled):
         return replace(decide.fatal("NoProgress", error.message), defers=made.defers)
     if isinstance(error, SignalTaken):

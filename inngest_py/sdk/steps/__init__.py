@@ -10,7 +10,7 @@ from .fetching import Fetched, fetch
 from .json_values import NotJson
 from .metadata import metadata
 from .sleeping import sleep
-from .waiting import Signal, wait_for_signal
+from .waiting import Signal, wait_for_event, wait_for_signal
 
 __all__ = [
     "Deferred",
@@ -23,5 +23,6 @@ __all__ = [
     "metadata",
     "sleep",
     "transaction",
+    "wait_for_event",
     "wait_for_signal",
 ]

@@ -1,4 +1,4 @@
-"""Waits: for a signal."""
+"""Waits: for a signal, and for an event that may have come already."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal, overload
 import inngest
 
 from .. import internals
-from ..internals import AnyContext, Op
+from ..internals import AnyContext, Op, Opcode
 from .arguments import check_id, check_name, milliseconds, one_of, reported
 
 
@@ -68,3 +68,59 @@ def wait_for_signal(
 
 def _signal(found: object) -> Signal | None:
     return Signal(found["signal"], found.get("data")) if isinstance(found, dict) else None
+
+
+@overload
+def wait_for_event(
+    ctx: inngest.ContextSync,
+    step_id: str,
+    *,
+    event: str,
+    timeout: timedelta | str,
+    if_exp: str | None = None,
+    look_back: bool = False,
+) -> inngest.Event | None: ...
+
+
+@overload
+def wait_for_event(
+    ctx: inngest.Context,
+    step_id: str,
+    *,
+    event: str,
+    timeout: timedelta | str,
+    if_exp: str | None = None,
+    look_back: bool = False,
+) -> Awaitable[inngest.Event | None]: ...
+
+
+def wait_for_event(
+    ctx: AnyContext,
+    step_id: str,
+    *,
+    event: str,
+    timeout: timedelta | str,
+    if_exp: str | None = None,
+    look_back: bool = False,
+) -> inngest.Event | Awaitable[inngest.Event | None] | None:
+    """Wait for an event that meets the condition; None after the time-out.
+
+    With `look_back`, an event counts too that came after the run was made and before this wait was
+    reached. The earliest ends the wait; one that an earlier wait of the run got is left out. Only
+    the server of inngest-py looks back. Raises ValueError or TypeError.
+    """
+    parsed = internals.parsed(ctx, check_id(ctx, step_id))
+    name = check_name("event", event)
+    opts: dict[str, object] = {"timeout": f"{milliseconds('timeout', timeout)}ms"}
+    if if_exp is not None:
+        opts["if"] = check_name("if_exp", if_exp)
+    if not isinstance(look_back, bool):
+        raise TypeError(f"look_back: give True or False, not {look_back!r}")
+    if look_back:
+        opts["look_back"] = True
+    info = internals.info(parsed, Opcode.WAIT_FOR_EVENT, name=name, opts=opts)
+    return reported(ctx, info, _event)
+
+
+def _event(found: object) -> inngest.Event | None:
+    return None if found is None else inngest.Event.model_validate(found)

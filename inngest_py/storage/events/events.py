@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -12,10 +13,14 @@ from sqlalchemy import (
     bindparam,
     delete,
     select,
+    text,
+    tuple_,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp, table_of
+from ..db.dialects import is_sqlite
+from ..db.keyset import within
 from ..db.row_types import RowValues
 from ..db.statements import Insert, InsertNew, Upsert
 
@@ -124,3 +129,55 @@ def by_ids(tx: Connection, event_ids: Sequence[str]) -> dict[str, RowMapping]:
     """Find events by their internal ids."""
     found = tx.execute(select(_events).where(_events.c.id.in_(event_ids))).mappings()
     return {row["id"]: row for row in found}
+
+
+class InFlight(NamedTuple):
+    """Transactions that write: the number of the oldest, and the number that the next will get."""
+
+    oldest: int
+    next: int
+
+
+_in_flight = text(
+    "SELECT pg_snapshot_xmin(found)::text, pg_snapshot_xmax(found)::text"
+    " FROM pg_current_snapshot() AS found"
+)
+
+
+def in_flight(tx: Connection) -> InFlight:
+    """Say which transactions write now; a later look sees all that older ones have written.
+
+    A transaction has its number before it reads what waits for its events, since it stores them
+    first. One that did not see a committed wait has a lower number than the next one of now, so
+    its events are there once `oldest` has reached that. SQLite's one writer leaves none in flight.
+    """
+    if is_sqlite(tx):
+        return InFlight(0, 0)
+    oldest, following = tx.execute(_in_flight).one()
+    return InFlight(int(oldest), int(following))
+
+
+class StoredEvent(NamedTuple):
+    """An event as it is stored."""
+
+    id: str
+    received_at: datetime
+    payload: str
+
+
+def since(
+    tx: Connection, name: str, start: datetime, after: tuple[datetime, str], limit: int
+) -> list[StoredEvent]:
+    """List the first events of a name, by receipt from `start` on, after (receipt, id) `after`."""
+    query = (
+        select(_events.c.id, _events.c.received_at, _events.c.payload)
+        .where(
+            _events.c.name == name,
+            _events.c.received_at >= start,
+            tuple_(_events.c.received_at, _events.c.id) > after,
+            *within(_events.c.id, start, None),
+        )
+        .order_by(_events.c.received_at, _events.c.id)
+        .limit(limit)
+    )
+    return [StoredEvent(*row) for row in tx.execute(query)]

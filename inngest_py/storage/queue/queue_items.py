@@ -12,7 +12,9 @@ from sqlalchemy import (
     Integer,
     Text,
     bindparam,
+    case,
     delete,
+    literal,
     select,
     text,
     update,
@@ -321,6 +323,32 @@ def read_wait_end(tx: Connection, item_id: str) -> str | None:
     """Read what has ended a wait, as its item stores it; None while nothing has."""
     found: str | None = tx.execute(_answer_of, {"item": item_id}).scalar()
     return found
+
+
+def wait_longer(tx: Connection, item: Item, due_at: datetime, opts: str) -> bool:
+    """Give a wait's leased item back, to be due later; say whether the wait has ended meanwhile.
+
+    The item of a wait that has ended stays due. Raises LeaseLost as finish() does.
+    """
+    is_open, later = _items.c.answer.is_(None), literal(due_at, Timestamp())
+    moved = tx.execute(
+        update(_items)
+        .where(_items.c.id == item.id, _items.c.lease_id == item.lease_id)
+        .values(
+            state=ItemState.READY.value,
+            lease_id=None,
+            lease_until=None,
+            worker=None,
+            due_at=case((is_open, later), else_=_items.c.due_at),
+            hint_at=case((is_open, later), else_=_items.c.hint_at),
+            opts=opts,
+            lapses=0,
+        )
+        .returning(_items.c.answer)
+    ).first()
+    if moved is None:
+        raise LeaseLost
+    return moved.answer is not None
 
 
 def note_progress(tx: Connection, item: Item, opts: str) -> None:

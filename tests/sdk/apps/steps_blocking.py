@@ -50,7 +50,21 @@ def _waits(client: inngest.Inngest) -> Made:
         )
         return [found[0].data, found[1].json(), found[2]]
 
-    return create(client, slept, signalled, fetched, side_by_side)
+    def looked_back(ctx: inngest.ContextSync) -> Any:
+        event = f"{client.app_id}/told"
+        mine = f"async.data.run == '{ctx.run_id}'"
+
+        def wait(name: str, timeout: str) -> Any:
+            return steps.wait_for_event(
+                ctx, name, event=event, if_exp=mine, timeout=timeout, look_back=True
+            )
+
+        sent = [inngest.Event(name=event, data={"run": ctx.run_id, "n": n}) for n in (1, 2)]
+        ctx.step.send_event("send", sent)
+        found = [wait("first", "1 minute"), wait("second", "1 minute")]
+        return [[one.data["n"] for one in found], wait("third", "1s")]
+
+    return create(client, slept, signalled, fetched, side_by_side, looked_back)
 
 
 def _defers(client: inngest.Inngest, effects: Effects) -> Made:
