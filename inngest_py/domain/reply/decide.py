@@ -175,7 +175,9 @@ class _Planner:
         self.made.defers = defers.read(real)
         self.made.notes = metadata.of_ops(real, self.item.attempt)
         counted = [op for op in real if op.code not in LAZY]
-        if len(counted) > 1 and not any(op.code in ENDING for op in counted):
+        if (len(counted) > 1 or self._joins(counted)) and not any(
+            op.code in ENDING for op in counted
+        ):
             self.made.group = {op.id: op.races for op in counted if op.is_step}
             self.made.coalesce = any(op.code in PLANNING for op in counted)
         # waits for events are opened first: a sibling may send the event (execution.md §6.4)
@@ -185,6 +187,12 @@ class _Planner:
                 ended.defers, ended.notes = self.made.defers, self.made.notes
                 return ended
         return self.made
+
+    def _joins(self, counted: list[Op]) -> bool:
+        """Say whether a single op is pending, too: beside racing steps that have not ended."""
+        version = max(self.run.request_version, self.meaning.request_version)
+        found = self.run.force_plan and version >= 2 and self.item.step is None
+        return found and any(op.code in PLANNING for op in counted)
 
     def _add(self, op: Op) -> Plan | None:
         """Add what one op asks for. A plan that is returned replaces the whole plan."""

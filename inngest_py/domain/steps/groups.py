@@ -29,6 +29,16 @@ def written(pending: Members) -> str | None:
     return canonical.dumps(kept).decode()
 
 
+def renewed(pending: Mapping[str, bool], reported: Members) -> dict[str, bool]:
+    """Return the members after a new group was reported while others are pending.
+
+    Racing members stay, as their run does not wait for them: a discovery that comes with the end of
+    the last of them must not run a step that was planned meanwhile.
+    """
+    racing = {step: races for step, races in pending.items() if races}
+    return racing | {step: bool(races) for step, races in reported.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class GroupState:
     """The run's group after new results; `discover` says whether a discovery is due now."""

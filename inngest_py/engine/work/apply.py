@@ -124,13 +124,19 @@ def _advance(tx: Connection, bundles: Sequence[Bundle]) -> None:
 def _counted(bundle: Bundle) -> runs.Advance:
     run, plan = bundle[0].run, bundle[0].plan
     results = [result for write in bundle for result in write.plan.results]
-    effective = run.request_version if run.request_version >= 0 else plan.request_version
     group: tuple[bool, str | None] | None = None
-    if plan.group is not None:
-        group = (True, groups.written(plan.group if plan.coalesce and effective >= 2 else {}))
+    if plan.group is not None and not run.force_plan:  # otherwise others may be pending: _pending()
+        group = (True, groups.written(_members(bundle[0])))
     version = max(write.plan.request_version for write in bundle)
     size = sum(result.size for result in results)
     return runs.Advance(run.id, len(results), size, version, group)
+
+
+def _members(write: PlanWrite) -> groups.Members:
+    """Give the members of the plan's group that the run waits for."""
+    run, plan = write.run, write.plan
+    effective = run.request_version if run.request_version >= 0 else plan.request_version
+    return plan.group or {} if plan.coalesce and effective >= 2 else {}
 
 
 def _store(tx: Connection, bundles: Sequence[Bundle], rows: dict[str, runs.Advanced]) -> None:
@@ -160,7 +166,7 @@ def _store(tx: Connection, bundles: Sequence[Bundle], rows: dict[str, runs.Advan
 def _correction(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Correction | None:
     """Update the run's group by the results; return a correction if its row must change again."""
     pending = _pending(tx, bundle[0], row.pending)
-    force_plan = row.force_plan
+    force_plan = row.force_plan or bundle[0].plan.group is not None
     lost = []
     for write in bundle:
         lost += [result for result in write.plan.results if result not in write.done.stored]
@@ -180,6 +186,8 @@ def _correction(tx: Connection, bundle: Bundle, row: runs.Advanced) -> runs.Corr
 def _pending(tx: Connection, write: PlanWrite, stored: str | None) -> groups.Members:
     """Read the pending set without members of a new group that ended while it was reported."""
     pending = groups.read(stored)
+    if write.plan.group is not None and write.run.force_plan:
+        pending = groups.renewed(pending, _members(write))
     if pending and write.plan.group is not None and write.run.step_count:
         known = steps.known(tx, write.run.id, list(pending))
         pending = {step: races for step, races in pending.items() if step not in known}
