@@ -173,9 +173,15 @@ async def wait_async(context: inngest.Context, reported: ReportedInfo) -> object
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a step reports that does nothing else: an output, metadata, more opcodes."""
+    """What a step reports that does nothing else: an output, metadata, more opcodes.
+
+    With `at_once`, it is reported also where steps have to be planned first: if two requests report
+    it, the first counts. With `always`, it is also the answer to a request for another step.
+    """
 
     output: object = None
+    at_once: bool = False
+    always: bool = False
     metadata: dict[str, object] | None = None
     more: tuple[ReportedInfo, ...] = ()
 
@@ -184,16 +190,31 @@ def note(context: inngest.ContextSync, step: ParsedStepID, noted: Note) -> objec
     """Run a step that only reports something; return its output as it was stored first."""
     _need(context.step, "_execution")
     reported = info(step, Opcode.STEP_RUN)
-    with context.step._execution.report_step(reported) as found:
-        return _noted(found, reported, noted)
+    try:
+        with context.step._execution.report_step(reported) as found:
+            return _noted(found, reported, noted)
+    except (ResponseInterrupt, SkipInterrupt) as interrupt:
+        raise _at_once(interrupt, reported, noted) from None
 
 
 async def note_async(context: inngest.Context, step: ParsedStepID, noted: Note) -> object:
     """Do as note(), in an async function."""
     _need(context.step, "_execution")
     reported = info(step, Opcode.STEP_RUN)
-    async with await context.step._execution.report_step(reported) as found:
-        return _noted(found, reported, noted)
+    try:
+        async with await context.step._execution.report_step(reported) as found:
+            return _noted(found, reported, noted)
+    except (ResponseInterrupt, SkipInterrupt) as interrupt:
+        raise _at_once(interrupt, reported, noted) from None
+
+
+def _at_once(interrupt: BaseException, step: ReportedInfo, noted: Note) -> BaseException:
+    """Report a note in place of planning or skipping it."""
+    planned = noted.at_once and step.op is Opcode.PLANNED and not in_parallel.get()
+    if not planned and not (noted.always and isinstance(interrupt, SkipInterrupt)):
+        return interrupt
+    step.op = Opcode.STEP_RUN
+    return ResponseInterrupt(StepResponse(output=noted.output, step=step))
 
 
 def _result(step: _Reported, reported: ReportedInfo) -> object:
@@ -223,3 +244,65 @@ def parallel() -> Iterator[None]:
         yield
     finally:
         in_parallel.reset(token)
+
+
+def stored(context: AnyContext, step: ParsedStepID) -> object:
+    """Return the stored output of a step that reports only something; None if it has none."""
+    _need(context.step, "_execution")
+    memos = context.step._execution._memos  # type: ignore[union-attr]
+    found = memos._memos.get(step.hashed)
+    return None if found is None else found.data
+
+
+@dataclass(slots=True)
+class Watched:
+    """The steps that a block of code has asked for; `last` is where the last of them ended."""
+
+    last: int = -1
+
+
+@contextmanager
+def watched(context: AnyContext) -> Iterator[Watched]:
+    """Note the places of steps in the order in which the run's steps have ended."""
+    _need(context.step, "_execution")
+    execution, found = context.step._execution, Watched()
+    places = {name: place for place, name in enumerate(execution._request.ctx.stack.stack or [])}
+    report = execution.report_step
+
+    def note(reported: StepInfo) -> object:
+        found.last = max(found.last, places.get(reported.id, len(places)))
+        return report(reported)
+
+    execution.report_step = note  # type: ignore[assignment,method-assign]
+    try:
+        yield found
+    finally:
+        execution.report_step = report  # type: ignore[method-assign]
+
+
+def is_targeted(context: AnyContext) -> bool:
+    """Say whether the request is for one step, and others are only passed."""
+    return context.step._target_hashed_id is not None
+
+
+class Beyond(BaseException):
+    """A step was reached that has no result, in a block that may only repeat what was done."""
+
+
+@contextmanager
+def only_stored(context: AnyContext) -> Iterator[None]:
+    """Let only steps with results pass in this block; others raise Beyond."""
+    _need(context.step, "_execution")
+    execution = context.step._execution
+    report, memos = execution.report_step, execution._memos  # type: ignore[union-attr]
+
+    def check(reported: StepInfo) -> object:
+        if reported.id not in (*memos._memos, context.step._target_hashed_id):
+            raise Beyond
+        return report(reported)
+
+    execution.report_step = check  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        execution.report_step = report  # type: ignore[method-assign]

@@ -105,6 +105,94 @@ def _notes(span: dict[str, Any]) -> dict[str, Any]:
     return {note["kind"]: note["values"] for note in span["metadata"]}
 
 
+def _done(app: SdkApp, run: dict[str, Any]) -> list[str]:
+    return [line["step"] for line in app.effects(run["run_id"])]
+
+
+def test_map(server: Server, app: SdkApp) -> None:
+    api = Api(server.url)
+    items = [3, 1, 4, 1, 5, 9, 2, 6]
+    bounded, all_at_once = (
+        api.run(api.send(f"{app.kind}/mapped", {"items": items, "concurrency": most}))
+        for most in (2, None)
+    )
+    for run in (bounded, all_at_once):
+        assert run["status"] == "Completed", f"{run}\n{app.log_tail()}"
+        assert run["output"] == [item * 2 for item in items]
+        assert sorted(_done(app, run)) == sorted([*map(str, items), "after"])
+    active = [line.get("active", 0) for line in app.effects(bounded["run_id"])]
+    assert max(active) <= 2
+
+
+def test_map_when_items_are_inserted(server: Server, app: SdkApp) -> None:
+    api = Api(server.url)
+    run = api.run(api.send(f"{app.kind}/inserted"))
+    assert run["output"] == ["new!", "b!", "a!", "b!"], f"{run}\n{app.log_tail()}"
+    assert sorted(_done(app, run)) == ["a", "b", "b", "new"]
+
+
+def test_map_of_which_an_item_fails(server: Server, app: SdkApp) -> None:
+    api = Api(server.url)
+    run = api.run(api.send(f"{app.kind}/unmapped", {"items": 3}))
+    assert (run["status"], run["output"]["message"]) == ("Failed", "one is wrong"), run
+    assert sorted(_done(app, run)) == ["0", "1", "2"]
+    run = api.run(api.send(f"{app.kind}/unmapped", {"items": 4}))
+    told = 'step "work[3]": result.when is a set, which JSON has not'
+    assert (run["status"], run["output"]["message"]) == ("Failed", told), run
+
+
+def test_race(server: Server, app: SdkApp) -> None:
+    api = Api(server.url)
+    run = api.run(api.send(f"{app.kind}/raced"))
+    assert run["output"] == ["quick", "then", "last"], f"{run}\n{app.log_tail()}"
+    assert _done(app, run) == ["first", "then", "after", "last"]
+    assert api.run(api.send(f"{app.kind}/lost"))["output"] == "lost"
+
+
+_BOOKED = ["flight", "car", "hotel"]
+
+
+@pytest.mark.parametrize(
+    ("how", "message", "did"),
+    [
+        ("step", "no room", [*_BOOKED, "hotel", "no car", "no flight"]),
+        ("final", "no room ever", [*_BOOKED, "no car", "no flight"]),
+        (
+            "code",
+            "'lost in code'",
+            [*_BOOKED, "code", "code", "code", "no hotel", "code", "no car", "code", "no flight"],
+        ),
+        ("undo", "no room", [*_BOOKED, "hotel", "no car", "no car", "no flight"]),
+        (
+            "undo for good",
+            'no room; undo step "no car" failed: the desk is closed',
+            [*_BOOKED, "hotel", "no car", "no car", "no flight"],
+        ),
+    ],
+)
+def test_compensate(server: Server, app: SdkApp, how: str, message: str, did: list[str]) -> None:
+    api = Api(server.url)
+    run = api.run(api.send(f"{app.kind}/booked", {"how": how}))
+    assert run["status"] == "Failed"
+    assert run["output"]["message"] == message, f"{run}\n{app.log_tail()}"
+    undone = [step for step in _done(app, run) if step != "code"]
+    assert undone == [step for step in did if step != "code"]
+
+
+def test_compensate_steps_side_by_side(server: Server, app: SdkApp) -> None:
+    api = Api(server.url)
+    run = api.run(api.send(f"{app.kind}/charged"))
+    assert (run["status"], run["output"]["message"]) == ("Failed", "no money"), run
+    assert sorted(_done(app, run)) == ["card 1", "card 2", "refund"]
+
+
+def test_nothing_is_undone_without_a_failure(server: Server, app: SdkApp) -> None:
+    api = Api(server.url)
+    run = api.run(api.send(f"{app.kind}/booked", {"how": "once"}))
+    assert run["output"] == "booked"
+    assert _done(app, run) == [*_BOOKED, "fee"]
+
+
 def test_bad_arguments_are_named(server: Server, app: SdkApp) -> None:
     api = Api(server.url)
     told = {

@@ -14,7 +14,7 @@ import inngest.fast_api
 import inngest.flask
 import uvicorn
 
-from . import steps_async, steps_blocking
+from . import groups_async, groups_blocking, steps_async, steps_blocking
 from .effects import Effects
 
 HOST = "127.0.0.1"
@@ -26,11 +26,16 @@ def main(kind: str, port: int) -> None:
     effects = Effects(os.environ["EFFECTS"])
     if kind.endswith("flask"):
         app = flask.Flask(__name__)
-        inngest.flask.serve(app, client, steps_blocking.define(client, effects))
+        functions = [
+            *steps_blocking.define(client, effects),
+            *groups_blocking.define(client, effects),
+        ]
+        inngest.flask.serve(app, client, functions)
         app.run(host=HOST, port=port, threaded=True)
     else:
         served = fastapi.FastAPI()
-        inngest.fast_api.serve(served, client, steps_async.define(client, effects))
+        functions = [*steps_async.define(client, effects), *groups_async.define(client, effects)]
+        inngest.fast_api.serve(served, client, functions)
         uvicorn.run(served, host=HOST, port=port, log_level="warning")
 
 

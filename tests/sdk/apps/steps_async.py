@@ -13,7 +13,7 @@ from .effects import Effects
 
 def define(client: inngest.Inngest, effects: Effects) -> Made:
     """Make the functions, each triggered by `<app>/<name>`."""
-    return [*_waits(client), *_defers(client, effects), *_bad(client)]
+    return [*_waits(client), *_groups(client), *_defers(client, effects), *_bad(client)]
 
 
 def _waits(client: inngest.Inngest) -> Made:
@@ -39,6 +39,10 @@ def _waits(client: inngest.Inngest) -> Made:
             refused = str(error)
         return [sent.status, sent.json(), missing.status, missing.ok, refused]
 
+    return create(client, slept, signalled, fetched)
+
+
+def _groups(client: inngest.Inngest) -> Made:
     async def side_by_side(ctx: inngest.Context) -> Any:
         url = str(ctx.event.data["url"])
         found = await ctx.group.parallel(
@@ -66,7 +70,7 @@ def _waits(client: inngest.Inngest) -> Made:
         found = [await wait("first", "1 minute"), await wait("second", "1 minute")]
         return [[one.data["n"] for one in found], await wait("third", "1s")]
 
-    return create(client, slept, signalled, fetched, side_by_side, looked_back)
+    return create(client, side_by_side, looked_back)
 
 
 def _defers(client: inngest.Inngest, effects: Effects) -> Made:

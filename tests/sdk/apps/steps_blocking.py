@@ -13,7 +13,7 @@ from .effects import Effects
 
 def define(client: inngest.Inngest, effects: Effects) -> Made:
     """Make the functions, each triggered by `<app>/<name>`."""
-    return [*_waits(client), *_defers(client, effects), *_bad(client)]
+    return [*_waits(client), *_groups(client), *_defers(client, effects), *_bad(client)]
 
 
 def _waits(client: inngest.Inngest) -> Made:
@@ -37,6 +37,10 @@ def _waits(client: inngest.Inngest) -> Made:
             refused = str(error)
         return [sent.status, sent.json(), missing.status, missing.ok, refused]
 
+    return create(client, slept, signalled, fetched)
+
+
+def _groups(client: inngest.Inngest) -> Made:
     def side_by_side(ctx: inngest.ContextSync) -> Any:
         url = str(ctx.event.data["url"])
         found = ctx.group.parallel(
@@ -64,7 +68,7 @@ def _waits(client: inngest.Inngest) -> Made:
         found = [wait("first", "1 minute"), wait("second", "1 minute")]
         return [[one.data["n"] for one in found], wait("third", "1s")]
 
-    return create(client, slept, signalled, fetched, side_by_side, looked_back)
+    return create(client, side_by_side, looked_back)
 
 
 def _defers(client: inngest.Inngest, effects: Effects) -> Made:
