@@ -14,7 +14,7 @@ from inngest_py.tasks.worker.garbage import freeze_objects
 
 from .databases import copied
 from .engine.harness import prepared
-from .routes import compile_at_first_use
+from .routes import make_at_first_use
 from .scheduling import SharedScheduling, group, mixed
 from .servers import Postgres, Valkey
 
@@ -23,7 +23,7 @@ from .servers import Postgres, Valkey
 # a deadline it allows half a minute.
 settings.register_profile("shared machine", parent=settings.default, deadline=None)
 settings.load_profile("shared machine")
-compile_at_first_use()
+make_at_first_use()
 
 
 @pytest.hookimpl(wrapper=True)
