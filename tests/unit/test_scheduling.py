@@ -1,8 +1,10 @@
 """Tests that share servers and apps run in one process, the others file by file, in a mix."""
 
+from typing import Any
+
 import pytest
 
-from tests.scheduling import group, mixed
+from tests.scheduling import SharedScheduling, group, mixed
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,17 @@ def test_groups_that_wait_alternate_with_groups_that_compute() -> None:
     first, *others = order
     assert first == "several"
     assert others == [f"tests/{name}.py" for name in wanted]
+
+
+def test_a_worker_that_still_collects_is_given_nothing() -> None:
+    """It has replaced one that crashed: xdist asks for it as soon as another one crashes."""
+
+    class Worker:
+        shutting_down = False
+
+    scheduling, worker = SharedScheduling.__new__(SharedScheduling), Worker()
+    left: Any = {"tests/a.py": {"tests/a.py::test_a": False}}
+    scheduling.workqueue, scheduling.assigned_work = left, {worker: {}}
+    scheduling.registered_collections = {}
+    scheduling._reschedule(worker)
+    assert list(scheduling.workqueue) == ["tests/a.py"]
