@@ -14,7 +14,7 @@ from sqlalchemy import text
 from inngest_py.storage.db.session import Database
 from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import post, registered, runs, seed
-from tests.acceptance.test_embedded_kills import KILLS, embedded
+from tests.acceptance.test_embedded_kills import COMMANDS, embedded
 from tests.processes import wait_until
 
 KEYS = 8
@@ -69,7 +69,7 @@ def _live(server: str) -> list[dict[str, Any]]:
         return [{}]
 
 
-@pytest.mark.parametrize("command", KILLS if FULL else ["start"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_bursts_of_cancellations_survive_kills(tmp_path: Path, command: str) -> None:
     """Slow: a server starts again after each kill."""
     chance = random.Random(20260105)

@@ -101,7 +101,7 @@ def installation(
         yield Installation(shop, servers, ours, theirs, restart)
 
 
-@on(SQLITE_VALKEY, POSTGRES_RABBIT)
+@on(SQLITE_VALKEY)
 @seeded
 def test_nothing_runs_twice_where_neither_a_worker_nor_the_broker_is_hit(
     installation: Installation, valkey: Valkey, parts: Parts, seed: int
@@ -126,7 +126,7 @@ def test_nothing_runs_twice_where_neither_a_worker_nor_the_broker_is_hit(
     assert installation.check() == 0
 
 
-@on(SQLITE_RABBIT, POSTGRES_VALKEY)
+@on(POSTGRES_RABBIT)
 @seeded
 def test_runs_survive_kills(installation: Installation, parts: Parts, seed: int) -> None:
     """Slow: what is killed starts again each time, and lost tasks are noticed after a while."""

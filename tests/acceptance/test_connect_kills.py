@@ -94,7 +94,7 @@ def test_what_a_killed_gateway_had_does_not_run_again(parts: Fleet, seed: int) -
 @on(("several", "python-connect"))
 @seeded
 def test_a_rolling_deploy_costs_nothing(parts: Fleet, seed: int) -> None:
-    """Gateways and workers are replaced one after the other, under load."""
+    """Slow: gateways and workers are replaced one after the other, under load."""
     with parts.load(RUNS, TAKES, random.Random(seed)):
         for _ in range(ROUNDS):
             for gateway in parts.gateways:

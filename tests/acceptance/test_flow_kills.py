@@ -17,7 +17,7 @@ from tests.acceptance.test_embedded_kills import embedded
 from tests.processes import Server, wait_until
 
 KEYS = 6
-ROUNDS = 12 if FULL else 5
+ROUNDS = 12 if FULL else 3
 RULES = {
     "debounced": {"debounce": {"period": "1s", "key": "event.data.key"}},
     "batched": {"batchEvents": {"maxSize": 7, "timeout": "1s", "key": "event.data.key"}},

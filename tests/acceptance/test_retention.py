@@ -9,7 +9,7 @@ from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import Server, wait_until
 from tests.servers import Postgres, Valkey
 
-RUNS = 60
+RUNS = 20
 
 
 @pytest.mark.parametrize("kind", ["embedded", "distributed"])

@@ -9,7 +9,7 @@ from tests.endpoint import STEPS, Endpoint
 from tests.processes import Server, wait_until
 from tests.servers import Postgres, Valkey
 
-APPS, STUCK, EACH, SLOTS = 10, 150, 6, 20
+APPS, STUCK, EACH, SLOTS = 10, 60, 3, 20
 
 
 def register(server: str, name: str, endpoint: Endpoint) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import post_events, runs, seed
 from tests.processes import LOOPBACK, Process, Server, answers, free_port, wait_until
 from tests.sdk.apps.slots_limits import MOST
@@ -21,7 +22,7 @@ from tests.servers import Postgres, Valkey
 
 WORKERS = 4
 LEASE = 4
-RUNS, KEYS, KILLS = 180, 25, 3
+RUNS, KEYS, KILLS = (180, 25, 3) if FULL else (120, 25, 2)
 SHORT, LONG = 0.03, 1.0
 FUNCTIONS = ("keyed", "env-a", "env-b", "account-a", "account-b")
 LONG_ONES = 20  # one run in so many takes its time, so that kills leave calls behind

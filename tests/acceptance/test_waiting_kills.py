@@ -13,7 +13,7 @@ import requests
 from tests.acceptance.full_size import FULL
 from tests.acceptance.raw_app import post_events, registered, runs, seed, show
 from tests.acceptance.test_distributed_kills import Installation
-from tests.acceptance.test_embedded_kills import embedded
+from tests.acceptance.test_embedded_kills import COMMANDS, embedded
 from tests.processes import Process, wait_until
 from tests.raw_sdk import STEPS
 from tests.servers import Postgres, Valkey
@@ -83,7 +83,7 @@ def _interrupted(url: str, chance: random.Random, kill: Callable[[], None]) -> N
     assert sorted(woken) == list(range(WAITERS))
 
 
-@pytest.mark.parametrize("command", ["dev", "start"] if FULL else ["start"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_waits_survive_kills_of_the_embedded_server(tmp_path: Path, command: str) -> None:
     """Slow: a server starts again after each kill."""
     server, app = embedded(command, tmp_path)

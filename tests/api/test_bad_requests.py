@@ -141,9 +141,10 @@ def call(client: FlaskClient, method: str, url: str, what: str, **options: Any) 
 
 
 def test_bodies(lasting: Service) -> None:
-    """Slow: every body goes to every route twice, 17,000 requests."""
+    """Slow: every body goes to every route, twice on PostgreSQL: 17,000 requests."""
+    names = (UNKNOWN,) if lasting.engine.ctx.db.is_sqlite else (UNKNOWN, "x")
     for method, rule in calls(lasting):
-        for value in ("x", UNKNOWN):
+        for value in names:
             for what, body in BODIES.items():
                 url = urls_of(rule, value)
                 call(lasting.client, method, url, what, data=body, content_type=TYPES[0])
