@@ -137,6 +137,23 @@ def _connected(connected: Figures) -> list[str]:
     ]
 
 
+def _python(figures: Figures) -> list[str]:
+    lines = []
+    for framework in ("fastapi", "flask"):
+        plain = figures[f"{framework}_plain_runs_s"]
+        lines.append(f"Python SDK, {framework}: seq5 {plain:.0f} runs/s without checkpointing")
+        for way in ("sent", "buffered"):
+            seen = {name: figures[f"{framework}_{way}_{name}"] for name in _PYTHON}
+            lines.append(
+                f"  {way}: {seen['runs_s']:.0f} runs/s ({seen['runs_s'] / plain:.1f} times),"
+                f" step to step p50 {seen['step_p50_ms']:.2f} ms,"
+                f" one run of {figures[f'{framework}_long_steps']:.0f} steps:"
+                f" {seen['long_steps_s']:.0f} steps/s"
+            )
+    return lines
+
+
+_PYTHON = ("runs_s", "step_p50_ms", "long_steps_s")
 _WORDED: dict[str, Callable[[Figures], list[str]]] = {
     "accept": _accepted,
     "checkpoint": _checkpointed,
@@ -145,4 +162,5 @@ _WORDED: dict[str, Callable[[Figures], list[str]]] = {
     "fair": _fair,
     "idle": _idle,
     "connected": _connected,
+    "python-seq5": _python,
 }

@@ -11,6 +11,7 @@ from typing import Any
 from . import load
 from .asleep import put_to_sleep
 from .connected import PREFIX
+from .python_sdk import FRAMEWORKS, measure
 from .server import Subject, fetch
 from .waiting import put_to_wait, stop_waiting
 
@@ -50,6 +51,8 @@ class Size:
     resumed: int = 200
     gathered: int = 10_000
     workers: int = 1000
+    python: int = 300
+    long: int = 3000  # steps of one run
 
     def scaled(self, runs: int) -> "Size":
         """The same with `runs` for every burst."""
@@ -71,6 +74,8 @@ SHORT = Size(
     checkpoints=50,
     many=10_000,
     resumed=100,
+    python=100,
+    long=1200,
 )
 
 
@@ -332,6 +337,15 @@ def _fair(subject: Subject, size: Size) -> Figures:
     return {"backlog_left": float(left)} | _percentiles("other", first)
 
 
+def _python(subject: Subject, size: Size) -> Figures:
+    """See what checkpointing does for apps of the real Python SDK."""
+    return {
+        f"{framework}_{name}": value
+        for framework in FRAMEWORKS
+        for name, value in measure(subject, framework, size.python, size.long).items()
+    }
+
+
 SCENARIOS: dict[str, Callable[[Subject, Size], Figures]] = {
     "idle": _idle,
     "steady": _steady,
@@ -353,6 +367,7 @@ SCENARIOS: dict[str, Callable[[Subject, Size], Figures]] = {
     "debounce": _gathered("debounce", None),
     "batch": _gathered("batch", 100),
     "connected": _connected,
+    "python-seq5": _python,
 }
 
 

@@ -122,7 +122,9 @@ class Subject:
     def _server(self, *args: str) -> Server:
         log = self.folder / "server.log"
         quiet = ("--dev", "--log-level", "warning")
-        return Server("start", *quiet, *args, *self._options, log=log, env={"DATABASE_URL": None})
+        # its routes set the limit of steps of a run
+        env = {"DATABASE_URL": None, "INNGEST_TEST_API": "1"}
+        return Server("start", *quiet, *args, *self._options, log=log, env=env)
 
     def start(self, functions: Iterable[str]) -> Self:
         """Start endpoint and server, register, and wait for the workers."""

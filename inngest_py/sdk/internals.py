@@ -76,6 +76,7 @@ class Op(Enum):
     GATEWAY = "Gateway"
     DEFER_ADD = "DeferAdd"
     DEFER_ABORT = "DeferAbort"
+    RUN_COMPLETE = "RunComplete"
 
 
 class ReportedInfo(StepInfo):

@@ -3,6 +3,7 @@
 import atexit
 import functools
 import os
+from collections.abc import Iterator
 from urllib.parse import urljoin
 
 import httpx
@@ -45,8 +46,7 @@ def _request(
     timeout: httpx.Timeout = TIMEOUT,
 ) -> httpx.Response:
     url = urljoin(client.api_origin, path)
-    for key in [client.signing_key, *filter(None, [client.signing_key_fallback])]:
-        headers = _headers(client, key)
+    for headers in headers_of(client):
         answer = _http(os.getpid()).request(
             method, url, params=params, content=content, headers=headers, timeout=timeout
         )
@@ -64,8 +64,17 @@ def _http(process: int) -> httpx.Client:
     return made
 
 
+def headers_of(client: inngest.Inngest) -> Iterator[dict[str, str]]:
+    """Yield a request's headers, then those with the fallback key, for a server that refused.
+
+    Raises Invalid for a signing key that is none. A dev server wants none.
+    """
+    yield _headers(client, client.signing_key)
+    if client.signing_key_fallback:
+        yield _headers(client, client.signing_key_fallback)
+
+
 def _headers(client: inngest.Inngest, key: str | None) -> dict[str, str]:
-    """Build the headers; a dev server wants no key, so None is sent without one."""
     headers = {"Content-Type": "application/json"}
     if client.env:
         headers["X-Inngest-Env"] = client.env

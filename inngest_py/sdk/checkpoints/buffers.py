@@ -66,15 +66,25 @@ class Buffer:
     def flush(self) -> Outcome:
         """Send all; blocks. What was not stored stays, and nothing is sent any more."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._cancel_timer()
             sent = self.steps[:]
             if sent and self.outcome is Outcome.STORED:
                 self.outcome = self._send(sent, TRIES)
                 if self.outcome is Outcome.STORED:
                     del self.steps[: len(sent)]
             return self.outcome
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def take(self) -> list[Finished]:
+        """Return what was not sent, to be answered; waits for a flush under way."""
+        with self._lock:
+            self._cancel_timer()
+            taken, self.steps = self.steps, []
+            return taken
 
     def send_last(self) -> None:
         """Send what is there once, without waiting for a flush under way: the process ends.

@@ -23,11 +23,14 @@ import inngest
 from ..internals import (
     CallResult,
     EmptySentinel,
+    Op,
     Opcode,
+    ReportedInfo,
     ResponseInterrupt,
     StepInfo,
     StepMemos,
     StepResponse,
+    hash_of,
 )
 from . import leaving, sending
 from .buffers import Buffer, Finished, senders
@@ -70,11 +73,13 @@ class Call:
         self._went_on = False
 
     def _flush(self) -> object:
+        return self._in_thread(self.buffer.flush) if self.buffer.steps else self.buffer.outcome
+
+    def _in_thread(self, call: Callable[[], object]) -> object:
+        """Call what may block: an event loop must go on meanwhile."""
         if not self._is_async:
-            return self.buffer.flush()
-        if not self.buffer.steps:
-            return self.buffer.outcome
-        return asyncio.get_running_loop().run_in_executor(senders(), self.buffer.flush)
+            return call()
+        return asyncio.get_running_loop().run_in_executor(senders(), call)
 
     def before(self) -> None:
         """Check before a step that the request may go on."""
@@ -138,21 +143,40 @@ class Call:
 
     def finish(self, answered: CallResult) -> Steps[Exception | None]:
         """Send the rest, and put what has to be answered in place of what the SDK answers."""
-        outcome = yield self._flush()
-        leaving.forget(self.buffer)
         error = None
         if self.answer is None:
             error = yield self._hooks["transform_output"](answered)
         else:
             vars(answered).update(vars(self.answer))
+        if error is None and self._is_result(answered):
+            taken = yield from self._taken()
+            leaving.forget(self.buffer)
+            _answer_with(answered, taken, completes=True)
+            return None
+        outcome = yield self._flush()
+        leaving.forget(self.buffer)
         if outcome is Outcome.STALE:
             vars(answered).update(vars(CallResult(_stale(self._ctx.run_id))))
             return None
         if not self.buffer.steps:
             return error if isinstance(error, Exception) else None
-        rest = [CallResult(output=step.output, step=step.info) for step in self.buffer.steps]
-        vars(answered).update(vars(CallResult(multi=rest + (answered.multi or []))))
+        _answer_with(answered, self.buffer.steps)
         return None
+
+    def _taken(self) -> Steps[list[Finished]]:
+        done: list[list[Finished]] = []
+        yield self._in_thread(lambda: done.append(self.buffer.take()))
+        return done[0]
+
+    def _is_result(self, answered: CallResult) -> bool:
+        """Whether the function's result can be answered together with steps that were not sent."""
+        return (
+            bool(self.buffer.steps)
+            and self.buffer.outcome is not Outcome.STALE
+            and (answered.error, answered.step, answered.multi) == (None, None, None)
+            and not isinstance(answered.output, EmptySentinel)
+            and _json(answered.output) is not None
+        )
 
     def end_of_request(self) -> Steps[object]:
         """Call `after_execution`, but for a step whose hooks ran."""
@@ -268,6 +292,23 @@ def _head(run_id: str, dispatch: Dispatch) -> str:
         "request_started_at": time.time_ns() // 1_000_000,
     }
     return json.dumps({name: value for name, value in known.items() if value is not None})[:-1]
+
+
+def _answer_with(answered: CallResult, steps: list[Finished], *, completes: bool = False) -> None:
+    """Put steps before the steps that are answered, or before the run's result if it completes.
+
+    Otherwise they are answered alone: they do not go with an error of the function.
+    """
+    answer = [CallResult(output=step.output, step=step.info) for step in steps]
+    if not answer:
+        return
+    if answered.multi is not None:
+        answer += answered.multi
+    elif completes:
+        hashed = hash_of("complete")
+        done = ReportedInfo(display_name="complete", id=hashed, name="", op=Op.RUN_COMPLETE)
+        answer.append(CallResult(output=answered.output, step=done))
+    vars(answered).update(vars(CallResult(multi=answer)))
 
 
 def _send(
