@@ -22,6 +22,7 @@ _MODULES = {
     "apps": "apps",
     "celery": "celery_apps",
     "connections": "connections",
+    "outbox-relay": "outbox",
 }
 
 
@@ -36,7 +37,7 @@ class _Commands(click.Group):
             return None
         with without_collections():
             module = import_module(f".{_MODULES[cmd_name]}", __package__)
-        found: click.Command = getattr(module, cmd_name)
+        found: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return found
 
 

@@ -26,13 +26,13 @@ LATE = {
     ],  # while no garbage is collected
     "inngest_py/cli/celery_apps.py": ["api.native"],  # slow: only for the schema
     "inngest_py/cli/check.py": ["kombu.exceptions", "tasks.app"],  # slow: only with a broker
+    "inngest_py/cli/outbox.py": ["sdk.outbox.relay", "sdk.outbox.table"],  # an extra
     "inngest_py/config_checks.py": ["kombu.transport"],  # slow: only with a broker
     "inngest_py/sdk/__init__.py": ["checkpoints", "checkpoints"],  # for types; needs the SDK
     "inngest_py/sdk/checkpoints/buffers.py": ["internals"],  # for types
     "inngest_py/sdk/checkpoints/middleware.py": ["calls"],  # needs internals that it checks before
     "inngest_py/sdk/databases/choose.py": [  # only for who passes one of theirs
-        "with_django",
-        "with_sqlalchemy",
+        *("with_django", "with_sqlalchemy") * 2,
     ],
     "inngest_py/sdk/internals.py": [  # another version of the SDK may lack them
         "inngest._internal.execution_lib",

@@ -2,7 +2,7 @@
 
 import sys
 
-from .database import Database
+from .database import Database, OpenTransaction
 
 
 def choose(target: object, argument: str) -> Database:
@@ -20,4 +20,18 @@ def choose(target: object, argument: str) -> Database:
     wanted = (
         "an engine, a session or a sessionmaker of SQLAlchemy, or the name of a Django database"
     )
+    raise TypeError(f"{argument}: must be {wanted}, not {type(target).__name__}")
+
+
+def choose_open(target: object, argument: str) -> OpenTransaction:
+    """Find the transaction that the app has open. Raises TypeError or ValueError, as choose()."""
+    if isinstance(target, str):
+        from .with_django import OpenAtomic
+
+        return OpenAtomic(target, argument)
+    if "sqlalchemy" in sys.modules:
+        from .with_sqlalchemy import open_transaction
+
+        return open_transaction(target, argument)
+    wanted = "a session or connection of SQLAlchemy, or the name of a Django database"
     raise TypeError(f"{argument}: must be {wanted}, not {type(target).__name__}")

@@ -95,3 +95,13 @@ def is_conflict(error: BaseException) -> bool:
         codes |= {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)}
         codes |= {code for code in cause.args[:1] if isinstance(code, int)}
     return bool(codes & _CONFLICTS)
+
+
+class OpenTransaction(Protocol):
+    """The transaction that the app's code has open."""
+
+    def run(self, work: "Callable[[Execute], T]") -> "T | Awaitable[T]":
+        """Do the work in it; with an async library, await it."""
+
+    def on_commit(self, listener: Callable[..., None]) -> None:
+        """Call the listener when it is committed, or just before."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .choose import choose
 from .database import DIALECTS, Database
 
 # SQLite gives ids in order only to this type; `AUTOINCREMENT` keeps it from using one again
@@ -15,9 +16,14 @@ _SERIAL = {
 }
 # ids are compared as bytes; MySQL would else take `A` and `a` for the same
 _KEY = {
-    "postgresql": "VARCHAR({size})",
-    "mysql": "VARCHAR({size}) CHARACTER SET ascii COLLATE ascii_bin",
-    "sqlite": "VARCHAR({size})",
+    "postgresql": "VARCHAR(64)",
+    "mysql": "VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin",
+    "sqlite": "VARCHAR(64)",
+}
+_TEXT = {
+    "postgresql": "VARCHAR(255)",
+    "mysql": "VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    "sqlite": "VARCHAR(255)",
 }
 _LONG = {"postgresql": "TEXT", "mysql": "LONGTEXT CHARACTER SET utf8mb4", "sqlite": "TEXT"}
 
@@ -28,7 +34,7 @@ class Table:
 
     name: str
     columns: str
-    """One a line; `{serial}`, `{key_N}`, `{long}` stand for types that differ."""
+    """One a line; `{serial}`, `{key_64}`, `{text_255}`, `{long}` stand for types that differ."""
     index: str
     """Its columns."""
     made_by: str
@@ -40,7 +46,7 @@ class Table:
             known = ", ".join(DIALECTS)
             raise ValueError(f"dialect: must be one of {known}, not {dialect!r}")
         types = {"serial": _SERIAL[dialect], "long": _LONG[dialect]}
-        types |= {f"key_{size}": _KEY[dialect].format(size=size) for size in (64, 255)}
+        types |= {"key_64": _KEY[dialect], "text_255": _TEXT[dialect]}
         body = self.columns.strip().format(**types)
         name, index = self.name, f"{self.name}_due"
         if dialect == "mysql":
@@ -78,6 +84,10 @@ class Table:
             f"the database has no table {self.name}: call {self.made_by}.create_table() before,"
             f" or run the SQL of `python -m {self.made_by} sql --dialect {'|'.join(DIALECTS)}`"
         )
+
+    def missing_in(self, target: object) -> str | None:
+        """Say the same of what an app passes as its database."""
+        return self.missing(choose(target, "database"))
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Print the SQL: the command line of the module."""

@@ -22,7 +22,7 @@ class Django:
 
     def __init__(self, alias: str, argument: str) -> None:
         """Take the name of a database. Raises ValueError if there is none of that name."""
-        self._alias, self._argument = alias, argument
+        self.alias, self._argument = alias, argument
         if alias not in connections.settings:
             known = ", ".join(connections.settings)
             raise ValueError(f"{argument}: DATABASES has no {alias!r}: it has {known}")
@@ -30,7 +30,7 @@ class Django:
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """Open a transaction."""
-        connection = connections[self._alias]
+        connection = connections[self.alias]
         dialect = dialect_named(connection.vendor, self._argument)
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -38,10 +38,10 @@ class Django:
                 raise ValueError(f"{self._argument}: autocommit is off: turn it on")
         with ExitStack() as block:
             try:
-                block.enter_context(transaction.atomic(using=self._alias, durable=True))
+                block.enter_context(transaction.atomic(using=self.alias, durable=True))
             except RuntimeError:
                 fix = "leave atomic() before (ATOMIC_REQUESTS: mark the view non_atomic_requests)"
-                text = f"{self._argument}: {self._alias!r} has an open transaction: {fix}"
+                text = f"{self._argument}: {self.alias!r} has an open transaction: {fix}"
                 raise ValueError(text) from None
             yield Transaction(dialect, _executing(connection), (), nullcontext)
 
@@ -52,7 +52,7 @@ class Django:
 
     def apart(self) -> "Django | None":
         """Return itself: each thread has connections of its own."""
-        connection = connections[self._alias]
+        connection = connections[self.alias]
         in_memory = connection.vendor == "sqlite" and connection.is_in_memory_db()
         return None if in_memory else self
 
@@ -61,7 +61,7 @@ class Django:
         try:
             return work()
         finally:
-            connections[self._alias].close()
+            connections[self.alias].close()
 
     def wait(self, awaitable: Awaitable[T]) -> T:
         """Django's transactions are not async."""
@@ -77,7 +77,7 @@ class Django:
 
     def has_table(self, name: str) -> bool:
         """Whether the table is there."""
-        return name in connections[self._alias].introspection.table_names()
+        return name in connections[self.alias].introspection.table_names()
 
 
 def _executing(connection: BaseDatabaseWrapper) -> Execute:
@@ -89,3 +89,24 @@ def _executing(connection: BaseDatabaseWrapper) -> Execute:
             return Answer([tuple(row) for row in rows], cursor.rowcount)
 
     return execute
+
+
+class OpenAtomic:
+    """The `atomic()` that the app's code is in (see `OpenTransaction`)."""
+
+    def __init__(self, alias: str, argument: str) -> None:
+        """Take the name of a database. Raises ValueError if no transaction is open there."""
+        self._alias = Django(alias, argument).alias
+        connection = connections[alias]
+        if not connection.in_atomic_block and connection.get_autocommit():
+            fix = "call this inside transaction.atomic()"
+            raise ValueError(f"{argument}: {alias!r} has no open transaction: {fix}")
+
+    def run(self, work: Callable[[Execute], T]) -> T:
+        """Do the work in it."""
+        return work(_executing(connections[self._alias]))
+
+    def on_commit(self, listener: Callable[..., None]) -> None:
+        """Call the listener when it was committed; what it raises disturbs nobody."""
+        if connections[self._alias].in_atomic_block:
+            transaction.on_commit(listener, using=self._alias, robust=True)

@@ -37,7 +37,7 @@ class Sqlalchemy:
 
     def __init__(self, target: object, argument: str) -> None:
         """Take an engine, a session or a maker of sessions. Raises TypeError."""
-        self._argument = argument
+        self._given, self._argument = target, argument
         self.is_async = isinstance(target, _ASYNC)
         self._open = _opener(target, argument)
 
@@ -60,14 +60,16 @@ class Sqlalchemy:
 
     def apart(self) -> "Sqlalchemy | None":
         """Make one for another thread: with the same engine, or an own one if it is async."""
-        with self._open() as (_, connection):
-            engine = connection.engine
+        engine = _engine_of(self._given)
         if isinstance(engine.pool, StaticPool | SingletonThreadPool):
             return None
+        if engine.name != "sqlite":  # MySQL's own level would lock the gaps that others insert into
+            engine = engine.execution_options(isolation_level="READ COMMITTED")
         if not self.is_async:
             return Sqlalchemy(engine, self._argument)
         # connections of an async driver belong to the event loop in which they were made
         own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+        own = own.execution_options(**engine.get_execution_options())
         return Sqlalchemy(AsyncEngine(own), self._argument)
 
     def run_here(self, work: Callable[[], T]) -> T:
@@ -79,9 +81,7 @@ class Sqlalchemy:
             try:
                 return work()
             finally:
-                with self._open() as (_, connection):
-                    engine = connection.engine
-                engine.dispose()
+                _engine_of(self._given).dispose()
 
         return await greenlet_spawn(closing)
 
@@ -121,6 +121,16 @@ def _opener(target: object, argument: str) -> Callable[[], _Opened]:
         "an engine, a session or a sessionmaker of SQLAlchemy, or the name of a Django database"
     )
     raise TypeError(f"{argument}: must be {wanted}, not {type(target).__name__}")
+
+
+def _engine_of(target: object) -> Engine:
+    """Find the engine of what the app passed, without a connection."""
+    if isinstance(target, AsyncEngine):
+        return target.sync_engine
+    if isinstance(target, Engine):
+        return target
+    made = target if isinstance(target, Session | AsyncSession) else target()  # type: ignore[operator]
+    return _blocking(made).get_bind().engine
 
 
 @contextmanager
@@ -186,3 +196,46 @@ def _guard(handle: object, connection: Connection) -> Iterator[None]:
         event.remove(target, name, refuse)
     if not connection.in_transaction():
         raise ValueError(_NO_ROLLBACK)
+
+
+class OpenOfSqlalchemy:
+    """The transaction of a session or connection (see `OpenTransaction`)."""
+
+    def __init__(self, handle: Session | AsyncSession | Connection | AsyncConnection) -> None:
+        """Take what the app works with."""
+        self._is_async = isinstance(handle, AsyncSession | AsyncConnection)
+        if isinstance(handle, AsyncConnection):
+            self._target: Session | Connection = handle.sync_connection or _not_open()
+        elif isinstance(handle, Connection):
+            self._target = handle
+        else:
+            self._target = _blocking(handle)
+
+    def run(self, work: Callable[[Execute], T]) -> T | Awaitable[T]:
+        """Do the work in it; a transaction begins if none has begun."""
+        return greenlet_spawn(self._run, work) if self._is_async else self._run(work)
+
+    def _run(self, work: Callable[[Execute], T]) -> T:
+        target = self._target
+        connection = target if isinstance(target, Connection) else target.connection()
+        return work(_executing(connection))
+
+    def on_commit(self, listener: Callable[..., None]) -> None:
+        """Call the listener after each commit of the session, or before that of the connection."""
+        name = "commit" if isinstance(self._target, Connection) else "after_commit"
+        if not event.contains(self._target, name, listener):
+            event.listen(self._target, name, listener)
+
+
+def _not_open() -> Connection:
+    raise ValueError("session: the connection is not open")
+
+
+def open_transaction(target: object, argument: str) -> OpenOfSqlalchemy:
+    """Find it. Raises TypeError for what has no transaction."""
+    if isinstance(target, scoped_session | async_scoped_session):
+        target = target()
+    if isinstance(target, Session | AsyncSession | Connection | AsyncConnection):
+        return OpenOfSqlalchemy(target)
+    wanted = "the session or connection that has the transaction's writes"
+    raise TypeError(f"{argument}: must be {wanted}, not {type(target).__name__}")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 from sqlalchemy import Engine
-from sqlalchemy.pool import NullPool
 
 from inngest_py.sdk import transactions
 from inngest_py.sdk.transactions import sweeping
@@ -49,7 +48,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def engine(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """An engine; its database has the table of transactions, and one for effects."""
     monkeypatch.setattr(sweeping, "_ODDS", 0.0)
-    made = sqlalchemy.create_engine(url, poolclass=NullPool)
+    made = sqlalchemy.create_engine(url, pool_size=10)
     quicken(made)
     transactions.create_table(made)
     with made.begin() as connection:
