@@ -1,6 +1,7 @@
 """An app of `inngest_py.sdk.steps`: `python -m tests.sdk.apps.steps_app KIND PORT`.
 
-Flask serves the blocking functions, FastAPI the async ones; EFFECTS names the effects log.
+Flask serves the blocking functions, FastAPI the async ones, with checkpoints if the kind
+ends so; EFFECTS names the effects log.
 """
 
 import logging
@@ -14,6 +15,8 @@ import inngest.fast_api
 import inngest.flask
 import uvicorn
 
+import inngest_py.sdk
+
 from . import groups_async, groups_blocking, steps_async, steps_blocking
 from .effects import Effects
 
@@ -22,9 +25,10 @@ HOST = "127.0.0.1"
 
 def main(kind: str, port: int) -> None:
     """Serve until killed."""
-    client = inngest.Inngest(app_id=kind, logger=logging.getLogger("sdk"))
+    middleware = [inngest_py.sdk.checkpointing()] if kind.endswith("-checkpoints") else []
+    client = inngest.Inngest(app_id=kind, logger=logging.getLogger("sdk"), middleware=middleware)
     effects = Effects(os.environ["EFFECTS"])
-    if kind.endswith("flask"):
+    if "flask" in kind:
         app = flask.Flask(__name__)
         functions = [
             *steps_blocking.define(client, effects),
