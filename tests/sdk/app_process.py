@@ -89,7 +89,14 @@ class SdkApp(Process):
 
 def _argv(kind: str, port: int) -> list[str]:
     language, variant, *way = kind.split("-")
-    if language == "python" and variant in ("cron", "extras", "flow", "realtime", "steps"):
+    if language == "python" and variant in (
+        "cron",
+        "effects",
+        "extras",
+        "flow",
+        "realtime",
+        "steps",
+    ):
         return [sys.executable, "-m", f"tests.sdk.apps.{variant}_app", kind, str(port)]
     if language == "python":
         return [sys.executable, "-m", "tests.sdk.apps.python_app", kind, str(port)]

@@ -7,17 +7,22 @@ import asyncio
 import json
 import random
 import sys
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import django
+import inngest
 from django.conf import settings
 from django.db import connection, connections, transaction
 from sqlalchemy.engine import make_url
 
-from inngest_py.sdk import transactions
+from inngest_py.sdk import outbox, transactions
 from inngest_py.sdk.transactions import sweeping
+from tests.processes import wait_until
 
 from .killing import Points, every_point
+from .receiver import Receiver
 from .sdk_calls import App
 
 _ENGINES = {"sqlite": "sqlite3", "postgresql": "postgresql"}
@@ -113,9 +118,32 @@ def others() -> None:
     app = App(_go_async)
     found["async"] = [asyncio.run(app.call_async("run", attempt)).result for attempt in (0, 1)]
     found["effects"] = effects()
+    found |= _outbox()
     execute("DROP TABLE inngest_transactions")
     found["missing"] = _error(App(_go).call("run", 1))
     print(json.dumps(found), flush=True)
+
+
+def _outbox() -> dict[str, Any]:
+    """Send events in `atomic()`, and relay them in a thread."""
+    receiver = Receiver()
+    made = inngest.Inngest(app_id="tests", is_production=False, event_api_base_url=receiver.url)
+    outbox.create_table("default")
+    try:
+        outbox.send("default", inngest.Event(name="a", data={"n": 0}))
+        told = ""
+    except ValueError as error:
+        told = str(error)
+    with outbox.Relay("default", made, poll=timedelta(hours=1)) as relay:
+        with suppress(KeyError), transaction.atomic():
+            outbox.send("default", inngest.Event(name="a", data={"n": 1}), key="k")
+            raise KeyError
+        with transaction.atomic():
+            for n in (2, 3):
+                outbox.send("default", inngest.Event(name="a", data={"n": n}), key="k")
+        wait_until(lambda: relay.sent == 2, 20, "the events are sent")
+    receiver.close()
+    return {"outside": told, "sent": receiver.places(), "waiting": outbox.status("default").waiting}
 
 
 def _elsewhere(ctx: Any) -> Any:

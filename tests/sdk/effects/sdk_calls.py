@@ -60,9 +60,13 @@ class App:
 
 
 def _request(
-    run_id: str, attempt: int, steps: dict[str, Any] | None = None, step: str = "step"
+    run_id: str,
+    attempt: int,
+    steps: dict[str, Any] | None = None,
+    step: str = "step",
+    data: Any = None,
 ) -> comm_lib.CommRequest:
-    event = {"name": "tests/go", "data": {}, "id": "1", "ts": 1}
+    event = {"name": "tests/go", "data": data or {}, "id": "1", "ts": 1}
     ctx = {
         "run_id": run_id,
         "attempt": attempt,

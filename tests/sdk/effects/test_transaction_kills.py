@@ -53,4 +53,6 @@ def test_effect_happens_once_with_django(url: str) -> None:
     first, second = others["async"]
     assert first == second
     assert others["effects"] == [first]
+    assert others["outside"].startswith("session: 'default' has no open transaction")
+    assert (others["sent"], others["waiting"]) == ([2, 3], 0)
     assert others["missing"].startswith("the database has no table inngest_transactions")
