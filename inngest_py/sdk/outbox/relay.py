@@ -64,7 +64,7 @@ class Relay:
 
     def start(self) -> Self:
         """Send in a thread of its own from now on."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():  # a fork leaves a dead one
             self._stopped.clear()
             self._thread = threading.Thread(target=self.run, name="inngest-outbox", daemon=True)
             self._thread.start()
