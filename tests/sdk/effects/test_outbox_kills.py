@@ -1,6 +1,7 @@
 """Senders and relays of an outbox are killed between every two statements; and the command."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ def received(server: Server, name: str) -> list[dict[str, Any]]:
 
 
 def test_events_are_there_once_and_in_order(url: str, events_server: Server) -> None:
+    if url.startswith("mysql") and "INNGEST_KILLS" not in os.environ:
+        pytest.skip("in full size alone: INNGEST_KILLS=1")
     command = [sys.executable, "-W", "ignore", "-m", "tests.sdk.effects.outbox_kills"]
     done = subprocess.run(
         [*command, url, events_server.url],
