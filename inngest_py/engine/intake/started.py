@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from ... import observe
 from ...domain.runs.items import ItemKind
 from ...domain.values.urls import is_connect
-from ...storage.db.session import at_end
+from ...storage.db.sqlite_writer import at_end
 from ..runtime.catalog import Function
 from ..runtime.context import Context, Hint
 

@@ -17,7 +17,8 @@ from ...domain.errors import Unreadable
 from ...domain.runs.items import OF_RULES, RUNLESS, Item, ItemKind
 from ...domain.runs.runs import RunStatus
 from ...storage.db.outages import logged, outage
-from ...storage.db.session import at_end, commit_soon
+from ...storage.db.session import commit_soon
+from ...storage.db.sqlite_writer import at_end, savepoint
 from ...storage.queue import (
     claiming,
     concurrency_slots,
@@ -150,7 +151,7 @@ def claim_stored(
 
     at_end(tx, end)
     try:
-        with tx.begin_nested():  # an error undoes the claim alone
+        with savepoint(tx):  # an error undoes the claim alone
             found.append(_claim_items(tx, ctx, [item_id for _, item_id in hints]))
     except Exception as error:
         if outage(error):

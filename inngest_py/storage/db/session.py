@@ -1,13 +1,11 @@
 """Connections and transactions of both databases, and statements that differ between them.
 
-On SQLite, writes use BEGIN IMMEDIATE behind a lock of this process: a greenlet that waited inside
-SQLite would block the hub that runs the writer. SQLite's own wait for another process's lock sleeps
-in C and would stop all greenlets, so writers wait here instead. Reads use plain BEGIN.
+On SQLite, one connection of this process writes, with BEGIN IMMEDIATE (see sqlite_writer). Reads
+use plain BEGIN.
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -30,28 +28,26 @@ from sqlalchemy import (
 from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 from ... import observe
-from . import deadlines, sockets
+from . import sockets, sqlite_writer
 from .clock import Clock
 from .columns import Base
 from .connection import Pipelined
 from .dialects import is_sqlite
-from .outages import Fault, NoAnswer, Outage, fault
+from .outages import Outage
 from .row_types import Parameters, RowValues, Statement
 from .server_limits import ServerLimits
+from .sqlite_writer import SqliteWriter
 
+Columns = TypeVarTuple("Columns")
 _CLOCK = select(func.clock_timestamp())
 # How long to wait for a connection of the pool before that counts as an outage.
 _POOL_SECONDS = 5
 # SQLite's own wait, in C. Readers need it, rarely and for a moment.
-Columns = TypeVarTuple("Columns")
-AtEnd = Callable[[bool], None]
 _BUSY_MS = 20
 _BUSY_SECONDS = 30.0
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
 
 
 class Database:
@@ -73,12 +69,12 @@ class Database:
             self.url = self.url.set(drivername="postgresql+psycopg2")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.locks_rows = not self.is_sqlite  # SQLite has one writer at a time
-        self._write_lock = threading.RLock()
         self.written = threading.Event()  # set by every commit of this process on SQLite
         self.outage = Outage()
         self.engine = (
             self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool_size, self._limits)
         )
+        self._writer = SqliteWriter(self.engine)  # not used on PostgreSQL
 
     @property
     def file(self) -> Path | None:
@@ -143,14 +139,7 @@ class Database:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
 
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get("writes", False)
-            if writes:
-                _begin_writing(connection)
-            else:
-                connection.exec_driver_sql("BEGIN")
-
+        event.listen(engine, "begin", sqlite_writer.begin)
         return engine
 
     def without_time_limits(self) -> "Database":
@@ -169,28 +158,10 @@ class Database:
             with observe.EventsAfterCommit(), self.engine.begin() as connection:
                 yield connection
             return
-        committed, at_end = False, list[AtEnd]()
-        try:
-            with observe.EventsAfterCommit():
-                self._wait_for_writers()
-                try:
-                    with self.engine.connect() as connection:
-                        writer = connection.execution_options(writes=True, at_end=at_end)
-                        with writer.begin():
-                            yield writer
-                finally:
-                    self._write_lock.release()
-                committed = True
-                self.written.set()
-        finally:
-            for call in at_end:
-                call(committed)
-
-    def _wait_for_writers(self) -> None:
-        """Take the write lock, after other writers, which may wait for another process."""
-        left = deadlines.left()
-        if not self._write_lock.acquire(timeout=-1 if left is None else left):
-            raise NoAnswer("other writers did not end in time")
+        with observe.EventsAfterCommit():
+            with self._writer.transaction() as connection:
+                yield connection
+            self.written.set()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -206,7 +177,7 @@ class Database:
             return
         if isinstance(self.engine.pool, StaticPool):
             # one shared connection: a read must not become part of another greenlet's write
-            with self._write_lock, self.engine.connect() as connection:
+            with self._writer.lock, self.engine.connect() as connection:
                 yield connection
             return
         with self.engine.connect() as connection:
@@ -223,32 +194,13 @@ class Database:
 
     def create_all(self) -> None:
         """Create every table at once, for a database that lives in memory."""
-        with self._write_lock:
+        with self._writer.lock:
             Base.metadata.create_all(self.engine)
 
     def close(self) -> None:
         """Close the pooled connections."""
+        self._writer.close()
         self.engine.dispose()
-
-
-def _begin_writing(connection: Connection) -> None:
-    """Begin to write, waiting for other processes in Python's sleep, which lets greenlets run.
-
-    Raises OperationalError (Fault.BUSY) when that takes too long.
-    """
-    left = deadlines.left()
-    deadline = time.monotonic() + (_BUSY_SECONDS if left is None else min(left, _BUSY_SECONDS))
-    delay = _SHORTEST_WAIT
-    while True:
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except OperationalError as error:
-            if fault(error) is not Fault.BUSY or time.monotonic() > deadline:
-                raise
-        else:
-            return
-        time.sleep(delay)
-        delay = min(delay * 2, _LONGEST_WAIT)
 
 
 def later(tx: Connection, sql: str, values: Parameters = None) -> None:
@@ -268,14 +220,6 @@ def commit_soon(tx: Connection) -> None:
     """
     if not is_sqlite(tx):
         later(tx, "SET LOCAL synchronous_commit = off")
-
-
-def at_end(tx: Connection, call: AtEnd) -> None:
-    """Call a function at the end of this transaction, with whether it was committed.
-
-    It must neither raise nor wait: others may share the commit. On SQLite only.
-    """
-    tx.get_execution_options()["at_end"].append(call)
 
 
 def _pipelined(tx: Connection) -> Pipelined:

@@ -17,9 +17,10 @@ from sqlalchemy.dialects.postgresql import psycopg2
 from sqlalchemy.exc import DBAPIError
 
 from ..columns import Timestamp
+from ..driver_errors import wrapped
 from ..row_types import Parameters, RowValues, Statement
 from ..session import later
-from .per_row import GIVEN, Result, described, wrapped
+from .per_row import GIVEN, Result, described
 
 ROWS = "given_rows"  # prefix of the parameters that hold the columns of given rows
 

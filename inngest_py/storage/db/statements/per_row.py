@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, bindparam
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 
 from ..columns import sqlite_value
+from ..driver_errors import wrapped
 from ..row_types import AnyType, Record, Statement
 
 Reader = Callable[[Any], object]
@@ -118,21 +118,3 @@ def described(statement: Statement) -> list[tuple[str, AnyType]]:
         else statement.column_descriptions
     )
     return [(column["name"] or "", column["type"]) for column in columns]
-
-
-def wrapped(
-    dialect: Dialect, sql: str, error: BaseException, *, lost: bool = False
-) -> BaseException:
-    """Make SQLAlchemy's error from a driver's, without the parameters, which may be secret.
-
-    `lost` says that the connection is lost.
-    """
-    return DBAPIError.instance(
-        sql,
-        None,
-        error,
-        dialect.loaded_dbapi.Error,
-        hide_parameters=True,
-        connection_invalidated=lost,
-        dialect=dialect,
-    )

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect
 
+from ..driver_errors import wrapped
 from ..row_types import Query
-from .per_row import Reader, wrapped
+from .per_row import Reader
 
 
 class SingleValue:
