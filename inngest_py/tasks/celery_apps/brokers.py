@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from celery import Celery
+from celery.utils.saferepr import saferepr
 from kombu import exceptions
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
@@ -116,6 +117,7 @@ class _Broker:
         self.app, self.client = app, connect(app)
         self._answers = answers_queue(app)
         self._declared = False
+        self._repr_bytes: int = self.client.amqp.argsrepr_maxsize
         self._keeps_client = patched and is_redis(app)
         self._callback: dict[str, object] = {
             "args": [],
@@ -160,6 +162,9 @@ class _Broker:
             callbacks=[{**callback, "task": DONE}],
             errbacks=[{**callback, "task": FAILED}],
             root_id=message.root_id,
+            # else Celery looks up twice in its settings how deep to go: half the time of this call
+            argsrepr=saferepr(message.args, self._repr_bytes),
+            kwargsrepr=saferepr(message.kwargs, self._repr_bytes),
             **{name: options[name] for name in _MESSAGE_OPTIONS if options.get(name) is not None},
         )
         producer.publish(
