@@ -10,7 +10,7 @@ class Full:
 
     def __init__(self, db: Database) -> None:
         self.refuses = False
-        event.listen(db.engine, "begin", self._limit, insert=True)
+        event.listen(db.engine, "begin", self._limit)
 
     def _limit(self, connection: Connection) -> None:
         # SQLite takes what is less than the present size for that

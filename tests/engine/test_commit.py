@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.engine.runtime.group_commit import Committer
-from inngest_py.storage.db import deadlines, session
+from inngest_py.storage.db import deadlines, sqlite_writer
 from inngest_py.storage.db.meta import Meta
 from inngest_py.storage.db.outages import Fault, fault
 from inngest_py.storage.db.session import Database, insert
@@ -141,15 +141,18 @@ with Database(sys.argv[1]).transaction():
 def test_a_leader_does_not_wait_behind_a_lock_for_each_of_the_others(
     tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite_writer, "_BUSY_SECONDS", 0.0)
     db = Database(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'test.db')}")
     committer = Committer(db)
     tries: list[int] = []  # who tried to begin a transaction
     done: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if statement == "BEGIN IMMEDIATE":
+    run = sqlite_writer._run
+
+    def noted(connection: Connection, sql: str) -> None:
+        if sql == "BEGIN IMMEDIATE":
             tries.append(threading.get_ident())
+        run(connection, sql)
 
     keys = [f"k{number}-" for number in range(WRITERS)]
     threads = [
@@ -166,7 +169,7 @@ def test_a_leader_does_not_wait_behind_a_lock_for_each_of_the_others(
         assert other.stdin is not None
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
-        event.listen(db.engine, "before_cursor_execute", note)
+        monkeypatch.setattr(sqlite_writer, "_run", noted)
         for thread in threads:
             thread.start()
         wait_until(lambda: len(tries) > 2 * WRITERS, 60, "many tries")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from inngest_py.storage.db import deadlines, session
+from inngest_py.storage.db import deadlines, sqlite_writer
 from inngest_py.storage.db.outages import Fault, NoAnswer, fault, outage, public_message
 from inngest_py.storage.db.session import Database
 from tests.processes import ROOT
@@ -70,7 +70,7 @@ def test_greenlets_keep_running_while_another_process_writes(tmp_path: Path) -> 
 def test_writer_that_waits_too_long_fails_as_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_writer, "_BUSY_SECONDS", 0.1)
     url = f"sqlite:///{tmp_path / 'x.db'}"
     holder, other = Database(url), Database(url)
     with holder.transaction():
