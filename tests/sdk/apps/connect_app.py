@@ -11,7 +11,7 @@ import sys
 import inngest
 from inngest.connect import connect
 
-from . import async_functions, async_waits, connect_functions
+from . import async_functions, async_waits, connect_functions, groups_async
 from .effects import Effects
 
 
@@ -23,6 +23,7 @@ async def _main(kind: str, instance: str) -> None:
     functions = [
         *async_functions.define(client, effects),
         *async_waits.define(client),
+        *groups_async.define(client, effects),
         *connect_functions.define(client, effects, instance),
     ]
     capacity = os.environ.get("CAPACITY")
