@@ -5,6 +5,7 @@ import json
 import os
 import sys
 
+from .connected import PREFIX
 from .endpoint import FUNCTIONS
 from .figures import Results, medians, ratio, table
 from .scenarios import SCENARIOS, SHORT, Figures, Size, warm_up
@@ -25,14 +26,24 @@ def _arguments() -> argparse.Namespace:
 
 
 def _once(mode: str, workers: int, names: list[str], size: Size) -> dict[str, Figures]:
-    """Measure on a fresh server and a fresh database."""
+    """Measure on a fresh server and a fresh database.
+
+    What is over Connect has a server of its own: beside another app it would get a part of the
+    calls in flight only, and the other app, measured before, all of them.
+    """
     measured: dict[str, Figures] = {}
-    with Subject(mode, workers=workers) as subject:
-        subject.start(FUNCTIONS)
-        warm_up(subject)
-        for name in names:
-            print(f"{mode}: {name} …", file=sys.stderr, flush=True)
-            measured[name] = SCENARIOS[name](subject, size)
+    for connected in (False, True):
+        mine = [name for name in names if name.startswith(PREFIX) == connected]
+        if not mine:
+            continue
+        with Subject(mode, workers=workers) as subject:
+            subject.start(() if connected else FUNCTIONS)
+            if connected:
+                subject.app.connect(subject.server.url, 1)
+            warm_up(subject, PREFIX if connected else "")
+            for name in mine:
+                print(f"{mode}: {name} …", file=sys.stderr, flush=True)
+                measured[name] = SCENARIOS[name](subject, size)
     return measured
 
 

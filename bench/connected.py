@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from inngest_py.domain.connect.messages_pb2 import (
     AppConfiguration,
@@ -27,12 +29,18 @@ APP = "connected"
 PREFIX = "connect-"
 _STATUS = {200: SDKResponseStatus.DONE, 206: SDKResponseStatus.NOT_COMPLETED}
 _HEARTBEAT_SECONDS = 10.0
+# each look at an enumeration of protobuf takes a microsecond
+_REQUEST, _ACK = Kind.GATEWAY_EXECUTOR_REQUEST, Kind.WORKER_REQUEST_ACK
+_REPLY = Kind.WORKER_REPLY
 # called with the function, the step and the request; returns an answer of HTTP
 Answer = Callable[[str, str, dict[str, Any]], bytes]
 
 
-class Worker:
-    """One connected worker; `names` are its functions."""
+class Worker(asyncio.Protocol):
+    """One connected worker; `names` are its functions.
+
+    As the endpoint does, it answers all requests that have come together by one write.
+    """
 
     def __init__(self, server: str, names: Iterable[str], answer: Answer, number: int = 0) -> None:
         self._server, self._answer, self._number = server, answer, number
@@ -42,53 +50,74 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled, or until the server closes."""
-        started = await asyncio.to_thread(self._start)
-        async with connect(
-            started.gateway_endpoint,
-            subprotocols=[Subprotocol("v0.connect.inngest.com")],
-            compression=None,
-            max_size=None,
-            ping_interval=None,
-        ) as socket:
-            await socket.recv()
-            await socket.send(_frame(Kind.WORKER_CONNECT, self._hello(started)))
-            beating = asyncio.create_task(self._beat(socket))
-            try:
-                async for data in socket:
-                    assert isinstance(data, bytes)
-                    await self._take(socket, ConnectMessage.FromString(data))
-            finally:
-                beating.cancel()
+        self._started = await asyncio.to_thread(self._start)
+        uri = parse_uri(self._started.gateway_endpoint)
+        self._protocol = ClientProtocol(
+            uri, subprotocols=[Subprotocol("v0.connect.inngest.com")], max_size=None
+        )
+        loop = asyncio.get_running_loop()
+        self._closed = loop.create_future()
+        self._transport, _ = await loop.create_connection(lambda: self, uri.host, uri.port)
+        self._protocol.send_request(self._protocol.connect())
+        self._flush()
+        beating = asyncio.create_task(self._beat())
+        try:
+            await self._closed
+        finally:
+            beating.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._closed.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every complete request that is here."""
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and event.opcode is Opcode.BINARY:
+                self._take(ConnectMessage.FromString(bytes(event.data)))
+        self._flush()
+
+    def _send(self, kind: Kind, message: Any = None) -> None:
+        payload = b"" if message is None else message.SerializeToString()
+        self._protocol.send_binary(ConnectMessage(kind=kind, payload=payload).SerializeToString())
+
+    def _flush(self) -> None:
+        self._transport.write(b"".join(self._protocol.data_to_send()))
 
     def _start(self) -> StartResponse:
         asked = urllib.request.Request(f"{self._server}/v0/connect/start", b"", method="POST")
         with urllib.request.urlopen(asked, timeout=30) as reply:
             return StartResponse.FromString(reply.read())
 
-    def _hello(self, started: StartResponse) -> WorkerConnectRequestData:
+    def _hello(self) -> WorkerConnectRequestData:
         return WorkerConnectRequestData(
-            connection_id=started.connection_id,
+            connection_id=self._started.connection_id,
             instance_id=f"bench-{self._number}",
-            auth_data=AuthData(session_token=started.session_token),
+            auth_data=AuthData(session_token=self._started.session_token),
             apps=[AppConfiguration(app_name=APP, functions=self._functions)],
             sdk_language="bench",
             sdk_version="v0.1.0",
             framework="connect",
         )
 
-    async def _beat(self, socket: ClientConnection) -> None:
+    async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
-            await socket.send(_frame(Kind.WORKER_HEARTBEAT))
+            self._send(Kind.WORKER_HEARTBEAT)
+            self._flush()
 
-    async def _take(self, socket: ClientConnection, message: ConnectMessage) -> None:
-        if message.kind == Kind.GATEWAY_CONNECTION_READY:
+    def _take(self, message: ConnectMessage) -> None:
+        if message.kind == _REQUEST:
+            self._call(GatewayExecutorRequestData.FromString(message.payload))
+        elif message.kind == Kind.GATEWAY_HELLO:
+            self._send(Kind.WORKER_CONNECT, self._hello())
+        elif message.kind == Kind.GATEWAY_CONNECTION_READY:
             self.is_ready.set()
-        if message.kind != Kind.GATEWAY_EXECUTOR_REQUEST:
-            return
-        asked = GatewayExecutorRequestData.FromString(message.payload)
+
+    def _call(self, asked: GatewayExecutorRequestData) -> None:
         ack = WorkerRequestAckData(request_id=asked.request_id, run_id=asked.run_id)
-        await socket.send(_frame(Kind.WORKER_REQUEST_ACK, ack))
+        self._send(_ACK, ack)
         request = orjson.loads(asked.request_payload)
         name = asked.function_slug.rpartition("-")[2]
         status, body = self._split(self._answer(name, asked.step_id, request))
@@ -99,7 +128,7 @@ class Worker:
             sdk_version="v0.1.0",
             request_version=2,
         )
-        await socket.send(_frame(Kind.WORKER_REPLY, response))
+        self._send(_REPLY, response)
 
     def _split(self, answer: bytes) -> tuple[SDKResponseStatus, bytes]:
         found = self._parts.get(answer)
@@ -107,11 +136,6 @@ class Worker:
             head, _, body = answer.partition(b"\r\n\r\n")
             found = self._parts[answer] = _STATUS[int(head.split(b" ", 2)[1])], body
         return found
-
-
-def _frame(kind: Kind, message: Any = None) -> bytes:
-    payload = b"" if message is None else message.SerializeToString()
-    return ConnectMessage(kind=kind, payload=payload).SerializeToString()
 
 
 def _function(name: str) -> dict[str, Any]:

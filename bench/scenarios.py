@@ -127,24 +127,12 @@ def _measured(subject: Subject, send: Callable[[], load.Sent], count: int) -> Fi
     return figures | _percentiles("finished", [end - sent.at[index] for index, _, end in runs])
 
 
-def _burst(name: str) -> Callable[[Subject, Size], Figures]:
-    def measure(subject: Subject, size: Size) -> Figures:
-        count = getattr(size, name)
-        port = subject.server.port
-        return _measured(subject, lambda: load.burst(port, name, count), count)
-
-    return measure
-
-
-def _burst_over_connect(name: str) -> Callable[[Subject, Size], Figures]:
-    """Measure the same as _burst(), over the connection of one worker."""
+def _burst(name: str, prefix: str = "") -> Callable[[Subject, Size], Figures]:
+    """Measure a burst of runs; with connected.PREFIX, over the connection of one worker."""
 
     def measure(subject: Subject, size: Size) -> Figures:
-        if not subject.app.connected:
-            subject.app.connect(subject.server.url, 1)
         count, port = getattr(size, name), subject.server.port
-        _measured(subject, lambda: load.burst(port, PREFIX + name, 10), 10)  # to warm up
-        return _measured(subject, lambda: load.burst(port, PREFIX + name, count), count)
+        return _measured(subject, lambda: load.burst(port, prefix + name, count), count)
 
     return measure
 
@@ -353,9 +341,9 @@ SCENARIOS: dict[str, Callable[[Subject, Size], Figures]] = {
     "seq5": _burst("seq5"),
     "dbos_seq5": _dbos,
     "par10": _burst("par10"),
-    "connect-noop": _burst_over_connect("noop"),
-    "connect-seq5": _burst_over_connect("seq5"),
-    "connect-par10": _burst_over_connect("par10"),
+    "connect-noop": _burst("noop", PREFIX),
+    "connect-seq5": _burst("seq5", PREFIX),
+    "connect-par10": _burst("par10", PREFIX),
     "limited": _burst("limited"),
     "fair": _fair,
     "sleep": _sleep,
@@ -371,7 +359,8 @@ SCENARIOS: dict[str, Callable[[Subject, Size], Figures]] = {
 }
 
 
-def warm_up(subject: Subject) -> None:
+def warm_up(subject: Subject, prefix: str = "") -> None:
     """Run a few of each kind: imports, connections and caches are not what is measured."""
     for name in ("noop", "seq5", "par10"):
-        _measured(subject, lambda name=name: load.burst(subject.server.port, name, 10), 10)
+        port, function = subject.server.port, prefix + name
+        _measured(subject, lambda port=port, name=function: load.burst(port, name, 10), 10)

@@ -127,12 +127,13 @@ class Subject:
         return Server("start", *quiet, *args, *self._options, log=log, env=env)
 
     def start(self, functions: Iterable[str]) -> Self:
-        """Start endpoint and server, register, and wait for the workers."""
+        """Start endpoint and server, register functions if there are any, wait for the workers."""
         self.app.start()
         began = time.monotonic()
         self.server.start(timeout=60)
         self.start_seconds = time.monotonic() - began
-        self.app.register(self.server.url, functions)
+        if functions := list(functions):
+            self.app.register(self.server.url, functions)
         least = 1 if self.mode == "embedded" else self._workers
 
         def ready() -> bool:

@@ -3,11 +3,15 @@
 import threading
 from typing import Any
 
+import orjson
 import pytest
 
+from inngest_py.domain.connect import worker_hello
+from inngest_py.domain.connect.messages_pb2 import AppConfiguration, WorkerConnectRequestData
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import why_run_waits
-from inngest_py.engine.runtime.app_fairness import Fairness
+from inngest_py.engine.connect import apps
+from inngest_py.engine.runtime.app_fairness import CONNECTED, Fairness
 from inngest_py.engine.upkeep.app_lines import AppLines
 from inngest_py.engine.work import run_item
 from inngest_py.storage.db.session import Database
@@ -108,3 +112,39 @@ def test_one_app_alone_has_every_slot(db: Database) -> None:
     engine.ctx.fairness.set_hosts(["localhost:1"])
     send(engine, *({} for _ in range(8)))
     assert len(run_item.claim(engine.ctx, [item_id for _, item_id in engine.hinted.hints])) == 8
+
+
+def connect(engine: Engine) -> str:
+    """Sync the app of a connected worker; return its id."""
+    step = {"id": "step", "runtime": {"type": "ws", "url": "ws://connect?fnId=there-fn&step=step"}}
+    function = {
+        "id": "there-fn",
+        "name": "fn",
+        "triggers": [{"event": "a/there"}],
+        "steps": {"step": step},
+    }
+    functions = orjson.dumps([function])
+    asked = WorkerConnectRequestData(
+        connection_id="01J00000000000000000000000",
+        instance_id="there",
+        apps=[AppConfiguration(app_name="there", functions=functions)],
+        sdk_language="py",
+        sdk_version="v1",
+    )
+    (app_id,) = apps.sync(engine.ctx, worker_hello.read(asked.SerializeToString()))[0]
+    return app_id
+
+
+@pytest.mark.parametrize(
+    ("of_connections_only", "workers_here", "held"), [(False, 1, 3), (False, 0, 4), (True, 1, 4)]
+)
+def test_a_connected_app_has_its_part_where_its_workers_are(
+    db: Database, of_connections_only: bool, workers_here: int, held: int
+) -> None:
+    """Otherwise an app over HTTP that hangs would keep all calls of an embedded server."""
+    engine, _ = shared(db, sequence())
+    app_id = connect(engine)
+    engine.ctx.fairness.capacity = {app_id: 9 * workers_here}.__getitem__
+    AppLines(connected_only=of_connections_only)._look(engine.ctx)
+    here = CONNECTED + app_id if of_connections_only else "localhost:1"
+    assert sum(engine.ctx.fairness.admit("lease", [here] * 4)) == held

@@ -1,6 +1,5 @@
 """A connection of a worker as a state machine: frames in, frames and actions out."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -283,12 +282,12 @@ def test_a_worker_that_pauses_gets_no_more_and_loses_what_it_has_not_acknowledge
     """SDKs drop without a word what was on its way to them."""
     made = _ready()
     for name in ("request-1", "request-2"):
-        made.send(replace(REQUEST, id=name), NOW)
+        made.send(REQUEST._replace(id=name), NOW)
     ack = WorkerRequestAckData(request_id="request-1")
     made.receive(_frame(Kind.WORKER_REQUEST_ACK, ack), NOW)
     made.receive(_frame(Kind.WORKER_PAUSE), NOW)
     with pytest.raises(ConnectionError):
-        made.send(replace(REQUEST, id="request-3"), NOW)
+        made.send(REQUEST._replace(id="request-3"), NOW)
     assert made.tick(NOW + 4 * SECOND) == []
     assert made.tick(NOW + 5 * SECOND) == [Lapsed("request-2", acked=False)]
 
@@ -334,7 +333,7 @@ def test_a_worker_answers_before_it_is_asked_to_go() -> None:
     made.send(REQUEST, NOW)
     assert made.drain() == [StatusChanged(Status.DISCONNECTING)]
     with pytest.raises(ConnectionError):
-        made.send(replace(REQUEST, id="request-2"), NOW)
+        made.send(REQUEST._replace(id="request-2"), NOW)
     response = SDKResponse(request_id="request-1")
     assert made.receive(_frame(Kind.WORKER_REPLY, response), NOW) == [Answer(response)]
     ends = [Kind.WORKER_REPLY_ACK, Kind.GATEWAY_CLOSING]

@@ -1,7 +1,5 @@
 """A connected worker that an operator has drained."""
 
-from dataclasses import replace
-
 import pytest
 
 from inngest_py.domain.connect.actions import Answer, Status, StatusChanged
@@ -18,7 +16,7 @@ def test_a_held_worker_gets_no_more_until_it_may() -> None:
     assert made.hold(True) == [StatusChanged(Status.DRAINING)]
     assert made.hold(True) == []
     with pytest.raises(ConnectionError):
-        made.send(replace(REQUEST, id="request-2"), NOW)
+        made.send(REQUEST._replace(id="request-2"), NOW)
     response = SDKResponse(request_id=REQUEST.id)
     assert _kinds(made.receive(_frame(Kind.WORKER_REPLY, response), NOW)) == [Answer(response)]
     assert made.hold(False) == [StatusChanged(Status.READY)]

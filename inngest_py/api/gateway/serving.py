@@ -1,5 +1,6 @@
 """The gateway of one process: it accepts WebSockets, and drains them when the process stops."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -8,6 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from ...domain.access import tokens
 from ...domain.connect.gateway_connection import MOST_MESSAGE_BYTES
 from ...engine.runtime.context import Context
+from .corked import Corked
 from .load import Load
 from .session import Session
 from .websocket import WebSocket
@@ -19,6 +21,8 @@ TAKE_SOCKET = "inngest_py.take_socket"
 _LOOK_SECONDS = 0.05
 # what workers get to answer before they are asked to go; two seconds later the sockets close
 _ANSWER_SECONDS = 3.0
+# for the last frames of a connection
+_WRITE_SECONDS = 2.0
 
 
 class Gateway:
@@ -48,19 +52,25 @@ class Gateway:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a WebSocket until it ends."""
-        take: Callable[[], object] | None = environ.get(TAKE_SOCKET)
+        take: Callable[[], socket.socket] | None = environ.get(TAKE_SOCKET)
         if environ.get("PATH_INFO") != PATH or "HTTP_UPGRADE" not in environ or take is None:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"this port serves the WebSocket of connected workers at /v0/connect\n"]
-        socket = WebSocket(take(), environ, MOST_MESSAGE_BYTES)  # type: ignore[arg-type]
+        corked = Corked(sock := take())
+        try:
+            self._greet(WebSocket(sock, environ, MOST_MESSAGE_BYTES, corked.write))
+        finally:
+            corked.wait(_WRITE_SECONDS)
+        return []
+
+    def _greet(self, worker: WebSocket) -> None:
         if self._is_full():
-            socket.refuse(429)
-        elif socket.accept(SUBPROTOCOL):
-            session = Session(self._ctx, socket, self._secrets, self._load)
+            worker.refuse(429)
+        elif worker.accept(SUBPROTOCOL):
+            session = Session(self._ctx, worker, self._secrets, self._load)
             if self._ctx.connections.is_draining:
                 session.stop()  # by its reason, SDKs try again soon
             self._serve(session)
-        return []
 
     def _is_full(self) -> bool:
         return len(self._sessions) >= self._most

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import ParamSpec
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -35,13 +36,14 @@ from ...storage.db.outages import logged
 from .load import Load, most_tasks
 from .websocket import Arrived, Closed, TooLarge, WebSocket
 
+P = ParamSpec("P")
 # what a peer may take to answer a close frame
 _CLOSE_SECONDS = 2.0
 # for answers that arrived just before their worker closed
 _READ_SECONDS = timedelta(seconds=2)
 _MOST_REASON_CHARS = 123
 _LOOK_SECONDS = 0.5
-_TURN = 32  # frames, or reads from the socket, after which others get their turn
+_TURN = 256  # frames, or reads from the socket, after which others get their turn
 
 
 class Session:
@@ -86,20 +88,20 @@ class Session:
             if self._closing:
                 break
         self._count_greeting()
-        self._do(lambda: self.machine.tick(self._ctx.now()))
+        self._do(self.machine.tick, self._ctx.now())
         self._chunks += 1
         if self._chunks % _TURN == 0:
             time.sleep(0)
 
     def _take(self, arrived: Arrived) -> None:
-        if isinstance(arrived, Closed):
+        if isinstance(arrived, bytes):
+            self._do(self.machine.receive, arrived, self._ctx.now())
+        elif isinstance(arrived, Closed):
             self._closed = arrived
         elif isinstance(arrived, TooLarge):
             self._do(self.machine.too_large)
         elif isinstance(arrived, str):
             self._do(self.machine.receive_text)
-        elif isinstance(arrived, bytes):
-            self._do(lambda: self.machine.receive(arrived, self._ctx.now()))
 
     def _wait_for_room(self) -> None:
         """Read no more while too much of this worker is worked on; TCP makes it wait."""
@@ -141,21 +143,22 @@ class Session:
 
         threading.Thread(target=run, daemon=True).start()
 
-    def _do(self, decide: Callable[[], list[Action]]) -> None:
+    def _do(self, decide: Callable[P, list[Action]], *given: P.args, **named: P.kwargs) -> None:
         """Let the machine decide, and do what it says; frames leave under the lock."""
         with self._lock:
-            actions = decide()
+            actions = decide(*given, **named)
             for action in actions:
                 if isinstance(action, Send):
                     self._socket.send(action.data)
                 elif isinstance(action, Close):
                     self._close(action.ending)
         for action in actions:
-            self._act(action)
+            if not isinstance(action, Send):
+                self._act(action)
 
-    def _try(self, decide: Callable[[], list[Action]]) -> None:
+    def _try(self, decide: Callable[P, list[Action]], *given: P.args, **named: P.kwargs) -> None:
         with suppress(OSError):  # the reading greenlet sees it, too
-            self._do(decide)
+            self._do(decide, *given, **named)
 
     def _close(self, ending: Ending) -> None:
         worker = self.machine.worker
@@ -171,12 +174,12 @@ class Session:
         self._socket.close(ending.code, ending.short_reason())
 
     def _act(self, action: Action) -> None:
-        if isinstance(action, Sync):
+        if isinstance(action, Answer):
+            self._answer(action.response)
+        elif isinstance(action, Sync):
             self._spawn(lambda: self._sync(action))
         elif isinstance(action, StatusChanged):
             self._note(action.status)
-        elif isinstance(action, Answer):
-            self._answer(action.response)
         elif isinstance(action, Extend):
             self._spawn(lambda: self._extend(action))
         elif isinstance(action, GoesOn):
@@ -194,7 +197,7 @@ class Session:
             self.machine.is_held = before.is_drained
         except Invalid as error:
             code, message = error.code or "config_invalid", error.message
-            self._try(lambda: self.machine.sync_failed(code, message))
+            self._try(self.machine.sync_failed, code, message)
             return
         except Exception as error:
             observe.event("connect.failed", level=40, **logged(error))
@@ -214,7 +217,7 @@ class Session:
         if self._closing or self._closed is not None:  # while the apps were synced
             self._ctx.connections.remove(self.connected, timedelta(0))
             return
-        self._try(lambda: self.machine.synced(self._ctx.now()))
+        self._try(self.machine.synced, self._ctx.now())
         observe.event(
             "connect.ready",
             worker=worker.instance_id,
@@ -246,17 +249,17 @@ class Session:
         """Send a request to the worker. Raises OSError if the connection is closed."""
         if self._closing or self._closed is not None:
             raise ConnectionError("the connection is closed")
-        self._do(lambda: self.machine.send(request, self._ctx.now()))
+        self._do(self.machine.send, request, self._ctx.now())
 
     def _hold(self, held: bool) -> None:
         if held != self.machine.is_held:
-            self._try(lambda: self.machine.hold(held))
+            self._try(self.machine.hold, held)
 
     def _heard(self) -> datetime:
         return self.machine.last_heartbeat or self.machine.opened_at
 
     def _acknowledge(self, request_id: str) -> None:
-        self._try(lambda: self.machine.acknowledge(request_id))
+        self._try(self.machine.acknowledge, request_id)
 
     def _answer(self, response: SDKResponse) -> None:
         """Hand an answer to the call that waits for it; if none does here, look in the database.
@@ -299,7 +302,7 @@ class Session:
         if lease is None:
             observe.event("connect.refused", request=asked.request_id[:_MOST_REASON_CHARS])
             self._make_room(asked.request_id)
-        self._try(lambda: self.machine.extended(asked, lease, self._ctx.now()))
+        self._try(self.machine.extended, asked, lease, self._ctx.now())
 
     def _go_on(self, action: GoesOn) -> None:
         if self.connected is None:

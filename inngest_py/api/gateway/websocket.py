@@ -1,29 +1,30 @@
-"""A WebSocket over a socket that the HTTP server has handed over; wsproto speaks the protocol.
+"""A WebSocket over a socket that the HTTP server has handed over; websockets speaks the protocol.
 
 Messages are not compressed: most are small, and the memory of a compressor for each of a thousand
 idle connections would be most of what they cost.
+
+Written against websockets 15 to 17: the protocol without I/O closes by itself after bad frames.
 """
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from wsgiref.types import WSGIEnvironment
 
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import (
-    AcceptConnection,
-    BytesMessage,
-    CloseConnection,
-    Event,
-    Ping,
-    Pong,
-    RejectConnection,
-    Request,
-    TextMessage,
-)
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+from websockets.datastructures import Headers
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import Protocol, Side, State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 _CHUNK = 64 * 1024
+_NO_FRAME = "not a WebSocket's frame"
+_log = logging.getLogger("inngest_py.websockets")
+_log.setLevel(logging.WARNING)  # it tells of each handshake and of each end
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Closed:
 
 
 class TooLarge:
-    """A message is over the limit; nothing of it is kept."""
+    """A message is over the limit; nothing of it is kept, and nothing after it is read."""
 
 
 class Answered:
@@ -49,6 +50,7 @@ class WebSocket:
     """The server's side of one WebSocket.
 
     `write` sends bytes in place of the socket; it raises OSError if the connection is closed.
+    Nothing comes after b"", so the connection may be closed for writing then.
     """
 
     def __init__(
@@ -58,40 +60,34 @@ class WebSocket:
         most_bytes: int,
         write: Callable[[bytes], object] | None = None,
     ) -> None:
-        self._sock, self._most = sock, most_bytes
+        self._sock, self._environ = sock, environ
         self._write = write or self._send_all
-        self._protocol = WSConnection(ConnectionType.SERVER)
-        self._environ = environ
-        self._parts: list[bytes | str] = []
-        self._size = 0
-        self._is_open = False
+        self._protocol = Protocol(Side.SERVER, max_size=most_bytes, logger=_log)
+        self._parts: list[bytes] = []  # of a message in fragments
+        self._is_text = False
 
     def accept(self, subprotocol: str | None) -> bool:
         """Answer the handshake; False, after an answer that says why, if it is not acceptable.
 
         The peer must offer the subprotocol; None speaks none.
         """
-        environ = self._environ
-        try:
-            target = environ.get("PATH_INFO", "/")
-            self._protocol.initiate_upgrade_connection(_headers(environ), target)
-            asked = next((e for e in self._protocol.events() if isinstance(e, Request)), None)
-        except RemoteProtocolError as error:
-            hint = error.event_hint
-            self._reject(hint if isinstance(hint, RejectConnection) else RejectConnection())
-            return False
-        if asked is None or subprotocol not in (None, *asked.subprotocols):
-            self._reject(RejectConnection(status_code=400))
-            return False
-        self._send(AcceptConnection(subprotocol=subprotocol))
-        self._is_open = True
-        return True
+        spoken = None if subprotocol is None else [Subprotocol(subprotocol)]
+        greeter = ServerProtocol(subprotocols=spoken, logger=_log)
+        answer = greeter.accept(_request(self._environ))
+        if (
+            answer.status_code == HTTPStatus.SWITCHING_PROTOCOLS
+            and greeter.subprotocol != subprotocol
+        ):
+            answer = greeter.reject(HTTPStatus.BAD_REQUEST, f"the subprotocol is {subprotocol}\n")
+        self._write(answer.serialize())
+        return answer.status_code == HTTPStatus.SWITCHING_PROTOCOLS
+
+    def refuse(self, status: int) -> None:
+        """Answer the handshake with an error of HTTP. Raises OSError."""
+        self._write(ServerProtocol(logger=_log).reject(HTTPStatus(status), "").serialize())
 
     def receive(self, seconds: float) -> Iterator[Arrived]:
-        """Read what comes within a time; nothing if nothing does. Raises OSError.
-
-        Messages are parsed one by one as they are asked for.
-        """
+        """Read what comes within a time; nothing if nothing does. Raises OSError."""
         self._sock.settimeout(max(0.001, seconds))
         try:
             data = self._sock.recv(_CHUNK)
@@ -100,90 +96,92 @@ class WebSocket:
         if not data:
             yield Closed(None)
             return
-        try:
-            self._protocol.receive_data(data)
-            for event in self._protocol.events():
-                yield from self._arrived(event)
-        except RemoteProtocolError as error:
-            if error.event_hint is not None:
-                self._send(error.event_hint)
-            yield Closed(None, "not a WebSocket's frame")
+        protocol = self._protocol
+        protocol.receive_data(data)
+        frames, failure = protocol.events_received(), protocol.parser_exc
+        if protocol.writes and not isinstance(failure, PayloadTooBig):
+            self._flush()
+        for frame in frames:
+            if isinstance(frame, Frame):
+                yield from self._arrived(frame)
+        if isinstance(failure, PayloadTooBig):
+            self._parts.clear()
+            yield TooLarge()
+        elif failure is not None:
+            yield Closed(None, _NO_FRAME)
 
     @property
     def unread(self) -> int:
         """How many bytes of an unfinished message are kept."""
-        return self._size
+        return len(self._protocol.reader.buffer) + sum(map(len, self._parts))
 
-    def _arrived(self, event: Event) -> Iterator[Arrived]:
-        if isinstance(event, BytesMessage | TextMessage):
-            yield from self._message(event)
-        elif isinstance(event, Ping):
-            self._send(event.response())
-        elif isinstance(event, Pong):
+    def _arrived(self, frame: Frame) -> Iterator[Arrived]:
+        opcode = frame.opcode
+        if opcode is Opcode.BINARY and frame.fin:
+            yield bytes(frame.data)
+        elif opcode is Opcode.PONG:
             yield Answered()
-        elif isinstance(event, CloseConnection):
-            if self._is_open:
-                self._send(event.response())
-            self._is_open = False
-            yield Closed(event.code, event.reason or "")
+        elif opcode is Opcode.CLOSE:
+            closed = self._protocol.close_rcvd or Close(CloseCode.NO_STATUS_RCVD, "")
+            yield Closed(int(closed.code), closed.reason)
+        elif opcode is not Opcode.PING:
+            yield from self._fragment(frame)
 
-    def _message(self, event: BytesMessage | TextMessage) -> Iterator[Arrived]:
-        data = bytes(event.data) if isinstance(event, BytesMessage) else event.data
-        self._size += len(data)
-        if self._size > self._most:
-            self._parts.clear()
-            yield TooLarge()
+    def _fragment(self, frame: Frame) -> Iterator[Arrived]:
+        """Take a part of a message, or a whole text."""
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        self._parts.append(bytes(frame.data))
+        if not frame.fin:
             return
-        self._parts.append(data)
-        if event.message_finished:
-            parts, self._parts, self._size = self._parts, [], 0
-            yield parts[0] if len(parts) == 1 else _joined(parts)
+        data, self._parts = b"".join(self._parts), []
+        if not self._is_text:
+            yield data
+            return
+        try:
+            yield data.decode()
+        except UnicodeDecodeError:
+            self.close(CloseCode.INVALID_DATA, "")
+            yield Closed(None, _NO_FRAME)
 
     def send(self, data: bytes) -> None:
         """Send a binary message. Raises OSError, also if the WebSocket is closed."""
-        self._send(BytesMessage(data=data))
+        protocol = self._protocol
+        if protocol.state is not State.OPEN:
+            raise ConnectionError("the WebSocket is closed")
+        protocol.send_binary(data)
+        self._flush()
 
     def ping(self) -> None:
         """Send a ping; the answer comes as Answered. Raises OSError."""
-        self._send(Ping())
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_ping(b"")
+            self._flush()
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close; the peer's answer comes as Closed."""
-        if self._is_open:
-            self._is_open = False
-            self._send(CloseConnection(code=code, reason=reason))
+        protocol = self._protocol
+        if protocol.state is State.OPEN:
+            protocol.send_close(code, reason)
+            self._flush()
+        elif isinstance(protocol.parser_exc, PayloadTooBig) and protocol.data_to_send():
+            # in place of what the library would say of a message over the limit
+            self._write(Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False))
+            self._write(b"")
 
-    def refuse(self, status: int) -> None:
-        """Answer the handshake with an error of HTTP. Raises OSError."""
-        self._protocol.initiate_upgrade_connection(_headers(self._environ), "/")
-        for _ in self._protocol.events():
-            pass
-        self._reject(RejectConnection(status_code=status))
-
-    def _reject(self, how: RejectConnection) -> None:
-        self._send(how)
-
-    def _send(self, event: Event) -> None:
-        try:
-            data = self._protocol.send(event)
-        except LocalProtocolError as error:
-            raise ConnectionError("the WebSocket is closed") from error
-        self._write(data)
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            self._write(data)
 
     def _send_all(self, data: bytes) -> None:
         self._sock.settimeout(None)  # the listener's TCP_USER_TIMEOUT bounds it
         self._sock.sendall(data)
 
 
-def _joined(parts: list[bytes | str]) -> bytes | str:
-    if isinstance(parts[0], str):
-        return "".join(part for part in parts if isinstance(part, str))
-    return b"".join(part for part in parts if isinstance(part, bytes))
-
-
-def _headers(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
-    return [
-        (name[5:].replace("_", "-").encode("latin-1"), str(value).encode("latin-1"))
+def _request(environ: WSGIEnvironment) -> Request:
+    headers = Headers(
+        (name[5:].replace("_", "-"), str(value))
         for name, value in environ.items()
         if name.startswith("HTTP_")
-    ]
+    )
+    return Request(environ.get("PATH_INFO", "/"), headers)

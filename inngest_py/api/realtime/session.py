@@ -6,7 +6,7 @@ from functools import lru_cache
 from wsgiref.types import WSGIEnvironment
 
 import orjson
-from wsproto.frame_protocol import CloseReason, FrameProtocol
+from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from ... import observe
 from ...domain.errors import Invalid
@@ -30,11 +30,11 @@ _SLOW = "the messages are not read fast enough"
 @lru_cache(maxsize=8)
 def _frame(text: str) -> bytes:
     """Make a text frame. All subscribers of a message get the same bytes."""
-    return bytes(FrameProtocol(client=False, extensions=[]).send_data(text))
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 def _close_frame(code: int, reason: str) -> bytes:
-    return bytes(FrameProtocol(client=False, extensions=[]).close(code, reason))
+    return Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False)
 
 
 class Session:
@@ -72,7 +72,7 @@ class Session:
             pass  # closed
         except Exception as error:
             observe.event("realtime.failed", level=40, **logged(error))
-            self.close(CloseReason.INTERNAL_ERROR, "internal error")
+            self.close(CloseCode.INTERNAL_ERROR, "internal error")
         finally:
             self._ctx.hub.leave(self)
 
@@ -92,13 +92,13 @@ class Session:
         elif isinstance(arrived, Answered):
             self._unanswered = 0
         elif isinstance(arrived, TooLarge):
-            self.close(CloseReason.MESSAGE_TOO_BIG, "the message is too large")
+            self.close(CloseCode.MESSAGE_TOO_BIG, "the message is too large")
         elif isinstance(arrived, str):
             self._heed(arrived)
 
     def _ping(self) -> None:
         if self._unanswered >= MOST_FAILURES:
-            self.close(CloseReason.INTERNAL_ERROR, "no answer to pings")
+            self.close(CloseCode.INTERNAL_ERROR, "no answer to pings")
             return
         self._unanswered += 1
         self._socket.ping()
@@ -163,7 +163,7 @@ class Session:
     def _write(self, data: bytes) -> None:
         if not self._out.write(data):
             self._ctx.hub.too_slow += 1
-            self.close(CloseReason.TRY_AGAIN_LATER, _SLOW)
+            self.close(CloseCode.TRY_AGAIN_LATER, _SLOW)
             raise ConnectionError(_SLOW)
 
     def close(self, code: int, reason: str) -> None:
@@ -171,11 +171,11 @@ class Session:
         if self._is_closing:
             return
         self._is_closing = True
-        level = 10 if code == CloseReason.GOING_AWAY else 30
+        level = 10 if code == CloseCode.GOING_AWAY else 30
         observe.event("realtime.closed", level=level, code=int(code), reason=reason)
         last = _frame(notice(Kind.CLOSING, reason, self._ctx.now())) + _close_frame(code, reason)
         self._out.end(last)
 
     def stop(self) -> None:
         """Close: the process ends, and the client is to connect again."""
-        self.close(CloseReason.GOING_AWAY, "closing")
+        self.close(CloseCode.GOING_AWAY, "closing")

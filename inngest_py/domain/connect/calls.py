@@ -6,6 +6,7 @@ for.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -57,8 +58,7 @@ def lease_id(now: datetime, entropy: bytes) -> str:
     return ids.ulid(int((now + LEASE).timestamp() * 1000), entropy)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request to a worker; `payload` is the body of an HTTP execution, `trace` JSON."""
 
     id: str

@@ -61,6 +61,10 @@ class _InFlight:
     answered: bool = False
 
 
+# each look at an enumeration of protobuf takes a microsecond
+_REQUEST, _REPLY_ACK = Kind.GATEWAY_EXECUTOR_REQUEST, Kind.WORKER_REPLY_ACK
+
+
 def frame(kind: Kind, message: Message | None = None) -> Send:
     """Write one message of the gateway."""
     payload = b"" if message is None else message.SerializeToString()
@@ -190,7 +194,7 @@ class GatewayConnection:
         if self.status is not Status.READY or self.is_over:
             raise ConnectionError("the worker is not ready")
         self._count(request.id, _InFlight(now + calls.ACK_WITHIN))
-        return [frame(Kind.GATEWAY_EXECUTOR_REQUEST, request.message())]
+        return [frame(_REQUEST, request.message())]
 
     def adopt(self, request_id: str, now: datetime) -> None:
         """Count a request that the worker got over an earlier connection."""
@@ -229,8 +233,8 @@ class GatewayConnection:
     def acknowledge(self, request_id: str) -> list[Action]:
         """Tell the worker that its answer is stored, or that nobody needs it."""
         self.forget(request_id)
-        ack = WorkerReplyAckData(request_id=request_id)
-        return [*self._unless_over(frame(Kind.WORKER_REPLY_ACK, ack)), *self._leave_if_idle()]
+        ack = frame(_REPLY_ACK, WorkerReplyAckData(request_id=request_id))
+        return [*self._unless_over(ack), *self._leave_if_idle()]
 
     def drain(self) -> list[Action]:
         """Send no more requests; ask the worker to go to another gateway once it has answered.
@@ -328,9 +332,11 @@ class GatewayConnection:
 
     def _request_ack(self, payload: bytes, now: datetime) -> list[Action]:
         request_id = WorkerRequestAckData.FromString(payload).request_id
-        if request_id not in self.in_flight:
+        known = self.in_flight.get(request_id)
+        if known is None:
             return [GoesOn(request_id)]
-        self._count(request_id, _InFlight(now + calls.LEASE, acked=True))
+        known.until, known.acked = now + calls.LEASE, True
+        self.none_lapses_before = min(self.none_lapses_before, known.until)
         return []
 
     def _extend(self, payload: bytes, _now: datetime) -> list[Action]:

@@ -43,6 +43,7 @@ class Beats:
 
     def run_once(self, ctx: Context) -> bool:
         """Write what has changed, or everything if that is due; then follow operators' wishes."""
+        ctx.connections.end_overdue()
         here = ctx.connections.all()
         draining = ctx.connections.is_draining
         is_full = time.monotonic() >= self._full_at or draining != self._was_draining

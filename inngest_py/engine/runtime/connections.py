@@ -20,6 +20,7 @@ from ...domain.runs.items import Item, ItemKind
 # over another connection. SDKs connect again after one to six seconds.
 GONE_AFTER = timedelta(seconds=9)
 Hint = tuple[ItemKind, str]
+_TIMER_SLACK = 0.05  # a timer may be early by a moment, and would find nothing overdue
 _STOPPED = "the worker stopped responding"
 
 
@@ -63,14 +64,18 @@ class Connected:
 
 
 class _Waiting:
-    """A call that waits; `until` is when it is lost, None while its worker is connected."""
+    """A call that waits; `until` is when it is lost, None while its worker is connected.
 
-    __slots__ = ("changed", "connection", "outcome", "until")
+    It waits without a time-out: a timer for each call took a tenth of what the call costs.
+    """
+
+    __slots__ = ("began", "changed", "connection", "outcome", "until")
 
     def __init__(self, connection: Connected) -> None:
         self.connection: Connected | None = connection
         self.changed = threading.Event()
         self.outcome: Reply | Lost | None = None
+        self.began = time.monotonic()
         self.until: float | None = None
 
     def end(self, outcome: Reply | Lost) -> None:
@@ -78,15 +83,8 @@ class _Waiting:
         self.changed.set()
 
     def wait(self) -> Reply | Lost:
-        over = time.monotonic() + REQUEST_TIMEOUT.total_seconds()
         while self.outcome is None:
-            now = time.monotonic()
-            if self.until is not None and now >= self.until:
-                return Lost()
-            if now >= over:
-                return Reply(unreachable="timed out")
-            self.changed.wait(min(over, self.until or over) - now)
-            self.changed.clear()
+            self.changed.wait()
         return self.outcome
 
 
@@ -151,8 +149,20 @@ class Connections:
         for name, waiting in orphans:
             longest = min(patience, GONE_AFTER) if name in unacked else patience
             waiting.connection, waiting.until = None, now + longest.total_seconds()
-            waiting.changed.set()
+        for until in {one.until for _, one in orphans if one.until is not None}:
+            later = threading.Timer(until - now + _TIMER_SLACK, self.end_overdue)
+            later.daemon = True
+            later.start()
         return adopted
+
+    def end_overdue(self) -> None:
+        """End the calls that have waited for as long as they may, or whose worker is lost."""
+        now = time.monotonic()
+        for waiting in list(self._waiting.values()):
+            if waiting.until is not None and now >= waiting.until:
+                waiting.end(Lost())
+            elif now >= waiting.began + REQUEST_TIMEOUT.total_seconds():
+                waiting.end(Reply(unreachable="timed out"))
 
     def has(self, request_id: str) -> bool:
         """Say whether a worker that is connected here has a call."""
@@ -170,6 +180,8 @@ class Connections:
     def _able(self, app_id: str) -> list[Connected]:
         """List the ready workers of an app: those of its current group, if there are any here."""
         ready = [one for one in self._of_app.get(app_id, ()) if one.is_ready]
+        if len(ready) < 2:
+            return ready
         newest = self._current.get(app_id)
         return [one for one in ready if one.groups[app_id] == newest] or ready
 
@@ -179,7 +191,7 @@ class Connections:
 
     def takes(self, app_id: str) -> bool:
         """Say whether this process, and not a worker of ours, runs the items of an app."""
-        return self.begin is not None and self.capacity(app_id) > 0
+        return self.begin is not None and any(one.is_ready for one in self._of_app.get(app_id, ()))
 
     def call(self, app_id: str, request: Request, item: Item) -> Reply | Lost:
         """Send a request and wait for the answer. Raises NoWorker.
@@ -190,8 +202,7 @@ class Connections:
         try:
             outcome = waiting.wait()
         finally:
-            with self._lock:
-                self._waiting.pop(request.id, None)
+            self._waiting.pop(request.id, None)
         if waiting.connection is not None:
             waiting.connection.calls.discard(request.id)
         if isinstance(outcome, Reply):
@@ -211,14 +222,16 @@ class Connections:
             except OSError:  # closed just now: its greenlet removes it
                 connection.is_ready = False
                 connection.calls.discard(request.id)
-                with self._lock:
-                    self._waiting.pop(request.id, None)
+                self._waiting.pop(request.id, None)
             else:
                 return waiting
 
     def _pick(self, app_id: str) -> Connected | None:
         """Choose the worker with most room; with equal room, the one that has waited longest."""
-        best = max(self._able(app_id), key=lambda one: one.room, default=None)
+        able = self._able(app_id)
+        if len(able) == 1:
+            return able[0] if able[0].room else None
+        best = max(able, key=lambda one: one.room, default=None)
         if best is None or not best.room:
             return None
         others = [one for one in self._of_app[app_id] if one is not best]
@@ -227,9 +240,8 @@ class Connections:
 
     def answer(self, request_id: str, reply: Reply, connection: Connected | None) -> bool:
         """Hand an answer to the call that waits for it; say whether one does."""
-        with self._lock:
-            waiting = self._waiting.get(request_id)
-        if waiting is None:
+        waiting = self._waiting.get(request_id)
+        if waiting is None or isinstance(waiting.outcome, Lost):
             return False
         self._move(waiting, request_id, connection)
         waiting.end(reply)
@@ -237,16 +249,14 @@ class Connections:
 
     def go_on(self, request_id: str, connection: Connected) -> None:
         """Note that a worker goes on with a call, maybe over another connection than it got it."""
-        with self._lock:
-            waiting = self._waiting.get(request_id)
+        waiting = self._waiting.get(request_id)
         if waiting is not None:
             self._move(waiting, request_id, connection)
         connection.calls.add(request_id)
 
     def give_up(self, request_id: str, *, begun: bool) -> None:
         """End a call that a worker will not answer: a failed attempt if it had begun."""
-        with self._lock:
-            waiting = self._waiting.get(request_id)
+        waiting = self._waiting.get(request_id)
         if waiting is not None:
             waiting.end(Reply(unreachable=_STOPPED) if begun else Lost())
 
@@ -256,8 +266,7 @@ class Connections:
 
     def leave(self, request_id: str) -> None:
         """End a call whose answer will come to another process."""
-        with self._lock:
-            waiting = self._waiting.get(request_id)
+        waiting = self._waiting.get(request_id)
         if waiting is not None:
             waiting.end(Lost(is_left=True))
 

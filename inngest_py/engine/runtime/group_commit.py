@@ -208,7 +208,9 @@ class Committer:
         """Write everything that waits, in one commit, and pass the lead on."""
         batch = [leader]
         try:
-            time.sleep(GATHER_SECONDS if self._last > 1 else 0)
+            if self._last > 1:
+                time.sleep(GATHER_SECONDS)
+            time.sleep(0)
             batch = self._gather(leader)
             self._last = len(batch)
             self._write(batch)

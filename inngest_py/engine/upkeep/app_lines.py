@@ -52,12 +52,17 @@ class AppLines:
         with ctx.db.reading() as tx:
             ctx.catalog.refresh(tx)
             lines = waiting_lines.names(tx, app_fairness.LINE_PREFIX)
-        functions = list(ctx.catalog.by_id.values())
+        functions = ctx.catalog.by_id.values()
         places = {app_fairness.place_of(function) for function in functions}
-        # connected apps have no part of their own: their workers may be with other processes
-        ctx.fairness.set_hosts(one for one in places if not one.startswith(app_fairness.CONNECTED))
+        ctx.fairness.set_hosts(one for one in places if self._is_called_here(ctx, one))
         for gate in lines:
             ctx.fairness.note_line(gate.removeprefix(app_fairness.LINE_PREFIX))
+
+    def _is_called_here(self, ctx: Context, place: str) -> bool:
+        """Say whether this process calls an app, which has a part of the slots then."""
+        if place.startswith(app_fairness.CONNECTED):
+            return ctx.fairness.capacity(place.removeprefix(app_fairness.CONNECTED)) > 0
+        return not self._connected_only
 
 
 def _let_in(ctx: Context, host: str, room: int) -> None:
