@@ -94,6 +94,7 @@ def _argv(kind: str, port: int) -> list[str]:
         "effects",
         "extras",
         "flow",
+        "leaving",
         "realtime",
         "steps",
     ):

@@ -1,16 +1,21 @@
 """The Python SDK with checkpointing: one call instead of one a step, and the same results."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import inngest
 import pytest
+import requests
 
 import inngest_py.sdk
-from tests.processes import Server
+from tests.processes import Server, wait_until
 
 from . import serving
+from .app_process import SdkApp
 from .client import Api
 
 pytestmark = [
@@ -76,6 +81,31 @@ def test_steps_need_no_call_of_their_own(
         run = api.run(api.send(f"{app}/five"))
     assert (run["status"], run["output"]) == ("Completed", 15)
     assert seen == {"calls": 2} | {f"s{number}": 1 for number in range(6)}
+
+
+@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+def test_buffered_steps_are_sent_on_sigterm(server: Server, framework: str, tmp_path: Path) -> None:
+    """Flask's own server dies of it at once, uvicorn waits for the step under way."""
+    api, gate = Api(server.url), tmp_path / "gate"
+    env = {"FRAMEWORK": framework, "GATE": str(gate)}
+    with SdkApp("python-leaving", server.url, tmp_path, env).start() as app:
+        assert app.register().ok
+        event = api.send(f"{app.kind}/held")
+        wait_until(lambda: len(app.effects()) == 4, 30, "the last step runs")
+        (run,) = api.runs(event)
+        os.kill(app.pid, signal.SIGTERM)
+
+        def stored() -> bool:
+            found = requests.get(f"{server.url}/v0/runs/{run['run_id']}/actions", timeout=10)
+            return len(found.json()) == 3
+
+        wait_until(stored, 20, "three steps are stored")
+        app.kill9()
+        gate.touch()
+        app.start()
+        assert api.run(event)["output"] == 6, app.log_tail()
+        count = Counter(line["step"] for line in app.effects(run["run_id"]))
+    assert count == {"s0": 1, "s1": 1, "s2": 1, "s3": 2}
 
 
 def _client(server: Server, app: str, *middleware: Any) -> inngest.Inngest:
