@@ -121,7 +121,7 @@ bytecode: $(VENV)/.test-installed
 SEEDS ?= 1
 kills: $(VENV)/.test-installed servers
 	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v $(wildcard tests/acceptance/test_*kills.py) \
-	  tests/acceptance/test_broker_away.py \
+	  $(addprefix tests/acceptance/test_,broker_away.py retention.py shares.py) \
 	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py)
 
 # Only those of connected workers: a quarter of an hour for each seed.

@@ -10,7 +10,9 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 # They use conftest.py's apps of every SDK, which took a third of these files' time to set up.
-_OF_EVERY_SDK = tuple(f"tests/sdk/test_{name}.py" for name in ("scenarios", "traces", "waits"))
+_OF_EVERY_SDK = tuple(
+    f"tests/sdk/test_{name}.py" for name in ("scenarios", "traces", "waits", "reruns")
+)
 _INSTALLATIONS = ("embedded", "several")
 # They mostly wait, for processes, timers and retries, and have few and long files.
 _WAITING = ("tests/acceptance/", "tests/gevent/", "tests/sdk/", *_INSTALLATIONS)

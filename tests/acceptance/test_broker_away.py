@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.acceptance.full_size import FULL
+from tests.acceptance.full_size import WITH_KILLS
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import Process, Server, wait_until
 from tests.rabbit import SERVER, Rabbit
@@ -79,7 +79,6 @@ def completed(installation: Installation, count: int) -> Callable[[], bool]:
     return lambda: statuses(installation.api.url).get("completed") == count
 
 
-WITH_KILLS = pytest.mark.skipif(not FULL, reason="takes a minute: make kills")
 RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
 
 
@@ -87,9 +86,9 @@ RABBIT = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not install
     ("pool", "installation", "away"),
     [
         ("gevent", Valkey, LONG),
-        ("threads", Valkey, LONG if FULL else SHORT),
+        pytest.param("threads", Valkey, LONG, marks=WITH_KILLS),
         pytest.param("prefork", Valkey, LONG, marks=WITH_KILLS),
-        ("solo", Valkey, SHORT),
+        pytest.param("solo", Valkey, SHORT, marks=WITH_KILLS),
         pytest.param("gevent", Rabbit, SHORT, marks=[RABBIT, WITH_KILLS]),
         pytest.param("prefork", Rabbit, SHORT, marks=RABBIT),
     ],

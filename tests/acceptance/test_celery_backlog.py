@@ -15,7 +15,7 @@ from celery import group
 
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import Client, Shop
-from tests.acceptance.full_size import FULL
+from tests.acceptance.full_size import FULL, WITH_KILLS
 from tests.processes import Process, Server, wait_until
 from tests.servers import Postgres, Valkey
 
@@ -90,6 +90,7 @@ def backlog(postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator[Back
         yield Backlog(shop, client, worker, url)
 
 
+@WITH_KILLS
 def test_thousands_of_queued_tasks_cost_nothing(backlog: Backlog, tmp_path: Path) -> None:
     """Slow: some looks for lost tasks have to pass, with the tasks queued and without."""
     free = tmp_path / "free"

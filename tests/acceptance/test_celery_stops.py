@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import Client, Shop, shop_on
-from tests.acceptance.full_size import FULL
+from tests.acceptance.full_size import FULL, WITH_KILLS
 from tests.processes import Process, Server, wait_until
 from tests.servers import Valkey
 
@@ -82,6 +82,7 @@ def test_worker_that_stops_sends_nothing_again(shop: Shop, start: Start, pool: s
     ran_once(client, shop, runs)
 
 
+@WITH_KILLS
 def test_child_process_that_ends_sends_nothing_again(shop: Shop, start: Start) -> None:
     """Slow: a task that was sent again would count as lost after half a minute."""
     client, _ = start("-P", "prefork", "-c", "2", "--max-tasks-per-child", "1", count=1)

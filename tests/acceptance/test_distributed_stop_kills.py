@@ -6,12 +6,14 @@ from pathlib import Path
 
 from tests.acceptance import test_cancel_kills as cancels
 from tests.acceptance import test_cron_kills as crons
+from tests.acceptance.full_size import WITH_KILLS
 from tests.acceptance.raw_app import post, registered, seed
 from tests.acceptance.test_distributed_kills import Installation
 from tests.processes import Process, wait_until
 from tests.servers import Postgres, Valkey
 
 
+@WITH_KILLS
 def test_cancellations_and_ticks_survive_kills(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:

@@ -69,6 +69,8 @@ class Crowded(Refused):
             while len(self._held) < CONNECTIONS:
                 self._held.append(psycopg2.connect(self.postgres.url()))
                 self._held[-1].autocommit = True
+        if not self._held:  # the server was quicker; another try comes
+            return True
         with self._held[0].cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

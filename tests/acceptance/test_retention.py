@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.acceptance.full_size import WITH_KILLS
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.processes import Server, wait_until
 from tests.servers import Postgres, Valkey
@@ -12,7 +13,7 @@ from tests.servers import Postgres, Valkey
 RUNS = 20
 
 
-@pytest.mark.parametrize("kind", ["embedded", "distributed"])
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("distributed", marks=WITH_KILLS)])
 def test_old_runs_are_deleted_while_others_run(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.acceptance.full_size import WITH_KILLS
 from tests.endpoint import STEPS, Endpoint
 from tests.processes import Server, wait_until
 from tests.servers import Postgres, Valkey
@@ -27,7 +28,7 @@ def ended(endpoint: Endpoint) -> int:
     return len({run for run, number in list(endpoint.calls) if number == STEPS})
 
 
-@pytest.mark.parametrize("kind", ["embedded", "distributed"])
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("distributed", marks=WITH_KILLS)])
 def test_hanging_app_delays_only_itself(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.acceptance.full_size import FULL
+from tests.acceptance.full_size import FULL, WITH_KILLS
 from tests.acceptance.raw_app import post_events, registered, runs, seed, show
 from tests.acceptance.test_distributed_kills import Installation
 from tests.acceptance.test_embedded_kills import COMMANDS, embedded
@@ -97,6 +97,7 @@ def test_waits_survive_kills_of_the_embedded_server(tmp_path: Path, command: str
         _interrupted(server.url, random.Random(20260110), kill)
 
 
+@WITH_KILLS
 def test_waits_survive_kills_of_workers_and_api(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:

@@ -10,18 +10,20 @@ from collections.abc import Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
-from sqlalchemy import Connection, insert, text  # noqa: E402
+from sqlalchemy import Connection, text  # noqa: E402
 
 from inngest_py.engine.runtime.group_commit import Committer  # noqa: E402
 from inngest_py.storage.catalog.functions import Meta  # noqa: E402
-from inngest_py.storage.db.session import Database  # noqa: E402
+from inngest_py.storage.db.session import Database, insert  # noqa: E402
 
 ROUNDS, WRITERS = 40, 12
 
 
 def write_all(tx: Connection, keys: Sequence[str]) -> Sequence[str]:
     for key in keys:
-        tx.execute(insert(Meta).values(key=key, value=1))
+        # a leader that is killed at its COMMIT may have written all: they are written again, which
+        # leases make harmless elsewhere
+        tx.execute(insert(tx, Meta).values(key=key, value=1).on_conflict_do_nothing())
         gevent.sleep(0)  # so that kills meet every place
     return keys
 

@@ -93,8 +93,8 @@ def connected(client: inngest.Inngest, functions: Functions) -> Iterator[str]:
     worker = connect([(client, functions)], instance_id=client.app_id)
 
     async def serve(ended: asyncio.Event) -> None:
-        del ended
         await worker.start()
+        await ended.wait()  # the loop has to run until close() has ended, too
 
     async def close() -> None:
         await worker.close(wait=True)
