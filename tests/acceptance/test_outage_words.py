@@ -45,7 +45,14 @@ class WrongPassword(Refused):
     words = "password authentication failed for user"
 
     def begin(self) -> None:
-        self.postgres.demand("another password")
+        wait_until(self._demands, 20, "a free connection")
+
+    def _demands(self) -> bool:
+        try:
+            self.postgres.demand("another password")
+        except psycopg2.OperationalError:  # the server has all connections just now
+            return False
+        return True
 
     def end(self) -> None:
         self.postgres.demand(None)

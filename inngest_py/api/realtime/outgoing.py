@@ -79,6 +79,8 @@ class Outgoing:
                     self._written(part, self._sock.send(part))
                 except TimeoutError:  # the socket's, which is for its reader
                     continue
+            if self._is_ended:  # the peer waits for this; what it still sends can be read
+                self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             self.cut()
 
