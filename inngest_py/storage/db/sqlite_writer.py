@@ -76,9 +76,9 @@ class SqliteWriter:
 
     def _drop(self) -> None:
         """Give the connection back: the pool knows whether it can be used again."""
-        if self._kept is not None:
-            self._kept.close()
-        self._kept = None
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def close(self) -> None:
         """Close the connection, unless a transaction hangs; a later one opens another."""
