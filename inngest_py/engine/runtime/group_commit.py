@@ -210,12 +210,13 @@ class Committer:
         try:
             if self._last > 1:
                 time.sleep(GATHER_SECONDS)
-            time.sleep(0)
+            time.sleep(0)  # timers come before greenlets that can run: let these join, too
             batch = self._gather(leader)
             self._last = len(batch)
             self._write(batch)
         finally:
-            # if the leader is killed, these are neither written nor refused: they wait again
+            # If the leader is killed, these wait again. A COMMIT whose answer it did not hear may
+            # have written them: their leases are then lost, which refuses a second time.
             self._pass_on(leader, [entry for entry in batch[1:] if not entry.written])
             for entry in batch:
                 if entry.written:
