@@ -80,6 +80,7 @@ class Settings:
     declared_celery_apps: tuple[DeclaredApp, ...] = field(default=(), repr=False)
     discovery: bool = True
     test_api: bool = False
+    clock: str = "real"
     poll: bool | None = None
     poll_interval: float | None = None
     retry_interval: float | None = None
@@ -220,6 +221,7 @@ class Settings:
         found += checks.choice_errors(self.log_level, self.cron_missed, self.sqlite_synchronous)
         if self.test_api and not self.dev:
             found.append("the test API is for dev servers only: leave INNGEST_TEST_API out")
+        found += self._clock_errors()
         found += checks.proxy_errors(self.ui_proxy_header, self.ui_proxies, self.ui_proxy_role)
         found += checks.url_errors(self.database_url)
         found += [] if self.embedded else checks.broker_errors(self.broker_url)
@@ -236,6 +238,20 @@ class Settings:
                 " --broker-url, or leave --workers out to run embedded"
             )
         return found
+
+    def _clock_errors(self) -> list[str]:
+        if self.clock == "real":
+            return []
+        if self.clock != "virtual":
+            return ["the clock must be real or virtual (--clock)"]
+        if not self.dev:
+            return ["a virtual clock is for dev servers only: leave INNGEST_CLOCK out"]
+        if not (self.is_sqlite and self.embedded):
+            return [
+                "a virtual clock needs a server that is alone on its database: leave out"
+                " --database-url, --redis-url and --broker-url, or --clock"
+            ]
+        return []
 
     def _database_times(self) -> list[tuple[float, str, float]]:
         return [

@@ -12,6 +12,7 @@ from .. import proxies
 from ..config import Settings
 from ..domain.errors import Invalid
 from ..domain.values.json_types import JsonObject
+from ..engine.clock.mover import Mover
 from ..engine.runtime.context import Context
 from ..metrics import process
 from ..metrics import realtime as realtime_metrics
@@ -23,7 +24,7 @@ from . import auth, errors, health, metrics, v1, v2
 from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
-from .native import apps, celery_apps, connections, limits, pausing, rest, why
+from .native import apps, celery_apps, clock, connections, limits, pausing, rest, why
 from .probe import Probe
 from .protocol import (
     connect,
@@ -58,20 +59,26 @@ _CONFIG: JsonObject = {
 }
 
 
-def create_app(settings: Settings, ctx: Context, counters: Counters | None = None) -> Flask:
+def create_app(
+    settings: Settings,
+    ctx: Context,
+    counters: Counters | None = None,
+    mover: Mover | None = None,
+) -> Flask:
     """Build the API over a context; `/metrics` shows `counters` with the database's figures."""
     app = Flask("inngest_py", static_folder=None)
     app.request_class = BoundedRequest
     app.config.update(_CONFIG)
     # otherwise a redirect would turn two slashes in a slug or a key into one
     app.url_map.merge_slashes = False
-    app.extensions["inngest_py"] = Deps(settings, ctx, Probe(ctx), _registries(ctx, counters))
+    registries = _registries(ctx, counters)
+    app.extensions["inngest_py"] = Deps(settings, ctx, Probe(ctx), registries, mover)
     if counters is not None:
         _count_requests(app, counters)
     app.before_request(auth.refuse_bearer)
     app.before_request(_refuse_nul)
     _add_protocol(app, settings)
-    _add_native(app)
+    _add_native(app, settings)
     errors.add_to(app)
     app.wsgi_app = _Bounded(app.wsgi_app)  # type: ignore[method-assign]
 
@@ -126,7 +133,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
         app.register_blueprint(v2.blueprint, url_prefix=prefix, name=prefix.strip("/"))
 
 
-def _add_native(app: Flask) -> None:
+def _add_native(app: Flask, settings: Settings) -> None:
     """Add our own API, with its OpenAPI document."""
     api = Api(app)
     rest.add_to(app, api)
@@ -139,6 +146,8 @@ def _add_native(app: Flask) -> None:
         why.native,
     ):
         api.register_blueprint(blueprint)
+    if settings.dev:
+        api.register_blueprint(clock.blueprint)
 
 
 def _registries(ctx: Context, counters: Counters | None) -> tuple[CollectorRegistry, ...]:

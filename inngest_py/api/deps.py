@@ -6,6 +6,7 @@ from flask import current_app
 from prometheus_client import CollectorRegistry
 
 from ..config import Settings
+from ..engine.clock.mover import Mover
 from ..engine.runtime.context import Context
 from .probe import Probe
 
@@ -18,6 +19,7 @@ class Deps:
     ctx: Context
     probe: Probe
     metrics: tuple[CollectorRegistry, ...] = ()
+    mover: Mover | None = None  # of a server with a virtual clock
 
 
 def deps() -> Deps:

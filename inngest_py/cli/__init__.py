@@ -22,6 +22,7 @@ _MODULES = {
     "apps": "apps",
     "celery": "celery_apps",
     "connections": "connections",
+    "clock": "clock",
     "outbox-relay": "outbox",
 }
 

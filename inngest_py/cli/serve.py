@@ -29,6 +29,11 @@ from .supervisor import Supervisor
     help="Serve /test, which pauses, cancels and drops all state.  [INNGEST_TEST_API]",
 )
 @click.option("--no-ui", is_flag=True, help="Serve the API only.")
+@click.option(
+    "--clock",
+    type=click.Choice(["real", "virtual"]),
+    help="Whether the time can be moved, by `inngest-py clock`.  [real]",
+)
 def dev(
     no_discovery: bool,
     no_poll: bool,

@@ -31,10 +31,12 @@ from ..api.realtime.sockets import Sockets
 from ..config import Settings
 from ..dashboard import app as dashboard
 from ..dashboard.live.news import Pulse
-from ..domain.errors import InngestPyError
+from ..domain.errors import Conflict, InngestPyError
 from ..domain.functions import celery_task
 from ..engine.apps import declared_apps
 from ..engine.apps.discovery import Discovery
+from ..engine.clock import kept
+from ..engine.clock.mover import Mover
 from ..engine.connect import beats as gateway_beats
 from ..engine.runtime.context import Context, NoHints
 from ..engine.upkeep import lease_keeping
@@ -115,6 +117,7 @@ class Server:
         self._connected: ConnectedItems | None = None
         self._connect: DrainingServer | None = None
         self._interrupts = 0
+        self._mover: Mover | None = None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; exits with 1 when the worker in this process ends."""
@@ -125,6 +128,7 @@ class Server:
         self._stop_tracing = tracing.start(os.environ)
         self._prepare(ctx)
         wait_for_schema(ctx)
+        self._mover = self._virtual_clock(ctx)
         self._waits = False
         self._runtime.read_rows()
         self._connect_celery_apps(ctx)
@@ -133,6 +137,7 @@ class Server:
         gateway = gateway_beats.Beats(name, self._settings.connect_url)
         beats = Upkeep(ctx, [Service("connections", gateway.run_once, gateway_beats.EVERY)])
         beats.start()
+        ctx.moved.append(gateway.run_once)
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:
                 self._recover(ctx)
@@ -261,10 +266,24 @@ class Server:
             _try_to_write(ctx.db.file)
         try:
             prepare(ctx.db)
+            if self._settings.clock == "real":
+                kept.refuse_moved(ctx.db)
         except DBAPIError as error:
             raise click.ClickException(unreachable(error)) from None
         except InngestPyError as error:
             raise click.ClickException(error.message) from None
+
+    def _virtual_clock(self, ctx: Context) -> Mover | None:
+        """Give the context a clock that can be moved, if the settings say so."""
+        if self._settings.clock != "virtual":
+            return None
+        try:
+            kept.refuse_company(ctx.db)
+        except Conflict as error:
+            raise click.ClickException(error.message) from None
+        clock = kept.load(ctx.db)
+        ctx.clock, ctx.real_clock = clock.now, clock.real
+        return Mover(ctx, clock)
 
     def _recover(self, ctx: Context) -> None:
         """Free the leases of the process before this one: no other process uses this file."""
@@ -277,7 +296,7 @@ class Server:
         self._counters.connect()
         gateway = self._gateway = Gateway(ctx, self._most_connections())
         settings = self._listen_for_workers(gateway)
-        app = create_app(settings, ctx, self._counters)
+        app = create_app(settings, ctx, self._counters, self._mover)
         if settings.ui:
             self._pulse = dashboard.add_to(app, settings, ctx)
         both = Sockets(ctx).before(gateway.before(app))

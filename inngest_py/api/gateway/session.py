@@ -55,7 +55,7 @@ class Session:
         self._ctx, self._socket, self._load = ctx, socket, load
         self._tasks = self._unstored = self._greeting = 0
         self._room = threading.Event()
-        self.machine = GatewayConnection(secrets, ctx.now())
+        self.machine = GatewayConnection(secrets, ctx.real_now())
         self.connected: Connected | None = None
         self._lock = threading.RLock()  # keeps frames in the order of the machine's decisions
         self._closed: Closed | None = None
@@ -80,7 +80,7 @@ class Session:
 
     def _read(self) -> None:
         self._wait_for_room()
-        left = self.machine.due_at() - self._ctx.now()
+        left = self.machine.due_at() - self._ctx.real_now()
         for number, arrived in enumerate(self._socket.receive(left.total_seconds())):
             if number % _TURN == _TURN - 1:
                 time.sleep(0)  # small frames without end must not keep others from their turn
@@ -88,14 +88,14 @@ class Session:
             if self._closing:
                 break
         self._count_greeting()
-        self._do(self.machine.tick, self._ctx.now())
+        self._do(self.machine.tick, self._ctx.real_now())
         self._chunks += 1
         if self._chunks % _TURN == 0:
             time.sleep(0)
 
     def _take(self, arrived: Arrived) -> None:
         if isinstance(arrived, bytes):
-            self._do(self.machine.receive, arrived, self._ctx.now())
+            self._do(self.machine.receive, arrived, self._ctx.real_now())
         elif isinstance(arrived, Closed):
             self._closed = arrived
         elif isinstance(arrived, TooLarge):
@@ -108,7 +108,7 @@ class Session:
         while self._is_busy() and not self._closing:
             self._room.wait(_LOOK_SECONDS)
             self._room.clear()
-            self.machine.unread(self._ctx.now())
+            self.machine.unread(self._ctx.real_now())
 
     def _is_busy(self) -> bool:
         worker = self.machine.worker
@@ -217,7 +217,7 @@ class Session:
         if self._closing or self._closed is not None:  # while the apps were synced
             self._ctx.connections.remove(self.connected, timedelta(0))
             return
-        self._try(self.machine.synced, self._ctx.now())
+        self._try(self.machine.synced, self._ctx.real_now())
         observe.event(
             "connect.ready",
             worker=worker.instance_id,
@@ -249,14 +249,15 @@ class Session:
         """Send a request to the worker. Raises OSError if the connection is closed."""
         if self._closing or self._closed is not None:
             raise ConnectionError("the connection is closed")
-        self._do(self.machine.send, request, self._ctx.now())
+        self._do(self.machine.send, request, self._ctx.real_now())
 
     def _hold(self, held: bool) -> None:
         if held != self.machine.is_held:
             self._try(self.machine.hold, held)
 
     def _heard(self) -> datetime:
-        return self.machine.last_heartbeat or self.machine.opened_at
+        heard = self.machine.last_heartbeat or self.machine.opened_at
+        return self._ctx.now() - (self._ctx.real_now() - heard)
 
     def _acknowledge(self, request_id: str) -> None:
         self._try(self.machine.acknowledge, request_id)
@@ -302,7 +303,7 @@ class Session:
         if lease is None:
             observe.event("connect.refused", request=asked.request_id[:_MOST_REASON_CHARS])
             self._make_room(asked.request_id)
-        self._try(self.machine.extended, asked, lease, self._ctx.now())
+        self._try(self.machine.extended, asked, lease, self._ctx.real_now())
 
     def _go_on(self, action: GoesOn) -> None:
         if self.connected is None:
@@ -314,7 +315,7 @@ class Session:
             return
         if lease is not None:
             with self._lock:
-                self.machine.adopt(action.request_id, self._ctx.now())
+                self.machine.adopt(action.request_id, self._ctx.real_now())
 
     def drain(self) -> None:
         """Send no more requests, and ask the worker to go to another gateway once it is idle."""
@@ -330,8 +331,8 @@ class Session:
 
     def _linger(self) -> None:
         """Read until the peer has closed, too: a reset could overtake our close frame."""
-        until = self._ctx.now() + timedelta(seconds=_CLOSE_SECONDS)
-        while self._closed is None and (left := (until - self._ctx.now()).total_seconds()) > 0:
+        until = self._ctx.real_now() + timedelta(seconds=_CLOSE_SECONDS)
+        while self._closed is None and (left := (until - self._ctx.real_now()).total_seconds()) > 0:
             for arrived in self._socket.receive(left):
                 if isinstance(arrived, Closed):
                     self._closed = arrived

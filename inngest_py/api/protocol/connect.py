@@ -49,8 +49,7 @@ def start() -> Response:
             " or let it take more by INNGEST_CONNECT_MAX_CONNECTIONS",
             429,
         )
-    now = ctx.now()
-    connection_id, now_s = ctx.new_id(now), int(now.timestamp())
+    connection_id, now_s = ctx.new_id(), int(ctx.real_now().timestamp())
     secret = tokens.secrets(ctx.tuning.signing_keys)[0]
     return _answer(
         StartResponse(

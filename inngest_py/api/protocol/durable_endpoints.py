@@ -35,7 +35,7 @@ def create() -> Response:
         sdk=request.headers.get("X-Inngest-SDK", ""),
     )
     function_id = engine.create(ctx, new)
-    secret, now_s = tokens.secrets(ctx.tuning.signing_keys)[0], int(now.timestamp())
+    secret, now_s = tokens.secrets(ctx.tuning.signing_keys)[0], int(ctx.real_now().timestamp())
     made = {
         "fn_id": function_id,
         "app_id": new.app_id,
@@ -70,7 +70,9 @@ def output(run_id: str) -> Response:
     ctx = context()
     known = tokens.secrets(ctx.tuning.signing_keys)
     try:
-        claimed = tokens.claimed_run(request.args.get("token", ""), known, ctx.now().timestamp())
+        claimed = tokens.claimed_run(
+            request.args.get("token", ""), known, ctx.real_now().timestamp()
+        )
     except Invalid as error:
         return _open(public_error(error.message, 401))
     if claimed != run_id:

@@ -39,7 +39,7 @@ def token() -> Response:
     if not asked and not publish:
         raise Invalid("the body must name at least one topic", field="the body")
     ctx = context()
-    secret, now_s = tokens.secrets(ctx.tuning.signing_keys)[0], int(ctx.now().timestamp())
+    secret, now_s = tokens.secrets(ctx.tuning.signing_keys)[0], int(ctx.real_now().timestamp())
     return answer({"jwt": topics.make_token(asked, secret, now_s, publish=publish)}, 201)
 
 
@@ -126,7 +126,7 @@ def _grant() -> Grant | None:
     known = tokens.secrets(ctx.tuning.signing_keys)
     given = bearer() or request.args.get("token", "")
     try:
-        return topics.grant_of(given, known, ctx.now().timestamp())
+        return topics.grant_of(given, known, ctx.real_now().timestamp())
     except Invalid:
         return None
 

@@ -120,7 +120,7 @@ class Session:
         try:
             if not isinstance(token, str):
                 raise Invalid("data must be a token", field="data")
-            more = topics.subscribed_to(token, self._secrets, self._ctx.now().timestamp())
+            more = topics.subscribed_to(token, self._secrets, self._ctx.real_now().timestamp())
             hub = self._ctx.hub
             if len({*hub.topics_of(self), *more}) > MOST_TOPICS:
                 raise Invalid(f"a connection has {MOST_TOPICS} topics at most: open another")

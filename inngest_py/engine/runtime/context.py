@@ -157,6 +157,8 @@ class Context:
     tuning: Tuning = field(default_factory=Tuning)
     worker_id: str = ""
     clock: Callable[[], datetime] = utc_now
+    # the time of others when `clock` is one that can be moved; None: the same clock
+    real_clock: Callable[[], datetime] | None = None
     # Python seeds this anew in forked processes, which must not jitter alike. The system's random
     # source took 8 µs, twice a step
     jitter: Callable[[], float] = random.random
@@ -171,11 +173,20 @@ class Context:
     run_limits: dict[str, RunLimits] = field(default_factory=dict)
     # services of upkeep whose last run raised, with the name of the error
     faults: dict[str, str] = field(default_factory=dict)
+    # what to do when a virtual clock has been moved: write heartbeats by its new time
+    moved: list[Callable[["Context"], object]] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)  # steps whose waits were warned of in the log
 
     def now(self) -> datetime:
-        """Read the context's clock."""
+        """Read the context's clock: the time that runs, waits and schedules go by."""
         return self.clock()
+
+    def real_now(self) -> datetime:
+        """Read the clock that others have, too, whatever the context's clock says.
+
+        Signatures, tokens and connections go by it: apps check them by their own clocks.
+        """
+        return self.clock() if self.real_clock is None else self.real_clock()
 
     def new_id(self, now: datetime | None = None) -> str:
         """Make an id that sorts by creation."""

@@ -37,7 +37,7 @@ def send(
         return ctx.transport.send(method, url, headers, body, timeout)
     signs = body if signs is None else signs
     for key in keys:
-        now_s = int(ctx.now().timestamp())
+        now_s = int(ctx.real_now().timestamp())
         with_signature = {
             **headers,
             _HEADER: signatures.sign(key, signs, now_s),
@@ -50,7 +50,7 @@ def send(
 
 def is_ours(ctx: Context, reply: Reply) -> bool:
     """Say whether an answer's raw bytes were signed just now with one of our keys (§3)."""
-    header, now_s = reply.header(_HEADER.lower()) or "", int(ctx.now().timestamp())
+    header, now_s = reply.header(_HEADER.lower()) or "", int(ctx.real_now().timestamp())
     return any(
         signatures.verify(key, reply.body, header, now_s=now_s) for key in ctx.tuning.signing_keys
     )

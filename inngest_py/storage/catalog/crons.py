@@ -72,6 +72,12 @@ def first(tx: Connection) -> datetime | None:
     return found
 
 
+def next_after(tx: Connection, now: datetime) -> datetime | None:
+    """Say when the first tick after a moment is; None without one."""
+    query = select(func.min(_crons.c.tick)).where(_crons.c.tick > now)
+    return tx.execute(query).scalar()
+
+
 def due(tx: Connection, now: datetime, limit: int) -> list[Row[tuple[str, str, datetime]]]:
     """Lock schedules whose tick has come, oldest tick first; skips locked ones."""
     query = (

@@ -45,6 +45,12 @@ def first_end(tx: Connection) -> datetime | None:
     return found
 
 
+def next_after(tx: Connection, now: datetime) -> datetime | None:
+    """Say when the next override ends after a moment; None when none does."""
+    found: datetime | None = tx.execute(select(func.min(_ends)).where(_ends > now)).scalar()
+    return found
+
+
 def expired(tx: Connection, now: datetime) -> list[str]:
     """List the functions whose override has expired."""
     query = select(_functions.c.id).where(_functions.c.limits_until <= now)

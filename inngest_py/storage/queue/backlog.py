@@ -1,13 +1,25 @@
 """The backlog: which items are due for a hint, and when the next one is."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, DateTime, Integer, Text, bindparam, select, update
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Integer,
+    Text,
+    bindparam,
+    func,
+    select,
+    update,
+)
 
 from ...domain.flow.priority import rank_us
 from ...domain.runs.items import ItemKind, ItemState
 from ..db.columns import Timestamp, table_of
 from ..db.dialects import pick
+from ..db.row_types import Record
 from ..db.session import past_locked
 from ..db.statements import EachRow, SingleValue
 from .queue_items import QueueItem
@@ -63,6 +75,34 @@ def due(
     hinted = _hinted.run(tx, [(item_id, again_at) for item_id in ids])
     kinds = {row.id: ItemKind(row.kind) for row in hinted}
     return [(item_id, kinds[item_id]) for item_id in ids]
+
+
+_runnable = (_items.c.state == ItemState.READY.value, _items.c.kind.in_(_KNOWN))
+
+
+def next_after(tx: Connection, now: datetime) -> datetime | None:
+    """Say when the next item is due after a moment; None without one. Reads all ready items."""
+    query = select(func.min(_items.c.due_at)).where(*_runnable, _items.c.due_at > now)
+    return tx.execute(query).scalar()
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What is still to be done at a moment: items that are worked on, and those that are due."""
+
+    leased: Sequence[Record]  # with id, run_id, kind and worker
+    due: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.leased or self.due)
+
+
+def unsettled(tx: Connection, now: datetime) -> Unsettled:
+    """Find items that are worked on, and the ready ones that are due at a moment: 100 of each."""
+    columns = (_items.c.id, _items.c.run_id, _items.c.kind, _items.c.worker)
+    leased = select(*columns).where(_items.c.state == ItemState.LEASED.value).limit(100)
+    due = select(_items.c.id).where(*_runnable, _items.c.due_at <= now).limit(100)
+    return Unsettled(tx.execute(leased).all(), frozenset(tx.execute(due).scalars()))
 
 
 _next_due = SingleValue(

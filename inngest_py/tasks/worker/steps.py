@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe, tracing
 from ...domain.errors import Conflict
+from ...engine.clock import kept
 from ...engine.runtime.context import Context
 from ...engine.upkeep import loop, sent_tasks, workers
 from ...engine.work import run_item
@@ -160,7 +161,9 @@ class WorkerService:
         """Wait for the database, announce this worker, and start upkeep."""
         ctx = self._runtime.context()
         wait_for_schema(ctx)
+        _refuse_moved(ctx)
         self._presence.announce(ctx)
+        ctx.moved.append(self._presence.heartbeat)
         self._upkeep = loop.Upkeep(ctx, loop.services(ctx, self._presence))
         self._upkeep.start()
         observe.event("worker.ready", worker=self._name, pool=self._pool)
@@ -191,6 +194,17 @@ class WorkerService:
             observe.event("worker.kept_leases", level=30, **logged(error))
             return False
         return finished
+
+
+def _refuse_moved(ctx: Context) -> None:
+    """End the process if the database has a virtual clock, and this process does not."""
+    if ctx.real_clock is not None:
+        return
+    try:
+        kept.refuse_moved(ctx.db)
+    except Conflict as error:
+        observe.event("clock.refused", level=50, error=error.message)
+        raise SystemExit(1) from None
 
 
 def wait_for_schema(ctx: Context) -> None:
