@@ -20,7 +20,7 @@ _MODULES = {
     "functions": "functions",
     "users": "users",
     "apps": "apps",
-    "celery": "celery_apps",
+    "celery": "celery.apps",
     "connections": "connections",
     "clock": "clock",
     "outbox-relay": "outbox",

@@ -10,7 +10,7 @@ from celery.schedules import crontab, schedule, solar
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inngest_py.cli.celery_beat import entries_of
+from inngest_py.cli.celery.beat import entries_of
 from inngest_py.domain.errors import Invalid
 from inngest_py.domain.functions import beat_schedules, cron
 

@@ -24,7 +24,7 @@ LATE = {
         *(".", "config_reading", "domain.errors", "tasks.app", "tasks.kombu.gevent_patching"),
         "tasks.kombu.quiet",  # in workers only
     ],  # while no garbage is collected
-    "inngest_py/cli/celery_apps.py": ["api.native"],  # slow: only for the schema
+    "inngest_py/cli/celery/apps.py": ["api.native"],  # slow: only for the schema
     "inngest_py/cli/check.py": ["kombu.exceptions", "tasks.app"],  # slow: only with a broker
     "inngest_py/cli/outbox.py": ["sdk.outbox.relay", "sdk.outbox.table"],  # an extra
     "inngest_py/config_checks.py": ["kombu.transport"],  # slow: only with a broker

@@ -16,7 +16,7 @@ from inngest_py.config import Settings
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED = sorted((ROOT / "requirements").glob("*.txt"))
 # set by the compose file itself, or of no use there
-FIXED = {"host", "port", "workers", "sqlite_synchronous", "test_api", "metrics_port"} | {
+FIXED = {"host", "port", "workers", "sqlite_synchronous", "test_api", "clock", "metrics_port"} | {
     "declared_celery_apps"  # only a config file has them
 }
 ALIASES = {

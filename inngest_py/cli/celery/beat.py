@@ -13,13 +13,13 @@ from celery.app.utils import find_app
 from celery.schedules import crontab, maybe_schedule, schedule, solar
 from kombu.utils.json import dumps
 
-from ..domain.errors import InngestPyError, Invalid
-from ..domain.functions import beat_schedules, cron
-from ..domain.functions.celery_task import OWN_PREFIX
-from ..domain.reports.celery_seen import did_you_mean
-from ..domain.values.json_types import JsonObject
-from .celery_settings import app_at, put_task, task_in
-from .client import call, url_option
+from ...domain.errors import InngestPyError, Invalid
+from ...domain.functions import beat_schedules, cron
+from ...domain.functions.celery_task import OWN_PREFIX
+from ...domain.reports.celery_seen import did_you_mean
+from ...domain.values.json_types import JsonObject
+from ..client import call, url_option
+from .settings import app_at, put_task, task_in
 
 _OPTIONS = ("queue", "priority", "expires")
 

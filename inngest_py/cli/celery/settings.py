@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import click
 
-from .client import call, url_option
+from ..client import call, url_option
 
 declare_option = click.option(
     "--declare",

@@ -5,10 +5,10 @@ import sys
 
 import click
 
-from ..domain.reports.celery_seen import did_you_mean
-from .celery_beat import import_beat
-from .celery_settings import app_at, declare_option, put_task, set_, show, task_at
-from .client import call, url_option
+from ...domain.reports.celery_seen import did_you_mean
+from ..client import call, url_option
+from .beat import import_beat
+from .settings import app_at, declare_option, put_task, set_, show, task_at
 
 
 @click.group()
@@ -100,7 +100,7 @@ def schema() -> None:
     Save it beside the file, and begin the file with
     "# yaml-language-server: $schema=inngest.schema.json".
     """
-    from ..api.native import config_schema  # only this command needs Flask
+    from ...api.native import config_schema  # only this command needs Flask
 
     click.echo(json.dumps(config_schema.schema(), indent=2))
 

@@ -1,0 +1,1 @@
+"""`celery`: the tasks of Celery apps, their settings, and beat schedules."""
