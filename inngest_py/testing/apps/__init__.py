@@ -1,0 +1,1 @@
+"""The app under test: how it is named, called in this process, and registered."""

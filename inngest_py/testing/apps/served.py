@@ -1,0 +1,114 @@
+"""An app under test that is served in this process, and registered with the test's server."""
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import urlsplit
+from wsgiref.types import WSGIApplication
+
+import orjson
+
+from ...domain.access import signatures
+from ...domain.reply.read import Reply
+from ..errors import AppError
+from . import wsgi
+from .asgi import AsgiApp
+from .calls import AsgiCallable, Call, Mode, Request
+
+_SIGNATURE = "X-Inngest-Signature"
+_FIRST_PORT = 8000  # nobody listens there: it tells several apps apart
+_MOST_CHARS = 2000
+HELP = (
+    "return a WSGI or ASGI app (of Flask, FastAPI, Django, ...), or a pair (client, functions) of"
+    " the Inngest SDK"
+)
+
+
+class Served:
+    """One app; `url` is where it thinks that it is, `registered` where it says that it is."""
+
+    def __init__(self, app: object, path: str, number: int) -> None:
+        """Start the app if it is one of ASGI. Raises AppError for what is no app."""
+        if not path.startswith("/"):
+            raise AppError(f"path must begin with '/', as in '/api/inngest': {path!r}")
+        self.url = f"http://localhost:{_FIRST_PORT + number}{path}"
+        self.registered = self.url
+        self.signing_key: str | None = None
+        self._asgi: AsgiApp | None = None
+        self._call: Call = self._caller(app)
+
+    def _caller(self, app: object) -> Call:
+        if isinstance(app, tuple) and len(app) == 2:
+            from .client_app import ClientApp
+
+            app = ClientApp(*app)
+        if not callable(app):
+            raise AppError(f"this is no app: {app!r}; {HELP}")
+        if not _is_asgi(app):
+            found = cast(WSGIApplication, app)
+            return lambda request: wsgi.call(found, request)
+        self._asgi = AsgiApp(cast(AsgiCallable, app))
+        return self._asgi.call
+
+    def send(self, method: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
+        """Send a request, signed with the app's own key, by the real time."""
+        if self.signing_key is not None:
+            signature = signatures.sign(self.signing_key, body, int(time.time()))
+            headers = {**headers, _SIGNATURE: signature}
+        return self._call(
+            Request(method, f"{self.url}?{query}" if query else self.url, headers, body)
+        )
+
+    def serves(self, url: str) -> bool:
+        """Say whether a URL is of this app."""
+        mine, other = urlsplit(self.registered), urlsplit(url)
+        return (mine.netloc, mine.path) == (other.netloc, other.path)
+
+    def register(self, mode_seen_by: Callable[[Callable[[], Reply]], tuple[Reply, Mode]]) -> None:
+        """Let the app register itself. Raises AppError, which says what is wrong."""
+        found, mode = mode_seen_by(lambda: self.send("GET", "", {}, b""))
+        self.signing_key = mode.signing_key if mode.production else None
+        if "x-inngest-sdk" not in (found.headers or {}) and not mode.production:
+            raise AppError(self._no_sdk(found))
+        kind = "cloud" if mode.production else "dev"
+        body = orjson.dumps({"url": self.url})
+        headers = {"Content-Type": "application/json", "X-Inngest-Server-Kind": kind}
+        reply = self.send("PUT", "", headers, body)
+        if not 200 <= reply.status < 300:
+            raise AppError(f"the app under test could not register: {_message(reply)}")
+
+    def _no_sdk(self, reply: Reply) -> str:
+        path = urlsplit(self.url).path
+        if reply.status == 404:
+            return (
+                f"the app under test has nothing at {path}: serve its functions there, or name the"
+                ' path, as in inngest.serve(app, path="/api/inngest")'
+            )
+        return f"the app under test has no functions of Inngest at {path}: {_message(reply)}"
+
+    def close(self) -> None:
+        """Stop the app if it is one of ASGI."""
+        if self._asgi is not None:
+            self._asgi.close()
+
+
+def _is_asgi(app: Callable[..., object]) -> bool:
+    called = app if inspect.isroutine(app) or inspect.isclass(app) else type(app).__call__
+    if inspect.iscoroutinefunction(called):
+        return True
+    try:
+        taken = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return sum(one.default is one.empty and one.kind is not one.VAR_KEYWORD for one in taken) == 3
+
+
+def _message(reply: Reply) -> str:
+    try:
+        said = orjson.loads(reply.body)
+    except ValueError:
+        said = reply.body.decode(errors="replace").strip()[-_MOST_CHARS:]
+    if isinstance(said, dict):
+        said = said.get("message") or said.get("error") or said
+    return f"HTTP {reply.status}: {said}"

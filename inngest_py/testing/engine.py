@@ -1,0 +1,193 @@
+"""The engine of one test: a database in memory, a clock that stands, and no thread of its own.
+
+What is due is done in the thread of the test, one item after the other, so that a test does the
+same each time.
+"""
+
+import itertools
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from ..domain.values import ids
+from ..engine.clock import moves
+from ..engine.clock.virtual import VirtualClock
+from ..engine.runtime.context import Context, Hint, utc_now
+from ..engine.runtime.group_commit import Committer, T, V
+from ..engine.transport.http import Transport
+from ..engine.upkeep import lease_keeping
+from ..engine.upkeep.due_items import DueItems
+from ..engine.work import run_item
+from ..storage.db.in_memory import InMemory
+from ..storage.schema import migrate
+from .errors import InngestTestError
+
+# a function that starts itself would never end
+MOST_ITEMS = 20_000
+# how long after a crash the server is up again: hints that were lost with it are sent again by then
+RESTART = timedelta(seconds=5)
+
+
+class ServerCrash(BaseException):
+    """The server dies here: what it knows but has not committed is lost."""
+
+
+class CollectedHints:
+    """Keeps hints, for the test's own thread to work on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._item_ids: list[str] = []
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Keep the hints."""
+        with self._lock:
+            self._item_ids += [item_id for _, item_id in hints]
+
+    def take(self) -> list[str]:
+        """Return the items that were hinted at since the last call."""
+        with self._lock:
+            taken, self._item_ids = self._item_ids, []
+        return taken
+
+    def ask(self) -> None:
+        """Do nothing."""
+
+    def reachable(self) -> bool:
+        """Say yes: there is no broker."""
+        return True
+
+
+class OrderedIds(Context):
+    """A context whose ids of one moment sort by their making: the clock may stand for long."""
+
+    def new_id(self, now: datetime | None = None) -> str:
+        """Make an id that sorts by creation."""
+        # some are left out: the server numbers on from an id
+        number = next(_numbers) << 20
+        return ids.ulid(int((now or self.now()).timestamp() * 1000), number.to_bytes(10))
+
+
+_numbers = itertools.count(1)
+
+
+class CrashingCommitter(Committer):
+    """Commits as the server does, and crashes after the next commit if it is told to."""
+
+    crashes_next = False
+
+    def run(
+        self, key: str, write_all: Callable[[Connection, Sequence[V]], Sequence[T]], value: V
+    ) -> T:
+        """Commit a write, as Committer.run() does. Raises ServerCrash."""
+        done = super().run(key, write_all, value)
+        if self.crashes_next:
+            self.crashes_next = False
+            raise ServerCrash
+        return done
+
+
+class Databases:
+    """The databases of a process's tests. Each is used by one test at a time, and then again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[InMemory] = []
+        self._fresh: sqlite3.Connection | None = None  # one that has a schema and no rows
+
+    def take(self) -> InMemory:
+        """Return a database that has a schema and no rows."""
+        with self._lock:
+            db = self._idle.pop() if self._idle else InMemory()
+            if self._fresh is None:
+                migrate.upgrade(db)
+                self._fresh = sqlite3.connect(":memory:", check_same_thread=False)
+                db.copy_to(self._fresh)
+            db.copy_from(self._fresh)
+        return db
+
+    def give_back(self, db: InMemory) -> None:
+        """Let other tests use it."""
+        with self._lock:
+            self._idle.append(db)
+
+
+DATABASES = Databases()
+
+
+class Engine:
+    """A context whose items this object runs; `ctx` is another one after a crash."""
+
+    def __init__(self, transport: Transport, start: datetime | None) -> None:
+        self.db = DATABASES.take()
+        began = utc_now()
+        self.clock = VirtualClock(start or began, real=lambda: began)  # so it stands
+        self._transport = transport
+        self._hints = CollectedHints()
+        self._driving = threading.Lock()
+        self.ctx, self.committer = self._started()
+
+    def _started(self) -> tuple[Context, CrashingCommitter]:
+        committer = CrashingCommitter(self.db, shared=False)
+        ctx = OrderedIds(
+            db=self.db,
+            transport=self._transport,
+            committer=committer,
+            hints=self._hints,
+            worker_id="test",
+            clock=self.clock.now,
+            real_clock=utc_now,
+        )
+        return ctx, committer
+
+    def settle(self) -> None:
+        """Do all that is due now. Does nothing while it is being done already."""
+        if self._driving.acquire(blocking=False):
+            try:
+                moves.fire(self.ctx, self._work_off)
+            finally:
+                self._driving.release()
+
+    def move(self, target: datetime) -> None:
+        """Move the clock, and do all that becomes due on the way. Raises Invalid."""
+        if not self._driving.acquire(blocking=False):
+            raise InngestTestError("the clock cannot be moved from within a function that runs")
+        try:
+            moves.move(self.ctx, self.clock, target, self._work_off)
+        finally:
+            self._driving.release()
+
+    def _work_off(self) -> None:
+        for _ in range(MOST_ITEMS):
+            item_ids = self._hints.take() or self._due()
+            if not item_ids:
+                return
+            for item_id in item_ids:
+                self._work(item_id)
+        raise InngestTestError(
+            f"more than {MOST_ITEMS} items were due at one moment: does a function start itself?"
+        )
+
+    def _due(self) -> list[str]:
+        DueItems().run_once(self.ctx)
+        return self._hints.take()
+
+    def _work(self, item_id: str) -> None:
+        try:
+            run_item.work(self.ctx, [item_id])
+        except ServerCrash:
+            self._restart()
+
+    def _restart(self) -> None:
+        """Do what the next start of an embedded server does; hints and caches are gone."""
+        self._hints.take()
+        self.ctx, self.committer = self._started()
+        lease_keeping.recover(self.ctx)
+        self.clock.set(self.clock.now() + RESTART)
+
+    def close(self) -> None:
+        """Give the database back."""
+        DATABASES.give_back(self.db)

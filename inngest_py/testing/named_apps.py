@@ -1,0 +1,25 @@
+"""The app under test by its name, as web servers take it: `module:attribute`."""
+
+from importlib import import_module
+
+from .errors import AppError
+
+
+def load(named: str) -> object:
+    """Import an app; a name that ends in "()" is called. Raises AppError."""
+    module, found, attribute = named.partition(":")
+    if not found or not module or not attribute:
+        raise AppError(f"inngest_app must be module:attribute, as in shop.web:app, not {named!r}")
+    is_called = attribute.endswith("()")
+    app: object
+    try:
+        app = import_module(module)
+    except ModuleNotFoundError as error:
+        raise AppError(f"inngest_app: {named!r} cannot be imported: {error}") from error
+    for part in attribute.removesuffix("()").split("."):
+        if not hasattr(app, part):
+            raise AppError(f"inngest_app: there is no {part!r} in {named!r}")
+        app = getattr(app, part)
+    if is_called:
+        app = app()  # type: ignore[operator]
+    return app

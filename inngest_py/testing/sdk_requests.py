@@ -1,0 +1,128 @@
+"""What the SDK of the app sends to the server is answered in this process, whatever its address.
+
+While a test runs, requests of httpx that come from an SDK do not leave the process: also those of a
+client in production mode, so that no test sends events to anybody. Other requests are let through.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import cast
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+import httpx
+from inngest._internal import net
+from inngest._internal.server_lib import ServerKind
+
+from ..domain.reply.read import Reply
+from ..engine.runtime.context import utc_now
+from ..sdk.checkpoints import direct
+from . import sdk_clock
+from .apps.calls import Call, Mode, Request
+
+# the SDK marks all that it sends; inngest_py.sdk is known by the server that it asks
+_MARK = "x-inngest-sdk"
+_KNOWN = frozenset({"inn.gs", "api.inngest.com", "127.0.0.1:8288", "localhost:8288"})
+# The server of a test takes apps of both modes. Ids of events that it makes itself sort by receipt.
+_LEFT_OUT = ("x-inngest-expected-server-kind", "x-inngest-event-id-seed", "content-length")
+_SETTINGS = (
+    "INNGEST_DEV",
+    "INNGEST_BASE_URL",
+    "INNGEST_API_BASE_URL",
+    "INNGEST_EVENT_API_BASE_URL",
+)
+
+
+class SdkRequests:
+    """Answers requests of SDKs by `answer`, and notes how the clients of apps were made.
+
+    `now` is the clock that the SDK goes by.
+    """
+
+    def __init__(self, answer: Call, now: Callable[[], datetime]) -> None:
+        self._answer, self._now = answer, now
+        self._servers = set(_KNOWN)
+        self._servers |= {urlsplit(os.environ.get(name, "")).netloc for name in _SETTINGS}
+        self._servers.discard("")
+        self._seen: Mode | None = None
+
+    def mode_seen_by(self, call: Callable[[], Reply]) -> tuple[Reply, Mode]:
+        """Call an app; return its answer, and the mode of the client that got the request."""
+        self._seen = None
+        reply = call()
+        return reply, self._seen or Mode(production=False, signing_key=None)
+
+    @contextmanager
+    def answered(self) -> Iterator[None]:
+        """Answer requests of SDKs in this block."""
+        with ExitStack() as stack:
+            for holder, name, made in (
+                (httpx.Client, "send", self._send()),
+                (httpx.AsyncClient, "send", self._send_async()),
+            ):
+                stack.enter_context(patch.object(holder, name, made))
+            self._watch_sdk(stack)
+            sdk_clock.follow(stack, self._now)
+            yield
+
+    def _send(self) -> Callable[..., httpx.Response]:
+        original = cast(Callable[..., httpx.Response], httpx.Client.send)
+
+        def send(client: httpx.Client, request: httpx.Request, **options: object) -> httpx.Response:
+            if not self._is_of_sdk(request):
+                return original(client, request, **options)
+            request.read()
+            return self._answered(request)
+
+        return send
+
+    def _send_async(self) -> Callable[..., Awaitable[httpx.Response]]:
+        original = cast(Callable[..., Awaitable[httpx.Response]], httpx.AsyncClient.send)
+
+        async def send(
+            client: httpx.AsyncClient, request: httpx.Request, **options: object
+        ) -> httpx.Response:
+            if not self._is_of_sdk(request):
+                return await original(client, request, **options)
+            await request.aread()
+            return self._answered(request)
+
+        return send
+
+    def _is_of_sdk(self, request: httpx.Request) -> bool:
+        if _MARK in request.headers:
+            self._servers.add(_server(request))
+            return True
+        return _server(request) in self._servers
+
+    def _answered(self, request: httpx.Request) -> httpx.Response:
+        headers = {name: value for name, value in request.headers.items() if name not in _LEFT_OUT}
+        body = request.content
+        if request.url.path.startswith("/e/"):
+            body = sdk_clock.without_real_times(body, utc_now())
+        reply = self._answer(Request(request.method, str(request.url), headers, body))
+        if reply.unreachable is not None:
+            raise httpx.ConnectError(reply.unreachable, request=request)
+        given = {
+            name: value
+            for name, value in (reply.headers or {}).items()
+            if name not in ("content-encoding", "content-length", "transfer-encoding")
+        }
+        return httpx.Response(reply.status, headers=given, content=reply.body, request=request)
+
+    def _watch_sdk(self, stack: ExitStack) -> None:
+        """Note how clients were made, and let `inngest_py.sdk` send by httpx alone."""
+        original = cast(Callable[..., object], net.validate_request_sig)
+
+        def validate(*, mode: ServerKind, signing_key: str | None, **given: object) -> object:
+            self._seen = Mode(mode is ServerKind.CLOUD, signing_key)
+            return original(mode=mode, signing_key=signing_key, **given)
+
+        stack.enter_context(patch.object(net, "validate_request_sig", validate))
+        stack.enter_context(patch.object(direct, "connections", lambda url, timeout: None))
+
+
+def _server(request: httpx.Request) -> str:
+    return request.url.netloc.decode()
