@@ -105,7 +105,7 @@ class Inngest:
             raise AppError(f"there is no app to serve: {HELP}")
         made = Served(app, path, len(self._calls.apps))
         self._calls.apps.append(made)
-        made.register(self._sdk.mode_seen_by)
+        made.register(self._sdk.watch)
 
     def send(self, event: object, *, data: Mapping[str, object] | None = None) -> "Sent":
         """Send an event, and do all that is due then; return the event with its runs.

@@ -5,7 +5,7 @@ client in production mode, so that no test sends events to anybody. Other reques
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import cast
@@ -13,6 +13,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 from inngest._internal import net
 from inngest._internal.server_lib import ServerKind
 
@@ -20,7 +21,7 @@ from ..domain.reply.read import Reply
 from ..engine.runtime.context import utc_now
 from ..sdk.checkpoints import direct
 from . import sdk_clock
-from .apps.calls import Call, Mode, Request
+from .apps.calls import Call, Request, Seen
 
 # the SDK marks all that it sends; inngest_py.sdk is known by the server that it asks
 _MARK = "x-inngest-sdk"
@@ -46,13 +47,15 @@ class SdkRequests:
         self._servers = set(_KNOWN)
         self._servers |= {urlsplit(os.environ.get(name, "")).netloc for name in _SETTINGS}
         self._servers.discard("")
-        self._seen: Mode | None = None
+        self._seen: Seen | None = None
 
-    def mode_seen_by(self, call: Callable[[], Reply]) -> tuple[Reply, Mode]:
-        """Call an app; return its answer, and the mode of the client that got the request."""
-        self._seen = None
-        reply = call()
-        return reply, self._seen or Mode(production=False, signing_key=None)
+    def watch(self, call: Callable[[], Reply]) -> tuple[Reply, Seen]:
+        """Call an app, whose SDK does not ask for a signature; return what is seen of it."""
+        seen = self._seen = Seen()
+        try:
+            return call(), seen
+        finally:
+            self._seen = None
 
     @contextmanager
     def answered(self) -> Iterator[None]:
@@ -103,6 +106,8 @@ class SdkRequests:
         if request.url.path.startswith("/e/"):
             body = sdk_clock.without_real_times(body, utc_now())
         reply = self._answer(Request(request.method, str(request.url), headers, body))
+        if self._seen is not None and request.url.path == "/fn/register":
+            _note_registration(self._seen, body, reply)
         if reply.unreachable is not None:
             raise httpx.ConnectError(reply.unreachable, request=request)
         given = {
@@ -117,11 +122,22 @@ class SdkRequests:
         original = cast(Callable[..., object], net.validate_request_sig)
 
         def validate(*, mode: ServerKind, signing_key: str | None, **given: object) -> object:
-            self._seen = Mode(mode is ServerKind.CLOUD, signing_key)
+            if self._seen is not None:
+                self._seen.production = mode is ServerKind.CLOUD
+                self._seen.signing_key = signing_key
+                if "x-inngest-signature" not in cast(Mapping[str, str], given["headers"]):
+                    return None
             return original(mode=mode, signing_key=signing_key, **given)
 
         stack.enter_context(patch.object(net, "validate_request_sig", validate))
         stack.enter_context(patch.object(direct, "connections", lambda url, timeout: None))
+
+
+def _note_registration(seen: Seen, body: bytes, reply: Reply) -> None:
+    seen.registered = orjson.loads(body).get("url")
+    if reply.status >= 400:
+        said = orjson.loads(reply.body)
+        seen.refusal = str(said.get("error") or said)
 
 
 def _server(request: httpx.Request) -> str:

@@ -43,6 +43,14 @@ def fastapi(client: inngest.Inngest, functions: Functions) -> Iterator[str]:
 @contextlib.contextmanager
 def django(client: inngest.Inngest, functions: Functions) -> Iterator[str]:
     """Serve with Django: asyncio functions by ASGI, others by WSGI."""
+    app = django_app(client, functions)
+    asynchronous = any(one.is_handler_async for one in functions)
+    with _asgi(app) if asynchronous else _wsgi(app) as url:
+        yield url
+
+
+def django_app(client: inngest.Inngest, functions: Functions) -> Any:
+    """Make the process's one app of Django: of ASGI for asyncio functions, else of WSGI."""
     import django as package
     from django.conf import settings
     from django.urls import clear_url_caches
@@ -59,8 +67,7 @@ def django(client: inngest.Inngest, functions: Functions) -> Iterator[str]:
     django_urls[:] = [inngest.django.serve(client, functions)]
     clear_url_caches()
     asynchronous = any(one.is_handler_async for one in functions)
-    with _asgi(ASGIHandler()) if asynchronous else _wsgi(WSGIHandler()) as url:
-        yield url
+    return ASGIHandler() if asynchronous else WSGIHandler()
 
 
 @contextlib.contextmanager

@@ -17,16 +17,21 @@ class Request:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """How an app's client was made: whether it is in production mode, and its signing key."""
+@dataclass(slots=True)
+class Seen:
+    """What the SDK of an app did during a call: how its client was made, and what it registered.
 
-    production: bool
-    signing_key: str | None
+    `registered` is the URL that it gave; `refusal` is why the server did not take it.
+    """
+
+    production: bool = False
+    signing_key: str | None = None
+    registered: str | None = None
+    refusal: str | None = None
 
 
 Call = Callable[[Request], Reply]
-
+Watch = Callable[[Callable[[], Reply]], tuple[Reply, Seen]]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]

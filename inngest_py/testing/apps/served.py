@@ -14,7 +14,7 @@ from ...domain.reply.read import Reply
 from ..errors import AppError
 from . import wsgi
 from .asgi import AsgiApp
-from .calls import AsgiCallable, Call, Mode, Request
+from .calls import AsgiCallable, Call, Request, Watch
 
 _SIGNATURE = "X-Inngest-Signature"
 _FIRST_PORT = 8000  # nobody listens there: it tells several apps apart
@@ -65,18 +65,21 @@ class Served:
         mine, other = urlsplit(self.registered), urlsplit(url)
         return (mine.netloc, mine.path) == (other.netloc, other.path)
 
-    def register(self, mode_seen_by: Callable[[Callable[[], Reply]], tuple[Reply, Mode]]) -> None:
+    def register(self, watch: Watch) -> None:
         """Let the app register itself. Raises AppError, which says what is wrong."""
-        found, mode = mode_seen_by(lambda: self.send("GET", "", {}, b""))
-        self.signing_key = mode.signing_key if mode.production else None
-        if "x-inngest-sdk" not in (found.headers or {}) and not mode.production:
+        found, seen = watch(lambda: self.send("GET", "", {}, b""))
+        if "x-inngest-sdk" not in (found.headers or {}):
             raise AppError(self._no_sdk(found))
-        kind = "cloud" if mode.production else "dev"
+        self.signing_key = seen.signing_key if seen.production else None
+        kind = "cloud" if seen.production else "dev"
         body = orjson.dumps({"url": self.url})
         headers = {"Content-Type": "application/json", "X-Inngest-Server-Kind": kind}
-        reply = self.send("PUT", "", headers, body)
-        if not 200 <= reply.status < 300:
-            raise AppError(f"the app under test could not register: {_message(reply)}")
+        reply, seen = watch(lambda: self.send("PUT", "", headers, body))
+        # the SDK answers 200 also if the server refuses the functions
+        refusal = seen.refusal or (None if reply.status == 200 else _message(reply))
+        if refusal is not None:
+            raise AppError(f"the app under test could not register: {refusal}")
+        self.registered = seen.registered or self.url
 
     def _no_sdk(self, reply: Reply) -> str:
         path = urlsplit(self.url).path
