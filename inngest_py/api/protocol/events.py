@@ -9,6 +9,7 @@ from ...domain.events.user_events import NOT_EVENTS, Event, parse_event, parse_i
 from ...domain.limits import MAX_EVENTS
 from ...domain.runs import traces
 from ...domain.values import canonical, ids
+from ...engine.clock.sent_times import by_the_clock
 from ...engine.intake.invoke import check_known
 from ...engine.intake.publish import accept
 from .. import auth
@@ -92,7 +93,8 @@ def _parse_all(
         seeded = ids.seeded(seed, index)
         try:
             length = size if single else len(canonical.dumps(item))
-            event = parse_event(item, length, now_ms, seeded or ctx.new_id(now))
+            sent = by_the_clock(ctx, item)
+            event = parse_event(sent, length, now_ms, seeded or ctx.new_id(now))
             accepted.append(replace(event, fresh=seeded is None))
         except Invalid as error:
             return accepted, error.message
@@ -119,6 +121,7 @@ def invoke(slug: str) -> Response:
     now = ctx.now()
     seed = request.headers.get("x-inngest-event-id-seed")
     event_id = ids.seeded(seed, 0) or ctx.new_id(now)
+    payload = by_the_clock(ctx, payload)
     event = parse_invocation(payload, len(body), int(now.timestamp() * 1000), event_id, slug)
     check_known(ctx, slug)
     accept(ctx, [_in_its_trace(event)])

@@ -4,6 +4,7 @@ from flask import Response
 
 from ...domain.errors import Invalid
 from ...domain.events.user_events import RESERVED, parse_event
+from ...engine.clock.sent_times import by_the_clock
 from ...engine.intake.publish import accept
 from ..deps import context
 from .common import Message, blueprint, body, enveloped
@@ -19,8 +20,9 @@ def send() -> Response:
     ctx = context()
     now = ctx.now()
     fields = {name: given.get(name) for name in ("name", "data", "user", "id", "ts", "v", "meta")}
+    sent = by_the_clock(ctx, fields)
     try:
-        event = parse_event(fields, given.size, int(now.timestamp() * 1000), ctx.new_id(now))
+        event = parse_event(sent, given.size, int(now.timestamp() * 1000), ctx.new_id(now))
     except Invalid as error:
         raise Invalid(error.message, field=error.field, code="validation_error") from None
     accept(ctx, [event])

@@ -13,7 +13,7 @@ from ..limits import MAX_STEP_BYTES, MAX_WAIT
 from ..runs import metadata
 from ..runs.items import Item, ItemKind
 from ..runs.runs import Run, RunStatus
-from ..steps import defers, gateway, waits
+from ..steps import app_times, defers, gateway, waits
 from ..steps.opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
 from ..steps.wait_results import LookBack, StoredWait
 from ..values import canonical, times
@@ -25,10 +25,19 @@ _ASK_AGAIN = timedelta(seconds=1)
 
 
 def plan(
-    run: Run, item: Item, policy: Policy, answer: read.Reply, now: datetime, jitter: float
+    run: Run,
+    item: Item,
+    policy: Policy,
+    answer: read.Reply,
+    now: datetime,
+    jitter: float,
+    ahead: timedelta = timedelta(0),
 ) -> Plan:
-    """Decide what an answer to the item's request means; `jitter` lies in [0, 1)."""
-    meaning = read.read(answer, now)
+    """Decide what an answer to the item's request means; `jitter` lies in [0, 1).
+
+    `ahead` is how far the server's virtual clock is ahead of the app's.
+    """
+    meaning = read.read(answer, now - ahead)
     if isinstance(meaning, read.Returned):
         return Plan(
             finish=Finish(RunStatus.COMPLETED, meaning.output),
@@ -36,6 +45,8 @@ def plan(
         )
     if isinstance(meaning, read.Errored):
         return _fail(item, policy, meaning, jitter)
+    if ahead:
+        meaning = replace(meaning, ops=[app_times.moved(op, ahead) for op in meaning.ops])
     return plan_of_ops(run, item, policy, meaning, now, jitter)
 
 

@@ -129,6 +129,8 @@ class Mover:
         return self._over.wait(seconds)
 
     def _move(self, target: datetime) -> None:
+        was_frozen = self.clock.is_frozen
+        self.clock.freeze()
         try:
             moves.move(self._ctx, self.clock, target, self._settle, self._arrived)
         except _StoppedError:
@@ -136,6 +138,8 @@ class Mover:
         except Exception as error:
             self._error = f"the move ended early: {error}"
             observe.event("clock.failed", level=40, **logged(error))
+        if not (was_frozen or self._stops):
+            self.clock.resume()
         try:
             self._end()
         except Exception as error:

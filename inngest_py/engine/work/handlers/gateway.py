@@ -17,7 +17,7 @@ def call_gateway(ctx: Context, job: Job) -> tuple[Plan, Call]:
     reply = ctx.fetcher.fetch(wanted)
     ended_at = ctx.now()
     made = gateway_answers.plan(
-        job.run, job.item, retry_policy(ctx, job), wanted, reply, ended_at, ctx.jitter()
+        job.run, job.item, retry_policy(ctx, job), wanted, reply, ctx.real_now(), ctx.jitter()
     )
     done = Call(started_at, ended_at, reply.status or None)
     signals.call(job, "gateway", wanted.url, "", made, done)

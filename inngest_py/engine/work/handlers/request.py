@@ -1,7 +1,7 @@
 """A request to the app."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -61,7 +61,8 @@ def answered(
     """Decide what an app's answer means, now that it has come."""
     ended_at = ctx.now()
     item = _as_it_is_now(ctx, job.item)
-    made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter())
+    ahead = ended_at - ctx.real_now() if ctx.real_clock is not None else timedelta(0)
+    made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter(), ahead)
     done = Call(started_at, ended_at, reply.status or None)
     signals.call(job, "app", url, request_id, made, done)
     return made, done
