@@ -24,7 +24,17 @@ from . import auth, errors, health, metrics, v1, v2
 from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
-from .native import apps, celery_apps, clock, connections, limits, pausing, rest, why
+from .native import (
+    apps,
+    celery_apps,
+    clock,
+    connections,
+    limits,
+    pausing,
+    replay_check,
+    rest,
+    why,
+)
 from .probe import Probe
 from .protocol import (
     connect,
@@ -144,6 +154,7 @@ def _add_native(app: Flask, settings: Settings) -> None:
         pausing.native,
         limits.native,
         why.native,
+        replay_check.blueprint,
     ):
         api.register_blueprint(blueprint)
     if settings.dev:

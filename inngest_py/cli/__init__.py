@@ -24,6 +24,7 @@ _MODULES = {
     "connections": "connections",
     "clock": "clock",
     "outbox-relay": "outbox",
+    "replay": "replay",
 }
 
 

@@ -35,12 +35,12 @@ def _authorizations() -> list[dict[str, str]]:
     return found or [{}]
 
 
-def call(method: str, url: str, **options: Any) -> Any:
+def call(method: str, url: str, *, timeout: float = _TIMEOUT, **options: Any) -> Any:
     """Call the REST API; if the server refuses, end the command with the server's error."""
     try:
         for headers in _authorizations():
             headers[CLAIM] = user().encode("ascii", "replace").decode()
-            answer = requests.request(method, url, timeout=_TIMEOUT, headers=headers, **options)
+            answer = requests.request(method, url, timeout=timeout, headers=headers, **options)
             if answer.status_code != 401:
                 break
         if answer.status_code == 401:

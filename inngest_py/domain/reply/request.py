@@ -5,17 +5,21 @@ without being parsed again, and the bytes that are signed are the bytes that are
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
 from ..limits import MAX_REQUEST_BYTES, USE_API_ABOVE_BYTES
 from ..runs import traces
-from ..runs.items import Item
+from ..runs.items import Item, ItemKind
 from ..runs.runs import Run
 from ..values import canonical, ids, urls
 from . import checkpoint
 
 DISCOVERY = "step"
+# the job's id in requests of the replay check, by which our side package knows them, too
+REPLAY_CHECK = "replay-check"
+_OF_ITEMS = frozenset({"traceparent", "x-inngest-generation-id"})
 
 
 def body(
@@ -48,6 +52,26 @@ def body(
         if len(built) <= MAX_REQUEST_BYTES:
             return built
     return built
+
+
+def replay_body(
+    run: Run, memo: Mapping[str, str], *, max_attempts: int, request_id: str
+) -> bytes | None:
+    """Build the body of a request that runs no step; None if it is over the size limit.
+
+    The SDK plans what it finds. Without `ctx.fn_id` and `ctx.qi_id` it sends no checkpoint.
+    """
+    planned, shown = replace(run, force_plan=True), with_input(run, memo)
+    event = canonical.for_sdks(run.event)
+    events = (event, *(map(canonical.for_sdks, run.events) if run.events else (event,)))
+    item = replay_item(run)
+    built = _join(planned, item, list(memo), shown, events, False, max_attempts, request_id)
+    return built if len(built) <= MAX_REQUEST_BYTES else None
+
+
+def replay_item(run: Run) -> Item:
+    """Make what stands for a queue item in requests of the replay check."""
+    return Item(REPLAY_CHECK, ItemKind.EDGE, run.id, "", 0, run.queued_at, run.queued_at)
 
 
 def with_input(run: Run, memo: Mapping[str, str]) -> Mapping[str, str]:
@@ -84,8 +108,9 @@ def _join(
         "step_id": DISCOVERY,
         "use_api": use_api,
     }
-    if run.input_step is not None and run.input_step not in stack:
-        # an SDK that checkpoints (TypeScript 4) would take the step with new input for a done one
+    if item.id == REPLAY_CHECK or (run.input_step is not None and run.input_step not in stack):
+        # an SDK that checkpoints (TypeScript 4) would take the step with new input for a done one;
+        # in a replay check nothing may be stored
         del context["fn_id"], context["qi_id"]
     defers = f'"defers":{run.defers},' if run.defers else ""
     flag = "true" if use_api else "false"
@@ -119,6 +144,12 @@ def headers(run: Run, item: Item, *, request_id: str) -> dict[str, str]:
         "x-inngest-req-version": str(run.request_version),
         "x-request-id": request_id,
     }
+
+
+def replay_headers(run: Run, *, request_id: str) -> dict[str, str]:
+    """Build the headers of a request of the replay check; it is no part of the run's trace."""
+    built = headers(run, replay_item(run), request_id=request_id)
+    return {name: text for name, text in built.items() if name not in _OF_ITEMS}
 
 
 def url(function_url: str, item: Item) -> str:

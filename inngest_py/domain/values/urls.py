@@ -133,6 +133,12 @@ def with_step(url: str, step_id: str) -> str:
     return f"{base}?{'&'.join(pairs)}"
 
 
+def step_url(endpoint: str, function: str) -> str:
+    """Add a function's slug to a serve endpoint: the URL of the function's calls."""
+    query = urlencode({_FUNCTION: function, _STEP: "step"})
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
+
+
 def serve_url(step_url: str) -> str:
     """Remove `fnId` and `stepId` from a step URL, which leaves the app's serve endpoint."""
     base, _, query = step_url.partition("?")

@@ -1,0 +1,213 @@
+"""The replay check with the real Python SDK: no step runs, and each change is told."""
+
+import asyncio
+import datetime
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import inngest
+import pytest
+import requests
+from click.testing import CliRunner, Result
+
+import inngest_py.sdk
+from inngest_py.cli import cli
+from tests.processes import Server, wait_until
+
+from . import serving
+from .client import Api
+
+pytestmark = [
+    # the SDK's own use of pydantic and of deprecated parts of asyncio warns
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.parametrize("server", ["embedded"], indirect=True),
+]
+HOUR = datetime.timedelta(hours=1)
+Part = str | tuple[str, ...]  # a step's id, or those of steps that run side by side
+OLD: tuple[Part, ...] = ("a", ("p", "q"), "sum", "bad", "b", "sleep:rest")
+CHANGES: dict[str, tuple[tuple[Part, ...], list[str]]] = {
+    "unchanged": (OLD, []),
+    "inserted": (
+        ("a", ("p", "q"), "sum", "x", "bad", "b", "sleep:rest"),
+        [
+            "'x' is new: the new code asks for it after 'sum' (step 4), where the run has 'bad'"
+            " (step 5)"
+        ],
+    ),
+    "renamed": (
+        ("a", ("p", "q"), "sum", "bad", "c", "sleep:rest"),
+        [
+            "'c' is new: the new code asks for it after 'bad' (step 5), where the run has 'b'"
+            " (step 6)",
+            "'b' (step 6) is gone, or comes later: the new code does not ask for it before 'rest'"
+            " (not ended yet)",
+        ],
+    ),
+    "removed": (
+        (("p", "q"), "sum", "bad", "b", "sleep:rest"),
+        [
+            "'a' (step 1) is gone, or comes later: the new code does not ask for it before 'rest'"
+            " (not ended yet)",
+        ],
+    ),
+    "moved": (
+        ("b", "a", ("p", "q"), "sum", "bad", "sleep:rest"),
+        ["'b' (step 6) has moved: the new code asks for it before 'a' (step 1)"],
+    ),
+    "another kind": (
+        ("a", ("p", "q"), "sum", "bad", "b", "wait:rest"),
+        ["'rest' (not ended yet) has changed: it was a sleep and is now a wait for an event"],
+    ),
+    "ends early": (
+        ("a", ("p", "q"), "sum", "bad", "b"),
+        [
+            "the new code ends after 'b' (step 6), where the run has 'rest' (not ended yet)",
+            "'rest' (not ended yet) is gone: the new code never asks for it",
+        ],
+    ),
+    "raises": (
+        ("a", ("p", "q"), "sum", "raise:no luck", "bad", "b", "sleep:rest"),
+        [
+            "the new code raises ValueError after 'sum' (step 4), where the run has 'bad' (step 5):"
+            " no luck"
+        ],
+    ),
+}
+
+
+class Code:
+    """A function made of parts; `ran` counts the bodies of steps that ran."""
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self.parts = parts
+        self.ran: Counter[str] = Counter()
+
+    def _body(self, name: str) -> Callable[[], str]:
+        def run() -> str:
+            self.ran[name] += 1
+            if name == "bad":
+                raise ValueError("bad luck")
+            return name
+
+        return run
+
+    def blocking(self, ctx: inngest.ContextSync) -> None:
+        for part in self.parts:
+            if isinstance(part, tuple):
+                ctx.group.parallel(
+                    tuple((lambda n=name: ctx.step.run(n, self._body(n))) for name in part)
+                )
+            elif part.startswith("sleep:"):
+                ctx.step.sleep(part[6:], HOUR)
+            elif part.startswith("wait:"):
+                ctx.step.wait_for_event(part[5:], event="never", timeout=HOUR)
+            elif part.startswith("raise:"):
+                raise ValueError(part[6:])
+            else:
+                try:
+                    ctx.step.run(part, self._body(part))
+                except inngest.StepError:
+                    assert part == "bad"
+
+    async def asynchronous(self, ctx: inngest.Context) -> None:
+        for part in self.parts:
+            if isinstance(part, tuple):
+                await ctx.group.parallel(
+                    tuple((lambda n=name: ctx.step.run(n, self._later(n))) for name in part)
+                )
+            elif part.startswith("sleep:"):
+                await ctx.step.sleep(part[6:], HOUR)
+            elif part.startswith("wait:"):
+                await ctx.step.wait_for_event(part[5:], event="never", timeout=HOUR)
+            elif part.startswith("raise:"):
+                raise ValueError(part[6:])
+            else:
+                try:
+                    await ctx.step.run(part, self._later(part))
+                except inngest.StepError:
+                    assert part == "bad"
+
+    def _later(self, name: str) -> Callable[[], Any]:
+        async def run() -> str:
+            await asyncio.sleep(0)
+            return self._body(name)()
+
+        return run
+
+
+def _client(server: Server, app: str, *middleware: Any) -> inngest.Inngest:
+    return inngest.Inngest(
+        app_id=app,
+        api_base_url=server.url,
+        event_api_base_url=server.url,
+        is_production=False,
+        middleware=list(middleware),
+    )
+
+
+def _functions(
+    client: inngest.Inngest, codes: dict[str, Code], *, blocking: bool = True
+) -> serving.Functions:
+    return [
+        client.create_function(
+            fn_id=name,
+            trigger=inngest.TriggerEvent(event=f"{client.app_id}/{name}"),
+            retries=0,
+        )(code.blocking if blocking else code.asynchronous)
+        for name, code in codes.items()
+    ]
+
+
+@contextmanager
+def deployed_next(server: Server, framework: Any, app: str, **codes: Code) -> Iterator[str]:
+    """Serve code that is not registered, with checkpoints as it would have them; yields the URL."""
+    client = _client(server, app, inngest_py.sdk.checkpointing())
+    functions = _functions(client, codes, blocking=framework is serving.flask)
+    with framework(client, functions) as url:
+        yield f"{url}/api/inngest"
+
+
+def replay(server: Server, *args: str) -> Result:
+    return CliRunner().invoke(cli, ["replay", *args, "--url", server.url])
+
+
+def in_flight(server: Server, framework: Any, app: str, *functions: str) -> list[str]:
+    """Start a run of each function, with the code that is deployed now; return their ids."""
+    api = Api(server.url)
+    client = _client(server, app)
+    codes = {name: Code(OLD) for name in functions}
+    made = _functions(client, codes, blocking=framework is serving.flask)
+    with serving.registered(framework, client, made):
+        events = [api.send(f"{app}/{name}") for name in functions]
+        runs = [api.runs(event)[0]["run_id"] for event in events]
+
+        def all_rest() -> bool:
+            return all(_sleeps(server, run_id) for run_id in runs)
+
+        wait_until(all_rest, 30, "the runs sleep")
+    return runs
+
+
+def _sleeps(server: Server, run_id: str) -> bool:
+    shown = requests.get(f"{server.url}/api/v1/runs/{run_id}", timeout=10).json()["data"]
+    return [item["kind"] for item in shown["queued"]] == ["sleep"]
+
+
+@pytest.mark.parametrize("framework", [serving.flask, serving.fastapi])
+def test_each_change_is_told_and_no_step_runs(server: Server, framework: Any) -> None:
+    app = f"replay-{framework.__name__}"
+    [run_id] = in_flight(server, framework, app, "order")
+    told, code = {}, Code(OLD)
+    with deployed_next(server, framework, app, order=code) as url:
+        for name, (parts, _) in CHANGES.items():
+            code.parts = parts
+            found = replay(server, run_id, "--app", url)
+            told[name] = (found.exit_code, found.output.splitlines()[1:])
+    assert told == {
+        name: (int(bool(texts)), [f"- {text}" for text in texts])
+        for name, (_, texts) in CHANGES.items()
+    }
+    assert code.ran == {}
+    assert _sleeps(server, run_id)
