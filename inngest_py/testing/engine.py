@@ -103,7 +103,7 @@ class Databases:
         with self._lock:
             db = self._idle.pop() if self._idle else InMemory()
             if self._fresh is None:
-                migrate.upgrade(db)
+                migrate.prepare(db)
                 self._fresh = sqlite3.connect(":memory:", check_same_thread=False)
                 db.copy_to(self._fresh)
             db.copy_from(self._fresh)
