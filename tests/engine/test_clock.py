@@ -1,5 +1,6 @@
 """A virtual clock is moved from moment to moment: what is due happens at its own time, in order."""
 
+import os
 import random
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from inngest_py.engine.intake import publish
 from inngest_py.engine.runtime.context import utc_now
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import function_list
-from tests.engine.harness import Engine, prepared, stored_runs
+from inngest_py.storage.schema import migrate
+from tests.engine.harness import Engine, opened, stored_runs
 from tests.factories import NOW, op, reply
 
 URL = "http://localhost:1/api"
@@ -280,7 +282,8 @@ def by_itself(world: World, target: datetime) -> None:
 
 def story(functions: dict[str, Any], way: Ways) -> tuple[object, object]:
     """Run a program; return what the app saw, and what became of its runs."""
-    db = prepared("sqlite://")
+    db = opened("sqlite://")
+    migrate.prepare(db)
     try:
         world = World(db, functions)
         for offset, name in zip(_SENT_AT, ("go", "go", "tell"), strict=True):
@@ -293,7 +296,11 @@ def story(functions: dict[str, Any], way: Ways) -> tuple[object, object]:
 
 
 @given(functions=_FUNCTIONS)
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(os.environ.get("CLOCK_EXAMPLES", "12")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 def test_the_way_of_the_clock_changes_nothing(functions: dict[str, Any]) -> None:
     expected = story(functions, in_one_jump)
     assert story(functions, in_many) == expected
