@@ -119,6 +119,8 @@ def _introduce(settings: Settings, *, embedded: bool) -> None:
     click.echo(f"  database: {_shown(settings)}", err=True)
     if embedded:
         click.echo("  embedded: broker and worker live in this process", err=True)
+    if settings.clock == "virtual":
+        click.echo("  clock: virtual; `inngest-py clock` moves it", err=True)
 
 
 def _shown(settings: Settings) -> str:

@@ -257,6 +257,7 @@ _FUNCTIONS = st.dictionaries(
     st.tuples(_CONFIGS, st.lists(_STEPS, max_size=4)),
     min_size=1,
 )
+_EXAMPLES = int(os.environ.get("CLOCK_EXAMPLES", "12"))
 SPAN = timedelta(hours=30)
 _SENT_AT = (timedelta(0), timedelta(hours=1), timedelta(hours=7))
 Ways = Callable[[World, datetime], None]
