@@ -33,6 +33,7 @@ from .native import (
     pausing,
     replay_check,
     rest,
+    skipping,
     why,
 )
 from .probe import Probe
@@ -159,6 +160,7 @@ def _add_native(app: Flask, settings: Settings) -> None:
         api.register_blueprint(blueprint)
     if settings.dev:
         api.register_blueprint(clock.blueprint)
+        api.register_blueprint(skipping.blueprint)
 
 
 def _registries(ctx: Context, counters: Counters | None) -> tuple[CollectorRegistry, ...]:

@@ -139,3 +139,14 @@ def cancel(run_id: str, url: str) -> None:
     over = was in [status.value for status in ENDED]
     text = f"had ended already: {was}" if over else f"is cancelled, it was {was}"
     click.echo(f"{run_id} {text}")
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--step", help="Which step, by id or name, if several parts of the run wait.")
+@url_option
+def skip(run_id: str, step: str | None, url: str) -> None:
+    """Let a run of a dev server wait no longer: a sleep or a wait ends, a retry begins."""
+    body = {} if step is None else {"step": step}
+    skipped = call("POST", f"{url}/dev/runs/{run_id}/skip", json=body)["data"]
+    click.echo(f"{skipped['label']}: its {skipped['kind']}, due at {skipped['was_due_at']}, is due")

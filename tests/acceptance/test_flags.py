@@ -32,6 +32,7 @@ def test_flags_of_dev(tmp_path: Path) -> None:
             run = api.run(api.send(f"{KIND}/retry"), timeout=15)
             assert run["status"] == "Completed"
             shell_looks_at_runs(server, run["run_id"])
+            shell_skips_a_wait(server, api)
             assert server.terminate() == 0
     assert file.exists()
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
@@ -50,6 +51,22 @@ def shell_looks_at_runs(server: Server, run_id: str) -> None:
     assert "had ended already: completed" in said["cancel", run_id]
     wrong = CliRunner().invoke(cli, ["runs", "list", "--status", "banana", "--url", server.url])
     assert "status: Must be one of: queued" in wrong.output
+
+
+def shell_skips_a_wait(server: Server, api: Api) -> None:
+    """Skip a sleep of an hour."""
+    event_id = api.send(f"{KIND}/nap")
+    [run] = wait_until(lambda: api.runs(event_id), 20, "the run")
+    why = ["runs", "why", run["run_id"], "--url", server.url]
+    wait_until(lambda: "Sleeps in" in CliRunner().invoke(cli, why).output, 20, "the sleep")
+    wrong, right, late = [
+        CliRunner().invoke(cli, ["runs", "skip", run["run_id"], *step, "--url", server.url])
+        for step in (("--step", "other"), ("--step", "nap"), ())
+    ]
+    assert "Error: no step 'other' of this run waits: what waits is 'nap'" in wrong.output
+    assert right.output.startswith("step 'nap': its sleep, due at 20")
+    assert "Error: " in late.output
+    assert api.run(event_id, timeout=15)["status"] == "Completed"
 
 
 def test_flags_name_a_trusted_proxy(tmp_path: Path) -> None:

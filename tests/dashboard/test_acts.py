@@ -7,7 +7,8 @@ from inngest_py.domain.access import reach
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.queries import app_list
 from tests.dashboard.conftest import Site, run_ids
-from tests.factories import reply, step
+from tests.engine.waiting import waits
+from tests.factories import op, reply, step
 
 
 def test_cancel_and_rerun(site: Site) -> None:
@@ -118,3 +119,28 @@ def test_limits_are_overridden_and_restored(site: Site) -> None:
     site.post(f"{path}/limits/restore")
     assert "Overridden" not in site.get(path)
     assert "does not exist" in site.post("/functions/nope/limits", 404, limits="{}").text
+
+
+def test_a_wait_is_skipped_on_a_dev_server(site: Site) -> None:
+    asked = [op("Sleep", "nap", name="3d"), op("Sleep", "rest", name="1d")]
+    site.engine.sdk.script = waits(*asked)
+    run_id = site.engine.start()
+    site.engine.drain()
+    items = {row["step_name"]: row["id"] for row in site.engine.queued(run_id)}
+    page = site.get(f"/runs/{run_id}")
+    assert page.count("Skip this wait") == 2
+    span = next(part for part in page.split("span=")[1:] if "nap" in part).split('"')[0]
+    assert site.get(f"/runs/{run_id}?span={span}").count("Skip this wait") == 3
+    sent = site.post(f"/runs/{run_id}/skip", item=items["nap"], span=span).location
+    assert f"span={span}" in sent
+    assert "The wait was skipped" in site.get(sent)
+    site.engine.drain()
+    assert set(site.engine.memo(run_id)) == {step("nap")}
+    assert site.get(f"/runs/{run_id}").count("Skip this wait") == 1
+    late = site.post(f"/runs/{run_id}/skip", 409, item=items["nap"]).text
+    assert "nothing was skipped: that part of the run waits no more" in late
+    site.post(f"/runs/{run_id}/skip", item=items["rest"])
+    site.engine.drain()
+    over = site.post(f"/runs/{run_id}/skip", 409, item=items["rest"]).text
+    assert "nothing was skipped" in over
+    assert "has ended: it is completed" in over

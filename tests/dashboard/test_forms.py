@@ -9,6 +9,7 @@ POSTS = [
     "/runs/bulk",
     "/runs/01JD0000000000000000000000/cancel",
     "/runs/01JD0000000000000000000000/rerun",
+    "/runs/01JD0000000000000000000000/skip",
     "/events/send",
     "/functions/f/pause",
     "/functions/f/resume",

@@ -17,6 +17,8 @@ from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import audit_log
 from tests.api.test_bad_requests import UNKNOWN, urls_of
 from tests.dashboard.conftest import _CSRF, Site
+from tests.engine.waiting import waits
+from tests.factories import op
 
 KEYS: dict[str, Any] = {"dev": False, "event_keys": ("k",), "signing_key": "abcdef"}
 OPEN = {"/login", "/logout", "/ui/static/<path:filename>"}
@@ -90,6 +92,24 @@ def test_roles(production: Production, role: Role) -> None:
         form = {"csrf": csrf.group(1)} if method == "POST" else None
         answered = client.open(urls_of(rule, UNKNOWN), method=method, data=form)
         assert (answered.status_code == 403) is not role.may(wanted), f"{method} {rule.rule}"
+
+
+def test_no_wait_is_skipped(production: Production) -> None:
+    production.engine.sdk.script = waits(op("Sleep", "nap", name="3d"))
+    run_id = production.engine.start()
+    production.engine.drain()
+    [item] = production.engine.queued(run_id)
+    client = production.log_in("admin")
+    page = client.get(f"/runs/{run_id}").text
+    assert "Sleeps in step" in page
+    assert "Skip this wait" not in page
+    csrf = _CSRF.search(page)
+    assert csrf is not None
+    form = {"csrf": csrf.group(1), "item": item["id"]}
+    answered = client.post(f"/runs/{run_id}/skip", data=form)
+    assert answered.status_code == 404
+    assert "on dev servers alone" in answered.text
+    assert production.engine.queued(run_id)[0]["due_at"] == item["due_at"]
 
 
 def test_login_leads_back_but_never_to_another_server(production: Production) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
-from ...domain.errors import Invalid, NotFound
+from ...domain.errors import Conflict, Invalid, NotFound
 from ...domain.reports.timeline import Output, Span
 from ...domain.reports.why import Reason
 from ...domain.runs import outputs
@@ -18,9 +18,10 @@ from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.values import canonical, ids
 from ...engine.admin import why_run_waits
 from ...engine.admin.rerun import rerun
+from ...engine.admin.skip_wait import skip, waiting_steps
 from ...engine.work.end_run import cancel
 from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
-from ..deps import context, read
+from ..deps import context, deps, read
 from ..parts import history, waterfall, words
 from ..rendering import page, url
 from ..routes import route
@@ -103,6 +104,8 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
 
     found = read(load)
     chosen, live = found["chosen"], RunStatus(found["run"]["status"]) not in ENDED
+    waiting = _why_waiting(run_id) if live else []
+    can_skip = deps().settings.dev and any(reason.item is not None for reason in waiting)
     return page(
         "run.html",
         status,
@@ -110,7 +113,9 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
         live=live,
         most=history.MOST_LINES,
         most_of_batch=MOST_OF_BATCH,
-        waiting=_why_waiting(run_id) if live else [],
+        waiting=waiting,
+        skips=waiting_steps(context(), run_id) if can_skip else {},
+        can_skip=can_skip,
         problem=problem,
         input=request.form.get("input", ""),
         here=url("run", run_id=run_id, span=None if chosen.is_root else chosen.id),
@@ -250,6 +255,22 @@ def run_cancel(run_id: str) -> AnyResponse:
     before = cancel(context(), ids.check_ulid(run_id, "a run id"), actor())
     done = "ended" if before in ENDED else "cancelled"
     return redirect(url("run", run_id=run_id, done=done), 303)
+
+
+@route("/runs/<run_id>/skip", Role.OPERATOR, methods=("POST",))
+def run_skip(run_id: str) -> AnyResponse:
+    """Skip a wait of a run, given by its queue item. On dev servers alone."""
+    if not deps().settings.dev:
+        raise NotFound("waits are skipped on dev servers alone")
+    span = request.form.get("span") or None
+    try:
+        run_id = ids.check_ulid(run_id, "a run id")
+        skip(context(), run_id, request.form.get("item", ""), actor())
+    except Conflict as error:
+        return _show(run_id, f"nothing was skipped: {error.message}", 409)
+    except Invalid:  # no step of an item, and a person knows no items
+        return _show(run_id, "nothing was skipped: that part of the run waits no more", 409)
+    return redirect(url("run", run_id=run_id, span=span, done="skipped"), 303)
 
 
 @route("/runs/<run_id>/rerun", Role.OPERATOR, methods=("POST",))

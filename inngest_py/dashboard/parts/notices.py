@@ -5,6 +5,7 @@ from flask import request
 _WORDS = {
     "cancelled": "The run was cancelled.",
     "ended": "Nothing was cancelled: the run had ended already.",
+    "skipped": "The wait was skipped: what it waited for happens now.",
     "rerun": "This run repeats the one you came from.",
     "paused": "The function is paused: none of its runs continues until it is resumed.",
     "resumed": "The function is resumed: its waiting items are due now.",

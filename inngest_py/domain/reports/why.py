@@ -21,7 +21,8 @@ class Reason:
     """One thing that a run or an event waits for.
 
     `since` is when the wait began, `until` when it ends by itself; None when that is not known.
-    `details` are fields of this kind alone: ids, counts, names.
+    `details` are fields of this kind alone: ids, counts, names. `item` is the queue item that is
+    due when the wait's time comes; None if it does not wait for its time.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Reason:
     since: datetime | None = None
     until: datetime | None = None
     details: Mapping[str, object] = field(default_factory=dict)
+    item: str | None = None
 
 
 def stamp(moment: datetime) -> str:

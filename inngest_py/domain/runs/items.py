@@ -58,6 +58,11 @@ class ItemState(StrEnum):
     WAITING = "waiting"  # in the waiting line of a throttle or of slots, until it is let in
 
 
+def waits_for_its_time(kind: str, state: str, due_at: datetime, now: datetime) -> bool:
+    """Say whether an item continues its run at a later time, and nobody works on it."""
+    return ItemKind(kind) in DRIVING and state == ItemState.READY.value and due_at > now
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A leased queue item, as its worker knows it.

@@ -75,7 +75,7 @@ def split(stack: Sequence[str], others: Sequence[str], step_id: str) -> tuple[st
     `others` are the hashes of steps without a result: all of the stack is before each of them.
     Raises Invalid for a step that the run has not reached.
     """
-    for candidate in (step_id, _hashed(step_id)):
+    for candidate in (step_id, hashed(step_id)):
         if candidate in stack:
             return candidate, list(stack[: list(stack).index(candidate)])
         if candidate in others:
@@ -83,7 +83,8 @@ def split(stack: Sequence[str], others: Sequence[str], step_id: str) -> tuple[st
     raise Invalid(f"the run has no step {step_id[:80]!r}", field="fromStep.stepId")
 
 
-def _hashed(step_id: str) -> str:
+def hashed(step_id: str) -> str:
+    """Hash a step's id as SDKs do; an id that no SDK hashes stays as it is."""
     try:
         return ids.step_hash(step_id)
     except UnicodeEncodeError:  # half of a surrogate pair: no SDK hashes that

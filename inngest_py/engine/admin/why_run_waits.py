@@ -4,7 +4,7 @@ The answer is true for the moment of the read.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping
@@ -17,7 +17,7 @@ from ...domain.flow.gcra import Rate
 from ...domain.reports import why as words
 from ...domain.reports.why import PlaceInLine, Reason
 from ...domain.runs import outputs
-from ...domain.runs.items import CELERY, SDK, ItemKind, ItemState
+from ...domain.runs.items import CELERY, SDK, ItemKind, ItemState, waits_for_its_time
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.steps.wait_results import read_wait
 from ...domain.steps.waits import WaitKind
@@ -74,7 +74,7 @@ def of_run(ctx: Context, run_id: str) -> Explained:
         facts = _facts(tx, ctx, run)
         items = rows.items(tx, run_id, _NO_WORK)
         waiting = {row["item_id"]: row for row in waits.of_run(tx, run_id)}
-        reasons = [_reason(facts, item, waiting.get(item["id"])) for item in items]
+        reasons = [_with_item(facts, item, waiting.get(item["id"])) for item in items]
     if not reasons:
         reasons = [words.nothing(run["started_at"] or run["queued_at"])]
     reasons += words.overdue(reasons, facts.workers, facts.now)
@@ -121,6 +121,15 @@ def _said(stored: str) -> tuple[str, str]:
     except Invalid:
         return stored[:_MOST_ERROR_CHARS], "Error"
     return str(error.get("message") or error["name"])[:_MOST_ERROR_CHARS], str(error["name"])
+
+
+def _with_item(facts: _Facts, item: RowMapping, wait: RowMapping | None) -> Reason:
+    """Say what an item waits for; with the item, if that is its time alone."""
+    found = _reason(facts, item, wait)
+    by_time = waits_for_its_time(item["kind"], item["state"], item["due_at"], facts.now)
+    if by_time and facts.function.paused is None:
+        return replace(found, item=item["id"])
+    return found
 
 
 def _reason(facts: _Facts, item: RowMapping, wait: RowMapping | None) -> Reason:

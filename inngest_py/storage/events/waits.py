@@ -251,6 +251,12 @@ def drop_runs(tx: Connection, run_ids: Sequence[str]) -> None:
         tx.execute(_drop, {"runs": list(run_ids)})
 
 
+def expire(tx: Connection, wait_id: str, now: datetime) -> None:
+    """Let a wait expire now if it would later: no event or signal ends it any more."""
+    later = (_waits.c.id == wait_id, _waits.c.expires_at > now)
+    tx.execute(update(_waits).where(*later).values(expires_at=now))
+
+
 def forget(tx: Connection, before: datetime, limit: int) -> int:
     """Delete waits that expired before a time and were never consumed, at most `limit`."""
     old = skip_locked(
