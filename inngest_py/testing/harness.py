@@ -58,7 +58,7 @@ class Inngest:
         begin = None if start is None else moment_of(start, "start")
         self._engine = Engine(self._calls, begin)
         self._calls.crash_after_commit = self._crash_after_commit
-        self._sdk = SdkRequests(self._answer, self._engine.clock.now)
+        self._sdk = SdkRequests(self._answer)
         self._open = ExitStack()
         self.clock = Clock(self._engine)
 

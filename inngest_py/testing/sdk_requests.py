@@ -7,7 +7,6 @@ client in production mode, so that no test sends events to anybody. Other reques
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from typing import cast
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -18,9 +17,7 @@ from inngest._internal import net
 from inngest._internal.server_lib import ServerKind
 
 from ..domain.reply.read import Reply
-from ..engine.runtime.context import utc_now
 from ..sdk.checkpoints import direct
-from . import sdk_clock
 from .apps.calls import Call, Request, Seen
 
 # the SDK marks all that it sends; inngest_py.sdk is known by the server that it asks
@@ -37,13 +34,10 @@ _SETTINGS = (
 
 
 class SdkRequests:
-    """Answers requests of SDKs by `answer`, and notes how the clients of apps were made.
+    """Answers requests of SDKs by `answer`, and notes how the clients of apps were made."""
 
-    `now` is the clock that the SDK goes by.
-    """
-
-    def __init__(self, answer: Call, now: Callable[[], datetime]) -> None:
-        self._answer, self._now = answer, now
+    def __init__(self, answer: Call) -> None:
+        self._answer = answer
         self._servers = set(_KNOWN)
         self._servers |= {urlsplit(os.environ.get(name, "")).netloc for name in _SETTINGS}
         self._servers.discard("")
@@ -67,7 +61,6 @@ class SdkRequests:
             ):
                 stack.enter_context(patch.object(holder, name, made))
             self._watch_sdk(stack)
-            sdk_clock.follow(stack, self._now)
             yield
 
     def _send(self) -> Callable[..., httpx.Response]:
@@ -103,8 +96,6 @@ class SdkRequests:
     def _answered(self, request: httpx.Request) -> httpx.Response:
         headers = {name: value for name, value in request.headers.items() if name not in _LEFT_OUT}
         body = request.content
-        if request.url.path.startswith("/e/"):
-            body = sdk_clock.without_real_times(body, utc_now())
         reply = self._answer(Request(request.method, str(request.url), headers, body))
         if self._seen is not None and request.url.path == "/fn/register":
             _note_registration(self._seen, body, reply)
