@@ -11,7 +11,8 @@ from xdist.workermanage import WorkerController
 
 # They use conftest.py's apps of every SDK, which took a third of these files' time to set up.
 _OF_EVERY_SDK = tuple(
-    f"tests/sdk/test_{name}.py" for name in ("scenarios", "traces", "waits", "reruns")
+    f"tests/sdk/test_{name}.py"
+    for name in ("scenarios", "traces", "waits", "reruns", "replay_scenarios")
 )
 _INSTALLATIONS = ("embedded", "several")
 # They mostly wait, for processes, timers and retries, and have few and long files.

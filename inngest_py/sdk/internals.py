@@ -63,6 +63,7 @@ __all__ = [
     "wait_async",
 ]
 
+REPLAY_CHECK = "replay-check"  # the job's id in such requests
 AnyContext = inngest.Context | inngest.ContextSync
 AnyStep = inngest.Step | inngest.StepSync
 in_step: contextvars.ContextVar[bool] = _in_step
@@ -195,7 +196,7 @@ def note(context: inngest.ContextSync, step: ParsedStepID, noted: Note) -> objec
         with context.step._execution.report_step(reported) as found:
             return _noted(found, reported, noted)
     except (ResponseInterrupt, SkipInterrupt) as interrupt:
-        raise _at_once(interrupt, reported, noted) from None
+        raise _at_once(context, interrupt, reported, noted) from None
 
 
 async def note_async(context: inngest.Context, step: ParsedStepID, noted: Note) -> object:
@@ -206,12 +207,15 @@ async def note_async(context: inngest.Context, step: ParsedStepID, noted: Note) 
         async with await context.step._execution.report_step(reported) as found:
             return _noted(found, reported, noted)
     except (ResponseInterrupt, SkipInterrupt) as interrupt:
-        raise _at_once(interrupt, reported, noted) from None
+        raise _at_once(context, interrupt, reported, noted) from None
 
 
-def _at_once(interrupt: BaseException, step: ReportedInfo, noted: Note) -> BaseException:
-    """Report a note in place of planning or skipping it."""
-    planned = noted.at_once and step.op is Opcode.PLANNED and not in_parallel.get()
+def _at_once(
+    context: AnyContext, interrupt: BaseException, step: ReportedInfo, noted: Note
+) -> BaseException:
+    """Report a note in place of planning or skipping it; the server's replay check only asks."""
+    may = noted.at_once and context.job_id != REPLAY_CHECK
+    planned = may and step.op is Opcode.PLANNED and not in_parallel.get()
     if not planned and not (noted.always and isinstance(interrupt, SkipInterrupt)):
         return interrupt
     step.op = Opcode.STEP_RUN

@@ -25,6 +25,7 @@ _OWN = (
     "extras",
     "flow",
     "realtime",
+    "replay",
 )  # ways that are apps of their own
 
 

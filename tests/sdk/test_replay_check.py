@@ -2,9 +2,11 @@
 
 import asyncio
 import datetime
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import inngest
@@ -14,9 +16,11 @@ from click.testing import CliRunner, Result
 
 import inngest_py.sdk
 from inngest_py.cli import cli
+from inngest_py.sdk import steps
 from tests.processes import Server, wait_until
 
 from . import serving
+from .app_process import SdkApp
 from .client import Api
 
 pytestmark = [
@@ -211,3 +215,72 @@ def test_each_change_is_told_and_no_step_runs(server: Server, framework: Any) ->
     }
     assert code.ran == {}
     assert _sleeps(server, run_id)
+
+
+@pytest.mark.parametrize("version", ["v4", "v3"])
+def test_changes_of_a_typescript_app(server: Server, version: str, tmp_path: Path) -> None:
+    parts = tmp_path / "parts.json"
+    parts.write_text(json.dumps(["a", ["p", "q"], "sum", "b", "sleep:rest"]))
+    env = {"PARTS": str(parts)}
+    with SdkApp(f"ts-{version}-replay", server.url, tmp_path, env).start() as app:
+        assert app.register().ok, app.log_tail()
+        api = Api(server.url)
+        [run] = api.runs(api.send(f"{app.kind}/order"))
+        wait_until(lambda: _sleeps(server, run["run_id"]), 30, "the run sleeps")
+        ran, told = app.effects(), {}
+        for name, now in {
+            "unchanged": ["a", ["p", "q"], "sum", "b", "sleep:rest", "c"],
+            "beside": ["a", ["p", "q", "r"], "sum", "b", "sleep:rest"],
+            "moved": ["a", ["p", "q"], "b", "sum", "sleep:rest"],
+            "removed": ["a", ["p", "q"], "sum", "sleep:rest"],
+            "ends": ["a", ["p", "q"], "sum", "b"],
+            "another kind": ["a", ["p", "q"], "sum", "b", "wait:rest"],
+        }.items():
+            parts.write_text(json.dumps(now))
+            found = replay(server, "--function", f"{app.kind}-order", "--app", app.url, "--json")
+            runs = json.loads(found.output)["runs"]
+            assert found.exit_code == bool(runs)
+            findings = [one for run in runs for one in run["findings"]]
+            told[name] = [(one["change"], one["name"]) for one in findings]
+        assert app.effects() == ran
+    assert told == {
+        "unchanged": [],
+        "beside": [("new", "r")],
+        "moved": [("reordered", "b")],
+        "removed": [("missing", "b")],
+        "ends": [("ends_early", None), ("missing", "rest")],
+        "another kind": [("kind", "rest")],
+    }
+
+
+def test_helpers_of_the_side_package_move_nothing(server: Server) -> None:
+    """They report some steps at once where others have to be planned; a check plans them."""
+    seen: Counter[str] = Counter()
+
+    def work(item: int) -> int:
+        seen[str(item)] += 1
+        return item
+
+    def order(ctx: inngest.ContextSync) -> object:
+        found = steps.map(ctx, "all", [1, 2, 3], work, concurrency=2)
+        won = steps.race(
+            ctx,
+            "first",
+            {
+                "quick": lambda: ctx.step.run("quick", work, 4),
+                "slow": lambda: ctx.step.sleep("slow", HOUR),
+            },
+        )
+        steps.metadata(ctx, "note", {"n": 1})
+        return [*found, won.name]
+
+    app, api = "replay-helpers", Api(server.url)
+    client = _client(server, app)
+    trigger = inngest.TriggerEvent(event=f"{app}/order")
+    made: serving.Functions = [client.create_function(fn_id="order", trigger=trigger)(order)]
+    with serving.registered(serving.flask, client, made):
+        run = api.run(api.send(f"{app}/order"))
+        assert run["output"] == [1, 2, 3, "quick"]
+        ran, url = Counter(seen), next(one["url"] for one in api.apps() if one["name"] == app)
+        found = replay(server, run["run_id"], "--app", url)
+    assert (found.exit_code, seen) == (0, ran), found.output

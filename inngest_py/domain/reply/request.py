@@ -17,7 +17,7 @@ from ..values import canonical, ids, urls
 from . import checkpoint
 
 DISCOVERY = "step"
-# the job's id in requests of the replay check, by which our side package knows them, too
+# the job's id in requests of the replay check; sdk/internals.py knows them by it, too
 REPLAY_CHECK = "replay-check"
 _OF_ITEMS = frozenset({"traceparent", "x-inngest-generation-id"})
 

@@ -1,0 +1,39 @@
+"""The replay check with all SDKs: the code that made a run moves none of its steps."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import requests
+
+from .app_process import SdkApp
+from .conftest import SCENARIOS, Sent
+
+_BETWEEN_STEPS = ("body", "child", "on_failure")  # what functions note themselves
+_ONLY_TYPESCRIPT_4 = {"signal", "signal_timeout"}
+_TOO_LARGE = "its event and results are over 4 MiB"
+
+
+def _ran(app: SdkApp) -> Counter[Any]:
+    return Counter(
+        (line["run_id"], line["step"])
+        for line in app.effects()
+        if line["step"] not in _BETWEEN_STEPS
+    )
+
+
+def test_code_that_has_not_changed_moves_no_step_and_runs_none(sent: Sent) -> None:
+    app = sent.app
+    if not isinstance(app, SdkApp):
+        pytest.skip("a connected worker has no serve endpoint")
+    events = {name: event for name, event in sent.event_ids.items() if sent.api.runs(event)}
+    assert set(SCENARIOS) - set(events) <= _ONLY_TYPESCRIPT_4
+    runs = {name: sent.api.run(event) for name, event in events.items()}
+    before, found = _ran(app), {}
+    for name, run in runs.items():
+        asked = {"app": app.url, "run": run["run_id"]}
+        reply = requests.post(f"{sent.api.url}/api/v1/replay-check", json=asked, timeout=60)
+        found[name] = reply.json().get("error") or reply.json()["data"]["runs"]
+    assert _TOO_LARGE in str(found.pop("large"))
+    assert {name: told for name, told in found.items() if told != []} == {}
+    assert _ran(app) == before
