@@ -119,14 +119,15 @@ bytecode: $(VENV)/.test-installed
 
 # Kills in full size; of Celery apps on all databases and brokers, half an hour for each seed.
 SEEDS ?= 1
+OUTAGE := tests/sdk/test_connect.py::test_the_documents_worker_outlives_a_long_outage
 kills: $(VENV)/.test-installed servers
 	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v $(wildcard tests/acceptance/test_*kills.py) \
 	  $(addprefix tests/acceptance/test_,broker_away.py retention.py shares.py) \
-	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py)
+	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py) $(OUTAGE)
 
 # Only those of connected workers: a quarter of an hour for each seed.
 kills-connect: $(VENV)/.test-installed
-	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v tests/acceptance/test_connect_kills.py
+	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v tests/acceptance/test_connect_kills.py $(OUTAGE)
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

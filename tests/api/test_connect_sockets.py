@@ -302,6 +302,7 @@ def test_unknown_senders_may_fill_little_memory(server: Server) -> None:
     for _ in range(128):
         one = _raw(server)
         made.append(one)
+        assert b"101" in one.recv(4096)  # what comes before is no frame
         with suppress(OSError):  # it was closed meanwhile
             for number in range(7):
                 one.sendall(_masked(part, size=8 * len(part)) if not number else part)

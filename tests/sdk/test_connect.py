@@ -11,11 +11,12 @@ import pytest
 import requests
 
 from inngest_py.domain.access import signatures
+from tests.acceptance.full_size import WITH_KILLS
 from tests.processes import ROOT, Process, Server, wait_until
 
 from . import node_runtime
 from .client import Api
-from .connect_worker import CONNECTED, KIND, ConnectWorker
+from .connect_worker import CONNECTED, KIND, ConnectWorker, ready_workers
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +44,17 @@ def test_two_steps_and_a_sleep(connect_server: Server, worker: ConnectWorker) ->
     assert [one["step"] for one in worker.effects(run["run_id"])] == ["before", "after"]
 
 
+def _of_the_document(language: str) -> str:
+    text = (ROOT / "docs" / "connect.md").read_text()
+    return text.partition(f"```{language}\n")[2].partition("```")[0]
+
+
 @pytest.mark.parametrize(("language", "app"), [("python", "shop"), ("javascript", "shop-ts")])
 def test_the_documents_workers_work(
     connect_server: Server, tmp_path: Path, language: str, app: str
 ) -> None:
-    text = (ROOT / "docs" / "connect.md").read_text()
-    code = text.partition(f"```{language}\n")[2].partition("```")[0]
     script = tmp_path / ("worker.py" if language == "python" else "worker.mjs")
-    script.write_text(code)
+    script.write_text(_of_the_document(language))
     (tmp_path / "node_modules").symlink_to(node_runtime.installed("v4") / "node_modules")
     runs_it = sys.executable if language == "python" else str(node_runtime.NODE)
     api, env = Api(connect_server.url), {"INNGEST_DEV": connect_server.url}
@@ -165,6 +169,24 @@ def test_a_worker_gets_no_more_than_it_takes(bench: Bench) -> None:
     assert len(bench.begun()) == 5
 
 
+def test_ten_runs_at_once_end_and_wedge_nothing(bench: Bench) -> None:
+    """In the reference, such bursts end as "The worker stopped responding" and leave the queue
+    stuck for hours (inngest #3549, #2478).
+    """
+    worker = bench.worker()
+    events = [bench.begin() for _ in range(10)]
+    wait_until(lambda: len(bench.begun()) == 10, 15, "ten steps begun at the same time")
+    events += [bench.api.send(f"{bench.kind}/parallel") for _ in range(10)]
+    runs = [bench.api.run(event) for event in events[10:]]
+    bench.open()
+    runs += [bench.api.run(event) for event in events[:10]]
+    assert [run["status"] for run in runs] == ["Completed"] * 20, bench.log()
+    assert {one["attempt"] for one in worker.effects()} == {0}
+    assert len(bench.begun()) == 10
+    assert bench.api.run(bench.api.send(f"{bench.kind}/noop"))["status"] == "Completed"
+    assert "stopped responding" not in bench.log()
+
+
 def test_what_a_killed_worker_had_goes_to_another_within_ten_seconds(bench: Bench) -> None:
     first = bench.worker()
     event = bench.begin()
@@ -209,6 +231,36 @@ def test_a_worker_that_stops_ends_its_calls_and_gets_no_more(bench: Bench) -> No
     assert bench.api.run(later)["output"] == {"held": "worker-2"}, bench.log()
     assert sorted(bench.begun()) == ["worker-1", "worker-2"]
     wait_until(lambda: not first.running, 20, "the worker stopped")
+
+
+@pytest.mark.parametrize("bench", [KIND], indirect=True)
+def test_a_worker_connects_again_each_time_its_gateway_comes_back(bench: Bench) -> None:
+    """Python workers have stayed away after a gateway had gone (inngest-py #287)."""
+    worker = bench.worker()
+    for stop in (bench.server.terminate, bench.server.kill9, bench.server.terminate):
+        stop()
+        bench.server.start()
+        run = bench.api.run(bench.api.send(f"{bench.kind}/sequential"), timeout=60)
+        assert run["status"] == "Completed", bench.log()
+    assert {one["attempt"] for one in worker.effects()} == {0}
+
+
+@WITH_KILLS
+def test_the_documents_worker_outlives_a_long_outage(tmp_path: Path) -> None:
+    """The Python SDK gives up half a minute after the server has gone (inngest-py #384)."""
+    script = tmp_path / "worker.py"
+    script.write_text(_of_the_document("python"))
+    args = ("--db", str(tmp_path / "server.db"), "--no-discovery")
+    with Server("dev", *args, log=tmp_path / "server.log") as server:
+        api = Api(server.start().url)
+        env = {"INNGEST_DEV": server.url, "PYTHONUNBUFFERED": "1"}
+        with Process([sys.executable, str(script)], tmp_path / "worker.log", env).start() as worker:
+            wait_until(lambda: ready_workers(server.url), 30, "the worker is connected")
+            server.kill9()
+            wait_until(lambda: "connects again" in worker.log.read_text(), 90, "it has given up")
+            server.start()
+            run = api.run(api.send("shop/order.placed"))
+            assert run["status"] == "Completed", worker.log_tail()
 
 
 def test_a_call_outlives_the_server(bench: Bench) -> None:

@@ -10,20 +10,22 @@ MOST_GREETING_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Load:
-    """The bytes that the connections of a process make it keep."""
+    """The bytes that the connections of a process make it keep, and the most of each kind."""
 
     unstored: int = 0
     greeting: int = 0
+    most_unstored: int = MOST_UNSTORED_BYTES
+    most_greeting: int = MOST_GREETING_BYTES
 
     @property
     def is_full(self) -> bool:
         """Whether workers have to wait with further answers."""
-        return self.unstored >= MOST_UNSTORED_BYTES
+        return self.unstored >= self.most_unstored
 
     @property
     def is_crowded(self) -> bool:
         """Whether nobody unknown may send more."""
-        return self.greeting > MOST_GREETING_BYTES
+        return self.greeting > self.most_greeting
 
 
 def most_tasks(capacity: int) -> int:

@@ -42,6 +42,8 @@ _CLOSE_SECONDS = 2.0
 # for answers that arrived just before their worker closed
 _READ_SECONDS = timedelta(seconds=2)
 _MOST_REASON_CHARS = 123
+# of a message under way when the connection is closed: nobody needs it, and nobody counts it
+_MOST_LINGERING_BYTES = 16 * 1024
 _LOOK_SECONDS = 0.5
 _TURN = 256  # frames, or reads from the socket, after which others get their turn
 
@@ -79,15 +81,16 @@ class Session:
             self._end()
 
     def _read(self) -> None:
-        self._wait_for_room()
         left = self.machine.due_at() - self._ctx.real_now()
         for number, arrived in enumerate(self._socket.receive(left.total_seconds())):
             if number % _TURN == _TURN - 1:
                 time.sleep(0)  # small frames without end must not keep others from their turn
             self._take(arrived)
+            if self._tasks:
+                self._wait_for_room()
             if self._closing:
                 break
-        self._count_greeting()
+        self._bound_greeting()
         self._do(self.machine.tick, self._ctx.real_now())
         self._chunks += 1
         if self._chunks % _TURN == 0:
@@ -115,14 +118,18 @@ class Session:
         most = most_tasks(0 if worker is None else worker.capacity)
         return self._tasks >= most or (self._unstored > 0 and self._load.is_full)
 
-    def _count_greeting(self) -> None:
+    def _count_greeting(self, size: int) -> None:
         """Count what is kept of a connection that has not introduced itself."""
+        self._load.greeting += size - self._greeting
+        self._greeting = size
+
+    def _bound_greeting(self) -> None:
+        """Close the connection if unknown senders together make us keep too much."""
         is_known = self.machine.worker is not None
         size = 0 if is_known else self._socket.unread + self.machine.early_bytes
         if size == self._greeting:
             return
-        self._load.greeting += size - self._greeting
-        self._greeting = size
+        self._count_greeting(size)
         if size and self._load.is_crowded:
             self._do(self.machine.too_large)
 
@@ -331,8 +338,11 @@ class Session:
 
     def _linger(self) -> None:
         """Read until the peer has closed, too: a reset could overtake our close frame."""
+        self._count_greeting(0)
         until = self._ctx.real_now() + timedelta(seconds=_CLOSE_SECONDS)
         while self._closed is None and (left := (until - self._ctx.real_now()).total_seconds()) > 0:
+            if self._socket.unread > _MOST_LINGERING_BYTES:
+                self._socket.drop()
             for arrived in self._socket.receive(left):
                 if isinstance(arrived, Closed):
                     self._closed = arrived
@@ -344,7 +354,7 @@ class Session:
         return self._closed.reason[:_MOST_REASON_CHARS] or str(self._closed.code)
 
     def _end(self) -> None:
-        self._load.greeting -= self._greeting
+        self._count_greeting(0)
         paused = self.machine.is_leaving
         self._closing = True
         self._closed_because = self._closed_because or self._said()

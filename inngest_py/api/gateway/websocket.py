@@ -64,7 +64,7 @@ class WebSocket:
         self._write = write or self._send_all
         self._protocol = Protocol(Side.SERVER, max_size=most_bytes, logger=_log)
         self._parts: list[bytes] = []  # of a message in fragments
-        self._is_text = False
+        self._is_text = self._is_dropping = False
 
     def accept(self, subprotocol: str | None) -> bool:
         """Answer the handshake; False, after an answer that says why, if it is not acceptable.
@@ -96,6 +96,8 @@ class WebSocket:
         if not data:
             yield Closed(None)
             return
+        if self._is_dropping:
+            return
         protocol = self._protocol
         protocol.receive_data(data)
         frames, failure = protocol.events_received(), protocol.parser_exc
@@ -114,6 +116,12 @@ class WebSocket:
     def unread(self) -> int:
         """How many bytes of an unfinished message are kept."""
         return len(self._protocol.reader.buffer) + sum(map(len, self._parts))
+
+    def drop(self) -> None:
+        """Keep nothing of an unfinished message; from now on only the end of the socket is seen."""
+        self._is_dropping = True
+        self._protocol.reader.buffer.clear()
+        self._parts.clear()
 
     def _arrived(self, frame: Frame) -> Iterator[Arrived]:
         opcode = frame.opcode
