@@ -190,4 +190,5 @@ class Engine:
 
     def close(self) -> None:
         """Give the database back."""
+        self.ctx.fetcher.close()
         DATABASES.give_back(self.db)

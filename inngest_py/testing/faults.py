@@ -1,11 +1,12 @@
 """What goes wrong on purpose: calls that fail, answers that are lost, a server that dies."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..domain.reply.read import Reply
 from ..domain.values.ids import step_hash
+from ..domain.values.json_types import JsonObject
 from .engine import ServerCrash
 from .errors import InngestTestError, NeverMet
 from .mocks import ops_of
@@ -43,6 +44,7 @@ class Faults:
     _failures: list[Failure] = field(default_factory=list)
     _crashes: list[Crash] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _at_checkpoint: Crash | None = None  # the call during which it came has not ended
 
     def fail(self, function: str | None, status: int | None, error: str | None, times: int) -> None:
         """Prepare failing calls. Raises InngestTestError for what is no failure."""
@@ -78,9 +80,12 @@ class Faults:
 
     def after(self, function: str, reply: Reply, crash_after_commit: Callable[[], None]) -> Reply:
         """Let an answer pass, or lose it. Raises ServerCrash."""
-        crash = self._due(function, reply)
+        checkpointed, self._at_checkpoint = self._at_checkpoint, None
+        crash = checkpointed or self._due(function, ops_of(reply))
         if crash is None:
             return reply
+        if checkpointed is not None and crash.when == AFTER_COMMIT:
+            raise ServerCrash
         if crash.when == BEFORE_COMMIT:
             raise ServerCrash
         if crash.when == AFTER_COMMIT:
@@ -88,10 +93,20 @@ class Faults:
             return reply
         return Reply(unreachable=CUT)
 
-    def _due(self, function: str, reply: Reply) -> Crash | None:
+    @property
+    def is_dead(self) -> bool:
+        """Whether the server has died at a checkpoint of the call that goes on."""
+        return self._at_checkpoint is not None
+
+    def at_checkpoint(self, function: str, ops: Sequence[JsonObject]) -> Crash | None:
+        """Return the crash that comes at a checkpoint; the call's answer is lost, too."""
+        self._at_checkpoint = self._due(function, ops)
+        return self._at_checkpoint
+
+    def _due(self, function: str, ops: Sequence[JsonObject]) -> Crash | None:
         if not self._crashes:
             return None
-        ran = {str(op.get("id")) for op in ops_of(reply) if op.get("op") != "StepPlanned"}
+        ran = {str(op.get("id")) for op in ops if op.get("op") != "StepPlanned"}
         with self._lock:
             for crash in self._crashes:
                 if crash.function == function and step_hash(crash.step) in ran:

@@ -12,16 +12,14 @@ import orjson
 from ..domain.events import user_events
 from ..domain.events.event_record import Event as StoredEvent
 from ..domain.functions.triggers import CronTrigger, EventTrigger
-from ..domain.reply.read import Reply
 from ..engine.admin import why_event
-from ..engine.intake import publish
+from ..engine.intake import publish, waits
 from ..engine.runtime.catalog import Function
 from ..storage.queries import event_list, run_list
 from ..storage.queries.event_list import EventQuery
 from ..storage.queries.run_list import OLDEST, RunQuery
 from . import events
 from .api import Api
-from .apps.calls import Request
 from .apps.served import HELP, Served
 from .clock import Clock, moment_of
 from .engine import Engine
@@ -35,7 +33,6 @@ from .transport import AppCalls
 
 DEFAULT_PATH = "/api/inngest"
 _MOST_EVENTS = 100_000
-_apis: list[Api] = []  # one is enough for a process
 
 
 class Inngest:
@@ -58,7 +55,8 @@ class Inngest:
         begin = None if start is None else moment_of(start, "start")
         self._engine = Engine(self._calls, begin)
         self._calls.crash_after_commit = self._crash_after_commit
-        self._sdk = SdkRequests(self._answer)
+        self._api = Api(lambda: self._engine.ctx, self._faults)
+        self._sdk = SdkRequests(self._api.call)
         self._open = ExitStack()
         self.clock = Clock(self._engine)
 
@@ -88,6 +86,7 @@ class Inngest:
             self._calls.close()
         finally:
             self._open.close()
+            self._api.close()
             self._engine.close()
 
     def check(self) -> None:
@@ -117,6 +116,15 @@ class Inngest:
         publish.accept(self._engine.ctx, [made])
         self._engine.settle()
         return Sent(self, made)
+
+    def signal(self, name: str, data: object = None) -> Run:
+        """Send a signal to the run that waits for it; return the run."""
+        self._engine.settle()
+        run_id = waits.signal(self._engine.ctx, name, data)
+        if run_id is None:
+            raise InngestTestError(f"signal: no run waits for the signal {name!r}")
+        [found] = [run for run in self.runs() if run.id == run_id]
+        return found
 
     def run(
         self,
@@ -218,11 +226,6 @@ class Inngest:
 
     def _crash_after_commit(self) -> None:
         self._engine.committer.crashes_next = True
-
-    def _answer(self, request: Request) -> Reply:
-        if not _apis:
-            _apis.append(Api(self._engine.ctx))
-        return _apis[0].call(self._engine.ctx, request)
 
     def _started_by(self, event_id: str) -> list[Run]:
         self._engine.settle()

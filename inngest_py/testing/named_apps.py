@@ -1,5 +1,6 @@
 """The app under test by its name, as web servers take it: `module:attribute`."""
 
+import os
 from importlib import import_module
 
 from .errors import AppError
@@ -11,6 +12,9 @@ def load(named: str) -> object:
     if not found or not module or not attribute:
         raise AppError(f"inngest_app must be module:attribute, as in shop.web:app, not {named!r}")
     is_called = attribute.endswith("()")
+    if not os.environ.get("INNGEST_SIGNING_KEY"):
+        # without a key, a client that is not told otherwise cannot be served in production mode
+        os.environ.setdefault("INNGEST_DEV", "1")
     app: object
     try:
         app = import_module(module)

@@ -41,6 +41,8 @@ def _fix(reason: Reason, now: datetime) -> str:
         return f"Send it with inngest.signal({name!r}), or {_move(reason, now)}."
     if reason.until is None:
         return ""
+    if reason.kind == "retry":
+        return "Use run.wait(), which moves the clock over it."
     text = _move(reason, now)
     return f"{text[0].upper()}{text[1:]}."
 

@@ -85,6 +85,14 @@ def test_a_run_fails_with_its_error(inngest: Inngest, shop: Shop) -> None:
     assert run.wait() is run
 
 
+def test_a_retry_that_nobody_has_waited_for_is_told(inngest: Inngest, shop: Shop) -> None:
+    shop.fails = 1
+    [run] = inngest.send("shop/parts").runs
+    with pytest.raises(NotCompleted, match=r"Attempt 2 of 5 .* no bolt Use run.wait\(\)"):
+        _ = run.result
+    assert run.wait().result == ["bolt", "nut"]
+
+
 def test_parallel_steps_and_invoked_functions(inngest: Inngest, shop: Shop) -> None:
     assert inngest.run(shop.parts).result == ["bolt", "nut"]
     run = inngest.run(shop.parent)
