@@ -12,7 +12,7 @@ import orjson
 from ..domain.events import user_events
 from ..domain.events.event_record import Event as StoredEvent
 from ..domain.functions.triggers import CronTrigger, EventTrigger
-from ..engine.admin import why_event
+from ..engine.admin import replay_check, why_event
 from ..engine.intake import publish, waits
 from ..engine.runtime.catalog import Function
 from ..storage.queries import event_list, run_list
@@ -162,6 +162,24 @@ class Inngest:
         with self._engine.db.reading() as tx:
             rows = run_list.look(tx, query, OLDEST, limit=None).rows
         return [Run(self._engine, row["id"], row["function_slug"]) for row in rows]
+
+    def check_replay(self, run: Run, app: object = None, *, path: str = DEFAULT_PATH) -> list[str]:
+        """Say which steps of a run its code would move now: a sentence for each.
+
+        The app is asked with the results that the run has, as before a deploy. No step runs, and
+        the run stays as it is. `app` is new code, asked in place of what is served; see serve().
+        """
+        self._engine.settle()
+        if app is None:
+            return replay_check.of_run(self._engine.ctx, run.id).sentences()
+        made = Served(app, path, len(self._calls.apps))
+        self._calls.apps.append(made)
+        try:
+            made.introduce(self._sdk.watch)
+            return replay_check.of_run(self._engine.ctx, run.id, made.url).sentences()
+        finally:
+            self._calls.apps.remove(made)
+            made.close()
 
     @property
     def events(self) -> Events:

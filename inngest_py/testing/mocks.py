@@ -99,6 +99,15 @@ class Mocks:
                 ops[place], changed = _op(mock, hashed), True
         return replace(reply, body=canonical.dumps(ops)) if changed else reply
 
+    def as_steps(self, function: str, reply: Reply) -> Reply:
+        """Name mocked sleeps, waits and so on as the steps that runs have in place of them."""
+        mocked = {step_hash(mock.step) for mock in self._mocks if mock.function == function}
+        ops = ops_of(reply)
+        if not any(op.get("id") in mocked for op in ops):
+            return reply
+        planned = [op | {"op": _PLANNED} if op.get("id") in mocked else op for op in ops]
+        return replace(reply, body=canonical.dumps(planned))
+
     def check(self) -> None:
         """Raise NeverMet for a mock that no run has met."""
         for mock in self._mocks:

@@ -64,6 +64,11 @@ class Checked:
         """Whether the run had ended already, so that a deploy does not touch it."""
         return self.status in ENDED
 
+    def sentences(self) -> list[str]:
+        """Say what was found, and what could not be judged; nothing if nothing would change."""
+        told = [": ".join(filter(None, (one.text, one.detail))) for one in self.findings]
+        return told if self.unseen is None else [*told, self.unseen]
+
 
 def of_run(ctx: Context, run_id: str, app: str | None = None) -> Checked:
     """Check a run, live or ended, against the app at a serve endpoint; None: where it is now.

@@ -65,13 +65,17 @@ class Served:
         mine, other = urlsplit(self.registered), urlsplit(url)
         return (mine.netloc, mine.path) == (other.netloc, other.path)
 
-    def register(self, watch: Watch) -> None:
-        """Let the app register itself. Raises AppError, which says what is wrong."""
+    def introduce(self, watch: Watch) -> bool:
+        """Learn the app's key; say whether it is in production mode. Raises AppError."""
         found, seen = watch(lambda: self.send("GET", "", {}, b""))
         if "x-inngest-sdk" not in (found.headers or {}):
             raise AppError(self._no_sdk(found))
         self.signing_key = seen.signing_key if seen.production else None
-        kind = "cloud" if seen.production else "dev"
+        return seen.production
+
+    def register(self, watch: Watch) -> None:
+        """Let the app register itself. Raises AppError, which says what is wrong."""
+        kind = "cloud" if self.introduce(watch) else "dev"
         body = orjson.dumps({"url": self.url})
         headers = {"Content-Type": "application/json", "X-Inngest-Server-Kind": kind}
         reply, seen = watch(lambda: self.send("PUT", "", headers, body))
