@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, overload
 
 import orjson
 
@@ -106,16 +106,27 @@ class Inngest:
         self._calls.apps.append(made)
         made.register(self._sdk.watch)
 
-    def send(self, event: object, *, data: Mapping[str, object] | None = None) -> "Sent":
+    @overload
+    def send(self, event: list[object]) -> "list[Sent]": ...  # type: ignore[overload-overlap]
+
+    @overload
+    def send(self, event: object, *, data: Mapping[str, object] | None = None) -> "Sent": ...
+
+    def send(
+        self, event: object, *, data: Mapping[str, object] | None = None
+    ) -> "Sent | list[Sent]":
         """Send an event, and do all that is due then; return the event with its runs.
 
-        `event` is a name beside `data`, a dict, or an Event of the SDK.
+        `event` is a name beside `data`, a dict, or an Event of the SDK; or a list of them, which
+        are sent together.
         """
-        fields = events.fields_of(event, data, "send")
-        made = replace(events.made(self._engine.ctx, fields, "send"), fresh=True)
-        publish.accept(self._engine.ctx, [made])
+        ctx = self._engine.ctx
+        fields = [events.fields_of(one, data, "send") for one in _listed(event)]
+        made = [replace(events.made(ctx, one, "send"), fresh=True) for one in fields]
+        publish.accept(ctx, made)
         self._engine.settle()
-        return Sent(self, made)
+        sent = [Sent(self, one) for one in made]
+        return sent if isinstance(event, list) else sent[0]
 
     def signal(self, name: str, data: object = None) -> Run:
         """Send a signal to the run that waits for it; return the run."""
@@ -238,7 +249,8 @@ class Inngest:
 
         "before commit": the result is lost, and the step is executed again. "after commit": it is
         stored, and is not. "answer lost": the server lives, and the app's answer does not reach it.
-        A server that died is up again five seconds later, by the test's clock.
+        The work of a server that has died goes on when its leases have lapsed, half a minute later
+        by the test's clock.
         """
         self._faults.crash(self._function(function).slug, step, when)
 
@@ -311,6 +323,10 @@ class Sent:
 
     def __repr__(self) -> str:
         return f"<Sent {self.name} {self.id}>"
+
+
+def _listed(event: object) -> list[object]:
+    return event if isinstance(event, list) else [event]
 
 
 def _local(function: Function) -> str:
