@@ -2,8 +2,9 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import orjson
 from flask import Flask
@@ -51,6 +52,10 @@ class Api:
         if _CHECKPOINT.fullmatch(urlsplit(request.url).path):
             return self._checkpoint(request)
         return wsgi.call(self.app.wsgi_app, request)
+
+    def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request that came to a port."""
+        return self.app.wsgi_app(environ, start_response)
 
     def _checkpoint(self, request: Request) -> Reply:
         """Store steps that an SDK reports while its call goes on; the server may die at one."""

@@ -27,6 +27,7 @@ from .errors import AppError, InngestTestError, NotServed
 from .events import Events
 from .faults import BEFORE_COMMIT, Faults
 from .mocks import Mock, Mocks
+from .port import Port
 from .runs import Run
 from .sdk_requests import SdkRequests
 from .transport import AppCalls
@@ -93,6 +94,17 @@ class Inngest:
         """Raise NeverMet for a mock or a fault that the test has prepared and not met."""
         self._mocks.check()
         self._faults.check()
+
+    def listen(self, port: int = 0) -> str:
+        """Open a port of this machine, any free one for 0; return the server's URL.
+
+        Apps of other processes can register there, in dev mode, and are called by HTTP; anybody can
+        send events. What is due is done when the test looks or moves the clock.
+        """
+        opened = Port(self._api, port)
+        self._open.callback(opened.close)
+        self._calls.call_others()
+        return opened.url
 
     def serve(self, app: object, path: str = DEFAULT_PATH) -> None:
         """Serve an app under test at a path, and register its functions.

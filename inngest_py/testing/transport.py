@@ -9,7 +9,7 @@ from ..domain.reply.read import Reply
 from ..domain.reply.request import REPLAY_CHECK
 from ..engine.transport.http import Transport
 from .apps.served import Served
-from .faults import Faults
+from .faults import REFUSED, Faults
 from .mocks import Mocks
 
 
@@ -19,6 +19,7 @@ class AppCalls(Transport):
     def __init__(self, faults: Faults, mocks: Mocks) -> None:
         self.apps: list[Served] = []
         self._faults, self._mocks = faults, mocks
+        self._outside: Transport | None = None
         self.crash_after_commit: Callable[[], None] = lambda: None
 
     def send(
@@ -30,24 +31,34 @@ class AppCalls(Transport):
         timeout: timedelta = REQUEST_TIMEOUT,
     ) -> Reply:
         """Call an app and read the whole answer. Raises ServerCrash if the test wants that here."""
-        app = next((app for app in self.apps if app.serves(url)), None)
-        if app is None:
-            return Reply(unreachable="connection refused")
-        query = urlsplit(url).query
-        function = parse_qs(query).get("fnId", [""])[0]
+        function = parse_qs(urlsplit(url).query).get("fnId", [""])[0]
         step = headers.get("X-Inngest-Step-ID", "")
         if headers.get("x-inngest-job-id") == REPLAY_CHECK:  # faults and mocks are for runs
-            return self._mocks.as_steps(function, app.send(method, query, dict(headers), body))
+            return self._mocks.as_steps(function, self._call(method, url, headers, body))
         failed = self._faults.failure(function)
         if failed is not None:
             return failed
         reply = self._mocks.answer(function, step, body)
         if reply is None:
             body = self._mocks.planned(function, step, body)
-            reply = self._mocks.replaced(function, app.send(method, query, dict(headers), body))
+            reply = self._mocks.replaced(function, self._call(method, url, headers, body))
         return self._faults.after(function, reply, self.crash_after_commit)
+
+    def call_others(self) -> None:
+        """Call apps that are not served here by HTTP."""
+        self._outside = self._outside or Transport()
+
+    def _call(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        for app in self.apps:
+            if app.serves(url):
+                return app.send(method, urlsplit(url).query, dict(headers), body)
+        if self._outside is None:
+            return Reply(unreachable=REFUSED)
+        return self._outside.send(method, url, headers, body)
 
     def close(self) -> None:
         """Stop the apps."""
+        if self._outside is not None:
+            self._outside.close()
         while self.apps:
             self.apps.pop().close()

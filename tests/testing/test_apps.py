@@ -31,7 +31,7 @@ def test_asyncio_functions(pair: bool) -> None:
         inngest.mock_step(shop.order, "reserve", returns="mocked")
         inngest.crash_after_step(shop.order, "pack")
         assert inngest.run(shop.order).wait(skip_time=True).result == ["mocked", "pack", "label"]
-        assert shop.done == ["reserve", "pack", "label", "pack", "pack", "label"]
+        assert (shop.done.count("pack"), shop.done.count("label")) == (3, 2)
         assert inngest.run(shop.blocking).result == "worked"
 
 
