@@ -194,7 +194,7 @@ def test_what_does_not_fit_is_left_out_and_told(
     apps.start(*["a/b"] * 4)
     report = apps.live(most=3)
     assert (report.in_flight, len(report.checked)) == (4, 3)
-    assert report.left_out == {"only 3 runs are checked at once": 1}
+    assert report.left_out == {"the limit (most) is 3": 1}
     monkeypatch.setattr(replay_live, "LONGEST", timedelta(seconds=-1))
     report = apps.live()
     assert (len(report.checked), list(report.left_out.values())) == (0, [4])
@@ -239,11 +239,7 @@ def test_a_call_that_takes_too_long_costs_one_run(apps: Apps) -> None:
         (Reply(200, {}, b"<html>"), AppAway, "serve endpoint"),
         (reply(206, [op("StepRun", "a", data=1)]), RanAStep, "'a' though it was told not to"),
         (reply(206, [op("StepError", "a", error={})]), RanAStep, "disable_immediate_execution"),
-        (
-            reply(500, {"message": 'Could not find function with ID "app-fn"'}),
-            Invalid,
-            "no function app-fn",
-        ),
+        (reply(410, {"error": "function not found: app-fn"}), Invalid, "no function app-fn"),
     ],
 )
 def test_apps_that_cannot_be_asked(

@@ -209,12 +209,39 @@ def test_each_change_is_told_and_no_step_runs(server: Server, framework: Any) ->
             code.parts = parts
             found = replay(server, run_id, "--app", url)
             told[name] = (found.exit_code, found.output.splitlines()[1:])
+        lacking = _replay_of_another_function(server, url)
     assert told == {
         name: (int(bool(texts)), [f"- {text}" for text in texts])
         for name, (_, texts) in CHANGES.items()
     }
+    assert (lacking.exit_code, "has no function" in lacking.output) == (2, True), lacking.output
     assert code.ran == {}
     assert _sleeps(server, run_id)
+
+
+def test_an_app_in_production_mode_refuses_a_server_without_keys(server: Server) -> None:
+    [run_id] = in_flight(server, serving.flask, "replay-keys", "order")
+    code = Code(OLD)
+    client = inngest.Inngest(
+        app_id="replay-keys", is_production=True, signing_key="signkey-prod-12", event_key="x"
+    )
+    with serving.flask(client, _functions(client, {"order": code})) as url:
+        found = replay(server, run_id, "--app", f"{url}/api/inngest")
+    assert (found.exit_code, code.ran) == (2, {})
+    assert "refuses the server's signature (401)" in found.output
+    gone = replay(server, run_id, "--app", f"{url}/api/inngest")
+    assert (gone.exit_code, "connection refused" in gone.output) == (2, True)
+
+
+def _replay_of_another_function(server: Server, url: str) -> Result:
+    """Check a run of a function that the app at the URL does not have."""
+    function = {"app": "elsewhere", "name": "fn", "url": "http://127.0.0.1:1/api/inngest"}
+    body = function | {"triggers": [{"event": "elsewhere/fn"}]}
+    reply = requests.post(f"{server.url}/api/v1/functions", json=body, timeout=10)
+    assert reply.ok, reply.text
+    api = Api(server.url)
+    [run] = api.runs(api.send("elsewhere/fn"))
+    return replay(server, run["run_id"], "--app", url)
 
 
 @pytest.mark.parametrize("version", ["v4", "v3"])
@@ -243,6 +270,8 @@ def test_changes_of_a_typescript_app(server: Server, version: str, tmp_path: Pat
             findings = [one for run in runs for one in run["findings"]]
             told[name] = [(one["change"], one["name"]) for one in findings]
         assert app.effects() == ran
+        lacking = _replay_of_another_function(server, app.url)
+    assert (lacking.exit_code, "has no function" in lacking.output) == (2, True), lacking.output
     assert told == {
         "unchanged": [],
         "beside": [("new", "r")],

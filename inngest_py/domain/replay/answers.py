@@ -1,5 +1,6 @@
 """What an app's answer says to a request of the replay check (execution.md §3, §4)."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +15,9 @@ from .history import kind_of_op
 TIMED_OUT = "timed out"  # what the transport says
 _REFUSED = frozenset({401, 403})
 _NO_FUNCTION = "function_not_found"  # the Python SDK's code
-_TEXTS = ("could not find function", "function not found")  # other SDKs' messages
+_NO_FUNCTION_TEXT = re.compile(  # the messages of the Go SDK, and of two versions for TypeScript
+    r'function not found: |Function ".*" was not found in this app|No function ID found in request'
+)
 _MOST_DETAIL_CHARS = 300
 _RAN = frozenset({Opcode.STEP, Opcode.STEP_RUN, Opcode.STEP_ERROR, Opcode.STEP_FAILED})
 
@@ -102,8 +105,8 @@ def _raised(output: str) -> Raised:
     error = found if isinstance(found, dict) else {"message": found}
     if isinstance(error.get("error"), dict):
         error = error["error"]
-    message = str(error.get("message") or "")
-    if error.get("code") == _NO_FUNCTION or message.lower().startswith(_TEXTS):
+    message = str(error.get("message") or error.get("error") or "")
+    if error.get("code") == _NO_FUNCTION or _NO_FUNCTION_TEXT.match(message):
         raise NotServed
     return Raised(str(error.get("name") or "Error")[:100], message[:_MOST_DETAIL_CHARS] or None)
 

@@ -63,7 +63,7 @@ def of_live_runs(ctx: Context, app: str, function: str | None, most: int) -> Rep
     if checks.stopped is not None and not report.checked:
         raise checks.stopped
     if total > len(rows):
-        report.left_out[f"only {most} runs are checked at once"] += total - len(rows)
+        report.left_out[f"the limit (most) is {most}"] += total - len(rows)
     return report
 
 
