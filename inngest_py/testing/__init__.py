@@ -24,4 +24,14 @@ def __getattr__(name: str) -> object:
 
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    except ImportError as error:
+        missing = error.name or ""
+        if missing.split(".")[0] not in ("inngest", "httpx"):
+            raise
+        if missing in ("inngest", "httpx"):
+            needs = "needs the Inngest SDK: pip install inngest"
+        else:
+            needs = f"does not know this version of the SDK ({error}): install inngest 0.5.19"
+        raise ImportError(f"inngest_py.testing {needs}", name=missing) from error

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ..domain.errors import Invalid
+from ..domain.values import durations
 from ..domain.values.times import parse_time
 from ..engine.clock import moves
 from .engine import Engine
@@ -22,7 +23,7 @@ class Clock:
 
     def advance(
         self,
-        by: timedelta | None = None,
+        by: timedelta | str | None = None,
         *,
         weeks: float = 0,
         days: float = 0,
@@ -30,9 +31,9 @@ class Clock:
         minutes: float = 0,
         seconds: float = 0,
     ) -> datetime:
-        """Move the clock on, as in `advance(days=3)`; return where it is."""
+        """Move the clock on, as in `advance(days=3)` or `advance("3d")`; return where it is."""
         parts = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        whole = parts if by is None else by + parts
+        whole = parts if by is None else _length(by) + parts
         if whole < timedelta(0):
             raise InngestTestError(f"clock.advance: the clock cannot go back, by {-whole}")
         return self.to(self.now + whole)
@@ -59,6 +60,19 @@ class Clock:
 
     def __repr__(self) -> str:
         return f"<Clock at {self.now.isoformat()}>"
+
+
+def _length(given: timedelta | str) -> timedelta:
+    if isinstance(given, timedelta):
+        return given
+    if not isinstance(given, str):
+        raise InngestTestError(
+            f"clock.advance: give a timedelta, text like '3d', or days=…, not {given!r}"
+        )
+    try:
+        return durations.to_timedelta(given)
+    except Invalid as error:
+        raise InngestTestError(f"clock.advance: {error.message}") from None
 
 
 def moment_of(given: datetime | str, what: str) -> datetime:

@@ -17,6 +17,7 @@ from ..engine.clock import moves
 from ..engine.clock.virtual import VirtualClock
 from ..engine.runtime.context import Context, Hint, utc_now
 from ..engine.runtime.group_commit import Committer, T, V
+from ..engine.transport.gateway import Fetches
 from ..engine.transport.http import Transport
 from ..engine.upkeep import lease_keeping
 from ..engine.upkeep.due_items import DueItems
@@ -24,6 +25,7 @@ from ..engine.work import run_item
 from ..storage.db.in_memory import InMemory
 from ..storage.schema import migrate
 from .errors import InngestTestError
+from .fetches import NoFetches
 
 # a function that starts itself would never end
 MOST_ITEMS = 20_000
@@ -121,11 +123,15 @@ DATABASES = Databases()
 class Engine:
     """A context whose items this object runs; `ctx` is another one after a crash."""
 
-    def __init__(self, transport: Transport, start: datetime | None) -> None:
+    def __init__(
+        self, transport: Transport, start: datetime | None, fetcher: Fetches | None = None
+    ) -> None:
         self.db = DATABASES.take()
         began = utc_now()
         self.clock = VirtualClock(start or began, real=lambda: began)  # so it stands
         self._transport = transport
+        self._fetcher = NoFetches() if fetcher is None else fetcher
+        self._closed = False
         self._hints = CollectedHints()
         self._driving = threading.Lock()
         self.ctx, self.committer = self._started()
@@ -137,6 +143,7 @@ class Engine:
             transport=self._transport,
             committer=committer,
             hints=self._hints,
+            fetcher=self._fetcher,
             worker_id="test",
             clock=self.clock.now,
             real_clock=utc_now,
@@ -145,6 +152,8 @@ class Engine:
 
     def settle(self) -> None:
         """Do all that is due now. Does nothing while it is being done already."""
+        if self._closed:
+            raise InngestTestError("the server of this test has been stopped: the test is over")
         if self._driving.acquire(blocking=False):
             try:
                 moves.fire(self.ctx, self._work_off)
@@ -191,5 +200,7 @@ class Engine:
 
     def close(self) -> None:
         """Give the database back."""
-        self.ctx.fetcher.close()
-        DATABASES.give_back(self.db)
+        if not self._closed:
+            self._closed = True
+            self._fetcher.close()
+            DATABASES.give_back(self.db)

@@ -13,8 +13,9 @@ from ..domain.events import user_events
 from ..domain.events.event_record import Event as StoredEvent
 from ..domain.functions.triggers import CronTrigger, EventTrigger
 from ..engine.admin import replay_check, why_event
-from ..engine.intake import publish, waits
+from ..engine.intake import cron_schedules, publish, waits
 from ..engine.runtime.catalog import Function
+from ..engine.transport.gateway import Fetcher
 from ..storage.queries import event_list, run_list
 from ..storage.queries.event_list import EventQuery
 from ..storage.queries.run_list import OLDEST, RunQuery
@@ -26,7 +27,7 @@ from .engine import Engine
 from .errors import AppError, InngestTestError, NotServed
 from .events import Events
 from .faults import BEFORE_COMMIT, Faults
-from .mocks import Mock, Mocks
+from .mocks import Mock, Mocks, check_mock
 from .port import Port
 from .runs import Run
 from .sdk_requests import SdkRequests
@@ -40,7 +41,8 @@ class Inngest:
     """A server for one test, in the test's process; a context manager.
 
     `app` is served from the start; see serve(). `start` is where the clock stands at first: the
-    real time if there is none.
+    real time if there is none. Without `crons`, no cron ticks. With `allow_http`, HTTP calls that
+    steps let the server make are made.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class Inngest:
         *,
         path: str = DEFAULT_PATH,
         start: datetime | str | None = None,
+        crons: bool = True,
+        allow_http: bool = False,
     ) -> None:
         self._app, self._path = app, path
         self._faults, self._mocks = Faults(), Mocks()
         self._calls = AppCalls(self._faults, self._mocks)
         begin = None if start is None else moment_of(start, "start")
-        self._engine = Engine(self._calls, begin)
+        self._engine = Engine(self._calls, begin, Fetcher() if allow_http else None)
+        self._crons = crons
         self._calls.crash_after_commit = self._crash_after_commit
         self._api = Api(lambda: self._engine.ctx, self._faults)
         self._sdk = SdkRequests(self._api.call)
@@ -117,6 +122,8 @@ class Inngest:
         made = Served(app, path, len(self._calls.apps))
         self._calls.apps.append(made)
         made.register(self._sdk.watch)
+        if not self._crons:
+            cron_schedules.drop_all(self._engine.ctx)
 
     @overload
     def send(self, event: list[object]) -> "list[Sent]": ...  # type: ignore[overload-overlap]
@@ -234,8 +241,7 @@ class Inngest:
         often, and then the next mock of the step does, or the step is run. A mock that no run has
         met fails the test at its end. The second step of an id is "id:1", as the SDK counts them.
         """
-        if times is not None and times < 1:
-            raise InngestTestError(f"mock_step: times must be 1 or more: {times!r}")
+        check_mock(step, returns, raises, times)
         error = raises() if isinstance(raises, type) else raises
         slug = self._function(function).slug
         self._mocks.add(Mock(slug, step, _plain(returns), error, times))

@@ -17,7 +17,7 @@ from ..domain.reply.request import DISCOVERY
 from ..domain.values import canonical
 from ..domain.values.ids import step_hash
 from ..domain.values.json_types import JsonObject
-from .errors import NeverMet
+from .errors import InngestTestError, NeverMet
 
 _PLANNED = "StepPlanned"
 
@@ -116,6 +116,19 @@ class Mocks:
                     f"mock_step({mock.function!r}, {mock.step!r}): no run came to that step;"
                     f" {_named(mock.function, self._seen.get(mock.function))}"
                 )
+
+
+def check_mock(step: object, returns: object, raises: object, times: int | None) -> None:
+    """Raise InngestTestError for what is no mock."""
+    is_class = isinstance(raises, type) and issubclass(raises, BaseException)
+    if not isinstance(step, str) or not step:
+        raise InngestTestError(f"mock_step: name the step by its id, not {step!r}")
+    if raises is not None and not is_class and not isinstance(raises, BaseException):
+        raise InngestTestError(f"mock_step: raises must be an exception: {raises!r}")
+    if raises is not None and returns is not None:
+        raise InngestTestError("mock_step: give returns or raises, not both")
+    if times is not None and times < 1:
+        raise InngestTestError(f"mock_step: times must be 1 or more: {times!r}")
 
 
 def ops_of(reply: Reply) -> list[JsonObject]:

@@ -12,7 +12,10 @@ import pytest
 if TYPE_CHECKING:
     from .harness import Inngest
 
-_MARK = "inngest(start=None, path=None): where the clock of the fixture `inngest` stands at first, and the app's path"  # noqa: E501
+_MARK = (
+    "inngest(start=None, path=None, crons=True, allow_http=False): where the clock of the fixture"
+    " `inngest` stands at first, and what inngest_py.testing.Inngest takes else"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +44,7 @@ def inngest_app(request: pytest.FixtureRequest) -> object:
 @pytest.fixture
 def inngest(request: pytest.FixtureRequest, inngest_app: object) -> Iterator["Inngest"]:
     """A server of Inngest's protocol for this test, in this process, whose clock the test moves."""
-    from .harness import Inngest
+    from . import Inngest
 
     options = {"path": request.config.getini("inngest_path")}
     for mark in reversed(list(request.node.iter_markers("inngest"))):

@@ -117,5 +117,11 @@ class Run:
             raise InngestTestError(f"{self!r} is not one of this test's runs")
         return row
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.function}>"

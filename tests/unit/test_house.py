@@ -51,7 +51,7 @@ LATE = {
     "inngest_py/testing/apps/served.py": ["client_app"],  # only for who passes a client
     "inngest_py/testing/cases.py": ["unittest"],  # for types: it is a mixin
     "inngest_py/testing/plugin.py": [  # pytest loads this in every project
-        *("harness", "named_apps", "harness"),
+        *("harness", "named_apps", "."),
     ],
     "inngest_py/tracing.py": [  # an extra
         "opentelemetry.exporter.otlp.proto.http.trace_exporter",

@@ -82,7 +82,7 @@ def read(reply: Reply, now: datetime) -> Meaning:
     if reply.too_large:
         return server_error(_TOO_LARGE, name="output_too_large")
     if reply.status == 201 and reply.header("x-inngest-sdk"):
-        unwrapped = _unwrap_stream(reply)
+        unwrapped = unwrap_stream(reply)
         return unwrapped if isinstance(unwrapped, Errored) else read(unwrapped, now)
     if 200 <= reply.status < 300:
         return _read_success(reply, now)
@@ -122,7 +122,7 @@ def _not_sdk(reply: Reply) -> Errored:
     return replace(error, output=outputs.raw(reply.body), shown=error.output)
 
 
-def _unwrap_stream(reply: Reply) -> Reply | Errored:
+def unwrap_stream(reply: Reply) -> Reply | Errored:
     """Take the embedded answer out of a streamed one (execution.md §3.4)."""
     try:
         inner = canonical.loads(reply.body.strip())

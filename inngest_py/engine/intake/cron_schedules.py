@@ -58,6 +58,13 @@ def plan(tx: Connection, app_id: str, now: datetime) -> None:
     crons.add(tx, [(key, tick) for key, tick in first if tick is not None])
 
 
+def drop_all(ctx: Context) -> None:
+    """Delete every planned schedule; an app's are planned again when it registers anew."""
+    with ctx.db.transaction() as tx:
+        for row in crons.every(tx):
+            crons.remove(tx, row)
+
+
 def run_due(ctx: Context, missed: Missed) -> bool:
     """Start the runs of due ticks; say whether there may be more."""
     now = ctx.now()

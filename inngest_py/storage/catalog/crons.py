@@ -51,6 +51,12 @@ def of_app(tx: Connection, app_id: str) -> set[Key]:
     return {(row[0], row[1]) for row in tx.execute(query.where(FunctionRow.app_id == app_id))}
 
 
+def every(tx: Connection) -> list[Key]:
+    """List all planned schedules."""
+    rows = tx.execute(select(_crons.c.function_id, _crons.c.expression))
+    return [(row[0], row[1]) for row in rows]
+
+
 def add(tx: Connection, planned: Iterable[tuple[Key, datetime]]) -> None:
     """Write schedules with their first ticks."""
     rows = [

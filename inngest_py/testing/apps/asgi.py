@@ -9,7 +9,7 @@ import httpx
 
 from ...domain.reply.read import Reply
 from ..errors import AppError
-from .calls import AsgiCallable, Message, Request
+from .calls import AsgiCallable, Message, Receive, Request, Send
 
 T = TypeVar("T")
 _LIFESPAN_SECONDS = 30.0
@@ -30,12 +30,15 @@ class AsgiApp:
         self._thread.name = "inngest-test-app"
         self._thread.start()
         self._lifespan = _Lifespan(app)
-        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._transport = httpx.ASGITransport(self._with_state, raise_app_exceptions=False)
         try:
             self._run(self._lifespan.start())
         except BaseException:
             self._stop()
             raise
+
+    async def _with_state(self, scope: Message, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "state": dict(self._lifespan.state)}, receive, send)
 
     def call(self, request: Request) -> Reply:
         """Send a request and read the whole answer; an exception of the app is a 500."""
@@ -70,6 +73,7 @@ class _Lifespan:
     def __init__(self, app: AsgiCallable) -> None:
         self._app = app
         self._task: asyncio.Task[None] | None = None
+        self.state: dict[str, object] = {}  # what the app keeps for its requests
         self._to_app: asyncio.Queue[Message]
         self._from_app: asyncio.Queue[Message]
 
@@ -90,7 +94,11 @@ class _Lifespan:
             raise AppError(f"the app under test did not stop: {said.get('message') or 'no reason'}")
 
     async def _serve(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
         try:
             await self._app(scope, self._to_app.get, self._from_app.put)
         except Exception as error:

@@ -1,0 +1,19 @@
+"""HTTP calls that steps let the server make: a test makes none, unless it says so."""
+
+from ..domain.reply.read import Reply
+from ..domain.steps.gateway import GatewayRequest
+
+
+class NoFetches:
+    """Refuses each call."""
+
+    def fetch(self, request: GatewayRequest) -> Reply:
+        """Say what to do instead."""
+        told = (
+            "a test makes no HTTP calls: mock the step with inngest.mock_step(), or allow it with"
+            " @pytest.mark.inngest(allow_http=True)"
+        )
+        return Reply(unreachable=told)
+
+    def close(self) -> None:
+        """Do nothing."""

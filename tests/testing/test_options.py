@@ -1,0 +1,124 @@
+"""Options of the server of a test, and what it refuses."""
+
+import subprocess
+import sys
+from typing import Any
+
+import fastapi
+import inngest as sdk
+import pytest
+from inngest._internal import const
+
+from inngest_py.sdk import steps
+from inngest_py.testing import Inngest, InngestTestError
+
+from .async_shop import AsyncShop, fast_api, fastapi_shop
+from .shop import Shop, flask_shop
+
+
+def test_crons_can_be_left_out() -> None:
+    shop = Shop()
+    with Inngest(flask_shop(shop), crons=False) as inngest:
+        run = inngest.run(shop.remind)
+        inngest.clock.advance("3d")
+        assert shop.done == ["first", "second", "third"]
+        assert run.wait(skip_time=True).result == "lost"
+        assert inngest.run(shop.nightly).result == "nightly"
+
+
+def _fetching() -> tuple[sdk.Inngest, Any]:
+    client = sdk.Inngest(app_id="fetching", is_production=False)
+
+    @client.create_function(fn_id="fetch", trigger=sdk.TriggerEvent(event="fetch"), retries=0)
+    def fetch(ctx: sdk.ContextSync) -> Any:
+        return steps.fetch(ctx, "rates", "http://127.0.0.1:9/rates").status
+
+    return client, fetch
+
+
+def test_steps_make_no_http_calls_unless_a_test_allows_it() -> None:
+    client, fetch = _fetching()
+    with Inngest((client, [fetch])) as inngest:
+        told = str(inngest.run(fetch).error)
+        assert "a test makes no HTTP calls: mock the step with inngest.mock_step()" in told
+        inngest.mock_step(fetch, "rates", returns={"status": 200, "body": "", "headers": {}})
+        assert inngest.run(fetch).result == 200
+    with Inngest((client, [fetch]), allow_http=True) as inngest:
+        assert "connection refused" in str(inngest.run(fetch).error)
+
+
+def test_an_app_that_streams_its_answers() -> None:
+    shop = AsyncShop()
+    app = fastapi.FastAPI()
+    fast_api.serve(app, shop.client, shop.functions, streaming=const.Streaming.FORCE)
+    with Inngest(app) as inngest:
+        inngest.mock_step(shop.order, "rest")
+        inngest.crash_after_step(shop.order, "reserve")
+        assert inngest.run(shop.order).result == ["reserve", "pack", "label"]
+        assert shop.done.count("reserve") == 2
+
+
+def test_requests_have_the_state_of_the_lifespan() -> None:
+    app, seen = fastapi_shop(AsyncShop()), []
+
+    @app.middleware("http")
+    async def look(request: fastapi.Request, call: Any) -> Any:
+        seen.append(request.state._state)
+        return await call(request)
+
+    with Inngest(app):
+        assert seen and seen[0] == {"made by": "the lifespan"}
+
+
+def test_a_stopped_server_is_told() -> None:
+    shop = Shop()
+    with Inngest(flask_shop(shop)) as inngest:
+        run = inngest.run(shop.order)
+        assert run in inngest.runs()
+    with pytest.raises(InngestTestError, match="the test is over"):
+        _ = run.status
+    with pytest.raises(InngestTestError, match="the test is over"):
+        inngest.clock.next()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"returns": 1, "raises": ValueError}, "give returns or raises, not both"),
+        ({"raises": "no"}, "raises must be an exception: 'no'"),
+        ({"step": 7}, "name the step by its id, not 7"),
+    ],
+)
+def test_bad_mocks(inngest: Inngest, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(InngestTestError, match=told):
+        inngest.mock_step("parts", **({"step": "nut"} | given))
+
+
+@pytest.mark.parametrize("by", ["tomorrow", 3])
+def test_bad_lengths(inngest: Inngest, by: Any) -> None:
+    with pytest.raises(InngestTestError, match=r"clock.advance: .*(is not a duration|not 3)"):
+        inngest.clock.advance(by)
+
+
+@pytest.mark.parametrize("start", ["soon", 5])
+def test_bad_starts(start: Any) -> None:
+    with pytest.raises(InngestTestError, match="start: "):
+        Inngest(start=start)
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("inngest", "needs the Inngest SDK: pip install inngest"),
+        ("inngest._internal.net", "does not know this version of the SDK .*: install inngest"),
+    ],
+)
+def test_without_the_sdk_it_says_what_to_install(missing: str, told: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from inngest_py.testing import Inngest"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    with pytest.raises(ImportError, match=told):
+        raise ImportError(last)
