@@ -41,7 +41,7 @@ def test_steps_make_no_http_calls_unless_a_test_allows_it() -> None:
     with Inngest((client, [fetch])) as inngest:
         told = str(inngest.run(fetch).error)
         assert "a test makes no HTTP calls: mock the step with inngest.mock_step()" in told
-        inngest.mock_step(fetch, "rates", returns={"status": 200, "body": "", "headers": {}})
+        inngest.mock_step(fetch, "rates", returns={"status_code": 200, "body": ""})
         assert inngest.run(fetch).result == 200
     with Inngest((client, [fetch]), allow_http=True) as inngest:
         assert "connection refused" in str(inngest.run(fetch).error)
