@@ -30,6 +30,7 @@ from .pages import (
     live,
     login,
     queues,
+    rerun,
     run,
     runs,
     task_settings,
@@ -38,7 +39,7 @@ from .routes import NAME, blueprint
 
 __all__ = ["PAGES", "add_to"]
 PAGES = (
-    *(home, runs, run, export, events, event, functions, function_forms),
+    *(home, runs, run, rerun, export, events, event, functions, function_forms),
     *(task_settings, apps, celery_apps, connections, queues, audit, login, live),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}

@@ -1,12 +1,14 @@
 """What an operator does on the pages: runs, functions, events, apps and limits."""
 
+import re
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from inngest_py.domain.access import reach
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.storage.queries import app_list
-from tests.dashboard.conftest import Site, run_ids
+from tests.dashboard.conftest import Site, failing, run_ids
+from tests.engine.harness import sequence
 from tests.engine.waiting import waits
 from tests.factories import op, reply, step
 
@@ -35,6 +37,72 @@ def test_rerun_from_a_step_with_new_input(site: Site) -> None:
     new_id = made.split("/runs/")[1].split("?")[0]
     assert site.engine.run(new_id)["input_step"] == hashed
     assert site.engine.memo(new_id) == {step("one"): {"data": 0}}
+
+
+def _span_of(site: Site, run_id: str, name: str) -> str:
+    shown = re.split(f">{name} ?<", site.get(f"/runs/{run_id}"))[0]
+    return shown.split("span=")[-1].split('"')[0]
+
+
+def test_what_a_rerun_of_a_step_offers_is_true_for_its_sdk(site: Site) -> None:
+    site.engine.language_and_version = "py:v0.5.19"
+    site.engine.register()
+    run_id = site.engine.start()
+    site.engine.drain()
+    hashed, span = step("two"), _span_of(site, run_id, "two")
+    page = site.get(f"/runs/{run_id}?span={span}")
+    assert "new input" not in page
+    for offered in ("Run this step again", "Use this as the step&#39;s result"):
+        assert offered in page.replace("step's", "step&#39;s")
+    refused = site.post(f"/runs/{run_id}/rerun", 400, step=hashed, span=span, input="[1]").text
+    assert "would take new input for the step&#39;s result" in refused
+    for wrong in ("", "{nope"):
+        site.post(f"/runs/{run_id}/rerun", 400, step=hashed, span=span, result=wrong)
+    made = site.post(f"/runs/{run_id}/rerun", step=hashed, result='{"by": "hand"}').location
+    site.engine.drain()
+    new_id = made.split("/runs/")[1].split("?")[0]
+    assert site.engine.memo(new_id)[step("two")] == {"data": {"by": "hand"}}
+    page = site.get(f"/runs/{new_id}")
+    assert "its result was given by hand by dev" in page
+    assert page.count(">given by hand<") == 1
+    page = site.get(f"/runs/{new_id}?span={_span_of(site, new_id, 'two')}")
+    assert "given by hand by dev: the step did not run" in page
+
+
+def test_the_page_of_an_event_shows_a_failed_run_beside_its_rerun(site: Site) -> None:
+    site.engine.sdk.script = failing
+    run_id = site.engine.start()
+    site.engine.drain()
+    event_id = site.engine.run(run_id)["event_id"]
+    site.engine.sdk.script = sequence("one")
+    site.engine.advance(seconds=1)
+    new_id = site.post(f"/runs/{run_id}/rerun").location.split("/runs/")[1].split("?")[0]
+    site.engine.drain()
+    outcome = site.get(f"/events/{event_id}").split('id="came"')[1].split("</table>")[0]
+    rows = outcome.split("<tr data-row>")[1:]
+    assert [(row.count("failed"), row.count("completed")) for row in rows] == [(2, 0), (0, 2)]
+    assert f'href="/runs/{run_id}"' in rows[0]
+    assert "repeats" not in rows[0]
+    assert f'href="/runs/{new_id}"' in rows[1]
+    assert f'repeats <a class="id" href="/runs/{run_id}"' in rows[1]
+
+
+def test_run_again_with_other_data(site: Site) -> None:
+    run_id = site.engine.start(data={"amount": 12})
+    site.engine.drain()
+    form = site.get(f"/runs/{run_id}/rerun")
+    assert "&#34;amount&#34;: 12" in form
+    bad = site.post(f"/runs/{run_id}/rerun", 400, data="[1]").text
+    assert "must be a JSON object" in bad
+    assert "[1]" in bad
+    made = site.post(f"/runs/{run_id}/rerun", data='{"amount": 13}').location
+    site.engine.drain()
+    assert site.engine.sdk.requests[-1]["event"]["data"] == {"amount": 13}
+    new = site.engine.run(made.split("/runs/")[1].split("?")[0])
+    assert new["status"] == "completed"
+    event = site.get(f"/events/{new['event_id']}")
+    assert "again with other data" in event
+    assert f'repeats <a class="id" href="/runs/{run_id}"' in event
 
 
 def test_many_at_once(site: Site) -> None:

@@ -171,18 +171,19 @@ def test_filters_stay_in_the_url_and_say_what_is_wrong(server: Server, page: Pag
     assert len(rows) == 1 + page.locator("a[data-open]").count()
 
 
-def test_a_step_is_run_again_with_what_was_typed(server: Server, page: Page) -> None:
+def test_a_result_is_given_by_hand_as_it_was_typed(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/runs")
     page.get_by_role("link", name="python-flask-sequential").last.click()
     page.locator(".falls .d1 a").first.click()
-    page.get_by_text("Run again from this step").click()
-    page.get_by_label("New input").fill("[1")
-    page.get_by_role("button", name="Run from here").click()
+    page.get_by_text("Use a value as this step's result").click()
+    page.get_by_label("Result, any JSON").fill("[1")
+    page.get_by_role("button", name="Use this as").click()
     expect(page.get_by_role("alert")).to_contain_text("not JSON")
-    expect(page.get_by_label("New input")).to_have_value("[1")
-    page.get_by_label("New input").fill("[1]")
-    page.get_by_role("button", name="Run from here").click()
+    expect(page.get_by_label("Result, any JSON")).to_have_value("[1")
+    page.get_by_label("Result, any JSON").fill("[1]")
+    page.get_by_role("button", name="Use this as").click()
     expect(page.get_by_role("status").filter(has_text="repeats")).to_be_visible()
+    expect(page.locator(".falls").get_by_text("given by hand")).to_be_visible()
 
 
 def test_an_event_is_edited_and_sent_again(server: Server, page: Page) -> None:

@@ -42,7 +42,7 @@ def test_pages_of_a_run_that_completed(site: Site) -> None:
     assert "hx-trigger" not in page.split('id="live"')[1].split(">")[0]  # it will not change
     span = page.split(">one<")[0].split("span=")[-1].split('"')[0]
     chosen = site.get(f"/runs/{run_id}?span={span}")
-    assert "Run again from this step" in chosen
+    assert "Run this step again" in chosen
     assert run_id in site.get("/runs")
     assert "1 completed" in site.get("/")
     event = site.get(f"/events/{row['event_id']}")

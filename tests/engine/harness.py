@@ -90,6 +90,8 @@ def stored_runs(tx: Connection) -> Sequence[RowMapping]:
 class Engine:
     """A context with its hints, its SDK and its clock."""
 
+    language_and_version = "js:v4.0.0"
+
     def __init__(self, db: Database, script: Script, *, retries: int = 2, **config: Any) -> None:
         self.now = NOW
         self.hinted = Sent()
@@ -118,6 +120,7 @@ class Engine:
         payload = {
             "appName": "app",
             "url": "http://localhost:1/api/inngest",
+            "sdk": self.language_and_version,
             "functions": [function],
         }
         register.register(self.ctx, parse_registration(payload))

@@ -7,10 +7,11 @@ from sqlalchemy import text
 
 from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.reply.read import Reply
-from inngest_py.domain.runs.rerun import FromStep, from_step
+from inngest_py.domain.runs.rerun import FromStep, NewData, from_step, with_result
 from inngest_py.engine.admin.rerun import rerun
+from inngest_py.engine.runtime.audit import Actor
 from inngest_py.storage.db.session import Database
-from inngest_py.storage.queries import timeline_rows
+from inngest_py.storage.queries import timeline_rows, timelines
 from tests.engine.harness import Engine, parallel, sequence
 from tests.factories import RUN_ID, op, reply, step
 
@@ -48,6 +49,70 @@ def test_from_a_step_with_new_input(db: Database, chosen: str) -> None:
     assert copied["started_at"] == copied["ended_at"] == engine.run(new)["queued_at"]
     assert step("a") not in [one["step"] for one in ran]
     assert second["steps"][step("b")] == memo[step("b")]
+
+
+def test_a_result_given_by_hand_takes_the_place_of_the_step(db: Database) -> None:
+    engine = Engine(db, sequence("a", "b", "c"))
+    old = engine.start()
+    engine.drain()
+    sent = len(engine.sdk.requests)
+    new = rerun(engine.ctx, old, with_result("b", {"by": "hand"}), Actor("ann"))
+    engine.drain()
+    first = engine.sdk.requests[sent]
+    given = {step("a"): {"data": 0}, step("b"): {"data": {"by": "hand"}}}
+    assert first["steps"] == given
+    assert first["ctx"]["stack"] == {"stack": [step("a"), step("b")], "current": 2}
+    run = engine.run(new)
+    assert (run["status"], run["step_count"], run["input_step"]) == ("completed", 3, None)
+    assert engine.memo(new) == {**given, step("c"): {"data": 2}}
+    with db.reading() as tx:
+        root = timelines.of_run(tx, run, has_output=True)
+    names = ["a", "b", "c", "Finalization"]
+    assert [(one.name, one.given_by) for one in root.children] == [
+        (name, "ann" if name == "b" else None) for name in names
+    ]
+    again = engine.run(rerun(engine.ctx, new, FromStep("c")))
+    with db.reading() as tx:  # also where a later rerun takes the result over
+        root = timelines.of_run(tx, again, has_output=False)
+    assert [one.given_by for one in root.children] == [None, "ann"]
+
+
+def test_a_failed_step_gets_a_result_and_waits_get_none(db: Database) -> None:
+    def script(request: dict[str, Any], target: str) -> Reply:
+        if step("a") not in request["steps"]:
+            return reply(206, [op("StepError", "a", error={"name": "E", "message": "m"})])
+        return reply(206, [op("Sleep", "nap", name="1d")])
+
+    engine = Engine(db, script)
+    old = engine.start()
+    engine.drain()
+    new = rerun(engine.ctx, old, with_result(step("a"), None))
+    engine.drain()
+    with db.reading() as tx:
+        root = timelines.of_run(tx, engine.run(new), has_output=False)
+    assert [(one.name, one.given_by) for one in root.children] == [
+        ("a", "the server"),
+        ("nap", None),
+    ]
+    with pytest.raises(Invalid, match="gets no result by hand"):
+        rerun(engine.ctx, new, with_result("nap", 1))
+
+
+def test_with_other_data(db: Database) -> None:
+    engine = Engine(db, sequence("a"))
+    old = engine.start(data={"n": 1}, user={"u": 1}, id="mine")
+    engine.drain()
+    new = rerun(engine.ctx, old, NewData({"n": 2}))
+    engine.drain()
+    first, again = engine.sdk.requests[0]["event"], engine.sdk.requests[-1]["event"]
+    assert (again["name"], again["user"], again["data"]) == (first["name"], {"u": 1}, {"n": 2})
+    assert again["id"] not in (first["id"], "mine")
+    run = engine.run(new)
+    assert (run["status"], run["original_run_id"]) == ("completed", old)
+    assert run["event_id"] != engine.run(old)["event_id"]
+    assert engine.run(old)["output"] == run["output"]
+    with db.reading() as tx:  # the event has started nothing else
+        assert tx.execute(text("SELECT count(*) FROM runs")).scalar() == 2
 
 
 def test_the_stack_before_the_step_is_kept_in_order(db: Database) -> None:

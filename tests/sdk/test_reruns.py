@@ -63,6 +63,29 @@ def test_rerun_from_a_step_with_new_input(sent: Sent) -> None:
         assert (new["output"], ran) == ("new", ["given"])
 
 
+def _submit(sent: Sent, run_id: str, **form: str) -> dict[str, Any]:
+    """Send the form of the run's page that runs it again; return the new run at its end."""
+    with requests.Session() as browser:
+        page = browser.get(f"{sent.api.url}/apps", timeout=10).text
+        token = page.split('name="csrf" value="')[1].split('"')[0]
+        path = f"{sent.api.url}/runs/{run_id}/rerun"
+        shown = browser.post(path, {"csrf": token, **form}, timeout=10)
+    assert shown.status_code == 200, shown.text
+    assert "given by hand" in shown.text or "data" in form
+    return _ended(sent, shown.url.split("/runs/")[1].split("?")[0])
+
+
+def test_a_result_given_by_hand_and_other_data(sent: Sent) -> None:
+    old = _run(sent, "given")
+    new = _submit(sent, old["run_id"], step="given", result='{"by": "hand"}')
+    assert (new["status"], new["output"]) == ("Completed", {"by": "hand"})
+    assert sent.app.effects(new["run_id"]) == []
+    again = _submit(sent, old["run_id"], data='{"n": 77}')
+    assert (again["status"], again["output"]) == ("Completed", "old")
+    event = requests.get(f"{sent.api.url}/v1/events/{again['event_id']}", timeout=10).json()
+    assert (event["data"]["name"], event["data"]["data"]) == (f"{sent.app.kind}/given", {"n": 77})
+
+
 def test_invoke_and_wait(sent: Sent) -> None:
     path = f"/v2/apps/{sent.app.kind}/functions/sequential/invoke?wait=60"
     done = _post(sent, path, {"data": {"n": 2}})

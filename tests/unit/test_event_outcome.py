@@ -8,7 +8,7 @@ import pytest
 from inngest_py.domain.functions.config_fields import Fields
 from inngest_py.domain.functions.function_config import parse_config
 from inngest_py.domain.reports import event_outcome
-from inngest_py.domain.reports.event_outcome import Candidate
+from inngest_py.domain.reports.event_outcome import Candidate, StartedRun
 from tests.factories import NOW, RUN_ID
 
 EVENT = {"name": "shop/order.placed", "data": {"total": 5}}
@@ -57,6 +57,6 @@ def test_why_an_event_started_no_run(one: Candidate, said: str | None) -> None:
 def test_a_run_shows_what_came_of_its_event(
     status: str, reason: str | None, started: bool, said: str
 ) -> None:
-    runs = {"id": (RUN_ID, status, reason)}
+    runs = {"id": [StartedRun(RUN_ID, status, reason)]}
     [found] = event_outcome.outcomes(EVENT, NOW, [candidate(**on("other"))], runs, NOW)
     assert (found.started, found.reason, found.run_id) == (started, said, RUN_ID)

@@ -9,9 +9,9 @@ from ...domain.access.roles import Role
 from ...domain.errors import NotFound
 from ...domain.functions.function_config import config_from_json
 from ...domain.reports import event_outcome
-from ...domain.reports.event_outcome import Candidate
+from ...domain.reports.event_outcome import Candidate, StartedRun
 from ...domain.values import canonical, ids
-from ...storage.queries import audit_log, event_lookups, function_list, run_list
+from ...storage.queries import audit_log, event_lookups, function_list, run_list, run_lookups
 from ..deps import context, read
 from ..parts import words
 from ..rendering import page, url
@@ -34,6 +34,7 @@ def event(event_id: str) -> Response:
         if row is None:
             raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
         runs = run_list.of_events(tx, [event_id])[event_id]
+        made_for = _made_for(tx, runs)
         whole = row["size"] <= _MOST_JUDGED
         payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
         candidates = [_candidate(one) for one in function_list.every(tx)]
@@ -41,14 +42,15 @@ def event(event_id: str) -> Response:
             payload,
             row["received_at"],
             candidates,
-            {run["function_id"]: (run["id"], run["status"], run["skip_reason"]) for run in runs},
+            _by_function(runs),
             now,
+            alone=made_for is not None,
         )
         known = {one.function_id for one in judged}
         others = [one for one in candidates if one.id not in known and not one.archived]
         sender = audit_log.sender(tx, event_id, row["received_at"])
         shown = {"event": row, "runs": runs, "verdicts": judged, "others": others}
-        return shown | {"sender": sender}
+        return shown | {"sender": sender, "made_for": made_for}
 
     found = read(load)
     row = found["event"]
@@ -60,6 +62,24 @@ def event(event_id: str) -> Response:
         url("event_raw", event_id=event_id),
     )
     return page("event.html", **found, value=value, most=_MOST_OTHERS)
+
+
+def _made_for(tx: Connection, runs: list[RowMapping]) -> str | None:
+    """Return the run for whose rerun the event was made, with other data; None for other events.
+
+    The first run of another event is no rerun. It may be deleted, and then its reruns are alone.
+    """
+    repeated = {run["original_run_id"] for run in runs}
+    first: str | None = None if None in repeated else min(repeated, default=None)
+    return first if first is not None and run_lookups.function_of(tx, first) else None
+
+
+def _by_function(runs: list[RowMapping]) -> dict[str, list[StartedRun]]:
+    found: dict[str, list[StartedRun]] = {}
+    for run in runs:
+        one = StartedRun(run["id"], run["status"], run["skip_reason"], run["original_run_id"])
+        found.setdefault(run["function_id"], []).append(one)
+    return found
 
 
 def _candidate(row: RowMapping) -> Candidate:

@@ -10,14 +10,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
 from ...domain.errors import Conflict, Invalid, NotFound
-from ...domain.reports.timeline import Output, Span
+from ...domain.reports.timeline import Output, Span, StepOp
 from ...domain.reports.why import Reason
 from ...domain.runs import outputs
 from ...domain.runs import rerun as rules
 from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.steps import tasks
 from ...domain.values import canonical, ids
 from ...engine.admin import why_run_waits
-from ...engine.admin.rerun import rerun
 from ...engine.admin.skip_wait import skip, waiting_steps
 from ...engine.work.end_run import cancel
 from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
@@ -55,6 +55,18 @@ class Related:
 
 
 @dataclass(frozen=True, slots=True)
+class StepForm:
+    """What the forms of a step offer, and what was typed into them."""
+
+    takes_input: bool
+    is_task: bool
+    may_be_given: bool
+    input: str
+    result: str
+    is_giving: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BatchEvents:
     """The first events of the batch that started a run, and how many there are in all."""
 
@@ -81,10 +93,11 @@ def _why_waiting(run_id: str) -> list[Reason]:
 @route("/runs/<run_id>", Role.VIEWER)
 def run(run_id: str) -> Response:
     """Show a run; `span` chooses the part whose values are shown."""
-    return _show(run_id)
+    return show(run_id)
 
 
-def _show(run_id: str, problem: str | None = None, status: int = 200) -> Response:
+def show(run_id: str, problem: str | None = None, status: int = 200) -> Response:
+    """Show a run's page, with a problem of its forms."""
     now = context().now()
 
     def load(tx: Connection) -> dict[str, Any]:
@@ -96,9 +109,11 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
             "run": row,
             "log": history.history(root),
             "fall": waterfall.waterfall(root, now),
+            "root": root,
             "chosen": chosen,
             "values": _values(tx, row, chosen),
             "related": _related(tx, row, root),
+            "language": run_detail.sdk_language(tx, row["function_id"]),
             "batch": None if row["batch_id"] is None else _batch(tx, row["batch_id"]),
         }
 
@@ -117,9 +132,34 @@ def _show(run_id: str, problem: str | None = None, status: int = 200) -> Respons
         skips=waiting_steps(context(), run_id) if can_skip else {},
         can_skip=can_skip,
         problem=problem,
-        input=request.form.get("input", ""),
+        form=_form(found["language"], chosen, found["values"]),
+        missing=_missing(found["run"], found["root"]),
         here=url("run", run_id=run_id, span=None if chosen.is_root else chosen.id),
     )
+
+
+def _form(language: str, chosen: Span, values: list[Value]) -> StepForm | None:
+    """Make the forms of the step that is shown; None for another part of the run."""
+    if chosen.step is None:
+        return None
+    is_task = chosen.type == tasks.OP
+    stored = next((one for one in values if one.title == "Output" and not one.is_cut), None)
+    waits = chosen.op in waterfall.WAITS and chosen.op is not StepOp.INVOKE
+    return StepForm(
+        takes_input=language in rules.TAKE_INPUT and not waits,
+        is_task=is_task,
+        may_be_given=not waits and not is_task,
+        input=request.form.get("input", ""),
+        result=request.form.get("result", stored.text if stored is not None else ""),
+        is_giving="result" in request.form,
+    )
+
+
+def _missing(run: RowMapping, root: Span) -> str | None:
+    """Return the step that got new input and did not run, since the SDK took it for the result."""
+    step: str | None = run["input_step"]
+    ended = RunStatus(run["status"]) is RunStatus.COMPLETED
+    return step if ended and all(child.step != step for child in root.children) else None
 
 
 def _batch(tx: Connection, batch_id: str) -> BatchEvents:
@@ -147,7 +187,7 @@ def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
     if span.error is not None:
         text = canonical.dumps(span.error).decode()
         made.append(_value("Error", (text, len(text)), "", failed=True))
-    if span.info:
+    if span.info and span.given_by is None:
         text = canonical.dumps(_plain(span.info)).decode()
         made.append(Value("Waits for", words.pretty(text), len(text), ""))
     if span.is_root:
@@ -267,32 +307,7 @@ def run_skip(run_id: str) -> AnyResponse:
         run_id = ids.check_ulid(run_id, "a run id")
         skip(context(), run_id, request.form.get("item", ""), actor())
     except Conflict as error:
-        return _show(run_id, f"nothing was skipped: {error.message}", 409)
+        return show(run_id, f"nothing was skipped: {error.message}", 409)
     except Invalid:  # no step of an item, and a person knows no items
-        return _show(run_id, "nothing was skipped: that part of the run waits no more", 409)
+        return show(run_id, "nothing was skipped: that part of the run waits no more", 409)
     return redirect(url("run", run_id=run_id, span=span, done="skipped"), 303)
-
-
-@route("/runs/<run_id>/rerun", Role.OPERATOR, methods=("POST",))
-def run_rerun(run_id: str) -> AnyResponse:
-    """Run a run's event again, from the start or from a step with new input."""
-    step = request.form.get("step", "")
-    try:
-        run_id = ids.check_ulid(run_id, "a run id")
-        new_id = rerun(context(), run_id, _from_step(step), actor())
-    except Invalid as error:
-        return _show(run_id, error.message, 400)
-    return redirect(url("run", run_id=new_id, done="rerun"), 303)
-
-
-def _from_step(step: str) -> rules.FromStep | None:
-    if not step:
-        return None
-    text = request.form.get("input", "").strip()
-    if not text:
-        return rules.from_step(step)
-    try:
-        given = canonical.loads(text)
-    except Invalid as error:
-        raise Invalid(f"the input is not JSON: {error.message}", field="input") from None
-    return rules.from_step(step, given)

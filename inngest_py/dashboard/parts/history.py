@@ -43,6 +43,9 @@ def history(root: Span) -> list[Moment]:
 def _of_step(step: Span) -> Iterator[Moment]:
     about = "the function's answer" if step.name == FINALIZATION else step.name
     attempts = step.children or [step]
+    if step.given_by is not None and step.ended_at is not None:
+        yield Moment(step.ended_at, about, f"its result was given by hand by {step.given_by}")
+        return
     for number, one in enumerate(attempts, 1):
         attempt = f"attempt {number} " if len(attempts) > 1 else ""
         if one.task is not None:

@@ -8,7 +8,7 @@ from ...domain.reports.spans import is_over
 from ...domain.reports.timeline import Span, SpanStatus, SpanTask, StepOp
 
 MOST_ROWS = 400
-_WAITS = {StepOp.SLEEP, StepOp.INVOKE, StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL}
+WAITS = {StepOp.SLEEP, StepOp.INVOKE, StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL}
 _LIVE_CSS = {SpanStatus.FAILED: "failed", SpanStatus.CANCELLED: "cancelled"}
 Part = tuple[datetime, datetime, str]  # from, to, what it was: queue, broker, wait, run, failed …
 
@@ -89,7 +89,7 @@ def _parts(span: Span, now: datetime) -> list[Part]:
     if began is None:
         # an item that is due later waits for its time: a sleep, or the backoff of a retry
         return [(span.queued_at, end, "queue")] if span.queued_at < end else []
-    if span.op in _WAITS:
+    if span.op in WAITS:
         return [(span.queued_at, end, "wait")]
     css = "whole" if span.is_root else _LIVE_CSS.get(span.status, "run")
     return [(span.queued_at, began, "queue"), (began, end, css)]

@@ -4,6 +4,7 @@ Invariant: an event that passes here can be stored, sent to SDKs and put into th
 """
 
 import math
+from dataclasses import replace
 
 from ..errors import Invalid, TooDeep
 from ..limits import MAX_EVENT_BYTES
@@ -66,6 +67,20 @@ def parse_invocation(
     if not target or len(target.encode("utf-8", "replace")) > MAX_NAME_BYTES or "\0" in target:
         raise Invalid("the function's slug is missing or not valid", field="slug")
     return _build(INVOKED, given, received_ms, internal_id, {"fn_id": target})
+
+
+def repeated(payload: str, data: JsonObject, now_ms: int, internal_id: str, *, own: bool) -> Event:
+    """Make the event of a rerun: a stored one with a new id, a new time and other data.
+
+    `own` says that the server published the stored one. Raises Invalid, which names the field.
+    """
+    given = canonical.loads(payload)
+    routing = given["data"].get("_inngest") if own else None
+    changed = given | {"data": data, "ts": now_ms}
+    del changed["id"]
+    size = len(canonical.dumps_event(changed))
+    made = _build(given["name"], _fields(changed, size), now_ms, internal_id, routing)
+    return replace(made, internal=own, correlation_id=None, target=None, fresh=True)
 
 
 def _fields(payload: object, size: int) -> JsonObject:

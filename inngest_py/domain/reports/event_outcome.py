@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from .. import cel
 from ..errors import Invalid
@@ -22,12 +23,21 @@ class Candidate:
     archived: bool = False
 
 
+class StartedRun(NamedTuple):
+    """A run of an event; `repeats` is the run that it is a rerun of, None for none."""
+
+    id: str
+    status: str
+    skip_reason: str | None = None
+    repeats: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What came of an event for one function.
+    """What came of an event for one function; a function with reruns has one for each run.
 
     `started` says whether a run began, `run_id` is the event's run, if any. `reason` is the run's
-    status, or why there is none.
+    status, or why there is none. `repeats` is the run that this one is a rerun of.
     """
 
     function_id: str
@@ -35,18 +45,22 @@ class EventOutcome:
     started: bool
     reason: str
     run_id: str | None = None
+    repeats: str | None = None
 
 
 def outcomes(
     event: Mapping[str, object],
     received_at: datetime,
     candidates: Sequence[Candidate],
-    runs: Mapping[str, tuple[str, str, str | None]],
+    runs: Mapping[str, Sequence[StartedRun]],
     now: datetime,
+    *,
+    alone: bool = False,
 ) -> list[EventOutcome]:
     """Say what came of an event for every function that its name may start.
 
-    `runs` has by function id the run's id, its status and why it was skipped.
+    `runs` has the event's runs by function id, oldest first. An event that is for these runs
+    `alone` has started nothing else, so of other functions nothing is said.
     """
     patterns = set(names.patterns(str(event.get("name", ""))))
     found = []
@@ -57,24 +71,25 @@ def outcomes(
             if isinstance(trigger, EventTrigger) and trigger.event in patterns
         ]
         if one.id in runs:
-            found.append(_started(one, *runs[one.id]))
-        elif triggers and not one.archived:
+            found += [_started(one, run) for run in runs[one.id]]
+        elif triggers and not one.archived and not alone:
             reason = _reason(one, triggers, event, received_at, now)
             found.append(EventOutcome(one.id, one.slug, False, reason))
+    # stable, so that a function's runs stay in their order
     return sorted(found, key=lambda verdict: (not verdict.started, verdict.slug))
 
 
-def _started(one: Candidate, run_id: str, status: str, skip_reason: str | None) -> EventOutcome:
-    if status != RunStatus.SKIPPED.value:
-        return EventOutcome(one.id, one.slug, True, status, run_id)
+def _started(one: Candidate, run: StartedRun) -> EventOutcome:
+    if run.status != RunStatus.SKIPPED.value:
+        return EventOutcome(one.id, one.slug, True, run.status, run.id, run.repeats)
     reason = {
         "FunctionPaused": "skipped: the function was paused",
         "FunctionDrained": "skipped: the function was being drained",
         "SingletonSkip": "skipped: another run was under way (singleton)",
         "Singleton": "skipped: another run was under way (singleton)",
         "FunctionBacklogSizeLimitHit": "skipped: too many runs were waiting",
-    }.get(skip_reason or "", f"skipped: {skip_reason or 'no reason is stored'}")
-    return EventOutcome(one.id, one.slug, False, reason, run_id)
+    }.get(run.skip_reason or "", f"skipped: {run.skip_reason or 'no reason is stored'}")
+    return EventOutcome(one.id, one.slug, False, reason, run.id)
 
 
 def _reason(

@@ -9,6 +9,9 @@ from ..runs.runs import RunStatus
 from ..steps.task_executions import Execution
 from ..values.json_types import JsonObject
 
+# in a step's info: who gave its result by hand
+GIVEN_BY = "givenBy"
+
 
 class SpanStatus(StrEnum):
     """Where a span is in its life."""
@@ -133,6 +136,12 @@ class Span:
     is_root: bool = False
     parent: "Span | None" = None
     children: "list[Span]" = field(default_factory=list)
+
+    @property
+    def given_by(self) -> str | None:
+        """Who gave its result by hand; None for a step that ran."""
+        found = (self.info or {}).get(GIVEN_BY)
+        return found if isinstance(found, str) else None
 
     @property
     def duration(self) -> timedelta | None:

@@ -230,7 +230,7 @@ def _store(tx: Connection, accepted: Sequence[Event], now: datetime) -> list[Eve
 
     Raises Invalid for a seeded id of another event: answering 200 would lose the new event.
     """
-    rows = [_event_row(event, _received_at(place, now)) for place, event in enumerate(accepted)]
+    rows = [event_row(event, _received_at(place, now)) for place, event in enumerate(accepted)]
     if all(event.fresh for event in accepted):
         events.put(tx, rows)
         return list(accepted)
@@ -301,7 +301,8 @@ def _received_at(place: int, now: datetime) -> datetime:
     return now + timedelta(microseconds=place)
 
 
-def _event_row(event: Event, received_at: datetime) -> RowValues:
+def event_row(event: Event, received_at: datetime) -> RowValues:
+    """Make the row of an event."""
     return {
         "id": event.id,
         "external_id": event.external_id,

@@ -5,8 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, insert, literal, select
 
+from ...domain.runs.items import ItemKind
+from ...domain.steps import tasks
 from ..catalog.functions import FunctionRow
 from ..db.columns import Timestamp, table_of
+from ..db.row_types import RowValues
 from ..db.session import byte_length
 from ..events.events import EventRow
 from ..queue.queue_items import QueueItem
@@ -17,6 +20,10 @@ from ..runs.steps import Step
 _runs = table_of(RunRow)
 _steps = table_of(Step)
 _attempts = table_of(Attempt)
+# kinds of attempts that do not say of which kind the step is
+_UNNAMED = ("Execution", "StepPlanned", "StepError", "StepFailed")
+# kinds of items whose steps have no attempt before their end
+_OPS = {ItemKind.SLEEP.value: "Sleep", ItemKind.TASK.value: tasks.OP}
 
 
 def source(tx: Connection, run_id: str) -> RowMapping | None:
@@ -39,6 +46,7 @@ def source(tx: Connection, run_id: str) -> RowMapping | None:
             FunctionRow.archived_at,
             EventRow.name.label("event_name"),
             EventRow.payload.label("event_payload"),
+            EventRow.internal.label("event_internal"),
         )
         .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
         .outerjoin(EventRow, EventRow.id == _runs.c.event_id)
@@ -60,6 +68,35 @@ def unfinished(tx: Connection, run_id: str) -> list[str]:
     tried = select(Attempt.step).where(Attempt.run_id == run_id, Attempt.step.is_not(None))
     queued = select(QueueItem.step).where(QueueItem.run_id == run_id, QueueItem.step.is_not(None))
     return [step for step in tx.execute(tried.union(queued)).scalars() if step is not None]
+
+
+def named(tx: Connection, run_id: str, step: str) -> tuple[str, str]:
+    """Return the name and the kind of a step that the run has reached."""
+    tried = select(_attempts.c.name, _attempts.c.op).where(
+        _attempts.c.run_id == run_id, _attempts.c.step == step
+    )
+    found = list(tx.execute(tried.order_by(_attempts.c.id.desc())).all())
+    mine = (QueueItem.run_id == run_id, QueueItem.step == step)
+    queued = tx.execute(select(QueueItem.step_name, QueueItem.kind).where(*mine)).all()
+    names = [row.name for row in found if row.op != "Execution"]
+    names += [row.step_name or "" for row in queued]
+    ops = [row.op for row in found if row.op not in _UNNAMED]
+    ops += [_OPS.get(row.kind, "") for row in queued]
+    return next(filter(None, names), step), next(filter(None, ops), "StepRun")
+
+
+def give(tx: Connection, run_id: str, step: RowValues, info: str, now: datetime) -> tuple[int, int]:
+    """Store a result that was given by hand, last in the stack, with its line of the timeline.
+
+    `step` has hash, name, op and output. Returns what copy() does.
+    """
+    place = select(func.count()).where(_steps.c.run_id == run_id).scalar_subquery()
+    tx.execute(insert(_steps).values(run_id=run_id, position=place, stored_at=now, **step))
+    times = dict.fromkeys(("queued_at", "started_at", "ended_at"), now)
+    shown = {"step": step["hash"], "name": step["name"], "op": step["op"], "info": info}
+    line = {"run_id": run_id, "attempt": 0, "status": "completed", **shown, **times}
+    tx.execute(insert(_attempts).values(**line))
+    return _size(tx, run_id)
 
 
 def copy(
@@ -84,8 +121,12 @@ def copy(
     names = ["run_id", "hash", "position", "name", "op", "output", "stored_at"]
     tx.execute(insert(_steps).from_select(names, chosen))
     _copy_timeline(tx, run_id, new_run_id, hashes, now)
+    return _size(tx, new_run_id)
+
+
+def _size(tx: Connection, run_id: str) -> tuple[int, int]:
     size = select(func.count(), func.coalesce(func.sum(byte_length(tx, _steps.c.output)), 0))
-    count, total = tx.execute(size.where(_steps.c.run_id == new_run_id)).one()
+    count, total = tx.execute(size.where(_steps.c.run_id == run_id)).one()
     return int(count), int(total)
 
 

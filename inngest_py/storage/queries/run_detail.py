@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, RowMapping, func, select, union_all
 
 from ...domain.runs.runs import RunStatus
-from ..catalog.functions import FunctionRow
+from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
 from ..db.row_types import Query
 from ..events.events import EventRow
@@ -38,6 +38,12 @@ def run_input(tx: Connection, run_id: str, most: int) -> tuple[str, Head] | None
     step = tx.execute(query).scalar()
     head = _head(tx, _cut(_runs.c.input, most).where(_runs.c.id == run_id))
     return None if step is None or head is None else (step, head)
+
+
+def sdk_language(tx: Connection, function_id: str) -> str:
+    """Return the language of the SDK of a function's app, as it registers: py, js, celery …"""
+    query = select(App.sdk_language).join(FunctionRow, FunctionRow.app_id == App.id)
+    return tx.execute(query.where(FunctionRow.id == function_id)).scalar() or ""
 
 
 def step_output(tx: Connection, run_id: str, step: str, most: int) -> Head | None:
