@@ -11,6 +11,8 @@ import pytest
 from tests.processes import ROOT
 
 _HEAVY = ("flask", "celery", "sqlalchemy", "gevent", "kombu", "inngest", "httpx", "fastapi")
+# they take a third of the time to load
+_UNUSED = ("schemathesis", "hypothesispytest", "valkey", "platformdirs")
 _CONFTEST = """
 import pytest
 from tests.testing.async_shop import AsyncShop, fastapi_shop
@@ -100,7 +102,8 @@ def _pytest(folder: Path, *args: str) -> str:
     for name, text in _FILES.items():
         (folder / name).write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", *args]
+    unused = [part for name in _UNUSED for part in ("-p", f"no:{name}")]
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", *unused, *args]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False
@@ -109,6 +112,7 @@ def _pytest(folder: Path, *args: str) -> str:
 
 
 def test_with_xdist_asyncio_and_unittest(tmp_path: Path) -> None:
+    """Slow: two processes load pytest, its plugins, the SDK and the engine."""
     told = _pytest(tmp_path, "-n", "1")
     for name in (
         "test_asyncio.py::test_blocking_functions",
