@@ -21,12 +21,13 @@ def apps() -> None:
 @apps.command("list")
 @options.database
 def list_(**flags: object) -> None:
-    """List the apps that are in use: name, URL, and what went wrong with the last sync."""
+    """List the apps that are in use: name, URL, and what is wrong with them."""
     with databases.opened(flags) as database:
         migrate.prepare(database)
         with database.reading() as tx:
             for row in app_list.every(tx):
-                click.echo(f"{row['name'] or '-':<32}  {row['url']}  {row['error'] or ''}".rstrip())
+                wrong = f"down: {row['down_cause']}" if row["down_since"] else row["error"] or ""
+                click.echo(f"{row['name'] or '-':<32}  {row['url']}  {wrong}".rstrip())
 
 
 @apps.command()

@@ -92,7 +92,7 @@ def test_executions_pings_and_probes_are_signed(db: Database) -> None:
     engine = engine_with(db, app, NEW)
     engine.start()
     engine.drain()
-    assert register.ping(engine.ctx, URL, kind="cloud") is None
+    assert register.ping(engine.ctx, URL, kind="cloud").error is None
     assert register.probe(engine.ctx, URL)
     assert [method for method, _ in app.calls] == ["POST", "PUT", "GET"]
 
@@ -119,7 +119,7 @@ LATE = timedelta(minutes=5, seconds=1)
 )
 def test_in_band_answers_are_verified(db: Database, answer: Any, error: str | None) -> None:
     engine = engine_with(db, App(NEW, answer), NEW, OLD)
-    assert register.ping(engine.ctx, URL, kind="cloud", in_band=True) == error
+    assert register.ping(engine.ctx, URL, kind="cloud", in_band=True).error == error
     with db.reading() as tx:
         assert (app_list.by_name(tx, "shop") is None) == (error is not None)
 

@@ -15,8 +15,9 @@ import pytest
 
 from inngest_py.domain.access.reach import Reach
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES
-from inngest_py.domain.reply.read import CUT_WHILE_READ, read
+from inngest_py.domain.reply.read import CUT_WHILE_READ, down_cause, read
 from inngest_py.domain.values import canonical
+from inngest_py.engine.transport import greenlets, http
 from inngest_py.engine.transport.greenlets import GreenletTransport
 from inngest_py.engine.transport.http import Transport
 from tests.factories import NOW
@@ -194,14 +195,42 @@ def test_a_connection_that_was_idle_for_long_is_replaced(
 
 
 def test_port_where_nothing_listens(transport: Transport) -> None:
-    url = f"http://{LOOPBACK}:{free_port()}/x"
-    assert transport.send("POST", url, HEADERS, b"{}").unreachable == "connection refused"
+    url = f"http://user:hidden@{LOOPBACK}:{free_port()}/x?key=hidden"
+    for method in ("POST", "PUT"):
+        reply = transport.send(method, url, HEADERS, b"{}")
+        assert (reply.unreachable, reply.is_connected) == ("connection refused", False)
+        cause = down_cause(reply)
+        assert cause == f"{url.replace('user:hidden@', '').partition('?')[0]}: connection refused"
+
+
+def test_a_host_that_does_not_resolve_counts_as_down(transport: Transport) -> None:
+    for method in ("POST", "PUT"):
+        reply = transport.send(method, "http://nowhere.invalid/x", HEADERS, b"{}")
+        assert down_cause(reply) == "http://nowhere.invalid/x: the host name does not resolve"
+
+
+def test_a_host_that_does_not_take_connections_counts_as_down(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listener whose queue is full lets nobody in."""
+    for module in (greenlets, http):
+        monkeypatch.setattr(module, "CONNECT_SECONDS", 0.2)
+    with socket.socket() as full, socket.socket() as first:
+        full.bind((LOOPBACK, 0))
+        full.listen(0)
+        first.connect(full.getsockname())
+        url = f"http://{LOOPBACK}:{full.getsockname()[1]}/x"
+        for method in ("POST", "PUT"):
+            cause = down_cause(transport.send(method, url, HEADERS, b"{}"))
+            assert cause == f"{url}: timed out connecting"
 
 
 def test_an_error_of_the_system_is_told_in_its_words(caplog: pytest.LogCaptureFixture) -> None:
     url = "http://255.255.255.255/x"
-    reply = GreenletTransport().send("POST", url, HEADERS, b"{}", timedelta(seconds=5))
-    assert reply.unreachable == os.strerror(errno.ENETUNREACH)
+    for transport in (GreenletTransport(), Transport()):
+        reply = transport.send("POST", url, HEADERS, b"{}", timedelta(seconds=5))
+        assert reply.unreachable == os.strerror(errno.ENETUNREACH)
+        assert not reply.is_connected
     assert not caplog.records
 
 
@@ -243,7 +272,7 @@ def test_an_answer_that_is_cut_says_so_and_what_had_begun(
     transport: Transport, server: _Server
 ) -> None:
     reply = _post(transport, server, "/half")
-    assert (reply.status, reply.unreachable) == (200, CUT_WHILE_READ)
+    assert (reply.status, reply.unreachable, down_cause(reply)) == (200, CUT_WHILE_READ, None)
     output = canonical.loads(read(reply, NOW).output)  # type: ignore[union-attr]
     told = "Your server reset the connection while we were reading the reply"
     assert told in output["error"]["stack"]
@@ -251,7 +280,9 @@ def test_an_answer_that_is_cut_says_so_and_what_had_begun(
 
 def test_tls_that_fails_says_why(transport: Transport, server: _Server) -> None:
     url = f"https://{LOOPBACK}:{server.server_address[1]}/ok"
-    assert (transport.send("POST", url, {}, b"{}").unreachable or "").startswith("TLS failed")
+    reply = transport.send("POST", url, {}, b"{}")
+    assert (reply.unreachable or "").startswith("TLS failed")
+    assert down_cause(reply)
 
 
 def _change_addresses(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> None:

@@ -58,7 +58,8 @@ def function_count(app: RowMapping, info: Info) -> int:
 @app_type.field("connected")
 def connected(app: RowMapping, _: Info) -> bool:
     """Say whether the last sync or call went well."""
-    return app["error"] is None and app["synced_at"] is not None
+    in_sync = app["error"] is None and app["synced_at"] is not None
+    return in_sync and app["down_since"] is None
 
 
 @app_type.field("method")
@@ -72,6 +73,8 @@ for _name, _column in {
     "sdkVersion": "sdk_version",
     "autodiscovered": "discovered",
     "appVersion": "app_version",
+    "downSince": "down_since",
+    "downCause": "down_cause",
 }.items():
     app_type.set_alias(_name, _column)
 

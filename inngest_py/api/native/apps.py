@@ -14,7 +14,10 @@ blueprint = openapi.documented("apps")
 @blueprint.get("/apps")
 @blueprint.response(200, openapi.AppList)
 def list_apps() -> Response:
-    """List apps; `error` is the code of the last failed sync (sync.md §2), else null."""
+    """List apps; `error` is the code of the last failed sync (sync.md §2), else null.
+
+    `down_since` says since when the app cannot be reached, null while it can.
+    """
     with context().db.reading() as tx:
         found = app_list.every(tx)
         functions = function_list.every(tx, archived=False)
@@ -29,6 +32,8 @@ def list_apps() -> Response:
                     "framework": app["framework"],
                     "error": app["error"],
                     "error_detail": app["error_detail"],
+                    "down_since": shapes.stamp(app["down_since"]),
+                    "down_cause": app["down_cause"],
                     "synced_at": shapes.stamp(app["synced_at"]),
                     "functions": sum(row["app_id"] == app["id"] for row in functions),
                 }

@@ -375,7 +375,7 @@ class FunctionAnswer(Schema):
 
 
 class AppShown(Schema):
-    """An app; `error` is the code of its last failed sync, else null."""
+    """An app; `error` is the code of its last failed sync, else null; `down_since`: not reached."""
 
     id = _text(required=True)
     name = _text(required=True)
@@ -384,6 +384,8 @@ class AppShown(Schema):
     framework = _text(required=True)
     error = _text(required=True, allow_none=True)
     error_detail = _text(required=True, allow_none=True)
+    down_since = _time(required=True, allow_none=True)
+    down_cause = _text(required=True, allow_none=True)
     synced_at = _time(required=True, allow_none=True)
     functions = fields.Integer(required=True)
 

@@ -17,13 +17,16 @@ def sync(app_id: str) -> Response:
     url = urls.serve_endpoint(body().needed("url"))
     reaching.check(ctx.tuning.reach, [url])
     in_band = not settings.dev and settings.signing_key is not None
-    code = register.ping(ctx, url, kind=settings.kind, in_band=in_band)
-    register.note_ping(ctx, url, code)
+    pinged = register.ping(ctx, url, kind=settings.kind, in_band=in_band)
+    register.note_ping(ctx, url, pinged)
     manage.note_sync(ctx, url, actor())
     with ctx.db.reading() as tx:
         row = app_list.by_url(tx, url) or app_list.by_name(tx, app_id)
     name = row["name"] if row is not None else None
+    code = pinged.error
     message = f"the app at {url} did not sync: {code}"
+    if pinged.down is not None:
+        message += f": {pinged.down}"
     if code in register.DETAILS:
         message += f": {register.DETAILS[code]}"
     if code is None and name != app_id:

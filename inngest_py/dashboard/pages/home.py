@@ -7,7 +7,7 @@ from flask import Response
 from sqlalchemy import Connection
 
 from ...domain.access.roles import Role
-from ...storage.queries import function_list, queue_stats, run_detail, worker_list
+from ...storage.queries import app_list, function_list, queue_stats, run_detail, worker_list
 from ..deps import context, deps, read
 from ..live.minutes import MINUTES, Minute, top_failures
 from ..parts import charts
@@ -29,6 +29,7 @@ def home() -> Response:
             "leased": queue_stats.leased_by_worker(tx),
             "live_runs": run_detail.live(tx, queue_stats.MOST_COUNTED),
             "workers": worker_list.alive(tx, now),
+            "down": app_list.down(tx),
             "has_functions": function_list.count(tx) > 0,
         }
 

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from ..errors import Invalid
 from ..runs import outputs
 from ..steps import opcodes
-from ..values import canonical, times
+from ..values import canonical, times, urls
 
 CUT_WHILE_READ = "the connection was cut while the answer was read"
 _RESET = "Your server reset the connection while we were reading the reply"
+_NOT_REACHED = "Unable to reach SDK URL"
+_FROM_PROXIES = frozenset({502, 503, 504})
 _FAILED_EARLY = "Server returned a fatal error"
 _TOO_LARGE = "Your function's response body exceeds the maximum size limit"
 _NOT_SDK = "response did not come from an Inngest SDK"
@@ -24,8 +26,9 @@ class Reply:
     """An HTTP answer as received; header names are lower-case.
 
     `unreachable` holds the transport's error when no complete answer came; `status` is then that
-    of an answer that was cut off, or 0. `too_large` means that the body was over the limit and
-    was not kept.
+    of an answer that was cut off, or 0. `is_connected` is False if no connection could be made,
+    and `url` is then, as for every call without an answer, what was called. `too_large` means that
+    the body was over the limit and was not kept.
     """
 
     status: int = 0
@@ -33,6 +36,8 @@ class Reply:
     body: bytes = b""
     unreachable: str | None = None
     too_large: bool = False
+    is_connected: bool = True
+    url: str = ""
 
     def header(self, name: str) -> str:
         """Read a header, "" when absent."""
@@ -78,7 +83,7 @@ Meaning = Generated | Returned | Errored
 def read(reply: Reply, now: datetime) -> Meaning:
     """Decide what an answer means; the first rule that fits wins (execution.md §3.1)."""
     if reply.unreachable is not None:
-        return _without_answer(reply.unreachable, begun=reply.status != 0)
+        return _without_answer(reply)
     if reply.too_large:
         return server_error(_TOO_LARGE, name="output_too_large")
     if reply.status == 201 and reply.header("x-inngest-sdk"):
@@ -89,12 +94,31 @@ def read(reply: Reply, now: datetime) -> Meaning:
     return _read_error(reply, now)
 
 
-def _without_answer(reason: str, *, begun: bool) -> Errored:
-    if not begun:
-        return server_error(f"Unable to reach SDK URL: {reason}", "Unable to reach SDK URL")
-    shown = _RESET if reason == CUT_WHILE_READ else reason
+def _without_answer(reply: Reply) -> Errored:
+    if not reply.status:
+        return server_error(f"{_NOT_REACHED}: {no_answer(reply)}", error=_NOT_REACHED)
+    shown = _RESET if reply.unreachable == CUT_WHILE_READ else reply.unreachable
     text = f"Error performing request to SDK URL: {shown}"
     return server_error(text, stack=text)
+
+
+def no_answer(reply: Reply) -> str:
+    """Say what was called in vain and why no answer came."""
+    where = f"{urls.without_secrets(reply.url)}: " if reply.url else ""
+    return f"{where}{reply.unreachable}"
+
+
+def down_cause(reply: Reply) -> str | None:
+    """Say why an app counts as down after this answer; None if it does not.
+
+    It is down if no connection can be made, or if a proxy answers for it that it is away. A call
+    that is cut or takes too long says nothing: one step's code may be the reason.
+    """
+    if not reply.is_connected:
+        return no_answer(reply)
+    if reply.status in _FROM_PROXIES and not reply.header("x-inngest-sdk"):
+        return f"HTTP {reply.status} from a proxy, in place of the app"
+    return None
 
 
 def _read_success(reply: Reply, now: datetime) -> Meaning:
@@ -180,12 +204,14 @@ def _sdk_error(body: bytes, text: str) -> object:
 
 
 def server_error(
-    text: str, message: str | None = None, *, name: str | None = None, stack: str | None = None
+    text: str, *, error: str | None = None, name: str | None = None, stack: str | None = None
 ) -> Errored:
-    """Build a function-level error that the server itself raises (execution.md §3.3)."""
-    message = message or text
-    full = message if name is None else f"{name}: {message}"
-    inner = {"error": full, "message": message, "name": name or "Error"}
+    """Build a function-level error that the server itself raises (execution.md §3.3).
+
+    `error` replaces the text in the field of that name alone.
+    """
+    full = text if name is None else f"{name}: {text}"
+    inner = {"error": error or full, "message": text, "name": name or "Error"}
     inner |= {} if stack is None else {"stack": stack}
     return Errored(output=canonical.dumps({"error": inner}).decode(), text=full, no_retry=False)
 

@@ -129,6 +129,12 @@ def app_busy(host: str, since: datetime) -> Reason:
     return Reason("app", text, since, None, {"host": host})
 
 
+def app_down(app: str, cause: str, since: datetime) -> Reason:
+    """Say that its app cannot be reached."""
+    text = f"The app {app} is down since {stamp(since)}: {cause}. Its calls are tried again."
+    return Reason("app_down", text, since, None, {"app": app, "cause": cause})
+
+
 def throttled(
     rule: Throttle | None, value: str | None, ahead: int, opens: datetime | None, since: datetime
 ) -> Reason:

@@ -157,3 +157,13 @@ def is_http(url: str) -> bool:
 def is_connect(url: str) -> bool:
     """Say whether the URL names a Connect worker and not an HTTP endpoint."""
     return url.partition(":")[0] in CONNECT
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL for people: without user, password and query, where keys may stand."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a malformed URL"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))

@@ -24,7 +24,7 @@ from ...domain.steps.waits import WaitKind
 from ...domain.values import canonical, ids
 from ...storage.catalog import functions as function_rows
 from ...storage.events import events, waits
-from ...storage.queries import run_list, run_lookups, worker_list
+from ...storage.queries import app_list, run_list, run_lookups, worker_list
 from ...storage.queries import why_waiting as rows
 from ...storage.queries.run_columns import WITH_OUTPUT
 from ..flow import limits, throttles
@@ -75,8 +75,12 @@ def of_run(ctx: Context, run_id: str) -> Explained:
         items = rows.items(tx, run_id, _NO_WORK)
         waiting = {row["item_id"]: row for row in waits.of_run(tx, run_id)}
         reasons = [_with_item(facts, item, waiting.get(item["id"])) for item in items]
+        app = app_list.by_ids(tx, [facts.function.app_id])[facts.function.app_id]
     if not reasons:
         reasons = [words.nothing(run["started_at"] or run["queued_at"])]
+    if app["down_since"] is not None:
+        down = words.app_down(app["name"], app["down_cause"] or "", app["down_since"])
+        reasons.insert(0, down)
     reasons += words.overdue(reasons, facts.workers, facts.now)
     if any(one.kind == "worker" for one in reasons) and not ctx.hints.reachable():
         reasons.append(words.broker_away())

@@ -79,8 +79,8 @@ class Discovery:
     def run_once(self, *, first: bool = False) -> None:
         """Ping the apps that are due for it; look for an app when none is known."""
         known = register.known_urls(self._ctx)
-        for url, error in known:
-            if self._poll or error is not None or first:
+        for url, in_order in known:
+            if self._poll or not in_order or first:
                 self._ping(url)
         if self._discover and not known:
             for url in self._candidates():
@@ -90,8 +90,8 @@ class Discovery:
                     return
 
     def _ping(self, url: str) -> None:
-        error = register.ping(self._ctx, url, kind=self._kind, in_band=self._in_band)
-        register.note_ping(self._ctx, url, error)
+        pinged = register.ping(self._ctx, url, kind=self._kind, in_band=self._in_band)
+        register.note_ping(self._ctx, url, pinged)
 
     def _candidates(self) -> Iterator[str]:
         ports = list(_PORTS)

@@ -49,8 +49,8 @@ def note_sync(ctx: Context, url: str, by: Actor) -> None:
 
 
 def _sync(ctx: Context, url: str, *, kind: str, in_band: bool) -> str:
-    error = register.ping(ctx, url, kind=kind, in_band=in_band)
-    register.note_ping(ctx, url, error)
+    pinged = register.ping(ctx, url, kind=kind, in_band=in_band)
+    register.note_ping(ctx, url, pinged)
     with ctx.db.reading() as tx:
         app = app_list.by_url(tx, url)
     if app is None:

@@ -11,9 +11,10 @@ from ...domain.access.reach import REFUSED
 from ...domain.errors import Invalid, NotFound
 from ...domain.functions.function_config import FunctionConfig, config_from_json
 from ...domain.functions.registration import Registration, parse_registration
-from ...domain.reply.read import Reply
+from ...domain.reply.read import Reply, down_cause
 from ...domain.values import canonical, ids
 from ...domain.values.urls import is_connect
+from ...storage.catalog import apps_down
 from ...storage.catalog import functions as rows
 from ...storage.db.row_types import RowValues
 from ...storage.queries import app_list, function_list
@@ -253,8 +254,16 @@ def add_placeholder(ctx: Context, url: str, by: Actor | None = None) -> None:
         audit.note(tx, by, ctx.now(), "app.add", url)
 
 
-def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> str | None:
-    """Ask the SDK at a URL to sync; return the app error's code, None if it has synced (§2).
+@dataclass(frozen=True, slots=True)
+class Pinged:
+    """How a ping ended: the app error's code, None if it has synced; `down` says why it is down."""
+
+    error: str | None
+    down: str | None = None
+
+
+def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> Pinged:
+    """Ask the SDK at a URL to sync (§2).
 
     With `in_band` the payload comes in the answer, and is stored here (§8.2) if it is signed with
     one of our keys (auth.md §3).
@@ -270,14 +279,11 @@ def ping(ctx: Context, url: str, *, kind: str, in_band: bool = False) -> str | N
     reply = signed_requests.send(ctx, "PUT", url, headers, body, _PING_TIMEOUT)
     code = _sync_error(reply)
     if code is None and reply.header("x-inngest-sync-kind") == "in_band":
-        return (
-            _store_in_band(ctx, reply)
-            if signed_requests.is_ours(ctx, reply)
-            else "answer_not_signed"
-        )
+        ours = signed_requests.is_ours(ctx, reply)
+        return Pinged(_store_in_band(ctx, reply) if ours else "answer_not_signed")
     if code in ("missing_signing_key", "unauthorized") and not ctx.tuning.signing_keys:
-        return "missing_server_signing_key"
-    return code
+        code = "missing_server_signing_key"
+    return Pinged(code, down_cause(reply))
 
 
 def _store_in_band(ctx: Context, reply: Reply) -> str | None:
@@ -352,11 +358,18 @@ DETAILS = {
 _TRANSIENT = frozenset({"unreachable", "url_not_found", "not_sdk", reaching.NOT_ALLOWED})
 
 
-def note_ping(ctx: Context, url: str, error: str | None) -> None:
-    """Store the result of a ping of a known app's URL, if it differs from the stored error."""
+def note_ping(ctx: Context, url: str, pinged: Pinged) -> None:
+    """Store the result of a ping of a known app's URL, if it differs from what is stored."""
+    error = pinged.error
     with ctx.db.transaction() as tx:
         app = app_list.by_url(tx, url)
-        if app is None or (app["error"] == error):
+        if app is None:
+            return
+        if pinged.down is not None and pinged.down != app["down_cause"]:
+            apps_down.mark(tx, app["id"], ctx.now(), pinged.down)
+        elif error is None and app["down_since"] is not None:
+            apps_down.clear(tx, app["id"], ctx.now())
+        if app["error"] == error:
             return
         if error is None and app["error"] not in _TRANSIENT:
             return
@@ -370,9 +383,8 @@ def probe(ctx: Context, url: str) -> bool:
     return bool(reply.header("x-inngest-sdk"))
 
 
-def known_urls(ctx: Context) -> list[tuple[str, str | None]]:
-    """List the URLs of the apps to ping, with their errors."""
+def known_urls(ctx: Context) -> list[tuple[str, bool]]:
+    """List the URLs of the apps to ping; say of each whether it is up and in sync."""
     with ctx.db.reading() as tx:
-        return [
-            (app["url"], app["error"]) for app in app_list.every(tx) if app["method"] == "serve"
-        ]
+        found = [app for app in app_list.every(tx) if app["method"] == "serve"]
+    return [(app["url"], app["error"] is None and app["down_since"] is None) for app in found]

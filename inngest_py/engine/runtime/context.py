@@ -21,6 +21,7 @@ from ..realtime.hub import Hub
 from ..transport.gateway import Fetcher, Fetches
 from ..transport.http import Transport
 from .app_fairness import Fairness
+from .apps_down import AppsDown
 from .catalog import Catalog
 from .celery_apps import CeleryApps
 from .connections import Connections
@@ -165,6 +166,7 @@ class Context:
     catalog: Catalog = field(default_factory=Catalog)
     leases: Leases = field(default_factory=Leases)
     celery_apps: CeleryApps = field(default_factory=CeleryApps)
+    apps_down: AppsDown = field(default_factory=AppsDown)
     connections: Connections = field(default_factory=Connections)
     hub: Hub = field(default_factory=Hub)
     fairness: Fairness = field(default_factory=lambda: Fairness(0))

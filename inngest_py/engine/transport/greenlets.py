@@ -16,7 +16,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from ...domain.limits import MAX_RESPONSE_BYTES
 from ...domain.reply.read import CUT_WHILE_READ, Reply
 from . import coding
-from .greenlet_client import Answer, Client
+from .greenlet_client import Answer, Client, Unconnected
 from .http import CHUNK, CONNECT_SECONDS, CUT, NOT_HTTP, Transport
 from .idle_connections import KEPT_SECONDS
 from .sockets import Refusal, Refused, allow_all, unforeseen
@@ -67,7 +67,9 @@ class GreenletTransport(Transport):
             if over is not deadline:
                 raise
             return Reply(unreachable="timed out")
-        except (Refused, HTTPParseError, OSError, ValueError, RuntimeError) as error:
+        except Unconnected as failed:
+            return Reply(unreachable=_while_connecting(failed.error), is_connected=False)
+        except (HTTPParseError, OSError, ValueError, RuntimeError) as error:
             return Reply(unreachable=_reason(error))
         finally:
             deadline.close()
@@ -115,12 +117,16 @@ def _read(answer: Answer) -> Reply:
     return coding.reply(status, headers, bytes(content))
 
 
-def _reason(error: Exception) -> str:
-    """Describe a transport error, without addresses or file names."""
+def _while_connecting(error: OSError | Refused) -> str:
     if isinstance(error, Refused):
         return str(error)
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    return "timed out connecting" if isinstance(error, TimeoutError) else _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """Describe a transport error, without addresses or file names."""
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, gevent.socket.gaierror):

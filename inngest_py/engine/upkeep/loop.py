@@ -19,6 +19,7 @@ from ..runtime.context import SHORTEST_DELAY, Context
 from . import (
     alerts,
     app_lines,
+    apps_down,
     broker_lines,
     bulk_cancellations,
     cron_ticks,
@@ -81,6 +82,7 @@ def heartbeat(ctx: Context) -> list[Service]:
     return [
         Service("leases", lease_keeping.extend, ctx.tuning.lease / 3),
         Service("sent_tasks", sent_tasks.run_once, sent_tasks.EVERY),
+        Service("apps_down", apps_down.AppsDown().run_once, apps_down.EVERY),
         Service("ended_tasks", ended_tasks.run_once, ended_tasks.EVERY),
     ]
 

@@ -50,6 +50,9 @@ class App(Base):
     synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
     # since when it is archived, with its functions; its runs continue
     archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # since when calls and pings cannot reach it, and the last cause: see apps_down.py
+    down_since: Mapped[datetime | None] = mapped_column(Timestamp)
+    down_cause: Mapped[str | None] = mapped_column(Text)
     # serve queries.app_list
     __table_args__ = (UniqueConstraint("name", "url"), Index("apps_url_idx", "url"))
 

@@ -20,6 +20,12 @@ def every(tx: Connection) -> list[RowMapping]:
     return list(tx.execute(query.order_by(_apps.c.created_at, _apps.c.id)).mappings())
 
 
+def down(tx: Connection) -> list[RowMapping]:
+    """List the apps that are down, first those that have been so for the longest time."""
+    query = select(_apps).where(_apps.c.archived_at.is_(None), _apps.c.down_since.is_not(None))
+    return list(tx.execute(query.order_by(_apps.c.down_since, _apps.c.id)).mappings())
+
+
 def page(tx: Connection, *, first: int, after: Position | None, archived: bool) -> Page:
     """List apps that have synced, by name: archived ones, or those that are not."""
     is_archived = _apps.c.archived_at.is_not(None)

@@ -40,12 +40,11 @@ def send_request(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
             return None
     else:
         call = durable_endpoint.request_to_endpoint(job.run, job.item, request_id=request_id)
-        reply = durable_endpoint.answer(
-            signed_requests.send(
-                ctx, call.method, call.url, call.headers, call.body, signs=call.signed
-            )
+        reply = signed_requests.send(
+            ctx, call.method, call.url, call.headers, call.body, signs=call.signed
         )
-        url = call.url
+        ctx.apps_down.note(job.function.app_id, reply, ctx.now())
+        url, reply = call.url, durable_endpoint.answer(reply)
     return answered(ctx, job, policy, url, reply, started_at, request_id)
 
 
@@ -75,7 +74,10 @@ def _ask(ctx: Context, job: Job, policy: Policy, request_id: str) -> Reply | Non
     headers = request.headers(job.run, job.item, request_id=request_id)
     if is_connect(job.function.url):
         return ask_worker(ctx, job, body, headers["traceparent"])
-    return signed_requests.send(ctx, "POST", request.url(job.function.url, job.item), headers, body)
+    url = request.url(job.function.url, job.item)
+    reply = signed_requests.send(ctx, "POST", url, headers, body)
+    ctx.apps_down.note(job.function.app_id, reply, ctx.now())
+    return reply
 
 
 def _as_it_is_now(ctx: Context, item: Item) -> Item:

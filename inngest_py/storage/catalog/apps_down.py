@@ -1,0 +1,35 @@
+"""Since when an app is down, and why."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, or_, select, update
+
+from .functions import App
+
+_MOST_CAUSE_CHARS = 1000
+
+
+def every(tx: Connection) -> dict[str, str]:
+    """List the apps that are down, with the cause."""
+    query = select(App.id, App.down_cause).where(App.down_since.is_not(None))
+    return {row[0]: row[1] or "" for row in tx.execute(query)}
+
+
+def mark(tx: Connection, app_id: str, at: datetime, cause: str) -> bool:
+    """Store that an app is down, or another cause; `at` counts if it was not down before.
+
+    Returns whether it was not.
+    """
+    cause = cause[:_MOST_CAUSE_CHARS].replace("\0", "")
+    fresh = update(App).where(App.id == app_id, App.down_since.is_(None))
+    if tx.execute(fresh.values(down_since=at, down_cause=cause)).rowcount:
+        return True
+    other = or_(App.down_cause.is_(None), App.down_cause != cause)
+    tx.execute(update(App).where(App.id == app_id, other).values(down_cause=cause))
+    return False
+
+
+def clear(tx: Connection, app_id: str, at: datetime) -> bool:
+    """Store that an app answered at a time, if it is down since before that; say whether it was."""
+    mine = update(App).where(App.id == app_id, App.down_since <= at)
+    return bool(tx.execute(mine.values(down_since=None, down_cause=None)).rowcount)
