@@ -11,6 +11,7 @@ from ...domain.connect.gateway_connection import MOST_MESSAGE_BYTES
 from ...engine.runtime.context import Context
 from .corked import Corked
 from .load import Load
+from .resting import Resting
 from .session import Session
 from .websocket import WebSocket
 
@@ -33,6 +34,7 @@ class Gateway:
 
     def __init__(self, ctx: Context, most: int) -> None:
         self._ctx, self._most, self._load = ctx, most, Load()
+        self._resting = Resting()
         self._secrets = tokens.secrets(ctx.tuning.signing_keys)
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
@@ -58,7 +60,7 @@ class Gateway:
             return [b"this port serves the WebSocket of connected workers at /v0/connect\n"]
         corked = Corked(sock := take())
         try:
-            self._greet(WebSocket(sock, environ, MOST_MESSAGE_BYTES, corked.write))
+            self._greet(WebSocket(sock, environ, MOST_MESSAGE_BYTES, corked.write, self._resting))
         finally:
             corked.wait(_WRITE_SECONDS)
         return []
@@ -78,11 +80,13 @@ class Gateway:
     def _serve(self, session: Session) -> None:
         with self._lock:
             self._sessions.add(session)
+            self._resting.connections = len(self._sessions)
         try:
             session.run()
         finally:
             with self._lock:
                 self._sessions.discard(session)
+                self._resting.connections = len(self._sessions)
 
     def sessions(self) -> list[Session]:
         """List the open connections."""

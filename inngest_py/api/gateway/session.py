@@ -82,6 +82,7 @@ class Session:
 
     def _read(self) -> None:
         left = self.machine.due_at() - self._ctx.real_now()
+        self._socket.is_idle = self.machine.is_idle
         for number, arrived in enumerate(self._socket.receive(left.total_seconds())):
             if number % _TURN == _TURN - 1:
                 time.sleep(0)  # small frames without end must not keep others from their turn
@@ -218,6 +219,7 @@ class Session:
             self._acknowledge,
             self._hold,
             self._heard,
+            self.machine.is_held,
         )
         self._ctx.connections.add(self.connected)
         self._ctx.connections.set_current(newest)
@@ -254,13 +256,16 @@ class Session:
 
     def send(self, request: Request) -> None:
         """Send a request to the worker. Raises OSError if the connection is closed."""
+        if self._socket.wake():
+            time.sleep(0)  # what it has said while it was idle is read first: it may have paused
         if self._closing or self._closed is not None:
             raise ConnectionError("the connection is closed")
         self._do(self.machine.send, request, self._ctx.real_now())
 
     def _hold(self, held: bool) -> None:
-        if held != self.machine.is_held:
-            self._try(self.machine.hold, held)
+        if self.connected is not None:
+            self.connected.is_held = held
+        self._try(self.machine.hold, held)
 
     def _heard(self) -> datetime:
         heard = self.machine.last_heartbeat or self.machine.opened_at
@@ -339,6 +344,7 @@ class Session:
     def _linger(self) -> None:
         """Read until the peer has closed, too: a reset could overtake our close frame."""
         self._count_greeting(0)
+        self._socket.is_idle = False
         until = self._ctx.real_now() + timedelta(seconds=_CLOSE_SECONDS)
         while self._closed is None and (left := (until - self._ctx.real_now()).total_seconds()) > 0:
             if self._socket.unread > _MOST_LINGERING_BYTES:

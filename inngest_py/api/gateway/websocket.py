@@ -21,6 +21,8 @@ from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from .resting import Resting
+
 _CHUNK = 64 * 1024
 _NO_FRAME = "not a WebSocket's frame"
 _log = logging.getLogger("inngest_py.websockets")
@@ -50,7 +52,8 @@ class WebSocket:
     """The server's side of one WebSocket.
 
     `write` sends bytes in place of the socket; it raises OSError if the connection is closed.
-    Nothing comes after b"", so the connection may be closed for writing then.
+    Nothing comes after b"", so the connection may be closed for writing then. While `is_idle`, it
+    is `resting` that waits for what comes.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class WebSocket:
         environ: WSGIEnvironment,
         most_bytes: int,
         write: Callable[[bytes], object] | None = None,
+        resting: Resting | None = None,
     ) -> None:
-        self._sock, self._environ = sock, environ
+        self._sock, self._environ, self._resting = sock, environ, resting
+        self.is_idle = False
         self._write = write or self._send_all
         self._protocol = Protocol(Side.SERVER, max_size=most_bytes, logger=_log)
         self._parts: list[bytes] = []  # of a message in fragments
@@ -88,6 +93,9 @@ class WebSocket:
 
     def receive(self, seconds: float) -> Iterator[Arrived]:
         """Read what comes within a time; nothing if nothing does. Raises OSError."""
+        rests = self._resting if self.is_idle and not self.unread else None
+        if rests is not None and not rests.wait(self._sock.fileno(), seconds):
+            return
         self._sock.settimeout(max(0.001, seconds))
         try:
             data = self._sock.recv(_CHUNK)
@@ -111,6 +119,10 @@ class WebSocket:
             yield TooLarge()
         elif failure is not None:
             yield Closed(None, _NO_FRAME)
+
+    def wake(self) -> bool:
+        """Have what came, and what comes next, read at once; say whether it was not before."""
+        return self._resting is not None and self._resting.wake(self._sock.fileno())
 
     @property
     def unread(self) -> int:

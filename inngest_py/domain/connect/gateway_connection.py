@@ -71,6 +71,9 @@ def frame(kind: Kind, message: Message | None = None) -> Send:
     return Send(ConnectMessage(kind=kind, payload=payload).SerializeToString())
 
 
+_HEARTBEAT = frame(Kind.GATEWAY_HEARTBEAT)
+
+
 @dataclass(slots=True)
 class GatewayConnection:
     """The state of one connection.
@@ -146,6 +149,11 @@ class GatewayConnection:
     def early_bytes(self) -> int:
         """How much of early messages is kept."""
         return sum(len(one.payload) for one in self.early)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing but heartbeats is to be expected."""
+        return self.status is Status.READY and not self.in_flight
 
     def _has_room_for(self, message: ConnectMessage) -> bool:
         held = self.early_bytes + len(message.payload)
@@ -310,7 +318,7 @@ class GatewayConnection:
 
     def _heartbeat(self, _payload: bytes, now: datetime) -> list[Action]:
         self.last_heartbeat = now
-        return [frame(Kind.GATEWAY_HEARTBEAT)]
+        return [_HEARTBEAT]
 
     def _is_ready(self, _payload: bytes, _now: datetime) -> list[Action]:
         if not self.is_synced or self.status is not Status.CONNECTED:

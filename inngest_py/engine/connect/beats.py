@@ -39,7 +39,7 @@ class Beats:
         self._name, self._url = name, url or ""
         self._full_at = 0.0
         self._was_draining = False
-        self._written: dict[str, tuple[int, str]] = {}  # calls in flight, by connection
+        self._written: dict[str, tuple[int, str]] = {}  # calls in flight, of those that have any
 
     def run_once(self, ctx: Context) -> bool:
         """Write what has changed, or everything if that is due; then follow operators' wishes."""
@@ -47,12 +47,14 @@ class Beats:
         here = ctx.connections.all()
         draining = ctx.connections.is_draining
         is_full = time.monotonic() >= self._full_at or draining != self._was_draining
-        found = {one.id: _in_flight(one) for one in here}
-        changed = [one for one in here if found[one.id] != self._written.get(one.id, (0, "[]"))]
+        found = {one.id: _in_flight(one) for one in here if one.calls or one.id in self._written}
+        changed = [one for one in here if found.get(one.id) != self._written.get(one.id)]
         if is_full:
-            self._write_all(ctx, [(one.id, one.heard(), *found[one.id]) for one in here])
+            rest = (0, "[]")
+            self._write_all(ctx, [(one.id, one.heard(), *found.get(one.id, rest)) for one in here])
             self._full_at = time.monotonic() + HEARTBEAT.total_seconds()
-            self._was_draining, self._written = draining, found
+            self._was_draining = draining
+            self._written = {name: calls for name, calls in found.items() if calls[0]}
         elif changed:
             changed = changed[:_MOST_CHANGED]
             with ctx.db.transaction() as tx:
@@ -108,4 +110,5 @@ def _drain(ctx: Context, here: Sequence[Connected]) -> None:
     with ctx.db.reading() as tx:
         wanted = rows.to_drain(tx, ctx.worker_id)
     for one in here:
-        one.hold(one.id in wanted)
+        if one.is_held != (one.id in wanted):
+            one.hold(one.id in wanted)

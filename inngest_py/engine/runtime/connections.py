@@ -43,8 +43,8 @@ class Connected:
     """One worker's connection, as the engine uses it.
 
     `groups` are the worker's apps, by id, each with the worker group. `send` raises OSError if the
-    socket is closed. `hold` says whether it gets no more work, by an operator's wish. `heard` tells
-    when its last heartbeat came.
+    socket is closed. `hold` says whether it gets no more work, by an operator's wish, and sets
+    `is_held`. `heard` tells when its last heartbeat came.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Connected:
     acknowledge: Callable[[str], None]
     hold: Callable[[bool], None]
     heard: Callable[[], datetime]
+    is_held: bool = False
     is_ready: bool = False
     calls: set[str] = field(default_factory=set)
 
