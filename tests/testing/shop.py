@@ -1,6 +1,7 @@
 """The app under test: a shop of blocking functions, on Flask, and one of asyncio, on FastAPI."""
 
 import datetime
+import threading
 import warnings
 from typing import Any
 
@@ -20,6 +21,7 @@ class Shop:
     def __init__(self, app_id: str = "shop", **client: Any) -> None:
         self.client = inngest.Inngest(app_id=app_id, **({"is_production": False} | client))
         self.done: list[str] = []
+        self.threads: set[int] = set()
         self.fails = 0
         self.order = self._make("order", self._order, "shop/order.placed", retries=2)
         self.remind = self._make("remind", self._remind, "shop/cart.left")
@@ -46,6 +48,7 @@ class Shop:
 
     def do(self, what: str) -> str:
         self.done.append(what)
+        self.threads.add(threading.get_ident())
         if self.fails:
             self.fails -= 1
             raise RuntimeError(f"no {what}")

@@ -1,5 +1,6 @@
 """Apps of all kinds, unmodified: ASGI, a pair, production mode, several; and what is no app."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -42,10 +43,12 @@ def test_an_asgi_app_is_started_and_stopped() -> None:
     assert not shop.open
 
 
-def test_a_pair_of_blocking_functions() -> None:
+@pytest.mark.parametrize("serve", [flask_shop, lambda shop: (shop.client, shop.functions)])
+def test_blocking_functions_run_in_the_thread_of_the_test(serve: Callable[[Shop], Any]) -> None:
     shop = Shop()
-    with Inngest((shop.client, shop.functions)) as inngest:
+    with Inngest(serve(shop)) as inngest:
         assert inngest.run(shop.order).result == {"order": None, "charge": "charge"}
+        assert shop.threads == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("serve", [flask_shop, lambda shop: (shop.client, shop.functions)])

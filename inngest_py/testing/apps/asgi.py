@@ -15,26 +15,42 @@ T = TypeVar("T")
 _LIFESPAN_SECONDS = 30.0
 
 
+class LoopThread:
+    """A thread that runs an event loop: tests may run one themselves."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.name = "inngest-test-app"
+        self._thread.start()
+
+    def run(self, work: Coroutine[None, None, T]) -> T:
+        """Do work in the loop, and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 class AsgiApp:
     """An ASGI app that has been started as a web server starts it, with its lifespan.
 
-    It has a thread with an event loop: its own tasks go on between requests, and tests may run a
-    loop themselves.
+    Its own tasks go on between requests, in a loop of its own.
     """
 
     def __init__(self, app: AsgiCallable) -> None:
         """Start the app. Raises AppError if it does not start."""
         self._app = app
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.name = "inngest-test-app"
-        self._thread.start()
         self._lifespan = _Lifespan(app)
         self._transport = httpx.ASGITransport(self._with_state, raise_app_exceptions=False)
+        self._loop = LoopThread()
         try:
-            self._run(self._lifespan.start())
+            self._loop.run(self._lifespan.start())
         except BaseException:
-            self._stop()
+            self._loop.close()
             raise
 
     async def _with_state(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -42,7 +58,7 @@ class AsgiApp:
 
     def call(self, request: Request) -> Reply:
         """Send a request and read the whole answer; an exception of the app is a 500."""
-        return self._run(self._call(request))
+        return self._loop.run(self._call(request))
 
     async def _call(self, request: Request) -> Reply:
         asked = httpx.Request(
@@ -54,17 +70,9 @@ class AsgiApp:
     def close(self) -> None:
         """Stop the app, as a web server does at its end."""
         try:
-            self._run(self._lifespan.stop())
+            self._loop.run(self._lifespan.stop())
         finally:
-            self._stop()
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, work: Coroutine[None, None, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            self._loop.close()
 
 
 class _Lifespan:

@@ -1,4 +1,4 @@
-"""An ASGI app for functions of the Inngest SDK that no web app serves.
+"""Functions of the Inngest SDK that no web app serves.
 
 Written against inngest 0.5, whose own code for web frameworks is made of `CommHandler`.
 """
@@ -6,11 +6,13 @@ Written against inngest 0.5, whose own code for web frameworks is made of `CommH
 import json
 import warnings
 from collections.abc import Iterable
+from urllib.parse import parse_qsl, urlsplit
 
 import inngest
 
+from ...domain.reply.read import Reply
 from ..errors import AppError
-from .calls import Message, Receive, Send
+from .calls import Request
 
 with warnings.catch_warnings():  # the SDK's own use of pydantic warns, which may be an error here
     warnings.simplefilter("ignore")
@@ -18,7 +20,7 @@ with warnings.catch_warnings():  # the SDK's own use of pydantic warns, which ma
 
 
 class ClientApp:
-    """Serves functions of a client at every path."""
+    """Serves functions of a client, whatever the path."""
 
     def __init__(self, client: object, functions: object) -> None:
         """Prepare it. Raises AppError if these are no client and functions."""
@@ -31,58 +33,53 @@ class ClientApp:
         for one in given:
             if not isinstance(one, inngest.Function):
                 raise AppError(f"this is no function of client.create_function(): {one!r}")
+        self.is_async = any(
+            one.is_handler_async or one.is_on_failure_handler_async for one in given
+        )
         self._handler = comm_lib.CommHandler(
             client=client,
             enable_unauthed_sync=True,
-            framework=server_lib.Framework.FAST_API,
+            framework=server_lib.Framework.FLASK,
             functions=given,
             streaming=None,
         )
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            return
-        answer = await self._answer(scope["method"], await self._request(scope, receive))
-        headers = [
-            (name.lower().encode(), value.encode()) for name, value in answer.headers.items()
-        ]
-        status = {"status": answer.status_code, "headers": headers}
-        await send({"type": "http.response.start", **status})
-        body = answer.body_bytes()
-        if isinstance(body, Exception):
-            body = json.dumps({"message": str(body)}).encode()
-        await send({"type": "http.response.body", "body": body})
+    def call(self, request: Request) -> Reply:
+        """Answer a request in this thread; for blocking functions alone."""
+        asked = _asked(request)
+        if request.method == "POST":
+            return _reply(self._handler.post_sync(asked))
+        if request.method == "PUT":
+            return _reply(self._handler.put_sync(asked))
+        return _reply(self._handler.get_sync(asked))
 
-    async def _request(self, scope: Message, receive: Receive) -> comm_lib.CommRequest:
-        body, more = b"", True
-        while more:
-            part = await receive()
-            body, more = body + part.get("body", b""), part.get("more_body", False)
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        query = dict(
-            pair.split("=", 1) for pair in scope["query_string"].decode().split("&") if "=" in pair
-        )
-        url = f"http://{headers.get('host', 'localhost')}{scope['path']}"
-        return comm_lib.CommRequest(
-            body=body,
-            headers=headers,
-            public_path=None,
-            query_params=query,
-            raw_request=scope,
-            request_url=url,
-            serve_origin=None,
-            serve_path=None,
-        )
+    async def answer(self, request: Request) -> Reply:
+        """Answer a request in this event loop."""
+        asked = _asked(request)
+        if request.method == "POST":
+            return _reply(await self._handler.post(asked))
+        if request.method == "PUT":
+            return _reply(await self._handler.put(asked))
+        return _reply(self._handler.get_sync(asked))
 
-    async def _answer(self, method: str, request: comm_lib.CommRequest) -> comm_lib.CommResponse:
-        if method == "POST":
-            return await self._handler.post(request)
-        if method == "PUT":
-            return await self._handler.put(request)
-        return self._handler.get_sync(request)
+
+def _asked(request: Request) -> comm_lib.CommRequest:
+    parts = urlsplit(request.url)
+    return comm_lib.CommRequest(
+        body=request.body,
+        headers=dict(request.headers),
+        public_path=None,
+        query_params=dict(parse_qsl(parts.query)),
+        raw_request=request,
+        request_url=request.url,
+        serve_origin=None,
+        serve_path=None,
+    )
+
+
+def _reply(answer: comm_lib.CommResponse) -> Reply:
+    body = answer.body_bytes()
+    if isinstance(body, Exception):
+        return Reply(500, {}, json.dumps({"message": str(body)}).encode())
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Reply(answer.status_code, headers, body)

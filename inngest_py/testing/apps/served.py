@@ -13,7 +13,7 @@ from ...domain.access import signatures
 from ...domain.reply.read import Reply
 from ..errors import AppError
 from . import wsgi
-from .asgi import AsgiApp
+from .asgi import AsgiApp, LoopThread
 from .calls import AsgiCallable, Call, Request, Watch
 
 _SIGNATURE = "X-Inngest-Signature"
@@ -35,21 +35,28 @@ class Served:
         self.url = f"http://localhost:{_FIRST_PORT + number}{path}"
         self.registered = self.url
         self.signing_key: str | None = None
-        self._asgi: AsgiApp | None = None
+        self._started: AsgiApp | LoopThread | None = None
         self._call: Call = self._caller(app)
 
     def _caller(self, app: object) -> Call:
         if isinstance(app, tuple) and len(app) == 2:
-            from .client_app import ClientApp
-
-            app = ClientApp(*app)
+            return self._of_pair(*app)
         if not callable(app):
             raise AppError(f"this is no app: {app!r}; {HELP}")
         if not _is_asgi(app):
             found = cast(WSGIApplication, app)
             return lambda request: wsgi.call(found, request)
-        self._asgi = AsgiApp(cast(AsgiCallable, app))
-        return self._asgi.call
+        started = self._started = AsgiApp(cast(AsgiCallable, app))
+        return started.call
+
+    def _of_pair(self, client: object, functions: object) -> Call:
+        from .client_app import ClientApp
+
+        made = ClientApp(client, functions)
+        if not made.is_async:
+            return lambda request: wsgi.outside_of_loops(lambda: made.call(request))
+        loop = self._started = LoopThread()
+        return lambda request: loop.run(made.answer(request))
 
     def send(self, method: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
         """Send a request, signed with the app's own key, by the real time."""
@@ -96,8 +103,8 @@ class Served:
 
     def close(self) -> None:
         """Stop the app if it is one of ASGI."""
-        if self._asgi is not None:
-            self._asgi.close()
+        if self._started is not None:
+            self._started.close()
 
 
 def _is_asgi(app: Callable[..., object]) -> bool:
