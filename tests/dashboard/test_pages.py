@@ -126,8 +126,29 @@ def test_failed_step_that_fails_its_function_counts_once(
     site.engine.drain()
     assert site.engine.run(run_id)["status"] == RunStatus.FAILED
     wait_until(lambda: f"{failures} failed attempts of" in site.get("/"), 30, "the whole hour")
-    home = site.get("/")
-    assert f'<td class="num">{failures}</td>' in home.split('id="top-errors"')[1]
+    assert '<td class="num">1</td>' in site.get("/").split('id="top-errors"')[1]
+
+
+def _part_fails(request: dict[str, Any], target: str) -> Any:
+    """Fail one of two steps before the other ends, and raise its error again."""
+    message = f"order {request['event']['data']['order']} is out of stock"
+    error = {"code": "step_errored", "message": message, "name": "ValueError"}
+    if step("bad") in request["steps"]:
+        return reply(500, error, x_inngest_no_retry="true")
+    parts = [op("StepFailed", "bad", error=error | {"code": "unknown"}), op("StepRun", "good")]
+    return reply(206, parts)
+
+
+def test_top_errors_count_the_runs_of_a_cause(site: Site) -> None:
+    site.engine.sdk.script = _part_fails
+    for order in ("17", "ord_8f1", "'red shoes'"):
+        run_id = site.engine.start(data={"order": order})
+        site.engine.drain()
+        assert site.engine.run(run_id)["status"] == RunStatus.FAILED
+    wait_until(lambda: "3 failed attempts of" in site.get("/"), 30, "the whole hour")
+    [row] = site.get("/").split('id="top-errors"')[1].split("<tr data-row>")[1:]
+    assert '<td class="num">3</td>' in row
+    assert "is out of stock" in row
 
 
 def test_markup_in_names_and_searches_shows_as_text(site: Site) -> None:

@@ -5,7 +5,7 @@ A first look at a busy server counts the newest minutes; the next looks count th
 
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from ...domain.errors import Invalid
+from ...domain.reports import causes
 from ...domain.runs import outputs
 from ...domain.values import ids
 from ...storage.db.row_types import Record
@@ -50,6 +51,23 @@ class Minute:
     call_ms: tuple[float, float] | None = None  # median and 95th percentile
     wait_ms: float | None = None  # how long a call's item was due: 95th percentile
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more attempts failed than `failures` holds."""
+        return len(self.failures) >= figures.ERRORS
+
+
+@dataclass(frozen=True, slots=True)
+class TopFailure:
+    """A cause of failures: its newest example, and how many runs failed for it, retried or not.
+
+    `at_least` says that there may be more runs than were read.
+    """
+
+    newest: Failure
+    runs: int
+    at_least: bool
 
 
 @dataclass(slots=True)
@@ -125,16 +143,19 @@ class _Look:
         return figures.runs_between(self._tx, first, end) if self._run >= first else 0
 
 
-def top_failures(minutes: Sequence[Minute | None], most: int) -> list[tuple[Failure, int]]:
-    """List the most frequent failures, each with its newest example and how often it was seen."""
-    seen: Counter[tuple[str, str]] = Counter()
+def top_failures(minutes: Sequence[Minute | None], most: int) -> list[TopFailure]:
+    """List the causes for which most runs failed, or had an attempt that failed."""
+    runs: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     newest: dict[tuple[str, str], Failure] = {}
-    for minute in minutes:
-        for failure in reversed(minute.failures if minute is not None else ()):
-            key = failure.function_id, failure.message
-            seen[key] += 1
+    known = [minute for minute in minutes if minute is not None]
+    for minute in known:
+        for failure in reversed(minute.failures):
+            key = failure.function_id, causes.cause(failure.message)
+            runs[key].add(failure.run_id)
             newest[key] = failure
-    return [(newest[key], number) for key, number in seen.most_common(most)]
+    is_cut = any(minute.is_cut for minute in known)
+    top = sorted(runs, key=lambda key: (-len(runs[key]), key))[:most]
+    return [TopFailure(newest[key], len(runs[key]), is_cut) for key in top]
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -156,7 +177,7 @@ def first_line(error: str) -> str:
 
 
 def _failure(row: Record) -> Failure:
-    run_id, _, error, function, function_id = row
+    run_id, error, function, function_id = row
     return Failure(function, function_id, first_line(error), run_id)
 
 

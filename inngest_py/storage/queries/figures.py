@@ -30,13 +30,20 @@ _last_step = (
     .limit(1)
     .scalar_subquery()
 )
+# The Python SDK says by this code that a function raised the error of its step. (The keys of stored
+# errors are sorted, and this is the first.)
+_RAISED_AGAIN = '{"code":"step_errored"'
 # A function that fails because its step failed counts as one failure, not two. The subquery of the
 # run's other attempts comes last, so that it is run for failed functions only.
 _fails = _attempts.c.status.in_(_FAILED) & (
-    _attempts.c.step.is_not(None) | (func.coalesce(_last_step, "") != "failed")
+    _attempts.c.step.is_not(None)
+    | (
+        ~func.coalesce(_attempts.c.error, "").startswith(_RAISED_AGAIN)
+        & (func.coalesce(_last_step, "") != "failed")
+    )
 )
 SAMPLE = 200  # calls of a minute from which its latencies are taken
-ERRORS = 50  # failures of a minute whose errors are shown
+ERRORS = 500  # failures of a minute whose errors are read
 
 
 def newest(tx: Connection) -> tuple[str, int, str]:
@@ -125,12 +132,11 @@ def calls_between(tx: Connection, first: int, end: int) -> Sequence[Record]:
 
 
 def errors_between(tx: Connection, first: int, end: int) -> Sequence[Record]:
-    """List failures between ids: run, step's name, start of the error, function's slug and id."""
+    """List the newest failures between ids: run, start of the error, function's slug and id."""
     query = (
         select(
             _attempts.c.run_id,
-            _attempts.c.name,
-            func.substr(_attempts.c.error, 1, 2000),
+            func.substr(_attempts.c.error, 1, 1000),
             FunctionRow.slug,
             FunctionRow.id,
         )
