@@ -301,7 +301,14 @@ def test_helpers_of_the_side_package_move_nothing(server: Server) -> None:
             },
         )
         steps.metadata(ctx, "note", {"n": 1})
+        with steps.compensate(ctx) as saga:
+            saga.add("undo", work, 5)
+            ctx.step.run("refused", refuse)
         return [*found, won.name]
+
+    def refuse() -> None:
+        seen["refused"] += 1
+        raise inngest.NonRetriableError("no")
 
     app, api = "replay-helpers", Api(server.url)
     client = _client(server, app)
@@ -309,7 +316,7 @@ def test_helpers_of_the_side_package_move_nothing(server: Server) -> None:
     made: serving.Functions = [client.create_function(fn_id="order", trigger=trigger)(order)]
     with serving.registered(serving.flask, client, made):
         run = api.run(api.send(f"{app}/order"))
-        assert run["output"] == [1, 2, 3, "quick"]
+        assert (run["output"]["message"], seen["5"]) == ("no", 1)
         ran, url = Counter(seen), next(one["url"] for one in api.apps() if one["name"] == app)
         found = replay(server, run["run_id"], "--app", url)
     assert (found.exit_code, seen) == (0, ran), found.output

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inngest_py.domain.replay import walk
-from inngest_py.domain.replay.answers import Answer, Asked, AskedStep, Returned
+from inngest_py.domain.replay.answers import Answer, Asked, AskedStep, Raised, Returned
 from inngest_py.domain.replay.findings import Change, Kind, KnownStep
-from inngest_py.domain.replay.walk import Memo, Walked
+from inngest_py.domain.replay.walk import Memo, Question, Walked
+from inngest_py.domain.runs.runs import RunStatus
 
 KINDS = [Kind.STEP, Kind.SLEEP, Kind.WAIT, Kind.INVOKE]
 
@@ -54,17 +55,30 @@ def answer(program: Program) -> Callable[[Memo], Answer]:
 
 
 def check(
-    steps: Sequence[KnownStep], app: Callable[[Memo], Answer], *, completed: bool = False
+    steps: Sequence[KnownStep],
+    app: Callable[[Memo], Answer],
+    status: RunStatus = RunStatus.RUNNING,
 ) -> Walked:
     """Walk through a run with an app."""
-    walking = walk.walk(steps, completed=completed)
-    memo = next(walking)
+    return asking(steps, lambda question: app(question.memo), status)
+
+
+def asking(
+    steps: Sequence[KnownStep], app: Callable[[Question], Answer], status: RunStatus
+) -> Walked:
+    """Walk through a run with an app that may look at the attempt."""
+    walking = walk.walk(steps, status)
+    question = next(walking)
     while True:
         try:
-            memo = walking.send(app(memo))
+            question = walking.send(app(question))
         except StopIteration as done:
             found: Walked = done.value
             return found
+
+
+def ends(ended: bool) -> RunStatus:
+    return RunStatus.COMPLETED if ended else RunStatus.RUNNING
 
 
 def stored(*names: str, pending: Sequence[str] = ()) -> list[KnownStep]:
@@ -145,7 +159,7 @@ def test_code_that_has_not_changed_moves_nothing(
     made: tuple[Program, list[KnownStep], bool],
 ) -> None:
     program, known, ended = made
-    assert check(known, answer(program), completed=ended) == Walked()
+    assert check(known, answer(program), ends(ended)) == Walked()
 
 
 @given(runs(), st.data())
@@ -163,7 +177,7 @@ def test_a_step_that_is_renamed_removed_or_of_another_kind_is_told(
         "other kind": lambda step: (replace(step, kind=other),),
     }
     name = data.draw(st.sampled_from(sorted(mutations)))
-    found = check(known, answer(mutated(program, victim.id, mutations[name])), completed=ended)
+    found = check(known, answer(mutated(program, victim.id, mutations[name])), ends(ended))
     assert victim.id in [finding.name for finding in found.findings], found
     if name == "other kind":
         assert changes(found) == [(Change.KIND, victim.id)]
@@ -179,7 +193,7 @@ def test_a_step_that_is_inserted_before_one_of_the_run_is_told(
     before = data.draw(st.sampled_from(known))
     kind = data.draw(st.sampled_from(KINDS))
     app = answer(mutated(program, before.id, lambda step: (Do("new", kind), step)))
-    found = check(known, app, completed=ended)
+    found = check(known, app, ends(ended))
     assert (Change.NEW, "new") in changes(found)
     assert {change for change, _ in changes(found)} == {Change.NEW}
 
@@ -197,7 +211,7 @@ def test_a_step_that_is_moved_behind_a_later_one_is_told(
     [old] = [step for step in leaves(program) if step.name == moved.id]
     without = mutated(program, moved.id, lambda step: ())
     changed = mutated(without, target.id, lambda step: (step, old))
-    found = check(known, answer(changed), completed=ended)
+    found = check(known, answer(changed), ends(ended))
     if not found.findings:  # it was, and is, beside the other: the run's order is possible, too
         assert in_order(changed, known)
     else:
@@ -227,3 +241,60 @@ def mutated(program: Program, name: str, change: Callable[[Do], Program]) -> Pro
         else:
             made += change(part) if part.name == name else (part,)
     return tuple(made)
+
+
+def test_a_result_may_be_read_without_asking() -> None:
+    """After the step "pay", which has failed in its body, the run has "failure" and an undo."""
+
+    def app(memo: Memo) -> Answer:
+        if "failure" in memo:
+            return answer(steps("a", "undo"))(memo) if "undo" not in memo else Raised("E")
+        return answer(steps("a", "pay"))(memo)
+
+    assert check(stored("a", "failure", "undo"), app, RunStatus.FAILED) == Walked()
+    assert check(stored("a", "failure"), app, RunStatus.FAILED).findings[0].name == "pay"
+    renamed = check(stored("a", "failed", "undo"), app, RunStatus.FAILED)
+    assert (Change.MISSING, "failed") in changes(renamed)
+
+
+def test_code_may_do_something_else_at_its_last_attempt() -> None:
+    def app(question: Question) -> Answer:
+        if "a" not in question.memo:
+            return answer(steps("a"))(question.memo)
+        if not question.last_attempt:
+            return Raised("E")
+        return answer(steps("a", "alert"))(question.memo)
+
+    assert asking(stored("a", "alert"), app, RunStatus.COMPLETED) == Walked()
+    assert changes(asking(stored("a", "other"), app, RunStatus.RUNNING)) == [
+        (Change.NEW, "alert"),
+        (Change.ENDS_EARLY, None),
+        (Change.MISSING, "other"),
+    ]
+
+
+def test_what_a_stand_in_breaks_is_said() -> None:
+    def app(memo: Memo) -> Answer:
+        if "x" in memo:
+            return Raised("TypeError")
+        return answer(steps("a", "x", "b"))(memo)
+
+    found = check(stored("a", "b", pending=["c"]), app)
+    assert changes(found) == [(Change.NEW, "x")]
+    assert found.unseen == (
+        "what comes after 'x' could not be checked: the code raises TypeError with a stand-in for a"
+        " result that the run does not have"
+    )
+
+
+def test_code_that_never_ends_is_asked_a_few_times() -> None:
+    count = [0]
+
+    def app(memo: Memo) -> Answer:
+        count[0] += 1
+        name = f"s{len(memo)}"
+        return Asked((AskedStep(name, name, Kind.STEP),))
+
+    found = check(stored("a", pending=["b"]), app)
+    assert changes(found) == [(Change.NEW, "s0"), (Change.MISSING, "a"), (Change.MISSING, "b")]
+    assert count[0] <= walk.MOST_IN_A_ROW + 2

@@ -7,12 +7,17 @@ the steps in the new code's order.
 Where the new code asks only for steps that the run does not have, one of them gets a stand-in for
 its result: the stored result of the step that the run has there, if it is of the same kind, else
 null. So what comes behind is seen, too.
+
+Code may get a result without asking for its step first: where a step's own code has failed, that of
+a later step may tell of it (`inngest_py.sdk.steps.compensate` does so). It may also do something
+else at its last attempt. Both are tried before a step counts as moved.
 """
 
 from bisect import bisect_left
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
+from ..runs.runs import RunStatus
 from . import findings
 from .answers import Answer, Asked, AskedStep, Raised
 from .findings import Finding, Kind, KnownStep, Placed
@@ -31,37 +36,50 @@ class Walked:
     unseen: str | None = None
 
 
-def walk(steps: Sequence[KnownStep], *, completed: bool = False) -> Generator[Memo, Answer, Walked]:
-    """Yield the memos to ask with, get the answers, return what was found.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the code is asked with: these results, at its first attempt or at its last."""
 
-    `steps` are those with a result in the order of the stack, then those that have not ended.
-    `completed` says that the run has ended well: then new code must end at the same place.
+    memo: Memo
+    last_attempt: bool = False
+
+
+def walk(
+    steps: Sequence[KnownStep], status: RunStatus = RunStatus.RUNNING
+) -> Generator[Question, Answer, Walked]:
+    """Yield what to ask, get the answers, return what was found.
+
+    `steps` are those with a result in the order of the stack, then those that have not ended. If
+    the run has completed, new code must end at the same place.
     """
-    return (yield from _Walk(steps, completed).go())
+    return (yield from _Walk(steps, status).go())
 
 
 @dataclass(slots=True)
 class _Walk:
     steps: Sequence[KnownStep]
-    completed: bool
+    status: RunStatus
     memo: Memo = field(default_factory=dict)
     asked: dict[str, AskedStep] = field(default_factory=dict)
     taken: list[int] = field(default_factory=list)  # places of steps, in the new code's order
     guesses: list[Finding] = field(default_factory=list)  # of stand-ins since a step of the run
     guessed: bool = False
+    tried: set[str] = field(default_factory=set)  # ids of steps that may have been read
     last: Placed | None = None
     found: list[Finding] = field(default_factory=list)
     unseen: str | None = None
     places: dict[str, int] = field(default_factory=dict)
 
-    def go(self) -> Generator[Memo, Answer, Walked]:
+    def go(self) -> Generator[Question, Answer, Walked]:
         self.places = {step.id: place for place, step in enumerate(self.steps)}
         while True:
-            answer = yield dict(self.memo)
-            now = answer.steps if isinstance(answer, Asked) else ()
+            answer = yield from self._ask()
+            now = _steps_of(answer)
             for step in now:
                 self._note(step)
             place, waiting = self._next(), self._waiting()
+            if place is None and waiting and (yield from self._is_read(answer, waiting)):
+                continue
             is_late = bool(waiting) and (place is None or waiting[0] < place)
             if is_late and self._stand_in(now, waiting):
                 continue
@@ -74,6 +92,31 @@ class _Walk:
                 self._at_end(answer)
             break
         return Walked((*self.found, *self._moved()), self.unseen)
+
+    def _ask(self) -> Generator[Question, Answer, Answer]:
+        """Ask once more as at the last attempt if the code raises where the run went on."""
+        first = yield Question(dict(self.memo))
+        went_on = self.status is RunStatus.COMPLETED or self._waiting()
+        if not isinstance(first, Raised) or not went_on:
+            return first
+        second = yield Question(dict(self.memo), last_attempt=True)
+        return first if isinstance(second, Raised) else second
+
+    def _is_read(self, answer: Answer, waiting: list[int]) -> Generator[Question, Answer, bool]:
+        """Take the first step that was not asked for, if its result brings the code further."""
+        place, *later = waiting
+        step = self.steps[place]
+        if step.memo is None or step.id in self.tried:
+            return False
+        self.tried.add(step.id)
+        other = yield Question({**self.memo, step.id: step.memo})
+        names = {self.steps[each].id for each in later}
+        fails = self.status is RunStatus.FAILED and isinstance(other, Raised) and other != answer
+        if not fails and not any(each.id in names for each in _steps_of(other)):
+            return False
+        self.asked[step.id] = AskedStep(step.id, step.name, step.kind)
+        self._take(place)
+        return True
 
     def _note(self, step: AskedStep) -> None:
         if step.id in self.asked:
@@ -125,7 +168,7 @@ class _Walk:
 
     def _at_end(self, answer: Answer) -> None:
         """Judge an answer after all steps of the run were asked for."""
-        if not self.completed or self.guessed:
+        if self.status is not RunStatus.COMPLETED or self.guessed:
             return
         if isinstance(answer, Raised):
             self.found.append(findings.raises(answer.error, answer.detail, self.last, None))
@@ -180,6 +223,10 @@ class _Walk:
     def _placed(self, place: int) -> Placed:
         step = self.steps[place]
         return Placed(step.name, place + 1, step.memo is not None)
+
+
+def _steps_of(answer: Answer) -> tuple[AskedStep, ...]:
+    return answer.steps if isinstance(answer, Asked) else ()
 
 
 def _stand_in_for(step: AskedStep, known: KnownStep) -> str:

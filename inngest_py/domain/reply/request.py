@@ -55,7 +55,7 @@ def body(
 
 
 def replay_body(
-    run: Run, memo: Mapping[str, str], *, max_attempts: int, request_id: str
+    run: Run, memo: Mapping[str, str], *, attempt: int, max_attempts: int, request_id: str
 ) -> bytes | None:
     """Build the body of a request that runs no step; None if it is over the size limit.
 
@@ -64,7 +64,7 @@ def replay_body(
     planned, shown = replace(run, force_plan=True), with_input(run, memo)
     event = canonical.for_sdks(run.event)
     events = (event, *(map(canonical.for_sdks, run.events) if run.events else (event,)))
-    item = replay_item(run)
+    item = replace(replay_item(run), attempt=attempt)
     built = _join(planned, item, list(memo), shown, events, False, max_attempts, request_id)
     return built if len(built) <= MAX_REQUEST_BYTES else None
 

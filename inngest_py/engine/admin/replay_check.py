@@ -15,7 +15,7 @@ from ...domain.replay import answers, history
 from ...domain.replay.answers import Answer, NotServed
 from ...domain.replay.findings import Finding, KnownStep
 from ...domain.replay.history import QueuedStep, StoredStep
-from ...domain.replay.walk import Memo, Walked, walk
+from ...domain.replay.walk import Question, Walked, walk
 from ...domain.reply import request
 from ...domain.reply.plans import Policy
 from ...domain.runs.runs import ENDED, Run, RunStatus
@@ -143,33 +143,39 @@ def check(ctx: Context, subject: Subject, url: str | None) -> Checked:
     """
     run = subject.run
     ends_at = time.monotonic() + LONGEST.total_seconds()
-    walking = walk(subject.steps, completed=run.status is RunStatus.COMPLETED)
+    walking = walk(subject.steps, run.status)
     answer: Answer | None = None
     while True:
         try:
-            memo = next(walking) if answer is None else walking.send(answer)
+            question = next(walking) if answer is None else walking.send(answer)
         except StopIteration as done:
             walked: Walked = done.value
             return Checked(run.id, run.function_slug, run.status, walked.findings, walked.unseen)
         if time.monotonic() > ends_at:
             raise CannotCheck(run.id, f"the app took over {LONGEST.seconds} s for its steps")
-        answer = _ask(ctx, subject, memo, url)
+        answer = _ask(ctx, subject, question, url)
 
 
 def is_served(ctx: Context, subject: Subject, url: str) -> bool:
     """Say whether the app has the run's function. Raises what check() raises for an answer."""
     try:
-        _ask(ctx, subject, {}, url)
+        _ask(ctx, subject, Question({}), url)
     except NotServed:
         return False
     return True
 
 
-def _ask(ctx: Context, subject: Subject, memo: Memo, url: str | None) -> Answer:
+def _ask(ctx: Context, subject: Subject, question: Question, url: str | None) -> Answer:
     run, function, request_id = subject.run, subject.function, ctx.new_id()
     item = request.replay_item(run)
-    policy = Policy(function.config.retries)
-    body = request.replay_body(run, memo, max_attempts=policy.max_attempts, request_id=request_id)
+    most_attempts = Policy(function.config.retries).max_attempts
+    body = request.replay_body(
+        run,
+        question.memo,
+        attempt=most_attempts - 1 if question.last_attempt else 0,
+        max_attempts=most_attempts,
+        request_id=request_id,
+    )
     if body is None:
         most = f"{MAX_REQUEST_BYTES // 1024**2} MiB"
         raise CannotCheck(run.id, f"its event and results are over {most}")
