@@ -298,7 +298,7 @@ class Server:
         settings = self._listen_for_workers(gateway)
         app = create_app(settings, ctx, self._counters, self._mover)
         if settings.ui:
-            self._pulse = dashboard.add_to(app, settings, ctx)
+            self._pulse = dashboard.add_to(app, settings, ctx, self._mover)
         both = Sockets(ctx).before(gateway.before(app))
         return listen((settings.host, settings.port), both)
 

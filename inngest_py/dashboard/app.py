@@ -10,6 +10,7 @@ from .. import observe
 from ..config import Settings
 from ..domain.access.roles import Role
 from ..domain.errors import Conflict, InngestPyError, NotFound, TooLarge
+from ..engine.clock.mover import Mover
 from ..engine.runtime.context import Context
 from ..storage.db.outages import logged, outage, public_message, too_long
 from . import guard, rendering
@@ -20,6 +21,7 @@ from .pages import (
     apps,
     audit,
     celery_apps,
+    clock,
     connections,
     event,
     events,
@@ -35,20 +37,27 @@ from .pages import (
     runs,
     task_settings,
 )
+from .parts.clock_bar import ClockControl
 from .routes import NAME, blueprint
 
 __all__ = ["PAGES", "add_to"]
 PAGES = (
     *(home, runs, run, rerun, export, events, event, functions, function_forms),
-    *(task_settings, apps, celery_apps, connections, queues, audit, login, live),
+    *(task_settings, apps, celery_apps, connections, queues, audit, login, live, clock),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 
 
-def add_to(app: Flask, settings: Settings, ctx: Context) -> Pulse:
-    """Serve the dashboard on the app; return its pulse, to be closed before the server stops."""
+def add_to(app: Flask, settings: Settings, ctx: Context, mover: Mover | None = None) -> Pulse:
+    """Serve the dashboard on the app; return its pulse, to be closed before the server stops.
+
+    `mover` moves the clock of a server that has a virtual one.
+    """
     pulse = Pulse(ctx)
-    app.extensions[EXTENSION] = Deps(settings, ctx, pulse, Minutes())
+    clock_control = None if mover is None else ClockControl(mover)
+    if mover is not None:
+        ctx.moved.append(lambda _: pulse.send_news())
+    app.extensions[EXTENSION] = Deps(settings, ctx, pulse, Minutes(), clock_control)
     # the blueprint's guard asks for a session where other routes ask for the signing key
     app.extensions.setdefault("inngest_py.guards", {})[NAME] = guard.check
     app.extensions["inngest_py.lost"] = _lost

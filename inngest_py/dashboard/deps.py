@@ -13,6 +13,7 @@ from ..engine.runtime.context import Context
 from ..storage.db.session import limit_time
 from .live.minutes import Minutes
 from .live.news import Pulse
+from .parts.clock_bar import ClockControl
 
 T = TypeVar("T")
 EXTENSION = "inngest_py.dashboard"
@@ -28,6 +29,7 @@ class Deps:
     ctx: Context
     pulse: Pulse
     minutes: Minutes
+    clock: ClockControl | None = None  # of a server with a virtual clock
 
     @property
     def in_band(self) -> bool:

@@ -42,6 +42,7 @@ def check() -> Response | None:
     """Check the request of a dashboard route: None lets it pass. Raises Forbidden, Unauthorized."""
     role = ROLES.get(request.endpoint or "", Role.ADMIN)
     g.cookie = _cookie()
+    g.news = deps().pulse.version  # before the page reads its rows
     if request.method not in _READS and not _is_ours(g.cookie):
         raise Forbidden(
             "the form is not from this dashboard, or its cookie is gone: reload the page"
@@ -103,6 +104,12 @@ def _ask() -> Response:
 def token(cookie: str) -> str:
     """Derive the token of a browser's forms."""
     return hashlib.sha256(f"form:{cookie}".encode()).hexdigest()
+
+
+def local(path: str) -> str:
+    """Return a path if a browser would stay on this server with it, else that of the first page."""
+    plain = path.startswith("/") and not path.startswith("//") and "\\" not in path
+    return path if plain and path.isprintable() else url_for(f"{NAME}.home")
 
 
 def new_cookie() -> str:

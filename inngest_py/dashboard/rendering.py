@@ -64,7 +64,7 @@ def static(name: str) -> str:
 
 def page(template: str, status: int = 200, **values: object) -> Response:
     """Render a page."""
-    shared = {
+    shared: dict[str, object] = {
         "viewer": g.get("viewer"),
         "csrf": token(g.cookie) if "cookie" in g else "",
         "dev": deps().settings.dev,
@@ -72,9 +72,23 @@ def page(template: str, status: int = 200, **values: object) -> Response:
         "here": request.full_path.rstrip("?"),
         "notice": notice(),
         "problem": None,
+        "news": g.get("news"),
     }
+    control = deps().clock
+    shared["clock"] = None if control is None or shared["viewer"] is None else control.shown()
     text = environment().get_template(template).render({**shared, **values})
     return Response(text, status=status, mimetype="text/html")
+
+
+def fragment(template: str, macro: str, shown: object) -> Response:
+    """Render a macro of a template, which takes what is shown and the token for forms.
+
+    None changes nothing on the page.
+    """
+    if shown is None:
+        return Response(status=204)
+    made = environment().get_template(template).module
+    return Response(getattr(made, macro)(shown, token(g.cookie)), mimetype="text/html")
 
 
 def protect(response: Response) -> Response:

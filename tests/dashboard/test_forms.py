@@ -23,6 +23,7 @@ POSTS = [
     "/apps/a/archive",
     "/connections/c/drain",
     "/connections/c/resume",
+    "/clock",
     "/login",
     "/logout",
 ]

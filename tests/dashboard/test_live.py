@@ -33,3 +33,13 @@ def test_the_stream_is_an_event_stream(site: Site) -> None:
     assert next(iter(answered.response)).startswith(b"retry")
     answered.close()
     assert site.pulse.viewers == 0
+
+
+def test_news_between_a_page_and_its_stream_come_at_once(site: Site) -> None:
+    seen = site.get("/runs").split("/ui/live?seen=")[1].split('"')[0]
+    site.pulse.send_news()
+    answered = site.client.get(f"/ui/live?seen={seen}")
+    told = iter(answered.response)
+    assert next(told).startswith(b"retry")
+    assert next(told).startswith(b"event: news")
+    answered.close()

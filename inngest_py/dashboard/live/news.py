@@ -48,11 +48,21 @@ class Pulse:
         """How many streams are open."""
         return self._viewers
 
-    def stream(self, clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
-        """Write news as events, until the pulse is closed or the browser should reconnect."""
+    @property
+    def version(self) -> int:
+        """How many news there have been; a page names it when it asks for the next."""
+        return self._version
+
+    def stream(
+        self, seen: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> Iterator[str]:
+        """Write news as events, until the pulse is closed or the browser should reconnect.
+
+        `seen` is the version of the page that asks: news since then come at once.
+        """
         with self._changed:
             self._viewers += 1
-            seen = self._version
+            seen = self._version if seen is None else seen
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, name="pulse", daemon=True).start()

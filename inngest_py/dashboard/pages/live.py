@@ -1,6 +1,6 @@
 """The stream that tells open pages to fetch their content again."""
 
-from flask import Response
+from flask import Response, request
 
 from ...domain.access.roles import Role
 from ..deps import deps
@@ -15,7 +15,8 @@ def live() -> Response:
     pulse = deps().pulse
     if pulse.viewers >= MOST_VIEWERS:
         return Response("too many viewers: reload later", 503, mimetype="text/plain")
-    answered = Response(pulse.stream(), mimetype="text/event-stream")
+    news = pulse.stream(request.args.get("seen", type=int))
+    answered = Response(news, mimetype="text/event-stream")
     answered.headers["Cache-Control"] = "no-store"
     answered.headers["X-Accel-Buffering"] = "no"  # otherwise proxies would delay events
     return answered

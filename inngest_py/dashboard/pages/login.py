@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...engine.admin import accounts
 from ...engine.admin.accounts import TooManyTries, WrongPassword
 from ..deps import context
-from ..guard import address, new_cookie, set_cookie
+from ..guard import address, local, new_cookie, set_cookie
 from ..rendering import page, url
 from ..routes import route
 
@@ -41,7 +41,7 @@ def log_in() -> AnyResponse:
         return _form(error.message, 401)
     except TooManyTries as error:
         return _form(error.message, 429)
-    answered = redirect(_local(request.form.get("next", "")), 303)
+    answered = redirect(local(request.form.get("next", "")), 303)
     return _with_cookie(answered, fresh)
 
 
@@ -56,9 +56,3 @@ def _with_cookie(answered: AnyResponse, cookie: str) -> AnyResponse:
     g.is_new = False
     set_cookie(answered, cookie)
     return answered
-
-
-def _local(path: str) -> str:
-    """Return a path if a browser would stay on this server with it, else that of the first page."""
-    plain = path.startswith("/") and not path.startswith("//") and "\\" not in path
-    return path if plain and path.isprintable() else url("home")

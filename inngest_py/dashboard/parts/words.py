@@ -23,7 +23,10 @@ def stamp(value: datetime) -> str:
 
 
 def moment(value: datetime | None, kind: str = "full") -> Markup:
-    """Write a time, which the browser converts to the viewer's zone; kinds: full, exact, ago."""
+    """Write a time, which the browser converts to the viewer's zone.
+
+    Kinds: full, exact, ago, and clock, which runs on.
+    """
     if value is None:
         return Markup('<span class="none">\N{EN DASH}</span>')
     shown = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -5,15 +5,33 @@
 
   // --- times -------------------------------------------------------------------------------
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const zoned = new Intl.DateTimeFormat(undefined, {
+    year: "numeric", month: "short", day: "numeric", weekday: "short",
+    hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+  });
   const exact = new Intl.DateTimeFormat(undefined, {
     hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
   });
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   const near = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "short" });
+  const FORMATS = { clock: zoned, exact, full };
   const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
+  // a virtual clock: what it showed, and when that was; null on servers with the real time
+  let virtual = null;
+
+  function readClock() {
+    const node = document.getElementById("clock-state");
+    virtual = node && { shown: Date.parse(node.dataset.now), at: performance.now(), stands: "stands" in node.dataset };
+  }
+
+  function now() {
+    if (!virtual) return Date.now();
+    return virtual.shown + (virtual.stands ? 0 : performance.now() - virtual.at);
+  }
+
   function ago(date) {
-    const seconds = (date - Date.now()) / 1000;
+    const seconds = (date - now()) / 1000;
     const [unit, size] = STEPS.find(([, one]) => Math.abs(seconds) >= one) || STEPS[3];
     return near.format(Math.trunc(seconds / size), unit);
   }
@@ -22,7 +40,7 @@
     for (const node of all("time[datetime]", root)) {
       const date = new Date(node.dateTime);
       const kind = node.dataset.kind;
-      node.textContent = kind === "ago" ? ago(date) : (kind === "exact" ? exact : full).format(date);
+      node.textContent = kind === "ago" ? ago(date) : (FORMATS[kind] || full).format(date);
       if (kind !== "full") node.title = full.format(date);
     }
     for (const node of all("g[data-at] > title", root)) {
@@ -34,6 +52,11 @@
   setInterval(() => all('time[data-kind="ago"]').forEach((node) => {
     node.textContent = ago(new Date(node.dateTime));
   }), 5000);
+  setInterval(() => {
+    if (virtual && !virtual.stands) {
+      all('#clock-state time[data-kind="clock"]').forEach((node) => { node.textContent = zoned.format(now()); });
+    }
+  }, 1000);
 
   // --- theme -------------------------------------------------------------------------------
   function switchTheme() {
@@ -107,7 +130,10 @@
   document.addEventListener("htmx:afterSwap", () => unfolded.forEach((id) => {
     document.getElementById(id)?.setAttribute("open", "");
   }));
-  document.addEventListener("htmx:afterSwap", () => writeTimes(document.getElementById("main")));
+  document.addEventListener("htmx:afterSwap", () => {
+    readClock();
+    writeTimes(document);
+  });
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status === 401) location.reload();
   });
@@ -165,6 +191,7 @@
 
   document.getElementById("theme").addEventListener("click", switchTheme);
   document.getElementById("help").addEventListener("click", () => keys.showModal());
+  readClock();
   writeTimes(document);
   listen();
 })();

@@ -19,6 +19,8 @@ from .virtual import VirtualClock
 # million runs.
 FAR = timedelta(days=365)
 
+UNCONFIRMED = "unconfirmed"  # the code of the error that a jump that long gets
+
 Settle = Callable[[], None]
 
 
@@ -74,7 +76,9 @@ def check_target(now: datetime, target: datetime, *, confirmed: bool) -> None:
             f" {target:%Y-%m-%dT%H:%M:%SZ} is before that"
         )
     if target - now > FAR and not confirmed:
+        days = round((target - now) / timedelta(days=1))
         raise Invalid(
-            f"that is {(target - now).days} days ahead, more than {FAR.days}: confirm it with --yes"
-            ' ("yes": true in a request)'
+            f"that is {days} days ahead, more than {FAR.days}: confirm it with --yes"
+            ' ("yes": true in a request)',
+            code=UNCONFIRMED,
         )
