@@ -10,6 +10,7 @@ from inngest_py.domain.errors import Conflict, Invalid, NotFound
 from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import pause_function
 from inngest_py.engine.admin.skip_wait import Waiting, skip
+from inngest_py.engine.apps import task_settings
 from inngest_py.engine.intake import publish
 from inngest_py.engine.intake import waits as signals
 from inngest_py.engine.runtime.audit import Actor
@@ -18,6 +19,7 @@ from inngest_py.storage.db.session import Database
 from tests.engine import waiting
 from tests.engine.flow import rows
 from tests.engine.harness import Engine, parallel, sequence
+from tests.engine.shop import Shop, add
 from tests.factories import op, reply, step
 from tests.processes import wait_until
 
@@ -301,3 +303,18 @@ def test_a_run_that_is_cancelled_meanwhile_stays_cancelled(db: Database) -> None
     assert engine.run(run_id)["status"] == "cancelled"
     with pytest.raises(Conflict, match="it is cancelled"):
         skip(engine.ctx, run_id)
+
+
+def test_countdown_and_retry_of_a_celery_task_are_skipped(db: Database) -> None:
+    shop = Shop(db)
+    task_settings.configure(shop.ctx, "shop", "shop.add", {"retries": 2})
+    run_id = shop.send(add.s(1, 2).set(countdown=60))
+    assert shop.take() == []
+    assert skip(shop.ctx, run_id).kind == "request"
+    shop.drain()
+    [message] = shop.take()
+    shop.fail(message)
+    assert skip(shop.ctx, run_id, "add").kind == "retry"
+    shop.drain()
+    shop.finish()
+    assert shop.run(run_id)["status"] == "completed"
