@@ -89,9 +89,9 @@ class Inngest:
     def close(self) -> None:
         """Stop the apps and the server."""
         try:
-            self._calls.close()
-        finally:
             self._open.close()
+        finally:
+            self._calls.close()
             self._api.close()
             self._engine.close()
 
@@ -120,6 +120,7 @@ class Inngest:
         if app is None:
             raise AppError(f"there is no app to serve: {HELP}")
         made = Served(app, path, len(self._calls.apps))
+        self._open.callback(made.close)
         self._calls.apps.append(made)
         made.register(self._sdk.watch)
         if not self._crons:

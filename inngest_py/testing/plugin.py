@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from .harness import Inngest
 
+_OPTIONS = ("start", "path", "crons", "allow_http")
 _MARK = (
     "inngest(start=None, path=None, crons=True, allow_http=False): where the clock of the fixture"
     " `inngest` stands at first, and what inngest_py.testing.Inngest takes else"
@@ -48,6 +49,10 @@ def inngest(request: pytest.FixtureRequest, inngest_app: object) -> Iterator["In
 
     options = {"path": request.config.getini("inngest_path")}
     for mark in reversed(list(request.node.iter_markers("inngest"))):
+        wrong = [*map(repr, mark.args), *(name for name in mark.kwargs if name not in _OPTIONS)]
+        if wrong:
+            known = ", ".join(f"{name}=…" for name in _OPTIONS)
+            pytest.fail(f"@pytest.mark.inngest takes {known}, not {wrong[0]}", pytrace=False)
         options.update(mark.kwargs)
     failed_before = request.session.testsfailed
     made = Inngest(inngest_app, **options).__enter__()

@@ -8,10 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import fastapi
+import inngest as sdk
 import pytest
 
 from inngest_py.testing import Inngest
 from tests.processes import ROOT
+
+from .async_shop import fast_api
 
 _SHOP = Path(ROOT, "examples", "shop")
 
@@ -47,6 +51,21 @@ def test_unittest_and_the_context_manager(shop: ModuleType) -> None:
     unittest.defaultTestLoader.loadTestsFromTestCase(names["OrderTest"]).run(result)
     assert (result.testsRun, result.errors, result.failures) == (1, [], [])
     names["check_an_order"]()
+
+
+def test_the_examples_run_on_fastapi(shop: ModuleType) -> None:
+    app = fastapi.FastAPI()
+    functions = [one for one in vars(shop).values() if isinstance(one, sdk.Function)]
+    fast_api.serve(app, shop.client, functions)
+    names: dict[str, Any] = {"__name__": "test_shop"}
+    exec(compile((_SHOP / "test_shop.py").read_text(), "test_shop.py", "exec"), names)
+    tests = [names[name] for name in names if name.startswith("test_")]
+    for test in tests:
+        [mark] = getattr(test, "pytestmark", None) or [pytest.mark.inngest()]
+        shop.charges.clear()
+        with Inngest(app, **getattr(mark, "mark", mark).kwargs) as inngest:
+            test(inngest)
+    assert len(tests) == 10
 
 
 def test_the_example_of_the_readme() -> None:

@@ -122,3 +122,16 @@ def test_without_the_sdk_it_says_what_to_install(missing: str, told: str) -> Non
     last = done.stderr.strip().splitlines()[-1]
     with pytest.raises(ImportError, match=told):
         raise ImportError(last)
+
+
+def test_a_function_that_starts_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = sdk.Inngest(app_id="loop", is_production=False)
+
+    @client.create_function(fn_id="loop", trigger=sdk.TriggerEvent(event="loop"))
+    def loop(ctx: sdk.ContextSync) -> None:
+        ctx.step.send_event("again", sdk.Event(name="loop"))
+
+    monkeypatch.setattr("inngest_py.testing.engine.MOST_ROUNDS", 20)
+    told = "does a function start itself"
+    with Inngest((client, [loop])) as inngest, pytest.raises(InngestTestError, match=told):
+        inngest.run(loop)

@@ -87,6 +87,12 @@ def make():
     return flask_shop(Shop())
 """,
     "test_wrong.py": """
+import pytest
+
+@pytest.mark.inngest(strat="2027-01-01")
+def test_with_a_wrong_option(inngest):
+    pass
+
 def test_that_prepares_what_it_does_not_meet(inngest, shop):
     inngest.mock_step(shop.parts, "pack")
     inngest.run(shop.parts)
@@ -123,10 +129,11 @@ def test_with_xdist_asyncio_and_unittest(tmp_path: Path) -> None:
     ):
         assert f"PASSED {name}" in told, told
     assert "ERROR test_wrong.py::test_that_prepares_what_it_does_not_meet" in told, told
+    assert "takes start=…, path=…, crons=…, allow_http=…, not strat" in told
     assert "its runs met 'bolt', 'nut'" in told
     assert "FAILED test_wrong.py::test_that_fails_is_not_told_more" in told
     assert "ERROR test_wrong.py::test_that_fails_is_not_told_more" not in told
-    assert "1 failed, 5 passed" in told and "1 error" in told, told
+    assert "1 failed, 5 passed" in told and "2 errors" in told, told
 
 
 def test_loading_the_plugin_imports_next_to_nothing(tmp_path: Path) -> None:

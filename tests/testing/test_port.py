@@ -42,7 +42,7 @@ def test_without_a_port_nobody_elsewhere_is_called(app_url: str, shop: Shop) -> 
     with Inngest() as inngest:
         assert requests.put(app_url, timeout=10).ok
         run = inngest.run(shop.order)
-        assert run.error is not None and run.error.message == "Unable to reach SDK URL"
+        assert run.error is not None and run.error.message.startswith("Unable to reach SDK")
         assert shop.done == []
 
 
