@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.dashboard.conftest import Site, failing
+from tests.factories import reply
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,11 @@ from tests.dashboard.conftest import Site, failing
         ("app=other", set()),
         ("event=a/b", {0, 1, 2}),
         ("event=a/c", set()),
+        ("event=a/*", {0, 1, 2}),
+        ("event=*", {0, 1, 2}),
+        ("event=A/*", set()),
+        ("event=b/*", set()),
+        ("event=a/*&q=needle", {1}),
         ("q=needle", {1}),
         ("q=NEEDLE", {1}),
         ("q=100%25", set()),
@@ -71,6 +77,35 @@ def test_a_list_follows_the_news(site: Site) -> None:
     assert "hx-get" not in site.client.get("/events?cel=event.").text
 
 
+def test_text_finds_the_last_error_of_a_run_that_is_tried_again(site: Site) -> None:
+    site.engine.sdk.script = lambda *_: reply(500, {"name": "E", "message": "card declined"})
+    waiting, cancelled = site.engine.start(), site.engine.start()
+    site.engine.drain()
+    site.post(f"/runs/{cancelled}/cancel")
+    assert site.engine.run(waiting)["status"] == "running"
+    for query in ("q=CARD+declined", "q=card+declined&event=a/*"):
+        page = site.get(f"/runs?{query}")
+        assert all(f"/runs/{run_id}" in page for run_id in (waiting, cancelled))
+    assert "No run matches" in site.get("/runs?q=card+declines")
+
+
+def test_events_are_found_by_the_beginning_of_their_names(site: Site) -> None:
+    names = ("shop/order.placed", "shop/order.paid", "shop", "Shop/x", "a/b")
+    ids = {name: site.send(name=name) for name in names}
+    for pattern, found in (
+        ("shop/*", {"shop/order.placed", "shop/order.paid"}),
+        ("shop/order.pl*", {"shop/order.placed"}),
+        ("shop", {"shop"}),
+        ("%25*", set()),
+    ):
+        page = site.get(f"/events?name={pattern}")
+        assert {name for name in names if f"/events/{ids[name]}" in page} == found, pattern
+    for path in ("/events?name=*/x", "/runs?event=a/*/b"):
+        answered = site.client.get(path)
+        assert answered.status_code == 400
+        assert "may have one *, at its end" in answered.text
+
+
 def test_next_page_begins_after_the_last_run(site: Site) -> None:
     ids = [site.engine.start() for _ in range(55)]
     first = site.get("/runs")
@@ -93,5 +128,27 @@ def test_searches_continue_where_they_stopped(site: Site, monkeypatch: pytest.Mo
         assert "and found none" in page
         path = page.split('rel="next"')[0].split('href="')[-1].split('"')[0].replace("&amp;", "&")
         looks += 1
+        assert 'hx-trigger="load"' in page  # the page continues by itself
+        assert "news from:body" not in page  # and no news begins it again
     assert looks in (1, 2, 3)  # 4 at a look, or 2 where the time was up
     assert 'rel="next"' not in page
+    assert "Looked at 7 runs, to the oldest." in page
+
+
+def test_a_search_goes_on_by_itself_for_some_seconds_and_then_by_a_click(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_WINDOW", 2), ("_MOST_WINDOW", 2), ("MOST_SCANNED", 2)):
+        monkeypatch.setattr(f"inngest_py.dashboard.parts.lists.{name}", value)
+    for _ in range(6):
+        site.engine.start()
+    for path in ("/runs?cel=event.data.n+>+1", "/events?cel=event.data.n+>+1"):
+        assert "Looked at 2 " in site.get(path)
+        over = site.get(f"{path}&looked=10&look_until=1")
+        assert "Looked at 12 " in over
+        assert "back to <time" in over
+        assert 'hx-trigger="load"' not in over
+        link = over.split('rel="next"')[0].split('href="')[-1].split('"')[0].replace("&amp;", "&")
+        assert "look_until" not in link
+        assert 'hx-trigger="load"' in site.get(link)
+        assert "look_until" not in site.get(f"{path}&looked=x&look_until=y").split("hx-get")[0]

@@ -35,6 +35,7 @@ def events() -> Response:
     except Invalid as error:
         problem, status = error.message, 400
     runs = read_with(ctx, lambda tx: run_list.of_events(tx, [row["id"] for row in found.rows]))
+    further = lists.further(found, request.args)
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
         "events.html",
@@ -44,6 +45,7 @@ def events() -> Response:
         given=request.args,
         since=choices.SINCE,
         following=following,
+        further=further,
         filtered=bool(choices.query_string(request.args, before=None)),
         first=not request.args.get("before"),
         filters=choices.query_string(request.args, before=None),
@@ -57,12 +59,13 @@ def _page(given: Mapping[str, str]) -> Page:
     span = choices.span(given, now)
     wanted = choices.cel(given, filters.EVENT)
     by_value = wanted is not None and not wanted.exact
-    name = choices.text(given, "name")
+    name, prefix = choices.name_or_prefix(given, "name")
     search = EventQuery(
         names=[name] if name else None,
         internal=given.get("internal") == "1",
         conditions=wanted.conditions if wanted is not None else (),
         text=choices.text(given, "q") or None,
+        prefix=prefix,
         from_id=span.from_id,
     )
 
@@ -77,7 +80,7 @@ def _page(given: Mapping[str, str]) -> Page:
             return True
         return wanted.matches({"event": canonical.loads(row["payload"])}, now)
 
-    searching = search.text is not None or by_value
+    searching = search.text is not None or search.prefix is not None or by_value
     chosen = fits if searching else None
     return lists.page(fetch, event_list.NEWEST, after=span.after, fits=chosen)
 

@@ -44,7 +44,8 @@ class Search:
     @property
     def fits(self) -> Fits | None:
         """The filter of a search, which reads many rows; None for a list that needs none."""
-        if self.query.text is None and (self.cel is None or self.cel.exact):
+        by_columns = self.query.text is None and self.query.event_prefix is None
+        if by_columns and (self.cel is None or self.cel.exact):
             return None
         return self._fits
 
@@ -81,14 +82,15 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     span = choices.span(given, now)
     wanted = choices.cel(given, filters.RUN)
     conditions = wanted.conditions if wanted is not None else ()
-    name = choices.text(given, "event")
-    if name:
+    name, prefix = choices.name_or_prefix(given, "event")
+    if name is not None:
         conditions = (*conditions, filters.Condition(("name",), "==", name))
     query = RunQuery(
         statuses=_statuses(given),
         function_ids=_function_ids(given, functions),
         conditions=conditions,
         text=choices.text(given, "q") or None,
+        event_prefix=prefix,
         from_id=span.from_id,
     )
     return Search(query, span.after, wanted, now)
@@ -125,6 +127,7 @@ def runs() -> Response:
         )
     except Invalid as error:
         problem, status = error.message, 400
+    further = lists.further(found, request.args)
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
         "runs.html",
@@ -137,6 +140,7 @@ def runs() -> Response:
         statuses=list(RunStatus),
         since=choices.SINCE,
         following=following,
+        further=further,
         filters=choices.query_string(request.args, before=None),
         filtered=bool(choices.query_string(request.args, before=None)),
         first=not request.args.get("before"),

@@ -42,6 +42,21 @@ def text(given: Mapping[str, str], name: str) -> str:
     return filters.check_text(found, name)
 
 
+def name_or_prefix(given: Mapping[str, str], name: str) -> tuple[str | None, str | None]:
+    """Read the name of events, or what their names begin with, as in `shop/*`. Raises Invalid."""
+    found = text(given, name)
+    prefix, star, rest = found.partition("*")
+    if rest:
+        raise Invalid(f"{name} may have one *, at its end, as in shop/*", field=name)
+    return (None, prefix) if star else (found or None, None)
+
+
+def number(given: Mapping[str, str], name: str) -> int:
+    """Read a whole number that a page wrote into a link; 0 if it is none."""
+    found = given.get(name, "")
+    return int(found) if found.isascii() and found.isdigit() and len(found) < 16 else 0
+
+
 def span(given: Mapping[str, str], now: datetime) -> IdRange:
     """Read `since`, or `from` and `until`; `before` is a page's cursor. Raises Invalid."""
     since = given.get("since", "")
@@ -85,7 +100,7 @@ def cel(given: Mapping[str, str], variables: frozenset[str]) -> filters.Filter |
 
 def query_string(given: "MultiDict[str, str]", **changes: str | None) -> str:
     """Write the filters as a query string, with changes; None removes one."""
-    dropped = {"done", "n", "m", *changes}
+    dropped = {"done", "n", "m", "looked", "look_until", *changes}
     pairs = [
         (name, value)
         for name, value in given.items(multi=True)

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ...domain.events.filters import Condition
 from ..db.dialects import pick
+from ..db.row_types import AnyColumn
 from ..events.events import EventRow
 
 _COLUMNS: dict[str, Any] = {"name": EventRow.name, "id": EventRow.external_id, "ts": EventRow.ts}
@@ -19,6 +20,12 @@ _SIGNS = {
     ">": "__gt__",
     ">=": "__ge__",
 }
+
+
+def begins(name: AnyColumn, prefix: str) -> ColumnElement[bool]:
+    """Write whether a name begins with a text: LIKE ignores case on SQLite."""
+    found: ColumnElement[bool] = func.substr(name, 1, len(prefix)) == prefix
+    return found
 
 
 def on_columns(conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:

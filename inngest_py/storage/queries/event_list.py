@@ -12,7 +12,7 @@ from ..db.keyset import Key, within
 from ..db.row_types import Query
 from ..events.events import EventRow
 from . import paging
-from .conditions import on_columns, on_json
+from .conditions import begins, on_columns, on_json
 from .paging import Order, Page, Position, Window
 
 _events = table_of(EventRow)
@@ -33,6 +33,7 @@ class EventQuery:
     internal: bool = False  # whether the server's own events are listed, too
     conditions: Sequence[Condition] = ()
     text: str | None = None  # the event contains it, ignoring case
+    prefix: str | None = None  # its name begins with it
     from_id: str | None = None  # no event whose id sorts before it
 
 
@@ -51,6 +52,7 @@ def look(
     With `values`, the JSON conditions of the query count too, and `payload` is read for a filter.
     """
     hits = [] if query.text is None else [_holds(query.text)]
+    hits += [] if query.prefix is None else [begins(_events.c.name, query.prefix)]
     fits = on_json(tx, query.conditions) if values else None
     hits += [] if fits is None else [fits]
     hit = and_(*hits) if hits else None

@@ -10,6 +10,8 @@ from sqlalchemy import (
     RowMapping,
     and_,
     case,
+    exists,
+    false,
     func,
     or_,
     select,
@@ -25,12 +27,14 @@ from ..db.keyset import Key, known_or_last, within
 from ..db.row_types import AnyColumn, Query
 from ..events.events import EventRow
 from ..flow.event_batches import BatchEvent
+from ..runs.attempts import Attempt
 from . import paging
-from .conditions import on_columns, on_json
+from .conditions import begins, on_columns, on_json
 from .paging import Order, Page, Position, Window
 from .run_columns import SMALL, runs, select_runs
 
-_members = table_of(BatchEvent)
+_members, _attempts = table_of(BatchEvent), table_of(Attempt)
+_WITHOUT_OUTPUT = ("queued", "running", "cancelled")
 # ids sort by creation, as the indexes of statuses and functions do
 NEWEST = Order((Key("id", runs.c.id),))
 OLDEST = Order((Key("id", runs.c.id, descending=False),))
@@ -56,7 +60,8 @@ class RunQuery:
     deferred: bool | None = None
     scheduled: bool = False  # only runs that cron schedules started
     conditions: Sequence[Condition] = ()
-    text: str | None = None  # the run, its event or its output contains it, ignoring case
+    text: str | None = None  # the run, its event, output or errors contain it, ignoring case
+    event_prefix: str | None = None  # the event's name begins with it
     from_id: str | None = None  # no run whose id sorts before it
 
 
@@ -82,6 +87,11 @@ def look(
     for a filter.
     """
     hits = [] if query.text is None else [_holds(query.text)]
+    hits += (
+        []
+        if query.event_prefix is None
+        else [begins(table_of(EventRow).c.name, query.event_prefix)]
+    )
     fits = on_json(tx, query.conditions) if values else None
     hits += [] if fits is None else [fits]
     hit = and_(*hits) if hits else None
@@ -137,9 +147,17 @@ def _sorted_by(query: RunQuery, by: Order) -> Sequence[Key]:
 
 
 def _holds(text: str) -> ColumnElement[bool]:
-    """Write whether a run, its event or its output contains a text, ignoring case."""
+    """Write whether a run, its event, output or errors contain a text, ignoring case.
+
+    The errors are those of a run without an output: of one that is tried again, or was cancelled.
+    """
     places = (runs.c.id, FunctionRow.slug, EventRow.name, EventRow.payload, runs.c.output)
-    return or_(*[func.coalesce(place, "").icontains(text, autoescape=True) for place in places])
+    mine = _attempts.c.run_id == runs.c.id
+    failed = exists().where(mine, _attempts.c.error.icontains(text, autoescape=True))
+    return or_(
+        *[func.coalesce(place, "").icontains(text, autoescape=True) for place in places],
+        case((runs.c.status.in_(_WITHOUT_OUTPUT), failed), else_=false()),
+    )
 
 
 def count(tx: Connection, query: RunQuery, most: int) -> int:
