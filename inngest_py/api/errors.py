@@ -15,9 +15,11 @@ from .. import observe
 from ..domain.errors import Conflict, InngestPyError, NotFound, RateLimited, Superseded, TooLarge
 from ..domain.values.json_types import JsonObject
 from ..storage.db.outages import logged, outage, public_message
+from .deps import deps
 
 # The app's extension that makes the page for a path without a route; it may return None.
 LOST = "inngest_py.lost"
+_MOST_PATH = 200
 _STATUS: dict[type[InngestPyError], int] = {
     NotFound: 404,
     Conflict: 409,
@@ -85,6 +87,8 @@ def _of_http(error: HTTPException) -> Response:
     message = str(error.description or error.name)
     if error.code == 404 and request.path.startswith(("/v2/", "/api/v2/")):
         message = error.name
+    if error.code == 404 and request.path.startswith("/dev/") and not deps().settings.dev:
+        message = f"{request.path[:_MOST_PATH]} is a route of dev servers alone: `inngest-py dev`"
     if data.get("messages"):
         message = _worded(data["messages"])
     shaped = _shaped(message, error.code or 500)

@@ -83,7 +83,9 @@ def test_a_production_server_has_no_such_route(service: Service) -> None:
     run_id = begun(service, NAP)
     key = {"Authorization": "Bearer signkey-prod-00"}
     client = service.with_settings(dev=False, signing_key="signkey-prod-00")
-    assert client.post(f"/dev/runs/{run_id}/skip", headers=key).status_code == 404
+    answered = client.post(f"/dev/runs/{run_id}/skip", headers=key)
+    assert answered.status_code == 404
+    assert "is a route of dev servers alone" in answered.json["error"]
     paths = client.get("/api/openapi.json").json["paths"]
     assert not any(path.startswith("/dev") for path in paths)
     document = service.with_settings().get("/api/openapi.json").json

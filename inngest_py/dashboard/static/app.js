@@ -41,7 +41,7 @@
       const date = new Date(node.dateTime);
       const kind = node.dataset.kind;
       node.textContent = kind === "ago" ? ago(date) : (FORMATS[kind] || full).format(date);
-      if (kind !== "full") node.title = full.format(date);
+      if (kind !== "full" && kind !== "clock") node.title = full.format(date);
     }
     for (const node of all("g[data-at] > title", root)) {
       const at = clock.format(new Date(node.parentNode.dataset.at));
