@@ -67,6 +67,17 @@ class Api:
         assert len(runs) == 1, runs
         return runs[0]
 
+    def replay_check(self, run_id: str, app_url: str) -> Any:
+        """The report of a replay check of a run against an app; its error if it is refused."""
+        reply = requests.post(
+            f"{self.url}/api/v1/replay-check",
+            json={"app": app_url, "run": run_id},
+            timeout=60,
+            headers=self._headers,
+        )
+        answer = reply.json()
+        return answer["error"] if reply.status_code != 200 else answer["data"]
+
     def gql(self, query: str, **variables: Any) -> Any:
         """Ask GraphQL for one field and return it."""
         body = {"query": query, "variables": variables}

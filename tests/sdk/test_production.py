@@ -1,7 +1,6 @@
 """`start` with keys and SDKs in production mode: every call is signed and checked."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -54,12 +53,6 @@ class Production:
         found: str | None = self.api.apps()[0]["error"]
         return found
 
-    def replay_check(self, run_id: str) -> Any:
-        """The report of a replay check against the app."""
-        asked = {"app": self.app.url, "run": run_id}
-        url = f"{self.server.url}/api/v1/replay-check"
-        return requests.post(url, json=asked, headers=self.api._headers, timeout=30).json()["data"]
-
     def told(self) -> str:
         """What server and app have written."""
         return self.server.log_tail(10**6) + self.app.log_tail(10**6)
@@ -80,7 +73,7 @@ def test_runs_continue_whichever_side_has_the_new_key(tmp_path: Path, kind: str,
         assert [run["output"] for run in runs[:2]] == [[1, 2, 3], 4_500_000]
         steps = made.app.effects(runs[0]["run_id"])
         wait_until(lambda: [e for e in made.app.effects() if e["step"] == "child"], 20, "the child")
-        checked = made.replay_check(runs[0]["run_id"])
+        checked = made.api.replay_check(runs[0]["run_id"], made.app.url)
         assert (checked["changed"], made.app.effects(runs[0]["run_id"])) == (0, steps), checked
         assert made.error() is None
         for key in (OLD, NEW, EVENT_KEY):

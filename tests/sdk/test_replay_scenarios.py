@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-import requests
 
 from .app_process import SdkApp
 from .conftest import SCENARIOS, Sent
@@ -31,9 +30,7 @@ def test_code_that_has_not_changed_moves_no_step_and_runs_none(sent: Sent) -> No
     runs = {name: sent.api.run(event) for name, event in events.items()}
     before, found = _ran(app), {}
     for name, run in runs.items():
-        asked = {"app": app.url, "run": run["run_id"]}
-        reply = requests.post(f"{sent.api.url}/api/v1/replay-check", json=asked, timeout=60)
-        found[name] = reply.json().get("error") or reply.json()["data"]["runs"]
-    assert _TOO_LARGE in str(found.pop("large"))
-    assert {name: told for name, told in found.items() if told != []} == {}
+        found[name] = sent.api.replay_check(run["run_id"], app.url)
+    assert _TOO_LARGE in found.pop("large")
+    assert {name: report["runs"] for name, report in found.items() if report["runs"]} == {}
     assert _ran(app) == before

@@ -7,6 +7,7 @@ import requests
 
 from tests.processes import wait_until
 
+from .app_process import SdkApp
 from .client import ENDED
 from .conftest import Sent
 
@@ -61,6 +62,8 @@ def test_rerun_from_a_step_with_new_input(sent: Sent) -> None:
         assert (new["output"], ran) == ({"input": ["new"]}, [])
     else:
         assert (new["output"], ran) == ("new", ["given"])
+        if isinstance(sent.app, SdkApp):
+            assert sent.api.replay_check(new["run_id"], sent.app.url)["runs"] == []
 
 
 def _submit(sent: Sent, run_id: str, **form: str) -> dict[str, Any]:

@@ -257,6 +257,17 @@ def test_a_result_may_be_read_without_asking() -> None:
     assert (Change.MISSING, "failed") in changes(renamed)
 
 
+def test_a_result_may_be_read_before_steps_beside_it_have_ended() -> None:
+    """Two steps run side by side; one fails in its body while the other has not ended."""
+
+    def app(memo: Memo) -> Answer:
+        if "failure" in memo:
+            return answer(steps("undo"))(memo)
+        return answer((Together((steps("p"), steps("q"))),))(memo)
+
+    assert check(stored("failure", "p", "undo"), app, RunStatus.FAILED) == Walked()
+
+
 def test_code_may_do_something_else_at_its_last_attempt() -> None:
     def app(question: Question) -> Answer:
         if "a" not in question.memo:

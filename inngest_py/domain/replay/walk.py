@@ -78,9 +78,9 @@ class _Walk:
             for step in now:
                 self._note(step)
             place, waiting = self._next(), self._waiting()
-            if place is None and waiting and (yield from self._is_read(answer, waiting)):
-                continue
             is_late = bool(waiting) and (place is None or waiting[0] < place)
+            if is_late and (yield from self._is_read(answer, waiting)):
+                continue
             if is_late and self._stand_in(now, waiting):
                 continue
             if place is not None:

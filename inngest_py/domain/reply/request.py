@@ -59,13 +59,14 @@ def replay_body(
 ) -> bytes | None:
     """Build the body of a request that runs no step; None if it is over the size limit.
 
-    The SDK plans what it finds. Without `ctx.fn_id` and `ctx.qi_id` it sends no checkpoint.
+    The SDK plans what it finds. Without `ctx.fn_id` and `ctx.qi_id` it sends no checkpoint. Without
+    the new input of a rerun it plans that step, too: TypeScript never answers if it may not run it.
     """
-    planned, shown = replace(run, force_plan=True), with_input(run, memo)
+    planned = replace(run, force_plan=True)
     event = canonical.for_sdks(run.event)
     events = (event, *(map(canonical.for_sdks, run.events) if run.events else (event,)))
     item = replace(replay_item(run), attempt=attempt)
-    built = _join(planned, item, list(memo), shown, events, False, max_attempts, request_id)
+    built = _join(planned, item, list(memo), memo, events, False, max_attempts, request_id)
     return built if len(built) <= MAX_REQUEST_BYTES else None
 
 
