@@ -32,6 +32,7 @@ from ..engine.upkeep.loop import Upkeep, heartbeat
 from ..engine.work.run_topics import RunTopics
 from ..storage.db.outages import logged
 from ..storage.db.session import Database
+from ..storage.schema import migrate
 from .celery_apps.brokers import Brokers
 from .kombu.intake import Intake
 
@@ -87,6 +88,11 @@ def make_context(
     )
 
 
+def _heartbeat(ctx: Context) -> Upkeep:
+    """Make what begins when the database has its tables; who waits for these says so in the log."""
+    return Upkeep(ctx, heartbeat(ctx), lambda: migrate.unready(ctx.db) is None)
+
+
 def _for_steps(settings: Settings, reach: Reach) -> Refusal:
     """Return the rule for hosts that steps may call: that of apps, or a narrower one."""
     if not settings.gateway_public_only:
@@ -140,7 +146,7 @@ class Runtime:
             with self._lock:
                 if self._pid != os.getpid():
                     self._context = self._made()
-                    self._upkeep = Upkeep(self._context, heartbeat(self._context))
+                    self._upkeep = _heartbeat(self._context)
                     self._upkeep.start()
                     self._pid = os.getpid()
         assert self._context is not None

@@ -96,6 +96,9 @@ def test_a_worker_elsewhere_is_called_at_once(gateways: Gateways) -> None:
         assert run["status"] == "Completed", gateways.logs()
         return (datetime.fromisoformat(run["ended_at"]) - sent_at).total_seconds()
 
+    # the database was empty: nothing may use it before its tables are made
+    for part in (gateways.first, gateways.second, gateways.engine):
+        assert "upkeep." not in part.log.read_text()
     # without news of waiting items it would take the two to five seconds of a look
     assert min(seconds() for _ in range(4)) < 1
     _drain_from_afar(gateways)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from inngest_py.domain.errors import LeaseLost
 from inngest_py.domain.runs.items import Item, ItemKind
 from inngest_py.domain.runs.runs import RunStatus
+from inngest_py.storage.catalog import connections
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import stranded
 from inngest_py.storage.queries import event_list, run_list
@@ -73,6 +74,13 @@ def test_search_for_stranded_runs_reads_only_its_page(tmp_path: Path) -> None:
     assert any("runs_status_idx (status=? AND id>?)" in step for step in steps), steps
     assert sum("queue_items_run_idx (run_id=?)" in step for step in steps) == 2, steps
     assert not any("TEMP B-TREE" in step or step.startswith("SCAN runs") for step in steps), steps
+
+
+def test_the_last_connection_of_a_worker_is_found_by_an_index(tmp_path: Path) -> None:
+    with explained(tmp_path) as (tx, steps):
+        connections.last_of(tx, "worker-1")
+    found = "SEARCH connections USING INDEX connections_instance_idx (instance_id=?)"
+    assert steps == [found], steps
 
 
 def test_look_at_sent_tasks_reads_only_those_of_the_app(tmp_path: Path) -> None:

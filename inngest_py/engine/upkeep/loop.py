@@ -9,10 +9,14 @@ runs grow.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ... import observe
+from ...domain.errors import InngestPyError
 from ...storage.db.outages import Reasons, logged, outage, reason
 from ..admin import limit_overrides
 from ..runtime.context import SHORTEST_DELAY, Context
@@ -36,6 +40,7 @@ from . import (
 )
 from .service_ticks import until_wakeup
 
+_NOT_YET_SECONDS = 0.2
 _AFTER_OUTAGE = timedelta(seconds=2)
 _AFTER_FAULT = timedelta(seconds=1)
 _LONGEST_AFTER_FAULT = timedelta(seconds=10)
@@ -122,10 +127,15 @@ class _Watch:
 
 
 class Upkeep:
-    """Runs services, each in a thread of its own, until stopped."""
+    """Runs services, each in a thread of its own, until stopped.
 
-    def __init__(self, ctx: Context, given: list[Service]) -> None:
-        self._ctx = ctx
+    They begin when `begins` says so; an error of it counts as not yet, and is not logged.
+    """
+
+    def __init__(
+        self, ctx: Context, given: list[Service], begins: Callable[[], bool] | None = None
+    ) -> None:
+        self._ctx, self._begins = ctx, begins
         self._stop = threading.Event()
         self._reasons = Reasons()  # of outages, shared: services need not repeat each other's
         self._threads = [
@@ -136,7 +146,21 @@ class Upkeep:
         ]
 
     def start(self) -> None:
-        """Start every service."""
+        """Start every service, in the background if it is not yet time for that."""
+        if self._begins is None:
+            self._start_all()
+        else:
+            threading.Thread(target=self._start_later, args=(self._begins,), daemon=True).start()
+
+    def _start_later(self, begins: Callable[[], bool]) -> None:
+        while not self._stop.is_set():
+            with suppress(SQLAlchemyError, OSError, InngestPyError):
+                if begins():
+                    self._start_all()
+                    return
+            self._stop.wait(_NOT_YET_SECONDS)
+
+    def _start_all(self) -> None:
         for thread in self._threads:
             thread.start()
 
@@ -145,7 +169,8 @@ class Upkeep:
         self._stop.set()
         self._ctx.db.written.set()  # the service of due items may wait for it
         for thread in self._threads:
-            thread.join(timeout=2.0)
+            if thread.is_alive():
+                thread.join(timeout=2.0)
 
     def _loop(self, service: Service) -> None:
         watch = _Watch(self._ctx, service, self._reasons)

@@ -54,7 +54,10 @@ class ConnectionRow(Base):
     drain_asked_at: Mapped[datetime | None] = mapped_column(Timestamp)
     closed_at: Mapped[datetime | None] = mapped_column(Timestamp)
     close_reason: Mapped[str | None] = mapped_column(Text)
-    __table_args__ = (Index("connections_heartbeat_idx", "heartbeat_at"),)
+    __table_args__ = (
+        Index("connections_heartbeat_idx", "heartbeat_at"),
+        Index("connections_instance_idx", "instance_id", "connected_at"),  # serves last_of()
+    )
 
 
 class WorkerGroup(Base):
