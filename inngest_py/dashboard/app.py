@@ -37,6 +37,7 @@ from .pages import (
     runs,
     task_settings,
 )
+from .parts import notices
 from .parts.clock_bar import ClockControl
 from .routes import NAME, blueprint
 
@@ -67,6 +68,7 @@ def add_to(app: Flask, settings: Settings, ctx: Context, mover: Mover | None = N
 
 blueprint.after_request(rendering.protect)
 blueprint.after_request(guard.finish)
+blueprint.after_request(notices.forget)
 blueprint.after_request(audit.log_act)
 
 

@@ -15,9 +15,10 @@ from tests.factories import op, reply, step
 
 def test_cancel_and_rerun(site: Site) -> None:
     run_id = site.engine.start()
-    assert "done=cancelled" in site.post(f"/runs/{run_id}/cancel").location
+    assert "The run was cancelled." in site.get(site.post(f"/runs/{run_id}/cancel").location)
     assert site.engine.run(run_id)["status"] == RunStatus.CANCELLED
-    assert "done=ended" in site.post(f"/runs/{run_id}/cancel").location
+    ended = site.post(f"/runs/{run_id}/cancel").location
+    assert "had ended already" in site.get(ended)
     again = site.post(f"/runs/{run_id}/rerun").location
     page = site.get(again)
     assert "Repeats" in page
@@ -108,15 +109,27 @@ def test_run_again_with_other_data(site: Site) -> None:
 def test_many_at_once(site: Site) -> None:
     ids = [site.engine.start() for _ in range(4)]
     done = site.post("/runs/bulk", action="cancel", run=ids[:2]).location
-    assert "n=2&m=0" in done
-    assert "2 cancelled" in site.get(done)
+    assert "2 cancelled, 0 had" in site.get(done)
     done = site.post("/runs/bulk", action="cancel", all="1", filters="function=app-fn").location
-    assert "n=2&m=0" in done
+    assert "2 cancelled, 0 had" in site.get(done)
     assert all(site.engine.run(run_id)["status"] == RunStatus.CANCELLED for run_id in ids)
     done = site.post("/runs/bulk", action="rerun", all="1", filters="status=cancelled").location
-    assert "n=4&m=0" in done
+    assert "4 run again, 0 could" in site.get(done)
     assert len(run_ids(site)) == 8
     assert "choose runs first" in site.post("/runs/bulk", 400, action="cancel").text
+
+
+def test_a_notice_is_shown_once_where_its_form_leads_to(site: Site) -> None:
+    assert "99999 run" not in site.get("/runs?done=bulk-rerun&n=99999")
+    run_id = site.engine.start()
+    site.get("/runs")
+    done = site.post("/runs/bulk", action="cancel", run=[run_id], filters="status=queued").location
+    assert done == "/runs?status=queued"
+    assert 'class="notice"' not in site.get("/events")  # in another tab
+    part = site.client.get(done, headers={"HX-Request": "true"})
+    assert 'class="notice"' not in part.text
+    assert "1 cancelled" in site.get(done)
+    assert 'class="notice"' not in site.get(done)
 
 
 def test_pause_resume_and_invoke(site: Site) -> None:

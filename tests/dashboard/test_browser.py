@@ -186,6 +186,16 @@ def test_a_result_is_given_by_hand_as_it_was_typed(server: Server, page: Page) -
     expect(page.locator(".falls").get_by_text("given by hand")).to_be_visible()
 
 
+def test_a_duration_that_goes_on_counts(server: Server, page: Page) -> None:
+    Api(server.url).send("python-flask/nap")
+    page.goto(f"{server.url}/runs?status=running")
+    page.get_by_role("link", name="python-flask-nap").first.click()
+    elapsed = page.locator("#timeline [data-elapsed]")
+    expect(elapsed).to_be_visible()
+    before = elapsed.text_content()
+    expect(elapsed).not_to_have_text(before or "")
+
+
 def test_an_event_is_edited_and_sent_again(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/events?name=python-flask/noop")
     page.locator("a[data-open]").last.click()

@@ -1,5 +1,6 @@
 """Every page shows what is stored, by templates in which a missing name is an error."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -149,6 +150,17 @@ def test_top_errors_count_the_runs_of_a_cause(site: Site) -> None:
     [row] = site.get("/").split('id="top-errors"')[1].split("<tr data-row>")[1:]
     assert '<td class="num">3</td>' in row
     assert "is out of stock" in row
+
+
+def test_a_run_says_how_long_it_ran_and_how_long_it_was_queued(site: Site) -> None:
+    run_id = site.engine.start()
+    site.engine.now += timedelta(seconds=2.8)
+    assert '<span data-elapsed="2800">2.8 s</span> in the queue' in site.get(f"/runs/{run_id}")
+    site.engine.drain()
+    assert "0 ms after 2.8 s in the queue" in site.get(f"/runs/{run_id}")
+    location = site.post(f"/runs/{run_id}/rerun", step=step("two")).location
+    page = site.get(location)
+    assert page.count(">taken over<") == 1
 
 
 def test_markup_in_names_and_searches_shows_as_text(site: Site) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flask import Response, redirect, request
+from flask import Response, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -15,6 +15,7 @@ from ...engine.apps import manage as moves
 from ...storage.queries import app_list, celery_app_list, function_list, worker_list
 from ..deps import context, deps, read
 from ..parts.celery_cards import card
+from ..parts.notices import leave
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
@@ -116,7 +117,7 @@ def app_sync(app_id: str) -> AnyResponse:
 
 def _asked(app_id: str) -> AnyResponse:
     done = "synced" if _find(app_id)["error"] is None else "not-synced"
-    return redirect(url("apps", done=done), 303)
+    return leave(url("apps"), done)
 
 
 @route("/apps/<app_id>/archive", Role.ADMIN, methods=("POST",))
@@ -125,9 +126,9 @@ def app_archive(app_id: str) -> AnyResponse:
     row = _find(app_id)
     if row["method"] == celery_apps.METHOD:
         celery_apps.remove(context(), row["name"], actor())
-        return redirect(url("apps", done="disconnected"), 303)
+        return leave(url("apps"), "disconnected")
     moves.delete(context(), row["id"], actor())
-    return redirect(url("apps", done="archived"), 303)
+    return leave(url("apps"), "archived")
 
 
 def _find(app_id: str) -> RowMapping:

@@ -1,6 +1,6 @@
 """The form that connects a Celery app. The broker's URL may hold a password: no page shows it."""
 
-from flask import redirect, request
+from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
@@ -9,6 +9,7 @@ from ...domain.functions.celery_task import DEFAULT_QUEUE
 from ...domain.values import canonical
 from ...engine.apps import celery_apps
 from ..deps import context
+from ..parts.notices import leave
 from ..rendering import url
 from ..routes import route
 from .apps import show
@@ -35,7 +36,7 @@ def celery_add() -> AnyResponse:
         return show(None, 400, wrong={error.field or "name": error.message})
     except Conflict as error:
         return show(None, 409, wrong={"name": error.message})
-    return redirect(url("apps", done="connected"), 303)
+    return leave(url("apps"), "connected")
 
 
 def _options(text: str) -> dict[str, object]:

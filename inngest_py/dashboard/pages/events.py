@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flask import Response, redirect, request
+from flask import Response, request
 from sqlalchemy import RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -17,6 +17,7 @@ from ...storage.queries.event_list import EventQuery
 from ...storage.queries.paging import Page, Position, Window
 from ..deps import context, read, read_with
 from ..parts import choices, lists
+from ..parts.notices import leave
 from ..parts.words import pretty
 from ..rendering import page, url
 from ..routes import route
@@ -120,7 +121,7 @@ def event_send() -> AnyResponse:
         send(ctx, [event], actor())
     except Invalid as error:
         return page("event_form.html", 400, filled=filled, problem=error.message)
-    return redirect(url("event", event_id=event.id, done="sent"), 303)
+    return leave(url("event", event_id=event.id), "sent")
 
 
 def _json(text: str, name: str) -> object:

@@ -1,6 +1,6 @@
 """The forms of a function's page: pause, resume, invoke, and override its limits."""
 
-from flask import redirect, request
+from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
@@ -11,6 +11,7 @@ from ...engine.flow.arrivals import SKIP
 from ...engine.intake.invoke import invoke
 from ..deps import context, read
 from ..parts.limit_words import TERMS
+from ..parts.notices import leave
 from ..rendering import url
 from ..routes import route
 from .audit import actor
@@ -23,7 +24,7 @@ def function_pause(function_id: str) -> AnyResponse:
     events = request.form.get("events", SKIP)
     row = read(lambda tx: find(tx, function_id))
     pause_function.pause(context(), row["id"], events, actor())
-    return redirect(url("function", function_id=row["id"], done="paused"), 303)
+    return leave(url("function", function_id=row["id"]), "paused")
 
 
 @route("/functions/<function_id>/resume", Role.OPERATOR, methods=("POST",))
@@ -31,7 +32,7 @@ def function_resume(function_id: str) -> AnyResponse:
     """Resume a function."""
     row = read(lambda tx: find(tx, function_id))
     pause_function.resume(context(), row["id"], actor())
-    return redirect(url("function", function_id=row["id"], done="resumed"), 303)
+    return leave(url("function", function_id=row["id"]), "resumed")
 
 
 @route("/functions/<function_id>/invoke", Role.OPERATOR, methods=("POST",))
@@ -45,8 +46,8 @@ def function_invoke(function_id: str) -> AnyResponse:
     except (Invalid, Conflict) as error:
         return show(function_id, error.message, 400)
     if made.run_id is None:
-        return redirect(url("event", event_id=made.event_id, done="invoked"), 303)
-    return redirect(url("run", run_id=made.run_id, done="invoked"), 303)
+        return leave(url("event", event_id=made.event_id), "invoked")
+    return leave(url("run", run_id=made.run_id), "invoked")
 
 
 @route("/functions/<function_id>/limits", Role.OPERATOR, methods=("POST",))
@@ -62,14 +63,14 @@ def function_limits(function_id: str) -> AnyResponse:
         limit_overrides.put(context(), function_id, wanted, actor())
     except Invalid as error:
         return show(function_id, f"limits: {error.message}", 400)
-    return redirect(url("function", function_id=function_id, done="overridden"), 303)
+    return leave(url("function", function_id=function_id), "overridden")
 
 
 @route("/functions/<function_id>/limits/restore", Role.OPERATOR, methods=("POST",))
 def function_restore(function_id: str) -> AnyResponse:
     """Undo an override."""
     limit_overrides.remove(context(), function_id, actor())
-    return redirect(url("function", function_id=function_id, done="restored"), 303)
+    return leave(url("function", function_id=function_id), "restored")
 
 
 def _data(text: str) -> object:

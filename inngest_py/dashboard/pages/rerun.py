@@ -1,6 +1,6 @@
 """Running a run again: from a step, with a result that was given by hand, or with other data."""
 
-from flask import Response, redirect, request
+from flask import Response, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -11,6 +11,7 @@ from ...domain.values import canonical, ids
 from ...engine.admin.rerun import rerun
 from ...storage.queries import event_lookups, run_detail, run_lookups
 from ..deps import context, read
+from ..parts.notices import leave
 from ..parts.words import pretty
 from ..rendering import page, url
 from ..routes import route
@@ -58,7 +59,7 @@ def run_rerun(run_id: str) -> AnyResponse:
         if run is None:
             raise
         return _form(run, data, error.message)
-    return redirect(url("run", run_id=new_id, done="rerun"), 303)
+    return leave(url("run", run_id=new_id), "rerun")
 
 
 def _data(text: str) -> rules.NewData:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import Response, redirect, request
+from flask import Response, request
 from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -23,6 +23,7 @@ from ...engine.work.end_run import cancel
 from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
 from ..deps import context, deps, read
 from ..parts import history, waterfall, words
+from ..parts.notices import leave
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
@@ -133,6 +134,7 @@ def show(run_id: str, problem: str | None = None, status: int = 200) -> Response
         can_skip=can_skip,
         problem=problem,
         form=_form(found["language"], chosen, found["values"]),
+        taken_over=_taken_over(found["run"], found["root"]),
         missing=_missing(found["run"], found["root"]),
         here=url("run", run_id=run_id, span=None if chosen.is_root else chosen.id),
     )
@@ -153,6 +155,14 @@ def _form(language: str, chosen: Span, values: list[Value]) -> StepForm | None:
         result=request.form.get("result", stored.text if stored is not None else ""),
         is_giving="result" in request.form,
     )
+
+
+def _taken_over(run: RowMapping, root: Span) -> set[str | None]:
+    """Find the steps whose results a rerun took over: they ended when it was queued."""
+    if run["original_run_id"] is None:
+        return set()
+    ended = [child for child in root.children if child.ended_at == run["queued_at"]]
+    return {child.step for child in ended if child.step and child.given_by is None}
 
 
 def _missing(run: RowMapping, root: Span) -> str | None:
@@ -294,7 +304,7 @@ def run_cancel(run_id: str) -> AnyResponse:
     """Cancel a run."""
     before = cancel(context(), ids.check_ulid(run_id, "a run id"), actor())
     done = "ended" if before in ENDED else "cancelled"
-    return redirect(url("run", run_id=run_id, done=done), 303)
+    return leave(url("run", run_id=run_id), done)
 
 
 @route("/runs/<run_id>/skip", Role.OPERATOR, methods=("POST",))
@@ -310,4 +320,4 @@ def run_skip(run_id: str) -> AnyResponse:
         return show(run_id, f"nothing was skipped: {error.message}", 409)
     except Invalid:  # no step of an item, and a person knows no items
         return show(run_id, "nothing was skipped: that part of the run waits no more", 409)
-    return redirect(url("run", run_id=run_id, span=span, done="skipped"), 303)
+    return leave(url("run", run_id=run_id, span=span), "skipped")

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import islice
 from urllib.parse import parse_qsl
 
-from flask import Response, redirect, request
+from flask import Response, request
 from sqlalchemy import RowMapping
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
@@ -24,6 +24,7 @@ from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_list import RunQuery
 from ..deps import context, read, read_with
 from ..parts import choices, lists
+from ..parts.notices import leave
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
@@ -160,8 +161,8 @@ def runs_bulk() -> AnyResponse:
         raise Invalid("choose runs first: tick them in the list", field="run")
     done = (bulk.cancel_all if action == "cancel" else bulk.rerun_all)(context(), run_ids, actor())
     back = MultiDict(_pairs(request.form.get("filters", "")))
-    query = choices.query_string(back, done=f"bulk-{action}", n=str(done.done), m=str(done.refused))
-    return redirect(f"{url('runs')}?{query}", 303)
+    target = f"{url('runs')}?{choices.query_string(back)}".rstrip("?")
+    return leave(target, f"bulk-{action}", done.done, done.refused)
 
 
 def _chosen() -> list[str]:

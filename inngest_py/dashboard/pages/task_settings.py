@@ -1,6 +1,6 @@
 """The form for the settings of a Celery task, on its function's page."""
 
-from flask import redirect, request
+from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
 from ...domain.access.roles import Role
@@ -9,6 +9,7 @@ from ...domain.functions.function_config import config_from_json
 from ...engine.apps import task_settings
 from ..deps import context, read
 from ..parts import task_form
+from ..parts.notices import leave
 from ..rendering import url
 from ..routes import route
 from .audit import actor
@@ -30,4 +31,4 @@ def function_task(function_id: str) -> AnyResponse:
         return show(function_id, None, 400, wrong=wrong)
     except Conflict as error:
         return show(function_id, error.message, 409)
-    return redirect(url("function", function_id=function_id, done="configured"), 303)
+    return leave(url("function", function_id=function_id), "configured")

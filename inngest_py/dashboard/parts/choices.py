@@ -100,7 +100,7 @@ def cel(given: Mapping[str, str], variables: frozenset[str]) -> filters.Filter |
 
 def query_string(given: "MultiDict[str, str]", **changes: str | None) -> str:
     """Write the filters as a query string, with changes; None removes one."""
-    dropped = {"done", "n", "m", "looked", "look_until", *changes}
+    dropped = {"looked", "look_until", *changes}
     pairs = [
         (name, value)
         for name, value in given.items(multi=True)

@@ -1,6 +1,18 @@
-"""The notice after a form. The URL names it by a word, so nobody can put text on a page by URL."""
+"""The notice after a form: a word in a cookie, for the page that the form leads to, and only once.
 
-from flask import request
+So no link can make a page say that something was done, and a reload does not say it again.
+"""
+
+from urllib.parse import urlsplit
+
+from flask import Response, g, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from ... import proxies
+from ..deps import deps
+
+_COOKIE = "inngest_py_notice"
+_SECONDS = 60
 
 _WORDS = {
     "cancelled": "The run was cancelled.",
@@ -28,10 +40,35 @@ _COUNTED = {
 }
 
 
+def leave(target: str, done: str, *counts: int) -> AnyResponse:
+    """Lead to a page that shows the notice of this word; `counts` are its numbers n and m."""
+    answered = redirect(target, 303)
+    value = ".".join([done, *map(str, counts)]) + urlsplit(target).path
+    secure = proxies.is_https(deps().settings, request)
+    answered.set_cookie(
+        _COOKIE, value, max_age=_SECONDS, httponly=True, samesite="Lax", secure=secure, path="/"
+    )
+    return answered
+
+
 def notice() -> str | None:
-    """Return the notice of the last form; None if the page does not follow a form."""
-    done = request.args.get("done", "")
-    if done in _COUNTED:
-        counts = {name: request.args.get(name, 0, type=int) for name in ("n", "m")}
-        return _COUNTED[done].format(**counts)
-    return _WORDS.get(done)
+    """Return the notice of the last form, once; None if this page does not follow it.
+
+    A part that a page fetches for itself shows none, and leaves it to the page.
+    """
+    word, slash, path = request.cookies.get(_COOKIE, "").partition("/")
+    if slash + path != request.path or "HX-Request" in request.headers:
+        return None
+    g.notice_shown = True
+    done, *counts = word.split(".")
+    if done not in _COUNTED:
+        return _WORDS.get(done)
+    numbers = [int(count) for count in counts if count.isascii() and count.isdigit()][:2]
+    return _COUNTED[done].format(**dict(zip("nm", [*numbers, 0, 0], strict=False)))
+
+
+def forget(response: Response) -> Response:
+    """Delete the cookie of a notice that this response shows."""
+    if g.get("notice_shown"):
+        response.delete_cookie(_COOKIE, path="/")
+    return response

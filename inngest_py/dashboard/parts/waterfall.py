@@ -22,6 +22,7 @@ class Row:
     parts: Sequence[tuple[float, float, str]]
     took: timedelta
     queued: timedelta
+    goes_on: bool
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ def waterfall(root: Span, now: datetime) -> Waterfall:
         began = span.started_at or _end(span, now)
         queued = max(began - span.queued_at, timedelta(0))
         took = max(_end(span, now) - began, timedelta(0))
-        made.rows.append(Row(span, depth, shares, took, queued))
+        goes_on = span.ended_at is None and not is_over(span)
+        made.rows.append(Row(span, depth, shares, took, queued, goes_on))
     return made
 
 

@@ -74,6 +74,12 @@ def duration(value: timedelta | float | None) -> str:
     return " ".join(parts[:2])
 
 
+def so_far(value: timedelta) -> Markup:
+    """Write a duration that goes on; the browser counts."""
+    elapsed = max(round(value / timedelta(milliseconds=1)), 0)
+    return Markup('<span data-elapsed="{}">{}</span>').format(elapsed, duration(value))
+
+
 def number(value: int | float) -> str:
     """Write a number with thin spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f")
@@ -129,6 +135,7 @@ FILTERS = {
     "stamp": stamp,
     "timed": timed,
     "duration": duration,
+    "so_far": so_far,
     "number": number,
     "bounded": bounded,
     "size": size,

@@ -49,6 +49,30 @@
     }
     for (const node of all("[data-tz]", root)) node.value = new Date().getTimezoneOffset();
   }
+  // durations that go on count from when the part that shows them came
+  const seen = new WeakMap();
+  const UNITS = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
+
+  function duration(ms) {
+    if (ms < 1000) return `${Math.round(ms)} ms`;
+    if (ms < 60_000) return `${(ms / 1000).toFixed(1).replace(".0", "")} s`;
+    let left = Math.floor(ms / 1000);
+    const parts = [];
+    for (const [unit, size] of UNITS) {
+      if (left >= size) parts.push(`${Math.floor(left / size)}${unit}`);
+      left %= size;
+    }
+    return parts.slice(0, 2).join(" ");
+  }
+
+  function writeElapsed() {
+    for (const node of all("[data-elapsed]")) {
+      if (!seen.has(node)) seen.set(node, now());
+      else node.textContent = duration(Number(node.dataset.elapsed) + now() - seen.get(node));
+    }
+  }
+  setInterval(writeElapsed, 1000);
+  document.addEventListener("htmx:afterSwap", writeElapsed);
   setInterval(() => all('time[data-kind="ago"]').forEach((node) => {
     node.textContent = ago(new Date(node.dateTime));
   }), 5000);
