@@ -1,10 +1,10 @@
 """Events, as a test gives and sees them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
 from sqlalchemy import RowMapping
 
 from ..domain.errors import Invalid
@@ -13,6 +13,7 @@ from ..domain.values import canonical
 from ..domain.values.json_types import JsonObject
 from ..engine.runtime.context import Context
 from .errors import InngestTestError
+from .steps import Json
 
 _FIELDS = ("id", "name", "data", "user", "ts", "v", "meta")
 
@@ -23,7 +24,7 @@ class Event:
 
     id: str
     name: str
-    data: Mapping[str, object]
+    data: Mapping[str, Json]
     received_at: datetime
     is_own: bool
 
@@ -76,8 +77,8 @@ def made(ctx: Context, fields: JsonObject, what: str) -> user_events.Event:
     """Check an event, and make it as the server does. Raises InngestTestError."""
     now = ctx.now()
     try:
-        size = len(orjson.dumps(fields))
+        size = len(json.dumps(fields, allow_nan=False))
         ms = int(now.timestamp() * 1000)
         return user_events.parse_event(fields, size, ms, ctx.new_id(now))
-    except (Invalid, TypeError) as error:
+    except (Invalid, TypeError, ValueError) as error:
         raise InngestTestError(f"{what}: {error}") from None

@@ -1,13 +1,12 @@
 """What a test talks to: the server, its clock, its runs and its events."""
 
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Self, overload
-
-import orjson
 
 from ..domain.events import user_events
 from ..domain.events.event_record import Event as StoredEvent
@@ -357,7 +356,7 @@ def _plain(value: object) -> object:
     dump = getattr(value, "model_dump", None)
     value = dump(mode="json") if callable(dump) else value
     try:
-        found: object = orjson.loads(orjson.dumps(value))
-    except TypeError as error:
+        found: object = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
         raise InngestTestError(f"mock_step: returns must be JSON: {error}") from None
     return found

@@ -12,7 +12,7 @@ from ..storage.queries.run_columns import WITH_OUTPUT
 from . import waiting
 from .engine import Engine
 from .errors import InngestTestError, NotCompleted, StillWaits
-from .steps import Error, Steps, error_of, steps_of
+from .steps import Error, Json, Steps, error_of, steps_of
 
 # beyond the longest sleep, of 366 days
 _LONGEST_SKIP = timedelta(days=800)
@@ -38,7 +38,7 @@ class Run:
         return found
 
     @property
-    def result(self) -> object:
+    def result(self) -> Json:
         """What the function returned. Raises NotCompleted, which says why there is nothing."""
         row = self._row()
         if row["status"] == RunStatus.COMPLETED:

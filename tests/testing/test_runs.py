@@ -1,5 +1,6 @@
 """Runs of an unmodified Flask app in the test's process: started, looked at, and their events."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import inngest as sdk
@@ -165,6 +166,8 @@ def test_unknown_steps_are_named(inngest: Inngest, shop: Shop) -> None:
         (7, None, "an event is a name, a dict or an inngest.Event, not int"),
         ({"name": "a"}, {}, "give `data` beside the name"),
         ("a", {"x": object()}, "not JSON serializable"),
+        ("a", {"x": datetime.now(UTC)}, "datetime is not JSON serializable"),
+        ("a", {"x": float("nan")}, "not JSON compliant"),
         ({"name": "a", "data": 7}, None, "event data must be an object"),
     ],
 )
