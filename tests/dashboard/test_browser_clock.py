@@ -94,11 +94,12 @@ def test_the_bar_on_a_phone_and_a_wait_that_is_skipped(server: Server, page: Pag
 
 
 def test_a_move_that_waits_is_shown_and_stopped(server: Server, page: Page) -> None:
-    opened(server, page, "seq5", takes=3)
+    run_id = opened(server, page, "seq5", takes=10)
     page.get_by_role("button", name="+1 d").click()
     state = page.locator("#clock-state")
     expect(state).to_contain_text("moving")
     expect(state).to_contain_text("waits for the")
+    expect(state.get_by_role("link", name=run_id)).to_be_visible()
     state.get_by_role("button", name="Stop here").click()
     expect(state).to_contain_text("stands still")
     shown = state.locator("time").first.inner_text()

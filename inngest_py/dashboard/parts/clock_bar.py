@@ -4,6 +4,7 @@ A browser without scripts is sent back to the page where the form was. So a refu
 that browser's next page.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...engine.clock.mover import ClockState, Mover
 
 _MOST_REFUSALS = 100
+_ID = re.compile(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b")
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -47,6 +49,11 @@ class ClockBar:
         found = self.state.now - self.state.real
         unit = _SECOND if abs(found) < _HOUR else _MINUTE
         return round(found / unit) * unit or None
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs that a move waits for, which the bar links to."""
+        return _ID.findall(self.state.waits_for or "")
 
 
 @dataclass(slots=True)
