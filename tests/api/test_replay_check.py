@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from inngest_py.cli import cli
 from inngest_py.domain.access import reach
 from inngest_py.domain.reply.read import Reply
+from tests.api import test_endpoints
 from tests.api.conftest import Service
 from tests.factories import op, reply, step
 
@@ -119,6 +120,13 @@ def test_apps_that_cannot_be_asked(service: Service, run_id: str, given: Reply, 
     service.engine.sdk.script = lambda request, target: given
     answered = asked(service, run=run_id)
     assert (answered.status_code, told in answered.json["error"]) == (400, True)
+
+
+def test_runs_of_durable_endpoints_are_refused(service: Service) -> None:
+    begun = test_endpoints.begin(service, test_endpoints.ran("a")).json["data"]["run_id"]
+    for body in ({"run": begun}, {"all": True}, {"function": "GET /o"}):
+        answered = asked(service, **body)
+        assert (answered.status_code, "durable endpoint" in answered.json["error"]) == (400, True)
 
 
 def test_an_app_out_of_reach_is_not_called(service: Service, run_id: str) -> None:

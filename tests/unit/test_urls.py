@@ -168,3 +168,13 @@ def test_text_that_is_not_a_serve_endpoint_is_refused(given: str) -> None:
 def test_connect_is_distinguished_from_http():
     assert urls.is_connect("ws://x") and urls.is_connect("wss://x")
     assert not urls.is_connect("http://x")
+
+
+def test_calls_of_a_function_at_another_endpoint() -> None:
+    old = "http://a/api?x=1&fnId=app-f%20n&stepId=step"
+    assert urls.at_endpoint(old, "http://b:2/c", "app-f n") == (
+        "http://b:2/c?fnId=app-f%20n&stepId=step"
+    )
+    assert urls.at_endpoint("wss://connect", "http://b?k=v", "app-f n") == (
+        "http://b?k=v&fnId=app-f+n&stepId=step"
+    )

@@ -133,9 +133,14 @@ def with_step(url: str, step_id: str) -> str:
     return f"{base}?{'&'.join(pairs)}"
 
 
-def step_url(endpoint: str, function: str) -> str:
-    """Add a function's slug to a serve endpoint: the URL of the function's calls."""
-    query = urlencode({_FUNCTION: function, _STEP: "step"})
+def at_endpoint(step_url: str, endpoint: str, function: str) -> str:
+    """Move the URL of a function's calls to another serve endpoint of its app.
+
+    `function` names the function if the URL does not.
+    """
+    pairs = step_url.partition("?")[2].split("&")
+    mine = [pair for pair in pairs if pair.split("=", 1)[0] == _FUNCTION]
+    query = "&".join([*(mine or [urlencode({_FUNCTION: function})]), f"{_STEP}=step"])
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 
 

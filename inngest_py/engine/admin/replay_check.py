@@ -78,8 +78,6 @@ def of_run(ctx: Context, run_id: str, app: str | None = None) -> Checked:
     """
     url = None if app is None else endpoint(ctx, app)
     subject = read(ctx, run_id)
-    if url is None and urls.is_connect(subject.function.url):
-        raise Invalid("app: name a serve endpoint: the function's workers connect", field="app")
     try:
         return check(ctx, subject, url)
     except NotServed:
@@ -179,7 +177,11 @@ def _ask(ctx: Context, subject: Subject, question: Question, url: str | None) ->
     if body is None:
         most = f"{MAX_REQUEST_BYTES // 1024**2} MiB"
         raise CannotCheck(run.id, f"its event and results are over {most}")
-    called = request.url(function.url if url is None else urls.step_url(url, function.slug), item)
+    called = function.url
+    if url is not None:
+        called = urls.at_endpoint(called, url, function.slug)
     headers = request.replay_headers(run, request_id=request_id)
-    reply = signed_requests.send(ctx, "POST", called, headers, body, CALL_TIMEOUT)
+    reply = signed_requests.send(
+        ctx, "POST", request.url(called, item), headers, body, CALL_TIMEOUT
+    )
     return answers.understood(reply, ctx.now())

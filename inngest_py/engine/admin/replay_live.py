@@ -23,6 +23,7 @@ from .replay_check import CannotCheck, Checked
 TOGETHER = 8  # runs that are checked at the same time
 MOST_COUNTED = 10_000
 LONGEST = timedelta(seconds=60)  # no check of a run begins after it
+_MOST_NAMED = 5
 _LIVE = sorted(LIVE)
 _COLUMNS = ("id", "status", "function_id", "function_slug")
 
@@ -43,7 +44,8 @@ def of_live_runs(ctx: Context, app: str, function: str | None, most: int) -> Rep
     """Check runs in flight against the app at a serve endpoint, the oldest first, at most `most`.
 
     `function` is an id or slug; None takes all functions of the app there. Raises NotFound for an
-    unknown function, Invalid if the app has none of them, AppAway and RanAStep.
+    unknown function, Invalid if the app has none of them, AppAway and RanAStep; what check() raises
+    for a run if none can be checked.
     """
     url = replay_check.endpoint(ctx, app)
     with ctx.db.reading() as tx:
@@ -101,16 +103,22 @@ def _served(ctx: Context, url: str, oldest: Sequence[tuple[Function, str]]) -> l
     Those that it lacks have been removed from its code. Raises Invalid if it has none at all.
     """
     apps: set[str] = set()
+    lacking: list[str] = []
+    unclear: InngestPyError | None = None
     for function, run_id in oldest:
-        if function.app_id not in apps:
-            try:
-                if replay_check.is_served(ctx, replay_check.read(ctx, run_id), url):
-                    apps.add(function.app_id)
-            except (CannotCheck, NotFound, TookTooLong):
-                continue
-    if oldest and not apps:
-        slugs = ", ".join(function.slug for function, _ in oldest[:5])
-        raise replay_check.not_served(slugs)
+        if function.app_id in apps:
+            continue
+        try:
+            if replay_check.is_served(ctx, replay_check.read(ctx, run_id), url):
+                apps.add(function.app_id)
+            else:
+                lacking.append(function.slug)
+        except (CannotCheck, NotFound, TookTooLong) as error:
+            unclear = error
+    if lacking and not apps:
+        raise replay_check.not_served(", ".join(lacking[:_MOST_NAMED]))
+    if unclear is not None and not apps:
+        raise unclear
     return [function for function, _ in oldest if function.app_id in apps]
 
 
