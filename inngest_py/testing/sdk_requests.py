@@ -94,7 +94,8 @@ class SdkRequests:
         return _server(request) in self._servers
 
     def _answered(self, request: httpx.Request) -> httpx.Response:
-        headers = {name: value for name, value in request.headers.items() if name not in _LEFT_OUT}
+        left_out = _LEFT_OUT if _MARK in request.headers else ()
+        headers = {name: value for name, value in request.headers.items() if name not in left_out}
         body = request.content
         reply = self._answer(Request(request.method, str(request.url), headers, body))
         if self._seen is not None and request.url.path == "/fn/register":

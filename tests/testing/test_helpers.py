@@ -1,12 +1,16 @@
 """Apps that use inngest_py.sdk: checkpoints, and steps that the SDK lacks."""
 
+from pathlib import Path
 from typing import Any
 
 import inngest as sdk
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
-from inngest_py.sdk import checkpointing, steps
+from inngest_py.sdk import checkpointing, outbox, steps
 from inngest_py.testing import Inngest, InngestTestError
+from tests.processes import wait_until
 
 from .async_shop import AsyncShop, fastapi_shop
 from .shop import DAY, Shop
@@ -38,6 +42,19 @@ def test_a_crash_at_a_checkpoint(inngest: Inngest, shop: Shop, when: str, times:
     run = inngest.run(shop.order)
     assert run.result == {"order": None, "charge": "charge"}
     assert (shop.done.count("reserve"), shop.done.count("charge")) == (1, times)
+
+
+def test_an_outbox_sends_to_the_server_of_the_test(
+    inngest: Inngest, shop: Shop, tmp_path: Path
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    outbox.create_table(engine)
+    with Session(engine) as session, session.begin():
+        outbox.send(session, sdk.Event(name="shop/parts"))
+    with outbox.Relay(engine, shop.client) as relay:
+        wait_until(lambda: relay.sent == 1, 20, "the event was sent")
+    assert [run.result for run in inngest.runs(shop.parts)] == [["bolt", "nut"]]
+    engine.dispose()
 
 
 def test_steps_that_the_sdk_lacks() -> None:
