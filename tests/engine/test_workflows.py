@@ -1,5 +1,6 @@
 """Workflows of a Celery app through the engine, on both databases, without a broker."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from inngest_py.domain.values import canonical
 from inngest_py.engine.admin.rerun import rerun
 from inngest_py.engine.apps import celery_apps, task_settings, workflows
 from inngest_py.engine.intake import invoke
+from inngest_py.engine.upkeep import leftovers
 from inngest_py.engine.work.celery_tasks import canvases
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import pruning
 from inngest_py.storage.queries import function_list
+from tests.engine.flow import rows
 from tests.engine.shop import Shop
 
 
@@ -213,6 +217,35 @@ def test_run_keeps_its_workflow_while_it_changes(
     monkeypatch.setattr(canvases, "_canvases", canvases._Canvases())  # another process goes on
     messages(engine)
     assert output(engine, run_id) == 119
+
+
+def test_old_versions_go_with_the_last_run_that_has_them(engine: Shop) -> None:
+    """Also an ended run needs its own: it may be run again from a step."""
+
+    def left() -> int:
+        while leftovers.forget_workflows(engine.ctx):
+            pass
+        return int(rows(engine.ctx.db, "SELECT count(*) FROM workflows")[0][0])
+
+    put(engine, FLOW)
+    run_id = start(engine, a=1, b=2)
+    for entries in (["shop.total"], [ADD], ["shop.add"]):
+        put(engine, entries)
+    engine.now += timedelta(days=2)
+    assert left() == 4
+    messages(engine)
+    assert output(engine, run_id) == 119
+    assert left() == 4
+    with engine.ctx.db.transaction() as tx:
+        pruning.prune_runs(tx, engine.now + timedelta(days=1), engine.now, 10)
+    put(engine, ["shop.add"], retries=3)
+    assert left() == 4, "another process may have the version before still"
+    engine.now += timedelta(days=2)
+    assert left() == 1
+    run_id = start(engine)
+    messages(engine)
+    assert output(engine, run_id) == 0
+    assert left() == 1
 
 
 def test_other_settings_do_not_change_the_workflow(engine: Shop) -> None:

@@ -7,11 +7,13 @@ from ...storage.events import events, waits
 from ...storage.flow import buckets
 from ...storage.operations import operators
 from ...storage.queue import sent_tasks
+from ...storage.runs import workflows
 from ..runtime.context import Context
 
 _BATCH = 500
 # for waits that nothing ended: a time-out deletes its wait's row itself (waits.md §2)
 _GRACE = timedelta(minutes=20)
+_WORKFLOWS_KEPT = timedelta(days=1)
 # the answer that a task has failed comes within seconds; a broker's outage may hold it up
 _FAILURES_KEPT = timedelta(hours=1)
 
@@ -41,6 +43,12 @@ def forget_acts(ctx: Context) -> bool:
         return False
     with ctx.db.transaction() as tx:
         return operators.forget_acts(tx, ctx.now() - kept, _BATCH) == _BATCH
+
+
+def forget_workflows(ctx: Context) -> bool:
+    """Delete old versions of workflows that no stored run has."""
+    with ctx.db.transaction() as tx:
+        return bool(workflows.forget(tx, ctx.now() - _WORKFLOWS_KEPT))
 
 
 def forget_failures(ctx: Context) -> bool:

@@ -77,6 +77,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("event_keys", leftovers.forget_keys, timedelta(minutes=5)),
         Service("waits", leftovers.forget_waits, timedelta(minutes=5)),
         Service("buckets", leftovers.forget_buckets, timedelta(minutes=5)),
+        Service("workflows", leftovers.forget_workflows, timedelta(minutes=5)),
         Service("task_failures", leftovers.forget_failures, timedelta(minutes=5)),
         Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]

@@ -1,8 +1,11 @@
 """Workflows: each version that a function has had, so that a run keeps the one it started with."""
 
-from sqlalchemy import Connection, ForeignKey, Integer, bindparam, select
+from datetime import datetime
+
+from sqlalchemy import Connection, ForeignKey, Integer, bindparam, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, table_of
 from .runs import RunRow
 
@@ -20,6 +23,7 @@ class WorkflowRow(Base):
 
 _workflows = table_of(WorkflowRow)
 _runs = table_of(RunRow)
+_functions = table_of(FunctionRow)
 
 
 def put(tx: Connection, function_id: str, version: int, tasks: str) -> None:
@@ -53,3 +57,42 @@ _of_run = (
 def of_run(tx: Connection, run_id: str) -> str | None:
     """Read the workflow that a function had when a run of it was made."""
     return tx.execute(_of_run, {"run": run_id}).scalar()
+
+
+def forget(tx: Connection, changed_before: datetime) -> int:
+    """Delete the oldest workflow of functions that have later ones, and no run of it.
+
+    Returns how many were deleted. One at a time for each function: the runs that need its oldest
+    are the first of its runs, so a look is short. Functions that have changed since a time stay as
+    they are: another process may not have read the change, and start a run with what was before.
+    """
+    later = _workflows.alias()
+    after = (
+        select(func.min(later.c.version))
+        .where(
+            later.c.function_id == _workflows.c.function_id, later.c.version > _workflows.c.version
+        )
+        .scalar_subquery()
+    )
+    older = _workflows.alias()
+    is_oldest = ~(
+        select(older.c.version)
+        .where(
+            older.c.function_id == _workflows.c.function_id, older.c.version < _workflows.c.version
+        )
+        .exists()
+    )
+    needed = (
+        select(_runs.c.id)
+        .where(_runs.c.function_id == _workflows.c.function_id, _runs.c.function_version < after)
+        .exists()
+    )
+    unchanged = (
+        select(_functions.c.id)
+        .where(
+            _functions.c.id == _workflows.c.function_id, _functions.c.updated_at < changed_before
+        )
+        .exists()
+    )
+    those = (after.is_not(None), is_oldest, unchanged, ~needed)
+    return tx.execute(delete(_workflows).where(*those)).rowcount
