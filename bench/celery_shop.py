@@ -146,8 +146,9 @@ def _round(bare: Bare, ours: Ours, size: Size, turn: int) -> Figures:
     return found
 
 
-def _rounds(mode: str, workers: int, size: Size, rounds: int) -> Iterator[Figures]:
-    folder, valkey = Path(tempfile.mkdtemp(prefix="inngest-py-bench-")), Valkey().start()
+def _rounds(mode: str, valkey: Valkey, workers: int, size: Size, rounds: int) -> Iterator[Figures]:
+    folder = Path(tempfile.mkdtemp(prefix="inngest-py-bench-"))
+    valkey.flush()
     bare, ours = Bare(valkey, folder), Ours(valkey, mode, workers)
     directors: dict[str, Director] = {}
     if celery_director.installed():
@@ -168,7 +169,7 @@ def _rounds(mode: str, workers: int, size: Size, rounds: int) -> Iterator[Figure
         others = neighbours.look(ours.subject).share_of_others(before)
         print(f"{mode}: others used {others:.0%} of the machine meanwhile", file=sys.stderr)
     finally:
-        for part in (ours, bare, *directors.values(), valkey):
+        for part in (ours, bare, *directors.values()):
             part.close()
 
 
@@ -199,18 +200,27 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=WORKERS, help="of the distributed mode")
     given = parser.parse_args()
     size = SHORT if given.short else Size()
-    for mode in MODES if given.mode == "both" else (given.mode,):
-        rounds = list(_rounds(mode, given.workers, size, given.rounds))
-        found = {name: median(one[name] for one in rounds) for name in rounds[0]}
-        print(f"== {mode}, {given.rounds} rounds, load average {os.getloadavg()[0]:.1f}")
-        for title, name in _ROWS:
-            if name in found:
-                print(f"{title:<58}{found[name]:8.1f}")
-        for mark in MARKS:
-            if mark.figure in found:
-                print(mark.line(found))
-        if not celery_director.installed():
-            print("celery-director is not installed: see bench/celery_director.py")
+    # one for all modes: the Celery app of this process keeps its connections
+    valkey = Valkey().start()
+    try:
+        for mode in MODES if given.mode == "both" else (given.mode,):
+            rounds = list(_rounds(mode, valkey, given.workers, size, given.rounds))
+            _show(mode, rounds)
+    finally:
+        valkey.close()
+
+
+def _show(mode: str, rounds: list[Figures]) -> None:
+    found = {name: median(one[name] for one in rounds) for name in rounds[0]}
+    print(f"== {mode}, {len(rounds)} rounds, load average {os.getloadavg()[0]:.1f}")
+    for title, name in _ROWS:
+        if name in found:
+            print(f"{title:<58}{found[name]:8.1f}")
+    for mark in MARKS:
+        if mark.figure in found:
+            print(mark.line(found))
+    if not celery_director.installed():
+        print("celery-director is not installed: see bench/celery_director.py")
 
 
 if __name__ == "__main__":
