@@ -20,6 +20,7 @@ class _Run(TypedDict):
     id: str
     findings: list[_Finding]
     unseen: str | None
+    more: int
 
 
 class _Group(TypedDict):
@@ -100,6 +101,8 @@ def _print(report: _Report, *, one_run: bool) -> None:
         told = f"{_runs(group['runs'])}, such as {group['examples'][0]}"
         click.echo(f"- {group['function']}: {group['text']} ({told})")
     for run in report["runs"]:
+        if run["more"]:
+            click.echo(f"- {run['id']}: {run['more']} more changes")
         if run["unseen"]:
             click.echo(f"- {run['id']}: {run['unseen']}")
     for left in report["left_out"]:

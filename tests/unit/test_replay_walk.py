@@ -298,6 +298,12 @@ def test_what_a_stand_in_breaks_is_said() -> None:
     )
 
 
+def test_only_the_first_findings_of_a_run_are_listed() -> None:
+    known = stored(*(f"s{number}" for number in range(200)))
+    found = check(known, answer(()))
+    assert (len(found.findings), found.more) == (walk.MOST_FINDINGS, 201 - walk.MOST_FINDINGS)
+
+
 def test_code_that_never_ends_is_asked_a_few_times() -> None:
     count = [0]
 

@@ -82,6 +82,9 @@ class RunFound(Schema):
     unseen = fields.String(
         required=True, allow_none=True, metadata={"description": "why steps could not be judged"}
     )
+    more = fields.Integer(
+        required=True, metadata={"description": "how many findings are not listed"}
+    )
 
 
 class GroupShown(Schema):
@@ -143,7 +146,7 @@ def check(body: _Body) -> Response:
         run_id = ids.check_ulid(body["run"], "a run id", "run")
         found = replay_check.of_run(context(), run_id, body["app"])
         ended = found.status.value if found.has_ended else None
-        told = findings.summary_of_run(run_id, len(found.findings), ended)
+        told = findings.summary_of_run(run_id, len(found.findings) + found.more, ended)
         return answer({"data": _shape(told, [found], int(ended is None), Counter())})
     report = replay_live.of_live_runs(context(), body["app"], body.get("function"), body["most"])
     changed = sum(bool(run.findings) for run in report.checked)
@@ -182,6 +185,7 @@ def _run(run: Checked) -> JsonObject:
         "status": run.status.value,
         "findings": [_finding(finding) for finding in run.findings],
         "unseen": run.unseen,
+        "more": run.more,
     }
 
 

@@ -22,6 +22,7 @@ from . import findings
 from .answers import Answer, Asked, AskedStep, Raised
 from .findings import Finding, Kind, KnownStep, Placed
 
+MOST_FINDINGS = 50  # of a run
 MOST_IN_A_ROW = 5  # stand-ins after which no step of the run has come
 _FAILED = '{"error":'
 _BARE = frozenset({Kind.SLEEP, Kind.WAIT, Kind.SIGNAL})  # their memo is null after a time-out
@@ -30,10 +31,14 @@ Memo = dict[str, str]  # hash to JSON, in the order of the stack
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What was found; `unseen` says why some steps could not be judged, None if all could."""
+    """What was found; `unseen` says why some steps could not be judged, None if all could.
+
+    `more` counts the findings that are not among the first MOST_FINDINGS.
+    """
 
     findings: tuple[Finding, ...] = ()
     unseen: str | None = None
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,8 @@ class _Walk:
             else:
                 self._at_end(answer)
             break
-        return Walked((*self.found, *self._moved()), self.unseen)
+        found = (*self.found, *self._moved())
+        return Walked(found[:MOST_FINDINGS], self.unseen, len(found[MOST_FINDINGS:]))
 
     def _ask(self) -> Generator[Question, Answer, Answer]:
         """Ask once more as at the last attempt if the code raises where the run went on."""

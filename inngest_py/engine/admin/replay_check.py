@@ -51,13 +51,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What new code would change for a run; see Walked for `unseen`."""
+    """What new code would change for a run; see Walked for `unseen` and `more`."""
 
     run_id: str
     function: str
     status: RunStatus
     findings: tuple[Finding, ...]
     unseen: str | None = None
+    more: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -67,6 +68,7 @@ class Checked:
     def sentences(self) -> list[str]:
         """Say what was found, and what could not be judged; nothing if nothing would change."""
         told = [": ".join(filter(None, (one.text, one.detail))) for one in self.findings]
+        told += [f"and {self.more} more"] if self.more else []
         return told if self.unseen is None else [*told, self.unseen]
 
 
@@ -148,7 +150,8 @@ def check(ctx: Context, subject: Subject, url: str | None) -> Checked:
             question = next(walking) if answer is None else walking.send(answer)
         except StopIteration as done:
             walked: Walked = done.value
-            return Checked(run.id, run.function_slug, run.status, walked.findings, walked.unseen)
+            found = walked.findings, walked.unseen, walked.more
+            return Checked(run.id, run.function_slug, run.status, *found)
         if time.monotonic() > ends_at:
             raise CannotCheck(run.id, f"the app took over {LONGEST.seconds} s for its steps")
         answer = _ask(ctx, subject, question, url)
