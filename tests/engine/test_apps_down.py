@@ -62,10 +62,29 @@ def test_an_answer_to_another_process_ends_it(engine: Engine, back: Reply) -> No
     assert other.told == (None, None)
     one.look()
     assert one.told == (NOW, CAUSE)
+    other.calls(back)
     other.look()
+    assert one.told == (NOW, CAUSE)
     other.calls(back, after=LATER)
     other.look()
     assert one.told == (None, None)
+
+
+def test_an_answer_ends_it_that_came_before_the_process_knew(engine: Engine) -> None:
+    one, other = Process(engine), Process(engine)
+    one.calls(REFUSED)
+    one.look()
+    other.calls(ANSWER, after=LATER)
+    other.look()  # it learns of it
+    other.look()
+    assert one.told == (None, None)
+
+
+def test_a_process_that_calls_nobody_reads_nothing(engine: Engine) -> None:
+    """It may be there before the tables are."""
+    engine.ctx.db.close()
+    engine.ctx.db = Database("sqlite://")  # without tables
+    AppsDown().run_once(engine.ctx)
 
 
 def test_the_first_time_stays_and_the_last_cause_counts(engine: Engine) -> None:

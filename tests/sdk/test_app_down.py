@@ -13,7 +13,7 @@ KIND = "python-flask"
 
 
 def test_an_app_that_is_down_is_told_everywhere_until_it_is_back(tmp_path: Path) -> None:
-    args = ("--db", str(tmp_path / "s.db"), "--no-discovery", "--no-poll", "--retry-interval", "2")
+    args = ("--db", str(tmp_path / "s.db"), "--no-discovery", "--no-poll", "--retry-interval", "60")
     with Server("dev", *args, log=tmp_path / "server.log").start() as server:
         api = Api(server.url)
         with SdkApp(KIND, server.url, tmp_path).start() as app:
@@ -36,7 +36,7 @@ def test_an_app_that_is_down_is_told_everywhere_until_it_is_back(tmp_path: Path)
             assert f"Unable to reach SDK URL: {cause}" in told(server, run_id)
 
             app.start()
-            assert api.run(event)["status"] == "Completed"
+            assert api.run(api.send(f"{KIND}/noop"))["status"] == "Completed"
             wait_until(lambda: shown(api)["down_since"] is None, 30, "the app is known to be back")
             assert "is down since" not in requests.get(server.url, timeout=10).text
 

@@ -5,7 +5,7 @@ processes have written. So the state is a second old, and a call costs no statem
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,12 +28,17 @@ class AppsDown:
         self._lock = threading.Lock()
         self._down: dict[str, str] = {}
         self._changes: dict[str, Change] = {}
+        self._answered: dict[str, datetime] = {}
 
     def note(self, app_id: str, reply: Reply, now: datetime) -> None:
         """Note what a call of an app has told, if that is news."""
         cause = down_cause(reply)
-        if cause is None and (not self._down or not reply.status):
-            return
+        if cause is None:
+            if not reply.status:
+                return
+            self._answered[app_id] = now
+            if not self._down:
+                return
         with self._lock:
             if self._down.get(app_id) == cause:
                 return
@@ -45,6 +50,11 @@ class AppsDown:
             self._down.pop(app_id, None)
         else:
             self._down[app_id] = cause
+
+    @property
+    def has_called(self) -> bool:
+        """Whether this process has called an app. Before that the tables may not be there yet."""
+        return bool(self._answered or self._down)
 
     def take(self) -> list[Change]:
         """Take the changes, to write them."""
@@ -60,9 +70,16 @@ class AppsDown:
             for change in changes:
                 self._changes.setdefault(change.app_id, change)
 
-    def know(self, stored: dict[str, str]) -> None:
-        """Replace what this process knows by what is stored, but for changes since."""
+    def know(self, stored: Mapping[str, tuple[datetime, str]]) -> None:
+        """Replace what this process knows by what is stored: since when an app is down, and why.
+
+        What this process has seen since then counts, and an answer that it got is a change.
+        """
         with self._lock:
-            self._down = dict(stored)
+            self._down = {app_id: cause for app_id, (_, cause) in stored.items()}
+            for app_id, (since, _) in stored.items():
+                answered = self._answered.get(app_id, since)
+                if answered > since:
+                    self._changes.setdefault(app_id, Change(app_id, answered, None))
             for change in self._changes.values():
                 self._set(change.app_id, change.cause)

@@ -31,7 +31,8 @@ class AppsDown:
             except Exception:
                 ctx.apps_down.give_back(changes)
                 raise
-        if changes or time.monotonic() >= self._look_at:
+        is_due = ctx.apps_down.has_called and time.monotonic() >= self._look_at
+        if changes or is_due:
             with ctx.db.reading() as tx:
                 ctx.apps_down.know(rows.every(tx))
             self._look_at = time.monotonic() + _LOOK_SECONDS

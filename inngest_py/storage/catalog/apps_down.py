@@ -9,10 +9,11 @@ from .functions import App
 _MOST_CAUSE_CHARS = 1000
 
 
-def every(tx: Connection) -> dict[str, str]:
-    """List the apps that are down, with the cause."""
-    query = select(App.id, App.down_cause).where(App.down_since.is_not(None))
-    return {row[0]: row[1] or "" for row in tx.execute(query)}
+def every(tx: Connection) -> dict[str, tuple[datetime, str]]:
+    """List the apps that are down: since when, and why."""
+    query = select(App.id, App.down_since, App.down_cause).where(App.down_since.is_not(None))
+    found = tx.execute(query).all()
+    return {app_id: (since, cause or "") for app_id, since, cause in found if since is not None}
 
 
 def mark(tx: Connection, app_id: str, at: datetime, cause: str) -> bool:
