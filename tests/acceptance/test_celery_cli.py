@@ -29,6 +29,7 @@ def _celery(server: Server, *args: str, given: str = "") -> subprocess.Completed
 def test_broker_is_read_from_the_standard_input(server: Server, tmp_path: Path) -> None:
     added = _celery(server, "add", "shop", "--broker", "-", given=f"{BROKER}\n")
     assert added.returncode == 0, added.stderr
+    assert "shop is stored, and tried again and again: the broker cannot be reached" in added.stderr
     wait_until(lambda: "broker_away" in _celery(server, "list").stdout, 60, "the error")
     listed = _celery(server, "list").stdout
     assert "shop  redis://127.0.0.1:1/0  queue celery" in listed

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import click
 
@@ -9,6 +10,10 @@ from ...domain.reports.celery_seen import did_you_mean
 from ..client import call, url_option
 from .beat import import_beat
 from .settings import app_at, declare_option, put_task, set_, show, task_at
+
+# until then a broker that cannot be reached is known as such, and workers have answered
+_NEWS_SECONDS = 6.0
+_LOOK_SECONDS = 0.3
 
 
 @click.group()
@@ -46,7 +51,27 @@ def add(name: str, broker: str, queue: str, options: tuple[str, ...], url: str) 
         broker = sys.stdin.readline().strip()
     body = {"broker_url": broker, "queue": queue, "options": dict(map(_option, options))}
     call("PUT", app_at(url, name), json=body)
-    click.echo(f"{name} is connected: its tasks are functions as soon as a worker answers")
+    _tell_first_news(name, app_at(url, name))
+
+
+def _tell_first_news(name: str, at: str) -> None:
+    """Wait a moment for the broker or for workers, and say what is known then."""
+    until = time.monotonic() + _NEWS_SECONDS
+    while True:
+        app = call("GET", at)["data"]
+        if app["error"]:
+            text = f"{name} is stored, and tried again and again: {app['error_detail']}"
+            click.echo(text, err=True)
+            return
+        if app["tasks"]:
+            click.echo(
+                f"{name} is connected: {len(app['tasks'])} tasks of its workers are functions"
+            )
+            return
+        if time.monotonic() > until:
+            click.echo(f"{name} is stored: its tasks are functions as soon as a worker answers")
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 @celery.command("list")
