@@ -2,6 +2,9 @@
 
 While a test runs, requests of httpx that come from an SDK do not leave the process: also those of a
 client in production mode, so that no test sends events to anybody. Other requests are let through.
+
+Written against inngest 0.5: all that it sends has its mark and goes by httpx, and it reads its key
+where it checks a signature.
 """
 
 import os
