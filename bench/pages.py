@@ -3,8 +3,9 @@
     python -m bench.pages [--runs 1000000] [--database-url URL]
 
 The tables are filled by generate_series: runs of 30 days on 20 functions, one event and two
-attempts each, one in fifty failed, 10 a second in the last hour. A database that was given and has
-runs is measured as it is.
+attempts each, one in fifty failed, 10 a second in the last hour. One in ten has not ended: it
+sleeps, a few are retried, and fewer execute. A database that was given and has runs is measured as
+it is.
 """
 
 import argparse
@@ -39,7 +40,8 @@ $$ LANGUAGE sql IMMUTABLE
 # the last rows lie in the last hour, the others in the thirty days before it
 _ROWS = """
 CREATE TEMP TABLE made AS
-SELECT n, at, pg_temp.ulid(at, n) AS id, n % 50 = 0 AS failed, (n % {functions}) + 1 AS place
+SELECT n, at, pg_temp.ulid(at, n) AS id, n % 50 = 0 AS failed, n % 10 = 1 AS live,
+  (n % {functions}) + 1 AS place
 FROM (SELECT n, now() - CASE WHEN n > {runs} - {recent}
   THEN (({runs} - n) * interval '3600 s' / {recent})
   ELSE interval '1 h' + (({runs} - {recent} - n) * interval '30 days' / {runs}) END AS at
@@ -52,8 +54,10 @@ _FILL = (
     """INSERT INTO runs (id, function_id, function_version, event_id, status, queued_at, started_at,
       ended_at, output)
     SELECT id, (SELECT array_agg(f.id ORDER BY f.slug) FROM functions f)[place], 1, id,
-      CASE WHEN failed THEN 'failed' ELSE 'completed' END, at, at, at + interval '50 ms',
-      CASE WHEN failed THEN '{"message":"it broke","name":"Error"}' ELSE '{"ok":true}' END
+      CASE WHEN live THEN 'running' WHEN failed THEN 'failed' ELSE 'completed' END, at, at,
+      CASE WHEN NOT live THEN at + interval '50 ms' END,
+      CASE WHEN failed THEN '{"message":"it broke","name":"Error"}'
+        WHEN NOT live THEN '{"ok":true}' END
     FROM made""",
     """INSERT INTO attempts (run_id, step, name, op, attempt, status, queued_at, started_at,
       ended_at, http_status, error)
@@ -63,9 +67,12 @@ _FILL = (
       CASE WHEN failed AND k = 1 THEN '{"message":"it broke","name":"Error"}' END
     FROM made, generate_series(0, 1) k ORDER BY n, k""",
     """INSERT INTO queue_items (id, kind, run_id, job_key, state, queued_at, due_at,
-      hint_at, attempt)
-    SELECT id, 'sleep', id, id, 'ready', at, now() + interval '1 h', now() + interval '1 h', 0
-    FROM made WHERE n % 10 = 0""",
+      hint_at, attempt, lease_id, lease_until)
+    SELECT id, CASE WHEN n % 10000 IN (1, 11) THEN 'edge' ELSE 'sleep' END, id, id,
+      CASE WHEN n % 100000 = 1 THEN 'leased' ELSE 'ready' END, at,
+      now() + interval '1 h', now() + interval '1 h', CASE WHEN n % 10000 = 11 THEN 1 ELSE 0 END,
+      CASE WHEN n % 100000 = 1 THEN id END,
+      CASE WHEN n % 100000 = 1 THEN now() + interval '1 h' END FROM made WHERE live""",
 )
 
 
@@ -147,6 +154,12 @@ def _pages(db: Database) -> list[str]:
         f"/runs?before={deep or run}",
         "/runs?status=failed",
         "/runs?status=running",
+        "/runs?status=executing",
+        "/runs?status=retrying",
+        "/runs?status=queued&status=retrying",
+        "/runs?status=waiting&status=sleeping",
+        "/runs?status=waiting",
+        "/runs?status=retrying&status=failed",
         f"/runs?function={function}",
         f"/runs?function={function}&status=failed",
         f"/runs?app=app&status=failed&before={deep or run}",

@@ -94,17 +94,21 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--status", multiple=True)
+@click.option("--phase", multiple=True, help="Of runs that have not ended: executing, sleeping …")
 @click.option("--function")
 @click.option("--limit", default=20, show_default=True)
 @url_option
-def list_(status: tuple[str, ...], function: str | None, limit: int, url: str) -> None:
+def list_(
+    status: tuple[str, ...], phase: tuple[str, ...], function: str | None, limit: int, url: str
+) -> None:
     """List runs, newest first."""
-    query = {"status": list(status), "function": function, "limit": limit}
+    query = {"status": list(status), "phase": list(phase), "function": function, "limit": limit}
     body = call("GET", f"{url}/api/v1/runs", params=query)
     if not body["data"]:
         click.echo("no runs", err=True)
     for run in body["data"]:
-        click.echo(f"{run['id']}  {run['status']:<10} {run['queued_at']}  {run['function']}")
+        shown = run["phase"] or run["status"]
+        click.echo(f"{run['id']}  {shown:<10} {run['queued_at']}  {run['function']}")
 
 
 @runs.command()
@@ -122,7 +126,7 @@ def show(run_id: str, url: str) -> None:
 def why(run_id: str, url: str) -> None:
     """Say why a run waits, or what ended it."""
     found = call("GET", f"{url}/api/v1/runs/{run_id}/why")["data"]
-    click.echo(f"{run_id} is {found['status']}")
+    click.echo(f"{run_id} is {found['phase'] or found['status']}")
     for reason in found["reasons"]:
         click.echo(f"- {reason['text']}")
     if found["has_more"]:

@@ -9,10 +9,13 @@ from marshmallow import Schema, fields, validate
 from webargs import missing
 from webargs.flaskparser import FlaskParser
 
+from ...domain.runs.phases import Phase
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical
 
 STATUSES = [status.value for status in RunStatus]
+_SCHEDULE = {"description": "the schedule that started it, else null"}
+_OF_LIVE = {"description": "what a run that has not ended does, or waits for", "enum": list(Phase)}
 
 
 class _Parser(FlaskParser):
@@ -78,6 +81,7 @@ class RunsQuery(Schema):
     """Which runs to list."""
 
     status = fields.List(fields.String(validate=validate.OneOf(STATUSES)))
+    phase = fields.List(fields.String(validate=validate.OneOf(list(Phase))))
     function = fields.String(metadata={"description": "a function's slug or id"})
     queued_after = _Moment()
     queued_before = _Moment()
@@ -90,6 +94,7 @@ class RunSummary(Schema):
 
     id = _ulid(required=True)
     status = _text(required=True, validate=validate.OneOf(STATUSES))
+    phase = _text(required=True, allow_none=True, metadata=_OF_LIVE)
     function = _text(required=True)
     app = _text(required=True)
     event = _text(required=True, allow_none=True)
@@ -97,12 +102,8 @@ class RunSummary(Schema):
     queued_at = _time(required=True)
     started_at = _time(required=True, allow_none=True)
     ended_at = _time(required=True, allow_none=True)
-    cron = _text(
-        required=True,
-        allow_none=True,
-        metadata={"description": "the schedule that started it, else null"},
-    )
-    skip_reason = _text(required=True, allow_none=True, metadata={"example": "FunctionPaused"})
+    cron = _text(required=True, allow_none=True, metadata=_SCHEDULE)
+    skip_reason = _text(required=True, allow_none=True)
 
 
 class RunList(Schema):
@@ -336,6 +337,7 @@ class Why(Schema):
 
     id = _ulid(required=True)
     status = _text(required=True)
+    phase = _text(required=True, allow_none=True, metadata=_OF_LIVE)
     reasons = fields.List(fields.Nested(Reason), required=True)
     has_more = fields.Boolean(required=True)
 

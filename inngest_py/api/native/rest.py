@@ -15,7 +15,8 @@ from swagger_ui_bundle import swagger_ui_path
 
 from ...domain.functions.registration import parse_function
 from ...domain.reports.timeline import SpanTask
-from ...domain.runs.runs import RunStatus
+from ...domain.runs.phases import Phase
+from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
 from ...engine.apps import register
@@ -39,7 +40,7 @@ from . import openapi
 
 blueprint = openapi.documented("native")
 _SUMMARY = (
-    *("id", "status", "function_slug", "app_name", "event_name", "event_id"),
+    *("id", "status", "phase", "function_slug", "app_name", "event_name", "event_id"),
     *("queued_at", "started_at", "ended_at", "cron", "skip_reason"),
 )
 
@@ -107,6 +108,7 @@ class RunsArguments(TypedDict, total=False):
     limit: int
     cursor: str
     status: list[str]
+    phase: list[str]
     function: str
     queued_after: datetime
     queued_before: datetime
@@ -121,7 +123,8 @@ def list_runs(query: RunsArguments) -> Response:
     after = run_list.NEWEST.position_of(query.get("cursor"))
     with context().db.reading() as tx:
         wanted = RunQuery(
-            statuses=[RunStatus(status) for status in query.get("status", ())] or None,
+            statuses=_statuses(query),
+            phases=[Phase(phase) for phase in query.get("phase", ())] or None,
             function_ids=_function_ids(tx, query.get("function")),
             since=query.get("queued_after"),
             until=query.get("queued_before"),
@@ -129,6 +132,12 @@ def list_runs(query: RunsArguments) -> Response:
         found = run_list.page(tx, wanted, first=query["limit"], after=after, columns=_SUMMARY)
     rows = [_summary(row) for row in found.rows]
     return answer({"data": rows, "cursor": found.next, "has_more": found.more})
+
+
+def _statuses(query: RunsArguments) -> list[RunStatus] | None:
+    """Read the statuses; a phase without one asks for runs that have not ended."""
+    given = [RunStatus(status) for status in query.get("status", ())]
+    return given or (list(LIVE) if query.get("phase") else None)
 
 
 def _function_ids(tx: Connection, name: str | None) -> list[str] | None:
@@ -204,6 +213,7 @@ def _summary(row: RowMapping) -> JsonObject:
     return {
         "id": row["id"],
         "status": row["status"],
+        "phase": row["phase"],
         "function": row["function_slug"],
         "app": row["app_name"],
         "event": row["event_name"],

@@ -23,6 +23,7 @@ def _shape(found: Explained) -> JsonObject:
     return {
         "id": found.id,
         "status": found.status,
+        "phase": found.phase,
         "reasons": [_reason(reason) for reason in found.reasons],
         "has_more": found.more,
     }

@@ -77,7 +77,9 @@ def _made_for(tx: Connection, runs: list[RowMapping]) -> str | None:
 def _by_function(runs: list[RowMapping]) -> dict[str, list[StartedRun]]:
     found: dict[str, list[StartedRun]] = {}
     for run in runs:
-        one = StartedRun(run["id"], run["status"], run["skip_reason"], run["original_run_id"])
+        one = StartedRun(
+            run["id"], run["phase"] or run["status"], run["skip_reason"], run["original_run_id"]
+        )
         found.setdefault(run["function_id"], []).append(one)
     return found
 

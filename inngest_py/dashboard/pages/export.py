@@ -21,6 +21,7 @@ MOST_ROWS = 50_000
 _COLUMNS = {
     "id": "id",
     "status": "status",
+    "phase": "phase",
     "function": "function_slug",
     "app": "app_name",
     "event": "event_name",

@@ -27,7 +27,7 @@ def home() -> Response:
             "hour": deps().minutes.last_hour(tx, now),
             "due": queue_stats.due(tx, now),
             "leased": queue_stats.leased_by_worker(tx),
-            "live_runs": run_detail.live(tx, queue_stats.MOST_COUNTED),
+            "live_runs": run_detail.in_phases(tx, queue_stats.MOST_COUNTED),
             "workers": worker_list.alive(tx, now),
             "down": app_list.down(tx),
             "has_functions": function_list.count(tx) > 0,
@@ -35,10 +35,13 @@ def home() -> Response:
 
     found = read(load)
     hour: list[Minute | None] = found.pop("hour")
+    phases, more_runs = found.pop("live_runs")
     due = found["due"]
     return page(
         "home.html",
         **found,
+        phases=phases,
+        more_runs=more_runs,
         plots=_plots(hour),
         totals=_totals(hour),
         counting=sum(minute is None for minute in hour),

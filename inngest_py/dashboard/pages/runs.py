@@ -15,7 +15,8 @@ from ...domain.access.roles import Role
 from ...domain.errors import Invalid
 from ...domain.events import filters
 from ...domain.runs import outputs
-from ...domain.runs.runs import RunStatus
+from ...domain.runs.phases import Phase
+from ...domain.runs.runs import ENDED, LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...engine.admin import bulk
 from ...engine.runtime.context import Context
@@ -29,6 +30,11 @@ from ..rendering import page, url
 from ..routes import route
 from .audit import actor
 
+# a run that has not ended is told by its phase
+CHIPS = (
+    *(phase.value for phase in Phase),
+    *(status.value for status in RunStatus if status in ENDED),
+)
 MOST_AT_ONCE = 500
 _MOST_LOOKED_AT = 20_000
 
@@ -86,8 +92,10 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     name, prefix = choices.name_or_prefix(given, "event")
     if name is not None:
         conditions = (*conditions, filters.Condition(("name",), "==", name))
+    statuses, phases = _statuses(given)
     query = RunQuery(
-        statuses=_statuses(given),
+        statuses=statuses,
+        phases=phases,
         function_ids=_function_ids(given, functions),
         conditions=conditions,
         text=choices.text(given, "q") or None,
@@ -97,12 +105,21 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     return Search(query, span.after, wanted, now)
 
 
-def _statuses(given: "MultiDict[str, str]") -> list[RunStatus] | None:
+def _statuses(
+    given: "MultiDict[str, str]",
+) -> tuple[list[RunStatus] | None, list[Phase] | None]:
+    """Read the statuses and the phases of live runs, which the same chips choose."""
+    words = [word for word in given.getlist("status") if word]
+    phases = [Phase(word) for word in words if word in list(Phase)]
     try:
-        return [RunStatus(word) for word in given.getlist("status") if word] or None
+        statuses = [RunStatus(word) for word in words if word not in phases]
     except ValueError:
-        words = ", ".join(status.value for status in RunStatus)
-        raise Invalid(f"status must be one of {words}", field="status") from None
+        raise Invalid(f"status must be one of {', '.join(CHIPS)}", field="status") from None
+    if not phases:
+        return statuses or None, None
+    if RunStatus.RUNNING in statuses:  # all that have begun
+        return statuses + ([RunStatus.QUEUED] if Phase.QUEUED in phases else []), None
+    return [*statuses, *LIVE], phases
 
 
 def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list[str] | None:
@@ -138,7 +155,10 @@ def runs() -> Response:
         app_names=sorted({row["app_name"] for row in functions}),
         given=request.args,
         chosen=request.args.getlist("status"),
-        statuses=list(RunStatus),
+        statuses=[
+            *CHIPS,
+            *({RunStatus.RUNNING.value}.intersection(request.args.getlist("status"))),
+        ],
         since=choices.SINCE,
         following=following,
         further=further,

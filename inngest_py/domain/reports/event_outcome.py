@@ -24,7 +24,10 @@ class Candidate:
 
 
 class StartedRun(NamedTuple):
-    """A run of an event; `repeats` is the run that it is a rerun of, None for none."""
+    """A run of an event, with its phase, or its status if it has ended.
+
+    `repeats` is the run that it is a rerun of; None for none.
+    """
 
     id: str
     status: str

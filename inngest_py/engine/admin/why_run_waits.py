@@ -40,12 +40,16 @@ _MOST_ERROR_CHARS = 500
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A run or an event with what it waits for; `more` says that not everything was read."""
+    """A run or an event with what it waits for; `more` says that not everything was read.
+
+    `phase` is that of a run that has not ended.
+    """
 
     id: str
     status: str
     reasons: list[Reason]
     more: bool = False
+    phase: str | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ def of_run(ctx: Context, run_id: str) -> Explained:
     reasons += words.overdue(reasons, facts.workers, facts.now)
     if any(one.kind == "worker" for one in reasons) and not ctx.hints.reachable():
         reasons.append(words.broker_away())
-    return Explained(run_id, status.value, reasons, len(items) == rows.MOST_ITEMS)
+    return Explained(run_id, status.value, reasons, len(items) == rows.MOST_ITEMS, run["phase"])
 
 
 def _facts(tx: Connection, ctx: Context, run: RowMapping) -> _Facts:

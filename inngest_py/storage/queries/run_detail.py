@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, RowMapping, func, select, union_all
 
+from ...domain.runs.phases import Phase
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
@@ -12,6 +13,7 @@ from ..events.events import EventRow
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
 from ..runs.steps import Step
+from .run_columns import phase
 
 _runs, _steps, _attempts, _events = (
     table_of(RunRow),
@@ -23,7 +25,11 @@ MOST_RELATED = 50
 Head = tuple[str, int]  # the first characters of a value, and its length
 
 _related = select(
-    _runs.c.id, _runs.c.status, _runs.c.queued_at, FunctionRow.slug.label("function_slug")
+    _runs.c.id,
+    _runs.c.status,
+    phase.label("phase"),
+    _runs.c.queued_at,
+    FunctionRow.slug.label("function_slug"),
 ).join(FunctionRow, FunctionRow.id == _runs.c.function_id)
 
 
@@ -122,3 +128,18 @@ def live(tx: Connection, most: int) -> dict[str, int]:
         some = select(_runs.c.id).where(_runs.c.status == status).limit(most).subquery()
         found[status] = tx.execute(select(func.count()).select_from(some)).scalar_one()
     return found
+
+
+def in_phases(tx: Connection, most: int) -> tuple[dict[Phase, int], bool]:
+    """Count live runs by phase, looking at up to `most` that are queued and that have begun.
+
+    The second value says whether there may be more.
+    """
+    begun = select(phase.label("phase")).where(_runs.c.status == RunStatus.RUNNING.value)
+    some = begun.limit(most).subquery()
+    rows = tx.execute(select(some.c.phase, func.count()).group_by(some.c.phase)).all()
+    found = dict.fromkeys(Phase, 0) | {Phase(row[0]): row[1] for row in rows if row[0]}
+    running = sum(row[1] for row in rows)
+    queued = live(tx, most)[RunStatus.QUEUED.value]
+    found[Phase.QUEUED] += queued
+    return found, max(running, queued) >= most

@@ -20,7 +20,8 @@ from sqlalchemy import (
 
 from ...domain.events.event_record import DEFERRED
 from ...domain.events.filters import Condition
-from ...domain.runs.runs import RunStatus
+from ...domain.runs.phases import Phase
+from ...domain.runs.runs import ENDED, RunStatus
 from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
 from ..db.keyset import Key, known_or_last, within
@@ -31,7 +32,7 @@ from ..runs.attempts import Attempt
 from . import paging
 from .conditions import begins, on_columns, on_json
 from .paging import Order, Page, Position, Window
-from .run_columns import SMALL, runs, select_runs
+from .run_columns import SMALL, has_items, in_phases, runs, select_runs, statuses_of
 
 _members, _attempts = table_of(BatchEvent), table_of(Attempt)
 _WITHOUT_OUTPUT = ("queued", "running", "cancelled")
@@ -54,6 +55,7 @@ class RunQuery:
     since: datetime | None = None
     until: datetime | None = None
     statuses: Sequence[RunStatus] | None = None
+    phases: Sequence[Phase] | None = None  # of live runs only those in these phases
     function_ids: Sequence[str] | None = None
     app_ids: Sequence[str] | None = None
     event_id: str | None = None  # runs that this event started, alone or in an event batch
@@ -175,8 +177,14 @@ def _where(chosen: Query, query: RunQuery) -> Query:
         chosen = chosen.where(column < query.until)
     if query.time_field == "queued_at":
         chosen = chosen.where(*within(runs.c.id, query.since, query.until))
-    if query.statuses is not None:
-        chosen = chosen.where(runs.c.status.in_([status.value for status in query.statuses]))
+    statuses = query.statuses
+    if query.phases is not None:
+        statuses = statuses_of(query.phases, statuses)
+        chosen = chosen.where(in_phases(query.phases))
+        if not ENDED.intersection(statuses):
+            chosen = chosen.where(has_items(query.phases))
+    if statuses is not None:
+        chosen = chosen.where(runs.c.status.in_([status.value for status in statuses]))
     if query.function_ids is not None:
         chosen = chosen.where(runs.c.function_id.in_(query.function_ids))
     if query.app_ids is not None:
