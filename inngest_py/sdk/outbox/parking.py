@@ -54,15 +54,16 @@ class Parked:
 
 def status(database: object) -> Status | Awaitable[Status]:
     """Count what waits and what is parked. With an async engine or session, await it."""
+    return _in_own(database, read_status)
 
-    def work(execute: Execute) -> Status:
-        found = {str(state): (int(str(n)), int(str(at))) for state, n, at in execute(_STATUS).rows}
-        now = now_ms()
-        waiting, since = found.get("waiting", (0, now))
-        parked_count, _ = found.get("parked", (0, 0))
-        return Status(waiting, max(0, now - since) / 1000, parked_count)
 
-    return _in_own(database, work)
+def read_status(execute: Execute) -> Status:
+    """Count within a transaction."""
+    found = {str(state): (int(str(n)), int(str(at))) for state, n, at in execute(_STATUS).rows}
+    now = now_ms()
+    waiting, since = found.get("waiting", (0, now))
+    parked_count, _ = found.get("parked", (0, 0))
+    return Status(waiting, max(0, now - since) / 1000, parked_count)
 
 
 def parked(database: object, limit: int = 100) -> list[Parked] | Awaitable[list[Parked]]:

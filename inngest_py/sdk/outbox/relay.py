@@ -14,12 +14,15 @@ from ..databases.database import Database, is_conflict
 from . import claims, waking
 from .choosing import ALONE_AFTER
 from .claims import Leased
+from .parking import read_status
 from .posting import TIMEOUT, Meaning, Outcome, Target, post
 from .table import TABLE, now_ms
 
 LOG = logging.getLogger("inngest_py.outbox")
 _FIRST_DELAY, _LONGEST_DELAY = 0.25, 30.0  # seconds between tries while the server is away
 _SWEEP_SECONDS = 300.0
+# how often it says what it has done, if there is anything to say
+_REPORT_SECONDS = 60.0
 # A connection says that it is about to commit; the rows are there a moment later.
 _AFTER_WAKING = (0.002, 0.005, 0.01, 0.02, 0.05)
 
@@ -57,6 +60,7 @@ class Relay:
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._swept_at = 0.0
+        self._reported_at, self._reported = time.monotonic(), 0
         self.sent = 0
         """Events that the server has taken from this relay."""
         self.parked = 0
@@ -143,6 +147,7 @@ class Relay:
 
     def _round(self, http: httpx.Client) -> tuple[bool, float]:
         assert self._database is not None
+        self._report(self._database)
         leased = claims.lease(self._database)
         if leased is None:
             self._failures = 0
@@ -190,6 +195,22 @@ class Relay:
         """Give the time to wait after one more failure of any request."""
         self._failures += 1
         return _backoff(self._failures)
+
+    def _report(self, database: Database) -> None:
+        """Log what was sent and what waits; as a warning if something has waited for long."""
+        if time.monotonic() - self._reported_at < _REPORT_SECONDS:
+            return
+        self._reported_at = time.monotonic()
+        with database.begin() as transaction:
+            found = read_status(transaction.execute)
+        sent, self._reported = self.sent - self._reported, self.sent
+        is_late = found.waiting and found.oldest_seconds > _REPORT_SECONDS
+        if sent or is_late:
+            LOG.log(
+                logging.WARNING if is_late else logging.INFO,
+                "outbox: %d events were sent, %d wait, the oldest for %.0f s, and %d are parked",
+                *(sent, found.waiting, found.oldest_seconds, found.parked),
+            )
 
     def _sweep(self, database: Database) -> None:
         """Delete rows that were kept long enough, now and then."""

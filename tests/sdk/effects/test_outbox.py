@@ -145,6 +145,27 @@ def test_event_that_breaks_the_server_holds_back_its_key_alone(
     assert receiver.places("a") == [1, 2]
 
 
+def test_a_relay_says_what_it_has_sent_and_what_waits_for_long(
+    database: Engine,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "_REPORT_SECONDS", 0.05)
+    caplog.set_level(logging.INFO, "inngest_py.outbox")
+
+    def said(level: int, text: str) -> bool:
+        return any(one.levelno == level and text in one.getMessage() for one in caplog.records)
+
+    with outbox.Relay(database, client(receiver)):
+        write(database, 1, 2)
+        wait_until(lambda: said(logging.INFO, "2 events were sent, 0 wait"), 10, "what was sent")
+        receiver.rule = lambda _: (503, [], "away")
+        write(database, 3)
+        late = "0 events were sent, 1 wait, the oldest for "
+        wait_until(lambda: said(logging.WARNING, late), 10, "what waits")
+
+
 def test_refused_event_is_parked_and_later_ones_go_on(
     database: Engine, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
