@@ -83,9 +83,9 @@ def test_steps_need_no_call_of_their_own(
     assert seen == {"calls": 2} | {f"s{number}": 1 for number in range(6)}
 
 
-@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+@pytest.mark.parametrize("framework", ["flask", "gunicorn", "fastapi"])
 def test_buffered_steps_are_sent_on_sigterm(server: Server, framework: str, tmp_path: Path) -> None:
-    """Flask's own server dies of it at once, uvicorn waits for the step under way."""
+    """Flask's own server dies of it at once, the others wait for the step under way."""
     api, gate = Api(server.url), tmp_path / "gate"
     env = {"FRAMEWORK": framework, "GATE": str(gate)}
     with SdkApp("python-leaving", server.url, tmp_path, env).start() as app:

@@ -1,6 +1,7 @@
 """An app that buffers its steps: `python -m tests.sdk.apps.leaving_app KIND PORT`.
 
-FRAMEWORK is flask or fastapi, EFFECTS names the effects log. The last step waits for the file GATE.
+FRAMEWORK is flask, fastapi, or gunicorn with its options; EFFECTS names the effects log. The last
+step waits for the file GATE.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import inngest
 
@@ -17,8 +19,9 @@ import inngest_py.sdk
 from .effects import Effects
 
 HOST, STEPS = "127.0.0.1", 4
+KIND = os.environ.get("KIND") or sys.argv[1]  # gunicorn has arguments of its own
 client = inngest.Inngest(
-    app_id=sys.argv[1],
+    app_id=KIND,
     logger=logging.getLogger("sdk"),
     middleware=[inngest_py.sdk.checkpointing(buffered_steps=100)],
 )
@@ -50,15 +53,25 @@ async def asynchronous(ctx: inngest.Context) -> int:
     return sum([await ctx.step.run(f"s{number}", body, number) for number in range(STEPS)])
 
 
+def wsgi() -> Any:
+    """Make the Flask app."""
+    import flask
+    import inngest.flask
+
+    app = flask.Flask(__name__)
+    inngest.flask.serve(app, client, [blocking])
+    return app
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    if os.environ["FRAMEWORK"] == "flask":
-        import flask
-        import inngest.flask
-
-        app = flask.Flask(__name__)
-        inngest.flask.serve(app, client, [blocking])
-        app.run(host=HOST, port=int(sys.argv[2]), threaded=True)
+    name, *options = os.environ["FRAMEWORK"].split()
+    if name == "flask":
+        wsgi().run(host=HOST, port=int(sys.argv[2]), threaded=True)
+    elif name == "gunicorn":
+        argv = [sys.executable, "-m", "gunicorn", "-b", f"{HOST}:{sys.argv[2]}", "--threads", "4"]
+        where = "tests.sdk.apps.leaving_app:wsgi()"
+        os.execve(sys.executable, [*argv, *options, where], {**os.environ, "KIND": KIND})
     else:
         import fastapi
         import inngest.fast_api
