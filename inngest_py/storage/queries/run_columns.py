@@ -16,19 +16,21 @@ from ..runs.runs import RunRow
 
 runs, _items = table_of(RunRow), table_of(QueueItem)
 _calls = _items.c.kind.in_([kind.value for kind in CALLS])
-_driving = _items.c.kind.in_([kind.value for kind in DRIVING])
+driving = _items.c.kind.in_([kind.value for kind in DRIVING])
+is_leased = _items.c.state == ItemState.LEASED.value
 # what an item means for its run: the first that holds
 _MEANING: dict[Phase, ColumnElement[bool]] = {
-    Phase.EXECUTING: _items.c.state == ItemState.LEASED.value,
+    Phase.EXECUTING: is_leased,
     Phase.RETRYING: _calls & (_items.c.attempt > 0),
     Phase.QUEUED: _calls,
     Phase.WAITING: _items.c.kind == ItemKind.WAIT.value,
     Phase.SLEEPING: _items.c.kind == ItemKind.SLEEP.value,
 }
-_place = case(*[(_MEANING[one], place) for place, one in enumerate(PHASES)])
+# the place in PHASES
+place = case(*[(_MEANING[one], number) for number, one in enumerate(PHASES)])
 _first_place = (
-    select(func.min(_place))
-    .where(_items.c.run_id == runs.c.id, _driving)
+    select(func.min(place))
+    .where(_items.c.run_id == runs.c.id, driving)
     .correlate(runs)
     .scalar_subquery()
 )
@@ -39,7 +41,7 @@ phase = case(
     (
         runs.c.status == RunStatus.RUNNING.value,
         case(
-            {place: one.value for place, one in enumerate(PHASES)},
+            {number: one.value for number, one in enumerate(PHASES)},
             value=_first_place,
         ),
     ),
@@ -87,4 +89,4 @@ def in_phases(phases: Sequence[Phase]) -> ColumnElement[bool]:
 def has_items(phases: Sequence[Phase]) -> ColumnElement[bool]:
     """Write that a run has an item of one of the phases: true of all in them, and quick to find."""
     meant = or_(*[_MEANING[one] for one in phases])
-    return runs.c.id.in_(select(_items.c.run_id).where(_driving, meant))
+    return runs.c.id.in_(select(_items.c.run_id).where(driving, meant))

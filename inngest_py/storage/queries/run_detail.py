@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, RowMapping, func, select, union_all
 
-from ...domain.runs.phases import Phase
+from ...domain.runs.phases import PHASES, Phase
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
 from ..db.row_types import Query
 from ..events.events import EventRow
+from ..queue.queue_items import QueueItem
 from ..runs.attempts import Attempt
 from ..runs.runs import RunRow
 from ..runs.steps import Step
-from .run_columns import phase
+from .run_columns import driving, is_leased, phase, place
 
 _runs, _steps, _attempts, _events = (
     table_of(RunRow),
@@ -21,6 +22,7 @@ _runs, _steps, _attempts, _events = (
     table_of(Attempt),
     table_of(EventRow),
 )
+_items = table_of(QueueItem)
 MOST_RELATED = 50
 Head = tuple[str, int]  # the first characters of a value, and its length
 
@@ -131,15 +133,16 @@ def live(tx: Connection, most: int) -> dict[str, int]:
 
 
 def in_phases(tx: Connection, most: int) -> tuple[dict[Phase, int], bool]:
-    """Count live runs by phase, looking at up to `most` that are queued and that have begun.
+    """Count live runs by phase, from up to `most` items; those that execute from their own index.
 
     The second value says whether there may be more.
     """
-    begun = select(phase.label("phase")).where(_runs.c.status == RunStatus.RUNNING.value)
-    some = begun.limit(most).subquery()
-    rows = tx.execute(select(some.c.phase, func.count()).group_by(some.c.phase)).all()
-    found = dict.fromkeys(Phase, 0) | {Phase(row[0]): row[1] for row in rows if row[0]}
-    running = sum(row[1] for row in rows)
-    queued = live(tx, most)[RunStatus.QUEUED.value]
-    found[Phase.QUEUED] += queued
-    return found, max(running, queued) >= most
+    some = select(_items.c.run_id, place.label("place")).where(driving).limit(most).subquery()
+    by_run = select(func.min(some.c.place).label("place"), func.count().label("size"))
+    each = by_run.group_by(some.c.run_id).subquery()
+    counted = select(each.c.place, func.count(), func.sum(each.c.size)).group_by(each.c.place)
+    rows = tx.execute(counted).all()
+    found = dict.fromkeys(Phase, 0) | {PHASES[row[0]]: row[1] for row in rows}
+    leased = select(_items.c.run_id).distinct().where(is_leased, driving).limit(most).subquery()
+    found[Phase.EXECUTING] = tx.execute(select(func.count()).select_from(leased)).scalar_one()
+    return found, sum(row[2] for row in rows) >= most
