@@ -46,6 +46,7 @@ def test_a_page_asks_for_a_login_and_then_is_shown(server: Server, page: Page) -
     shot(page, "login")
     log_in(page, "operator", "guess")
     expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Password")).to_be_focused()
     log_in(page, "operator", PASSWORDS["operator"])
     page.wait_for_url(f"{server.url}/events?name=shop/order")
     expect(page.get_by_role("link", name="shop/order")).to_be_visible()

@@ -36,17 +36,25 @@
     return near.format(Math.trunc(seconds / size), unit);
   }
 
+  function zone() {
+    const parts = new Intl.DateTimeFormat("en", { timeZoneName: "longOffset" }).formatToParts();
+    const offset = parts.find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    return timeZone === offset ? offset : `${timeZone} (${offset})`;
+  }
+
   function writeTimes(root) {
     for (const node of all("time[datetime]", root)) {
       const date = new Date(node.dateTime);
       const kind = node.dataset.kind;
       node.textContent = kind === "ago" ? ago(date) : (FORMATS[kind] || full).format(date);
-      if (kind !== "full" && kind !== "clock") node.title = full.format(date);
+      if (kind !== "clock") node.title = zoned.format(date);
     }
     for (const node of all("g[data-at] > title", root)) {
       const at = clock.format(new Date(node.parentNode.dataset.at));
       node.textContent = node.textContent.replace(/^\S+ UTC/, at);
     }
+    for (const node of all("[data-zone]", root)) node.textContent = zone();
     for (const node of all("[data-tz]", root)) node.value = new Date().getTimezoneOffset();
   }
   // durations that go on count from when the part that shows them came
@@ -101,6 +109,11 @@
     dot.dataset.state = state;
     dot.title = state;
     dot.firstElementChild.textContent = `live: ${state}`;
+    const stale = document.getElementById("stale");
+    stale.hidden = state !== "not connected";
+    if (stale.hidden) return;
+    const since = zoned.format(new Date());
+    stale.textContent = `Not connected since ${since}: what is shown is from before.`;
   }
 
   function listen() {
@@ -111,7 +124,10 @@
     }
     if (!path || source) return;
     source = new EventSource(path);
-    source.onopen = () => showState("live");
+    source.onopen = () => {
+      if (dot?.dataset.state === "not connected") document.body.dispatchEvent(new Event("news"));
+      showState("live");
+    };
     source.onerror = () => {
       showState("not connected");
       if (source.readyState === EventSource.CLOSED) {
