@@ -40,7 +40,7 @@
     const parts = new Intl.DateTimeFormat("en", { timeZoneName: "longOffset" }).formatToParts();
     const offset = parts.find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
     const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-    return timeZone === offset ? offset : `${timeZone} (${offset})`;
+    return timeZone === "UTC" ? timeZone : `${timeZone} (${offset})`;
   }
 
   function writeTimes(root) {
