@@ -9,7 +9,6 @@ runs grow.
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -130,7 +129,7 @@ class _Watch:
 class Upkeep:
     """Runs services, each in a thread of its own, until stopped.
 
-    They begin when `begins` says so; an error of it counts as not yet, and is not logged.
+    They begin when `begins` says so; an error of the database counts as not yet.
     """
 
     def __init__(
@@ -155,10 +154,16 @@ class Upkeep:
 
     def _start_later(self, begins: Callable[[], bool]) -> None:
         while not self._stop.is_set():
-            with suppress(SQLAlchemyError, OSError, InngestPyError):
-                if begins():
-                    self._start_all()
-                    return
+            try:
+                is_time = begins()
+            except (SQLAlchemyError, OSError, InngestPyError):
+                is_time = False
+            except Exception as error:  # leases must be kept, whatever it is
+                observe.event("upkeep.failed", level=40, service="begin", **logged(error))
+                is_time = True
+            if is_time:
+                self._start_all()
+                return
             self._stop.wait(_NOT_YET_SECONDS)
 
     def _start_all(self) -> None:

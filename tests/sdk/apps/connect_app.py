@@ -11,13 +11,16 @@ import sys
 import inngest
 from inngest.connect import connect
 
-from . import async_functions, async_waits, connect_functions, groups_async
+from . import async_functions, async_waits, checkpoints, connect_functions, groups_async
 from .effects import Effects
 
 
 async def _main(kind: str, instance: str) -> None:
     client = inngest.Inngest(
-        app_id=kind, logger=logging.getLogger("sdk"), app_version=os.environ.get("APP_VERSION")
+        app_id=kind,
+        logger=logging.getLogger("sdk"),
+        app_version=os.environ.get("APP_VERSION"),
+        middleware=checkpoints.chosen(),
     )
     effects = Effects(os.environ["EFFECTS"])
     functions = [

@@ -14,11 +14,12 @@ import inngest.flask
 import requests
 from inngest.experimental.ai import anthropic, deepseek, gemini, grok, openai
 
+from . import checkpoints
 from .effects import Effects
 
 APP = "python-control"
 KEY = "sk-a-key-of-python"
-client = inngest.Inngest(app_id=APP)
+client = inngest.Inngest(app_id=APP, middleware=checkpoints.chosen())
 effects = Effects(os.environ["EFFECTS"])
 url = os.environ["PROVIDER"]
 MODELS: dict[str, Any] = {

@@ -9,6 +9,8 @@ import flask
 import inngest
 import inngest.flask
 
+from . import checkpoints
+
 SECOND = datetime.timedelta(seconds=1)
 HOUR = datetime.timedelta(hours=1)
 RULES: dict[str, dict[str, Any]] = {
@@ -41,7 +43,9 @@ def _function(client: inngest.Inngest, kind: str, name: str) -> Any:
 
 def main(kind: str, port: int) -> None:
     """Serve until killed."""
-    client = inngest.Inngest(app_id=kind, logger=logging.getLogger("sdk"))
+    client = inngest.Inngest(
+        app_id=kind, logger=logging.getLogger("sdk"), middleware=checkpoints.chosen()
+    )
     app = flask.Flask(__name__)
     inngest.flask.serve(app, client, [_function(client, kind, name) for name in RULES])
     app.run(host="127.0.0.1", port=port, threaded=True)

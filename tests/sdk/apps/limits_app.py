@@ -10,10 +10,11 @@ import flask
 import inngest
 import inngest.flask
 
+from . import checkpoints
 from .effects import Effects
 
 APP = "python-limits"
-client = inngest.Inngest(app_id=APP)
+client = inngest.Inngest(app_id=APP, middleware=checkpoints.chosen())
 effects = Effects(os.environ["EFFECTS"])
 go = Path(os.environ["GO"])
 
