@@ -4,6 +4,7 @@ Written against Celery 5.7: the embedded worker is a `WorkController` that is st
 `setup_worker_optimizations()`, as `celery worker` does; `state.should_terminate` stops it at once.
 """
 
+import errno
 import os
 import resource
 import signal
@@ -22,6 +23,7 @@ import gevent
 from celery.app.trace import setup_worker_optimizations
 from celery.worker import state
 from gevent.event import Event
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from .. import observe, tracing
@@ -43,6 +45,7 @@ from ..engine.upkeep import lease_keeping
 from ..engine.upkeep.loop import Service, Upkeep
 from ..metrics.counters import Counters
 from ..storage.db.outages import logged
+from ..storage.db.session import sqlite_file
 from ..storage.schema.migrate import prepare
 from ..tasks.app import create_celery
 from ..tasks.connected_items import DRAIN_SECONDS, ConnectedItems, leave_calls
@@ -62,11 +65,20 @@ _OTHER_FILES = 300  # that are no connections of workers: databases, brokers, re
 _LOOK_SECONDS = 0.2
 
 
-def _try_to_write(file: Path) -> None:
-    """Make the database's file, or end the command: no waiting would make it writable."""
+def try_to_write(file: Path) -> None:
+    """Make the database's file, or end the command: no waiting would make it writable.
+
+    A file that exists is not opened: to close it would drop the locks that SQLite holds on it in
+    this process. Another process that has read the database would then take itself for the last
+    one, and delete the log that this one goes on to write its commits to.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.open("ab").close()
+        if not file.exists():
+            file.touch()
+        elif file.is_dir() or not os.access(file, os.W_OK):
+            number = errno.EISDIR if file.is_dir() else errno.EACCES
+            raise OSError(number, os.strerror(number))
     except OSError as error:
         text = f"the database {file} cannot be written: {error.strerror}"
         raise click.ClickException(f"{text}; use another --db or --database-url") from None
@@ -124,6 +136,9 @@ class Server:
         self._heed_signals()
         log_and_count()
         self._runtime.slots = self._settings.concurrency
+        file = sqlite_file(make_url(self._settings.database_url))
+        if file is not None:
+            try_to_write(file)
         ctx = self._runtime.context()
         self._stop_tracing = tracing.start(os.environ)
         self._prepare(ctx)
@@ -262,8 +277,6 @@ class Server:
         os._exit(1)
 
     def _prepare(self, ctx: Context) -> None:
-        if ctx.db.file is not None:
-            _try_to_write(ctx.db.file)
         try:
             prepare(ctx.db)
             if self._settings.clock == "real":

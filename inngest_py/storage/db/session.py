@@ -50,6 +50,14 @@ _BUSY_MS = 20
 _BUSY_SECONDS = 30.0
 
 
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of SQLite that a URL names; None in memory, and for PostgreSQL."""
+    name = url.database
+    if url.get_backend_name() != "sqlite" or not name or name == ":memory:":
+        return None
+    return None if name.startswith("file:") else Path(name)
+
+
 class Database:
     """An engine and the ways to use it. One per process, never shared over a fork."""
 
@@ -79,10 +87,7 @@ class Database:
     @property
     def file(self) -> Path | None:
         """The file of SQLite; None in memory, and on PostgreSQL."""
-        name = self.url.database
-        if not self.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
-            return None
-        return Path(name)
+        return sqlite_file(self.url)
 
     def make_folder(self) -> None:
         """Make the folder of SQLite's file. Raises OSError."""
