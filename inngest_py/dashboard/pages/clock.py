@@ -1,7 +1,5 @@
 """The forms of the bar that moves a virtual clock."""
 
-from urllib.parse import parse_qsl, urlencode
-
 from flask import redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -101,7 +99,5 @@ def _move(control: ClockControl, typed: str, *, confirmed: bool) -> None:
 
 
 def _back() -> str:
-    """Return the page where the form was, without the notice that it may have shown."""
-    path, _, query = local(request.form.get("back", "")).partition("?")
-    kept = [(name, value) for name, value in parse_qsl(query, True) if name != "done"]
-    return f"{path}?{urlencode(kept)}" if kept else path
+    """Return the page where the form was."""
+    return local(request.form.get("back", ""))

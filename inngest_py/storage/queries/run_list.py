@@ -89,11 +89,8 @@ def look(
     for a filter.
     """
     hits = [] if query.text is None else [_holds(query.text)]
-    hits += (
-        []
-        if query.event_prefix is None
-        else [begins(table_of(EventRow).c.name, query.event_prefix)]
-    )
+    if query.event_prefix is not None:
+        hits.append(begins(table_of(EventRow).c.name, query.event_prefix))
     fits = on_json(tx, query.conditions) if values else None
     hits += [] if fits is None else [fits]
     hit = and_(*hits) if hits else None
