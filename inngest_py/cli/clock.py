@@ -36,7 +36,8 @@ def show(url: str) -> None:
     _tell(call("GET", f"{url}/dev/clock")["data"])
 
 
-@clock.command()
+# so that -3d is read as a duration, which is then refused
+@clock.command(context_settings={"ignore_unknown_options": True})
 @click.argument("duration")
 @_yes
 @url_option

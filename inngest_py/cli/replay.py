@@ -52,7 +52,7 @@ class _BadInput(click.ClickException):
 @click.command()
 @click.argument("run_id", metavar="RUN", required=False)
 @click.option("--app", required=True, help="The serve endpoint of the new code.")
-@click.option("--function", help="All runs in flight of a function, given by slug or id.")
+@click.option("--function", help="All runs in flight of a function: its slug (app-function) or id.")
 @click.option("--all", "all_", is_flag=True, help="All runs in flight of the app's functions.")
 @click.option("--most", type=int, default=200, show_default=True, help="Runs to check at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's report as JSON.")

@@ -71,7 +71,7 @@ def dev(
 @click.option("--workers", type=int, help="Celery workers to supervise; needs a broker.")
 def start(**flags: object) -> None:
     """Run the production server, which needs a signing key and an event key."""
-    settings = options.settings_of(flags, keys=True, discovery=False)
+    settings = _of_production(flags)
     if settings.workers or (not settings.embedded and settings.workers is None):
         settings = replace(settings, workers=settings.workers or 1)
     _serve(settings, *_mode(settings))
@@ -85,8 +85,15 @@ def start(**flags: object) -> None:
 @options.shared
 def api(**flags: object) -> None:
     """Run the API alone; workers run elsewhere (celery -A inngest_py worker)."""
-    settings = options.settings_of(flags, keys=True, discovery=False)
+    settings = _of_production(flags)
     _serve(replace(settings, workers=0), *_mode(settings))
+
+
+def _of_production(flags: dict[str, object]) -> Settings:
+    settings = options.settings_of(flags, keys=True, discovery=False)
+    if settings.clock != "real":
+        raise click.UsageError("only `inngest-py dev` has a virtual clock: leave INNGEST_CLOCK out")
+    return settings
 
 
 def _mode(settings: Settings) -> list[str]:

@@ -295,6 +295,8 @@ class Server:
         except Conflict as error:
             raise click.ClickException(error.message) from None
         clock = kept.load(ctx.db)
+        if clock.is_frozen:
+            observe.event("clock.stands", now=clock.now().isoformat())
         ctx.clock, ctx.real_clock = clock.now, clock.real
         return Mover(ctx, clock)
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from .errors import InngestTestError
 from .harness import DEFAULT_PATH, Inngest
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ class InngestTestCase(TestCase):
     inngest_app: object = None
     inngest_path: str = DEFAULT_PATH
     inngest: Inngest
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class whose setUp() is not this one's. Raises InngestTestError."""
+        super().__init_subclass__()
+        bases = [base.__name__ for base in cls.__mro__]
+        if "TestCase" in bases and bases.index("TestCase") < bases.index("InngestTestCase"):
+            raise InngestTestError(
+                f"{cls.__name__}: name InngestTestCase before unittest.TestCase among its bases"
+            )
 
     def make_inngest_app(self) -> object:
         """Return the app under test."""

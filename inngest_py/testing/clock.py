@@ -32,11 +32,15 @@ class Clock:
         seconds: float = 0,
     ) -> datetime:
         """Move the clock on, as in `advance(days=3)` or `advance("3d")`; return where it is."""
-        parts = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        whole = parts if by is None else _length(by) + parts
+        try:
+            parts = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+            whole = parts if by is None else _length(by) + parts
+            target = self.now + whole
+        except (OverflowError, ValueError) as error:
+            raise InngestTestError(f"clock.advance: that is no length of time: {error}") from None
         if whole < timedelta(0):
             raise InngestTestError(f"clock.advance: the clock cannot go back, by {-whole}")
-        return self.to(self.now + whole)
+        return self.to(target)
 
     def to(self, moment: datetime | str) -> datetime:
         """Move the clock to a moment, given as a datetime with a zone or as ISO 8601 text."""

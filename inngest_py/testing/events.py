@@ -56,6 +56,8 @@ def fields_of(given: object, data: Mapping[str, object] | None, what: str) -> Js
 
     `data` goes beside a name. Raises InngestTestError.
     """
+    if data is not None and not isinstance(data, Mapping):
+        raise InngestTestError(f"{what}: data must be a dict, not {type(data).__name__}")
     if isinstance(given, str):
         return {"name": given, "data": dict(data or {})}
     if data is not None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self, overload
 
+from ..domain.errors import InngestPyError
 from ..domain.events import user_events
 from ..domain.events.event_record import Event as StoredEvent
 from ..domain.functions.triggers import CronTrigger, EventTrigger
@@ -199,7 +200,15 @@ class Inngest:
         The app is asked with the results that the run has, as before a deploy. No step runs, and
         the run stays as it is. `app` is new code, asked in place of what is served; see serve().
         """
+        if not isinstance(run, Run):
+            raise InngestTestError(f"check_replay: give what inngest.run() returned, not {run!r}")
         self._engine.settle()
+        try:
+            return self._replayed(run, app, path)
+        except InngestPyError as error:
+            raise InngestTestError(f"check_replay: {error.message}") from None
+
+    def _replayed(self, run: Run, app: object, path: str) -> list[str]:
         if app is None:
             return replay_check.of_run(self._engine.ctx, run.id).sentences()
         made = Served(app, path, len(self._calls.apps))

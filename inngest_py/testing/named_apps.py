@@ -19,7 +19,10 @@ def load(named: str) -> object:
     try:
         app = import_module(module)
     except ModuleNotFoundError as error:
-        raise AppError(f"inngest_app: {named!r} cannot be imported: {error}") from error
+        fix = ""
+        if error.name == module.partition(".")[0]:
+            fix = "; add its folder to pytest's setting pythonpath, as in pythonpath = ."
+        raise AppError(f"inngest_app: {named!r} cannot be imported: {error}{fix}") from error
     for part in attribute.removesuffix("()").split("."):
         if not hasattr(app, part):
             raise AppError(f"inngest_app: there is no {part!r} in {named!r}")

@@ -10,11 +10,13 @@ where it checks a signature.
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from typing import cast
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import httpx
+import inngest
 import orjson
 from inngest._internal import net
 from inngest._internal.server_lib import ServerKind
@@ -126,6 +128,19 @@ class SdkRequests:
 
         stack.enter_context(patch.object(net, "validate_request_sig", validate))
         stack.enter_context(patch.object(direct, "connections", lambda url, timeout: None))
+        stack.enter_context(patch.object(inngest.Step, "sleep", _sleep))
+        stack.enter_context(patch.object(inngest.StepSync, "sleep", _sleep))
+
+
+def _sleep(
+    step: inngest.Step | inngest.StepSync, step_id: str, duration: int | timedelta
+) -> object:
+    """Sleep as the SDK does, but never until a whole second: that would count as a date."""
+    length = timedelta(milliseconds=duration) if isinstance(duration, int) else duration
+    until = datetime.now() + length  # noqa: DTZ005 - as the SDK does
+    if until.microsecond < 1000:
+        until += timedelta(milliseconds=1)
+    return step.sleep_until(step_id, until)
 
 
 def _note_registration(seen: Seen, body: bytes, reply: Reply) -> None:

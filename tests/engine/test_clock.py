@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -181,6 +181,13 @@ def test_far_targets_have_to_be_confirmed() -> None:
     check_target(NOW, far, confirmed=True)
     with pytest.raises(Invalid, match="cannot go back"):
         check_target(NOW, at(seconds=-1), confirmed=True)
+    too_late = datetime(2098, 1, 2, tzinfo=UTC)
+    for move_there in (
+        lambda: check_target(NOW, too_late, confirmed=True),
+        lambda: VirtualClock(NOW).set(too_late),
+    ):
+        with pytest.raises(Invalid, match="at most"):
+            move_there()
 
 
 def test_what_fails_at_a_moment_ends_the_move_there(db: Database) -> None:
@@ -223,11 +230,13 @@ def test_the_database_keeps_its_clock(db: Database) -> None:
     assert abs(clock.now() - utc_now()) < timedelta(minutes=1)
     kept.refuse_moved(db)
     clock.set(clock.now() + timedelta(days=3))
-    kept.save(db, clock)
+    kept.save(db, clock, stands=False)
     again = kept.load(db)
     assert abs(again.now() - clock.now()) < timedelta(seconds=5)
     clock.freeze()
-    kept.save(db, clock)
+    kept.save(db, clock, stands=False)  # as in a move
+    assert not kept.load(db).is_frozen
+    kept.save(db, clock, stands=True)
     again = kept.load(db)
     assert (again.now(), again.is_frozen) == (clock.now(), True)
     with pytest.raises(Conflict, match="dev --clock virtual"):

@@ -187,7 +187,7 @@ def test_a_date_is_that_date(server: Server) -> None:
     app, api = App(client(server.url)), Api(server.url)
     with serving.fastapi(app.client, app.asynchronous()) as url:
         register(url)
-        at = moment(shown(server)["now"]).replace(minute=30, second=0, microsecond=0) + 40 * DAY
+        at = moment(shown(server)["now"]).replace(minute=30, second=15, microsecond=0) + 40 * DAY
         event = api.send("dated", {"at": at.isoformat()})
         wait_until(lambda: shown(server)["next_at"], 10, "the run sleeps")
         post(server, to=(at - timedelta(minutes=1)).isoformat())
@@ -257,6 +257,7 @@ def test_a_move_waits_for_calls_and_can_be_stopped(server: Server) -> None:
         ({"advance": "-1d"}, "cannot go back"),
         ({"to": "2020-01-01T00:00:00Z"}, "cannot go back"),
         ({"advance": "500d"}, "--yes"),
+        ({"to": "2099-01-01T00:00:00Z", "yes": True}, "at most"),
         ({"advance": "soon"}, "write it like 90s"),
         ({"to": "soon"}, "write it like 2024"),
         ({}, "give one of advance, to"),

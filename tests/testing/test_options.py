@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import unittest
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fastapi
@@ -10,7 +13,7 @@ import pytest
 from inngest._internal import const
 
 from inngest_py.sdk import steps
-from inngest_py.testing import Inngest, InngestTestError
+from inngest_py.testing import Inngest, InngestTestCase, InngestTestError
 
 from .async_shop import AsyncShop, fast_api, fastapi_shop
 from .shop import Shop, flask_shop
@@ -135,3 +138,58 @@ def test_a_function_that_starts_itself_is_told(monkeypatch: pytest.MonkeyPatch) 
     told = "does a function start itself"
     with Inngest((client, [loop])) as inngest, pytest.raises(InngestTestError, match=told):
         inngest.run(loop)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its loop's tasks
+def test_an_async_step_that_leaves_ends_the_test() -> None:
+    client = sdk.Inngest(app_id="leaving", is_production=False)
+
+    @client.create_function(fn_id="leave", trigger=sdk.TriggerEvent(event="leave"))
+    async def leave(ctx: sdk.Context) -> None:
+        raise SystemExit(3)
+
+    with Inngest((client, [leave])) as inngest, pytest.raises(SystemExit):
+        inngest.run(leave)
+
+
+def test_a_date_is_that_date_and_a_sleep_takes_its_time() -> None:
+    client = sdk.Inngest(app_id="dated", is_production=False)
+    then = datetime(2027, 6, 1, 9, 0, 15, tzinfo=UTC)
+
+    @client.create_function(fn_id="dated", trigger=sdk.TriggerEvent(event="dated"))
+    def dated(ctx: sdk.ContextSync) -> None:
+        ctx.step.sleep_until("then", then)
+        ctx.step.sleep("an hour more", timedelta(hours=1))
+
+    with Inngest((client, [dated]), start="2027-01-01T00:00:00.400Z") as inngest:
+        run = inngest.run(dated)
+        inngest.clock.to(then - timedelta(milliseconds=1))
+        assert not run.steps["then"].done
+        inngest.clock.to(then)
+        assert run.steps["then"].done
+        inngest.clock.advance(minutes=61)
+        assert run.status == "completed"
+
+
+def test_bad_arguments_are_told() -> None:
+    shop = Shop()
+    with Inngest(flask_shop(shop)) as inngest:
+        wrong: Any = [1]
+        run = inngest.run(shop.nightly)
+        bad: list[tuple[str, Callable[[], object]]] = [
+            ("data must be a dict", lambda: inngest.send("x", data=wrong)),
+            ("data must be a dict", lambda: inngest.run(shop.remind, data=wrong)),
+            ("no length of time", lambda: inngest.clock.advance(days=10**9)),
+            ("no length of time", lambda: inngest.clock.advance(days=float("nan"))),
+            ("at most", lambda: inngest.clock.to("9999-12-31T00:00:00Z")),
+            ("what inngest.run", lambda: inngest.check_replay(wrong)),
+        ]
+        for told, act in bad:
+            with pytest.raises(InngestTestError, match=told):
+                act()
+        assert run.status == "completed"
+
+
+def test_the_mixin_comes_first() -> None:
+    with pytest.raises(InngestTestError, match=r"before unittest\.TestCase"):
+        type("Test", (unittest.TestCase, InngestTestCase), {})

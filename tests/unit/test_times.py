@@ -108,6 +108,11 @@ def test_delay(text, seconds):
     assert times.delay(text, NOW) == timedelta(seconds=seconds)
 
 
+def test_a_sleep_until_a_whole_second_ends_at_it():
+    now = NOW + timedelta(milliseconds=400)
+    assert now + times.delay("2024-06-01T11:00:00Z", now) == NOW + timedelta(hours=1)
+
+
 @pytest.mark.parametrize("text", ["5", "abc", "1 h", "tomorrow morning", "2024-06-1"])
 def test_text_that_is_not_a_sleep_is_invalid(text):
     with pytest.raises(Invalid):

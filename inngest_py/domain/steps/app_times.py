@@ -2,8 +2,8 @@
 
 An SDK may compute the end of a sleep itself: the Python SDK makes `now + duration` of every sleep.
 By a server's clock that is days ahead, such a time is long past. So it is moved by as much as the
-clock is ahead. A date that a person wrote means that date: it lies on a whole minute, on which a
-computed one lies by chance once in 60,000 times.
+clock is ahead. A date that a person wrote means that date: it lies on a whole second, on which a
+computed one lies by chance once in 1,000 times, since SDKs write milliseconds.
 """
 
 from dataclasses import replace
@@ -40,7 +40,7 @@ def _moved(text: str, ahead: timedelta) -> str:
         return text
     try:
         moment = times.parse_time(text)
-        if moment.second or moment.microsecond:
+        if moment.microsecond:
             return (moment + ahead).isoformat()
     except (Invalid, OverflowError):  # a duration, or what is refused later
         pass

@@ -63,7 +63,8 @@ def parse_time(text: str) -> datetime:
 def delay(text: str, now: datetime) -> timedelta:
     """Return how long a sleep lasts; `text` is a duration or a date (execution.md §4.1).
 
-    A past date gives zero. The time until a date is rounded to whole seconds. Raises Invalid.
+    A past date gives zero. The time until a date is rounded to whole seconds, unless the date lies
+    on a whole second: then the sleep ends at that date. Raises Invalid.
     """
     if text == "":
         return timedelta(0)
@@ -72,7 +73,10 @@ def delay(text: str, now: datetime) -> timedelta:
     except Invalid:
         if len(text) < _SHORTEST_DATE:
             raise
-    left = (parse_time(text) - now + timedelta(seconds=0.5)) // timedelta(seconds=1)
+    date = parse_time(text)
+    if not date.microsecond:
+        return max(timedelta(0), date - now)
+    left = (date - now + timedelta(seconds=0.5)) // timedelta(seconds=1)
     return timedelta(seconds=max(0, left))
 
 

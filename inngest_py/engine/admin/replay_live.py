@@ -105,7 +105,10 @@ def _served(ctx: Context, url: str, oldest: Sequence[tuple[Function, str]]) -> l
     apps: set[str] = set()
     lacking: list[str] = []
     unclear: InngestPyError | None = None
+    ends_at = time.monotonic() + LONGEST.total_seconds()
     for function, run_id in oldest:
+        if unclear is not None and time.monotonic() > ends_at:  # an app that hangs
+            break
         if function.app_id in apps:
             continue
         try:

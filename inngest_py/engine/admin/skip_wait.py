@@ -27,6 +27,7 @@ from ..runtime.audit import Actor
 from ..runtime.context import Context
 
 _MOST_NAMED = 10
+_MOST_TOLD = 5
 _MOST_CHARS = 80
 
 
@@ -131,7 +132,9 @@ def _chosen(known: Sequence[Waiting], step: str | None, now: datetime) -> Waitin
         told = f"{len(meant)} parts of the run wait: name one of them as step: {_names(meant)}"
         raise Invalid(told, field="step")
     if step is None:
-        raise Conflict("nothing in this run waits for its time", code="not_waiting")
+        told = "nothing in this run waits for its time"
+        reasons = "; ".join(f"{one.label}: {_does(one.item)}" for one in known[:_MOST_TOLD])
+        raise Conflict(f"{told}: {reasons}" if reasons else told, code="not_waiting")
     busy = [one for one in known if one.is_meant(step)]
     if busy:
         raise Conflict(f"{busy[0].label} does not wait: {_does(busy[0].item)}", code="not_waiting")

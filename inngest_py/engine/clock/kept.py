@@ -31,9 +31,9 @@ def load(db: Database) -> VirtualClock:
     return VirtualClock(utc_now() + (_time(at) - _time(saved)))
 
 
-def save(db: Database, clock: VirtualClock) -> None:
-    """Keep where the clock is and whether it stands."""
-    at, saved = clock.now(), 0 if clock.is_frozen else _number(clock.real())
+def save(db: Database, clock: VirtualClock, *, stands: bool) -> None:
+    """Keep where the clock is, and whether it stands: one that is moved runs or stands, too."""
+    at, saved = clock.now(), 0 if stands else _number(clock.real())
     with db.transaction() as tx:
         meta.put(tx, _AT, _number(at))
         meta.put(tx, _SAVED, saved)

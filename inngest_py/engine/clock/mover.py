@@ -62,6 +62,7 @@ class Mover:
         self._waits_for: str | None = None
         self._moments = 0
         self._error: str | None = None
+        self._stood = clock.is_frozen  # before the move
 
     def state(self) -> ClockState:
         """Say where the clock is, and what it waits for."""
@@ -79,42 +80,48 @@ class Mover:
 
     def move(self, target: datetime, *, confirmed: bool = False) -> None:
         """Begin to move the clock. Raises Invalid, or Conflict while another move goes on."""
+        self._begin(self.clock.now(), target, confirmed=confirmed)
+
+    def _begin(self, now: datetime, target: datetime, *, confirmed: bool) -> None:
+        """Begin to move a clock that was at `now` when the target was chosen."""
         with self._lock:
             if not self._over.is_set():
                 raise Conflict(
                     f"the clock is moving to {self._target:%Y-%m-%dT%H:%M:%SZ}: wait, or freeze it"
                 )
-            moves.check_target(self.clock.now(), target, confirmed=confirmed)
+            moves.check_target(now, target, confirmed=confirmed)
             self._target, self._stops, self._moments, self._error = target, False, 0, None
             self._over.clear()
         threading.Thread(target=self._move, args=(target,), name="clock", daemon=True).start()
 
     def advance(self, by: timedelta, *, confirmed: bool = False) -> None:
         """Begin to move the clock by a time. Raises Invalid or Conflict."""
+        now = self.clock.now()
         try:
-            target = self.clock.now() + by
+            target = now + by
         except OverflowError:
             raise Invalid("that is further ahead than times reach: name a shorter time") from None
-        self.move(target, confirmed=confirmed)
+        self._begin(now, target, confirmed=confirmed)
 
     def to_next(self, *, confirmed: bool = False) -> None:
         """Begin to move the clock to what is due next. Raises Invalid if nothing is, or Conflict.
 
         What is due at that moment is done, and what follows from it at that moment.
         """
-        target = moves.next_moment(self._ctx)
+        now, target = self.clock.now(), moves.next_moment(self._ctx)
         if target is None:
             raise Invalid(
                 "nothing is due later: no run sleeps, waits or retries, and no cron ticks"
             )
-        self.move(target, confirmed=confirmed)
+        self._begin(now, max(now, target), confirmed=confirmed)
 
     def freeze(self) -> None:
         """Stop the clock; a move ends at the moment that it has reached."""
-        self._stops = True
+        with self._lock:
+            self._stops = True
         self._over.wait()
         self.clock.freeze()
-        kept.save(self._ctx.db, self.clock)
+        kept.save(self._ctx.db, self.clock, stands=True)
 
     def resume(self) -> None:
         """Let the clock run on. Raises Conflict while it is being moved."""
@@ -122,23 +129,24 @@ class Mover:
             if not self._over.is_set():
                 raise Conflict("the clock is moving: wait, or freeze it")
             self.clock.resume()
-        kept.save(self._ctx.db, self.clock)
+        kept.save(self._ctx.db, self.clock, stands=False)
 
     def wait(self, seconds: float) -> bool:
         """Wait until no move goes on; say whether that is so."""
         return self._over.wait(seconds)
 
     def _move(self, target: datetime) -> None:
-        was_frozen = self.clock.is_frozen
+        self._stood = self.clock.is_frozen
         self.clock.freeze()
         try:
+            target = max(target, self.clock.now())  # which it may have passed meanwhile
             moves.move(self._ctx, self.clock, target, self._settle, self._arrived)
         except _StoppedError:
             pass
         except Exception as error:
             self._error = f"the move ended early: {error}"
             observe.event("clock.failed", level=40, **logged(error))
-        if not (was_frozen or self._stops):
+        if not (self._stood or self._stops):
             self.clock.resume()
         try:
             self._end()
@@ -148,7 +156,7 @@ class Mover:
             self._over.set()
 
     def _end(self) -> None:
-        kept.save(self._ctx.db, self.clock)
+        kept.save(self._ctx.db, self.clock, stands=self.clock.is_frozen)
         for tell in self._ctx.moved:
             tell(self._ctx)
         self._ctx.db.written.set()  # the service of due items waits by the old time
@@ -156,7 +164,7 @@ class Mover:
 
     def _arrived(self) -> None:
         self._moments += 1
-        kept.save(self._ctx.db, self.clock)
+        kept.save(self._ctx.db, self.clock, stands=self._stood)
 
     def _settle(self) -> None:
         """Wait until nothing runs, and nothing is due that a worker takes."""

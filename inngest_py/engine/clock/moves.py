@@ -13,7 +13,7 @@ from ...storage.queue import backlog
 from ..admin.limit_overrides import expire
 from ..intake.cron_schedules import Missed, run_due
 from ..runtime.context import Context
-from .virtual import VirtualClock
+from .virtual import VirtualClock, refuse_too_late
 
 # A jump that is longer has to be confirmed: with a cron that ticks every minute it is half a
 # million runs.
@@ -54,6 +54,7 @@ def move(
     clock moves only then. `arrived` is called at each moment before anything is done at it. What
     either raises ends the move where the clock is. Raises Invalid for a target in the clock's past.
     """
+    refuse_too_late(target)
     if target < ctx.now():
         clock.set(target)
     moments = 0
@@ -75,6 +76,7 @@ def check_target(now: datetime, target: datetime, *, confirmed: bool) -> None:
             f"the clock cannot go back: it is at {now:%Y-%m-%dT%H:%M:%SZ}, and"
             f" {target:%Y-%m-%dT%H:%M:%SZ} is before that"
         )
+    refuse_too_late(target)
     if target - now > FAR and not confirmed:
         days = round((target - now) / timedelta(days=1))
         raise Invalid(

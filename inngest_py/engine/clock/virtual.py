@@ -3,10 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ...domain.errors import Invalid
 from ..runtime.context import utc_now
+
+# The times of events end with 2099, and those of waits a year after the present one.
+LATEST = datetime(2098, 1, 1, tzinfo=UTC)
 
 
 class VirtualClock:
@@ -46,6 +49,7 @@ class VirtualClock:
                     f"the clock is at {_text(now)} and cannot be set back to {_text(to)}:"
                     " name a later time"
                 )
+            refuse_too_late(to)
             self._ahead = to - self.real()
             if self._stopped_at is not None:
                 self._stopped_at = to
@@ -72,6 +76,14 @@ class VirtualClock:
         finally:
             if not was_frozen:
                 self.resume()
+
+
+def refuse_too_late(moment: datetime) -> None:
+    """Raise Invalid for a time after LATEST."""
+    if moment > LATEST:
+        raise Invalid(
+            f"the clock goes to {_text(LATEST)} at most: name an earlier time than {_text(moment)}"
+        )
 
 
 def _text(moment: datetime) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import wait
 from typing import TypeVar
 
 import httpx
@@ -13,6 +14,7 @@ from .calls import AsgiCallable, Message, Receive, Request, Send
 
 T = TypeVar("T")
 _LIFESPAN_SECONDS = 30.0
+_LOOK_SECONDS = 0.5  # whether the app has left
 
 
 class LoopThread:
@@ -20,13 +22,25 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._left: BaseException | None = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.name = "inngest-test-app"
         self._thread.start()
 
+    def _serve(self) -> None:
+        try:
+            self._loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:  # these leave a task, and end its loop
+            self._left = error
+
     def run(self, work: Coroutine[None, None, T]) -> T:
-        """Do work in the loop, and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """Do work in the loop, and wait for it. Raises SystemExit if the app has raised it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        while not future.done():
+            wait([future], _LOOK_SECONDS)
+            if self._left is not None and not future.done():
+                raise self._left
+        return future.result()
 
     def close(self) -> None:
         """End the thread."""
