@@ -94,9 +94,13 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     made.close()
 
 
+# what the browser and htmx say then
+_NOT_ANSWERED = ("Failed to load resource", "htmx:sendError", "htmx:afterRequest")
+
+
 def _note(wrong: list[str], told: ConsoleMessage) -> None:
     # a busy machine may answer late or not at all: the page asks again, so that is no error
-    if told.type == "error" and not told.text.startswith("Failed to load resource"):
+    if told.type == "error" and not told.text.startswith(_NOT_ANSWERED):
         wrong.append(told.text)
 
 

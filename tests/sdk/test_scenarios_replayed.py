@@ -1,4 +1,7 @@
-"""The replay check with all SDKs: the code that made a run moves none of its steps."""
+"""The replay check with all SDKs: the code that made a run moves none of its steps.
+
+It comes after the tests of the scenarios, which count how often the code between steps has run.
+"""
 
 from collections import Counter
 from typing import Any
