@@ -34,7 +34,7 @@ class DatabaseWire:
 
     def __init__(self, db: Database, hub: Hub, name: str, now: Callable[[], datetime]) -> None:
         self._db, self._hub, self._id, self._now = db, hub, name, now
-        self._outbox = Outbox(name, lambda text: self._put(rows.MESSAGES, text))
+        self._outbox = Outbox(name, lambda text: self._put(rows.MESSAGES, text), hub.deliver)
         self._reading = threading.Event()
         self._asked = threading.Event()
         self._is_stopped = False
@@ -107,7 +107,7 @@ class DatabaseWire:
     def _lose(self, error: SQLAlchemyError) -> None:
         """Hand our own messages over ourselves, until rows can be read again."""
         self._reading.clear()
-        self._outbox.forget()
+        self._outbox.expect_none_back()
         if not self._is_away:
             observe.event("realtime.not_read", level=30, **logged(error))
         self._is_away = True
@@ -129,7 +129,7 @@ class DatabaseWire:
             self._reading.set()
         else:
             self._reading.clear()
-            self._outbox.forget()
+            self._outbox.expect_none_back()
         for row in found:
             self._take(row["kind"], orjson.loads(row["body"]))
         if reads_all and len(found) == rows.MOST:

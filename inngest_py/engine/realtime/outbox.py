@@ -28,12 +28,16 @@ class Outbox:
     """Sends a process's messages from a thread of its own, and knows them when they come back.
 
     `send_all` sends a JSON array of messages, and says whether it could; it must not raise.
+    `deliver` hands a message to the subscribers here.
     """
 
-    def __init__(self, name: str, send_all: Callable[[bytes], bool]) -> None:
-        self._name, self._send_all = name, send_all
+    def __init__(
+        self, name: str, send_all: Callable[[bytes], bool], deliver: Callable[[Delivery], None]
+    ) -> None:
+        self._name, self._send_all, self._deliver = name, send_all, deliver
         self._numbers = itertools.count()
-        self._to_come: set[int] = set()  # those to be handed over when they come back
+        self._to_come: dict[int, Delivery] = {}  # those to be handed over when they come back
+        self._handing_over = threading.Lock()
         self._lock = threading.Lock()
         self._waiting: list[_Sending] = []
         self._wake = threading.Event()
@@ -46,24 +50,36 @@ class Outbox:
         broker may pass on what nobody waits for any more.
         """
         number = next(self._numbers)
+        comes_back = comes_back and len(self._to_come) < _MOST_WAITING
         if comes_back:
-            self._to_come.add(number)
+            self._to_come[number] = delivery
         packed = pack(delivery) | {"by": self._name, "number": number}
         if self._send(orjson.dumps(packed), wait=wait):
             return comes_back
-        return comes_back and not self._take(number)
+        if not comes_back:
+            return False
+        with self._handing_over:  # where it is missing, the subscribers have it when we return
+            return not self._take(number)
 
     def hands_over(self, given: Mapping[str, object]) -> bool:
         """Say whether a message that was read is for the subscribers here. Each of ours is once."""
         return given.get("by") != self._name or self._take(given.get("number"))
 
-    def forget(self) -> None:
-        """Expect none of our messages back: they are not read any more."""
-        self._to_come.clear()
+    def expect_none_back(self) -> None:
+        """Hand over our messages that did not come back: they are not read any more.
+
+        One may be on its way just now. If it were only forgotten, its publisher would take it for
+        one that came back, and nobody would get it.
+        """
+        with self._handing_over:
+            for number in sorted(self._to_come.copy()):
+                delivery = self._to_come.pop(number, None)
+                if delivery is not None:
+                    self._deliver(delivery)
 
     def _take(self, number: object) -> bool:
         try:
-            self._to_come.remove(number)  # type: ignore[arg-type]
+            del self._to_come[number]  # type: ignore[arg-type]
         except KeyError:
             return False
         return True

@@ -40,7 +40,7 @@ class BrokerWire:
         self._app, self._broker, self._hub = app, broker, hub
         self._id = uuid()
         self._lock = threading.Lock()
-        self._outbox = Outbox(self._id, lambda text: self._publish(_MESSAGES, text))
+        self._outbox = Outbox(self._id, lambda text: self._publish(_MESSAGES, text), hub.deliver)
         self._reader: FanoutReader | None = None
         self._ready = threading.Event()
         self._heard_at = self._told_at = self._used_at = 0.0
@@ -98,7 +98,7 @@ class BrokerWire:
         """Hand our own messages over ourselves, until they come back again."""
         if self._reader is reader:
             self._ready.clear()
-            self._outbox.forget()
+            self._outbox.expect_none_back()
 
     def _watch(self) -> None:
         """Send ourselves messages that say whether we read; end when nobody is subscribed."""
@@ -124,7 +124,7 @@ class BrokerWire:
             if now <= self._used_at + _LINGER_SECONDS:
                 return True
             self._ready.clear()
-            self._outbox.forget()
+            self._outbox.expect_none_back()
             if self._reader is not None:
                 self._reader.stop()
             self._reader = None
@@ -134,6 +134,7 @@ class BrokerWire:
         """Read with a new connection: the old one brings nothing any more."""
         observe.event("realtime.reader_restarted", level=30)
         self._ready.clear()
+        self._outbox.expect_none_back()
         self._heard_at = time.monotonic()
         if self._reader is not None:
             self._reader.stop()
@@ -146,7 +147,8 @@ class BrokerWire:
 
     def _take_one(self, given: Mapping[str, object]) -> None:
         if "probe" in given:
-            if given["probe"] == self._id:
+            if given["probe"] == self._id and not self._ready.is_set():
+                self._outbox.expect_none_back()  # what was sent just when the last reader ended
                 self._ready.set()
         elif self._outbox.hands_over(given):
             self._hub.deliver(unpack(given))
