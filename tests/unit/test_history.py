@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from inngest_py.dashboard.parts.history import history
 from inngest_py.dashboard.parts.words import timed
+from inngest_py.dashboard.run_page.history import history
 from inngest_py.domain.reports import spans
 from inngest_py.domain.reports.timeline import EndedAttempt, Span, TimelineRun
 from inngest_py.domain.runs.runs import RunStatus

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from inngest_py.dashboard.parts.waterfall import waterfall
+from inngest_py.dashboard.run_page.waterfall import waterfall
 from inngest_py.domain.reports import spans
 from inngest_py.domain.reports.timeline import EndedAttempt, TimelineRun
 from inngest_py.domain.runs.runs import RunStatus

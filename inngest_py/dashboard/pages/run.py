@@ -22,10 +22,12 @@ from ...engine.admin.skip_wait import skip, waiting_steps
 from ...engine.work.end_run import cancel
 from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
 from ..deps import context, deps, read
-from ..parts import history, waterfall, words
+from ..parts import words
 from ..parts.notices import leave
 from ..rendering import page, url
 from ..routes import route
+from ..run_page import headline, history, waterfall
+from ..run_page.headline import Facts
 from .audit import actor
 
 MOST_OF_BATCH = 100
@@ -105,9 +107,11 @@ def show(run_id: str, problem: str | None = None, status: int = 200) -> Response
         row = _run(tx, run_id)
         head = run_detail.run_output(tx, run_id, 1)
         root = timelines.of_run(tx, row, has_output=head is not None)
-        chosen = _chosen(root)
+        facts = _facts(tx, row, root)
+        chosen = _chosen(root, facts)
         return {
             "run": row,
+            "facts": facts,
             "log": history.history(root),
             "fall": waterfall.waterfall(root, now),
             "root": root,
@@ -127,6 +131,8 @@ def show(run_id: str, problem: str | None = None, status: int = 200) -> Response
         status,
         **found,
         live=live,
+        lead=headline.headline(found["facts"], waiting),
+        own_code=headline.OWN_CODE,
         most=history.MOST_LINES,
         most_of_batch=MOST_OF_BATCH,
         waiting=waiting,
@@ -136,8 +142,27 @@ def show(run_id: str, problem: str | None = None, status: int = 200) -> Response
         form=_form(found["language"], chosen, found["values"]),
         taken_over=_taken_over(found["run"], found["root"]),
         missing=_missing(found["run"], found["root"]),
-        here=url("run", run_id=run_id, span=None if chosen.is_root else chosen.id),
+        here=url("run", run_id=run_id, span=_asked()),
     )
+
+
+def _facts(tx: Connection, row: RowMapping, root: Span) -> Facts:
+    """Read what the page leads with."""
+    error, code, cancelled = None, None, None
+    status = RunStatus(row["status"])
+    if status is RunStatus.FAILED:
+        head = run_detail.run_output(tx, row["id"], words.MOST_OF_ERROR)
+        if head is not None and head[1] <= words.MOST_OF_ERROR:
+            error, code = outputs.shown_error(head[0])["error"], outputs.error_code(head[0])
+    why = headline.cancellation(root) if status is RunStatus.CANCELLED else None
+    place = None if why is None or why.output is None else why.output.attempt_id
+    if place is not None:
+        head = run_detail.attempt_error(tx, row["id"], place, words.MOST_OF_ERROR)
+        cancelled = outputs.shown_error(head[0])["error"]["message"] if head else None
+    config = canonical.loads(run_detail.config(tx, row["function_id"]) or "{}")
+    attempts = config.get("retries", 0) + 1
+    skipped = row["skip_reason"], row["existing_run_id"]
+    return Facts(root, status, attempts, error, code, cancelled, *skipped)
 
 
 def _form(language: str, chosen: Span, values: list[Value]) -> StepForm | None:
@@ -179,9 +204,18 @@ def _batch(tx: Connection, batch_id: str) -> BatchEvents:
     )
 
 
-def _chosen(root: Span) -> Span:
-    span_id = request.args.get("span") or request.form.get("span")
-    return (waterfall.find(root, span_id) if span_id else None) or root
+def _asked() -> str | None:
+    """Return the part of the run that the URL or a form chooses; None without one."""
+    return request.args.get("span") or request.form.get("span")
+
+
+def _chosen(root: Span, facts: Facts) -> Span:
+    """Find the part that is shown: the one that was asked for, or the one that failed."""
+    span_id = _asked()
+    found = waterfall.find(root, span_id) if span_id else None
+    if found is None and facts.status is RunStatus.FAILED:
+        found = headline.failed_part(root, facts.error_code)
+    return found or root
 
 
 def _values(tx: Connection, row: RowMapping, span: Span) -> list[Value]:

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from ...domain.reports.timeline import Span, SpanStatus
 
 MOST_SHOWN = 8_000  # characters of a value; the download has the rest
+MOST_OF_ERROR = 200_000  # characters of an error that is read: long stacks have messages, too
 # a time or a ULID within a sentence of the engine
 _STAMP = re.compile(
     r"\b(\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d:[0-5]\d) UTC|\b([0-7][0-9A-HJKMNP-TV-Z]{25})\b"

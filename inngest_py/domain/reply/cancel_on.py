@@ -68,5 +68,7 @@ def cancels(
 def cancelled_entry(event_name: str, event_id: str) -> TimelineEntry:
     """Build the timeline's entry that says which event cancelled the run."""
     return cancellation_entry(
-        "CancelledByEvent", f"Cancelled by the event {event_name} ({event_id})."
+        "CancelledByEvent",
+        f"Cancelled by the event {event_name} ({event_id}).",
+        {"eventID": event_id, "eventName": event_name},
     )

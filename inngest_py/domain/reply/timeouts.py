@@ -10,6 +10,7 @@ from enum import StrEnum
 from ..functions.function_config import Timeouts
 from ..runs.runs import Run, RunStatus
 from ..values import canonical
+from ..values.json_types import JsonObject
 from .plans import Finish, Plan, TimelineEntry
 
 CANCELLATION = "Cancellation"  # the timeline's entry that says why a run was cancelled
@@ -73,10 +74,15 @@ def cancelled(name: str, message: str) -> Plan:
     )
 
 
-def cancellation_entry(name: str, message: str) -> TimelineEntry:
-    """Build the timeline's entry that says why the run was cancelled."""
+def cancellation_entry(name: str, message: str, cause: JsonObject | None = None) -> TimelineEntry:
+    """Build the timeline's entry that says why the run was cancelled.
+
+    `cause` says by what, as far as that is known: `by` is an operator or a key, `eventID` and
+    `eventName` an event, `runID` a newer run of the singleton, `cancellationID` one in bulk.
+    """
     error = canonical.dumps({"message": message, "name": name}).decode()
-    return TimelineEntry(None, CANCELLATION, CANCELLATION, "cancelled", error)
+    info = canonical.dumps(cause).decode() if cause else None
+    return TimelineEntry(None, CANCELLATION, CANCELLATION, "cancelled", error, info=info)
 
 
 def _shown(length: timedelta) -> str:

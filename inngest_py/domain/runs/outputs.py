@@ -161,6 +161,12 @@ def shown(stored: str) -> Parts:
     return {"input": text} if key == "input" else {"data": text}
 
 
+def error_code(stored: str) -> str | None:
+    """Return the code that an SDK gave an error; None without one."""
+    value = canonical.loads(stored)
+    return _text(value, "code") if isinstance(value, dict) else None
+
+
 def shown_error(stored: str) -> Parts:
     """Split an error into its parts; without a message, the raw text is the stack (api.md §5.5)."""
     value = canonical.loads(stored)

@@ -113,7 +113,8 @@ def _page(tx: Connection, ctx: Context, row: RowMapping) -> tuple[list[Run], Sta
             ended, outbox = end_runs(tx, ctx, endings)
             cancelled = [one.run for one in endings if one.run.id in ended]
             text = f"Cancelled by the bulk cancellation {row['name'] or row['id']}."
-            note_cancelled(tx, cancelled, cancellation_entry("CancelledByRequest", text), now)
+            shown = cancellation_entry("CancelledByRequest", text, {"cancellationID": row["id"]})
+            note_cancelled(tx, cancelled, shown, now)
             started = outbox.write(tx, ctx)
     again_at = row["started_before"] + SETTLED
     progress: RowValues

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from ...domain.errors import Invalid
 from ...domain.flow import keys
 from ...domain.runs.items import ItemKind
+from ...domain.values import canonical
 from ...storage.flow import singletons
 from ..runtime.context import Context
 from . import timers
@@ -84,7 +85,8 @@ def give_keys(
             continue
         if holder is not None:
             item_id = ctx.new_id(now)
-            out.items.append(timers.row(ItemKind.REPLACE, item_id, holder, now, now, None))
+            newer = canonical.dumps({"runID": arrival.run_id}).decode()
+            out.items.append(timers.row(ItemKind.REPLACE, item_id, holder, now, now, newer))
             out.hints.append((ItemKind.REPLACE, item_id))
         holding.now[key] = holding.taken[key] = arrival.run_id
 

@@ -25,6 +25,11 @@ class Actor:
     address: str = ""
     claim: str = ""
 
+    @property
+    def shown(self) -> str:
+        """Name it on pages, with its claim."""
+        return f"{self.name} (as {self.claim})" if self.claim else self.name
+
 
 SHELL = Actor("command line")
 

@@ -16,6 +16,7 @@ from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import ENDED, Run, RunStatus
 from ...domain.steps import tasks
 from ...domain.steps.opcodes import Opcode
+from ...domain.values.json_types import JsonObject
 from ...storage.db.row_types import Record, RowValues
 from ...storage.events import waits
 from ...storage.queue import load_runs, of_ended_runs
@@ -182,7 +183,8 @@ def cancel(
         run = found[0]
         if run.status in ENDED:
             return run, run.status, Started()
-        shown = cancellation_entry("CancelledByRequest", "Cancelled by request.")
+        cause: JsonObject | None = None if by is None else {"by": by.shown}
+        shown = cancellation_entry("CancelledByRequest", "Cancelled by request.", cause)
         ended, started = end_at_once(tx, ctx, run, shown, now, terminate=terminate)
         if ended:
             audit.note(tx, by, now, "run.cancel", run_id, run.function_slug)

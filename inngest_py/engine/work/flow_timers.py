@@ -13,6 +13,8 @@ from ...domain.flow.debounce import BUFFER
 from ...domain.reply.timeouts import cancellation_entry
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import ENDED, Run
+from ...domain.values import canonical
+from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions
 from ...storage.events import events
 from ...storage.flow import debounces as debounce_rows
@@ -157,9 +159,10 @@ def _replace(tx: Connection, ctx: Context, item: Item, now: datetime) -> Fired:
     """Cancel the run that another one replaces; this deletes its items, this one too (§8)."""
     found = load_runs.load(tx, [item.run_id]).get(item.run_id)
     if found is not None and found[0].status not in ENDED:
-        shown = cancellation_entry(
-            "CancelledBySingleton", "Cancelled by a newer run of the singleton."
-        )
+        # an item of an older version names no run
+        newer: JsonObject | None = canonical.loads(item.opts) if item.opts else None
+        text = "Cancelled by a newer run of the singleton."
+        shown = cancellation_entry("CancelledBySingleton", text, newer)
         ended, started = end_at_once(tx, ctx, found[0], shown, now, [item])
         if ended:
             return started, found[0]

@@ -48,6 +48,14 @@ def run_input(tx: Connection, run_id: str, most: int) -> tuple[str, Head] | None
     return None if step is None or head is None else (step, head)
 
 
+def config(tx: Connection, function_id: str) -> str | None:
+    """Read the configuration of a function, as JSON; None when it is gone."""
+    found: str | None = tx.execute(
+        select(FunctionRow.config).where(FunctionRow.id == function_id)
+    ).scalar()
+    return found
+
+
 def sdk_language(tx: Connection, function_id: str) -> str:
     """Return the language of the SDK of a function's app, as it registers: py, js, celery …"""
     query = select(App.sdk_language).join(FunctionRow, FunctionRow.app_id == App.id)
