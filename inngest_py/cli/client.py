@@ -153,4 +153,5 @@ def skip(run_id: str, step: str | None, url: str) -> None:
     """Let a run of a dev server wait no longer: a sleep or a wait ends, a retry begins."""
     body = {} if step is None else {"step": step}
     skipped = call("POST", f"{url}/dev/runs/{run_id}/skip", json=body)["data"]
-    click.echo(f"{skipped['label']}: its {skipped['kind']}, due at {skipped['was_due_at']}, is due")
+    told = f"its {skipped['kind']}, due at {skipped['was_due_at']}, was skipped"
+    click.echo(f"{skipped['label']}: {told}")

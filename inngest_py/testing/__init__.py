@@ -4,7 +4,7 @@ With pytest there is the fixture `inngest` (plugin.py). `Inngest` is the same as
 and `InngestTestCase` as a mixin for unittest. Only their use loads the engine.
 
 `harness` is what tests talk to; `engine` runs what is due, in the test's own thread; `apps` calls
-the app under test by WSGI or ASGI; `sdk_requests` brings what the app's SDK sends to the server.
+the app under test by WSGI or ASGI; `apps.sdk_requests` brings what its SDK sends to the server.
 """
 
 from typing import TYPE_CHECKING

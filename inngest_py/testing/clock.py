@@ -6,6 +6,7 @@ from ..domain.errors import Invalid
 from ..domain.values import durations
 from ..domain.values.times import parse_time
 from ..engine.clock import moves
+from . import arguments
 from .engine import Engine
 from .errors import InngestTestError
 
@@ -32,35 +33,52 @@ class Clock:
         seconds: float = 0,
     ) -> datetime:
         """Move the clock on, as in `advance(days=3)` or `advance("3d")`; return where it is."""
-        try:
-            parts = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-            whole = parts if by is None else _length(by) + parts
-            target = self.now + whole
-        except (OverflowError, ValueError) as error:
-            raise InngestTestError(f"clock.advance: that is no length of time: {error}") from None
-        if whole < timedelta(0):
-            raise InngestTestError(f"clock.advance: the clock cannot go back, by {-whole}")
-        return self.to(target)
+        amounts = {
+            "weeks": weeks,
+            "days": days,
+            "hours": hours,
+            "minutes": minutes,
+            "seconds": seconds,
+        }
+        for name, amount in amounts.items():
+            arguments.number("clock.advance", name, amount)
+        with self._engine.driving():
+            try:
+                parts = timedelta(**amounts)
+                whole = parts if by is None else _length(by) + parts
+                target = self.now + whole
+            except (OverflowError, ValueError) as error:
+                raise InngestTestError(
+                    f"clock.advance: that is no length of time: {error}"
+                ) from None
+            if whole < timedelta(0):
+                raise InngestTestError(f"clock.advance: the clock cannot go back, by {-whole}")
+            return self._to(target)
 
     def to(self, moment: datetime | str) -> datetime:
         """Move the clock to a moment, given as a datetime with a zone or as ISO 8601 text."""
-        self._engine.settle()
-        try:
-            self._engine.move(moment_of(moment, "clock.to"))
-        except Invalid as error:
-            raise InngestTestError(f"clock.to: {error.message}") from None
-        return self.now
+        return self._to(moment_of(moment, "clock.to"))
+
+    def _to(self, target: datetime) -> datetime:
+        with self._engine.driving():
+            self._engine.settle()
+            try:
+                self._engine.move(target)
+            except Invalid as error:
+                raise InngestTestError(f"clock.to: {error.message}") from None
+            return self.now
 
     def next(self) -> datetime:
         """Move the clock to whatever is due next; return where it is."""
-        self._engine.settle()
-        moment = moves.next_moment(self._engine.ctx)
-        if moment is None:
-            raise InngestTestError(
-                "clock.next: nothing is due later: no run sleeps, waits or retries, and no cron"
-                " ticks"
-            )
-        return self.to(moment)
+        with self._engine.driving():
+            self._engine.settle()
+            moment = moves.next_moment(self._engine.ctx)
+            if moment is None:
+                raise InngestTestError(
+                    "clock.next: nothing is due later: no run sleeps, waits or retries, and no cron"
+                    " ticks"
+                )
+            return self._to(moment)
 
     def __repr__(self) -> str:
         return f"<Clock at {self.now.isoformat()}>"
@@ -92,4 +110,7 @@ def moment_of(given: datetime | str, what: str) -> datetime:
         raise InngestTestError(
             f"{what}: {given!r} has no zone: write datetime(..., tzinfo=UTC), or ISO 8601 text"
         )
-    return given.astimezone(UTC)
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:  # at either end of what a datetime can be
+        raise InngestTestError(f"{what}: {given!r} has no time in UTC: name another") from None

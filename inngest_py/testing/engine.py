@@ -7,7 +7,8 @@ same each time.
 import itertools
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -26,11 +27,15 @@ from ..storage.db.in_memory import InMemory
 from ..storage.schema import migrate
 from .errors import InngestTestError
 from .fetches import NoFetches
+from .self_starts import SelfStarts
 
-# a function that starts itself would never end; what one round starts is done in the next
-MOST_ROUNDS = 2_000
+# what one round makes due is done in the next; a run has at most 1,000 steps
+MOST_ROUNDS = 5_000
 # how long after the leases of a server that has died others take its work over
 TAKEN_OVER = timedelta(seconds=1)
+# for another thread of the test, which may move the clock over weeks
+LONGEST_WAIT = timedelta(minutes=1)
+_CLOSE_SECONDS = 5.0
 
 
 class ServerCrash(BaseException):
@@ -48,6 +53,11 @@ class CollectedHints:
         """Keep the hints."""
         with self._lock:
             self._item_ids += [item_id for _, item_id in hints]
+
+    def put_back(self, item_ids: Sequence[str]) -> None:
+        """Keep what was taken and not worked on, before the others."""
+        with self._lock:
+            self._item_ids[:0] = item_ids
 
     def take(self) -> list[str]:
         """Return the items that were hinted at since the last call."""
@@ -127,13 +137,13 @@ class Engine:
         self, transport: Transport, start: datetime | None, fetcher: Fetches | None = None
     ) -> None:
         self.db = DATABASES.take()
-        began = utc_now()
-        self.clock = VirtualClock(start or began, real=lambda: began)  # so it stands
+        self.clock = VirtualClock(start or utc_now(), is_frozen=True)
         self._transport = transport
         self._fetcher = NoFetches() if fetcher is None else fetcher
         self._closed = False
         self._hints = CollectedHints()
-        self._driving = threading.Lock()
+        self._lock = threading.RLock()
+        self.is_called: Callable[[], bool] = lambda: False  # whether an app's function asks
         self.ctx, self.committer = self._started()
 
     def _started(self) -> tuple[Context, CrashingCommitter]:
@@ -151,56 +161,79 @@ class Engine:
         return ctx, committer
 
     def settle(self) -> None:
-        """Do all that is due now. Does nothing while it is being done already."""
+        """Do all that is due now. Does nothing for a function that runs: that is being done."""
         if self._closed:
             raise InngestTestError("the server of this test has been stopped: the test is over")
-        if self._driving.acquire(blocking=False):
-            try:
+        if not self.is_called():
+            with self.driving():
                 moves.fire(self.ctx, self._work_off)
-            finally:
-                self._driving.release()
 
     def move(self, target: datetime) -> None:
         """Move the clock, and do all that becomes due on the way. Raises Invalid."""
-        if not self._driving.acquire(blocking=False):
-            raise InngestTestError("the clock cannot be moved from within a function that runs")
-        try:
+        with self.driving():
             moves.move(self.ctx, self.clock, target, self._work_off)
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """Let this thread alone do what is due and move the clock; others wait.
+
+        Raises InngestTestError for a function that runs, and after LONGEST_WAIT.
+        """
+        if self.is_called():
+            raise InngestTestError("the clock cannot be moved from within a function that runs")
+        if not self._lock.acquire(timeout=LONGEST_WAIT.total_seconds()):
+            raise InngestTestError(
+                f"another thread has been working with this test's server for {LONGEST_WAIT}: wait"
+                " for it first, or give each thread a server of its own"
+            )
+        try:
+            yield
         finally:
-            self._driving.release()
+            self._lock.release()
 
     def _work_off(self) -> None:
+        starts = SelfStarts()
         for _ in range(MOST_ROUNDS):
             item_ids = self._hints.take() or self._due()
             if not item_ids:
                 return
-            for item_id in item_ids:
-                self._work(item_id)
+            self._work(item_ids)
+            starts.look(self.db, self.clock.now())
         raise InngestTestError(
-            f"at one moment, more is due after {MOST_ROUNDS} rounds: does a function start itself?"
+            f"at {self.clock.now():%Y-%m-%dT%H:%M:%SZ}, more is due after {MOST_ROUNDS} rounds of"
+            " work: does a function go on without end?"
         )
 
     def _due(self) -> list[str]:
         DueItems().run_once(self.ctx)
         return self._hints.take()
 
-    def _work(self, item_id: str) -> None:
-        try:
-            run_item.work(self.ctx, [item_id])
-        except ServerCrash:
-            self._restart()
+    def _work(self, item_ids: Sequence[str]) -> None:
+        for place, item_id in enumerate(item_ids, start=1):
+            try:
+                run_item.work(self.ctx, [item_id])
+            except ServerCrash:
+                self._hints.put_back(item_ids[place:])  # others do that, and do not wait
+                self._restart()
+                return
 
     def _restart(self) -> None:
-        """Go on as other servers do when one has died: hints and caches are gone, leases lapse."""
-        self._hints.take()
+        """Go on as other servers do when one has died, until its leases have lapsed.
+
+        What else becomes due meanwhile is done, each thing at its own moment.
+        """
         self.ctx, self.committer = self._started()
-        self.clock.set(self.clock.now() + self.ctx.tuning.lease + TAKEN_OVER)
+        taken_over_at = self.clock.now() + self.ctx.tuning.lease + TAKEN_OVER
+        moves.move(self.ctx, self.clock, taken_over_at, self._work_off)
         while lease_keeping.free_lapsed(self.ctx, self.clock.now()):
             pass
 
     def close(self) -> None:
-        """Give the database back."""
-        if not self._closed:
-            self._closed = True
-            self._fetcher.close()
+        """Give the database back, unless another thread of the test still works with it."""
+        if self._closed:
+            return
+        self._closed = True
+        self._fetcher.close()
+        if self._lock.acquire(timeout=_CLOSE_SECONDS):
+            self._lock.release()
             DATABASES.give_back(self.db)

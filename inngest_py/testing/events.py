@@ -12,6 +12,7 @@ from ..domain.events import user_events
 from ..domain.values import canonical
 from ..domain.values.json_types import JsonObject
 from ..engine.runtime.context import Context
+from . import arguments
 from .errors import InngestTestError
 from .steps import Json
 
@@ -34,6 +35,7 @@ class Events(list[Event]):
 
     def named(self, name: str) -> list[Event]:
         """List those of a name."""
+        arguments.text("events.named", "name", name)
         return [event for event in self if event.name == name]
 
 
@@ -82,5 +84,5 @@ def made(ctx: Context, fields: JsonObject, what: str) -> user_events.Event:
         size = len(json.dumps(fields, allow_nan=False))
         ms = int(now.timestamp() * 1000)
         return user_events.parse_event(fields, size, ms, ctx.new_id(now))
-    except (Invalid, TypeError, ValueError) as error:
+    except (Invalid, TypeError, ValueError, RecursionError) as error:
         raise InngestTestError(f"{what}: {error}") from None

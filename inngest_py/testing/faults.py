@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..domain.reply.read import Reply
 from ..domain.values.ids import step_hash
 from ..domain.values.json_types import JsonObject
+from . import arguments
 from .engine import ServerCrash
 from .errors import InngestTestError, NeverMet
 from .mocks import ops_of
@@ -52,10 +53,9 @@ class Faults:
             raise InngestTestError("fail_next_call: give status or error, not both")
         if error is not None and error not in NO_ANSWER:
             raise InngestTestError(f"fail_next_call: error must be one of {NO_ANSWER}: {error!r}")
-        if status is not None and not 300 <= status <= 599:
+        if status is not None and not (isinstance(status, int) and 300 <= status <= 599):
             raise InngestTestError(f"fail_next_call: status must be 300 to 599: {status!r}")
-        if times < 1:
-            raise InngestTestError(f"fail_next_call: times must be 1 or more: {times!r}")
+        arguments.count("fail_next_call", "times", times)
         if status is None:
             reply = Reply(unreachable=error or REFUSED)
         else:
@@ -65,6 +65,7 @@ class Faults:
 
     def crash(self, function: str, step: str, when: str) -> None:
         """Prepare a crash. Raises InngestTestError for an unknown moment."""
+        arguments.text("crash_after_step", "step", step)
         if when not in MOMENTS:
             raise InngestTestError(f"crash_after_step: when must be one of {MOMENTS}: {when!r}")
         self._crashes.append(Crash(function, step, when))

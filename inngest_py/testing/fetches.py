@@ -2,6 +2,7 @@
 
 from ..domain.reply.read import Reply
 from ..domain.steps.gateway import GatewayRequest
+from ..domain.values import urls
 
 
 class NoFetches:
@@ -9,11 +10,13 @@ class NoFetches:
 
     def fetch(self, request: GatewayRequest) -> Reply:
         """Say what to do instead."""
+        where = urls.without_secrets(request.url)
         told = (
-            "a test makes no HTTP calls: mock the step with inngest.mock_step(), or allow it with"
-            " @pytest.mark.inngest(allow_http=True)"
+            f"{request.method} {where} was not called: a test makes no HTTP calls: mock the step"
+            " with inngest.mock_step(), or allow it with @pytest.mark.inngest(allow_http=True) or"
+            " Inngest(app, allow_http=True)"
         )
-        return Reply(unreachable=told)
+        return Reply(not_made=told)
 
     def close(self) -> None:
         """Do nothing."""

@@ -19,8 +19,10 @@ from ..engine.transport.gateway import Fetcher
 from ..storage.queries import event_list, run_list
 from ..storage.queries.event_list import EventQuery
 from ..storage.queries.run_list import OLDEST, RunQuery
-from . import events
+from . import arguments, events
 from .api import Api
+from .apps import sdk_patches
+from .apps.sdk_requests import SdkRequests
 from .apps.served import HELP, Served
 from .clock import Clock, moment_of
 from .engine import Engine
@@ -30,7 +32,6 @@ from .faults import BEFORE_COMMIT, Faults
 from .mocks import Mock, Mocks, check_mock
 from .port import Port
 from .runs import Run
-from .sdk_requests import SdkRequests
 from .transport import AppCalls
 
 DEFAULT_PATH = "/api/inngest"
@@ -54,6 +55,8 @@ class Inngest:
         crons: bool = True,
         allow_http: bool = False,
     ) -> None:
+        arguments.switch("Inngest", "crons", crons)
+        arguments.switch("Inngest", "allow_http", allow_http)
         self._app, self._path = app, path
         self._faults, self._mocks = Faults(), Mocks()
         self._calls = AppCalls(self._faults, self._mocks)
@@ -63,11 +66,14 @@ class Inngest:
         self._calls.crash_after_commit = self._crash_after_commit
         self._api = Api(lambda: self._engine.ctx, self._faults)
         self._sdk = SdkRequests(self._api.call)
+        self._calls.calling = self._sdk.calling
+        self._engine.is_called = lambda: self._sdk.is_calling
         self._open = ExitStack()
         self.clock = Clock(self._engine)
 
     def __enter__(self) -> Self:
         try:
+            self._open.enter_context(sdk_patches.in_place())
             self._open.enter_context(self._sdk.answered())
             if self._app is not None:
                 self.serve(self._app, self._path)
@@ -150,8 +156,10 @@ class Inngest:
 
     def signal(self, name: str, data: object = None) -> Run:
         """Send a signal to the run that waits for it; return the run."""
+        arguments.text("signal", "name", name)
+        plain = _plain("signal: data", data)
         self._engine.settle()
-        run_id = waits.signal(self._engine.ctx, name, data)
+        run_id = waits.signal(self._engine.ctx, name, plain)
         if run_id is None:
             raise InngestTestError(f"signal: no run waits for the signal {name!r}")
         [found] = [run for run in self.runs() if run.id == run_id]
@@ -170,6 +178,11 @@ class Inngest:
         between the attempts of a step that fails. Without an event, the function gets one of its
         first trigger, with `data`. Raises NotServed, or InngestTestError if no run starts.
         """
+        if self._sdk.is_calling:
+            raise InngestTestError(
+                "run: a function that runs cannot run another one in a test: use step.invoke(), or"
+                " send an event"
+            )
         found = self._function(function)
         made = self._event_for(found, event, data)
         publish.accept(self._engine.ctx, [made])
@@ -251,9 +264,9 @@ class Inngest:
         met fails the test at its end. The second step of an id is "id:1", as the SDK counts them.
         """
         check_mock(step, returns, raises, times)
-        error = raises() if isinstance(raises, type) else raises
+        error = arguments.made_error("mock_step", raises)
         slug = self._function(function).slug
-        self._mocks.add(Mock(slug, step, _plain(returns), error, times))
+        self._mocks.add(Mock(slug, step, _plain("mock_step: returns", returns), error, times))
 
     def fail_next_call(
         self,
@@ -360,12 +373,12 @@ def _local(function: Function) -> str:
     return function.slug.removeprefix(f"{function.app_name}-")
 
 
-def _plain(value: object) -> object:
-    """Make JSON of what a step returns. Raises InngestTestError."""
+def _plain(what: str, value: object) -> object:
+    """Make JSON of a value. Raises InngestTestError."""
     dump = getattr(value, "model_dump", None)
     value = dump(mode="json") if callable(dump) else value
     try:
         found: object = json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise InngestTestError(f"mock_step: returns must be JSON: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InngestTestError(f"{what} must be JSON: {error}") from None
     return found

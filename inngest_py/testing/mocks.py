@@ -17,6 +17,7 @@ from ..domain.reply.request import DISCOVERY
 from ..domain.values import canonical
 from ..domain.values.ids import step_hash
 from ..domain.values.json_types import JsonObject
+from . import arguments
 from .errors import InngestTestError, NeverMet
 
 _PLANNED = "StepPlanned"
@@ -127,8 +128,8 @@ def check_mock(step: object, returns: object, raises: object, times: int | None)
         raise InngestTestError(f"mock_step: raises must be an exception: {raises!r}")
     if raises is not None and returns is not None:
         raise InngestTestError("mock_step: give returns or raises, not both")
-    if times is not None and times < 1:
-        raise InngestTestError(f"mock_step: times must be 1 or more: {times!r}")
+    if times is not None:
+        arguments.count("mock_step", "times", times)
 
 
 def ops_of(reply: Reply) -> list[JsonObject]:

@@ -8,7 +8,7 @@ from .errors import AppError
 
 def load(named: str) -> object:
     """Import an app; a name that ends in "()" is called. Raises AppError."""
-    module, found, attribute = named.partition(":")
+    module, found, attribute = str(named).partition(":")
     if not found or not module or not attribute:
         raise AppError(f"inngest_app must be module:attribute, as in shop.web:app, not {named!r}")
     is_called = attribute.endswith("()")

@@ -16,8 +16,9 @@ class Port:
 
     def __init__(self, api: Api, port: int) -> None:
         """Listen; 0 is any free port. Raises InngestTestError if it is taken."""
-        if not 0 <= port <= _LAST_PORT:
-            raise InngestTestError(f"listen: a port is a number up to {_LAST_PORT}, not {port}")
+        is_number = isinstance(port, int) and not isinstance(port, bool)
+        if not (is_number and 0 <= port <= _LAST_PORT):
+            raise InngestTestError(f"listen: a port is a number up to {_LAST_PORT}, not {port!r}")
         try:
             self._server = make_server(
                 _HOST,

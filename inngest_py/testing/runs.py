@@ -9,7 +9,7 @@ from ..domain.values import canonical
 from ..engine.clock import moves
 from ..storage.queries import run_lookups, timeline_rows
 from ..storage.queries.run_columns import WITH_OUTPUT
-from . import waiting
+from . import arguments, waiting
 from .engine import Engine
 from .errors import InngestTestError, NotCompleted, StillWaits
 from .steps import Error, Json, Steps, error_of, steps_of
@@ -73,6 +73,7 @@ class Run:
         The clock moves over the times between the attempts of a step that fails. Over sleeps and
         waits it moves only with `skip_time`. Raises StillWaits, which says what the run waits for.
         """
+        arguments.switch("wait", "skip_time", skip_time)
         self._go_on(skip_time=skip_time)
         if not self._has_ended():
             raise StillWaits(f"{self!r} has not ended. {self._advice()}")
@@ -86,14 +87,15 @@ class Run:
     def _go_on(self, *, skip_time: bool) -> None:
         limit = self._engine.clock.now() + _LONGEST_SKIP
         while not self._has_ended():
-            target = self._next(skip_time=skip_time)
-            if target is None:
-                return
-            if target > limit:
-                raise InngestTestError(
-                    f"{self!r} has not ended within {_LONGEST_SKIP.days} days. {self._advice()}"
-                )
-            self._engine.move(target)
+            with self._engine.driving():  # so that no other thread moves the clock past it
+                target = self._next(skip_time=skip_time)
+                if target is None:
+                    return
+                if target > limit:
+                    raise InngestTestError(
+                        f"{self!r} has not ended within {_LONGEST_SKIP.days} days. {self._advice()}"
+                    )
+                self._engine.move(target)
 
     def _next(self, *, skip_time: bool) -> datetime | None:
         ctx = self._engine.ctx

@@ -51,13 +51,13 @@ class Steps(Mapping[str, Step]):
     def __getitem__(self, step_id: str) -> Step:
         try:
             return self._steps[step_id]
-        except KeyError:
+        except (KeyError, TypeError):
             met = ", ".join(map(repr, self._steps)) or "none"
             text = f"the run has not met a step {step_id!r}; it has met: {met}"
             raise InngestTestError(text) from None
 
     def __contains__(self, step_id: object) -> bool:
-        return step_id in self._steps
+        return isinstance(step_id, str) and step_id in self._steps
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._steps)

@@ -1,6 +1,7 @@
 """How the engine of a test calls apps: in this process, with the faults and mocks of the test."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +22,7 @@ class AppCalls(Transport):
         self._faults, self._mocks = faults, mocks
         self._outside: Transport | None = None
         self.crash_after_commit: Callable[[], None] = lambda: None
+        self.calling: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def send(
         self,
@@ -51,7 +53,8 @@ class AppCalls(Transport):
     def _call(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         for app in self.apps:
             if app.serves(url):
-                return _whole(app.send(method, urlsplit(url).query, dict(headers), body))
+                with self.calling():
+                    return _whole(app.send(method, urlsplit(url).query, dict(headers), body))
         if self._outside is None:
             return Reply(unreachable=REFUSED)
         return self._outside.send(method, url, headers, body)

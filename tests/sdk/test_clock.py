@@ -259,6 +259,7 @@ def test_a_move_waits_for_calls_and_can_be_stopped(server: Server) -> None:
         ({"advance": "500d"}, "--yes"),
         ({"to": "2099-01-01T00:00:00Z", "yes": True}, "at most"),
         ({"advance": "soon"}, "write it like 90s"),
+        ({"advance": 3}, 'give a duration as text, as in {\\"advance\\": \\"3d\\"}'),
         ({"to": "soon"}, "write it like 2024"),
         ({}, "give one of advance, to"),
         ({"next": True, "freeze": True}, "give one of advance, to"),

@@ -1,5 +1,6 @@
 """Apps of all kinds, unmodified: ASGI, a pair, production mode, several; and what is no app."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -101,6 +102,26 @@ def test_an_app_of_django(asynchronous: bool) -> None:
     with Inngest(serving.django_app(shop.client, shop.functions)) as inngest:
         run = inngest.run(shop.order).wait(skip_time=True)
         assert run.status == "completed"
+
+
+def test_a_cancelled_call_is_an_attempt() -> None:
+    one, two = (sdk.Inngest(app_id=name, is_production=False) for name in ("one", "two"))
+
+    def work() -> None:
+        raise asyncio.CancelledError
+
+    async def cancelled(ctx: sdk.Context) -> None:
+        work()
+
+    trigger = sdk.TriggerEvent(event="go")
+    blocking = one.create_function(fn_id="go", trigger=trigger, retries=1)(
+        lambda ctx: ctx.step.run("work", work)
+    )
+    waiting = two.create_function(fn_id="go", trigger=trigger, retries=1)(cancelled)
+    for app in ((one, [blocking]), (two, [waiting])):
+        with Inngest(app) as inngest:
+            error = inngest.run("go").error
+            assert error is not None and "CancelledError was raised in the app" in error.stack
 
 
 def _failing_lifespan() -> FastAPI:

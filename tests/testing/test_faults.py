@@ -1,6 +1,7 @@
 """Calls that fail, answers that are lost, and a server that dies: the code has to survive."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from inngest_py.testing import Inngest, InngestTestError
 from inngest_py.testing.errors import NeverMet
 
-from .shop import Shop, flask_shop
+from .shop import DAY, Shop, flask_shop
 
 
 @pytest.mark.parametrize("failure", [{"status": 503}, {"error": "timed out"}, {}])
@@ -107,3 +108,31 @@ def test_bad_failures_are_refused(inngest: Inngest, given: Any, told: str) -> No
 def test_bad_crashes_are_refused(inngest: Inngest, shop: Shop) -> None:
     with pytest.raises(InngestTestError, match="when must be one of"):
         inngest.crash_after_step(shop.order, "charge", when="soon")
+
+
+@pytest.mark.inngest(start="2027-01-01T00:00:00.500Z")
+def test_what_is_due_while_a_server_is_dead_happens_at_its_own_time(
+    inngest: Inngest, shop: Shop
+) -> None:
+    begun = inngest.clock.now
+    resting = inngest.run(shop.remind)
+    inngest.clock.advance(DAY - timedelta(seconds=10))
+    inngest.crash_after_step(shop.order, "charge")
+    both = inngest.send([{"name": "shop/order.placed"}, {"name": "shop/parts"}])
+    order, audit, parts = [run for sent in both for run in sent.runs]
+    assert {order.function, audit.function, parts.function} == {
+        "shop-order",
+        "shop-audit",
+        "shop-parts",
+    }
+    ends = {run.function: run.wait().ended_at for run in (order, audit, parts)}
+    crashed_at = begun + DAY - timedelta(seconds=10)
+    assert ends == {
+        "shop-order": crashed_at + timedelta(seconds=31),
+        "shop-audit": crashed_at,
+        "shop-parts": crashed_at,
+    }
+    inngest.clock.advance(days=1)
+    first, second = (resting.steps[f"rest before the {name}"] for name in ("first", "second"))
+    assert first.done and second.done
+    assert shop.done.index("first") < len(shop.done) - shop.done[::-1].index("charge") - 1

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import unittest
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import fastapi
@@ -43,7 +43,8 @@ def test_steps_make_no_http_calls_unless_a_test_allows_it() -> None:
     client, fetch = _fetching()
     with Inngest((client, [fetch])) as inngest:
         told = str(inngest.run(fetch).error)
-        assert "a test makes no HTTP calls: mock the step with inngest.mock_step()" in told
+        assert "GET http://127.0.0.1:9/rates was not called: a test makes no HTTP calls" in told
+        assert "mock the step with inngest.mock_step(), or allow it" in told
         inngest.mock_step(fetch, "rates", returns={"status_code": 200, "body": ""})
         assert inngest.run(fetch).result == 200
     with Inngest((client, [fetch]), allow_http=True) as inngest:
@@ -134,8 +135,9 @@ def test_a_function_that_starts_itself_is_told(monkeypatch: pytest.MonkeyPatch) 
     def loop(ctx: sdk.ContextSync) -> None:
         ctx.step.send_event("again", sdk.Event(name="loop"))
 
-    monkeypatch.setattr("inngest_py.testing.engine.MOST_ROUNDS", 20)
-    told = "does a function start itself"
+    monkeypatch.setattr("inngest_py.testing.self_starts._UNSEEN", 2)
+    monkeypatch.setattr("inngest_py.testing.self_starts.MOST_GENERATIONS", 10)
+    told = "the function loop-loop seems to start itself without end.*by the event 'loop'"
     with Inngest((client, [loop])) as inngest, pytest.raises(InngestTestError, match=told):
         inngest.run(loop)
 
@@ -175,6 +177,15 @@ def test_bad_arguments_are_told() -> None:
     shop = Shop()
     with Inngest(flask_shop(shop)) as inngest:
         wrong: Any = [1]
+        no: Any = "x"
+        yes: Any = True
+        seven: Any = 7
+        three: Any = "3"
+        code: Any = "500"
+        awkward: Any = UnicodeDecodeError
+        east = timezone(timedelta(hours=1))
+        deep: list[Any] = []
+        deep.append(deep)
         run = inngest.run(shop.nightly)
         bad: list[tuple[str, Callable[[], object]]] = [
             ("data must be a dict", lambda: inngest.send("x", data=wrong)),
@@ -183,6 +194,29 @@ def test_bad_arguments_are_told() -> None:
             ("no length of time", lambda: inngest.clock.advance(days=float("nan"))),
             ("at most", lambda: inngest.clock.to("9999-12-31T00:00:00Z")),
             ("what inngest.run", lambda: inngest.check_replay(wrong)),
+            (
+                "times must be 1 or more: 'x'",
+                lambda: inngest.mock_step("order", "s", times=no),
+            ),
+            ("times must be 1 or more", lambda: inngest.mock_step("order", "s", times=yes)),
+            ("cannot be made without", lambda: inngest.mock_step("order", "s", raises=awkward)),
+            ("returns must be JSON", lambda: inngest.mock_step("order", "s", returns=deep)),
+            ("status must be 300 to 599: '500'", lambda: inngest.fail_next_call(status=code)),
+            ("times must be 1 or more: 'x'", lambda: inngest.fail_next_call(times=no)),
+            ("step must be text, not 7", lambda: inngest.crash_after_step("order", seven)),
+            ("days must be a number, not '3'", lambda: inngest.clock.advance(days=three)),
+            ("has no time in UTC", lambda: inngest.clock.to(datetime.min.replace(tzinfo=east))),
+            ("name must be text, not 7", lambda: inngest.signal(seven)),
+            ("data must be JSON", lambda: inngest.signal("x", {1, 2})),
+            ("name must be text", lambda: inngest.events.named(seven)),
+            ("skip_time must be True or False", lambda: run.wait(skip_time=no)),
+            ("has not met a step", lambda: run.steps[wrong]),
+            ("a port is a number", lambda: inngest.listen(no)),
+            ("path must begin with '/'", lambda: inngest.serve(shop, path=seven)),
+            ("crons must be True or False", lambda: Inngest(crons=no)),
+            ("allow_http must be True", lambda: Inngest(allow_http=seven)),
+            ("an event is a name", lambda: inngest.send(seven)),
+            ("name a function by its id", lambda: inngest.runs(seven)),
         ]
         for told, act in bad:
             with pytest.raises(InngestTestError, match=told):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,22 @@ class OrderTest(InngestTestCase, unittest.TestCase):
     def test_order(self):
         run = self.inngest.run("order", data={"order": "A-1"})
         self.assertEqual(run.result["order"], "A-1")
+
+    def test_that_fails(self):
+        self.inngest.mock_step("parts", "pack")
+        self.assertEqual(self.inngest.run("order").result, "that failed")
+
+    def test_that_fails_in_a_part(self):
+        self.inngest.mock_step("parts", "pack")
+        with self.subTest("a part"):
+            self.fail("that failed")
+
+    def test_that_is_left_early(self):
+        self.inngest.mock_step("parts", "pack")
+        self.skipTest("left early")
+
+    def test_that_prepares_what_it_does_not_meet(self):
+        self.inngest.mock_step("parts", "pack")
 """,
     "test_named.py": """
 import pytest
@@ -133,7 +150,10 @@ def test_with_xdist_asyncio_and_unittest(tmp_path: Path) -> None:
     assert "its runs met 'bolt', 'nut'" in told
     assert "FAILED test_wrong.py::test_that_fails_is_not_told_more" in told
     assert "ERROR test_wrong.py::test_that_fails_is_not_told_more" not in told
-    assert "1 failed, 5 passed" in told and "2 errors" in told, told
+    assert "1 skipped" in told and "2 errors" in told, told
+    assert "FAILED test_unittest.py::OrderTest::test_that_prepares_what_it_does_not_meet" in told
+    unmet = [line for line in told.splitlines() if re.match("E .*no run came to that step", line)]
+    assert len(unmet) == 2, told  # of tests that have not failed, and were not left early
 
 
 def test_loading_the_plugin_imports_next_to_nothing(tmp_path: Path) -> None:

@@ -23,8 +23,14 @@ _COMMANDS = ("advance", "to", "next", "freeze", "resume")
 class ClockCommand(Schema):
     """One command to the clock."""
 
-    advance = fields.String(metadata={"example": "3d", "description": "a duration"})
-    to = fields.String(metadata={"example": "2027-01-01T00:00:00Z", "description": "a time"})
+    advance = fields.String(
+        error_messages={"invalid": 'give a duration as text, as in {"advance": "3d"}'},
+        metadata={"example": "3d", "description": "a duration"},
+    )
+    to = fields.String(
+        error_messages={"invalid": 'give a time as text, as in {"to": "2027-01-01T00:00Z"}'},
+        metadata={"example": "2027-01-01T00:00:00Z", "description": "a time"},
+    )
     next = fields.Boolean(
         validate=validate.Equal(True), metadata={"description": "move to what is due next"}
     )

@@ -84,17 +84,20 @@ class Minutes:
         this = now.replace(second=0, microsecond=0)
         starts = [this - _MINUTE * back for back in range(MINUTES)]
         self._forget(starts[-1])
-        end_by = clock() + _BUDGET_SECONDS
+        end_by: float | None = None  # those that are not over are counted at each look, and first
         look = _Look(tx, figures.end_of_attempts(tx))
         found: dict[datetime, Minute] = {}
         for start in starts:
             if start in self._known:
                 found[start], look.end = self._known[start], self._first[start]
                 continue
-            if clock() > end_by:
+            is_over = now >= start + _MINUTE + _SETTLED
+            if is_over and end_by is None:
+                end_by = clock() + _BUDGET_SECONDS
+            elif end_by is not None and clock() > end_by:
                 break
             found[start] = minute = look.count(start)
-            if now >= start + _MINUTE + _SETTLED:
+            if is_over:
                 self._known[start], self._first[start] = minute, look.end
         return [found.get(start) for start in reversed(starts)]
 

@@ -50,6 +50,8 @@ def plan(
 ) -> Plan:
     """Plan to store the answer as the step's result, to retry the call, or to store its error."""
     try:
+        if reply.not_made is not None:
+            raise Failed(reply.not_made, final=True)
         value = {"data": _ai(request, reply) if request.is_ai else _plain(request, reply)}
         text = _stored(request, value)
     except Failed as failure:

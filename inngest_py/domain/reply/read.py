@@ -28,7 +28,8 @@ class Reply:
     `unreachable` holds the transport's error when no complete answer came; `status` is then that
     of an answer that was cut off, or 0. `is_connected` is False if no connection could be made,
     and `url` is then, as for every call without an answer, what was called. `too_large` means that
-    the body was over the limit and was not kept.
+    the body was over the limit and was not kept. `not_made` says why no call was made at all, as in
+    a test; nothing else is set then.
     """
 
     status: int = 0
@@ -38,6 +39,7 @@ class Reply:
     too_large: bool = False
     is_connected: bool = True
     url: str = ""
+    not_made: str | None = None
 
     def header(self, name: str) -> str:
         """Read a header, "" when absent."""

@@ -1,8 +1,11 @@
 """An app under test that is served in this process, and registered with the test's server."""
 
+import asyncio
 import inspect
 import time
+import traceback
 from collections.abc import Callable
+from concurrent import futures
 from typing import cast
 from urllib.parse import urlsplit
 from wsgiref.types import WSGIApplication
@@ -19,6 +22,7 @@ from .calls import AsgiCallable, Call, Request, Watch
 _SIGNATURE = "X-Inngest-Signature"
 _FIRST_PORT = 8000  # nobody listens there: it tells several apps apart
 _MOST_CHARS = 2000
+_CANCELLED = "asyncio.CancelledError was raised in the app, whose call has ended without an answer"
 HELP = (
     "return a WSGI or ASGI app (of Flask, FastAPI, Django, ...), or a pair (client, functions) of"
     " the Inngest SDK"
@@ -30,7 +34,7 @@ class Served:
 
     def __init__(self, app: object, path: str, number: int) -> None:
         """Start the app if it is one of ASGI. Raises AppError for what is no app."""
-        if not path.startswith("/"):
+        if not isinstance(path, str) or not path.startswith("/"):
             raise AppError(f"path must begin with '/', as in '/api/inngest': {path!r}")
         self.url = f"http://localhost:{_FIRST_PORT + number}{path}"
         self.registered = self.url
@@ -63,9 +67,14 @@ class Served:
         if self.signing_key is not None:
             signature = signatures.sign(self.signing_key, body, int(time.time()))
             headers = {**headers, _SIGNATURE: signature}
-        return self._call(
-            Request(method, f"{self.url}?{query}" if query else self.url, headers, body)
-        )
+        asked = Request(method, f"{self.url}?{query}" if query else self.url, headers, body)
+        try:
+            return self._call(asked)
+        except (
+            asyncio.CancelledError,
+            futures.CancelledError,
+        ):  # frameworks let it pass
+            return Reply(500, {}, f"{_CANCELLED}\n{traceback.format_exc()}".encode())
 
     def serves(self, url: str) -> bool:
         """Say whether a URL is of this app."""

@@ -1,6 +1,7 @@
 """Call a WSGI app in this process."""
 
 import asyncio
+import contextvars
 import threading
 import traceback
 from collections.abc import Callable
@@ -55,7 +56,8 @@ def outside_of_loops(work: Callable[[], T]) -> T:
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=run, name="inngest-test-app", daemon=True)
+    here = contextvars.copy_context()
+    thread = threading.Thread(target=here.run, args=(run,), name="inngest-test-app", daemon=True)
     thread.start()
     thread.join()
     if failed:
