@@ -272,3 +272,29 @@ def test_runs_of_celery_apps_are_refused_with_the_reason(db: Database) -> None:
     with pytest.raises(Invalid, match="of a Celery app"):
         replay_live.of_live_runs(engine.ctx, NEW, "shop-shop.add", 1)
     assert replay_live.of_live_runs(engine.ctx, NEW, None, 1) == replay_live.Report(0)
+
+
+def test_an_answer_that_is_too_large_is_no_change(apps: Apps) -> None:
+    [run_id] = apps.start("a/b")
+    apps.before_answer = lambda: Reply(206, {"x-inngest-sdk": "py"}, too_large=True)
+    told = "the app's answer is over 8 MiB, and a run would fail with it"
+    with pytest.raises(CannotCheck, match=f"run {run_id} cannot be checked: {told}"):
+        replay_check.of_run(apps.engine.ctx, run_id, NEW)
+    taken = iter([None])  # the app is asked for its functions first
+    apps.before_answer = lambda: next(taken, Reply(206, {"x-inngest-sdk": "py"}, too_large=True))
+    report = apps.live()
+    assert (report.checked, report.left_out) == ([], {told: 1})
+
+
+def test_a_function_may_be_named_by_its_id_in_its_app(apps: Apps) -> None:
+    apps.register("shop", "order")
+    [run_id] = apps.start("shop-order")
+    apps.new = {"shop-order": OLD}
+    assert [run.run_id for run in apps.live("order").checked] == [run_id]
+    apps.register("other", "order")
+    with pytest.raises(
+        Invalid, match=r"several apps .* 'order': name one of other-order, shop-order"
+    ):
+        apps.live("order")
+    with pytest.raises(NotFound, match="function rder does not exist"):
+        apps.live("rder")

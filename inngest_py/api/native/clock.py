@@ -23,12 +23,13 @@ _COMMANDS = ("advance", "to", "next", "freeze", "resume")
 class ClockCommand(Schema):
     """One command to the clock."""
 
+    # marshmallow's messages are templates, so their braces are doubled
     advance = fields.String(
-        error_messages={"invalid": 'give a duration as text, as in {"advance": "3d"}'},
+        error_messages={"invalid": 'give a duration as text, as in {{"advance": "3d"}}'},
         metadata={"example": "3d", "description": "a duration"},
     )
     to = fields.String(
-        error_messages={"invalid": 'give a time as text, as in {"to": "2027-01-01T00:00Z"}'},
+        error_messages={"invalid": 'give a time as text, as in {{"to": "2027-01-01T00:00Z"}}'},
         metadata={"example": "2027-01-01T00:00:00Z", "description": "a time"},
     )
     next = fields.Boolean(

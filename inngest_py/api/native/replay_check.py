@@ -38,7 +38,7 @@ class Asked(openapi.Body):
     run = fields.String(metadata={"description": "a run, live or ended"})
     function = fields.String(
         validate=validate.Length(1),
-        metadata={"description": "a function's slug or id: its runs in flight"},
+        metadata={"description": "a function's slug, or its id: its runs in flight"},
     )
     all = fields.Boolean(
         load_default=False,

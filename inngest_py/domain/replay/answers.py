@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import InngestPyError, Invalid
+from ..limits import MAX_RESPONSE_BYTES
 from ..reply import read
 from ..reply.read import Reply
 from ..steps.opcodes import ENDING, LAZY, Op, Opcode
@@ -28,6 +29,10 @@ class AppAway(InngestPyError):
 
 class TookTooLong(InngestPyError):
     """The app took too long."""
+
+
+class TooLarge(InngestPyError):
+    """The app's answer is over the limit of all answers."""
 
 
 class NotServed(InngestPyError):
@@ -73,7 +78,8 @@ Answer = Asked | Returned | Raised
 def understood(reply: Reply, now: datetime) -> Answer:
     """Read an answer.
 
-    Raises AppAway, TookTooLong, NotServed, and RanAStep if the answer holds a step's result.
+    Raises AppAway, TookTooLong, TooLarge, NotServed, and RanAStep if the answer holds a step's
+    result.
     """
     if reply.unreachable == TIMED_OUT:
         raise TookTooLong("the app did not answer a request in time")
@@ -89,6 +95,9 @@ def understood(reply: Reply, now: datetime) -> Answer:
             f"what answers there (HTTP {reply.status}) is not an Inngest SDK: give the URL of the"
             " app's serve endpoint, such as http://localhost:3000/api/inngest"
         )
+    if reply.too_large:
+        most = f"{MAX_RESPONSE_BYTES // 1024**2} MiB"
+        raise TooLarge(f"the app's answer is over {most}, and a run would fail with it")
     meaning = read.read(reply, now)
     if isinstance(meaning, read.Returned):
         return Returned()

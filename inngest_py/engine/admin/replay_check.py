@@ -12,7 +12,7 @@ from ...domain.errors import Invalid, NotFound
 from ...domain.functions.function_config import FunctionConfig
 from ...domain.limits import MAX_REQUEST_BYTES
 from ...domain.replay import answers, history
-from ...domain.replay.answers import Answer, NotServed
+from ...domain.replay.answers import Answer, NotServed, TooLarge
 from ...domain.replay.findings import Finding, KnownStep
 from ...domain.replay.history import QueuedStep, StoredStep
 from ...domain.replay.walk import Question, Walked, walk
@@ -138,8 +138,8 @@ def _refuse_others(run: Run, config: FunctionConfig) -> None:
 def check(ctx: Context, subject: Subject, url: str | None) -> Checked:
     """Ask the app at a serve endpoint, or the function's own for None, what it would do.
 
-    Raises AppAway, TookTooLong, NotServed, RanAStep, and CannotCheck if the run is too large or
-    takes too long.
+    Raises AppAway, TookTooLong, NotServed, RanAStep, and CannotCheck if the run or an answer is too
+    large, or the run takes too long.
     """
     run = subject.run
     ends_at = time.monotonic() + LONGEST.total_seconds()
@@ -187,4 +187,7 @@ def _ask(ctx: Context, subject: Subject, question: Question, url: str | None) ->
     reply = signed_requests.send(
         ctx, "POST", request.url(called, item), headers, body, CALL_TIMEOUT
     )
-    return answers.understood(reply, ctx.now())
+    try:
+        return answers.understood(reply, ctx.now())
+    except TooLarge as error:
+        raise CannotCheck(run.id, error.message) from None

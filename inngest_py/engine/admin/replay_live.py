@@ -43,9 +43,10 @@ class Report:
 def of_live_runs(ctx: Context, app: str, function: str | None, most: int) -> Report:
     """Check runs in flight against the app at a serve endpoint, the oldest first, at most `most`.
 
-    `function` is an id or slug; None takes all functions of the app there. Raises NotFound for an
-    unknown function, Invalid if the app has none of them, AppAway and RanAStep; what check() raises
-    for a run if none can be checked.
+    `function` is an id, a slug, or a function's id in its app, if only one app has it; None takes
+    all functions of the app there. Raises NotFound for an unknown function, Invalid for one that is
+    ambiguous and if the app has none of them, AppAway and RanAStep; what check() raises for a run
+    if none can be checked.
     """
     url = replay_check.endpoint(ctx, app)
     with ctx.db.reading() as tx:
@@ -71,7 +72,7 @@ def of_live_runs(ctx: Context, app: str, function: str | None, most: int) -> Rep
 
 def _functions(tx: Connection, name: str | None) -> list[Function]:
     """List the functions, or the one of this name, whose runs can be checked; archived ones too."""
-    chosen = None if name is None else pause_function.find(tx, name)
+    chosen = None if name is None else _find(tx, name)
     found = []
     for row in function_list.every(tx):
         if chosen is not None and row["id"] != chosen:
@@ -85,6 +86,24 @@ def _functions(tx: Connection, name: str | None) -> list[Function]:
         elif chosen is not None:
             raise Invalid(f"function {name}: {replay_check.OF_CELERY}", field="function")
     return found
+
+
+def _find(tx: Connection, name: str) -> str:
+    """Find a function's id by id, slug, or its id in its app. Raises NotFound and Invalid."""
+    try:
+        return pause_function.find(tx, name)
+    except NotFound:
+        rows = [
+            row for row in function_list.every(tx) if row["slug"] == f"{row['app_name']}-{name}"
+        ]
+        rows = [row for row in rows if row["archived_at"] is None] or rows
+        if not rows:
+            raise
+    if len(rows) > 1:
+        slugs = ", ".join(sorted({row["slug"] for row in rows})[:_MOST_NAMED])
+        told = f"several apps have a function {name[:255]!r}: name one of {slugs}"
+        raise Invalid(told, field="function")
+    return str(rows[0]["id"])
 
 
 def _oldest(tx: Connection, functions: Sequence[Function]) -> list[tuple[Function, str]]:
