@@ -29,6 +29,7 @@ from .native import (
     celery_apps,
     clock,
     connections,
+    error_groups,
     limits,
     pausing,
     replay_check,
@@ -129,6 +130,7 @@ def _add_protocol(app: Flask, settings: Settings) -> None:
         realtime.blueprint,
         pausing.blueprint,
         limits.blueprint,
+        error_groups.blueprint,
         why.blueprint,
         signals.blueprint,
         v1.blueprint,
@@ -154,6 +156,7 @@ def _add_native(app: Flask, settings: Settings) -> None:
         connections.blueprint,
         pausing.native,
         limits.native,
+        error_groups.native,
         why.native,
         replay_check.blueprint,
     ):

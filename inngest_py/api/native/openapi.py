@@ -39,7 +39,7 @@ def documented(name: str, prefix: str = "/api/v1") -> Blueprint:
     return made
 
 
-class _Moment(fields.AwareDateTime):
+class Moment(fields.AwareDateTime):
     """A time with its offset, as UTC."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> datetime:
@@ -83,8 +83,8 @@ class RunsQuery(Schema):
     status = fields.List(fields.String(validate=validate.OneOf(STATUSES)))
     phase = fields.List(fields.String(validate=validate.OneOf(list(Phase))))
     function = fields.String(metadata={"description": "a function's slug or id"})
-    queued_after = _Moment()
-    queued_before = _Moment()
+    queued_after = Moment()
+    queued_before = Moment()
     cursor = fields.String(metadata={"description": "the last answer's `cursor`"})
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
 

@@ -106,6 +106,11 @@ def seeded(header: str | None, index: int) -> str | None:
     return ulid(ms, entropy[:6] + tail.to_bytes(4))
 
 
+def derived(text: str) -> str:
+    """Derive an id in the form of a ULID from a text; it does not sort by creation."""
+    return _encode(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))
+
+
 def app_id(name: str) -> str:
     """Derive an app's UUID from its name (sync.md §6)."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))

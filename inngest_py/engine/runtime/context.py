@@ -25,6 +25,7 @@ from .apps_down import AppsDown
 from .catalog import Catalog
 from .celery_apps import CeleryApps
 from .connections import Connections
+from .failed_runs import FailedRuns
 from .group_commit import Committer
 
 Hint = tuple[ItemKind, str]
@@ -167,6 +168,7 @@ class Context:
     leases: Leases = field(default_factory=Leases)
     celery_apps: CeleryApps = field(default_factory=CeleryApps)
     apps_down: AppsDown = field(default_factory=AppsDown)
+    failed_runs: FailedRuns = field(default_factory=FailedRuns)
     connections: Connections = field(default_factory=Connections)
     hub: Hub = field(default_factory=Hub)
     fairness: Fairness = field(default_factory=lambda: Fairness(0))

@@ -37,6 +37,7 @@ from . import (
     stuck_lines,
     workers,
 )
+from .errors import forgetting, grouping
 from .service_ticks import until_wakeup
 
 _NOT_YET_SECONDS = 0.2
@@ -69,6 +70,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("presence", presence.heartbeat, timedelta(seconds=10)),
         Service("resumptions", resumptions.run_once, timedelta(seconds=30)),
         Service("bulk_cancellations", bulk_cancellations.run_once, timedelta(seconds=5)),
+        Service("error_groups", grouping.Grouping().run_once, grouping.EVERY),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
         Service("app_lines", apps.run_once, app_lines.EVERY, apps.delay),
         Service("broker_lines", broker_lines.run_once, broker_lines.EVERY),
@@ -78,6 +80,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("buckets", leftovers.forget_buckets, timedelta(minutes=5)),
         Service("workflows", leftovers.forget_workflows, timedelta(minutes=5)),
         Service("task_failures", leftovers.forget_failures, timedelta(minutes=5)),
+        Service("old_errors", forgetting.run_once, forgetting.EVERY),
         Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]
 

@@ -20,7 +20,7 @@ from ...domain.values.json_types import JsonObject
 from ...storage.db.row_types import Record, RowValues
 from ...storage.events import waits
 from ...storage.queue import load_runs, of_ended_runs
-from ...storage.runs import attempts, runs
+from ...storage.runs import attempts, failed_runs, runs
 from ..flow import concurrency
 from ..flow.concurrency import Lines
 from ..intake.publish import Outbox
@@ -51,6 +51,10 @@ def end_runs(
     over = [ending for ending in endings if ending.run.id in ended]
     dropped = _drop(tx, ended, {ending.run.id: ending.at for ending in over}, held)
     revoking.revoke_of_ended(tx, ctx, over, dropped.leased)
+    failed = [(one.run.id, one.at) for one in over if one.status is RunStatus.FAILED]
+    if failed:
+        failed_runs.add(tx, failed)
+        ctx.failed_runs.note()
     published = [event for ending in over for event in _published(ctx, ending)]
     defers = [(e.run, e.at) for e in over if ended[e.run.id].defers]
     published += deferred_functions.start_events(tx, ctx, defers)

@@ -23,6 +23,7 @@ from ..queue.queue_items import QueueItem
 from ..queue.task_executions import TaskExecution
 from ..runs.attempts import Attempt
 from ..runs.defers import DeferRow
+from ..runs.failed_runs import FailedRun
 from ..runs.metadata import RunMetadata
 from ..runs.runs import RunRow
 from ..runs.steps import Step
@@ -30,7 +31,8 @@ from ..runs.steps import Step
 _runs, _events, _items = table_of(RunRow), table_of(EventRow), table_of(QueueItem)
 _members, _debounces = table_of(BatchEvent), table_of(DebounceRow)
 _OF_RUNS = [
-    table_of(model).c.run_id for model in (Step, Attempt, RunMetadata, DeferRow, TaskExecution)
+    table_of(model).c.run_id
+    for model in (Step, Attempt, RunMetadata, DeferRow, TaskExecution, FailedRun)
 ]
 _BY_ARRIVAL = [Key(name, _events.c[name], descending=False) for name in ("received_at", "id")]
 _TAKEN = [_runs.c[name] for name in ("id", "event_id", "batch_id", "step_count", "state_bytes")]

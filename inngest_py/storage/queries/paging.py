@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, RowMapping, func, or_, select
 
 from ...domain.values import cursors, ids
 from ..db.columns import Timestamp
@@ -64,7 +64,9 @@ def _label(key: Key) -> str:
 
 
 def _kind(key: Key) -> cursors.Kind:
-    return datetime if isinstance(key.column.type, Timestamp) else str
+    if isinstance(key.column.type, Timestamp):
+        return datetime
+    return int if isinstance(key.column.type, Integer) else str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ..flow.event_batches import BatchBucket, BatchEvent
 from ..flow.singletons import SingletonLock
 from ..operations.alerts import AlertMessage, AlertRow
 from ..operations.bulk_cancellations import BulkCancellationRow
+from ..operations.error_groups import ErrorGroup, ErrorHour, ErrorVersion
 from ..operations.operators import AuditRow, Operator, OperatorSession
 from ..operations.realtime import RealtimeMessage
 from ..operations.workers import Worker
@@ -22,6 +23,7 @@ from ..queue.sent_tasks import TaskFailure, TaskRevocation
 from ..queue.task_executions import TaskExecution
 from ..runs.attempts import Attempt
 from ..runs.defers import DeferRow
+from ..runs.failed_runs import FailedRun
 from ..runs.metadata import RunMetadata
 from ..runs.runs import RunRow
 from ..runs.steps import Step
@@ -43,7 +45,11 @@ __all__ = [
     "Cron",
     "DebounceRow",
     "DeferRow",
+    "ErrorGroup",
+    "ErrorHour",
+    "ErrorVersion",
     "EventRow",
+    "FailedRun",
     "FunctionRow",
     "Gateway",
     "Meta",

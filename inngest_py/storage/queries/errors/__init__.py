@@ -1,0 +1,1 @@
+"""Error groups, and the runs that belong to them."""
