@@ -7,6 +7,14 @@ from ...domain.values.json_types import JsonObject
 
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\((?P<rest>.*)\)", re.DOTALL)
 _MOST_CHARS = 20_000
+# its frames are indented, the lines of a message need not be
+_TRACEBACK = re.compile(
+    r"Traceback \(most recent call last\):\n(?: .*\n)*(?P<name>[^\s:]+)(?:: ?(?P<message>(?s:.*)))?"
+)
+_BETWEEN = re.compile(
+    r"\n\n(?:During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):\n\n"
+)
 
 
 def reason_of(event: JsonObject) -> JsonObject:
@@ -19,15 +27,23 @@ def _told(event: JsonObject) -> tuple[str, str]:
 
 
 def _reason(exception: str, stack: str) -> JsonObject:
-    last = stack.strip().rpartition("\n")[2]
-    found = _CALL.fullmatch(exception)
-    name = found["name"] if found else exception.partition(":")[0] or "TaskFailed"
-    _, colon, message = last.partition(": ")
+    found, (raised, message) = _CALL.fullmatch(exception), _ends(stack)[-1]
+    name = found["name"] if found else raised or exception.partition(":")[0] or "TaskFailed"
     return {
         "name": name[:255],
-        "message": (message if colon else exception)[:_MOST_CHARS],
+        "message": (message or exception)[:_MOST_CHARS],
         "stack": stack[-_MOST_CHARS:],
     }
+
+
+def _ends(stack: str) -> list[tuple[str, str]]:
+    """List the name and the message, with all its lines, of each exception of a traceback.
+
+    They are in the order in which they were raised; both are empty for text that is no traceback.
+    """
+    found = (_TRACEBACK.fullmatch(part) for part in _BETWEEN.split(stack.strip()))
+    ends = [(one["name"].rpartition(".")[2], one["message"] or "") for one in found if one]
+    return ends or [("", stack.strip().rpartition("\n")[2].partition(": ")[2])]
 
 
 def retry_reason_of(event: JsonObject) -> JsonObject:
@@ -38,9 +54,10 @@ def retry_reason_of(event: JsonObject) -> JsonObject:
     exception, stack = _told(event)
     if exception == "None":  # self.retry() without an exception
         return _reason("Retry()", stack)
-    name = _reason(exception, "")["name"]
-    said = re.findall(rf"^(?:\w+\.)*{re.escape(str(name))}: (.*)$", stack, re.MULTILINE)
-    return _reason(exception, stack) | {"message": (said[-1] if said else exception)[:_MOST_CHARS]}
+    reason = _reason(exception, stack)
+    name = str(reason["name"]).rpartition(".")[2]
+    said = [message for raised, message in _ends(stack) if raised == name]
+    return reason | {"message": (said[-1] if said else exception)[:_MOST_CHARS]}
 
 
 def dropped_reason_of(event: JsonObject) -> JsonObject:
