@@ -345,17 +345,6 @@ def test_rerun_from_the_only_task_has_new_arguments(shop_engine: Shop) -> None:
     assert canonical.loads(shop_engine.run(again)["output"]) == 7
 
 
-def test_answer_of_which_nothing_can_be_made_fails_its_run_alone(shop_engine: Shop) -> None:
-    """Else it would come again for ever, and with it all answers beside it."""
-    bad, good = shop_engine.send(add.s(1, 2)), shop_engine.send(add.s(1, 2))
-    one, two = shop_engine.take()
-    lone_surrogate = shop_engine.made(one, value="\ud800")
-    assert apply_answers(shop_engine.ctx, [lone_surrogate, shop_engine.made(two)]) == []
-    assert shop_engine.run(bad)["status"] == "failed"
-    assert "cannot be written as JSON" in shop_engine.run(bad)["output"]
-    assert shop_engine.run(good)["status"] == "completed"
-
-
 def test_large_canvases_are_not_all_kept_in_memory(
     shop_engine: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

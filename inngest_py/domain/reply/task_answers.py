@@ -20,6 +20,7 @@ from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
 
 LOST = "TaskLost"  # the name of the error of an attempt that was lost
 EXPIRED = "TaskExpired"  # of one that no worker had begun by its deadline
+TOO_LARGE = "InngestErrOutputTooLarge"  # of one whose result is, as of an SDK's step
 TIMED_OUT = "TaskTimeout"  # of one that has not ended within its time
 
 
@@ -47,11 +48,8 @@ def begun(run: Run, moves: Moves, now: datetime, *, of_errback: bool = False) ->
 
 
 def succeeded(run: Run, call: Call, value: object, moves: Moves, now: datetime) -> Plan:
-    """Plan what follows from a task's result. Fails the run when the result is too large."""
-    try:
-        result = _result(call, value)
-    except TooLarge as error:
-        return decide.fatal("InngestErrOutputTooLarge", error.message)
+    """Plan what follows from a task's result. Raises TooLarge for one that cannot be stored."""
+    result = _result(call, value)
     full = decide.too_much_state(run, result.size)
     if full is not None:
         return full
@@ -92,6 +90,11 @@ def failed(found: Failed, policy: Policy, jitter: float) -> Plan:
         plan.halts = True
     _follow(plan, found.run, moves, found.at, of_errback=tasks.is_of_errback(call.path))
     return plan
+
+
+def unusable(found: Failed) -> Plan:
+    """Fail a task whose result cannot be stored. A retry would have the same, and its effects."""
+    return failed(found, Policy(0), 0.0)
 
 
 def timed_out(found: Failed, policy: Policy, jitter: float) -> Plan:
@@ -203,5 +206,6 @@ def _entry(call: Call, status: str, error: str | None = None) -> TimelineEntry:
 def _result(call: Call, value: object) -> StepResult:
     text = tasks.result_to_json(value)
     if len(text.encode()) > limits.MAX_STEP_BYTES:
-        raise TooLarge(f"The result of task {call.label!r} is over {limits.MAX_STEP_BYTES} bytes.")
+        problem = f"over {limits.MAX_STEP_BYTES} bytes: store it elsewhere, and return where"
+        raise TooLarge(f"the result of task {call.label!r} is {problem}")
     return StepResult(tasks.step_of(call.path), call.label, OP, text)

@@ -10,9 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from .... import observe
 from ....domain.canvas import interpret
 from ....domain.canvas.nodes import walk
-from ....domain.errors import InngestPyError, Invalid
+from ....domain.errors import InngestPyError, Invalid, TooLarge
 from ....domain.reply import decide, task_answers
 from ....domain.reply.plans import Plan
+from ....domain.reply.task_answers import Failure
 from ....domain.runs.items import Item, ItemKind
 from ....domain.steps import tasks
 from ....domain.steps.tasks import Token
@@ -199,11 +200,21 @@ def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
     except SQLAlchemyError:
         raise
     except InngestPyError as error:
-        return decide.fatal("InvalidAnswer", error.message), call
+        return _unusable(ctx, found, error), call
     except Exception as error:  # the same answer would come again, before all others
         observe.event("task.answer_failed", level=40, run_id=job.run.id, **logged(error))
         name = type(error).__name__
         return decide.crashed(job.item, retry_policy(ctx, job), name, ctx.jitter()), call
+
+
+def _unusable(ctx: Context, found: _Found, error: InngestPyError) -> Plan:
+    """Fail the task of an answer of which nothing can be made; its run, where it has no canvas."""
+    name = task_answers.TOO_LARGE if isinstance(error, TooLarge) else "InvalidAnswer"
+    failure = Failure(name, error.message)
+    try:
+        return task_answers.unusable(failed(ctx, found.job, found.call, failure))
+    except InngestPyError:
+        return decide.fatal(name, error.message)
 
 
 def _decided(ctx: Context, found: _Found) -> Plan:
@@ -220,7 +231,7 @@ def _decided(ctx: Context, found: _Found) -> Plan:
         return task_answers.failed(failed(ctx, job, found.call, failure), policy, ctx.jitter())
     if found.answer.unreadable is not None:
         problem = found.answer.unreadable
-        raise Invalid(f"The result of task {found.call.label!r} cannot be stored: {problem}.")
+        raise Invalid(f"the result of task {found.call.label!r} cannot be stored: {problem}")
     canvas, scope = canvases.of_run(ctx, job), workflows.scope(ctx, job)
     moves = interpret.after(canvas, found.call.path, found.answer.value, scope)
     return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)
