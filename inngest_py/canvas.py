@@ -103,11 +103,20 @@ def send(
     if not name:
         raise CanvasError("app is missing: name the connected Celery app, such as app='shop'")
     given = {"id": id, "idempotency_key": idempotency_key}
-    text = dumps(signature)  # type: ignore[no-untyped-call]
-    body = {"signature": json.loads(text)}
+    body: dict[str, object] = {"signature": _as_json(signature)}
     body |= {key: value for key, value in given.items() if value is not None}
     found = _call("POST", f"{_base(url)}/v1/celery/{quote(name, safe='')}/runs", body)
     return Run(str(found["run_id"]), url)
+
+
+def _as_json(signature: object) -> object:
+    """Write a signature as Celery does. Raises CanvasError for arguments that have no JSON."""
+    try:
+        text = dumps(signature, allow_nan=False)  # type: ignore[no-untyped-call]
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        text = f"the signature cannot be written as JSON: {error}: change its arguments"
+        raise CanvasError(text) from error
 
 
 def _base(url: str) -> str:
