@@ -114,3 +114,21 @@ def stamp(self: Task, value: object, key: str) -> object:
     """Note that it ran, when, and under which task id, and hand its value on."""
     _effect(f"{key} {time.time()} {self.request.id}")
     return value
+
+
+@app.task(name="shop.context", shared=False, bind=True)
+def context(self: Task) -> dict[str, object]:
+    """Return what its message said beside its arguments."""
+    told = self.request
+    return {
+        "tenant": told.get("tenant"),
+        "id": told.id,
+        "shadow": told.shadow,
+        "stamps": told.stamps,
+        "priority": told.delivery_info["priority"],
+    }
+
+
+@app.task(name="shop.refuse_at_length", shared=False)
+def refuse_at_length() -> None:
+    raise ValueError("two fields are wrong\n  order: is missing\nValueError: inside")

@@ -106,6 +106,21 @@ def test_failure_has_exception_message_and_the_workers_traceback(client: Client)
     assert shown[:2] == [("add", "completed"), ("refuse", "failed")]
 
 
+def test_options_of_a_signature_reach_its_task(client: Client) -> None:
+    options = {"priority": 5, "shadow": "mine", "headers": {"tenant": "t-1", "id": "forged"}}
+    signature = tasks.context.s().set(**options)
+    signature.stamp(order="A1")
+    found = client.output(client.start(signature))
+    assert found.pop("id") != "forged"
+    assert found == {"tenant": "t-1", "shadow": "mine", "stamps": {"order": "A1"}, "priority": 5}
+
+
+def test_message_of_a_failure_has_all_its_lines(client: Client) -> None:
+    run = client.ended(client.start(tasks.refuse_at_length.s()))
+    message = "two fields are wrong\n  order: is missing\nValueError: inside"
+    assert run["output"]["error"]["message"] == message
+
+
 def test_task_without_a_result_that_is_json_fails(client: Client) -> None:
     run = client.ended(client.start(tasks.unserializable.s()))
     assert run["status"] == "failed"

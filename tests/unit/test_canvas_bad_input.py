@@ -123,6 +123,10 @@ BAD: list[tuple[Any, str]] = [
     (option("soft_time_limit", "1"), "signature.options.soft_time_limit must be a number of seco"),
     (option("retry", 1), "signature.options.retry must be true or false, and it is a number"),
     (option("headers", []), "signature.options.headers must be an object, and it is an array"),
+    (option("headers", {"é" * 128: 1}), "signature.options.headers: the name 'éé"),
+    (option("queue", "é" * 128), "signature.options.queue is over 255 bytes: shorten it"),
+    (option("exchange", "x"), "signature.options.exchange is not followed: write the queue that"),
+    (option("stamped_headers", "x"), "signature.options.stamped_headers must be an array of name"),
 ]
 
 

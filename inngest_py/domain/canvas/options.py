@@ -11,9 +11,7 @@ from ..values.checks import kind
 MAX_NAME_CHARS = 255
 MAX_PRIORITY = 255
 _TEXTS = (
-    "queue",
     "routing_key",
-    "exchange",
     "exchange_type",
     "serializer",
     "compression",
@@ -21,6 +19,8 @@ _TEXTS = (
 )
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _LINKS = ("link", "link_error")
+# AMQP writes the length of such a name into one byte
+_MOST_NAME_BYTES = 255
 # What Celery writes into a signature that was frozen or sent. A new sending has its own.
 _BOOKKEEPING = frozenset(
     {"task_id", "reply_to", "root_id", "parent_id", "group_id", "group_index", "chord"}
@@ -120,6 +120,32 @@ def _object(value: object, where: str) -> dict[str, object]:
     return value
 
 
+def _headers(value: object, where: str) -> dict[str, object]:
+    found = _object(value, where)
+    for name in found:
+        _wire_name(name, f"{where}: the name {str(name)[:50]!r}")
+    return found
+
+
+def _wire_name(value: object, where: str) -> str:
+    """Check a name that stands in the message itself."""
+    name = read_text(value, where)
+    if len(name.encode()) > _MOST_NAME_BYTES:
+        raise wrong(where, f"is over {_MOST_NAME_BYTES} bytes: shorten it")
+    return name
+
+
+def _exchange(value: object, where: str) -> str:
+    # it would go to the app's queue, where perhaps nobody waits for it
+    raise wrong(where, "is not followed: write the queue that it leads to, as `queue`")
+
+
+def _stamps(value: object, where: str) -> list[str]:
+    if not isinstance(value, list | tuple):
+        raise wrong(where, f"must be an array of names, and it is {kind(value)}")
+    return [_wire_name(name, f"{where}[{index}]") for index, name in enumerate(value)]
+
+
 _CHECKS: dict[str, Callable[[object, str], object]] = {
     "countdown": _number,
     "eta": _time,
@@ -130,6 +156,9 @@ _CHECKS: dict[str, Callable[[object, str], object]] = {
     "ignore_result": _boolean,
     "retry": _boolean,
     "retry_policy": _object,
-    "headers": _object,
+    "headers": _headers,
+    "stamped_headers": _stamps,
     **dict.fromkeys(_TEXTS, read_text),
+    "queue": _wire_name,
+    "exchange": _exchange,
 }

@@ -97,8 +97,10 @@ def _has_port(url: str) -> bool:
 
 def check_queue(queue: str) -> None:
     """Check the name of a queue. Raises Invalid."""
-    if not queue or len(queue) > 255 or not queue.isprintable():
-        raise Invalid("queue must be the name of a queue, such as celery", field="queue")
+    # AMQP writes its length into one byte
+    if not queue or not queue.isprintable() or len(queue.encode()) > 255:
+        text = "queue must be the name of a queue, of up to 255 bytes, such as celery"
+        raise Invalid(text, field="queue")
 
 
 def check_task(name: str, path: str = "task") -> None:

@@ -41,7 +41,7 @@ _FIXES = {
 _AWAY = "the broker cannot be reached: check its URL, and that it runs"
 UNUSABLE = "the broker's URL or options cannot be used: connect the app again with others"
 # options of a signature that are fields of its message; `countdown` and `eta` are rows here
-_MESSAGE_OPTIONS = ("expires", "time_limit", "soft_time_limit", "priority")
+_MESSAGE_OPTIONS = ("expires", "time_limit", "soft_time_limit", "shadow", "ignore_result")
 
 
 def _ours(app: CeleryApp) -> str:
@@ -110,6 +110,16 @@ def fix_of(error: BaseException) -> str:
     return f"{fix} ({causes[-1]})"
 
 
+def _headers(options: dict[str, object], celerys: dict[str, object]) -> dict[str, object]:
+    """Add a signature's own headers and stamps to those of Celery, which they cannot change."""
+    own, stamped = options.get("headers"), options.get("stamped_headers")
+    found = {**own, **celerys} if isinstance(own, dict) else celerys
+    if isinstance(stamped, list):
+        stamps = {name: options[name] for name in stamped if name in options}
+        found = {**found, "stamped_headers": list(stamps), "stamps": stamps}
+    return found
+
+
 class _Broker:
     """The client of one app, and the queues that it has declared."""
 
@@ -171,7 +181,8 @@ class _Broker:
             made.body,
             exchange="",  # straight to the queue
             routing_key=options.get("queue") or self.app.queue,
-            headers=made.headers,
+            headers=_headers(options, made.headers),
+            priority=options.get("priority") or 0,
             serializer="json",
             delivery_mode=2,  # durable: the broker keeps it over a restart
             declare=[] if self._declared else [self._answers],
