@@ -6,7 +6,7 @@ import time
 
 import click
 
-from ...domain.reports.celery_seen import did_you_mean
+from ...domain.reports.celery_seen import MUTE, did_you_mean
 from ..client import call, url_option
 from .beat import import_beat
 from .settings import app_at, declare_option, put_task, set_, show, task_at
@@ -86,6 +86,8 @@ def list_(url: str) -> None:
         click.echo(f"{app['name']}  {app['broker']}  queue {app['queue']}{source}")
         workers = [_worker(one) for one in app["worker_details"]]
         click.echo(f"  workers: {', '.join(workers) or 'none has answered yet'}")
+        for mute in (one for one in app["worker_details"] if one["alive"] and not one["pool"]):
+            click.echo(f"  {mute['name']} {MUTE}")
         queues = [f"{name} {messages}" for name, messages in app["queues"].items()]
         if queues:
             click.echo(f"  messages in queues: {', '.join(queues)}")
@@ -106,7 +108,7 @@ def _worker(one: dict[str, object]) -> str:
         return f"{one['name']} (not heard of since {one['heard_at']})"
     size = f" of {one['processes']}" if one["processes"] else ""
     runs = "" if one["active"] is None else f", runs {one['active']}{size}"
-    return f"{one['name']} ({one['pool'] or 'pool not known'}{runs})"
+    return f"{one['name']} ({one['pool'] or 'answers no questions'}{runs})"
 
 
 @celery.command()

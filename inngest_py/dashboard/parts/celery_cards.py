@@ -54,6 +54,11 @@ class Card:
         return sum(alive for _, alive in self.workers)
 
     @property
+    def mute(self) -> str:
+        """What is wrong with a worker that is heard of and whose pool is not known."""
+        return celery_seen.MUTE
+
+    @property
     def gone(self) -> int:
         """How many tasks no worker has any more."""
         return sum(one.gone_since is not None for one in self.tasks)

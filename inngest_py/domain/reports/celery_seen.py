@@ -13,6 +13,11 @@ from ..values.dataclass_json import decode, encode
 SILENT = timedelta(seconds=30)
 _FORGOTTEN = timedelta(minutes=10)
 _MOST_RUNNING, _MOST_WORKERS = 16, 100
+# of a worker that is heard of, but says nothing when it is asked
+MUTE = (
+    "answers no questions, so its tasks are not known: its app has to write and accept JSON"
+    " (task_serializer, accept_content) and to keep worker_enable_remote_control on"
+)
 MOST_TASKS = 2000  # of an app; the others become no functions
 
 

@@ -15,6 +15,7 @@ from kombu.messaging import Producer
 from ...domain.values import canonical
 from ...engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
 from ..kombu.redis import keep_client
+from .questions import JsonControl
 
 DONE, FAILED = "inngest.celery.done", "inngest.celery.failed"
 # kombu 5.7 sends batches; before it, each message alone
@@ -62,7 +63,7 @@ def is_redis(app: CeleryApp) -> bool:
 
 def connect(app: CeleryApp) -> Celery:
     """Make a Celery client of an app's broker."""
-    made = Celery(f"inngest_py.{app.name}", set_as_current=False, fixups=[])
+    made = Celery(f"inngest_py.{app.name}", set_as_current=False, fixups=[], control=JsonControl)
     made.conf.update(
         broker_url=app.broker_url,
         broker_transport_options=_transport_options(app),
