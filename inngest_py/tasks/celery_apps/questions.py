@@ -7,12 +7,12 @@ Written against Celery 5.7 and kombu 5.7.
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 from celery.app.control import Control
 from kombu.message import Message
 from kombu.messaging import Consumer
 from kombu.pidbox import Mailbox
+from kombu.transport.base import StdChannel
 
 
 class _JsonMailbox(Mailbox):
@@ -21,12 +21,12 @@ class _JsonMailbox(Mailbox):
         ticket: str,
         limit: int | None = None,
         timeout: float = 1,
-        callback: Callable[[Any], object] | None = None,
-        channel: Any = None,
+        callback: Callable[[object], object] | None = None,
+        channel: StdChannel | None = None,
         accept: object = None,
-    ) -> list[Any]:
+    ) -> list[object]:
         """Collect the answers to a question until none has come for some seconds."""
-        found: list[Any] = []
+        found: list[object] = []
 
         def take(message: Message) -> None:
             # a late answer to an earlier question; a pickled answer is never read
@@ -36,7 +36,8 @@ class _JsonMailbox(Mailbox):
             if callback:
                 callback(found[-1])
 
-        connection: Any = self.connection
+        connection = self.connection
+        assert connection is not None
         opened = channel or connection.default_channel
         queue = self.reply_queue
         with Consumer(opened, [queue], on_message=take, accept=["json"], no_ack=True):
