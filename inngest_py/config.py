@@ -8,9 +8,9 @@ from pathlib import Path
 from . import config_checks as checks
 from .domain.access import reach as reaching
 from .domain.access.reach import Reach
+from .domain.alerts import rules as alerts
+from .domain.alerts.rules import AlertKind, AlertRules
 from .domain.functions.declared_apps import DeclaredApp
-from .domain.reports import alerts
-from .domain.reports.alerts import AlertRules
 from .domain.runs import retention
 from .storage.db.server_limits import ServerLimits
 
@@ -48,6 +48,8 @@ class Settings:
     `keep_runs` is how long finished runs are kept (`30d`), and `keep_count` how many (None: all).
     `celery_patches` off runs plain Celery, without our changes to it that are for speed only.
     `declared_celery_apps` are those that a file gives by name, with settings of their tasks.
+    Alerts of `alert_kinds` are sent (none: of all kinds), with links to `dashboard_url`, and e-mail
+    by the server `smtp_url` with the sender `smtp_from`.
     `keep_audit` is how long the rows of the audit log are kept.
     Workers connect at `connect_port` (None: 8289 beside a dev server's own port, else the port of
     the API), and are told `connect_url` if there is one, for a server behind a proxy. A process
@@ -110,6 +112,10 @@ class Settings:
     alert_backlog_seconds: float = 300.0
     alert_window_minutes: float = 15.0
     alert_quiet_minutes: float = 60.0
+    alert_kinds: tuple[str, ...] = ()
+    dashboard_url: str | None = None
+    smtp_url: str | None = field(default=None, repr=False)
+    smtp_from: str = ""
 
     @property
     def is_sqlite(self) -> bool:
@@ -165,7 +171,15 @@ class Settings:
             backlog=timedelta(seconds=backlog) if backlog else None,
             window=self.alert_window_minutes * minutes,
             quiet=self.alert_quiet_minutes * minutes,
+            kinds=frozenset(map(AlertKind, self.alert_kinds or AlertKind)),
+            dashboard_url=self.dashboard_url or self._own_url(),
+            smtp_url=self.smtp_url,
+            smtp_from=self.smtp_from,
         )
+
+    def _own_url(self) -> str | None:
+        """Return where this machine's dashboard is; that of another machine is not known."""
+        return f"http://127.0.0.1:{self.port}" if self.dev and self.embedded else None
 
     def keep(self) -> retention.Keep:
         """Say which finished runs are kept. Raises Invalid."""
@@ -267,7 +281,8 @@ class Settings:
         spans = (self.alert_backlog_seconds, self.alert_window_minutes, self.alert_quiet_minutes)
         if not all(0 <= span <= _MOST_SECONDS for span in spans):
             return ["the times of alerts must be 0 or more (INNGEST_ALERT_…)"]
-        return alerts.errors(self.alerts())
+        found = checks.alert_errors(self.alert_kinds, self.smtp_url, self.smtp_from)
+        return found or alerts.errors(self.alerts())
 
     def missing_keys(self) -> list[str]:
         """List the missing keys without which a production server or worker must not run.

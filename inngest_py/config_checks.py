@@ -1,6 +1,6 @@
 """Checks of single settings. Each error says how to fix it, and shows no secret."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError
 from . import ai_prices
 from .domain.access import reach, signatures
 from .domain.access.roles import Role
+from .domain.alerts import receivers
+from .domain.alerts.receivers import ReceiverKind
 from .domain.errors import Invalid
 from .domain.functions import celery_task
 from .domain.functions.declared_apps import DeclaredApp
@@ -276,3 +278,36 @@ def celery_app_errors(entries: tuple[str, ...], declared: tuple[DeclaredApp, ...
         if app.broker_url is None and app.name not in named
     ]
     return found
+
+
+def alert_errors(kinds: Sequence[str], smtp_url: str | None, smtp_from: str) -> list[str]:
+    """List what is wrong with the kinds of alerts, and with the server for e-mail.
+
+    The server's URL is not shown, as it may have a password.
+    """
+    found = []
+    try:
+        receivers.read_alerts(kinds)
+    except Invalid as error:
+        found.append(f"{error.message} (INNGEST_ALERT_KINDS)")
+    if smtp_url is not None and not _is_smtp(smtp_url):
+        found.append(
+            "the mail server must be smtp://HOST or smtps://HOST, with USER:PASSWORD@ and :PORT"
+            " where it needs them (INNGEST_SMTP_URL)"
+        )
+    if (smtp_url is None) != (not smtp_from):
+        found.append("e-mail needs INNGEST_SMTP_URL and INNGEST_SMTP_FROM: set both, or none")
+    if smtp_from:
+        try:
+            receivers.check_target(ReceiverKind.EMAIL, smtp_from)
+        except Invalid:
+            found.append("the sender of e-mail must be an address, like a@b.c (INNGEST_SMTP_FROM)")
+    return found
+
+
+def _is_smtp(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

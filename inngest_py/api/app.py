@@ -25,6 +25,7 @@ from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
 from .native import (
+    alerts,
     apps,
     celery_apps,
     clock,
@@ -151,6 +152,7 @@ def _add_native(app: Flask, settings: Settings) -> None:
     api = Api(app)
     rest.add_to(app, api)
     for blueprint in (
+        alerts.blueprint,
         apps.blueprint,
         celery_apps.blueprint,
         connections.blueprint,

@@ -22,6 +22,7 @@ _MODULES = {
     "apps": "apps",
     "celery": "celery.apps",
     "connections": "connections",
+    "alerts": "alerts",
     "clock": "clock",
     "outbox-relay": "outbox",
     "replay": "replay",

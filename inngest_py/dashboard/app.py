@@ -18,6 +18,7 @@ from .deps import EXTENSION, Deps
 from .live.minutes import Minutes
 from .live.news import Pulse
 from .pages import (
+    alerts,
     apps,
     audit,
     celery_apps,
@@ -44,7 +45,7 @@ from .routes import NAME, blueprint
 __all__ = ["PAGES", "add_to"]
 PAGES = (
     *(home, runs, run, rerun, export, events, event, functions, function_forms),
-    *(task_settings, apps, celery_apps, connections, queues, audit, login, live, clock),
+    *(task_settings, apps, celery_apps, connections, queues, audit, alerts, login, live, clock),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 

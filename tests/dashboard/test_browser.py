@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
     reason="no Chromium: make servers installs it where apt does, or set CHROMIUM to one",
 )
 SCENARIOS = ("noop", "sequential", "parallel", "sleep", "retry", "no_retry", "invoke_many")
-PAGES = ("Home", "Runs", "Events", "Functions", "Apps", "Queues")
+PAGES = ("Home", "Runs", "Events", "Functions", "Apps", "Queues", "Alerts")
 
 
 @pytest.fixture(scope="module")

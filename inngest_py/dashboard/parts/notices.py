@@ -32,6 +32,10 @@ _WORDS = {
     "configured": "The settings of the task are changed: its next runs follow them.",
     "drained": "The worker gets no more: it ends the calls that it has.",
     "works-again": "The worker gets work again.",
+    "receiver-added": "The receiver is added: send a test to see that it gets alerts.",
+    "receiver-changed": "The receiver is changed.",
+    "receiver-removed": "The receiver is removed: it gets no more alerts.",
+    "receiver-tried": "The receiver accepted the test.",
     "archived": "The app is archived: nothing starts its functions; its runs continue.",
 }
 _COUNTED = {

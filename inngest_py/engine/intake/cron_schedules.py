@@ -97,8 +97,11 @@ def _start_ticks(
         elif not crons.move(tx, key, tick, following):
             continue
         if function is not None and trigger is not None:
-            for each in _ticks(expression, tick, now, missed):
-                published.append(_event(ctx, function, trigger, each, now))
+            wanted = _ticks(expression, tick, now, missed)
+            if not wanted or wanted[0] != tick:
+                observe.event("cron.missed", level=30, cron=expression, since=tick.isoformat())
+                crons.note_missed(tx, key, tick, now)
+            published += [_event(ctx, function, trigger, each, now) for each in wanted]
     return write_events(tx, ctx, published)
 
 
@@ -133,8 +136,6 @@ def _ticks(expression: str, first: datetime, now: datetime, missed: Missed) -> l
         found = cron.ticks(expression, max(first, now - MISSED_AFTER), now, MOST_MISSED)
         if not found and missed is Missed.ONCE:
             found = cron.ticks(expression, first, now, 1)
-    if not found or found[0] != first:
-        observe.event("cron.missed", level=30, cron=expression, since=first.isoformat())
     return found
 
 

@@ -11,8 +11,8 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from ...domain.access.reach import Reach
+from ...domain.alerts.rules import AlertRules
 from ...domain.limits import RunLimits
-from ...domain.reports.alerts import AlertRules
 from ...domain.runs.items import LEASE, Item, ItemKind
 from ...domain.runs.retention import Keep
 from ...domain.values import ids

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, or_, select, update
 
+from ...domain.alerts.rules import DownApp
+from ...domain.values.urls import without_secrets
 from .functions import App
 
 _MOST_CAUSE_CHARS = 1000
@@ -14,6 +16,20 @@ def every(tx: Connection) -> dict[str, tuple[datetime, str]]:
     query = select(App.id, App.down_since, App.down_cause).where(App.down_since.is_not(None))
     found = tx.execute(query).all()
     return {app_id: (since, cause or "") for app_id, since, cause in found if since is not None}
+
+
+def named(tx: Connection) -> list[DownApp]:
+    """List the apps that are down, with their names, longest first; archived ones are left out."""
+    query = (
+        select(App.id, App.name, App.url, App.down_since, App.down_cause)
+        .where(App.down_since.is_not(None), App.archived_at.is_(None))
+        .order_by(App.down_since, App.id)
+    )
+    return [
+        DownApp(app_id, name or without_secrets(url), since, cause or "")
+        for app_id, name, url, since, cause in tx.execute(query).all()
+        if since is not None
+    ]
 
 
 def mark(tx: Connection, app_id: str, at: datetime, cause: str) -> bool:

@@ -20,13 +20,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ...domain.alerts.rules import MissedTick
 from ..db.columns import Base, Timestamp, table_of
 from ..db.statements import SingleValue
 from .functions import FunctionRow
 
 
 class Cron(Base):
-    """A cron trigger of a function; its time zone and jitter are part of the trigger."""
+    """A cron trigger of a function; its time zone and jitter are part of the trigger.
+
+    `missed_tick` is the first of the ticks that no worker took when it was last seen, at
+    `missed_seen_at`, that there are any.
+    """
 
     __tablename__ = "crons"
     # serves due() and first()
@@ -36,6 +41,8 @@ class Cron(Base):
     )
     expression: Mapped[str] = mapped_column(Text, primary_key=True)
     tick: Mapped[datetime] = mapped_column(Timestamp)
+    missed_tick: Mapped[datetime | None] = mapped_column(Timestamp)
+    missed_seen_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
 _crons = table_of(Cron)
@@ -94,6 +101,23 @@ def due(tx: Connection, now: datetime, limit: int) -> list[Row[tuple[str, str, d
         .with_for_update(skip_locked=True)
     )
     return list(tx.execute(query))
+
+
+def note_missed(tx: Connection, key: Key, tick: datetime, now: datetime) -> None:
+    """Store that a schedule has missed ticks, the first of them `tick`."""
+    mine = update(_crons).where(_crons.c.function_id == key[0], _crons.c.expression == key[1])
+    tx.execute(mine.values(missed_tick=tick, missed_seen_at=now))
+
+
+def missed_since(tx: Connection, since: datetime) -> list[MissedTick]:
+    """List the schedules that were seen since a time to have missed ticks."""
+    query = (
+        select(_crons.c.function_id, FunctionRow.slug, _crons.c.expression, _crons.c.missed_tick)
+        .join(FunctionRow, FunctionRow.id == _crons.c.function_id)
+        .where(_crons.c.missed_seen_at >= since)
+        .order_by(_crons.c.missed_tick, _crons.c.function_id, _crons.c.expression)
+    )
+    return [MissedTick(*row) for row in tx.execute(query)]
 
 
 def move(tx: Connection, key: Key, tick: datetime, following: datetime) -> bool:

@@ -20,12 +20,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ...domain.reports.alerts import EndedRuns
+from ...domain.alerts.rules import EndedRuns
 from ...domain.runs.runs import RunStatus
 from ..catalog.functions import FunctionRow
 from ..db.columns import Base, Json, Timestamp, table_of
 from ..db.row_types import RowValues
-from ..db.session import insert, skip_locked
+from ..db.session import insert, skip_locked, upsert
 from ..runs.runs import RunRow
 
 MOST_RUNS = 10_000
@@ -58,12 +58,21 @@ _alerts, _messages = table_of(AlertRow), table_of(AlertMessage)
 _runs, _functions = table_of(RunRow), table_of(FunctionRow)
 
 
-def fire(tx: Connection, key: str, about: str | None, now: datetime, told_before: datetime) -> bool:
+def fire(
+    tx: Connection,
+    key: str,
+    about: str | None,
+    now: datetime,
+    told_before: datetime,
+    *,
+    lasts: bool = True,
+) -> bool:
     """Note that an alert fires; True, to one caller only, when a message has to be sent now.
 
-    No message is sent again while the last one is newer than `told_before`. Locks the alert's row.
+    No message is sent again while the last one is newer than `told_before`. What does not last is
+    over at once. Locks the alert's row.
     """
-    values = {"key": key, "firing": True, "told_at": now, "about": about}
+    values = {"key": key, "firing": lasts, "told_at": now, "about": about}
     statement = insert(tx, AlertRow).values(values)
     fired = statement.on_conflict_do_update(
         index_elements=["key"],
@@ -73,19 +82,40 @@ def fire(tx: Connection, key: str, about: str | None, now: datetime, told_before
     return tx.execute(fired.returning(_alerts.c.key)).first() is not None
 
 
-def resolve(tx: Connection, prefix: str, still: Iterable[str]) -> list[RowMapping]:
+def firing(tx: Connection, kinds: Iterable[str]) -> Sequence[RowMapping]:
+    """List the alerts of these kinds that are firing, newest first."""
+    query = select(_alerts).where(_alerts.c.firing, or_(*(_of_kind(kind) for kind in kinds)))
+    return tx.execute(query.order_by(_alerts.c.told_at.desc(), _alerts.c.key)).mappings().all()
+
+
+def _of_kind(kind: str) -> ColumnElement[bool]:
+    return or_(_alerts.c.key == kind, _alerts.c.key.startswith(f"{kind}:", autoescape=True))
+
+
+def resolve(tx: Connection, kind: str, still: Iterable[str]) -> list[RowMapping]:
     """End the firing alerts of a kind, except `still`. Each is returned to one caller only."""
     over = (
         update(_alerts)
         .where(
             _alerts.c.firing,
-            _alerts.c.key.startswith(prefix, autoescape=True),
+            _of_kind(kind),
             _alerts.c.key.not_in(list(still)),
         )
         .values(firing=False)
         .returning(_alerts.c.key, _alerts.c.about)
     )
     return list(tx.execute(over).mappings())
+
+
+def note(tx: Connection, key: str, about: str, now: datetime) -> None:
+    """Store what the looks of this service have to remember; it is no alert."""
+    values = {"key": key, "firing": False, "told_at": now, "about": about}
+    tx.execute(upsert(tx, AlertRow, values, keys=["key"]))
+
+
+def noted(tx: Connection, key: str) -> str | None:
+    """Return what note() has stored; None without it."""
+    return tx.execute(select(_alerts.c.about).where(_alerts.c.key == key)).scalar()
 
 
 def forget(tx: Connection, before: datetime) -> None:
@@ -110,6 +140,11 @@ def take_due(tx: Connection, now: datetime, hold: timedelta, limit: int) -> list
         .returning(*_messages.c)
     )
     return list(tx.execute(taken).mappings())
+
+
+def drop_messages(tx: Connection, receiver: str) -> None:
+    """Delete the messages to a receiver that is gone."""
+    tx.execute(delete(_messages).where(_messages.c.receiver == receiver))
 
 
 def sent(tx: Connection, message: RowMapping) -> None:

@@ -12,6 +12,7 @@ from ..flow.buckets import Bucket
 from ..flow.debounces import DebounceRow
 from ..flow.event_batches import BatchBucket, BatchEvent
 from ..flow.singletons import SingletonLock
+from ..operations.alert_receivers import AlertReceiver
 from ..operations.alerts import AlertMessage, AlertRow
 from ..operations.bulk_cancellations import BulkCancellationRow
 from ..operations.error_groups import ErrorGroup, ErrorHour, ErrorVersion
@@ -31,6 +32,7 @@ from ..runs.workflows import WorkflowRow
 
 __all__ = [
     "AlertMessage",
+    "AlertReceiver",
     "AlertRow",
     "App",
     "Attempt",
