@@ -15,9 +15,13 @@ from sqlalchemy import select
 from inngest_py.domain.alerts.messages import Mail
 from inngest_py.domain.alerts.receivers import Receiver
 from inngest_py.domain.alerts.rules import AlertKind, AlertRules
+from inngest_py.domain.reports.error_groups import ErrorState
+from inngest_py.engine.admin import error_states
 from inngest_py.engine.alerts import mail, receivers, send, watch
 from inngest_py.engine.alerts.receivers import Given
+from inngest_py.engine.runtime.audit import Actor
 from inngest_py.engine.transport.http import Transport
+from inngest_py.engine.upkeep.errors import grouping
 from inngest_py.engine.work import run_item
 from inngest_py.storage.catalog import apps_down, crons
 from inngest_py.storage.catalog.functions import App, FunctionRow
@@ -380,3 +384,24 @@ def test_only_the_kinds_of_the_settings_are_looked_for(watched: Watched) -> None
     assert watched.look() == []
     watched.engine.start()
     assert watched.look(minutes=6) == [("backlog", "firing")]
+
+
+def test_a_new_error_and_its_return_are_told_once(watched: Watched) -> None:
+    ctx = watched.engine.ctx
+    watched.rules = replace(watched.rules, kinds=frozenset({AlertKind.NEW_ERROR}))
+    watched.run()
+    grouping.group(ctx)
+    assert watched.look() == [("new_error", "firing")]
+    told = watched.received[0]
+    assert told["text"].startswith("🔴 A new error in app-fn: ")
+    assert told["regression"] is False
+    watched.run()
+    grouping.group(ctx)
+    assert watched.look() == []
+    error_states.change(ctx, told["error"], ErrorState.RESOLVED, Actor("me"))
+    watched.engine.now += timedelta(minutes=5)
+    watched.run(1)
+    grouping.group(ctx)
+    assert watched.look() == [("new_error", "firing")]
+    assert watched.received[0]["text"].startswith("🔴 An error is back in app-fn: ")
+    assert [one for _ in range(4) for one in watched.look(minutes=20)] == []

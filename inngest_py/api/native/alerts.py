@@ -10,7 +10,6 @@ from ...domain.alerts.receivers import Receiver, ReceiverKind
 from ...domain.alerts.rules import AlertKind
 from ...engine.alerts import receivers, watch
 from ...engine.alerts.receivers import Given
-from ...storage.operations import alert_receivers
 from .. import shapes
 from ..actors import actor
 from ..deps import context
@@ -90,7 +89,7 @@ def list_alerts() -> object:
 def list_receivers() -> object:
     """List the receivers, and how the last message to each went; no target is shown whole."""
     with context().db.reading() as tx:
-        rows = alert_receivers.every(tx)
+        rows = receivers.added(tx)
     settings = rules.of_settings(context().tuning.alerts.urls)
     shown = [_shown(one, None) for one in settings]
     return answer({"data": shown + [_shown(receivers.read(row), row) for row in rows]})

@@ -18,7 +18,6 @@ from ...domain.alerts.rules import Alert, AlertKind
 from ...domain.errors import Conflict, Invalid
 from ...engine.alerts import receivers, watch
 from ...engine.alerts.receivers import Given
-from ...storage.operations import alert_receivers
 from ..deps import context, read
 from ..parts.notices import leave
 from ..rendering import page, url
@@ -66,7 +65,7 @@ def _show(
     """Make the page; `wrong` says by field what was wrong with the form."""
 
     def load(tx: Connection) -> tuple[list[tuple[Alert, datetime]], Sequence[RowMapping]]:
-        return watch.firing(tx), alert_receivers.every(tx)
+        return watch.firing(tx), receivers.added(tx)
 
     firing, rows = read(load)
     wanted = context().tuning.alerts

@@ -130,6 +130,23 @@ class MissedTick:
     tick: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NewError:
+    """An error group that runs failed for the first time, or again after it was resolved.
+
+    `at` is when that was, and `is_regression` that it was resolved. `step` is None if the function
+    failed outside of its steps.
+    """
+
+    error_id: str
+    slug: str
+    step: str | None
+    name: str
+    message: str
+    at: datetime
+    is_regression: bool
+
+
 def errors(rules: AlertRules) -> list[str]:
     """List what is wrong with rules, and the fixes. URLs are not shown, as they may be secret."""
     found = []
@@ -241,6 +258,26 @@ def missed(ticks: Sequence[MissedTick]) -> list[Alert]:
         path = f"/functions/{one.function_id}"
         found.append(Alert(AlertKind.MISSED_TICK, subject, text, path, about))
     return found
+
+
+def new_errors(found: Sequence[NewError]) -> list[Alert]:
+    """List an alert for each error that is new, or back."""
+    alerts = []
+    for one in found:
+        where = one.slug if one.step is None else f"{one.slug}, step {one.step}"
+        what = "An error is back" if one.is_regression else "A new error"
+        text = _cut(f"{what} in {where}: {': '.join(filter(None, (one.name, one.message)))}")
+        about = {
+            "error": one.error_id,
+            "function": one.slug,
+            "step": one.step,
+            "regression": one.is_regression,
+            "seen_at": one.at.isoformat(),
+        }
+        # an error that comes back once more is another alert
+        subject = f"{one.error_id}:{one.at:%Y%m%dT%H%M%S}" if one.is_regression else one.error_id
+        alerts.append(Alert(AlertKind.NEW_ERROR, subject, text, f"/errors/{one.error_id}", about))
+    return alerts
 
 
 def joined(found: Sequence[Alert], path: str, what: str) -> list[Alert]:

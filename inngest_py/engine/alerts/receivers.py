@@ -43,6 +43,11 @@ def read(row: RowMapping) -> Receiver:
     return Receiver(row["id"], row["name"], ReceiverKind(row["kind"]), row["target"], alerts)
 
 
+def added(tx: Connection) -> Sequence[RowMapping]:
+    """List the receivers that people have added, by name, with how the last message went."""
+    return rows.every(tx)
+
+
 def get(tx: Connection, receiver_id: str) -> RowMapping:
     """Find a receiver. Raises NotFound."""
     found = rows.get(tx, receiver_id)

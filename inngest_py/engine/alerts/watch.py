@@ -16,6 +16,7 @@ from ...domain.values import canonical
 from ...storage.catalog import apps_down, crons
 from ...storage.operations import alerts as rows
 from ...storage.queries import queue_stats
+from ...storage.queries.errors import groups
 from ..runtime.context import Context
 
 EVERY = timedelta(seconds=15)
@@ -25,7 +26,11 @@ _LOOK, _SAMPLES = "look", "samples"
 _MOMENT_FOUND = timedelta(minutes=30)
 _MOMENT_KEPT = 2 * _MOMENT_FOUND
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-_MANY = {AlertKind.MISSED_TICK: ("missed ticks of crons", "/functions")}
+_MOST_FOUND = 1000
+_MANY = {
+    AlertKind.MISSED_TICK: ("missed ticks of crons", "/functions"),
+    AlertKind.NEW_ERROR: ("new errors", "/errors"),
+}
 
 
 def queue_messages(ctx: Context, wanted: AlertRules, to: Sequence[Receiver]) -> None:
@@ -53,7 +58,7 @@ def _find(tx: Connection, wanted: AlertRules, kind: AlertKind, now: datetime) ->
         case AlertKind.MISSED_TICK:
             return rules.missed(crons.missed_since(tx, now - _MOMENT_FOUND))
         case AlertKind.NEW_ERROR:
-            return []
+            return rules.new_errors(groups.new_since(tx, now - _MOMENT_FOUND, _MOST_FOUND))
 
 
 def _backlog(tx: Connection, now: datetime) -> Backlog:

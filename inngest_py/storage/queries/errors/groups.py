@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, literal, or_, select
 
+from ....domain.alerts.rules import NewError
 from ....domain.reports.error_groups import ErrorState
 from ...catalog.functions import App, FunctionRow
 from ...db.columns import Timestamp, table_of
@@ -68,6 +69,39 @@ def counts(tx: Connection, query: ErrorQuery, now: datetime) -> dict[ErrorState,
     chosen = _joined(chosen).where(*_conditions(query)).group_by(_state(now))
     found = {row.state: row.groups for row in tx.execute(chosen)}
     return {state: found.get(state.value, 0) for state in ErrorState}
+
+
+def new_since(tx: Connection, since: datetime, limit: int) -> list[NewError]:
+    """List the open groups that were first seen, or opened again by a failure, since a time."""
+    is_back = _groups.c.regressed_at >= since
+    query = _joined(
+        select(
+            _groups.c.id,
+            FunctionRow.slug,
+            _groups.c.step,
+            _groups.c.name,
+            _groups.c.message,
+            _groups.c.first_seen,
+            _groups.c.regressed_at,
+        )
+    ).where(
+        _groups.c.last_seen >= since,  # the other times are not later: this one has an index
+        _groups.c.state == ErrorState.OPEN.value,
+        or_(_groups.c.first_seen >= since, is_back),
+    )
+    rows = tx.execute(query.order_by(_groups.c.last_seen.desc(), _groups.c.id.desc()).limit(limit))
+    return [
+        NewError(
+            row.id,
+            row.slug,
+            row.step,
+            row.name,
+            row.message,
+            row.regressed_at or row.first_seen,
+            is_regression=row.regressed_at is not None,
+        )
+        for row in rows
+    ]
 
 
 def _select(now: datetime) -> Query:
