@@ -209,3 +209,18 @@ def test_upkeep_wakes_for_the_next_minute(db: Database) -> None:
     engine.now += timedelta(seconds=0.1)
     assert upkeep.run_once(engine.ctx) is False
     assert len(ran(engine)) == 1
+
+
+@pytest.mark.parametrize("missed", list(Missed))
+def test_a_missed_tick_is_noted_with_its_schedule(db: Database, missed: Missed) -> None:
+    engine = Engine(db, sequence())
+    sync(engine, {"cron": EVERY})
+    pass_time(engine, minutes=1, seconds=30)  # late, but not missed
+    began = engine.now
+    with db.reading() as tx:
+        assert rows.missed_since(tx, began - timedelta(days=1)) == []
+    pass_time(engine, missed, days=1)
+    with db.reading() as tx:
+        [noted] = rows.missed_since(tx, began)
+    assert (noted.slug, noted.expression) == ("clock-f", EVERY)
+    assert began < noted.tick < began + timedelta(minutes=1)
