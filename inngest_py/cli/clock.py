@@ -1,13 +1,16 @@
 """`clock`: read and move the virtual clock of a dev server."""
 
 import time
+from datetime import timedelta
 from typing import TypedDict
 
 import click
 
+from ..domain.values.times import parse_time
 from .client import call, url_option
 
 _LOOK_SECONDS = 0.5
+_TELL_SECONDS = 5.0  # a year with a cron that ticks each minute takes hours
 
 
 class _Clock(TypedDict):
@@ -79,20 +82,48 @@ def resume(url: str) -> None:
 
 def _move(url: str, command: dict[str, object]) -> None:
     shown: _Clock = call("POST", f"{url}/dev/clock", json=command)["data"]
-    told = ""
-    while shown["moving_to"] is not None:
-        waits = f", waits for {shown['waits_for']}" if shown["waits_for"] else ""
-        text = f"at {shown['now']} of {shown['moving_to']}{waits}"
-        if text != told:
-            click.echo(text, err=True)
-        told = text
-        time.sleep(_LOOK_SECONDS)
-        shown = call("GET", f"{url}/dev/clock")["data"]
+    target = shown["moving_to"]
+    if target is not None:
+        try:
+            shown = _followed(url, shown, target)
+        except KeyboardInterrupt:
+            raise click.ClickException(
+                f"the clock moves on to {target}: `inngest-py clock freeze` stops it where it is"
+            ) from None
+        if parse_time(shown["now"]) < parse_time(target):
+            problem = shown["error"] or "the move was stopped before that"
+            raise click.ClickException(f"{problem} (the clock is at {shown['now']}, not {target})")
     if shown["error"] is not None:
         raise click.ClickException(f"{shown['error']} (the clock is at {shown['now']})")
     moments = shown["moments"]
     click.echo(f"at {moments} moment{'' if moments == 1 else 's'} something was due", err=True)
     _tell(shown)
+
+
+def _followed(url: str, shown: _Clock, target: str) -> _Clock:
+    """Say how far a move is until it ends; return the clock as it is then."""
+    began_at, began = parse_time(shown["now"]), time.monotonic()
+    told_at = -_TELL_SECONDS
+    while shown["moving_to"] is not None:
+        waited = time.monotonic() - began
+        if waited - told_at >= _TELL_SECONDS:
+            waits = f", waits for {shown['waits_for']}" if shown["waits_for"] else ""
+            now = parse_time(shown["now"])
+            left = _left(now - began_at, parse_time(target) - now, waited)
+            click.echo(f"at {shown['now']} of {target}{left}{waits}", err=True)
+            told_at = waited
+        time.sleep(_LOOK_SECONDS)
+        shown = call("GET", f"{url}/dev/clock")["data"]
+    return shown
+
+
+def _left(done: timedelta, rest: timedelta, seconds: float) -> str:
+    """Say how long a move may still take, if so much of it took this many seconds."""
+    if seconds < _TELL_SECONDS or not done:
+        return ""
+    minutes = round(seconds * (rest / done) / 60)
+    hours, minutes = divmod(minutes, 60)
+    return f", about {f'{hours} h ' if hours else ''}{minutes} min left" if hours + minutes else ""
 
 
 def _tell(shown: _Clock) -> None:
