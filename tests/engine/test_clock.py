@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,11 +19,13 @@ from inngest_py.domain.reply.read import Reply
 from inngest_py.engine.admin import limit_overrides
 from inngest_py.engine.apps.register import register
 from inngest_py.engine.clock import kept
+from inngest_py.engine.clock.mover import Mover
 from inngest_py.engine.clock.moves import check_target, move, next_moment
 from inngest_py.engine.clock.virtual import VirtualClock
 from inngest_py.engine.intake import publish
 from inngest_py.engine.runtime.context import utc_now
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.operations import workers
 from inngest_py.storage.queries import function_list
 from inngest_py.storage.schema import migrate
 from tests.engine.harness import Engine, opened, stored_runs
@@ -241,6 +244,25 @@ def test_the_database_keeps_its_clock(db: Database) -> None:
     assert (again.now(), again.is_frozen) == (clock.now(), True)
     with pytest.raises(Conflict, match="dev --clock virtual"):
         kept.refuse_moved(db)
+
+
+def test_a_server_that_came_later_keeps_the_clock_from_moving(db: Database) -> None:
+    """It shows the real time, as this clock did when it began."""
+    world = World(db, {"f": ({}, [("sleep", 60)])})
+    world.send("go")
+    mover = Mover(world.ctx, world.clock)
+    came = {"name": "other", "host": socket.gethostname(), "pid": os.getppid(), "pool": "gevent"}
+    came |= {"id": "other", "concurrency": 1, "started_at": utc_now(), "heartbeat_at": utc_now()}
+    with db.transaction() as tx:
+        workers.put(tx, came)
+    for act in (lambda: mover.advance(timedelta(hours=1)), mover.to_next, mover.freeze):
+        with pytest.raises(Conflict, match="another server works on this database"):
+            act()
+    assert (world.clock.now(), mover.state().moving_to) == (NOW, None)
+    with db.transaction() as tx:
+        workers.remove(tx, "other")
+    mover.advance(timedelta(minutes=1))
+    assert mover.wait(30) and world.clock.now() == at(minutes=1)
 
 
 _STEPS = st.one_of(

@@ -79,11 +79,16 @@ class Mover:
         )
 
     def move(self, target: datetime, *, confirmed: bool = False) -> None:
-        """Begin to move the clock. Raises Invalid, or Conflict while another move goes on."""
+        """Begin to move the clock.
+
+        Raises Invalid, and Conflict while another move goes on or another server uses the database.
+        """
         self._begin(self.clock.now(), target, confirmed=confirmed)
 
     def _begin(self, now: datetime, target: datetime, *, confirmed: bool) -> None:
         """Begin to move a clock that was at `now` when the target was chosen."""
+        # one with the real time may have come since the start, while this clock showed that, too
+        kept.refuse_company(self._ctx.db)
         with self._lock:
             if not self._over.is_set():
                 raise Conflict(
@@ -116,7 +121,9 @@ class Mover:
         self._begin(now, max(now, target), confirmed=confirmed)
 
     def freeze(self) -> None:
-        """Stop the clock; a move ends at the moment that it has reached."""
+        """Stop the clock; a move ends at the moment that it has reached. Raises Conflict."""
+        if self._over.is_set():
+            kept.refuse_company(self._ctx.db)
         with self._lock:
             self._stops = True
         self._over.wait()
