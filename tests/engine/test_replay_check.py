@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.functions.registration import parse_registration
+from inngest_py.domain.replay import findings
 from inngest_py.domain.replay.answers import AppAway, RanAStep, TookTooLong
 from inngest_py.domain.replay.findings import Change
 from inngest_py.domain.reply.read import Reply
@@ -194,7 +195,14 @@ def test_what_does_not_fit_is_left_out_and_told(
     apps.start(*["a/b"] * 4)
     report = apps.live(most=3)
     assert (report.in_flight, len(report.checked)) == (4, 3)
-    assert report.left_out == {"the limit (most) is 3": 1}
+    assert (report.left_out, report.is_cut) == ({"the limit (most) is 3": 1}, False)
+    with monkeypatch.context() as few:
+        few.setattr(replay_live, "MOST_COUNTED", 3)
+        report = apps.live(most=2)
+    told = "the limit (most) is 2, and those after 3 are not counted"
+    assert (report.left_out, report.is_cut) == ({told: 1}, True)
+    said = findings.summary(0, 2, report.in_flight, at_least=report.is_cut)
+    assert said.endswith("no steps of the 2 runs that were checked, of 3 or more runs in flight")
     monkeypatch.setattr(replay_live, "LONGEST", timedelta(seconds=-1))
     report = apps.live()
     assert (len(report.checked), list(report.left_out.values())) == (0, [4])

@@ -150,7 +150,7 @@ def check(body: _Body) -> Response:
         return answer({"data": _shape(told, [found], int(ended is None), Counter())})
     report = replay_live.of_live_runs(context(), body["app"], body.get("function"), body["most"])
     changed = sum(bool(run.findings) for run in report.checked)
-    told = findings.summary(changed, len(report.checked), report.in_flight)
+    told = findings.summary(changed, len(report.checked), report.in_flight, at_least=report.is_cut)
     return answer({"data": _shape(told, report.checked, report.in_flight, report.left_out)})
 
 

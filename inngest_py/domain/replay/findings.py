@@ -144,9 +144,10 @@ def grouped(found: Iterable[tuple[str, str, Sequence[Finding]]]) -> list[Group]:
     return sorted(groups.values(), key=lambda group: (group.function, -group.runs))
 
 
-def summary(changed: int, checked: int, in_flight: int) -> str:
-    """Say in one sentence what a deploy would change."""
-    whole = f"{in_flight} run{'' if in_flight == 1 else 's'} in flight"
+def summary(changed: int, checked: int, in_flight: int, *, at_least: bool = False) -> str:
+    """Say in one sentence what a deploy would change; `at_least`: more runs may be in flight."""
+    more = " or more" if at_least else ""
+    whole = f"{in_flight}{more} run{'' if in_flight == 1 else 's'} in flight"
     if not in_flight:
         return "there are no runs in flight: deploying this would change none"
     if checked < in_flight:

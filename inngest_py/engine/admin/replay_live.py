@@ -32,12 +32,14 @@ _COLUMNS = ("id", "status", "function_id", "function_slug")
 class Report:
     """What was found; `left_out` counts the runs that were not checked, by the reason.
 
-    `in_flight` is how many runs there are, up to MOST_COUNTED.
+    `in_flight` is how many runs there are, up to MOST_COUNTED; then `is_cut` says that there may be
+    more.
     """
 
     in_flight: int
     checked: Sequence[Checked] = ()
     left_out: Counter[str] = field(default_factory=Counter)
+    is_cut: bool = False
 
 
 def of_live_runs(ctx: Context, app: str, function: str | None, most: int) -> Report:
@@ -62,11 +64,13 @@ def of_live_runs(ctx: Context, app: str, function: str | None, most: int) -> Rep
     with ThreadPoolExecutor(TOGETHER, thread_name_prefix="replay-check") as pool:
         outcomes = list(pool.map(checks.check, rows))
     checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
-    report = Report(total, checked, Counter(one for one in outcomes if isinstance(one, str)))
+    left_out = Counter(one for one in outcomes if isinstance(one, str))
+    report = Report(total, checked, left_out, is_cut=total >= MOST_COUNTED)
     if checks.stopped is not None and not report.checked:
         raise checks.stopped
     if total > len(rows):
-        report.left_out[f"the limit (most) is {most}"] += total - len(rows)
+        more = f", and those after {MOST_COUNTED} are not counted" if report.is_cut else ""
+        report.left_out[f"the limit (most) is {most}{more}"] += total - len(rows)
     return report
 
 
