@@ -1,7 +1,9 @@
 """Real processes for tests, each in a group of its own, watched with deadlines, killed whole."""
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -20,6 +23,10 @@ _POLL_SECONDS = 0.02
 # A look at a server takes CPU from what is waited for: the pause after it is so many times as long.
 _REST, _LONGEST_REST = 4.0, 0.25
 START_SECONDS = 90.0  # machines are shared: a server has been seen to take 30
+
+# below the kernel's, which begin at 32768 on Linux and higher elsewhere; browsers call no 10080
+_PORTS = range(10_100, 32_000)
+_numbers = itertools.count(random.randrange(len(_PORTS)))
 
 T = TypeVar("T")
 
@@ -43,11 +50,17 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "t
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port that nobody listens on right now, and that this process has not used yet.
+
+    The kernel gives none of these to clients. One that it gave and took back may be given at once
+    to the server of another test, and get the calls that are meant for a server that has gone.
+    """
+    for number in _numbers:
+        port = _PORTS[number % len(_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise AssertionError("the numbers have no end")
 
 
 def answers(url: str) -> bool:
