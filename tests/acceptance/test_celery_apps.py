@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import inngest
 import pytest
 import requests
 from celery import chain, chord, group
@@ -10,6 +11,7 @@ from celery import chain, chord, group
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import BROKERS, Client, Shop, connected, shop_on
 from tests.processes import wait_until
+from tests.sdk import serving
 
 
 @pytest.fixture(scope="module", params=BROKERS)
@@ -125,6 +127,45 @@ def test_task_without_a_result_that_is_json_fails(client: Client) -> None:
     run = client.ended(client.start(tasks.unserializable.s()))
     assert run["status"] == "failed"
     assert "not JSON serializable" in run["output"]["error"]["message"]
+
+
+@pytest.fixture(scope="module")
+def caller(client: Client) -> Iterator[None]:
+    """An app of the Python SDK, in this process, whose function invokes tasks as steps."""
+    sdk = inngest.Inngest(app_id="caller", is_production=False, api_base_url=client.url)
+
+    @sdk.create_function(
+        fn_id="order", trigger=inngest.TriggerEvent(event="shop/order.placed"), retries=0
+    )
+    def order(ctx: inngest.ContextSync) -> object:
+        def invoke(step: str, task: str, data: dict[str, Any]) -> object:
+            return ctx.step.invoke_by_id(step, app_id="shop", function_id=task, data=data)
+
+        paid = invoke("charge", "shop.charge", {"args": ["A1"], "kwargs": {"amount": 5}})
+        try:
+            invoke("refuse", "shop.refuse", {"args": ["card"]})
+        except inngest.StepError as error:
+            return {"paid": paid, "error": [error.name, error.message, error.stack]}
+        return None
+
+    with serving.registered(serving.flask, sdk, [order]):
+        yield
+
+
+def test_task_is_a_step_of_an_sdks_function(client: Client, caller: None) -> None:
+    client.send("shop/order.placed")
+    runs = wait_until(lambda: _runs_of(client, "caller-order"), 30, "the run to begin")
+    assert runs is not None
+    output = client.output(runs[0]["id"])
+    assert output["paid"] == {"order": "A1", "paid": 5}
+    name, message, stack = output["error"]
+    assert (name, message) == ("ValueError", "card")
+    assert "raise ValueError(text)" in stack
+
+
+def _runs_of(client: Client, function: str) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = client.get("/api/v1/runs")
+    return [run for run in runs if run["function"] == function]
 
 
 def test_own_retries_of_a_task_are_celerys(client: Client, shop: Shop) -> None:
