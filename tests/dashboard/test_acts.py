@@ -30,7 +30,7 @@ def test_rerun_from_a_step_with_new_input(site: Site) -> None:
     run_id = site.engine.start()
     site.engine.drain()
     hashed = step("two")
-    span = site.get(f"/runs/{run_id}").split(">two<")[0].split("span=")[-1].split('"')[0]
+    span = _span_of(site, run_id, "two")
     typed = {"step": hashed, "span": span, "input": "{not json"}
     bad = site.post(f"/runs/{run_id}/rerun", 400, **typed)
     assert "{not json" in bad.text  # nobody has to type it again
@@ -42,7 +42,7 @@ def test_rerun_from_a_step_with_new_input(site: Site) -> None:
 
 def _span_of(site: Site, run_id: str, name: str) -> str:
     shown = re.split(f">{name} ?<", site.get(f"/runs/{run_id}"))[0]
-    return shown.split("span=")[-1].split('"')[0]
+    return re.findall('data-span="([0-9a-f]{16})"', shown)[-1]
 
 
 def test_what_a_rerun_of_a_step_offers_is_true_for_its_sdk(site: Site) -> None:
@@ -63,7 +63,7 @@ def test_what_a_rerun_of_a_step_offers_is_true_for_its_sdk(site: Site) -> None:
     site.engine.drain()
     new_id = made.split("/runs/")[1].split("?")[0]
     assert site.engine.memo(new_id)[step("two")] == {"data": {"by": "hand"}}
-    page = site.get(f"/runs/{new_id}")
+    page = site.get(f"/runs/{new_id}?log=1")
     assert "its result was given by hand by dev" in page
     assert page.count(">given by hand<") == 1
     page = site.get(f"/runs/{new_id}?span={_span_of(site, new_id, 'two')}")
@@ -210,7 +210,7 @@ def test_a_wait_is_skipped_on_a_dev_server(site: Site) -> None:
     items = {row["step_name"]: row["id"] for row in site.engine.queued(run_id)}
     page = site.get(f"/runs/{run_id}")
     assert page.count("Skip this wait") == 2
-    span = next(part for part in page.split("span=")[1:] if "nap" in part).split('"')[0]
+    span = _span_of(site, run_id, "nap")
     assert site.get(f"/runs/{run_id}?span={span}").count("Skip this wait") == 3
     sent = site.post(f"/runs/{run_id}/skip", item=items["nap"], span=span).location
     assert f"span={span}" in sent

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from inngest_py.dashboard.run_page import nodes
+from inngest_py.dashboard.run_page.view import View
 from inngest_py.dashboard.run_page.waterfall import waterfall
 from inngest_py.domain.reports import spans
 from inngest_py.domain.reports.timeline import EndedAttempt, TimelineRun
@@ -17,8 +19,10 @@ def tried(number: int, op: str, status: str, *times: float, step: str | None = "
 def parts(made: list[EndedAttempt], ended: float = 10) -> list[list[tuple[float, float, str]]]:
     end = NOW + timedelta(seconds=ended)
     run = TimelineRun(RUN_ID, RunStatus.COMPLETED, NOW, NOW, end, has_output=True)
-    fall = waterfall(spans.tree(run, made, []), end)
-    return [[(round(a, 3), round(b, 3), css) for a, b, css in row.parts] for row in fall.rows]
+    tree = nodes.of_run(spans.tree(run, made, []))
+    fall = waterfall(tree, View(RUN_ID), end)
+    every = [fall.whole, *fall.rows]
+    return [[(round(a, 3), round(b, 3), css) for a, b, css in row.parts] for row in every]
 
 
 def test_a_step_that_waited_for_a_worker_and_ran() -> None:

@@ -16,7 +16,8 @@ from ..deps import context, read
 from ..parts import words
 from ..rendering import page, url
 from ..routes import route
-from .run import Value, download
+from ..run_page.values import Value
+from .run import download
 
 # a longer event is judged by its name alone
 _MOST_JUDGED = 1_000_000

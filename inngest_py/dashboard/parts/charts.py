@@ -126,7 +126,7 @@ def row_bar(segments: Sequence[tuple[float, float, str]]) -> Markup:
     for start, end, css in segments:
         is_call = css in ("run", "failed", "cancelled")
         y, height = (5, 14) if is_call else (9, 6)
-        place = f'x="{start * 1000:.2f}" width="{max((end - start) * 1000, 2):.2f}"'
+        place = f'x="{start * 1000:.4f}" width="{max((end - start) * 1000, 0.0001):.4f}"'
         drawn.append(f'<rect class="seg {css}" {place} y="{y}" height="{height}"/>')
     return Markup(  # noqa: S704 - see the top
         '<svg class="fall" viewBox="0 0 1000 24" preserveAspectRatio="none" aria-hidden="true">'

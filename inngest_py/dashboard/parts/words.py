@@ -122,6 +122,21 @@ def part(span: Span) -> str:
     return f"Attempt {span.attempts + 1}" if is_attempt else span.name
 
 
+_KINDS = {
+    "SLEEP": "a sleep",
+    "INVOKE": "an invoked function",
+    "WAIT_FOR_EVENT": "a wait for an event",
+    "WAIT_FOR_SIGNAL": "a wait for a signal",
+    "AI_GATEWAY": "a call of an AI model",
+    "CeleryTask": "a Celery task",
+}
+
+
+def kind(span: Span) -> str:
+    """Say what kind of step a part belongs to; a type that an SDK gave stays as it is."""
+    return _KINDS.get(span.type or "", span.type or "")
+
+
 def state(span: Span) -> str:
     """Return where a part is in its life; of a Celery task in the broker, as far as is known."""
     if span.task is None or span.status is not SpanStatus.QUEUED:
@@ -131,6 +146,7 @@ def state(span: Span) -> str:
 
 FILTERS = {
     "part": part,
+    "kind": kind,
     "state": state,
     "moment": moment,
     "stamp": stamp,

@@ -137,6 +137,15 @@ def failed_part(root: Span, error_code: str | None) -> Span | None:
     return final if final in bad else (bad[-1] if bad else None)
 
 
+def retried_part(root: Span) -> Span | None:
+    """Find the step that is tried again later; None if there is none."""
+    return next((one for one in root.children if one.attempts and _is_queued(one)), None)
+
+
+def _is_queued(span: Span) -> bool:
+    return span.status is SpanStatus.QUEUED and span.ended_at is None
+
+
 def _end(span: Span) -> datetime:
     assert span.ended_at is not None
     return span.ended_at
@@ -146,11 +155,7 @@ def _retrying(root: Span, reason: Reason) -> Headline:
     attempt, attempts = reason.details["attempt"], reason.details["attempts"]
     assert isinstance(attempt, int)
     assert isinstance(attempts, int)
-    queued = [
-        one
-        for one in root.children
-        if one.status is SpanStatus.QUEUED and one.attempts == attempt and one.ended_at is None
-    ]
+    queued = [one for one in root.children if one.attempts == attempt and _is_queued(one)]
     label = reason.details["step"]
     span = next((one for one in queued if label == step_label(one.name, one.step)), None)
     span = span or next((one for one in queued if one.step is None), None)

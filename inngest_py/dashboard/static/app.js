@@ -174,6 +174,10 @@
     readClock();
     writeTimes(document);
   });
+  document.addEventListener("part:shown", () => {
+    writeTimes(document);
+    writeElapsed();
+  });
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status === 401) location.reload();
   });

@@ -1,6 +1,7 @@
 """Outputs: results and errors of functions, in the forms that are stored, published and shown."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
@@ -12,6 +13,7 @@ from ..values.json_types import JsonObject
 DEFAULT_NAME = "Error"
 DEFAULT_MESSAGE = "Function execution error"
 MAX_NESTED_BYTES = 32 * 1024
+_MESSAGE = re.compile(r'"message":("(?:[^"\\]|\\.)*")')
 
 
 class ErrorParts(TypedDict):
@@ -159,6 +161,17 @@ def shown(stored: str) -> Parts:
         return {}
     text = canonical.dumps_exact(inner)
     return {"input": text} if key == "input" else {"data": text}
+
+
+def one_line(head: str) -> str:
+    """Return the name and message of an error in a line; `head` may be the first part of it."""
+    try:
+        error = error_object(canonical.loads(head))
+    except Invalid:
+        found = _MESSAGE.search(head)
+        return " ".join(json.loads(found.group(1)).split()) if found else ""
+    name, message = str(error["name"]), str(error["message"])
+    return " ".join((message if message.startswith(name) else f"{name}: {message}").split())
 
 
 def error_code(stored: str) -> str | None:

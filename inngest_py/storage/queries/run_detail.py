@@ -31,6 +31,7 @@ _related = select(
     _runs.c.status,
     phase.label("phase"),
     _runs.c.queued_at,
+    _runs.c.correlation_id,
     FunctionRow.slug.label("function_slug"),
 ).join(FunctionRow, FunctionRow.id == _runs.c.function_id)
 
@@ -74,6 +75,17 @@ def attempt_error(tx: Connection, run_id: str, attempt_id: int, most: int) -> He
     return _head(tx, _cut(_attempts.c.error, most).where(*mine))
 
 
+def attempt_errors(
+    tx: Connection, run_id: str, attempt_ids: Sequence[int], most: int
+) -> dict[int, str]:
+    """Read the heads of the errors of attempts, by id; attempts without an error are missing."""
+    if not attempt_ids:
+        return {}
+    mine = (_attempts.c.run_id == run_id, _attempts.c.id.in_(list(attempt_ids)))
+    query = select(_attempts.c.id, func.substr(_attempts.c.error, 1, most)).where(*mine)
+    return {row[0]: row[1] for row in tx.execute(query.where(_attempts.c.error.is_not(None)))}
+
+
 def event_payload(tx: Connection, event_id: str, most: int) -> Head | None:
     """Read the head of an event's payload; None when it is gone."""
     return _head(tx, _cut(_events.c.payload, most).where(_events.c.id == event_id))
@@ -94,10 +106,12 @@ def reruns(tx: Connection, run_id: str) -> list[RowMapping]:
     return list(tx.execute(query.order_by(_runs.c.id).limit(MOST_RELATED)).mappings())
 
 
-def answering(tx: Connection, correlations: Sequence[str]) -> list[RowMapping]:
+def answering(
+    tx: Connection, correlations: Sequence[str], most: int = MOST_RELATED
+) -> list[RowMapping]:
     """List the runs that invoke steps wait for, by correlation ids."""
     query = _related.where(_runs.c.correlation_id.in_(list(correlations)))
-    return list(tx.execute(query.order_by(_runs.c.id).limit(MOST_RELATED)).mappings())
+    return list(tx.execute(query.order_by(_runs.c.id).limit(most)).mappings())
 
 
 def siblings(tx: Connection, event_id: str, run_id: str) -> list[RowMapping]:
