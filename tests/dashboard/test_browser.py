@@ -112,7 +112,7 @@ def test_lists_update_themselves_and_times_are_in_the_viewers_zone(
 def test_markup_shows_as_text(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/events?name=python-flask/noop")
     page.get_by_role("link", name="python-flask/noop").first.click()
-    expect(page.locator("pre")).to_contain_text("<script>x</script>")
+    expect(page.locator(".json")).to_contain_text("<script>x</script>")
 
 
 def test_keys(server: Server, page: Page) -> None:
@@ -216,7 +216,7 @@ def test_an_event_is_edited_and_sent_again(server: Server, page: Page) -> None:
     data.fill('{"edited": [1]}')
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("status").filter(has_text="stored")).to_be_visible()
-    expect(page.locator("pre")).to_contain_text('"edited"')
+    expect(page.locator(".json")).to_contain_text('"edited"')
     expect(page.locator("#live .status")).to_have_text("completed")
 
 
