@@ -16,11 +16,13 @@ CHECKS = [not_a_server_error, status_code_conformance, response_schema_conforman
 MODES = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
 
 
-def hold_to(operation: schemathesis.APIOperation, mode: schemathesis.GenerationMode) -> None:
+def hold_to(
+    operation: schemathesis.APIOperation, mode: schemathesis.GenerationMode, examples: int
+) -> None:
     """Call an operation with inputs that match its description, or with others."""
 
     @settings(
-        max_examples=20,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=True,
@@ -35,7 +37,11 @@ def hold_to(operation: schemathesis.APIOperation, mode: schemathesis.GenerationM
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 def test_answers_match_the_document(lasting: Service, mode: schemathesis.GenerationMode) -> None:
-    """Slow: each operation is called with many generated inputs."""
+    """Slow: each operation is called with many generated inputs.
+
+    The inputs are the same on both databases: most are made for the one that refuses more of them.
+    """
+    examples = 6 if lasting.engine.ctx.db.is_sqlite else 20
     lasting.engine.start(data={"n": 1})
     lasting.engine.drain()
     lasting.engine.start()
@@ -45,7 +51,7 @@ def test_answers_match_the_document(lasting: Service, mode: schemathesis.Generat
     for operation in found:
         # any text fits a path, so nothing else can be sent there
         if operation.body or operation.query or mode is schemathesis.GenerationMode.POSITIVE:
-            hold_to(operation, mode)
+            hold_to(operation, mode, examples)
 
 
 def test_the_document_describes_answers(lasting: Service) -> None:
