@@ -17,6 +17,7 @@ _MODULES = {
     "db": "db",
     "send": "client",
     "runs": "client",
+    "errors": "errors.commands",
     "functions": "functions",
     "users": "users",
     "apps": "apps",

@@ -24,6 +24,7 @@ from .pages import (
     celery_apps,
     clock,
     connections,
+    errors,
     event,
     events,
     export,
@@ -44,7 +45,7 @@ from .routes import NAME, blueprint
 
 __all__ = ["PAGES", "add_to"]
 PAGES = (
-    *(home, runs, run, rerun, export, events, event, functions, function_forms),
+    *(home, errors, runs, run, rerun, export, events, event, functions, function_forms),
     *(task_settings, apps, celery_apps, connections, queues, audit, alerts, login, live, clock),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ..version import __version__
 from .deps import deps
 from .guard import token
-from .parts import charts, words
+from .parts import charts, sparks, words
 from .parts.notices import notice
 
 _STATIC = Path(__file__).parent / "static"
@@ -42,7 +42,7 @@ def environment() -> Environment:
     )
     made.filters.update(words.FILTERS)
     made.globals.update(url=url, static=static, version=__version__, bars=charts.bars)
-    made.globals.update(lines=charts.lines, row_bar=charts.row_bar)
+    made.globals.update(spark=sparks.spark, lines=charts.lines, row_bar=charts.row_bar)
     return made
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from inngest_py.domain.reports.causes import cause
+from inngest_py.domain.reports.causes import cause, step_name
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,9 @@ from inngest_py.domain.reports.causes import cause
         (("order ord_81f2 is gone", "order ord_99aa7 is gone"), "order # is gone"),
         (("no 'a b'", "no 'x'"), "no #"),
         (('key "a" is missing', 'key "b" is missing'), "key # is missing"),
+        (("no /v1/charges/ch_3Pab1x", "no /v1/charges/ch_902x"), "no /v1/charges/#"),
+        (("at 2026-11-30T10:00:00Z, to", "at 2026-11-30 10:00:00.5+00:00, to"), "at #, to"),
+        (("open /tmp/tmpabcd/x: no", "open /tmp/k_lm: no"), "open #: no"),
         (("user ann@a.example", "user bob.b@c.example"), "user #"),
         (("GET https://a.b/c?d=1 failed", "GET http://x/ failed"), "GET # failed"),
         (("at 10.0.0.1:5432", "at 10.0.0.27:5432"), "at #"),
@@ -42,3 +45,23 @@ def test_a_long_message_costs_little() -> None:
         before = time.process_time()
         cause(odd)
         assert time.process_time() - before < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "shared"),
+    [
+        ("charge-3", "charge"),
+        ("charge:12", "charge"),
+        ("charge [3]", "charge"),
+        ("charge (4)", "charge"),
+        ("a-1-b-2", "a-b"),
+        ("charge-ord_81f2", "charge-ord_#"),
+        ("mail 5f1b8a6e-3c1d-4f7e-9b1a-2c3d4e5f6a7b", "mail #"),
+        ("reserve", "reserve"),
+        ("step2", "step2"),
+        ("pay-v2", "pay-v2"),
+        ("3", "3"),
+    ],
+)
+def test_steps_of_a_loop_have_one_name(name: str, shared: str) -> None:
+    assert step_name(name) == shared

@@ -20,7 +20,21 @@ def run(*args: str, **env: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["dev", "start", "api", "worker", "check", "db", "send", "runs", "functions", "db upgrade"],
+    [
+        *(
+            "dev",
+            "start",
+            "api",
+            "worker",
+            "check",
+            "db",
+            "send",
+            "runs",
+            "functions",
+            "db upgrade",
+        ),
+        "errors mute",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     code, output = run(*command.split(), "--help")
@@ -50,6 +64,11 @@ def test_every_command_explains_itself(command: str) -> None:
         (("send", "a/b", "--url", "http://127.0.0.1:1"), "start the server"),
         (("functions", "pause", "a-b", "--url", "http://127.0.0.1:1"), "start the server"),
         (("runs", "list", "--url", "http://127.0.0.1:1"), "start the server"),
+        (("errors", "list", "--url", "http://127.0.0.1:1"), "start the server"),
+        (("errors", "list", "--state", "closed"), "--state"),
+        (("errors", "mute", "x", "--for", "soon"), "is not a duration"),
+        (("errors", "mute", "x", "--for", "100000w"), "--for"),
+        (("errors", "mute", "x", "--for", "1h", "--until", "x"), "cannot be given together"),
     ],
 )
 def test_bad_input_is_reported_with_the_fix(args: tuple[str, ...], message: str) -> None:

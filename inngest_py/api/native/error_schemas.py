@@ -125,7 +125,7 @@ class ErrorShown(ErrorSummary):
     )
     versions = fields.List(fields.Nested(ErrorVersionShown), required=True)
     sample_runs = fields.List(fields.Nested(SampleRun), required=True)
-    still_failed = _count("runs without a rerun, counted up to 10,000")
+    still_failed = _count("runs without a rerun, of the newest 10,000")
 
 
 class ErrorAnswer(openapi.Body):

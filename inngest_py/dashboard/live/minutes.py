@@ -3,20 +3,14 @@
 A first look at a busy server counts the newest minutes; the next looks count the others.
 """
 
-import re
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from ...domain.errors import Invalid
-from ...domain.reports import causes
-from ...domain.runs import outputs
 from ...domain.values import ids
-from ...storage.db.row_types import Record
 from ...storage.queries import figures
 
 MINUTES = 60
@@ -24,18 +18,6 @@ _MINUTE = timedelta(minutes=1)
 # an answer that ends within a minute may be committed a moment after it
 _SETTLED = timedelta(seconds=10)
 _BUDGET_SECONDS = 0.05
-_MESSAGE = re.compile(r'"message":"((?:[^"\\]|\\.)*)')
-_MOST_LINE = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failed attempt: its function and run, and the first line of its message."""
-
-    function: str
-    function_id: str
-    message: str
-    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +32,6 @@ class Minute:
     failed: int = 0
     call_ms: tuple[float, float] | None = None  # median and 95th percentile
     wait_ms: float | None = None  # how long a call's item was due: 95th percentile
-    failures: tuple[Failure, ...] = ()
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether more attempts failed than `failures` holds."""
-        return len(self.failures) >= figures.ERRORS
-
-
-@dataclass(frozen=True, slots=True)
-class TopFailure:
-    """A cause of failures: its newest example, and how many runs failed for it, retried or not.
-
-    `at_least` says that there may be more runs than were read.
-    """
-
-    newest: Failure
-    runs: int
-    at_least: bool
 
 
 @dataclass(slots=True)
@@ -129,14 +93,12 @@ class _Look:
         calls = figures.calls_between(tx, first, end)
         took = [_ms(row[2] - row[1]) for row in calls]
         waited = [_ms(row[1] - row[0]) for row in calls]
-        errors = figures.errors_between(tx, first, end) if counts["errors"] else ()
         return Minute(
             start,
             queued=self._runs(start),
             **{name: counts[name] for name in ("calls", "errors", "completed", "failed")},
             call_ms=(quantile(took, 0.5), quantile(took, 0.95)) if took else None,
             wait_ms=quantile(waited, 0.95) if waited else None,
-            failures=tuple(_failure(row) for row in errors),
         )
 
     def _runs(self, start: datetime) -> int:
@@ -146,42 +108,10 @@ class _Look:
         return figures.runs_between(self._tx, first, end) if self._run >= first else 0
 
 
-def top_failures(minutes: Sequence[Minute | None], most: int) -> list[TopFailure]:
-    """List the causes for which most runs failed, or had an attempt that failed."""
-    runs: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    newest: dict[tuple[str, str], Failure] = {}
-    known = [minute for minute in minutes if minute is not None]
-    for minute in known:
-        for failure in reversed(minute.failures):
-            key = failure.function_id, causes.cause(failure.message)
-            runs[key].add(failure.run_id)
-            newest[key] = failure
-    is_cut = any(minute.is_cut for minute in known)
-    top = sorted(runs, key=lambda key: (-len(runs[key]), key))[:most]
-    return [TopFailure(newest[key], len(runs[key]), is_cut) for key in top]
-
-
 def quantile(values: Sequence[float], share: float) -> float:
     """Return the value that this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def first_line(error: str) -> str:
-    """Return the first line of an error's message; `error` may be cut off."""
-    try:
-        shown = outputs.shown_error(error)["error"]
-        text = shown["message"] or shown["stack"] or shown["name"]
-    except Invalid:
-        found = _MESSAGE.search(error)
-        text = found.group(1).replace("\\n", "\n") if found else error
-    line = str(text).strip().partition("\n")[0]
-    return line if len(line) <= _MOST_LINE else line[:_MOST_LINE] + "…"
-
-
-def _failure(row: Record) -> Failure:
-    run_id, error, function, function_id = row
-    return Failure(function, function_id, first_line(error), run_id)
 
 
 def _ms(value: timedelta) -> float:

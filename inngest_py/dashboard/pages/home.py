@@ -9,12 +9,13 @@ from sqlalchemy import Connection
 from ...domain.access.roles import Role
 from ...storage.queries import app_list, function_list, queue_stats, run_detail, worker_list
 from ..deps import context, deps, read
-from ..live.minutes import MINUTES, Minute, top_failures
+from ..live.minutes import MINUTES, Minute
 from ..parts import charts
 from ..rendering import page
 from ..routes import route
+from .errors import open_groups
 
-_MOST_FAILURES = 8
+_MOST_ERRORS = 5
 
 
 @route("/", Role.VIEWER)
@@ -29,6 +30,7 @@ def home() -> Response:
             "leased": queue_stats.leased_by_worker(tx),
             "live_runs": run_detail.in_phases(tx, queue_stats.MOST_COUNTED),
             "workers": worker_list.alive(tx, now),
+            "open": open_groups(tx, now, _MOST_ERRORS),
             "down": app_list.down(tx),
             "has_functions": function_list.count(tx) > 0,
         }
@@ -36,6 +38,7 @@ def home() -> Response:
     found = read(load)
     hour: list[Minute | None] = found.pop("hour")
     phases, more_runs = found.pop("live_runs")
+    open_errors, open_count = found.pop("open")
     due = found["due"]
     return page(
         "home.html",
@@ -45,7 +48,8 @@ def home() -> Response:
         plots=_plots(hour),
         totals=_totals(hour),
         counting=sum(minute is None for minute in hour),
-        failures=top_failures(hour, _MOST_FAILURES),
+        open_errors=open_errors,
+        open_count=open_count,
         backlog=sum(one.count for one in due),
         oldest=min([one.oldest for one in due if one.oldest is not None], default=None),
         most=queue_stats.MOST_COUNTED,

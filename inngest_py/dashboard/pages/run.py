@@ -18,6 +18,7 @@ from ...engine.admin import why_run_waits
 from ...engine.admin.skip_wait import skip, waiting_steps
 from ...engine.work.end_run import cancel
 from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
+from ...storage.queries.errors import failed_runs
 from ..deps import context, deps, read
 from ..parts import words
 from ..parts.notices import leave
@@ -129,6 +130,8 @@ def _load(tx: Connection, run_id: str, part: str | None) -> dict[str, Any]:
     found["log"] = history.history(root) if shown.log else []
     if part == "view":
         return found
+    has_failed = facts.status is RunStatus.FAILED
+    found["error_id"] = failed_runs.error_of(tx, run_id) if has_failed else None
     found["related"] = _related(tx, row)
     found["batch"] = None if row["batch_id"] is None else _batch(tx, row["batch_id"])
     found["missing"] = _missing(row, root)

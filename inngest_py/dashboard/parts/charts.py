@@ -33,7 +33,19 @@ class Plot:
     peak: str
 
 
-def bars(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What a plot's bars stand for: of which span, and how long each is."""
+
+    span: str
+    unit: str
+    has_days: bool = False  # a bar's title says its day
+
+
+MINUTES = Axis("The last hour by minute", "minute")
+
+
+def bars(times: Sequence[datetime], series: Sequence[Series], axis: Axis = MINUTES) -> Plot:
     """Draw stacked bars, the first series at the bottom."""
     stacked = [sum(s.values[place] or 0 for s in series) for place in range(len(times))]
     top = max([*stacked, 1])
@@ -49,8 +61,8 @@ def bars(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
                 y -= height
                 parts.append(_rect(place * step + 1, y, step - 2, height, one.css))
         text = ", ".join(f"{number(int(s.values[place] or 0))} {s.name}" for s in series)
-        drawn.append(_column(place * step, step, at, text, parts))
-    summary = _summary(series, lambda value: number(int(value)))
+        drawn.append(_column(place * step, step, at, text, parts, axis))
+    summary = _summary(series, lambda value: number(int(value)), axis)
     return Plot(_plot(drawn, summary), number(int(max(stacked, default=0))))
 
 
@@ -89,14 +101,18 @@ def _pieces(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     return [piece for piece in pieces if piece]
 
 
-def _summary(series: Sequence[Series], write: object) -> str:
+def _summary(series: Sequence[Series], write: object, axis: Axis = MINUTES) -> str:
     """Describe the plot in words, for screen readers."""
     parts = []
     for one in series:
         known = [value for value in one.values if value is not None]
         most = write(max(known)) if known else "nothing"  # type: ignore[operator]
-        parts.append(f"{one.name}: at most {most} in a minute")
-    return "The last hour by minute. " + "; ".join(parts)
+        parts.append(f"{one.name}: at most {most} in {_a(axis.unit)}")
+    return f"{axis.span}. " + "; ".join(parts)
+
+
+def _a(unit: str) -> str:
+    return f"an {unit}" if unit == "hour" else f"a {unit}"
 
 
 def _rect(x: float, y: float, width: float, height: float, css: str) -> str:
@@ -104,9 +120,13 @@ def _rect(x: float, y: float, width: float, height: float, css: str) -> str:
     return f'<rect class="{css}" {place}/>'
 
 
-def _column(x: float, step: float, at: datetime, text: str, parts: Sequence[str]) -> str:
+def _column(
+    x: float, step: float, at: datetime, text: str, parts: Sequence[str], axis: Axis = MINUTES
+) -> str:
     """Join the parts of a minute; its title is shown under the pointer."""
     title = f"{at:%H:%M} UTC: {escape(text)}"
+    if axis.has_days:  # the script writes times without days anew
+        title = f"from {at:%Y-%m-%d} {title}"
     cover = _rect(x, 0, step, HEIGHT, "cover")
     return f'<g data-at="{stamp(at)}"><title>{title}</title>{"".join(parts)}{cover}</g>'
 

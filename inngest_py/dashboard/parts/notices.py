@@ -36,6 +36,9 @@ _WORDS = {
     "receiver-changed": "The receiver is changed.",
     "receiver-removed": "The receiver is removed: it gets no more alerts.",
     "receiver-tried": "The receiver accepted the test.",
+    "error-open": "The error is open again.",
+    "error-muted": "The error is muted: its runs are counted all the same.",
+    "error-resolved": "The error is resolved: a run that starts and fails from now on opens it.",
     "archived": "The app is archived: nothing starts its functions; its runs continue.",
 }
 _COUNTED = {

@@ -13,6 +13,7 @@ _VARIABLE = re.compile(
     | "[^"\n]*" | `[^`\n]*` | (?<!\w)'[^'\n]*'(?!\w)          # quoted, but not an apostrophe
     | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b          # a UUID
     | \b(?=[a-z_-]*\d)[0-9a-z]{3,}(?:[_-][0-9a-z]+)*\b         # a word with digits, such as an id
+    | \b(?=[a-z_-]*\d)[0-9a-z]{1,2}(?:[_-][0-9a-z]+)+\b        # one with a short prefix, `ch_81f2`
     | \b0x[0-9a-f]+\b
     | (?<![\w.])-?\d+(?:[.,:]\d+)*                             # a number, a time or an address
     """,

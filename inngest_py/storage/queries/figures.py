@@ -9,7 +9,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
-from ..catalog.functions import FunctionRow
 from ..db.columns import table_of
 from ..db.row_types import Record
 from ..events.events import EventRow
@@ -43,7 +42,6 @@ _fails = _attempts.c.status.in_(_FAILED) & (
     )
 )
 SAMPLE = 200  # calls of a minute from which its latencies are taken
-ERRORS = 500  # failures of a minute whose errors are read
 
 
 def newest(tx: Connection) -> tuple[str, int, str]:
@@ -127,29 +125,6 @@ def calls_between(tx: Connection, first: int, end: int) -> Sequence[Record]:
         )
         .order_by(_attempts.c.id.desc())
         .limit(SAMPLE)
-    )
-    return tx.execute(query).all()
-
-
-def errors_between(tx: Connection, first: int, end: int) -> Sequence[Record]:
-    """List the newest failures between ids: run, start of the error, function's slug and id."""
-    query = (
-        select(
-            _attempts.c.run_id,
-            func.substr(_attempts.c.error, 1, 1000),
-            FunctionRow.slug,
-            FunctionRow.id,
-        )
-        .join(_runs, _runs.c.id == _attempts.c.run_id)
-        .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
-        .where(
-            _attempts.c.id >= first,
-            _attempts.c.id < end,
-            _fails,
-            _attempts.c.error.is_not(None),
-        )
-        .order_by(_attempts.c.id.desc())
-        .limit(ERRORS)
     )
     return tx.execute(query).all()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, exists, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, select
 
 from ....domain.runs.runs import RunStatus
 from ...db.columns import table_of
@@ -20,29 +20,38 @@ def failed_runs_of_error(
     """List the ids of a group's runs that are still to be run again, in the order of their ids.
 
     These have failed, and have no rerun. `after` is the last id of the page before, None for the
-    first page. A run belongs to its group about a second after it has failed.
+    first page; fewer than `limit` ids are the last page. A run belongs to its group about a second
+    after it has failed.
     """
-    return tx.execute(_still_failed(error_id, after).limit(limit)).scalars().all()
+    found: list[str] = []
+    while len(found) < limit:
+        window = _links(error_id)
+        if after is not None:
+            window = window.where(_failed.c.run_id > after)
+        ids = tx.execute(window.order_by(_failed.c.run_id).limit(limit)).scalars().all()
+        if not ids:
+            break
+        after = ids[-1]
+        still = _still_failed(runs.c.id.in_(ids)).order_by(runs.c.id)
+        found += tx.execute(still).scalars()
+    return found[:limit]
 
 
 def count_still_failed(tx: Connection, error_id: str, most: int) -> int:
-    """Count the runs that failed_runs_of_error() lists, up to `most`."""
-    return len(tx.execute(_still_failed(error_id, None).limit(most)).scalars().all())
+    """Count the runs that failed_runs_of_error() lists, among the newest `most` of the group."""
+    newest = _links(error_id).order_by(_failed.c.run_id.desc()).limit(most).subquery()
+    chosen = _still_failed(runs.c.id.in_(select(newest.c.run_id))).subquery()
+    counted: int = tx.execute(select(func.count()).select_from(chosen)).scalar_one()
+    return counted
 
 
-def _still_failed(error_id: str, after: str | None) -> Query:
-    query = (
-        select(_failed.c.run_id)
-        .join(runs, runs.c.id == _failed.c.run_id)
-        .where(
-            _failed.c.error_id == error_id,
-            runs.c.status == RunStatus.FAILED.value,
-            ~exists().where(_again.c.original_run_id == _failed.c.run_id),
-        )
-    )
-    if after is not None:
-        query = query.where(_failed.c.run_id > after)
-    return query.order_by(_failed.c.run_id)
+def _links(error_id: str) -> Query:
+    return select(_failed.c.run_id).where(_failed.c.error_id == error_id)
+
+
+def _still_failed(chosen: ColumnElement[bool]) -> Query:
+    has_rerun = exists().where(_again.c.original_run_id == runs.c.id)
+    return select(runs.c.id).where(chosen, runs.c.status == RunStatus.FAILED.value, ~has_rerun)
 
 
 def newest(tx: Connection, error_id: str, limit: int) -> Sequence[RowMapping]:

@@ -18,6 +18,7 @@ from ..paging import Order, Page, Position
 
 _groups, _hours, _versions = table_of(ErrorGroup), table_of(ErrorHour), table_of(ErrorVersion)
 _MOST_VERSIONS = 50
+Hours = dict[str, dict[datetime, int]]  # how many runs failed, by group and hour
 
 
 def _order(name: str) -> Order:
@@ -147,12 +148,10 @@ def _conditions(query: ErrorQuery) -> list[ColumnElement[bool]]:
     return found
 
 
-def by_hour(
-    tx: Connection, error_ids: Sequence[str], since: datetime
-) -> dict[str, dict[datetime, int]]:
+def by_hour(tx: Connection, error_ids: Sequence[str], since: datetime) -> Hours:
     """Count the runs of groups by the hour in which they failed, from an hour on."""
     mine = _hours.c.error_id.in_(error_ids), _hours.c.hour >= since
-    found: dict[str, dict[datetime, int]] = {error_id: {} for error_id in error_ids}
+    found: Hours = {error_id: {} for error_id in error_ids}
     for row in tx.execute(select(_hours).where(*mine)):
         found[row.error_id][row.hour] = row.runs
     return found
