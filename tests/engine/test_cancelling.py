@@ -11,10 +11,10 @@ from inngest_py import observe
 from inngest_py.domain.errors import NotFound
 from inngest_py.domain.runs import bulk_cancellations as rules
 from inngest_py.engine.admin import bulk_cancel
-from inngest_py.engine.upkeep import bulk_cancellations as service
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import bulk_cancellations as rows
-from inngest_py.storage.queries import cancellation_list, timeline_rows
+from inngest_py.storage.queries import timeline_rows
+from inngest_py.storage.queries.operations import cancellation_list
 from tests.engine import flow
 from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply
@@ -76,9 +76,9 @@ def test_running_and_queued_runs_in_the_range(db: Database) -> None:
     row = shown(engine, made)
     assert (row["cancelled"], row["finished_at"]) == (2, None)
     engine.now += bulk_cancel.SETTLED
-    assert service.run_once(engine.ctx)
+    assert bulk_cancel.cancel_page(engine.ctx)
     assert shown(engine, made)["finished_at"] == engine.now
-    assert not service.run_once(engine.ctx)
+    assert not bulk_cancel.cancel_page(engine.ctx)
 
 
 def test_pages_by_many_workers(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_pages_by_many_workers(db: Database, monkeypatch: pytest.MonkeyPatch) ->
 
     def work() -> None:
         while shown(engine, made)["finished_at"] is None:
-            service.run_once(engine.ctx)
+            bulk_cancel.cancel_page(engine.ctx)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -115,9 +115,9 @@ def test_a_crash_in_a_page_loses_and_repeats_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(rows, "move", _crash)
         with pytest.raises(OSError, match="crash"):
-            service.run_once(engine.ctx)
+            bulk_cancel.cancel_page(engine.ctx)
     assert statuses(engine) == {"queued": 5, "cancelled": 3}
-    while service.run_once(engine.ctx):
+    while bulk_cancel.cancel_page(engine.ctx):
         pass
     assert statuses(engine) == {"cancelled": 8}
     assert shown(engine, made)["cancelled"] == 8
@@ -134,7 +134,7 @@ def test_deleting_stops_what_is_left(db: Database, monkeypatch: pytest.MonkeyPat
         engine.start()
     made = ask(engine, started_before=(engine.now + timedelta(milliseconds=1)).isoformat())
     bulk_cancel.remove(engine.ctx, made)
-    assert not service.run_once(engine.ctx)
+    assert not bulk_cancel.cancel_page(engine.ctx)
     assert statuses(engine) == {"queued": 3, "cancelled": 2}
     with pytest.raises(NotFound):
         bulk_cancel.remove(engine.ctx, made)

@@ -78,7 +78,8 @@ def cancellation_entry(name: str, message: str, cause: JsonObject | None = None)
     """Build the timeline's entry that says why the run was cancelled.
 
     `cause` says by what, as far as that is known: `by` is an operator or a key, `eventID` and
-    `eventName` an event, `runID` a newer run of the singleton, `cancellationID` one in bulk.
+    `eventName` an event, `runID` a newer run of the singleton, `cancellationID` one in bulk,
+    `operationID` an operation.
     """
     error = canonical.dumps({"message": message, "name": name}).decode()
     info = canonical.dumps(cause).decode() if cause else None

@@ -9,6 +9,7 @@ from ..errors import Invalid, TooDeep
 from ..values import canonical
 from ..values.checks import MOST_LEVELS, cut
 from ..values.json_types import JsonObject
+from .runs import RunStatus
 
 DEFAULT_NAME = "Error"
 DEFAULT_MESSAGE = "Function execution error"
@@ -114,6 +115,18 @@ def error_object(output: object, fallback_text: str | None = None) -> JsonObject
         made["stack"] = given["stack"]
     made |= {key: given[key] for key in ("cause", "data") if given.get(key) is not None}
     return made
+
+
+def variables(payload: str, output: str | None, status: str) -> dict[str, object]:
+    """Make the variables that a filter of runs reads: event, and output and error if there are."""
+    found: dict[str, object] = {"event": canonical.loads(payload)}
+    if output is not None:
+        value = canonical.loads(output)
+        failed = status == RunStatus.FAILED.value
+        found["output"] = value = error_object(value) if failed else value
+        if failed:
+            found["error"] = value
+    return found
 
 
 def _nested(given: Mapping[str, object]) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ A page of runs and the progress are written in one transaction, so a crash repea
 """
 
 import contextlib
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping
@@ -11,13 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ... import observe
 from ...domain.errors import NotFound
+from ...domain.reply.plans import TimelineEntry
 from ...domain.reply.timeouts import cancellation_entry
 from ...domain.runs import bulk_cancellations as rules
 from ...domain.runs.bulk_cancellations import BulkCancel
 from ...domain.runs.runs import Run, RunStatus
 from ...storage.db.row_types import RowValues
 from ...storage.operations import bulk_cancellations as rows
-from ...storage.queries import cancellation_list
+from ...storage.queries.operations import cancellation_list
 from ...storage.queue import load_runs
 from ...storage.runs import runs
 from ..intake.started import Started
@@ -97,25 +99,43 @@ def cancel_page(ctx: Context, cancellation_id: str | None = None) -> bool:
     return True
 
 
+def cancel_together(
+    tx: Connection,
+    ctx: Context,
+    ids: Sequence[str],
+    entry: TimelineEntry,
+    fits: Callable[[Run], bool] = lambda run: True,
+) -> tuple[list[Run], Started]:
+    """Cancel those of some runs that have not ended and that fit; `entry` is their timeline's line.
+
+    Returns the runs and what to send after the commit; call signal_cancelled() for each then.
+    Locks the runs.
+    """
+    if not ids:
+        return [], Started()
+    now = ctx.now()
+    runs.lock(tx, ids)
+    endings = [
+        Ending(run, RunStatus.CANCELLED, None, now)
+        for run, _ in load_runs.load(tx, ids).values()
+        if fits(run)
+    ]
+    if not endings:
+        return [], Started()
+    ended, outbox = end_runs(tx, ctx, endings)
+    cancelled = [one.run for one in endings if one.run.id in ended]
+    note_cancelled(tx, cancelled, entry, now)
+    return cancelled, outbox.write(tx, ctx)
+
+
 def _page(tx: Connection, ctx: Context, row: RowMapping) -> tuple[list[Run], Started]:
     now = ctx.now()
     ids = rows.live_runs(tx, row, _PAGE)
-    cancelled: list[Run] = []
-    started = Started()
-    if ids:
-        runs.lock(tx, ids)
-        endings = [
-            Ending(run, RunStatus.CANCELLED, None, now)
-            for run, _ in load_runs.load(tx, ids).values()
-            if rules.matches(row["expression"], run.event, now)
-        ]
-        if endings:
-            ended, outbox = end_runs(tx, ctx, endings)
-            cancelled = [one.run for one in endings if one.run.id in ended]
-            text = f"Cancelled by the bulk cancellation {row['name'] or row['id']}."
-            shown = cancellation_entry("CancelledByRequest", text, {"cancellationID": row["id"]})
-            note_cancelled(tx, cancelled, shown, now)
-            started = outbox.write(tx, ctx)
+    text = f"Cancelled by the bulk cancellation {row['name'] or row['id']}."
+    shown = cancellation_entry("CancelledByRequest", text, {"cancellationID": row["id"]})
+    cancelled, started = cancel_together(
+        tx, ctx, ids, shown, lambda run: rules.matches(row["expression"], run.event, now)
+    )
     again_at = row["started_before"] + SETTLED
     progress: RowValues
     if len(ids) == _PAGE:

@@ -23,6 +23,7 @@ from ...storage.queue import queue_items
 from ...storage.queue.queue_items import ItemRow
 from ...storage.runs import runs
 from ..flow import concurrency, throttles
+from ..flow.concurrency import Lines
 from ..flow.run_timeouts import start_timers
 from ..intake.cancel_subscriptions import subscribe
 from ..intake.publish import event_row, start_item
@@ -59,6 +60,26 @@ def _write(
     change: FromStep | NewData | None,
     by: Actor | None,
 ) -> tuple[str, Started]:
+    lines: Lines = {}
+    new_id, started = write(tx, ctx, run_id, lines, change, by)
+    if lines:
+        started.hints += concurrency.let_in(tx, ctx, lines, ctx.now())
+    return new_id, started
+
+
+def write(
+    tx: Connection,
+    ctx: Context,
+    run_id: str,
+    lines: Lines,
+    change: FromStep | NewData | None = None,
+    by: Actor | None = None,
+) -> tuple[str, Started]:
+    """Write a rerun; return the new run's id, and what to send after the commit.
+
+    Adds to `lines` the waiting line that the run joins: the caller lets it in, once a transaction.
+    Raises as rerun() does, before it has written anything.
+    """
     now = ctx.now()
     source = _source(tx, run_id)
     new_id = ctx.new_id(now)
@@ -88,7 +109,7 @@ def _write(
     if group is None:
         started.hints.append((ItemKind.START, item["id"]))
     else:
-        started.hints += concurrency.let_in(tx, ctx, {group: function.id}, now)
+        lines[group] = function.id
     audit.note(tx, by, now, "run.rerun", run_id, f"as {new_id}{_told(change)}")
     return new_id, started
 

@@ -171,6 +171,10 @@ class Catalog:
             if self._triggered(function, patterns, payload, event, now)
         ]
 
+    def starts(self, function: Function, name: str, payload: str, now: datetime) -> bool:
+        """Say whether an event starts a function, whatever else it starts."""
+        return self._triggered(function, names.patterns(name), payload, [], now)
+
     def _triggered(
         self,
         function: Function,

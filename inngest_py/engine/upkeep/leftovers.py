@@ -5,7 +5,7 @@ from datetime import timedelta
 from ...domain.flow import gcra
 from ...storage.events import events, waits
 from ...storage.flow import buckets
-from ...storage.operations import operators
+from ...storage.operations import operations, operators
 from ...storage.queue import sent_tasks
 from ...storage.runs import workflows
 from ..runtime.context import Context
@@ -13,6 +13,7 @@ from ..runtime.context import Context
 _BATCH = 500
 # for waits that nothing ended: a time-out deletes its wait's row itself (waits.md §2)
 _GRACE = timedelta(minutes=20)
+_OPERATIONS_KEPT = timedelta(days=90)
 _WORKFLOWS_KEPT = timedelta(days=1)
 # the answer that a task has failed comes within seconds; a broker's outage may hold it up
 _FAILURES_KEPT = timedelta(hours=1)
@@ -55,3 +56,9 @@ def forget_failures(ctx: Context) -> bool:
     """Delete why Celery tasks failed: their answers have been read."""
     with ctx.db.transaction() as tx:
         return sent_tasks.forget_failures(tx, ctx.now() - _FAILURES_KEPT, _BATCH) == _BATCH
+
+
+def forget_operations(ctx: Context) -> bool:
+    """Delete operations that ended 90 days ago, with what they did."""
+    with ctx.db.transaction() as tx:
+        return bool(operations.forget(tx, ctx.now() - _OPERATIONS_KEPT, _BATCH))

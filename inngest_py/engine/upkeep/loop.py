@@ -17,19 +17,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from ... import observe
 from ...domain.errors import InngestPyError
 from ...storage.db.outages import Reasons, logged, outage, reason
-from ..admin import limit_overrides
+from ..admin import bulk_cancel, limit_overrides
 from ..runtime.context import SHORTEST_DELAY, Context
 from . import (
     alerts,
     app_lines,
     apps_down,
     broker_lines,
-    bulk_cancellations,
     cron_ticks,
     due_items,
     ended_tasks,
     lease_keeping,
     leftovers,
+    operations,
     pruning,
     resumptions,
     sent_tasks,
@@ -59,7 +59,7 @@ class Service:
 def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List the services of a worker."""
     lease, due = ctx.tuning.lease, due_items.DueItems()
-    prune, apps = pruning.Pruning(), app_lines.AppLines()
+    prune, apps, many = pruning.Pruning(), app_lines.AppLines(), operations.Operations()
     return [
         Service("due_items", due.run_once, ctx.tuning.tick, due.delay),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.delay),
@@ -69,8 +69,9 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("limit_overrides", limit_overrides.expire, timedelta(seconds=1)),
         Service("presence", presence.heartbeat, timedelta(seconds=10)),
         Service("resumptions", resumptions.run_once, timedelta(seconds=30)),
-        Service("bulk_cancellations", bulk_cancellations.run_once, timedelta(seconds=5)),
         Service("error_groups", grouping.Grouping().run_once, grouping.EVERY),
+        Service("bulk_cancellations", bulk_cancel.cancel_page, timedelta(seconds=5)),
+        Service("operations", many.run_once, operations.EVERY, many.delay),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
         Service("app_lines", apps.run_once, app_lines.EVERY, apps.delay),
         Service("broker_lines", broker_lines.run_once, broker_lines.EVERY),
@@ -81,6 +82,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("workflows", leftovers.forget_workflows, timedelta(minutes=5)),
         Service("task_failures", leftovers.forget_failures, timedelta(minutes=5)),
         Service("old_errors", forgetting.run_once, forgetting.EVERY),
+        Service("ended_operations", leftovers.forget_operations, timedelta(minutes=5)),
         Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]
 

@@ -56,6 +56,14 @@ def source(tx: Connection, run_id: str) -> RowMapping | None:
     return tx.execute(query).mappings().first()
 
 
+def events_of_reruns(tx: Connection, event_ids: Sequence[str]) -> set[str]:
+    """Return which events were made for reruns with other data: each is for its run alone."""
+    again = _runs.alias("again")
+    query = select(again.c.event_id).join(_runs, _runs.c.id == again.c.original_run_id)
+    query = query.where(again.c.event_id.in_(event_ids), _runs.c.event_id != again.c.event_id)
+    return set(tx.execute(query).scalars())
+
+
 def stack(tx: Connection, run_id: str, op: str | None = None) -> list[str]:
     """List the hashes of a run's stored steps, or those of a kind, in the order of the stack."""
     query = select(_steps.c.hash).where(_steps.c.run_id == run_id)

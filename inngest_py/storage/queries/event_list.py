@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
+from ...domain.events.event_record import CANCELLED, FAILED, FINISHED
 from ...domain.events.filters import Condition
 from ..db.columns import table_of
 from ..db.keyset import Key, within
@@ -18,7 +19,9 @@ from .paging import Order, Page, Position, Window
 _events = table_of(EventRow)
 # ids sort by the time of the first sending
 NEWEST = Order((Key("id", _events.c.id),))
+OLDEST = Order((Key("id", _events.c.id, descending=False),))
 BY_RECEIPT = Order((Key("received_at", _events.c.received_at), *NEWEST.keys))
+_ABOUT_RUNS = (FINISHED, FAILED, CANCELLED)
 SMALL = ("id", "external_id", "name", "ts", "received_at", "internal")
 WITH_PAYLOAD = (*SMALL, "payload")
 
@@ -65,6 +68,33 @@ def look(
         # no lower bound: the id may hold the time of the first sending, long before the receipt
         chosen = chosen.where(*within(_events.c.id, None, query.until))
     return paging.look(tx, chosen, by, limit=limit, after=after, hit=hit)
+
+
+def to_replay(
+    tx: Connection, query: EventQuery, patterns: Sequence[str], *, limit: int, after: str | None
+) -> Window:
+    """Look at up to `limit` events by id whose names fit patterns such as `shop/*`.
+
+    Reads the ids of those that came in the query's span. The server's own events are left out but
+    for those about the ends of runs, which functions may listen to.
+    """
+    exact = [name for name in patterns if not name.endswith("*")]
+    named = [begins(_events.c.name, name[:-1]) for name in patterns if name.endswith("*")]
+    named += [_events.c.name.in_(exact)] if exact else []
+    told = _events.c.name.in_(list(_ABOUT_RUNS))
+    hits: list[ColumnElement[bool]] = [or_(_events.c.internal.is_(False), told)]
+    hits += [] if query.since is None else [_events.c.received_at >= query.since]
+    hits += [] if query.until is None else [_events.c.received_at < query.until]
+    chosen = select(_events.c.id, _events.c.name).where(or_(*named))
+    chosen = chosen.where(*within(_events.c.id, None, query.until))
+    position = None if after is None else [after]
+    return paging.look(tx, chosen, OLDEST, limit=limit, after=position, hit=and_(*hits))
+
+
+def oldest(tx: Connection) -> datetime | None:
+    """Say when the oldest stored event came; None when there is none."""
+    found: datetime | None = tx.execute(select(func.min(_events.c.received_at))).scalar()
+    return found
 
 
 def page(

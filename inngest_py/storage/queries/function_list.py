@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, func, or_, select
 
 from ..catalog.functions import App, FunctionRow
 from ..db.columns import table_of
@@ -69,6 +69,16 @@ def by_slugs(tx: Connection, app_id: str, slugs: Sequence[str]) -> list[RowMappi
     """List an app's functions that have one of the slugs, archived ones too."""
     query = _shown.where(_functions.c.app_id == app_id, _functions.c.slug.in_(list(slugs)))
     return list(tx.execute(query).mappings())
+
+
+def ids_of(tx: Connection, function: str | None, app: str | None) -> list[str]:
+    """List the ids of functions by a slug or an id, or by the name of their app, or by both."""
+    query = select(_functions.c.id).join(App, App.id == _functions.c.app_id)
+    if function is not None:
+        query = query.where(or_(_functions.c.slug == function, _functions.c.id == function))
+    if app is not None:
+        query = query.where(App.name == app)
+    return list(tx.execute(query).scalars())
 
 
 def count(tx: Connection) -> int:

@@ -31,6 +31,7 @@ from ..flow.event_batches import BatchEvent
 from ..runs.attempts import Attempt
 from . import paging
 from .conditions import begins, on_columns, on_json
+from .errors.failed_runs import still_failed
 from .paging import Order, Page, Position, Window
 from .run_columns import SMALL, has_items, in_phases, runs, select_runs, statuses_of
 
@@ -64,6 +65,7 @@ class RunQuery:
     conditions: Sequence[Condition] = ()
     text: str | None = None  # the run, its event, output or errors contain it, ignoring case
     event_prefix: str | None = None  # the event's name begins with it
+    error_id: str | None = None  # of this error group, failed, and not run again yet
     from_id: str | None = None  # no run whose id sorts before it
 
 
@@ -166,6 +168,13 @@ def count(tx: Connection, query: RunQuery, most: int) -> int:
     return total
 
 
+def count_by_function(tx: Connection, query: RunQuery, most: int) -> dict[str, int]:
+    """Count the runs that match the conditions on columns by function, up to `most` in all."""
+    found = _where(select_runs(("id", "function_slug")), query).limit(most).subquery()
+    counted = select(found.c.function_slug, func.count()).group_by(found.c.function_slug)
+    return {row[0]: row[1] for row in tx.execute(counted)}
+
+
 def _where(chosen: Query, query: RunQuery) -> Query:
     column = runs.c[query.time_field]
     if query.since is not None:
@@ -193,6 +202,8 @@ def _where(chosen: Query, query: RunQuery) -> Query:
         chosen = chosen.where(is_deferred if query.deferred else ~is_deferred)
     if query.scheduled:
         chosen = chosen.where(runs.c.cron.is_not(None))
+    if query.error_id is not None:
+        chosen = chosen.where(*still_failed(query.error_id))
     if query.from_id is not None:
         chosen = chosen.where(runs.c.id >= query.from_id)
     return chosen.where(*on_columns(query.conditions))

@@ -16,6 +16,7 @@ from ..operations.alert_receivers import AlertReceiver
 from ..operations.alerts import AlertMessage, AlertRow
 from ..operations.bulk_cancellations import BulkCancellationRow
 from ..operations.error_groups import ErrorGroup, ErrorHour, ErrorVersion
+from ..operations.operations import OperationItemRow, OperationRow
 from ..operations.operators import AuditRow, Operator, OperatorSession
 from ..operations.realtime import RealtimeMessage
 from ..operations.workers import Worker
@@ -55,6 +56,8 @@ __all__ = [
     "FunctionRow",
     "Gateway",
     "Meta",
+    "OperationItemRow",
+    "OperationRow",
     "Operator",
     "OperatorSession",
     "QueueItem",

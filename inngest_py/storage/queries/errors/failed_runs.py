@@ -45,13 +45,22 @@ def count_still_failed(tx: Connection, error_id: str, most: int) -> int:
     return counted
 
 
+def still_failed(error_id: str) -> list[ColumnElement[bool]]:
+    """Write that a run is one of those that failed_runs_of_error() lists."""
+    return _conditions(runs.c.id.in_(_links(error_id)))
+
+
 def _links(error_id: str) -> Query:
     return select(_failed.c.run_id).where(_failed.c.error_id == error_id)
 
 
 def _still_failed(chosen: ColumnElement[bool]) -> Query:
+    return select(runs.c.id).where(*_conditions(chosen))
+
+
+def _conditions(chosen: ColumnElement[bool]) -> list[ColumnElement[bool]]:
     has_rerun = exists().where(_again.c.original_run_id == runs.c.id)
-    return select(runs.c.id).where(chosen, runs.c.status == RunStatus.FAILED.value, ~has_rerun)
+    return [chosen, runs.c.status == RunStatus.FAILED.value, ~has_rerun]
 
 
 def newest(tx: Connection, error_id: str, limit: int) -> Sequence[RowMapping]:

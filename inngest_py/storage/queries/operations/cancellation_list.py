@@ -2,12 +2,12 @@
 
 from sqlalchemy import Connection, RowMapping, select
 
-from ..catalog.functions import App, FunctionRow
-from ..db.columns import table_of
-from ..db.keyset import Key
-from ..operations.bulk_cancellations import BulkCancellationRow
-from . import paging
-from .paging import Order, Page, Position
+from ...catalog.functions import App, FunctionRow
+from ...db.columns import table_of
+from ...db.keyset import Key
+from ...operations.bulk_cancellations import BulkCancellationRow
+from .. import paging
+from ..paging import Order, Page, Position
 
 _rows = table_of(BulkCancellationRow)
 NEWEST = Order((Key("id", _rows.c.id),))

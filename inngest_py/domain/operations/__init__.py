@@ -1,0 +1,1 @@
+"""Operations: many runs changed, or many events replayed, in the background (pure rules)."""

@@ -1,0 +1,1 @@
+"""Lists of what goes on in the background: operations and bulk cancellations."""
