@@ -32,6 +32,7 @@ from .native import (
     connections,
     error_groups,
     limits,
+    operations,
     pausing,
     replay_check,
     rest,
@@ -161,6 +162,8 @@ def _add_native(app: Flask, settings: Settings) -> None:
         error_groups.native,
         why.native,
         replay_check.blueprint,
+        operations.native,
+        operations.blueprint,
     ):
         api.register_blueprint(blueprint)
     if settings.dev:

@@ -34,6 +34,14 @@ ACTS: dict[str, list[tuple[str, str, Any]]] = {
     "runs.cancel": [
         ("POST", "/v1/cancellations", {"app_id": "app", "function_id": "app-fn", **RANGE})
     ],
+    "operation.cancel": [
+        (
+            "POST",
+            f"{prefix}/operations",
+            {"kind": "cancel", "selection": {"function": "app-fn"}},
+        )
+        for prefix in ("/v1", "/api/v1")
+    ],
     "function.pause": [
         ("POST", "/v1/functions/app-fn/pause", {}),
         ("POST", "/api/v1/functions/app-fn/pause", {}),

@@ -69,6 +69,10 @@ def test_every_command_explains_itself(command: str) -> None:
         (("errors", "mute", "x", "--for", "soon"), "is not a duration"),
         (("errors", "mute", "x", "--for", "100000w"), "--for"),
         (("errors", "mute", "x", "--for", "1h", "--until", "x"), "cannot be given together"),
+        (("operations", "list", "--url", "http://127.0.0.1:1"), "start the server"),
+        (("operations", "rate", "x", "fast"), "RATE must be a number of items a second, or none"),
+        (("operations", "begin", "delete"), "'delete' is not one of"),
+        (("replay-events", "app-fn"), "Missing option '--since'"),
     ],
 )
 def test_bad_input_is_reported_with_the_fix(args: tuple[str, ...], message: str) -> None:

@@ -133,11 +133,7 @@ def _fitting(request: QueryContext, wanted: filters.Filter | None) -> Fits | Non
     now = request.ctx.now()
 
     def fits(row: RowMapping) -> bool:
-        variables = {"event": canonical.loads(row["payload"])}
-        if row["output"] is not None:
-            variables["output"] = output = shapes.output(row)
-            if row["status"] == RunStatus.FAILED.value:
-                variables["error"] = outputs.error_object(output)
+        variables = outputs.variables(row["payload"], row["output"], row["status"])
         return wanted.matches(variables, now)
 
     return fits

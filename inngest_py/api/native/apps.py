@@ -1,6 +1,7 @@
 """`/api/v1/apps`: the apps, with the result of their last sync."""
 
 from flask import Response
+from marshmallow import Schema, fields
 
 from ...storage.queries import app_list, function_list
 from .. import shapes
@@ -11,8 +12,33 @@ from . import openapi
 blueprint = openapi.documented("apps")
 
 
+_TIME = {"format": "date-time"}
+
+
+class AppShown(Schema):
+    """An app; `error` is the code of its last failed sync, else null; `down_since`: not reached."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    url = fields.String(required=True)
+    sdk = fields.String(required=True)
+    framework = fields.String(required=True)
+    error = fields.String(required=True, allow_none=True)
+    error_detail = fields.String(required=True, allow_none=True)
+    down_since = fields.String(required=True, allow_none=True, metadata=_TIME)
+    down_cause = fields.String(required=True, allow_none=True)
+    synced_at = fields.String(required=True, allow_none=True, metadata=_TIME)
+    functions = fields.Integer(required=True)
+
+
+class AppList(Schema):
+    """Apps."""
+
+    data = fields.List(fields.Nested(AppShown), required=True)
+
+
 @blueprint.get("/apps")
-@blueprint.response(200, openapi.AppList)
+@blueprint.response(200, AppList)
 def list_apps() -> Response:
     """List apps; `error` is the code of the last failed sync (sync.md §2), else null.
 

@@ -15,6 +15,7 @@ from ...domain.values import canonical
 
 STATUSES = [status.value for status in RunStatus]
 _SCHEDULE = {"description": "the schedule that started it, else null"}
+_REPEATS = {"description": "the run that this one repeats, else null"}
 _OF_LIVE = {"description": "what a run that has not ended does, or waits for", "enum": list(Phase)}
 
 
@@ -89,6 +90,14 @@ class RunsQuery(Schema):
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
 
 
+class LastRerun(Schema):
+    """The newest run that repeats a run; `operation_id` names what made it, or is null."""
+
+    id = _ulid(required=True)
+    status = _text(required=True, validate=validate.OneOf(STATUSES))
+    operation_id = _text(required=True, allow_none=True)
+
+
 class RunSummary(Schema):
     """A run in a list."""
 
@@ -104,6 +113,8 @@ class RunSummary(Schema):
     ended_at = _time(required=True, allow_none=True)
     cron = _text(required=True, allow_none=True, metadata=_SCHEDULE)
     skip_reason = _text(required=True, allow_none=True)
+    original_run_id = _text(required=True, allow_none=True, metadata=_REPEATS)
+    last_rerun = fields.Nested(LastRerun, required=True, allow_none=True)
 
 
 class RunList(Schema):
@@ -182,6 +193,11 @@ class RunShown(RunSummary):
     steps = fields.List(fields.Nested(StepShown), required=True)
     attempts = fields.List(fields.Nested(AttemptShown), required=True)
     queued = fields.List(fields.Nested(Job), required=True)
+    operation = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the operation that made it: id and name; else null"},
+    )
 
 
 class RunAnswer(Schema):
@@ -374,25 +390,3 @@ class FunctionAnswer(Schema):
     """What was registered."""
 
     data = fields.Nested(FunctionKey, required=True)
-
-
-class AppShown(Schema):
-    """An app; `error` is the code of its last failed sync, else null; `down_since`: not reached."""
-
-    id = _text(required=True)
-    name = _text(required=True)
-    url = _text(required=True)
-    sdk = _text(required=True)
-    framework = _text(required=True)
-    error = _text(required=True, allow_none=True)
-    error_detail = _text(required=True, allow_none=True)
-    down_since = _time(required=True, allow_none=True)
-    down_cause = _text(required=True, allow_none=True)
-    synced_at = _time(required=True, allow_none=True)
-    functions = fields.Integer(required=True)
-
-
-class AppList(Schema):
-    """Apps."""
-
-    data = fields.List(fields.Nested(AppShown), required=True)

@@ -30,6 +30,7 @@ from ...storage.queries import (
     timeline_rows,
     timelines,
 )
+from ...storage.queries.operations import operation_list
 from ...storage.queries.run_list import RunQuery
 from .. import shapes
 from ..actors import actor
@@ -41,7 +42,7 @@ from . import openapi
 blueprint = openapi.documented("native")
 _SUMMARY = (
     *("id", "status", "phase", "function_slug", "app_name", "event_name", "event_id"),
-    *("queued_at", "started_at", "ended_at", "cron", "skip_reason"),
+    *("queued_at", "started_at", "ended_at", "cron", "skip_reason", "original_run_id"),
 )
 
 
@@ -130,7 +131,8 @@ def list_runs(query: RunsArguments) -> Response:
             until=query.get("queued_before"),
         )
         found = run_list.page(tx, wanted, first=query["limit"], after=after, columns=_SUMMARY)
-    rows = [_summary(row) for row in found.rows]
+        again = operation_list.last_reruns(tx, [row["id"] for row in found.rows])
+    rows = [_summary(row, again.get(row["id"])) for row in found.rows]
     return answer({"data": rows, "cursor": found.next, "has_more": found.more})
 
 
@@ -160,7 +162,10 @@ def show_run(run_id: str) -> Response:
         event = event_lookups.get(tx, row["event_id"])
         stored = timeline_rows.steps_of(tx, run_id)
         timeline = timeline_rows.of_run(tx, run_id)
-    shown = _summary(row) | {
+        again = operation_list.last_reruns(tx, [run_id])
+        operation = operation_list.of_run(tx, run_id)
+    shown = _summary(row, again.get(run_id)) | {
+        "operation": operation and {"id": operation["id"], "name": operation["name"]},
         "output": shapes.output(row),
         "event": shapes.event(event) if event is not None else None,
         "steps": [
@@ -209,7 +214,9 @@ def cancel(query: dict[str, bool], run_id: str) -> Response:
     return answer({"data": {"id": run_id, "was": before.value}})
 
 
-def _summary(row: RowMapping) -> JsonObject:
+def _summary(row: RowMapping, again: RowMapping | None) -> JsonObject:
+    """Shape a run; `again` is the newest run that repeats it."""
+    repeated = ("id", "status", "operation_id")
     return {
         "id": row["id"],
         "status": row["status"],
@@ -223,6 +230,8 @@ def _summary(row: RowMapping) -> JsonObject:
         "ended_at": shapes.stamp(row["ended_at"]),
         "cron": row["cron"],
         "skip_reason": row["skip_reason"],
+        "original_run_id": row["original_run_id"],
+        "last_rerun": again and {name: again[name] for name in repeated},
     }
 
 

@@ -7,7 +7,7 @@ from ...domain.runs import bulk_cancellations as rules
 from ...domain.values.ids import DEV_ACCOUNT_ID, DEV_ENV_ID
 from ...domain.values.json_types import JsonObject
 from ...engine.admin import bulk_cancel
-from ...storage.queries import cancellation_list
+from ...storage.queries.operations import cancellation_list
 from .. import shapes
 from ..actors import actor
 from ..deps import context
