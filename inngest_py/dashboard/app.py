@@ -33,6 +33,7 @@ from .pages import (
     home,
     live,
     login,
+    operations,
     queues,
     rerun,
     run,
@@ -47,6 +48,7 @@ __all__ = ["PAGES", "add_to"]
 PAGES = (
     *(home, errors, runs, run, rerun, export, events, event, functions, function_forms),
     *(task_settings, apps, celery_apps, connections, queues, audit, alerts, login, live, clock),
+    operations,
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 

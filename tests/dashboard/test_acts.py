@@ -110,10 +110,10 @@ def test_many_at_once(site: Site) -> None:
     ids = [site.engine.start() for _ in range(4)]
     done = site.post("/runs/bulk", action="cancel", run=ids[:2]).location
     assert "2 cancelled, 0 had" in site.get(done)
-    done = site.post("/runs/bulk", action="cancel", all="1", filters="function=app-fn").location
-    assert "2 cancelled, 0 had" in site.get(done)
+    done = site.post("/runs/bulk", action="cancel", run=ids).location
+    assert "2 cancelled, 2 had" in site.get(done)
     assert all(site.engine.run(run_id)["status"] == RunStatus.CANCELLED for run_id in ids)
-    done = site.post("/runs/bulk", action="rerun", all="1", filters="status=cancelled").location
+    done = site.post("/runs/bulk", action="rerun", run=ids).location
     assert "4 run again, 0 could" in site.get(done)
     assert len(run_ids(site)) == 8
     assert "choose runs first" in site.post("/runs/bulk", 400, action="cancel").text

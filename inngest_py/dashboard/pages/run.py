@@ -19,6 +19,7 @@ from ...engine.admin.skip_wait import skip, waiting_steps
 from ...engine.work.end_run import cancel
 from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
 from ...storage.queries.errors import failed_runs
+from ...storage.queries.operations import operation_list
 from ..deps import context, deps, read
 from ..parts import words
 from ..parts.notices import leave
@@ -133,6 +134,7 @@ def _load(tx: Connection, run_id: str, part: str | None) -> dict[str, Any]:
     has_failed = facts.status is RunStatus.FAILED
     found["error_id"] = failed_runs.error_of(tx, run_id) if has_failed else None
     found["related"] = _related(tx, row)
+    found["operation"] = operation_list.of_run(tx, run_id)
     found["batch"] = None if row["batch_id"] is None else _batch(tx, row["batch_id"])
     found["missing"] = _missing(row, root)
     return found

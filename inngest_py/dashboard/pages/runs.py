@@ -1,12 +1,11 @@
-"""The page of runs with its filters, and the forms that cancel or rerun many."""
+"""The page of runs with its filters, and the form that cancels or reruns the ticked ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from urllib.parse import parse_qsl
 
-from flask import Response, request
+from flask import Response, redirect, request
 from sqlalchemy import RowMapping
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
@@ -15,12 +14,13 @@ from ...domain.access.roles import Role
 from ...domain.errors import Invalid
 from ...domain.events import filters
 from ...domain.runs import outputs
-from ...domain.runs.phases import Phase
-from ...domain.runs.runs import ENDED, LIVE, RunStatus
-from ...domain.values import canonical, ids
+from ...domain.runs.phases import WORDS, chosen
+from ...domain.runs.runs import RunStatus
+from ...domain.values import ids
 from ...engine.admin import bulk
 from ...engine.runtime.context import Context
 from ...storage.queries import function_list, run_list
+from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_list import RunQuery
 from ..deps import context, read, read_with
@@ -30,13 +30,7 @@ from ..rendering import page, url
 from ..routes import route
 from .audit import actor
 
-# a run that has not ended is told by its phase
-CHIPS = (
-    *(phase.value for phase in Phase),
-    *(status.value for status in RunStatus if status in ENDED),
-)
 MOST_AT_ONCE = 500
-_MOST_LOOKED_AT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +53,8 @@ class Search:
     def _fits(self, row: RowMapping) -> bool:
         if self.cel is None or self.cel.exact:
             return True
-        variables: dict[str, object] = {"event": canonical.loads(row["payload"])}
-        if row["output"] is not None:
-            variables["output"] = output = _output(row)
-            if row["status"] == RunStatus.FAILED.value:
-                variables["error"] = output
-        return self.cel.matches(variables, self.now)
+        found = outputs.variables(row["payload"], row["output"], row["status"])
+        return self.cel.matches(found, self.now)
 
     def fetch(self, ctx: Context) -> Fetch:
         """Make the function that reads windows of rows."""
@@ -79,11 +69,6 @@ class Search:
         return look
 
 
-def _output(row: RowMapping) -> object:
-    value = canonical.loads(row["output"])
-    return outputs.error_object(value) if row["status"] == RunStatus.FAILED.value else value
-
-
 def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datetime) -> Search:
     """Read the filters from the URL. Raises Invalid, which names the field."""
     span = choices.span(given, now)
@@ -92,7 +77,7 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     name, prefix = choices.name_or_prefix(given, "event")
     if name is not None:
         conditions = (*conditions, filters.Condition(("name",), "==", name))
-    statuses, phases = _statuses(given)
+    statuses, phases = chosen([word for word in given.getlist("status") if word])
     query = RunQuery(
         statuses=statuses,
         phases=phases,
@@ -103,23 +88,6 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
         from_id=span.from_id,
     )
     return Search(query, span.after, wanted, now)
-
-
-def _statuses(
-    given: "MultiDict[str, str]",
-) -> tuple[list[RunStatus] | None, list[Phase] | None]:
-    """Read the statuses and the phases of live runs, which the same chips choose."""
-    words = [word for word in given.getlist("status") if word]
-    phases = [Phase(word) for word in words if word in list(Phase)]
-    try:
-        statuses = [RunStatus(word) for word in words if word not in phases]
-    except ValueError:
-        raise Invalid(f"status must be one of {', '.join(CHIPS)}", field="status") from None
-    if not phases:
-        return statuses or None, None
-    if RunStatus.RUNNING in statuses:  # all that have begun
-        return statuses + ([RunStatus.QUEUED] if Phase.QUEUED in phases else []), None
-    return [*statuses, *LIVE], phases
 
 
 def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list[str] | None:
@@ -145,18 +113,21 @@ def runs() -> Response:
         )
     except Invalid as error:
         problem, status = error.message, 400
+    run_ids = [row["id"] for row in found.rows]
+    again = read(lambda tx: operation_list.last_reruns(tx, run_ids))
     further = lists.further(found, request.args)
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
         "runs.html",
         status,
         found=found,
+        again=again,
         functions=[row for row in functions if row["archived_at"] is None],
         app_names=sorted({row["app_name"] for row in functions}),
         given=request.args,
         chosen=request.args.getlist("status"),
         statuses=[
-            *CHIPS,
+            *WORDS,
             *({RunStatus.RUNNING.value}.intersection(request.args.getlist("status"))),
         ],
         since=choices.SINCE,
@@ -166,37 +137,26 @@ def runs() -> Response:
         filtered=bool(choices.query_string(request.args, before=None)),
         first=not request.args.get("before"),
         problem=problem,
-        most=MOST_AT_ONCE,
     )
 
 
 @route("/runs/bulk", Role.OPERATOR, methods=("POST",))
 def runs_bulk() -> AnyResponse:
-    """Cancel or rerun the chosen runs, or all that the filter finds, up to MOST_AT_ONCE."""
+    """Cancel or rerun the ticked runs; ask first about all that the filter finds."""
     action = request.form.get("action", "")
     if action not in ("cancel", "rerun"):
         raise Invalid("action must be cancel or rerun", field="action")
-    run_ids = _chosen()
+    given = MultiDict(_pairs(request.form.get("filters", "")))
+    if request.form.get("all") == "1":
+        query = choices.query_string(given, kind=action)
+        return redirect(f"{url('operation_form')}?{query}", 303)
+    chosen = request.form.getlist("run")[:MOST_AT_ONCE]
+    run_ids = [ids.check_ulid(run_id, "a run id", "run") for run_id in chosen]
     if not run_ids:
         raise Invalid("choose runs first: tick them in the list", field="run")
     done = (bulk.cancel_all if action == "cancel" else bulk.rerun_all)(context(), run_ids, actor())
-    back = MultiDict(_pairs(request.form.get("filters", "")))
-    target = f"{url('runs')}?{choices.query_string(back)}".rstrip("?")
+    target = f"{url('runs')}?{choices.query_string(given)}".rstrip("?")
     return leave(target, f"bulk-{action}", done.done, done.refused)
-
-
-def _chosen() -> list[str]:
-    if request.form.get("all") != "1":
-        chosen = request.form.getlist("run")[:MOST_AT_ONCE]
-        return [ids.check_ulid(run_id, "a run id", "run") for run_id in chosen]
-    given = MultiDict(_pairs(request.form.get("filters", "")))
-    ctx = context()
-    wanted = search(given, read(function_list.every), ctx.now())
-    if request.form["action"] == "cancel" and wanted.query.statuses is None:
-        live = [RunStatus.QUEUED, RunStatus.RUNNING]
-        wanted = replace(wanted, query=replace(wanted.query, statuses=live))
-    rows = lists.walk(wanted.fetch(ctx), wanted.after, wanted.fits, _MOST_LOOKED_AT)
-    return [row["id"] for row in islice(rows, MOST_AT_ONCE)]
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

@@ -59,16 +59,20 @@ def number(given: Mapping[str, str], name: str) -> int:
 
 def span(given: Mapping[str, str], now: datetime) -> IdRange:
     """Read `since`, or `from` and `until`; `before` is a page's cursor. Raises Invalid."""
-    since = given.get("since", "")
-    if since and since not in SINCE:
-        raise Invalid(f"since must be one of {', '.join(SINCE)}", field="since")
-    begin = now - SINCE[since][1] if since else _time(given, "from")
-    end = _time(given, "until")
+    begin, end = times_of(given, now)
     cursor = given.get("before", "")
     if cursor:
         ids.check_ulid(cursor, "an id", "before")
     ends = [found for found in (cursor, ids.lowest_ulid(end) if end else "") if found]
     return IdRange(ids.lowest_ulid(begin) if begin else None, [min(ends)] if ends else None)
+
+
+def times_of(given: Mapping[str, str], now: datetime) -> tuple[datetime | None, datetime | None]:
+    """Read when the span begins and ends; None is no limit. Raises Invalid."""
+    since = given.get("since", "")
+    if since and since not in SINCE:
+        raise Invalid(f"since must be one of {', '.join(SINCE)}", field="since")
+    return now - SINCE[since][1] if since else _time(given, "from"), _time(given, "until")
 
 
 def _time(given: Mapping[str, str], name: str) -> datetime | None:

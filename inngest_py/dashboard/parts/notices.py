@@ -39,6 +39,11 @@ _WORDS = {
     "error-open": "The error is open again.",
     "error-muted": "The error is muted: its runs are counted all the same.",
     "error-resolved": "The error is resolved: a run that starts and fails from now on opens it.",
+    "operation-begun": "It has begun: this page shows how far it is.",
+    "operation-paused": "The operation is paused; what it has done stays.",
+    "operation-resumed": "The operation continues.",
+    "operation-cancelled": "The operation is cancelled; what it has done stays.",
+    "operation-rate": "The rate is changed.",
     "archived": "The app is archived: nothing starts its functions; its runs continue.",
 }
 _COUNTED = {

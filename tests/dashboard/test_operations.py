@@ -1,0 +1,112 @@
+"""Operations on pages: asked before they begin, followed, changed, and their results listed."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from inngest_py.engine.operations import walk
+from tests.engine.harness import sequence
+
+from .conftest import EVIL, Site, failing, run_ids
+
+UNKNOWN = "01JD0000000000000000000000"
+
+
+def failed_runs(site: Site, number: int) -> list[str]:
+    site.engine.sdk.script = failing
+    found = sorted(site.engine.start(data={"n": n}) for n in range(number))
+    site.engine.drain()
+    site.engine.now += timedelta(seconds=1)
+    site.engine.sdk.script = sequence("one")
+    return found
+
+
+def finish(site: Site) -> None:
+    while walk.next_chunk(site.engine.ctx):
+        pass
+    site.engine.drain()
+
+
+def asked(text: str) -> dict[str, str]:
+    """Read the fields that the form will send."""
+    text = text.replace("&#34;", '"')
+    found = re.findall(
+        r"<input type=\"hidden\" name=\"(kind|selection|name)\" value=\"(.*?)\">", text
+    )
+    return dict(found)
+
+
+def test_all_that_match_are_asked_about_run_again_and_listed(site: Site) -> None:
+    old = failed_runs(site, 3)
+    site.engine.start()
+    filters = "status=failed&function=app-fn&page=x"
+    form = site.post("/runs/bulk", action="rerun", all="1", filters=filters).location
+    assert len(run_ids(site)) == 4  # nothing has begun
+    text = site.get(form)
+    assert "<h1>Run again 3 failed runs of app-fn?</h1>" in text
+    assert ">Run again 3 runs</button>" in text
+    refused = site.post("/operations", 400, rate="0", **asked(text)).text
+    assert "rate must lie between 0.001 and 10000 items a second" in refused
+    assert 'name="rate" list="rates" inputmode="decimal" size="8" value="0"' in refused
+    begun = site.post("/operations", rate="5", **asked(refused)).location
+    shown = site.get(begun)
+    assert "It has begun" in shown and "0 of 3 done" in shown and 'value="5"' in shown
+    site.post(begun, state="paused")
+    assert "Resume</button>" in site.get(begun)
+    site.post(begun, state="running")
+    site.post(begun, rate="")
+    finish(site)
+    shown = site.get(begun)
+    assert "3 of 3 done: 3 run again. Their runs now: 3 completed." in shown
+    assert shown.index(old[0]) < shown.index(old[1]) < shown.index(old[2])
+    assert "has ended (completed)" in site.post(begun, 409, state="paused").text
+    assert begun in site.get("/operations")
+    assert site.get("/runs?status=failed").count('run again: <a class="plain"') == 3
+    [new, *_] = [one for one in run_ids(site) if site.engine.run(one)["original_run_id"]]
+    assert f'Made by the operation <a href="{begun}">' in site.get(f"/runs/{new}")
+
+
+def test_cancel_what_a_filter_finds(site: Site) -> None:
+    ids = [site.engine.start() for _ in range(2)]
+    site.engine.now += timedelta(seconds=1)
+    form = site.post("/runs/bulk", action="cancel", all="1", filters="function=app-fn").location
+    begun = site.post("/operations", **asked(site.get(form))).location
+    finish(site)
+    assert {site.engine.run(run_id)["status"] for run_id in ids} == {"cancelled"}
+    assert "2 of 2 done: 2 cancelled." in site.get(begun)
+    wrong = site.get("/operations/new?kind=cancel&status=failed", 400)
+    assert "names only runs that have ended" in wrong
+
+
+def test_replay_events_from_the_functions_page(site: Site) -> None:
+    function = site.engine.run(site.engine.start(data={"n": 1}))["function_id"]
+    site.engine.now += timedelta(seconds=1)
+    form = "/operations/new?kind=replay_events&function=app-fn"
+    assert form.replace("&", "&amp;") in site.get(f"/functions/{function}")
+    assert 'value="app-fn"' in site.get(form)
+    assert "function nobody does not exist" in site.get(
+        "/operations/new?kind=replay_events&function=nobody&since=1h", 400
+    )
+    text = site.get(f"{form}&since=1h&events=a/b")
+    assert "<h1>Replay 1 event to app-fn?</h1>" in text
+    begun = site.post("/operations", **asked(text)).location
+    finish(site)
+    assert "1 of 1 done: 1 replayed. Their runs now: 1 completed." in site.get(begun)
+    made = run_ids(site)[0]
+    assert "Made by the operation" in site.get(f"/runs/{made}")
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+def test_what_is_wrong_is_said(site: Site) -> None:
+    site.get(f"/operations/{UNKNOWN}", 404)
+    site.get("/operations/new?kind=delete", 400)
+    site.get("/operations/new?kind=rerun", 400)
+    site.post("/operations", 400, kind="rerun", selection="{")
+    site.post("/operations", 400, kind="rerun", selection="{}")
+    site.post(f"/operations/{UNKNOWN}", 404, state="paused")
+    assert "Nothing matches" in site.get("/operations/new?kind=rerun&status=cancelled")
+    failed_runs(site, 1)
+    text = site.get("/operations/new?kind=rerun&status=failed&since=1h")
+    begun = site.post("/operations", **{**asked(text), "name": EVIL}).location
+    assert EVIL not in site.get(begun) and EVIL not in site.get("/operations")
