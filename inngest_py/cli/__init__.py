@@ -27,8 +27,8 @@ _MODULES = {
     "clock": "clock",
     "outbox-relay": "outbox",
     "replay": "replay",
-    "replay-events": "operations",
-    "operations": "operations",
+    "replay-events": "operations.commands",
+    "operations": "operations.commands",
 }
 
 

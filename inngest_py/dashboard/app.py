@@ -33,13 +33,13 @@ from .pages import (
     home,
     live,
     login,
-    operations,
     queues,
     rerun,
     run,
     runs,
     task_settings,
 )
+from .pages.operations import views as operations
 from .parts import notices
 from .parts.clock_bar import ClockControl
 from .routes import NAME, blueprint

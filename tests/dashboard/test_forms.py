@@ -6,6 +6,8 @@ from inngest_py.dashboard.routes import ROLES
 from tests.dashboard.conftest import Site
 
 POSTS = [
+    "/operations",
+    "/operations/<operation_id>",
     "/runs/bulk",
     "/runs/01JD0000000000000000000000/cancel",
     "/runs/01JD0000000000000000000000/rerun",

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 
 from inngest_py.engine.operations import walk
+from inngest_py.engine.upkeep.errors import grouping
+from inngest_py.storage.queries.errors import failed_runs as failed_runs_of
 from tests.engine.harness import sequence
 
 from .conftest import EVIL, Site, failing, run_ids
@@ -65,6 +67,20 @@ def test_all_that_match_are_asked_about_run_again_and_listed(site: Site) -> None
     assert site.get("/runs?status=failed").count('run again: <a class="plain"') == 3
     [new, *_] = [one for one in run_ids(site) if site.engine.run(one)["original_run_id"]]
     assert f'Made by the operation <a href="{begun}">' in site.get(f"/runs/{new}")
+
+
+def test_all_runs_of_an_error_run_again(site: Site) -> None:
+    failed_runs(site, 2)
+    grouping.group(site.engine.ctx)
+    with site.engine.ctx.db.reading() as tx:
+        error_id = failed_runs_of.error_of(tx, run_ids(site)[0])
+    form = f"/operations/new?kind=rerun&error={error_id}"
+    assert form.replace("&", "&amp;") in site.get(f"/errors/{error_id}")
+    text = site.get(form)
+    assert "Run again 2 failed runs of app-fn: Boom: it broke" in text and EVIL not in text
+    begun = site.post("/operations", **(asked(text) | {"name": ""})).location
+    finish(site)
+    assert "2 of 2 done: 2 run again. Their runs now: 2 completed." in site.get(begun)
 
 
 def test_cancel_what_a_filter_finds(site: Site) -> None:

@@ -9,23 +9,23 @@ from sqlalchemy import Connection, RowMapping
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from ...domain.access.roles import Role
-from ...domain.errors import Conflict, InngestPyError, Invalid, NotFound
-from ...domain.operations import operations as rules
-from ...domain.operations.operations import OPEN, Kind, Outcome
-from ...domain.values import canonical, ids
-from ...domain.values.json_types import JsonObject
-from ...engine.operations import manage
-from ...engine.operations.manage import Preview
-from ...storage.queries import function_list
-from ...storage.queries.operations import operation_list
-from ...storage.queries.paging import Page
-from ..deps import context, read
-from ..parts import choices
-from ..parts.notices import leave
-from ..rendering import page, url
-from ..routes import route
-from .audit import actor
+from ....domain.access.roles import Role
+from ....domain.errors import Conflict, InngestPyError, Invalid, NotFound
+from ....domain.operations import operations as rules
+from ....domain.operations.operations import OPEN, Kind, Outcome
+from ....domain.values import canonical, ids
+from ....domain.values.json_types import JsonObject
+from ....engine.operations import manage
+from ....engine.operations.manage import Preview
+from ....storage.queries import function_list
+from ....storage.queries.operations import operation_list
+from ....storage.queries.paging import Page
+from ...deps import context, read
+from ...parts import choices
+from ...parts.notices import leave
+from ...rendering import page, url
+from ...routes import route
+from ..audit import actor
 
 _PAGE = 50
 _RATES = ("", "1", "5", "10", "50", "100")

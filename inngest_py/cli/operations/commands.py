@@ -8,11 +8,11 @@ from typing import TypedDict
 
 import click
 
-from ..domain.errors import Invalid
-from ..domain.operations.operations import OPEN
-from ..domain.values import durations
-from ..domain.values.json_types import JsonObject
-from .client import call, url_option
+from ...domain.errors import Invalid
+from ...domain.operations.operations import OPEN
+from ...domain.values import durations
+from ...domain.values.json_types import JsonObject
+from ..client import call, url_option
 
 _LOOK_SECONDS = 1.0
 
