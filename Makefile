@@ -2,9 +2,10 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Files side by side: most of the time goes into waiting for servers, timers and retries. In the
-# order of tests/scheduling.py: xdist would keep the files of few and long tests for the end.
-PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
+# Files side by side: most of the time goes into waiting for servers, timers and retries. Of two
+# cores, four processes used 70 %, and six use nearly 90. In the order of tests/scheduling.py: xdist
+# would keep the files of few and long tests for the end.
+PYTEST_ARGS ?= -n 6 --dist loadfile --no-loadscope-reorder
 
 .PHONY: venv lock proto dev dev-celery test suite bytecode lint format kills kills-connect bench bench-check bench-celery bench-realtime servers clean
 

@@ -10,11 +10,20 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 # They use conftest.py's apps of every SDK, which took a third of these files' time to set up.
-_OF_EVERY_SDK = tuple(
+OF_EVERY_SDK = tuple(
     f"tests/sdk/test_{name}.py"
-    for name in ("scenarios", "traces", "waits", "reruns", "replay_scenarios")
+    for name in ("scenarios", "traces", "waits", "reruns", "scenarios_replayed")
 )
 _INSTALLATIONS = ("embedded", "several")
+# Over two minutes each: they begin first, so that none of them is alone at the end.
+LONGEST = (
+    "tests/sdk/test_connect.py",
+    *_INSTALLATIONS,
+    "tests/gevent/",
+    "tests/acceptance/test_celery_apps.py",
+    "tests/acceptance/test_celery_deadlines.py",
+    "tests/acceptance/test_broker_away.py",
+)
 # They mostly wait, for processes, timers and retries, and have few and long files.
 _WAITING = ("tests/acceptance/", "tests/gevent/", "tests/sdk/", *_INSTALLATIONS)
 
@@ -22,7 +31,7 @@ _WAITING = ("tests/acceptance/", "tests/gevent/", "tests/sdk/", *_INSTALLATIONS)
 def group(nodeid: str) -> str:
     """Name the group of a test: its file, or its installation where apps are shared."""
     file, _, test = nodeid.partition("::")
-    if file not in _OF_EVERY_SDK:
+    if file not in OF_EVERY_SDK:
         return file
     return next((name for name in _INSTALLATIONS if f"-{name}" in test), file)
 
@@ -30,8 +39,9 @@ def group(nodeid: str) -> str:
 def mixed(groups: Iterable[str]) -> list[str]:
     """Alternate groups of tests that wait with groups that compute, while there are both.
 
-    So several that wait share two cores with one that computes, and none is long of the last ones.
+    So several that wait share two cores with those that compute, and none is long of the last ones.
     """
+    groups = sorted(groups, key=lambda name: not name.startswith(LONGEST))
     waiting: list[str] = []
     computing: list[str] = []
     for name in groups:

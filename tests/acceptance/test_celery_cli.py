@@ -6,53 +6,61 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
+from tests.command import command
 from tests.processes import Server, wait_until
 
 BROKER = "redis://:hidden-word@127.0.0.1:1/0"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{tmp_path}/server.db"}
-    with Server("dev", log=tmp_path / "server.log", env=env) as made:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("celery")
+    env = {"INNGEST_DEV": "1", "DATABASE_URL": f"sqlite:///{folder}/server.db"}
+    with Server("dev", log=folder / "server.log", env=env) as made:
         yield made.start()
 
 
-def _celery(server: Server, *args: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "inngest_py", "celery", *args, "--url", server.url]
-    return subprocess.run(
-        argv, input=given, capture_output=True, text=True, timeout=60, check=False
-    )
+def _celery(server: Server, *args: str, given: str = "") -> Result:
+    return command("celery", *args, "--url", server.url, given=given)
 
 
-def test_broker_is_read_from_the_standard_input(server: Server, tmp_path: Path) -> None:
-    added = _celery(server, "add", "shop", "--broker", "-", given=f"{BROKER}\n")
-    assert added.returncode == 0, added.stderr
-    assert "shop is stored, and tried again and again: the broker cannot be reached" in added.stderr
+def test_broker_is_read_from_the_standard_input(server: Server) -> None:
+    added = _celery(server, "add", "far", "--broker", "-", given=f"{BROKER}\n")
+    assert added.exit_code == 0, added.stderr
+    assert "far is stored, and tried again and again: the broker cannot be reached" in added.stderr
     wait_until(lambda: "broker_away" in _celery(server, "list").stdout, 60, "the error")
     listed = _celery(server, "list").stdout
-    assert "shop  redis://127.0.0.1:1/0  queue celery" in listed
-    assert "hidden-word" not in listed + (tmp_path / "server.log").read_text()
-    assert _celery(server, "remove", "shop").returncode == 0
-    assert _celery(server, "list").stdout == ""
+    assert "far  redis://127.0.0.1:1/0  queue celery" in listed
+    assert "hidden-word" not in listed + server.log.read_text()
+    assert _celery(server, "remove", "far").exit_code == 0
+    assert "far " not in _celery(server, "list").stdout
+
+
+def test_the_command_as_its_users_start_it(server: Server) -> None:
+    argv = [sys.executable, "-m", "inngest_py", "celery", "remove", "gone", "--url", server.url]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    again = _celery(server, "remove", "gone")
+    assert (done.returncode, done.stdout) == (again.exit_code, again.stdout) == (1, "")
+    assert done.stderr == again.stderr != ""
 
 
 def test_name_with_a_slash_is_refused(server: Server) -> None:
     refused = _celery(server, "add", "a/b", "--broker", BROKER)
-    assert refused.returncode == 1
+    assert refused.exit_code == 1
     assert refused.stderr == "Error: 'a/b' is no name of a Celery app: it holds a slash\n"
 
 
 def test_settings_of_a_task_are_changed_shown_and_undone(server: Server) -> None:
-    assert _celery(server, "add", "shop", "--broker", BROKER).returncode == 0
+    assert _celery(server, "add", "shop", "--broker", BROKER).exit_code == 0
     given = ["--retries", "3", "--concurrency", "2", "--throttle", "10/1m"]
     given += ["--key", "event.data.customer", "--singleton", "skip", "--finish-within", "1h"]
     given += ["--cancel-on", "shop/stop", "--priority", "event.data.n"]
     given += ["--set", 'backoff={"initial": "5s"}']
     done = _celery(server, "set", "shop.charge", *given)
-    assert (done.returncode, done.stdout) == (0, "shop-shop.charge is changed\n"), done.stderr
-    assert _celery(server, "set", "shop.charge", "--unset", "singleton").returncode == 0
+    assert (done.exit_code, done.stdout) == (0, "shop-shop.charge is changed\n"), done.stderr
+    assert _celery(server, "set", "shop.charge", "--unset", "singleton").exit_code == 0
     assert _celery(server, "show", "shop.charge").stdout.splitlines() == [
         "shop-shop.charge",
         '  backoff: {"initial": "5s"}  (set by hand)',
@@ -66,7 +74,7 @@ def test_settings_of_a_task_are_changed_shown_and_undone(server: Server) -> None
 
 
 def test_bad_settings_are_named_with_the_fix(server: Server) -> None:
-    assert _celery(server, "add", "shop", "--broker", BROKER).returncode == 0
+    assert _celery(server, "add", "shop", "--broker", BROKER).exit_code == 0
     for given, message in (
         (["--throttle", "10"], "'10' must be a number and a time, such as 10/1m"),
         (["--set", "retries"], "'retries' must be a setting's name, =, and JSON"),
@@ -77,7 +85,7 @@ def test_bad_settings_are_named_with_the_fix(server: Server) -> None:
         (["--on-lost", "ignore"], "on_lost must be retry or fail"),
     ):
         refused = _celery(server, "set", "shop.charge", *given)
-        assert refused.returncode != 0
+        assert refused.exit_code != 0
         assert message in refused.stderr
 
 

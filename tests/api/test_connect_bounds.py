@@ -50,12 +50,12 @@ class Worker:
         self._serving.start()
         assert self.next().kind == Kind.GATEWAY_HELLO
 
-    def introduced(self, capacity: int) -> Self:
-        """Say hello, and wait until ready."""
+    def introduced(self, capacity: int, **changed: object) -> Self:
+        """Say hello, and wait until the gateway is ready."""
         connection = ids.ulid(0, secrets.token_bytes(10))
         token = tokens.connect_session(connection, SECRETS[0], int(datetime.now(UTC).timestamp()))
         started = StartResponse(connection_id=connection, session_token=token)
-        self.send(hello(started, max_worker_concurrency=capacity))
+        self.send(hello(started, max_worker_concurrency=capacity, **changed))
         assert self.next().kind == Kind.GATEWAY_CONNECTION_READY
         return self
 

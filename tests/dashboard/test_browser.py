@@ -9,6 +9,7 @@ import requests
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete
 
+from inngest_py.domain.runs.runs import LIVE
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.runs.runs import RunRow
 from tests.processes import Server, free_port, wait_until
@@ -154,7 +155,14 @@ def test_forms(server: Server, page: Page) -> None:
     expect(page.get_by_role("status").filter(has_text="run again")).to_be_visible()
 
 
+def all_have_ended(server: Server) -> bool:
+    """Say whether no run goes on, also none that another test began."""
+    url = f"{server.url}/api/v1/runs?limit=1&status="
+    return not any(requests.get(url + one, timeout=30).json()["data"] for one in LIVE)
+
+
 def test_filters_stay_in_the_url_and_say_what_is_wrong(server: Server, page: Page) -> None:
+    wait_until(lambda: all_have_ended(server), 30, "all runs to have failed that will")
     page.goto(f"{server.url}/runs?status=failed")
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Expression (CEL)").fill("event.data.n == ")

@@ -14,7 +14,9 @@ from typing import Any
 import inngest
 import pytest
 import requests
+from click.testing import Result
 
+from tests.command import command
 from tests.processes import NotInTimeError, Server, wait_until
 
 from . import serving
@@ -119,17 +121,9 @@ def register(url: str) -> None:
     assert requests.put(f"{url}/api/inngest", timeout=10).status_code == 200
 
 
-def command(url: str, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run `inngest-py clock` as its users do."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("INNGEST_")}
-    return subprocess.run(
-        [sys.executable, "-m", "inngest_py", "clock", *args, "--url", url],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=ours,
-    )
+def clock(url: str, *args: str) -> Result:
+    """Run `inngest-py clock`."""
+    return command("clock", *args, "--url", url)
 
 
 def post(server: Server, **body: object) -> dict[str, Any]:
@@ -154,8 +148,8 @@ def test_days_pass_for_blocking_functions(server: Server) -> None:
         register(url)
         before = moment(shown(server)["now"])
         events = [api.send(name) for name in ("days", "waits", "fails")]
-        moved = command(server.url, "advance", "73h")
-        assert moved.returncode == 0, moved.stderr
+        moved = clock(server.url, "advance", "73h")
+        assert moved.exit_code == 0, moved.stderr
         assert moment(moved.stdout.strip()) - before >= timedelta(hours=73)
         days, waits, fails = (api.run(event) for event in events)
         assert (days["status"], days["output"]) == ("Completed", "slept")
@@ -204,11 +198,11 @@ def test_next_jumps_to_what_is_due(server: Server) -> None:
         event = api.send("days")
         wait_until(lambda: shown(server)["next_at"], 10, "the run sleeps")
         for _ in range(3):
-            assert command(server.url, "next").returncode == 0
+            assert clock(server.url, "next").exit_code == 0
         assert api.run(event)["output"] == "slept"
         assert not shown(server)["next_at"]
-        refused = command(server.url, "next")
-        assert (refused.returncode, "nothing is due later" in refused.stderr) == (1, True)
+        refused = clock(server.url, "next")
+        assert (refused.exit_code, "nothing is due later" in refused.stderr) == (1, True)
         post(server, resume=True)
 
 
@@ -343,5 +337,5 @@ def test_production_servers_have_no_virtual_clock(tmp_path: Path) -> None:
     )
     assert (found.returncode != 0, "dev servers only" in found.stderr) == (True, True)
     with Server("dev", "--no-discovery", "--in-memory", log=tmp_path / "log").start() as server:
-        told = command(server.url, "advance", "1d")
-        assert (told.returncode, "--clock virtual" in told.stderr) == (1, True)
+        told = clock(server.url, "advance", "1d")
+        assert (told.exit_code, "--clock virtual" in told.stderr) == (1, True)

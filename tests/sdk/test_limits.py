@@ -1,6 +1,5 @@
 """Limits of a real app: a waiting run says why it waits, and runs when the limit is raised."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.processes import LOOPBACK, ROOT, Process, Server, answers, free_port, wait_until
+from tests.command import command
+from tests.processes import LOOPBACK, Process, Server, answers, free_port, wait_until
 from tests.sdk.apps import effects
 from tests.sdk.client import Api
 from tests.servers import Postgres, Valkey
@@ -44,11 +44,8 @@ class Limited:
         assert reply.status_code == 200, reply.text
 
     def command(self, *args: str) -> str:
-        argv = [sys.executable, "-m", "inngest_py", *args, "--url", self.url]
-        done = subprocess.run(
-            argv, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
+        done = command(*args, "--url", self.url)
+        assert done.exit_code == 0, done.stderr
         return done.stdout
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.scheduling import SharedScheduling, group, mixed
+from tests.processes import ROOT
+from tests.scheduling import LONGEST, OF_EVERY_SDK, SharedScheduling, group, mixed
 
 
 @pytest.mark.parametrize(
@@ -13,6 +14,7 @@ from tests.scheduling import SharedScheduling, group, mixed
         ("tests/sdk/test_waits.py::test_a[python-embedded-case0]", "embedded"),
         ("tests/sdk/test_traces.py::test_b[ts-v4-embedded]", "embedded"),
         ("tests/sdk/test_scenarios.py::test_c[ts-v3-several-noop-expected0]", "several"),
+        ("tests/sdk/test_scenarios_replayed.py::test_g[ts-v4-several]", "several"),
         ("tests/sdk/test_scenarios.py::test_of_none", "tests/sdk/test_scenarios.py"),
         ("tests/sdk/test_flow.py::test_d[python-embedded]", "tests/sdk/test_flow.py"),
         ("tests/unit/test_ids.py::test_e", "tests/unit/test_ids.py"),
@@ -20,6 +22,23 @@ from tests.scheduling import SharedScheduling, group, mixed
 )
 def test_a_test_is_grouped_by_what_it_shares(nodeid: str, expected: str) -> None:
     assert group(nodeid) == expected
+
+
+def test_files_of_every_sdk_and_long_ones_are_those_that_are_there() -> None:
+    """One that was renamed started all apps for itself alone: a minute and a half of CPU."""
+    asking = {
+        f"tests/sdk/{file.name}"
+        for file in (ROOT / "tests" / "sdk").glob("test_*.py")
+        if "sent: Sent" in file.read_text()
+    }
+    assert set(OF_EVERY_SDK) == asking
+    files = [name for name in LONGEST if name.startswith("tests/")]
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_long_groups_come_first() -> None:
+    order = mixed(["tests/acceptance/a.py", "tests/unit/b.py", "several"])
+    assert order == ["several", "tests/unit/b.py", "tests/acceptance/a.py"]
 
 
 def test_groups_that_wait_alternate_with_groups_that_compute() -> None:

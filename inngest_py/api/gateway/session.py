@@ -59,6 +59,7 @@ class Session:
         self._room = threading.Event()
         self.machine = GatewayConnection(secrets, ctx.real_now())
         self.connected: Connected | None = None
+        self._storing = threading.Lock()
         self._lock = threading.RLock()  # keeps frames in the order of the machine's decisions
         self._closed: Closed | None = None
         self._closing = False
@@ -241,16 +242,15 @@ class Session:
             self._ctx.connections.open(self.connected)
         else:
             self.connected.is_ready = False
-        threading.Thread(target=self._store_status, daemon=True).start()
+        its = (self.connected.id,)
+        threading.Thread(target=self._store_status, args=its, daemon=True).start()
 
-    def _store_status(self) -> None:
-        """Write the status as it is now, which may be a later one."""
-        if self.connected is None:
-            return
+    def _store_status(self, connection: str) -> None:
+        """Write the status as it is now, one after another: an earlier one must not come last."""
         try:
-            apps.note_status(
-                self._ctx, self.connected.id, self.machine.status, self._closed_because
-            )
+            with self._storing:
+                now, reason = self.machine.status, self._closed_because
+                apps.note_status(self._ctx, connection, now, reason)
         except SQLAlchemyError as error:  # only pages and inspection show it
             observe.event("connect.status_not_stored", level=30, **logged(error))
 

@@ -26,8 +26,9 @@ client = inngest.Inngest(
     middleware=[inngest_py.sdk.checkpointing(buffered_steps=100)],
 )
 effects, gate = Effects(os.environ["EFFECTS"]), Path(os.environ["GATE"])
+# a second apart: after SIGTERM the app may need many to start again on a loaded machine
 create = client.create_function(
-    fn_id="held", trigger=inngest.TriggerEvent(event=f"{client.app_id}/held"), retries=3
+    fn_id="held", trigger=inngest.TriggerEvent(event=f"{client.app_id}/held"), retries=20
 )
 
 
