@@ -10,6 +10,7 @@ from celery import chain
 
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import BROKERS, Client, Shop, connected, shop_on
+from tests.command import command
 from tests.metrics import value
 from tests.processes import wait_until
 
@@ -123,3 +124,13 @@ def test_why_says_what_a_task_waits_for(client: Client) -> None:
         wait_until(lambda text=text: is_said(text), _SECONDS, text)  # type: ignore[misc]
     for run_id in runs:
         client.ended(run_id)
+
+
+def test_workers_are_asked_for_their_tasks_on_a_command(client: Client) -> None:
+    # by itself that happens every half a minute, and the command waits for 20 seconds
+    for _ in range(2):
+        asked = command("celery", "refresh", "shop", "--url", client.url)
+        assert asked.exit_code == 0, asked.stderr
+        assert " tasks of 1 workers that answer" in asked.stdout
+    unknown = command("celery", "refresh", "nowhere", "--url", client.url)
+    assert (unknown.exit_code, "nowhere" in unknown.stderr) == (1, True)

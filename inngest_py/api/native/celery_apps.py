@@ -105,6 +105,7 @@ def _shown(row: RowMapping, functions: Sequence[RowMapping]) -> dict[str, object
         "unseen_tasks": _unseen(functions, seen),
         "tasks_left_out": seen.left_out,
         "seen_at": shapes.stamp(at),
+        "refresh_wanted_at": shapes.stamp(row["refresh_wanted_at"]),
         "error": row["error"],
         "error_detail": row["error_detail"],
     }
@@ -162,6 +163,18 @@ def delete_app(name: str) -> object:
     """Disconnect a Celery app; its functions are archived."""
     if not celery_apps.remove(context(), name, actor()):
         raise NotFound(f"no Celery app is called {name[:100]!r}")
+    return answer({"data": {"name": name}})
+
+
+@blueprint.post("/<name>/refresh")
+@blueprint.alt_response(404, schema=openapi.Problem)
+@blueprint.response(200, CeleryAnswer)
+def refresh_app(name: str) -> object:
+    """Have the app's workers asked for their tasks in the next seconds.
+
+    `refresh_wanted_at` of the app is null once that is done.
+    """
+    celery_apps.refresh(context(), name, actor())
     return answer({"data": {"name": name}})
 
 

@@ -14,6 +14,7 @@ from .settings import app_at, declare_option, put_task, set_, show, task_at
 # until then a broker that cannot be reached is known as such, and workers have answered
 _NEWS_SECONDS = 6.0
 _LOOK_SECONDS = 0.3
+_ANSWER_SECONDS = 20.0
 
 
 @click.group()
@@ -118,6 +119,25 @@ def remove(name: str, url: str) -> None:
     """Disconnect the Celery app NAME; its functions are archived, its runs stay."""
     call("DELETE", app_at(url, name))
     click.echo(f"{name} is disconnected")
+
+
+@celery.command()
+@click.argument("name")
+@url_option
+def refresh(name: str, url: str) -> None:
+    """Ask the workers of the Celery app NAME for their tasks now, and wait for the answers."""
+    at = app_at(url, name)
+    call("POST", f"{at}/refresh")
+    until = time.monotonic() + _ANSWER_SECONDS
+    while (app := call("GET", at)["data"])["refresh_wanted_at"]:
+        if app["error"]:
+            raise click.ClickException(f"{name}: {app['error_detail']}")
+        if time.monotonic() > until:
+            fix = "is a worker of this server alive? It asks as soon as one is"
+            raise click.ClickException(f"nobody has asked the workers of {name} yet: {fix}")
+        time.sleep(_LOOK_SECONDS)
+    workers, tasks = len(app["workers"]), len(app["tasks"])
+    click.echo(f"{name}: {tasks} tasks of {workers} workers that answer")
 
 
 @celery.command()

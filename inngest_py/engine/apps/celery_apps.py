@@ -209,6 +209,18 @@ def remove(ctx: Context, name: str, by: Actor | None = None) -> bool:
     return ctx.committer.run_alone(write)
 
 
+def refresh(ctx: Context, name: str, by: Actor | None = None) -> None:
+    """Have the app's workers asked for their tasks in the next seconds. Raises NotFound.
+
+    They are asked every half a minute, and when one starts, without this.
+    """
+    now = ctx.now()
+    with ctx.db.transaction() as tx:
+        app = celery_app_names.find(tx, name)
+        rows.want_refresh(tx, app["app_id"], now)
+        audit.note(tx, by, now, "celery.refresh", name, app["app_id"])
+
+
 def mark(ctx: Context, app_id: str, error: str | None, detail: str | None) -> None:
     """Note what is wrong with the connection to an app's broker; None when it is well again."""
     with ctx.db.transaction() as tx:

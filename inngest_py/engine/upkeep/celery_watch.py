@@ -1,7 +1,7 @@
 """What the watcher of a Celery app stores: one process at a time watches each app."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -26,6 +26,20 @@ def is_watcher(ctx: Context, app_id: str) -> bool:
     now = ctx.now()
     with ctx.db.transaction() as tx:
         return rows.watch(tx, app_id, ctx.worker_id, now, now + _LEASE)
+
+
+def is_refresh_wanted(ctx: Context, app_id: str) -> bool:
+    """Say whether somebody wants the app's workers to be asked for their tasks now."""
+    with ctx.db.reading() as tx:
+        row = celery_app_list.by_id(tx, app_id)
+    return row is not None and row["refresh_wanted_at"] is not None
+
+
+def end_refresh(ctx: Context, app_id: str, asked_at: datetime) -> None:
+    """Note that the workers were asked for their tasks at a time, and the answers are stored."""
+    if is_refresh_wanted(ctx, app_id):
+        with ctx.db.transaction() as tx:
+            rows.end_refresh(tx, app_id, asked_at)
 
 
 def note_seen(ctx: Context, app_id: str, workers: Workers) -> None:

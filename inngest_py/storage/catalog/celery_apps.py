@@ -14,6 +14,7 @@ class CeleryApp(Base):
 
     `broker_url` may hold a password: no page, log or answer shows it. `secret` signs what comes
     back from its workers. `watcher` is the process that listens to the broker's events.
+    `refresh_wanted_at` is when somebody asked that it look for tasks; None once it has.
     """
 
     __tablename__ = "celery_apps"
@@ -27,6 +28,7 @@ class CeleryApp(Base):
     watched_until: Mapped[datetime | None] = mapped_column(Timestamp)
     seen: Mapped[str | None] = mapped_column(Json)  # its workers, as the watcher last saw them
     seen_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    refresh_wanted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
 def put(tx: Connection, values: dict[str, object]) -> None:
@@ -46,3 +48,15 @@ def watch(tx: Connection, app_id: str, watcher: str, now: datetime, until: datet
 def note_seen(tx: Connection, app_id: str, seen: str, now: datetime) -> None:
     """Store what was seen of an app's workers."""
     tx.execute(update(CeleryApp).where(CeleryApp.app_id == app_id).values(seen=seen, seen_at=now))
+
+
+def want_refresh(tx: Connection, app_id: str, now: datetime) -> None:
+    """Ask the app's watcher to look for tasks."""
+    mine = update(CeleryApp).where(CeleryApp.app_id == app_id)
+    tx.execute(mine.values(refresh_wanted_at=now))
+
+
+def end_refresh(tx: Connection, app_id: str, asked_at: datetime) -> None:
+    """Store that the watcher asked the workers at a time; who wants it since then still waits."""
+    wanted = CeleryApp.app_id == app_id, CeleryApp.refresh_wanted_at <= asked_at
+    tx.execute(update(CeleryApp).where(*wanted).values(refresh_wanted_at=None))

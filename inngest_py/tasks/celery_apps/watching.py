@@ -38,6 +38,7 @@ _TRY_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
 _SEE_SECONDS = 10.0  # for people, while nothing of ours runs there
 _TASKS_SECONDS = 30.0
+_COMMAND_SECONDS = 2.0  # how soon a command to look for tasks is seen
 _WAIT_SECONDS = 1.0
 _GATHER_SECONDS = 0.1  # events come in their hundreds: they are read together
 _STORE_SECONDS = 1.0
@@ -177,6 +178,7 @@ class Watcher:
         """Do what is due: renew the lease, find tasks, look for lost ones."""
         duties = [
             _Duty(_TRY_SECONDS, lambda: over.set() if not self._is_ours() else None),
+            _Duty(_COMMAND_SECONDS, self._find_if_wanted),
             self._finding,
             self._looking,
             self._seeing,
@@ -267,10 +269,16 @@ class Watcher:
         """Ask the workers which tasks they have, and to send events from now on."""
         client.control.enable_events()
         inspect, ctx = client.control.inspect(timeout=_REPLY_SECONDS), self._context()
+        asked_at = ctx.now()
         found, stats = inspect.registered() or {}, inspect.stats() or {}
         self._workers.told(found, stats, inspect.active_queues() or {}, ctx.now())
         celery_watch.note_seen(ctx, self.app.app_id, self._workers)
+        celery_watch.end_refresh(ctx, self.app.app_id, asked_at)
         self._seeing.at = 0.0
+
+    def _find_if_wanted(self) -> None:
+        if celery_watch.is_refresh_wanted(self._context(), self.app.app_id):
+            self._finding.at = 0.0
 
     def _see(self, client: Celery) -> None:
         """Ask what the workers run, whoever sent it, and how long their queues are."""
