@@ -6,6 +6,10 @@ from inngest_py.dashboard.routes import ROLES
 from tests.dashboard.conftest import Site
 
 POSTS = [
+    "/alerts/receivers",
+    "/alerts/receivers/<receiver_id>/remove",
+    "/alerts/receivers/<receiver_id>/test",
+    "/errors/<error_id>/state",
     "/operations",
     "/operations/<operation_id>",
     "/runs/bulk",

@@ -60,7 +60,7 @@ def parse_result(body: bytes) -> bytes:
 def _is_python_json(body: bytes) -> bool:
     """Say whether a body is JSON except for the NaN or Infinity that Python writes."""
     try:
-        json.loads(body)
+        json.loads(body.decode())  # of bytes, json reads UTF-16 and UTF-32, too
     except (ValueError, RecursionError):
         return False
     return True
