@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from inngest_py.cli import cli
 from inngest_py.cli.errors import commands
+from inngest_py.cli.operations import commands as operations
 from tests.api.conftest import Service
 from tests.api.test_errors import fail
 
@@ -23,7 +24,7 @@ def command(service: Service, monkeypatch: pytest.MonkeyPatch) -> Any:
         answered = service.client.open(
             path, method=method, json=options.get("json"), query_string=given
         )
-        assert answered.status_code == 200, answered.json
+        assert answered.status_code in (200, 201), answered.json
         return answered.json
 
     def run(*args: str) -> str:
@@ -32,6 +33,7 @@ def command(service: Service, monkeypatch: pytest.MonkeyPatch) -> Any:
         return done.output
 
     monkeypatch.setattr(commands, "call", call)
+    monkeypatch.setattr(operations, "call", call)
     return run
 
 
@@ -56,3 +58,13 @@ def test_errors_are_listed_shown_and_changed_by_command(service: Service, comman
     fail(service, "'tea'")
     assert "regressed" in command("list", "--all")
     assert json.loads(command("open", error_id, "--json"))["data"]["state"] == "open"
+
+
+def test_the_runs_of_an_error_are_run_again_by_command(service: Service, command: Any) -> None:
+    service.engine.now = datetime.now(UTC) - timedelta(minutes=1)
+    fail(service, "'tea'")
+    [found] = json.loads(command("list", "--json"))["data"]
+    assert "Run again 1 failed run" in command("rerun", found["id"], "--dry-run")
+    begun = json.loads(command("rerun", found["id"], "--rate", "5", "--json"))
+    assert (begun["state"], begun["total"], begun["rate"]) == ("running", 1, 5)
+    assert service.client.get(f"/v1/operations/{begun['id']}").json["data"]["total"] == 1

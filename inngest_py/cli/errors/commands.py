@@ -11,7 +11,15 @@ import click
 from ...domain.errors import Invalid
 from ...domain.reports.error_groups import ErrorState
 from ...domain.values import durations
+from ...domain.values.json_types import JsonObject
 from ..client import call, url_option
+from ..operations.commands import (
+    as_json_option,
+    begin_operation,
+    dry_run_option,
+    follow_option,
+    rate_option,
+)
 
 _STATES = [state.value for state in ErrorState]
 _ORDERS = ("last_seen", "runs", "first_seen")
@@ -161,6 +169,21 @@ def resolve(error_id: str, as_json: bool, url: str) -> None:
 def open_(error_id: str, as_json: bool, url: str) -> None:
     """Open an error that is muted or resolved."""
     _change(url, error_id, {"state": "open"}, as_json=as_json)
+
+
+@errors.command()
+@click.argument("error_id", metavar="ERROR")
+@rate_option
+@dry_run_option
+@as_json_option
+@follow_option
+@url_option
+def rerun(
+    error_id: str, rate: float | None, dry_run: bool, as_json: bool, follow: bool, url: str
+) -> None:
+    """Run all runs of an error again that are still failed, in the background."""
+    chosen: JsonObject = {"error": error_id}
+    begin_operation(url, "rerun", chosen, rate, dry_run=dry_run, as_json=as_json, follow=follow)
 
 
 def _path(url: str, error_id: str) -> str:

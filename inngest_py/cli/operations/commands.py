@@ -37,10 +37,12 @@ class _Operation(TypedDict):
     reasons: list[dict[str, str | int]]
 
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-_follow = click.option("--follow", is_flag=True, help="Show its progress until it has ended.")
-_rate = click.option("--rate", type=float, help="Items a second; without it there is no limit.")
-_dry_run = click.option("--dry-run", is_flag=True, help="Only say how much there is.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+follow_option = click.option("--follow", is_flag=True, help="Show its progress until it has ended.")
+rate_option = click.option(
+    "--rate", type=float, help="Items a second; without it there is no limit."
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say how much there is.")
 _since = click.option("--since", help="From this time on: 2026-11-30T02:14Z, or 2h ago: 2h.")
 _until = click.option("--until", help="Before this time, in the same forms.")
 
@@ -60,10 +62,11 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--event", help="A name, or shop/*."),
         click.option("--text", help="The run, its event, output or errors contain it."),
         click.option("--cel", help="An expression over event, output and error."),
-        _rate,
-        _dry_run,
-        _as_json,
-        _follow,
+        click.option("--error", help="The id of an error: its runs that are still failed."),
+        rate_option,
+        dry_run_option,
+        as_json_option,
+        follow_option,
         url_option,
     ):
         command = option(command)
@@ -86,7 +89,7 @@ def begin(
     """Rerun or cancel all runs that fulfil the filters."""
     selection: JsonObject = {name: value for name, value in given.items() if value}
     selection |= {"status": list(status)} if status else {}
-    _begin(url, kind, selection, rate, dry_run=dry_run, as_json=as_json, follow=follow)
+    begin_operation(url, kind, selection, rate, dry_run=dry_run, as_json=as_json, follow=follow)
 
 
 @click.command("replay-events")
@@ -96,10 +99,10 @@ def begin(
 )
 @_until
 @click.option("--event", "events", multiple=True, help="Only events of this name, or shop/*.")
-@_rate
-@_dry_run
-@_as_json
-@_follow
+@rate_option
+@dry_run_option
+@as_json_option
+@follow_option
 @url_option
 def replay_events(
     function: str,
@@ -120,10 +123,12 @@ def replay_events(
     selection: JsonObject = {"function": function, "since": since, "until": until}
     selection |= {"events": list(events)} if events else {}
     selection = {name: value for name, value in selection.items() if value}
-    _begin(url, "replay_events", selection, rate, dry_run=dry_run, as_json=as_json, follow=follow)
+    begin_operation(
+        url, "replay_events", selection, rate, dry_run=dry_run, as_json=as_json, follow=follow
+    )
 
 
-def _begin(
+def begin_operation(
     url: str,
     kind: str,
     selection: JsonObject,
@@ -133,6 +138,7 @@ def _begin(
     as_json: bool,
     follow: bool,
 ) -> None:
+    """Begin an operation, or say what it would do; `follow` shows its progress to the end."""
     for name in ("since", "until"):
         if name in selection:
             selection[name] = _moment(str(selection[name]))
@@ -163,7 +169,7 @@ def _moment(text: str) -> str:
 @operations.command("list")
 @click.option("--state", multiple=True)
 @click.option("--limit", default=20, show_default=True)
-@_as_json
+@as_json_option
 @url_option
 def list_(state: tuple[str, ...], limit: int, as_json: bool, url: str) -> None:
     """List operations, newest first."""
@@ -185,8 +191,8 @@ def _progress(one: _Operation) -> str:
 
 @operations.command()
 @click.argument("operation_id", metavar="ID")
-@_as_json
-@_follow
+@as_json_option
+@follow_option
 @url_option
 def show(operation_id: str, as_json: bool, follow: bool, url: str) -> None:
     """Show an operation: how far it is, and what became of the runs that it made."""
@@ -233,7 +239,7 @@ def _followed(url: str, operation_id: str, *, quiet: bool) -> _Operation:
 @click.option("--outcome", type=click.Choice(["succeeded", "skipped", "failed"]))
 @click.option("--status", help="Of the new runs.")
 @click.option("--limit", default=50, show_default=True)
-@_as_json
+@as_json_option
 @url_option
 def results(
     operation_id: str, outcome: str | None, status: str | None, limit: int, as_json: bool, url: str
@@ -263,7 +269,7 @@ def _change(operation_id: str, url: str, body: dict[str, object], *, as_json: bo
 def _changing(name: str, state: str, text: str) -> None:
     @operations.command(name, help=text)
     @click.argument("operation_id", metavar="ID")
-    @_as_json
+    @as_json_option
     @url_option
     def command(operation_id: str, as_json: bool, url: str) -> None:
         _change(operation_id, url, {"state": state}, as_json=as_json)
@@ -277,7 +283,7 @@ _changing("cancel", "cancelled", "End an operation; what it has done stays.")
 @operations.command()
 @click.argument("operation_id", metavar="ID")
 @click.argument("rate", metavar="RATE")
-@_as_json
+@as_json_option
 @url_option
 def rate(operation_id: str, rate: str, as_json: bool, url: str) -> None:
     """Set how many items an operation does in a second; `none` lifts the limit."""

@@ -16,6 +16,7 @@ from ...engine.admin import error_states
 from ...storage.queries import app_list, function_list
 from ...storage.queries.errors import failed_runs, groups
 from ...storage.queries.errors.groups import ErrorQuery
+from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Page
 from ..deps import context, read
 from ..parts import charts, choices, lists
@@ -142,11 +143,13 @@ def error(error_id: str) -> Response:
         if row is None:
             raise NotFound(f"error {error_id} does not exist: it never did, or it was forgotten")
         counted = groups.by_hour(tx, [error_id], rules.first_day(now))[error_id]
+        runs = failed_runs.newest(tx, error_id, _SAMPLES)
         return row, {
             "hours": _by_hour(rules.last_hours(counted, now), now),
             "days": _by_day(rules.last_days(counted, now), now),
             "versions": groups.versions(tx, error_id),
-            "runs": failed_runs.newest(tx, error_id, _SAMPLES),
+            "runs": runs,
+            "again": operation_list.last_reruns(tx, [run["id"] for run in runs]),
             "still_failed": failed_runs.count_still_failed(tx, error_id, _MOST_COUNTED),
         }
 
