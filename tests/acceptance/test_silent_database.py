@@ -21,6 +21,7 @@ ULID = "01JD0000000000000000000000"
 # a stream, which waits for news, and a page of a form alone
 STREAM, FORM = "/ui/live", "/events/send"
 CLOCK = "/clock"  # of servers with a virtual clock alone
+QUESTION = "/operations/new"  # says what it would do to the runs that its query chooses
 
 
 @pytest.fixture
@@ -86,7 +87,8 @@ def pages() -> list[str]:
             for rule in app.url_map.iter_rules()
             if "GET" in (rule.methods or ()) and "filename" not in rule.arguments
         ]
-    return sorted({path.partition("?")[0] for path in found} - {STREAM, FORM, CLOCK})
+    paths = {path.partition("?")[0] for path in found} - {STREAM, FORM, CLOCK, QUESTION}
+    return sorted({*paths, f"{QUESTION}?kind=rerun&status=failed"})
 
 
 def test_each_page_says_in_time_that_the_database_stands_still(

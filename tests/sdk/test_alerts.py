@@ -29,6 +29,7 @@ def test_every_receiver_gets_the_alert_of_a_failing_function(tmp_path: Path) -> 
         env = {
             "INNGEST_ALERT_URLS": urls,
             "INNGEST_ALERT_LEAST_RUNS": str(LEAST_RUNS),
+            "INNGEST_ALERT_KINDS": "failures",  # the error is new, too
         }
         args = ("--db", str(tmp_path / "s.db"), "--no-discovery")
         with (

@@ -68,7 +68,7 @@
   async function open(url) {
     await load(url, "panel", ["panel"]);
     if (String(url) !== location.href) history.pushState({ run: true }, "", url);
-    document.body.classList.toggle("sheet", narrow.matches);
+    document.body.classList.toggle("panel-over", narrow.matches);
     shown();
   }
 
@@ -89,7 +89,7 @@
   });
 
   function leavePanel() {
-    document.body.classList.remove("sheet");
+    document.body.classList.remove("panel-over");
     document.querySelector('.falls a[aria-current="true"]')?.focus();
   }
 
@@ -290,7 +290,7 @@
     if (link && event.key === " ") follow(link);
     else if (KEYS[event.key]) ZOOMS[KEYS[event.key]]();
     else if (IN_ROWS[event.key] && event.target.closest(".falls")) IN_ROWS[event.key]();
-    else if (event.key === "Escape" && (event.target.closest("#panel") || document.body.matches(".sheet"))) leavePanel();
+    else if (event.key === "Escape" && (event.target.closest("#panel") || document.body.matches(".panel-over"))) leavePanel();
     else return;
     event.preventDefault();
   });
