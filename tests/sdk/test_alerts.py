@@ -47,5 +47,5 @@ def test_every_receiver_gets_the_alert_of_a_failing_function(tmp_path: Path) -> 
     assert (again["alert"], again["state"]) == ("failures", "firing")
     assert (again["function"], again["failed"]) == ("python-flask-no_retry", LEAST_RUNS)
     [told] = messages(chat)
-    assert told == {"text": again["text"]}
+    assert told == {"text": f"{again['text']}\n{again['url']}"}
     assert "python-flask-no_retry" in told["text"]
