@@ -8,7 +8,6 @@ from ..errors import Invalid
 from ..events import filters
 from ..runs import phases
 from ..runs.runs import LIVE
-from ..values import ids
 from ..values.json_fields import JsonFields
 from ..values.json_types import JsonObject
 
@@ -182,8 +181,3 @@ def within_ids(selection: RunSelection) -> tuple[str | None, str | None]:
     """Return the name of events that is meant, or what their names begin with."""
     name = selection.event
     return (None, name[:-1]) if name is not None and name.endswith("*") else (name, None)
-
-
-def lowest_id(moment: datetime | None) -> str | None:
-    """Return the id before which nothing of a moment sorts; None without one."""
-    return None if moment is None else ids.lowest_ulid(moment)

@@ -15,7 +15,6 @@ from sqlalchemy import (
     RowMapping,
     Text,
     delete,
-    func,
     insert,
     select,
     text,
@@ -169,9 +168,3 @@ def forget(tx: Connection, before: datetime, limit: int) -> int:
     if gone < limit:
         gone += tx.execute(delete(_rows).where(_rows.c.id == operation_id)).rowcount
     return gone
-
-
-def count_items(tx: Connection, operation_id: str) -> int:
-    """Count what an operation has handled."""
-    query = select(func.count()).select_from(_items)
-    return tx.execute(query.where(_items.c.operation_id == operation_id)).scalar_one()
