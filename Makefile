@@ -105,10 +105,13 @@ else
 	@+$(MAKE) --no-print-directory suite
 endif
 
+# Seconds after which a test that hangs fails: the longest takes 80 on a quiet machine.
+TIMEOUT = --timeout=240 --timeout-method=signal
+
 # Lint first, so that the last lines are pytest's summary.
 suite: servers $(VENV)/.test-installed
 	@+$(MAKE) --no-print-directory -j2 lint bytecode
-	@$(WRITTEN) -m pytest -p tests.second_run -p tests.slow $(PYTEST_ARGS)
+	@$(WRITTEN) -m pytest -p tests.second_run -p tests.slow -p tests.hanging $(TIMEOUT) $(PYTEST_ARGS)
 
 # Tests start hundreds of processes: from bytecode each saves half a second of CPU, even where
 # PYTHONDONTWRITEBYTECODE is set. pytest has bytecode of its own, which halves the time that each of

@@ -110,6 +110,8 @@ class SecondRun:
         reports, output = self.kept_in / "second-run.jsonl", self.kept_in / "second-run.txt"
         reports.unlink(missing_ok=True)
         options = ["-n", "1", "--dist", "load", "-p", "no:cacheprovider", "-p", __name__]
+        if timeout := self.config.getoption("timeout", None):
+            options += ["-p", "tests.hanging", f"--timeout={timeout}"]
         options += [f"--rootdir={self.config.rootpath}", _OPTION, str(reports)]
         if self.config.inipath:
             options += ["-c", str(self.config.inipath)]
