@@ -154,11 +154,13 @@ def _ops(*ops: dict[str, Any]) -> Answer:
 
 def _function(name: str, url: str) -> dict[str, Any]:
     runtime = {"type": "http", "url": f"{url}?fnId={APP}-{name}&stepId=step"}
+    # the default of three lasts two seconds in some tests: on a loaded machine an app starts longer
+    retries = {"attempts": 6}
     return {
         "id": f"{APP}-{name}",
         "name": name,
         "triggers": [{"event": f"{APP}/{name}"}],
-        "steps": {"step": {"id": "step", "name": "step", "runtime": runtime}},
+        "steps": {"step": {"id": "step", "name": "step", "runtime": runtime, "retries": retries}},
         "cancel": [STOP] if name == "stoppable" else [],
     }
 
