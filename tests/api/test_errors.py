@@ -130,6 +130,24 @@ def test_bad_changes_name_the_field(service: Service, base: str, body: Any, told
 
 
 @BOTH
+def test_what_is_tried_again_is_told_before_it_fails(service: Service, base: str) -> None:
+    assert service.client.get(f"{base}/retrying").json == {"data": [], "has_more": False}
+    engine = service.engine
+    error = {"name": "ConnectionError", "message": "no route to 10.0.0.7"}
+    engine.sdk.script = lambda request, target: reply(500, error)
+    run_id = engine.start()
+    engine.drain()
+    for query in ("", "?function=app-fn", "?app=app", "?function=app-fn&app=app"):
+        [found] = service.client.get(f"{base}/retrying{query}").json["data"]
+        assert (found["function"], found["app"], found["step"]) == ("app-fn", "app", None)
+        assert (found["name"], found["message"]) == ("ConnectionError", "no route to 10.0.0.7")
+        assert (found["runs"], found["latest_run_id"], found["state"]) == (1, run_id, None)
+        assert found["next_attempt_at"] > engine.now.isoformat()[:19]
+    assert service.client.get(f"{base}/retrying?function=nobody").json["data"] == []
+    assert service.client.get(f"{base}/retrying?functions=x").status_code == 400
+
+
+@BOTH
 def test_unknown_errors_are_not_found(service: Service, base: str) -> None:
     for act in (service.client.get, service.client.patch):
         answered = act(f"{base}/{'0' * 26}", json={"state": "open"})

@@ -12,6 +12,7 @@ from inngest_py.cli.errors import commands
 from inngest_py.cli.operations import commands as operations
 from tests.api.conftest import Service
 from tests.api.test_errors import fail
+from tests.factories import reply
 
 
 @pytest.fixture
@@ -58,6 +59,20 @@ def test_errors_are_listed_shown_and_changed_by_command(service: Service, comman
     fail(service, "'tea'")
     assert "regressed" in command("list", "--all")
     assert json.loads(command("open", error_id, "--json"))["data"]["state"] == "open"
+
+
+def test_what_is_tried_again_is_told_by_command(service: Service, command: Any) -> None:
+    assert "no run is tried again" in command("retrying")
+    engine = service.engine
+    error = {"name": "ConnectionError", "message": "no route"}
+    engine.sdk.script = lambda request, target: reply(500, error)
+    engine.start()
+    engine.drain()
+    line = command("retrying", "--function", "app-fn", "--app", "app")
+    for told in ("1 run ", "next at 20", "app-fn", "ConnectionError: no route"):
+        assert told in line
+    assert json.loads(command("retrying", "--json"))["data"][0]["runs"] == 1
+    assert "no run is tried again" in command("retrying", "--app", "nobody")
 
 
 def test_the_runs_of_an_error_are_run_again_by_command(service: Service, command: Any) -> None:

@@ -95,6 +95,24 @@ def test_bad_forms_and_unknown_errors_are_refused(site: Site) -> None:
     assert "26 characters" in site.get("/errors/x", 400)
 
 
+def test_what_is_tried_again_is_told_before_it_fails(site: Site) -> None:
+    assert "Still being retried" not in site.get("/") + site.get("/errors")
+    engine = site.engine
+    error = {"name": f"No{EVIL}", "message": "no route to host"}
+    engine.sdk.script = lambda request, target: reply(500, error)
+    run_id = engine.start()
+    engine.drain()
+    for path in ("/", "/errors", "/errors?function=app-fn"):
+        page = site.get(path)
+        assert EVIL not in page
+        for told in ("Still being retried", "no route to host", f"/runs/{run_id}", ">1 run<"):
+            assert told in page
+    for path in ("/errors?state=muted", "/errors?q=route", "/errors?app=nobody"):
+        assert "Still being retried" not in site.get(path)
+    fail(site, "no tea")
+    assert "Still being retried" in site.get("/errors")
+
+
 def test_the_page_of_a_run_leads_to_its_error(site: Site) -> None:
     run_id = fail(site, "no tea")
     [error_id] = listed(site)

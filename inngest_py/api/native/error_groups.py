@@ -12,14 +12,22 @@ from ...domain.reports.error_groups import ErrorState
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
 from ...engine.admin import error_states
-from ...storage.queries.errors import failed_runs, groups
+from ...storage.queries import function_list
+from ...storage.queries.errors import failed_runs, groups, retrying
 from ...storage.queries.errors.groups import ErrorQuery
 from .. import shapes
 from ..actors import actor
 from ..deps import context
 from ..errors import answer
 from . import openapi
-from .error_schemas import ErrorAnswer, ErrorBody, ErrorList, ErrorsQuery
+from .error_schemas import (
+    ErrorAnswer,
+    ErrorBody,
+    ErrorList,
+    ErrorsQuery,
+    RetryingList,
+    RetryingQuery,
+)
 
 blueprint = Blueprint("v1_errors", __name__, url_prefix="/v1/errors")
 native = openapi.documented("errors")
@@ -65,6 +73,30 @@ def _listed(wanted: _Wanted) -> Response:
         counted = groups.by_hour(tx, [row["id"] for row in found.rows], rules.first_hour(now))
     rows = [_summary(row, counted[row["id"]], now) for row in found.rows]
     return answer({"data": rows, "cursor": found.next, "has_more": found.more})
+
+
+def _retrying(function: str | None, app: str | None) -> Response:
+    now = context().now()
+    with context().db.reading() as tx:
+        chosen = None if function is app is None else function_list.ids_of(tx, function, app)
+        found = retrying.now_retrying(tx, now, chosen)
+    data = [
+        {
+            "error_id": cause.error_id,
+            "state": found.states.get(cause.error_id),
+            "function": cause.latest.function_slug,
+            "function_id": cause.latest.function_id,
+            "app": cause.latest.app_name,
+            "step": cause.failure.step,
+            "name": cause.failure.name,
+            "message": cause.failure.message,
+            "runs": cause.runs,
+            "next_attempt_at": shapes.stamp(cause.next_at),
+            "latest_run_id": cause.latest.id,
+        }
+        for cause in found.causes
+    ]
+    return answer({"data": data, "has_more": found.more})
 
 
 def _shown(error_id: str) -> Response:
@@ -130,6 +162,13 @@ def list_errors(query: _Wanted) -> Response:
     return _listed(query)
 
 
+@blueprint.get("/retrying")
+@openapi.PARSER.use_args(RetryingQuery, location="query")
+def list_retrying(query: dict[str, str]) -> Response:
+    """Say why runs are tried again."""
+    return _retrying(query.get("function"), query.get("app"))
+
+
 @blueprint.get("/<error_id>")
 def show_error(error_id: str) -> Response:
     """Show an error group."""
@@ -154,6 +193,15 @@ def list_native(query: _Wanted) -> Response:
     knew groups are in none.
     """
     return _listed(query)
+
+
+@native.get("/errors/retrying")
+@native.arguments(RetryingQuery, location="query")
+@native.alt_response(400, schema=openapi.Problem)
+@native.response(200, RetryingList)
+def retrying_native(query: dict[str, str]) -> Response:
+    """Say why runs are tried again: they have failed attempts, and have not failed yet."""
+    return _retrying(query.get("function"), query.get("app"))
 
 
 @native.get("/errors/<error_id>")

@@ -132,3 +132,40 @@ class ErrorAnswer(openapi.Body):
     """One error group."""
 
     data = fields.Nested(ErrorShown, required=True)
+
+
+class RetryingQuery(openapi.Body):
+    """Of which functions to say why their runs are tried again; left out: of all."""
+
+    function = fields.String(metadata={"description": "a function's slug or id"})
+    app = fields.String(metadata={"description": "an app's name"})
+
+
+class RetryingShown(openapi.Body):
+    """Runs of a function that have failed attempts for one cause, and will be tried again."""
+
+    error_id = _known("the id of the error group in which they will be if they fail")
+    state = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(STATES),
+        metadata={"description": "the error group's; null: there is none yet"},
+    )
+    function = _known("the function's slug")
+    function_id = fields.String(required=True)
+    app = fields.String(required=True)
+    step = _or_null("the step that failed, without a loop's number; null: the function itself")
+    name = _known("the exception's name", "ConnectionError")
+    message = _known("that of the newest run's last failed attempt")
+    runs = _count("how many runs")
+    next_attempt_at = _known("when the first of the next attempts is due")
+    latest_run_id = _known("the newest of the runs")
+
+
+class RetryingList(openapi.Body):
+    """Why runs are tried again, the cause of most runs first."""
+
+    data = fields.List(fields.Nested(RetryingShown), required=True)
+    has_more = fields.Boolean(
+        required=True, metadata={"description": "only the newest 500 runs are counted"}
+    )

@@ -56,6 +56,16 @@ class _Shown(TypedDict):
     is_new_since_deploy: bool
 
 
+class _Retrying(TypedDict):
+    error_id: str
+    function: str
+    step: str | None
+    name: str
+    message: str
+    runs: int
+    next_attempt_at: str
+
+
 class _Whole(_Shown):
     frames: list[str]
     versions: list[_Version]
@@ -103,9 +113,12 @@ def list_(
 
 
 def _line(one: _Shown) -> str:
-    runs = f"{one['runs']} run{'' if one['runs'] == 1 else 's'}"
-    left = f"{one['id']}  {_state(one):<9}  {runs:>12}  {one['last_seen']}"
+    left = f"{one['id']}  {_state(one):<9}  {_runs(one['runs']):>12}  {one['last_seen']}"
     return f"{left}  {_where(one)}  {_told(one)}"
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'' if number == 1 else 's'}"
 
 
 def _state(one: _Shown) -> str:
@@ -114,13 +127,35 @@ def _state(one: _Shown) -> str:
     return one["state"]
 
 
-def _where(one: _Shown) -> str:
+def _where(one: _Shown | _Retrying) -> str:
     return one["function"] + (f" at {one['step']}" if one["step"] is not None else "")
 
 
-def _told(one: _Shown) -> str:
+def _told(one: _Shown | _Retrying) -> str:
     text = " ".join(f"{one['name']}: {one['message']}".split())
     return text if len(text) <= _MOST_LINE else text[: _MOST_LINE - 1] + "…"
+
+
+@errors.command()
+@click.option("--function", help="Only of this function, by slug or id.")
+@click.option("--app", help="Only of this app, by name.")
+@_json_option
+@url_option
+def retrying(function: str | None, app: str | None, as_json: bool, url: str) -> None:
+    """List why runs are tried again: runs, when the next attempt is due, function, step, error."""
+    query = {"function": function, "app": app}
+    body = call("GET", f"{url}/v1/errors/retrying", params=query)
+    if as_json:
+        click.echo(json.dumps(body, indent=2))
+        return
+    found: list[_Retrying] = body["data"]
+    if not found:
+        click.echo("no run is tried again", err=True)
+    for one in found:
+        left = f"{one['error_id']}  {_runs(one['runs']):>12}  next at {one['next_attempt_at']}"
+        click.echo(f"{left}  {_where(one)}  {_told(one)}")
+    if body["has_more"]:
+        click.echo("only the newest 500 runs are counted", err=True)
 
 
 def _on_one(what: Callable[..., None]) -> Callable[..., None]:

@@ -14,8 +14,9 @@ from ...domain.reports.error_groups import ErrorState
 from ...domain.values import canonical, ids
 from ...engine.admin import error_states
 from ...storage.queries import app_list, function_list
-from ...storage.queries.errors import failed_runs, groups
+from ...storage.queries.errors import failed_runs, groups, retrying
 from ...storage.queries.errors.groups import ErrorQuery
+from ...storage.queries.errors.retrying import Retrying
 from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Page
 from ..deps import context, read
@@ -49,18 +50,20 @@ def errors() -> Response:
     state, problem, status = ErrorState.OPEN, None, 200
     counted: dict[ErrorState, int] = dict.fromkeys(ErrorState, 0)
     hours: groups.Hours = {}
+    again = retrying.NOTHING
     try:
         state, query = _search(request.args, now)
         by = groups.ORDERS[_order(request.args)]
         after = by.position_of(request.args.get("after"), "after")
 
-        def load(tx: Connection) -> tuple[Page, dict[ErrorState, int], groups.Hours]:
+        def load(tx: Connection) -> tuple[Page, dict[ErrorState, int], groups.Hours, Retrying]:
             listed = groups.page(tx, query, now, by, first=lists.PAGE, after=after)
             ids_ = [row["id"] for row in listed.rows]
             hours = groups.by_hour(tx, ids_, rules.first_hour(now))
-            return listed, groups.counts(tx, query, now), hours
+            counts = groups.counts(tx, query, now)
+            return listed, counts, hours, _retrying(tx, query, request.args, now)
 
-        found, counted, hours = read(load)
+        found, counted, hours, again = read(load)
     except Invalid as error:
         problem, status = error.message, 400
     functions, apps = read(lambda tx: (function_list.every(tx), app_list.every(tx)))
@@ -83,7 +86,22 @@ def errors() -> Response:
         first=not request.args.get("after"),
         following=following,
         problem=problem,
+        retrying=again.unmuted(),
+        states=again.states,
+        most_retrying=retrying.MOST if again.more else None,
     )
+
+
+def _retrying(
+    tx: Connection, query: ErrorQuery, given: Mapping[str, str], now: datetime
+) -> Retrying:
+    """Say why runs are tried again, above the first page of open errors; a text finds none."""
+    if query.states != [ErrorState.OPEN] or query.text is not None or given.get("after"):
+        return retrying.NOTHING
+    chosen = None
+    if query.function is not None or query.app is not None:
+        chosen = function_list.ids_of(tx, query.function, query.app)
+    return retrying.now_retrying(tx, now, chosen)
 
 
 def _search(given: Mapping[str, str], now: datetime) -> tuple[ErrorState, ErrorQuery]:

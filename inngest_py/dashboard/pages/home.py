@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from ...domain.access.roles import Role
 from ...storage.queries import app_list, function_list, queue_stats, run_detail, worker_list
+from ...storage.queries.errors import retrying
 from ..deps import context, deps, read
 from ..live.minutes import MINUTES, Minute
 from ..parts import charts
@@ -31,6 +32,7 @@ def home() -> Response:
             "live_runs": run_detail.in_phases(tx, queue_stats.MOST_COUNTED),
             "workers": worker_list.alive(tx, now),
             "open": open_groups(tx, now, _MOST_ERRORS),
+            "again": retrying.now_retrying(tx, now),
             "down": app_list.down(tx),
             "has_functions": function_list.count(tx) > 0,
         }
@@ -39,7 +41,8 @@ def home() -> Response:
     hour: list[Minute | None] = found.pop("hour")
     phases, more_runs = found.pop("live_runs")
     open_errors, open_count = found.pop("open")
-    due = found["due"]
+    due, again = found["due"], found.pop("again")
+    causes = again.unmuted()
     return page(
         "home.html",
         **found,
@@ -50,6 +53,10 @@ def home() -> Response:
         counting=sum(minute is None for minute in hour),
         open_errors=open_errors,
         open_count=open_count,
+        retrying=causes[:_MOST_ERRORS],
+        retrying_count=len(causes),
+        retrying_states=again.states,
+        most_retrying=retrying.MOST if again.more else None,
         backlog=sum(one.count for one in due),
         oldest=min([one.oldest for one in due if one.oldest is not None], default=None),
         most=queue_stats.MOST_COUNTED,

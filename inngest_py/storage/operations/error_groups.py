@@ -133,7 +133,7 @@ def ended_as_failed(tx: Connection, run_ids: Sequence[str]) -> dict[str, RowMapp
             _runs.c.id,
             _runs.c.function_id,
             _runs.c.started_at,
-            _cut(_runs.c.output).label("output"),
+            beginning(_runs.c.output).label("output"),
             App.app_version,
             App.sdk_language,
             App.sdk_version,
@@ -162,7 +162,7 @@ def failed_steps(tx: Connection, run_ids: Sequence[str]) -> dict[str, list[Recor
         select(
             _attempts.c.run_id,
             _attempts.c.name,
-            _cut(_attempts.c.error).label("error"),
+            beginning(_attempts.c.error).label("error"),
             (~follows).label("is_last"),
         )
         .where(
@@ -179,7 +179,8 @@ def failed_steps(tx: Connection, run_ids: Sequence[str]) -> dict[str, list[Recor
     return found
 
 
-def _cut(column: AnyColumn) -> AnyColumn:
+def beginning(column: AnyColumn) -> AnyColumn:
+    """Write an error without what comes after its name and its message."""
     return func.substr(column, 1, _MOST_ERROR_CHARS)
 
 

@@ -55,7 +55,7 @@ def page(
     """List groups, the first of the order first."""
     chosen = _select(now).where(*_conditions(query))
     if query.states is not None:
-        chosen = chosen.where(_state(now).in_([state.value for state in query.states]))
+        chosen = chosen.where(state_at(now).in_([state.value for state in query.states]))
     return paging.page_of(tx, chosen, by, first=first, after=after)
 
 
@@ -66,8 +66,8 @@ def get(tx: Connection, error_id: str, now: datetime) -> RowMapping | None:
 
 def counts(tx: Connection, query: ErrorQuery, now: datetime) -> dict[ErrorState, int]:
     """Count the groups of a query in each state, whatever states it asks for."""
-    chosen = select(_state(now).label("state"), func.count().label("groups"))
-    chosen = _joined(chosen).where(*_conditions(query)).group_by(_state(now))
+    chosen = select(state_at(now).label("state"), func.count().label("groups"))
+    chosen = _joined(chosen).where(*_conditions(query)).group_by(state_at(now))
     found = {row.state: row.groups for row in tx.execute(chosen)}
     return {state: found.get(state.value, 0) for state in ErrorState}
 
@@ -108,7 +108,7 @@ def new_since(tx: Connection, since: datetime, limit: int) -> list[NewError]:
 def _select(now: datetime) -> Query:
     chosen = select(
         *[column for column in _groups.c if column.name != "state"],
-        _state(now).label("state"),
+        state_at(now).label("state"),
         FunctionRow.slug.label("function_slug"),
         FunctionRow.name.label("function_name"),
         App.id.label("app_id"),
@@ -124,7 +124,7 @@ def _joined(chosen: Query) -> Query:
     return chosen.join(App, App.id == FunctionRow.app_id)
 
 
-def _state(now: datetime) -> ColumnElement[str]:
+def state_at(now: datetime) -> ColumnElement[str]:
     """Write domain.reports.error_groups.state_at()."""
     is_over = (_groups.c.state == ErrorState.MUTED.value) & (
         _groups.c.muted_until <= literal(now, Timestamp)
