@@ -1,5 +1,6 @@
 """Real servers for every test: started once a session, one fresh database each."""
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,34 @@ from .servers import Postgres, Valkey
 settings.register_profile("shared machine", parent=settings.default, deadline=None)
 settings.load_profile("shared machine")
 make_at_first_use()
+
+# Tests begin without settings, whatever the shell has: with INNGEST_DEV, a command that must be
+# refused starts a server, or turns the process of the tests into a worker.
+_OWN = "INNGEST_KILLS"  # a setting of the tests themselves
+
+
+def _settings() -> dict[str, str]:
+    return {
+        name: os.environ[name]
+        for name in os.environ
+        if name.startswith("INNGEST_") and name != _OWN
+    }
+
+
+for _name in _settings():
+    del os.environ[_name]
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_settings() -> Iterator[None]:
+    """Fail a test that leaves settings in the environment of those that come after it."""
+    before = _settings()
+    yield
+    if (after := _settings()) != before:
+        for name in after:
+            del os.environ[name]
+        os.environ.update(before)
+        pytest.fail(f"the test has left in the environment: {sorted(after)}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,20 +1,45 @@
 """The app under test by its name, as web servers take it: `module:attribute`."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from .errors import AppError
 
 
 def load(named: str) -> object:
-    """Import an app; a name that ends in "()" is called. Raises AppError."""
+    """Import an app; a name that ends in "()" is called. Raises AppError.
+
+    The app's client is in dev mode where nothing else is said. See _in_dev_mode().
+    """
     module, found, attribute = str(named).partition(":")
     if not found or not module or not attribute:
         raise AppError(f"inngest_app must be module:attribute, as in shop.web:app, not {named!r}")
+    with _in_dev_mode():
+        return _imported(named, module, attribute)
+
+
+@contextmanager
+def _in_dev_mode() -> Iterator[None]:
+    """Set INNGEST_DEV meanwhile, unless the environment has it, or has a signing key.
+
+    Without a key, a client that is not told otherwise cannot be served in production mode. A
+    client reads this when it is made. Afterwards the environment is as before: what else runs in
+    the process of the tests, such as a command that reads its settings, must not be in dev mode.
+    """
+    if os.environ.get("INNGEST_SIGNING_KEY") or "INNGEST_DEV" in os.environ:
+        yield
+        return
+    os.environ["INNGEST_DEV"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("INNGEST_DEV", None)
+
+
+def _imported(named: str, module: str, attribute: str) -> object:
     is_called = attribute.endswith("()")
-    if not os.environ.get("INNGEST_SIGNING_KEY"):
-        # without a key, a client that is not told otherwise cannot be served in production mode
-        os.environ.setdefault("INNGEST_DEV", "1")
     app: object
     try:
         app = import_module(module)

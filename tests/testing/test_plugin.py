@@ -191,5 +191,7 @@ def test_bad_names_of_apps_are_refused(named: str, told: str) -> None:
     from inngest_py.testing.errors import AppError
     from inngest_py.testing.named_apps import load
 
+    before = dict(os.environ)
     with pytest.raises(AppError, match=told):
         load(named)
+    assert dict(os.environ) == before
