@@ -56,7 +56,7 @@ def test_retrying_runs_are_counted_by_cause(db: Database) -> None:
 
 def test_the_cause_is_the_error_group_of_runs_that_then_fail(db: Database) -> None:
     engine = Engine(db, fails())
-    [first] = fail(engine, 1)
+    fail(engine, 1)
     begin(engine, 2)
     [cause] = causes(engine).causes
     with db.reading() as tx:

@@ -1,4 +1,4 @@
-"""Causes for which runs are being tried again: they have failed attempts, and have not failed. Pure.
+"""Why runs are being tried again: they have failed attempts, and have not failed. Pure.
 
 A run that will fail for such a cause will be in the error group with the same id.
 """
