@@ -1,4 +1,4 @@
-"""`users`: add, list and remove the users of the dashboard, and change passwords."""
+"""`users`: the users of the dashboard, their roles and passwords."""
 
 import sys
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def users() -> None:
 
 
 @contextmanager
-def _database(flags: dict[str, object]) -> Iterator[Database]:
+def database_of(flags: dict[str, object]) -> Iterator[Database]:
     """Open the database and bring its schema up to date."""
     with databases.opened(flags) as database:
         migrate.prepare(database)
@@ -38,7 +38,8 @@ def _password() -> str:
     return typed
 
 
-def _actor() -> Actor:
+def actor() -> Actor:
+    """Return who runs the command, for the audit log."""
     return replace(SHELL, claim=user())
 
 
@@ -50,8 +51,8 @@ def _actor() -> Actor:
 @options.database
 def add(name: str, role: Role, **flags: object) -> None:
     """Add a user; the password is asked for, or read from the standard input."""
-    with _database(flags) as database:
-        accounts.add(database, name, _password(), Role(role), datetime.now(UTC), _actor())
+    with database_of(flags) as database:
+        accounts.add(database, name, _password(), Role(role), datetime.now(UTC), actor())
     click.echo(f"{name} is {Role(role).value}")
 
 
@@ -59,9 +60,9 @@ def add(name: str, role: Role, **flags: object) -> None:
 @options.database
 def list_(**flags: object) -> None:
     """List the users with their roles."""
-    with _database(flags) as database:
-        for name, role in accounts.every(database):
-            click.echo(f"{name:<32}  {role}")
+    with database_of(flags) as database:
+        for one in accounts.every(database):
+            click.echo(f"{one.name:<32}  {one.role}")
 
 
 @users.command()
@@ -69,9 +70,20 @@ def list_(**flags: object) -> None:
 @options.database
 def remove(name: str, **flags: object) -> None:
     """Remove a user, and end the user's logins."""
-    with _database(flags) as database:
-        accounts.remove(database, name, datetime.now(UTC), _actor())
+    with database_of(flags) as database:
+        accounts.remove(database, name, datetime.now(UTC), actor())
     click.echo(f"{name} is removed")
+
+
+@users.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice([*map(str, Role)]))
+@options.database
+def role_(name: str, role: Role, **flags: object) -> None:
+    """Change a user's role."""
+    with database_of(flags) as database:
+        accounts.change_role(database, name, Role(role), datetime.now(UTC), actor())
+    click.echo(f"{name} is {Role(role).value}")
 
 
 @users.command()
@@ -79,6 +91,6 @@ def remove(name: str, **flags: object) -> None:
 @options.database
 def passwd(name: str, **flags: object) -> None:
     """Change a user's password, and end the user's logins."""
-    with _database(flags) as database:
-        accounts.change_password(database, name, _password(), datetime.now(UTC), _actor())
+    with database_of(flags) as database:
+        accounts.change_password(database, name, _password(), datetime.now(UTC), actor())
     click.echo(f"the password of {name} is changed")

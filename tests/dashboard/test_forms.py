@@ -30,6 +30,11 @@ POSTS = [
     "/connections/c/drain",
     "/connections/c/resume",
     "/clock",
+    "/users",
+    "/users/role",
+    "/users/password",
+    "/users/remove",
+    "/account",
     "/login",
     "/logout",
 ]

@@ -273,6 +273,12 @@ def test_users_by_command(db: Database) -> None:
     assert "8 to" in run("add", "bob", given="short\n")[1]
     assert run("list")[1].split() == ["ann", "admin"]
     assert run("passwd", "ann", given="another password\n")[0] == 0
+    for args in (("remove", "ann"), ("role", "ann", "viewer")):
+        code, told = run(*args)
+        assert (code, "ann is the last admin" in told) == (1, True), told
+    assert run("add", "bob", given=f"{PASSWORD}\n")[0] == 0
+    assert run("role", "bob", "admin")[1] == "bob is admin\n"
     assert run("remove", "ann")[0] == 0
     assert run("remove", "ann")[0] == 1
-    assert run("list")[1] == ""
+    assert run("role", "ann", "viewer")[0] == 1
+    assert run("list")[1].split() == ["bob", "admin"]

@@ -44,6 +44,11 @@ _WORDS = {
     "operation-resumed": "The operation continues.",
     "operation-cancelled": "The operation is cancelled; what it has done stays.",
     "operation-rate": "The rate is changed.",
+    "user-added": "The user is added.",
+    "user-role": "The role is changed.",
+    "user-password": "The password is set: the user has to log in again.",
+    "user-removed": "The user is removed, and logged out everywhere.",
+    "own-password": "Your password is changed: you are logged in here alone.",
     "archived": "The app is archived: nothing starts its functions; its runs continue.",
 }
 _COUNTED = {

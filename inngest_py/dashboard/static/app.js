@@ -197,6 +197,9 @@
     all('input[name="run"]').forEach((box) => { box.checked = event.target.checked; });
   });
 
+  // after a wrong value the focus is where it can be mended
+  document.querySelector("main [aria-invalid]")?.focus();
+
   // --- keys --------------------------------------------------------------------------------
   const keys = document.getElementById("keys");
   let going = false;

@@ -11,7 +11,7 @@ class Role(StrEnum):
 
     VIEWER = "viewer"  # look at everything but the audit log
     OPERATOR = "operator"  # change runs, functions and apps, send events
-    ADMIN = "admin"  # see who did what
+    ADMIN = "admin"  # see who did what, look after users, API tokens and receivers
 
     def may(self, wanted: "Role") -> bool:
         """Say whether this role includes another one."""

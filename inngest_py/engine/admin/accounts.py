@@ -6,12 +6,14 @@ a failure.
 """
 
 import hashlib
+import secrets
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from ... import observe
 from ...domain.access.roles import Role
@@ -29,6 +31,15 @@ _WINDOW = timedelta(minutes=15)
 _MOST_BY_NAME, _MOST_BY_ADDRESS = 10, 30
 _LEAST_PASSWORD, _MOST_PASSWORD = 8, 1024
 _MOST_NAME = 64
+_MADE_BYTES = 12  # of a password that the server makes: 16 characters
+
+
+class Account(NamedTuple):
+    """An operator as lists show it."""
+
+    name: str
+    role: Role
+    created_at: datetime
 
 
 class WrongPassword(InngestPyError):
@@ -49,7 +60,8 @@ def check_name(name: str) -> str:
 
 def _hash(password: str) -> str:
     if not _LEAST_PASSWORD <= len(password) <= _MOST_PASSWORD:
-        raise Invalid(f"a password has {_LEAST_PASSWORD} to {_MOST_PASSWORD} characters")
+        told = f"a password has {_LEAST_PASSWORD} to {_MOST_PASSWORD} characters"
+        raise Invalid(told, field="password")
     return _HASHER.hash(password.encode(errors="surrogatepass"))
 
 
@@ -57,6 +69,11 @@ def _hash(password: str) -> str:
 def _nobodys_hash() -> str:
     """Make a hash to compare with if there is no such operator, so that this takes as long."""
     return _HASHER.hash("nobody has this password")
+
+
+def make_password() -> str:
+    """Make a random password, for a person who gets it once."""
+    return secrets.token_urlsafe(_MADE_BYTES)
 
 
 def add(
@@ -71,17 +88,41 @@ def add(
     }
     with db.transaction() as tx:
         if rows.get(tx, name) is not None:
-            raise Conflict(f"there is a user {name} already: change the password with passwd")
+            raise Conflict(f"there is a user {name} already: change its password or role")
         rows.add(tx, values)
         note(tx, by, now, "user.add", name, role.value)
 
 
 def remove(db: Database, name: str, now: datetime, by: Actor = SHELL) -> None:
-    """Remove an operator and end all logins. Raises NotFound."""
+    """Remove an operator and end all logins. Raises NotFound, and Conflict for the last admin."""
     with db.transaction() as tx:
+        _keep_an_admin(tx, name, "removed")
         if not rows.remove(tx, name):
-            raise NotFound(f"there is no user {name[:_MOST_NAME]}")
+            raise _unknown(name)
         note(tx, by, now, "user.remove", name)
+
+
+def change_role(db: Database, name: str, role: Role, now: datetime, by: Actor = SHELL) -> None:
+    """Change a role; logins stay, and have it at once.
+
+    Raises NotFound, and Conflict for the last admin.
+    """
+    with db.transaction() as tx:
+        if role is not Role.ADMIN:
+            _keep_an_admin(tx, name, f"made {role.value}")
+        if not rows.set_role(tx, name, role.value):
+            raise _unknown(name)
+        note(tx, by, now, "user.role", name, role.value)
+
+
+def _keep_an_admin(tx: Connection, name: str, act: str) -> None:
+    """Refuse to lose the last admin. Locks the admins' rows: two could remove each other."""
+    if rows.lock_of_role(tx, Role.ADMIN.value) == [name]:
+        raise Conflict(f"{name} is the last admin and cannot be {act}: make another admin first")
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"there is no user {name[:_MOST_NAME]}")
 
 
 def change_password(
@@ -91,7 +132,24 @@ def change_password(
     hashed = _hash(password)
     with db.transaction() as tx:
         if not rows.set_password(tx, name, hashed):
-            raise NotFound(f"there is no user {name[:_MOST_NAME]}")
+            raise _unknown(name)
+        note(tx, by, now, "user.passwd", name)
+
+
+def change_own_password(
+    ctx: Context, name: str, old: str, password: str, token: str, address: str
+) -> None:
+    """Change the password of a person who knows it. It ends all logins, and begins one by `token`.
+
+    Raises Invalid, WrongPassword and TooManyTries: a wrong old password is a failed login.
+    """
+    hashed = _hash(password)
+    now, by = ctx.now(), Actor(name, address)
+    tried = _check(ctx, by, old, now)
+    with ctx.db.transaction() as tx:
+        if not rows.set_password(tx, name, hashed):
+            raise WrongPassword
+        _begin_session(tx, name, token, now, tried)
         note(tx, by, now, "user.passwd", name)
 
 
@@ -100,23 +158,35 @@ def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> 
     now = ctx.now()
     name = "".join(char for char in name[:_MOST_NAME] if char.isprintable())
     by = Actor(name, address)
+    tried = _check(ctx, by, password, now)
+    with ctx.db.transaction() as tx:
+        if rows.get(tx, name) is None:
+            raise WrongPassword
+        _begin_session(tx, name, token, now, tried)
+
+
+def _check(ctx: Context, by: Actor, password: str, now: datetime) -> str | None:
+    """Check a password; return the audit row of the try. Raises WrongPassword, TooManyTries."""
     with ctx.db.transaction() as tx:
         closed = _is_closed(tx, by, now)
         tried = None if closed else note(tx, by, now, rows.FAILED_LOGIN)
-        found = rows.get(tx, name)
+        found = rows.get(tx, by.name)
     if closed:
         raise TooManyTries
     if not _is_right(found["password"] if found is not None else _nobodys_hash(), password):
         raise WrongPassword
-    with ctx.db.transaction() as tx:
-        if found is None or rows.get(tx, name) is None:
-            raise WrongPassword
-        rows.forget_sessions(tx, now)
-        ends = now + SESSION
-        values = {"id": _session_id(token), "name": name, "created_at": now, "expires_at": ends}
-        rows.add_session(tx, values)
-        if tried is not None:
-            rows.rename_act(tx, tried, "login")
+    if found is None:
+        raise WrongPassword
+    return tried
+
+
+def _begin_session(tx: Connection, name: str, token: str, now: datetime, tried: str | None) -> None:
+    rows.forget_sessions(tx, now)
+    ends = now + SESSION
+    values = {"id": _session_id(token), "name": name, "created_at": now, "expires_at": ends}
+    rows.add_session(tx, values)
+    if tried is not None:
+        rows.rename_act(tx, tried, "login")
 
 
 def _is_closed(tx: Connection, by: Actor, now: datetime) -> bool:
@@ -167,10 +237,23 @@ def role_of(ctx: Context, name: str) -> Role | None:
     return None if found is None else Role(found["role"])
 
 
-def every(db: Database) -> list[tuple[str, Role]]:
-    """List the operators with their roles, by name."""
+def every(db: Database) -> list[Account]:
+    """List the operators by name."""
     with db.reading() as tx:
-        return [(row["name"], Role(row["role"])) for row in rows.every(tx)]
+        return [_account(row) for row in rows.every(tx)]
+
+
+def get(db: Database, name: str) -> Account:
+    """Find an operator. Raises NotFound."""
+    with db.reading() as tx:
+        found = rows.get(tx, name)
+    if found is None:
+        raise _unknown(name)
+    return _account(found)
+
+
+def _account(row: RowMapping) -> Account:
+    return Account(row["name"], Role(row["role"]), row["created_at"])
 
 
 def any_known(ctx: Context) -> bool:

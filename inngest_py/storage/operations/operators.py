@@ -96,6 +96,18 @@ def set_password(tx: Connection, name: str, password: str) -> bool:
     return tx.execute(changed).rowcount == 1
 
 
+def set_role(tx: Connection, name: str, role: str) -> bool:
+    """Change an operator's role; say whether there is such an operator."""
+    changed = update(_operators).where(_operators.c.name == name).values(role=role)
+    return tx.execute(changed).rowcount == 1
+
+
+def lock_of_role(tx: Connection, role: str) -> list[str]:
+    """List the operators of a role by name, and lock their rows until the transaction ends."""
+    mine = select(_operators.c.name).where(_operators.c.role == role)
+    return list(tx.execute(mine.order_by(_operators.c.name).with_for_update()).scalars())
+
+
 def drop_sessions(tx: Connection, name: str) -> None:
     """End all of an operator's logins."""
     tx.execute(delete(_sessions).where(_sessions.c.name == name))
