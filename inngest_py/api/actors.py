@@ -1,4 +1,4 @@
-"""Who acts through the API: the key of a request, its address, and the name that its sender claims.
+"""Who acts through the API: a request's key or API token, its address, and the name it claims.
 
 The audit log shows a key by its fingerprint, which reveals nothing about the key.
 """
@@ -6,10 +6,11 @@ The audit log shows a key by its fingerprint, which reveals nothing about the ke
 import hashlib
 import hmac
 
-from flask import request
+from flask import g, request
 
 from .. import proxies
 from ..domain.access import signatures
+from ..domain.access.api_tokens import ApiToken
 from ..domain.access.roles import CLAIM
 from ..engine.runtime.audit import Actor
 from .deps import deps
@@ -25,8 +26,10 @@ def fingerprint(key: str) -> str:
 
 def actor() -> Actor:
     """Return who acts; the engine writes it to the audit log with the act."""
-    key = bearer_key()
+    key, token = bearer_key(), used_token()
     name = "anybody" if key is None else f"signing key {fingerprint(key)}"
+    if token is not None:
+        name = f"API token {token.name}"
     claim = "".join(char for char in request.headers.get(CLAIM, "") if char.isprintable())
     return Actor(
         name, proxies.client_address(deps().settings, request), claim[:_LONGEST_CLAIM].strip()
@@ -44,6 +47,12 @@ def bearer_key() -> str | None:
         for form in (signatures.bearer(key), signatures.strip_prefix(key)):
             if hmac.compare_digest(given, form.encode()):
                 found = key
+    return found
+
+
+def used_token() -> ApiToken | None:
+    """Return the API token by which the caller was let in; None if it was not by one."""
+    found: ApiToken | None = g.get("api_token")
     return found
 
 

@@ -37,6 +37,7 @@ from .native import (
     replay_check,
     rest,
     skipping,
+    tokens,
     why,
 )
 from .probe import Probe
@@ -54,6 +55,7 @@ from .realtime import routes as realtime
 
 # How long a request waits for a database that is away, before its answer is 503.
 REQUEST_SECONDS = 10.0
+_KEY = "the signing key, or an API token whose scope has the role of the route"
 _HSTS = "max-age=31536000"  # a year
 _CONFIG: JsonObject = {
     "MAX_FORM_MEMORY_SIZE": MOST,
@@ -66,7 +68,9 @@ _CONFIG: JsonObject = {
     "OPENAPI_SWAGGER_UI_URL": "/api/docs-files/",
     # so that the documentation's page can send the key
     "API_SPEC_OPTIONS": {
-        "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": _KEY}}
+        },
         "security": [{"key": []}, {}],
     },
     "PROPAGATE_EXCEPTIONS": False,
@@ -164,6 +168,7 @@ def _add_native(app: Flask, settings: Settings) -> None:
         replay_check.blueprint,
         operations.native,
         operations.blueprint,
+        tokens.blueprint,
     ):
         api.register_blueprint(blueprint)
     if settings.dev:

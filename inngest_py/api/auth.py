@@ -1,19 +1,20 @@
 """Check keys: event keys in the path, the signing key as bearer token (protocol: auth.md).
 
 Every route asks for the bearer token unless it is listed as open. So no new route can be left open
-by mistake.
+by mistake. An API token is accepted in place of a key, as far as its scope goes.
 """
 
 import hmac
 
 from flask import Response, current_app, request
 
-from .. import proxies
 from ..config_checks import is_off
+from ..domain.access.roles import Role
+from . import api_tokens, token_roles
 from .actors import bearer, bearer_key
 from .deps import deps
 from .errors import answer
-from .refusals import Refusals
+from .refusals import note_refusal
 
 # auth.md §1.2, and the description of the API, which has nothing about this server
 OPEN = frozenset(
@@ -36,7 +37,6 @@ METRICS = frozenset({"/metrics", "/v1/prom/<env>"})  # open if the settings say 
 
 # The app's extension with guards of blueprints, by blueprint name: called instead of the key check.
 GUARDS = "inngest_py.guards"
-REFUSALS = "inngest_py.refusals"
 
 
 def refuse_event_key(key: str) -> Response | None:
@@ -44,7 +44,7 @@ def refuse_event_key(key: str) -> Response | None:
     keys = deps().settings.event_keys
     if deps().settings.dev or not keys:
         return None
-    if _among(key, keys):
+    if _among(key, keys) or api_tokens.may_send_events(key):
         return None
     note_refusal("event key")
     return answer({"status": 401, "message": "", "error": "Event key not found"}, 401)
@@ -62,6 +62,8 @@ def refuse_invocation() -> Response | None:
     keys = settings.invoke_keys or settings.event_keys
     if settings.dev or not keys or _among(bearer(), keys) or bearer_key() is not None:
         return None
+    if api_tokens.lets_in(Role.OPERATOR):
+        return None
     note_refusal("invoke key")
     message = "Invoke key not found: send it as Authorization: Bearer"
     return answer({"ids": [], "status": 401, "error": message}, 401)
@@ -71,7 +73,8 @@ def refuse_bearer() -> Response | None:
     """Refuse a caller without a signing key (auth.md §1.2); None if the caller may pass.
 
     The key may be hashed or plain, with any prefix. The fallback key is accepted, too, so that
-    apps can get a new key before or after the server.
+    apps can get a new key before or after the server. An API token needs the role of the route:
+    raises Unauthorized and Forbidden for one that will not do.
     """
     guard = current_app.extensions.get(GUARDS, {}).get(request.blueprint)
     if guard is not None:
@@ -88,6 +91,8 @@ def refuse_bearer() -> Response | None:
         return None
     if bearer_key() is not None:
         return None
+    if api_tokens.lets_in(token_roles.needed(request.method, request.url_rule.rule)):
+        return None
     note_refusal("signing key")
     return Response("Authentication failed", status=401, mimetype="text/plain")
 
@@ -96,13 +101,6 @@ def needs_key() -> bool:
     """Say whether callers need the signing key."""
     settings = deps().settings
     return not settings.dev and bool(settings.signing_keys)
-
-
-def note_refusal(key: str) -> None:
-    """Log that a key was refused."""
-    rule = request.url_rule.rule if request.url_rule is not None else ""
-    refusals: Refusals = current_app.extensions.setdefault(REFUSALS, Refusals())
-    refusals.note(key, rule, proxies.client_address(deps().settings, request))
 
 
 def _among(given: str, known: tuple[str, ...]) -> bool:

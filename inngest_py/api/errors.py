@@ -12,7 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from .. import observe
-from ..domain.errors import Conflict, InngestPyError, NotFound, RateLimited, Superseded, TooLarge
+from ..domain.errors import (
+    Conflict,
+    InngestPyError,
+    NotAllowed,
+    NotFound,
+    RateLimited,
+    Superseded,
+    TooLarge,
+)
 from ..domain.values.json_types import JsonObject
 from ..storage.db.outages import logged, outage, public_message
 from .deps import deps
@@ -21,6 +29,7 @@ from .deps import deps
 LOST = "inngest_py.lost"
 _MOST_PATH = 200
 _STATUS: dict[type[InngestPyError], int] = {
+    NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
     Superseded: 409,

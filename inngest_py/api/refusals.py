@@ -4,9 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .. import observe
+from flask import current_app, request
+
+from .. import observe, proxies
+from .deps import deps
 
 _QUIET_SECONDS = 60.0
+EXTENSION = "inngest_py.refusals"
 
 
 @dataclass(slots=True)
@@ -30,3 +34,10 @@ class Refusals:
         self._logged_at[key] = now
         more = self._unlogged.pop(key, 0)
         observe.event("api.key_refused", level=30, key=key, route=route, address=address, more=more)
+
+
+def note_refusal(key: str) -> None:
+    """Log that a key was refused; `key` is its kind."""
+    rule = request.url_rule.rule if request.url_rule is not None else ""
+    refusals: Refusals = current_app.extensions.setdefault(EXTENSION, Refusals())
+    refusals.note(key, rule, proxies.client_address(deps().settings, request))

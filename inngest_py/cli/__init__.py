@@ -20,6 +20,7 @@ _MODULES = {
     "errors": "errors.commands",
     "functions": "functions",
     "users": "users",
+    "tokens": "tokens.commands",
     "apps": "apps",
     "celery": "celery.apps",
     "connections": "connections",

@@ -23,7 +23,10 @@ def url_option(command: Any) -> Any:
 
 
 def _authorizations() -> list[dict[str, str]]:
-    """Make the headers to try one after another: by the key, by the fallback key, or none."""
+    """Make the headers to try one after another: by the API token or the keys, or none."""
+    token = os.environ.get("INNGEST_API_TOKEN")
+    if token:
+        return [{"Authorization": f"Bearer {token.strip()}"}]
     found = []
     for variable in ("INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK"):
         if not (key := os.environ.get(variable)):
@@ -44,14 +47,20 @@ def call(method: str, url: str, *, timeout: float = _TIMEOUT, **options: Any) ->
             if answer.status_code != 401:
                 break
         if answer.status_code == 401:
-            fix = "set INNGEST_SIGNING_KEY to the server's signing key"
-            raise click.ClickException(f"{url} refuses this caller (401): {fix}")
+            raise click.ClickException(f"{url} refuses this caller (401): {_told(answer)}")
         body = answer.json()
     except requests.RequestException as error:
         raise click.ClickException(_failure(url, error)) from None
     if answer.status_code >= 400:
         raise click.ClickException(str(body.get("error") or body))
     return body
+
+
+def _told(answer: requests.Response) -> str:
+    """Return what the server says of a token, or how to send a key."""
+    if answer.headers.get("Content-Type") == "application/json":
+        return str(answer.json().get("error"))
+    return "set INNGEST_SIGNING_KEY to the server's signing key, or INNGEST_API_TOKEN"
 
 
 def _failure(url: str, error: requests.RequestException) -> str:

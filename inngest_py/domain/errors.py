@@ -56,6 +56,10 @@ class RunGone(InngestPyError):
     """The run has ended or does not exist: its late answer is ignored."""
 
 
+class NotAllowed(InngestPyError):
+    """The caller may not do this."""
+
+
 class NotFound(InngestPyError):
     """There is no such thing."""
 

@@ -35,6 +35,8 @@ POSTS = [
     "/users/password",
     "/users/remove",
     "/account",
+    "/tokens",
+    "/tokens/<token_id>/revoke",
     "/login",
     "/logout",
 ]

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from ...domain.access.roles import Role
 from ...domain.errors import Invalid, NotFound
 from ...domain.runs import rerun as rules
 from ...domain.runs.runs import ENDED
@@ -54,6 +55,7 @@ def _app(request: QueryContext, app_id: str) -> RowMapping:
 @mutation.field("deleteApp")
 def delete_app(_: object, info: Info, id: str) -> str:
     """Archive an app."""
+    of(info).need(Role.ADMIN)
     if not app_moves.delete(of(info).ctx, id, actor()):
         raise NotFound(f"app {id[:64]} does not exist")
     return id
@@ -62,6 +64,7 @@ def delete_app(_: object, info: Info, id: str) -> str:
 @mutation.field("deleteAppByName")
 def delete_app_by_name(_: object, info: Info, name: str) -> bool:
     """Archive the app with this name, if there is one."""
+    of(info).need(Role.ADMIN)
     return app_moves.delete_by_name(of(info).ctx, name, actor())
 
 

@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 from graphql import GraphQLResolveInfo
 from sqlalchemy import Connection, RowMapping
 
-from ...domain.errors import Invalid
+from ...domain.access.roles import Role
+from ...domain.errors import Invalid, NotAllowed
 from ...domain.steps.defers import Defer
 from ...engine.runtime.context import Context
 from ...storage.queries import app_list, event_lookups, function_list, run_list, run_lookups
@@ -45,13 +46,15 @@ class Loader(Generic[T]):
 class QueryContext:
     """One request's context, which all resolvers share.
 
-    `kind` and `in_band` say how this server asks SDKs to sync (sync.md §1, §8.2).
+    `kind` and `in_band` say how this server asks SDKs to sync (sync.md §1, §8.2). `role` is that
+    of the caller's API token; None for one that may do everything.
     """
 
-    def __init__(self, ctx: Context, kind: str, *, in_band: bool) -> None:
+    def __init__(self, ctx: Context, kind: str, *, in_band: bool, role: Role | None = None) -> None:
         self.ctx = ctx
         self.kind = kind
         self.in_band = in_band
+        self.role = role
         self.deadline = ctx.now() + SCAN_FOR
         self._rows_left = MOST_ROWS
         self._bytes_left = MOST_BYTES
@@ -64,6 +67,11 @@ class QueryContext:
         self.events: Loader[RowMapping] = self._loader(event_lookups.by_ids)
         self.payloads: Loader[str] = self._loader(event_lookups.payloads)
         self.batches: Loader[list[str]] = self._loader(event_lookups.ids_of_batches)
+
+    def need(self, role: Role) -> None:
+        """Refuse a caller whose token is of a lesser role. Raises NotAllowed."""
+        if self.role is not None and not self.role.may(role):
+            raise NotAllowed(f"this needs the role {role}, and the API token is {self.role}")
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query in a reading transaction of its own."""

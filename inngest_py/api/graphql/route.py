@@ -2,10 +2,12 @@
 
 from flask import Blueprint, Response, request
 
+from ...domain.access.roles import Role
 from ...domain.errors import Invalid, TooLarge
 from ...domain.values import canonical
 from ...domain.values.checks import kind
 from ...domain.values.json_types import JsonObject
+from ..actors import used_token
 from ..deps import deps
 from ..errors import answer
 
@@ -33,7 +35,9 @@ def gql() -> Response:
 
     settings = deps().settings
     in_band = not settings.dev and settings.signing_key is not None
-    asked = QueryContext(deps().ctx, settings.kind, in_band=in_band)
+    token = used_token()
+    role = None if token is None else Role(token.scope.value)
+    asked = QueryContext(deps().ctx, settings.kind, in_band=in_band, role=role)
     done = run(asked, query, variables, operation)
     return answer(done.body, done.status)
 

@@ -10,6 +10,7 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     execute_sync,
     get_operation_ast,
     parse,
@@ -18,7 +19,8 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from ... import observe
-from ...domain.errors import InngestPyError, Invalid
+from ...domain.access.roles import Role
+from ...domain.errors import InngestPyError, Invalid, NotAllowed
 from ...domain.values.json_types import JsonObject
 from ...storage.db.outages import logged, outage, public_message
 from . import apps, events, functions, limits, mutations, runs, scalars, spans, workers
@@ -28,6 +30,7 @@ from .root import mutation, query
 assert mutations  # imported for its effect: it adds its mutations to the root
 INVALID = "GRAPHQL_VALIDATION_FAILED"
 UNPARSED = "GRAPHQL_PARSE_FAILED"
+FORBIDDEN = "FORBIDDEN"
 TOO_LARGE = "COMPLEXITY_LIMIT_EXCEEDED"
 _MOST_ERRORS = 20
 
@@ -67,7 +70,7 @@ class Refused(Exception):
             {**error.formatted, "extensions": {"code": self.code}}
             for error in self.errors[:_MOST_ERRORS]
         ]
-        return Answer({"errors": shown, "data": None}, 422)
+        return Answer({"errors": shown, "data": None}, 403 if self.code == FORBIDDEN else 422)
 
 
 def run(request: QueryContext, text: str, variables: JsonObject, operation: str | None) -> Answer:
@@ -76,6 +79,7 @@ def run(request: QueryContext, text: str, variables: JsonObject, operation: str 
         document = _checked(text)
         chosen = _operation(document, operation)
         _check_variables(chosen, variables)
+        _check_role(request, chosen)
     except Refused as refused:
         return refused.answer()
     result = execute_sync(
@@ -120,6 +124,14 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
         message = f"operation {name[:64]!r} is not in the query" if name else "name the operation"
         raise Refused([GraphQLError(message)], INVALID)
     return found
+
+
+def _check_role(request: QueryContext, operation: OperationDefinitionNode) -> None:
+    if operation.operation is not OperationType.QUERY:
+        try:
+            request.need(Role.OPERATOR)
+        except NotAllowed as error:
+            raise Refused([GraphQLError(error.message)], FORBIDDEN) from None
 
 
 def _check_variables(operation: OperationDefinitionNode, variables: JsonObject) -> None:

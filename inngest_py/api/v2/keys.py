@@ -7,6 +7,7 @@ from flask import Response
 
 from ...domain.values import cursors
 from ...domain.values.json_types import JsonObject
+from ..actors import bearer_key
 from ..deps import deps
 from .common import arg, blueprint, enveloped, limit, paged
 
@@ -37,8 +38,8 @@ def _listed(name: str, keys: Sequence[str]) -> Response:
 
 def _shape(name: str, number: int, key: str) -> JsonObject:
     settings = deps().settings
-    # a caller that has sent the signing key may see keys; without one, anybody can call this
-    known = not settings.dev and bool(settings.signing_keys)
+    # who has sent the signing key may see keys: not anybody, nor a token, which can be revoked
+    known = not settings.dev and bearer_key() is not None
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name}:{number}")),
         "name": f"{name} {number + 1}",

@@ -48,6 +48,7 @@ _WORDS = {
     "user-role": "The role is changed.",
     "user-password": "The password is set: the user has to log in again.",
     "user-removed": "The user is removed, and logged out everywhere.",
+    "token-revoked": "The token is revoked: servers refuse it within ten seconds.",
     "own-password": "Your password is changed: you are logged in here alone.",
     "archived": "The app is archived: nothing starts its functions; its runs continue.",
 }

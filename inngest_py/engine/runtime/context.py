@@ -20,6 +20,7 @@ from ...storage.db.session import Database
 from ..realtime.hub import Hub
 from ..transport.gateway import Fetcher, Fetches
 from ..transport.http import Transport
+from .api_tokens import ApiTokens
 from .app_fairness import Fairness
 from .apps_down import AppsDown
 from .catalog import Catalog
@@ -169,6 +170,7 @@ class Context:
     celery_apps: CeleryApps = field(default_factory=CeleryApps)
     apps_down: AppsDown = field(default_factory=AppsDown)
     failed_runs: FailedRuns = field(default_factory=FailedRuns)
+    api_tokens: ApiTokens = field(default_factory=ApiTokens)
     connections: Connections = field(default_factory=Connections)
     hub: Hub = field(default_factory=Hub)
     fairness: Fairness = field(default_factory=lambda: Fairness(0))

@@ -14,6 +14,7 @@ from ..flow.event_batches import BatchBucket, BatchEvent
 from ..flow.singletons import SingletonLock
 from ..operations.alert_receivers import AlertReceiver
 from ..operations.alerts import AlertMessage, AlertRow
+from ..operations.api_tokens import ApiTokenRow
 from ..operations.bulk_cancellations import BulkCancellationRow
 from ..operations.error_groups import ErrorGroup, ErrorHour, ErrorVersion
 from ..operations.operations import OperationItemRow, OperationRow
@@ -35,6 +36,7 @@ __all__ = [
     "AlertMessage",
     "AlertReceiver",
     "AlertRow",
+    "ApiTokenRow",
     "App",
     "Attempt",
     "AuditRow",
