@@ -1,5 +1,6 @@
 """Production in a real browser: the login, and what each role sees."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,3 +78,44 @@ def test_each_role_sees_what_it_may_do(server: Server, page: Page, role: str) ->
         expect(page.get_by_role("cell", name="login", exact=True).first).to_be_visible()
     else:
         expect(told).to_contain_text("this needs the role admin")
+
+
+def test_an_admin_adds_a_user_who_changes_the_password(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/login")
+    log_in(page, "admin", PASSWORDS["admin"])
+    page.get_by_role("link", name="Access").click()
+    page.get_by_text("Add a user").click()
+    page.get_by_label("Name").fill("viewer")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_label("Name")).to_be_focused()
+    expect(page.get_by_label("Name")).to_have_accessible_description(
+        re.compile("there is a user viewer already")
+    )
+    assert flaws(page, browsers.axe()) == []
+    page.get_by_label("Name").fill("ann")
+    page.get_by_role("button", name="Add").click()
+    made = page.locator(".secret pre").inner_text()
+    assert flaws(page, browsers.axe()) == []
+    page.get_by_role("link", name="API tokens").click()
+    page.get_by_label("Name").fill("deploys")
+    page.get_by_role("button", name="Make it").click()
+    token = page.locator(".secret pre").inner_text()
+    assert flaws(page, browsers.axe()) == []
+    answered = page.request.get(
+        f"{server.url}/v1/events", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert (answered.status, "may only send events" in answered.text()) == (403, True)
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, "ann", made)
+    page.get_by_role("link", name="ann").click()
+    page.get_by_label("Present password").fill("a guess")
+    for label in ("New password", "New password again"):
+        page.get_by_label(label, exact=True).fill("battery staple")
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_label("Present password")).to_be_focused()
+    assert flaws(page, browsers.axe()) == []
+    page.get_by_label("Present password").fill(made)
+    for label in ("New password", "New password again"):
+        page.get_by_label(label, exact=True).fill("battery staple")
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_text("Your password is changed")).to_be_visible()
