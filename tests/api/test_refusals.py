@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.api.auth import REFUSALS
-from inngest_py.api.refusals import Refusals
+from inngest_py.api.refusals import EXTENSION, Refusals
 from inngest_py.storage.db.session import Database
 from tests.api.conftest import Service
 
@@ -20,7 +19,7 @@ def test_wrong_keys_are_logged_once_per_minute_and_kind(
 ) -> None:
     service = Service(db, dev=False, event_keys=("right",), signing_key="abcdef")
     client, now = service.client, 0.0
-    service.app.extensions[REFUSALS] = Refusals(clock=lambda: now)
+    service.app.extensions[EXTENSION] = Refusals(clock=lambda: now)
     for _ in range(5):
         assert client.post("/e/secret-that-is-wrong", json={"name": "a/b"}).status_code == 401
     for token in ("wrong", "wronger"):

@@ -34,11 +34,11 @@ def post(client: FlaskClient, path: str, status: int = 303, **form: str) -> str:
 
 
 def acts(site: Site, prefix: str) -> list[tuple[str, str, str, str]]:
-    """List what was done by people, oldest first."""
+    """List what was done by people; the engine's clock stands, so there is no order."""
     with site.engine.ctx.db.reading() as tx:
-        rows = audit_log.page(tx, first=100).rows[::-1]
+        rows = audit_log.page(tx, first=100).rows
     found = [(row["action"], row["name"], row["target"], row["detail"]) for row in rows]
-    return [act for act in found if act[0].startswith(prefix) and act[1] != "command line"]
+    return sorted(act for act in found if act[0].startswith(prefix) and act[1] != "command line")
 
 
 def test_an_admin_adds_changes_and_removes_a_user(production: Production) -> None:
@@ -60,7 +60,7 @@ def test_an_admin_adds_changes_and_removes_a_user(production: Production) -> Non
     assert "The user is removed" in post(admin, "/users/remove", name="ann")
     assert ann.get("/").status_code == 303
     assert [act[0] for act in acts(production, "user.")] == [
-        *("user.add", "user.role", "user.passwd", "user.passwd", "user.remove"),
+        *("user.add", "user.passwd", "user.passwd", "user.remove", "user.role"),
     ]
     assert acts(production, "user.role") == [("user.role", "admin", "ann", "admin")]
     for secret in (made.group(1), reset.group(1), "a new one"):

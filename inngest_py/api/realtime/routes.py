@@ -22,6 +22,7 @@ from ..actors import bearer, bearer_key
 from ..bodies import BoundedRequest
 from ..deps import context
 from ..errors import answer, public_error
+from ..refusals import note_refusal
 from .event_streams import EventStream
 from .run_streams import RunStream, run_of
 from .sockets import PATH
@@ -143,7 +144,7 @@ def _may_publish(channel: str, topic: str) -> bool:
     if grant is not None:
         return grant.allows(Topic(channel, topic))
     if auth.needs_key() or request.args.get("token"):
-        auth.note_refusal("signing key")
+        note_refusal("signing key")
         return False
     return True
 
