@@ -1,7 +1,7 @@
 """Figures of the database, read when somebody asks, at most once in three seconds."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry
@@ -10,12 +10,15 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import observe
+from ..domain.reports.error_groups import ErrorState
 from ..domain.runs.items import ItemKind
 from ..domain.runs.runs import LIVE
 from ..engine.runtime.context import Context
 from ..storage.db import deadlines
 from ..storage.db.outages import logged, outage
-from ..storage.queries import queue_stats, run_detail, worker_list
+from ..storage.queries import app_list, queue_stats, run_detail, worker_list
+from ..storage.queries.errors import groups
+from ..storage.queries.errors.groups import ErrorQuery
 from . import connected
 
 # Counts stop here: reading so many entries of an index takes about 0.1 s.
@@ -80,6 +83,9 @@ class Figures(Collector):
             in_line = queue_stats.in_waiting_lines(tx, MOST)
             alive = len(worker_list.alive(tx, now))
             connections = connected.figures(tx)
+            errors = groups.counts(tx, ErrorQuery(), now)
+            down = len(app_list.down(tx))
+        by_state = {state.value: count for state, count in errors.items()}
         depth = {one.kind: one.count for one in due}
         ages = {one.kind: max(0.0, (now - one.oldest).total_seconds()) for one in due if one.oldest}
         return [
@@ -103,12 +109,14 @@ class Figures(Collector):
                 in_line,
             ),
             GaugeMetricFamily("inngest_workers", "Workers that are alive.", alive),
+            _gauge("inngest_errors", "Error groups.", "state", ErrorState, by_state),
+            GaugeMetricFamily("inngest_apps_down", "Apps that do not answer.", down),
             *connections,
         ]
 
 
 def _gauge(
-    name: str, text: str, label: str, keys: Iterable[str], values: dict[str, float] | dict[str, int]
+    name: str, text: str, label: str, keys: Iterable[str], values: Mapping[str, float]
 ) -> Metric:
     """Make a gauge with every key, 0 if it has no value: a series must not come and go."""
     made = GaugeMetricFamily(name, text, labels=[label])

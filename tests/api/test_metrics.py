@@ -10,15 +10,18 @@ import pytest
 from inngest_py import observe
 from inngest_py.api.app import create_app
 from inngest_py.domain.connect.actions import Status
+from inngest_py.domain.reports.error_groups import ErrorState
 from inngest_py.domain.values import ids
 from inngest_py.engine.runtime.app_fairness import Fairness
 from inngest_py.engine.upkeep import lease_keeping
+from inngest_py.engine.upkeep.errors import grouping
 from inngest_py.engine.work import claims, run_item
 from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import KEEP
 from inngest_py.metrics.labels import OTHER, FunctionLabels
-from inngest_py.storage.catalog import connections
+from inngest_py.storage.catalog import apps_down, connections
 from inngest_py.storage.db.session import Database
+from inngest_py.storage.queries import app_list
 from inngest_py.version import __version__
 from tests.api.conftest import Service
 from tests.factories import reply
@@ -119,6 +122,18 @@ def test_failures_are_counted_by_attempt_and_by_run(measured: Measured) -> None:
     assert value(page, "inngest_attempts_failed_total", function=FN) == 2
     assert value(page, "inngest_runs_finished_total", function=FN, status="failed") == 1
     assert value(page, "inngest_calls_total", function=FN, to="app", answer="5xx") == 3
+    assert [value(page, "inngest_errors", state=state) for state in ErrorState] == [0, 0, 0]
+    grouping.group(measured.engine.ctx)
+    page = measured.page()
+    assert [value(page, "inngest_errors", state=state) for state in ErrorState] == [1, 0, 0]
+
+
+def test_apps_that_are_down_are_counted(measured: Measured) -> None:
+    assert measured.value("inngest_apps_down") == 0
+    with measured.engine.ctx.db.transaction() as tx:
+        [app] = app_list.every(tx)
+        assert apps_down.mark(tx, app["id"], measured.engine.now, "refused")
+    assert measured.value("inngest_apps_down") == 1
 
 
 @pytest.mark.parametrize(

@@ -57,16 +57,36 @@ def test_of_workers_and_broker_one_alert_fires_that_says_which_is_gone(
     if workers is not None:
         for n in range(max(1, len(brokers))):
             series[f'inngest_workers{{instance="{n}"}}'] = workers
+    tell(
+        tmp_path,
+        {name: f"{n}x20" for name, n in series.items()},
+        [expected(name, name == fires) for name in PRESENCE],
+    )
+
+
+def tell(tmp_path: Path, series: dict[str, str], told: list[dict[str, Any]]) -> None:
+    """Give series to the rules, a value each 15 seconds, and look at what they tell."""
     state = {
         "interval": "15s",
-        "input_series": [{"series": name, "values": f"{n}x20"} for name, n in series.items()],
-        "alert_rule_test": [expected(name, name == fires) for name in PRESENCE],
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": told,
     }
     file = tmp_path / "state.json"  # JSON is YAML, too
     file.write_text(
         json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": [state]})
     )
     tried("test", "rules", file)
+
+
+@promtool
+@pytest.mark.parametrize(
+    ("values", "fires"), [("2x20", False), ("2x5 3x15", True), ("3 2x20", False)]
+)
+def test_an_error_that_was_not_open_before_is_told(
+    tmp_path: Path, values: str, fires: bool
+) -> None:
+    series = {f'inngest_errors{{instance="{n}",state="open"}}': values for n in range(2)}
+    tell(tmp_path, series, [expected("InngestNewError", fires)])
 
 
 @promtool
