@@ -100,6 +100,11 @@ LISTS: dict[str, tuple[RunQuery, str, tuple[str, ...]]] = {
         ("runs_status_idx", "runs_function_idx"),
     ),
     "a span": (RunQuery(since=SINCE, until=NOW), "queued_at", ("autoindex_runs_1",)),
+    "a search key": (
+        RunQuery(keys=[("order_id", "A"), ("region", "eu")], since=SINCE),
+        "queued_at",
+        ("run_search_keys_value_idx (key=? AND value=?",),
+    ),
     "a span of starts": (
         RunQuery(time_field="started_at", since=SINCE),
         "started_at",

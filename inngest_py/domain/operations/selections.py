@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from ..errors import Invalid
 from ..events import filters
+from ..functions.search_keys import Pair
 from ..runs import phases
 from ..runs.runs import LIVE
+from ..values import canonical
 from ..values.json_fields import JsonFields
 from ..values.json_types import JsonObject
 
@@ -25,7 +27,8 @@ class RunSelection:
     `status` has statuses of runs and phases of live ones. `function` is a slug or an id, `app` a
     name. `since` (included) and `until` (not) bound the time of queueing. `event` is a name, or
     what names begin with, as in `shop/*`. `error` is the id of an error group: of its runs
-    only those that are still failed, and that nothing has repeated.
+    only those that are still failed, and that nothing has repeated. `keys` are search keys with
+    the values that they have.
     """
 
     status: tuple[str, ...] = ()
@@ -37,9 +40,10 @@ class RunSelection:
     text: str | None = None
     cel: str | None = None
     error: str | None = None
+    keys: tuple[Pair, ...] = ()
 
     FIELDS: ClassVar = (
-        *("status", "function", "app", "since", "until", "event", "text", "cel", "error"),
+        *("status", "function", "app", "since", "until", "event", "text", "cel", "error", "keys"),
     )
 
     @property
@@ -94,6 +98,7 @@ def parse_runs(given: JsonFields, *, cancel: bool) -> RunSelection:
         text=_stored(given, "text", _MOST_TEXT),
         cel=_cel(given),
         error=_stored(given, "error", _MOST_NAME),
+        keys=_keys(given),
     )
     if found == RunSelection():
         names = ", ".join(RunSelection.FIELDS)
@@ -122,7 +127,9 @@ def dumped(selection: Selection) -> JsonObject:
     """Write a selection as JSON, with what is given alone."""
     made: JsonObject = {}
     for name, value in asdict(selection).items():
-        if isinstance(value, datetime):
+        if name == "keys" and value:
+            made[name] = dict(value)
+        elif isinstance(value, datetime):
             made[name] = value.isoformat()
         elif value:
             made[name] = list(value) if isinstance(value, tuple) else value
@@ -147,6 +154,20 @@ def _words(given: JsonFields, key: str, most: int) -> tuple[str, ...]:
     for word in words:
         given.check_text(key, word, _MOST_NAME, None)
     return tuple(word for word in words if word)
+
+
+def _keys(given: JsonFields) -> tuple[Pair, ...]:
+    """Read `{name: value}`; whether a function declares the keys, the database knows."""
+    found = given.object("keys")
+    if found is None:
+        return ()
+    pairs = []
+    for name, value in found.given.items():
+        if isinstance(value, bool | int | float):
+            pairs.append((name, canonical.dumps(value).decode()))
+        elif (text := found.text(name)) is not None:
+            pairs.append((name, text))
+    return tuple(pairs)
 
 
 def _stored(given: JsonFields, key: str, most: int) -> str | None:

@@ -25,6 +25,7 @@ from ...storage.runs import runs
 from ..flow import concurrency, throttles
 from ..flow.concurrency import Lines
 from ..flow.run_timeouts import start_timers
+from ..intake import search_keys
 from ..intake.cancel_subscriptions import subscribe
 from ..intake.publish import event_row, start_item
 from ..intake.started import Started
@@ -96,6 +97,7 @@ def write(
     row["event_id"] = event_id
     held = concurrency.of_rerun(function, payload, now)
     runs.add(tx, [row | concurrency.run_columns(held)])
+    search_keys.of_run(tx, function.search_keys, new_id, payload, source["batch_id"])
     started = Started(runs=[(new_id, source["function_id"], event_id)])
     item: ItemRow = {
         **start_item(ctx.new_id(now), new_id, now, now),

@@ -30,6 +30,7 @@ from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
 from ..runtime.context import Context
+from . import search_keys
 from .cancel_subscriptions import subscribe
 from .resume_waits import match
 from .started import Started
@@ -195,6 +196,7 @@ def create(
         elif item["due_at"] <= now:
             started.hint_at_start(arrival.function, item["id"])
     runs.add(tx, run_rows)
+    search_keys.of_arrivals(tx, made)
     queue_items.put(tx, item_rows)
     queue_items.put(tx, timer_rows)
     waits.add(tx, cancel_rows)

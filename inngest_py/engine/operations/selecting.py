@@ -23,6 +23,7 @@ from ...storage.queries import event_list, function_list, run_list
 from ...storage.queries.errors import groups
 from ...storage.queries.event_list import EventQuery
 from ...storage.queries.run_list import RunQuery
+from ..admin import search_keys
 from ..runtime.catalog import Function
 from ..runtime.context import Context
 
@@ -127,6 +128,7 @@ def run_query(tx: Connection, kind: Kind, chosen: RunSelection, before: datetime
         text=chosen.text,
         event_prefix=prefix,
         error_id=chosen.error,
+        keys=search_keys.checked(tx, chosen.keys),
     )
 
 

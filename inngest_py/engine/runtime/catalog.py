@@ -16,8 +16,9 @@ from sqlalchemy import Connection, RowMapping
 from ... import observe
 from ...domain import cel
 from ...domain.errors import Invalid, Unreadable
-from ...domain.functions import overrides
+from ...domain.functions import overrides, search_keys
 from ...domain.functions.function_config import EventTrigger, FunctionConfig, config_from_json
+from ...domain.functions.search_keys import SearchKeys
 from ...domain.values import canonical, names
 from ...domain.values.json_types import JsonObject
 from ...storage.catalog import functions as rows
@@ -46,6 +47,7 @@ class Function:
     overridden: FunctionConfig | None = None
     until: datetime | None = None
     limits_revision: int = 0
+    search_keys: SearchKeys = field(default_factory=dict)
 
     @property
     def revision(self) -> Revision:
@@ -212,6 +214,7 @@ def function_of(row: RowMapping) -> Function:
     try:
         config = config_from_json(row["config"])
         overridden = limits and overrides.applied(config, overrides.from_json(limits))
+        keys = search_keys.from_json(row["search_keys"])
     except (Invalid, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Unreadable(f"the function {row['slug']} cannot be read here") from error
     return Function(
@@ -227,4 +230,5 @@ def function_of(row: RowMapping) -> Function:
         overridden=overridden,
         until=row["limits_until"],
         limits_revision=row["limits_revision"],
+        search_keys=keys,
     )

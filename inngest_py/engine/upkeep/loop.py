@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ... import observe
 from ...domain.errors import InngestPyError
 from ...storage.db.outages import Reasons, logged, outage, reason
-from ..admin import bulk_cancel, limit_overrides
+from ..admin import bulk_cancel, limit_overrides, search_key_walk
 from ..runtime.context import SHORTEST_DELAY, Context
 from . import (
     alerts,
@@ -60,6 +60,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List the services of a worker."""
     lease, due = ctx.tuning.lease, due_items.DueItems()
     prune, apps, many = pruning.Pruning(), app_lines.AppLines(), operations.Operations()
+    keys = search_key_walk.SearchKeyWalks()
     return [
         Service("due_items", due.run_once, ctx.tuning.tick, due.delay),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.delay),
@@ -72,6 +73,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("error_groups", grouping.Grouping().run_once, grouping.EVERY),
         Service("bulk_cancellations", bulk_cancel.cancel_page, timedelta(seconds=5)),
         Service("operations", many.run_once, operations.EVERY, many.delay),
+        Service("search_keys", keys.run_once, search_key_walk.EVERY, keys.delay),
         Service("alerts", alerts.Alerting(ctx.tuning.reach).run_once, alerts.EVERY),
         Service("app_lines", apps.run_once, app_lines.EVERY, apps.delay),
         Service("broker_lines", broker_lines.run_once, broker_lines.EVERY),

@@ -33,6 +33,7 @@ from ...storage.queue import leases, load_runs, queue_items
 from ...storage.runs import runs
 from ..apps import reaching
 from ..flow import limits, rate_limits
+from ..intake import search_keys
 from ..runtime.catalog import function_of
 from ..runtime.context import Context
 from ..runtime.jobs import Job
@@ -77,8 +78,11 @@ def create(ctx: Context, new: NewRun) -> str:
         now = ctx.now()
         if run_lookups.function_of(tx, new.run_id) is not None:
             raise Conflict(f"run {new.run_id} exists already")
-        version = _admit(tx, new, function_id, now)
-        _begin(tx, new, function_id, version, now)
+        row = _admit(tx, new, function_id, now)
+        _begin(tx, new, function_id, int(row["version"]), now)
+        if row["search_keys"] is not None:
+            keys = function_of(row).search_keys
+            search_keys.of_run(tx, keys, new.run_id, new.event.payload)
         return _write_ops(tx, ctx, new.run_id, new.ops, now)
 
     # first, in a transaction of its own: writing the run reads the catalogue, which must never see
@@ -205,8 +209,8 @@ def _register(tx: Connection, new: NewRun, now: datetime) -> str:
     return function_id
 
 
-def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> int:
-    """Charge the function's rate limit; return the function's version."""
+def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> RowMapping:
+    """Charge the function's rate limit; return the function's row."""
     row = functions.function(tx, function_id)
     if row is None:
         raise Conflict(f"{new.config.slug} was deleted meanwhile: send the run again")
@@ -214,7 +218,7 @@ def _admit(tx: Connection, new: NewRun, function_id: str, now: datetime) -> int:
         function, payload = function_of(row), new.event.payload
         if not rate_limits.admits(tx, function, lambda: canonical.loads(payload), now):
             raise RateLimited(f"{new.config.slug} is over its rate limit")
-    return int(row["version"])
+    return row
 
 
 def _begin(tx: Connection, new: NewRun, function_id: str, version: int, now: datetime) -> None:

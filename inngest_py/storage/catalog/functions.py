@@ -24,7 +24,8 @@ from ..db.row_types import RowValues
 from ..db.session import upsert
 from ..db.statements import SingleValue
 
-# Caches of a function compare these two: its version, and the revision of its override.
+# Caches of a function compare these two: its version, and the revision of what people set of it:
+# its override and its search keys.
 Revision = tuple[int, int]
 _OVERRIDDEN = text("limits_until IS NOT NULL")
 
@@ -94,6 +95,9 @@ class FunctionRow(Base):
     limits_at: Mapped[datetime | None] = mapped_column(Timestamp)
     limits_by: Mapped[str | None] = mapped_column(Text)
     limits_revision: Mapped[int] = mapped_column(server_default=text("0"))
+    # its search keys (JSON: see domain.functions.search_keys), None for none; they raise the
+    # revision, too
+    search_keys: Mapped[str | None] = mapped_column(Json)
 
 
 _apps = table_of(App)

@@ -25,6 +25,7 @@ from ..runs.attempts import Attempt
 from ..runs.defers import DeferRow
 from ..runs.failed_runs import FailedRun
 from ..runs.metadata import RunMetadata
+from ..runs.run_search_keys import RunSearchKey
 from ..runs.runs import RunRow
 from ..runs.steps import Step
 
@@ -32,7 +33,7 @@ _runs, _events, _items = table_of(RunRow), table_of(EventRow), table_of(QueueIte
 _members, _debounces = table_of(BatchEvent), table_of(DebounceRow)
 _OF_RUNS = [
     table_of(model).c.run_id
-    for model in (Step, Attempt, RunMetadata, DeferRow, TaskExecution, FailedRun)
+    for model in (Step, Attempt, RunMetadata, DeferRow, TaskExecution, FailedRun, RunSearchKey)
 ]
 _BY_ARRIVAL = [Key(name, _events.c[name], descending=False) for name in ("received_at", "id")]
 _TAKEN = [_runs.c[name] for name in ("id", "event_id", "batch_id", "step_count", "state_bytes")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, case, func, select
 
 from ..db.columns import table_of
 from ..events.events import EventRow
@@ -35,6 +35,13 @@ def payloads(tx: Connection, event_ids: Sequence[str]) -> dict[str, str]:
     """Read the payloads of events, by their ids."""
     query = select(_events.c.id, _events.c.payload).where(_events.c.id.in_(event_ids))
     return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def small_payloads(tx: Connection, event_ids: Sequence[str], most: int) -> dict[str, str | None]:
+    """Read the payloads of events, by their ids; None for one of more than `most` characters."""
+    fits = func.length(_events.c.payload) <= most
+    query = select(_events.c.id, case((fits, _events.c.payload)))
+    return {row[0]: row[1] for row in tx.execute(query.where(_events.c.id.in_(event_ids)))}
 
 
 def head(tx: Connection, event_id: str, most: int) -> RowMapping | None:

@@ -28,7 +28,9 @@ from ..db.keyset import Key, known_or_last, within
 from ..db.row_types import AnyColumn, Query
 from ..events.events import EventRow
 from ..flow.event_batches import BatchEvent
+from ..runs import run_search_keys
 from ..runs.attempts import Attempt
+from ..runs.run_search_keys import RunSearchKey
 from . import paging
 from .conditions import begins, on_columns, on_json
 from .errors.failed_runs import still_failed
@@ -36,6 +38,7 @@ from .paging import Order, Page, Position, Window
 from .run_columns import SMALL, has_items, in_phases, runs, select_runs, statuses_of
 
 _members, _attempts = table_of(BatchEvent), table_of(Attempt)
+_keys = table_of(RunSearchKey)
 _WITHOUT_OUTPUT = ("queued", "running", "cancelled")
 # ids sort by creation, as the indexes of statuses and functions do
 NEWEST = Order((Key("id", runs.c.id),))
@@ -67,6 +70,7 @@ class RunQuery:
     event_prefix: str | None = None  # the event's name begins with it
     error_id: str | None = None  # of this error group, failed, and not run again yet
     from_id: str | None = None  # no run whose id sorts before it
+    keys: Sequence[tuple[str, str]] = ()  # search keys and the values that they have
 
 
 def order(fields: Sequence[tuple[str, bool]]) -> Order:
@@ -139,8 +143,8 @@ def _sorted_by(query: RunQuery, by: Order) -> Sequence[Key]:
     query bounds is never null, so the bare column can be used.
     """
     first = by.keys[0]
-    if first.name == "queued_at":
-        return (Key("id", runs.c.id, first.descending),)
+    if first.name in ("queued_at", "id"):
+        return (Key("id", _id(query), first.descending),)
     bounded = query.since is not None or query.until is not None
     if bounded and first.name == query.time_field:
         return (Key(first.name, runs.c[first.name], first.descending), *by.keys[1:])
@@ -182,7 +186,7 @@ def _where(chosen: Query, query: RunQuery) -> Query:
     if query.until is not None:
         chosen = chosen.where(column < query.until)
     if query.time_field == "queued_at":
-        chosen = chosen.where(*within(runs.c.id, query.since, query.until))
+        chosen = chosen.where(*within(_id(query), query.since, query.until))
     statuses = query.statuses
     if query.phases is not None:
         statuses = statuses_of(query.phases, statuses)
@@ -205,8 +209,25 @@ def _where(chosen: Query, query: RunQuery) -> Query:
     if query.error_id is not None:
         chosen = chosen.where(*still_failed(query.error_id))
     if query.from_id is not None:
-        chosen = chosen.where(runs.c.id >= query.from_id)
-    return chosen.where(*on_columns(query.conditions))
+        chosen = chosen.where(_id(query) >= query.from_id)
+    return chosen.where(*_has_keys(query), *on_columns(query.conditions))
+
+
+def _id(query: RunQuery) -> AnyColumn:
+    """Give the column by which a list is read in the order of ids.
+
+    With a search key this is the key's own: its index has the runs of a value in that order.
+    """
+    return _keys.c.run_id if query.keys else runs.c.id
+
+
+def _has_keys(query: RunQuery) -> list[ColumnElement[bool]]:
+    """Write that runs have the values: the first leads to the runs, others are looked up."""
+    if not query.keys:
+        return []
+    (name, value), *others = query.keys
+    found = [_keys.c.run_id == runs.c.id, _keys.c.key == name, _keys.c.value == value]
+    return [*found, *(run_search_keys.has(runs.c.id, *pair) for pair in others)]
 
 
 def _started_by(event_id: str) -> Query:

@@ -5,6 +5,7 @@ from ..catalog.connections import ConnectionRow, WorkerGroup
 from ..catalog.crons import Cron
 from ..catalog.functions import App, FunctionRow
 from ..catalog.gateways import Gateway
+from ..catalog.search_keys import SearchKey
 from ..db.columns import Base
 from ..db.meta import Meta
 from ..events.events import EventRow, RunKey
@@ -28,6 +29,7 @@ from ..runs.attempts import Attempt
 from ..runs.defers import DeferRow
 from ..runs.failed_runs import FailedRun
 from ..runs.metadata import RunMetadata
+from ..runs.run_search_keys import RunSearchKey
 from ..runs.runs import RunRow
 from ..runs.steps import Step
 from ..runs.workflows import WorkflowRow
@@ -67,6 +69,8 @@ __all__ = [
     "RunKey",
     "RunMetadata",
     "RunRow",
+    "RunSearchKey",
+    "SearchKey",
     "SingletonLock",
     "Step",
     "TaskExecution",

@@ -1,0 +1,130 @@
+"""Index the runs from before a search key was declared, or delete the values of a removed one.
+
+A walk goes down the ids of the function's runs, newest first, in chunks. Each chunk and the walk's
+place are one transaction, under the lock of the key's row: a kill repeats nothing. Transactions
+that were under way when the key was declared may have made runs without it, and be committed up to
+a minute later; so the walk looks once more at the runs of that time.
+"""
+
+import time
+from datetime import timedelta
+
+from sqlalchemy import Connection, RowMapping
+
+from ... import observe
+from ...domain.functions.search_keys import SearchKeys
+from ...domain.values import canonical, ids, payload_paths
+from ...storage.catalog import search_keys as rows
+from ...storage.catalog.search_keys import WalkState
+from ...storage.db.keyset import SKEW
+from ...storage.db.row_types import RowValues
+from ...storage.operations import run_walks
+from ...storage.runs import run_search_keys
+from ..intake.search_keys import rows_of
+from ..runtime.context import SHORTEST_DELAY, Context
+
+EVERY = timedelta(seconds=2)
+_CHUNK = 300
+_LATE = timedelta(seconds=90)  # longer than a transaction lasts
+_REST = 2  # times as long as a chunk took: the database is free for other work
+_MOST_COUNTED = 10_000_000
+
+
+class SearchKeyWalks:
+    """The service; it reads one index entry each time while no walk is under way."""
+
+    def __init__(self) -> None:
+        self._rest: timedelta | None = None
+
+    def run_once(self, ctx: Context) -> bool:
+        """Do the chunk that is due first, if one is."""
+        began = time.monotonic()
+        more = walk(ctx)
+        took = timedelta(seconds=time.monotonic() - began)
+        self._rest = max(took * _REST, SHORTEST_DELAY) if more else None
+        return False
+
+    def delay(self, _ctx: Context, longest: timedelta) -> timedelta:
+        """Say how long to wait for the next chunk."""
+        return longest if self._rest is None else min(longest, self._rest)
+
+
+def walk(ctx: Context, most: int = _CHUNK) -> bool:
+    """Do one chunk of a walk that is due; say whether there was one."""
+    now = ctx.real_now()
+    with ctx.db.reading() as tx:
+        first = rows.first_due(tx)
+    if first is None or first > now:
+        return False
+    _count(ctx)
+    with ctx.db.transaction() as tx:
+        key = rows.take_due(tx, now)
+        if key is None:
+            return False
+        ended = _chunk(tx, key, most)
+        if not ended:
+            return True
+        done = _next_part(tx, ctx, key)
+    if done:
+        what = "removed" if key["path"] is None else "indexed"
+        observe.event(f"search_key.{what}", function_id=key["function_id"], key=key["name"])
+    return True
+
+
+def _count(ctx: Context) -> None:
+    """Count the runs of a walk before its first chunk, without a lock: that may take a second."""
+    with ctx.db.reading() as tx:
+        key = rows.not_counted(tx, ctx.real_now())
+        if key is None:
+            return
+        total = run_walks.count(tx, key["function_id"], key["before"], _MOST_COUNTED)
+    with ctx.db.transaction() as tx:
+        rows.set_total(tx, key, total)
+
+
+def _chunk(tx: Connection, key: RowMapping, most: int) -> bool:
+    """Write the values of the next runs; say whether the walk has come to its end."""
+    lowest = None
+    if key["state"] == WalkState.CHECKING.value:
+        lowest = ids.lowest_ulid(key["declared_at"], -_LATE)
+    changes: RowValues = {}
+    found = run_walks.below(tx, key["function_id"], key["before"], lowest, most)
+    if found:
+        run_ids = [row["id"] for row in found]
+        run_search_keys.drop(tx, run_ids, key["name"])
+        run_search_keys.add(tx, _values(tx, key, found))
+        changes = {"before": run_ids[-1]}
+    if key["state"] == WalkState.WALKING.value:
+        changes |= {"done": key["done"] + len(found)}
+    rows.update(tx, key, changes | {"state": key["state"]})
+    return len(found) < most
+
+
+def _values(tx: Connection, key: RowMapping, found: list[RowMapping]) -> list[RowValues]:
+    if key["path"] is None:
+        return []
+    keys: SearchKeys = {key["name"]: payload_paths.parse(key["path"], key["name"])}
+    kept = run_walks.keep(tx, [row["id"] for row in found])
+    payloads = run_walks.payloads(tx, found)
+    made: list[RowValues] = []
+    for run_id in sorted(kept):
+        events = (canonical.loads(payload) for payload in payloads.get(run_id, ()))
+        made += rows_of(keys, run_id, events)
+    return made
+
+
+def _next_part(tx: Connection, ctx: Context, key: RowMapping) -> bool:
+    """Begin the second look, or end the walk; say whether it has ended."""
+    if key["state"] == WalkState.WALKING.value:
+        checking: RowValues = {
+            "state": WalkState.CHECKING.value,
+            "before": ids.lowest_ulid(key["declared_at"], SKEW),
+            "due_at": ctx.real_now() + _LATE,
+        }
+        rows.update(tx, key, checking)
+        return False
+    if key["path"] is None:
+        rows.remove(tx, key)
+    else:
+        rows.update(tx, key, {"state": WalkState.DONE.value, "due_at": None})
+    return True
