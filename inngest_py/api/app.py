@@ -40,6 +40,7 @@ from .native import (
     tokens,
     why,
 )
+from .native.searching import search_keys
 from .probe import Probe
 from .protocol import (
     connect,
@@ -169,6 +170,8 @@ def _add_native(app: Flask, settings: Settings) -> None:
         operations.native,
         operations.blueprint,
         tokens.blueprint,
+        search_keys.native,
+        search_keys.blueprint,
     ):
         api.register_blueprint(blueprint)
     if settings.dev:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -96,6 +97,17 @@ def send(name: str, data: str, event_id: str | None, url: str) -> None:
         click.echo(sent)
 
 
+def pairs(given: Iterable[str], option: str = "--key") -> dict[str, str]:
+    """Read options of the form NAME=VALUE."""
+    found = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not (name and sign and value):
+            raise click.UsageError(f"{option} must be NAME=VALUE, not {one!r}")
+        found[name] = value
+    return found
+
+
 @click.group()
 def runs() -> None:
     """Look at runs."""
@@ -105,13 +117,20 @@ def runs() -> None:
 @click.option("--status", multiple=True)
 @click.option("--phase", multiple=True, help="Of runs that have not ended: executing, sleeping …")
 @click.option("--function")
+@click.option("--key", multiple=True, help="A search key and its value: order_id=A-1001.")
 @click.option("--limit", default=20, show_default=True)
 @url_option
 def list_(
-    status: tuple[str, ...], phase: tuple[str, ...], function: str | None, limit: int, url: str
+    status: tuple[str, ...],
+    phase: tuple[str, ...],
+    function: str | None,
+    key: tuple[str, ...],
+    limit: int,
+    url: str,
 ) -> None:
     """List runs, newest first."""
     query = {"status": list(status), "phase": list(phase), "function": function, "limit": limit}
+    query |= {f"key.{name}": value for name, value in pairs(key).items()}
     body = call("GET", f"{url}/api/v1/runs", params=query)
     if not body["data"]:
         click.echo("no runs", err=True)

@@ -9,7 +9,7 @@ import click
 from ..domain.functions import overrides
 from ..domain.functions.function_config import FunctionConfig
 from ..domain.values.dataclass_json import decode
-from .client import call, url_option
+from .client import call, pairs, url_option
 from .system_user import user
 
 
@@ -56,6 +56,40 @@ def limits(function: str, body: str | None, expires_in: str | None, clear: bool,
     else:
         found = call("PUT", path, json=_override(body, expires_in))
     click.echo(json.dumps(found["data"], indent=2))
+
+
+@functions.command()
+@click.argument("function")
+@click.option("--set", "given", multiple=True, help="Declare a key: order_id=event.data.order_id.")
+@click.option("--remove", multiple=True, help="Remove the key of this name.")
+@click.option("--clear", is_flag=True, help="Remove all keys.")
+@url_option
+def keys(
+    function: str, given: tuple[str, ...], remove: tuple[str, ...], clear: bool, url: str
+) -> None:
+    """Show or change the search keys of a function, given by slug or id.
+
+    Its runs are then found by `runs list --key order_id=A-1001`.
+    """
+    path = f"{url}/v1/functions/{quote(function, safe='')}/search-keys"
+    wanted = pairs(given, "--set")
+    if clear:
+        found = call("DELETE", path)["data"]
+    elif wanted or remove:
+        known = {one["name"]: one["path"] for one in call("GET", path)["data"]["keys"]}
+        unknown = set(remove) - known.keys()
+        if unknown:
+            raise click.UsageError(f"{function} has no key {', '.join(sorted(unknown))}")
+        kept = {name: text for name, text in (known | wanted).items() if name not in remove}
+        found = call("PUT", path, json={"keys": kept})["data"]
+    else:
+        found = call("GET", path)["data"]
+    if not found["keys"]:
+        click.echo(f"{found['id']} has no search keys", err=True)
+    for one in found["keys"]:
+        total = "runs" if one["total"] is None else f"of {one['total']:,} runs"
+        state = "indexed" if one["indexed"] else f"{one['done']:,} {total} are indexed"
+        click.echo(f"{one['name']:<20}  {one['path']:<40}  {state}")
 
 
 def _override(body: str, expires_in: str | None) -> dict[str, object]:

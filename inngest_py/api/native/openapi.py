@@ -15,6 +15,7 @@ from ...domain.values import canonical
 
 STATUSES = [status.value for status in RunStatus]
 _SCHEDULE = {"description": "the schedule that started it, else null"}
+_KEY = "a declared search key and its value; also as key.order_id=A-1"
 _REPEATS = {"description": "the run that this one repeats, else null"}
 _OF_LIVE = {"description": "what a run that has not ended does, or waits for", "enum": list(Phase)}
 
@@ -86,6 +87,7 @@ class RunsQuery(Schema):
     function = fields.String(metadata={"description": "a function's slug or id"})
     queued_after = Moment()
     queued_before = Moment()
+    key = fields.List(fields.String(), metadata={"description": _KEY, "example": ["order_id:A-1"]})
     cursor = fields.String(metadata={"description": "the last answer's `cursor`"})
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
 

@@ -20,11 +20,12 @@ from ..actors import actor
 from ..deps import context
 from ..errors import answer
 from . import openapi
+from .searching.search_keys import pairs_of
 
 native = openapi.documented("operations")
 blueprint = openapi.documented("v1_operations", prefix="/v1")
 _MOST_RESULTS = 1000
-_FILTERS = ("status", "function", "app", "since", "until", "event", "text", "cel", "error")
+_FILTERS = ("status", "function", "app", "since", "until", "event", "text", "cel", "error", "keys")
 _SELECTION = {
     "description": "which runs, with filters of the list of runs: "
     + ", ".join(_FILTERS)
@@ -196,6 +197,7 @@ class PreviewQuery(Schema):
     text = fields.String()
     cel = fields.String()
     error = fields.String()
+    key = fields.List(fields.String(), metadata={"description": "name:value of a search key"})
     events = fields.List(fields.String(), metadata={"description": "for replay_events"})
 
 
@@ -266,7 +268,9 @@ def rerun_error(body: JsonObject, error_id: str) -> Response:
 
 def preview(query: JsonObject) -> Response:
     """Count what an operation on runs, or a replay of events, would do; change nothing."""
-    kind = query.pop("kind")
+    kind, keys = query.pop("kind"), query.pop("key", None)
+    if isinstance(keys, list):
+        query["keys"] = dict(pairs_of(keys, []))
     return _preview(rules.parse({"kind": kind, "selection": query}, context().now()))
 
 

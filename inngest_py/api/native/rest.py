@@ -19,6 +19,7 @@ from ...domain.runs.phases import Phase
 from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
+from ...engine.admin import search_keys
 from ...engine.apps import register
 from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
@@ -38,6 +39,7 @@ from ..deps import context
 from ..errors import answer, public_error
 from ..protocol.events import parse_body
 from . import openapi
+from .searching.search_keys import pairs_of
 
 blueprint = openapi.documented("native")
 _SUMMARY = (
@@ -113,6 +115,7 @@ class RunsArguments(TypedDict, total=False):
     function: str
     queued_after: datetime
     queued_before: datetime
+    key: list[str]
 
 
 @blueprint.get("/runs")
@@ -122,6 +125,7 @@ class RunsArguments(TypedDict, total=False):
 def list_runs(query: RunsArguments) -> Response:
     """List runs, newest first."""
     after = run_list.NEWEST.position_of(query.get("cursor"))
+    pairs = pairs_of(query.get("key", []), list(request.args.items(multi=True)))
     with context().db.reading() as tx:
         wanted = RunQuery(
             statuses=_statuses(query),
@@ -129,6 +133,7 @@ def list_runs(query: RunsArguments) -> Response:
             function_ids=_function_ids(tx, query.get("function")),
             since=query.get("queued_after"),
             until=query.get("queued_before"),
+            keys=search_keys.checked(tx, pairs),
         )
         found = run_list.page(tx, wanted, first=query["limit"], after=after, columns=_SUMMARY)
         again = operation_list.last_reruns(tx, [row["id"] for row in found.rows])

@@ -12,7 +12,7 @@ from ...domain.errors import Invalid
 from ...domain.operations.operations import OPEN
 from ...domain.values import durations
 from ...domain.values.json_types import JsonObject
-from ..client import call, url_option
+from ..client import call, pairs, url_option
 
 _LOOK_SECONDS = 1.0
 
@@ -63,6 +63,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--text", help="The run, its event, output or errors contain it."),
         click.option("--cel", help="An expression over event, output and error."),
         click.option("--error", help="The id of an error: its runs that are still failed."),
+        click.option("--key", multiple=True, help="A search key: order_id=A-1001."),
         rate_option,
         dry_run_option,
         as_json_option,
@@ -84,11 +85,13 @@ def begin(
     follow: bool,
     url: str,
     status: tuple[str, ...],
+    key: tuple[str, ...],
     **given: str | None,
 ) -> None:
     """Rerun or cancel all runs that fulfil the filters."""
     selection: JsonObject = {name: value for name, value in given.items() if value}
     selection |= {"status": list(status)} if status else {}
+    selection |= {"keys": pairs(key)} if key else {}
     begin_operation(url, kind, selection, rate, dry_run=dry_run, as_json=as_json, follow=follow)
 
 
