@@ -41,6 +41,7 @@ from .pages import (
 )
 from .pages.operations import views as operations
 from .pages.people import account, tokens, users
+from .pages.searching import search_keys
 from .parts import notices
 from .parts.clock_bar import ClockControl
 from .routes import NAME, blueprint
@@ -49,7 +50,7 @@ __all__ = ["PAGES", "add_to"]
 PAGES = (
     *(home, errors, runs, run, rerun, export, events, event, functions, function_forms),
     *(task_settings, apps, celery_apps, connections, queues, audit, alerts, login, live, clock),
-    *(operations, users, tokens, account),
+    *(operations, users, tokens, account, search_keys),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 

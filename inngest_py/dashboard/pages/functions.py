@@ -1,6 +1,6 @@
 """The pages of functions: triggers, limits and last runs, each with its forms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,8 @@ from ...domain.errors import NotFound
 from ...domain.functions import cron
 from ...domain.functions.function_config import CronTrigger, FunctionConfig, config_from_json
 from ...domain.runs.runs import RunStatus
-from ...engine.admin import limit_overrides
+from ...engine.admin import limit_overrides, search_keys
+from ...engine.admin.search_keys import ShownKey
 from ...storage.queries import celery_app_list, function_list, run_detail, run_list
 from ...storage.queries.run_list import RunQuery
 from ..deps import context, read
@@ -73,10 +74,11 @@ def show(
     status: int = 200,
     *,
     wrong: Mapping[str, str] | None = None,
+    wrong_keys: str = "",
 ) -> Response:
     """Make a function's page; `problem` is what was wrong with a form.
 
-    `wrong` says it by field for the form of a Celery task.
+    `wrong` says it by field for the form of a Celery task, `wrong_keys` for the search keys.
     """
     now = context().now()
 
@@ -88,6 +90,7 @@ def show(
             "limits": limit_overrides.of_row(row, now),
             "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
             "recent": run_list.page(tx, query, first=_RECENT).rows,
+            "search_keys": search_keys.of_function(tx, row["id"]),
             "celery_app": celery_app_list.by_id(tx, row["app_id"]),
         }
 
@@ -108,6 +111,8 @@ def show(
         filled=request.form.get("data", _EMPTY if config.celery is None else _EMPTY_CALL),
         here=url("function", function_id=function_id),
         problem=problem,
+        wrong_keys=wrong_keys,
+        keys_text=_keys_text(found["search_keys"]),
         task=_task(config, app, wrong or {}),
     )
 
@@ -122,6 +127,12 @@ def _task(
     shown = task_form.form(config, request.form, wrong)
     queue = config.celery.queue or (app["queue"] if app is not None else None)
     return {"of": config.celery, "known": known, "gone": gone, "form": shown, "queue": queue}
+
+
+def _keys_text(keys: Sequence[ShownKey]) -> str:
+    """Write the search keys for their form, or what was wrong there, once more."""
+    lines = "\n".join(f"{key.name} = {key.path}" for key in keys)
+    return request.form.get("keys", lines)
 
 
 def find(tx: Connection, function_id: str) -> RowMapping:

@@ -17,15 +17,16 @@ from ...domain.runs import outputs
 from ...domain.runs.phases import WORDS, chosen
 from ...domain.runs.runs import RunStatus
 from ...domain.values import ids
-from ...engine.admin import bulk
+from ...engine.admin import bulk, search_keys
 from ...engine.runtime.context import Context
 from ...storage.queries import function_list, run_list
 from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_list import RunQuery
 from ..deps import context, read, read_with
-from ..parts import choices, lists
+from ..parts import choices, key_filters, lists, payload_columns
 from ..parts.notices import leave
+from ..parts.payload_columns import Column
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
@@ -78,12 +79,14 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     if name is not None:
         conditions = (*conditions, filters.Condition(("name",), "==", name))
     statuses, phases = chosen([word for word in given.getlist("status") if word])
+    keys = key_filters.read(given, functions)
     query = RunQuery(
         statuses=statuses,
         phases=phases,
         function_ids=_function_ids(given, functions),
         conditions=conditions,
-        text=choices.text(given, "q") or None,
+        text=keys.text or None,
+        keys=keys.checked(),
         event_prefix=prefix,
         from_id=span.from_id,
     )
@@ -106,8 +109,12 @@ def runs() -> Response:
     now = context().now()
     functions = read(function_list.every)
     found, problem, status = Page(run_list.NEWEST), None, 200
+    columns: list[Column] = []
+    names: list[str] = []
     try:
+        columns = payload_columns.chosen(request.args, functions)
         wanted = search(request.args, functions, now)
+        names = [name for name, _ in wanted.query.keys]
         found = lists.page(
             wanted.fetch(context()), run_list.NEWEST, after=wanted.after, fits=wanted.fits
         )
@@ -137,6 +144,10 @@ def runs() -> Response:
         filtered=bool(choices.query_string(request.args, before=None)),
         first=not request.args.get("before"),
         problem=problem,
+        extra=read(lambda tx: payload_columns.load(tx, columns, found.rows)),
+        most_columns=payload_columns.MOST,
+        key_fields=key_filters.fields(request.args, functions),
+        unfinished=read(lambda tx: search_keys.unfinished(tx, names)),
     )
 
 

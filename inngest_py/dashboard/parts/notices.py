@@ -23,6 +23,7 @@ _WORDS = {
     "resumed": "The function is resumed: its waiting items are due now.",
     "overridden": "The limits are changed: waiting items follow them at once.",
     "restored": "The limits are again those that the app registered.",
+    "search-keys": "The search keys are changed: older runs are indexed in the background.",
     "sent": "The event was stored, with the runs that it starts.",
     "invoked": "The function was invoked.",
     "synced": "The app was asked to sync, and did.",

@@ -21,7 +21,7 @@ from ....storage.queries import function_list
 from ....storage.queries.operations import operation_list
 from ....storage.queries.paging import Page
 from ...deps import context, read
-from ...parts import choices
+from ...parts import choices, key_filters
 from ...parts.notices import leave
 from ...rendering import page, url
 from ...routes import route
@@ -63,12 +63,14 @@ def selection_of(given: "MultiDict[str, str]", now: datetime) -> JsonObject:
     begin, end = choices.times_of(given, now)
     function = given.get("function", "")
     row = read(lambda tx: function_list.get(tx, function)) if function else None
+    keys = key_filters.read(given, read(function_list.every))
     found: JsonObject = {
         "status": [word for word in given.getlist("status") if word],
         "function": row["slug"] if row is not None else function,
         "since": begin and begin.isoformat(),
         "until": end and end.isoformat(),
-        "text": given.get("q", "").strip(),
+        "text": keys.text,
+        "keys": dict(keys.pairs),
         **{name: given.get(name, "").strip() for name in ("app", "event", "cel", "error")},
     }
     return {name: value for name, value in found.items() if value}

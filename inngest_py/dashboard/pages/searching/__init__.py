@@ -1,0 +1,1 @@
+"""The forms of what the list of runs is searched by: search keys."""
