@@ -3,9 +3,9 @@
     python -m bench.pages [--runs 1000000] [--database-url URL]
 
 The tables are filled by generate_series: runs of 30 days on 20 functions, one event and two
-attempts each, one in fifty failed, 10 a second in the last hour. One in ten has not ended: it
-sleeps, a few are retried, and fewer execute. A database that was given and has runs is measured as
-it is.
+attempts each, and the values of two search keys; one in fifty failed, 10 a second in the last hour.
+One in ten has not ended: it sleeps, a few are retried, and fewer execute. A database that was given
+and has runs is measured as it is.
 """
 
 import argparse
@@ -59,6 +59,11 @@ _FILL = (
       CASE WHEN failed THEN '{"message":"it broke","name":"Error"}'
         WHEN NOT live THEN '{"ok":true}' END
     FROM made""",
+    """INSERT INTO run_search_keys (run_id, key, value)
+    SELECT id, k, CASE k WHEN 'order_id' THEN 'A-' || n ELSE 'r' || n % 3 END
+    FROM made, unnest(ARRAY['order_id', 'region']) k ORDER BY id, k""",
+    """UPDATE functions SET
+      search_keys = '{"order_id":"event.data.n","region":"event.data.region"}'""",
     """INSERT INTO attempts (run_id, step, name, op, attempt, status, queued_at, started_at,
       ended_at, http_status, error)
     SELECT id, CASE WHEN k = 0 THEN 'abc' END, CASE WHEN k = 0 THEN 'pack' ELSE '' END, 'StepRun',
@@ -168,6 +173,14 @@ def _pages(db: Database) -> list[str]:
         "/runs?q=it+broke",
         "/runs?cel=event.data.n+%3E+5",
         "/runs?event=shop/order.1*",
+        "/runs?q=order_id:A-500000",
+        "/runs?key.order_id=none",
+        "/runs?key.region=r1",
+        "/runs?key.region=r1&key.order_id=A-4",
+        "/runs?key.region=r1&status=failed",
+        "/runs?key.region=r1&since=1h",
+        f"/runs?key.region=r1&function={function}",
+        f"/runs?function={function}&col=event.data.n,event.name",
         "/runs?q=written+nowhere",
         "/runs?cel=event.data.n+%3C+0",
         f"/runs/{run}",
