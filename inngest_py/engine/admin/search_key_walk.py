@@ -66,8 +66,9 @@ def walk(ctx: Context, most: int = _CHUNK) -> bool:
             return True
         done = _next_part(tx, ctx, key)
     if done:
-        what = "removed" if key["path"] is None else "indexed"
-        observe.event(f"search_key.{what}", function_id=key["function_id"], key=key["name"])
+        removed, about = key["path"] is None, {"function_id": key["function_id"]}
+        name = key["name"]
+        observe.event("search_key.removed" if removed else "search_key.indexed", key=name, **about)
     return True
 
 
