@@ -9,8 +9,8 @@ from alembic import op
 
 from inngest_py.storage.db.columns import Json, Timestamp
 
-revision = "0042"
-down_revision = "0041"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
