@@ -30,6 +30,7 @@ _OPERATORS_CHANGE = frozenset(
         "/v1/functions/<path:function>/limits",
         "/v1/functions/<path:function>/pause",
         "/v1/functions/<path:function>/resume",
+        "/v1/functions/<path:function>/search-keys",
         "/v1/operations",
         "/v1/operations/<operation_id>",
         "/v1/realtime/token",
