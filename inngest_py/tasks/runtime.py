@@ -127,6 +127,7 @@ class Runtime:
         self._wire = wire
         self.followed = Followed()
         self.worker_id = new_ulid(utc_now())
+        self.worker_name: str | None = None
         self.slots = settings.concurrency
         self.forks = False  # True: into child processes, with one call each
         self.intake = Intake()
@@ -156,6 +157,7 @@ class Runtime:
         child = self.forks and os.getpid() != self._main_pid
         made = self._with_settings(child=child)
         made.hub.followed = self.followed
+        made.worker_name = self.worker_name
         if self._topics is not None:  # the parent's, after a fork
             self._topics.disconnect()
         self._topics = RunTopics(made)
@@ -177,6 +179,12 @@ class Runtime:
             shared_calls=1 if self.forks else None,
             brokers=Brokers(patched=self.settings.celery_patches),
         )
+
+    def work_as(self, name: str) -> None:
+        """Name the worker of this process; its children, which are forked later, have the name."""
+        self.worker_name = name
+        if self._context is not None:
+            self._context.worker_name = name
 
     def read_rows(self) -> None:
         """Begin to read realtime messages from the database, where they come that way."""

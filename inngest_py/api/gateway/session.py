@@ -221,6 +221,7 @@ class Session:
             self._hold,
             self._heard,
             self.machine.is_held,
+            instance=worker.instance_id,
         )
         self._ctx.connections.add(self.connected)
         self._ctx.connections.set_current(newest)

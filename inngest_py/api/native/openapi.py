@@ -166,6 +166,11 @@ class AttemptShown(Schema):
     started_at = _time(required=True, allow_none=True)
     ended_at = _time(required=True, allow_none=True)
     http_status = fields.Integer(required=True, allow_none=True)
+    worker = _text(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the process or connected worker that made it, if known"},
+    )
     error = fields.Raw(required=True, allow_none=True)
     info = fields.Raw(required=True, allow_none=True)
     task = fields.Dict(

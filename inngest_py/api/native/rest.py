@@ -15,6 +15,7 @@ from swagger_ui_bundle import swagger_ui_path
 
 from ...domain.functions.registration import parse_function
 from ...domain.reports.timeline import SpanTask
+from ...domain.runs import made_by
 from ...domain.runs.phases import Phase
 from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
@@ -253,6 +254,7 @@ def _attempt(row: RowMapping, task: SpanTask | None) -> JsonObject:
         "started_at": shapes.stamp(started_at),
         "ended_at": shapes.stamp(row["ended_at"]),
         "http_status": row["http_status"],
+        "worker": made_by.shown(row["worker"]),
         "error": canonical.loads(row["error"]) if row["error"] is not None else None,
         "info": canonical.loads(row["info"]) if row["info"] is not None and not task else None,
         "task": shapes.task(task),

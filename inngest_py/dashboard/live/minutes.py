@@ -4,12 +4,13 @@ A first look at a busy server counts the newest minutes; the next looks count th
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from ...domain.reports.quantiles import quantile
 from ...domain.values import ids
 from ...storage.queries import figures
 
@@ -106,12 +107,6 @@ class _Look:
         if self._run is None or self._run >= end:
             self._run = figures.last_run(self._tx, end) or ""
         return figures.runs_between(self._tx, first, end) if self._run >= first else 0
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that this share of the values does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def _ms(value: timedelta) -> float:

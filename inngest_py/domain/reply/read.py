@@ -29,7 +29,8 @@ class Reply:
     of an answer that was cut off, or 0. `is_connected` is False if no connection could be made,
     and `url` is then, as for every call without an answer, what was called. `too_large` means that
     the body was over the limit and was not kept. `not_made` says why no call was made at all, as in
-    a test; nothing else is set then.
+    a test; nothing else is set then. `worker` names the connected worker that answered, as attempts
+    do.
     """
 
     status: int = 0
@@ -40,6 +41,7 @@ class Reply:
     is_connected: bool = True
     url: str = ""
     not_made: str | None = None
+    worker: str | None = None
 
     def header(self, name: str) -> str:
         """Read a header, "" when absent."""

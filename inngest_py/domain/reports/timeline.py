@@ -70,7 +70,7 @@ class EndedAttempt:
     """An attempt that is over; `step` is None for a request that found no step.
 
     `id` is that of its row, `info` says what its step waited for. The status `waiting` means that
-    a wait has begun; another row says when it ended.
+    a wait has begun; another row says when it ended. `worker` is who made it; None if not known.
     """
 
     id: int
@@ -86,6 +86,7 @@ class EndedAttempt:
     has_error: bool = False
     info: JsonObject | None = None
     task: SpanTask | None = None
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class Span:
     http_status: int | None = None
     error: JsonObject | None = None
     task: SpanTask | None = None
+    worker: str | None = None
     is_root: bool = False
     parent: "Span | None" = None
     children: "list[Span]" = field(default_factory=list)

@@ -5,6 +5,7 @@ process, or by `/v0/connect/flush`, and it may go on with a call that another pr
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from ...domain.connect import calls
 from ...domain.connect.calls import RequestKey
 from ...domain.errors import Invalid
 from ...domain.reply.read import Reply
+from ...domain.runs import made_by
 from ...domain.runs.items import ItemKind
 from ...storage.queue import connect_leases
 from ..flow import concurrency
@@ -33,6 +35,8 @@ def take(ctx: Context, request_id: str, reply: Reply, connection: Connected | No
     False means that the call that waited for it acknowledges it, once it is stored. An answer that
     nobody needs any more is dropped. Raises SQLAlchemyError when it could not be stored.
     """
+    if connection is not None:
+        reply = replace(reply, worker=made_by.connected(connection.instance))
     if ctx.connections.answer(request_id, reply, connection):
         return False
     try:

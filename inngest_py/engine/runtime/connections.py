@@ -44,7 +44,8 @@ class Connected:
 
     `groups` are the worker's apps, by id, each with the worker group. `send` raises OSError if the
     socket is closed. `hold` says whether it gets no more work, by an operator's wish, and sets
-    `is_held`. `heard` tells when its last heartbeat came.
+    `is_held`. `heard` tells when its last heartbeat came. `instance` is what the worker calls
+    itself.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Connected:
     is_held: bool = False
     is_ready: bool = False
     calls: set[str] = field(default_factory=set)
+    instance: str = ""
 
     @property
     def room(self) -> int:

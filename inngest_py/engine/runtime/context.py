@@ -159,6 +159,7 @@ class Context:
     fetcher: Fetches = field(default_factory=Fetcher)
     tuning: Tuning = field(default_factory=Tuning)
     worker_id: str = ""
+    worker_name: str | None = None  # of a process that works; None in others
     clock: Callable[[], datetime] = utc_now
     # the time of others when `clock` is one that can be moved; None: the same clock
     real_clock: Callable[[], datetime] | None = None

@@ -6,6 +6,7 @@ import threading
 from datetime import datetime, timedelta
 
 from ...storage.operations import workers
+from ...version import __version__
 from ..runtime.context import Context
 
 _FORGET = timedelta(minutes=10)
@@ -46,6 +47,7 @@ class Presence:
             "concurrency": self._concurrency,
             "started_at": self._started_at,
             "heartbeat_at": now,
+            "version": __version__,
             "faults": ",".join(sorted(ctx.faults)) or None,
         }
         with ctx.db.transaction() as tx:

@@ -126,7 +126,7 @@ def _planned(ctx: Context, job: Job) -> tuple[Plan, Call] | None:
         observe.event("item.failed", level=40, **logged(error))
         policy, name = retry_policy(ctx, job), type(error).__name__
         made = decide.crashed(job.item, policy, name, ctx.jitter())
-        return made, Call(started_at, ctx.now())
+        return made, Call(started_at, ctx.now(), worker=ctx.worker_name)
 
 
 def plan_again(ctx: Context, job: Job, made: Plan, error: Exception) -> Plan:

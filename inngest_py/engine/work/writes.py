@@ -26,11 +26,15 @@ _SOON = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The request that the plan was made from; `http_status` is None when no answer came."""
+    """The request that the plan was made from; `http_status` is None when no answer came.
+
+    `worker` made it, as attempts name it; None if nothing was asked of anybody.
+    """
 
     started_at: datetime
     ended_at: datetime
     http_status: int | None = None
+    worker: str | None = None
 
 
 @dataclass(slots=True)
@@ -181,4 +185,5 @@ def attempt_row(write: PlanWrite, entry: TimelineEntry) -> RowValues:
         started_at=started_at,
         ended_at=ended_at,
         http_status=call.http_status,
+        worker=call.worker,
     )

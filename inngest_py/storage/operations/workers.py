@@ -24,6 +24,7 @@ class Worker(Base):
     heartbeat_at: Mapped[datetime] = mapped_column(Timestamp)
     # the names of its upkeep services that fail, joined by commas; None when none does
     faults: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str | None] = mapped_column(Text)  # of this package
 
 
 def put(tx: Connection, values: RowValues) -> None:

@@ -182,8 +182,11 @@ def doing(tx: Connection, most: int) -> dict[str, list[tuple[str, int]]]:
     return found
 
 
-def leased(tx: Connection, limit: int) -> Sequence[RowMapping]:
-    """List leased items with their runs' functions, in the order in which the leases end."""
+def leased(tx: Connection, limit: int, worker: str | None = None) -> Sequence[RowMapping]:
+    """List leased items with their runs' functions, in the order in which the leases end.
+
+    With `worker`, only those of a worker, by its id.
+    """
     query = (
         select(
             _items.c.id,
@@ -202,4 +205,6 @@ def leased(tx: Connection, limit: int) -> Sequence[RowMapping]:
         .order_by(_items.c.lease_until)
         .limit(limit)
     )
+    if worker is not None:
+        query = query.where(_items.c.worker == worker)
     return tx.execute(query).mappings().all()

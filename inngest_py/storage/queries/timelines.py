@@ -13,6 +13,7 @@ from ...domain.reports.timeline import (
     SpanTask,
     TimelineRun,
 )
+from ...domain.runs import made_by
 from ...domain.runs.items import ItemKind, ItemState
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.steps import task_states, tasks, waits
@@ -100,6 +101,7 @@ def _tried(
         has_error=row["error"] is not None,
         info=None if task is not None else info,
         task=task,
+        worker=made_by.shown(row["worker"]),
     )
 
 

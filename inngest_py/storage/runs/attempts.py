@@ -17,7 +17,9 @@ class Attempt(Base):
 
     Its output is stored as the step's result (`steps`) or the run's output. A wait has two rows:
     one of status `waiting`, written when it begins, whose `ended_at` has no meaning, and one
-    written when it ends. `info` is JSON with details of the step's kind.
+    written when it ends. `info` is JSON with details of the step's kind. `worker` names the process
+    or connected worker that made the attempt (domain/runs/made_by); None if none did, as for a
+    sleep, or if it is not known, as for checkpoints.
     """
 
     __tablename__ = "attempts"
@@ -36,6 +38,7 @@ class Attempt(Base):
     http_status: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(Json)
     info: Mapped[str | None] = mapped_column(Json)
+    worker: Mapped[str | None] = mapped_column(Text)
 
 
 _attempts = table_of(Attempt)
@@ -51,6 +54,7 @@ def new_row(
     ended_at: datetime,
     attempt: int = 0,
     http_status: int | None = None,
+    worker: str | None = None,
 ) -> RowValues:
     """Make the row of an attempt, or of another entry of the run's timeline."""
     return {
@@ -66,6 +70,7 @@ def new_row(
         "http_status": http_status,
         "error": entry.error,
         "info": entry.info,
+        "worker": worker,
     }
 
 

@@ -57,10 +57,11 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
             None if self.runtime.settings.embedded else followed_reader(app, self.runtime.followed)
         )
         self.reload = Reload()
-        # set before the pool forks: children have the same worker id
+        # set before the pool forks: children have the same worker id and name
         self.pool = str(worker.pool_cls.__module__).rsplit(".", 1)[-1]
         self.runtime.slots = 1 if self.pool == "solo" else worker.concurrency
         self.runtime.forks = self.pool == "prefork"
+        self.runtime.work_as(worker.hostname)
         self.metrics = _metrics(self.runtime, forks=self.runtime.forks)
         self.patches = self.pool == "gevent" and self.runtime.settings.celery_patches
         if self.patches and configuration.is_redis(app.conf.broker_url):

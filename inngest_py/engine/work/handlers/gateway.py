@@ -19,6 +19,6 @@ def call_gateway(ctx: Context, job: Job) -> tuple[Plan, Call]:
     made = gateway_answers.plan(
         job.run, job.item, retry_policy(ctx, job), wanted, reply, ctx.real_now(), ctx.jitter()
     )
-    done = Call(started_at, ended_at, reply.status or None)
+    done = Call(started_at, ended_at, reply.status or None, ctx.worker_name)
     signals.call(job, "gateway", wanted.url, "", made, done)
     return made, done

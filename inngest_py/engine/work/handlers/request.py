@@ -62,7 +62,8 @@ def answered(
     item = _as_it_is_now(ctx, job.item)
     ahead = ended_at - ctx.real_now() if ctx.real_clock is not None else timedelta(0)
     made = decide.plan(job.run, item, policy, reply, ended_at, ctx.jitter(), ahead)
-    done = Call(started_at, ended_at, reply.status or None)
+    worker = reply.worker or ctx.worker_name
+    done = Call(started_at, ended_at, reply.status or None, worker)
     signals.call(job, "app", url, request_id, made, done)
     return made, done
 

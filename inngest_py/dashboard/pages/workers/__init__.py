@@ -1,0 +1,1 @@
+"""Pages of workers: processes of ours, and connected workers of apps."""
