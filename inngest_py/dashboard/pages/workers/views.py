@@ -1,7 +1,5 @@
 """The page of a worker: what it is, what it runs, and what it did in the last hour."""
 
-from typing import Any
-
 from flask import Response
 from sqlalchemy import Connection
 
@@ -20,7 +18,7 @@ def worker(worker_id: str) -> Response:
     """Show a process that works."""
     now = context().now()
 
-    def load(tx: Connection) -> dict[str, Any]:
+    def load(tx: Connection) -> dict[str, object]:
         found = why_waiting.worker(tx, worker_id)
         if found is None:
             raise NotFound(f"there is no worker {worker_id[:64]!r} alive: it has stopped")
@@ -31,7 +29,7 @@ def worker(worker_id: str) -> Response:
             "lately": lately.of_worker(tx, found["name"], now),
         }
 
-    return page("worker.html", **read(load))
+    return page("worker.html", 200, **read(load))
 
 
 @route("/connections/<connection_id>", Role.VIEWER)
@@ -39,7 +37,7 @@ def connected_worker(connection_id: str) -> Response:
     """Show a connected worker of apps."""
     now = context().now()
 
-    def load(tx: Connection) -> dict[str, Any]:
+    def load(tx: Connection) -> dict[str, object]:
         found = next(iter(worker_list.shown(tx, now, only=connection_id)), None)
         if found is None:
             raise NotFound(f"there is no connection {connection_id[:64]!r}: it ended a while ago")
@@ -49,4 +47,4 @@ def connected_worker(connection_id: str) -> Response:
             "lately": lately.of_worker(tx, made_by.connected(found.instance), now),
         }
 
-    return page("connected_worker.html", **read(load))
+    return page("connected_worker.html", 200, **read(load))
