@@ -40,7 +40,7 @@ from .native import (
     tokens,
     why,
 )
-from .native.searching import search_keys
+from .native.searching import search_keys, views
 from .probe import Probe
 from .protocol import (
     connect,
@@ -172,6 +172,8 @@ def _add_native(app: Flask, settings: Settings) -> None:
         tokens.blueprint,
         search_keys.native,
         search_keys.blueprint,
+        views.native,
+        views.blueprint,
     ):
         api.register_blueprint(blueprint)
     if settings.dev:

@@ -37,6 +37,7 @@ _OPERATORS_CHANGE = frozenset(
         "/v1/runs/<run_id>",
         "/v1/runs/<run_id>/metadata",
         "/v1/signals",
+        "/v1/views",
         "/v2/apps/<app_id>/functions/<function_id>/invoke",
         "/v2/apps/<app_id>/syncs",
         "/v2/runs/<run_id>/cancel",

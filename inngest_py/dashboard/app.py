@@ -41,7 +41,7 @@ from .pages import (
 )
 from .pages.operations import views as operations
 from .pages.people import account, tokens, users
-from .pages.searching import search_keys
+from .pages.searching import saved_views, search_keys
 from .pages.workers import views as workers
 from .parts import notices
 from .parts.clock_bar import ClockControl
@@ -51,7 +51,7 @@ __all__ = ["PAGES", "add_to"]
 PAGES = (
     *(home, errors, runs, run, rerun, export, events, event, functions, function_forms),
     *(task_settings, apps, celery_apps, connections, queues, audit, alerts, login, live, clock),
-    *(operations, users, tokens, account, search_keys, workers),
+    *(operations, users, tokens, account, search_keys, saved_views, workers),
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 

@@ -37,6 +37,8 @@ ADMINS = {
     ("DELETE", "/v1/celery/<name>"),
     ("PUT", "/v1/celery/<name>/workflows/<workflow>"),
     ("DELETE", "/v1/celery/<name>/workflows/<workflow>"),
+    # pages let operators delete their own
+    *(("DELETE", f"{at}/views/<view_id>") for at in ("/v1", "/api/v1")),
     # SDKs call these, with the signing key
     ("POST", "/v0/connect/start"),
     ("POST", "/v0/connect/flush"),

@@ -14,10 +14,11 @@ from ...domain.access.roles import Role
 from ...domain.errors import Invalid
 from ...domain.events import filters
 from ...domain.runs import outputs
+from ...domain.runs import saved_views as views
 from ...domain.runs.phases import WORDS, chosen
 from ...domain.runs.runs import RunStatus
 from ...domain.values import ids
-from ...engine.admin import bulk, search_keys
+from ...engine.admin import bulk, saved_views, search_keys
 from ...engine.runtime.context import Context
 from ...storage.queries import function_list, run_list
 from ...storage.queries.operations import operation_list
@@ -146,6 +147,8 @@ def runs() -> Response:
         problem=problem,
         extra=read(lambda tx: payload_columns.load(tx, columns, found.rows)),
         most_columns=payload_columns.MOST,
+        views=read(saved_views.every),
+        view_query=views.only_filters(choices.query_string(request.args)),
         key_fields=key_filters.fields(request.args, functions),
         unfinished=read(lambda tx: search_keys.unfinished(tx, names)),
     )

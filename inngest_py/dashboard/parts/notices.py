@@ -24,6 +24,8 @@ _WORDS = {
     "overridden": "The limits are changed: waiting items follow them at once.",
     "restored": "The limits are again those that the app registered.",
     "search-keys": "The search keys are changed: older runs are indexed in the background.",
+    "view-saved": "The view is saved: it stands above the list, for all users.",
+    "view-deleted": "The view is deleted.",
     "sent": "The event was stored, with the runs that it starts.",
     "invoked": "The function was invoked.",
     "synced": "The app was asked to sync, and did.",

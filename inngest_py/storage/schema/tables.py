@@ -21,6 +21,7 @@ from ..operations.error_groups import ErrorGroup, ErrorHour, ErrorVersion
 from ..operations.operations import OperationItemRow, OperationRow
 from ..operations.operators import AuditRow, Operator, OperatorSession
 from ..operations.realtime import RealtimeMessage
+from ..operations.saved_views import SavedView
 from ..operations.workers import Worker
 from ..queue.queue_items import QueueItem
 from ..queue.sent_tasks import TaskFailure, TaskRevocation
@@ -70,6 +71,7 @@ __all__ = [
     "RunMetadata",
     "RunRow",
     "RunSearchKey",
+    "SavedView",
     "SearchKey",
     "SingletonLock",
     "Step",

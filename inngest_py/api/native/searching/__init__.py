@@ -1,1 +1,1 @@
-"""Routes of what lists of runs are searched by: search keys."""
+"""Routes of what lists of runs are searched by: search keys and saved views."""
