@@ -1,11 +1,11 @@
 """How long each page of the dashboard takes with a million runs on PostgreSQL.
 
-    python -m bench.pages [--runs 1000000] [--database-url URL]
+    python -m bench.pages [--runs 1000000] [--functions 20] [--database-url URL]
 
-The tables are filled by generate_series: runs of 30 days on 20 functions, one event and two
+The tables are filled by generate_series: runs of 30 days on these functions, one event and two
 attempts each, and the values of two search keys; one in fifty failed, 10 a second in the last hour.
 One in ten has not ended: it sleeps, a few are retried, and fewer execute. A database that was given
-and has runs is measured as it is.
+and has runs is measured as it is. Roll-ups are counted first.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from sqlalchemy import Connection, create_engine, text
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
 from inngest_py.dashboard import app as dashboard
+from inngest_py.engine.upkeep.roll_ups import counting
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.schema import migrate
 from tests.engine.harness import Engine, sequence
 from tests.servers import Postgres
 
-_FUNCTIONS = 20
 _LAST_HOUR = 36_000
 _REPEATS = 5
 _MOST_MS = 200
@@ -85,18 +85,19 @@ def main() -> int:
     """Fill the tables, ask for each page, print a table; 1 when a page took too long."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000_000)
+    parser.add_argument("--functions", type=int, default=20)
     parser.add_argument("--database-url")
     given = parser.parse_args()
     server = None if given.database_url else Postgres().start()
     url = given.database_url or (server.create_database() if server else "")
     try:
-        return _measure(Database(url), given.runs)
+        return _measure(Database(url), given.runs, given.functions)
     finally:
         if server is not None:
             server.close()
 
 
-def _measure(db: Database, runs: int) -> int:
+def _measure(db: Database, runs: int, functions: int) -> int:
     migrate.upgrade(db)
     with db.reading() as tx:
         is_empty = tx.execute(text("SELECT 1 FROM runs LIMIT 1")).first() is None
@@ -104,10 +105,12 @@ def _measure(db: Database, runs: int) -> int:
     patient = create_engine(db.url)  # the server's own connections give up after seconds
     if is_empty:
         with patient.begin() as tx:
-            _fill(tx, runs)
+            _fill(tx, runs, functions)
     with patient.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")
     engine.ctx.clock = lambda: datetime.now(UTC)
+    while counting.count(engine.ctx):
+        pass
     settings = Settings(dev=True, database_url=str(db.url))
     app = create_app(settings, engine.ctx)
     dashboard.add_to(app, settings, engine.ctx)
@@ -133,17 +136,17 @@ def ids_hidden(page: str) -> str:
     return _ID.sub("ID", page)
 
 
-def _fill(tx: Connection, runs: int) -> None:
+def _fill(tx: Connection, runs: int, functions: int) -> None:
     tx.execute(
         text(
             "INSERT INTO functions (id, app_id, slug, name, url, version, config, created_at,"
             " updated_at) SELECT gen_random_uuid()::text, app_id, slug || '-' || n, name, url, 1,"
             " config, created_at, updated_at FROM functions, generate_series(2, :most) n"
         ),
-        {"most": _FUNCTIONS},
+        {"most": functions},
     )
     recent = min(_LAST_HOUR, runs // 2)
-    rows = _ROWS.format(runs=runs, recent=recent, functions=_FUNCTIONS)
+    rows = _ROWS.format(runs=runs, recent=recent, functions=functions)
     for statement in (_ULID, rows, *_FILL):
         tx.exec_driver_sql(statement.replace("%", "%%"))  # the driver's own sign
 
@@ -190,8 +193,14 @@ def _pages(db: Database) -> list[str]:
         "/events?name=shop/order.1*",
         "/events?q=order.9",
         f"/events/{run}",
+        "/events/types",
+        "/events/type?name=shop/order.7",
+        "/events/send",
         "/functions",
+        "/functions?sort=failures",
+        "/functions?sort=p95",
         f"/functions/{function}",
+        f"/functions/{function}?span=7d",
         "/apps",
         "/queues",
     ]

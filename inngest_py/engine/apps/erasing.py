@@ -14,7 +14,7 @@ from ...storage.catalog import functions as rows
 from ...storage.db.session import Database
 from ...storage.operations import pruning
 from ...storage.queries import app_list, function_list
-from ...storage.runs import run_counts
+from ...storage.runs import function_hours, run_counts
 from ..runtime import audit
 from ..runtime.audit import Actor
 from . import register
@@ -59,9 +59,11 @@ def erase(db: Database, name: str, now: datetime, by: Actor) -> int:
         rows.lock_functions(tx, app["id"])  # waits for transactions that start runs of them
         if (found := app_list.by_name(tx, name)) is None or found["archived_at"] is None:
             raise Conflict(f"{name} has been registered again meanwhile: stop the app first")
-        total, _ = run_counts.of_functions(tx, _functions(tx, app))
+        functions = _functions(tx, app)
+        total, _ = run_counts.of_functions(tx, functions)
         if total:
             raise Conflict(f"{name} has had another run meanwhile: give the command again")
+        function_hours.drop(tx, functions)
         rows.remove_app(tx, app["id"])
         rows.renew_catalog_version(tx)
         audit.note(tx, by, now, "app.erase", name, f"{erased} runs")

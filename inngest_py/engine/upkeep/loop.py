@@ -38,6 +38,8 @@ from . import (
     workers,
 )
 from .errors import forgetting, grouping
+from .roll_ups import counting
+from .roll_ups import forgetting as old_roll_ups
 from .service_ticks import until_wakeup
 
 _NOT_YET_SECONDS = 0.2
@@ -61,6 +63,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     lease, due = ctx.tuning.lease, due_items.DueItems()
     prune, apps, many = pruning.Pruning(), app_lines.AppLines(), operations.Operations()
     keys = search_key_walk.SearchKeyWalks()
+    ends = counting.Counting()
     return [
         Service("due_items", due.run_once, ctx.tuning.tick, due.delay),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.delay),
@@ -71,6 +74,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("presence", presence.heartbeat, timedelta(seconds=10)),
         Service("resumptions", resumptions.run_once, timedelta(seconds=30)),
         Service("error_groups", grouping.Grouping().run_once, grouping.EVERY),
+        Service("roll_ups", ends.run_once, counting.EVERY, ends.delay),
         Service("bulk_cancellations", bulk_cancel.cancel_page, timedelta(seconds=5)),
         Service("operations", many.run_once, operations.EVERY, many.delay),
         Service("search_keys", keys.run_once, search_key_walk.EVERY, keys.delay),
@@ -84,6 +88,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("workflows", leftovers.forget_workflows, timedelta(minutes=5)),
         Service("task_failures", leftovers.forget_failures, timedelta(minutes=5)),
         Service("old_errors", forgetting.run_once, forgetting.EVERY),
+        Service("old_roll_ups", old_roll_ups.run_once, old_roll_ups.EVERY),
         Service("ended_operations", leftovers.forget_operations, timedelta(minutes=5)),
         Service("audit", leftovers.forget_acts, timedelta(minutes=5)),
     ]

@@ -29,6 +29,7 @@ from ..queue.task_executions import TaskExecution
 from ..runs.attempts import Attempt
 from ..runs.defers import DeferRow
 from ..runs.failed_runs import FailedRun
+from ..runs.function_hours import FunctionHour
 from ..runs.metadata import RunMetadata
 from ..runs.run_search_keys import RunSearchKey
 from ..runs.runs import RunRow
@@ -58,6 +59,7 @@ __all__ = [
     "ErrorVersion",
     "EventRow",
     "FailedRun",
+    "FunctionHour",
     "FunctionRow",
     "Gateway",
     "Meta",

@@ -1,0 +1,1 @@
+"""Services that keep roll-ups of ended runs."""

@@ -1,0 +1,1 @@
+"""What functions did over time, and what events are about."""
