@@ -44,7 +44,7 @@ def function_invoke(function_id: str) -> AnyResponse:
         data = _data(text)
         made = invoke(context(), row["id"], {"data": data}, len(text.encode()), by=actor())
     except (Invalid, Conflict) as error:
-        return show(function_id, error.message, 400)
+        return show(function_id, status=400, not_invoked=error.message)
     if made.run_id is None:
         return leave(url("event", event_id=made.event_id), "invoked")
     return leave(url("run", run_id=made.run_id), "invoked")

@@ -8,16 +8,20 @@ from flask import Response, request
 from sqlalchemy import Connection, RowMapping
 
 from ...domain.access.roles import Role
-from ...domain.errors import NotFound
+from ...domain.errors import Invalid, NotFound
 from ...domain.functions import cron
 from ...domain.functions.function_config import CronTrigger, FunctionConfig, config_from_json
 from ...domain.runs.runs import RunStatus
+from ...domain.values import canonical
 from ...engine.admin import limit_overrides, search_keys
 from ...engine.admin.search_keys import ShownKey
 from ...storage.queries import celery_app_list, function_list, run_detail, run_list
+from ...storage.queries.reports import last_events
 from ...storage.queries.run_list import RunQuery
 from ..deps import context, read
-from ..parts import celery_cards, limit_words, task_form
+from ..parts import celery_cards, function_rows, history, limit_words, task_form
+from ..parts.function_rows import FunctionRow
+from ..parts.words import pretty
 from ..rendering import page, url
 from ..routes import route
 
@@ -25,26 +29,45 @@ _PAGE = 50
 _OUTCOMES = 100
 _TICKS = 5
 _RECENT = 15
+_MOST_FILLED = 64 * 1024  # characters of an event whose data a form is filled with
 _EMPTY, _EMPTY_CALL = "{\n  \n}", '{\n  "args": [],\n  "kwargs": {}\n}'
 
 
 @route("/functions", Role.VIEWER)
 def functions() -> Response:
-    """List functions with their triggers and the outcomes of their last runs."""
+    """List functions with their triggers and what their runs of the last 24 hours came to."""
     wanted = request.args.get("q", "").strip().lower()
     start = max(0, request.args.get("from", 0, type=int))
+    by, problem, status = function_rows.sorting({}), None, 200
+    try:
+        by = function_rows.sorting(request.args)
+    except Invalid as error:
+        problem, status = error.message, 400
 
-    def load(tx: Connection) -> dict[str, Any]:
+    def load(tx: Connection) -> tuple[list[FunctionRow], dict[str, object], int]:
         every = function_list.every(tx, archived=request.args.get("archived") == "1")
         found = [row for row in every if wanted in f"{row['slug']} {row['app_name']}".lower()]
-        shown = found[start : start + _PAGE]
-        outcomes = _outcomes(tx, [row["id"] for row in shown])
-        return {"total": len(every), "matching": len(found), "shown": shown, "outcomes": outcomes}
+        rows, counted_to = function_rows.rows(
+            tx, found, by, context().now(), start=start, end=start + _PAGE
+        )
+        return rows, {"total": len(every), "counted_to": counted_to}, len(found)
 
-    found = read(load)
-    configs = {row["id"]: config_from_json(row["config"]) for row in found["shown"]}
-    following = start + _PAGE if found["matching"] > start + _PAGE else None
-    return page("functions.html", **found, configs=configs, given=request.args, following=following)
+    rows, found, matching = read(load)
+    listed = [row.function for row in rows]
+    configs = {row["id"]: config_from_json(row["config"]) for row in listed}
+    following = start + _PAGE if matching > start + _PAGE else None
+    return page(
+        "functions.html",
+        status,
+        **found,
+        rows=rows,
+        configs=configs,
+        given=request.args,
+        following=following,
+        headings=function_rows.HEADINGS,
+        by=by,
+        problem=problem,
+    )
 
 
 def _outcomes(tx: Connection, function_ids: list[str]) -> dict[str, dict[str, object]]:
@@ -75,28 +98,23 @@ def show(
     *,
     wrong: Mapping[str, str] | None = None,
     wrong_keys: str = "",
+    not_invoked: str | None = None,
 ) -> Response:
     """Make a function's page; `problem` is what was wrong with a form.
 
-    `wrong` says it by field for the form of a Celery task, `wrong_keys` for the search keys.
+    `wrong` says it by field for the form of a Celery task, `wrong_keys` for the search keys, and
+    `not_invoked` for the data of an invocation.
     """
-    now = context().now()
-
-    def load(tx: Connection) -> dict[str, Any]:
-        row = find(tx, function_id)
-        query = RunQuery(function_ids=[row["id"]])
-        return {
-            "function": row,
-            "limits": limit_overrides.of_row(row, now),
-            "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
-            "recent": run_list.page(tx, query, first=_RECENT).rows,
-            "search_keys": search_keys.of_function(tx, row["id"]),
-            "celery_app": celery_app_list.by_id(tx, row["app_id"]),
-        }
-
-    found = read(load)
+    now, span = context().now(), "24h"
+    try:
+        span = history.chosen(request.args)
+    except Invalid as error:
+        problem, status = error.message, 400
+    found = read(lambda tx: _load(tx, function_id, span, now))
     config = config_from_json(found["function"]["config"])
     in_force, app = found.pop("limits"), found.pop("celery_app")
+    last = found.pop("last_event")
+    like, filled = _filled(config, last)
     return page(
         "function.html",
         status,
@@ -108,13 +126,49 @@ def show(
         form=limit_words.form(in_force),
         terms=limit_words.TERMS,
         ticks=_ticks(config, now),
-        filled=request.form.get("data", _EMPTY if config.celery is None else _EMPTY_CALL),
-        here=url("function", function_id=function_id),
+        filled=request.form.get("data", filled),
+        filled_from=like,
+        not_invoked=not_invoked,
+        spans=history.SPANS,
+        here=url("function", function_id=function_id, span=request.args.get("span")),
         problem=problem,
         wrong_keys=wrong_keys,
         keys_text=_keys_text(found["search_keys"]),
         task=_task(config, app, wrong or {}),
     )
+
+
+def _load(tx: Connection, function_id: str, span: str, now: datetime) -> dict[str, Any]:
+    """Read what a function's page shows."""
+    row = find(tx, function_id)
+    query = RunQuery(function_ids=[row["id"]])
+    return {
+        "function": row,
+        "limits": limit_overrides.of_row(row, now),
+        "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
+        "recent": run_list.page(tx, query, first=_RECENT).rows,
+        "search_keys": search_keys.of_function(tx, row["id"]),
+        "history": history.of_function(tx, row["id"], span, now),
+        "last_event": last_events.of_function(tx, row["id"], _MOST_FILLED),
+        "celery_app": celery_app_list.by_id(tx, row["app_id"]),
+    }
+
+
+def _filled(config: FunctionConfig, last: RowMapping | None) -> tuple[str | None, str]:
+    """Fill the form of an invocation with the function's last event; return its id and the data.
+
+    The id is None if nothing was filled in: there is none, it is too large, or it is no call of
+    the Celery task.
+    """
+    empty = _EMPTY if config.celery is None else _EMPTY_CALL
+    if last is None or last["size"] > _MOST_FILLED:
+        return None, empty
+    data = canonical.loads(last["payload"]).get("data")
+    # what the server adds to invocations is not for people to send
+    given = {name: value for name, value in (data or {}).items() if name != "_inngest"}
+    if not given or (config.celery is not None and not given.keys() <= {"args", "kwargs"}):
+        return None, empty
+    return last["id"], pretty(canonical.dumps(given).decode())
 
 
 def _task(

@@ -4,7 +4,7 @@ Plain f-strings, since Markup.format() took two thirds of the first page's time.
 contain numbers and class names of this package, and every text is escaped by escape().
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,9 +66,19 @@ def bars(times: Sequence[datetime], series: Sequence[Series], axis: Axis = MINUT
     return Plot(_plot(drawn, summary), number(int(max(stacked, default=0))))
 
 
-def lines(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
-    """Draw lines of milliseconds; a minute without a value leaves a gap."""
-    top = max([value for one in series for value in one.values if value is not None] + [1.0])
+def lines(
+    times: Sequence[datetime],
+    series: Sequence[Series],
+    axis: Axis = MINUTES,
+    *,
+    write: Callable[[float], str] = duration,
+    least_top: float = 1.0,
+) -> Plot:
+    """Draw lines, of milliseconds unless `write` says else; a time without a value leaves a gap.
+
+    The plot's upper edge is the highest value, and never below `least_top`.
+    """
+    top = max([value for one in series for value in one.values if value is not None] + [least_top])
     step = WIDTH / max(1, len(times))
     drawn: list[str] = []
     for one in series:
@@ -84,11 +94,12 @@ def lines(times: Sequence[datetime], series: Sequence[Series]) -> Plot:
             drawn.append(f'<polyline class="line {one.css}" points="{path}"/>')
     for place, at in enumerate(times):
         known = [(s.name, s.values[place]) for s in series]
-        text = ", ".join(f"{name} {duration(v)}" for name, v in known if v is not None)
-        drawn.append(_column(place * step, step, at, text or "no calls", []))
+        text = ", ".join(f"{name} {write(v)}" for name, v in known if v is not None)
+        nothing = "no calls" if axis is MINUTES else "no runs"
+        drawn.append(_column(place * step, step, at, text or nothing, [], axis))
     values = [value for one in series for value in one.values if value is not None]
-    peak = duration(max(values)) if values else "none"
-    return Plot(_plot(drawn, _summary(series, duration)), peak)
+    peak = write(max(values)) if values else "none"
+    return Plot(_plot(drawn, _summary(series, write, axis)), peak)
 
 
 def _pieces(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
@@ -101,12 +112,12 @@ def _pieces(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     return [piece for piece in pieces if piece]
 
 
-def _summary(series: Sequence[Series], write: object, axis: Axis = MINUTES) -> str:
+def _summary(series: Sequence[Series], write: Callable[[float], str], axis: Axis) -> str:
     """Describe the plot in words, for screen readers."""
     parts = []
     for one in series:
         known = [value for value in one.values if value is not None]
-        most = write(max(known)) if known else "nothing"  # type: ignore[operator]
+        most = write(max(known)) if known else "nothing"
         parts.append(f"{one.name}: at most {most} in {_a(axis.unit)}")
     return f"{axis.span}. " + "; ".join(parts)
 

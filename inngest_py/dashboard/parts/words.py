@@ -86,6 +86,17 @@ def number(value: int | float) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
+def percent(share: float | None) -> str:
+    """Write a share of 1 in percent, with one digit behind the point below 10."""
+    if share is None:
+        return "\N{EN DASH}"
+    value = share * 100
+    if 0 < value < 0.1:
+        return "under 0.1\N{NO-BREAK SPACE}%"
+    digits = 1 if 0 < value < 10 else 0
+    return f"{value:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
 def bounded(value: int, most: int) -> str:
     """Write a count that may have stopped at a limit."""
     return f"{number(most)}+" if value >= most else number(value)
@@ -154,6 +165,7 @@ FILTERS = {
     "duration": duration,
     "so_far": so_far,
     "number": number,
+    "percent": percent,
     "bounded": bounded,
     "size": size,
     "pretty": pretty,

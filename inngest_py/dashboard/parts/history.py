@@ -1,0 +1,118 @@
+"""A function's history of a day or a week: plots, and the same figures as a table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ...domain.errors import Invalid
+from ...domain.reports import roll_ups
+from ...domain.reports.roll_ups import Bin, Figures, Histogram
+from ...storage.queries.reports import function_figures
+from . import charts
+from .charts import Axis, Plot, Series
+from .words import duration, percent
+
+_MEDIAN, _HIGH = 0.5, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of time that the page offers: `count` parts of `width` hours."""
+
+    label: str
+    count: int
+    width: int
+    axis: Axis
+
+    @property
+    def hours(self) -> int:
+        """How many hours it has."""
+        return self.count * self.width
+
+
+SPANS = {
+    "24h": Span("24 hours", 24, 1, Axis("The last 24 hours by hour", "hour")),
+    "7d": Span(
+        "7 days", 28, 6, Axis("The last 7 days by six hours", "part of six hours", has_days=True)
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table; durations are in milliseconds: median and 95th percentile."""
+
+    start: datetime
+    figures: Figures
+    run_ms: tuple[float | None, float | None]
+    queue_ms: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionHistory:
+    """What the page shows; `counted_to` is None if all ends are counted."""
+
+    word: str
+    span: Span
+    total: Row
+    rows: Sequence[Row]
+    plots: Mapping[str, Plot]
+    counted_to: datetime | None
+
+
+def chosen(given: Mapping[str, str]) -> str:
+    """Read the span from the URL. Raises Invalid, which names the field."""
+    word = given.get("span") or "24h"
+    if word not in SPANS:
+        raise Invalid(f"span must be one of {', '.join(SPANS)}", field="span")
+    return word
+
+
+def of_function(tx: Connection, function_id: str, word: str, now: datetime) -> FunctionHistory:
+    """Read a function's history of a span."""
+    span = SPANS[word]
+    first = roll_ups.first_hour(now, span.hours)
+    found = function_figures.history(tx, function_id, first)
+    total = Figures()
+    for figures in found.by_hour.values():
+        total.merge(figures)
+    parts = roll_ups.bins(found.by_hour, now, count=span.count, width=span.width)
+    rows = [_row(one) for one in parts]
+    whole = _row(Bin(first, total))
+    return FunctionHistory(word, span, whole, rows, _plots(rows, span.axis), found.counted_to)
+
+
+def _row(one: Bin) -> Row:
+    return Row(one.start, one.figures, _pair(one.figures.run_ms), _pair(one.figures.queue_ms))
+
+
+def _pair(counted: Histogram) -> tuple[float | None, float | None]:
+    return counted.percentile(_MEDIAN), counted.percentile(_HIGH)
+
+
+def _plots(rows: Sequence[Row], axis: Axis) -> dict[str, Plot]:
+    times = [row.start for row in rows]
+
+    def counts(name: str, css: str, value: Callable[[Figures], int]) -> Series:
+        return Series(name, css, [value(row.figures) for row in rows])
+
+    def pair(value: Callable[[Row], tuple[float | None, float | None]], first: str) -> list[Series]:
+        return [
+            Series("median", first, [value(row)[0] for row in rows]),
+            Series("95th percentile", "warn", [value(row)[1] for row in rows]),
+        ]
+
+    ended = [
+        counts("completed", "ok", lambda figures: figures.completed),
+        counts("failed", "bad", lambda figures: figures.failed),
+        counts("cancelled", "warn", lambda figures: figures.cancelled),
+    ]
+    rate = [Series("failed", "bad", [row.figures.failure_rate for row in rows])]
+    return {
+        "ended": charts.bars(times, ended, axis),
+        "rate": charts.lines(times, rate, axis, write=percent, least_top=0.01),
+        "run": charts.lines(times, pair(lambda row: row.run_ms, "ok"), axis, write=duration),
+        "queue": charts.lines(times, pair(lambda row: row.queue_ms, "info"), axis, write=duration),
+    }
