@@ -39,6 +39,7 @@ from .pages import (
     runs,
     task_settings,
 )
+from .pages.event_types import views as event_types
 from .pages.operations import views as operations
 from .pages.people import account, tokens, users
 from .pages.searching import saved_views, search_keys
@@ -52,6 +53,7 @@ PAGES = (
     *(home, errors, runs, run, rerun, export, events, event, functions, function_forms),
     *(task_settings, apps, celery_apps, connections, queues, audit, alerts, login, live, clock),
     *(operations, users, tokens, account, search_keys, saved_views, workers),
+    event_types,
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
 

@@ -15,6 +15,7 @@ from ...engine.intake.publish import send
 from ...storage.queries import event_list, event_lookups, run_list
 from ...storage.queries.event_list import EventQuery
 from ...storage.queries.paging import Page, Position, Window
+from ...storage.queries.reports import event_names
 from ..deps import context, read, read_with
 from ..parts import choices, lists
 from ..parts.notices import leave
@@ -22,8 +23,12 @@ from ..parts.words import pretty
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
+from .event_types.views import last_payload
 
 _MOST_FORM = 1_000_000
+_MOST_SUGGESTED = 200
+_FIELDS = ("name", "data", "user", "id")
+_EMPTY = "{\n  \n}"
 
 
 @route("/events", Role.VIEWER)
@@ -88,9 +93,12 @@ def _page(given: Mapping[str, str]) -> Page:
 
 @route("/events/send", Role.OPERATOR)
 def event_form() -> Response:
-    """Show the form that sends an event; `like` fills it with an earlier event."""
-    source = request.args.get("like")
-    filled = {"name": request.args.get("name", ""), "data": "{\n  \n}", "user": "", "id": ""}
+    """Show the form that sends an event.
+
+    `like` fills it with an earlier event, `name` with the last one of that name.
+    """
+    source, name = request.args.get("like"), choices.text(request.args, "name")
+    filled, last = {"name": name, "data": _EMPTY, "user": "", "id": ""}, None
     if source:
         found = read(lambda tx: event_lookups.head(tx, _ulid(source), _MOST_FORM))
         if found is None or found["size"] > _MOST_FORM:
@@ -99,15 +107,39 @@ def event_form() -> Response:
         filled["name"] = payload["name"]
         filled["data"] = _indented(payload.get("data", {}))
         filled["user"] = _indented(payload["user"]) if payload.get("user") else ""
-    return page("event_form.html", filled=filled)
+    elif name:
+        last = read(lambda tx: last_payload(tx, name))
+        if last is not None:
+            filled |= {"data": last["data"], "user": last["user"]}
+    return _form(filled, {}, filled_from=None if last is None else last["id"])
+
+
+def _form(
+    filled: Mapping[str, str],
+    wrong: Mapping[str, str],
+    status: int = 200,
+    *,
+    filled_from: str | None = None,
+    problem: str | None = None,
+) -> Response:
+    """Show the form, which suggests the names that came last; `wrong` tells errors by field."""
+    names, _ = read(event_names.every)
+    return page(
+        "event_form.html",
+        status,
+        filled=filled,
+        wrong=wrong,
+        names=[one.name for one in names[:_MOST_SUGGESTED]],
+        filled_from=filled_from,
+        problem=problem,
+    )
 
 
 @route("/events/send", Role.OPERATOR, methods=("POST",))
 def event_send() -> AnyResponse:
     """Store an event with the runs that it starts."""
     ctx = context()
-    names = ("name", "data", "user", "id")
-    filled = {name: request.form.get(name, "") for name in names}
+    filled = {name: request.form.get(name, "") for name in _FIELDS}
     try:
         payload: dict[str, object] = {"name": filled["name"].strip()}
         for name in ("data", "user"):
@@ -120,7 +152,9 @@ def event_send() -> AnyResponse:
         event = parse_event(payload, size, int(now.timestamp() * 1000), ctx.new_id(now))
         send(ctx, [event], actor())
     except Invalid as error:
-        return page("event_form.html", 400, filled=filled, problem=error.message)
+        if error.field in _FIELDS:
+            return _form(filled, {error.field: error.message}, 400)
+        return _form(filled, {}, 400, problem=error.message)
     return leave(url("event", event_id=event.id), "sent")
 
 

@@ -1,0 +1,1 @@
+"""The pages of event types, and what forms ask about them."""
