@@ -1,5 +1,6 @@
 """The page of an event: its payload, the runs it started, and why other functions did not run."""
 
+from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -12,7 +13,9 @@ from ...domain.reports import event_outcome
 from ...domain.reports.event_outcome import Candidate, StartedRun
 from ...domain.values import canonical, ids
 from ...storage.queries import audit_log, event_lookups, function_list, run_list, run_lookups
+from ...storage.queries.reports import event_effects
 from ..deps import context, read
+from ..parts import event_effects as effect_lines
 from ..parts import words
 from ..rendering import page, url
 from ..routes import route
@@ -30,30 +33,7 @@ def event(event_id: str) -> Response:
     ids.check_ulid(event_id, "an event id")
     now = context().now()
 
-    def load(tx: Connection) -> dict[str, Any]:
-        row = event_lookups.head(tx, event_id, _MOST_JUDGED)
-        if row is None:
-            raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
-        runs = run_list.of_events(tx, [event_id])[event_id]
-        made_for = _made_for(tx, runs)
-        whole = row["size"] <= _MOST_JUDGED
-        payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
-        candidates = [_candidate(one) for one in function_list.every(tx)]
-        judged = event_outcome.outcomes(
-            payload,
-            row["received_at"],
-            candidates,
-            _by_function(runs),
-            now,
-            alone=made_for is not None,
-        )
-        known = {one.function_id for one in judged}
-        others = [one for one in candidates if one.id not in known and not one.archived]
-        sender = audit_log.sender(tx, event_id, row["received_at"])
-        shown = {"event": row, "runs": runs, "verdicts": judged, "others": others}
-        return shown | {"sender": sender, "made_for": made_for}
-
-    found = read(load)
+    found = read(lambda tx: _load(tx, event_id, now))
     row = found["event"]
     text = row["payload"][: words.MOST_SHOWN]
     value = Value(
@@ -62,7 +42,48 @@ def event(event_id: str) -> Response:
         row["size"],
         url("event_raw", event_id=event_id),
     )
-    return page("event.html", **found, value=value, most=_MOST_OTHERS)
+    return page(
+        "event.html",
+        **found,
+        value=value,
+        most=_MOST_OTHERS,
+        most_attempts=event_effects.MOST_ATTEMPTS,
+    )
+
+
+def _load(tx: Connection, event_id: str, now: datetime) -> dict[str, Any]:
+    """Read what an event's page shows. Raises NotFound."""
+    row = event_lookups.head(tx, event_id, _MOST_JUDGED)
+    if row is None:
+        raise NotFound(f"event {event_id} does not exist: it never did, or it was deleted")
+    runs = run_list.of_events(tx, [event_id])[event_id]
+    made_for = _made_for(tx, runs)
+    whole = row["size"] <= _MOST_JUDGED
+    payload = canonical.loads(row["payload"]) if whole else {"name": row["name"]}
+    candidates = [_candidate(one) for one in function_list.every(tx)]
+    judged = event_outcome.outcomes(
+        payload,
+        row["received_at"],
+        candidates,
+        _by_function(runs),
+        now,
+        alone=made_for is not None,
+    )
+    known = {one.function_id for one in judged}
+    others = [one for one in candidates if one.id not in known and not one.archived]
+    sender = audit_log.sender(tx, event_id, row["received_at"])
+    done = event_effects.of_event(tx, event_id, row["received_at"])
+    effects = effect_lines.lines(done, runs)
+    return {
+        "event": row,
+        "runs": runs,
+        "verdicts": judged,
+        "others": others,
+        "effects": effects,
+        "all_effects": done.is_all,
+        "sender": sender,
+        "made_for": made_for,
+    }
 
 
 def _made_for(tx: Connection, runs: list[RowMapping]) -> str | None:
