@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from blinker import NamedSignal
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -11,6 +11,8 @@ from .. import observe
 from ..domain.connect.codes import REASONS
 from ..domain.values.json_types import JsonObject
 from .labels import OTHER, FunctionLabels
+
+M = TypeVar("M", Counter, Histogram)
 
 # Calls last from milliseconds to two hours.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -184,6 +186,15 @@ class Counters:
                 self._children[key] = child
         return child
 
+    def _of_slug(self, metric: M, slug: str, *more: str) -> M:
+        """Find the child of a slug's label, which `more` follows."""
+        label = self._labels.of_slug(slug)
+        key = (metric, label, *more)
+        child: M | None = self._children.get(key)
+        if child is None:  # no more than there are labels
+            child = self._children[key] = metric.labels(label, *more)
+        return child
+
     def _on_events(self, *, count: int) -> None:
         self._events.inc(count)
 
@@ -221,13 +232,14 @@ class Counters:
         ended_at: datetime,
         **_: object,
     ) -> None:
-        label = self._labels.of_slug(f"{app}-{task}")
-        self._task_attempts.labels(label, outcome).inc()
+        slug = f"{app}-{task}"
+        self._of_slug(self._task_attempts, slug, outcome).inc()
         if retries:
-            self._task_retries.labels(label).inc(retries)
+            self._of_slug(self._task_retries, slug).inc(retries)
         if started_at is not None:
-            self._task_queued.labels(label).observe((started_at - sent_at).total_seconds())
-            self._task_ran.labels(label).observe((ended_at - started_at).total_seconds())
+            queued, ran = started_at - sent_at, ended_at - started_at
+            self._of_slug(self._task_queued, slug).observe(queued.total_seconds())
+            self._of_slug(self._task_ran, slug).observe(ran.total_seconds())
 
     def _event(self, name: str, fields: dict[str, Any]) -> None:
         """Count events that have no signal; all of them are rare."""

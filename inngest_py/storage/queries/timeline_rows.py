@@ -1,6 +1,6 @@
 """The rows that belong to a run: those that make its timeline, its steps and its metadata."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, select
@@ -9,7 +9,8 @@ from ...domain.steps import tasks
 from ...domain.steps.task_executions import Execution
 from ...domain.values import canonical
 from ..db.columns import table_of
-from ..db.row_types import Query
+from ..db.row_types import Record
+from ..queue import task_executions
 from ..queue.queue_items import QueueItem
 from ..queue.task_executions import TaskExecution
 from ..runs.attempts import Attempt
@@ -45,30 +46,29 @@ def of_run(tx: Connection, run_id: str) -> TimelineRows:
 
 def executions_of(tx: Connection, run_id: str) -> dict[str, list[Execution]]:
     """List how workers executed a run's Celery tasks, in order, by the tasks' ids."""
-    return _by_task(tx, select(_executions).where(_executions.c.run_id == run_id))
+    query = select(_executions).where(_executions.c.run_id == run_id)
+    return _by_task(tx.execute(query.order_by(_executions.c.number)))
 
 
 def executions_of_tasks(
     tx: Connection, task_ids: Mapping[str, Sequence[str]]
 ) -> dict[str, list[Execution]]:
     """List how workers executed Celery tasks, given by their runs, in order, by the tasks' ids."""
-    names = [name for names in task_ids.values() for name in names]
-    # both: the key begins with the run
-    mine = _executions.c.run_id.in_(list(task_ids)), _executions.c.task_id.in_(names)
-    return _by_task(tx, select(_executions).where(*mine))
+    pairs = [(run_id, name) for run_id, names in task_ids.items() for name in names]
+    return _by_task(task_executions.of_tasks(tx, pairs))
 
 
-def _by_task(tx: Connection, query: Query) -> dict[str, list[Execution]]:
+def _by_task(rows: Iterable[Record]) -> dict[str, list[Execution]]:
     found: dict[str, list[Execution]] = {}
-    for row in tx.execute(query.order_by(_executions.c.number)).mappings():
-        found.setdefault(row["task_id"], []).append(_execution(row))
+    for row in rows:
+        found.setdefault(row.task_id, []).append(_execution(row))
     return found
 
 
-def _execution(row: RowMapping) -> Execution:
-    error = None if row["error"] is None else canonical.loads(row["error"])
-    times = row["received_at"], row["started_at"], row["retried_at"]
-    return Execution(row["run_id"], row["task_id"], row["number"], row["host"], *times, error)
+def _execution(row: Record) -> Execution:
+    error = None if row.error is None else canonical.loads(row.error)
+    times = row.received_at, row.started_at, row.retried_at
+    return Execution(row.run_id, row.task_id, row.number, row.host, *times, error)
 
 
 def attempts_of(tx: Connection, run_id: str) -> list[RowMapping]:

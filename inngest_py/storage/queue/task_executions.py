@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.steps.task_executions import Execution
 from ...domain.values import canonical
 from ..db.columns import Base, Json, Timestamp, table_of
-from ..db.statements import Upsert
+from ..db.row_types import Record
+from ..db.statements import ManyRows, Upsert
 from ..runs.runs import RunRow
 
 
@@ -42,6 +43,21 @@ _put = Upsert(
     lambda excluded: {name: getattr(excluded, name) for name in _CHANGING},
 )
 _known = select(_runs.c.id).where(_runs.c.id.in_(bindparam("ids", expanding=True)))
+
+# by pairs: of two lists, SQLite looks for each run with each task
+_of_tasks = ManyRows(
+    {"run": Text(), "task": Text()},
+    lambda v: (
+        select(_executions)
+        .where(_executions.c.run_id == v.run, _executions.c.task_id == v.task)
+        .order_by(_executions.c.number)
+    ),
+)
+
+
+def of_tasks(tx: Connection, tasks: Sequence[tuple[str, str]]) -> Sequence[Record]:
+    """Read the executions of tasks, given by their run and their id, in order."""
+    return _of_tasks.run(tx, tasks).all() if tasks else []
 
 
 def put(tx: Connection, found: Sequence[Execution]) -> None:
