@@ -69,8 +69,9 @@ class Shop(Engine):
     def send(self, signature: Any) -> str:
         """Start a run of a canvas; return its id."""
         signature = json.loads(json.dumps(signature))
-        slug = celery_apps.slug_of_signature(self.ctx, "shop", signature)
-        started = invoke.invoke(self.ctx, slug, {"data": {"signature": signature}}, 100)
+        function = celery_apps.function_of_signature(self.ctx, "shop", signature)
+        given = {"data": {"signature": signature}}
+        started = invoke.invoke_function(self.ctx, function, given, 100)
         self.drain()
         assert started.run_id is not None
         return started.run_id

@@ -334,7 +334,7 @@ def test_task_and_workflow_of_one_name_are_kept_apart(engine: Shop) -> None:
         task_settings.configure(engine.ctx, "shop", "flow", {"retries": 1})
     assert celery_apps.register_tasks(engine.ctx, engine.app_id, ["flow", "shop.add"]) == []
     with pytest.raises(NotFound, match="no worker of shop has 'flow'"):
-        celery_apps.slug_of_signature(engine.ctx, "shop", {"task": "flow"})
+        celery_apps.function_of_signature(engine.ctx, "shop", {"task": "flow"})
     with engine.ctx.db.reading() as tx:
         row = function_list.by_slug(tx, "shop-flow")
     assert row is not None and '"workflow":true' in row["config"].replace(" ", "")

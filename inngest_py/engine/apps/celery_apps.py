@@ -20,6 +20,7 @@ from ..flow import limit_changes
 from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
+from ..runtime.catalog import Function
 from ..runtime.context import Context
 from . import celery_app_names, celery_functions, unseen_tasks, workflows
 
@@ -144,7 +145,7 @@ def register_tasks(ctx: Context, app_id: str, names: Sequence[str]) -> list[str]
     return new
 
 
-def slug_of_signature(ctx: Context, app_name: str, signature: dict[str, object]) -> str:
+def function_of_signature(ctx: Context, app_name: str, signature: dict[str, object]) -> Function:
     """Find the function of a signature: its task's, or the app's one for canvases.
 
     Raises Invalid for a bad signature, and NotFound for an unknown app, or for a task that none of
@@ -173,7 +174,7 @@ def slug_of_signature(ctx: Context, app_name: str, signature: dict[str, object])
         fix = "" if text.endswith("?") else ": start a worker that has it, or check its name"
         raise NotFound(f"{text}{fix}")
     task = str(signature["task"])
-    return _slug(app_name, CANVAS if task.startswith(OWN_PREFIX) else task)
+    return ctx.catalog.by_slug[_slug(app_name, CANVAS if task.startswith(OWN_PREFIX) else task)]
 
 
 def _slug(app_name: str, name: str) -> str:

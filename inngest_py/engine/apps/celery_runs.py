@@ -37,17 +37,19 @@ def start(
 ) -> Sent:
     """Start a run of a signature; a second send with the same id or key finds the run of the first.
 
-    Raises what slug_of_signature() does, Invalid for a signature that cannot be stored, and
+    Raises what function_of_signature() does, Invalid for a signature that cannot be stored, and
     Conflict when the first send had another signature, or when the function starts no run now.
     """
-    slug = celery_apps.slug_of_signature(ctx, app_name, signature)
+    function = celery_apps.function_of_signature(ctx, app_name, signature)
     given: JsonObject = {} if id is None else {"id": id}
 
     def send(written: object) -> Sent:
         payload = given | {"data": {"signature": written}}
         size = len(canonical.dumps(payload))
         try:
-            found = invoke.invoke(ctx, slug, payload, size, idempotency_key=idempotency_key, by=by)
+            found = invoke.invoke_function(
+                ctx, function, payload, size, idempotency_key=idempotency_key, by=by
+            )
         except invoke.Repeated as repeated:
             return _first(ctx, repeated, written)
         if found.run_id is None:

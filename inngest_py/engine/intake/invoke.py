@@ -59,9 +59,22 @@ def invoke(
     nothing. Raises NotFound for an unknown function, Invalid for a bad payload. An operator's act
     is written to the audit log with it.
     """
-    now = ctx.now()
     with ctx.db.reading() as tx:
         function = _find(tx, ctx, slug)
+    return invoke_function(ctx, function, payload, size, idempotency_key=idempotency_key, by=by)
+
+
+def invoke_function(
+    ctx: Context,
+    function: Function,
+    payload: JsonObject,
+    size: int,
+    *,
+    idempotency_key: str | None = None,
+    by: Actor | None = None,
+) -> Invoked:
+    """Invoke a function that the caller has just read from the catalogue, as invoke() does."""
+    now = ctx.now()
     given = payload if idempotency_key is None else payload | {"id": idempotency_key}
     event_id = ctx.new_id(now)
     now_ms = int(now.timestamp() * 1000)

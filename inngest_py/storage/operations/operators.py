@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ...domain.values import ids
 from ..db.columns import Base, Timestamp, table_of
 from ..db.session import skip_locked
+from ..db.statements import Insert
 
 FAILED_LOGIN = "login.failed"
 
@@ -66,6 +67,7 @@ _operators, _sessions, _audit = (
     table_of(OperatorSession),
     table_of(AuditRow),
 )
+_add_act = Insert(_audit)
 
 
 def add(tx: Connection, values: Mapping[str, object]) -> None:
@@ -140,7 +142,7 @@ def forget_sessions(tx: Connection, now: datetime) -> None:
 
 def add_act(tx: Connection, values: Mapping[str, object]) -> None:
     """Write an audit row."""
-    tx.execute(insert(_audit), dict(values))
+    _add_act.run(tx, [values])
 
 
 def rename_act(tx: Connection, act_id: str, action: str) -> None:
