@@ -21,14 +21,13 @@ from inngest_py.storage.db.session import Database
 from inngest_py.tasks.celery_apps import waiting_answers
 from inngest_py.tasks.celery_apps.answers import Answers
 from inngest_py.tasks.celery_apps.brokers import (
-    DONE,
-    FAILED,
     Brokers,
     answers_queue,
     connect,
     errors_of,
     fix_of,
 )
+from inngest_py.tasks.celery_apps.task_messages import DONE, FAILED
 from tests.engine.shop import Shop, add, total
 from tests.processes import Process, wait_until
 from tests.rabbit import SERVER, Rabbit

@@ -16,8 +16,6 @@ from ...engine.runtime.context import Context
 from ...engine.work.celery_tasks.task_answers import TaskAnswer, apply_answers
 from ...storage.db.outages import logged, outage, reason
 from .brokers import (
-    DONE,
-    FAILED,
     UNUSABLE,
     Unusable,
     answers_queue,
@@ -30,6 +28,7 @@ from .brokers import (
 from .consumer_reader import consumer_reader
 from .deliveries import MOST_TOGETHER, Delivery
 from .redis_reader import redis_reader
+from .task_messages import DONE, FAILED
 
 _WAIT_SECONDS = 1.0
 _REASON_SECONDS = 3.0  # how long the reason of a failure may take, which comes as an event

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from celery import Celery
-from celery.utils.saferepr import saferepr
 from kombu import exceptions
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
@@ -14,10 +13,10 @@ from kombu.messaging import Producer
 
 from ...domain.values import canonical
 from ...engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
-from ..kombu.redis import keep_client
+from . import redis_sender
 from .questions import JsonControl
+from .task_messages import CONTENT_ENCODING, CONTENT_TYPE, Writer, Written
 
-DONE, FAILED = "inngest.celery.done", "inngest.celery.failed"
 # kombu 5.7 sends batches; before it, each message alone
 _BATCH_FAILED = getattr(exceptions, "BatchPublishError", OperationalError)
 _CONNECT_SECONDS = 5
@@ -41,8 +40,6 @@ _FIXES = {
 }
 _AWAY = "the broker cannot be reached: check its URL, and that it runs"
 UNUSABLE = "the broker's URL or options cannot be used: connect the app again with others"
-# options of a signature that are fields of its message; `countdown` and `eta` are rows here
-_MESSAGE_OPTIONS = ("expires", "time_limit", "soft_time_limit", "shadow", "ignore_result")
 
 
 def _ours(app: CeleryApp) -> str:
@@ -111,35 +108,17 @@ def fix_of(error: BaseException) -> str:
     return f"{fix} ({causes[-1]})"
 
 
-def _headers(options: dict[str, object], celerys: dict[str, object]) -> dict[str, object]:
-    """Add a signature's own headers and stamps to those of Celery, which they cannot change."""
-    own, stamped = options.get("headers"), options.get("stamped_headers")
-    found = {**own, **celerys} if isinstance(own, dict) else celerys
-    if isinstance(stamped, list):
-        stamps = {name: options[name] for name in stamped if name in options}
-        found = {**found, "stamped_headers": list(stamps), "stamps": stamps}
-    return found
-
-
 class _Broker:
     """The client of one app, and the queues that it has declared."""
 
     def __init__(self, app: CeleryApp, *, patched: bool) -> None:
         self.app, self.client = app, connect(app)
         self._answers = answers_queue(app)
+        self._writer = Writer(
+            app, self.client, self._answers.exchange.name, self._answers.routing_key
+        )
         self._declared = False
-        self._repr_bytes: int = self.client.amqp.argsrepr_maxsize
-        self._keeps_client = patched and is_redis(app)
-        self._callback: dict[str, object] = {
-            "args": [],
-            "options": {
-                "exchange": self._answers.exchange.name,
-                "routing_key": self._answers.routing_key,
-                "serializer": "json",
-            },
-            "subtask_type": None,
-            "immutable": False,
-        }
+        self._by_redis = patched and is_redis(app)
 
     def send(self, messages: Sequence[TaskMessage]) -> None:
         """Send messages over one connection; to Redis in two round trips, however many they are."""
@@ -153,44 +132,33 @@ class _Broker:
                 raise OperationalError("the connection was lost") from error
 
     def _send(self, producer: Producer, messages: Sequence[TaskMessage]) -> None:
-        if self._keeps_client:
-            keep_client(producer.channel)
+        written = [self._writer.write(message) for message in messages]
+        if self._by_redis:
+            redis_sender.send(producer, written, None if self._declared else self._answers)
+            self._declared = True
+            return
         # the first shows whether the connection has been lost: it is sent over a new one then
-        self._publish(producer, messages[0], retry=True)
-        if len(messages) > 1:
+        self._publish(producer, written[0], retry=True)
+        if len(written) > 1:
             with producer.batch() if hasattr(producer, "batch") else nullcontext():
-                for message in messages[1:]:
+                for message in written[1:]:
                     self._publish(producer, message, retry=False)
 
-    def _publish(self, producer: Producer, message: TaskMessage, *, retry: bool) -> None:
-        options = message.options
-        callback = {**self._callback, "kwargs": {"token": message.token}}
-        made = self.client.amqp.create_task_message(
-            message.task_id,
-            message.name,
-            message.args,
-            message.kwargs,
-            callbacks=[{**callback, "task": DONE}],
-            errbacks=[{**callback, "task": FAILED}],
-            root_id=message.root_id,
-            # else Celery looks up twice in its settings how deep to go: half the time of this call
-            argsrepr=saferepr(message.args, self._repr_bytes),
-            kwargsrepr=saferepr(message.kwargs, self._repr_bytes),
-            **{name: options[name] for name in _MESSAGE_OPTIONS if options.get(name) is not None},
-        )
+    def _publish(self, producer: Producer, message: Written, *, retry: bool) -> None:
         producer.publish(
-            made.body,
+            message.body,
             exchange="",  # straight to the queue
-            routing_key=options.get("queue") or self.app.queue,
-            headers=_headers(options, made.headers),
-            priority=options.get("priority") or 0,
-            serializer="json",
+            routing_key=message.queue,
+            headers=message.headers,
+            priority=message.priority,
+            content_type=CONTENT_TYPE,
+            content_encoding=CONTENT_ENCODING,
             delivery_mode=2,  # durable: the broker keeps it over a restart
             declare=[] if self._declared else [self._answers],
             confirm_timeout=_SOCKET_SECONDS,
             retry=retry,
             retry_policy={"max_retries": 1, "interval_start": 0},
-            **made.properties,
+            **message.properties,
         )
         self._declared = True
 
