@@ -133,6 +133,13 @@ def walk(node: Node, path: str) -> Iterator[tuple[str, Task]]:
         left.extend(reversed(inner))
 
 
+def is_line(canvas: Canvas) -> bool:
+    """Say whether a canvas has one task at a time under way: no groups, links or conditions."""
+    root = canvas.root
+    plain = all(isinstance(part, Task) and not part.links for part in root.members)
+    return plain and not root.conditions
+
+
 def labels(found: Sequence[tuple[str, Task]]) -> dict[str, str]:
     """Name each task for people: `parse`, or `store [2/14]` where several have that name."""
     names = [task.short_name for _, task in found]

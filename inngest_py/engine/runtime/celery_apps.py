@@ -16,6 +16,7 @@ from ...storage.queries import celery_app_list
 from ...storage.queue.sent_tasks import Sent
 from .ended_tasks import EndedTasks
 from .group_commit import Committer
+from .sent_jobs import SentJobs
 
 _FRESH_SECONDS = 5.0
 _TRY_AGAIN = timedelta(seconds=3)
@@ -89,6 +90,7 @@ class CeleryApps:
     def __init__(self, brokers: TaskBrokers | None = None) -> None:
         self.brokers: TaskBrokers = brokers or NoTaskBrokers()
         self.ended = EndedTasks()
+        self.jobs = SentJobs()
         self._lock = threading.Lock()
         self._by_id: dict[str, CeleryApp] = {}
         self._read_at = -_FRESH_SECONDS

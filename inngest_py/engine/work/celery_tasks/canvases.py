@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ....domain.canvas import interpret, signatures
 from ....domain.canvas.interpret import Moves
-from ....domain.canvas.nodes import Canvas
+from ....domain.canvas.nodes import Canvas, is_line
 from ....domain.errors import Invalid, NotFound
 from ....domain.events.event_record import INVOKED
 from ....domain.functions import task_inputs
@@ -27,7 +27,7 @@ class _Canvases:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._read: OrderedDict[str, tuple[Canvas, int]] = OrderedDict()
+        self._read: OrderedDict[str, tuple[Canvas, int, bool]] = OrderedDict()
         self._chars = 0
 
     def get(self, run_id: str) -> Canvas | None:
@@ -38,11 +38,16 @@ class _Canvases:
             self._read.move_to_end(run_id)
             return known[0]
 
+    def is_line(self, run_id: str) -> bool:
+        with self._lock:
+            known = self._read.get(run_id)
+            return known is not None and known[2]
+
     def put(self, run_id: str, canvas: Canvas, chars: int) -> None:
         with self._lock:
             before = self._read.pop(run_id, None)
             self._chars += chars - (0 if before is None else before[1])
-            self._read[run_id] = canvas, chars
+            self._read[run_id] = canvas, chars, is_line(canvas)
             while len(self._read) > 1 and (len(self._read) > _MOST or self._chars > _MOST_CHARS):
                 self._chars -= self._read.popitem(last=False)[1][1]
 
@@ -61,6 +66,11 @@ def of_run(ctx: Context, job: Job) -> Canvas:
             known = signatures.read(_signature(ctx, job))
         _canvases.put(run.id, known, max(len(run.event), sum(map(len, run.events))))
     return known
+
+
+def has_one_task_at_a_time(job: Job) -> bool:
+    """Say whether a run is known to have no other task than the job's under way."""
+    return _canvases.is_line(job.run.id)
 
 
 def errbacks(ctx: Context, job: Job, path: str) -> Moves:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,7 +13,7 @@ from ....domain.errors import InngestPyError, Invalid, TooLarge
 from ....domain.reply import decide, task_answers
 from ....domain.reply.plans import Plan
 from ....domain.reply.task_answers import Failure
-from ....domain.runs.items import Item, ItemKind
+from ....domain.runs.items import ItemKind
 from ....domain.steps import tasks
 from ....domain.steps.tasks import Token
 from ....domain.values import canonical
@@ -53,15 +52,19 @@ class TaskAnswer:
 
 
 _Given = dict[tuple[str, int], tuple[Token, TaskAnswer]]  # by item and attempt
+_FRESH_SECONDS = 5.0  # how soon a change of a function's settings counts
 
 
 @dataclass(slots=True)
 class _Found:
+    """An answer with what it ends. `kept` is a job that was not read from rows: see SentJobs."""
+
     answer: TaskAnswer
     job: Job
     call: interpret.Call
-    sent: datetime
-    error: JsonObject | None
+    token: Token
+    error: JsonObject | None = None
+    kept: bool = False
 
 
 def apply_answers(ctx: Context, answers: Sequence[TaskAnswer]) -> list[TaskAnswer]:
@@ -79,12 +82,34 @@ def apply_answers(ctx: Context, answers: Sequence[TaskAnswer]) -> list[TaskAnswe
             observe.event("task.forged", level=30, app=answer.app.name, error=error.message)
             continue
         given.setdefault((token.item_id, token.attempt), (token, answer))
-    found = _find(ctx, given)
-    if len(found) < len(given) and _take_free(ctx, given, found):
-        found = _find(ctx, given)
+    found = _kept(ctx, given)
+    known = {(one.token.item_id, one.token.attempt) for one in found}
+    found += _read(ctx, {key: one for key, one in given.items() if key not in known})
     later = [one.answer for one in found if _lacks_reason(one)]
     _apply(ctx, [one for one in found if not _lacks_reason(one)])
     return later
+
+
+def _kept(ctx: Context, given: _Given) -> list[_Found]:
+    """Find the jobs of results whose tasks this process has sent; failures are read from rows."""
+    found = []
+    for (item_id, attempt), (token, answer) in given.items():
+        known = ctx.celery_apps.jobs.take(item_id, attempt)
+        if known is not None and not answer.failed and answer.unreadable is None:
+            found.append(_Found(answer, *known, token, kept=True))
+    if found:
+        ctx.catalog.refresh_if_older(ctx.db, _FRESH_SECONDS)
+    for one in found:
+        one.job.function = ctx.catalog.known(one.job.run.function_id) or one.job.function
+    return found
+
+
+def _read(ctx: Context, given: _Given) -> list[_Found]:
+    """Read the jobs of answers; leave out those that nobody waits for."""
+    found = _find(ctx, given)
+    if len(found) < len(given) and _take_free(ctx, given, found):
+        found = _find(ctx, given)
+    return found
 
 
 def _take_free(ctx: Context, given: _Given, found: Sequence[_Found]) -> bool:
@@ -122,7 +147,7 @@ def _find(ctx: Context, given: _Given) -> list[_Found]:
         token, answer = given[job.item.id, job.item.attempt]
         call = _call(ctx, job, token)
         if call is not None:
-            found.append(_Found(answer, job, call, token.sent, errors.get(job.item.id)))
+            found.append(_Found(answer, job, call, token, errors.get(job.item.id)))
     return found
 
 
@@ -146,20 +171,25 @@ def _apply(ctx: Context, found: Sequence[_Found]) -> None:
     """Write all in one transaction; if one of them is void, each in its own."""
     if not found:
         return
-    following: list[tuple[Job, Item]] = []
+    following: list[Job] = []
     try:
         if not _apply_together(ctx, found, following):
-            for one in found:
+            for one in _read_anew(ctx, found):
                 _apply_one(ctx, one, following)
     finally:  # also if an outage began after some were committed
         _continue(ctx, following)
 
 
-def _apply_together(
-    ctx: Context, found: Sequence[_Found], following: list[tuple[Job, Item]]
-) -> bool:
+def _read_anew(ctx: Context, found: Sequence[_Found]) -> list[_Found]:
+    """Read the rows of kept jobs: one of them may be out of date."""
+    kept = {(one.token.item_id, one.token.attempt): one for one in found if one.kept}
+    given = {key: (one.token, one.answer) for key, one in kept.items()}
+    return [*(one for one in found if not one.kept), *_read(ctx, given)]
+
+
+def _apply_together(ctx: Context, found: Sequence[_Found], following: list[Job]) -> bool:
     """Write all in one transaction; say whether that was done."""
-    if len(found) < 2:
+    if len(found) < 2 and not found[0].kept:
         return False
     writes = [_write(ctx, one) for one in found]
     if not write_together(ctx, writes):
@@ -171,7 +201,7 @@ def _apply_together(
     return True
 
 
-def _apply_one(ctx: Context, one: _Found, following: list[tuple[Job, Item]]) -> None:
+def _apply_one(ctx: Context, one: _Found, following: list[Job]) -> None:
     made, call = _planned(ctx, one)
     try:
         done = run_item.write_plan(ctx, one.job, made, call, wants_next=True)
@@ -194,7 +224,7 @@ def _write(ctx: Context, found: _Found) -> PlanWrite:
 def _planned(ctx: Context, found: _Found) -> tuple[Plan, Call]:
     """Decide what an answer means for its run; an answer of which nothing can be made fails it."""
     job, now = found.job, ctx.now()
-    call = Call(found.sent, now)
+    call = Call(found.token.sent, now)
     try:
         return _decided(ctx, found), call
     except SQLAlchemyError:
@@ -237,23 +267,23 @@ def _decided(ctx: Context, found: _Found) -> Plan:
     return task_answers.succeeded(job.run, found.call, found.answer.value, moves, now)
 
 
-def _committed(
-    ctx: Context, job: Job, made: Plan, done: Applied, following: list[tuple[Job, Item]]
-) -> None:
+def _committed(ctx: Context, job: Job, made: Plan, done: Applied, following: list[Job]) -> None:
     """Send hints, and note the run's next item, which this process holds."""
     signals.committed(ctx, job, made, done)
     if done.next is not None:
         ctx.leases.hold(done.next)
-        following.append((job, done.next))
+        stored = job.run.state_bytes + sum(result.size for result in done.stored)
+        run = replace(job.run, step_count=done.step_count, state_bytes=stored)
+        following.append(Job(done.next, run, job.function, {}))
 
 
-def _continue(ctx: Context, following: Sequence[tuple[Job, Item]]) -> None:
+def _continue(ctx: Context, following: Sequence[Job]) -> None:
     """Run the next items of runs. If they cannot be read, their leases lapse."""
     if not following:
         return
     # a task is called with what its item holds
-    jobs = [Job(item, job.run, job.function, {}) for job, item in following if _is_task(item)]
-    others = [item for _, item in following if not _is_task(item)]
+    jobs = [job for job in following if job.item.kind is ItemKind.TASK]
+    others = [job.item for job in following if job.item.kind is not ItemKind.TASK]
     try:
         if others:
             jobs += ctx.committer.read(lambda tx: load(tx, ctx, others))
@@ -262,7 +292,3 @@ def _continue(ctx: Context, following: Sequence[tuple[Job, Item]]) -> None:
         for item in others:
             ctx.leases.drop(item)
     task_jobs.run_together(ctx, jobs)
-
-
-def _is_task(item: Item) -> bool:
-    return item.kind is ItemKind.TASK

@@ -142,6 +142,13 @@ def _task(ctx: Context, job: Job, call: interpret.Call) -> tuple[Plan, Call] | N
     return None
 
 
+def _is_known_whole(job: Job) -> bool:
+    """Say whether nothing but the task's own end will change what the job has of its run."""
+    run, task = job.run, job.function.config.celery
+    free = run.slots is None and run.singleton_key is None
+    return free and (task is None or not task.workflow) and canvases.has_one_task_at_a_time(job)
+
+
 def _sent_before(ctx: Context, job: Job) -> SentTask | None:
     """Read what the app got of this attempt, whose time is over; None if its sender was lost."""
     text = ctx.committer.read(lambda tx: sent_tasks.known(tx, job.item))
@@ -193,6 +200,8 @@ def _send_to(ctx: Context, app: CeleryApp, due: Sequence[tuple[Job, interpret.Ca
         if expires is not None and expires < until:
             until = expires + task_states.UNWATCHED
         sent.append(sent_tasks.Sent(item, step, call.label, opts, app.app_id, known, until))
+        if _is_known_whole(job):  # before: the answer may be quick
+            ctx.celery_apps.jobs.keep(job, call)
     ctx.celery_apps.brokers.send(app, messages)
     # after: it may be written at once. If an answer was quicker, that does nothing
     ctx.celery_apps.note_sent(sent)
