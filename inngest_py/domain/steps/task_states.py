@@ -43,11 +43,13 @@ class SentTask:
 
     def to_json(self) -> str:
         """Write this for the task's queue item."""
+        limit = self.limit.total_seconds()
         found = {
             "attempt": self.attempt,
             "sent": self.sent.isoformat(),
             "queue": self.queue,
-            "limit": self.limit.total_seconds(),
+            # as canonical JSON has it: a whole float is left to its slow writer
+            "limit": int(limit) if limit.is_integer() else limit,
             "host": self.host,
             "started": self.started and self.started.isoformat(),
             "missed": self.missed,
