@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from ..canvas import interpret
 from ..canvas.expressions import Skipped
@@ -65,6 +66,7 @@ def deadline(call: Call) -> datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
+@lru_cache(maxsize=4096)
 def step_of(path: str) -> str:
     """Hash the place of a task in its canvas to the id of its step."""
     return ids.step_hash(f"task:{path}")

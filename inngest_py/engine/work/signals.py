@@ -27,6 +27,11 @@ def ids(item: Item, job: Job | None) -> dict[str, str]:
     return found
 
 
+def is_task_heard() -> bool:
+    """Say whether anybody listens to what task() sends."""
+    return observe.is_heard(observe.job_started) or observe.is_heard(observe.job_ended)
+
+
 @contextmanager
 def task(job: Job) -> Iterator[None]:
     """Send the signals of the start and the end of a task's work on a run."""

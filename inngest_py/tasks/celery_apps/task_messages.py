@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from celery import Celery
+from celery.utils.nodenames import anon_nodename
 from celery.utils.saferepr import saferepr
 from kombu import serialization
 
@@ -36,6 +37,7 @@ class Writer:
 
     def __init__(self, app: CeleryApp, client: Celery, exchange: str, routing_key: str) -> None:
         self._queue, self._amqp = app.queue, client.amqp
+        self._origin = anon_nodename()
         self._repr_bytes: int = client.amqp.argsrepr_maxsize
         options = {"exchange": exchange, "routing_key": routing_key, "serializer": "json"}
         self._callback: dict[str, object] = {
@@ -57,6 +59,7 @@ class Writer:
             callbacks=[{**callback, "task": DONE}],
             errbacks=[{**callback, "task": FAILED}],
             root_id=message.root_id,
+            origin=self._origin,
             # else Celery looks up twice in its settings how deep to go: half the time of this call
             argsrepr=shown(message.args, self._repr_bytes),
             kwargsrepr=shown(message.kwargs, self._repr_bytes),

@@ -53,7 +53,7 @@ def _call(ctx: Context, job: Job) -> Call | None:
 def _send(ctx: Context, due: Sequence[tuple[Job, Call]]) -> None:
     try:
         with ExitStack() as tasks:
-            for job, _ in due:
+            for job, _ in due if signals.is_task_heard() else ():
                 tasks.enter_context(signals.task(job))
             send(ctx, due)
     except Exception as error:
