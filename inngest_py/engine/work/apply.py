@@ -264,8 +264,9 @@ def _finish(tx: Connection, wave: Sequence[PlanWrite], outbox: Outbox) -> None:
     for write in wave:
         finish, call = write.plan.finish, write.call
         assert finish is not None
-        over = Ending(write.run, finish.status, finish.output, call.ended_at, call.started_at)
-        endings.append(replace(over, error_text=finish.error_text))
+        times = call.ended_at, call.started_at
+        over = Ending(write.run, finish.status, finish.output, *times, error_text=finish.error_text)
+        endings.append(over)
         write.done.finished = (finish.status, finish.output)
     ended, published = end_runs(tx, wave[0].ctx, endings, [write.item for write in wave])
     if len(ended) < len(wave):

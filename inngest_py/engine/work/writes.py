@@ -1,7 +1,7 @@
 """Writes: a plan to be written, and the rows that it becomes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeVar
@@ -172,12 +172,10 @@ def leased(row: ItemRow, lease_id: str) -> Item:
 def attempt_row(write: PlanWrite, entry: TimelineEntry) -> RowValues:
     """Make the row of an attempt for the run's timeline."""
     item, call = write.item, write.call
-    if entry.op == tasks.OP:
-        entry = replace(entry, info=tasks.info(item.id, item.attempt))
     started_at, ended_at = entry.took or (call.started_at, call.ended_at)
     # a discovery found and ran this step: the item's time in the queue is not the step's
     found = entry.took is not None and item.step is None and item.attempt == 0
-    return attempts.new_row(
+    row = attempts.new_row(
         write.run.id,
         entry,
         attempt=item.attempt,
@@ -187,3 +185,6 @@ def attempt_row(write: PlanWrite, entry: TimelineEntry) -> RowValues:
         http_status=call.http_status,
         worker=call.worker,
     )
+    if entry.op == tasks.OP:
+        row["info"] = tasks.info(item.id, item.attempt)
+    return row
