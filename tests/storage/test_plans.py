@@ -19,10 +19,11 @@ from inngest_py.storage.operations import stranded
 from inngest_py.storage.queries import event_list, run_list
 from inngest_py.storage.queries.event_list import EventQuery
 from inngest_py.storage.queries.paging import Order
+from inngest_py.storage.queries.reports import event_names, function_figures
 from inngest_py.storage.queries.run_columns import LARGE
 from inngest_py.storage.queries.run_list import RunQuery
 from inngest_py.storage.queue import load_runs, of_ended_runs, queue_items, sent_tasks
-from inngest_py.storage.runs import runs
+from inngest_py.storage.runs import function_hours, runs
 from inngest_py.storage.schema import migrate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -161,3 +162,21 @@ def test_a_list_reads_no_large_column_that_it_does_not_show(tmp_path: Path) -> N
     assert len(ran) == 2
     for name in (*LARGE, "payload"):
         assert not any(re.search(rf"\b{name}\b", statement) for statement in ran), name
+
+
+def test_figures_and_event_types_are_found_by_indexes(tmp_path: Path) -> None:
+    with explained(tmp_path) as (tx, steps):
+        function_figures.last_runs(tx)
+        event_names.every(tx)
+        event_names.counts(tx, ["a/b"], "0")
+        function_hours.ended(tx, SINCE, NOW)
+    big = [step for step in steps if re.search(r"\b(runs|events(_\d)?)\b", step)]
+    assert not [step for step in big if step.startswith("SCAN") and "INDEX" not in step], steps
+    for found in (
+        "runs_function_idx (function_id=?)",
+        "events_name_idx (name>?)",
+        "events_name_idx (name=?)",
+        "events_name_idx (name=? AND id>?)",
+        "runs_ended_idx (ended_at>? AND ended_at<?)",
+    ):
+        assert any(step.endswith(found) for step in steps), (found, steps)
