@@ -13,7 +13,9 @@ from ...runtime.context import Context
 from .forgetting import KEPT
 
 EVERY = timedelta(seconds=20)
-_SLICE = 2000  # ends that one transaction counts
+# Ends that one transaction counts. 2,000 of 500 functions took up to 0.25 s of CPU, in which no
+# other transaction writes to SQLite.
+_SLICE = 500
 _REST = 4
 _LEAST_REST = timedelta(milliseconds=5)
 
