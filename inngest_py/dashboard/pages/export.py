@@ -3,6 +3,8 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from itertools import islice
 
 import orjson
 from flask import Response, request
@@ -10,9 +12,11 @@ from sqlalchemy import RowMapping
 from werkzeug.exceptions import NotFound
 
 from ...domain.access.roles import Role
+from ...engine.runtime.context import Context
 from ...storage.queries import function_list
-from ..deps import context, read
-from ..parts import lists
+from ..deps import context, read, read_with
+from ..parts import lists, run_errors
+from ..parts.run_errors import ErrorLine
 from ..parts.words import stamp
 from ..routes import route
 from . import runs
@@ -33,6 +37,10 @@ _COLUMNS = {
     "cron": "cron",
     "skip_reason": "skip_reason",
 }
+# what is worked out for each run: in CSV they follow the others
+_FURTHER = ("queue_ms", "duration_ms", "error_name", "error_message")
+_WINDOW = 500  # runs whose errors are read at once
+_Exported = tuple[RowMapping, ErrorLine | None]
 # the beginnings of texts that a spreadsheet would run as formulas
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -44,7 +52,7 @@ def export_runs(kind: str) -> Response:
         raise NotFound("export as csv or json")
     ctx = context()
     wanted = runs.search(request.args, read(function_list.every), ctx.now())
-    rows = lists.walk(wanted.fetch(ctx), wanted.after, wanted.fits, MOST_ROWS)
+    rows = _with_errors(ctx, lists.walk(wanted.fetch(ctx), wanted.after, wanted.fits, MOST_ROWS))
     written = _csv(rows) if kind == "csv" else _json(rows)
     mimetype = "text/csv" if kind == "csv" else "application/json"
     answered = Response(written, mimetype=mimetype)
@@ -52,19 +60,44 @@ def export_runs(kind: str) -> Response:
     return answered
 
 
-def _values(row: RowMapping) -> dict[str, object]:
-    return {
+def _with_errors(ctx: Context, rows: Iterator[RowMapping]) -> Iterator[_Exported]:
+    while window := list(islice(rows, _WINDOW)):
+        errors = _errors(ctx, window)
+        for row in window:
+            yield row, errors.get(row["id"])
+
+
+def _errors(ctx: Context, rows: list[RowMapping]) -> dict[str, ErrorLine]:
+    return read_with(ctx, lambda tx: run_errors.lines(tx, rows))
+
+
+def _values(row: RowMapping, error: ErrorLine | None) -> dict[str, object]:
+    """Make the values of a run, by the names of their columns; times take milliseconds.
+
+    `queue_ms` is until its first request; `duration_ms` is from then to its end, as in the list.
+    """
+    found: dict[str, object] = {
         name: stamp(row[column]) if column.endswith("_at") and row[column] else row[column]
         for name, column in _COLUMNS.items()
     }
+    queued, started, ended = row["queued_at"], row["started_at"], row["ended_at"]
+    found["queue_ms"] = None if started is None else _ms(started - queued)
+    found["duration_ms"] = None if ended is None else _ms(ended - (started or queued))
+    found["error_name"] = None if error is None else error.name
+    found["error_message"] = None if error is None else error.message
+    return found
 
 
-def _csv(rows: Iterable[RowMapping]) -> Iterator[str]:
+def _ms(value: timedelta) -> int:
+    return round(value / timedelta(milliseconds=1))
+
+
+def _csv(rows: Iterable[_Exported]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow(_COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(value) for value in _values(row).values()])
+    writer.writerow((*_COLUMNS, *_FURTHER))
+    for row, error in rows:
+        writer.writerow([_cell(value) for value in _values(row, error).values()])
         if buffer.tell() > 32_000:
             yield buffer.getvalue()
             buffer.seek(0)
@@ -76,9 +109,9 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _json(rows: Iterable[RowMapping]) -> Iterator[bytes]:
+def _json(rows: Iterable[_Exported]) -> Iterator[bytes]:
     before = b"["
-    for row in rows:
-        yield before + orjson.dumps(_values(row))
+    for row, error in rows:
+        yield before + orjson.dumps(_values(row, error))
         before = b",\n"
     yield b"[]\n" if before == b"[" else b"]\n"

@@ -1,12 +1,12 @@
 """The page of runs with its filters, and the form that cancels or reruns the ticked ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl
 
 from flask import Response, redirect, request
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -25,9 +25,10 @@ from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_list import RunQuery
 from ..deps import context, read, read_with
-from ..parts import choices, key_filters, lists, payload_columns
+from ..parts import choices, key_filters, lists, payload_columns, run_errors
 from ..parts.notices import leave
 from ..parts.payload_columns import Column
+from ..parts.run_errors import ErrorLine
 from ..rendering import page, url
 from ..routes import route
 from .audit import actor
@@ -121,8 +122,7 @@ def runs() -> Response:
         )
     except Invalid as error:
         problem, status = error.message, 400
-    run_ids = [row["id"] for row in found.rows]
-    again = read(lambda tx: operation_list.last_reruns(tx, run_ids))
+    again, errors = read(lambda tx: _beside(tx, found.rows))
     further = lists.further(found, request.args)
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
@@ -130,6 +130,7 @@ def runs() -> Response:
         status,
         found=found,
         again=again,
+        errors=errors,
         functions=[row for row in functions if row["archived_at"] is None],
         app_names=sorted({row["app_name"] for row in functions}),
         given=request.args,
@@ -152,6 +153,14 @@ def runs() -> Response:
         key_fields=key_filters.fields(request.args, functions),
         unfinished=read(lambda tx: search_keys.unfinished(tx, names)),
     )
+
+
+def _beside(
+    tx: Connection, rows: Sequence[RowMapping]
+) -> tuple[dict[str, RowMapping], dict[str, ErrorLine]]:
+    """Read what else the rows show: their newest reruns, and their errors."""
+    reruns = operation_list.last_reruns(tx, [row["id"] for row in rows])
+    return reruns, run_errors.lines(tx, rows)
 
 
 @route("/runs/bulk", Role.OPERATOR, methods=("POST",))

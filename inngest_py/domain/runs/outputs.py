@@ -176,14 +176,22 @@ def shown(stored: str) -> Parts:
     return {"input": text} if key == "input" else {"data": text}
 
 
-def one_line(head: str) -> str:
-    """Return the name and message of an error in a line; `head` may be the first part of it."""
+def name_and_message(head: str) -> tuple[str, str]:
+    """Return the name and message of an error; `head` may be the first part of it.
+
+    What is not in that part is empty.
+    """
     try:
         error = error_object(canonical.loads(head))
     except Invalid:
         found = _MESSAGE.search(head)
-        return " ".join(json.loads(found.group(1)).split()) if found else ""
-    name, message = str(error["name"]), str(error["message"])
+        return "", json.loads(found.group(1)) if found else ""
+    return str(error["name"]), str(error["message"])
+
+
+def one_line(head: str) -> str:
+    """Return the name and message of an error in a line; `head` may be the first part of it."""
+    name, message = name_and_message(head)
     return " ".join((message if message.startswith(name) else f"{name}: {message}").split())
 
 
