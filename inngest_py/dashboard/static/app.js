@@ -122,6 +122,7 @@
       if (dot) dot.hidden = true;
       return;
     }
+    if (dot) dot.hidden = false;
     if (!path || source) return;
     source = new EventSource(path);
     source.onopen = () => {
@@ -177,6 +178,7 @@
   document.addEventListener("part:shown", () => {
     writeTimes(document);
     writeElapsed();
+    listen();
   });
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status === 401) location.reload();

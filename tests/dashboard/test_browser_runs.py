@@ -1,0 +1,77 @@
+"""The list of runs in a browser: chips filter without a button and a page load."""
+
+import re
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from werkzeug.serving import make_server
+
+from tests.databases import copied
+from tests.factories import reply
+from tests.processes import LOOPBACK
+
+from . import browser as browsers
+from .conftest import Site, failing
+
+pytestmark = pytest.mark.skipif(browsers.found() is None, reason="no Chromium")
+RUNS = 5
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A server with five runs, an hour apart, of which the third has failed."""
+    with copied(request, "sqlite", tmp_path) as db:
+        site = Site(db)
+        for n in range(RUNS):
+            site.engine.sdk.script = failing if n == 2 else lambda *_: reply(200, {"ok": True})
+            site.engine.start()
+            site.engine.drain()
+            site.engine.now += timedelta(hours=1)
+        server = make_server(LOOPBACK, 0, site.app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://{LOOPBACK}:{server.port}"
+        server.shutdown()
+        thread.join()
+
+
+def _rows(page: Page) -> Locator:
+    return page.locator("[data-row]")
+
+
+def _place(page: Page, share: float) -> tuple[float, float]:
+    """Find the place in the plot that is so far from its left."""
+    box = page.locator("[data-brush]").bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] * share, box["y"] + box["height"] / 2
+
+
+def test_chips_filter_at_once_and_the_way_back_is_the_browsers(url: str, page: Page) -> None:
+    page.goto(f"{url}/runs")
+    page.evaluate("window.isSamePage = true")
+    failed = page.get_by_role("checkbox", name="failed")
+    page.locator(".chip", has_text="failed").click()
+    expect(_rows(page)).to_have_count(1)
+    expect(page).to_have_url(f"{url}/runs?status=failed")
+    expect(failed).to_be_focused()
+    expect(page.get_by_role("link", name="CSV")).to_have_attribute("href", re.compile("=failed"))
+    expect(page.get_by_role("link", name="Clear")).to_be_visible()
+    page.locator(".chip", has_text="completed").click()
+    expect(_rows(page)).to_have_count(RUNS)
+    page.go_back()
+    expect(_rows(page)).to_have_count(1)
+    expect(failed).to_be_checked()
+    expect(page.get_by_role("checkbox", name="completed")).not_to_be_checked()
+    page.go_back()
+    expect(_rows(page)).to_have_count(RUNS)
+    expect(failed).not_to_be_checked()
+    assert page.evaluate("window.isSamePage")
+    # a filter that is refused is told as the button's answer would be
+    page.goto(f"{url}/runs?cel=event.")
+    page.locator(".chip", has_text="failed").click()
+    page.wait_for_url(re.compile("status=failed"))
+    expect(page.get_by_role("alert")).to_contain_text("not filtered")
