@@ -17,6 +17,7 @@ from . import guard, rendering
 from .deps import EXTENSION, Deps
 from .live.minutes import Minutes
 from .live.news import Pulse
+from .live.run_counts import RunCounts
 from .pages import (
     alerts,
     apps,
@@ -67,7 +68,7 @@ def add_to(app: Flask, settings: Settings, ctx: Context, mover: Mover | None = N
     clock_control = None if mover is None else ClockControl(mover)
     if mover is not None:
         ctx.moved.append(lambda _: pulse.send_news())
-    app.extensions[EXTENSION] = Deps(settings, ctx, pulse, Minutes(), clock_control)
+    app.extensions[EXTENSION] = Deps(settings, ctx, pulse, Minutes(), RunCounts(), clock_control)
     # the blueprint's guard asks for a session where other routes ask for the signing key
     app.extensions.setdefault("inngest_py.guards", {})[NAME] = guard.check
     app.extensions["inngest_py.lost"] = _lost

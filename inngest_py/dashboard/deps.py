@@ -13,6 +13,7 @@ from ..engine.runtime.context import Context
 from ..storage.db.session import limit_time
 from .live.minutes import Minutes
 from .live.news import Pulse
+from .live.run_counts import RunCounts
 from .parts.clock_bar import ClockControl
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class Deps:
     ctx: Context
     pulse: Pulse
     minutes: Minutes
+    run_counts: RunCounts
     clock: ClockControl | None = None  # of a server with a virtual clock
 
     @property

@@ -1,4 +1,4 @@
-"""The list of runs in a browser: chips filter without a button and a page load."""
+"""The list of runs in a browser: chips and the plot filter without a button and a page load."""
 
 import re
 import threading
@@ -75,3 +75,37 @@ def test_chips_filter_at_once_and_the_way_back_is_the_browsers(url: str, page: P
     page.locator(".chip", has_text="failed").click()
     page.wait_for_url(re.compile("status=failed"))
     expect(page.get_by_role("alert")).to_contain_text("not filtered")
+
+
+def test_a_span_is_chosen_in_the_plot_by_pointer_keys_and_touch(url: str, page: Page) -> None:
+    page.goto(f"{url}/runs")
+    expect(page.get_by_text(f"{RUNS} runs", exact=True)).to_be_visible()
+    assert browsers.flaws(page, browsers.axe()) == []
+    page.mouse.move(*_place(page, 0.3))
+    page.mouse.down()
+    page.mouse.move(*_place(page, 0.4))
+    expect(page.locator(".brush-span")).to_be_visible()
+    page.mouse.move(*_place(page, 0.5))
+    page.mouse.up()
+    expect(_rows(page)).to_have_count(1)  # of the viewer's zone, which is Tokyo
+    expect(page.locator("[data-row]").get_by_text("failed", exact=True)).to_be_visible()
+    expect(page).to_have_url(re.compile(r"from=.*until="))
+    page.get_by_role("link", name="All times").click()
+    expect(_rows(page)).to_have_count(RUNS)
+
+    page.get_by_role("slider", name="From").focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".brush-span")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(_rows(page)).to_have_count(2)
+    expect(page).to_have_url(re.compile(r"from="))
+    page.go_back()
+    expect(_rows(page)).to_have_count(RUNS)
+
+    touch = page.context.new_cdp_session(page)
+    for kind, share in (("Start", 0.9), ("Move", 0.8), ("Move", 0.7), ("End", None)):
+        places = [] if share is None else [_place(page, share)]
+        points = [{"x": x, "y": y} for x, y in places]
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    expect(_rows(page)).to_have_count(1)

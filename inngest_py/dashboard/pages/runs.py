@@ -1,7 +1,7 @@
 """The page of runs with its filters, and the form that cancels or reruns the ticked ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import parse_qsl
 
@@ -24,12 +24,14 @@ from ...storage.queries import function_list, run_list
 from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_list import RunQuery
-from ..deps import context, read, read_with
-from ..parts import choices, key_filters, lists, payload_columns, run_errors
+from ..deps import context, deps, read, read_with
+from ..live.run_counts import Asked
+from ..parts import choices, key_filters, lists, payload_columns, run_errors, run_plot
 from ..parts.notices import leave
 from ..parts.payload_columns import Column
 from ..parts.run_errors import ErrorLine
-from ..rendering import page, url
+from ..parts.run_plot import RunPlot
+from ..rendering import fragment, page, url
 from ..routes import route
 from .audit import actor
 
@@ -113,6 +115,7 @@ def runs() -> Response:
     found, problem, status = Page(run_list.NEWEST), None, 200
     columns: list[Column] = []
     names: list[str] = []
+    plot: RunPlot | None = None
     try:
         columns = payload_columns.chosen(request.args, functions)
         wanted = search(request.args, functions, now)
@@ -120,6 +123,7 @@ def runs() -> Response:
         found = lists.page(
             wanted.fetch(context()), run_list.NEWEST, after=wanted.after, fits=wanted.fits
         )
+        plot = _first_plot(wanted)
     except Invalid as error:
         problem, status = error.message, 400
     again, errors = read(lambda tx: _beside(tx, found.rows))
@@ -152,7 +156,39 @@ def runs() -> Response:
         view_query=views.only_filters(choices.query_string(request.args)),
         key_fields=key_filters.fields(request.args, functions),
         unfinished=read(lambda tx: search_keys.unfinished(tx, names)),
+        plot=plot,
     )
+
+
+@route("/runs/plot", Role.VIEWER)
+def runs_plot() -> Response:
+    """Answer with the plot of the list and its total alone, counted further."""
+    now = context().now()
+    wanted = search(request.args, read(function_list.every), now)
+    return fragment("run_plot.html", "plot", _plot(wanted, run_plot.PLOT_SECONDS))
+
+
+def _plot(wanted: Search, seconds: float) -> RunPlot:
+    """Count the runs of a search, whatever page of it is shown."""
+    begin, end = choices.times_of(request.args, wanted.now)
+    before_id = None if end is None else ids.lowest_ulid(end)
+    query = replace(wanted.query, before_id=before_id)
+    is_search = bool(wanted.fits is not None or query.conditions)
+    asked = Asked(query, begin, end, wanted.now, is_search)
+    counted = read(lambda tx: deps().run_counts.count(tx, asked, seconds))
+    return run_plot.shown(counted, request.args, is_search=is_search)
+
+
+def _first_plot(wanted: Search) -> RunPlot | None:
+    """Make the plot of a page; None for what a page asks for that has its plot already.
+
+    A search takes the time that a page has, so its plot counts by itself.
+    """
+    if "HX-Request" in request.headers:
+        return None
+    if wanted.fits is not None:
+        return run_plot.shown(None, request.args, is_search=True)
+    return _plot(wanted, run_plot.PAGE_SECONDS)
 
 
 def _beside(

@@ -60,7 +60,9 @@ def bars(times: Sequence[datetime], series: Sequence[Series], axis: Axis = MINUT
                 height = max(height, 1.5)
                 y -= height
                 parts.append(_rect(place * step + 1, y, step - 2, height, one.css))
-        text = ", ".join(f"{number(int(s.values[place] or 0))} {s.name}" for s in series)
+        known = [(s.name, s.values[place]) for s in series]
+        text = ", ".join(f"{number(int(v))} {name}" for name, v in known if v is not None)
+        text = text or "not counted yet"
         drawn.append(_column(place * step, step, at, text, parts, axis))
     summary = _summary(series, lambda value: number(int(value)), axis)
     return Plot(_plot(drawn, summary), number(int(max(stacked, default=0))))

@@ -1,7 +1,7 @@
 """The list of runs: filtered, by any of their times, with the columns that its reader shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     union_all,
 )
 
@@ -71,6 +72,7 @@ class RunQuery:
     error_id: str | None = None  # of this error group, failed, and not run again yet
     from_id: str | None = None  # no run whose id sorts before it
     keys: Sequence[tuple[str, str]] = ()  # search keys and the values that they have
+    before_id: str | None = None  # only runs whose ids sort before it
 
 
 def order(fields: Sequence[tuple[str, bool]]) -> Order:
@@ -179,6 +181,53 @@ def count_by_function(tx: Connection, query: RunQuery, most: int) -> dict[str, i
     return {row[0]: row[1] for row in tx.execute(counted)}
 
 
+def by_index(query: RunQuery) -> RunQuery:
+    """Keep of a query what the indexes hold of a run: its status, its function and its id."""
+    return RunQuery(
+        statuses=query.statuses,
+        function_ids=query.function_ids,
+        from_id=query.from_id,
+        before_id=query.before_id,
+    )
+
+
+def oldest(tx: Connection) -> str | None:
+    """Return the id of the oldest run of all; None without runs."""
+    found: str | None = tx.execute(select(func.min(runs.c.id))).scalar()
+    return found
+
+
+_is_failed = runs.c.status == RunStatus.FAILED.value
+
+
+def outcomes(tx: Connection, query: RunQuery, most: int) -> list[tuple[str, bool]]:
+    """List the ids of up to `most` runs, in no order, and whether each has failed."""
+    chosen = _where(select(runs.c.id, _is_failed), query).limit(most)
+    return [(row[0], bool(row[1])) for row in tx.execute(chosen)]
+
+
+def count_by_index(tx: Connection, query: RunQuery, most: int) -> tuple[int, int]:
+    """Count up to `most` runs of a query of by_index(), and those of them that have failed.
+
+    Reads entries of one index alone, or of two where no status and no function is asked for: the
+    index of ids does not have the status.
+    """
+    if query.statuses is not None or query.function_ids is not None:
+        return _tally(tx, query, _is_failed, most)
+    failures = replace(query, statuses=[RunStatus.FAILED])
+    all_of_them, _ = _tally(tx, query, false(), most)
+    return all_of_them, _tally(tx, failures, true(), most)[1]
+
+
+def _tally(
+    tx: Connection, query: RunQuery, failed: ColumnElement[bool], most: int
+) -> tuple[int, int]:
+    found = _where(select(failed.label("failed")).select_from(runs), query).limit(most).subquery()
+    counts = func.count(), func.count(case((found.c.failed, 1)))
+    row = tx.execute(select(*counts).select_from(found)).one()
+    return row[0], row[1]
+
+
 def _where(chosen: Query, query: RunQuery) -> Query:
     column = runs.c[query.time_field]
     if query.since is not None:
@@ -210,6 +259,8 @@ def _where(chosen: Query, query: RunQuery) -> Query:
         chosen = chosen.where(*still_failed(query.error_id))
     if query.from_id is not None:
         chosen = chosen.where(_id(query) >= query.from_id)
+    if query.before_id is not None:
+        chosen = chosen.where(_id(query) < query.before_id)
     return chosen.where(*_has_keys(query), *on_columns(query.conditions))
 
 
