@@ -83,7 +83,6 @@ class RunCounts:
         clock: Callable[[], float] = time.monotonic,
     ) -> Counted:
         """Count for so many seconds, and the bar that is being counted then."""
-        until = clock() + seconds
         begin = asked.begin or _created(run_list.oldest(tx))
         if begin is None or (asked.end is not None and asked.end <= begin):
             return Counted((), 0, is_exact=True, is_whole=True)
@@ -93,6 +92,7 @@ class RunCounts:
         if len(few) <= MOST_EXACT:
             total = None if asked.is_search else len(few)
             return Counted(_filled(bars, few), total, is_exact=True, is_whole=True)
+        until = clock() + seconds  # not before: each look counts at least a bar
         if asked.end is None:  # ids may be ahead of this clock: the newest bar takes them in
             bars[-1] = replace(bars[-1], end=_LAST)
         look = _Look(tx, simple, asked, clock)
