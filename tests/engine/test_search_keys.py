@@ -1,5 +1,6 @@
 """Search keys: new runs have their values at once, older ones by a walk that nothing loses."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -77,6 +78,27 @@ def test_all_keys_and_filters_must_hold(db: Database) -> None:
     assert found(engine, ("order_id", "7"), until=engine.now - timedelta(hours=1)) == [one]
     assert found(engine, ("order_id", "7"), text='"us"') == [other]
     assert found(engine, ("order_id", "7"), function_ids=["x"]) == []
+
+
+@pytest.mark.parametrize("most", [10_000, 0])
+def test_frequent_values_are_looked_up_for_each_run(
+    db: Database, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Beside another filter a frequent value does not lead; what is found is the same."""
+    monkeypatch.setattr(run_list, "_MOST_LED", most)
+    engine = Engine(db, sequence("a"))
+    declare(engine, **ORDER, region="event.data.region")
+    function_id = search_keys.show(engine.ctx, "app-fn").function_id
+    made = [engine.start(data={"order_id": n, "region": "eu"}) for n in range(3)]
+    with engine.ctx.db.reading() as tx:
+        plain = RunQuery(keys=[("region", "eu"), ("order_id", "1")])
+        assert run_list._leading(tx, plain) == ("order_id", "1")
+        narrow = replace(plain, function_ids=[function_id])
+        assert run_list._leading(tx, narrow) == (("order_id", "1") if most else None)
+        for query in (plain, narrow):
+            assert run_list.count(tx, query, 9) == 1
+            assert [row["id"] for row in run_list.page(tx, query, first=5).rows] == [made[1]]
+    assert found(engine, ("region", "eu"), function_ids=["x"]) == []
 
 
 def test_pages_of_a_search_go_on(db: Database) -> None:

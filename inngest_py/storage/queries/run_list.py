@@ -40,6 +40,9 @@ from .run_columns import SMALL, has_items, in_phases, runs, select_runs, statuse
 
 _members, _attempts = table_of(BatchEvent), table_of(Attempt)
 _keys = table_of(RunSearchKey)
+Pair = tuple[str, str]
+# a value that more runs have is frequent: to look at so many takes 50 ms
+_MOST_LED = 10_000
 _WITHOUT_OUTPUT = ("queued", "running", "cancelled")
 # ids sort by creation, as the indexes of statuses and functions do
 NEWEST = Order((Key("id", runs.c.id),))
@@ -106,8 +109,9 @@ def look(
     if values:
         large = {"payload": table_of(EventRow).c.payload, "output": runs.c.output}
         chosen = chosen.add_columns(*[_if(hit, large[name]).label(name) for name in large])
-    sort = _sorted_by(query, by)
-    chosen = _where(chosen, query)
+    leading = _leading(tx, query)
+    sort = _sorted_by(query, by, leading)
+    chosen = _where(chosen, query, leading)
     return paging.look(tx, chosen, by, limit=limit, after=after, hit=hit, sort=sort)
 
 
@@ -138,7 +142,7 @@ def of_event(tx: Connection, event_id: str, columns: Sequence[str] = SMALL) -> S
     return look(tx, RunQuery(event_id=event_id), OLDEST, limit=None, columns=columns).rows
 
 
-def _sorted_by(query: RunQuery, by: Order) -> Sequence[Key]:
+def _sorted_by(query: RunQuery, by: Order, leading: Pair | None) -> Sequence[Key]:
     """Replace an order by the equal one of an index, if there is one.
 
     Ids sort as `queued_at` does, and statuses and functions are indexed with ids. A time that the
@@ -146,7 +150,7 @@ def _sorted_by(query: RunQuery, by: Order) -> Sequence[Key]:
     """
     first = by.keys[0]
     if first.name in ("queued_at", "id"):
-        return (Key("id", _id(query), first.descending),)
+        return (Key("id", _id(leading), first.descending),)
     bounded = query.since is not None or query.until is not None
     if bounded and first.name == query.time_field:
         return (Key(first.name, runs.c[first.name], first.descending), *by.keys[1:])
@@ -169,14 +173,18 @@ def _holds(text: str) -> ColumnElement[bool]:
 
 def count(tx: Connection, query: RunQuery, most: int) -> int:
     """Count the runs that match the conditions on columns, up to `most`."""
-    found = _where(select_runs(("id",)), query).limit(most).subquery()
+    found = _where(select_runs(("id",)), query, _leading(tx, query)).limit(most).subquery()
     total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
     return total
 
 
 def count_by_function(tx: Connection, query: RunQuery, most: int) -> dict[str, int]:
     """Count the runs that match the conditions on columns by function, up to `most` in all."""
-    found = _where(select_runs(("id", "function_slug")), query).limit(most).subquery()
+    found = (
+        _where(select_runs(("id", "function_slug")), query, _leading(tx, query))
+        .limit(most)
+        .subquery()
+    )
     counted = select(found.c.function_slug, func.count()).group_by(found.c.function_slug)
     return {row[0]: row[1] for row in tx.execute(counted)}
 
@@ -202,7 +210,7 @@ _is_failed = runs.c.status == RunStatus.FAILED.value
 
 def outcomes(tx: Connection, query: RunQuery, most: int) -> list[tuple[str, bool]]:
     """List the ids of up to `most` runs, in no order, and whether each has failed."""
-    chosen = _where(select(runs.c.id, _is_failed), query).limit(most)
+    chosen = _where(select(runs.c.id, _is_failed), query, _leading(tx, query)).limit(most)
     return [(row[0], bool(row[1])) for row in tx.execute(chosen)]
 
 
@@ -222,20 +230,21 @@ def count_by_index(tx: Connection, query: RunQuery, most: int) -> tuple[int, int
 def _tally(
     tx: Connection, query: RunQuery, failed: ColumnElement[bool], most: int
 ) -> tuple[int, int]:
-    found = _where(select(failed.label("failed")).select_from(runs), query).limit(most).subquery()
+    chosen = select(failed.label("failed")).select_from(runs)
+    found = _where(chosen, query, _leading(tx, query)).limit(most).subquery()
     counts = func.count(), func.count(case((found.c.failed, 1)))
     row = tx.execute(select(*counts).select_from(found)).one()
     return row[0], row[1]
 
 
-def _where(chosen: Query, query: RunQuery) -> Query:
+def _where(chosen: Query, query: RunQuery, leading: Pair | None) -> Query:
     column = runs.c[query.time_field]
     if query.since is not None:
         chosen = chosen.where(column >= query.since)
     if query.until is not None:
         chosen = chosen.where(column < query.until)
     if query.time_field == "queued_at":
-        chosen = chosen.where(*within(_id(query), query.since, query.until))
+        chosen = chosen.where(*within(_id(leading), query.since, query.until))
     statuses = query.statuses
     if query.phases is not None:
         statuses = statuses_of(query.phases, statuses)
@@ -258,27 +267,46 @@ def _where(chosen: Query, query: RunQuery) -> Query:
     if query.error_id is not None:
         chosen = chosen.where(*still_failed(query.error_id))
     if query.from_id is not None:
-        chosen = chosen.where(_id(query) >= query.from_id)
+        chosen = chosen.where(_id(leading) >= query.from_id)
     if query.before_id is not None:
-        chosen = chosen.where(_id(query) < query.before_id)
-    return chosen.where(*_has_keys(query), *on_columns(query.conditions))
+        chosen = chosen.where(_id(leading) < query.before_id)
+    return chosen.where(*_has_keys(query, leading), *on_columns(query.conditions))
 
 
-def _id(query: RunQuery) -> AnyColumn:
+def _leading(tx: Connection, query: RunQuery) -> Pair | None:
+    """Choose the key by whose index a list is read: the rarest of its values.
+
+    None for a query without keys, and for one that has only frequent values beside filters of
+    columns: the list is then read by those, and the keys are looked up for each run. SQLite has no
+    statistics by which it could choose: of a million runs, such pages took 180 to 320 ms of CPU,
+    and take 15 so.
+    """
+    if not query.keys:
+        return None
+    others = replace(query, keys=(), since=None, until=None, from_id=None, before_id=None)
+    is_plain = replace(others, text=None, event_prefix=None) == RunQuery()
+    if is_plain and len(query.keys) == 1:
+        return query.keys[0]
+    counted = [(run_search_keys.count(tx, pair, _MOST_LED + 1), pair) for pair in query.keys]
+    number, leading = min(counted)
+    return leading if is_plain or number <= _MOST_LED else None
+
+
+def _id(leading: Pair | None) -> AnyColumn:
     """Give the column by which a list is read in the order of ids.
 
-    With a search key this is the key's own: its index has the runs of a value in that order.
+    If a search key leads, this is the key's own: its index has the runs of a value in that order.
     """
-    return _keys.c.run_id if query.keys else runs.c.id
+    return runs.c.id if leading is None else _keys.c.run_id
 
 
-def _has_keys(query: RunQuery) -> list[ColumnElement[bool]]:
-    """Write that runs have the values: the first leads to the runs, others are looked up."""
-    if not query.keys:
-        return []
-    (name, value), *others = query.keys
-    found = [_keys.c.run_id == runs.c.id, _keys.c.key == name, _keys.c.value == value]
-    return [*found, *(run_search_keys.has(runs.c.id, *pair) for pair in others)]
+def _has_keys(query: RunQuery, leading: Pair | None) -> list[ColumnElement[bool]]:
+    """Write that runs have the values: that of the leading key, and others by a look-up."""
+    others = [run_search_keys.has(runs.c.id, *pair) for pair in query.keys if pair != leading]
+    if leading is None:
+        return others
+    name, value = leading
+    return [_keys.c.run_id == runs.c.id, _keys.c.key == name, _keys.c.value == value, *others]
 
 
 def _started_by(event_id: str) -> Query:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Index, Text, delete, exists
+from sqlalchemy import Connection, Index, Text, delete, exists, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -40,6 +40,14 @@ def add(tx: Connection, rows: Sequence[RowValues]) -> None:
 def drop(tx: Connection, run_ids: Sequence[str], key: str) -> None:
     """Delete the values of one key of runs."""
     tx.execute(delete(_keys).where(_keys.c.run_id.in_(run_ids), _keys.c.key == key))
+
+
+def count(tx: Connection, pair: tuple[str, str], most: int) -> int:
+    """Count the runs that have a value of a key, up to `most`: by the index alone."""
+    mine = (_keys.c.key == pair[0], _keys.c.value == pair[1])
+    found = select(_keys.c.run_id).where(*mine).limit(most).subquery()
+    counted: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
+    return counted
 
 
 def has(run_id: AnyColumn, key: str, value: str) -> ColumnElement[bool]:
