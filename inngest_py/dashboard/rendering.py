@@ -72,6 +72,7 @@ def page(template: str, status: int = 200, **values: object) -> Response:
         "here": request.full_path.rstrip("?"),
         "notice": notice(),
         "problem": None,
+        "wrong": {},
         "news": g.get("news"),
     }
     control = deps().clock

@@ -54,9 +54,16 @@ def apps() -> Response:
 
 
 def show(
-    problem: str | None = None, status: int = 200, *, wrong: Mapping[str, str] | None = None
+    problem: str | None = None,
+    status: int = 200,
+    *,
+    wrong: Mapping[str, str] | None = None,
+    no_url: str | None = None,
 ) -> Response:
-    """Make the page; `wrong` says by field what was wrong with the form for Celery apps."""
+    """Make the page; `wrong` says by field what was wrong with the form for Celery apps.
+
+    `no_url` says what was wrong with the URL of an SDK's app.
+    """
     now = context().now()
 
     def load(tx: Connection) -> _Found:
@@ -79,6 +86,7 @@ def show(
         given=request.form.get("url", ""),
         celery=request.form if wrong is not None else {},
         wrong=wrong or {},
+        wrong_app={} if no_url is None else {"url": no_url},
     )
 
 
@@ -94,12 +102,12 @@ def app_add() -> AnyResponse:
     """Ask the SDK at a URL to sync."""
     given = request.form.get("url", "").strip()
     if not given:
-        return show("write the URL of the app's serve endpoint", 400)
+        return show(None, 400, no_url="write the URL of the app's serve endpoint")
     try:
         kind, in_band = deps().settings.kind, deps().in_band
         app_id = moves.create(context(), given, kind=kind, in_band=in_band, by=actor())
     except Invalid as error:
-        return show(error.message, 400)
+        return show(None, 400, no_url=error.message)
     return _asked(app_id)
 
 

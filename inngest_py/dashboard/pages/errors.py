@@ -21,6 +21,7 @@ from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Page
 from ..deps import context, read
 from ..parts import charts, choices, lists
+from ..parts.form_errors import wrong_fields
 from ..parts.notices import leave
 from ..rendering import page, url
 from ..routes import route
@@ -41,13 +42,15 @@ _NOTICES = {
     ErrorState.RESOLVED: "error-resolved",
 }
 
+_FIELDS = ("since", "q", "order")
+
 
 @route("/errors", Role.VIEWER)
 def errors() -> Response:
     """List error groups in a state, the last seen first."""
     now = context().now()
     found = Page(groups.ORDERS["last_seen"])
-    state, problem, status = ErrorState.OPEN, None, 200
+    state, problem, status, wrong = ErrorState.OPEN, None, 200, {}
     counted: dict[ErrorState, int] = dict.fromkeys(ErrorState, 0)
     hours: groups.Hours = {}
     again = retrying.NOTHING
@@ -65,7 +68,7 @@ def errors() -> Response:
 
         found, counted, hours, again = read(load)
     except Invalid as error:
-        problem, status = error.message, 400
+        problem, status, wrong = error.message, 400, wrong_fields(error, _FIELDS)
     functions, apps = read(lambda tx: (function_list.every(tx), app_list.every(tx)))
     following = choices.query_string(request.args, after=found.next) if found.next else None
     return page(
@@ -89,6 +92,7 @@ def errors() -> Response:
         retrying=again.unmuted(),
         states=again.states,
         most_retrying=retrying.MOST if again.more else None,
+        wrong=wrong,
     )
 
 

@@ -18,6 +18,7 @@ from ...storage.queries.paging import Page, Position, Window
 from ...storage.queries.reports import event_names
 from ..deps import context, read, read_with
 from ..parts import choices, lists
+from ..parts.form_errors import wrong_fields
 from ..parts.notices import leave
 from ..parts.words import pretty
 from ..rendering import page, url
@@ -29,17 +30,18 @@ _MOST_FORM = 1_000_000
 _MOST_SUGGESTED = 200
 _FIELDS = ("name", "data", "user", "id")
 _EMPTY = "{\n  \n}"
+_FILTERS = ("name", "since", "q", "cel")
 
 
 @route("/events", Role.VIEWER)
 def events() -> Response:
     """List events, newest first, with the runs that they started."""
     ctx = context()
-    found, problem, status = Page(event_list.NEWEST), None, 200
+    found, problem, status, wrong = Page(event_list.NEWEST), None, 200, {}
     try:
         found = _page(request.args)
     except Invalid as error:
-        problem, status = error.message, 400
+        problem, status, wrong = error.message, 400, wrong_fields(error, _FILTERS)
     runs = read_with(ctx, lambda tx: run_list.of_events(tx, [row["id"] for row in found.rows]))
     further = lists.further(found, request.args)
     following = choices.query_string(request.args, before=found.next) if found.next else None
@@ -56,6 +58,7 @@ def events() -> Response:
         first=not request.args.get("before"),
         filters=choices.query_string(request.args, before=None),
         problem=problem,
+        wrong=wrong,
     )
 
 

@@ -10,6 +10,7 @@ from ...engine.admin import limit_overrides, pause_function
 from ...engine.flow.arrivals import SKIP
 from ...engine.intake.invoke import invoke
 from ..deps import context, read
+from ..parts.form_errors import wrong_fields
 from ..parts.limit_words import TERMS
 from ..parts.notices import leave
 from ..rendering import url
@@ -62,7 +63,8 @@ def function_limits(function_id: str) -> AnyResponse:
             wanted |= {"by": actor().name} | ({"expiresIn": term} if term else {})
         limit_overrides.put(context(), function_id, wanted, actor())
     except Invalid as error:
-        return show(function_id, f"limits: {error.message}", 400)
+        told = wrong_fields(error, ("term",), "limits")
+        return show(function_id, f"limits: {error.message}", 400, wrong=told)
     return leave(url("function", function_id=function_id), "overridden")
 
 

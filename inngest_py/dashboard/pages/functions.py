@@ -100,10 +100,9 @@ def show(
     wrong_keys: str = "",
     not_invoked: str | None = None,
 ) -> Response:
-    """Make a function's page; `problem` is what was wrong with a form.
+    """Make a function's page; `problem` is what was wrong with a form, by field in `wrong`.
 
-    `wrong` says it by field for the form of a Celery task, `wrong_keys` for the search keys, and
-    `not_invoked` for the data of an invocation.
+    `wrong_keys` says it for the search keys, `not_invoked` for the data of an invocation.
     """
     now, span = context().now(), "24h"
     try:
@@ -134,6 +133,7 @@ def show(
         problem=problem,
         wrong_keys=wrong_keys,
         keys_text=_keys_text(found["search_keys"]),
+        wrong=wrong or {},
         task=_task(config, app, wrong or {}),
     )
 
@@ -178,7 +178,9 @@ def _task(
     if config.celery is None or config.celery.task is None:
         return None
     known, gone = celery_cards.task_state(app, config.celery.task)
-    shown = task_form.form(config, request.form, wrong)
+    fields = (*task_form.FIELDS, task_form.MORE)
+    mine = {name: wrong[name] for name in fields if name in wrong}
+    shown = task_form.form(config, request.form, mine)
     queue = config.celery.queue or (app["queue"] if app is not None else None)
     return {"of": config.celery, "known": known, "gone": gone, "form": shown, "queue": queue}
 

@@ -20,10 +20,11 @@ def login() -> AnyResponse:
 
 
 def _form(problem: str | None = None, status: int = 200) -> Response:
+    """Make the page. It does not say which of name and password is wrong."""
     return page(
         "login.html",
         status,
-        problem=problem,
+        wrong={} if problem is None else {"password": problem},
         known=accounts.any_known(context()),
         name=request.form.get("name", ""),
         next=request.values.get("next", ""),

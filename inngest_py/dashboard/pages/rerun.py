@@ -11,6 +11,7 @@ from ...domain.values import canonical, ids
 from ...engine.admin.rerun import rerun
 from ...storage.queries import event_lookups, run_detail, run_lookups
 from ..deps import context, read
+from ..parts.form_errors import wrong_fields
 from ..parts.notices import leave
 from ..parts.words import pretty
 from ..rendering import page, url
@@ -41,7 +42,8 @@ def rerun_form(run_id: str) -> Response:
 
 
 def _form(run: RowMapping, data: str, problem: str | None = None) -> Response:
-    return page("rerun_form.html", 400 if problem else 200, run=run, data=data, problem=problem)
+    wrong = {} if problem is None else {"data": problem}
+    return page("rerun_form.html", 400 if problem else 200, run=run, data=data, wrong=wrong)
 
 
 @route("/runs/<run_id>/rerun", Role.OPERATOR, methods=("POST",))
@@ -54,7 +56,8 @@ def run_rerun(run_id: str) -> AnyResponse:
         new_id = rerun(context(), run_id, change, actor())
     except Invalid as error:
         if data is None:
-            return show(run_id, error.message, 400)
+            wrong = wrong_fields(error, ("input", "result"))
+            return show(run_id, error.message, 400, wrong=wrong)
         run = read(lambda tx: run_lookups.get(tx, run_id))
         if run is None:
             raise

@@ -1,5 +1,6 @@
 """The page of a run: what it leads with, its timeline, and a panel with the part that is chosen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from ..rendering import page, url
 from ..routes import route
 from ..run_page import headline, history, invoked, nodes, panel, view, waterfall
 from ..run_page.headline import Facts
+from ..run_page.panel import StepForm
 from .audit import actor
 
 MOST_OF_BATCH = 100
@@ -71,14 +73,24 @@ def run(run_id: str) -> Response:
     return show(run_id)
 
 
-def show(run_id: str, problem: str | None = None, status: int = 200) -> Response:
-    """Show a run's page, with a problem of its forms; or the part of it that the page asks for."""
+def show(
+    run_id: str,
+    problem: str | None = None,
+    status: int = 200,
+    *,
+    wrong: Mapping[str, str] | None = None,
+) -> Response:
+    """Show a run's page, with a problem of its forms; or the part of it that the page asks for.
+
+    `wrong` says it by field, for the fields that the page shows.
+    """
     part = request.headers.get(PART)
     found = read(lambda tx: _load(tx, run_id, part))
     live = RunStatus(found["run"]["status"]) not in ENDED
     waiting = _why_waiting(run_id) if live and part is None else []
     dev = deps().settings.dev
     can_skip = dev and any(reason.item is not None for reason in waiting)
+    fields = _fields(found["panel"].form)
     return page(
         {"panel": "run_panel.html", "view": "run_view.html"}.get(part or "", "run.html"),
         status,
@@ -93,8 +105,17 @@ def show(run_id: str, problem: str | None = None, status: int = 200) -> Response
         skips=waiting_steps(context(), run_id) if dev and live else {},
         can_skip=can_skip,
         problem=problem,
+        wrong={name: said for name, said in (wrong or {}).items() if name in fields},
         here=found["view"].link(),
     )
+
+
+def _fields(form: StepForm | None) -> set[str]:
+    """List the fields of the chosen step's forms."""
+    if form is None:
+        return set()
+    shown = {"input": form.takes_input, "result": form.may_be_given}
+    return {name for name, is_shown in shown.items() if is_shown}
 
 
 def _load(tx: Connection, run_id: str, part: str | None) -> dict[str, Any]:

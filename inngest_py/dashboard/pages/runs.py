@@ -27,6 +27,7 @@ from ...storage.queries.run_list import RunQuery
 from ..deps import context, deps, read, read_with
 from ..live.run_counts import Asked
 from ..parts import choices, key_filters, lists, payload_columns, run_errors, run_plot
+from ..parts.form_errors import wrong_fields
 from ..parts.notices import leave
 from ..parts.payload_columns import Column
 from ..parts.run_errors import ErrorLine
@@ -36,6 +37,8 @@ from ..routes import route
 from .audit import actor
 
 MOST_AT_ONCE = 500
+
+_FIELDS = ("event", "since", "from", "until", "q", "cel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def runs() -> Response:
     """List runs, newest first."""
     now = context().now()
     functions = read(function_list.every)
-    found, problem, status = Page(run_list.NEWEST), None, 200
+    found, problem, status, wrong = Page(run_list.NEWEST), None, 200, {}
     columns: list[Column] = []
     names: list[str] = []
     plot: RunPlot | None = None
@@ -125,7 +128,7 @@ def runs() -> Response:
         )
         plot = _first_plot(wanted)
     except Invalid as error:
-        problem, status = error.message, 400
+        problem, status, wrong = error.message, 400, wrong_fields(error, _FIELDS)
     again, errors = read(lambda tx: _beside(tx, found.rows))
     further = lists.further(found, request.args)
     following = choices.query_string(request.args, before=found.next) if found.next else None
@@ -157,6 +160,7 @@ def runs() -> Response:
         key_fields=key_filters.fields(request.args, functions),
         unfinished=read(lambda tx: search_keys.unfinished(tx, names)),
         plot=plot,
+        wrong=wrong,
     )
 
 

@@ -200,7 +200,9 @@
   });
 
   // after a wrong value the focus is where it can be mended
-  document.querySelector("main [aria-invalid]")?.focus();
+  const wrong = document.querySelector("main [aria-invalid]");
+  for (let part = wrong?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  wrong?.focus();
 
   // --- keys --------------------------------------------------------------------------------
   const keys = document.getElementById("keys");

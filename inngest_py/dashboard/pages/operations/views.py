@@ -22,12 +22,15 @@ from ....storage.queries.operations import operation_list
 from ....storage.queries.paging import Page
 from ...deps import context, read
 from ...parts import choices, key_filters
+from ...parts.form_errors import wrong_fields
 from ...parts.notices import leave
 from ...rendering import page, url
 from ...routes import route
 from ..audit import actor
 
 _PAGE = 50
+_REPLAY = ("function", "since", "from", "until", "events")  # the form's fields
+_MOST_RATE = 20  # characters of a rate that are shown again
 _RATES = ("", "1", "5", "10", "50", "100")
 _NOTICES = {"paused": "operation-paused", "running": "operation-resumed"}
 
@@ -103,20 +106,20 @@ def operation_form() -> Response:
     kind = given.get("kind", "")
     if kind not in list(Kind):
         raise Invalid(f"kind must be one of {', '.join(Kind)}", field="kind")
-    if kind == Kind.REPLAY_EVENTS:
-        if "since" not in given and "from" not in given:
-            return page("replay_form.html", given=given, since=choices.SINCE)
-        selection = _events_of(given, now)
-    else:
-        selection = selection_of(given, now)
+    replays = kind == Kind.REPLAY_EVENTS
+    if replays and "since" not in given and "from" not in given:
+        return page("replay_form.html", given=given, since=choices.SINCE)
     try:
+        selection = _events_of(given, now) if replays else selection_of(given, now)
         asked = rules.parse({"kind": kind, "selection": selection}, now)
         found = manage.preview(context(), asked)
     except InngestPyError as error:
-        if kind == Kind.REPLAY_EVENTS:
-            return page(
-                "replay_form.html", 400, given=given, since=choices.SINCE, problem=error.message
+        if replays:
+            wrong = wrong_fields(
+                error, _REPLAY, "function" if isinstance(error, NotFound) else None
             )
+            told = {"problem": error.message, "wrong": wrong}
+            return page("replay_form.html", 400, given=given, since=choices.SINCE, **told)
         raise
     return _asking(kind, selection, found)
 
@@ -134,6 +137,7 @@ def _asking(
         rates=_RATES,
         rate=rate,
         problem=problem,
+        wrong={} if problem is None else {"rate": problem},
     )
 
 
@@ -152,7 +156,7 @@ def operation_begin() -> AnyResponse:
             raise
         found = manage.preview(context(), rules.parse(asked, now))
         return _asking(
-            form.get("kind", ""), selection, found, form.get("rate", "")[:20], error.message
+            form.get("kind", ""), selection, found, form.get("rate", "")[:_MOST_RATE], error.message
         )
     made = manage.begin(context(), wanted, actor())
     return leave(url("operation", operation_id=made), "operation-begun")
@@ -174,7 +178,13 @@ def operation(operation_id: str) -> Response:
     return _show(operation_id)
 
 
-def _show(operation_id: str, problem: str | None = None, status: int = 200) -> Response:
+def _show(
+    operation_id: str,
+    problem: str | None = None,
+    status: int = 200,
+    *,
+    wrong: Mapping[str, str] | None = None,
+) -> Response:
     ids.check_ulid(operation_id, "an operation's id")
     given = request.args
     outcome = given.get("outcome") if given.get("outcome") in list(Outcome) else None
@@ -203,6 +213,8 @@ def _show(operation_id: str, problem: str | None = None, status: int = 200) -> R
         first=after is None,
         here_path=url("operation", operation_id=operation_id),
         problem=problem,
+        wrong=wrong or {},
+        rate=request.form.get("rate", "")[:_MOST_RATE] if wrong else None,
     )
 
 
@@ -217,6 +229,6 @@ def operation_change(operation_id: str) -> AnyResponse:
     except Conflict as error:
         return _show(operation_id, error.message, 409)
     except Invalid as error:
-        return _show(operation_id, error.message, 400)
+        return _show(operation_id, error.message, 400, wrong=wrong_fields(error, ("rate",)))
     word = _NOTICES.get(state or "", "operation-cancelled" if state else "operation-rate")
     return leave(url("operation", operation_id=operation_id), word)
