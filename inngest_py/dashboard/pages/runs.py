@@ -142,10 +142,7 @@ def runs() -> Response:
         app_names=sorted({row["app_name"] for row in functions}),
         given=request.args,
         chosen=request.args.getlist("status"),
-        statuses=[
-            *WORDS,
-            *({RunStatus.RUNNING.value}.intersection(request.args.getlist("status"))),
-        ],
+        statuses=[*WORDS, *{RunStatus.RUNNING.value}.intersection(request.args.getlist("status"))],
         since=choices.SINCE,
         following=following,
         further=further,
