@@ -11,11 +11,13 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 # they show more than pages do
 _ADMINS_READ = frozenset({"/v1/tokens", "/v2/keys/events", "/v2/keys/signing"})
 _EVENTS = frozenset({"/api/v1/events", "/v2/events"})
-# it only reads, whatever its method; mutations of GraphQL ask for more (graphql/server.py)
-_VIEWERS_POST = frozenset({"/v0/gql", "/api/v1/replay-check"})
+# its queries read; its mutations ask for more (graphql/server.py)
+_VIEWERS_POST = frozenset({"/v0/gql"})
 _OPERATORS_CHANGE = frozenset(
     {
         "/api/v1/functions",
+        # it sends signed requests to the URL that its caller names
+        "/api/v1/replay-check",
         "/fn/register",
         "/v0/runs/<run_id>",
         "/v1/cancellations",

@@ -13,6 +13,7 @@ from inngest_py.api import token_roles
 from inngest_py.cli import cli
 from inngest_py.domain.access.api_tokens import Scope
 from inngest_py.domain.access.roles import Role
+from inngest_py.domain.errors import Conflict
 from inngest_py.engine.admin import api_tokens
 from inngest_py.engine.runtime.api_tokens import KEPT_SECONDS, ApiTokens
 from inngest_py.storage.db.session import Database
@@ -97,6 +98,34 @@ def test_a_scope_opens_what_its_role_may_do(guarded: Service, scope: Scope) -> N
         assert answered.status_code != 401
         seen.add((wanted, allowed))
     assert len(seen) == 4
+
+
+def test_a_place_is_made_by_a_token_that_has_ended(
+    guarded: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_tokens, "MOST_TOKENS", 2)
+    ctx = guarded.engine.ctx
+    make(guarded, Scope.VIEWER)
+    make(guarded, Scope.EVENTS)
+    with pytest.raises(Conflict, match="revoke some first"):
+        make(guarded, Scope.ADMIN)
+    oldest = api_tokens.every(ctx.db)[0]
+    api_tokens.revoke(ctx.db, oldest.id, ctx.now())
+    make(guarded, Scope.ADMIN)
+    assert oldest.id not in [one.id for one in api_tokens.every(ctx.db)]
+    assert len(api_tokens.every(ctx.db)) == 2
+
+
+def test_a_viewer_cannot_let_the_server_call_a_url(guarded: Service) -> None:
+    body = {"app": "http://127.0.0.1:1/api/inngest", "all": True}
+    sent = bearer(make(guarded, Scope.VIEWER))
+    assert guarded.client.post("/api/v1/replay-check", json=body, headers=sent).status_code == 403
+
+
+def test_where_no_key_is_needed_no_token_is_asked_for(service: Service) -> None:
+    sent = bearer("ipt_" + "x" * 40)
+    for path in ("/v1/realtime/publish?channel=c&topic=t", "/v1/realtime/publish/tee?channel=c"):
+        assert service.client.post(path, data="1", headers=sent).status_code == 200
 
 
 def test_a_refusal_says_what_is_missing(guarded: Service) -> None:

@@ -46,6 +46,8 @@ def test_runs_are_listed_by_key(service: Service) -> None:
     service.engine.now += timedelta(seconds=1)  # operations take what was there before them
     preview = client.get("/v1/operations/preview?key=order_id:A-2").json["data"]
     assert preview["total"] == 1
+    twice = client.get("/v1/operations/preview?key=order_id:A-1&key=order_id:A-2")
+    assert (twice.status_code, "given twice" in twice.text) == (400, True)
 
 
 @pytest.fixture

@@ -6,6 +6,12 @@ from inngest_py.domain.runs import saved_views
 from tests.api.conftest import Service
 
 
+def test_an_owner_is_not_what_a_caller_says(service: Service) -> None:
+    body = {"name": "mine", "query": "q=1"}
+    service.client.post("/v1/views", json=body, headers={"X-Inngest-Py-User": "ann"})
+    assert service.client.get("/v1/views").json["data"][0]["owner"] == "anybody (as ann)"
+
+
 @pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
 def test_save_list_and_delete(service: Service, prefix: str) -> None:
     client = service.client
@@ -32,6 +38,8 @@ def test_save_list_and_delete(service: Service, prefix: str) -> None:
         ({"name": "x" * 81, "query": "q=1"}, "name is too long"),
         ({"name": "x"}, "query is missing"),
         ({"name": "x", "query": ""}, "no filter"),
+        ({"name": "x", "query": "tz=UTC"}, "no filter"),
+        ({"name": "x", "query": "q=%00"}, "U+0000"),
         ({"name": "x", "query": "before=1"}, "'before', which is no filter"),
         ({"name": "x", "query": "key.=1"}, "'key.', which is no filter"),
         ({"name": "x", "query": "q=" + "x" * 9000}, "query is too long"),

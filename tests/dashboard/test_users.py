@@ -120,11 +120,50 @@ def test_two_admins_cannot_demote_each_other(production: Production) -> None:
     assert [one.role for one in accounts.every(db)].count(Role.ADMIN) == 1
 
 
+@pytest.mark.parametrize("act", ["log_in", "change_own_password"])
+def test_a_password_that_is_reset_while_it_is_compared_ends_all_logins(
+    production: Production, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    ctx, compare = production.engine.ctx, accounts._is_right
+
+    def reset_meanwhile(hashed: str, password: str) -> bool:
+        accounts.change_password(ctx.db, "viewer", "set by an admin", ctx.now())
+        return compare(hashed, password)
+
+    monkeypatch.setattr(accounts, "_is_right", reset_meanwhile)
+    with pytest.raises(accounts.WrongPassword):
+        if act == "log_in":
+            accounts.log_in(ctx, "viewer", PASSWORD, "token", "::1")
+        else:
+            accounts.change_own_password(ctx, "viewer", PASSWORD, "my own one", "token", "::1")
+    monkeypatch.undo()
+    assert accounts.who(ctx, "token") is None
+    accounts.log_in(ctx, "viewer", "set by an admin", "token", "::1")
+
+
+def test_of_two_that_add_one_user_at_once_one_is_told(production: Production) -> None:
+    db, now = production.engine.ctx.db, production.engine.now
+    together = Barrier(2)
+
+    def add(role: Role) -> bool:
+        together.wait(30)
+        try:
+            accounts.add(db, "ann", PASSWORD, role, now)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(add, [Role.VIEWER, Role.ADMIN])) == [False, True]
+
+
 def test_an_unknown_user_is_named(production: Production) -> None:
     admin = production.log_in("admin")
     for path in ("/users/role", "/users/password", "/users/remove"):
         page = post(admin, path, 404, name="nobody", role="viewer", password=PASSWORD)
         assert "there is no user nobody" in page
+        # PostgreSQL takes no such character
+        assert "there is no user ab" in post(admin, path, 404, name="a\0b", role="viewer")
     assert "there is no user nobody" in admin.get("/users/edit?name=nobody").text
 
 

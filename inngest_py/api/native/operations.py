@@ -9,6 +9,7 @@ from marshmallow import Schema, fields, validate
 from sqlalchemy import RowMapping
 
 from ...domain.errors import NotFound
+from ...domain.functions.search_keys import by_name
 from ...domain.operations import operations as rules
 from ...domain.operations.operations import Kind, Outcome, State
 from ...domain.values import canonical, ids
@@ -270,7 +271,7 @@ def preview(query: JsonObject) -> Response:
     """Count what an operation on runs, or a replay of events, would do; change nothing."""
     kind, keys = query.pop("kind"), query.pop("key", None)
     if isinstance(keys, list):
-        query["keys"] = dict(pairs_of(keys, []))
+        query["keys"] = by_name(pairs_of(keys, []))
     return _preview(rules.parse({"kind": kind, "selection": query}, context().now()))
 
 

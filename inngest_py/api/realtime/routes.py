@@ -138,7 +138,7 @@ def _may_publish(channel: str, topic: str) -> bool:
 
     Where callers need no key, only a token can refuse: one that is for subscribing, or elsewhere.
     """
-    if bearer_key() is not None or api_tokens.lets_in(Role.OPERATOR):
+    if bearer_key() is not None or (auth.needs_key() and api_tokens.lets_in(Role.OPERATOR)):
         return True
     grant = _grant()
     if grant is not None:

@@ -100,6 +100,19 @@ def split(text: str, declared: Collection[str]) -> tuple[str, list[Pair]]:
     return (" ".join(rest.split()) if pairs else text), pairs
 
 
+def by_name(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Return the keys of a search with their values. Raises Invalid for a key with two values."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if found.setdefault(name, value) != value:
+            raise _twice(f"key.{name[:64]}")
+    return found
+
+
+def _twice(field: str) -> Invalid:
+    return Invalid(f"{field} is given twice: give one value", field=field)
+
+
 def check_pairs(pairs: Iterable[Pair], declared: Collection[str]) -> tuple[Pair, ...]:
     """Check the keys of a search, and write their values as they are indexed. Raises Invalid."""
     found: dict[str, str] = {}
@@ -115,7 +128,7 @@ def check_pairs(pairs: Iterable[Pair], declared: Collection[str]) -> tuple[Pair,
         if text is None:
             raise Invalid(f"{field} is empty: give the value to look for", field=field)
         if found.setdefault(name, text) != text:
-            raise Invalid(f"{field} is given twice: give one value", field=field)
+            raise _twice(field)
     if len(found) > MOST_PAIRS:
         raise Invalid(f"a search has at most {MOST_PAIRS} keys", field="key")
     return tuple(found.items())

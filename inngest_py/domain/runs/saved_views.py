@@ -39,9 +39,12 @@ def check_query(query: object) -> str:
         known = ", ".join(sorted(FILTERS))
         problem = f"query has {unknown[0][:64]!r}, which is no filter: choose from {known}"
         raise Invalid(f"{problem}, {_KEY}<a search key>", field="query")
-    if not pairs:
+    if any("\0" in value for pair in pairs for value in pair):
+        raise Invalid("query has a character U+0000, which no filter can hold", field="query")
+    written = _written(pairs)
+    if not written:
         raise Invalid("query has no filter: choose some first", field="query")
-    return _written(pairs)
+    return written
 
 
 def only_filters(query: str) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
 
 from ... import observe
 from ...domain.access.roles import Role
@@ -40,6 +41,13 @@ class Account(NamedTuple):
     name: str
     role: Role
     created_at: datetime
+
+
+class _Tried(NamedTuple):
+    """A try that gave the right password: its audit row, and the hash that was compared."""
+
+    act: str | None
+    hashed: str
 
 
 class WrongPassword(InngestPyError):
@@ -86,15 +94,18 @@ def add(
         "role": role.value,
         "created_at": now,
     }
-    with db.transaction() as tx:
-        if rows.get(tx, name) is not None:
-            raise Conflict(f"there is a user {name} already: change its password or role")
-        rows.add(tx, values)
-        note(tx, by, now, "user.add", name, role.value)
+    try:
+        with db.transaction() as tx:
+            rows.add(tx, values)
+            note(tx, by, now, "user.add", name, role.value)
+    except IntegrityError:
+        told = f"there is a user {name} already: change its password or role"
+        raise Conflict(told) from None
 
 
 def remove(db: Database, name: str, now: datetime, by: Actor = SHELL) -> None:
     """Remove an operator and end all logins. Raises NotFound, and Conflict for the last admin."""
+    _check_known(name)
     with db.transaction() as tx:
         _keep_an_admin(tx, name, "removed")
         if not rows.remove(tx, name):
@@ -107,6 +118,7 @@ def change_role(db: Database, name: str, role: Role, now: datetime, by: Actor = 
 
     Raises NotFound, and Conflict for the last admin.
     """
+    _check_known(name)
     with db.transaction() as tx:
         if role is not Role.ADMIN:
             _keep_an_admin(tx, name, f"made {role.value}")
@@ -121,14 +133,24 @@ def _keep_an_admin(tx: Connection, name: str, act: str) -> None:
         raise Conflict(f"{name} is the last admin and cannot be {act}: make another admin first")
 
 
+def _check_known(name: str) -> None:
+    """Refuse what nobody can be called: PostgreSQL takes no NUL. Raises NotFound."""
+    try:
+        check_name(name)
+    except Invalid:
+        raise _unknown(name) from None
+
+
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no user {name[:_MOST_NAME]}")
+    shown = "".join(char for char in name[:_MOST_NAME] if char.isprintable())
+    return NotFound(f"there is no user {shown}")
 
 
 def change_password(
     db: Database, name: str, password: str, now: datetime, by: Actor = SHELL
 ) -> None:
     """Change a password and end all logins. Raises Invalid and NotFound."""
+    _check_known(name)
     hashed = _hash(password)
     with db.transaction() as tx:
         if not rows.set_password(tx, name, hashed):
@@ -141,15 +163,16 @@ def change_own_password(
 ) -> None:
     """Change the password of a person who knows it. It ends all logins, and begins one by `token`.
 
-    Raises Invalid, WrongPassword and TooManyTries: a wrong old password is a failed login.
+    Raises Invalid, WrongPassword and TooManyTries: a wrong old password is a failed login, and so
+    is one that was changed meanwhile.
     """
     hashed = _hash(password)
     now, by = ctx.now(), Actor(name, address)
     tried = _check(ctx, by, old, now)
     with ctx.db.transaction() as tx:
-        if not rows.set_password(tx, name, hashed):
+        if not rows.set_password(tx, name, hashed, tried.hashed):
             raise WrongPassword
-        _begin_session(tx, name, token, now, tried)
+        _begin_session(tx, name, token, now, tried.act)
         note(tx, by, now, "user.passwd", name)
 
 
@@ -160,13 +183,14 @@ def log_in(ctx: Context, name: str, password: str, token: str, address: str) -> 
     by = Actor(name, address)
     tried = _check(ctx, by, password, now)
     with ctx.db.transaction() as tx:
-        if rows.get(tx, name) is None:
+        # it may have been changed while it was compared, to end all logins
+        if rows.lock_password(tx, name) != tried.hashed:
             raise WrongPassword
-        _begin_session(tx, name, token, now, tried)
+        _begin_session(tx, name, token, now, tried.act)
 
 
-def _check(ctx: Context, by: Actor, password: str, now: datetime) -> str | None:
-    """Check a password; return the audit row of the try. Raises WrongPassword, TooManyTries."""
+def _check(ctx: Context, by: Actor, password: str, now: datetime) -> _Tried:
+    """Check a password. Raises WrongPassword, TooManyTries."""
     with ctx.db.transaction() as tx:
         closed = _is_closed(tx, by, now)
         tried = None if closed else note(tx, by, now, rows.FAILED_LOGIN)
@@ -177,7 +201,7 @@ def _check(ctx: Context, by: Actor, password: str, now: datetime) -> str | None:
         raise WrongPassword
     if found is None:
         raise WrongPassword
-    return tried
+    return _Tried(tried, found["password"])
 
 
 def _begin_session(tx: Connection, name: str, token: str, now: datetime, tried: str | None) -> None:
@@ -245,6 +269,7 @@ def every(db: Database) -> list[Account]:
 
 def get(db: Database, name: str) -> Account:
     """Find an operator. Raises NotFound."""
+    _check_known(name)
     with db.reading() as tx:
         found = rows.get(tx, name)
     if found is None:

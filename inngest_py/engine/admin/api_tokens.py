@@ -42,7 +42,7 @@ def add(
     try:
         with db.transaction() as tx:
             rows.forget(tx, now - _KEPT)
-            if rows.count(tx) >= MOST_TOKENS:
+            if rows.count(tx) >= MOST_TOKENS and not rows.forget_oldest_ended(tx, now):
                 raise Conflict(f"there are {MOST_TOKENS} API tokens already: revoke some first")
             rows.add(tx, row)
             note(tx, by, now, "api_token.add", name, scope)

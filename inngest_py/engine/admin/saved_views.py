@@ -29,7 +29,7 @@ def add(ctx: Context, name: object, query: object, by: Actor) -> str:
         "id": ctx.new_id(now),
         "name": rules.check_name(name),
         "query": rules.check_query(query),
-        "owner": by.claim or by.name,
+        "owner": by.shown,
         "created_at": now,
     }
 
@@ -51,7 +51,7 @@ def add(ctx: Context, name: object, query: object, by: Actor) -> str:
 def remove(ctx: Context, view_id: str, by: Actor, *, any_owner: bool) -> None:
     """Delete a view. Raises NotFound, and Conflict for one of another owner unless allowed."""
     with ctx.db.transaction() as tx:
-        gone = rows.remove(tx, view_id, None if any_owner else by.claim or by.name)
+        gone = rows.remove(tx, view_id, None if any_owner else by.shown)
         if gone is None:
             if rows.exists(tx, view_id):
                 raise Conflict("the view is another user's: its owner or an admin may delete it")

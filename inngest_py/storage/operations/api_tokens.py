@@ -94,3 +94,10 @@ def forget(tx: Connection, before: datetime) -> None:
     """Delete tokens that ended before a time."""
     ended = or_(_tokens.c.revoked_at < before, _tokens.c.expires_at < before)
     tx.execute(delete(_tokens).where(ended))
+
+
+def forget_oldest_ended(tx: Connection, now: datetime) -> bool:
+    """Delete the oldest token that has ended; say whether there was one."""
+    ended = or_(_tokens.c.revoked_at.is_not(None), _tokens.c.expires_at <= now)
+    oldest = select(_tokens.c.id).where(ended).order_by(_tokens.c.id).limit(1).scalar_subquery()
+    return tx.execute(delete(_tokens).where(_tokens.c.id == oldest)).rowcount == 1

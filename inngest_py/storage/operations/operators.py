@@ -91,11 +91,26 @@ def remove(tx: Connection, name: str) -> bool:
     return tx.execute(delete(_operators).where(_operators.c.name == name)).rowcount == 1
 
 
-def set_password(tx: Connection, name: str, password: str) -> bool:
-    """Replace an operator's hash and end all logins; say whether there is such an operator."""
+def set_password(tx: Connection, name: str, password: str, old: str | None = None) -> bool:
+    """Replace an operator's hash and end all logins; say whether there is such an operator.
+
+    With `old`, only while that is the hash. The operator's row is locked before the logins are
+    read: a login at the same time, which locks it too, has ended or begins with the new password.
+    """
+    mine = [_operators.c.name == name]
+    if old is not None:
+        mine.append(_operators.c.password == old)
+    if tx.execute(update(_operators).where(*mine).values(password=password)).rowcount != 1:
+        return False
     drop_sessions(tx, name)
-    changed = update(_operators).where(_operators.c.name == name).values(password=password)
-    return tx.execute(changed).rowcount == 1
+    return True
+
+
+def lock_password(tx: Connection, name: str) -> str | None:
+    """Read an operator's hash, and lock the row until the transaction ends; None without one."""
+    query = select(_operators.c.password).where(_operators.c.name == name)
+    found: str | None = tx.execute(query.with_for_update()).scalar()
+    return found
 
 
 def set_role(tx: Connection, name: str, role: str) -> bool:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ....domain.access.roles import Role
 from ....domain.errors import Conflict, InngestPyError, Invalid, NotFound
+from ....domain.functions.search_keys import by_name
 from ....domain.operations import operations as rules
 from ....domain.operations.operations import OPEN, Kind, Outcome
 from ....domain.values import canonical, ids
@@ -73,7 +74,7 @@ def selection_of(given: "MultiDict[str, str]", now: datetime) -> JsonObject:
         "since": begin and begin.isoformat(),
         "until": end and end.isoformat(),
         "text": keys.text,
-        "keys": dict(keys.pairs),
+        "keys": by_name(keys.pairs),
         **{name: given.get(name, "").strip() for name in ("app", "event", "cel", "error")},
     }
     return {name: value for name, value in found.items() if value}
