@@ -113,6 +113,25 @@ def test_what_the_time_does_not_suffice_for_is_counted_at_the_next_look(
     assert second.total == 5
 
 
+def test_the_newest_bar_does_not_take_the_time_of_the_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_counts, "MOST_EXACT", 1)
+    _fill(site)
+    counts, newest = RunCounts(), count(0.0, 1.0)
+    looks = 0
+    while not _count(site, counts, seconds=0, clock=newest).is_whole:  # one bar at each look
+        looks += 1
+        assert looks < 100
+    assert looks > 1
+
+
+def test_a_filter_that_begins_at_the_end_of_times_finds_nothing(site: Site) -> None:
+    _fill(site)
+    page = site.get("/runs?from=9999-12-31T23:59:59.999999")
+    assert "No run matches" in page
+
+
 def test_the_older_a_bar_is_the_longer_its_count_is_kept(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from inngest_py.domain.errors import Invalid, NotFound
+from inngest_py.domain.errors import Conflict, Invalid, NotFound
 from inngest_py.domain.operations import operations as rules
 from inngest_py.domain.runs.rerun import NewData
 from inngest_py.engine.admin import rerun, search_key_walk, search_keys
@@ -98,6 +98,9 @@ def test_frequent_values_are_looked_up_for_each_run(
         for query in (plain, narrow):
             assert run_list.count(tx, query, 9) == 1
             assert [row["id"] for row in run_list.page(tx, query, first=5).rows] == [made[1]]
+        assert run_list.can_count(tx, narrow) is bool(most)
+        assert run_list.can_count(tx, replace(plain, keys=plain.keys[:1], from_id=made[0]))
+        assert run_list.can_count(tx, RunQuery())
     assert found(engine, ("region", "eu"), function_ids=["x"]) == []
 
 
@@ -163,6 +166,36 @@ def test_older_runs_are_indexed_in_chunks(db: Database) -> None:
     assert found(engine, ("order_id", "A-0")) == made[::-2]
     with engine.ctx.db.reading() as tx:
         assert search_keys.unfinished(tx, ["order_id"]) == []
+
+
+def test_a_chunk_has_as_many_runs_as_its_events_leave_room_for(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_key_walk, "_MOST_CHARS", 3_000)
+    engine = Engine(db, sequence("a"))
+    for n, length in enumerate((10, 1_000, 1_000, 5_000, 10)):
+        engine.start(data={"order_id": f"A-{n}", "text": "x" * length})
+        engine.now += timedelta(milliseconds=1)
+    declare(engine)
+    seen = []
+    while search_key_walk.walk(engine.ctx, 4) and len(seen) < 9:
+        seen.append(shown(engine)[0].done)
+    assert seen[:3] == [1, 2, 5]  # a large one alone
+    assert shown(engine)[0].is_indexed
+    assert len(stored(engine)) == 5
+
+
+def test_batches_count_with_all_their_events(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_key_walk, "_MOST_CHARS", 3_000)
+    engine = Engine(db, sequence("a"), batchEvents={"maxSize": 2, "timeout": "60s"})
+    for n in range(2):
+        flow.send(engine, *({"order_id": f"{n}{m}", "text": "x" * 1_000} for m in range(2)))
+        engine.now += timedelta(milliseconds=1)
+    declare(engine)
+    assert search_key_walk.walk(engine.ctx, 4)
+    assert shown(engine)[0].done == 1
+    index(engine)
+    assert len(stored(engine)) == 4
 
 
 def test_a_run_that_was_committed_late_is_indexed(db: Database) -> None:
@@ -298,6 +331,9 @@ def test_operations_take_the_filter(db: Database) -> None:
     engine.now += timedelta(seconds=1)
     body = {"kind": "rerun", "selection": {"keys": {"order_id": 5}}}
     asked = rules.parse(body, engine.now)
+    with pytest.raises(Conflict, match="order_id is still being indexed"):
+        manage.begin(engine.ctx, asked, Actor("ann"))
+    index(engine)
     assert manage.preview(engine.ctx, asked).counted.total == 2
     manage.begin(engine.ctx, asked, Actor("ann"))
     while walk.next_chunk(engine.ctx):

@@ -66,6 +66,14 @@ def test_next_task_of_a_chain_is_kept_with_what_the_run_has_by_then(shop_engine:
     assert (run.step_count, run.state_bytes, call.args) == (1, len('{"data":3}'), [3, 3])
 
 
+def test_a_task_that_gets_a_large_result_is_not_kept(shop_engine: Shop) -> None:
+    shop_engine.send(chain(add.s(1, 2), add.s(3)))
+    [message] = shop_engine.take()
+    shop_engine.answer(message, value="x" * 9_000)
+    [message] = shop_engine.take()
+    assert kept(shop_engine, message) is None
+
+
 def test_state_of_a_chain_is_limited_by_all_its_results(shop_engine: Shop) -> None:
     run_id = shop_engine.send(chain(add.s(1, 2), add.s(3), add.s(4)))
     function_id = shop_engine.run(run_id)["function_id"]

@@ -24,6 +24,7 @@ MOST_OF_BAR = 200_000
 _MOST_KEPT = 5_000
 _LONGEST_KEPT = timedelta(minutes=10)
 _LAST = datetime.max.replace(tzinfo=UTC)
+_LATEST_BEGIN = _LAST - timedelta(days=1)  # later ones have no room for a bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,10 @@ class RunCounts:
     ) -> Counted:
         """Count for so many seconds, and the bar that is being counted then."""
         begin = asked.begin or _created(run_list.oldest(tx))
-        if begin is None or (asked.end is not None and asked.end <= begin):
+        if begin is None or begin > _LATEST_BEGIN or (asked.end is not None and asked.end <= begin):
             return Counted((), 0, is_exact=True, is_whole=True)
+        if not asked.is_search and not run_list.can_count(tx, asked.query):
+            asked = replace(asked, is_search=True)
         bars = _bars(edges(begin, asked.end or max(asked.now, begin)))
         simple = run_list.by_index(asked.query)
         few = run_list.outcomes(tx, simple if asked.is_search else asked.query, MOST_EXACT + 1)
@@ -96,7 +99,12 @@ class RunCounts:
         if asked.end is None:  # ids may be ahead of this clock: the newest bar takes them in
             bars[-1] = replace(bars[-1], end=_LAST)
         look = _Look(tx, simple, asked, clock)
-        found = [self._bar(look, bar, until) for bar in reversed(bars)][::-1]
+        order = list(range(len(bars)))[::-1]
+        if look.key(bars[-1]) in self._kept:
+            order.append(order.pop(0))  # it is never fresh: it must not take the others' time
+        for place in order:
+            bars[place] = self._bar(look, bars[place], until)
+        found = bars
         if asked.end is None:
             found[-1] = replace(found[-1], end=asked.now)
         return _summed(found, has_total=asked.query == simple and not asked.is_search)
@@ -108,7 +116,7 @@ class RunCounts:
         if bar_and_time is not None and look.is_fresh(*bar_and_time):
             return bar_and_time[0]
         if look.clock() > until:
-            return bar
+            return bar_and_time[0] if bar_and_time is not None and bar.end == _LAST else bar
         self._kept.pop(key, None)
         while len(self._kept) >= _MOST_KEPT:  # the first is the one that was counted first
             self._kept.pop(next(iter(self._kept)), None)

@@ -7,6 +7,7 @@ a minute later; so the walk looks once more at the runs of that time.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping
@@ -25,6 +26,7 @@ from ..runtime.context import SHORTEST_DELAY, Context
 
 EVERY = timedelta(seconds=2)
 _CHUNK = 300
+_MOST_CHARS = 4_000_000  # of the events of a chunk, or those of one run
 _LATE = timedelta(seconds=90)  # longer than a transaction lasts
 _REST = 2  # times as long as a chunk took: the database is free for other work
 _MOST_COUNTED = 10_000_000
@@ -90,15 +92,29 @@ def _chunk(tx: Connection, key: RowMapping, most: int) -> bool:
         lowest = ids.lowest_ulid(key["declared_at"], -_LATE)
     changes: RowValues = {}
     found = run_walks.below(tx, key["function_id"], key["before"], lowest, most)
+    is_last = len(found) < most
     if found:
+        taken = found if key["path"] is None else found[: _fitting(run_walks.sizes(tx, found))]
+        is_last, found = is_last and len(taken) == len(found), taken
         run_ids = [row["id"] for row in found]
-        run_search_keys.drop(tx, run_ids, key["name"])
-        run_search_keys.add(tx, _values(tx, key, found))
+        values = _values(tx, key, found)
+        run_search_keys.drop(tx, run_ids, key["name"])  # the first write: it locks SQLite
+        run_search_keys.add(tx, values)
         changes = {"before": run_ids[-1]}
     if key["state"] == WalkState.WALKING.value:
         changes |= {"done": key["done"] + len(found)}
     rows.update(tx, key, changes | {"state": key["state"]})
-    return len(found) < most
+    return is_last
+
+
+def _fitting(sizes: Sequence[int]) -> int:
+    """Say how many of the first runs are a chunk: at least one."""
+    total = 0
+    for place, size in enumerate(sizes):
+        total += size
+        if total > _MOST_CHARS:
+            return max(place, 1)
+    return len(sizes)
 
 
 def _values(tx: Connection, key: RowMapping, found: list[RowMapping]) -> list[RowValues]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ...domain.errors import Invalid, NotFound
+from ...domain.errors import Conflict, Invalid, NotFound
 from ...domain.events import filters
 from ...domain.events.filters import Condition
 from ...domain.functions.triggers import EventTrigger
@@ -17,6 +17,7 @@ from ...domain.operations.selections import EventSelection, RunSelection
 from ...domain.runs import outputs, phases
 from ...domain.runs.runs import LIVE
 from ...domain.values import names
+from ...storage.catalog import search_keys as indexed_keys
 from ...storage.events import events
 from ...storage.operations import reruns
 from ...storage.queries import event_list, function_list, run_list
@@ -209,7 +210,12 @@ def next_events(
 def count(
     ctx: Context, kind: Kind, chosen: RunSelection | EventSelection, before: datetime
 ) -> Counted:
-    """Count what is selected, up to MOST_COUNTED, in two seconds. Raises Invalid and NotFound."""
+    """Count what is selected, up to MOST_COUNTED, in two seconds.
+
+    Raises Invalid and NotFound, and Conflict for a search key that older runs do not have yet.
+    """
+    if isinstance(chosen, RunSelection):
+        _check_indexed(ctx, chosen)
     if isinstance(chosen, EventSelection):
         with ctx.db.reading() as tx:
             slug = function_of(ctx, tx, chosen).slug
@@ -223,6 +229,19 @@ def count(
     else:
         slug = chosen.function or ""
     return _walked(ctx, kind, chosen, before, slug)
+
+
+def _check_indexed(ctx: Context, chosen: RunSelection) -> None:
+    names = [name for name, _ in chosen.keys]
+    if not names:
+        return
+    with ctx.db.reading() as tx:
+        walking = indexed_keys.unfinished(tx, names)
+    for key in walking:
+        told = f"{key['done']} of {'its' if key['total'] is None else key['total']} older runs"
+        raise Conflict(
+            f"selection.keys: {key['name']} is still being indexed ({told}): wait for the others"
+        )
 
 
 def _walked(

@@ -7,7 +7,7 @@ from ...domain.canvas.interpret import Call
 from .jobs import Job
 
 _MOST = 2048  # a job takes 4 kB
-_MOST_CHARS = 8192  # of the event of its run
+_MOST_CHARS = 8192  # of the event of its run, and of its arguments from tasks before it
 
 
 class SentJobs:
@@ -24,8 +24,9 @@ class SentJobs:
         self._kept: OrderedDict[str, tuple[Job, Call]] = OrderedDict()  # by item
 
     def keep(self, job: Job, call: Call) -> None:
-        """Keep the job of a task that is being sent, unless its event is large."""
-        if len(job.run.event) > _MOST_CHARS or job.run.events:
+        """Keep the job of a task that is being sent, unless much belongs to it."""
+        run, given = job.run, job.item.opts or ""
+        if run.events or run.input or job.memo or max(len(run.event), len(given)) > _MOST_CHARS:
             return
         with self._lock:
             self._kept[job.item.id] = job, call

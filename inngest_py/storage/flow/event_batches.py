@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -133,6 +134,14 @@ def payloads(tx: Connection, batch_ids: Sequence[str]) -> dict[str, list[str]]:
     for row in tx.execute(_payloads, {"batches": list(batch_ids)}):
         found.setdefault(row[0], []).append(row[1])
     return found
+
+
+def sizes(tx: Connection, batch_ids: Sequence[str]) -> dict[str, int]:
+    """Say how many characters the events of batches have, by batch id."""
+    query = select(_members.c.batch_id, func.sum(func.length(EventRow.payload)))
+    query = query.join(EventRow, EventRow.id == _members.c.event_id)
+    query = query.where(_members.c.batch_id.in_(batch_ids)).group_by(_members.c.batch_id)
+    return {row[0]: int(row[1]) for row in tx.execute(query)}
 
 
 def first_event(tx: Connection, batch_id: str) -> RowMapping | None:

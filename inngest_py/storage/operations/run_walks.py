@@ -45,6 +45,21 @@ def keep(tx: Connection, run_ids: Sequence[str]) -> list[str]:
     return kept + list(tx.execute(chosen.where(_runs.c.status.not_in(_ENDED))).scalars())
 
 
+def sizes(tx: Connection, runs: Sequence[RowMapping]) -> list[int]:
+    """Say how many characters the events of each run have: of one event, or of an event batch."""
+    length = func.length(_events.c.payload)
+    alone = select(_events.c.id, length).where(_events.c.id.in_([row["event_id"] for row in runs]))
+    of_events = {row[0]: row[1] for row in tx.execute(alone)}
+    batches = sorted({row["batch_id"] for row in runs if row["batch_id"] is not None})
+    of_batches = event_batches.sizes(tx, batches) if batches else {}
+    return [
+        of_events.get(row["event_id"], 0)
+        if row["batch_id"] is None
+        else of_batches.get(row["batch_id"], 0)
+        for row in runs
+    ]
+
+
 def payloads(tx: Connection, runs: Sequence[RowMapping]) -> dict[str, list[str]]:
     """Read the events that made runs, by run: one, or all of an event batch."""
     batches = sorted({row["batch_id"] for row in runs if row["batch_id"] is not None})

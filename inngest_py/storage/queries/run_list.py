@@ -214,6 +214,16 @@ def outcomes(tx: Connection, query: RunQuery, most: int) -> list[tuple[str, bool
     return [(row[0], bool(row[1])) for row in tx.execute(chosen)]
 
 
+def can_count(tx: Connection, query: RunQuery) -> bool:
+    """Say whether outcomes() reads few rows beside those that it finds.
+
+    With search keys it does if one alone decides, or if one of the values is rare.
+    """
+    if not query.keys or (len(query.keys) == 1 and _is_plain(query)):
+        return True
+    return _rarest(tx, query.keys)[0] <= _MOST_LED
+
+
 def count_by_index(tx: Connection, query: RunQuery, most: int) -> tuple[int, int]:
     """Count up to `most` runs of a query of by_index(), and those of them that have failed.
 
@@ -283,13 +293,22 @@ def _leading(tx: Connection, query: RunQuery) -> Pair | None:
     """
     if not query.keys:
         return None
-    others = replace(query, keys=(), since=None, until=None, from_id=None, before_id=None)
-    is_plain = replace(others, text=None, event_prefix=None) == RunQuery()
+    is_plain = _is_plain(query)
     if is_plain and len(query.keys) == 1:
         return query.keys[0]
-    counted = [(run_search_keys.count(tx, pair, _MOST_LED + 1), pair) for pair in query.keys]
-    number, leading = min(counted)
+    number, leading = _rarest(tx, query.keys)
     return leading if is_plain or number <= _MOST_LED else None
+
+
+def _is_plain(query: RunQuery) -> bool:
+    """Say whether a query has no filter of columns beside its keys and its span."""
+    others = replace(query, keys=(), since=None, until=None, from_id=None, before_id=None)
+    return replace(others, text=None, event_prefix=None) == RunQuery()
+
+
+def _rarest(tx: Connection, keys: Sequence[Pair]) -> tuple[int, Pair]:
+    """Find the key whose value the fewest runs have, with their number, up to _MOST_LED + 1."""
+    return min((run_search_keys.count(tx, pair, _MOST_LED + 1), pair) for pair in keys)
 
 
 def _id(leading: Pair | None) -> AnyColumn:

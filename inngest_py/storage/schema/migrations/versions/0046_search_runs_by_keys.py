@@ -1,7 +1,8 @@
 """Find runs by keys that functions declare, such as an order's id.
 
 Goes before the code that needs it: it adds tables, and a column that may be empty. Runs that the
-last release still makes are indexed by the walk that begins when a key is declared.
+last release still makes are indexed by the walk that begins when a key is declared: so declare keys
+when its processes are gone.
 """
 
 import sqlalchemy as sa
