@@ -70,5 +70,5 @@ def test_from_failed_runs_to_completed_ones(served: tuple[Site, str], page: Page
     page.goto(f"{url}/operations/new?kind=replay_events&function=app-fn")
     look(page, "replay-form")
     page.goto(f"{url}/runs?status=failed")
-    expect(page.get_by_text("run again: completed")).to_have_count(3)
+    expect(page.get_by_text("run again by an operation: completed")).to_have_count(3)
     look(page, "runs-run-again")

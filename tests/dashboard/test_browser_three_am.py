@@ -34,4 +34,4 @@ def test_three_clicks_from_home_to_the_cure(served: tuple[Site, str], page: Page
     expect(done).to_be_visible()
     page.goto(f"{url}/errors")
     page.get_by_role("main").get_by_role("link", name="Boom").click()
-    expect(page.get_by_text("run again: completed")).to_have_count(3)
+    expect(page.get_by_text("run again by an operation: completed")).to_have_count(3)

@@ -64,7 +64,7 @@ def test_all_that_match_are_asked_about_run_again_and_listed(site: Site) -> None
     assert shown.index(old[0]) < shown.index(old[1]) < shown.index(old[2])
     assert "has ended (completed)" in site.post(begun, 409, state="paused").text
     assert begun in site.get("/operations")
-    assert site.get("/runs?status=failed").count('run again: <a class="plain"') == 3
+    assert site.get("/runs?status=failed").count('run again by an <a class="plain"') == 3
     [new, *_] = [one for one in run_ids(site) if site.engine.run(one)["original_run_id"]]
     assert f'Made by the operation <a href="{begun}">' in site.get(f"/runs/{new}")
 
