@@ -249,6 +249,7 @@ def test_killed_worker_loses_no_run(client: Client, shop: Shop) -> None:
     outputs = [client.ended(run_id, 120)["status"] for run_id in ids]
     assert outputs == ["completed"] * 4
     lost = [one for run_id in ids for one in client.run(run_id)["attempts"] if one["error"]]
-    assert len(lost) == 2
+    # on a loaded machine, one of the killed worker's two may end before the last of the four begins
+    assert 1 <= len(lost) <= 2
     assert all(one["error"]["name"] == "TaskLost" for one in lost)
     assert all("worker" in one["error"]["message"] for one in lost)

@@ -122,6 +122,9 @@ def test_operations_take_the_keys_of_the_list(keyed: Site) -> None:
     keyed.engine.start(data={"order_id": "A-1"})
     keyed.engine.start(data={"order_id": "A-2"})
     keyed.engine.now += timedelta(seconds=1)
+    assert "still being indexed" in keyed.get("/operations/new?kind=rerun&key.order_id=A-1", 409)
+    while search_key_walk.walk(keyed.engine.ctx):
+        pass
     filters = "q=order_id%3AA-1&key.total=&function=app-fn"
     answered = keyed.post("/runs/bulk", action="rerun", all="1", filters=filters)
     page = keyed.get(answered.location)
