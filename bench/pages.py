@@ -156,10 +156,14 @@ def _pages(db: Database) -> list[str]:
         run = tx.execute(text("SELECT id FROM runs ORDER BY id DESC OFFSET 1000 LIMIT 1")).scalar()
         deep = tx.execute(text("SELECT id FROM runs ORDER BY id LIMIT 1 OFFSET 500000")).scalar()
         function = tx.execute(text("SELECT id FROM functions ORDER BY slug LIMIT 1")).scalar()
+    before = str(deep or run)
+    return [*_lists_of_runs(str(function), before), *_others(str(run), str(function), before)]
+
+
+def _lists_of_runs(function: str, before: str) -> list[str]:
     return [
-        "/",
         "/runs",
-        f"/runs?before={deep or run}",
+        f"/runs?before={before}",
         "/runs?status=failed",
         "/runs?status=running",
         "/runs?status=executing",
@@ -170,7 +174,7 @@ def _pages(db: Database) -> list[str]:
         "/runs?status=retrying&status=failed",
         f"/runs?function={function}",
         f"/runs?function={function}&status=failed",
-        f"/runs?app=app&status=failed&before={deep or run}",
+        f"/runs?app=app&status=failed&before={before}",
         "/runs?since=1h&status=failed",
         "/runs?event=shop/order.3",
         "/runs?q=it+broke",
@@ -193,9 +197,15 @@ def _pages(db: Database) -> list[str]:
         "/runs/plot?app=app&status=completed&status=failed",
         "/runs/plot?since=24h",
         "/runs/plot?q=it+broke",
+    ]
+
+
+def _others(run: str, function: str, before: str) -> list[str]:
+    return [
+        "/",
         f"/runs/{run}",
         "/events",
-        f"/events?before={deep or run}",
+        f"/events?before={before}",
         "/events?name=shop/order.7",
         "/events?name=shop/order.1*",
         "/events?q=order.9",

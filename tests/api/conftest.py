@@ -1,17 +1,20 @@
 """The API as Flask serves it, over SQLite and over PostgreSQL."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
 from inngest_py.storage.db.session import Database
 from tests.databases import copied
 from tests.engine.harness import Engine, sequence
+from tests.processes import LOOPBACK
 
 
 class Service:
@@ -42,6 +45,18 @@ class Service:
 def service(db: Database) -> Service:
     """A dev server with one app of one function, which runs on a/b."""
     return Service(db)
+
+
+@pytest.fixture
+def served(service: Service) -> Iterator[str]:
+    """Serve the API over HTTP, for the command line; return its URL."""
+    server = make_server(LOOPBACK, 0, service.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://{LOOPBACK}:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

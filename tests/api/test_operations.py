@@ -1,14 +1,11 @@
 """`/v1/operations`: begin, count, list, change; what is wrong is named."""
 
 import json
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from werkzeug.serving import make_server
 
 from inngest_py.cli import cli
 from inngest_py.engine.operations import walk
@@ -146,22 +143,10 @@ def test_bad_changes_and_unknown_ones(service: Service) -> None:
     assert answered.json["error"] == "there is no function nobody: name one that is registered"
 
 
-@pytest.fixture
-def url(service: Service) -> Iterator[str]:
-    """Serve the API over HTTP, for the command line."""
-    server = make_server("127.0.0.1", 0, service.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
-def test_from_the_command_line(service: Service, url: str) -> None:
+def test_from_the_command_line(service: Service, served: str) -> None:
     def shell(*args: str, code: int = 0) -> str:
-        found = CliRunner().invoke(cli, [*args, "--url", url])
+        found = CliRunner().invoke(cli, [*args, "--url", served])
         assert found.exit_code == code, found.output
         return found.output
 

@@ -1,13 +1,10 @@
 """`/v1/functions/{id}/search-keys`, and lists of runs by key: REST and command line."""
 
 import json
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
-from werkzeug.serving import make_server
 
 from inngest_py.cli import cli
 from inngest_py.engine.admin import search_key_walk
@@ -58,17 +55,6 @@ def test_runs_are_listed_by_key(service: Service) -> None:
     assert preview["total"] == 1
     twice = client.get("/v1/operations/preview?key=order_id:A-1&key=order_id:A-2")
     assert (twice.status_code, "given twice" in twice.text) == (400, True)
-
-
-@pytest.fixture
-def served(service: Service) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, service.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
