@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from werkzeug.serving import make_server
 
 from tests.databases import copied
 from tests.factories import reply
-from tests.processes import LOOPBACK
+from tests.processes import LOOPBACK, wait_until
 
 from . import browser as browsers
 from .conftest import Site, failing
@@ -109,3 +109,51 @@ def test_a_span_is_chosen_in_the_plot_by_pointer_keys_and_touch(url: str, page: 
         points = [{"x": x, "y": y} for x, y in places]
         touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
     expect(_rows(page)).to_have_count(1)
+
+
+def test_news_that_are_on_their_way_do_not_take_what_the_viewer_ticks(url: str, page: Page) -> None:
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.goto(f"{url}/runs")
+    page.route("**/runs", hold)
+    page.evaluate("document.body.dispatchEvent(new Event('news'))")
+    wait_until(lambda: page.evaluate("true") and waiting, 30, "the list to ask")
+    box = page.locator("input[name=run]").first
+    box.check()
+    with page.expect_response("**/runs"):
+        waiting.pop().continue_()
+    page.evaluate("new Promise((done) => setTimeout(() => requestAnimationFrame(done)))")
+    expect(box).to_be_checked()
+    box.uncheck()
+    page.evaluate("window.old = document.getElementById('live')")
+    page.evaluate("document.body.dispatchEvent(new Event('news'))")
+    wait_until(lambda: page.evaluate("true") and waiting, 30, "the list to ask")
+    waiting.pop().continue_()
+    replaced = "document.getElementById('live') !== window.old"
+    wait_until(lambda: page.evaluate(replaced), 30, "the list to be replaced")
+
+
+def test_a_plot_that_is_replaced_hands_on_no_style_attribute(url: str, page: Page) -> None:
+    """The page's rules refuse them. Browsers set some while they make a picture of the page."""
+    page.goto(f"{url}/runs")
+    refused = page.evaluate(
+        """async () => {
+          const refused = [];
+          const note = (event) => refused.push(event.violatedDirective);
+          document.addEventListener("securitypolicyviolation", note);
+          const slider = document.getElementById("plot-from");
+          slider.style.caretColor = "transparent";
+          await htmx.ajax("GET", "/runs/plot", { source: "#plot", swap: "outerHTML" });
+          const pause = () => new Promise((done) => setTimeout(done, 200));
+          for (let tries = 0; slider.isConnected; tries++) {
+            if (tries > 100) throw new Error("the plot was not replaced");
+            await pause();
+          }
+          await pause();  // the event is a task of its own
+          return refused;
+        }"""
+    )
+    assert refused == []

@@ -150,12 +150,18 @@
     }
   });
 
+  // rows must not move while the viewer chooses some of them, or selects a text
+  function isHeld(part) {
+    const ticked = "hold" in part.dataset && part.querySelector("input:checked");
+    return ticked || (String(getSelection()) && part.contains(getSelection().anchorNode));
+  }
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const part = event.detail.elt;
-    // rows must not move while the viewer chooses some of them
-    const held = "hold" in part.dataset && part.querySelector("input:checked");
-    const selecting = String(getSelection()) && part.contains(getSelection().anchorNode);
-    if (held || selecting) event.preventDefault();
+    if (isHeld(event.detail.elt)) event.preventDefault();
+  });
+  // the viewer may have begun while the news were on their way
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, requestConfig } = event.detail;
+    if (requestConfig.elt === target && isHeld(target)) event.detail.shouldSwap = false;
   });
   // a part that the viewer may read, scroll or select changes only if its content does
   document.addEventListener("htmx:oobBeforeSwap", (event) => {

@@ -169,10 +169,16 @@
   document.addEventListener("part:shown", prepare);
   document.addEventListener("htmx:afterSwap", prepare);
   // the plot does not change under the hand that chooses in it
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.detail.elt.id !== "plot" || !slider("from")) return;
+  function isChosenIn(part) {
+    if (part.id !== "plot" || !slider("from")) return false;
     const isMoved = slider("from").value > 0 || slider("until").value < Number(slider("until").max);
-    if (drag || isMoved) event.preventDefault();
+    return drag || isMoved;
+  }
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (isChosenIn(event.detail.elt)) event.preventDefault();
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (isChosenIn(event.detail.target)) event.detail.shouldSwap = false;
   });
   prepare();
 })();
