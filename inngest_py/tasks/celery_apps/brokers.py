@@ -121,7 +121,7 @@ class _Broker:
         self._by_redis = patched and is_redis(app)
 
     def send(self, messages: Sequence[TaskMessage]) -> None:
-        """Send messages over one connection; to Redis in two round trips, however many they are."""
+        """Send messages over one connection; to Redis in one round trip for each hundred."""
         with self.client.producer_pool.acquire(block=True) as producer:
             try:
                 self._send(producer, messages)

@@ -1,9 +1,11 @@
 """Answers of a Celery app's workers that wait to be applied: then a task may be in no worker."""
 
 import time
+from contextlib import closing
 from typing import Any
 
 from celery import Celery
+from kombu.connection import Connection
 
 from ... import observe
 from ...engine.runtime.celery_apps import CeleryApp
@@ -46,28 +48,32 @@ class WaitingAnswers:
             observe.event("celery.answers_behind", level=30, app=self._app.name, answers=waiting)
 
 
-def size_of(connection: Any, queue: str) -> int:
+def size_of(connection: Connection, queue: str) -> int:
     """Count the messages of a queue; none in a queue that is not there."""
-    channel = connection.channel()
+    with closing(connection.channel()) as channel:
+        return _size(connection, channel, queue)
+
+
+def _size(connection: Connection, channel: Any, queue: str) -> int:
     try:
         return int(channel.queue_declare(queue=queue, passive=True).message_count)
     except connection.channel_errors:
         return 0
-    finally:
-        channel.close()
 
 
-def gets_empty(connection: Any, queue: str) -> bool:
+def gets_empty(connection: Connection, queue: str) -> bool:
     """Say whether a queue is empty at some moment of the next second.
 
     While many tasks end, answers are always on their way. If they are taken as fast as they come,
     those that had come when the queue was empty have been taken.
     """
     until = time.monotonic() + _EMPTY_SECONDS
-    while size_of(connection, queue):
-        if time.monotonic() > until:
-            return False
-        time.sleep(_EMPTY_SECONDS / 50)
+    # one channel for all: kombu pings the broker and makes a pool of connections for each
+    with closing(connection.channel()) as channel:
+        while _size(connection, channel, queue):
+            if time.monotonic() > until:
+                return False
+            time.sleep(_EMPTY_SECONDS / 50)
     return True
 
 
