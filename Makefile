@@ -127,7 +127,8 @@ OUTAGE := tests/sdk/test_connect.py::test_the_documents_worker_outlives_a_long_o
 kills: $(VENV)/.test-installed servers
 	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v $(wildcard tests/acceptance/test_*kills.py) \
 	  $(addprefix tests/acceptance/test_,broker_away.py retention.py shares.py) \
-	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py) $(OUTAGE)
+	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py) \
+	  tests/sdk/effects/test_outbox_kills.py $(OUTAGE)
 
 # Only those of connected workers: a quarter of an hour for each seed.
 kills-connect: $(VENV)/.test-installed

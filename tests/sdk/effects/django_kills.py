@@ -11,47 +11,27 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import django
 import inngest
-from django.conf import settings
-from django.db import connection, connections, transaction
-from sqlalchemy.engine import make_url
+from django.db import connections, transaction
 
 from inngest_py.sdk import outbox, transactions
 from inngest_py.sdk.transactions import sweeping
 from tests.processes import wait_until
 
+from .django_database import configure, execute, watched
 from .killing import Points, every_point
 from .receiver import Receiver
 from .sdk_calls import App
 
-_ENGINES = {"sqlite": "sqlite3", "postgresql": "postgresql"}
-
 
 def set_up(url: str) -> None:
     """Configure Django for the database, and make its tables."""
-    where = make_url(url)
-    database = {
-        "ENGINE": f"django.db.backends.{_ENGINES[where.get_backend_name()]}",
-        "NAME": where.database,
-        "HOST": where.host or "",
-        "PORT": where.port or "",
-        "USER": where.username or "",
-    }
-    settings.configure(DATABASES={"default": database}, USE_TZ=True)
-    django.setup()
+    configure(url)
     sweeping._ODDS = 0.0  # it would add points
     transactions.create_table("default")
     transactions.create_table("default")
     execute("CREATE TABLE effects (number BIGINT)")
     connections.close_all()
-
-
-def execute(sql: str, *values: object) -> list[Any]:
-    """Run a statement on Django's connection."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return cursor.fetchall() if cursor.description else []
 
 
 def effects() -> list[int]:
@@ -83,15 +63,8 @@ def kill() -> None:
     """Kill the step at each of its points."""
     points, app = Points(), App(_go)
 
-    def wrapper(run: Any, sql: str, *args: Any) -> Any:
-        points.passed(f"before {sql.split(maxsplit=1)[0]}")
-        found = run(sql, *args)
-        points.passed(f"after {sql.split(maxsplit=1)[0]}")
-        return found
-
     def call(attempt: int = 0) -> Any:
-        points.wrap(connection, "_commit", "COMMIT")
-        with connection.execute_wrapper(wrapper):
+        with watched(points):
             reply = app.call("run", attempt)
         points.passed("before the answer")
         return reply.result

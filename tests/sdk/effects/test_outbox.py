@@ -11,13 +11,14 @@ from typing import Any
 import inngest
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, sessionmaker
 
 from inngest_py.sdk import outbox
 from inngest_py.sdk.outbox import claims, relay
 from tests.processes import wait_until
 
+from .killing import async_engine_of
 from .receiver import Answer, Receiver, Request, accept
 
 
@@ -254,9 +255,9 @@ def test_relay_outlives_a_missing_table(
     assert receiver.places() == [1]
 
 
-def test_async_session_and_engine(tmp_path: Path, receiver: Receiver) -> None:
+def test_async_session_and_engine(url: str, receiver: Receiver) -> None:
     async def go() -> None:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/app.db")
+        engine = async_engine_of(url)
         await outbox.create_table(engine)
         running = outbox.Relay(engine, client(receiver)).start()
         async with AsyncSession(engine) as session, session.begin():

@@ -35,12 +35,14 @@ def received(server: Server, name: str) -> list[dict[str, Any]]:
     return [event["data"] for event in reversed(reply.json()["data"])]
 
 
-def test_events_are_there_once_and_in_order(url: str, events_server: Server) -> None:
-    if url.startswith("mysql") and "INNGEST_KILLS" not in os.environ:
+@pytest.mark.parametrize("style", ["sqlalchemy", "async", "django"])
+def test_events_are_there_once_and_in_order(url: str, style: str, events_server: Server) -> None:
+    is_small = style == "sqlalchemy" or url.startswith("mysql")
+    if not is_small and "INNGEST_KILLS" not in os.environ:
         pytest.skip("in full size alone: INNGEST_KILLS=1")
     command = [sys.executable, "-W", "ignore", "-m", "tests.sdk.effects.outbox_kills"]
     done = subprocess.run(
-        [*command, url, events_server.url],
+        [*command, url, events_server.url, style],
         cwd=ROOT,
         capture_output=True,
         text=True,

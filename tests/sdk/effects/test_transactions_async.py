@@ -4,23 +4,23 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import inngest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import Session
 
 from inngest_py.sdk import transactions
 
+from .killing import async_engine_of
 from .sdk_calls import App
 from .test_transactions import error
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{folder}/app.db")
+async def opened(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = async_engine_of(url)
     await transactions.create_table(engine)
     await transactions.create_table(engine)
     async with engine.begin() as connection:
@@ -46,7 +46,7 @@ def app(database: object, body: Callable[..., Any], *args: object) -> App:
     return App(go)
 
 
-def test_errors_and_wrong_styles(tmp_path: Path) -> None:
+def test_errors_and_wrong_styles(url: str) -> None:
     async def fails(connection: AsyncConnection) -> None:
         await put(connection, 1)
         raise RuntimeError("no")
@@ -56,7 +56,7 @@ def test_errors_and_wrong_styles(tmp_path: Path) -> None:
         await connection.commit()
 
     async def go() -> None:
-        async with opened(tmp_path) as engine:
+        async with opened(url) as engine:
             told = [error(await app(engine, body).call_async("run")) for body in (fails, commits)]
             assert told[0] == ("RuntimeError", "no")
             assert "must not commit" in told[1][1]
@@ -72,7 +72,7 @@ def test_errors_and_wrong_styles(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_cancelled_task_leaves_nothing(tmp_path: Path) -> None:
+def test_cancelled_task_leaves_nothing(url: str) -> None:
     async def go() -> None:
         written = asyncio.Event()
 
@@ -81,7 +81,7 @@ def test_cancelled_task_leaves_nothing(tmp_path: Path) -> None:
             written.set()
             await asyncio.Event().wait()
 
-        async with opened(tmp_path) as engine:
+        async with opened(url) as engine:
             task = asyncio.create_task(app(engine, hangs).call_async("run"))
             await asyncio.wait_for(written.wait(), 20)
             task.cancel()
@@ -91,6 +91,33 @@ def test_cancelled_task_leaves_nothing(tmp_path: Path) -> None:
             assert await effects(engine) == [2]
 
     asyncio.run(go())
+
+
+def test_second_execution_gets_the_first_ones_result(url: str) -> None:
+    async def go() -> None:
+        written, second_waits, calls = asyncio.Event(), asyncio.Event(), list[int]()
+
+        async def once(connection: AsyncConnection) -> int:
+            calls.append(len(calls))
+            await put(connection, calls[-1])
+            written.set()
+            await second_waits.wait()
+            return calls[-1]
+
+        def inserts(*_args: object) -> None:
+            if written.is_set():
+                second_waits.set()
+
+        async with opened(url) as engine:
+            event.listen(engine.sync_engine, "before_cursor_execute", inserts)
+            made = app(engine, once)
+            first = asyncio.create_task(made.call_async("run"))
+            await written.wait()
+            second = await made.call_async("run", 1)
+            assert ((await first).result, second.result, calls) == (0, 0, [0])
+            assert await effects(engine) == [0]
+
+    asyncio.run(asyncio.wait_for(go(), 40))
 
 
 def test_blocking_engine_has_a_thread(engine: Any) -> None:

@@ -9,29 +9,22 @@ import sys
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import NullPool
 
 from inngest_py.sdk import transactions
 from inngest_py.sdk.transactions import sweeping
 
-from .killing import Points, engine_of, every_point, quicken
+from .killing import Points, async_engine_of, engine_of, every_point
 from .sdk_calls import App
 
 PUT = sqlalchemy.text("INSERT INTO effects (number) VALUES (:number)")
-ASYNC_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "postgresql+psycopg2": "postgresql+asyncpg",
-}
 
 
 def _target(style: str, url: str, points: Points) -> Any:
     """Make what an app passes as its database; no connection is shared with a forked child."""
     if style.startswith("async"):
-        scheme, _, rest = url.partition("://")
-        made = create_async_engine(f"{ASYNC_DRIVERS[scheme]}://{rest}", poolclass=NullPool)
-        quicken(made.sync_engine)
+        made = async_engine_of(url)
         points.watch(made.sync_engine)
         kinds: dict[str, Any] = {
             "async-engine": lambda: made,
