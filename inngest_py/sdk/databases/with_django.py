@@ -20,9 +20,9 @@ class Django:
 
     is_async = False
 
-    def __init__(self, alias: str, argument: str) -> None:
+    def __init__(self, alias: str, argument: str, *, in_own_thread: bool = False) -> None:
         """Take the name of a database. Raises ValueError if there is none of that name."""
-        self.alias, self._argument = alias, argument
+        self.alias, self._argument, self._in_own_thread = alias, argument, in_own_thread
         if alias not in connections.settings:
             known = ", ".join(connections.settings)
             raise ValueError(f"{argument}: DATABASES has no {alias!r}: it has {known}")
@@ -33,6 +33,9 @@ class Django:
         connection = connections[self.alias]
         dialect = dialect_named(connection.vendor, self._argument)
         if not connection.in_atomic_block:
+            if self._in_own_thread and connection.settings_dict["CONN_MAX_AGE"] == 0:
+                # Django's default, one for each request: here it would be one for each transaction
+                connection.close_at = None
             connection.close_if_unusable_or_obsolete()
             if not connection.get_autocommit():
                 raise ValueError(f"{self._argument}: autocommit is off: turn it on")
@@ -51,10 +54,10 @@ class Django:
         return found
 
     def apart(self) -> "Django | None":
-        """Return itself: each thread has connections of its own."""
+        """Make one that keeps its connection: each thread has connections of its own."""
         connection = connections[self.alias]
         in_memory = connection.vendor == "sqlite" and connection.is_in_memory_db()
-        return None if in_memory else self
+        return None if in_memory else Django(self.alias, self._argument, in_own_thread=True)
 
     def run_here(self, work: Callable[[], T]) -> T:
         """Run the code, and close the thread's connection."""

@@ -7,12 +7,14 @@ import asyncio
 import json
 import random
 import sys
+import threading
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import inngest
 from django.db import connections, transaction
+from django.db.backends.signals import connection_created
 
 from inngest_py.sdk import outbox, transactions
 from inngest_py.sdk.transactions import sweeping
@@ -107,6 +109,12 @@ def _outbox() -> dict[str, Any]:
         told = ""
     except ValueError as error:
         told = str(error)
+    opened: list[str] = []
+
+    def note(**_arguments: Any) -> None:
+        opened.append(threading.current_thread().name)
+
+    connection_created.connect(note)
     with outbox.Relay("default", made, poll=timedelta(hours=1)) as relay:
         with suppress(KeyError), transaction.atomic():
             outbox.send("default", inngest.Event(name="a", data={"n": 1}), key="k")
@@ -116,7 +124,15 @@ def _outbox() -> dict[str, Any]:
                 outbox.send("default", inngest.Event(name="a", data={"n": n}), key="k")
         wait_until(lambda: relay.sent == 2, 20, "the events are sent")
     receiver.close()
-    return {"outside": told, "sent": receiver.places(), "waiting": outbox.status("default").waiting}
+    connection_created.disconnect(note)
+    waiting = outbox.status("default").waiting
+    relays = [name for name in opened if name == "inngest-outbox"]
+    return {
+        "outside": told,
+        "sent": receiver.places(),
+        "waiting": waiting,
+        "connections": len(relays),
+    }
 
 
 def _elsewhere(ctx: Any) -> Any:

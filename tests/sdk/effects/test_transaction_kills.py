@@ -51,4 +51,5 @@ def test_effect_happens_once_with_django(url: str) -> None:
     assert others["effects"] == [first]
     assert others["outside"].startswith("session: 'default' has no open transaction")
     assert (others["sent"], others["waiting"]) == ([2, 3], 0)
+    assert others["connections"] == 1  # of the relay: its thread keeps it
     assert others["missing"].startswith("the database has no table inngest_transactions")
