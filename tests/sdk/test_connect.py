@@ -235,7 +235,10 @@ def test_a_worker_that_stops_ends_its_calls_and_gets_no_more(bench: Bench) -> No
 
 @pytest.mark.parametrize("bench", [KIND], indirect=True)
 def test_a_worker_connects_again_each_time_its_gateway_comes_back(bench: Bench) -> None:
-    """Python workers have stayed away after a gateway had gone (inngest-py #287)."""
+    """Python workers have stayed away after a gateway had gone (inngest-py #287).
+
+    Slow: a worker waits for some seconds before it connects again.
+    """
     worker = bench.worker()
     for stop in (bench.server.terminate, bench.server.kill9, bench.server.terminate):
         stop()
@@ -264,6 +267,7 @@ def test_the_documents_worker_outlives_a_long_outage(tmp_path: Path) -> None:
 
 
 def test_a_call_outlives_the_server(bench: Bench) -> None:
+    """Slow: a worker waits before it connects again, and before it sends its answer again."""
     bench.worker()
     event = bench.begin()
     wait_until(lambda: bench.begun() == ["worker-1"], 15, "the step begun")
@@ -276,6 +280,7 @@ def test_a_call_outlives_the_server(bench: Bench) -> None:
 
 
 def test_a_call_outlives_a_killed_server(bench: Bench) -> None:
+    """Slow: a worker waits before it connects again, and before it sends its answer again."""
     bench.worker()
     event = bench.begin()
     wait_until(lambda: bench.begun() == ["worker-1"], 15, "the step begun")
@@ -303,7 +308,7 @@ def test_a_new_version_gets_the_runs_and_the_old_one_does_not_come_back(bench: B
 
 
 def test_a_cancelled_run_makes_room(bench: Bench) -> None:
-    """The worker is told at its next extension, after half a minute, to drop what it has."""
+    """Slow: the worker is told at its next extension, after half a minute, to drop what it has."""
     bench.worker(CAPACITY="1")
     event = bench.begin()
     wait_until(lambda: len(bench.begun()) == 1, 15, "the step begun")
