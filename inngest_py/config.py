@@ -89,6 +89,7 @@ class Settings:
     tick_ms: int = 250
     lease_seconds: float = 30.0
     grace_seconds: float = 30.0
+    drain_delay_seconds: float = 0.0
     ui: bool = True
     open_gql: bool = False
     ui_proxy_header: str | None = None
@@ -217,6 +218,7 @@ class Settings:
             (self.poll_interval, "the poll interval (--poll-interval)", 0.0),
             (self.retry_interval, "the retry interval (--retry-interval)", 0.0),
             (self.grace_seconds, "the grace time (--grace)", 0.0),
+            (self.drain_delay_seconds, "the delay of a stop (--drain-delay)", 0.0),
             (self.lease_seconds, "the lease (INNGEST_LEASE_SECONDS)", 1.0),
             *self._database_times(),
         ):

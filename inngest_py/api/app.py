@@ -14,6 +14,7 @@ from ..domain.errors import Invalid
 from ..domain.values.json_types import JsonObject
 from ..engine.clock.mover import Mover
 from ..engine.runtime.context import Context
+from ..engine.runtime.probe import Probe
 from ..metrics import process
 from ..metrics import realtime as realtime_metrics
 from ..metrics.counters import Counters
@@ -42,7 +43,6 @@ from .native import (
     why,
 )
 from .native.searching import search_keys, views
-from .probe import Probe
 from .protocol import (
     connect,
     durable_endpoints,

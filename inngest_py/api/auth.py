@@ -22,6 +22,8 @@ OPEN = frozenset(
         "/e/<path:key>",  # asks for an event key
         "/invoke/<path:slug>",  # asks for a key of its own
         "/health",
+        "/health/live",
+        "/health/ready",
         "/v1/checkpoint/<run_id>/output",  # asks for the run's own token
         "/v1/http/runs/<run_id>/output",
         "/v1/realtime/connect",  # these two ask for a token

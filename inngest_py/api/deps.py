@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from ..config import Settings
 from ..engine.clock.mover import Mover
 from ..engine.runtime.context import Context
-from .probe import Probe
+from ..engine.runtime.probe import Probe
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,12 @@ _SERVER = (
         type=int,
         help="How many connections of workers this process takes.  [5000]",
     ),
+    click.option(
+        "--drain-delay",
+        "drain_delay_seconds",
+        type=float,
+        help="Seconds to serve on after SIGTERM, while /health/ready says 503.  [0]",
+    ),
 )
 _PAGES = (
     click.option(

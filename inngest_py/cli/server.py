@@ -113,6 +113,7 @@ class Server:
         self._workers = workers
         self._with_worker = with_worker
         self._stopped = Event()
+        self._in_a_hurry = Event()  # not to wait for balancers
         self._waits = True  # for the database: nothing has begun yet, so a stop is immediate
         self._celery = create_celery(settings)
         self._runtime: Runtime = self._celery.runtime
@@ -130,6 +131,7 @@ class Server:
         self._connect: DrainingServer | None = None
         self._interrupts = 0
         self._mover: Mover | None = None
+        self._ctx: Context | None = None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; exits with 1 when the worker in this process ends."""
@@ -139,7 +141,7 @@ class Server:
         file = sqlite_file(make_url(self._settings.database_url))
         if file is not None:
             try_to_write(file)
-        ctx = self._runtime.context()
+        ctx = self._ctx = self._runtime.context()
         self._stop_tracing = tracing.start(os.environ)
         self._prepare(ctx)
         wait_for_schema(ctx)
@@ -167,6 +169,7 @@ class Server:
         garbage.freeze_objects()
         self._stopped.wait()
         observe.event("server.stopping")
+        self._in_a_hurry.wait(self._settings.drain_delay_seconds)
         discovery.stop()
         self._end_work(http)
         beats.stop()
@@ -249,6 +252,8 @@ class Server:
             gevent.sleep(_LOOK_SECONDS)
 
     def _stop(self, main: gevent.Greenlet) -> None:
+        if self._ctx is not None:
+            self._ctx.stopping.set()
         self._stopped.set()
         if self._waits:
             observe.event("server.stopping")
@@ -257,6 +262,7 @@ class Server:
     def _interrupt(self, main: gevent.Greenlet) -> None:
         """Stop at the first Ctrl-C, and at once at the second."""
         self._interrupts += 1
+        self._in_a_hurry.set()
         if self._interrupts == 1:
             if not self._waits:
                 told = "waiting for calls and requests to end; press Ctrl-C again to cut them"
@@ -365,6 +371,7 @@ class Server:
             if not self._stopped.is_set():  # a server must not take events that nothing runs
                 observe.event("server.worker_ended", level=50)
                 self._failed = True
+                self._in_a_hurry.set()
                 self._stopped.set()
 
     def _discovery(self, ctx: Context) -> Discovery:

@@ -11,11 +11,11 @@ from flask import Flask
 
 from ..api.app import create_app
 from ..api.deps import Deps
-from ..api.probe import Probe
 from ..config import Settings
 from ..domain.reply.read import Reply
 from ..domain.values.json_types import JsonObject
 from ..engine.runtime.context import Context
+from ..engine.runtime.probe import Probe
 from .apps import wsgi
 from .apps.calls import Request
 from .faults import AFTER_COMMIT, Faults

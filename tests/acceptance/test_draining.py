@@ -92,6 +92,23 @@ def test_stopping_embedded_server_finishes_calls_and_answers(
         assert server.returncode == 0
 
 
+def test_a_server_serves_on_for_the_delay_but_is_not_ready(tmp_path: Path) -> None:
+    """A balancer needs some seconds to take it out."""
+    file = f"sqlite:///{tmp_path / 'x.db'}"
+    command = ("start", "--dev", "--database-url", file, "--drain-delay", "300")
+    with Server(*command, log=tmp_path / "log") as server:
+        server.start()
+        ready = f"{server.url}/health/ready"
+        assert requests.get(ready, timeout=10).status_code == 200
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until(lambda: requests.get(ready, timeout=10).status_code == 503, 10)
+        assert requests.get(f"{server.url}/health/live", timeout=10).ok
+        assert requests.post(f"{server.url}/e/key", json={"name": "a"}, timeout=10).ok
+        os.kill(server.pid, signal.SIGINT)  # whoever does not want to wait
+        wait_until(lambda: not server.running, 20, "the server to end")
+        assert server.returncode == 0
+
+
 @pytest.mark.parametrize("command", ["api", "start"])
 def test_grace_time_limits_the_stop(
     command: str, postgres: Postgres, valkey: Valkey, endpoint: Endpoint, tmp_path: Path

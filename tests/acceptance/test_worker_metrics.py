@@ -37,4 +37,7 @@ def test_worker_of_every_pool_shows_its_metrics(installation: Installation, pool
         wait_until(lambda: value(of_api(), "inngest_workers") == 1, 30, of_api())
         assert value(of_api(), "inngest_events_accepted_total") == accepted + RUNS
         assert total(of_api(), "inngest_runs_finished_total") == 0
+        for probe in ("live", "ready"):
+            answer = requests.get(f"http://{LOOPBACK}:{port}/health/{probe}", timeout=10)
+            assert (answer.status_code, answer.json()["message"]) == (200, "OK")
         assert worker.terminate() == 0

@@ -23,6 +23,8 @@ DOCUMENTED = {
     "/e/<path:key>",
     "/invoke/<path:slug>",
     "/health",
+    "/health/live",
+    "/health/ready",
     "/v1/checkpoint/<run_id>/output",
     "/v1/http/runs/<run_id>/output",
     "/v1/realtime/connect",

@@ -320,8 +320,19 @@ def test_outage_of_the_database_is_a_503(service: Service, monkeypatch: pytest.M
         raise OperationalError("select", {}, Exception("gone"), connection_invalidated=True)
 
     monkeypatch.setattr("inngest_py.storage.queries.queue_stats.backlog", fail)
-    answered = service.client.get("/health")
-    assert (answered.status_code, answered.json["database"]) == (503, "away")
+    for path in ("/health", "/health/ready"):
+        answered = service.client.get(path)
+        assert (answered.status_code, answered.json["database"]) == (503, "away")
+    assert service.client.get("/health/live").status_code == 200  # a restart would not help
+
+
+def test_a_server_that_is_asked_to_stop_is_not_ready_but_lives(service: Service) -> None:
+    assert service.client.get("/health/ready").json == {"status": 200, "message": "OK"}
+    service.engine.ctx.stopping.set()
+    answered = service.client.get("/health/ready")
+    assert (answered.status_code, answered.json["message"]) == (503, "the server is stopping")
+    assert service.client.get("/health/live").status_code == 200
+    assert service.client.get("/health").status_code == 200
 
 
 def test_a_probe_that_raises_is_told_counted_and_logged(

@@ -183,6 +183,8 @@ class Context:
     # what to do when a virtual clock has been moved: write heartbeats by its new time
     moved: list[Callable[["Context"], object]] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)  # steps whose waits were warned of in the log
+    # set as soon as the process is asked to stop: it takes no new work from balancers then
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def now(self) -> datetime:
         """Read the context's clock: the time that runs, waits and schedules go by."""

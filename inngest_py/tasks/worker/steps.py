@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.signals import worker_process_shutdown
+from celery.signals import worker_process_shutdown, worker_shutting_down
 from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +19,7 @@ from ... import observe, tracing
 from ...domain.errors import Conflict
 from ...engine.clock import kept
 from ...engine.runtime.context import Context
+from ...engine.runtime.probe import Probe
 from ...engine.upkeep import loop, sent_tasks, workers
 from ...engine.work import run_item
 from ...metrics.serving import WorkerMetrics
@@ -93,11 +94,15 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
                 ctx.at_once = worker.app.runner
         garbage.freeze_objects()
         if self.metrics is not None:
-            self.metrics.start(self.runtime.settings.host, self.runtime.settings.metrics_port or 0)
+            settings, ctx = self.runtime.settings, self.runtime.context()
+            unready = partial(_unready, ctx, Probe(ctx))
+            self.metrics.start(settings.host, settings.metrics_port or 0, unready)
+            worker_shutting_down.connect(self._shutting_down, weak=False)
+
+    def _shutting_down(self, **_: object) -> None:
+        self.runtime.context().stopping.set()
 
     def stop(self, worker: Any) -> None:
-        if self.metrics is not None:
-            self.metrics.stop()
         if self.followed is not None:
             self.followed.stop()
         self.runtime.context().at_once = None
@@ -105,6 +110,8 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.celery_apps.stop()
         if self.service is not None and not self.service.stop(partial(self._has_calls, worker)):
             self._cut_calls(worker)
+        if self.metrics is not None:  # while calls end, there is something to count
+            self.metrics.stop()
         self.stop_tracing()
 
     def terminate(self, worker: Any) -> None:
@@ -134,6 +141,14 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.runtime.before_cut()
         self.reload.restart_if_wanted()
         os._exit(0)
+
+
+def _unready(ctx: Context, probe: Probe) -> str | None:
+    """Say why a worker that has started takes no items; None if it does."""
+    if ctx.stopping.is_set():
+        return "the worker is stopping"
+    found = probe.ask()
+    return found.public_message if found.fault is not None or found.broken else None
 
 
 def _metrics(runtime: Runtime, *, forks: bool) -> WorkerMetrics | None:

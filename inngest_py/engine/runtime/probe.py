@@ -1,4 +1,4 @@
-"""The probe behind `/health`: it writes to the database, and answers in time in any case.
+"""The probe behind `/health` and `/health/ready`: it writes to the database, and answers in time.
 
 A thread of its own asks the database, one at a time, so a database that hangs blocks one thread.
 The probe writes at most once a second, however often somebody asks.
@@ -9,12 +9,12 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .. import observe
-from ..engine.runtime.context import Context
-from ..storage.db import deadlines
-from ..storage.db.outages import Fault, fault, logged, public_message
-from ..storage.db.probing import probe
-from ..storage.queries import queue_stats, worker_list
+from ... import observe
+from ...storage.db import deadlines
+from ...storage.db.outages import Fault, fault, logged, public_message
+from ...storage.db.probing import probe
+from ...storage.queries import queue_stats, worker_list
+from .context import Context
 
 ANSWER_SECONDS = 1.8
 _WRITE_SECONDS = 1.0
