@@ -54,12 +54,14 @@ class Settings:
     Workers connect at `connect_port` (None: 8289 beside a dev server's own port, else the port of
     the API), and are told `connect_url` if there is one, for a server behind a proxy. A process
     takes `connect_max_connections` of them.
+    `root_path` is the path under which a proxy serves all of it, such as `/inngest`.
     `poll` None means polling if a `poll_interval` is given, and an interval of 0 means none.
     """
 
     dev: bool = False
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
+    root_path: str = ""
     connect_port: int | None = None
     connect_url: str | None = None
     connect_max_connections: int = 5000
@@ -180,7 +182,8 @@ class Settings:
 
     def _own_url(self) -> str | None:
         """Return where this machine's dashboard is; that of another machine is not known."""
-        return f"http://127.0.0.1:{self.port}" if self.dev and self.embedded else None
+        own = f"http://127.0.0.1:{self.port}{self.root_path}"
+        return own if self.dev and self.embedded else None
 
     def keep(self) -> retention.Keep:
         """Say which finished runs are kept. Raises Invalid."""
@@ -210,6 +213,7 @@ class Settings:
     def errors(self) -> list[str]:
         """List what makes these settings unusable, each with its fix."""
         found = checks.port_errors(self.port, self.metrics_port)
+        found += checks.root_path_errors(self.root_path)
         if self.concurrency < 1:
             found.append("concurrency must be 1 or more (--concurrency)")
         if self.workers is not None and self.workers < 0:

@@ -1,5 +1,6 @@
 """Checks of single settings. Each error says how to fix it, and shows no secret."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -23,6 +24,7 @@ from .domain.values import urls
 # Drivers of the databases. psycopg2 works with gevent and can send several statements at once.
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}
 # 128 bits in hexadecimal; the length of what `openssl rand -hex 8` makes
+ROOT_PATH = "(?:/[A-Za-z0-9._~-]{1,100}){1,5}"
 _LEAST_SIGNING_KEY, _LEAST_EVENT_KEY = 32, 16
 
 
@@ -36,6 +38,16 @@ def port_errors(port: int, metrics_port: int | None) -> list[str]:
             f"metrics port {metrics_port} is not a port: use 1 to 65535 (INNGEST_METRICS_PORT)"
         )
     return found
+
+
+def root_path_errors(path: str) -> list[str]:
+    """List what is wrong with the path under which the server is."""
+    if not path or re.fullmatch(ROOT_PATH, path):
+        return []
+    return [
+        f"the root path {path[:100]!r} must be like /inngest: letters, digits and . _ ~ - after"
+        " each slash, and no slash at the end (--root-path)"
+    ]
 
 
 def choice_errors(log_level: str, cron_missed: str, synchronous: str) -> list[str]:

@@ -67,7 +67,7 @@ _CONFIG: JsonObject = {
     "OPENAPI_URL_PREFIX": "/api",
     "OPENAPI_JSON_PATH": "openapi.json",
     "OPENAPI_SWAGGER_UI_PATH": "/docs",
-    "OPENAPI_SWAGGER_UI_URL": "/api/docs-files/",
+    "OPENAPI_SWAGGER_UI_URL": "docs-files/",  # beside the page, whatever the root path is
     # so that the documentation's page can send the key
     "API_SPEC_OPTIONS": {
         "components": {

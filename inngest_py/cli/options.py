@@ -84,6 +84,10 @@ _SERVER = (
     click.option("--host", help="The address to listen on.  [127.0.0.1]"),
     click.option("--port", type=int, help="The port to listen on.  [8288]"),
     click.option(
+        "--root-path",
+        help="The path under which a proxy serves it: /inngest.  [none; INNGEST_ROOT_PATH]",
+    ),
+    click.option(
         "--connect-port",
         type=int,
         help="The port for workers that connect.  [8289 for dev on port 8288, else --port]",

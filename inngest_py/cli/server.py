@@ -27,13 +27,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from .. import observe, tracing
+from ..api import root_path
 from ..api.app import create_app
 from ..api.gateway.serving import Gateway
 from ..api.realtime.sockets import Sockets
 from ..config import Settings
 from ..dashboard import app as dashboard
 from ..dashboard.live.news import Pulse
-from ..domain.errors import Conflict, InngestPyError
+from ..domain.errors import Conflict, InngestPyError, Invalid
 from ..domain.functions import celery_task
 from ..engine.apps import declared_apps
 from ..engine.apps.discovery import Discovery
@@ -320,7 +321,11 @@ class Server:
         app = create_app(settings, ctx, self._counters, self._mover)
         if settings.ui:
             self._pulse = dashboard.add_to(app, settings, ctx, self._mover)
-        both = Sockets(ctx).before(gateway.before(app))
+        try:
+            root_path.check(app, settings)
+        except Invalid as error:
+            raise click.ClickException(error.message) from None
+        both = root_path.before(Sockets(ctx).before(gateway.before(app)), settings)
         return listen((settings.host, settings.port), both)
 
     def _most_connections(self) -> int:
@@ -340,7 +345,7 @@ class Server:
         if port is None:
             return settings
         try:
-            self._connect = listen((settings.host, port), gateway)
+            self._connect = listen((settings.host, port), root_path.before(gateway, settings))
         except click.ClickException as error:
             if settings.connect_port is not None:
                 raise

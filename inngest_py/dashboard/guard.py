@@ -17,6 +17,7 @@ from .. import proxies
 from ..domain.access.roles import Role
 from ..engine.admin import accounts
 from .deps import deps
+from .places import cookie_path, here
 from .routes import NAME, ROLES
 
 COOKIE = "inngest_py_ui"
@@ -95,9 +96,10 @@ def _ask() -> Response:
     """Send a browser to the login; answer 401 to scripts and forms."""
     if request.method != "GET" or "HX-Request" in request.headers or request.endpoint == "ui.live":
         raise Unauthorized("you are not logged in any more: reload the page")
-    path = request.full_path.rstrip("?")
+    path = here()
+    first = url_for(f"{NAME}.home")
     answered = Response(status=303)
-    answered.location = url_for(f"{NAME}.login", next=path if path != "/" else None)
+    answered.location = url_for(f"{NAME}.login", next=path if path != first else None)
     return answered
 
 
@@ -137,7 +139,9 @@ def _is_ours(cookie: str) -> bool:
 def set_cookie(response: AnyResponse, value: str) -> None:
     """Send the browser its token, in a cookie that scripts and other sites' posts cannot use."""
     secure = proxies.is_https(deps().settings, request)
-    response.set_cookie(COOKIE, value, httponly=True, samesite="Lax", secure=secure, path="/")
+    response.set_cookie(
+        COOKIE, value, httponly=True, samesite="Lax", secure=secure, path=cookie_path()
+    )
 
 
 def finish(response: Response) -> Response:

@@ -13,6 +13,7 @@ from .deps import deps
 from .guard import token
 from .parts import charts, sparks, words
 from .parts.notices import notice
+from .places import here
 
 _STATIC = Path(__file__).parent / "static"
 # no script, style or picture from other sites, and no inline ones
@@ -69,7 +70,7 @@ def page(template: str, status: int = 200, **values: object) -> Response:
         "csrf": token(g.cookie) if "cookie" in g else "",
         "dev": deps().settings.dev,
         "now": deps().ctx.now(),
-        "here": request.full_path.rstrip("?"),
+        "here": here(),
         "notice": notice(),
         "problem": None,
         "wrong": {},

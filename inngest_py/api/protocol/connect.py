@@ -94,7 +94,8 @@ def _endpoint(settings: Settings) -> str:
         host = urlsplit(f"//{netloc}").hostname or settings.host
         netloc = f"[{host}]" if ":" in host else host
         netloc = f"{netloc}:{settings.gateway_port}"
-    return f"{scheme}://{netloc}/v0/connect"
+        return f"{scheme}://{netloc}/v0/connect"
+    return f"{scheme}://{netloc}{request.script_root}/v0/connect"
 
 
 @blueprint.post("/flush")

@@ -14,6 +14,7 @@ from flask import g, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...engine.clock.mover import ClockState, Mover
+from ..places import here
 
 _MOST_REFUSALS = 100
 _ID = re.compile(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b")
@@ -87,6 +88,6 @@ def _here() -> str:
     """Return the page that is shown; of a form's answer, the page where the form was."""
     current = request.headers.get("HX-Current-URL")
     if request.method == "GET" and current is None:
-        return request.full_path.rstrip("?")
+        return here()
     parts = urlsplit(current or request.referrer or "")
     return parts.path + (f"?{parts.query}" if parts.query else "")

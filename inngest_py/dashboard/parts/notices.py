@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ... import proxies
 from ..deps import deps
+from ..places import cookie_path
 
 _COOKIE = "inngest_py_notice"
 _SECONDS = 60
@@ -67,7 +68,13 @@ def leave(target: str, done: str, *counts: int) -> AnyResponse:
     value = ".".join([done, *map(str, counts)]) + urlsplit(target).path
     secure = proxies.is_https(deps().settings, request)
     answered.set_cookie(
-        _COOKIE, value, max_age=_SECONDS, httponly=True, samesite="Lax", secure=secure, path="/"
+        _COOKIE,
+        value,
+        max_age=_SECONDS,
+        httponly=True,
+        samesite="Lax",
+        secure=secure,
+        path=cookie_path(),
     )
     return answered
 
@@ -78,7 +85,7 @@ def notice() -> str | None:
     A part that a page fetches for itself shows none, and leaves it to the page.
     """
     word, slash, path = request.cookies.get(_COOKIE, "").partition("/")
-    if slash + path != request.path or "HX-Request" in request.headers:
+    if slash + path != request.script_root + request.path or "HX-Request" in request.headers:
         return None
     g.notice_shown = True
     done, *counts = word.split(".")
@@ -91,5 +98,5 @@ def notice() -> str | None:
 def forget(response: Response) -> Response:
     """Delete the cookie of a notice that this response shows."""
     if g.get("notice_shown"):
-        response.delete_cookie(_COOKIE, path="/")
+        response.delete_cookie(_COOKIE, path=cookie_path())
     return response

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import orjson
+from flask import url_for
 from markupsafe import Markup, escape
 
 from ...domain.reports.timeline import Span, SpanStatus
@@ -46,7 +47,9 @@ def timed(text: str, runs: Sequence[str] = ()) -> Markup:
                 continue
             shown = moment(at)
         elif run_id in runs:
-            shown = Markup('<a class="id" href="/runs/{0}">{0}</a>').format(run_id)
+            shown = Markup('<a class="id" href="{}">{}</a>').format(
+                url_for("ui.run", run_id=run_id), run_id
+            )
         else:
             continue
         parts += [escape(text[place : found.start()]), shown]
