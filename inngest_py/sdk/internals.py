@@ -17,12 +17,11 @@ import inngest
 
 _VERSION = version("inngest")
 _DIFFERENT = (
-    f"inngest {_VERSION} is not built as inngest_py.sdk expects ({{missing}} is missing): "
+    f"inngest {_VERSION} is not built as inngest_py.sdk expects ({{reason}}): "
     "install inngest 0.5.19, or a newer inngest-py"
 )
 try:
     from inngest._internal.execution_lib import CallResult
-    from inngest._internal.execution_lib.models import _in_step
     from inngest._internal.server_lib import Opcode
     from inngest._internal.step_lib import (
         ParsedStepID,
@@ -35,8 +34,15 @@ try:
     )
     from inngest._internal.step_lib.base import StepUserlandInfo
     from inngest._internal.types import EmptySentinel
+
+    try:  # from 0.5.20 on: the step under way, or None
+        from inngest._internal.run_context import (  # type: ignore[import-not-found,unused-ignore]
+            current_step as _in_step,
+        )
+    except ImportError:
+        from inngest._internal.execution_lib.models import _in_step
 except ImportError as error:
-    raise ImportError(_DIFFERENT.format(missing=error.name or error)) from error
+    raise ImportError(_DIFFERENT.format(reason=error)) from error
 
 __all__ = [
     "CallResult",
@@ -66,7 +72,7 @@ __all__ = [
 REPLAY_CHECK = "replay-check"  # the job's id in such requests
 AnyContext = inngest.Context | inngest.ContextSync
 AnyStep = inngest.Step | inngest.StepSync
-in_step: contextvars.ContextVar[bool] = _in_step
+in_step: contextvars.ContextVar[object] = _in_step  # false outside of steps
 T = TypeVar("T")
 
 
@@ -106,8 +112,8 @@ class _Reported(Protocol):
 def _need(holder: object, name: str) -> object:
     found = getattr(holder, name, None)
     if found is None:
-        missing = f"{type(holder).__name__}.{name}"
-        raise UnsupportedSdk(_DIFFERENT.format(missing=missing))
+        reason = f"{type(holder).__name__}.{name} is missing"
+        raise UnsupportedSdk(_DIFFERENT.format(reason=reason))
     return found
 
 
@@ -228,7 +234,7 @@ def _result(step: _Reported, reported: ReportedInfo) -> object:
     if step.error is not None:
         raise step.error
     if isinstance(step.output, EmptySentinel):
-        raise UnsupportedSdk(_DIFFERENT.format(missing=f"the result of {reported.op.value}"))
+        raise UnsupportedSdk(_DIFFERENT.format(reason=f"{reported.op.value} has no result"))
     return step.output
 
 

@@ -36,11 +36,12 @@ LATE = {
     ],
     "inngest_py/sdk/internals.py": [  # another version of the SDK may lack them
         "inngest._internal.execution_lib",
-        "inngest._internal.execution_lib.models",
         "inngest._internal.server_lib",
         "inngest._internal.step_lib",
         "inngest._internal.step_lib.base",
         "inngest._internal.types",
+        "inngest._internal.run_context",
+        "inngest._internal.execution_lib.models",
     ],
     "inngest_py/sdk/transactions/results.py": ["steps"],  # steps export transactions
     "inngest_py/storage/schema/migrate.py": ["alembic", "alembic.config"],  # slow: rarely needed

@@ -111,8 +111,9 @@ class Call:
         if isinstance(error, Exception):
             self._end(CallResult(error))
         data = None if result.error is not None else _json(result.output)
-        if data is None:
-            # the SDK answers what is wrong with it
+        # the SDK answers what is wrong with it
+        # or, from 0.5.20 on, what the step has deferred: a replay would not run it again
+        if data is None or getattr(self._ctx, "_defer_ops", None):
             self._end(CallResult(multi=[result]))
         due = self.buffer.add(Finished(response.step, result.output, data, began_ns, took_ns))
         if (due or leaving.begun()) and (yield self._flush()) is not Outcome.STORED:
