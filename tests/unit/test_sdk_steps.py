@@ -9,6 +9,7 @@ import pytest
 
 from inngest_py.sdk import steps
 from inngest_py.sdk.steps import arguments, json_values
+from tests.sdk.effects.sdk_calls import App
 
 from .test_sdk_realtime import _HEAVY
 
@@ -37,6 +38,18 @@ def test_import_loads_no_part_of_the_server() -> None:
 )
 def test_lengths_of_time(given: Any, seconds: float) -> None:
     assert arguments.milliseconds("timeout", given) == seconds * 1000
+
+
+def test_a_sleep_is_never_shorter_than_what_was_asked_for() -> None:
+    """The server rounds to whole seconds, so that 500 ms would be none."""
+    made = App(lambda ctx: steps.sleep(ctx, "a little", "500ms"))
+    before = datetime.datetime.now(datetime.UTC)
+    step = made.call("run").step
+    after = datetime.datetime.now(datetime.UTC)
+    assert step["op"] == "Sleep"
+    until = datetime.datetime.fromisoformat(step["name"])
+    second, most = datetime.timedelta(seconds=1), datetime.timedelta(milliseconds=1)
+    assert before + second - most <= until <= after + second
 
 
 @pytest.mark.parametrize(
