@@ -3,6 +3,8 @@
 `fastapi_app` has async functions and `flask_app` blocking ones; neither does anything in its steps.
 """
 
+import gc
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +13,10 @@ from typing import Any
 import inngest
 
 import inngest_py.sdk
+from inngest_py.sdk.checkpoints import leaving
 
 WAYS = ("plain", "sent", "buffered")  # without checkpointing, by a step, by ten
-APP = "python-bench"
+APP = os.environ.get("BENCH_APP", "python-bench")
 
 
 class Record:
@@ -22,15 +25,18 @@ class Record:
     def __init__(self) -> None:
         """Start with nothing."""
         self.lock = threading.Lock()
+        self.runs: dict[str, list[Any]] = {}
         self.reset()
 
     def reset(self) -> dict[str, Any]:
-        """Forget what was seen."""
-        self.calls, self.repeated = 0, 0
-        self.runs: dict[str, list[Any]] = {}
-        self.last_step: dict[str, float] = {}
-        self.gaps: list[float] = []
-        return {}
+        """Forget what was seen, but for the runs that have not ended; count those that have."""
+        with self.lock:
+            before = len(self.runs)
+            self.calls, self.repeated = 0, 0
+            self.runs = {key: run for key, run in self.runs.items() if run[2] is None}
+            self.last_step: dict[str, float] = {}
+            self.gaps: list[float] = []
+            return {"finished": before - len(self.runs)}
 
     def began(self, ctx: inngest.Context | inngest.ContextSync) -> None:
         """Note a call."""
@@ -68,6 +74,11 @@ class Record:
     def count(self) -> dict[str, Any]:
         """Count the runs that have ended."""
         return {"finished": sum(run[2] is not None for run in list(self.runs.values()))}
+
+    def held(self) -> dict[str, Any]:
+        """Count what a process may keep: buffers of steps, threads, Python's objects."""
+        buffers, threads = len(leaving._buffers), threading.active_count()
+        return {"buffers": buffers, "threads": threads, "objects": len(gc.get_objects())}
 
 
 record = Record()
@@ -120,7 +131,7 @@ def fastapi_app() -> Any:
 
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, *_functions(_async))
-    for name in ("count", "stats", "reset"):
+    for name in ("count", "stats", "reset", "held"):
         app.get(f"/{name}")(getattr(record, name))
     return app
 
@@ -132,6 +143,6 @@ def flask_app() -> Any:
 
     app = flask.Flask(__name__)
     inngest.flask.serve(app, *_functions(_blocking))
-    for name in ("count", "stats", "reset"):
+    for name in ("count", "stats", "reset", "held"):
         app.get(f"/{name}")(getattr(record, name))
     return app

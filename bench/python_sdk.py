@@ -3,7 +3,7 @@
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, median
@@ -29,7 +29,7 @@ def measure(subject: Subject, framework: str, runs: int, steps: int) -> dict[str
     figures: dict[str, float] = {}
     if subject.mode == "distributed":  # the limit is changed in the process of the API alone
         steps = min(steps, 900)
-    with _served(subject, framework) as (url, pid):
+    with served(subject, framework) as (url, pid):
         for way in WAYS:
             _burst(subject, url, pid, way, 20)  # to warm up
         for way in WAYS:
@@ -83,11 +83,16 @@ def _app_cpu(pid: int) -> float:
 
 
 @contextmanager
-def _served(subject: Subject, framework: str) -> Iterator[tuple[str, int]]:
+def served(
+    subject: Subject, framework: str, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """Start the app and let the server know it; yield its URL and the id of its process."""
     port = free_port()
     url = f"http://{LOOPBACK}:{port}"
     log = Path(subject.folder) / f"{framework}.log"
-    process = Process(_argv(framework, port), log, {"INNGEST_DEV": subject.server.url})
+    process = Process(
+        _argv(framework, port), log, {"INNGEST_DEV": subject.server.url, **(env or {})}
+    )
     process.start().wait_ready(lambda: _answers(f"{url}/count"))
     try:
         request = urllib.request.Request(f"{url}/api/inngest", method="PUT", data=b"")

@@ -187,6 +187,20 @@ class Subject:
         connection.close()
         return int(found)
 
+    def database_connections(self) -> int:
+        """Count PostgreSQL's clients; none for SQLite."""
+        if self._postgres is None:
+            return 0
+        import psycopg2
+
+        connection = psycopg2.connect(self.database_url)
+        with connection.cursor() as cursor:
+            count = "SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            cursor.execute(count)
+            (found,) = cursor.fetchone()
+        connection.close()
+        return int(found) - 1  # this one
+
     def another_database(self, name: str) -> str:
         """Return the URL of a new database of the same kind, for something to compare with."""
         if self._postgres is None:
