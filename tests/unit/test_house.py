@@ -43,7 +43,6 @@ LATE = {
         "inngest._internal.run_context",
         "inngest._internal.execution_lib.models",
     ],
-    "inngest_py/sdk/transactions/results.py": ["steps"],  # steps export transactions
     "inngest_py/storage/schema/migrate.py": ["alembic", "alembic.config"],  # slow: rarely needed
     "inngest_py/testing/__init__.py": [  # for types; what is used loads the engine
         *("cases", "errors", "harness", "importlib"),

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from inngest_py.sdk import steps
-from inngest_py.sdk.steps import arguments, json_values
+from inngest_py.sdk import json_values, steps
+from inngest_py.sdk.steps import arguments
 from tests.sdk.effects.sdk_calls import App
 
 from .test_sdk_realtime import _HEAVY

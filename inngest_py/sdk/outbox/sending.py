@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Sequence
 
 import inngest
 
+from .. import json_values
 from ..databases.choose import choose_open
 from ..databases.database import Execute
-from ..steps import json_values
 from . import waking
 from .table import now_ms
 

@@ -4,11 +4,11 @@ Each works in blocking functions, and in async ones, where its result must be aw
 names the step as in the SDK: the same id again is another step. See docs/python.md.
 """
 
+from ..json_values import NotJson
 from ..transactions import transaction
 from .compensating import Compensation, compensate
 from .deferring import Deferred, defer, deferred_trigger
 from .fetching import Fetched, fetch
-from .json_values import NotJson
 from .mapping import map
 from .metadata import metadata
 from .racing import Winner, race

@@ -8,9 +8,8 @@ from typing import ParamSpec, Self, cast
 
 import inngest
 
-from .. import internals
+from .. import internals, json_values
 from ..internals import AnyContext, Beyond, Note
-from . import json_values
 from .arguments import check_context, check_name
 
 P = ParamSpec("P")

@@ -6,9 +6,8 @@ from typing import TypeVar, overload
 
 import inngest
 
-from .. import internals
+from .. import internals, json_values
 from ..internals import AnyContext, Note, Op
-from . import json_values
 from .arguments import check_id, check_name, noted
 
 _EVENT = "inngest/deferred.schedule"

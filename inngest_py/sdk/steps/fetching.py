@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import inngest
 
-from .. import internals
+from .. import internals, json_values
 from ..internals import AnyContext, Op
-from . import json_values
 from .arguments import check_id, check_name, reported
 
 

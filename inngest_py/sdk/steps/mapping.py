@@ -8,9 +8,8 @@ from typing import TypeVar, overload
 
 import inngest
 
-from .. import internals
+from .. import internals, json_values
 from ..internals import AnyContext, Note
-from . import json_values
 from .arguments import check_id
 from .groups import Branches
 

@@ -5,9 +5,8 @@ from typing import Literal, overload
 
 import inngest
 
-from .. import internals
+from .. import internals, json_values
 from ..internals import AnyContext, Note
-from . import json_values
 from .arguments import check_id, check_name, noted, one_of
 
 _OPS = ("set", "merge", "add", "delete")
