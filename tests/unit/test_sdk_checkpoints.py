@@ -9,7 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import flask
 import inngest
+import inngest.flask
 import pytest
 
 import inngest_py.sdk
@@ -118,6 +120,27 @@ def test_the_next_version_says_otherwise_what_step_is_under_way(tmp_path: Path) 
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.stdout == "[('in', True), ('defer', None)]\n", done.stderr
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own use of pydantic
+def test_the_log_says_what_of_a_result_is_not_json(caplog: pytest.LogCaptureFixture) -> None:
+    client = inngest.Inngest(
+        app_id="app", is_production=False, middleware=[inngest_py.sdk.checkpointing()]
+    )
+
+    @client.create_function(fn_id="f", trigger=inngest.TriggerEvent(event="e"))
+    def function(ctx: inngest.ContextSync) -> Any:
+        return ctx.step.run("thing", lambda: {"a": [1, {2}]})
+
+    app = flask.Flask("app")
+    inngest.flask.serve(app, client, [function])
+    context = {"attempt": 0, "disable_immediate_execution": False, "run_id": "r", "fn_id": "f"}
+    context |= {"qi_id": "q", "stack": {"stack": []}}
+    event = {"name": "e", "data": {}}
+    body = {"ctx": context, "event": event, "events": [event], "steps": {}, "use_api": False}
+    answer = app.test_client().post("/api/inngest?fnId=app-f&stepId=step", json=body)
+    assert answer.json["message"] == '"thing" returned unserializable data'
+    assert 'step "thing": result.a[1] is a set, which JSON has not' in caplog.text
 
 
 @pytest.mark.parametrize(

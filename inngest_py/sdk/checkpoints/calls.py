@@ -20,6 +20,7 @@ from typing import NoReturn, TypeVar
 
 import inngest
 
+from .. import json_values
 from ..internals import (
     CallResult,
     EmptySentinel,
@@ -111,6 +112,8 @@ class Call:
         if isinstance(error, Exception):
             self._end(CallResult(error))
         data = None if result.error is not None else _json(result.output)
+        if data is None and result.error is None:
+            _say_what_is_not_json(self._client, response.step.display_name, result.output)
         # the SDK answers what is wrong with it
         # or, from 0.5.20 on, what the step has deferred: a replay would not run it again
         if data is None or getattr(self._ctx, "_defer_ops", None):
@@ -325,6 +328,14 @@ def _json(output: object) -> str | None:
         return json.dumps(output, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def _say_what_is_not_json(client: inngest.Inngest, step_id: str, output: object) -> None:
+    """The SDK's own error names the step alone."""
+    try:
+        json_values.check_result(step_id, output)
+    except json_values.NotJson as error:
+        client.logger.error("%s", error)
 
 
 def _overrides(middleware: object, hook: str) -> bool:
