@@ -18,7 +18,8 @@ from ..engine.runtime.catalog import Function
 from ..engine.transport.gateway import Fetcher
 from ..storage.queries import event_list, run_list
 from ..storage.queries.event_list import EventQuery
-from ..storage.queries.run_list import OLDEST, RunQuery
+from ..storage.queries.run_filters.run_query import RunQuery
+from ..storage.queries.run_list import OLDEST
 from . import arguments, events
 from .api import Api
 from .apps import sdk_patches

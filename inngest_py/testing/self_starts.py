@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ..storage.db.in_memory import InMemory
 from ..storage.queries import run_list
-from ..storage.queries.run_list import RunQuery
+from ..storage.queries.run_filters.run_query import RunQuery
 from .errors import InngestTestError
 
 # The first rounds are not looked at, so other tests pay nothing. A round takes 10 ms, and code that

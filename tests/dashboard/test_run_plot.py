@@ -13,7 +13,7 @@ from inngest_py.dashboard.live.run_counts import Asked, Counted, RunCounts
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.domain.values import ids
 from inngest_py.storage.queries import run_list
-from inngest_py.storage.queries.run_list import RunQuery
+from inngest_py.storage.queries.run_filters.run_query import RunQuery
 from inngest_py.storage.runs.runs import RunRow
 from tests.dashboard.conftest import Site, failing
 from tests.engine.harness import NOW

@@ -25,7 +25,7 @@ from inngest_py.storage.operations import stranded
 from inngest_py.storage.queries import event_list, run_list, run_lookups, timeline_rows
 from inngest_py.storage.queries.event_list import EventQuery
 from inngest_py.storage.queries.run_columns import COLUMNS
-from inngest_py.storage.queries.run_list import RunQuery
+from inngest_py.storage.queries.run_filters.run_query import RunQuery
 from inngest_py.storage.queue import backlog
 from inngest_py.storage.runs import steps
 from inngest_py.storage.schema import migrate

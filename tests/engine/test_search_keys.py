@@ -16,7 +16,8 @@ from inngest_py.engine.runtime.audit import Actor
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.operations import pruning, run_walks
 from inngest_py.storage.queries import audit_log, run_list
-from inngest_py.storage.queries.run_list import RunQuery
+from inngest_py.storage.queries.run_filters import choosing
+from inngest_py.storage.queries.run_filters.run_query import RunQuery
 from tests.engine import flow
 from tests.engine.harness import Engine, sequence
 from tests.factories import reply
@@ -85,7 +86,7 @@ def test_frequent_values_are_looked_up_for_each_run(
     db: Database, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Beside another filter a frequent value does not lead; what is found is the same."""
-    monkeypatch.setattr(run_list, "_MOST_LED", most)
+    monkeypatch.setattr(choosing, "_MOST_LED", most)
     engine = Engine(db, sequence("a"))
     declare(engine, **ORDER, region="event.data.region")
     function_id = search_keys.show(engine.ctx, "app-fn").function_id
@@ -98,9 +99,9 @@ def test_frequent_values_are_looked_up_for_each_run(
         for query in (plain, narrow):
             assert run_list.count(tx, query, 9) == 1
             assert [row["id"] for row in run_list.page(tx, query, first=5).rows] == [made[1]]
-        assert run_list.can_count(tx, narrow) is bool(most)
-        assert run_list.can_count(tx, replace(plain, keys=plain.keys[:1], from_id=made[0]))
-        assert run_list.can_count(tx, RunQuery())
+        assert choosing.can_count(tx, narrow) is bool(most)
+        assert choosing.can_count(tx, replace(plain, keys=plain.keys[:1], from_id=made[0]))
+        assert choosing.can_count(tx, RunQuery())
     assert found(engine, ("region", "eu"), function_ids=["x"]) == []
 
 

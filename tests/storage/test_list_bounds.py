@@ -12,7 +12,7 @@ from inngest_py.storage.db.keyset import within
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import event_list, run_list
 from inngest_py.storage.queries.event_list import EventQuery
-from inngest_py.storage.queries.run_list import RunQuery
+from inngest_py.storage.queries.run_filters.run_query import RunQuery
 from inngest_py.storage.runs.runs import RunRow
 from tests.engine.harness import NOW, Engine, sequence
 

@@ -21,7 +21,7 @@ from inngest_py.storage.queries.event_list import EventQuery
 from inngest_py.storage.queries.paging import Order
 from inngest_py.storage.queries.reports import event_names, function_figures
 from inngest_py.storage.queries.run_columns import LARGE
-from inngest_py.storage.queries.run_list import RunQuery
+from inngest_py.storage.queries.run_filters.run_query import RunQuery
 from inngest_py.storage.queue import load_runs, of_ended_runs, queue_items, sent_tasks
 from inngest_py.storage.runs import function_hours, runs
 from inngest_py.storage.schema import migrate

@@ -17,7 +17,7 @@ from ...domain.values.json_types import JsonObject
 from ...storage.queries import event_list, run_list
 from ...storage.queries.event_list import BY_RECEIPT, EventQuery
 from ...storage.queries.paging import Fits, Position, Window
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.run_query import RunQuery
 from . import paging, runs
 from .request import Info, QueryContext, of
 from .root import query

@@ -17,7 +17,7 @@ from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
 from ...storage.queries import run_list, run_lookups
 from ...storage.queries.paging import Fits, Position, Window
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.run_query import RunQuery
 from .. import shapes
 from . import paging
 from .request import Info, QueryContext, of

@@ -33,7 +33,7 @@ from ...storage.queries import (
     timelines,
 )
 from ...storage.queries.operations import operation_list
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.run_query import RunQuery
 from .. import shapes
 from ..actors import actor
 from ..deps import context

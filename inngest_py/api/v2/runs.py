@@ -12,7 +12,7 @@ from ...domain.runs.runs import RunStatus
 from ...domain.values.json_types import JsonObject
 from ...storage.queries import event_lookups, function_list, run_list, run_lookups
 from ...storage.queries.paging import Order, Position
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.run_query import RunQuery
 from ..deps import context
 from ..shapes import ShownRow
 from . import apps, functions, shapes

@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 
 from ...domain.values import ids
 from ...storage.queries import run_list
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.choosing import can_count
+from ...storage.queries.run_filters.run_query import RunQuery
 from ..parts.time_bars import edges
 
 MOST_EXACT = 5_000
@@ -87,7 +88,7 @@ class RunCounts:
         begin = asked.begin or _created(run_list.oldest(tx))
         if begin is None or begin > _LATEST_BEGIN or (asked.end is not None and asked.end <= begin):
             return Counted((), 0, is_exact=True, is_whole=True)
-        if not asked.is_search and not run_list.can_count(tx, asked.query):
+        if not asked.is_search and not can_count(tx, asked.query):
             asked = replace(asked, is_search=True)
         bars = _bars(edges(begin, asked.end or max(asked.now, begin)))
         simple = run_list.by_index(asked.query)

@@ -17,7 +17,7 @@ from ...engine.admin import limit_overrides, search_keys
 from ...engine.admin.search_keys import ShownKey
 from ...storage.queries import celery_app_list, function_list, run_detail, run_list
 from ...storage.queries.reports import last_events
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.run_query import RunQuery
 from ..deps import context, read
 from ..parts import celery_cards, function_rows, history, limit_words, task_form
 from ..parts.function_rows import FunctionRow

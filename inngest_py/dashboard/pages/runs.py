@@ -23,7 +23,8 @@ from ...engine.runtime.context import Context
 from ...storage.queries import function_list, run_list
 from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.choosing import is_rare
+from ...storage.queries.run_filters.run_query import RunQuery
 from ..deps import context, deps, read, read_with
 from ..live.run_counts import Asked
 from ..parts import choices, key_filters, lists, payload_columns, run_errors, run_plot
@@ -53,7 +54,8 @@ class Search:
     @property
     def fits(self) -> Fits | None:
         """The filter of a search, which reads many rows; None for a list that needs none."""
-        by_columns = self.query.text is None and self.query.event_prefix is None
+        query = self.query
+        by_columns = query.text is query.event_prefix is query.event_name is None
         if by_columns and (self.cel is None or self.cel.exact):
             return None
         return self._fits
@@ -83,7 +85,9 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     wanted = choices.cel(given, filters.RUN)
     conditions = wanted.conditions if wanted is not None else ()
     name, prefix = choices.name_or_prefix(given, "event")
-    if name is not None:
+    # a name that many events have is looked up run by run, as far as a page may look
+    many = None if name is None or read(lambda tx: is_rare(tx, name)) else name
+    if name is not None and many is None:
         conditions = (*conditions, filters.Condition(("name",), "==", name))
     statuses, phases = chosen([word for word in given.getlist("status") if word])
     keys = key_filters.read(given, functions)
@@ -95,6 +99,7 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
         text=keys.text or None,
         keys=keys.checked(),
         event_prefix=prefix,
+        event_name=many,
         from_id=span.from_id,
     )
     return Search(query, span.after, wanted, now)

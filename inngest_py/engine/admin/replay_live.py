@@ -14,7 +14,7 @@ from ...domain.replay import findings
 from ...domain.replay.answers import AppAway, NotServed, RanAStep, TookTooLong
 from ...domain.runs.runs import LIVE, RunStatus
 from ...storage.queries import function_list, run_list
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.run_query import RunQuery
 from ..runtime.catalog import Function, function_of
 from ..runtime.context import Context
 from . import pause_function, replay_check

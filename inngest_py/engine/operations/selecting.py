@@ -23,7 +23,7 @@ from ...storage.operations import reruns
 from ...storage.queries import event_list, function_list, run_list
 from ...storage.queries.errors import groups
 from ...storage.queries.event_list import EventQuery
-from ...storage.queries.run_list import RunQuery
+from ...storage.queries.run_filters.run_query import RunQuery
 from ..admin import search_keys
 from ..runtime.catalog import Function
 from ..runtime.context import Context

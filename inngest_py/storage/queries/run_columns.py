@@ -86,7 +86,6 @@ def in_phases(phases: Sequence[Phase]) -> ColumnElement[bool]:
     return or_(ended, phase.in_([one.value for one in phases]))
 
 
-def has_items(phases: Sequence[Phase]) -> ColumnElement[bool]:
-    """Write that a run has an item of one of the phases: true of all in them, and quick to find."""
-    meant = or_(*[_MEANING[one] for one in phases])
-    return runs.c.id.in_(select(_items.c.run_id).where(driving, meant))
+def items_of(phases: Sequence[Phase]) -> Query:
+    """Select the runs of the items of phases: all runs in them, and others in an earlier phase."""
+    return select(_items.c.run_id).where(driving, or_(*[_MEANING[one] for one in phases]))

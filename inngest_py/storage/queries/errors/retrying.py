@@ -16,7 +16,7 @@ from ...operations.error_groups import ErrorGroup, beginning
 from ...queue.queue_items import QueueItem
 from ...runs.attempts import Attempt
 from .. import run_list
-from ..run_list import RunQuery
+from ..run_filters.run_query import RunQuery
 from . import groups
 
 MOST = 500  # runs that are looked at

@@ -1,0 +1,1 @@
+"""Filters of lists of runs: which rows they choose, and by which index these are read."""

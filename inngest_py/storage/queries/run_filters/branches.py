@@ -1,0 +1,104 @@
+"""Lists of runs in the order of ids by several statuses or functions: the first runs of each.
+
+An index has the runs of one status, or of one function, in the order of their ids. Of several,
+SQLite read and sorted all: a page of an app with a million runs took 3 s of CPU. The first rows of
+each branch are few, and the first rows of the list are among them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, func, select, true, union_all
+
+from ...catalog.functions import FunctionRow
+from ...db.columns import table_of
+from ...db.dialects import pick
+from ...db.keyset import Key, after_position
+from ...db.row_types import AnyColumn, Query
+from ..paging import Position
+from ..run_columns import runs, select_runs
+from .choosing import choose
+from .leads import Lead, LeadBy
+from .run_query import RunQuery, where
+
+_functions = table_of(FunctionRow).alias("branch")
+# ids that the branches of one window read: 50,000 take 50 ms
+_MOST_READ, _LEAST_WINDOW = 50_000, 100
+
+
+def branches(query: RunQuery) -> Sequence[RunQuery]:
+    """Split a query by its statuses, unless its functions alone split it."""
+    statuses = query.wanted_statuses
+    by_index = query.keys or query.error_id is not None or query.event_id is not None
+    if by_index or not statuses:
+        return [query]
+    if query.phases is None and (query.function_ids is not None or len(statuses) == 1):
+        return [query]
+    return query.by_status
+
+
+def is_branched(query: RunQuery, lead: Lead) -> bool:
+    """Say whether a list is read by first_ids(): whether no index has its order."""
+    if lead.by is None:
+        return False
+    several = query.function_ids is not None and len(query.function_ids) > 1
+    return lead.is_rare or several
+
+
+def window_of(query: RunQuery, limit: int) -> int:
+    """Bound the window of a search that reads so many runs of each of its functions."""
+    number = max(len(query.function_ids or ()), 1)
+    return min(limit, max(_MOST_READ // number, _LEAST_WINDOW))
+
+
+def first_ids(
+    tx: Connection, query: RunQuery, sort: Key, limit: int, after: Position | None
+) -> Query:
+    """Select the first ids of a list, in its order, after a position."""
+    parts = [_of_branch(tx, one, _Order(sort, limit, after)) for one in branches(query)]
+    return parts[0] if len(parts) == 1 else _Order(sort, limit, None).merged(parts)
+
+
+class _Order:
+    """The order of a list by ids, and its part that is read."""
+
+    def __init__(self, sort: Key, limit: int, after: Position | None) -> None:
+        self._sort, self._limit, self._after = sort, limit, after
+
+    def first(self, chosen: Query, *, sorts: bool = False) -> Query:
+        """Read the first runs of a query; with `sorts`, not in the order of the index of ids."""
+        if self._after is not None:
+            chosen = chosen.where(after_position([self._sort], self._after[-1:]))
+        column = func.coalesce(runs.c.id, "") if sorts else runs.c.id
+        return self._ordered(chosen, column)
+
+    def merged(self, parts: Sequence[Query]) -> Query:
+        """Read the first of the ids that several queries have found."""
+        found = union_all(*[select(part.subquery().c.id) for part in parts]).subquery()
+        return self._ordered(select(found.c.id), found.c.id)
+
+    def _ordered(self, chosen: Query, column: AnyColumn) -> Query:
+        return chosen.order_by(replace(self._sort, column=column).sort).limit(self._limit)
+
+
+def _of_branch(tx: Connection, query: RunQuery, order: _Order) -> Query:
+    lead = choose(tx, query)
+    ids = query.function_ids
+    if lead.by is not LeadBy.FUNCTION or ids is None or len(ids) == 1:
+        chosen = where(select_runs(("id",)), query, lead)
+        return order.first(chosen, sorts=lead.hides and lead.is_rare)
+    alone = where(select_runs(("id",)), replace(query, function_ids=None), lead)
+    inner = order.first(alone.where(runs.c.function_id == _functions.c.id)).correlate(_functions)
+    # SQLite has no LATERAL, and PostgreSQL would look for the runs of a function for each run
+    found = pick(tx, sqlite=_by_sqlite, postgres=_by_postgresql)(inner)
+    return order.merged([found.where(_functions.c.id.in_(ids))])
+
+
+def _by_sqlite(inner: Query) -> Query:
+    found = runs.alias("found")
+    return select(found.c.id).select_from(_functions).join(found, found.c.id.in_(inner))
+
+
+def _by_postgresql(inner: Query) -> Query:
+    found = inner.lateral("found")
+    return select(found.c.id).select_from(_functions).join(found, true())
