@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...domain.access.roles import Role
 from ...domain.errors import Invalid
 from ...domain.events import filters
+from ...domain.events.filters import Condition
 from ...domain.runs import outputs
 from ...domain.runs import saved_views as views
 from ...domain.runs.phases import WORDS, chosen
@@ -55,7 +56,7 @@ class Search:
     def fits(self) -> Fits | None:
         """The filter of a search, which reads many rows; None for a list that needs none."""
         query = self.query
-        by_columns = query.text is query.event_prefix is query.event_name is None
+        by_columns = query.text is None and query.event_prefix is None and not query.looked_up
         if by_columns and (self.cel is None or self.cel.exact):
             return None
         return self._fits
@@ -85,24 +86,36 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     wanted = choices.cel(given, filters.RUN)
     conditions = wanted.conditions if wanted is not None else ()
     name, prefix = choices.name_or_prefix(given, "event")
-    # a name that many events have is looked up run by run, as far as a page may look
-    many = None if name is None or read(lambda tx: is_rare(tx, name)) else name
-    if name is not None and many is None:
-        conditions = (*conditions, filters.Condition(("name",), "==", name))
+    if name is not None:
+        conditions = (*conditions, Condition(("name",), "==", name))
+    found_by, looked_up = _divided(conditions)
     statuses, phases = chosen([word for word in given.getlist("status") if word])
     keys = key_filters.read(given, functions)
     query = RunQuery(
         statuses=statuses,
         phases=phases,
         function_ids=_function_ids(given, functions),
-        conditions=conditions,
+        conditions=found_by,
         text=keys.text or None,
         keys=keys.checked(),
         event_prefix=prefix,
-        event_name=many,
+        looked_up=looked_up,
         from_id=span.from_id,
     )
     return Search(query, span.after, wanted, now)
+
+
+def _divided(
+    conditions: Sequence[Condition],
+) -> tuple[Sequence[Condition], Sequence[Condition]]:
+    """Divide conditions into those that find runs or need the JSON, and those of columns.
+
+    The latter have no index of runs: they are looked up run by run, as far as a page may look.
+    """
+    by_column = [one for one in conditions if not one.in_json]
+    rare = read(lambda tx: [one for one in by_column if is_rare(tx, one)]) if by_column else []
+    others = [one for one in by_column if one not in rare]
+    return [one for one in conditions if one not in others], others
 
 
 def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list[str] | None:

@@ -28,7 +28,7 @@ from ..events.events import EventRow
 from ..flow.event_batches import BatchEvent
 from ..runs.attempts import Attempt
 from . import paging
-from .conditions import begins, on_json
+from .conditions import begins, on_columns, on_json
 from .paging import Order, Page, Position, Window
 from .run_columns import SMALL, runs, select_runs
 from .run_filters import choosing
@@ -73,8 +73,7 @@ def look(
     hits = [] if query.text is None else [_holds(query.text)]
     if query.event_prefix is not None:
         hits.append(begins(table_of(EventRow).c.name, query.event_prefix))
-    if query.event_name is not None:
-        hits.append(table_of(EventRow).c.name == query.event_name)
+    hits += on_columns(query.looked_up)
     fits = on_json(tx, query.conditions) if values else None
     hits += [] if fits is None else [fits]
     hit = and_(*hits) if hits else None

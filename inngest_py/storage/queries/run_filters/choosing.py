@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, func, select
 
+from ....domain.events.filters import Condition
 from ....domain.runs.runs import ENDED
 from ...db.columns import table_of
 from ...db.dialects import is_sqlite
@@ -33,8 +34,8 @@ def choose(tx: Connection, query: RunQuery) -> Lead:
     if key is not None or query.error_id is not None or query.event_id is not None:
         return Lead(key)
     found = Lead(hides=is_sqlite(tx))
-    if any(names_event(one) and is_rare(tx, str(one.value)) for one in query.conditions):
-        return replace(found, by=LeadBy.EVENT)
+    if any(is_rare(tx, one) for one in query.conditions):
+        return replace(found, by=LeadBy.EVENT, many_items=True)
     statuses = query.wanted_statuses
     if query.phases is not None and not ENDED.intersection(statuses or ()):
         if not _exceed(tx, items_of(query.phases), _MOST_LED):
@@ -49,9 +50,10 @@ def choose(tx: Connection, query: RunQuery) -> Lead:
     return replace(found, by=LeadBy.FUNCTION if many else LeadBy.STATUS)
 
 
-def is_rare(tx: Connection, event_name: str) -> bool:
-    """Say whether few events have a name: then their runs are found by it."""
-    return not _exceed(tx, select(_events.c.id).where(_events.c.name == event_name), _MOST_EVENTS)
+def is_rare(tx: Connection, condition: Condition) -> bool:
+    """Say whether a condition is a name that few events have: their runs are found by it."""
+    of_name = select(_events.c.id).where(_events.c.name == condition.value)
+    return names_event(condition) and not _exceed(tx, of_name, _MOST_EVENTS)
 
 
 def can_count(tx: Connection, query: RunQuery) -> bool:
@@ -90,7 +92,7 @@ def _leading(tx: Connection, query: RunQuery) -> Pair | None:
 def _is_plain(query: RunQuery) -> bool:
     """Say whether a query has no filter of columns beside its keys and its span."""
     others = replace(query, keys=(), since=None, until=None, from_id=None, before_id=None)
-    return replace(others, text=None, event_prefix=None, event_name=None) == RunQuery()
+    return replace(others, text=None, event_prefix=None, looked_up=()) == RunQuery()
 
 
 def _rarest(tx: Connection, keys: Sequence[Pair]) -> tuple[int, Pair]:

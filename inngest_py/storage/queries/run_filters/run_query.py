@@ -43,7 +43,8 @@ class RunQuery:
     conditions: Sequence[Condition] = ()
     text: str | None = None  # the run, its event, output or errors contain it, ignoring case
     event_prefix: str | None = None  # the event's name begins with it
-    event_name: str | None = None  # the event's name, looked up for each run that a search reads
+    # conditions on columns of the event, which a search looks up for each run
+    looked_up: Sequence[Condition] = ()
     error_id: str | None = None  # of this error group, failed, and not run again yet
     from_id: str | None = None  # no run whose id sorts before it
     keys: Sequence[tuple[str, str]] = ()  # search keys and the values that they have
