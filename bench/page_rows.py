@@ -73,6 +73,22 @@ def fill(ctx: Context, count: int, functions: int) -> None:
     (_sqlite if ctx.db.is_sqlite else _postgres)(ctx, rows)
 
 
+def settle(ctx: Context) -> None:
+    """Let PostgreSQL gather statistics and write out what it has: that is no part of a page."""
+    if ctx.db.is_sqlite:
+        return
+    connection = psycopg2.connect(_url(ctx))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+        cursor.execute("CHECKPOINT")
+    connection.close()
+
+
+def _url(ctx: Context) -> str:
+    return ctx.db.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def _register(ctx: Context, app: str, names: Sequence[str]) -> None:
     url = f"http://localhost:1/{app}"
     step = {"id": "step", "name": "step", "runtime": {"type": "http", "url": f"{url}?fnId={app}"}}
@@ -135,7 +151,7 @@ def _sqlite(ctx: Context, rows: _Rows) -> None:
 
 
 def _postgres(ctx: Context, rows: _Rows) -> None:
-    connection = psycopg2.connect(ctx.db.url.set(drivername="postgresql").render_as_string(False))
+    connection = psycopg2.connect(_url(ctx))
     kinds = ("bigint", "text", "text", "int", *["timestamptz"] * 3, "int", "int")
     columns = ", ".join(f"{name} {kind}" for name, kind in zip(_COLUMNS, kinds, strict=True))
     with connection.cursor() as cursor:
@@ -151,8 +167,4 @@ def _postgres(ctx: Context, rows: _Rows) -> None:
             connection.commit()
         cursor.execute(_KEYS)
     connection.commit()
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-        cursor.execute("CHECKPOINT")
     connection.close()
