@@ -61,15 +61,15 @@ _KS = "INSERT INTO ks VALUES (0, 'order_id'), (1, 'region')"
 
 
 def fill(ctx: Context, count: int, functions: int) -> None:
-    """Write `count` runs of so many functions of the app `app`, and of two other apps."""
+    """Write `count` runs of so many functions of the app `shop`, and of two other apps."""
     names = [f"fn-{number}" for number in range(1, functions + 1)]
-    for app, its in (("app", names), ("quiet", ["fn"]), ("empty", ["fn"])):
+    for app, its in (("shop", names), ("quiet", ["fn"]), ("empty", ["fn"])):
         _register(ctx, app, its)
     with ctx.db.reading() as tx:
-        of_app = {name: [] for name in ("app", "quiet", "empty")}
+        of_app = {name: [] for name in ("shop", "quiet", "empty")}
         for row in function_list.every(tx):
             of_app[row["app_name"]].append(row["id"])
-    rows = _Rows(count, of_app["app"], of_app["quiet"][0], datetime.now(UTC))
+    rows = _Rows(count, of_app["shop"], of_app["quiet"][0], datetime.now(UTC))
     (_sqlite if ctx.db.is_sqlite else _postgres)(ctx, rows)
 
 
@@ -96,10 +96,10 @@ def _register(ctx: Context, app: str, names: Sequence[str]) -> None:
         {
             "id": f"{app}-{name}",
             "name": name,
-            "triggers": [{"event": f"{app}/{name}"}],
+            "triggers": [{"event": f"{app}/order.{number}"}],
             "steps": {"step": step},
         }
-        for name in names
+        for number, name in enumerate(names, 1)
     ]
     payload = {"appName": app, "url": url, "sdk": "js:v4.0.0", "functions": functions}
     register.register(ctx, parse_registration(payload))

@@ -35,7 +35,7 @@ _REPEATS = 5
 _MOST_MS = 200
 _FILTERS = (
     "",
-    "app=app",
+    "app=shop",
     "app=quiet",
     "app=empty",
     "event=shop/order.3",
@@ -131,7 +131,7 @@ def _pages(db: Database) -> list[str]:
     with db.reading() as tx:
         run = tx.execute(text("SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET 1000")).scalar()
         deep = tx.execute(text("SELECT id FROM runs ORDER BY id LIMIT 1 OFFSET 500000")).scalar()
-        function = function_list.ids_of(tx, "app-fn-1", "app")[0]
+        function = function_list.ids_of(tx, "shop-fn-1", "shop")[0]
         group = tx.execute(text("SELECT id FROM error_groups ORDER BY runs DESC LIMIT 1")).scalar()
     before = str(deep or run)
     others = _others(str(run), function, before)
@@ -140,7 +140,7 @@ def _pages(db: Database) -> list[str]:
 
 def _filters(db: Database) -> list[str]:
     with db.reading() as tx:
-        of = {app: function_list.ids_of(tx, None, app)[0] for app in ("app", "quiet", "empty")}
+        of = {app: function_list.ids_of(tx, None, app)[0] for app in ("shop", "quiet", "empty")}
     functions = [f"function={one}" for one in of.values()]
     words = ["", *[f"status={word}" for word in (*WORDS, "running")], *_TWO]
     filters = [*functions, *_FILTERS]
@@ -151,7 +151,7 @@ def _lists_of_runs(function: str, before: str) -> list[str]:
     return [
         "/runs",
         f"/runs?before={before}",
-        "/runs?app=app",
+        "/runs?app=shop",
         "/runs?app=quiet",
         "/runs?app=empty&status=completed",
         "/runs?status=completed&status=failed",
@@ -166,7 +166,7 @@ def _lists_of_runs(function: str, before: str) -> list[str]:
         "/runs?status=retrying&status=failed",
         f"/runs?function={function}",
         f"/runs?function={function}&status=failed",
-        f"/runs?app=app&status=failed&before={before}",
+        f"/runs?app=shop&status=failed&before={before}",
         "/runs?since=1h&status=failed",
         "/runs?event=shop/order.3",
         "/runs?event=none/such",
@@ -188,7 +188,7 @@ def _lists_of_runs(function: str, before: str) -> list[str]:
         "/runs/plot?status=completed",
         "/runs/plot?status=waiting&status=sleeping",
         f"/runs/plot?function={function}",
-        "/runs/plot?app=app&status=completed&status=failed",
+        "/runs/plot?app=shop&status=completed&status=failed",
         "/runs/plot?since=24h",
         "/runs/plot?q=it+broke",
     ]

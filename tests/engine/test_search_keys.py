@@ -93,9 +93,9 @@ def test_frequent_values_are_looked_up_for_each_run(
     made = [engine.start(data={"order_id": n, "region": "eu"}) for n in range(3)]
     with engine.ctx.db.reading() as tx:
         plain = RunQuery(keys=[("region", "eu"), ("order_id", "1")])
-        assert run_list._leading(tx, plain) == ("order_id", "1")
+        assert choosing._leading(tx, plain) == ("order_id", "1")
         narrow = replace(plain, function_ids=[function_id])
-        assert run_list._leading(tx, narrow) == (("order_id", "1") if most else None)
+        assert choosing._leading(tx, narrow) == (("order_id", "1") if most else None)
         for query in (plain, narrow):
             assert run_list.count(tx, query, 9) == 1
             assert [row["id"] for row in run_list.page(tx, query, first=5).rows] == [made[1]]

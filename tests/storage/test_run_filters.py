@@ -30,7 +30,7 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("queued", "retrying"),
     ("sleeping", "completed"),
 )
-APPS: tuple[tuple[str, ...], ...] = ((), ("app",), ("quiet",), ("quiet", "empty"), ("empty",))
+APPS: tuple[tuple[str, ...], ...] = ((), ("shop",), ("quiet",), ("quiet", "empty"), ("empty",))
 NAMES = (None, "shop/order.2", "none/such")
 
 
@@ -104,15 +104,15 @@ def test_a_search_of_many_functions_reads_smaller_windows(
     filled(db, 600)
     monkeypatch.setattr(branches, "_MOST_READ", 400)
     with db.reading() as tx:
-        chosen = [row for row in function_list.every(tx) if row["app_name"] == "app"]
+        chosen = [row for row in function_list.every(tx) if row["app_name"] == "shop"]
         query = RunQuery(function_ids=[row["id"] for row in chosen], text="nowhere")
         window = run_list.look(tx, query, limit=500)
     assert (window.looked_at, list(window.rows), window.ended) == (100, [], False)
 
 
 COSTS = {
-    "several functions": (("app",), ()),
-    "several functions, a status": (("app",), ("failed",)),
+    "several functions": (("shop",), ()),
+    "several functions, a status": (("shop",), ("failed",)),
     "few of them have runs": (("quiet", "empty"), ()),
     "several statuses": ((), ("completed", "failed")),
     "a phase and a status": ((), ("sleeping", "completed")),

@@ -107,15 +107,15 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
 
 def _divided(
     conditions: Sequence[Condition],
-) -> tuple[Sequence[Condition], Sequence[Condition]]:
+) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
     """Divide conditions into those that find runs or need the JSON, and those of columns.
 
     The latter have no index of runs: they are looked up run by run, as far as a page may look.
     """
     by_column = [one for one in conditions if not one.in_json]
     rare = read(lambda tx: [one for one in by_column if is_rare(tx, one)]) if by_column else []
-    others = [one for one in by_column if one not in rare]
-    return [one for one in conditions if one not in others], others
+    others = tuple(one for one in by_column if one not in rare)
+    return tuple(one for one in conditions if one not in others), others
 
 
 def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -193,18 +194,29 @@ def next_events(
         function = function_of(ctx, tx, chosen)
         listed = patterns_of(function, chosen)
         window = event_list.to_replay(tx, query, listed, limit=_EVENT_WINDOW, after=cursor)
-        ids = [row["id"] for row in window.rows]
-        found = _first(ids, most, window.last, window.ended)
-        rows = events.by_ids(tx, found.ids)
-        others = reruns.events_of_reruns(tx, found.ids)
+    ids, looked_at, found = [row["id"] for row in window.rows], 0, list[str]()
+    # all of the window if need be: a function may want one in a hundred of the events
+    while len(found) < most and looked_at < len(ids):
+        part = ids[looked_at : looked_at + most]
+        found += _starting(ctx, function, part)
+        looked_at += len(part)
+    if len(found) <= most and looked_at < len(ids):
+        return Found(found, ids[looked_at - 1], False)
+    return _first(found, most, window.last, window.ended)
+
+
+def _starting(ctx: Context, function: Function, ids: Sequence[str]) -> list[str]:
+    """Keep the events that start a function; those of reruns are no events that came."""
+    with ctx.db.reading() as tx:
+        rows, others = events.by_ids(tx, ids), reruns.events_of_reruns(tx, ids)
     now = ctx.now()
-    fitting = [
-        event_id
-        for event_id in found.ids
-        if event_id not in others
-        and ctx.catalog.starts(function, rows[event_id]["name"], rows[event_id]["payload"], now)
+    return [
+        one
+        for one in ids
+        if one in rows
+        and one not in others
+        and ctx.catalog.starts(function, rows[one]["name"], rows[one]["payload"], now)
     ]
-    return Found(fitting, found.cursor, found.ended)
 
 
 def count(

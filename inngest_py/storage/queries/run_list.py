@@ -152,25 +152,21 @@ def _holds(text: str) -> ColumnElement[bool]:
 
 def count(tx: Connection, query: RunQuery, most: int) -> int:
     """Count the runs that match the conditions on columns, up to `most`."""
-    found = _up_to(tx, query, [runs.c.id], most).subquery()
+    found = _up_to(tx, query, select_runs(("id",)), most).subquery()
     total: int = tx.execute(select(func.count()).select_from(found)).scalar_one()
     return total
 
 
 def count_by_function(tx: Connection, query: RunQuery, most: int) -> dict[str, int]:
     """Count the runs that match the conditions on columns by function, up to `most` in all."""
-    slug = table_of(FunctionRow).c.slug
-    found = _up_to(tx, query, [runs.c.id, slug.label("slug")], most).subquery()
-    counted = select(found.c.slug, func.count()).group_by(found.c.slug)
+    found = _up_to(tx, query, select_runs(("id", "function_slug")), most).subquery()
+    counted = select(found.c.function_slug, func.count()).group_by(found.c.function_slug)
     return {row[0]: row[1] for row in tx.execute(counted)}
 
 
-def _up_to(tx: Connection, query: RunQuery, columns: Sequence[AnyColumn], most: int) -> Query:
-    """Select columns of up to `most` runs, in no order."""
-    parts = [
-        where(select_runs(()).add_columns(*columns), one, choosing.choose(tx, one)).limit(most)
-        for one in branches(query)
-    ]
+def _up_to(tx: Connection, query: RunQuery, base: Query, most: int) -> Query:
+    """Restrict a query of runs to up to `most` that match, in no order."""
+    parts = [where(base, one, choosing.choose(tx, one)).limit(most) for one in branches(query)]
     if len(parts) == 1:
         return parts[0]
     found = union_all(*[select(*part.subquery().c) for part in parts]).subquery()
@@ -198,7 +194,9 @@ _is_failed = runs.c.status == RunStatus.FAILED.value
 
 def outcomes(tx: Connection, query: RunQuery, most: int) -> list[tuple[str, bool]]:
     """List the ids of up to `most` runs, in no order, and whether each has failed."""
-    chosen = _up_to(tx, query, [runs.c.id, _is_failed.label("failed")], most)
+    of_others = query.conditions or query.app_ids is not None or query.deferred is not None
+    base = select_runs(("id",)) if of_others else select(runs.c.id)
+    chosen = _up_to(tx, query, base.add_columns(_is_failed.label("failed")), most)
     return [(row[0], bool(row[1])) for row in tx.execute(chosen)]
 
 

@@ -19,7 +19,7 @@ from ..paging import Position
 from ..run_columns import runs, select_runs
 from .choosing import choose
 from .leads import Lead, LeadBy
-from .run_query import RunQuery, where
+from .run_query import RunQuery, id_column, where
 
 _functions = table_of(FunctionRow).alias("branch")
 # ids that the branches of one window read: 50,000 take 50 ms
@@ -29,8 +29,7 @@ _MOST_READ, _LEAST_WINDOW = 50_000, 100
 def branches(query: RunQuery) -> Sequence[RunQuery]:
     """Split a query by its statuses, unless its functions alone split it."""
     statuses = query.wanted_statuses
-    by_index = query.keys or query.error_id is not None or query.event_id is not None
-    if by_index or not statuses:
+    if not statuses or query.error_id is not None or query.event_id is not None:
         return [query]
     if query.phases is None and (query.function_ids is not None or len(statuses) == 1):
         return [query]
@@ -65,11 +64,13 @@ class _Order:
     def __init__(self, sort: Key, limit: int, after: Position | None) -> None:
         self._sort, self._limit, self._after = sort, limit, after
 
-    def first(self, chosen: Query, *, sorts: bool = False) -> Query:
-        """Read the first runs of a query; with `sorts`, not in the order of the index of ids."""
+    def first(self, chosen: Query, lead: Lead) -> Query:
+        """Read the first runs of a query. The few of a rare lead are sorted."""
+        column = id_column(lead.key)
         if self._after is not None:
-            chosen = chosen.where(after_position([self._sort], self._after[-1:]))
-        column = func.coalesce(runs.c.id, "") if sorts else runs.c.id
+            chosen = chosen.where(after_position([self._by(column)], self._after[-1:]))
+        if lead.hides and lead.is_rare:  # SQLite would look for them in the order of all ids
+            column = func.coalesce(column, "")
         return self._ordered(chosen, column)
 
     def merged(self, parts: Sequence[Query]) -> Query:
@@ -78,7 +79,10 @@ class _Order:
         return self._ordered(select(found.c.id), found.c.id)
 
     def _ordered(self, chosen: Query, column: AnyColumn) -> Query:
-        return chosen.order_by(replace(self._sort, column=column).sort).limit(self._limit)
+        return chosen.order_by(self._by(column).sort).limit(self._limit)
+
+    def _by(self, column: AnyColumn) -> Key:
+        return replace(self._sort, column=column)
 
 
 def _of_branch(tx: Connection, query: RunQuery, order: _Order) -> Query:
@@ -86,9 +90,11 @@ def _of_branch(tx: Connection, query: RunQuery, order: _Order) -> Query:
     ids = query.function_ids
     if lead.by is not LeadBy.FUNCTION or ids is None or len(ids) == 1:
         chosen = where(select_runs(("id",)), query, lead)
-        return order.first(chosen, sorts=lead.hides and lead.is_rare)
+        return order.first(chosen, lead)
     alone = where(select_runs(("id",)), replace(query, function_ids=None), lead)
-    inner = order.first(alone.where(runs.c.function_id == _functions.c.id)).correlate(_functions)
+    inner = order.first(alone.where(runs.c.function_id == _functions.c.id), lead).correlate(
+        _functions
+    )
     # SQLite has no LATERAL, and PostgreSQL would look for the runs of a function for each run
     found = pick(tx, sqlite=_by_sqlite, postgres=_by_postgresql)(inner)
     return order.merged([found.where(_functions.c.id.in_(ids))])
