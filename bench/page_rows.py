@@ -66,10 +66,9 @@ def fill(ctx: Context, count: int, functions: int) -> None:
     for app, its in (("shop", names), ("quiet", ["fn"]), ("empty", ["fn"])):
         _register(ctx, app, its)
     with ctx.db.reading() as tx:
-        of_app = {name: [] for name in ("shop", "quiet", "empty")}
-        for row in function_list.every(tx):
-            of_app[row["app_name"]].append(row["id"])
-    rows = _Rows(count, of_app["shop"], of_app["quiet"][0], datetime.now(UTC))
+        shop = function_list.ids_of(tx, None, "shop")
+        quiet = function_list.ids_of(tx, None, "quiet")[0]
+    rows = _Rows(count, shop, quiet, datetime.now(UTC))
     (_sqlite if ctx.db.is_sqlite else _postgres)(ctx, rows)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -189,10 +189,16 @@ def next_events(
 
     Raises as function_of() does.
     """
-    query = EventQuery(since=chosen.since, until=min(chosen.until, before))
+    until = min(chosen.until, before)
+    query = EventQuery(since=chosen.since, until=until)
     with ctx.db.reading() as tx:
         function = function_of(ctx, tx, chosen)
         listed = patterns_of(function, chosen)
+        if cursor is None:  # else it would begin at the oldest event of all
+            from_id = event_list.lowest_id(tx, chosen.since, until)
+            if from_id is None:
+                return Found([], None, True)
+            query = replace(query, from_id=from_id)
         window = event_list.to_replay(tx, query, listed, limit=_EVENT_WINDOW, after=cursor)
     ids, looked_at, found = [row["id"] for row in window.rows], 0, list[str]()
     # all of the window if need be: a function may want one in a hundred of the events
