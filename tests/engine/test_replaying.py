@@ -1,5 +1,6 @@
 """Events of a time span replayed to a function: each once, as its triggers say."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 
 from inngest_py.domain.errors import Invalid, NotFound
 from inngest_py.domain.operations import operations as rules
+from inngest_py.domain.operations import pacing
 from inngest_py.domain.runs.rerun import NewData
 from inngest_py.domain.runs.retention import Keep
 from inngest_py.engine.admin.pause_function import pause
 from inngest_py.engine.admin.rerun import rerun
-from inngest_py.engine.operations import manage, walk
+from inngest_py.engine.operations import manage, selecting, walk
 from inngest_py.engine.runtime.context import Tuning
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries.operations import operation_list
@@ -65,6 +67,38 @@ def test_events_before_the_function_existed(db: Database) -> None:
         results = operation_list.results(tx, made, first=10).rows
     assert [one["id"] for one in results] == sorted(one.id for one in kept)
     assert {engine.run(one["run_id"])["event_id"] for one in results} == {one.id for one in kept}
+
+
+def test_a_chunk_looks_at_many_events_and_at_none_before_the_span(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In chunks of two items, which read windows of ten events."""
+    monkeypatch.setattr(pacing, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(selecting, "_EVENT_WINDOW", 10)
+    engine = Engine(db, sequence(), triggers=[{"event": "other"}])
+    flow.send(engine, *[{"n": -1} for _ in range(30)], name="a/b")
+    engine.now += timedelta(hours=2)
+    since = engine.now
+    kept = flow.send(engine, *[{"n": n} for n in range(9)], name="a/b")
+    engine.now += timedelta(hours=1)
+    engine.register(triggers=[{"event": "a/b", "expression": "event.data.n >= 6"}])
+    chunks: list[int] = []
+    monkeypatch.setattr(walk, "next_events", _noting(walk.next_events, chunks))
+    found = row(engine, replay(engine, since, until=engine.now.isoformat()))
+    assert (found["state"], found["succeeded"]) == ("completed", 3)
+    assert chunks == [2, 1]
+    assert sorted(event["id"] for event in sent(engine)) == sorted(one.id for one in kept[6:])
+
+
+def _noting(find: Callable[..., selecting.Found], sizes: list[int]) -> Callable[..., Any]:
+    """Note how many items each chunk has."""
+
+    def found(*given: Any) -> selecting.Found:
+        chunk = find(*given)
+        sizes.append(len(chunk.ids))
+        return chunk
+
+    return found
 
 
 def test_the_condition_of_the_trigger_and_wildcards(db: Database) -> None:
