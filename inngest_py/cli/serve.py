@@ -122,7 +122,8 @@ def _serve(settings: Settings, *warnings: str) -> None:
 
 
 def _introduce(settings: Settings, *, embedded: bool) -> None:
-    click.echo(f"inngest-py at http://{settings.host}:{settings.port}", err=True)
+    address = f"http://{settings.host}:{settings.port}{settings.root_path}"
+    click.echo(f"inngest-py at {address}", err=True)
     click.echo(f"  database: {_shown(settings)}", err=True)
     if embedded:
         click.echo("  embedded: broker and worker live in this process", err=True)
