@@ -129,7 +129,7 @@ def test_failed_step_that_fails_its_function_counts_once(
     site.engine.advance(seconds=30)
     site.engine.drain()
     assert site.engine.run(run_id)["status"] == RunStatus.FAILED
-    wait_until(lambda: f"{failures} failed attempts of" in site.get("/"), 30, "the whole hour")
+    wait_until(lambda: f"in which {failures} of " in site.get("/"), 30, "the whole hour")
     grouping.group(site.engine.ctx)
     assert '<td class="num">1</td>' in site.get("/").split('id="open-errors"')[1]
 
@@ -200,7 +200,7 @@ def test_large_values_are_shortened_with_a_download(site: Site) -> None:
 def test_first_page_counts_until_it_has_the_whole_hour(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asks_again, whole = "load delay:1s", "0 failed attempts of 0.</p>"
+    asks_again, whole = "load delay:1s", "in which 0 of 0 attempts failed.</p>"
     monkeypatch.setattr("inngest_py.dashboard.live.minutes._BUDGET_SECONDS", -1)
     page = site.get("/")
     assert asks_again in page
