@@ -128,6 +128,19 @@ def page(
     made.close()
 
 
+@pytest.mark.parametrize("page", [("python.md", "No round trip a step")], indirect=True)
+def test_a_run_of_a_hundred_steps_is_one_call(page: Page) -> None:
+    calls, served = [], page.names["app"].wsgi_app
+
+    def counted(environ: dict[str, Any], start: Any) -> Any:
+        calls.append(environ["REQUEST_METHOD"])
+        return served(environ, start)
+
+    page.names["app"].wsgi_app = counted
+    assert page.output("shop/ordered") == [number * 2 for number in range(100)]
+    assert calls.count("POST") == 1
+
+
 @pytest.mark.parametrize("page", [("python.md", "Steps that the SDK lacks")], indirect=True)
 def test_steps(page: Page, supplier: str) -> None:
     packed = page.api.send("shop/order.paid", {"order": "o-1"})

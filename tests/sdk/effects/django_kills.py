@@ -6,6 +6,7 @@ Then what the same app does with an open transaction, with errors and in async c
 import asyncio
 import json
 import random
+import re
 import sys
 import threading
 from contextlib import suppress
@@ -13,12 +14,12 @@ from datetime import timedelta
 from typing import Any
 
 import inngest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.db.backends.signals import connection_created
 
 from inngest_py.sdk import outbox, transactions
 from inngest_py.sdk.transactions import sweeping
-from tests.processes import wait_until
+from tests.processes import ROOT, wait_until
 
 from .django_database import configure, execute, watched
 from .killing import Points, every_point
@@ -96,7 +97,21 @@ def others() -> None:
     found |= _outbox()
     execute("DROP TABLE inngest_transactions")
     found["missing"] = _error(App(_go).call("run", 1))
+    _migrate()
+    found["migrated"] = App(_go).call("run", 2).result in effects()
     print(json.dumps(found), flush=True)
+
+
+def _migrate() -> None:
+    """Apply the migration of docs/python.md, with the SQL of this database."""
+    text = (ROOT / "docs" / "python.md").read_text()
+    code = re.search(r"```python\n(from django.db import migrations.*?)```", text, re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(code[1].replace('"postgresql"', repr(connection.vendor)), names)
+    (operation,) = names["Migration"].operations
+    with connection.schema_editor() as editor:
+        operation.database_forwards("shop", editor, None, None)
 
 
 def _outbox() -> dict[str, Any]:

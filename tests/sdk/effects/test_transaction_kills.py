@@ -53,3 +53,4 @@ def test_effect_happens_once_with_django(url: str) -> None:
     assert (others["sent"], others["waiting"]) == ([2, 3], 0)
     assert others["connections"] == 1  # of the relay: its thread keeps it
     assert others["missing"].startswith("the database has no table inngest_transactions")
+    assert others["migrated"]
