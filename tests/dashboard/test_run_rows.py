@@ -86,3 +86,29 @@ def test_exports_have_errors_and_durations_behind_the_old_columns(site: Site) ->
         run = site.engine.run(run_id)
         took = (run["ended_at"] - run["started_at"]).total_seconds() * 1000
         assert told[run_id]["duration_ms"] == round(took) == int(rows[run_id]["duration_ms"])
+
+
+def test_exports_have_the_columns_that_the_list_shows(site: Site) -> None:
+    site.engine.sdk.script = lambda *_: reply(200, {"ok": True})
+    full = site.engine.start(data={"order": "=A-1", "lines": [{"n": 1}], "total": 2.5})
+    large = site.engine.start(data={"order": "B-2", "text": "x" * 70_000})
+    site.engine.drain()
+    query = "col=event.data.order,event.data.lines&col=event.data.total"
+    text = site.get(f"/runs/export.csv?{query}")
+    paths = ["event.data.order", "event.data.lines", "event.data.total"]
+    assert text.splitlines()[0].split(",")[-3:] == paths
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert [rows[full][path] for path in paths] == ["'=A-1", '[{"n":1}]', "2.5"]
+    assert "too large" in rows[large]["event.data.order"]
+    told = {row["id"]: row for row in site.client.get(f"/runs/export.json?{query}").json}
+    assert [told[full][path] for path in paths] == ["=A-1", [{"n": 1}], 2.5]
+    assert list(told[full])[-3:] == paths
+    assert site.client.get("/runs/export.csv?col=order").status_code == 400
+
+
+def test_rows_of_a_functions_page_have_errors_and_reruns(site: Site) -> None:
+    site.engine.sdk.script = _failing("the card was refused")
+    run_id = site.engine.start()
+    site.engine.drain()
+    shown = site.get(f"/functions/{site.engine.run(run_id)['function_id']}")
+    assert "the card was refused" in shown.split(run_id)[-1].split("</tr>")[0]

@@ -24,6 +24,7 @@ from ..parts.function_rows import FunctionRow
 from ..parts.words import pretty
 from ..rendering import page, url
 from ..routes import route
+from .runs import beside
 
 _PAGE = 50
 _OUTCOMES = 100
@@ -142,11 +143,15 @@ def _load(tx: Connection, function_id: str, span: str, now: datetime) -> dict[st
     """Read what a function's page shows."""
     row = find(tx, function_id)
     query = RunQuery(function_ids=[row["id"]])
+    recent = run_list.page(tx, query, first=_RECENT).rows
+    again, errors = beside(tx, recent)
     return {
         "function": row,
         "limits": limit_overrides.of_row(row, now),
         "outcomes": _outcomes(tx, [row["id"]])[row["id"]],
-        "recent": run_list.page(tx, query, first=_RECENT).rows,
+        "recent": recent,
+        "again": again,
+        "errors": errors,
         "search_keys": search_keys.of_function(tx, row["id"]),
         "history": history.of_function(tx, row["id"], span, now),
         "last_event": last_events.of_function(tx, row["id"], _MOST_FILLED),

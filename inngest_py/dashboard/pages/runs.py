@@ -147,7 +147,7 @@ def runs() -> Response:
         plot = _first_plot(wanted)
     except Invalid as error:
         problem, status, wrong = error.message, 400, wrong_fields(error, _FIELDS)
-    again, errors = read(lambda tx: _beside(tx, found.rows))
+    again, errors = read(lambda tx: beside(tx, found.rows))
     further = lists.further(found, request.args)
     following = choices.query_string(request.args, before=found.next) if found.next else None
     return page(
@@ -210,7 +210,7 @@ def _first_plot(wanted: Search) -> RunPlot | None:
     return _plot(wanted, run_plot.PAGE_SECONDS)
 
 
-def _beside(
+def beside(
     tx: Connection, rows: Sequence[RowMapping]
 ) -> tuple[dict[str, RowMapping], dict[str, ErrorLine]]:
     """Read what else the rows show: their newest reruns, and their errors."""

@@ -18,6 +18,7 @@ NONE = "none"  # `col=none`: not even the keys of the chosen function
 # A payload that is larger is not read: fifty of this size take 10 ms.
 _MOST_CHARS = 64 * 1024
 _MOST_TITLE = 300
+TOO_LARGE = "the event is too large: open it to see this field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,27 @@ def load(tx: Connection, columns: Sequence[Column], runs: Sequence[RowMapping]) 
 
 def _cells(columns: Sequence[Column], payload: str | None) -> list[Cell]:
     if payload is None:
-        return [Cell("…", "the event is too large: open it to see this field")] * len(columns)
+        return [Cell("…", TOO_LARGE)] * len(columns)
     event = orjson.loads(payload)
     texts = [payload_paths.shown(column.path.find(event)) for column in columns]
     return [Cell(text[:_MOST_TITLE]) for text in texts]
+
+
+def values(
+    tx: Connection, columns: Sequence[Column], runs: Sequence[RowMapping]
+) -> dict[str, dict[str, object]]:
+    """Read the whole values for an export: by event, by the paths of the columns.
+
+    An absent field is None, and an event that is too large has a text instead of each.
+    """
+    if not columns or not runs:
+        return {}
+    found = event_lookups.small_payloads(tx, [run["event_id"] for run in runs], _MOST_CHARS)
+    return {key: _values(columns, text) for key, text in found.items()}
+
+
+def _values(columns: Sequence[Column], payload: str | None) -> dict[str, object]:
+    if payload is None:
+        return {column.path.text: f"({TOO_LARGE})" for column in columns}
+    event = orjson.loads(payload)
+    return {column.path.text: column.path.find(event) for column in columns}
