@@ -88,7 +88,7 @@ def look(
         chosen = where(chosen, query, Lead(lead.key))
     elif limit is not None and (is_split or is_branched(query, lead)):
         limit = limit if hit is None else window_of(query, limit)
-        chosen = chosen.where(runs.c.id.in_(first_ids(tx, query, sort[0], limit, after)))
+        chosen = chosen.where(runs.c.id.in_(first_ids(tx, query, lead, sort[0], limit, after)))
     else:
         chosen = where(chosen, query, lead)
     return paging.look(tx, chosen, by, limit=limit, after=after, hit=hit, sort=sort)

@@ -15,6 +15,7 @@ from ...db.columns import table_of
 from ...db.dialects import pick
 from ...db.keyset import Key, after_position
 from ...db.row_types import AnyColumn, Query
+from ...events.events import EventRow
 from ..paging import Position
 from ..run_columns import runs, select_runs
 from .choosing import choose
@@ -51,11 +52,16 @@ def window_of(query: RunQuery, limit: int) -> int:
 
 
 def first_ids(
-    tx: Connection, query: RunQuery, sort: Key, limit: int, after: Position | None
+    tx: Connection, query: RunQuery, lead: Lead, sort: Key, limit: int, after: Position | None
 ) -> Query:
-    """Select the first ids of a list, in its order, after a position."""
-    parts = [_of_branch(tx, one, _Order(sort, limit, after)) for one in branches(query)]
-    return parts[0] if len(parts) == 1 else _Order(sort, limit, None).merged(parts)
+    """Select the first ids of a list, in its order, after a position.
+
+    `lead` is that of the query; branches by status have their own.
+    """
+    order, split = _Order(sort, limit, after), branches(query)
+    if len(split) == 1:
+        return _of_branch(tx, query, lead, order)
+    return order.merged([_of_branch(tx, one, choose(tx, one), order) for one in split])
 
 
 class _Order:
@@ -85,19 +91,24 @@ class _Order:
         return replace(self._sort, column=column)
 
 
-def _of_branch(tx: Connection, query: RunQuery, order: _Order) -> Query:
-    lead = choose(tx, query)
+def _of_branch(tx: Connection, query: RunQuery, lead: Lead, order: _Order) -> Query:
     ids = query.function_ids
     if lead.by is not LeadBy.FUNCTION or ids is None or len(ids) == 1:
-        chosen = where(select_runs(("id",)), query, lead)
-        return order.first(chosen, lead)
-    alone = where(select_runs(("id",)), replace(query, function_ids=None), lead)
+        return order.first(where(_ids(query), query, lead), lead)
+    alone = where(_ids(query), replace(query, function_ids=None), lead)
     inner = order.first(alone.where(runs.c.function_id == _functions.c.id), lead).correlate(
         _functions
     )
     # SQLite has no LATERAL, and PostgreSQL would look for the runs of a function for each run
     found = pick(tx, sqlite=_by_sqlite, postgres=_by_postgresql)(inner)
     return order.merged([found.where(_functions.c.id.in_(ids))])
+
+
+def _ids(query: RunQuery) -> Query:
+    """Select ids of runs that have their event, as a list shows them; the function is there."""
+    if query.app_ids is not None:
+        return select_runs(("id",))
+    return select(runs.c.id).join(EventRow, EventRow.id == runs.c.event_id)
 
 
 def _by_sqlite(inner: Query) -> Query:
