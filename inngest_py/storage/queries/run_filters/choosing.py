@@ -32,7 +32,7 @@ def choose(tx: Connection, query: RunQuery) -> Lead:
     """Choose how to read a query: see Lead."""
     key = _leading(tx, query)
     if key is not None or query.error_id is not None or query.event_id is not None:
-        return Lead(key)
+        return Lead(key, many_items=True)
     found = Lead(hides=is_sqlite(tx))
     if any(is_rare(tx, one) for one in query.conditions):
         return replace(found, by=LeadBy.EVENT, many_items=True)

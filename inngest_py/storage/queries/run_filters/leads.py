@@ -25,6 +25,7 @@ class Lead:
 
     A search key that leads has an order of its own, which the other columns do not disturb.
     `hides` keeps SQLite from reading by another index than the lead's: PostgreSQL has statistics.
+    With `many_items`, the phase of a run is looked up, and not found by the items of all runs.
     """
 
     key: Pair | None = None
