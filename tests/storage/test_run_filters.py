@@ -1,6 +1,7 @@
 """Lists of runs by filters: the same rows by whichever index they are read, and few of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -78,6 +79,9 @@ def test_filters_find_the_same_by_each_index(
             monkeypatch.setattr(choosing, limit, most)
     with db.reading() as tx:
         rows = run_list.look(tx, RunQuery(), run_list.OLDEST, limit=None).rows
+        r1 = set(
+            tx.execute(text("SELECT run_id FROM run_search_keys WHERE value = 'r1'")).scalars()
+        )
         functions = function_list.every(tx)
         for place, (words, apps) in enumerate(product(WORDS, APPS)):
             name = NAMES[place % len(NAMES)]
@@ -96,6 +100,8 @@ def test_filters_find_the_same_by_each_index(
             assert pages(tx, query, run_list.NEWEST, 600) == fits[::-1], told
             found = run_list.outcomes(tx, query, 1000)
             assert sorted(one for one, _ in found) == fits, told
+            keyed = replace(query, keys=[("region", "r1")])
+            assert pages(tx, keyed, run_list.OLDEST, 600) == [one for one in fits if one in r1]
 
 
 def test_a_search_of_many_functions_reads_smaller_windows(
@@ -110,13 +116,14 @@ def test_a_search_of_many_functions_reads_smaller_windows(
     assert (window.looked_at, list(window.rows), window.ended) == (100, [], False)
 
 
-COSTS = {
+COSTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "several functions": (("shop",), ()),
     "several functions, a status": (("shop",), ("failed",)),
     "few of them have runs": (("quiet", "empty"), ()),
     "several statuses": ((), ("completed", "failed")),
     "a phase and a status": ((), ("sleeping", "completed")),
     "a rare phase and a status": ((), ("waiting", "failed")),
+    "a rare key and a phase": ((), ("sleeping",), ("order_id", "A-2001")),
 }
 
 
@@ -128,8 +135,9 @@ def test_a_page_reads_few_of_the_runs(tmp_path: Path) -> None:
     with db.reading() as tx:
         driver: Any = tx.connection.dbapi_connection
         functions = function_list.every(tx)
-        for name, (apps, words) in COSTS.items():
+        for name, (apps, words, *keys) in COSTS.items():
             query = query_of(words, [row for row in functions if row["app_name"] in apps], None)
+            query = replace(query, keys=[(key, value) for key, value in keys])
             count = [0]
 
             def more(count: list[int] = count) -> int:

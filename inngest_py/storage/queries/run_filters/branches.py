@@ -39,7 +39,7 @@ def branches(query: RunQuery) -> Sequence[RunQuery]:
 
 def is_branched(query: RunQuery, lead: Lead) -> bool:
     """Say whether a list is read by first_ids(): whether no index has its order."""
-    if lead.by is None:
+    if lead.by is None or lead.key is not None:
         return False
     several = query.function_ids is not None and len(query.function_ids) > 1
     return lead.is_rare or several

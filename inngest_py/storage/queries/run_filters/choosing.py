@@ -31,9 +31,11 @@ _MOST_EVENTS = 2_000
 def choose(tx: Connection, query: RunQuery) -> Lead:
     """Choose how to read a query: see Lead."""
     key = _leading(tx, query)
-    if key is not None or query.error_id is not None or query.event_id is not None:
-        return Lead(key, many_items=True)
     found = Lead(hides=is_sqlite(tx))
+    if key is not None:
+        return replace(found, key=key, by=LeadBy.KEY, many_items=True)
+    if query.error_id is not None or query.event_id is not None:
+        return Lead(many_items=True)
     if any(is_rare(tx, one) for one in query.conditions):
         return replace(found, by=LeadBy.EVENT, many_items=True)
     statuses = query.wanted_statuses

@@ -17,6 +17,7 @@ class LeadBy(StrEnum):
     FUNCTION = "function"
     EVENT = "event"  # a name that few events have
     PHASE = "phase"  # one in which few runs are
+    KEY = "key"  # a search key
 
 
 @dataclass(frozen=True, slots=True)
