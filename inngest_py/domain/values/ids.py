@@ -13,7 +13,7 @@ DEV_ACCOUNT_ID = "00000000-0000-4000-a000-000000000000"
 DEV_ENV_ID = "00000000-0000-4000-b000-000000000000"
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_DIGITS = {char: value for value, char in enumerate(_ALPHABET)}
+_TO_BASE_32 = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # as int() reads it
 _ULID = re.compile(rf"[0-7][{_ALPHABET}]{{25}}")
 _MAX_MS = 2**48 - 1
 _ENTROPY_BYTES = 10
@@ -41,10 +41,7 @@ def _encode(number: int) -> str:
 def _decode(text: str) -> int:
     if not is_ulid(text):
         raise ValueError(f"{text!r} is not a ULID")
-    number = 0
-    for char in text:
-        number = number << 5 | _DIGITS[char]
-    return number
+    return int(text.translate(_TO_BASE_32), 32)
 
 
 def is_ulid(text: str) -> bool:

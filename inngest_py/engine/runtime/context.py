@@ -1,7 +1,6 @@
 """The context: everything that the engine needs, made at the edges and passed down."""
 
 import random
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from .apps_down import AppsDown
 from .catalog import Catalog
 from .celery_apps import CeleryApps
 from .connections import Connections
+from .entropy import entropy
 from .failed_runs import FailedRuns
 from .group_commit import Committer
 
@@ -103,7 +103,7 @@ def utc_now() -> datetime:
 
 def new_ulid(now: datetime) -> str:
     """Make a random ULID of this moment."""
-    return ids.ulid(int(now.timestamp() * 1000), secrets.token_bytes(10))
+    return ids.ulid(int(now.timestamp() * 1000), entropy())
 
 
 class Leases:
