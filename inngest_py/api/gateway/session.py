@@ -60,7 +60,7 @@ class Session:
         self.machine = GatewayConnection(secrets, ctx.real_now())
         self.connected: Connected | None = None
         self._storing = threading.Lock()
-        self._lock = threading.RLock()  # keeps frames in the order of the machine's decisions
+        self._lock = threading.Lock()  # keeps frames in the order of the machine's decisions
         self._closed: Closed | None = None
         self._closing = False
         self._closed_because = ""

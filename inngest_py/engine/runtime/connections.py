@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -69,25 +70,28 @@ class Connected:
 class _Waiting:
     """A call that waits; `until` is when it is lost, None while its worker is connected.
 
-    It waits without a time-out: a timer for each call took a tenth of what the call costs.
+    It waits without a time-out: a timer for each call took a tenth of what the call costs. It waits
+    for one lock, which is taken until the outcome is there: an Event makes three, with a condition.
     """
 
-    __slots__ = ("began", "changed", "connection", "outcome", "until")
+    __slots__ = ("_ended", "began", "connection", "outcome", "until")
 
     def __init__(self, connection: Connected) -> None:
         self.connection: Connected | None = connection
-        self.changed = threading.Event()
+        self._ended = threading.Lock()
+        self._ended.acquire()
         self.outcome: Reply | Lost | None = None
         self.began = time.monotonic()
         self.until: float | None = None
 
     def end(self, outcome: Reply | Lost) -> None:
         self.outcome = self.outcome or outcome
-        self.changed.set()
+        with suppress(RuntimeError):  # it has ended before
+            self._ended.release()
 
     def wait(self) -> Reply | Lost:
         while self.outcome is None:
-            self.changed.wait()
+            self._ended.acquire()
         return self.outcome
 
 
