@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from inngest_py.api.app import create_app
 from inngest_py.config import Settings
 from inngest_py.dashboard import app as dashboard
+from inngest_py.dashboard.parts import lists
 from inngest_py.engine.intake.publish import accept
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import run_list
@@ -72,6 +73,12 @@ def run_ids(site: Site, **query: Any) -> list[str]:
     with site.engine.ctx.db.reading() as tx:
         rows = run_list.page(tx, run_list.RunQuery(**query), first=100).rows
     return [row["id"] for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let searches look at all there is, however busy the machine is."""
+    monkeypatch.setattr(lists, "_MOST_SECONDS", 30.0)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import requests
 
+from inngest_py.domain.values import ids
 from tests.processes import Process
 
 from . import node_runtime
@@ -51,7 +52,8 @@ class ConnectWorker(Process):
     def start(self) -> Self:
         """Start it and wait until it is connected, and ready for calls."""
         super().start()
-        return self.wait_ready(lambda: self.instance in ready_workers(self._server_url))
+        app = ids.app_id(self.kind)  # another app's worker of this name may just have been stopped
+        return self.wait_ready(lambda: self.instance in ready_workers(self._server_url, app))
 
     def effects(self, run_id: str | None = None) -> list[dict[str, Any]]:
         """What its step bodies did, in order, in one run or in all."""
@@ -59,10 +61,13 @@ class ConnectWorker(Process):
         return [line for line in lines if run_id in (None, line["run_id"])]
 
 
-def ready_workers(server_url: str) -> list[str]:
-    """Name the workers that are connected and ready, once for each connection."""
+def ready_workers(server_url: str, app_id: str | None = None) -> list[str]:
+    """Name the workers that are ready, once for each connection: those of an app, or all."""
     reply = requests.get(f"{server_url}/v0/connect/envs/dev/conns", timeout=5)
-    return [one["instance_id"] for one in reply.json()["data"] if one["status"] == READY]
+    ready = [one for one in reply.json()["data"] if one["status"] == READY]
+    if app_id is not None:
+        ready = [one for one in ready if app_id in one["synced_worker_groups"].values()]
+    return [one["instance_id"] for one in ready]
 
 
 def _argv(kind: str, instance: str) -> list[str]:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 
 from inngest_py.dashboard.parts.words import timed
 from inngest_py.dashboard.run_page.history import history
@@ -51,5 +52,8 @@ def _root(run: TimelineRun, made: list[EndedAttempt]) -> Span:
     ],
 )
 def test_sentences_have_times_and_links(text: str, shown: str) -> None:
-    assert timed(text, [RUN_ID]).startswith(shown)
-    assert "<time" not in timed(text.replace("UTC", ""), [])
+    app = Flask(__name__)
+    app.add_url_rule("/runs/<run_id>", "ui.run")
+    with app.test_request_context():
+        assert timed(text, [RUN_ID]).startswith(shown)
+        assert "<time" not in timed(text.replace("UTC", ""), [])
