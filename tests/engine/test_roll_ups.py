@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from inngest_py.domain.reply.read import Reply
 from inngest_py.domain.reports import roll_ups as rules
 from inngest_py.domain.reports.roll_ups import Figures
+from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.upkeep.roll_ups import counting, forgetting
 from inngest_py.storage.db.columns import table_of
 from inngest_py.storage.db.session import Database
@@ -83,6 +84,36 @@ def test_ends_are_shown_at_once_and_counted_once(db: Database) -> None:
         assert list(function_figures.last_runs(tx)) == [function_id]
     assert waited is not None
     assert 950 < waited < 1050
+
+
+class Held(Committer):
+    """Writes an answer ten minutes late, as after an outage; upkeep counts up to then."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.ctx.db, shared=False)
+        self.engine = engine
+
+    def run(self, *args: Any) -> Any:
+        """Commit the write late."""
+        self.engine.now += timedelta(minutes=10)
+        count(self.engine)
+        return super().run(*args)
+
+
+def test_ends_that_an_outage_held_back_are_counted(db: Database) -> None:
+    engine = Engine(db, fails_when_told)
+    run(engine)
+    engine.now += rules.SETTLED * 2
+    count(engine)
+    run_id = engine.start()
+    engine.ctx.committer = Held(engine)
+    engine.drain()
+    ended = engine.run(run_id)
+    assert ended["ended_at"] == engine.now
+    for _ in range(2):  # before it has settled, and after
+        assert shown(engine).completed == 2
+        engine.now += rules.SETTLED * 2
+        count(engine)
 
 
 def test_two_processes_that_count_the_same_ends_count_them_once(db: Database) -> None:

@@ -18,6 +18,9 @@ HOURS, DAYS = 24, 7
 HOUR = timedelta(hours=1)
 # An end may be committed a while after the time that it bears; bulk cancellations wait as long.
 SETTLED = timedelta(seconds=90)
+# An end that was held back for longer bears the time at which it is written, for a transaction may
+# take a minute more.
+LONGEST_HELD = SETTLED - timedelta(seconds=60)
 _PER_DOUBLING = 8
 _LONGEST_MS = 2.0**36  # two years
 

@@ -1,6 +1,7 @@
 """Ending runs: what follows from a terminal status, in the transaction that sets it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from ...domain.events.event_record import Event
 from ...domain.reply.plans import TimelineEntry
 from ...domain.reply.timeouts import cancellation_entry
 from ...domain.reply.wait_end import sleep_entry
+from ...domain.reports.roll_ups import LONGEST_HELD
 from ...domain.runs.items import Item, ItemKind
 from ...domain.runs.runs import ENDED, Run, RunStatus
 from ...domain.steps import tasks
@@ -40,9 +42,10 @@ def end_runs(
     """End runs, each given once: set their status and drop their queued items.
 
     Returns the runs whose status allowed it, and what the same transaction has to publish about
-    them; the others stay as they are. Raises LeaseLost when one of the `held` items has lost its
-    lease.
+    them; the others stay as they are. An end that an outage has held back gets the present time.
+    Raises LeaseLost when one of the `held` items has lost its lease.
     """
+    endings = _at_present(ctx.now(), endings)
     ended = runs.end(
         tx, [runs.End(e.run.id, e.status, e.output, e.at, e.started_at) for e in endings]
     )
@@ -64,6 +67,17 @@ def end_runs(
         lines |= concurrency.lines_of(ending.run, ended=True)
         lines |= dict.fromkeys(dropped.freed.get(ending.run.id, ()), ending.run.function_id)
     return set(ended), Outbox(published, releases, lines)
+
+
+def _at_present(now: datetime, endings: Sequence[Ending]) -> Sequence[Ending]:
+    """Let ends that were held back bear the present time.
+
+    Whoever reads ends by their time (roll-ups, alerts, lists) has gone past their own already.
+    """
+    latest = now - LONGEST_HELD
+    if all(one.at >= latest for one in endings):
+        return endings
+    return [one if one.at >= latest else replace(one, at=now) for one in endings]
 
 
 def _drop(
