@@ -10,6 +10,7 @@ from inngest_py.domain.reports import roll_ups as rules
 from inngest_py.domain.reports.roll_ups import Figures
 from inngest_py.engine.runtime.group_commit import Committer
 from inngest_py.engine.upkeep.roll_ups import counting, forgetting
+from inngest_py.engine.upkeep.service_ticks import Resting
 from inngest_py.storage.db.columns import table_of
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries.reports import function_figures
@@ -146,7 +147,7 @@ def test_old_runs_are_counted_slice_by_slice(db: Database) -> None:
     engine.now += rules.SETTLED * 2
     assert count(engine, most=3) == 4  # the beginning, and three slices
     assert shown(engine).completed == 7
-    service = counting.Counting()
+    service = Resting(counting.count)
     assert not service.run_once(engine.ctx)
     assert service.delay(engine.ctx, counting.EVERY) == counting.EVERY
 

@@ -6,7 +6,6 @@ that were under way when the key was declared may have made runs without it, and
 a minute later; so the walk looks once more at the runs of that time.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -22,37 +21,20 @@ from ...storage.db.row_types import RowValues
 from ...storage.operations import run_walks
 from ...storage.runs import run_search_keys
 from ..intake.search_keys import rows_of
-from ..runtime.context import SHORTEST_DELAY, Context
+from ..runtime.context import Context
 
 EVERY = timedelta(seconds=2)
 _CHUNK = 300
 _MOST_CHARS = 4_000_000  # of the events of a chunk, or those of one run
 _LATE = timedelta(seconds=90)  # longer than a transaction lasts
-_REST = 2  # times as long as a chunk took: the database is free for other work
 _MOST_COUNTED = 10_000_000
 
 
-class SearchKeyWalks:
-    """The service; it reads one index entry each time while no walk is under way."""
-
-    def __init__(self) -> None:
-        self._rest: timedelta | None = None
-
-    def run_once(self, ctx: Context) -> bool:
-        """Do the chunk that is due first, if one is."""
-        began = time.monotonic()
-        more = walk(ctx)
-        took = timedelta(seconds=time.monotonic() - began)
-        self._rest = max(took * _REST, SHORTEST_DELAY) if more else None
-        return False
-
-    def delay(self, _ctx: Context, longest: timedelta) -> timedelta:
-        """Say how long to wait for the next chunk."""
-        return longest if self._rest is None else min(longest, self._rest)
-
-
 def walk(ctx: Context, most: int = _CHUNK) -> bool:
-    """Do one chunk of a walk that is due; say whether there was one."""
+    """Do one chunk of a walk that is due; say whether there was one.
+
+    Reads one index entry while no walk is under way.
+    """
     now = ctx.real_now()
     with ctx.db.reading() as tx:
         first = rows.first_due(tx)

@@ -40,7 +40,7 @@ from . import (
 from .errors import forgetting, grouping
 from .roll_ups import counting
 from .roll_ups import forgetting as old_roll_ups
-from .service_ticks import until_wakeup
+from .service_ticks import Resting, until_wakeup
 
 _NOT_YET_SECONDS = 0.2
 _AFTER_OUTAGE = timedelta(seconds=2)
@@ -62,8 +62,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     """List the services of a worker."""
     lease, due = ctx.tuning.lease, due_items.DueItems()
     prune, apps, many = pruning.Pruning(), app_lines.AppLines(), operations.Operations()
-    keys = search_key_walk.SearchKeyWalks()
-    ends = counting.Counting()
+    keys, ends = Resting(search_key_walk.walk, times=2), Resting(counting.count)
     return [
         Service("due_items", due.run_once, ctx.tuning.tick, due.delay),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.delay),

@@ -4,24 +4,22 @@ Every worker prunes: batches skip rows that others have locked. A process rests 
 as each batch has taken, so that pruning many runs leaves the database free for other work.
 """
 
-import time
 from datetime import datetime, timedelta
 
 from ... import observe
 from ...domain.runs.retention import events_before
 from ...storage.operations import pruning
 from ..runtime.context import Context
+from .service_ticks import Resting
 
 EVERY = timedelta(minutes=1)
 _RUNS = 100
 _EVENTS = 500
-_REST = 4
-_LEAST_REST = timedelta(milliseconds=5)
 # How often all old events are looked at again: what an event was kept for may be gone by then.
 _SWEEP_AGAIN = timedelta(hours=6)
 
 
-class Pruning:
+class Pruning(Resting):
     """The service: a round deletes what may go at its start, then waits for the next round."""
 
     def __init__(self) -> None:
@@ -29,15 +27,7 @@ class Pruning:
         self._pruned = 0
         self._place: pruning.Position | None = None
         self._swept_at: datetime | None = None  # when the sweep last began at the first event
-        self.rest: timedelta | None = None  # until the next batch; None at the end of a round
-
-    def run_once(self, ctx: Context) -> bool:
-        """Delete one batch; see delay() for when the next one is due."""
-        began = time.monotonic()
-        more = self._batch(ctx, ctx.now())
-        took = timedelta(seconds=time.monotonic() - began)
-        self.rest = max(took * _REST, _LEAST_REST) if more else None
-        return False
+        super().__init__(self._batch)
 
     def delay(self, ctx: Context, longest: timedelta) -> timedelta:
         """Say how long to wait: short between the batches of a round."""
@@ -47,8 +37,9 @@ class Pruning:
         often = longest if age is None else min(longest, max(age / 10, timedelta(seconds=1)))
         return often * (0.9 + 0.2 * ctx.jitter())
 
-    def _batch(self, ctx: Context, now: datetime) -> bool:
+    def _batch(self, ctx: Context) -> bool:
         """Delete the next batch of the round, or begin a round; say whether it has more batches."""
+        now = ctx.now()
         if ctx.tuning.keep.all:
             return False
         if self._before is None:
