@@ -70,14 +70,15 @@ def test_a_functions_history(site: Site) -> None:
     ids = busy(site)
     path = f"/functions/{ids['app-busy']}"
     page = site.get(path)
-    assert "4 runs ended in the last 24 hours" in page
+    assert "In the last 24 hours 4 runs began, and 4 ended: 25" in page
+    assert "begun: at most 4 in an hour; ended: at most 4 in an hour" in page
     assert "completed: at most 3 in an hour; failed: at most 1 in an hour" in page
     assert "The same as a table" in page
     assert "2.9 s" in page or "3 s" in page or "3.1 s" in page  # how long its runs had waited
     site.engine.now += timedelta(days=2)
-    assert "No run ended in the last 24 hours" in site.get(path)
+    assert "No run began or ended in the last 24 hours" in site.get(path)
     week = site.get(f"{path}?span=7d")
-    assert "4 runs ended in the last 7 days" in week
+    assert "In the last 7 days 4 runs began, and 4 ended" in week
     assert "in a part of six hours" in week
     assert "span must be one of 24h, 7d" in site.get(f"{path}?span=1y", 400)
 

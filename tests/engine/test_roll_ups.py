@@ -15,9 +15,9 @@ from inngest_py.storage.db.columns import table_of
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries.reports import function_figures
 from inngest_py.storage.runs import function_hours
-from inngest_py.storage.runs.function_hours import FunctionHour
+from inngest_py.storage.runs.function_hours import ENDS, FunctionHour
 from tests.engine.harness import Engine
-from tests.factories import reply
+from tests.factories import op, reply
 
 
 def fails_when_told(request: dict[str, Any], target: str) -> Reply:
@@ -25,6 +25,13 @@ def fails_when_told(request: dict[str, Any], target: str) -> Reply:
     if request["event"]["data"].get("fails"):
         return reply(500, {"name": "E", "message": "m"}, x_inngest_no_retry="true")
     return reply(200, "done")
+
+
+def sleeps(request: dict[str, Any], target: str) -> Reply:
+    """Sleep for three hours."""
+    if request["steps"]:
+        return reply(200, "done")
+    return reply(206, [op("Sleep", "nap", name="3h")], x_inngest_req_version="2")
 
 
 def run(engine: Engine, *, fails: bool = False) -> str:
@@ -117,20 +124,47 @@ def test_ends_that_an_outage_held_back_are_counted(db: Database) -> None:
         count(engine)
 
 
+def begun(engine: Engine, function_id: str) -> list[int]:
+    """Read how many runs began in each hour of the last day in which some did."""
+    with engine.ctx.db.reading() as tx:
+        since = rules.first_hour(engine.now)
+        found = function_figures.history(tx, function_id, since).by_hour
+        return [found[hour].begun for hour in sorted(found) if found[hour].begun]
+
+
+def test_runs_that_begin_are_counted_beside_those_that_end(db: Database) -> None:
+    engine = Engine(db, sleeps)
+    function_id = run(engine)  # it sleeps
+    for step in range(4):  # before, at and after the start has settled
+        assert begun(engine, function_id) == [1], step
+        count(engine)
+        engine.now += rules.SETTLED / 2
+    assert stored_hours(engine) == 1
+    run(engine)
+    engine.advance(hours=3)
+    engine.drain()
+    assert begun(engine, function_id) == [2]
+    engine.now += rules.SETTLED * 2
+    count(engine)
+    assert begun(engine, function_id) == [2]
+    assert shown(engine).completed == 2
+    assert stored_hours(engine) == 2
+
+
 def test_two_processes_that_count_the_same_ends_count_them_once(db: Database) -> None:
     engine = Engine(db, fails_when_told)
     run(engine)
     engine.now += rules.SETTLED * 2
     assert counting.count(engine.ctx)  # it begins
     with db.reading() as tx:
-        after = function_hours.counted_to(tx)
+        after = function_hours.counted_to(tx, ENDS)
         assert after is not None
         until = engine.now - rules.SETTLED
         ended = function_hours.ended(tx, after, until)
     count(engine)
     with db.transaction() as tx:  # the other, which has read the same ends
-        assert not function_hours.move_on(tx, after, until)
-        function_hours.begin(tx, after)
+        assert not function_hours.move_on(tx, ENDS, after, until)
+        function_hours.begin(tx, ENDS, after)
     assert len(ended) == 1
     assert not counting.count(engine.ctx)
     assert shown(engine).completed == 1

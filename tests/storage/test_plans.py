@@ -170,6 +170,7 @@ def test_figures_and_event_types_are_found_by_indexes(tmp_path: Path) -> None:
         event_names.every(tx)
         event_names.counts(tx, ["a/b"], "0")
         function_hours.ended(tx, SINCE, NOW)
+        function_hours.begun(tx, SINCE, NOW)
     big = [step for step in steps if re.search(r"\b(runs|events(_\d)?)\b", step)]
     assert not [step for step in big if step.startswith("SCAN") and "INDEX" not in step], steps
     for found in (
@@ -178,5 +179,6 @@ def test_figures_and_event_types_are_found_by_indexes(tmp_path: Path) -> None:
         "events_name_idx (name=?)",
         "events_name_idx (name=? AND id>?)",
         "runs_ended_idx (ended_at>? AND ended_at<?)",
+        "runs_started_idx (started_at>? AND started_at<?)",
     ):
         assert any(step.endswith(found) for step in steps), (found, steps)

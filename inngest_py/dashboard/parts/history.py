@@ -12,7 +12,7 @@ from ...domain.reports.roll_ups import Bin, Figures, Histogram
 from ...storage.queries.reports import function_figures
 from . import charts
 from .charts import Axis, Plot, Series
-from .words import duration, percent
+from .words import duration, number, percent
 
 _MEDIAN, _HIGH = 0.5, 0.95
 
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class FunctionHistory:
-    """What the page shows; `counted_to` is None if all ends are counted."""
+    """What the page shows; `counted_to` is None if all starts and ends are counted."""
 
     word: str
     span: Span
@@ -104,6 +104,10 @@ def _plots(rows: Sequence[Row], axis: Axis) -> dict[str, Plot]:
             Series("95th percentile", "warn", [value(row)[1] for row in rows]),
         ]
 
+    throughput = [
+        counts("begun", "info", lambda figures: figures.begun),
+        counts("ended", "ok", lambda figures: figures.runs),
+    ]
     ended = [
         counts("completed", "ok", lambda figures: figures.completed),
         counts("failed", "bad", lambda figures: figures.failed),
@@ -111,6 +115,7 @@ def _plots(rows: Sequence[Row], axis: Axis) -> dict[str, Plot]:
     ]
     rate = [Series("failed", "bad", [row.figures.failure_rate for row in rows])]
     return {
+        "throughput": charts.lines(times, throughput, axis, write=lambda v: number(int(v))),
         "ended": charts.bars(times, ended, axis),
         "rate": charts.lines(times, rate, axis, write=percent, least_top=0.01),
         "run": charts.lines(times, pair(lambda row: row.run_ms, "ok"), axis, write=duration),

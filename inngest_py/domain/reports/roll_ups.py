@@ -1,10 +1,11 @@
-"""Roll-ups: what the runs of a function that ended in an hour come to. Pure.
+"""Roll-ups: how many runs of a function began in an hour, and what those that ended come to. Pure.
 
 Durations are counted in buckets that grow by an eighth of a power of two, so that those of several
 hours can be added, and their percentiles read, without the runs. A percentile that is read from
 buckets is at most 5 % off.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -85,13 +86,22 @@ class EndedRun(NamedTuple):
     ended_at: datetime
 
 
+class BegunRun(NamedTuple):
+    """What a roll-up needs of a run that has begun."""
+
+    function_id: str
+    started_at: datetime
+
+
 @dataclass(slots=True)
 class Figures:
-    """Counts of runs by how they ended, and the durations of running and of queueing.
+    """Counts of runs that began, and of those that ended, by how; durations of the latter.
 
-    Cancelled runs are left out of the durations of running: when they end says nothing of them.
+    The durations are those of running and of queueing. Cancelled runs are left out of the durations
+    of running: when they end says nothing of them.
     """
 
+    begun: int = field(default=0, kw_only=True)
     completed: int = 0
     failed: int = 0
     cancelled: int = 0
@@ -127,6 +137,7 @@ class Figures:
 
     def merge(self, other: "Figures") -> None:
         """Add the counts of others."""
+        self.begun += other.begun
         self.completed += other.completed
         self.failed += other.failed
         self.cancelled += other.cancelled
@@ -143,6 +154,11 @@ def by_hour(runs: Iterable[EndedRun]) -> dict[tuple[str, datetime], Figures]:
             found[key] = Figures()
         found[key].add(run)
     return {key: figures for key, figures in found.items() if figures.runs}
+
+
+def begun_by_hour(runs: Iterable[BegunRun]) -> dict[tuple[str, datetime], int]:
+    """Count runs by function and by the hour (UTC) in which they began."""
+    return Counter((run.function_id, hour_of(run.started_at)) for run in runs)
 
 
 def hour_of(moment: datetime) -> datetime:
