@@ -13,12 +13,13 @@ from inngest_py.domain.reports import error_groups as rules
 from inngest_py.domain.reports.error_groups import ErrorState
 from inngest_py.engine.admin import error_states, rerun
 from inngest_py.engine.runtime.audit import Actor
-from inngest_py.engine.upkeep.errors import forgetting, grouping
+from inngest_py.engine.upkeep.errors import forgetting, grouping, old_failures
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries.errors import failed_runs, groups
 from inngest_py.storage.queries.errors.groups import ErrorQuery
+from inngest_py.storage.runs import failed_runs as stored_failures
 from tests.engine.flow import rows
-from tests.engine.harness import Engine
+from tests.engine.harness import Engine, sequence
 from tests.factories import op, reply
 
 ANN = Actor("ann")
@@ -246,3 +247,67 @@ def test_failed_runs_that_are_gone_are_forgotten(db: Database) -> None:
     assert not grouping.group(engine.ctx)
     assert rows(db, "SELECT * FROM failed_runs") == []
     assert run_id
+
+
+def forget_groups(db: Database) -> None:
+    """Leave failed runs as a server leaves them that knows no groups."""
+    with db.transaction() as tx:
+        for table in ("failed_runs", "error_hours", "error_versions", "error_groups"):
+            tx.exec_driver_sql(f"DELETE FROM {table}")
+        tx.exec_driver_sql("DELETE FROM meta WHERE key = 'failures_grouped_since'")
+
+
+def test_runs_that_failed_before_are_grouped_newest_first(db: Database) -> None:
+    engine = Engine(db, fails())
+    old = [fail(engine, n)[0] for n in range(1, 6)]
+    engine.sdk.script = sequence("one")
+    engine.start(data={"n": 6})
+    engine.drain()
+    [before] = listed(engine)
+    forget_groups(db)
+    engine.now += timedelta(seconds=1)
+    engine.register(retries=1)  # a deploy: the version of those runs is not known any more
+    engine.sdk.script = fails("no route")
+    [new] = fail(engine, 7)  # it fails while they have no groups
+    slices = 0
+    while old_failures.group_older(engine.ctx, 2):
+        slices += 1
+        noted = {row[0] for row in rows(db, "SELECT run_id FROM failed_runs")}
+        assert noted == {new, *old[-2 * slices :]}
+    assert slices == 2
+    by_cause = {row["cause"]: row for row in listed(engine)}
+    after = by_cause["order # is gone"]
+    for name in ("runs", "first_seen", "last_seen", "latest_run_id", "message", "state"):
+        assert after[name] == before[name], name
+    assert by_cause["no route"]["runs"] == 1
+    [version] = rows(db, f"SELECT sdk FROM error_versions WHERE error_id = '{after['id']}'")
+    assert version[0] == ""
+    assert not old_failures.group_older(engine.ctx, 2)
+    assert sum(row["runs"] for row in listed(engine)) == 6
+
+
+def test_old_failures_of_one_moment_are_each_grouped_once(db: Database) -> None:
+    engine = Engine(db, fails())
+    for _ in range(5):
+        engine.start(data={"n": 1})
+    engine.drain()
+    engine.advance(seconds=6)
+    engine.advance(seconds=6)
+    grouping.group(engine.ctx)
+    forget_groups(db)
+    while old_failures.group_older(engine.ctx, 2):
+        pass
+    assert [row["runs"] for row in listed(engine)] == [5]
+
+
+def test_of_two_workers_one_does_a_slice_of_old_failures(db: Database) -> None:
+    engine = Engine(db, fails())
+    fail(engine, 1, 2)
+    forget_groups(db)
+    assert old_failures.group_older(engine.ctx, 1)
+    with db.transaction() as tx:
+        since_ms = stored_failures.grouped_since(tx)
+        assert not stored_failures.move_on(tx, None, 1)
+        assert since_ms is not None
+        assert not stored_failures.move_on(tx, since_ms + 1, 1)
+    assert [row["runs"] for row in listed(engine)] == [1]

@@ -64,7 +64,11 @@ def ulid_ms(text: str) -> int:
 
 def lowest_ulid(moment: datetime, later: timedelta = timedelta(0)) -> str:
     """Return the lowest ULID of a time, or of `later` after it: all ids before it are older."""
-    ms = int((moment.timestamp() + later.total_seconds()) * 1000)
+    return lowest_ulid_of_ms(int((moment.timestamp() + later.total_seconds()) * 1000))
+
+
+def lowest_ulid_of_ms(ms: int) -> str:
+    """Return the lowest ULID of a time in Unix milliseconds."""
     return ulid(min(max(0, ms), _MAX_MS), bytes(_ENTROPY_BYTES))
 
 

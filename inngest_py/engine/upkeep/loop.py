@@ -37,7 +37,7 @@ from . import (
     stuck_lines,
     workers,
 )
-from .errors import forgetting, grouping
+from .errors import forgetting, grouping, old_failures
 from .roll_ups import counting
 from .roll_ups import forgetting as old_roll_ups
 from .service_ticks import Resting, until_wakeup
@@ -63,6 +63,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
     lease, due = ctx.tuning.lease, due_items.DueItems()
     prune, apps, many = pruning.Pruning(), app_lines.AppLines(), operations.Operations()
     keys, ends = Resting(search_key_walk.walk, times=2), Resting(counting.count)
+    older = Resting(old_failures.group_older)
     return [
         Service("due_items", due.run_once, ctx.tuning.tick, due.delay),
         Service("crons", cron_ticks.run_once, timedelta(seconds=1), cron_ticks.delay),
@@ -73,6 +74,7 @@ def services(ctx: Context, presence: workers.Presence) -> list[Service]:
         Service("presence", presence.heartbeat, timedelta(seconds=10)),
         Service("resumptions", resumptions.run_once, timedelta(seconds=30)),
         Service("error_groups", grouping.Grouping().run_once, grouping.EVERY),
+        Service("old_failures", older.run_once, old_failures.EVERY, older.delay),
         Service("roll_ups", ends.run_once, counting.EVERY, ends.delay),
         Service("bulk_cancellations", bulk_cancel.cancel_page, timedelta(seconds=5)),
         Service("operations", many.run_once, operations.EVERY, many.delay),

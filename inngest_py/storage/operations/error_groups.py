@@ -138,6 +138,7 @@ def ended_as_failed(tx: Connection, run_ids: Sequence[str]) -> dict[str, RowMapp
             App.sdk_language,
             App.sdk_version,
             App.checksum,
+            App.synced_at,
         )
         .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
         .join(App, App.id == FunctionRow.app_id)

@@ -139,7 +139,7 @@ def _hours(found: Sequence[_Found]) -> list[RowValues]:
 def _versions(found: Sequence[_Found]) -> list[RowValues]:
     times: dict[tuple[str, str, str, str], list[datetime]] = {}
     for one in found:
-        times.setdefault((one.error_id, *_version(one.run)), []).append(one.at)
+        times.setdefault((one.error_id, *_version(one)), []).append(one.at)
     return [
         {
             "error_id": key[0],
@@ -154,8 +154,14 @@ def _versions(found: Sequence[_Found]) -> list[RowValues]:
     ]
 
 
-def _version(run: RowMapping) -> tuple[str, str, str]:
-    """Say what is known of the version of a run's app: its own, its SDK's, its last sync's."""
+def _version(one: _Found) -> tuple[str, str, str]:
+    """Say what is known of the version of a run's app: its own, its SDK's, its last sync's.
+
+    That is nothing if the app was synced after the failure.
+    """
+    run = one.run
+    if run["synced_at"] is not None and run["synced_at"] > one.at:
+        return "", "", ""
     sdk = f"{run['sdk_language']} {run['sdk_version']}".strip()
     return run["app_version"], sdk, run["checksum"][:_SYNC_DIGITS]
 

@@ -1,6 +1,6 @@
 """Group the errors of failed runs.
 
-Goes before the code that needs it: it adds tables. Runs that failed before stay without a group.
+Goes before the code that needs it: it adds tables. Upkeep groups the runs that failed before.
 """
 
 import sqlalchemy as sa
