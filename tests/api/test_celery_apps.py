@@ -8,7 +8,7 @@ from sqlalchemy import update
 from inngest_py.domain.functions.declared_apps import DeclaredApp
 from inngest_py.domain.reports.celery_seen import MOST_TASKS, Workers
 from inngest_py.domain.values import ids
-from inngest_py.engine.apps import declared_apps
+from inngest_py.engine.apps import celery_apps, declared_apps
 from inngest_py.engine.upkeep import celery_watch
 from inngest_py.storage.catalog.celery_apps import CeleryApp
 from inngest_py.tasks.celery_apps.service import CeleryAppsService
@@ -107,6 +107,31 @@ def test_settings_that_cannot_be_used_do_not_hold_up_other_apps(service: Service
     found = {name: app["error"] for name, app in _apps(service).items()}
     assert found == {"aaa": "broker_url", "zzz": "broker_away"}
     assert "hidden-word" not in str(_apps(service))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"broker_url": "redis://127.0.0.1:2/0"},
+        {"broker_url": BROKER, "options": {"visibility_timeout": 60}},
+    ],
+)
+def test_late_news_of_a_broker_that_was_replaced_is_dropped(
+    service: Service, change: dict[str, Any]
+) -> None:
+    """A try may take ten seconds, and ends after the app was connected to another broker."""
+    connect(service)
+    engine = service.engine
+    (before,) = engine.ctx.celery_apps.all(engine.ctx.db)
+    service.client.put("/v1/celery/shop", json=change)
+    (now,) = engine.ctx.celery_apps.all(engine.ctx.db)
+    celery_apps.mark(engine.ctx, before, "broker_away", "it cannot be reached")
+    assert _apps(service)["shop"]["error"] is None
+    celery_apps.mark(engine.ctx, now, "broker_away", "it cannot be reached")
+    celery_apps.mark(engine.ctx, before, None, None)
+    assert _apps(service)["shop"]["error"] == "broker_away"
+    celery_apps.mark(engine.ctx, now, None, None)
+    assert _apps(service)["shop"]["error"] is None
 
 
 @pytest.mark.parametrize("signature", ["shop.add", 5, None, []])

@@ -98,7 +98,8 @@ def test_states_say_what_to_do(site: Site) -> None:
     assert "its app has to write and accept JSON" in site.get("/apps")
     _see(site, app_id, "shop.add", queue="slow")
     assert "No worker reads the queue shop" in site.get("/apps")
-    celery_apps.mark(site.engine.ctx, app_id, "broker_away", "check its URL")
+    (shop,) = site.engine.ctx.celery_apps.all(site.engine.ctx.db)
+    celery_apps.mark(site.engine.ctx, shop, "broker_away", "check its URL")
     page = site.get("/apps")
     assert "broker does not answer" in page
     assert "check its URL" in page

@@ -124,7 +124,8 @@ def test_task_that_a_worker_runs(shop_engine: Shop) -> None:
 
 def test_broker_that_is_away(shop_engine: Shop) -> None:
     run_id = _sent(shop_engine)
-    celery_apps.mark(shop_engine.ctx, shop_engine.app_id, "broker_away", "it cannot be reached")
+    shop = shop_engine.ctx.celery_apps.get(shop_engine.ctx.committer, shop_engine.app_id)
+    celery_apps.mark(shop_engine.ctx, shop, "broker_away", "it cannot be reached")
     assert "may be old: it cannot be reached" in _reason(shop_engine, run_id).text
     shop_engine.brokers.away = True
     unsent = shop_engine.send(add.s(3, 4))

@@ -21,6 +21,7 @@ from ..intake import cron_schedules
 from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
+from ..runtime.celery_apps import CeleryApp
 from ..runtime.context import Context
 from . import celery_app_names, celery_functions, unseen_tasks, workflows
 
@@ -222,7 +223,10 @@ def refresh(ctx: Context, name: str, by: Actor | None = None) -> None:
         audit.note(tx, by, now, "celery.refresh", name, app["app_id"])
 
 
-def mark(ctx: Context, app_id: str, error: str | None, detail: str | None) -> None:
-    """Note what is wrong with the connection to an app's broker; None when it is well again."""
+def mark(ctx: Context, app: CeleryApp, error: str | None, detail: str | None) -> None:
+    """Note what is wrong with an app's broker; None when it is well again.
+
+    Nothing is noted if the app has another broker by now.
+    """
     with ctx.db.transaction() as tx:
-        functions.mark_app(tx, app_id, error, detail)
+        rows.mark_broker(tx, app.app_id, app.broker_url, app.options, error=error, detail=detail)

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, ForeignKey, Text, or_, update
+from sqlalchemy import Connection, ForeignKey, Text, exists, or_, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db.columns import Base, Json, Timestamp
 from ..db.session import upsert
+from .functions import App
 
 
 class CeleryApp(Base):
@@ -34,6 +35,28 @@ class CeleryApp(Base):
 def put(tx: Connection, values: dict[str, object]) -> None:
     """Insert a Celery app, or replace its broker, queue and options. Its secret stays."""
     tx.execute(upsert(tx, CeleryApp, values, keys=["app_id"], keep=["secret"]))
+
+
+def mark_broker(
+    tx: Connection,
+    app_id: str,
+    broker_url: str,
+    options: str,
+    *,
+    error: str | None,
+    detail: str | None,
+) -> None:
+    """Record what is wrong with an app's broker, if it still is this one; None clears it.
+
+    Who tries a broker may hear from it after the app has got another one.
+    """
+    used = (
+        CeleryApp.app_id == app_id,
+        CeleryApp.broker_url == broker_url,
+        CeleryApp.options == options,
+    )
+    marked = update(App).where(App.id == app_id, exists().where(*used))
+    tx.execute(marked.values(error=error, error_detail=detail))
 
 
 def watch(tx: Connection, app_id: str, watcher: str, now: datetime, until: datetime) -> bool:

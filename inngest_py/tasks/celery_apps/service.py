@@ -70,7 +70,7 @@ class CeleryAppsService:
         self._refused.add(app)
         what = type(error).__name__
         observe.event("celery.refused", level=40, app=app.name, error=what)
-        celery_apps.mark(ctx, app.app_id, "broker_url", f"{UNUSABLE} ({what})")
+        celery_apps.mark(ctx, app, "broker_url", f"{UNUSABLE} ({what})")
 
     def _end(self, app: CeleryApp) -> None:
         for one in self._kept.pop(app):

@@ -119,7 +119,7 @@ class Watcher:
             code, fix = "broker_away", fix_of(error)
             observe.event("celery.away", level=30, app=self.app.name, error=fix)
         with suppress(SQLAlchemyError):
-            celery_apps.mark(self._context(), self.app.app_id, code, fix)
+            celery_apps.mark(self._context(), self.app, code, fix)
 
     def _is_ours(self) -> bool:
         return celery_watch.is_watcher(self._context(), self.app.app_id)
@@ -132,7 +132,7 @@ class Watcher:
         try:
             with client.connection_for_read() as connection:
                 self._connect(connection)
-                celery_apps.mark(self._context(), self.app.app_id, None, None)
+                celery_apps.mark(self._context(), self.app, None, None)
                 self._away = False
                 with worker_events(client, connection) as reader:
                     asking.start()
