@@ -9,9 +9,9 @@ from sqlalchemy.engine import make_url
 from .. import startup_messages
 from ..config import Settings
 from ..domain.errors import Invalid
+from ..serving.supervisor import Supervisor
 from . import options
 from .server import Server
-from .supervisor import Supervisor
 
 
 @click.command()

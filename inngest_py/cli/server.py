@@ -45,6 +45,9 @@ from ..engine.runtime.context import Context, NoHints
 from ..engine.upkeep import lease_keeping
 from ..engine.upkeep.loop import Service, Upkeep
 from ..metrics.counters import Counters
+from ..serving.draining import DrainingServer
+from ..serving.listener import listen
+from ..serving.supervisor import CUT_SECONDS, Supervisor
 from ..storage.db.outages import logged
 from ..storage.db.session import sqlite_file
 from ..storage.schema.migrate import prepare
@@ -55,9 +58,6 @@ from ..tasks.unexpected import log_and_count
 from ..tasks.worker import garbage
 from ..tasks.worker.steps import wait_for_schema
 from .databases import unreachable
-from .draining import DrainingServer
-from .listener import listen
-from .supervisor import CUT_SECONDS, Supervisor
 
 # the least that requests get which came while the workers' calls ended
 LEAST_DRAIN = 5.0

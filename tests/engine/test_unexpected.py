@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 
 from inngest_py import observe
-from inngest_py.cli.supervisor import Supervisor
 from inngest_py.config_reading import load
 from inngest_py.domain.runs.items import ItemKind
 from inngest_py.engine.runtime.broker import Broker
@@ -17,6 +16,7 @@ from inngest_py.engine.runtime.context import NoHints
 from inngest_py.engine.runtime.hints import Hinter
 from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import Figures
+from inngest_py.serving.supervisor import Supervisor
 from inngest_py.storage.db.outages import logged
 from inngest_py.storage.db.session import Database
 from inngest_py.tasks import unexpected

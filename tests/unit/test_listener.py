@@ -3,7 +3,7 @@
 import socket
 from types import SimpleNamespace
 
-from inngest_py.cli.listener import _Handler, listen
+from inngest_py.serving.listener import _Handler, listen
 
 
 def test_a_connection_sends_without_delay() -> None:
