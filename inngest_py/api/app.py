@@ -19,6 +19,7 @@ from ..metrics import process
 from ..metrics import realtime as realtime_metrics
 from ..metrics.counters import Counters
 from ..metrics.figures import Figures
+from ..metrics.shared import SharedMetrics
 from ..storage.db import deadlines
 from ..version import __version__
 from . import auth, errors, health, metrics, v1, v2
@@ -84,14 +85,18 @@ def create_app(
     ctx: Context,
     counters: Counters | None = None,
     mover: Mover | None = None,
+    shared: SharedMetrics | None = None,
 ) -> Flask:
-    """Build the API over a context; `/metrics` shows `counters` with the database's figures."""
+    """Build the API over a context; `/metrics` shows `counters` with the database's figures.
+
+    With `shared`, it shows what all processes have counted that share these.
+    """
     app = Flask("inngest_py", static_folder=None)
     app.request_class = BoundedRequest
     app.config.update(_CONFIG)
     # otherwise a redirect would turn two slashes in a slug or a key into one
     app.url_map.merge_slashes = False
-    registries = _registries(ctx, counters)
+    registries = _registries(ctx, counters, shared)
     app.extensions["inngest_py"] = Deps(settings, ctx, Probe(ctx), registries, mover)
     if counters is not None:
         _count_requests(app, counters)
@@ -184,7 +189,11 @@ def _add_native(app: Flask, settings: Settings) -> None:
         api.register_blueprint(skipping.blueprint)
 
 
-def _registries(ctx: Context, counters: Counters | None) -> tuple[CollectorRegistry, ...]:
+def _registries(
+    ctx: Context, counters: Counters | None, shared: SharedMetrics | None
+) -> tuple[CollectorRegistry, ...]:
+    if shared is not None:
+        return Figures(ctx).registry, shared.registry(ctx.hub)
     own = CollectorRegistry()
     process.add_to(own)
     realtime_metrics.add_to(own, ctx.hub)

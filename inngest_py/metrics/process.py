@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from ..version import __version__
 
 
-class _Build(Collector):
+class Build(Collector):
     """A gauge that is always 1; its labels name the versions."""
 
     def collect(self) -> Iterable[Metric]:
@@ -23,4 +23,4 @@ class _Build(Collector):
 def add_to(registry: CollectorRegistry) -> None:
     """Add the metrics of this process to a registry."""
     ProcessCollector(registry=registry)
-    registry.register(_Build())
+    registry.register(Build())

@@ -9,7 +9,9 @@ from prometheus_client.registry import Collector
 from ..engine.realtime.hub import Hub
 
 
-class _Realtime(Collector):
+class Realtime(Collector):
+    """Reads what a hub has counted."""
+
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
@@ -29,4 +31,4 @@ class _Realtime(Collector):
 
 def add_to(registry: CollectorRegistry, hub: Hub) -> None:
     """Add the metrics of a hub to a registry."""
-    registry.register(_Realtime(hub))
+    registry.register(Realtime(hub))

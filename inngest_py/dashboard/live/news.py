@@ -4,6 +4,7 @@ One look at the database per second serves all viewers of a process; without vie
 A viewer costs a greenlet (a thread on a threaded server), but no database connection.
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ _EVERY_SECONDS = 1.0
 _AT_LEAST_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 15.0
 _RECONNECT_SECONDS = 600.0
+_MOST_FIRST = 2**40  # a browser's numbers are exact up to 2**53
 
 
 class Pulse:
@@ -26,7 +28,9 @@ class Pulse:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._changed = threading.Condition()
-        self._version = 0
+        # A page may open its stream at another process than made it, which has had other news: with
+        # versions that no two processes share, that one sends news at once.
+        self._version = random.SystemRandom().randrange(_MOST_FIRST)
         self._viewers = 0
         self._watching = False
         self._closed = False
