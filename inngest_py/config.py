@@ -17,6 +17,7 @@ from .storage.db.server_limits import ServerLimits
 INPROC = "inproc://"
 DEFAULT_PORT = 8288
 CONNECT_PORT = 8289  # of a dev server, as SDKs know it
+MOST_API_PROCESSES = 256
 _PING_SECONDS = 5.0
 _MOST_SECONDS = 86_400
 
@@ -37,7 +38,8 @@ class Settings:
     """Everything that can be set. Names of seconds and milliseconds end in their unit.
 
     `workers` is the number of Celery worker processes that `start` supervises: None runs the
-    worker inside the server (embedded). `retry_interval` None means the protocol's table.
+    worker inside the server (embedded). `api_processes` is how many processes serve the API from
+    one port. `retry_interval` None means the protocol's table.
     `invoke_keys` are the bearer tokens that `/invoke` accepts; "off" closes it, and with none it
     accepts the event keys.
     `ai_prices` is a file of models' prices that replaces the package's own.
@@ -73,6 +75,7 @@ class Settings:
     database_lock_seconds: float = 5.0
     broker_url: str = field(default=INPROC, repr=False)
     workers: int | None = None
+    api_processes: int = 1
     concurrency: int = 100
     celery_patches: bool = True
     event_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -218,6 +221,7 @@ class Settings:
             found.append("concurrency must be 1 or more (--concurrency)")
         if self.workers is not None and self.workers < 0:
             found.append("workers must be 0 or more (--workers)")
+        found += self._process_errors()
         for given, what, least in (
             (self.poll_interval, "the poll interval (--poll-interval)", 0.0),
             (self.retry_interval, "the retry interval (--retry-interval)", 0.0),
@@ -257,6 +261,26 @@ class Settings:
                 "--workers needs a broker that other processes reach: give --redis-url or"
                 " --broker-url, or leave --workers out to run embedded"
             )
+        return found
+
+    def _process_errors(self) -> list[str]:
+        """List why the API cannot have so many processes."""
+        found = []
+        flags = "--processes of api, --api-processes of start, INNGEST_API_PROCESSES"
+        if not 1 <= self.api_processes <= MOST_API_PROCESSES:
+            found.append(f"there can be 1 to {MOST_API_PROCESSES} API processes ({flags})")
+        elif self.api_processes > 1 and self.embedded:
+            found.append(
+                "several API processes need a broker, by which they reach each other and the"
+                f" workers: give --redis-url or --broker-url, or leave them out ({flags})"
+            )
+        elif self.api_processes > 1 and self.in_memory:
+            found.append(
+                "several API processes need one database: a database in memory is that of its"
+                " process alone; use --database-url"
+            )
+        if self.api_processes > 1 and self.test_api:
+            found.append("the test API is for one process: leave INNGEST_API_PROCESSES out")
         return found
 
     def _clock_errors(self) -> list[str]:

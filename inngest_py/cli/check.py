@@ -10,11 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import config_checks, config_reading
 from ..config import Settings
 from ..domain.errors import InngestPyError, Invalid
+from ..serving.unreachable import unreachable
 from ..storage.db.clock import REPORTED
 from ..storage.db.outages import reason
 from ..storage.db.session import Database
 from ..storage.schema import foreign_tables, migrate
-from . import databases, options
+from . import options
 
 _FIX = "check --redis-url or --broker-url"
 
@@ -54,7 +55,7 @@ def _database(settings: Settings, warnings: list[str]) -> list[str]:
     except InngestPyError as error:
         return [error.message]
     except (SQLAlchemyError, OSError) as error:
-        return [databases.unreachable(error)]
+        return [unreachable(error)]
     finally:
         database.close()
 

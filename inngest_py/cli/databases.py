@@ -7,15 +7,10 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..domain.errors import InngestPyError
-from ..storage.db.outages import reason
+from ..serving.unreachable import unreachable
 from ..storage.db.session import Database
 from ..storage.schema import migrate
 from . import options
-
-
-def unreachable(error: Exception) -> str:
-    """Describe why a database cannot be used, with what to check."""
-    return f"the database cannot be reached ({reason(error)}): check --database-url"
 
 
 @contextmanager

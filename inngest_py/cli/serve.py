@@ -1,5 +1,6 @@
 """`dev`, `start` and `api`: the commands that serve HTTP."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from sqlalchemy.engine import make_url
 from .. import startup_messages
 from ..config import Settings
 from ..domain.errors import Invalid
-from ..serving.supervisor import Supervisor
+from ..serving import api_processes
+from ..serving.parent import Parent
+from ..serving.supervisor import Workers
 from . import options
 from .server import Server
 
@@ -59,6 +62,8 @@ def dev(
         poll=settings.poll is not False and not no_poll,
         ui=settings.ui and not no_ui,
     )
+    if settings.api_processes > 1:
+        raise click.UsageError("a dev server is one process: leave INNGEST_API_PROCESSES out")
     _serve(settings)
 
 
@@ -69,6 +74,11 @@ def dev(
 @options.pages
 @options.shared
 @click.option("--workers", type=int, help="Celery workers to supervise; needs a broker.")
+@click.option(
+    "--api-processes",
+    type=int,
+    help="Processes that serve the API from the one port; needs a broker.  [1]",
+)
 def start(**flags: object) -> None:
     """Run the production server, which needs a signing key and an event key."""
     settings = _of_production(flags)
@@ -83,6 +93,12 @@ def start(**flags: object) -> None:
 @options.mode
 @options.pages
 @options.shared
+@click.option(
+    "--processes",
+    "api_processes",
+    type=int,
+    help="Processes that serve from the one port, as one for each core; needs a broker.  [1]",
+)
 def api(**flags: object) -> None:
     """Run the API alone; workers run elsewhere (celery -A inngest_py worker)."""
     settings = _of_production(flags)
@@ -103,28 +119,36 @@ def _mode(settings: Settings) -> list[str]:
 
 
 def _serve(settings: Settings, *warnings: str) -> None:
+    given = api_processes.given(os.environ)
     runs_worker = settings.workers is None
-    supervisor = Supervisor(settings) if settings.workers else None
+    workers = Workers(settings) if settings.workers else None
+    server: Server | Parent
     try:
-        server = Server(settings, with_worker=runs_worker, workers=supervisor)
+        if given is None and settings.api_processes > 1:
+            server = Parent(settings, workers)
+        else:
+            server = Server(settings, with_worker=runs_worker, workers=workers, given=given)
     except Invalid as error:  # celeryconfig.py
         raise click.ClickException(error.message) from None
-    startup_messages.warn(settings, *warnings)
-    if not settings.json_logs:  # in JSON logs, the event server.ready says the rest
-        _introduce(settings, embedded=settings.embedded and runs_worker)
+    if given is None:
+        startup_messages.warn(settings, *warnings)
+        if not settings.json_logs:  # in JSON logs, the event server.ready says the rest
+            _introduce(settings, embedded=settings.embedded and runs_worker)
     try:
-        if supervisor is not None:
-            supervisor.start()
+        if workers is not None:
+            workers.start()
         server.run()
     finally:
-        if supervisor is not None:
-            supervisor.stop()
+        if workers is not None:
+            workers.stop()
 
 
 def _introduce(settings: Settings, *, embedded: bool) -> None:
     address = f"http://{settings.host}:{settings.port}{settings.root_path}"
     click.echo(f"inngest-py at {address}", err=True)
     click.echo(f"  database: {_shown(settings)}", err=True)
+    if settings.api_processes > 1:
+        click.echo(f"  API: {settings.api_processes} processes", err=True)
     if embedded:
         click.echo("  embedded: broker and worker live in this process", err=True)
     if settings.clock == "virtual":

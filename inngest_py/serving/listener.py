@@ -7,7 +7,6 @@ and an error of a client becomes an answer in `_handle_client_error()`.
 import socket
 from typing import Any, cast
 
-import click
 from gevent import Timeout
 from gevent.pywsgi import Input
 
@@ -15,7 +14,6 @@ from .. import observe
 from ..api.gateway.serving import TAKE_SOCKET
 from .draining import DrainingServer, Handler
 
-_BACKLOG = 1024
 _MOST_LEFT = 64 * 1024 * 1024
 _CHUNK = 16 * 1024
 # What a sender may take for the headers, for each piece of the body that the app reads, and for all
@@ -137,15 +135,18 @@ def _within(seconds: float) -> Timeout:
     return Timeout(seconds, TimeoutError)
 
 
-def listen(address: tuple[str, int], app: Any) -> DrainingServer:
-    """Serve a WSGI app. Raises ClickException if the address cannot be used."""
-    http = DrainingServer(
-        address, app, log=None, error_log=None, backlog=_BACKLOG, handler_class=_Handler
-    )
-    try:
-        http.start()
-    except OSError as error:
-        text = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
-        raise click.ClickException(f"{text}; use another --port or --host") from None
-    observe.event("server.ready", host=address[0], port=address[1])
+def listen(on: socket.socket, app: Any, *, process: int | None = None) -> DrainingServer:
+    """Serve a WSGI app on a socket that listens.
+
+    `process` is the number of one of several that accept from the socket: each then takes one
+    connection at a time, so that the others get theirs.
+    """
+    many = {} if process is None else {"environ": {"wsgi.multiprocess": True}}
+    http = DrainingServer(on, app, log=None, error_log=None, handler_class=_Handler, **many)
+    http.start()
+    host, port = http.address[:2]
+    if process is None:
+        observe.event("server.ready", host=host, port=port)
+    else:
+        observe.event("server.ready", host=host, port=port, process=process)
     return http

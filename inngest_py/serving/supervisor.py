@@ -1,7 +1,7 @@
-"""Supervise Celery workers: start them, restart one that dies, stop them all.
+"""Supervise processes: start them, restart one that dies, stop them all.
 
-Each worker has one end of a pipe whose other end is here. The kernel closes this end however this
-process dies, and a worker that sees that stops (tasks/worker/lifeline.py).
+Each process has one end of a pipe whose other end is here. The kernel closes this end however this
+process dies, and a process that sees that stops (tasks/worker/lifeline.py).
 """
 
 import os
@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .. import observe
@@ -19,49 +21,75 @@ from ..tasks.worker import lifeline
 
 _MOST_DELAY = 30.0
 _STEADY_SECONDS = 60.0
-# what workers get beyond their own grace time, to give leases back and to end
+# what processes get beyond their own grace time, to give leases back and to end
 LATER_SECONDS = 5.0
+# the least that requests get which came while the workers' calls ended
+LEAST_DRAIN = 5.0
 # for who has to give leases back, on a busy machine
 CUT_SECONDS = 5.0
 
 
-class Supervisor:
-    """Keeps `settings.workers` Celery workers alive."""
+class Supervisor(ABC):
+    """Keeps processes alive, which are numbered from 1 on."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, count: int) -> None:
         self._stopping = threading.Event()
         self._pipe, self._held = os.pipe()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._threads = [
             threading.Thread(target=self._keep, args=(number,), daemon=True)
-            for number in range(1, (settings.workers or 0) + 1)
+            for number in range(1, count + 1)
         ]
 
+    @abstractmethod
+    def command(self, number: int) -> list[str]:
+        """Return the command of a process."""
+
+    @abstractmethod
+    def environment(self, number: int) -> dict[str, str]:
+        """Return what a process has in its environment beside what this one has."""
+
+    def files(self) -> Sequence[int]:
+        """List the descriptors that every process inherits."""
+        return ()
+
+    @abstractmethod
+    def tell_died(self, number: int, code: int | None, again_in: float) -> None:
+        """Log that a process has ended by itself."""
+
+    @abstractmethod
+    def tell_not_started(self, number: int, error: OSError) -> None:
+        """Log that a process could not be started."""
+
     def start(self) -> None:
-        """Start every worker."""
+        """Start every process."""
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Stop every worker: by SIGTERM, and by SIGKILL five seconds after the grace time."""
-        self._stopping.set()
-        self._end(signal.SIGTERM, self._settings.grace_seconds + LATER_SECONDS)
-
-    def cut(self) -> None:
-        """Stop every worker at once: it cuts its calls, or is killed after a moment."""
-        self._stopping.set()
-        self._end(signal.SIGQUIT, CUT_SECONDS)
-
-    def _end(self, number: signal.Signals, seconds: float) -> None:
-        """Send every worker a signal, and kill those that have not ended in so long."""
+    def send(self, number: signal.Signals) -> None:
+        """Send every process a signal."""
         for process in list(self._processes.values()):
             process.send_signal(number)
+
+    def end(self, number: signal.Signals, seconds: float) -> bool:
+        """Send every process a signal that ends it, and start none again.
+
+        Waits for so long, and says whether all have ended.
+        """
+        self._stopping.set()
+        self.send(number)
         deadline = time.monotonic() + seconds
         for process in list(self._processes.values()):
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
+                return False
+        return True
+
+    def kill(self) -> None:
+        """Kill every process that has not ended."""
+        for process in list(self._processes.values()):
+            if process.poll() is None:
                 process.kill()
                 process.wait()
 
@@ -73,23 +101,46 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             delay = 1.0 if time.monotonic() - began > _STEADY_SECONDS else delay
-            observe.event("worker.died", level=40, worker=number, code=code, again_in=delay)
+            self.tell_died(number, code, delay)
             self._stopping.wait(delay)
             delay = min(delay * 2, _MOST_DELAY)
 
     def _run(self, number: int) -> int | None:
-        """Run a worker to its end; return its exit code, or None where it could not be started."""
+        """Run a process to its end; return its exit code, or None where it could not be started."""
+        pipe = {lifeline.VARIABLE: str(self._pipe)}
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own worker
-                self._command(number), env=self._environment(number), pass_fds=[self._pipe]
+            process = subprocess.Popen(  # noqa: S603 - our own
+                self.command(number),
+                env=dict(os.environ) | self.environment(number) | pipe,
+                pass_fds=[self._pipe, *self.files()],
             )
         except OSError as error:  # too many processes, no memory …
-            observe.event("worker.not_started", level=40, worker=number, error=error.strerror)
+            self.tell_not_started(number, error)
             return None
         self._processes[number] = process
+        if self._stopping.is_set():  # it was started while the others were told
+            process.terminate()
         return process.wait()
 
-    def _command(self, number: int) -> list[str]:
+
+class Workers(Supervisor):
+    """Keeps `settings.workers` Celery workers alive."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.workers or 0)
+        self._settings = settings
+
+    def stop(self) -> None:
+        """Stop every worker: by SIGTERM, and by SIGKILL five seconds after the grace time."""
+        self.end(signal.SIGTERM, self._settings.grace_seconds + LATER_SECONDS)
+        self.kill()
+
+    def cut(self) -> None:
+        """Stop every worker at once: it cuts its calls, or is killed after a moment."""
+        self.end(signal.SIGQUIT, CUT_SECONDS)
+        self.kill()
+
+    def command(self, number: int) -> list[str]:
         return [
             sys.executable,
             "-m",
@@ -108,9 +159,14 @@ class Supervisor:
             "WARNING",
         ]
 
-    def _environment(self, number: int) -> dict[str, str]:
+    def environment(self, number: int) -> dict[str, str]:
         settings, first = self._settings, self._settings.metrics_port
         if first is not None:  # each worker of a machine needs a port of its own
             settings = replace(settings, metrics_port=first + number - 1)
-        pipe = {lifeline.VARIABLE: str(self._pipe)}
-        return dict(os.environ) | to_environment(settings) | pipe
+        return to_environment(settings)
+
+    def tell_died(self, number: int, code: int | None, again_in: float) -> None:
+        observe.event("worker.died", level=40, worker=number, code=code, again_in=again_in)
+
+    def tell_not_started(self, number: int, error: OSError) -> None:
+        observe.event("worker.not_started", level=40, worker=number, error=error.strerror)

@@ -12,7 +12,8 @@ from flask import Flask, request
 
 from inngest_py.api import errors
 from inngest_py.api.bodies import BoundedRequest
-from inngest_py.cli import listener
+from inngest_py.serving import listener
+from inngest_py.serving.sockets import bind
 from tests.processes import LOOPBACK, wait_until
 
 PATIENCE = 0.5
@@ -49,7 +50,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listener.DrainingServer]
     ready = threading.Event()
 
     def serve() -> None:
-        made.append(listener.listen((LOOPBACK, 0), app()))
+        made.append(listener.listen(bind(LOOPBACK, 0), app()))
         ready.set()
         made[0].serve_forever()
 

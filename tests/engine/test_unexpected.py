@@ -16,7 +16,7 @@ from inngest_py.engine.runtime.context import NoHints
 from inngest_py.engine.runtime.hints import Hinter
 from inngest_py.metrics.counters import Counters
 from inngest_py.metrics.figures import Figures
-from inngest_py.serving.supervisor import Supervisor
+from inngest_py.serving.supervisor import Workers
 from inngest_py.storage.db.outages import logged
 from inngest_py.storage.db.session import Database
 from inngest_py.tasks import unexpected
@@ -171,8 +171,8 @@ def test_a_table_that_is_gone_is_no_outage(
 def test_a_worker_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Supervisor, "_command", lambda *_: [str(tmp_path / "none")])
-    supervisor = Supervisor(load({"workers": 1}, {}))
+    monkeypatch.setattr(Workers, "command", lambda *_: [str(tmp_path / "none")])
+    supervisor = Workers(load({"workers": 1}, {}))
     supervisor.start()
     wait_until(lambda: len(lines(caplog, "worker.not_started")) == 2, 20, "a second try")
     supervisor.stop()

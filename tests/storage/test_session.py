@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from inngest_py.cli.server import try_to_write
+from inngest_py.serving.preparing import try_to_write
 from inngest_py.storage.db.meta import Meta
 from inngest_py.storage.db.outages import outage
 from inngest_py.storage.db.session import Database

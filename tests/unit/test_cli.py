@@ -59,6 +59,8 @@ def test_every_command_explains_itself(command: str) -> None:
         (("dev", "-u", "http://a/" + "x" * 2048), "over 2048 characters"),
         (("start", "--database-url", "mysql://a/b"), "not supported"),
         (("start", "--workers", "2"), "--redis-url"),
+        (("api", "--dev", "--processes", "2"), "--redis-url"),
+        (("start", "--dev", "--api-processes", "0"), "1 to 256"),
         (("start", "--config", "/does/not/exist.yaml"), "cannot be read"),
         (("send", "a/b", "--data", "{"), "--data is not JSON"),
         (("send", "a/b", "--url", "http://127.0.0.1:1"), "start the server"),

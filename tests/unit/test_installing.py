@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from inngest_py.cli.server import LEAST_DRAIN
 from inngest_py.config import Settings
-from inngest_py.serving.supervisor import LATER_SECONDS
+from inngest_py.serving.supervisor import LATER_SECONDS, LEAST_DRAIN
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED = sorted((ROOT / "requirements").glob("*.txt"))

@@ -4,6 +4,7 @@ import socket
 from types import SimpleNamespace
 
 from inngest_py.serving.listener import _Handler, listen
+from inngest_py.serving.sockets import bind
 
 
 def test_a_connection_sends_without_delay() -> None:
@@ -19,7 +20,7 @@ def test_a_connection_sends_without_delay() -> None:
 
 
 def test_every_connection_of_the_server_sends_without_delay() -> None:
-    http = listen(("127.0.0.1", 0), lambda _environ, _start: [])
+    http = listen(bind("127.0.0.1", 0), lambda _environ, _start: [])
     try:
         assert http.handler_class is _Handler
     finally:

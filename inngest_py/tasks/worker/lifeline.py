@@ -1,6 +1,6 @@
-"""The lifeline: a pipe by which a supervised worker notices that its server is gone, and stops.
+"""The lifeline: a pipe by which a supervised process notices that its parent is gone, and stops.
 
-Nobody writes to the pipe. The kernel closes the server's end however the server dies. Waiting for
+Nobody writes to the pipe. The kernel closes the parent's end however the parent dies. Waiting for
 that never wakes the process, and works on systems without prctl().
 """
 
@@ -9,20 +9,21 @@ import select
 import signal
 import stat
 import threading
-
-from ... import observe
+from collections.abc import Callable
 
 VARIABLE = "INNGESTPY_LIFELINE_FD"
 
 
-def stop_with_supervisor(environment: dict[str, str]) -> None:
+def stop_with_supervisor(environment: dict[str, str], tell: Callable[[], None]) -> None:
     """Stop this process, as SIGTERM does, when the process at the pipe's other end is gone.
 
-    Does nothing in a process that was given no pipe.
+    `tell` logs that. Does nothing in a process that was given no pipe.
     """
     given = environment.get(VARIABLE, "")
     if given.isdigit() and _is_pipe(int(given)):
-        threading.Thread(target=_watch, args=(int(given),), name="lifeline", daemon=True).start()
+        threading.Thread(
+            target=_watch, args=(int(given), tell), name="lifeline", daemon=True
+        ).start()
 
 
 def _is_pipe(descriptor: int) -> bool:
@@ -32,7 +33,7 @@ def _is_pipe(descriptor: int) -> bool:
         return False
 
 
-def _watch(pipe: int) -> None:
+def _watch(pipe: int, tell: Callable[[], None]) -> None:
     select.select([pipe], [], [])
-    observe.event("worker.orphaned", level=30)
+    tell()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -79,7 +79,7 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         unexpected.log_and_count()
         if not self.runtime.settings.embedded:
             self.reload.handle_sighup()
-            lifeline.stop_with_supervisor(dict(os.environ))
+            lifeline.stop_with_supervisor(dict(os.environ), _tell_orphaned)
         if self.runtime.forks:
             prefork.cancel_by_sigkill(worker.pool)
         self.service = WorkerService(self.runtime, worker.hostname, self.pool, worker.concurrency)
@@ -141,6 +141,10 @@ class UpkeepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.runtime.before_cut()
         self.reload.restart_if_wanted()
         os._exit(0)
+
+
+def _tell_orphaned() -> None:
+    observe.event("worker.orphaned", level=30)
 
 
 def _unready(ctx: Context, probe: Probe) -> str | None:
