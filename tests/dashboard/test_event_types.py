@@ -1,10 +1,15 @@
 """Event types with their schema, the form that sends an event, and what an event did."""
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from inngest_py.dashboard.pages.event_types import views
 from inngest_py.domain.reply.read import Reply
+from inngest_py.storage.queries.reports import event_names
 from tests.dashboard.conftest import EVIL, Site
 from tests.factories import op, reply
 
@@ -30,6 +35,33 @@ def test_types_are_listed_by_their_last_events(site: Site) -> None:
     own = _NAME.findall(site.get("/events/types?internal=1"))
     assert "inngest/function.finished" in own
     assert "No event type matches" in site.get("/events/types?q=zzz")
+
+
+def test_types_are_listed_page_by_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "_PAGE", 2)
+    for name in ("c", "a", "b"):
+        send(site, name=name)
+    page = site.get("/events/types?q=")
+    assert _NAME.findall(page) == ["b", "a"]
+    assert _NAME.findall(site.get(_next(page))) == ["c"]
+    page = site.get("/events/types?order=name")
+    assert 'aria-sort="ascending"' in page
+    assert _NAME.findall(page) == ["a", "b"]
+    last = site.get(_next(page))
+    assert _NAME.findall(last) == ["c"]
+    assert _next(last) is None
+    monkeypatch.setattr(event_names, "MOST_NAMES", 2)
+    assert "List all by name" in site.get("/events/types")
+    page = site.get("/events/types?order=name&q=c")
+    assert "No event type matches so far" in page
+    assert _NAME.findall(site.get(_next(page))) == ["c"]
+    assert "order must be one of last_seen, name" in site.get("/events/types?order=x", 400)
+    assert "the cursor is not one of this list" in site.get("/events/types?cursor=x", 400)
+
+
+def _next(page: str) -> Any:
+    found = re.search(r'href="([^"]+)" rel="next"', page)
+    return None if found is None else html.unescape(found[1])
 
 
 def test_a_type_has_its_functions_its_last_payload_and_a_schema(site: Site) -> None:

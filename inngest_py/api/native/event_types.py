@@ -24,10 +24,12 @@ _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Wanted(TypedDict):
+class _Wanted(TypedDict, total=False):
     """The query of the list, as EventTypesQuery reads it."""
 
     internal: bool
+    order: str
+    cursor: str
     limit: int
 
 
@@ -37,6 +39,15 @@ class EventTypesQuery(openapi.Body):
     internal = fields.Boolean(
         load_default=False, metadata={"description": "also those of the server's own events"}
     )
+    order = fields.String(
+        load_default=event_names.LAST_SEEN,
+        validate=validate.OneOf(tuple(event_names.ORDERS)),
+        metadata={
+            "description": "by the last event, newest first, of the first 1,000 names of the "
+            "alphabet; or by name, all of them"
+        },
+    )
+    cursor = fields.String(metadata={"description": "of the page before, in the same order"})
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
 
 
@@ -57,10 +68,19 @@ class EventTypeSummary(openapi.Body):
 
 
 class EventTypeList(openapi.Body):
-    """Event types, the last seen first."""
+    """A page of event types."""
 
     data = fields.List(fields.Nested(EventTypeSummary), required=True)
-    has_more = fields.Boolean(required=True)
+    cursor = fields.String(
+        required=True, allow_none=True, metadata={"description": "of the next page"}
+    )
+    has_more = fields.Boolean(
+        required=True, metadata={"description": "whether there is a next page"}
+    )
+    is_complete = fields.Boolean(
+        required=True,
+        metadata={"description": "false if this order leaves names out: list them by name"},
+    )
 
 
 class SchemaFieldShown(openapi.Body):
@@ -97,11 +117,13 @@ class EventTypeAnswer(openapi.Body):
 
 
 def _listed(wanted: _Wanted) -> Response:
+    read = event_names.ORDERS[wanted["order"]]
     with context().db.reading() as tx:
-        every, more = event_names.every(tx, internal=wanted["internal"])
-        shown = every[: wanted["limit"]]
-        rows = _summaries(tx, shown)
-    return answer({"data": rows, "has_more": more or len(every) > len(shown)})
+        found = read(tx, wanted.get("cursor"), wanted["limit"], internal=wanted["internal"])
+        rows = _summaries(tx, found.names)
+    more = found.cursor is not None
+    about = {"cursor": found.cursor, "has_more": more, "is_complete": not found.more}
+    return answer({"data": rows} | about)
 
 
 def _summaries(tx: Connection, shown: list[EventName]) -> list[JsonObject]:
@@ -161,10 +183,7 @@ def show_event_type(name: str) -> Response:
 @native.alt_response(400, schema=openapi.Problem)
 @native.response(200, EventTypeList)
 def list_native(query: _Wanted) -> Response:
-    """List the names of stored events, the last seen first.
-
-    Names beyond the first 1,000 of the alphabet are left out.
-    """
+    """List the names of stored events, page by page."""
     return _listed(query)
 
 

@@ -8,11 +8,12 @@ from sqlalchemy import Connection, RowMapping
 from werkzeug.wrappers import Response as AnyResponse
 
 from ....domain.access.roles import Role
-from ....domain.errors import NotFound
+from ....domain.errors import Invalid, NotFound
 from ....domain.events import payload_schema
 from ....domain.events.user_events import RESERVED
 from ....domain.values import canonical, ids
 from ....storage.queries.reports import event_names, last_events
+from ....storage.queries.reports.event_names import EventNames
 from ...deps import context, read
 from ...parts import choices, words
 from ...rendering import page, url
@@ -38,36 +39,36 @@ class EventType:
 
 @route("/events/types", Role.VIEWER)
 def event_types() -> Response:
-    """List the names of stored events, the last seen first."""
-    wanted = choices.text(request.args, "q").lower()
-    internal = request.args.get("internal") == "1"
-    start = max(0, request.args.get("from", 0, type=int))
+    """List the names of stored events: the last seen first, or by the alphabet."""
+    given = request.args
+    order = choices.text(given, "order") or event_names.LAST_SEEN
+    if order not in event_names.ORDERS:
+        raise Invalid(f"order must be one of {', '.join(event_names.ORDERS)}", field="order")
+    wanted, internal = choices.text(given, "q").lower(), given.get("internal") == "1"
     since = ids.lowest_ulid(context().now() - _DAY)
 
-    def load(tx: Connection) -> tuple[list[EventType], dict[str, int], bool]:
-        every, more = event_names.every(tx, internal=internal)
-        found = [one for one in every if wanted in one.name.lower()]
-        shown = found[start : start + _PAGE]
-        names = [one.name for one in shown]
+    def load(tx: Connection) -> tuple[list[EventType], EventNames]:
+        cursor, pick = given.get("cursor"), event_names.ORDERS[order]
+        found = pick(tx, cursor, _PAGE, internal=internal, wanted=wanted)
+        names = [one.name for one in found.names]
         counted = event_names.counts(tx, names, since)
         functions = event_names.triggered(tx, names)
         rows = [
             EventType(
                 one.name, one.last_id, _at(one.last_id), counted[one.name], functions[one.name]
             )
-            for one in shown
+            for one in found.names
         ]
-        return rows, {"total": len(every), "matching": len(found)}, more
+        return rows, found
 
-    rows, counted, more = read(load)
-    following = start + _PAGE if counted["matching"] > start + _PAGE else None
+    rows, found = read(load)
     return page(
         "event_types.html",
         rows=rows,
-        total=counted["total"],
-        more=more,
-        given=request.args,
-        following=following,
+        found=found,
+        order=order,
+        given=given,
+        query={"q": given.get("q") or None, "internal": given.get("internal")},
         most=event_names.MOST_COUNTED,
         most_names=event_names.MOST_NAMES,
     )
