@@ -109,6 +109,10 @@ def test_retries_and_failures(service: Service) -> None:
     flaky, final = trace["childrenSpans"]
     for span in (flaky, *flaky["childrenSpans"]):
         assert output(service, span) == {"input": None, "data": None, "error": error}
+        assert span["response"]["headers"] == {"x-inngest-sdk": "py:v1"}
+    for one in service.client.get(f"/api/v1/runs/{run_id}").json["data"]["attempts"]:
+        assert one["info"] is None
+        assert one["answer_headers"]["x-inngest-sdk"] == "py:v1"
     ended = {"name": "Error", "message": "so it ends", "stack": None, "cause": None}
     for span in (trace, final):
         assert output(service, span)["error"] == ended

@@ -5,6 +5,8 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 
+from markupsafe import escape
+
 from inngest_py.domain.runs.runs import RunStatus
 from inngest_py.engine.runtime.audit import Actor
 from inngest_py.engine.work.end_run import cancel
@@ -65,6 +67,24 @@ def test_a_function_fails_in_its_own_code(site: Site) -> None:
     found = lead(site.get(f"/runs/{run_id}"))
     assert found.startswith("Failed in the function's own code, attempt 1 of 3, with an error")
     assert found.endswith(": Boom: bad")
+
+
+def test_a_failed_attempt_shows_the_headers_of_its_answer(site: Site) -> None:
+    secret = {"set_cookie": "s3cret", "x_served_by": f"shop-3 {EVIL}"}
+    site.engine.sdk.script = lambda request, target: reply(
+        500, {"name": "Boom", "message": "bad"}, x_inngest_no_retry="true", **secret
+    )
+    run_id = site.engine.start()
+    site.engine.drain()
+    page = site.get(f"/runs/{run_id}")
+    shown = page.split('id="answer-headers"', 1)[1].split("</details>", 1)[0]
+    assert f'<dd class="id">{escape(f"shop-3 {EVIL}")}</dd>' in shown
+    assert '<dt>set-cookie</dt><dd class="id">(hidden)</dd>' in shown
+    assert "s3cret" not in page
+    site.engine.sdk.script = lambda request, target: reply(200, 1, **secret)
+    run_id = site.engine.start()
+    site.engine.drain()
+    assert "answer-headers" not in site.get(f"/runs/{run_id}")
 
 
 def test_a_run_says_who_cancelled_it(site: Site) -> None:

@@ -190,9 +190,9 @@ def _is_about(row: RowMapping, span: Span) -> bool:
 
 @span_type.field("response")
 def response(node: Node, _: Info) -> JsonObject | None:
-    """Return the status of the SDK's answer; headers are not stored."""
-    status = node.span.http_status
-    return None if status is None else {"statusCode": status, "headers": None}
+    """Return the status of the SDK's answer; its headers are stored if the attempt failed."""
+    status, headers = node.span.http_status, node.span.headers
+    return None if status is None else {"statusCode": status, "headers": headers}
 
 
 @span_type.field("traceID")

@@ -17,6 +17,7 @@ STATUSES = [status.value for status in RunStatus]
 _SCHEDULE = {"description": "the schedule that started it, else null"}
 _KEY = "a declared search key and its value; also as key.order_id=A-1"
 _REPEATS = {"description": "the run that this one repeats, else null"}
+_MADE_BY = {"description": "the process or connected worker that made it, if known"}
 _OF_LIVE = {"description": "what a run that has not ended does, or waits for", "enum": list(Phase)}
 
 
@@ -155,7 +156,7 @@ class StepShown(Schema):
 
 
 class AttemptShown(Schema):
-    """One attempt at a step."""
+    """One attempt; `answer_headers` are those of one that failed, without secrets."""
 
     step = _text(required=True, allow_none=True)
     name = _text(required=True, allow_none=True)
@@ -166,13 +167,10 @@ class AttemptShown(Schema):
     started_at = _time(required=True, allow_none=True)
     ended_at = _time(required=True, allow_none=True)
     http_status = fields.Integer(required=True, allow_none=True)
-    worker = _text(
-        required=True,
-        allow_none=True,
-        metadata={"description": "the process or connected worker that made it, if known"},
-    )
+    worker = _text(required=True, allow_none=True, metadata=_MADE_BY)
     error = fields.Raw(required=True, allow_none=True)
     info = fields.Raw(required=True, allow_none=True)
+    answer_headers = fields.Dict(required=True, allow_none=True)
     task = fields.Dict(
         required=True,
         allow_none=True,

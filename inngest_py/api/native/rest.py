@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping
 from swagger_ui_bundle import swagger_ui_path
 
 from ...domain.functions.registration import parse_function
+from ...domain.reply import answer_headers
 from ...domain.reports.timeline import SpanTask
 from ...domain.runs import made_by
 from ...domain.runs.phases import Phase
@@ -244,6 +245,8 @@ def _summary(row: RowMapping, again: RowMapping | None) -> JsonObject:
 def _attempt(row: RowMapping, task: SpanTask | None) -> JsonObject:
     """Shape an attempt; one of a Celery task has started when a worker began it."""
     started_at = row["started_at"] if task is None else task.started_at or row["started_at"]
+    stored = canonical.loads(row["info"]) if row["info"] is not None and not task else None
+    info, headers = answer_headers.apart(stored)
     return {
         "step": row["step"],
         "name": row["name"],
@@ -256,6 +259,7 @@ def _attempt(row: RowMapping, task: SpanTask | None) -> JsonObject:
         "http_status": row["http_status"],
         "worker": made_by.shown(row["worker"]),
         "error": canonical.loads(row["error"]) if row["error"] is not None else None,
-        "info": canonical.loads(row["info"]) if row["info"] is not None and not task else None,
+        "info": info,
+        "answer_headers": headers,
         "task": shapes.task(task),
     }

@@ -4,6 +4,7 @@ What depends on the run's parallel branches is decided later, under the run's lo
 by `steps.groups`, places in the stack by the writer. Protocol: execution.md §4, §6 and §7.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,9 +19,10 @@ from ..steps.opcodes import ENDING, LAZY, PLANNING, WAITING, Op, Opcode
 from ..steps.wait_results import LookBack, StoredWait
 from ..values import canonical, times
 from ..values.json_types import JsonObject
-from . import api_result, read
+from . import answer_headers, api_result, read
 from .plans import Finish, FollowUp, Plan, Policy, StepResult, TimelineEntry
 
+Headers = Mapping[str, str] | None
 _ASK_AGAIN = timedelta(seconds=1)
 
 
@@ -44,17 +46,25 @@ def plan(
             timeline=[TimelineEntry(None, "Finalization", "Finalization", "completed")],
         )
     if isinstance(meaning, read.Errored):
-        return _fail(item, policy, meaning, jitter)
+        return _fail(item, policy, meaning, jitter, answer.headers)
     if ahead:
         meaning = replace(meaning, ops=[app_times.moved(op, ahead) for op in meaning.ops])
-    return plan_of_ops(run, item, policy, meaning, now, jitter)
+    return plan_of_ops(run, item, policy, meaning, now, jitter, answer.headers)
 
 
 def plan_of_ops(
-    run: Run, item: Item, policy: Policy, meaning: read.Generated, now: datetime, jitter: float
+    run: Run,
+    item: Item,
+    policy: Policy,
+    meaning: read.Generated,
+    now: datetime,
+    jitter: float,
+    headers: Headers = None,
 ) -> Plan:
-    """Decide what ops mean for the run; see plan()."""
-    return _Planner(run, item, policy, meaning, now, jitter).plan()
+    """Decide what ops mean for the run; see plan(). `headers` are those of the answer, if any."""
+    planner = _Planner(run, item, policy, meaning, now, jitter)
+    planner.headers = headers
+    return planner.plan()
 
 
 def overflow(run: Run) -> Plan | None:
@@ -122,12 +132,15 @@ def worker_lost(item: Item) -> Plan:
     return fatal("WorkerLost", text)
 
 
-def _fail(item: Item, policy: Policy, meaning: read.Errored, jitter: float) -> Plan:
+def _fail(
+    item: Item, policy: Policy, meaning: read.Errored, jitter: float, headers: Headers = None
+) -> Plan:
     """Retry a function-level error, or end the run with it (execution.md §7.3)."""
     name = item.step_name or item.step or "Finalization"
     last = meaning.no_retry or item.attempt + 1 >= policy.max_attempts
     shown = meaning.shown or meaning.output
-    entry = TimelineEntry(item.step, name, "Execution", "failed" if last else "errored", shown)
+    status, info = "failed" if last else "errored", answer_headers.with_headers(None, headers)
+    entry = TimelineEntry(item.step, name, "Execution", status, shown, info=info)
     if last:
         finish = Finish(RunStatus.FAILED, meaning.output, meaning.text)
         return Plan(finish=finish, timeline=[entry])
@@ -172,6 +185,7 @@ class _Planner:
     ) -> None:
         self.run, self.item, self.policy = run, item, policy
         self.meaning, self.now, self.jitter = meaning, now, jitter
+        self.headers: Headers = None
         self.made = Plan()
 
     def plan(self) -> Plan:
@@ -244,8 +258,11 @@ class _Planner:
         if full is not None:
             return full
         self.made.results.append(result)
-        self.made.timeline.append(entry)
+        self.made.timeline.append(self._with_headers(entry) if failed else entry)
         return None
+
+    def _with_headers(self, entry: TimelineEntry) -> TimelineEntry:
+        return replace(entry, info=answer_headers.with_headers(entry.info, self.headers))
 
     def _step_error(self, op: Op) -> Plan | None:
         """Retry a step, or store its error for user code to see (execution.md §7.2)."""
@@ -265,7 +282,7 @@ class _Planner:
             return self._result(replace(op, error=error), failed=True)
         text = canonical.dumps(error).decode()
         shown = TimelineEntry(op.id, op.label, op.kind, "errored", text, op.took, op.given)
-        self.made.timeline.append(shown)
+        self.made.timeline.append(self._with_headers(shown))
         self.made.retry = backoff(self.item, self.policy, self.meaning.retry_after, self.jitter)
         return None
 
@@ -277,7 +294,7 @@ class _Planner:
         errored = read.Errored(
             text, read.NO_RETRY if final else op.code.value, final, self.meaning.retry_after
         )
-        failed = _fail(self.item, self.policy, errored, self.jitter)
+        failed = _fail(self.item, self.policy, errored, self.jitter, self.headers)
         self.made.finish, self.made.retry = failed.finish, failed.retry
         self.made.timeline += failed.timeline
 

@@ -236,7 +236,7 @@ def _attempt_span(
         return span
     span.status = _ATTEMPT.get(item.status, SpanStatus.COMPLETED)
     span.started_at, span.ended_at = item.started_at, item.ended_at
-    span.http_status, span.worker = item.http_status, item.worker
+    span.http_status, span.worker, span.headers = item.http_status, item.worker, item.headers
     span.output = _output(run, item, final=final)
     return span
 

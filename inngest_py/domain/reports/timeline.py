@@ -1,6 +1,6 @@
 """What a run's timeline is built of, and what it is made into: the data of spans.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -71,6 +71,7 @@ class EndedAttempt:
 
     `id` is that of its row, `info` says what its step waited for. The status `waiting` means that
     a wait has begun; another row says when it ended. `worker` is who made it; None if not known.
+    `headers` are those of the answer that failed it.
     """
 
     id: int
@@ -87,6 +88,7 @@ class EndedAttempt:
     info: JsonObject | None = None
     task: SpanTask | None = None
     worker: str | None = None
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class Span:
     error: JsonObject | None = None
     task: SpanTask | None = None
     worker: str | None = None
+    headers: Mapping[str, str] | None = None  # of the answer that failed it
     is_root: bool = False
     parent: "Span | None" = None
     children: "list[Span]" = field(default_factory=list)

@@ -107,7 +107,9 @@ def step_input(tx: Connection, run_id: str, step: str) -> str | None:
     query = (
         select(_attempts.c.info)
         .where(
-            _attempts.c.run_id == run_id, _attempts.c.step == step, _attempts.c.info.is_not(None)
+            _attempts.c.run_id == run_id,
+            _attempts.c.step == step,
+            _attempts.c.info.contains('"input":'),
         )
         .order_by(_attempts.c.id.desc())
         .limit(1)

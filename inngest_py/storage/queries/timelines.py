@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, RowMapping, select
 
+from ...domain.reply import answer_headers
 from ...domain.reports import older_spans, spans, task_spans
 from ...domain.reports.timeline import (
     EndedAttempt,
@@ -79,7 +80,8 @@ def _traced(run: RowMapping, *, has_output: bool) -> TimelineRun:
 def _tried(
     row: RowMapping, children: Mapping[str, str], found: timeline_rows.TimelineRows
 ) -> EndedAttempt:
-    info = canonical.loads(row["info"]) if row.get("info") else None
+    stored = canonical.loads(row["info"]) if row.get("info") else None
+    info, headers = answer_headers.apart(stored)
     if row["step"] in children and row["status"] == "waiting":
         info = (info or {}) | {"runID": children[row["step"]]}
     task, queued_at, started_at = task_of_attempt(row, found), row["queued_at"], row["started_at"]
@@ -102,6 +104,7 @@ def _tried(
         info=None if task is not None else info,
         task=task,
         worker=made_by.shown(row["worker"]),
+        headers=headers,
     )
 
 
