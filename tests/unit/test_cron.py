@@ -68,6 +68,17 @@ def test_a_leap_day_may_be_eight_years_away():
 
 
 @pytest.mark.parametrize(
+    ("text", "after", "expected"),
+    [
+        ("0 0 2 2 &4", "2023-11-14T22:00", "2034-02-02T00:00"),
+        ("0 0 29 2 &3", "2288-03-01T00:00", "2328-02-29T00:00"),
+    ],
+)
+def test_a_date_on_a_given_weekday_may_be_forty_years_away(text, after, expected):
+    assert cron.next_after(text, utc(after)) == utc(expected)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("@hourly", "2024-03-08T10:00"),

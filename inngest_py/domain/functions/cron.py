@@ -22,8 +22,8 @@ from ..values import durations
 
 _MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
-# Leap days lie at most eight years apart.
-_HORIZON = timedelta(days=366 * 9)
+# Leap days lie at most eight years apart, those on a given day of the week forty.
+_HORIZON, _HORIZON_OF_BOTH = timedelta(days=366 * 9), timedelta(days=366 * 41)
 _MOST_CHARS = 255
 _EVERY = "every "
 _DAY = timedelta(days=1)
@@ -135,7 +135,7 @@ def jitter(most: timedelta, function_id: str, tick: datetime) -> timedelta:
 
 def _next(schedule: _Schedule, moment: datetime) -> datetime | None:
     """Search forward: skip months and days that do not match, then hours and minutes."""
-    end = moment + _HORIZON
+    end = moment + (_HORIZON_OF_BOTH if schedule.both else _HORIZON)
     while moment < end:
         local = moment.astimezone(schedule.zone)
         if local.month not in schedule.month.values:
