@@ -1,5 +1,7 @@
 """The shop with a beat schedule; only the command that imports it reads this module."""
 
+from datetime import timedelta
+
 from celery.schedules import crontab
 
 from tests.acceptance.shop import app
@@ -12,7 +14,7 @@ app.conf.beat_schedule = {
         "task": "shop.charge",
         "schedule": crontab(30, 4),
         "args": ("A1",),
-        "options": {"queue": "slow", "priority": 3, "expires": 60},
+        "options": {"queue": "slow", "priority": 3, "expires": timedelta(seconds=60)},
     },
     "missing": {"task": "shop.gone", "schedule": 3600.0},
     "cleanup": {"task": "celery.backend_cleanup", "schedule": crontab(0, 4)},

@@ -66,6 +66,7 @@ def test_relative_is_read_beside_the_schedule() -> None:
     ("entry", "reason"),
     [
         ({"schedule": solar.__new__(solar)}, "follows the sun"),
+        ({}, "it has no schedule"),
         ({"schedule": 0.5}, "no whole number of seconds"),
         ({"schedule": 60, "task": "celery.backend_cleanup"}, "one of Celery's own"),
         ({"schedule": crontab(nowfun=datetime.now)}, "clock of its own"),

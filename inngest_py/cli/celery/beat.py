@@ -17,6 +17,7 @@ from ...domain.errors import InngestPyError, Invalid
 from ...domain.functions import beat_schedules, cron
 from ...domain.functions.celery_task import OWN_PREFIX
 from ...domain.reports.celery_seen import did_you_mean
+from ...domain.values import canonical
 from ...domain.values.json_types import JsonObject
 from ..client import call, url_option
 from .settings import app_at, put_task, task_in
@@ -118,6 +119,8 @@ def _entry(app: Celery, name: str, given: object, timezone: str | None) -> Entry
     task = str(given.get("task") or "")
     if not task or task.startswith(OWN_PREFIX):
         raise Invalid(f"its task {task or 'is missing'} is one of Celery's own: beat alone runs it")
+    if given.get("schedule") is None:
+        raise Invalid("it has no schedule: write one")
     when = maybe_schedule(given.get("schedule"), given.get("relative", False), app=app)
     text = f"{_schedule(app, when, timezone)} #{' '.join(name.split())}"
     cron.validate_of_task(text)
@@ -233,8 +236,8 @@ def _beat_name(trigger: object) -> str | None:
     return text.partition(" #")[2] if isinstance(text, str) and " #" in text else None
 
 
-def _key(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+def _key(value: object) -> bytes:
+    return canonical.dumps(value)  # as it is stored: 300.0 is 300
 
 
 def _tell_next(found: list[Entry], refused: Mapping[str, str]) -> None:
