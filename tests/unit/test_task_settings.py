@@ -114,6 +114,10 @@ BATCH = {"batchEvents": {"maxSize": 5, "timeout": "1s"}}
         ({"args": ["event.data.n"]}, "args must be an expression in quotes, such as '[event."),
         ({"kwargs": {"n": "event.data.n"}}, "kwargs must be an expression in quotes, such as '{"),
         ({"args": "5"}, "args must be an expression of a list, such as '[event.data.order]', not"),
+        (
+            {"args": '{"a": 1}'},
+            "args must be an expression of a list, such as '[event.data.order]', not an object",
+        ),
         ({"kwargs": "[1]"}, "kwargs must be an expression of an object, such as '{"),
         (
             {"on": [{"event": "a", "args": '{"a": 1}'}]},

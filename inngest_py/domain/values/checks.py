@@ -18,8 +18,11 @@ def kind(value: object) -> str:
         return "a boolean"
     if isinstance(value, int | float):
         return "a number"
-    names = {str: "a string", list: "an array", dict: "an object", type(None): "null"}
-    return names.get(type(value), "another type")
+    names: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}
+    if value is None:
+        return "null"
+    # expressions make lists and objects of types of their own
+    return next((name for one, name in names.items() if isinstance(value, one)), "another type")
 
 
 def check_text(value: str, label: str, limit: int, field: str, code: str | None = None) -> str:
