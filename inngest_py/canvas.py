@@ -6,7 +6,7 @@
     run.result(timeout=60)
 
 It needs only Celery and requests: neither the server nor its database is imported. The server is
-found by INNGEST_BASE_URL, its key by INNGEST_SIGNING_KEY.
+found by INNGEST_BASE_URL. INNGEST_API_TOKEN, or else INNGEST_SIGNING_KEY, says who asks.
 """
 
 import json
@@ -20,9 +20,11 @@ import requests
 from kombu.utils.json import dumps
 
 from .domain.access import signatures
+from .domain.errors import Invalid
 
 DEFAULT_URL = "http://127.0.0.1:8288"
 _TIMEOUT = 30.0
+_OTHER_SERVER = "is no address of this server: set INNGEST_BASE_URL to it"
 _ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
 # a short task's result is not held up by much more than its own time
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.005, 1.0, 1.5
@@ -33,12 +35,19 @@ class CanvasError(Exception):
 
 
 class RunFailed(CanvasError):
-    """A run ended without a result; `error` has the failed task's name, message and stack."""
+    """A run ended without a result.
 
-    def __init__(self, run_id: str, status: str, error: dict[str, object]) -> None:
-        message = error.get("message")
-        super().__init__(f"run {run_id} is {status}" + (f": {message}" if message else ""))
-        self.run_id, self.status, self.error = run_id, status, error
+    `error` has the exception's name, message and stack, as its worker told them; `step` is the task
+    that has failed, None for a run that was cancelled or skipped.
+    """
+
+    def __init__(
+        self, run_id: str, status: str, error: dict[str, object], step: str | None = None
+    ) -> None:
+        where = "" if step is None else f" at step {step!r}"
+        told = ": ".join(str(error[key]) for key in ("name", "message") if error.get(key))
+        super().__init__(f"run {run_id} is {status}{where}" + (f": {told}" if told else ""))
+        self.run_id, self.status, self.error, self.step = run_id, status, error, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,8 @@ class Run:
                 pause = min(_GROWTH * pause, _LONGEST_PAUSE)
         if found["status"] != "completed":
             output = found["output"] if isinstance(found["output"], dict) else {}
-            raise RunFailed(self.run_id, found["status"], output.get("error") or output)
+            error = output.get("error") or output
+            raise RunFailed(self.run_id, found["status"], error, _failed_step(found))
         return found["output"]
 
     def cancel(self, *, terminate: bool = False) -> None:
@@ -82,6 +92,12 @@ class Run:
 
     def _read(self, session: requests.Session | None = None) -> dict[str, Any]:
         return _call("GET", f"{_base(self.url)}/api/v1/runs/{self.run_id}", session=session)
+
+
+def _failed_step(run: dict[str, Any]) -> str | None:
+    """Name the task whose failure ended a run; its errbacks come after it."""
+    failed = (one for one in run["attempts"] if one["status"] == "failed" and one["step"])
+    return next((str(one["name"]) for one in failed), None)
 
 
 def send(
@@ -114,7 +130,9 @@ def _as_json(signature: object) -> object:
     try:
         text = dumps(signature, allow_nan=False)  # type: ignore[no-untyped-call]
         return json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise CanvasError("the signature is nested too deep: make it flatter") from error
+    except (TypeError, ValueError) as error:
         text = f"the signature cannot be written as JSON: {error}: change its arguments"
         raise CanvasError(text) from error
 
@@ -126,16 +144,42 @@ def _base(url: str) -> str:
 def _call(
     method: str, url: str, body: object = None, session: requests.Session | None = None
 ) -> dict[str, Any]:
-    key = os.environ.get("INNGEST_SIGNING_KEY")
-    headers = {"Authorization": f"Bearer {signatures.bearer(key)}"} if key else {}
+    headers = _authorization()
     try:
         request = requests.request if session is None else session.request
         answer = request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
         found = answer.json()
     except requests.RequestException as error:
-        text = f"{url} does not answer ({type(error).__name__}): set INNGEST_BASE_URL to the server"
-        raise CanvasError(text) from error
+        raise CanvasError(f"{url} {_problem(error)}") from error
+    told = found if isinstance(found, dict) else {}
+    if answer.status_code == 401:
+        keys = "set INNGEST_API_TOKEN, or INNGEST_SIGNING_KEY to the server's signing key"
+        raise CanvasError(f"{url} refuses this caller: {told.get('error')}: {keys}")
     if answer.status_code >= 400:
-        raise CanvasError(str(found.get("error") or found))
-    data: dict[str, Any] = found["data"]
+        raise CanvasError(str(told.get("error") or found))
+    data = told.get("data")
+    if not isinstance(data, dict):
+        raise CanvasError(f"{url} {_OTHER_SERVER}")
     return data
+
+
+def _authorization() -> dict[str, str]:
+    token, key = os.environ.get("INNGEST_API_TOKEN"), os.environ.get("INNGEST_SIGNING_KEY")
+    if token:
+        return {"Authorization": f"Bearer {token.strip()}"}
+    try:
+        return {"Authorization": f"Bearer {signatures.bearer(key)}"} if key else {}
+    except Invalid as error:
+        raise CanvasError(f"INNGEST_SIGNING_KEY: {error.message}") from None
+
+
+def _problem(error: requests.RequestException) -> str:
+    """Say why a call has no usable answer, with the fix."""
+    kinds = requests.exceptions
+    if isinstance(error, kinds.JSONDecodeError):
+        return _OTHER_SERVER
+    if isinstance(error, kinds.MissingSchema | kinds.InvalidSchema | kinds.InvalidURL):
+        return "is no URL of a server: set INNGEST_BASE_URL to one such as http://127.0.0.1:8288"
+    if isinstance(error, kinds.Timeout):
+        return f"has not answered within {_TIMEOUT:g} s: send again, with an idempotency_key"
+    return f"does not answer ({type(error).__name__}): set INNGEST_BASE_URL to the server"

@@ -8,6 +8,7 @@ import pytest
 import requests
 from celery import chain, chord, group
 
+from inngest_py import canvas
 from tests.acceptance import shop as tasks
 from tests.acceptance.celery_shop import BROKERS, Client, Shop, connected, shop_on
 from tests.processes import wait_until
@@ -106,6 +107,20 @@ def test_failure_has_exception_message_and_the_workers_traceback(client: Client)
     assert "in refuse" in error["stack"]
     shown = [(one["name"], one["status"]) for one in run["attempts"]]
     assert shown[:2] == [("add", "completed"), ("refuse", "failed")]
+
+
+def test_client_tells_the_step_that_failed_and_its_exception(client: Client) -> None:
+    failing = chain(tasks.add.s(1, 2), tasks.refuse.si("card refused"))
+    run = canvas.send(failing.on_error(tasks.note.s("client's errback")), url=client.url)
+    words = f"run {run.run_id} is failed at step 'refuse': ValueError: card refused"
+    with pytest.raises(canvas.RunFailed, match=words) as found:
+        run.result(timeout=60)
+    assert found.value.step == "refuse"
+    assert (run.status(), found.value.status) == ("failed", "failed")
+    held = canvas.send(tasks.add.s(1, 2).set(countdown=600), url=client.url)
+    held.cancel()
+    with pytest.raises(canvas.RunFailed, match=r"is cancelled$"):
+        held.result(timeout=60)
 
 
 def test_options_of_a_signature_reach_its_task(client: Client) -> None:

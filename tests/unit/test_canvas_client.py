@@ -1,9 +1,15 @@
-"""The client of Celery apps: what it says of signatures that no server could take."""
+"""The client of Celery apps: what it says of bad signatures, keys and addresses."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from celery import Celery
 
 from inngest_py import canvas
+from inngest_py.domain.access import signatures
 
 app = Celery("shop", set_as_current=False)
 
@@ -23,3 +29,79 @@ def add(a: object, b: object) -> object: ...
 def test_argument_that_has_no_json_is_named(argument: object, problem: str) -> None:
     with pytest.raises(canvas.CanvasError, match=f"cannot be written as JSON: {problem}"):
         canvas.send(add.s(argument, 1), url="http://127.0.0.1:1")
+
+
+def test_signature_that_is_nested_too_deep_is_named() -> None:
+    nested: object = {"task": "shop.add"}
+    for _ in range(5000):
+        nested = {"task": "celery.group", "kwargs": {"tasks": [nested]}}
+    with pytest.raises(canvas.CanvasError, match="nested too deep: make it flatter"):
+        canvas.send(nested, app="shop", url="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8288", "localhost", "http://"])
+def test_address_that_is_no_url_is_named(url: str) -> None:
+    with pytest.raises(canvas.CanvasError, match="is no URL of a server: set INNGEST_BASE_URL"):
+        canvas.send(add.s(1, 1), url=url)
+
+
+def test_bad_signing_key_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNGEST_SIGNING_KEY", "hidden-word")
+    with pytest.raises(canvas.CanvasError, match=r"INNGEST_SIGNING_KEY: .* hex") as found:
+        canvas.send(add.s(1, 1), url="http://127.0.0.1:1")
+    assert "hidden-word" not in str(found.value)
+
+
+class _Other(BaseHTTPRequestHandler):
+    """A server of another kind, which notes who asks."""
+
+    def __init__(self, answers: list[bytes], asked: list[str | None], *args: object) -> None:
+        self.answers, self.asked = answers, asked
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_POST(self) -> None:
+        """Answer with the body that the test wants."""
+        self.asked.append(self.headers["Authorization"])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.answers[0])
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def asked() -> list[str | None]:
+    return []
+
+
+@pytest.fixture
+def answers() -> list[bytes]:
+    return []
+
+
+@pytest.fixture
+def other(answers: list[bytes], asked: list[str | None]) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), partial(_Other, answers, asked)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"ok": true}', b'{"data": null}'])
+def test_server_of_another_kind_is_named(other: str, answers: list[bytes], answer: bytes) -> None:
+    answers.append(answer)
+    with pytest.raises(canvas.CanvasError, match="is no address of this server"):
+        canvas.send(add.s(1, 1), url=other)
+
+
+def test_api_token_goes_before_the_signing_key(
+    monkeypatch: pytest.MonkeyPatch, other: str, answers: list[bytes], asked: list[str | None]
+) -> None:
+    answers.append(b'{"data": {"run_id": "01J"}}')
+    canvas.send(add.s(1, 1), url=other)
+    monkeypatch.setenv("INNGEST_SIGNING_KEY", "00")
+    canvas.send(add.s(1, 1), url=other)
+    monkeypatch.setenv("INNGEST_API_TOKEN", "ipt_word\n")
+    canvas.send(add.s(1, 1), url=other)
+    assert asked == [None, f"Bearer {signatures.bearer('00')}", "Bearer ipt_word"]
