@@ -3,6 +3,8 @@
 import traceback
 
 import pytest
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from inngest_py.tasks.celery_apps.event_reasons import reason_of, retry_reason_of
 
@@ -51,6 +53,23 @@ def test_reason_has_the_whole_message(
     event = {"exception": repr(error), "traceback": told(error, cause)}
     found = reason_of(event)
     assert (found["name"], found["message"]) == (name, message)
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "message"),
+    [
+        (WorkerLostError("signal 9 (SIGKILL) Job: 3."), "WorkerLostError", "signal 9 (SIGKILL) J"),
+        (TimeLimitExceeded(5), "TimeLimitExceeded", "TimeLimitExceeded(5,)"),
+    ],
+)
+def test_reason_is_what_the_pool_has_wrapped(error: Exception, name: str, message: str) -> None:
+    try:
+        raise error
+    except Exception:
+        info = ExceptionInfo()
+    found = reason_of({"exception": repr(info.exception), "traceback": info.traceback})
+    assert found["name"] == name
+    assert str(found["message"]).startswith(message)
 
 
 @pytest.mark.parametrize("text", ["", "no traceback"])

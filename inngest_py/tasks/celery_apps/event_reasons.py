@@ -7,6 +7,8 @@ from ...domain.values.json_types import JsonObject
 
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\((?P<rest>.*)\)", re.DOTALL)
 _MOST_CHARS = 20_000
+# billiard's own, around what its main process raises: a lost process, a time limit
+_WRAPPER = "ExceptionWithTraceback"
 # its frames are indented, the lines of a message need not be
 _TRACEBACK = re.compile(
     r"Traceback \(most recent call last\):\n(?: .*\n)*(?P<name>[^\s:]+)(?:: ?(?P<message>(?s:.*)))?"
@@ -28,6 +30,8 @@ def _told(event: JsonObject) -> tuple[str, str]:
 
 def _reason(exception: str, stack: str) -> JsonObject:
     found, (raised, message) = _CALL.fullmatch(exception), _ends(stack)[-1]
+    if found and found["name"] == _WRAPPER and raised:
+        found = None
     name = found["name"] if found else raised or exception.partition(":")[0] or "TaskFailed"
     return {
         "name": name[:255],
