@@ -16,10 +16,11 @@ from ...domain.values import canonical
 from ...domain.values.payload_paths import shown
 from ...engine.runtime.context import Context
 from ...storage.queries import function_list
+from ...storage.queries.errors import run_errors
+from ...storage.queries.errors.run_errors import ErrorLine
 from ..deps import context, read, read_with
-from ..parts import lists, payload_columns, run_errors
+from ..parts import lists, payload_columns
 from ..parts.payload_columns import Column
-from ..parts.run_errors import ErrorLine
 from ..parts.words import stamp
 from ..routes import route
 from . import runs

@@ -22,17 +22,18 @@ from ...domain.values import ids
 from ...engine.admin import bulk, saved_views, search_keys
 from ...engine.runtime.context import Context
 from ...storage.queries import function_list, run_list
+from ...storage.queries.errors import run_errors
+from ...storage.queries.errors.run_errors import ErrorLine
 from ...storage.queries.operations import operation_list
 from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
 from ...storage.queries.run_filters.choosing import is_rare
 from ...storage.queries.run_filters.run_query import RunQuery
 from ..deps import context, deps, read, read_with
 from ..live.run_counts import Asked
-from ..parts import choices, key_filters, lists, payload_columns, run_errors, run_plot
+from ..parts import choices, key_filters, lists, payload_columns, run_plot
 from ..parts.form_errors import wrong_fields
 from ..parts.notices import leave
 from ..parts.payload_columns import Column
-from ..parts.run_errors import ErrorLine
 from ..parts.run_plot import RunPlot
 from ..rendering import fragment, page, url
 from ..routes import route

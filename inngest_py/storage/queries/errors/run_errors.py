@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping
 
-from ...domain.runs.outputs import name_and_message, one_line
-from ...domain.runs.phases import Phase
-from ...domain.runs.runs import RunStatus
-from ...storage.queries.errors import of_runs
-from ...storage.queries.errors.of_runs import RunError
+from ....domain.runs.outputs import name_and_message, one_line
+from ....domain.runs.phases import Phase
+from ....domain.runs.runs import RunStatus
+from . import of_runs
+from .of_runs import RunError
 
 
 @dataclass(frozen=True, slots=True)
