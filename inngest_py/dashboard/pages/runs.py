@@ -14,19 +14,18 @@ from ...domain.access.roles import Role
 from ...domain.errors import Invalid
 from ...domain.events import filters
 from ...domain.events.filters import Condition
-from ...domain.runs import outputs
 from ...domain.runs import saved_views as views
 from ...domain.runs.phases import WORDS, chosen
 from ...domain.runs.runs import RunStatus
 from ...domain.values import ids
-from ...engine.admin import bulk, saved_views, search_keys
+from ...engine.admin import bulk, run_search, saved_views, search_keys
+from ...engine.admin.run_search import RunSearch
 from ...engine.runtime.context import Context
 from ...storage.queries import function_list, run_list
 from ...storage.queries.errors import run_errors
 from ...storage.queries.errors.run_errors import ErrorLine
 from ...storage.queries.operations import operation_list
-from ...storage.queries.paging import Fetch, Fits, Page, Position, Window
-from ...storage.queries.run_filters.choosing import is_rare
+from ...storage.queries.paging import Fetch, Page, Position, Window
 from ...storage.queries.run_filters.run_query import RunQuery
 from ..deps import context, deps, read, read_with
 from ..live.run_counts import Asked
@@ -45,38 +44,16 @@ _FIELDS = ("event", "since", "from", "until", "q", "cel")
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """The runs that a list shows."""
+class Search(RunSearch):
+    """The runs that a page shows, and where it begins in the list."""
 
-    query: RunQuery
     after: Position | None
-    cel: filters.Filter | None
-    now: datetime
-
-    @property
-    def fits(self) -> Fits | None:
-        """The filter of a search, which reads many rows; None for a list that needs none."""
-        query = self.query
-        by_columns = query.text is None and query.event_prefix is None and not query.looked_up
-        if by_columns and (self.cel is None or self.cel.exact):
-            return None
-        return self._fits
-
-    def _fits(self, row: RowMapping) -> bool:
-        if self.cel is None or self.cel.exact:
-            return True
-        found = outputs.variables(row["payload"], row["output"], row["status"])
-        return self.cel.matches(found, self.now)
 
     def fetch(self, ctx: Context) -> Fetch:
         """Make the function that reads windows of rows."""
-        values = self.cel is not None and not self.cel.exact
 
         def look(after: Position | None, limit: int) -> Window:
-            return read_with(
-                ctx,
-                lambda tx: run_list.look(tx, self.query, limit=limit, after=after, values=values),
-            )
+            return read_with(ctx, lambda tx: self.look(tx, after, limit))
 
         return look
 
@@ -89,7 +66,7 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
     name, prefix = choices.name_or_prefix(given, "event")
     if name is not None:
         conditions = (*conditions, Condition(("name",), "==", name))
-    found_by, looked_up = _divided(conditions)
+    found_by, looked_up = read(lambda tx: run_search.divided(tx, conditions))
     statuses, phases = chosen([word for word in given.getlist("status") if word])
     keys = key_filters.read(given, functions)
     query = RunQuery(
@@ -103,20 +80,7 @@ def search(given: "MultiDict[str, str]", functions: list[RowMapping], now: datet
         looked_up=looked_up,
         from_id=span.from_id,
     )
-    return Search(query, span.after, wanted, now)
-
-
-def _divided(
-    conditions: Sequence[Condition],
-) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
-    """Divide conditions into those that find runs or need the JSON, and those of columns.
-
-    The latter have no index of runs: they are looked up run by run, as far as a page may look.
-    """
-    by_column = [one for one in conditions if not one.in_json]
-    rare = read(lambda tx: [one for one in by_column if is_rare(tx, one)]) if by_column else []
-    others = tuple(one for one in by_column if one not in rare)
-    return tuple(one for one in conditions if one not in others), others
+    return Search(query, wanted, now, span.after)
 
 
 def _function_ids(given: Mapping[str, str], functions: list[RowMapping]) -> list[str] | None:

@@ -79,6 +79,15 @@ Selection = RunSelection | EventSelection
 
 def parse_runs(given: JsonFields, *, cancel: bool) -> RunSelection:
     """Check the runs to rerun or to cancel. Raises Invalid, which names the field."""
+    found = read_runs(given, cancel=cancel)
+    if found == RunSelection():
+        names = ", ".join(RunSelection.FIELDS)
+        raise Invalid(f"{given.path} chooses nothing: give one of {names}", field=given.path)
+    return found
+
+
+def read_runs(given: JsonFields, *, cancel: bool = False) -> RunSelection:
+    """Check filters of runs, which may choose all. Raises Invalid, which names the field."""
     _refuse_unknown(given, RunSelection.FIELDS)
     status = _words(given, "status", _MOST_WORDS)
     try:
@@ -88,7 +97,7 @@ def parse_runs(given: JsonFields, *, cancel: bool) -> RunSelection:
     if cancel and statuses is not None and not LIVE.intersection(statuses):
         raise given.wrong("status", "names only runs that have ended: nothing is left to cancel")
     since, until = _span(given)
-    found = RunSelection(
+    return RunSelection(
         status=status,
         function=_stored(given, "function", _MOST_NAME),
         app=_stored(given, "app", _MOST_NAME),
@@ -100,10 +109,6 @@ def parse_runs(given: JsonFields, *, cancel: bool) -> RunSelection:
         error=_stored(given, "error", _MOST_NAME),
         keys=_keys(given),
     )
-    if found == RunSelection():
-        names = ", ".join(RunSelection.FIELDS)
-        raise Invalid(f"{given.path} chooses nothing: give one of {names}", field=given.path)
-    return found
 
 
 def parse_events(given: JsonFields, now: datetime) -> EventSelection:

@@ -10,22 +10,20 @@ from sqlalchemy import Connection
 
 from ...domain.errors import Conflict, Invalid, NotFound
 from ...domain.events import filters
-from ...domain.events.filters import Condition
 from ...domain.functions.triggers import EventTrigger
-from ...domain.operations import selections
 from ...domain.operations.operations import Kind
 from ...domain.operations.selections import EventSelection, RunSelection
-from ...domain.runs import outputs, phases
+from ...domain.runs import outputs
 from ...domain.runs.runs import LIVE
 from ...domain.values import names
 from ...storage.catalog import search_keys as indexed_keys
 from ...storage.events import events
 from ...storage.operations import reruns
-from ...storage.queries import event_list, function_list, run_list
+from ...storage.queries import event_list, run_list
 from ...storage.queries.errors import groups
 from ...storage.queries.event_list import EventQuery
 from ...storage.queries.run_filters.run_query import RunQuery
-from ..admin import search_keys
+from ..admin import run_search
 from ..runtime.catalog import Function
 from ..runtime.context import Context
 
@@ -103,35 +101,18 @@ def _first(ids: list[str], most: int, last: object, ended: bool) -> Found:
 
 def run_query(tx: Connection, kind: Kind, chosen: RunSelection, before: datetime) -> RunQuery:
     """Make the query of a selection of runs that were there before a time. Raises NotFound."""
-    statuses, kinds = phases.chosen(chosen.status)
-    if kind is Kind.CANCEL:
-        statuses = [one for one in statuses or list(LIVE) if one in LIVE]
-    name, prefix = selections.within_ids(chosen)
-    wanted = chosen.filter
-    conditions = wanted.conditions if wanted is not None else ()
-    if name is not None:
-        conditions = (*conditions, Condition(("name",), "==", name))
-    ids = None
-    if chosen.function is not None or chosen.app is not None:
-        ids = function_list.ids_of(tx, chosen.function, chosen.app)
-        if not ids:
-            of = f" of app {chosen.app}" if chosen.app is not None else ""
-            what = "any function" if chosen.function is None else f"function {chosen.function}"
-            raise NotFound(f"there is no {what}{of}: name one that is registered")
+    query = run_search.query_of(tx, chosen)
+    if query.function_ids is not None and not query.function_ids:
+        of = f" of app {chosen.app}" if chosen.app is not None else ""
+        what = "any function" if chosen.function is None else f"function {chosen.function}"
+        raise NotFound(f"there is no {what}{of}: name one that is registered")
     if chosen.error is not None:
         error_of(tx, chosen.error, before)
-    return RunQuery(
-        since=chosen.since,
-        until=before if chosen.until is None else min(chosen.until, before),
-        statuses=statuses,
-        phases=kinds,
-        function_ids=ids,
-        conditions=conditions,
-        text=chosen.text,
-        event_prefix=prefix,
-        error_id=chosen.error,
-        keys=search_keys.checked(tx, chosen.keys),
-    )
+    statuses = query.statuses
+    if kind is Kind.CANCEL:
+        statuses = [one for one in statuses or list(LIVE) if one in LIVE]
+    until = before if chosen.until is None else min(chosen.until, before)
+    return replace(query, statuses=statuses, until=until)
 
 
 def error_of(tx: Connection, error_id: str, now: datetime) -> str:
