@@ -43,7 +43,7 @@ from .native import (
     tokens,
     why,
 )
-from .native.searching import search_keys, views
+from .native.searching import runs, search_keys, views
 from .protocol import (
     connect,
     durable_endpoints,
@@ -166,6 +166,7 @@ def _add_native(app: Flask, settings: Settings) -> None:
     rest.add_to(app, api)
     for blueprint in (
         alerts.blueprint,
+        apps.native,
         apps.blueprint,
         celery_apps.blueprint,
         connections.blueprint,
@@ -178,6 +179,8 @@ def _add_native(app: Flask, settings: Settings) -> None:
         operations.native,
         operations.blueprint,
         tokens.blueprint,
+        runs.native,
+        runs.blueprint,
         search_keys.native,
         search_keys.blueprint,
         views.native,

@@ -19,6 +19,8 @@ _OPERATORS_CHANGE = frozenset(
         # it sends signed requests to the URL that its caller names
         "/api/v1/replay-check",
         "/fn/register",
+        "/v1/apps",
+        "/v1/apps/<path:app>/sync",
         "/v0/runs/<run_id>",
         "/v1/cancellations",
         "/v1/cancellations/<cancellation_id>",

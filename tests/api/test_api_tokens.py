@@ -30,6 +30,7 @@ ADMINS = {
     ("DELETE", "/v1/tokens/<token_id>"),
     *(("GET", f"{at}/keys/{kind}") for at in ("/v2", "/api/v2") for kind in ("events", "signing")),
     ("DELETE", "/fn/remove"),
+    *(("POST", f"{at}/apps/<path:app>/archive") for at in ("/v1", "/api/v1")),
     ("POST", "/v1/alerts/receivers"),
     ("PATCH", "/v1/alerts/receivers/<receiver_id>"),
     ("DELETE", "/v1/alerts/receivers/<receiver_id>"),

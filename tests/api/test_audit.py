@@ -62,14 +62,20 @@ ACTS: dict[str, list[tuple[str, str, Any]]] = {
         ("DELETE", "/v1/functions/app-fn/limits", None),
         ("DELETE", "/api/v1/functions/app-fn/limits", None),
     ],
-    "app.add": [gql(f'createApp(input: {{url: "{URL}"}}) {{ id }}')],
+    "app.add": [
+        gql(f'createApp(input: {{url: "{URL}"}}) {{ id }}'),
+        ("POST", "/v1/apps", {"url": URL}),
+        ("POST", "/api/v1/apps", {"url": URL}),
+    ],
     "app.sync": [
         gql(f'updateApp(input: {{id: "<app>", url: "{URL}"}}) {{ id }}'),
         ("POST", "/v2/apps/app/syncs", {"url": URL}),
+        ("POST", "/v1/apps/app/sync", None),
     ],
     "app.archive": [
         gql('deleteApp(id: "<app>")'),
         gql('deleteAppByName(name: "app")'),
+        ("POST", "/v1/apps/app/archive", None),
         ("DELETE", "/fn/remove?url=<url>", None),
     ],
 }

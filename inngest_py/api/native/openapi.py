@@ -15,7 +15,6 @@ from ...domain.values import canonical
 
 STATUSES = [status.value for status in RunStatus]
 _SCHEDULE = {"description": "the schedule that started it, else null"}
-_KEY = "a declared search key and its value; also as key.order_id=A-1"
 _REPEATS = {"description": "the run that this one repeats, else null"}
 _MADE_BY = {"description": "the process or connected worker that made it, if known"}
 _OF_LIVE = {"description": "what a run that has not ended does, or waits for", "enum": list(Phase)}
@@ -80,25 +79,20 @@ class Problem(Schema):
     data = fields.Dict(required=True, allow_none=True)
 
 
-class RunsQuery(Schema):
-    """Which runs to list."""
-
-    status = fields.List(fields.String(validate=validate.OneOf(STATUSES)))
-    phase = fields.List(fields.String(validate=validate.OneOf(list(Phase))))
-    function = fields.String(metadata={"description": "a function's slug or id"})
-    queued_after = Moment()
-    queued_before = Moment()
-    key = fields.List(fields.String(), metadata={"description": _KEY, "example": ["order_id:A-1"]})
-    cursor = fields.String(metadata={"description": "the last answer's `cursor`"})
-    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
-
-
 class LastRerun(Schema):
     """The newest run that repeats a run; `operation_id` names what made it, or is null."""
 
     id = _ulid(required=True)
     status = _text(required=True, validate=validate.OneOf(STATUSES))
     operation_id = _text(required=True, allow_none=True)
+
+
+class RunError(Schema):
+    """Why a run failed, or its last attempt; `error_id` is that of `/v1/errors`, or null."""
+
+    name = _text(required=True)
+    message = _text(required=True)
+    error_id = _text(required=True, allow_none=True)
 
 
 class RunSummary(Schema):
@@ -118,14 +112,7 @@ class RunSummary(Schema):
     skip_reason = _text(required=True, allow_none=True)
     original_run_id = _text(required=True, allow_none=True, metadata=_REPEATS)
     last_rerun = fields.Nested(LastRerun, required=True, allow_none=True)
-
-
-class RunList(Schema):
-    """A page of runs; `cursor` asks for the next one."""
-
-    data = fields.List(fields.Nested(RunSummary), required=True)
-    cursor = _ulid(required=True, allow_none=True)
-    has_more = fields.Boolean(required=True)
+    error = fields.Nested(RunError, required=True, allow_none=True)
 
 
 class EventShown(Schema):

@@ -3,51 +3,40 @@
 `GET /api/openapi.json`, `GET /api/docs`.
 """
 
-from datetime import datetime
-from typing import TypedDict
-
 from flask import Flask, Response, request, send_from_directory
 from flask.views import MethodView
 from flask_smorest import Api
 from marshmallow import Schema, fields
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 from swagger_ui_bundle import swagger_ui_path
 
 from ...domain.functions.registration import parse_function
 from ...domain.reply import answer_headers
 from ...domain.reports.timeline import SpanTask
 from ...domain.runs import made_by
-from ...domain.runs.phases import Phase
-from ...domain.runs.runs import LIVE, RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
-from ...engine.admin import search_keys
 from ...engine.apps import register
 from ...engine.intake import publish
 from ...engine.work.end_run import cancel as cancel_run
 from ...storage.queries import (
     event_lookups,
     function_list,
-    run_list,
     run_lookups,
     timeline_rows,
     timelines,
 )
+from ...storage.queries.errors import run_errors
 from ...storage.queries.operations import operation_list
-from ...storage.queries.run_filters.run_query import RunQuery
 from .. import shapes
 from ..actors import actor
 from ..deps import context
 from ..errors import answer, public_error
 from ..protocol.events import parse_body
 from . import openapi
-from .searching.search_keys import pairs_of
+from .searching.runs import SUMMARY, summary
 
 blueprint = openapi.documented("native")
-_SUMMARY = (
-    *("id", "status", "phase", "function_slug", "app_name", "event_name", "event_id"),
-    *("queued_at", "started_at", "ended_at", "cron", "skip_reason", "original_run_id"),
-)
 
 
 def add_to(app: Flask, api: Api) -> None:
@@ -107,54 +96,6 @@ def send_events() -> Response:
     return answer({"data": {"ids": found}})
 
 
-class RunsArguments(TypedDict, total=False):
-    """The query of a list of runs, as openapi.RunsQuery reads it."""
-
-    limit: int
-    cursor: str
-    status: list[str]
-    phase: list[str]
-    function: str
-    queued_after: datetime
-    queued_before: datetime
-    key: list[str]
-
-
-@blueprint.get("/runs")
-@blueprint.arguments(openapi.RunsQuery, location="query")
-@blueprint.alt_response(400, schema=openapi.Problem)
-@blueprint.response(200, openapi.RunList)
-def list_runs(query: RunsArguments) -> Response:
-    """List runs, newest first."""
-    after = run_list.NEWEST.position_of(query.get("cursor"))
-    pairs = pairs_of(query.get("key", []), list(request.args.items(multi=True)))
-    with context().db.reading() as tx:
-        wanted = RunQuery(
-            statuses=_statuses(query),
-            phases=[Phase(phase) for phase in query.get("phase", ())] or None,
-            function_ids=_function_ids(tx, query.get("function")),
-            since=query.get("queued_after"),
-            until=query.get("queued_before"),
-            keys=search_keys.checked(tx, pairs),
-        )
-        found = run_list.page(tx, wanted, first=query["limit"], after=after, columns=_SUMMARY)
-        again = operation_list.last_reruns(tx, [row["id"] for row in found.rows])
-    rows = [_summary(row, again.get(row["id"])) for row in found.rows]
-    return answer({"data": rows, "cursor": found.next, "has_more": found.more})
-
-
-def _statuses(query: RunsArguments) -> list[RunStatus] | None:
-    """Read the statuses; a phase without one asks for runs that have not ended."""
-    given = [RunStatus(status) for status in query.get("status", ())]
-    return given or (list(LIVE) if query.get("phase") else None)
-
-
-def _function_ids(tx: Connection, name: str | None) -> list[str] | None:
-    if name is None:
-        return None
-    return [row["id"] for row in function_list.every(tx) if name in (row["slug"], row["id"])]
-
-
 @blueprint.get("/runs/<run_id>")
 @blueprint.alt_response(400, schema=openapi.Problem)
 @blueprint.alt_response(404, schema=openapi.Problem)
@@ -163,7 +104,7 @@ def show_run(run_id: str) -> Response:
     """Show a run with its event, steps, attempts and what is queued for it."""
     ids.check_ulid(run_id, "a run id", "run_id")
     with context().db.reading() as tx:
-        row = run_lookups.get(tx, run_id, (*_SUMMARY, "output"))
+        row = run_lookups.get(tx, run_id, (*SUMMARY, "output"))
         if row is None:
             return public_error(f"run {run_id} does not exist", 404)
         event = event_lookups.get(tx, row["event_id"])
@@ -171,7 +112,8 @@ def show_run(run_id: str) -> Response:
         timeline = timeline_rows.of_run(tx, run_id)
         again = operation_list.last_reruns(tx, [run_id])
         operation = operation_list.of_run(tx, run_id)
-    shown = _summary(row, again.get(run_id)) | {
+        error = run_errors.lines(tx, [row]).get(run_id)
+    shown = summary(row, again.get(run_id), error) | {
         "operation": operation and {"id": operation["id"], "name": operation["name"]},
         "output": shapes.output(row),
         "event": shapes.event(event) if event is not None else None,
@@ -219,27 +161,6 @@ def cancel(query: dict[str, bool], run_id: str) -> Response:
     ids.check_ulid(run_id, "a run id", "run_id")
     before = cancel_run(context(), run_id, actor(), terminate=query["terminate"])
     return answer({"data": {"id": run_id, "was": before.value}})
-
-
-def _summary(row: RowMapping, again: RowMapping | None) -> JsonObject:
-    """Shape a run; `again` is the newest run that repeats it."""
-    repeated = ("id", "status", "operation_id")
-    return {
-        "id": row["id"],
-        "status": row["status"],
-        "phase": row["phase"],
-        "function": row["function_slug"],
-        "app": row["app_name"],
-        "event": row["event_name"],
-        "event_id": row["event_id"],
-        "queued_at": shapes.stamp(row["queued_at"]),
-        "started_at": shapes.stamp(row["started_at"]),
-        "ended_at": shapes.stamp(row["ended_at"]),
-        "cron": row["cron"],
-        "skip_reason": row["skip_reason"],
-        "original_run_id": row["original_run_id"],
-        "last_rerun": again and {name: again[name] for name in repeated},
-    }
 
 
 def _attempt(row: RowMapping, task: SpanTask | None) -> JsonObject:

@@ -1,1 +1,1 @@
-"""Routes of what lists of runs are searched by: search keys and saved views."""
+"""Routes of the list of runs, and of what it is searched by: search keys and saved views."""
