@@ -161,7 +161,12 @@ def _with(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command]
     return add
 
 
+_ANSWER = click.option(
+    "--json", "json_logs", is_flag=True, default=None, help="Print the answer as JSON, and logs."
+)
 database = _with((*_DATABASE, *_LOGS))
+# of a command that prints an answer
+answering = _with((*_DATABASE, _LOGS[0], _ANSWER))
 shared = _with((*_DATABASE, *_ENGINE, *_LOGS))
 mode = _with(_MODE)
 server = _with(_SERVER)

@@ -14,6 +14,7 @@ from ..engine.runtime.audit import SHELL, Actor
 from ..storage.db.session import Database
 from ..storage.schema import migrate
 from . import databases, options
+from .client import print_json
 from .system_user import user
 
 
@@ -48,49 +49,58 @@ def actor() -> Actor:
 @click.option(
     "--role", type=click.Choice([*map(str, Role)]), default=Role.VIEWER.value, show_default=True
 )
-@options.database
+@options.answering
 def add(name: str, role: Role, **flags: object) -> None:
     """Add a user; the password is asked for, or read from the standard input."""
     with database_of(flags) as database:
         accounts.add(database, name, _password(), Role(role), datetime.now(UTC), actor())
-    click.echo(f"{name} is {Role(role).value}")
+    _tell({"name": name, "role": Role(role).value}, f"{name} is {Role(role).value}", flags)
+
+
+def _tell(found: object, text: str, flags: dict[str, object]) -> None:
+    """Print a text, or with --json what it says; then the logs are JSON, too."""
+    if flags["json_logs"]:
+        print_json(found)
+    elif text:
+        click.echo(text)
 
 
 @users.command("list")
-@options.database
+@options.answering
 def list_(**flags: object) -> None:
     """List the users with their roles."""
     with database_of(flags) as database:
-        for one in accounts.every(database):
-            click.echo(f"{one.name:<32}  {one.role}")
+        found = accounts.every(database)
+    lines = [f"{one.name:<32}  {one.role}" for one in found]
+    _tell([{"name": one.name, "role": one.role} for one in found], "\n".join(lines), flags)
 
 
 @users.command()
 @click.argument("name")
-@options.database
+@options.answering
 def remove(name: str, **flags: object) -> None:
     """Remove a user, and end the user's logins."""
     with database_of(flags) as database:
         accounts.remove(database, name, datetime.now(UTC), actor())
-    click.echo(f"{name} is removed")
+    _tell({"name": name}, f"{name} is removed", flags)
 
 
 @users.command("role")
 @click.argument("name")
 @click.argument("role", type=click.Choice([*map(str, Role)]))
-@options.database
+@options.answering
 def role_(name: str, role: Role, **flags: object) -> None:
     """Change a user's role."""
     with database_of(flags) as database:
         accounts.change_role(database, name, Role(role), datetime.now(UTC), actor())
-    click.echo(f"{name} is {Role(role).value}")
+    _tell({"name": name, "role": Role(role).value}, f"{name} is {Role(role).value}", flags)
 
 
 @users.command()
 @click.argument("name")
-@options.database
+@options.answering
 def passwd(name: str, **flags: object) -> None:
     """Change a user's password, and end the user's logins."""
     with database_of(flags) as database:
         accounts.change_password(database, name, _password(), datetime.now(UTC), actor())
-    click.echo(f"the password of {name} is changed")
+    _tell({"name": name}, f"the password of {name} is changed", flags)

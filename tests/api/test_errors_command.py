@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from inngest_py.cli import cli
 from inngest_py.cli.errors import commands
-from inngest_py.cli.operations import commands as operations
+from inngest_py.cli.operations import beginning as operations
 from tests.api.conftest import Service
 from tests.api.test_errors import fail
 from tests.factories import reply

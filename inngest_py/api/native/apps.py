@@ -70,7 +70,7 @@ class ArchivedAnswer(Schema):
     data = fields.Nested(AppKey, required=True)
 
 
-class AppBody(openapi.Body):
+class NewAppBody(openapi.Body):
     """The app to add."""
 
     url = fields.Raw(
@@ -185,7 +185,7 @@ def _add_to(routes: Blueprint) -> None:
     """Add the routes to a blueprint."""
     routes.get("/apps")(routes.response(200, AppList)(list_apps))
     added = routes.response(200, AppAnswer)(_documented(routes, add, 400, 404))
-    routes.post("/apps")(routes.arguments(AppBody)(added))
+    routes.post("/apps")(routes.arguments(NewAppBody)(added))
     synced = routes.response(200, AppAnswer)(_documented(routes, sync, 400, 404, 409))
     routes.post("/apps/<path:app>/sync")(synced)
     archived = routes.response(200, ArchivedAnswer)(_documented(routes, archive, 404))

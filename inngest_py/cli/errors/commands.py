@@ -12,14 +12,8 @@ from ...domain.errors import Invalid
 from ...domain.reports.error_groups import ErrorState
 from ...domain.values import durations
 from ...domain.values.json_types import JsonObject
-from ..client import call, url_option
-from ..operations.commands import (
-    as_json_option,
-    begin_operation,
-    dry_run_option,
-    follow_option,
-    rate_option,
-)
+from ..client import as_json_option, call, url_option
+from ..operations.beginning import begin_operation, dry_run_option, follow_option, rate_option
 
 _STATES = [state.value for state in ErrorState]
 _ORDERS = ("last_seen", "runs", "first_seen")

@@ -1,50 +1,20 @@
 """`operations` and `replay-events`: rerun or cancel many runs, replay events, follow progress."""
 
-import json
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TypedDict
-
 import click
 
-from ...domain.errors import Invalid
-from ...domain.operations.operations import OPEN
-from ...domain.values import durations
 from ...domain.values.json_types import JsonObject
-from ..client import call, pairs, url_option
-
-_LOOK_SECONDS = 1.0
-
-
-class _Operation(TypedDict):
-    """What is used of the server's answer."""
-
-    id: str
-    name: str
-    state: str
-    rate: float | None
-    reason: str | None
-    note: str | None
-    total: int
-    total_exact: bool
-    done: int
-    succeeded: int
-    skipped: int
-    failed: int
-    created_at: str
-    runs: dict[str, int]
-    reasons: list[dict[str, str | int]]
-
-
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-follow_option = click.option("--follow", is_flag=True, help="Show its progress until it has ended.")
-rate_option = click.option(
-    "--rate", type=float, help="Items a second; without it there is no limit."
+from ..client import as_json_option, call, print_json, url_option
+from ..completion.names import FUNCTION
+from ..runs.filters import filters, moment, selection, until_option
+from .beginning import (
+    Operation,
+    begin_operation,
+    dry_run_option,
+    follow_option,
+    followed,
+    progress,
+    rate_option,
 )
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only say how much there is.")
-_since = click.option("--since", help="From this time on: 2026-11-30T02:14Z, or 2h ago: 2h.")
-_until = click.option("--until", help="Before this time, in the same forms.")
 
 
 @click.group()
@@ -52,31 +22,14 @@ def operations() -> None:
     """Rerun or cancel many runs in the background, and watch it."""
 
 
-def _filters(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--status", multiple=True, help="A status, or a phase such as sleeping."),
-        click.option("--function", help="A slug or an id."),
-        click.option("--app", help="An app's name."),
-        _since,
-        _until,
-        click.option("--event", help="A name, or shop/*."),
-        click.option("--text", help="The run, its event, output or errors contain it."),
-        click.option("--cel", help="An expression over event, output and error."),
-        click.option("--error", help="The id of an error: its runs that are still failed."),
-        click.option("--key", multiple=True, help="A search key: order_id=A-1001."),
-        rate_option,
-        dry_run_option,
-        as_json_option,
-        follow_option,
-        url_option,
-    ):
-        command = option(command)
-    return command
-
-
 @operations.command()
 @click.argument("kind", type=click.Choice(["rerun", "cancel"]))
-@_filters
+@filters
+@rate_option
+@dry_run_option
+@as_json_option
+@follow_option
+@url_option
 def begin(
     kind: str,
     rate: float | None,
@@ -84,23 +37,19 @@ def begin(
     as_json: bool,
     follow: bool,
     url: str,
-    status: tuple[str, ...],
-    key: tuple[str, ...],
-    **given: str | None,
+    **given: object,
 ) -> None:
     """Rerun or cancel all runs that fulfil the filters."""
-    selection: JsonObject = {name: value for name, value in given.items() if value}
-    selection |= {"status": list(status)} if status else {}
-    selection |= {"keys": pairs(key)} if key else {}
-    begin_operation(url, kind, selection, rate, dry_run=dry_run, as_json=as_json, follow=follow)
+    chosen = selection(given)
+    begin_operation(url, kind, chosen, rate, dry_run=dry_run, as_json=as_json, follow=follow)
 
 
 @click.command("replay-events")
-@click.argument("function")
+@click.argument("function", type=FUNCTION)
 @click.option(
     "--since", required=True, help="From this time on: 2026-11-30T02:14Z, or 2h for 2 h ago."
 )
-@_until
+@until_option
 @click.option("--event", "events", multiple=True, help="Only events of this name, or shop/*.")
 @rate_option
 @dry_run_option
@@ -123,50 +72,12 @@ def replay_events(
     The function need not have existed then. Each event that its triggers let through starts one
     run. (`replay` is another thing: it checks new code before a deploy.)
     """
-    selection: JsonObject = {"function": function, "since": since, "until": until}
-    selection |= {"events": list(events)} if events else {}
-    selection = {name: value for name, value in selection.items() if value}
+    chosen: JsonObject = {"function": function, "since": moment(since)}
+    chosen |= {"until": moment(until)} if until else {}
+    chosen |= {"events": list(events)} if events else {}
     begin_operation(
-        url, "replay_events", selection, rate, dry_run=dry_run, as_json=as_json, follow=follow
+        url, "replay_events", chosen, rate, dry_run=dry_run, as_json=as_json, follow=follow
     )
-
-
-def begin_operation(
-    url: str,
-    kind: str,
-    selection: JsonObject,
-    rate: float | None,
-    *,
-    dry_run: bool,
-    as_json: bool,
-    follow: bool,
-) -> None:
-    """Begin an operation, or say what it would do; `follow` shows its progress to the end."""
-    for name in ("since", "until"):
-        if name in selection:
-            selection[name] = _moment(str(selection[name]))
-    asked = {"kind": kind, "selection": selection, "rate": rate, "dry_run": dry_run}
-    found = call("POST", f"{url}/v1/operations", json=asked)["data"]
-    if follow and not dry_run:
-        found = _followed(url, found["id"], quiet=as_json)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-    elif dry_run:
-        click.echo(found["name"])
-        for slug, number in sorted(found["functions"].items()):
-            click.echo(f"  {number:>9,}  {slug}")
-        if found["note"]:
-            click.echo(found["note"])
-    elif not follow:
-        click.echo(f"{found['id']}  {found['name']}")
-
-
-def _moment(text: str) -> str:
-    """Read a time, or a duration that ends now; the server checks a time."""
-    try:
-        return (datetime.now(UTC) - durations.to_timedelta(text)).isoformat()
-    except Invalid:
-        return text
 
 
 @operations.command("list")
@@ -179,17 +90,12 @@ def list_(state: tuple[str, ...], limit: int, as_json: bool, url: str) -> None:
     query = {"state": list(state), "limit": limit}
     found = call("GET", f"{url}/v1/operations", params=query)["data"]
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     if not found:
         click.echo("no operations", err=True)
     for one in found:
-        click.echo(f"{one['id']}  {one['state']:<9}  {_progress(one)}  {one['name']}")
-
-
-def _progress(one: _Operation) -> str:
-    total = f"{one['total']:,}" if one["total_exact"] else f"more than {one['total']:,}"
-    return f"{one['done']:,} of {total}"
+        click.echo(f"{one['id']}  {one['state']:<9}  {progress(one)}  {one['name']}")
 
 
 @operations.command()
@@ -200,18 +106,18 @@ def _progress(one: _Operation) -> str:
 def show(operation_id: str, as_json: bool, follow: bool, url: str) -> None:
     """Show an operation: how far it is, and what became of the runs that it made."""
     if follow:
-        found = _followed(url, operation_id, quiet=as_json)
+        found = followed(url, operation_id, quiet=as_json)
     else:
         found = call("GET", f"{url}/v1/operations/{operation_id}")["data"]
     _tell(found, as_json)
 
 
-def _tell(one: _Operation, as_json: bool) -> None:
+def _tell(one: Operation, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(one, indent=2))
+        print_json(one)
         return
     click.echo(f"{one['name']} ({one['state']})")
-    click.echo(f"{_progress(one)}: {one['succeeded']:,} succeeded, ", nl=False)
+    click.echo(f"{progress(one)}: {one['succeeded']:,} succeeded, ", nl=False)
     click.echo(f"{one['skipped']:,} skipped, {one['failed']:,} failed")
     if one["runs"]:
         counts = ", ".join(f"{number:,} {status}" for status, number in one["runs"].items())
@@ -221,20 +127,6 @@ def _tell(one: _Operation, as_json: bool) -> None:
     for text in (one["note"], one["reason"]):
         if text:
             click.echo(text)
-
-
-def _followed(url: str, operation_id: str, *, quiet: bool) -> _Operation:
-    """Wait until an operation has ended, and show each change."""
-    told = ""
-    while True:
-        found: _Operation = call("GET", f"{url}/v1/operations/{operation_id}")["data"]
-        line = f"{_progress(found)}, {found['state']}"
-        if line != told and not quiet:
-            click.echo(line)
-        told = line
-        if found["state"] not in OPEN:
-            return found
-        time.sleep(_LOOK_SECONDS)
 
 
 @operations.command()
@@ -251,7 +143,7 @@ def results(
     query = {"outcome": outcome, "status": status, "limit": limit}
     found = call("GET", f"{url}/v1/operations/{operation_id}/results", params=query)
     if as_json:
-        click.echo(json.dumps(found["data"], indent=2))
+        print_json(found["data"])
         return
     for one in found["data"]:
         made = f"-> {one['run_id']} {one['status'] or 'deleted'}" if one["run_id"] else ""
@@ -263,10 +155,10 @@ def results(
 def _change(operation_id: str, url: str, body: dict[str, object], *, as_json: bool) -> None:
     found = call("PATCH", f"{url}/v1/operations/{operation_id}", json=body)["data"]
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     speed = "no limit" if found["rate"] is None else f"{found['rate']:g} a second"
-    click.echo(f"{operation_id} is {found['state']}, at {_progress(found)}, {speed}")
+    click.echo(f"{operation_id} is {found['state']}, at {progress(found)}, {speed}")
 
 
 def _changing(name: str, state: str, text: str) -> None:

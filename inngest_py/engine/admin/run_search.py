@@ -13,6 +13,7 @@ from ...domain.operations.selections import RunSelection
 from ...domain.runs import outputs, phases
 from ...storage.queries import function_list, run_list
 from ...storage.queries.paging import Fits, Order, Position, Window
+from ...storage.queries.run_columns import SMALL
 from ...storage.queries.run_filters.choosing import is_rare
 from ...storage.queries.run_filters.run_query import RunQuery
 from . import search_keys
@@ -48,7 +49,7 @@ class RunSearch:
         limit: int,
         *,
         by: Order = run_list.NEWEST,
-        columns: Sequence[str] = run_list.SMALL,
+        columns: Sequence[str] = SMALL,
     ) -> Window:
         """Read a window of runs after a position, with what the filter asks for."""
         values = self.cel is not None and not self.cel.exact

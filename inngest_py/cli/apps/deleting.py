@@ -1,36 +1,18 @@
-"""`apps`: list apps, and delete an app with its history, which only this command can do."""
+"""`apps delete`: delete an app with its history, which needs the database."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
 
-from ..engine.apps import erasing
-from ..engine.runtime.audit import SHELL
-from ..storage.queries import app_list
-from ..storage.schema import migrate
-from . import databases, options
-from .system_user import user
+from ...engine.apps import erasing
+from ...engine.runtime.audit import SHELL
+from ...storage.schema import migrate
+from .. import databases, options
+from ..system_user import user
 
 
-@click.group()
-def apps() -> None:
-    """Look at apps; delete one with its history."""
-
-
-@apps.command("list")
-@options.database
-def list_(**flags: object) -> None:
-    """List the apps that are in use: name, URL, and what is wrong with them."""
-    with databases.opened(flags) as database:
-        migrate.prepare(database)
-        with database.reading() as tx:
-            for row in app_list.every(tx):
-                wrong = f"down: {row['down_cause']}" if row["down_since"] else row["error"] or ""
-                click.echo(f"{row['name'] or '-':<32}  {row['url']}  {wrong}".rstrip())
-
-
-@apps.command()
+@click.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.database

@@ -1,0 +1,223 @@
+"""`tail`: follow runs in a terminal as they start and end, or one run to its end.
+
+It asks the server for what is new, once a second: so it works with any number of servers, and goes
+on when one was away.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from ...domain.runs.runs import ENDED, RunStatus
+from ...domain.values.json_types import JsonObject
+from ..client import Unreachable, call, url_option
+from ..completion.names import APP, FUNCTION
+from .filters import moment, since_option
+from .shapes import Run, WholeRun, attempt_line, line_of
+
+_LOOK_SECONDS = 1.0
+_MOST_AWAY_SECONDS = 10.0
+# A run's time is taken before its transaction commits: what committed late is found by looking at
+# the last seconds again.
+_OVERLAP = timedelta(seconds=3)
+_PAGE = 500
+_COLORS = {
+    RunStatus.COMPLETED: "green",
+    RunStatus.FAILED: "red",
+    RunStatus.CANCELLED: "yellow",
+}
+
+Ask = Callable[[str, JsonObject], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """That a run has started or ended; `what` is `started`, or the status that it ended with."""
+
+    at: str
+    what: str
+    run: Run
+
+
+@dataclass(slots=True)
+class Feed:
+    """Runs in the order of one of their times, as they come."""
+
+    ask: Ask
+    time_field: str
+    filters: JsonObject
+    newest: str | None = None
+    # of the runs in the overlap the times at which they were told
+    _told: dict[tuple[str, str], datetime] = field(default_factory=dict)
+
+    def begin(self, since: str | None) -> None:
+        """Begin at a time, or with what comes from now on."""
+        if since is not None:
+            self.newest = since
+            return
+        body = self.ask("/v1/runs", self._query() | {"limit": 1})
+        for run in body["data"]:
+            self.newest = run[self.time_field]
+        list(self.news())
+
+    def news(self) -> Iterator[News]:
+        """List the runs that have not been told yet, oldest first."""
+        query = self._query() | {"oldest_first": "true", "limit": _PAGE}
+        if self.newest is not None:
+            query["since"] = _earlier(self.newest)
+        while True:
+            body = self.ask("/v1/runs", query)
+            for run in body["data"]:
+                at = run[self.time_field]
+                key = (run["id"], at)
+                if key not in self._told:
+                    self._told[key] = datetime.fromisoformat(at)
+                    self.newest = at if self.newest is None else max(self.newest, at, key=_moment)
+                    yield News(at, self._what(run), run)
+            if not body["has_more"]:
+                break
+            query["cursor"] = body["cursor"]
+        self._forget()
+
+    def _query(self) -> JsonObject:
+        return {**self.filters, "time_field": self.time_field}
+
+    def _what(self, run: Run) -> str:
+        return "started" if self.time_field == "started_at" else run["status"]
+
+    def _forget(self) -> None:
+        if self.newest is not None:
+            least = _moment(self.newest) - 2 * _OVERLAP
+            self._told = {key: at for key, at in self._told.items() if at >= least}
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _earlier(text: str) -> str:
+    try:
+        return (_moment(text) - _OVERLAP).isoformat()
+    except ValueError:  # the server says what is wrong with it
+        return text
+
+
+def followed(feeds: list[Feed], pause: Callable[[], None]) -> Iterator[News | Unreachable | None]:
+    """Yield what is new, without end; Unreachable once when the server is away, None when back."""
+    is_away = False
+    while True:
+        found: list[News] = []
+        try:
+            for feed in feeds:
+                found += feed.news()
+        except Unreachable as error:
+            if not is_away:
+                is_away = True
+                yield error
+        else:
+            if is_away:
+                is_away = False
+                yield None
+        yield from sorted(found, key=lambda one: _moment(one.at))
+        pause()
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("--function", type=FUNCTION, help="Only of this function: a slug or an id.")
+@click.option("--app", type=APP, help="Only of this app, by its name.")
+@click.option("--failures", is_flag=True, help="Only runs that fail.")
+@since_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@url_option
+def tail(
+    run_id: str | None,
+    function: str | None,
+    app: str | None,
+    failures: bool,
+    since: str | None,
+    as_json: bool,
+    url: str,
+) -> None:
+    """Follow runs as they start and end, until Ctrl-C; or the attempts of one RUN to its end.
+
+    Goes on when the server was away, with what happened meanwhile. With RUN it ends with 1 if the
+    run fails or is cancelled.
+    """
+
+    def ask(path: str, query: JsonObject) -> Any:
+        return call("GET", f"{url}{path}", params=query)
+
+    try:
+        if run_id is not None:
+            if function or app or failures or since:
+                raise click.UsageError("--function, --app, --failures, --since are not for a RUN")
+            raise SystemExit(_follow_one(ask, run_id, as_json=as_json))
+        chosen: JsonObject = {"function": function, "app": app}
+        wanted = {"status": [RunStatus.FAILED.value]} if failures else {}
+        feeds = [Feed(ask, "ended_at", chosen | wanted)]
+        if not failures:
+            feeds.insert(0, Feed(ask, "started_at", chosen))
+        for feed in feeds:
+            feed.begin(None if since is None else moment(since))
+        for news in followed(feeds, lambda: time.sleep(_LOOK_SECONDS)):
+            _tell(news, as_json=as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _tell(news: News | Unreachable | None, *, as_json: bool) -> None:
+    if news is None:
+        click.echo("the server answers again", err=True)
+    elif isinstance(news, Unreachable):
+        click.echo(f"{news.message}; waiting for it", err=True)
+    elif as_json:
+        click.echo(json.dumps({"at": news.at, "what": news.what, "run": news.run}))
+    else:
+        click.echo(_line(news))
+
+
+def _line(news: News) -> str:
+    run, color = news.run, None
+    if news.what in list(RunStatus):
+        color = _COLORS.get(RunStatus(news.what))
+    what = click.style(f"{news.what:<9}", fg=color)
+    left = f"{news.at}  {what}  {run['id']}  {run['function']}"
+    if news.what == "started":
+        return f"{left}  {run['event'] or ''}".rstrip()
+    if run["started_at"] is not None and run["ended_at"] is not None:
+        took = (_moment(run["ended_at"]) - _moment(run["started_at"])).total_seconds()
+        left += f"  {took:.2f} s"
+    return left if run["error"] is None else f"{left}  {line_of(run['error'])}"
+
+
+def _follow_one(ask: Ask, run_id: str, *, as_json: bool) -> int:
+    """Print the attempts of a run as they end, and the run's end; return the exit code."""
+    told: set[str] = set()
+    is_known = False
+    while True:
+        try:
+            run: WholeRun = ask(f"/api/v1/runs/{quote(run_id, safe='')}", {})["data"]
+        except Unreachable as error:
+            if not is_known:
+                raise
+            click.echo(f"{error.message}; waiting for it", err=True)
+            time.sleep(_LOOK_SECONDS)
+            continue
+        is_known = True
+        for attempt in run["attempts"]:
+            line = json.dumps(attempt) if as_json else attempt_line(attempt)
+            if attempt["ended_at"] is not None and line not in told:
+                told.add(line)
+                click.echo(line)
+        if run["status"] in list(ENDED):
+            news = News(run["ended_at"] or "", run["status"], run)
+            _tell(news, as_json=as_json)
+            return 0 if run["status"] == RunStatus.COMPLETED else 1
+        time.sleep(_LOOK_SECONDS)
