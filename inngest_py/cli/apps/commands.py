@@ -6,7 +6,7 @@ from urllib.parse import quote
 import click
 
 from ..client import as_json_option, call, print_json, url_option
-from ..completion.names import APP
+from ..completion import names
 from ..lazy import LazyGroup
 
 
@@ -67,7 +67,7 @@ def add(app_url: str, as_json: bool, url: str) -> None:
 
 
 @apps.command()
-@click.argument("app", type=APP)
+@click.argument("app", shell_complete=names.apps)
 @as_json_option
 @url_option
 def sync(app: str, as_json: bool, url: str) -> None:
@@ -86,7 +86,7 @@ def _tell(one: _App, *, as_json: bool) -> None:
 
 
 @apps.command()
-@click.argument("app", type=APP)
+@click.argument("app", shell_complete=names.apps)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 @url_option

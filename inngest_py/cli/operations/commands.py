@@ -4,7 +4,7 @@ import click
 
 from ...domain.values.json_types import JsonObject
 from ..client import as_json_option, call, print_json, url_option
-from ..completion.names import FUNCTION
+from ..completion import names
 from ..runs.filters import filters, moment, selection, until_option
 from .beginning import (
     Operation,
@@ -45,7 +45,7 @@ def begin(
 
 
 @click.command("replay-events")
-@click.argument("function", type=FUNCTION)
+@click.argument("function", shell_complete=names.functions)
 @click.option(
     "--since", required=True, help="From this time on: 2026-11-30T02:14Z, or 2h for 2 h ago."
 )

@@ -9,7 +9,7 @@ from ...domain.errors import Invalid
 from ...domain.values import durations
 from ...domain.values.json_types import JsonObject
 from ..client import pairs
-from ..completion.names import APP, FUNCTION
+from ..completion import names
 
 since_option = click.option(
     "--since", help="From this time on: 2026-11-30T02:14Z, or 2h for 2 h ago."
@@ -17,8 +17,8 @@ since_option = click.option(
 until_option = click.option("--until", help="Before this time, in the same forms.")
 _FILTERS = (
     click.option("--status", multiple=True, help="A status, or a phase such as sleeping."),
-    click.option("--function", type=FUNCTION, help="A slug or an id."),
-    click.option("--app", type=APP, help="An app's name."),
+    click.option("--function", shell_complete=names.functions, help="A slug or an id."),
+    click.option("--app", shell_complete=names.apps, help="An app's name."),
     since_option,
     until_option,
     click.option("--event", help="A name, or shop/*."),

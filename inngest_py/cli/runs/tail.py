@@ -17,7 +17,7 @@ import click
 from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.values.json_types import JsonObject
 from ..client import Unreachable, call, url_option
-from ..completion.names import APP, FUNCTION
+from ..completion import names
 from .filters import moment, since_option
 from .shapes import Run, WholeRun, attempt_line, line_of
 
@@ -130,8 +130,10 @@ def followed(feeds: list[Feed], pause: Callable[[], None]) -> Iterator[News | Un
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
-@click.option("--function", type=FUNCTION, help="Only of this function: a slug or an id.")
-@click.option("--app", type=APP, help="Only of this app, by its name.")
+@click.option(
+    "--function", shell_complete=names.functions, help="Only of this function: a slug or an id."
+)
+@click.option("--app", shell_complete=names.apps, help="Only of this app, by its name.")
 @click.option("--failures", is_flag=True, help="Only runs that fail.")
 @since_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
