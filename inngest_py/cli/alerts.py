@@ -62,12 +62,14 @@ def _line(one: _Receiver) -> str:
 @alerts.command()
 @click.argument("name")
 @click.argument("target")
-@click.option("--kind", type=click.Choice(list(ReceiverKind)), default=ReceiverKind.WEBHOOK.value)
+@click.option(
+    "--kind", type=click.Choice([*map(str, ReceiverKind)]), default=ReceiverKind.WEBHOOK.value
+)
 @click.option(
     "--alert",
     "wanted",
     multiple=True,
-    type=click.Choice(list(AlertKind)),
+    type=click.Choice([*map(str, AlertKind)]),
     help="Only this kind; repeatable.",
 )
 @url_option
