@@ -3,7 +3,7 @@
 import click
 
 from ..version import __version__
-from .lazy import LazyGroup
+from .lazy import lazy_group
 
 # Every command, with its module. So `send` does not import all of the server's code.
 _MODULES = {
@@ -35,8 +35,7 @@ _MODULES = {
 
 
 @click.group(
-    cls=LazyGroup,
-    modules={name: f"{__package__}.{module}" for name, module in _MODULES.items()},
+    cls=lazy_group({name: f"{__package__}.{module}" for name, module in _MODULES.items()}),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="inngest-py")

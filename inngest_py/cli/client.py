@@ -133,7 +133,9 @@ def _cause(error: BaseException) -> str:
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:
             return inner.strerror
-        inner = inner.__cause__ or inner.__context__
+        first = inner.args[0] if inner.args else None
+        wrapped = first if isinstance(first, BaseException) else None
+        inner = inner.__cause__ or inner.__context__ or wrapped
     return "the connection was closed"
 
 

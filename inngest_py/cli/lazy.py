@@ -2,33 +2,31 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
 
 import click
 
 from ..loading import without_collections
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module only when the command is used.
+def lazy_group(modules: Mapping[str, str]) -> type[click.Group]:
+    """Make a kind of group that imports a command's module only when the command is used.
 
     `modules` has the module of each command, where it stands under the command's name, with `_`
     for `-`.
     """
 
-    def __init__(self, *args: Any, modules: Mapping[str, str], **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._modules = modules
+    class LazyGroup(click.Group):
+        """The group; it may have other commands, too."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """List its commands by name."""
-        return sorted({*self._modules, *super().list_commands(ctx)})
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return sorted({*modules, *super().list_commands(ctx)})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in self._modules:
-            return super().get_command(ctx, cmd_name)
-        with without_collections():
-            module = import_module(self._modules[cmd_name])
-        found: click.Command = getattr(module, cmd_name.replace("-", "_"))
-        return found
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            if cmd_name not in modules:
+                return super().get_command(ctx, cmd_name)
+            with without_collections():
+                module = import_module(modules[cmd_name])
+            found: click.Command = getattr(module, cmd_name.replace("-", "_"))
+            return found
+
+    return LazyGroup

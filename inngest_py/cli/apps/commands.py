@@ -7,7 +7,7 @@ import click
 
 from ..client import as_json_option, call, print_json, url_option
 from ..completion import names
-from ..lazy import LazyGroup
+from ..lazy import lazy_group
 
 
 class _App(TypedDict):
@@ -23,7 +23,7 @@ class _App(TypedDict):
     functions: int
 
 
-@click.group(cls=LazyGroup, modules={"delete": "inngest_py.cli.apps.deleting"})
+@click.group(cls=lazy_group({"delete": f"{__package__}.deleting"}))
 def apps() -> None:
     """Look at apps; add, sync and archive them; delete one with its history."""
 

@@ -27,6 +27,14 @@ class Run(TypedDict):
     error: RunError | None
 
 
+class RunPage(TypedDict):
+    """A page of a list of runs."""
+
+    data: list[Run]
+    cursor: str | None
+    has_more: bool
+
+
 class Attempt(TypedDict):
     """An attempt of a run."""
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import quote
 
 import click
@@ -19,10 +18,9 @@ from ...domain.values.json_types import JsonObject
 from ..client import Unreachable, call, url_option
 from ..completion import names
 from .filters import moment, since_option
-from .shapes import Run, WholeRun, attempt_line, line_of
+from .shapes import Run, RunPage, WholeRun, attempt_line, line_of
 
 _LOOK_SECONDS = 1.0
-_MOST_AWAY_SECONDS = 10.0
 # A run's time is taken before its transaction commits: what committed late is found by looking at
 # the last seconds again.
 _OVERLAP = timedelta(seconds=3)
@@ -33,7 +31,7 @@ _COLORS = {
     RunStatus.CANCELLED: "yellow",
 }
 
-Ask = Callable[[str, JsonObject], Any]
+Ask = Callable[[JsonObject], RunPage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,9 @@ class Feed:
         if since is not None:
             self.newest = since
             return
-        body = self.ask("/v1/runs", self._query() | {"limit": 1})
+        body = self.ask(self._query() | {"limit": 1})
         for run in body["data"]:
-            self.newest = run[self.time_field]
+            self.newest = self._at(run)
         list(self.news())
 
     def news(self) -> Iterator[News]:
@@ -72,9 +70,9 @@ class Feed:
         if self.newest is not None:
             query["since"] = _earlier(self.newest)
         while True:
-            body = self.ask("/v1/runs", query)
+            body = self.ask(query)
             for run in body["data"]:
-                at = run[self.time_field]
+                at = self._at(run)
                 key = (run["id"], at)
                 if key not in self._told:
                     self._told[key] = datetime.fromisoformat(at)
@@ -87,6 +85,9 @@ class Feed:
 
     def _query(self) -> JsonObject:
         return {**self.filters, "time_field": self.time_field}
+
+    def _at(self, run: Run) -> str:
+        return str(run["started_at"] if self.time_field == "started_at" else run["ended_at"])
 
     def _what(self, run: Run) -> str:
         return "started" if self.time_field == "started_at" else run["status"]
@@ -153,14 +154,15 @@ def tail(
     run fails or is cancelled.
     """
 
-    def ask(path: str, query: JsonObject) -> Any:
-        return call("GET", f"{url}{path}", params=query)
+    def ask(query: JsonObject) -> RunPage:
+        found: RunPage = call("GET", f"{url}/v1/runs", params=query)
+        return found
 
     try:
         if run_id is not None:
             if function or app or failures or since:
                 raise click.UsageError("--function, --app, --failures, --since are not for a RUN")
-            raise SystemExit(_follow_one(ask, run_id, as_json=as_json))
+            raise SystemExit(_follow_one(url, run_id, as_json=as_json))
         chosen: JsonObject = {"function": function, "app": app}
         wanted = {"status": [RunStatus.FAILED.value]} if failures else {}
         feeds = [Feed(ask, "ended_at", chosen | wanted)]
@@ -199,20 +201,23 @@ def _line(news: News) -> str:
     return left if run["error"] is None else f"{left}  {line_of(run['error'])}"
 
 
-def _follow_one(ask: Ask, run_id: str, *, as_json: bool) -> int:
+def _follow_one(url: str, run_id: str, *, as_json: bool) -> int:
     """Print the attempts of a run as they end, and the run's end; return the exit code."""
+    path = f"{url}/api/v1/runs/{quote(run_id, safe='')}"
     told: set[str] = set()
-    is_known = False
+    is_known = is_away = False
     while True:
         try:
-            run: WholeRun = ask(f"/api/v1/runs/{quote(run_id, safe='')}", {})["data"]
+            run: WholeRun = call("GET", path)["data"]
         except Unreachable as error:
             if not is_known:
                 raise
-            click.echo(f"{error.message}; waiting for it", err=True)
+            if not is_away:
+                _tell(error, as_json=as_json)
+            is_away = True
             time.sleep(_LOOK_SECONDS)
             continue
-        is_known = True
+        is_known, is_away = True, False
         for attempt in run["attempts"]:
             line = json.dumps(attempt) if as_json else attempt_line(attempt)
             if attempt["ended_at"] is not None and line not in told:
