@@ -8,7 +8,7 @@ SINCE = "2020-01-01T00:00:00Z"
 
 _FUNCTION = """
   id name slug config url triggers { type value condition } app { id externalID name }
-  failureHandler { slug }
+  failureHandler { slug } outcomes { status runs }
   configuration {
     cancellations { event timeout condition } retries { value isDefault } priority
     eventsBatch { maxSize timeout key } concurrency { scope limit { value isPlanLimit } key }
@@ -39,7 +39,8 @@ _SPAN = """
 TRACE = f"{_SPAN} childrenSpans {{ {_SPAN} childrenSpans {{ {_SPAN} }} }}"
 _RUN = """
   id appID functionID traceID queuedAt startedAt endedAt status eventName isBatch batchCreatedAt
-  cronSchedule output triggerIDs function { name slug } app { name }
+  cronSchedule output triggerIDs lastRerun { id status operationID } function { name slug }
+  app { name }
 """
 _WORKER = """
   id gatewayId instanceId workerIp maxWorkerConcurrency app { id } appName connectedAt

@@ -10,10 +10,12 @@ from graphql import parse, validate
 from inngest_py.api.graphql.server import SCHEMA
 from inngest_py.domain.connect.actions import Status
 from inngest_py.domain.values.ids import DEV_ENV_ID
+from inngest_py.engine.admin import rerun
 from inngest_py.storage.catalog import connections
 from tests.api.conftest import Service
 from tests.api.gql import QUERIES, SINCE, ask, post, refused
 from tests.engine.test_crons import EVERY, pass_time, sync
+from tests.factories import reply
 
 UNKNOWN = "01JD0000000000000000000000"
 UNKNOWN_UUID = "00000000-0000-4000-a000-000000000009"
@@ -53,6 +55,7 @@ def test_a_run_in_all_its_shapes(service: Service, run: str) -> None:
         "cronSchedule": None,
         "output": '{"done":2}',
         "triggerIDs": [event_id],
+        "lastRerun": None,
         "function": {"name": "fn", "slug": "app-fn"},
         "app": {"name": "app"},
     }
@@ -190,6 +193,35 @@ def test_a_schedule_in_the_stream(service: Service) -> None:
     assert ask(service, "run", id=run["id"])["cronSchedule"] == EVERY
     trigger = ask(service, "runTrigger", id=run["id"])
     assert (trigger["cron"], trigger["eventName"]) == (EVERY, "inngest/scheduled.timer")
+
+
+def test_runs_say_by_which_run_they_were_repeated(service: Service) -> None:
+    old = service.engine.start()
+    service.engine.now += timedelta(seconds=1)  # ids of one moment are in no order
+    other = service.engine.start()
+    service.engine.drain()
+    for _ in range(2):
+        service.engine.now += timedelta(seconds=1)
+        new = rerun.rerun(service.engine.ctx, old)
+    service.engine.drain()
+    again = {"id": new, "status": "COMPLETED", "operationID": None}
+    assert ask(service, "run", id=old)["lastRerun"] == again
+    assert ask(service, "run", id=other)["lastRerun"] is None
+    listed = ask(service, "runs", filter={"from": SINCE})["edges"]
+    assert [edge["node"]["lastRerun"] for edge in listed] == [None, None, None, again]
+
+
+def test_functions_say_how_their_newest_runs_ended(service: Service) -> None:
+    assert [one["outcomes"] for one in ask(service, "functions")] == [[]]
+    service.engine.start()
+    service.engine.drain()
+    service.engine.sdk.script = lambda request, target: reply(500, "no", x_inngest_no_retry="true")
+    service.engine.start()
+    service.engine.drain()
+    ended = [{"status": status, "runs": 1} for status in ("COMPLETED", "FAILED")]
+    assert [one["outcomes"] for one in ask(service, "functions")] == [ended]
+    [app] = ask(service, "apps")
+    assert [one["outcomes"] for one in app["functions"]] == [ended]
 
 
 def test_apps_and_functions(service: Service) -> None:

@@ -72,14 +72,14 @@ def test_only_the_last_hour_of_that_worker_counts(
     assert "Since " in working.get(f"/workers/{working.engine.ctx.worker_id}")
 
 
-def test_an_attempt_says_which_host_made_it(working: Site) -> None:
+def test_an_attempt_says_which_worker_made_it(working: Site) -> None:
     run_id = run(working)
     found = working.client.get(f"/api/v1/runs/{run_id}").json["data"]["attempts"]
     assert {one["worker"] for one in found} == {NAME}
     steps = [one for one in working.get(f"/runs/{run_id}").split("data-span=") if "span=" in one]
     assert steps
     shown = [working.get(f"/runs/{run_id}?span={one.split(chr(34))[1]}") for one in steps[:4]]
-    assert any("<dt>Host</dt>" in page for page in shown)
+    assert any('<dt>Worker</dt><dd class="id">inngest-py@host' in page for page in shown)
 
 
 def test_an_unknown_worker_is_told_so(site: Site) -> None:

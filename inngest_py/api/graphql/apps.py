@@ -46,7 +46,9 @@ def functions(app: RowMapping, info: Info) -> Sequence[RowMapping]:
     """List the app's functions that are not archived."""
     request = of(info)
     request.apps.want([app["id"]])
-    return request.count_rows(request.app_functions.get(app["id"]) or [])
+    found = request.app_functions.get(app["id"]) or []
+    request.outcomes.want(row["id"] for row in found)
+    return request.count_rows(found)
 
 
 @app_type.field("functionCount")

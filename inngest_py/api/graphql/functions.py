@@ -34,6 +34,7 @@ def list_functions(_: object, info: Info) -> Sequence[RowMapping]:
     request = of(info)
     found = request.read(lambda tx: function_list.every(tx, archived=False))
     request.apps.want(row["app_id"] for row in found)
+    request.outcomes.want(row["id"] for row in found)
     return request.count_rows(found)
 
 
@@ -126,6 +127,15 @@ def _part(part: object | None, **names: str) -> JsonObject | None:
 
 def _duration(value: timedelta | None) -> str | None:
     return None if value is None else dataclass_json.duration_text(value)
+
+
+@function_type.field("outcomes")
+def outcomes(function: RowMapping, info: Info) -> Sequence[JsonObject]:
+    """Count the function's newest runs by status."""
+    request = of(info)
+    counted = request.outcomes.get(function["id"]) or {}
+    made = [{"status": status.upper(), "runs": counted[status]} for status in sorted(counted)]
+    return request.count_rows(made)
 
 
 function_type.set_alias("appID", "app_id")

@@ -11,11 +11,21 @@ from ...domain.access.roles import Role
 from ...domain.errors import Invalid, NotAllowed
 from ...domain.steps.defers import Defer
 from ...engine.runtime.context import Context
-from ...storage.queries import app_list, event_lookups, function_list, run_list, run_lookups
+from ...storage.queries import (
+    app_list,
+    event_lookups,
+    function_list,
+    run_detail,
+    run_list,
+    run_lookups,
+)
+from ...storage.queries.operations import operation_list
 
 T = TypeVar("T")
 MOST_ROWS = 20_000
 MOST_BYTES = 64 * 1024 * 1024
+OUTCOMES = 100  # newest runs of a function that are counted by status
+_CHUNK = 100  # functions that one statement counts: SQLite joins 500 queries at most
 # How long a page or a count may evaluate a filter row by row.
 SCAN_FOR = timedelta(seconds=3)
 
@@ -43,6 +53,14 @@ class Loader(Generic[T]):
         return self._found[key]
 
 
+def _last_outcomes(tx: Connection, function_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for start in range(0, len(function_ids), _CHUNK):
+        chunk = function_ids[start : start + _CHUNK]
+        found |= run_detail.last_outcomes(tx, chunk, OUTCOMES)
+    return found
+
+
 class QueryContext:
     """One request's context, which all resolvers share.
 
@@ -59,10 +77,12 @@ class QueryContext:
         self._rows_left = MOST_ROWS
         self._bytes_left = MOST_BYTES
         self.functions: Loader[RowMapping] = self._loader(function_list.by_ids)
+        self.outcomes: Loader[dict[str, int]] = self._loader(_last_outcomes)
         self.apps: Loader[RowMapping] = self._loader(app_list.by_ids)
         self.app_functions: Loader[list[RowMapping]] = self._loader(function_list.of_apps)
         self.outputs: Loader[str | None] = self._loader(run_lookups.outputs)
         self.event_runs: Loader[list[RowMapping]] = self._loader(run_list.of_events)
+        self.reruns: Loader[RowMapping] = self._loader(operation_list.last_reruns)
         self.defers: Loader[dict[str, Defer]] = self._loader(run_lookups.defers)
         self.events: Loader[RowMapping] = self._loader(event_lookups.by_ids)
         self.payloads: Loader[str] = self._loader(event_lookups.payloads)

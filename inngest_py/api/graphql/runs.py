@@ -64,6 +64,7 @@ def want(request: QueryContext, rows: Iterable[RowMapping]) -> None:
         request.events.want([row["event_id"]])
         request.payloads.want([row["event_id"]])
         request.defers.want([row["id"]])
+        request.reruns.want([row["id"]])
         if row["batch_id"] is not None:
             request.batches.want([row["batch_id"]])
 
@@ -266,6 +267,16 @@ def batch_created_at(run: RowMapping, _: Info) -> datetime | None:
 def is_deferred(run: RowMapping, _: Info) -> bool:
     """Say whether this is a deferred function's run: another run asked for it."""
     return bool(run["event_name"] == DEFERRED)
+
+
+@run_type.field("lastRerun")
+def last_rerun(run: RowMapping, info: Info) -> JsonObject | None:
+    """Find the newest run that repeats the run."""
+    found = of(info).reruns.get(run["id"])
+    if found is None:
+        return None
+    status = found["status"].upper()
+    return {"id": found["id"], "status": status, "operationID": found["operation_id"]}
 
 
 @run_type.field("defers")
