@@ -1,6 +1,7 @@
 """Runs: lists, single runs in both shapes, and the events that started them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
@@ -11,12 +12,13 @@ from ...domain.errors import Invalid, NotFound
 from ...domain.events import filters
 from ...domain.events.event_record import DEFERRED
 from ...domain.reports import spans
-from ...domain.runs import outputs
 from ...domain.runs.runs import RunStatus
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
+from ...engine.admin import run_search
+from ...engine.admin.run_search import RunSearch
 from ...storage.queries import run_list, run_lookups
-from ...storage.queries.paging import Fits, Position, Window
+from ...storage.queries.paging import Order, Position, Window
 from ...storage.queries.run_filters.run_query import RunQuery
 from .. import shapes
 from . import paging
@@ -86,19 +88,17 @@ def list_runs(
     position = by.position_of(after, "after")
     wanted = filter_of(filter.get("query"), filters.RUN)
     chosen = _query_of(filter, wanted)
-    fits = _fitting(request, wanted)
+    search = RunSearch(_divided(request, chosen, by), wanted, request.ctx.now())
 
     def fetch(start: Position | None, limit: int) -> Window:
-        values = fits is not None
-        return request.read(
-            lambda tx: run_list.look(tx, chosen, by, limit=limit, after=start, values=values)
-        )
+        return request.read(lambda tx: search.look(tx, start, limit, by=by))
 
-    page = paging.read_page(request, fetch, by, first=first, after=position, fits=fits)
+    page = paging.read_page(request, fetch, by, first=first, after=position, fits=search.fits)
     want(request, page.rows)
     request.count_rows(page.rows)
     made = paging.connection(page, lambda row: row, began=position is None)
-    return made | {"count": (chosen, fits, fetch)}
+    is_exact = wanted is None or wanted.exact
+    return made | {"count": (chosen, None if is_exact else search.fits, fetch)}
 
 
 def _order(given: list[dict[str, str]]) -> list[tuple[str, bool]]:
@@ -128,16 +128,16 @@ def _query_of(given: RunsFilter, wanted: filters.Filter | None) -> RunQuery:
     )
 
 
-def _fitting(request: QueryContext, wanted: filters.Filter | None) -> Fits | None:
-    if wanted is None or wanted.exact:
-        return None
-    now = request.ctx.now()
+def _divided(request: QueryContext, query: RunQuery, by: Order) -> RunQuery:
+    """Let a search look up what many events have in common, if an index has the list's order.
 
-    def fits(row: RowMapping) -> bool:
-        variables = outputs.variables(row["payload"], row["output"], row["status"])
-        return wanted.matches(variables, now)
-
-    return fits
+    Without one, each window would sort all runs.
+    """
+    has_index = by.keys[0].name in ("queued_at", query.time_field)
+    if not query.conditions or not has_index:
+        return query
+    found_by, looked_up = request.read(lambda tx: run_search.divided(tx, query.conditions))
+    return replace(query, conditions=found_by, looked_up=looked_up)
 
 
 @connection_type.field("totalCount")
