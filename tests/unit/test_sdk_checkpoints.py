@@ -18,9 +18,26 @@ import inngest_py.sdk
 from inngest_py.sdk.checkpoints import dispatches, options
 from tests.processes import ROOT
 
+_PATH = "/api/inngest?fnId=app-f&stepId=step"
+_EVENT = {"name": "e", "data": {}}
+# the first request of a run whose steps may be checkpointed
+_REQUEST = {
+    "ctx": {
+        "attempt": 0,
+        "disable_immediate_execution": False,
+        "run_id": "r",
+        "fn_id": "f",
+        "qi_id": "q",
+        "stack": {"stack": []},
+    },
+    "event": _EVENT,
+    "events": [_EVENT],
+    "steps": {},
+    "use_api": False,
+}
 # an app that is called once, at a run whose steps could be checkpointed
 _CALLED = """
-import json, logging
+import json, logging, sys
 import flask, inngest, inngest.flask
 import inngest_py.sdk
 
@@ -34,16 +51,22 @@ def f(ctx: inngest.ContextSync) -> int:
 
 app = flask.Flask(__name__)
 inngest.flask.serve(app, client, [f])
-body = {
-    "ctx": {"attempt": 0, "disable_immediate_execution": False, "run_id": "r", "fn_id": "f",
-            "qi_id": "q", "stack": {"stack": []}},
-    "event": {"name": "e", "data": {}}, "events": [{"name": "e", "data": {}}],
-    "steps": {}, "use_api": False,
-}
 for _ in range(2):
-    answer = app.test_client().post("/api/inngest?fnId=app-f&stepId=step", json=body)
+    answer = app.test_client().post(sys.argv[1], json=json.loads(sys.argv[2]))
     print(answer.status_code, json.dumps(answer.json[0]["data"]))
 """
+
+
+def ran(script: str, sdk: Path) -> "subprocess.CompletedProcess[str]":
+    """Run an app, with the SDK of a folder, that sends itself the request."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, _PATH, json.dumps(_REQUEST)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(sdk)},
+    )
 
 
 def test_a_version_without_what_is_needed_runs_as_before(tmp_path: Path) -> None:
@@ -52,15 +75,8 @@ def test_a_version_without_what_is_needed_runs_as_before(tmp_path: Path) -> None
     shutil.copytree(installed, tmp_path / "inngest")
     for file in (tmp_path / "inngest").rglob("*.py"):
         file.write_text(file.read_text().replace("ResponseInterrupt", "AnswerInterrupt"))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _CALLED],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )
-    assert done.stdout == "206 1\n206 1\n"
+    done = ran(_CALLED, tmp_path)
+    assert done.stdout == "206 1\n206 1\n", done.stderr
     assert done.stderr.count("Checkpointing is off") == 1, done.stderr
     assert "cannot import name 'ResponseInterrupt' from" in done.stderr
 
@@ -71,7 +87,7 @@ import contextvars
 current_step = contextvars.ContextVar("inngest_step", default=None)
 """
 _DEFERRING = """
-import json
+import json, sys
 import flask, inngest, inngest.flask
 import inngest_py.sdk
 from inngest_py.sdk import internals
@@ -87,13 +103,7 @@ def f(ctx: inngest.ContextSync) -> bool:
 
 app = flask.Flask(__name__)
 inngest.flask.serve(app, client, [f])
-body = {
-    "ctx": {"attempt": 0, "disable_immediate_execution": False, "run_id": "r", "fn_id": "f",
-            "qi_id": "q", "stack": {"stack": []}},
-    "event": {"name": "e", "data": {}}, "events": [{"name": "e", "data": {}}],
-    "steps": {}, "use_api": False,
-}
-answer = app.test_client().post("/api/inngest?fnId=app-f&stepId=step", json=body)
+answer = app.test_client().post(sys.argv[1], json=json.loads(sys.argv[2]))
 print([(one["displayName"], one["data"]) for one in answer.json])
 """
 
@@ -111,14 +121,7 @@ def test_the_next_version_says_otherwise_what_step_is_under_way(tmp_path: Path) 
         "from inngest._internal.run_context import current_step",
     )
     models.write_text(text.replace("_in_step.", "current_step."))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _DEFERRING],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )
+    done = ran(_DEFERRING, tmp_path)
     assert done.stdout == "[('in', True), ('defer', None)]\n", done.stderr
 
 
@@ -134,11 +137,7 @@ def test_the_log_says_what_of_a_result_is_not_json(caplog: pytest.LogCaptureFixt
 
     app = flask.Flask("app")
     inngest.flask.serve(app, client, [function])
-    context = {"attempt": 0, "disable_immediate_execution": False, "run_id": "r", "fn_id": "f"}
-    context |= {"qi_id": "q", "stack": {"stack": []}}
-    event = {"name": "e", "data": {}}
-    body = {"ctx": context, "event": event, "events": [event], "steps": {}, "use_api": False}
-    answer = app.test_client().post("/api/inngest?fnId=app-f&stepId=step", json=body)
+    answer = app.test_client().post(_PATH, json=_REQUEST)
     assert answer.json["message"] == '"thing" returned unserializable data'
     assert 'step "thing": result.a[1] is a set, which JSON has not' in caplog.text
 
