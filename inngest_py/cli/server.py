@@ -5,6 +5,7 @@ Written against Celery 5.7: the embedded worker is a `WorkController` that is st
 """
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -98,9 +99,10 @@ class Server:
         if self._given is None:
             preparing.connect_celery_apps(ctx, self._settings)
         http = self._http = self._listen(ctx)
-        services = self._services = Services(
-            self._settings, self._celery, ctx, self._given, self._shared
-        )
+        name = f"{socket.gethostname()}:{self._settings.port}"
+        if self._given is not None:
+            name = f"{name}, process {self._given.number}"
+        services = self._services = Services(self._settings, self._celery, ctx, name, self._shared)
         services.start()
         if self._with_worker:
             if self._settings.embedded and self._settings.is_sqlite:

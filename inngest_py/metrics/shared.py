@@ -10,11 +10,12 @@ Written against prometheus_client 0.26: metrics are made of `values.ValueClass`;
 a file of the folder in PROMETHEUS_MULTIPROC_DIR, named after the process's identifier.
 """
 
+import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,8 @@ from . import process, realtime
 # how old the memory, the open files and the subscribers of another process may be
 EVERY = timedelta(seconds=2)
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-_LOCK = "process-{}"
+_LOCK, _ALONE = "process-{}", "lock"
+_TRIES = 10
 MOST_PROCESSES = 512
 
 
@@ -43,12 +45,8 @@ class SharedMetrics:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if folder.is_symlink() or found.st_uid != os.geteuid():
-            raise PermissionError(1, f"the folder {folder} belongs to another user")
         self._folder = folder
-        self.number, self._held = _take_number(folder)
+        self.number, self._held = _enter(folder)
         mark_process_dead(self.number, str(folder))  # type: ignore[no-untyped-call]
         os.environ[_FOLDER] = str(folder)
         number = self.number
@@ -84,16 +82,26 @@ class SharedMetrics:
                 mark_process_dead(number, str(self._folder))  # type: ignore[no-untyped-call]
                 os.close(lock)
 
+    def is_first(self) -> bool:
+        """Say whether this process has the lowest number of those that live."""
+        for number in range(1, self.number):
+            lock = _lock(self._folder, number)
+            if lock is None:
+                return False
+            os.close(lock)
+        return True
+
     def close(self) -> None:
         """Give the number back. The last process removes the folder."""
         mark_process_dead(self.number, str(self._folder))  # type: ignore[no-untyped-call]
-        os.close(self._held)
-        locks = [_lock(self._folder, number) for number in _numbers(self._folder)]
-        if None not in locks:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        for lock in locks:
-            if lock is not None:
-                os.close(lock)
+        with _alone(self._folder):
+            os.close(self._held)
+            locks = [_lock(self._folder, number) for number in _numbers(self._folder)]
+            if None not in locks:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            for lock in locks:
+                if lock is not None:
+                    os.close(lock)
 
 
 class _Fresh(Collector):
@@ -156,13 +164,36 @@ class _Own:
 _LEAST = frozenset({"process_start_time_seconds", "process_max_fds"})
 
 
+def _enter(folder: Path) -> tuple[int, int]:
+    """Make the folder and take a number; again if the last process removes it meanwhile."""
+    for _ in range(_TRIES):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.is_symlink() or folder.lstat().st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, f"the folder {folder} belongs to another user")
+        with suppress(FileNotFoundError), _alone(folder):
+            if (folder / _ALONE).exists():
+                return _take_number(folder)
+    raise OSError(errno.EAGAIN, f"the folder {folder} is removed again and again")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process enters or leaves, which takes a moment."""
+    descriptor = os.open(folder / _ALONE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _take_number(folder: Path) -> tuple[int, int]:
     """Take the lowest number that no process has; the kernel frees it however this one ends."""
     for number in range(1, MOST_PROCESSES + 1):
         held = _lock(folder, number)
         if held is not None:
             return number, held
-    raise OSError(11, f"{MOST_PROCESSES} processes share {folder} already")
+    raise OSError(errno.EAGAIN, f"{MOST_PROCESSES} processes share {folder} already")
 
 
 def _lock(folder: Path, number: int) -> int | None:

@@ -1,7 +1,5 @@
 """What an API process does beside answering requests."""
 
-import socket
-
 from celery import Celery
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,13 +13,12 @@ from ..metrics import shared as shared_metrics
 from ..metrics.shared import SharedMetrics
 from ..storage.db.outages import logged
 from ..tasks.connected_items import ConnectedItems
-from .api_processes import Given
 
 
 class Services:
     """The services of an API process: heartbeats, connected items, discovery of apps.
 
-    Of several API processes, the first alone looks for apps.
+    `name` is how pages call the process. Of those that share metrics, one alone looks for apps.
     """
 
     def __init__(
@@ -29,26 +26,18 @@ class Services:
         settings: Settings,
         celery: Celery,
         ctx: Context,
-        given: Given | None = None,
+        name: str,
         shared: SharedMetrics | None = None,
     ) -> None:
         self._settings, self._celery, self._ctx = settings, celery, ctx
-        name = f"{socket.gethostname()}:{settings.port}"
-        if given is not None:
-            name = f"{name}#{given.number}"
         self._gateway = gateway_beats.Beats(name, settings.connect_url)
         beats = [Service("connections", self._gateway.run_once, gateway_beats.EVERY)]
         if shared is not None:
             beats.append(Service("shared_metrics", shared.run_once, shared_metrics.EVERY))
         self._upkeep = Upkeep(ctx, beats)
         self._connected: ConnectedItems | None = None
-        looks = given is None or given.number == 1
-        self._discovery = self._made_discovery() if looks else None
-
-    def _made_discovery(self) -> Discovery:
-        settings = self._settings
-        return Discovery(
-            self._ctx,
+        self._discovery = Discovery(
+            ctx,
             kind=settings.kind,
             # SDKs sync in band only for a signed request of a cloud server
             in_band=not settings.dev and settings.signing_key is not None,
@@ -56,6 +45,7 @@ class Services:
             discover=settings.dev and settings.discovery,
             poll=settings.polls,
             every_seconds=settings.ping_seconds,
+            is_to_look=_always if shared is None else shared.is_first,
         )
 
     def start(self) -> None:
@@ -82,13 +72,11 @@ class Services:
 
     def look_for_apps(self) -> None:
         """Begin to ping apps, and to look for new ones if the settings say so."""
-        if self._discovery is not None:
-            self._discovery.start()
+        self._discovery.start()
 
     def look_no_more(self) -> None:
         """Look for no more apps."""
-        if self._discovery is not None:
-            self._discovery.stop()
+        self._discovery.stop()
 
     def stop(self) -> None:
         """Say that this process lives no longer."""
@@ -97,3 +85,7 @@ class Services:
             self._gateway.leave(self._ctx)
         except SQLAlchemyError as error:  # others see that it is silent
             observe.event("connect.status_not_stored", level=30, **logged(error))
+
+
+def _always() -> bool:
+    return True

@@ -15,6 +15,8 @@ from tests.api.test_realtime import publish, received, subscribe
 from tests.endpoint import STEPS, Endpoint, send, statuses
 from tests.metrics import value
 from tests.processes import Server, wait_until
+from tests.sdk.client import Api
+from tests.sdk.connect_worker import KIND, ConnectWorker
 from tests.servers import Postgres, Valkey
 
 PROCESSES = 2
@@ -67,6 +69,14 @@ def test_runs_of_an_app(running: Running) -> None:
         send(running.server.url)
         wait_until(lambda: statuses(running.server.url) == {"completed": 1}, 30, "the run")
         assert len(endpoint.calls) == STEPS + 1
+
+
+def test_a_connected_worker(running: Running, tmp_path: Path) -> None:
+    """One process tells it where to connect, and another one may have its connection."""
+    with ConnectWorker(running.server.url, tmp_path).start():
+        api = Api(running.server.url)
+        run = api.run(api.send(f"{KIND}/sleep"), timeout=40)
+        assert (run["status"], run["output"]) == ("Completed", "rested")
 
 
 def test_each_process_shows_the_numbers_of_all(running: Running) -> None:

@@ -26,6 +26,7 @@ list(made.registry(hub).collect())
 Counter("things", "Things.", registry=CollectorRegistry()).inc(5)
 hub.published = 3
 made.run_once(None)
+assert not made.is_first()
 print(made.number, flush=True)
 if sys.stdin.readline():
     made.close()
@@ -56,6 +57,7 @@ def number(process: "subprocess.Popen[str]") -> int:
 
 
 def test_numbers_of_all_processes_are_added_up(own: SharedMetrics, tmp_path: Path) -> None:
+    assert own.is_first()  # which looks for apps
     hub = Hub()
     registry = own.registry(hub)
     Counter("things", "Things.", registry=CollectorRegistry()).inc(2)

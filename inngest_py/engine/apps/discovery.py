@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ... import observe
 from ...domain.errors import Invalid
@@ -34,7 +34,10 @@ _PATHS = (
 
 
 class Discovery:
-    """Looks for apps while none is known, and pings known apps."""
+    """Looks for apps while none is known, and pings known apps.
+
+    `is_to_look` is asked before each round: of several processes one is enough.
+    """
 
     def __init__(
         self,
@@ -46,10 +49,12 @@ class Discovery:
         discover: bool,
         poll: bool,
         every_seconds: float,
+        is_to_look: Callable[[], bool] = lambda: True,
     ) -> None:
         self._ctx, self._kind, self._in_band = ctx, kind, in_band
         self._urls, self._discover, self._poll = urls, discover, poll
         self._every = max(every_seconds, 0.1)
+        self._is_to_look = is_to_look
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="discovery", daemon=True)
 
@@ -67,7 +72,8 @@ class Discovery:
         first = True
         while not self._stop.is_set():
             try:
-                self.run_once(first=first)
+                if self._is_to_look():
+                    self.run_once(first=first)
             except Invalid as error:
                 observe.event("discovery.failed", level=30, error=error.message)
             except Exception as error:  # if it is a bug of ours, continue all the same
