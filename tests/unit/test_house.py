@@ -43,6 +43,8 @@ LATE = {
         "inngest._internal.run_context",
         "inngest._internal.execution_lib.models",
     ],
+    # after the other server's set-up; for types
+    "inngest_py/serving/hosted.py": ["hosted_process", "hosted_process"],
     "inngest_py/storage/schema/migrate.py": ["alembic", "alembic.config"],  # slow: rarely needed
     "inngest_py/testing/__init__.py": [  # for types; what is used loads the engine
         *("cases", "errors", "harness", "importlib"),

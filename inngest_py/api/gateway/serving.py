@@ -9,6 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from ...domain.access import tokens
 from ...domain.connect.gateway_connection import MOST_MESSAGE_BYTES
 from ...engine.runtime.context import Context
+from ...hosting import NO_WEB_SOCKETS
 from .corked import Corked
 from .load import Load
 from .resting import Resting
@@ -56,6 +57,9 @@ class Gateway:
         """Serve a WebSocket until it ends."""
         take: Callable[[], socket.socket] | None = environ.get(TAKE_SOCKET)
         if environ.get("PATH_INFO") != PATH or "HTTP_UPGRADE" not in environ or take is None:
+            if (why := environ.get(NO_WEB_SOCKETS)) is not None:
+                start_response("501 Not Implemented", [("Content-Type", "text/plain")])
+                return [f"{why}\n".encode()]
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"this port serves the WebSocket of connected workers at /v0/connect\n"]
         corked = Corked(sock := take())

@@ -17,6 +17,7 @@ from ...domain.errors import Invalid, NotFound
 from ...domain.values import canonical, ids
 from ...domain.values.json_types import JsonObject
 from ...engine.connect import answers
+from ...hosting import NO_WEB_SOCKETS
 from ...storage.queries import worker_list
 from .. import shapes
 from ..deps import context, deps
@@ -48,6 +49,10 @@ def start() -> Response:
             f"this server has {most} connections of workers, and takes no more: start another one,"
             " or let it take more by INNGEST_CONNECT_MAX_CONNECTIONS",
             429,
+        )
+    if other is None and settings.connect_url is None and NO_WEB_SOCKETS in request.environ:
+        return public_error(
+            f"{request.environ[NO_WEB_SOCKETS]}, and tell workers of it by INNGEST_CONNECT_URL", 501
         )
     connection_id, now_s = ctx.new_id(), int(ctx.real_now().timestamp())
     secret = tokens.secrets(ctx.tuning.signing_keys)[0]

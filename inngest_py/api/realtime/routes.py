@@ -17,6 +17,7 @@ from ...domain.realtime.messages import Delivery, Kind, Message
 from ...domain.realtime.topics import Grant, Topic
 from ...domain.values import canonical, ids
 from ...engine.runtime.context import Context
+from ...hosting import NO_STREAMS
 from .. import api_tokens, auth
 from ..actors import bearer, bearer_key
 from ..bodies import BoundedRequest
@@ -91,6 +92,8 @@ def subscribe() -> Response:
     grant = _grant()
     if grant is None or grant.may_publish:
         return _opened(_not_authenticated())
+    if (why := request.environ.get(NO_STREAMS)) is not None:
+        return _opened(public_error(why, 501))
     run_id = run_of(grant.topics)
     made = EventStream(context()) if run_id is None else RunStream(context(), run_id)
     stream = made.stream(grant.topics)

@@ -11,10 +11,12 @@ from ...domain.access import tokens
 from ...domain.errors import Invalid
 from ...domain.realtime import topics
 from ...engine.runtime.context import Context
+from ...hosting import NO_WEB_SOCKETS, WEB_SOCKETS_ELSEWHERE
 from ..gateway.serving import TAKE_SOCKET
 from .session import Session
 
 PATH = "/v1/realtime/connect"
+_HEADERS = [("Content-Type", "application/json"), ("Access-Control-Allow-Origin", "*")]
 NOT_AUTHENTICATED = {"error": "Not authenticated", "data": None, "status": 401}
 
 
@@ -30,8 +32,12 @@ class Sockets:
 
         def both(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             take: Callable[[], socket] | None = environ.get(TAKE_SOCKET)
-            if environ.get("PATH_INFO") != PATH or "HTTP_UPGRADE" not in environ or take is None:
+            if environ.get("PATH_INFO") != PATH or "HTTP_UPGRADE" not in environ:
                 return app(environ, start_response)
+            if take is None:
+                why = environ.get(NO_WEB_SOCKETS, WEB_SOCKETS_ELSEWHERE)
+                start_response("501 Not Implemented", _HEADERS)
+                return [orjson.dumps({"error": why, "data": None, "status": 501})]
             return self._serve(environ, start_response, take)
 
         return both
@@ -46,8 +52,7 @@ class Sockets:
             now_s = self._ctx.real_now().timestamp()
             asked = topics.subscribed_to(_token(environ), self._secrets, now_s)
         except Invalid:
-            headers = [("Content-Type", "application/json"), ("Access-Control-Allow-Origin", "*")]
-            start_response("401 Unauthorized", headers)
+            start_response("401 Unauthorized", _HEADERS)
             return [orjson.dumps(NOT_AUTHENTICATED)]
         session = Session(self._ctx, take(), environ, self._secrets)
         session.run(asked)

@@ -3,6 +3,7 @@
 from flask import Response, request
 
 from ...domain.access.roles import Role
+from ...hosting import NO_STREAMS
 from ..deps import deps
 from ..routes import route
 
@@ -12,6 +13,8 @@ MOST_VIEWERS = 200
 @route("/ui/live", Role.VIEWER)
 def live() -> Response:
     """Stream news."""
+    if NO_STREAMS in request.environ:
+        return Response(status=204)  # browsers do not ask again
     pulse = deps().pulse
     if pulse.viewers >= MOST_VIEWERS:
         return Response("too many viewers: reload later", 503, mimetype="text/plain")
