@@ -81,7 +81,7 @@ def test_a_history_has_parts_of_equal_width_that_end_with_this_hour() -> None:
     hours = {}
     for back in (0, 5, 6, 28 * 6 - 1, 28 * 6):
         hours[roll_ups.hour_of(NOW) - back * roll_ups.HOUR] = Figures(completed=1)
-    found = roll_ups.bins(hours, NOW, count=28, width=6)
+    found = roll_ups.bins(hours, NOW, roll_ups.SPANS["7d"])
     assert len(found) == 28
     assert found[-1].start + 6 * roll_ups.HOUR == roll_ups.hour_of(NOW) + roll_ups.HOUR
     assert [one.figures.completed for one in found if one.figures.runs] == [1, 1, 2]

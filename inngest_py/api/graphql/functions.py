@@ -16,16 +16,21 @@ from ...domain.functions.function_config import (
     Trigger,
     config_from_json,
 )
+from ...domain.reports import roll_ups
+from ...domain.reports.roll_ups import Bin, Histogram
 from ...domain.values import dataclass_json
 from ...domain.values.json_types import JsonObject
 from ...engine.admin import limit_overrides
 from ...storage.queries import function_list
+from ...storage.queries.reports import function_figures
 from .request import Info, of
 from .root import query
 
 function_type = ObjectType("Function")
 _SCOPES = {"fn": "FUNCTION", "env": "ENVIRONMENT", "account": "ACCOUNT"}
 _HANDLER = "-failure"
+_SPANS = {"DAY": "24h", "WEEK": "7d"}
+_ROWS_OF_HISTORY = 1000  # it reads up to 10,000 runs that are not in roll-ups yet
 
 
 @query.field("functions")
@@ -136,6 +141,36 @@ def outcomes(function: RowMapping, info: Info) -> Sequence[JsonObject]:
     counted = request.outcomes.get(function["id"]) or {}
     made = [{"status": status.upper(), "runs": counted[status]} for status in sorted(counted)]
     return request.count_rows(made)
+
+
+@function_type.field("history")
+def history(function: RowMapping, info: Info, span: str) -> JsonObject:
+    """Show what the function's runs came to over time."""
+    request = of(info)
+    request.count_rows(range(_ROWS_OF_HISTORY))
+    chosen, now = roll_ups.SPANS[_SPANS[span]], request.ctx.now()
+    found = request.read(lambda tx: function_figures.of_span(tx, function["id"], chosen, now))
+    parts = [_figures(part) for part in found.parts]
+    return {"countedTo": found.counted_to, "total": _figures(found.total), "parts": parts}
+
+
+def _figures(part: Bin) -> JsonObject:
+    counted = part.figures
+    return {
+        "since": part.start,
+        "begun": counted.begun,
+        "completed": counted.completed,
+        "failed": counted.failed,
+        "cancelled": counted.cancelled,
+        "failureRate": counted.failure_rate,
+        "runMs": _percentiles(counted.run_ms),
+        "queueMs": _percentiles(counted.queue_ms),
+    }
+
+
+def _percentiles(counted: Histogram) -> JsonObject:
+    median, high = counted.median_and_p95
+    return {"p50": median, "p95": high}
 
 
 function_type.set_alias("appID", "app_id")

@@ -8,34 +8,28 @@ from sqlalchemy import Connection
 
 from ...domain.errors import Invalid
 from ...domain.reports import roll_ups
-from ...domain.reports.roll_ups import Bin, Figures, Histogram
+from ...domain.reports.roll_ups import Bin, Figures, Span
 from ...storage.queries.reports import function_figures
 from . import charts
 from .charts import Axis, Plot, Series
 from .words import duration, number, percent
 
-_MEDIAN, _HIGH = 0.5, 0.95
-
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A span of time that the page offers: `count` parts of `width` hours."""
+class ShownSpan:
+    """A span of time that the page offers."""
 
     label: str
-    count: int
-    width: int
+    hours: Span
     axis: Axis
-
-    @property
-    def hours(self) -> int:
-        """How many hours it has."""
-        return self.count * self.width
 
 
 SPANS = {
-    "24h": Span("24 hours", 24, 1, Axis("The last 24 hours by hour", "hour")),
-    "7d": Span(
-        "7 days", 28, 6, Axis("The last 7 days by six hours", "part of six hours", has_days=True)
+    "24h": ShownSpan("24 hours", roll_ups.SPANS["24h"], Axis("The last 24 hours by hour", "hour")),
+    "7d": ShownSpan(
+        "7 days",
+        roll_ups.SPANS["7d"],
+        Axis("The last 7 days by six hours", "part of six hours", has_days=True),
     ),
 }
 
@@ -55,7 +49,7 @@ class FunctionHistory:
     """What the page shows; `counted_to` is None if all starts and ends are counted."""
 
     word: str
-    span: Span
+    span: ShownSpan
     total: Row
     rows: Sequence[Row]
     plots: Mapping[str, Plot]
@@ -73,23 +67,15 @@ def chosen(given: Mapping[str, str]) -> str:
 def of_function(tx: Connection, function_id: str, word: str, now: datetime) -> FunctionHistory:
     """Read a function's history of a span."""
     span = SPANS[word]
-    first = roll_ups.first_hour(now, span.hours)
-    found = function_figures.history(tx, function_id, first)
-    total = Figures()
-    for figures in found.by_hour.values():
-        total.merge(figures)
-    parts = roll_ups.bins(found.by_hour, now, count=span.count, width=span.width)
-    rows = [_row(one) for one in parts]
-    whole = _row(Bin(first, total))
-    return FunctionHistory(word, span, whole, rows, _plots(rows, span.axis), found.counted_to)
+    found = function_figures.of_span(tx, function_id, span.hours, now)
+    rows = [_row(one) for one in found.parts]
+    plots = _plots(rows, span.axis)
+    return FunctionHistory(word, span, _row(found.total), rows, plots, found.counted_to)
 
 
 def _row(one: Bin) -> Row:
-    return Row(one.start, one.figures, _pair(one.figures.run_ms), _pair(one.figures.queue_ms))
-
-
-def _pair(counted: Histogram) -> tuple[float | None, float | None]:
-    return counted.percentile(_MEDIAN), counted.percentile(_HIGH)
+    figures = one.figures
+    return Row(one.start, figures, figures.run_ms.median_and_p95, figures.queue_ms.median_and_p95)
 
 
 def _plots(rows: Sequence[Row], axis: Axis) -> dict[str, Plot]:

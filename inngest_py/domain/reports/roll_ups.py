@@ -71,6 +71,11 @@ class Histogram:
                 return _middle(bucket)
         return None
 
+    @property
+    def median_and_p95(self) -> tuple[float | None, float | None]:
+        """The two percentiles that are shown, in milliseconds; None when nothing was counted."""
+        return self.percentile(0.5), self.percentile(0.95)
+
 
 def _middle(bucket: int) -> float:
     return 0.5 if bucket == 0 else float(2 ** ((bucket - 0.5) / _PER_DOUBLING))
@@ -179,12 +184,28 @@ class Bin:
     figures: Figures
 
 
-def bins(hours: Mapping[datetime, Figures], now: datetime, *, count: int, width: int) -> list[Bin]:
-    """Put hours together into `count` parts of `width` hours, the newest last."""
-    first = first_hour(now, count * width)
-    found = [Bin(first + place * width * HOUR, Figures()) for place in range(count)]
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of time that ends with the present hour: `count` parts of `width` hours."""
+
+    count: int
+    width: int
+
+    @property
+    def hours(self) -> int:
+        """How many hours it has."""
+        return self.count * self.width
+
+
+SPANS = {"24h": Span(HOURS, 1), "7d": Span(DAYS * 4, 6)}
+
+
+def bins(hours: Mapping[datetime, Figures], now: datetime, span: Span) -> list[Bin]:
+    """Put hours together into the parts of a span, the newest last."""
+    first, width = first_hour(now, span.hours), span.width * HOUR
+    found = [Bin(first + place * width, Figures()) for place in range(span.count)]
     for hour, figures in hours.items():
-        place = (hour - first) // (width * HOUR)
-        if 0 <= place < count:
+        place = (hour - first) // width
+        if 0 <= place < span.count:
             found[place].figures.merge(figures)
     return found

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from ....domain.reports import roll_ups
-from ....domain.reports.roll_ups import BegunRun, EndedRun, Figures
+from ....domain.reports.roll_ups import BegunRun, Bin, EndedRun, Figures, Span
 from ...catalog.functions import FunctionRow
 from ...db.columns import table_of
 from ...db.row_types import AnyColumn, Record
@@ -41,6 +41,26 @@ class History:
 
     by_hour: dict[datetime, Figures]
     counted_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFigures:
+    """Figures of a function over a span and in its parts; `counted_to` as in History."""
+
+    total: Bin
+    parts: list[Bin]
+    counted_to: datetime | None
+
+
+def of_span(tx: Connection, function_id: str, span: Span, now: datetime) -> SpanFigures:
+    """Return the figures of a function over a span that ends with the present hour."""
+    first = roll_ups.first_hour(now, span.hours)
+    found = history(tx, function_id, first)
+    total = Figures()
+    for figures in found.by_hour.values():
+        total.merge(figures)
+    parts = roll_ups.bins(found.by_hour, now, span)
+    return SpanFigures(Bin(first, total), parts, found.counted_to)
 
 
 def counts(tx: Connection, since: datetime, most: int = MOST_LATER) -> Counted:
