@@ -63,13 +63,20 @@ def of_tasks(tx: Connection, tasks: Sequence[tuple[str, str]]) -> Sequence[Recor
 def put(tx: Connection, found: Sequence[Execution]) -> None:
     """Store executions, or what is new of them; not of runs that are not here.
 
-    Another installation may send tasks to the same broker, and a run may have been deleted.
+    Another installation may send tasks to the same broker, and a run may have been deleted. Apps
+    that share a broker have a watcher each, and all of them hear of an execution: of two that tell
+    the same one, the newer reception counts, then who knows more of it.
     """
     ids = sorted({one.run_id for one in found})
     known = set(tx.execute(_known, {"ids": ids}).scalars()) if ids else set()
-    rows = [_row(one) for one in found if one.run_id in known]
+    told = sorted((one for one in found if one.run_id in known), key=_how_new)
+    rows = {row[:3]: row for row in map(_row, told)}  # PostgreSQL puts a row once in a statement
     if rows:
-        _put.run(tx, sorted(rows, key=lambda row: row[:3])).all()
+        _put.run(tx, [rows[key] for key in sorted(rows)]).all()
+
+
+def _how_new(one: Execution) -> tuple[datetime, bool, bool]:
+    return one.received, one.started is not None, one.retried is not None
 
 
 def _row(one: Execution) -> tuple[object, ...]:
