@@ -28,6 +28,12 @@ def is_watcher(ctx: Context, app_id: str) -> bool:
         return rows.watch(tx, app_id, ctx.worker_id, now, now + _LEASE)
 
 
+def end_watch(ctx: Context, app_id: str) -> None:
+    """Let another process watch the app at once: until one does, nobody hears why tasks fail."""
+    with ctx.db.transaction() as tx:
+        rows.unwatch(tx, app_id, ctx.worker_id)
+
+
 def is_refresh_wanted(ctx: Context, app_id: str) -> bool:
     """Say whether somebody wants the app's workers to be asked for their tasks now."""
     with ctx.db.reading() as tx:

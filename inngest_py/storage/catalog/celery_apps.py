@@ -68,6 +68,12 @@ def watch(tx: Connection, app_id: str, watcher: str, now: datetime, until: datet
     return bool(tx.execute(mine.values(watcher=watcher, watched_until=until)).rowcount)
 
 
+def unwatch(tx: Connection, app_id: str, watcher: str) -> None:
+    """Let another process be the app's watcher at once, if this one is."""
+    mine = update(CeleryApp).where(CeleryApp.app_id == app_id, CeleryApp.watcher == watcher)
+    tx.execute(mine.values(watcher=None, watched_until=None))
+
+
 def note_seen(tx: Connection, app_id: str, seen: str, now: datetime) -> None:
     """Store what was seen of an app's workers."""
     tx.execute(update(CeleryApp).where(CeleryApp.app_id == app_id).values(seen=seen, seen_at=now))

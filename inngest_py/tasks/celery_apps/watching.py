@@ -89,9 +89,11 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end."""
+        """Ask the thread to end; the next watcher need not wait for the lease to lapse."""
         self._stop.set()
         self._thread.join(timeout=2.0)
+        with suppress(SQLAlchemyError):
+            celery_watch.end_watch(self._context(), self.app.app_id)
 
     def _run(self) -> None:
         while not self._stop.is_set():
