@@ -26,6 +26,7 @@ DEFAULT_URL = "http://127.0.0.1:8288"
 _TIMEOUT = 30.0
 _OTHER_SERVER = "is no address of this server: set INNGEST_BASE_URL to it"
 _ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
+_NO_KEY = "set INNGEST_API_TOKEN, or INNGEST_SIGNING_KEY to the server's signing key"
 # a short task's result is not held up by much more than its own time
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.005, 1.0, 1.5
 
@@ -148,13 +149,14 @@ def _call(
     try:
         request = requests.request if session is None else session.request
         answer = request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
-        found = answer.json()
+        # a caller without a key is refused in plain text, one with a bad token in JSON
+        is_json = answer.headers.get("Content-Type") == "application/json"
+        found = answer.json() if is_json or answer.status_code != 401 else None
     except requests.RequestException as error:
         raise CanvasError(f"{url} {_problem(error)}") from error
     told = found if isinstance(found, dict) else {}
     if answer.status_code == 401:
-        keys = "set INNGEST_API_TOKEN, or INNGEST_SIGNING_KEY to the server's signing key"
-        raise CanvasError(f"{url} refuses this caller: {told.get('error')}: {keys}")
+        raise CanvasError(f"{url} refuses this caller (401): {told.get('error') or _NO_KEY}")
     if answer.status_code >= 400:
         raise CanvasError(str(told.get("error") or found))
     data = told.get("data")

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
@@ -47,16 +49,23 @@ def service(db: Database) -> Service:
     return Service(db)
 
 
-@pytest.fixture
-def served(service: Service) -> Iterator[str]:
-    """Serve the API over HTTP, for the command line; return its URL."""
-    server = make_server(LOOPBACK, 0, service.app, threaded=True)
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """Serve an API over HTTP; give its URL."""
+    server = make_server(LOOPBACK, 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://{LOOPBACK}:{server.port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def served(service: Service) -> Iterator[str]:
+    """Serve the API over HTTP, for the command line; return its URL."""
+    with serving(service.app) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,16 +10,18 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
+from inngest_py import canvas
 from inngest_py.api import token_roles
 from inngest_py.cli import cli
 from inngest_py.domain.access.api_tokens import Scope
 from inngest_py.domain.access.roles import Role
 from inngest_py.domain.errors import Conflict
 from inngest_py.engine.admin import api_tokens
+from inngest_py.engine.apps import celery_apps
 from inngest_py.engine.runtime.api_tokens import KEPT_SECONDS, ApiTokens
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queries import audit_log
-from tests.api.conftest import Service
+from tests.api.conftest import Service, serving
 from tests.api.test_auth import DOCUMENTED, KEY, KEYS
 from tests.api.test_bad_requests import UNKNOWN, calls, urls_of
 
@@ -345,3 +348,26 @@ def test_tokens_by_command(db: Database) -> None:
     assert run("revoke", "deploys")[1] == "deploys is revoked\n"
     assert "revoked" in run("list")[1]
     assert "there is no API token 'nobody'" in run("revoke", "nobody")[2]
+
+
+def test_client_of_canvases_is_let_in_by_a_token(
+    guarded: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one, and without a key, it says what to set."""
+    celery_apps.add(guarded.engine.ctx, "shop", "redis://127.0.0.1:1/0")
+    send = partial(canvas.send, {"task": "celery.group", "kwargs": {"tasks": []}}, app="shop")
+    with serving(guarded.app) as url:
+        with pytest.raises(
+            canvas.CanvasError, match=r"\(401\): set INNGEST_API_TOKEN, or INNGEST_SI"
+        ):
+            send(url=url)
+        monkeypatch.setenv("INNGEST_SIGNING_KEY", "00")
+        with pytest.raises(
+            canvas.CanvasError, match=r"\(401\): set INNGEST_API_TOKEN, or INNGEST_SI"
+        ):
+            send(url=url)
+        monkeypatch.setenv("INNGEST_API_TOKEN", make(guarded, Scope.VIEWER))
+        with pytest.raises(canvas.CanvasError, match="viewer"):
+            send(url=url)
+        monkeypatch.setenv("INNGEST_API_TOKEN", f"{make(guarded, Scope.OPERATOR)}\n")
+        assert send(url=url).status() == "queued"
