@@ -92,8 +92,12 @@ def list_apps() -> object:
 def _shown(row: RowMapping, functions: Sequence[RowMapping]) -> dict[str, object]:
     seen, at = celery_seen.from_json(row["seen"]), row["seen_at"]
     alive = [] if at is None else seen.alive(at)
+    error = row["error_detail"] or row["error"]
+    state = celery_seen.state(seen, at, row["queue"], error, context().now())
     return {
         "name": row["name"],
+        "state": state.name,
+        "advice": state.advice,
         "broker": celery_task.without_password(row["broker_url"]),
         "queue": row["queue"],
         "file": row["file"],

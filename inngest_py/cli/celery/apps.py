@@ -85,6 +85,8 @@ def list_(url: str) -> None:
     for app in found:
         source = f"  from {app['file']}" if app["file"] else ""
         click.echo(f"{app['name']}  {app['broker']}  queue {app['queue']}{source}")
+        advice = f": {app['advice']}" if app["advice"] else ""
+        click.echo(f"  state: {app['state']}{advice}")
         workers = [_worker(one) for one in app["worker_details"]]
         click.echo(f"  workers: {', '.join(workers) or 'none has answered yet'}")
         for mute in (one for one in app["worker_details"] if one["alive"] and not one["pool"]):
@@ -100,8 +102,6 @@ def list_(url: str) -> None:
             click.echo(f"  no worker has had {task} yet{near}")
         if app["tasks_left_out"]:
             click.echo(f"  {app['tasks_left_out']} more tasks of its workers become no functions")
-        if app["error"]:
-            click.echo(f"  {app['error']}: {app['error_detail']}")
 
 
 def _worker(one: dict[str, object]) -> str:

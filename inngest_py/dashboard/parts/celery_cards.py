@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import RowMapping
 
@@ -11,7 +11,8 @@ from ...domain.functions.function_config import FunctionConfig, config_from_json
 from ...domain.reports import celery_seen
 from ...domain.reports.celery_seen import Seen, SeenQueue, SeenWorker
 
-_UNSEEN = timedelta(minutes=1)  # the watcher looks every ten seconds
+# of states; those that are not here wait for somebody
+_CSS = {"error": "failed", "connecting": "queued", "connected": "completed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,36 +69,20 @@ def card(row: RowMapping, functions: Iterable[RowMapping], now: datetime) -> Car
     """Make the card of an app of celery_app_list, with the rows of its functions."""
     seen, at = celery_seen.from_json(row["seen"]), row["seen_at"]
     alive = [] if at is None else seen.alive(at)
-    state, css, advice = _state(row, seen, len(alive), now)
+    state = celery_seen.state(seen, at, row["queue"], row["error"], now)
     return Card(
         broker=celery_task.without_password(row["broker_url"]),
         queue=row["queue"],
         file=row["file"],
-        state=state,
-        state_css=css,
-        advice=advice,
+        state=state.name,
+        state_css=_CSS.get(state.name, "waiting"),
+        advice=None if row["error"] is not None else state.advice,  # the page shows the error
         seen_at=at,
         workers=[(one, one in alive) for one in seen.workers],
         queues=[(one, _readers(alive, one.name)) for one in seen.queues],
         tasks=_tasks(functions, seen),
         left_out=seen.left_out,
     )
-
-
-def _state(row: RowMapping, seen: Seen, alive: int, now: datetime) -> tuple[str, str, str | None]:
-    at, queue = row["seen_at"], row["queue"]
-    if row["error"] is not None:
-        return "error", "failed", None
-    if at is None:
-        return "connecting", "queued", "A worker of this server looks for it within seconds."
-    if now - at > _UNSEEN:
-        return "not watched", "waiting", "No worker of this server looks at it: is one running?"
-    if not alive:
-        return "no worker", "waiting", "Nothing takes its tasks: start one of its workers."
-    if not any(not one.queues or queue in one.queues for one in seen.alive(at)):
-        text = f"No worker reads the queue {queue}: start one by celery worker -Q {queue}, or"
-        return "no reader", "waiting", f"{text} connect the app again with the queue they read."
-    return "connected", "completed", None
 
 
 def _readers(workers: Iterable[SeenWorker], queue: str) -> int:

@@ -12,6 +12,7 @@ from ..values.dataclass_json import decode, encode
 # heartbeats come every two seconds; a busy worker of the pool solo sends none
 SILENT = timedelta(seconds=30)
 _FORGOTTEN = timedelta(minutes=10)
+_UNSEEN = timedelta(minutes=1)  # the watcher looks every ten seconds
 _MOST_RUNNING, _MOST_WORKERS = 16, 100
 # of a worker that is heard of, but says nothing when it is asked
 MUTE = (
@@ -100,6 +101,34 @@ class Seen:
 def from_json(stored: str | None) -> Seen:
     """Read what Seen.to_json() wrote; None for nothing."""
     return decode(Seen, canonical.loads(stored or "{}"))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How an app's connection is, in a word or two; `advice` is what to do, None for nothing."""
+
+    name: str
+    advice: str | None = None
+
+
+def state(seen: Seen, at: datetime | None, queue: str, error: str | None, now: datetime) -> State:
+    """Say how the connection of an app is that was seen at a time; None if it was not yet.
+
+    `queue` is the app's, `error` what is wrong with its broker, None for nothing.
+    """
+    if error is not None:
+        return State("error", error)
+    if at is None:
+        return State("connecting", "A worker of this server looks for it within seconds.")
+    if now - at > _UNSEEN:
+        return State("not watched", "No worker of this server looks at it: is one running?")
+    alive = seen.alive(at)
+    if not alive:
+        return State("no worker", "Nothing takes its tasks: start one of its workers.")
+    if not any(not one.queues or queue in one.queues for one in alive):
+        text = f"No worker reads the queue {queue}: start one by celery worker -Q {queue}, or"
+        return State("no reader", f"{text} connect the app again with the queue they read.")
+    return State("connected")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
