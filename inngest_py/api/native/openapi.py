@@ -44,6 +44,11 @@ def documented(name: str, prefix: str = "/api/v1") -> Blueprint:
 class Moment(fields.AwareDateTime):
     """A time with its offset, as UTC."""
 
+    default_error_messages = dict.fromkeys(
+        ("invalid", "invalid_awareness", "format"),
+        "must be a time with its offset, such as 2026-11-30T02:14Z",
+    )
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> datetime:
         try:
             return super()._deserialize(value, attr, data, **more).astimezone(UTC)

@@ -33,6 +33,7 @@ class RunPage(TypedDict):
     data: list[Run]
     cursor: str | None
     has_more: bool
+    fetched_at: str
 
 
 class Attempt(TypedDict):

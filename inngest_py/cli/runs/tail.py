@@ -21,9 +21,9 @@ from .filters import moment, since_option
 from .shapes import Run, RunPage, WholeRun, attempt_line, line_of
 
 _LOOK_SECONDS = 1.0
-# A run's time is taken before its transaction commits: what committed late is found by looking at
-# the last seconds again.
-_OVERLAP = timedelta(seconds=3)
+# A run's time is taken before its transaction commits, by the clock of its worker: what came late
+# is found by looking at the last seconds again.
+_OVERLAP = timedelta(seconds=5)
 _PAGE = 500
 _COLORS = {
     RunStatus.COMPLETED: "green",
@@ -45,57 +45,49 @@ class News:
 
 @dataclass(slots=True)
 class Feed:
-    """Runs in the order of one of their times, as they come."""
+    """Runs in the order of one of their times, as they come.
+
+    Each look covers the time since the last one, by the server's clock, so it costs the same
+    however long ago the last of these runs was.
+    """
 
     ask: Ask
     time_field: str
     filters: JsonObject
-    newest: str | None = None
-    # of the runs in the overlap the times at which they were told
-    _told: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    _since: str | None = None
+    # the runs in the overlap that were told already, with the time of each
+    _told: dict[str, datetime] = field(default_factory=dict)
 
     def begin(self, since: str | None) -> None:
         """Begin at a time, or with what comes from now on."""
         if since is not None:
-            self.newest = since
+            self._since = since
             return
-        body = self.ask(self._query() | {"limit": 1})
-        for run in body["data"]:
-            self.newest = self._at(run)
+        self._since = _earlier(self.ask({"limit": 1})["fetched_at"])
         list(self.news())
 
     def news(self) -> Iterator[News]:
         """List the runs that have not been told yet, oldest first."""
-        query = self._query() | {"oldest_first": "true", "limit": _PAGE}
-        if self.newest is not None:
-            query["since"] = _earlier(self.newest)
+        query = {**self.filters, "time_field": self.time_field, "since": self._since}
+        query |= {"oldest_first": "true", "limit": _PAGE}
+        first: RunPage | None = None
         while True:
-            body = self.ask(query)
-            for run in body["data"]:
-                at = self._at(run)
-                key = (run["id"], at)
-                if key not in self._told:
-                    self._told[key] = datetime.fromisoformat(at)
-                    self.newest = at if self.newest is None else max(self.newest, at, key=_moment)
+            page = self.ask(query)
+            first = first or page
+            for run in page["data"]:
+                at = str(run["started_at"] if self.time_field == "started_at" else run["ended_at"])
+                if run["id"] not in self._told:
+                    self._told[run["id"]] = _moment(at)
                     yield News(at, self._what(run), run)
-            if not body["has_more"]:
+            if not page["has_more"]:
                 break
-            query["cursor"] = body["cursor"]
-        self._forget()
-
-    def _query(self) -> JsonObject:
-        return {**self.filters, "time_field": self.time_field}
-
-    def _at(self, run: Run) -> str:
-        return str(run["started_at"] if self.time_field == "started_at" else run["ended_at"])
+            query["cursor"] = page["cursor"]
+        self._since = _earlier(first["fetched_at"])
+        least = _moment(self._since)
+        self._told = {run_id: at for run_id, at in self._told.items() if at >= least}
 
     def _what(self, run: Run) -> str:
         return "started" if self.time_field == "started_at" else run["status"]
-
-    def _forget(self) -> None:
-        if self.newest is not None:
-            least = _moment(self.newest) - 2 * _OVERLAP
-            self._told = {key: at for key, at in self._told.items() if at >= least}
 
 
 def _moment(text: str) -> datetime:
@@ -103,10 +95,7 @@ def _moment(text: str) -> datetime:
 
 
 def _earlier(text: str) -> str:
-    try:
-        return (_moment(text) - _OVERLAP).isoformat()
-    except ValueError:  # the server says what is wrong with it
-        return text
+    return (_moment(text) - _OVERLAP).isoformat()
 
 
 def followed(feeds: list[Feed], pause: Callable[[], None]) -> Iterator[News | Unreachable | None]:

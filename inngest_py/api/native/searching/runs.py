@@ -93,6 +93,13 @@ class RunList(Schema):
         required=True,
         metadata={"description": "a search took long: the page is not full, `cursor` goes on"},
     )
+    fetched_at = fields.String(
+        required=True,
+        metadata={
+            "format": "date-time",
+            "description": "the server's time before it looked: ask for what follows since then",
+        },
+    )
 
 
 class RunsArguments(TypedDict, total=False):
@@ -123,7 +130,7 @@ def list_runs(query: RunsArguments) -> Response:
     A search by text, by a part of the event's name or by an expression may end before the page is
     full: then `stopped` is true, and `cursor` continues it.
     """
-    by = _order(query)
+    by, fetched_at = _order(query), shapes.stamp(context().now())
     after = by.position_of(query.get("cursor"))
     chosen = _chosen(query)
     with context().db.reading() as tx:
@@ -134,7 +141,13 @@ def list_runs(query: RunsArguments) -> Response:
         errors = run_errors.lines(tx, found.rows)
     rows = [summary(row, again.get(row["id"]), errors.get(row["id"])) for row in found.rows]
     return answer(
-        {"data": rows, "cursor": found.next, "has_more": found.more, "stopped": found.stopped}
+        {
+            "data": rows,
+            "cursor": found.next,
+            "has_more": found.more,
+            "stopped": found.stopped,
+            "fetched_at": fetched_at,
+        }
     )
 
 
