@@ -6,9 +6,11 @@ gevent's patch comes before any import that takes a socket or a lock.
 
 def main() -> None:
     """Patch, then run the command line."""
-    from gevent import monkey
+    from gevent import hub, monkey
 
     monkey.patch_all()
+    # Ctrl-C ends a command, which says so itself; gevent would print it first
+    hub.Hub.NOT_ERROR = (*hub.Hub.NOT_ERROR, KeyboardInterrupt)
     from .cli import cli
 
     cli(prog_name="inngest-py")

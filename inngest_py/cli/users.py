@@ -54,10 +54,10 @@ def add(name: str, role: Role, **flags: object) -> None:
     """Add a user; the password is asked for, or read from the standard input."""
     with database_of(flags) as database:
         accounts.add(database, name, _password(), Role(role), datetime.now(UTC), actor())
-    _tell({"name": name, "role": Role(role).value}, f"{name} is {Role(role).value}", flags)
+    tell({"name": name, "role": Role(role).value}, f"{name} is {Role(role).value}", flags)
 
 
-def _tell(found: object, text: str, flags: dict[str, object]) -> None:
+def tell(found: object, text: str, flags: dict[str, object]) -> None:
     """Print a text, or with --json what it says; then the logs are JSON, too."""
     if flags["json_logs"]:
         print_json(found)
@@ -72,7 +72,7 @@ def list_(**flags: object) -> None:
     with database_of(flags) as database:
         found = accounts.every(database)
     lines = [f"{one.name:<32}  {one.role}" for one in found]
-    _tell([{"name": one.name, "role": one.role} for one in found], "\n".join(lines), flags)
+    tell([{"name": one.name, "role": one.role} for one in found], "\n".join(lines), flags)
 
 
 @users.command()
@@ -82,7 +82,7 @@ def remove(name: str, **flags: object) -> None:
     """Remove a user, and end the user's logins."""
     with database_of(flags) as database:
         accounts.remove(database, name, datetime.now(UTC), actor())
-    _tell({"name": name}, f"{name} is removed", flags)
+    tell({"name": name}, f"{name} is removed", flags)
 
 
 @users.command("role")
@@ -93,7 +93,7 @@ def role_(name: str, role: Role, **flags: object) -> None:
     """Change a user's role."""
     with database_of(flags) as database:
         accounts.change_role(database, name, Role(role), datetime.now(UTC), actor())
-    _tell({"name": name, "role": Role(role).value}, f"{name} is {Role(role).value}", flags)
+    tell({"name": name, "role": Role(role).value}, f"{name} is {Role(role).value}", flags)
 
 
 @users.command()
@@ -103,4 +103,4 @@ def passwd(name: str, **flags: object) -> None:
     """Change a user's password, and end the user's logins."""
     with database_of(flags) as database:
         accounts.change_password(database, name, _password(), datetime.now(UTC), actor())
-    _tell({"name": name}, f"the password of {name} is changed", flags)
+    tell({"name": name}, f"the password of {name} is changed", flags)

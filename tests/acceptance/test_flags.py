@@ -1,6 +1,9 @@
 """Flags of `dev` and `start` do what their help says, with a real app."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import requests
@@ -33,6 +36,7 @@ def test_flags_of_dev(tmp_path: Path) -> None:
             assert run["status"] == "Completed"
             shell_looks_at_runs(server, run["run_id"])
             shell_skips_a_wait(server, api)
+            shell_follows_runs(server, api)
             assert server.terminate() == 0
     assert file.exists()
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
@@ -47,7 +51,7 @@ def shell_looks_at_runs(server: Server, run_id: str) -> None:
         for words in (("list",), ("list", "--function", "none"), ("cancel", run_id))
     }
     assert run_id in said["list",]
-    assert said["list", "--function", "none"] == "no runs\n"
+    assert "--function: there is no function none" in said["list", "--function", "none"]
     assert "had ended already: completed" in said["cancel", run_id]
     wrong = CliRunner().invoke(cli, ["runs", "list", "--status", "banana", "--url", server.url])
     assert "status: Must be one of: queued" in wrong.output
@@ -67,6 +71,19 @@ def shell_skips_a_wait(server: Server, api: Api) -> None:
     assert right.output.startswith("step 'nap': its sleep, due at 20")
     assert "Error: " in late.output
     assert api.run(event_id, timeout=15)["status"] == "Completed"
+
+
+def shell_follows_runs(server: Server, api: Api) -> None:
+    """Follow runs until Ctrl-C, which ends the command without a word."""
+    argv = [sys.executable, "-m", "inngest_py", "tail", "--since", "1h", "--url", server.url]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout is not None
+        seen = [tail.stdout.readline() for _ in range(2)]
+        tail.send_signal(signal.SIGINT)
+        rest, wrong = tail.communicate(timeout=10)
+    assert (tail.returncode, wrong) == (0, "")
+    assert f"{KIND}-" in seen[0]
+    assert {line.split()[1] for line in [*seen, *rest.splitlines()]} == {"started", "completed"}
 
 
 def test_flags_name_a_trusted_proxy(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """API tokens: what each scope opens, how they end, and that nothing shows them."""
 
+import json
 import logging
 from datetime import timedelta
 from functools import partial
@@ -345,6 +346,9 @@ def test_tokens_by_command(db: Database) -> None:
     listed = run("list")[1]
     assert "deploys" in listed and "active" in listed and "not used yet" in listed
     assert token.strip() not in listed
+    [found] = json.loads(run("list", "--json")[1])
+    assert (found["name"], found["scope"], found["state"]) == ("deploys", "operator", "active")
+    assert found["last_used_at"] is None
     assert run("revoke", "deploys")[1] == "deploys is revoked\n"
     assert "revoked" in run("list")[1]
     assert "there is no API token 'nobody'" in run("revoke", "nobody")[2]

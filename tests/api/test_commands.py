@@ -44,6 +44,9 @@ def failed(service: Service, number: int = 1) -> list[str]:
 
 def test_runs_are_listed_shown_and_run_again_by_their_ids(service: Service, run: Run) -> None:
     assert "no runs" in run("runs", "list", "--status", "sleeping")
+    assert "no runs" in run("runs", "list", "--function", "app-fn", "--app", "app")
+    refused = run("runs", "list", "--function", "app-gone", code=1)
+    assert "--function: there is no function app-gone: see inngest-py functions list" in refused
     [run_id] = failed(service)
     line = run("runs", "list", "--app", "app", "--text", "no stock", "--since", "1w")
     assert run_id in line and "failed" in line and "Error: no stock" in line
@@ -144,7 +147,7 @@ def test_following_goes_on_after_the_server_was_away(
     real, calls = requests.request, []
 
     def request(*args: Any, **options: Any) -> Any:
-        calls.append(args)
+        calls.append(options["params"].get("since"))
         if len(calls) in (4, 5, 6):
             raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"))
         return real(*args, **options)
@@ -169,6 +172,8 @@ def test_following_goes_on_after_the_server_was_away(
     )
     assert back == "the server answers again"
     assert "failed" in line and "app-fn" in line and "Error: no stock" in line
+    # ends that were held back have times from before
+    assert len(calls) == 8 and len(set(calls[2:])) == 1
 
 
 def test_one_run_is_followed_to_its_end(service: Service, run: Run) -> None:

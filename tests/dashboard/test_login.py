@@ -1,5 +1,6 @@
 """Production: nothing of the dashboard is open, and each role may do what it should."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -282,3 +283,5 @@ def test_users_by_command(db: Database) -> None:
     assert run("remove", "ann")[0] == 1
     assert run("role", "ann", "viewer")[0] == 1
     assert run("list")[1].split() == ["bob", "admin"]
+    assert json.loads(run("list", "--json")[1]) == [{"name": "bob", "role": "admin"}]
+    assert json.loads(run("role", "bob", "admin", "--json")[1])["role"] == "admin"

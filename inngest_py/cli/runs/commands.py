@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import click
 
+from ...domain.values.json_types import JsonObject
 from ..client import as_json_option, call, print_json, url_option
 from .changes import cancel, rerun
 from .filters import filters, selection
@@ -43,9 +44,25 @@ def list_(phase: tuple[str, ...], limit: int, as_json: bool, url: str, **given: 
         print_json(found)
         return
     if not found:
+        _check_names(url, query)
         click.echo("no runs", err=True)
     for run in found:
         click.echo(_line(run))
+
+
+def _check_names(url: str, query: JsonObject) -> None:
+    """Refuse the names of a function or an app that does not exist: a list of it is empty."""
+    for option, path, fields in (
+        ("function", "functions", ("id", "internal_id")),
+        ("app", "apps", ("name",)),
+    ):
+        name = query.get(option)
+        if name is None:
+            continue
+        known = call("GET", f"{url}/api/v1/{path}")["data"]
+        if not any(name in [one[field] for field in fields] for one in known):
+            told = f"--{option}: there is no {option} {name}: see inngest-py {path} list"
+            raise click.ClickException(told)
 
 
 def _line(run: Run) -> str:

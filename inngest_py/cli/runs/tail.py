@@ -24,6 +24,9 @@ _LOOK_SECONDS = 1.0
 # A run's time is taken before its transaction commits, by the clock of its worker: what came late
 # is found by looking at the last seconds again.
 _OVERLAP = timedelta(seconds=5)
+# After an outage workers write ends that they held back, with times of up to 30 s ago: so many
+# looks go back to its beginning.
+_LOOKS_AFTER_OUTAGE = 40
 _PAGE = 500
 _COLORS = {
     RunStatus.COMPLETED: "green",
@@ -57,6 +60,11 @@ class Feed:
     _since: str | None = None
     # the runs in the overlap that were told already, with the time of each
     _told: dict[str, datetime] = field(default_factory=dict)
+    _looks_held: int = 0
+
+    def hold(self) -> None:
+        """Look at the time from before an outage for a while."""
+        self._looks_held = _LOOKS_AFTER_OUTAGE
 
     def begin(self, since: str | None) -> None:
         """Begin at a time, or with what comes from now on."""
@@ -82,6 +90,9 @@ class Feed:
             if not page["has_more"]:
                 break
             query["cursor"] = page["cursor"]
+        if self._looks_held:
+            self._looks_held -= 1
+            return
         self._since = _earlier(first["fetched_at"])
         least = _moment(self._since)
         self._told = {run_id: at for run_id, at in self._told.items() if at >= least}
@@ -107,6 +118,8 @@ def followed(feeds: list[Feed], pause: Callable[[], None]) -> Iterator[News | Un
             for feed in feeds:
                 found += feed.news()
         except Unreachable as error:
+            for feed in feeds:
+                feed.hold()
             if not is_away:
                 is_away = True
                 yield error

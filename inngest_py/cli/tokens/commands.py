@@ -6,10 +6,11 @@ import click
 
 from ...domain.access.api_tokens import NEVER, ApiToken, Scope
 from ...domain.errors import NotFound
+from ...domain.values.json_types import JsonObject
 from ...engine.admin import api_tokens
 from ...storage.db.session import Database
 from .. import options
-from ..users import actor, database_of
+from ..users import actor, database_of, tell
 
 
 @click.group()
@@ -31,24 +32,35 @@ def tokens() -> None:
     show_default=True,
     help=f"How long it is valid: a duration such as 90d, or {NEVER}.",
 )
-@options.database
+@options.answering
 def add(name: str, scope: str, expires: str, **flags: object) -> None:
     """Make a token, and print it: nobody can read it again."""
     with database_of(flags) as database:
         token, made = api_tokens.add(database, name, scope, expires, datetime.now(UTC), actor())
     ends = "never ends" if made.expires_at is None else f"is valid until {_moment(made.expires_at)}"
     click.echo(f"{made.name} ({made.scope}) {ends}; this is shown once:", err=True)
-    click.echo(token)
+    tell({"id": made.id, "name": made.name, "scope": made.scope, "token": token}, token, flags)
 
 
 @tokens.command("list")
-@options.database
+@options.answering
 def list_(**flags: object) -> None:
     """List the tokens: id, name, scope, state, when it ends, when it was last used."""
     now = datetime.now(UTC)
     with database_of(flags) as database:
-        for one in api_tokens.every(database):
-            click.echo(_line(one, now))
+        found = api_tokens.every(database)
+    tell([_shape(one, now) for one in found], "\n".join(_line(one, now) for one in found), flags)
+
+
+def _shape(one: ApiToken, now: datetime) -> JsonObject:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "scope": one.scope,
+        "state": one.state(now),
+        "expires_at": None if one.expires_at is None else _moment(one.expires_at),
+        "last_used_at": None if one.last_used_at is None else _moment(one.last_used_at),
+    }
 
 
 def _line(one: ApiToken, now: datetime) -> str:
@@ -63,13 +75,13 @@ def _moment(at: datetime) -> str:
 
 @tokens.command()
 @click.argument("token")
-@options.database
+@options.answering
 def revoke(token: str, **flags: object) -> None:
     """Revoke a token, named by its id or its name: servers refuse it within ten seconds."""
     now = datetime.now(UTC)
     with database_of(flags) as database:
         ended = api_tokens.revoke(database, _id_of(database, token), now, actor())
-    click.echo(f"{ended.name} is revoked")
+    tell({"id": ended.id, "name": ended.name}, f"{ended.name} is revoked", flags)
 
 
 def _id_of(database: Database, given: str) -> str:
