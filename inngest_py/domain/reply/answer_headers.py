@@ -14,6 +14,8 @@ MOST_CHARS = 2048  # of all names and values together
 HIDDEN = "(hidden)"
 _IN_INFO = "answerHeaders"  # their name in the `info` of an attempt
 _MOST_OF_VALUE = 256
+# of the connection or of this answer alone: they say nothing of who answered
+_OF_ANSWER = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 _SECRET = re.compile("cookie|auth|token|secret|passw|key|signature|session|credential")
 
 
@@ -22,6 +24,8 @@ def kept(headers: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     chars = 0
     for name, value in headers.items():
+        if name.lower() in _OF_ANSWER:
+            continue
         text = HIDDEN if _SECRET.search(name.lower()) else value[:_MOST_OF_VALUE]
         chars += len(name) + len(text)
         if len(found) == MOST_HEADERS or chars > MOST_CHARS:
