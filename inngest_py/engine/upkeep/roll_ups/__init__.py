@@ -1,1 +1,1 @@
-"""Services that keep roll-ups of ended runs."""
+"""Services that keep roll-ups of runs."""
