@@ -44,6 +44,7 @@ from .native import (
     tokens,
     why,
 )
+from .native.searching import events as listed_events
 from .native.searching import runs, search_keys, views
 from .protocol import (
     connect,
@@ -182,6 +183,7 @@ def _add_native(app: Flask, settings: Settings) -> None:
         operations.native,
         operations.blueprint,
         tokens.blueprint,
+        listed_events.native,
         runs.native,
         runs.blueprint,
         search_keys.native,

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,6 +88,20 @@ def call(method: str, url: str, *, timeout: float = _TIMEOUT, **options: Any) ->
     if answer.status_code >= 400:
         raise Refused(str(body.get("error") or body), body.get("data"))
     return body
+
+
+def every_page(url: str, query: Mapping[str, object], limit: int, most: int) -> list[Any]:
+    """Read a list page by page, up to `limit` rows; one request gives at most `most`."""
+    found: list[Any] = []
+    cursor: str | None = None
+    while len(found) < limit:
+        asked = {**query, "limit": min(limit - len(found), most), "cursor": cursor}
+        body = call("GET", url, params=asked)
+        found += body["data"]
+        if not body["has_more"]:
+            break
+        cursor = body["cursor"]
+    return found
 
 
 def _place(url: str) -> str:

@@ -89,6 +89,9 @@ def test_a_file_of_events_is_sent_listed_and_shown(
     listed = json.loads(run("events", "list", "--name", "a/b", "--limit", "120", "--json"))
     assert [one["internal_id"] for one in listed] == sorted(sent, reverse=True)[:120]
     assert len(run("events", "list", "--since", "1w").splitlines()) == 20
+    [found] = json.loads(run("events", "list", "--cel", "event.data.n == 7", "--json"))
+    assert found["internal_id"] == sent[7]
+    assert "no events" in run("events", "list", "--name", "c/*", "--internal")
     shown = run("events", "show", sent[0])
     assert "a/b" in shown and '"n": 0' in shown and "run 0" in shown
     assert len(json.loads(run("events", "show", sent[0], "--json"))["runs"]) == 1

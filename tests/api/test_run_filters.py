@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inngest_py.api.native.searching import runs as routes
+from inngest_py.api.native.searching import pages
 from inngest_py.engine.upkeep.errors import grouping
 from tests.api.conftest import Service
 from tests.engine.harness import sequence
@@ -91,7 +91,7 @@ def test_a_search_that_takes_long_goes_on_by_its_cursor(
     service: Service, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("_WINDOW", "_MOST_WINDOW", "_MOST_SCANNED"):
-        monkeypatch.setattr(routes, name, 1)
+        monkeypatch.setattr(pages, name, 1)
     first = service.client.get("/v1/runs?text=no+stock").json
     assert (first["data"], first["stopped"], first["has_more"]) == ([], True, True)
     rest = service.client.get(f"/v1/runs?text=no+stock&cursor={first['cursor']}").json

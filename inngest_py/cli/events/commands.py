@@ -5,11 +5,11 @@ from urllib.parse import quote
 
 import click
 
-from ..client import as_json_option, call, print_json, url_option
+from ..client import as_json_option, call, every_page, print_json, url_option
 from ..runs.filters import moment, since_option, until_option
 from .sending import send
 
-_PAGE = 50
+_PAGE = 100  # the most that one request lists
 
 
 class _Event(TypedDict):
@@ -32,27 +32,22 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option("--name", help="Only events of this name.")
+@click.option("--name", help="A name, or shop/*.")
 @since_option
 @until_option
+@click.option("--text", help="The event contains it.")
+@click.option("--cel", help="An expression over event.")
+@click.option("--internal", is_flag=True, help="Also the server's own events.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @as_json_option
 @url_option
-def list_(
-    name: str | None, since: str | None, until: str | None, limit: int, as_json: bool, url: str
-) -> None:
+def list_(limit: int, as_json: bool, url: str, **given: str | bool | None) -> None:
     """List the events that were sent, newest first: id, when it came, name."""
-    query: dict[str, object] = {"name": name}
-    query["received_after"] = None if since is None else moment(since)
-    query["received_before"] = None if until is None else moment(until)
-    found: list[_Event] = []
-    while len(found) < limit:
-        query["limit"] = min(limit - len(found), _PAGE)
-        page: list[_Event] = call("GET", f"{url}/v1/events", params=query)["data"]
-        found += page
-        if len(page) < _PAGE:
-            break
-        query["cursor"] = page[-1]["internal_id"]
+    query: dict[str, object] = {name: value for name, value in given.items() if value}
+    for name in ("since", "until"):
+        if name in query:
+            query[name] = moment(str(query[name]))
+    found: list[_Event] = every_page(f"{url}/api/v1/events", query, limit, _PAGE)
     if as_json:
         print_json(found)
         return

@@ -5,7 +5,7 @@ from urllib.parse import quote
 import click
 
 from ...domain.values.json_types import JsonObject
-from ..client import as_json_option, call, print_json, url_option
+from ..client import as_json_option, call, every_page, print_json, url_option
 from .changes import cancel, rerun
 from .filters import filters, selection
 from .shapes import Run, WholeRun, attempt_line, line_of
@@ -32,14 +32,7 @@ def list_(phase: tuple[str, ...], limit: int, as_json: bool, url: str, **given: 
     query["phase"] = list(phase)
     if isinstance(keys, dict):
         query |= {f"key.{name}": value for name, value in keys.items()}
-    found: list[Run] = []
-    while len(found) < limit:
-        query["limit"] = min(limit - len(found), _PAGE)
-        body = call("GET", f"{url}/v1/runs", params=query)
-        found += body["data"]
-        if not body["has_more"]:
-            break
-        query["cursor"] = body["cursor"]
+    found: list[Run] = every_page(f"{url}/v1/runs", query, limit, _PAGE)
     if as_json:
         print_json(found)
         return

@@ -13,9 +13,9 @@ from ..values import canonical
 from ..values.json_fields import JsonFields
 from ..values.json_types import JsonObject
 
-_MOST_TEXT = 500
+MOST_TEXT = 500
 _MOST_CEL = 10_000
-_MOST_NAME = 2048
+MOST_NAME = 2048
 _MOST_WORDS = 20
 _MOST_NAMES = 100
 
@@ -99,14 +99,14 @@ def read_runs(given: JsonFields, *, cancel: bool = False) -> RunSelection:
     since, until = _span(given)
     return RunSelection(
         status=status,
-        function=_stored(given, "function", _MOST_NAME),
-        app=_stored(given, "app", _MOST_NAME),
+        function=stored_text(given, "function", MOST_NAME),
+        app=stored_text(given, "app", MOST_NAME),
         since=since,
         until=until,
-        event=_pattern(given, "event", given.text("event", _MOST_NAME)),
-        text=_stored(given, "text", _MOST_TEXT),
-        cel=_cel(given),
-        error=_stored(given, "error", _MOST_NAME),
+        event=name_pattern(given, "event", given.text("event", MOST_NAME)),
+        text=stored_text(given, "text", MOST_TEXT),
+        cel=expression(given, filters.RUN),
+        error=stored_text(given, "error", MOST_NAME),
         keys=_keys(given),
     )
 
@@ -121,10 +121,10 @@ def parse_events(given: JsonFields, now: datetime) -> EventSelection:
         raise given.wrong("since", "must lie in the past")
     names = _words(given, "events", _MOST_NAMES)
     return EventSelection(
-        function=given.needed("function", _MOST_NAME),
+        function=given.needed("function", MOST_NAME),
         since=since,
         until=min(until or now, now),
-        events=tuple(filter(None, (_pattern(given, "events", name) for name in names))),
+        events=tuple(filter(None, (name_pattern(given, "events", name) for name in names))),
     )
 
 
@@ -157,7 +157,7 @@ def _words(given: JsonFields, key: str, most: int) -> tuple[str, ...]:
     if len(words) > most:
         raise given.wrong(key, f"holds {len(words)} words: at most {most} are allowed")
     for word in words:
-        given.check_text(key, word, _MOST_NAME, None)
+        given.check_text(key, word, MOST_NAME, None)
     return tuple(word for word in words if word)
 
 
@@ -175,12 +175,14 @@ def _keys(given: JsonFields) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _stored(given: JsonFields, key: str, most: int) -> str | None:
+def stored_text(given: JsonFields, key: str, most: int) -> str | None:
+    """Read a text that stored ones are compared with; None without one. Raises Invalid."""
     found = given.text(key, most)
     return None if found is None else filters.check_text(found, given.at(key))
 
 
-def _pattern(given: JsonFields, key: str, name: str | None) -> str | None:
+def name_pattern(given: JsonFields, key: str, name: str | None) -> str | None:
+    """Check a name of events, or what names begin with, as in `shop/*`. Raises Invalid."""
     if name is not None and "*" in name[:-1]:
         raise given.wrong(key, "may have one *, at its end, as in shop/*")
     return name
@@ -193,11 +195,12 @@ def _span(given: JsonFields) -> tuple[datetime | None, datetime | None]:
     return since, until
 
 
-def _cel(given: JsonFields) -> str | None:
-    found = _stored(given, "cel", _MOST_CEL)
+def expression(given: JsonFields, variables: frozenset[str]) -> str | None:
+    """Read the field `cel`, an expression over variables; None without one. Raises Invalid."""
+    found = stored_text(given, "cel", _MOST_CEL)
     if found is not None:
         try:
-            filters.parse(found, filters.RUN)
+            filters.parse(found, variables)
         except Invalid as error:
             raise given.wrong("cel", f"is not a valid expression: {error.message}") from None
     return found

@@ -1,6 +1,5 @@
 """`GET /v1/runs`: the list of runs, with the filters of the dashboard's; also under /api/v1."""
 
-import time
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
@@ -24,11 +23,12 @@ from ....storage.queries import paging, run_list
 from ....storage.queries.errors import run_errors
 from ....storage.queries.errors.run_errors import ErrorLine
 from ....storage.queries.operations import operation_list
-from ....storage.queries.paging import Budget, Page, Position, Window
+from ....storage.queries.paging import Page, Position, Window
 from ... import shapes
 from ...deps import context
 from ...errors import answer
 from .. import openapi
+from . import pages
 from .search_keys import pairs_of
 
 native = openapi.documented("runs")
@@ -38,10 +38,6 @@ SUMMARY = (
     *("queued_at", "started_at", "ended_at", "cron", "skip_reason", "original_run_id"),
 )
 _MOST = 500
-# A search for what no index knows reads as many rows as it can in this time; then the caller goes
-# on by the cursor.
-_SEARCH_SECONDS = 1.0
-_WINDOW, _MOST_WINDOW, _MOST_SCANNED = 500, 3_000, 100_000
 _QUEUED_AT = run_list.TIMES[0]
 _WORDS = [*openapi.STATUSES, *(phase for phase in Phase if phase not in openapi.STATUSES)]
 _KEY = "a declared search key and its value; also as key.order_id=A-1"
@@ -89,10 +85,7 @@ class RunList(Schema):
     data = fields.List(fields.Nested(openapi.RunSummary), required=True)
     cursor = fields.String(required=True, allow_none=True)
     has_more = fields.Boolean(required=True)
-    stopped = fields.Boolean(
-        required=True,
-        metadata={"description": "a search took long: the page is not full, `cursor` goes on"},
-    )
+    stopped = pages.stopped()
     fetched_at = fields.String(
         required=True,
         metadata={
@@ -195,11 +188,7 @@ def _page(wanted: RunSearch, by: paging.Order, after: Position | None, first: in
         with context().db.reading() as tx:
             return wanted.look(tx, start, limit, by=by, columns=SUMMARY)
 
-    if wanted.fits is None:
-        return paging.page(fetch, by, first=first, after=after)
-    end = time.monotonic() + _SEARCH_SECONDS
-    budget = Budget(_WINDOW, _MOST_WINDOW, _MOST_SCANNED, lambda: end - time.monotonic())
-    return paging.search(fetch, by, first=first, fits=wanted.fits, budget=budget, after=after)
+    return pages.read(fetch, by, first=first, after=after, fits=wanted.fits)
 
 
 def summary(row: RowMapping, again: RowMapping | None, error: ErrorLine | None) -> JsonObject:
