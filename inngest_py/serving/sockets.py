@@ -20,7 +20,8 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
         made = socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        text = f"cannot listen on {host}:{port}: {error.strerror}"
+        why = str(error.strerror).partition(" (")[0]  # it repeats the address
+        text = f"cannot listen on {host}:{port}: {why}"
         raise click.ClickException(f"{text}; use another --port or --host") from None
     made.setblocking(False)
     return made
