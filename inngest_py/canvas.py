@@ -24,15 +24,22 @@ from .domain.errors import Invalid
 
 DEFAULT_URL = "http://127.0.0.1:8288"
 _TIMEOUT = 30.0
+_AWAY_SECONDS = 60.0
+_AWAY = (502, 503, 504)  # of a proxy, or of a server whose database is away
 _OTHER_SERVER = "is no address of this server: set INNGEST_BASE_URL to it"
 _ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
 _NO_KEY = "set INNGEST_API_TOKEN, or INNGEST_SIGNING_KEY to the server's signing key"
 # a short task's result is not held up by much more than its own time
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.005, 1.0, 1.5
+_Json = dict[str, Any]  # the data of an answer
 
 
 class CanvasError(Exception):
     """The server cannot be reached, or refuses what was asked; says why."""
+
+
+class _Away(CanvasError):
+    """The server does not answer now, as while it restarts."""
 
 
 class RunFailed(CanvasError):
@@ -66,15 +73,29 @@ class Run:
         """Wait for the run's end and return its output.
 
         `timeout` is in seconds, None waits without end. Raises RunFailed for a run that ended
-        without a result, TimeoutError when it has not ended in time.
+        without a result, TimeoutError when it has not ended in time. A server that restarts is
+        waited for, up to a minute; then CanvasError says that it does not answer.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        begun = heard = time.monotonic()
         pause = _FIRST_PAUSE
         with requests.Session() as session:  # keeps its connection for the next look
-            while (found := self._read(session))["status"] not in _ENDED:
-                left = pause if deadline is None else min(pause, deadline - time.monotonic())
+            while True:
+                problem: Exception
+                try:
+                    found = self._read(session)
+                    if found["status"] in _ENDED:
+                        break
+                    heard = time.monotonic()
+                    problem = TimeoutError(
+                        f"run {self.run_id} is {found['status']} after {timeout} s"
+                    )
+                except _Away as away:
+                    problem = away
+                    if time.monotonic() - heard > _AWAY_SECONDS:
+                        raise
+                left = pause if timeout is None else min(pause, begun + timeout - time.monotonic())
                 if left <= 0:
-                    raise TimeoutError(f"run {self.run_id} is {found['status']} after {timeout} s")
+                    raise problem
                 time.sleep(left)
                 pause = min(_GROWTH * pause, _LONGEST_PAUSE)
         if found["status"] != "completed":
@@ -91,11 +112,11 @@ class Run:
         query = "?terminate=true" if terminate else ""
         _call("DELETE", f"{_base(self.url)}/api/v1/runs/{self.run_id}{query}")
 
-    def _read(self, session: requests.Session | None = None) -> dict[str, Any]:
+    def _read(self, session: requests.Session | None = None) -> _Json:
         return _call("GET", f"{_base(self.url)}/api/v1/runs/{self.run_id}", session=session)
 
 
-def _failed_step(run: dict[str, Any]) -> str | None:
+def _failed_step(run: _Json) -> str | None:
     """Name the task whose failure ended a run; its errbacks come after it."""
     failed = (one for one in run["attempts"] if one["status"] == "failed" and one["step"])
     return next((str(one["name"]) for one in failed), None)
@@ -144,21 +165,31 @@ def _base(url: str) -> str:
 
 def _call(
     method: str, url: str, body: object = None, session: requests.Session | None = None
-) -> dict[str, Any]:
+) -> _Json:
     headers = _authorization()
     try:
         request = requests.request if session is None else session.request
         answer = request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
-        # a caller without a key is refused in plain text, one with a bad token in JSON
-        is_json = answer.headers.get("Content-Type") == "application/json"
-        found = answer.json() if is_json or answer.status_code != 401 else None
     except requests.RequestException as error:
-        raise CanvasError(f"{url} {_problem(error)}") from error
+        away = isinstance(error, requests.ConnectionError | requests.Timeout)
+        raise (_Away if away else CanvasError)(f"{url} {_problem(error)}") from error
+    return _data(url, answer)
+
+
+def _data(url: str, answer: requests.Response) -> _Json:
+    """Read the data of an answer. Raises CanvasError for a refusal."""
+    try:
+        found = answer.json()
+    except requests.JSONDecodeError:
+        found = None  # of a proxy, of another server, or for a caller without a key
     told = found if isinstance(found, dict) else {}
-    if answer.status_code == 401:
-        raise CanvasError(f"{url} refuses this caller (401): {told.get('error') or _NO_KEY}")
-    if answer.status_code >= 400:
-        raise CanvasError(str(told.get("error") or found))
+    status, said = answer.status_code, told.get("error")
+    if status == 401:
+        raise CanvasError(f"{url} refuses this caller (401): {said or _NO_KEY}")
+    if status in _AWAY:
+        raise _Away(f"{url} is away ({status}): {said or 'send again, with an idempotency_key'}")
+    if status >= 400 and said:
+        raise CanvasError(str(said))
     data = told.get("data")
     if not isinstance(data, dict):
         raise CanvasError(f"{url} {_OTHER_SERVER}")
@@ -178,8 +209,6 @@ def _authorization() -> dict[str, str]:
 def _problem(error: requests.RequestException) -> str:
     """Say why a call has no usable answer, with the fix."""
     kinds = requests.exceptions
-    if isinstance(error, kinds.JSONDecodeError):
-        return _OTHER_SERVER
     if isinstance(error, kinds.MissingSchema | kinds.InvalidSchema | kinds.InvalidURL):
         return "is no URL of a server: set INNGEST_BASE_URL to one such as http://127.0.0.1:8288"
     if isinstance(error, kinds.Timeout):

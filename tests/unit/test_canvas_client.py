@@ -55,16 +55,20 @@ def test_bad_signing_key_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch)
 class _Other(BaseHTTPRequestHandler):
     """A server of another kind, which notes who asks."""
 
-    def __init__(self, answers: list[bytes], asked: list[str | None], *args: object) -> None:
+    def __init__(self, answers: list[bytes | None], asked: list[str | None], *args: object) -> None:
         self.answers, self.asked = answers, asked
         super().__init__(*args)  # type: ignore[arg-type]
 
     def do_POST(self) -> None:
-        """Answer with the body that the test wants."""
+        """Give the next answer; None is none, and empty that of a proxy whose server is away."""
         self.asked.append(self.headers["Authorization"])
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.answers[0])
+        answer = self.answers.pop(0)
+        if answer is not None:
+            self.send_response(200 if answer else 503)
+            self.end_headers()
+            self.wfile.write(answer)
+
+    do_GET = do_POST  # noqa: N815 - the name is that of the base class
 
     def log_message(self, *_: object) -> None:
         """Stay silent."""
@@ -76,12 +80,12 @@ def asked() -> list[str | None]:
 
 
 @pytest.fixture
-def answers() -> list[bytes]:
+def answers() -> list[bytes | None]:
     return []
 
 
 @pytest.fixture
-def other(answers: list[bytes], asked: list[str | None]) -> Iterator[str]:
+def other(answers: list[bytes | None], asked: list[str | None]) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), partial(_Other, answers, asked)) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -89,19 +93,52 @@ def other(answers: list[bytes], asked: list[str | None]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"ok": true}', b'{"data": null}'])
-def test_server_of_another_kind_is_named(other: str, answers: list[bytes], answer: bytes) -> None:
+def test_server_of_another_kind_is_named(
+    other: str, answers: list[bytes | None], answer: bytes
+) -> None:
     answers.append(answer)
     with pytest.raises(canvas.CanvasError, match="is no address of this server"):
         canvas.send(add.s(1, 1), url=other)
 
 
 def test_api_token_goes_before_the_signing_key(
-    monkeypatch: pytest.MonkeyPatch, other: str, answers: list[bytes], asked: list[str | None]
+    monkeypatch: pytest.MonkeyPatch,
+    other: str,
+    answers: list[bytes | None],
+    asked: list[str | None],
 ) -> None:
-    answers.append(b'{"data": {"run_id": "01J"}}')
+    answers += [b'{"data": {"run_id": "01J"}}'] * 3
     canvas.send(add.s(1, 1), url=other)
     monkeypatch.setenv("INNGEST_SIGNING_KEY", "00")
     canvas.send(add.s(1, 1), url=other)
     monkeypatch.setenv("INNGEST_API_TOKEN", "ipt_word\n")
     canvas.send(add.s(1, 1), url=other)
     assert asked == [None, f"Bearer {signatures.bearer('00')}", "Bearer ipt_word"]
+
+
+def test_result_outlasts_a_restart_of_the_server(other: str, answers: list[bytes | None]) -> None:
+    running, ended = (
+        f'{{"data": {{"status": "{status}", "output": 3}}}}'.encode()
+        for status in ("running", "completed")
+    )
+    answers += [None, running, b"", None, running, ended]
+    assert canvas.Run("01J", other).result(timeout=30) == 3
+    assert answers == []
+    answers += [running] * 99
+    with pytest.raises(TimeoutError, match=r"run 01J is running after 0\.05 s"):
+        canvas.Run("01J", other).result(timeout=0.05)
+
+
+def test_server_that_stays_away_is_told_at_the_deadline() -> None:
+    with pytest.raises(canvas.CanvasError, match="does not answer"):
+        canvas.Run("01J", "http://127.0.0.1:1").result(timeout=0.05)
+
+
+def test_send_to_a_server_that_is_away_says_what_to_do(
+    other: str, answers: list[bytes | None]
+) -> None:
+    answers.append(b"")
+    with pytest.raises(
+        canvas.CanvasError, match=r"away \(503\): send again, with an idempotency_key"
+    ):
+        canvas.send(add.s(1, 1), url=other)
