@@ -64,6 +64,7 @@ def test_no_answer_shows_the_password(service: Service) -> None:
         "rediss://host:1/0/1?password=hidden-word",
         "sentinel://:hidden-word@host:1/notadb;sentinel://host:2",
         "sentinel://:hidden-word@host:1;sentinel://:hidden-word@host:x",
+        "amqp://user:12;hidden-word@host//",
     ],
 )
 def test_broker_that_nothing_can_reach_is_refused(service: Service, broker: str) -> None:

@@ -80,6 +80,9 @@ def check_app(app: AppSettings) -> None:
             " redis://host:6379/0 or amqp://user:password@host//",
             field="broker_url",
         )
+    if any("@" in host and "://" not in host for host in hosts):  # half of it would be shown
+        text = "has a ; that begins no other URL: write one in a password as %3B"
+        raise Invalid(f"broker_url {text}", field="broker_url")
     if scheme in _REDIS and not _DATABASE.fullmatch(urlsplit(hosts[0]).path):
         text = "must end with the number of a database of Redis, such as redis://host:6379/0"
         raise Invalid(f"broker_url {text}", field="broker_url")
