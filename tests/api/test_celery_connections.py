@@ -30,10 +30,7 @@ def test_list_says_the_state_of_each_app_and_the_fix(served: str, service: Servi
     (away,) = (app for app in ctx.celery_apps.all(ctx.db) if app.name == "away")
     celery_apps.mark(ctx, away, "broker_away", "it cannot be reached: check its URL")
     see(service, ids.app_id("shop"), ["shop.add"])
-    reads_another = Workers()
-    asked = {"one@shop": [{"name": "slow"}]}
-    reads_another.told({"one@shop": ["shop.add"]}, {}, asked, service.engine.now)
-    celery_watch.note_seen(ctx, ids.app_id("elsewhere"), reads_another)
+    _see_reader_of_another_queue(service, "elsewhere")
     done = CliRunner().invoke(cli, ["celery", "list", "--url", served])
     lines = [line.strip() for line in done.output.splitlines()]
     found = dict(pairwise(lines))
@@ -43,6 +40,23 @@ def test_list_says_the_state_of_each_app_and_the_fix(served: str, service: Servi
     assert states[1].startswith("state: no reader: No worker reads the queue celery: start one by")
     assert states[2] == "state: connected"
     assert states[3].startswith("state: connecting: A worker of this server looks for it")
+
+
+def _see_reader_of_another_queue(service: Service, name: str) -> None:
+    workers = Workers()
+    queues = {"one@shop": [{"name": "slow"}]}
+    workers.told({"one@shop": ["shop.add"]}, {}, queues, service.engine.now)
+    celery_watch.note_seen(service.engine.ctx, ids.app_id(name), workers)
+
+
+def test_whoever_adds_an_app_is_told_that_no_worker_reads_its_queue(
+    served: str, service: Service
+) -> None:
+    connect(service)
+    _see_reader_of_another_queue(service, "shop")
+    done = CliRunner().invoke(cli, ["celery", "add", "shop", "--broker", BROKER, "--url", served])
+    assert "shop is connected: 1 tasks of its workers are functions" in done.stdout
+    assert "No worker reads the queue celery: start one by celery worker -Q celery" in done.stderr
 
 
 def test_another_process_watches_at_once_when_one_stops(service: Service) -> None:

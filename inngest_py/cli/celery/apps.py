@@ -68,6 +68,8 @@ def _tell_first_news(name: str, at: str) -> None:
             click.echo(
                 f"{name} is connected: {len(app['tasks'])} tasks of its workers are functions"
             )
+            if app["advice"]:
+                click.echo(app["advice"], err=True)
             return
         if time.monotonic() > until:
             click.echo(f"{name} is stored: its tasks are functions as soon as a worker answers")
