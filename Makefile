@@ -88,7 +88,7 @@ fi; echo "no $(firstword $(2)) here: its tests will be skipped"
 endef
 
 # a browser for the dashboard, a broker that is not Redis, a pooler of connections, certificates,
-# what tries Prometheus' rules, and the database of an app that uses MySQL
+# what tries Prometheus' rules, the database of an app that uses MySQL, and a proxy
 servers:
 	$(call debian,chromium chromium-browser google-chrome $$CHROMIUM,chromium fonts-dejavu-core)
 	$(call debian,/usr/lib/rabbitmq/bin/rabbitmq-server,rabbitmq-server)
@@ -96,6 +96,7 @@ servers:
 	$(call debian,openssl,openssl)
 	$(call debian,promtool,prometheus)
 	$(call debian,mariadbd /usr/sbin/mariadbd,mariadb-server)
+	$(call debian,nginx /usr/sbin/nginx,nginx)
 
 # Writes the commit that passed to $(VENV)/.passed. Tests chosen by hand say nothing of the whole.
 test: $(VENV)/.test-installed

@@ -101,6 +101,7 @@ def test_server_sent_events(server: Server) -> None:
     events = Events(server, token(server, "ai"))
     assert events.reply.headers["content-type"].startswith("text/event-stream")
     assert events.reply.headers["access-control-allow-origin"] == "*"
+    assert events.reply.headers["x-accel-buffering"] == "no"
     assert publish(server, b"[1,\n2]").status_code == 200
     assert events.message()["data"] == [1, 2]
     events.reply.close()

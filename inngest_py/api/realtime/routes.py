@@ -31,7 +31,11 @@ from .sockets import PATH
 blueprint = Blueprint("realtime", __name__)
 _CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Type"}
 _PREFLIGHT = {"Access-Control-Allow-Methods": "GET, OPTIONS", "Access-Control-Max-Age": "3600"}
-_STREAM = {"Cache-Control": "no-cache", "Connection": "keep-alive"}
+_STREAM = {
+    "Cache-Control": "no-cache",
+    "Connection": "keep-alive",
+    "X-Accel-Buffering": "no",  # proxies pass events on at once
+}
 
 
 @blueprint.post("/v1/realtime/token")
