@@ -9,6 +9,7 @@ from inngest_py.engine.operations import walk
 from inngest_py.engine.upkeep.errors import grouping
 from inngest_py.storage.queries.errors import failed_runs as failed_runs_of
 from tests.engine.harness import sequence
+from tests.factories import reply
 
 from .conftest import EVIL, Site, failing, run_ids
 
@@ -81,6 +82,24 @@ def test_all_runs_of_an_error_run_again(site: Site) -> None:
     begun = site.post("/operations", **(asked(text) | {"name": ""})).location
     finish(site)
     assert "2 of 2 done: 2 run again. Their runs now: 2 completed." in site.get(begun)
+
+
+def test_the_name_of_an_operation_fits_the_form_that_sends_it_back(site: Site) -> None:
+    error = {"name": "Boom", "message": "连接超时 " * 20}
+    site.engine.sdk.script = lambda *_: reply(500, error, x_inngest_no_retry="true")
+    site.engine.start()
+    site.engine.drain()
+    site.engine.now += timedelta(seconds=1)
+    grouping.group(site.engine.ctx)
+    with site.engine.ctx.db.reading() as tx:
+        error_id = failed_runs_of.error_of(tx, run_ids(site)[0])
+    assert error_id is not None
+    text = site.get(f"/operations/new?kind=rerun&error={error_id}")
+    name = asked(text)["name"]
+    assert name.startswith("Run again 1 failed run of app-fn: Boom: 连接超时") and name[-1] == "…"
+    begun = site.post("/operations", **asked(text)).location
+    for page in (text, site.get(begun)):
+        assert f'<dt>Error</dt><dd class="wide"><a href="/errors/{error_id}">Boom</a></dd>' in page
 
 
 def test_cancel_what_a_filter_finds(site: Site) -> None:

@@ -117,16 +117,27 @@ def _refuse_others(given: JsonFields, known: tuple[str, ...]) -> None:
 
 
 def name_of(asked: Asked, total: int, *, exact: bool, error: str | None = None) -> str:
-    """Write the name of an operation: what it does with how many of what."""
+    """Write the name of an operation: what it does with how many of what.
+
+    It is no longer than a name that `parse` takes: forms send it back.
+    """
     selection = asked.selection
     number = f"{total:,}" if exact else f"more than {total:,}"
     if isinstance(selection, EventSelection):
-        return f"Replay {number} {_plural('event', total)} to {selection.function}"
+        return _fitting(f"Replay {number} {_plural('event', total)} to {selection.function}")
     verb = "Cancel" if asked.kind is Kind.CANCEL else "Run again"
     of = selection.function or selection.app
     words = [verb, number, *_described(selection), _plural("run", total)]
     text = " ".join(words) + (f" of {of}" if of else "")
-    return f"{text}: {error}" if error else text
+    return _fitting(f"{text}: {error}" if error else text)
+
+
+def _fitting(name: str) -> str:
+    raw = name.encode()
+    if len(raw) <= _MOST_NAME_BYTES:
+        return name
+    end = "…"
+    return raw[: _MOST_NAME_BYTES - len(end.encode())].decode(errors="ignore") + end
 
 
 def _described(selection: RunSelection) -> list[str]:

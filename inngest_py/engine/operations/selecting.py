@@ -121,7 +121,8 @@ def error_of(tx: Connection, error_id: str, now: datetime) -> str:
     if group is None:
         raise NotFound(f"error {error_id} does not exist: it may have been deleted")
     text = f"{group['name']}: {group['message']}" if group["message"] else str(group["name"])
-    return text.splitlines()[0][:_MOST_ERROR]
+    line = next(iter(text.splitlines()), "")
+    return line if len(line) <= _MOST_ERROR else f"{line[: _MOST_ERROR - 1]}…"
 
 
 def function_of(ctx: Context, tx: Connection, chosen: EventSelection) -> Function:

@@ -19,6 +19,7 @@ from ....domain.values.json_types import JsonObject
 from ....engine.operations import manage
 from ....engine.operations.manage import Preview
 from ....storage.queries import function_list
+from ....storage.queries.errors import groups
 from ....storage.queries.operations import operation_list
 from ....storage.queries.paging import Page
 from ...deps import context, read
@@ -44,6 +45,7 @@ class Shown:
     statuses: Mapping[str, int]
     reasons: list[RowMapping]
     results: Page
+    error: RowMapping | None  # the error whose runs it works on
 
     @property
     def done(self) -> int:
@@ -58,8 +60,18 @@ class Shown:
     @property
     def selection(self) -> JsonObject:
         """What it works on."""
-        found: JsonObject = canonical.loads(self.row["selection"])
-        return found
+        return _selection(self.row)
+
+
+def _selection(row: RowMapping) -> JsonObject:
+    found: JsonObject = canonical.loads(row["selection"])
+    return found
+
+
+def _error_of(tx: Connection, selection: JsonObject) -> RowMapping | None:
+    """Find the error that a selection names; None without one, and if it was forgotten."""
+    named = selection.get("error")
+    return None if named is None else groups.get(tx, str(named), context().now())
 
 
 def selection_of(given: "MultiDict[str, str]", now: datetime) -> JsonObject:
@@ -135,6 +147,7 @@ def _asking(
         selection=selection,
         stored=canonical.dumps(selection).decode(),
         found=found,
+        error=read(lambda tx: _error_of(tx, selection)),
         rates=_RATES,
         rate=rate,
         problem=problem,
@@ -200,6 +213,7 @@ def _show(
             operation_list.statuses(tx, operation_id),
             operation_list.reasons(tx, operation_id),
             operation_list.results(tx, operation_id, first=_PAGE, after=after, outcome=outcome),
+            _error_of(tx, _selection(row)),
         )
 
     found = read(load)
