@@ -61,6 +61,16 @@ def test_a_run_that_has_begun_is_in_the_phase_of_its_items(
     assert f'<span class="status {phase}">{phase}</span>' in site.get(f"/runs/{run_id}")
 
 
+def test_a_step_that_sleeps_is_told_from_one_that_waits(site: Site) -> None:
+    naps = [op("Sleep", f"nap {n}", name="3d") for n in range(5)]
+    page = site.get(f"/runs/{_answering(site, SLEEP, WAIT)}")
+    shown = re.findall(r'<span class="state"><span class="status (\w+)', page)
+    assert shown[0] == "waiting" and sorted(shown[1:]) == ["sleeping", "waiting"]
+    grouped = site.get(f"/runs/{_answering(site, *naps)}")
+    assert "[0/5]" in grouped
+    assert grouped.count('<span class="state"><span class="status sleeping">') == 2
+
+
 def test_a_run_is_queued_then_executing_and_then_in_no_phase(site: Site) -> None:
     seen: list[str | None] = []
 

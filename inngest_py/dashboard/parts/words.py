@@ -8,7 +8,7 @@ import orjson
 from flask import url_for
 from markupsafe import Markup, escape
 
-from ...domain.reports.timeline import Span, SpanStatus
+from ...domain.reports.timeline import Span, SpanStatus, StepOp
 
 MOST_SHOWN = 8_000  # characters of a value; the download has the rest
 MOST_OF_ERROR = 200_000  # characters of an error that is read: long stacks have messages, too
@@ -153,6 +153,8 @@ def kind(span: Span) -> str:
 
 def state(span: Span) -> str:
     """Return where a part is in its life; of a Celery task in the broker, as far as is known."""
+    if span.status is SpanStatus.WAITING and span.op is StepOp.SLEEP:
+        return "sleeping"
     if span.task is None or span.status is not SpanStatus.QUEUED:
         return span.status.value.lower()
     return "sent" if span.task.received_at is None and span.task.host is None else "received"

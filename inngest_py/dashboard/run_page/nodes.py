@@ -18,12 +18,16 @@ LEAST_OF_GROUP = 5
 # a number at the end of a name, with what joins it to the name: fetch-12, fetch[3], fetch (4)
 _NUMBER = re.compile(r"^(.*?[^\s_:#./\[(-])[\s_:#./\[(-]*\d+[\])]?$", re.DOTALL)
 _WORST = (
-    SpanStatus.FAILED,
-    SpanStatus.RUNNING,
-    SpanStatus.QUEUED,
-    SpanStatus.WAITING,
-    SpanStatus.CANCELLED,
-    SpanStatus.SKIPPED,
+    "failed",
+    "running",
+    "received",
+    "sent",
+    "retrying",
+    "queued",
+    "waiting",
+    "sleeping",
+    "cancelled",
+    "skipped",
 )
 
 
@@ -72,9 +76,8 @@ class Node:
             retries = self.kind is Kind.STEP and self.span.attempts and self.span.task is None
             waits = self.span.status is SpanStatus.QUEUED
             return "retrying" if retries and waits else words.state(self.span)
-        found = {child.span.status for child in self.children}
-        worst = next((one for one in _WORST if one in found), SpanStatus.COMPLETED)
-        return worst.value.lower()
+        found = {child.status for child in self.children}
+        return next((one for one in _WORST if one in found), "completed")
 
     @property
     def failed(self) -> bool:
