@@ -57,6 +57,7 @@ PAGES = (
     event_types,
 )
 _STATUS: dict[type[InngestPyError], int] = {NotFound: 404, Conflict: 409, TooLarge: 413}
+_INTERNAL = "internal error: the server's log has more"
 
 
 def add_to(app: Flask, settings: Settings, ctx: Context, mover: Mover | None = None) -> Pulse:
@@ -102,7 +103,14 @@ def _database(error: SQLAlchemyError) -> Response:
     observe.event("dashboard.database", level=40, **logged(error))
     if outage(error):
         return problem(f"{public_message(error)}: the page tries again by itself", 503)
-    return problem("internal error: the server's log has more", 500)
+    return problem(_INTERNAL, 500)
+
+
+@blueprint.errorhandler(Exception)
+def _unforeseen(error: Exception) -> Response:
+    route = None if request.url_rule is None else request.url_rule.rule
+    observe.event("api.failed", level=40, route=route, **logged(error))
+    return problem(_INTERNAL, 500)
 
 
 def _lost() -> Response | None:

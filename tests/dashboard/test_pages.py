@@ -229,6 +229,20 @@ def test_missing_things_have_a_page_that_says_so(site: Site, path: str) -> None:
     assert 'id="live"' in page  # takes the place of what was shown before it was deleted
 
 
+def test_an_unforeseen_fault_is_a_page_that_keeps_its_details(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault() -> None:
+        raise RuntimeError("a detail")
+
+    site.app.view_functions["ui.queues"] = fault
+    page = site.get("/queues", 500)
+    assert "<h1 class=" in page and "the server&#39;s log has more" in page
+    assert "a detail" not in page
+    [told] = [line for line in caplog.records if line.getMessage() == "api.failed"]
+    assert told.exc_info is not None
+
+
 def test_a_run_that_waits_says_why(site: Site) -> None:
     def napping(request: dict[str, Any], target: str) -> Any:
         return reply(206, [op("Sleep", "nap", name="1h")], x_inngest_req_version="2")
