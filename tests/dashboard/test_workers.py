@@ -12,7 +12,7 @@ from inngest_py.storage.queries.workers import lately
 from inngest_py.version import __version__
 from tests.dashboard.conftest import EVIL, Site, failing
 from tests.engine.test_connected_calls import Begun
-from tests.factories import reply
+from tests.factories import op, reply
 
 NAME = f"inngest-py@host{EVIL}"
 
@@ -47,6 +47,19 @@ def test_a_worker_says_what_it_is_and_did(working: Site) -> None:
     assert (found.count, found.failures, found.is_cut) == (4, 1, False)
     assert found.p95 is not None
     assert "Nothing is in flight." in page
+
+
+def test_a_function_that_raises_the_error_of_its_step_failed_once(working: Site) -> None:
+    error = {"name": "Boom", "message": "no"}
+
+    def script(request: dict[str, Any], target: str) -> Any:
+        if request["steps"]:
+            return reply(500, {"code": "step_errored", **error}, x_inngest_no_retry="true")
+        return reply(206, [op("StepFailed", "bad", error=error)])
+
+    run(working, script)
+    found = _lately(working, NAME)
+    assert (found.count, found.failures) == (2, 1)
 
 
 def _lately(site: Site, worker: str) -> lately.Lately:

@@ -34,7 +34,7 @@ _last_step = (
 _RAISED_AGAIN = '{"code":"step_errored"'
 # A function that fails because its step failed counts as one failure, not two. The subquery of the
 # run's other attempts comes last, so that it is run for failed functions only.
-_fails = _attempts.c.status.in_(_FAILED) & (
+fails = _attempts.c.status.in_(_FAILED) & (
     _attempts.c.step.is_not(None)
     | (
         ~func.coalesce(_attempts.c.error, "").startswith(_RAISED_AGAIN)
@@ -100,11 +100,11 @@ def first_attempt_since(tx: Connection, since: datetime, end: int) -> int:
 
 
 def attempts_between(tx: Connection, first: int, end: int) -> RowMapping:
-    """Count attempts between ids: all, failures (see _fails), and runs completed and failed."""
+    """Count attempts between ids: all, failures (see fails), and runs completed and failed."""
     own = _attempts.c.step.is_(None)
     counts = {
         "calls": func.count(),
-        "errors": func.count(case((_fails, 1))),
+        "errors": func.count(case((fails, 1))),
         "completed": func.count(case((own & (_attempts.c.status == "completed"), 1))),
         "failed": func.count(case((own & (_attempts.c.status == "failed"), 1))),
     }

@@ -22,7 +22,6 @@ MOST_READ = 50_000  # attempts of all workers: some 40 ms
 MOST_SHOWN = 30
 _SAMPLE = 500  # of its newest attempts, from which its percentile is taken
 _attempts, _runs, _functions = table_of(Attempt), table_of(RunRow), table_of(FunctionRow)
-_FAILED = ("errored", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,8 @@ class Lately:
     """The attempts of a worker since a time, and the newest of them.
 
     `p95` is how long they took, of the newest; None if there are none. `since` is an hour ago, or
-    later on a busy server: then `is_cut`.
+    later on a busy server: then `is_cut`. A function that raises the error of its step has failed
+    once.
     """
 
     count: int
@@ -50,7 +50,7 @@ def of_worker(tx: Connection, worker: str, now: datetime) -> Lately:
         first = end - MOST_READ
         since = figures.last_attempt(tx, first + 1) or since
     mine = (_attempts.c.id >= first, _attempts.c.id < end, _attempts.c.worker == worker)
-    failures = func.count(case((_attempts.c.status.in_(_FAILED), 1)))
+    failures = func.count(case((figures.fails, 1)))
     count, failed = tx.execute(select(func.count(), failures).where(*mine)).one()
     times = select(_attempts.c.started_at, _attempts.c.ended_at).where(*mine)
     sample = tx.execute(times.order_by(_attempts.c.id.desc()).limit(_SAMPLE)).all()
