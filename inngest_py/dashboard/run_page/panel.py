@@ -22,9 +22,10 @@ _MOST_OF_ERROR = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt of the chosen step: `pause` is the time since the one before ended, None for the first.
+    """An attempt of the chosen step.
 
-    `said` is its error in a line.
+    `pause` is the time since the one before ended, None for the first. `said` is its error, in one
+    line.
     """
 
     span: Span
