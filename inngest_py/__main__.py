@@ -1,6 +1,8 @@
 """The command line's entry: `inngest-py` and `python -m inngest_py`.
 
 gevent's patch comes before any import that takes a socket or a lock.
+
+Written against gevent 26.9: its hub prints no error of `NOT_ERROR`.
 """
 
 

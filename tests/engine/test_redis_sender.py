@@ -3,14 +3,16 @@
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 
 from inngest_py.engine.runtime.celery_apps import CeleryApp, TaskMessage
-from inngest_py.tasks.celery_apps.brokers import Brokers
+from inngest_py.tasks.celery_apps.brokers import Brokers, answers_queue
 from tests.servers import Valkey
 
 SEP = "\x06\x16"
@@ -117,3 +119,28 @@ def test_tasks_go_one_by_one_where_a_batch_might_be_sent_twice(
     brokers.send(app(valkey, '{"retry_on_timeout": true}'), [message(1), message(2), message(3)])
     assert ids(store) == ["id-1", "id-2", "id-3"]
     brokers.close()
+
+
+def test_a_worker_answers_without_a_question_to_redis(valkey: Valkey, store: redis.Redis) -> None:
+    """By an exchange, kombu would read its table for each answer: a round trip more."""
+    ours = app(valkey)
+    with closing(Brokers()) as brokers:
+        brokers.send(ours, [message()])
+    [task] = sent(store, "shop")
+    [callback] = json.loads(base64.b64decode(task["body"]))[2]["callbacks"]
+    theirs = Celery("shop", broker=valkey.url, set_as_current=False)
+    theirs.signature(callback).apply_async((1,))  # connects, and declares its own queue
+    before = store.info("commandstats")
+    for number in range(5):
+        theirs.signature(callback).apply_async((number,))
+    after = store.info("commandstats")
+    grown = {
+        name: after[name]["calls"] - before.get(name, {"calls": 0})["calls"]
+        for name in after
+        if name != "cmdstat_info"
+    }
+    assert {name: calls for name, calls in grown.items() if calls} == {"cmdstat_lpush": 5}
+    answers = sent(store, answers_queue(ours).name)
+    assert [json.loads(base64.b64decode(one["body"]))[0] for one in answers][1:] == [
+        [number] for number in range(5)
+    ]

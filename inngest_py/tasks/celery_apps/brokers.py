@@ -48,7 +48,10 @@ def _ours(app: CeleryApp) -> str:
 
 
 def answers_queue(app: CeleryApp) -> Queue:
-    """Declare where the app's workers send answers: a queue of this installation alone."""
+    """Declare where the app's workers send answers: a queue of this installation alone.
+
+    Answers name the queue; those of tasks that were sent before an upgrade may name the exchange.
+    """
     name = f"inngest.answers.{_ours(app)}"
     return Queue(name, Exchange(name, type="direct"), routing_key=name, durable=True)
 
@@ -114,9 +117,7 @@ class _Broker:
     def __init__(self, app: CeleryApp, *, patched: bool) -> None:
         self.app, self.client = app, connect(app)
         self._answers = answers_queue(app)
-        self._writer = Writer(
-            app, self.client, self._answers.exchange.name, self._answers.routing_key
-        )
+        self._writer = Writer(app, self.client, self._answers.name)
         self._declared = False
         self._by_redis = patched and is_redis(app)
 
