@@ -22,7 +22,7 @@ from ..metrics.figures import Figures
 from ..metrics.shared import SharedMetrics
 from ..storage.db import deadlines
 from ..version import __version__
-from . import auth, errors, health, metrics, v1, v2
+from . import auth, errors, health, metrics, scaling, v1, v2
 from .bodies import MOST, BoundedRequest
 from .deps import Deps
 from .graphql import route as gql
@@ -182,6 +182,8 @@ def _add_native(app: Flask, settings: Settings) -> None:
         replay_check.blueprint,
         operations.native,
         operations.blueprint,
+        scaling.native,
+        scaling.blueprint,
         tokens.blueprint,
         listed_events.native,
         runs.native,
