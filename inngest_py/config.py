@@ -12,6 +12,7 @@ from .domain.alerts import rules as alerts
 from .domain.alerts.rules import AlertKind, AlertRules
 from .domain.functions.declared_apps import DeclaredApp
 from .domain.runs import retention
+from .storage.db.pools import PoolSize, pool_size
 from .storage.db.server_limits import ServerLimits
 
 INPROC = "inproc://"
@@ -52,6 +53,8 @@ class Settings:
     `declared_celery_apps` are those that a file gives by name, with settings of their tasks.
     Alerts of `alert_kinds` are sent (none: of all kinds), with links to `dashboard_url`, and e-mail
     by the server `smtp_url` with the sender `smtp_from`.
+    A process keeps `database_pool` connections to PostgreSQL, and has `database_max` at the most;
+    None: as its calls in flight need.
     `keep_audit` is how long the rows of the audit log are kept.
     Workers connect at `connect_port` (None: 8289 beside a dev server's own port, else the port of
     the API), and are told `connect_url` if there is one, for a server behind a proxy. A process
@@ -73,6 +76,8 @@ class Settings:
     database_network_seconds: float = 10.0
     database_statement_seconds: float = 10.0
     database_lock_seconds: float = 5.0
+    database_pool: int | None = None
+    database_max: int | None = None
     broker_url: str = field(default=INPROC, repr=False)
     workers: int | None = None
     api_processes: int = 1
@@ -209,6 +214,10 @@ class Settings:
             lock=self.database_lock_seconds,
         )
 
+    def database_pool_size(self, slots: int) -> PoolSize:
+        """Return the pool of connections of a process with so many calls in flight."""
+        return pool_size(slots, self.database_pool, self.database_max)
+
     def tick(self) -> timedelta:
         """The longest time between two looks of upkeep for due items."""
         return timedelta(milliseconds=self.tick_ms)
@@ -232,6 +241,7 @@ class Settings:
         ):
             if given is not None and not least <= given <= _MOST_SECONDS:
                 found.append(f"{what} must be {least:g} to {_MOST_SECONDS} seconds")
+        found += checks.pool_errors(self.database_pool, self.database_max)
         found += checks.connect_errors(
             self.connect_port, self.connect_url, self.connect_max_connections
         )

@@ -26,6 +26,7 @@ _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}
 # 128 bits in hexadecimal; the length of what `openssl rand -hex 8` makes
 ROOT_PATH = "(?:/[A-Za-z0-9._~-]{1,100}){1,5}"
 _LEAST_SIGNING_KEY, _LEAST_EVENT_KEY = 32, 16
+MOST_CONNECTIONS = 10_000
 
 
 def port_errors(port: int, metrics_port: int | None) -> list[str]:
@@ -244,6 +245,24 @@ def proxy_errors(header: str | None, proxies: tuple[str, ...], role: str) -> lis
     if role not in list(Role):
         known = ", ".join(Role)
         found.append(f"the role {role!r} is unknown: use {known} (INNGEST_UI_PROXY_ROLE)")
+    return found
+
+
+def pool_errors(kept: int | None, most: int | None) -> list[str]:
+    """List what is wrong with the numbers of connections of a process.
+
+    With one connection, a slow statement would stop all else that its process does.
+    """
+    found = []
+    if kept is not None and not 1 <= kept <= MOST_CONNECTIONS:
+        found.append(f"a pool keeps 1 to {MOST_CONNECTIONS} connections (--db-pool)")
+    if most is not None and not 2 <= most <= MOST_CONNECTIONS:
+        found.append(f"a process has 2 to {MOST_CONNECTIONS} connections (--db-max)")
+    if not found and kept is not None and most is not None and most < kept:
+        found.append(
+            f"a process that has {most} connections at the most cannot keep {kept}: lower --db-pool"
+            " or raise --db-max"
+        )
     return found
 
 

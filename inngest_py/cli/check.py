@@ -15,7 +15,7 @@ from ..storage.db.clock import REPORTED
 from ..storage.db.outages import reason
 from ..storage.db.session import Database
 from ..storage.schema import foreign_tables, migrate
-from . import options
+from . import connections_taken, options
 
 _FIX = "check --redis-url or --broker-url"
 
@@ -30,11 +30,14 @@ def check(**flags: object) -> None:
     """Print every error and warning of a configuration, with the fix."""
     settings, errors = options.read(flags)
     errors += settings.errors() + settings.missing_keys()
+    notes: list[str] = []
     warnings = settings.warnings() + config_reading.unknown(os.environ)
     if not config_checks.url_errors(settings.database_url):
-        errors += _database(settings, warnings)
+        errors += _database(settings, warnings, notes)
     if not settings.embedded and not config_checks.broker_errors(settings.broker_url):
         errors += _broker(settings)
+    for text in notes:
+        click.echo(text)
     for text in errors:
         click.echo(f"error: {text}")
     for text in warnings:
@@ -44,14 +47,16 @@ def check(**flags: object) -> None:
     click.echo("ok: the configuration can be used")
 
 
-def _database(settings: Settings, warnings: list[str]) -> list[str]:
+def _database(settings: Settings, warnings: list[str], notes: list[str]) -> list[str]:
     if settings.in_memory:
         return []
     database = Database(settings.database_url, limits=settings.database_limits())
     if database.file is not None and not (folder := database.file.absolute().parent).exists():
         return _folder(folder, warnings)
     try:
-        return _schema(database, warnings)
+        found = _schema(database, warnings)
+        _count_connections(settings, database, warnings, notes, has_schema=not found)
+        return found
     except InngestPyError as error:
         return [error.message]
     except (SQLAlchemyError, OSError) as error:
@@ -79,6 +84,21 @@ def _schema(database: Database, warnings: list[str]) -> list[str]:
             " run inngest-py db upgrade"
         ]
     return []
+
+
+def _count_connections(
+    settings: Settings,
+    database: Database,
+    warnings: list[str],
+    notes: list[str],
+    *,
+    has_schema: bool,
+) -> None:
+    said, too_many = connections_taken.told(
+        settings, database, database.clock.now(), has_schema=has_schema
+    )
+    notes += said
+    warnings += too_many
 
 
 def _clock(database: Database) -> list[str]:

@@ -23,6 +23,32 @@ _LOGS = (
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
     click.option("--json", "json_logs", is_flag=True, default=None, help="Logs as JSON."),
 )
+_POOL = (
+    click.option(
+        "--db-pool",
+        "database_pool",
+        type=int,
+        help="Connections to PostgreSQL that a process keeps.  [5 to 40; INNGEST_DATABASE_POOL]",
+    ),
+    click.option(
+        "--db-max",
+        "database_max",
+        type=int,
+        help="Connections that a process may have.  [twice --db-pool; INNGEST_DATABASE_MAX]",
+    ),
+    click.option(
+        "--db-statement",
+        "database_statement_seconds",
+        type=float,
+        help="Seconds that a statement may take on PostgreSQL; 0: for ever.  [10]",
+    ),
+    click.option(
+        "--db-lock",
+        "database_lock_seconds",
+        type=float,
+        help="Seconds that a statement may wait for a lock on PostgreSQL; 0: for ever.  [5]",
+    ),
+)
 _ENGINE = (
     click.option("--redis-url", help="The broker, a Redis URL.  [REDIS_URL]"),
     click.option("--broker-url", help="The broker, any URL that Celery knows."),
@@ -167,7 +193,7 @@ _ANSWER = click.option(
 database = _with((*_DATABASE, *_LOGS))
 # of a command that prints an answer
 answering = _with((*_DATABASE, _LOGS[0], _ANSWER))
-shared = _with((*_DATABASE, *_ENGINE, *_LOGS))
+shared = _with((*_DATABASE, *_POOL, *_ENGINE, *_LOGS))
 mode = _with(_MODE)
 server = _with(_SERVER)
 pages = _with(_PAGES)

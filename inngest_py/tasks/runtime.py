@@ -52,11 +52,10 @@ def make_context(
     `shared_calls` is how many calls the apps share, if that is another number than `slots`.
     `brokers` are the connections to Celery apps; None for a process that sends no tasks.
     """
-    pool = 20 if settings.is_sqlite else max(5, min(40, slots))
     db = Database(
         settings.database_url,
         synchronous=settings.sqlite_synchronous,
-        pool_size=pool,
+        pool=settings.database_pool_size(slots),
         limits=settings.database_limits(),
     )
     linear, reach = settings.retry_interval, settings.reach()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inngest_py.domain.runs.items import ItemKind, ItemState
+from inngest_py.storage.db.pools import PoolSize
 from inngest_py.storage.db.session import Database
 from inngest_py.storage.queue import claiming, queue_items
 from inngest_py.storage.schema import migrate
@@ -57,7 +58,7 @@ def claimant(
     url: str, name: str, ids: Sequence[str], together: Barrier, won: "Queue[tuple[str, list[str]]]"
 ) -> None:
     """Claim the ids one by one, each at the same moment as the other process."""
-    db = Database(url, synchronous="NORMAL", pool_size=1)
+    db = Database(url, synchronous="NORMAL", pool=PoolSize(1, 2))
     mine: list[str] = []
     for number, item_id in enumerate(ids):
         together.wait(LONGEST)

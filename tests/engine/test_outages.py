@@ -20,6 +20,7 @@ from inngest_py.engine.work import run_item
 from inngest_py.engine.work.claims import claim
 from inngest_py.storage.db import deadlines
 from inngest_py.storage.db.outages import Outage, reason
+from inngest_py.storage.db.pools import PoolSize
 from inngest_py.storage.db.probing import probe, writable
 from inngest_py.storage.db.session import Database
 from tests.databases import copied
@@ -153,7 +154,7 @@ def test_an_answer_waits_for_a_connection(
     postgres_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inngest_py.storage.db.session._POOL_SECONDS", 0.2)
-    db = Database(str(postgres_db.url), pool_size=1)
+    db = Database(str(postgres_db.url), pool=PoolSize(1, 2))
     taken: list[Any] = []
 
     def take_all() -> None:

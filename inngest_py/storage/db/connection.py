@@ -62,6 +62,7 @@ class Pipelined(extensions.connection):
         self.begins = True
         self._limits = limits
         self._begin = b"BEGIN"
+        self.is_shared = False  # a pooler gives the server's sessions to others, too
         self._waiting: list[bytes] = []
         self.autocommit = True  # the driver's own setting: it sends no BEGIN, we do
 
@@ -84,6 +85,7 @@ class Pipelined(extensions.connection):
             else:
                 local = (f"SET LOCAL {name} = {value}" for name, value in settings)
                 self._begin = ";".join(["BEGIN", *local]).encode()
+                self.is_shared = True
         self.begins = True
         self.patience = self._limits.patience
 

@@ -37,6 +37,7 @@ from .columns import Base
 from .connection import Pipelined
 from .dialects import is_sqlite
 from .outages import Outage
+from .pools import PoolSize
 from .row_types import Parameters, RowValues, Statement
 from .server_limits import ServerLimits
 from .sqlite_writer import SqliteWriter
@@ -45,6 +46,7 @@ Columns = TypeVarTuple("Columns")
 _CLOCK = select(func.clock_timestamp())
 # How long to wait for a connection of the pool before that counts as an outage.
 _POOL_SECONDS = 5
+_POOL = PoolSize(kept=20, most=40)
 # SQLite's own wait, in C. Readers need it, rarely and for a moment.
 _BUSY_MS = 20
 _BUSY_SECONDS = 30.0
@@ -66,7 +68,7 @@ class Database:
         url: str,
         *,
         synchronous: str = "FULL",
-        pool_size: int = 20,
+        pool: PoolSize = _POOL,
         limits: ServerLimits | None = None,
     ) -> None:
         self.url: URL = make_url(url)
@@ -80,7 +82,7 @@ class Database:
         self.written = threading.Event()  # set by every commit of this process on SQLite
         self.outage = Outage()
         self.engine = (
-            self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool_size, self._limits)
+            self._sqlite(synchronous) if self.is_sqlite else self._postgres(pool, self._limits)
         )
         self._writer = SqliteWriter(self.engine)  # not used on PostgreSQL
 
@@ -94,12 +96,12 @@ class Database:
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
 
-    def _postgres(self, pool_size: int, limits: ServerLimits) -> Engine:
+    def _postgres(self, pool: PoolSize, limits: ServerLimits) -> Engine:
         sockets.install()
         engine = create_engine(
             self.url,
-            pool_size=pool_size,
-            max_overflow=pool_size,
+            pool_size=pool.kept,
+            max_overflow=pool.most - pool.kept,
             pool_timeout=_POOL_SECONDS,
             pool_pre_ping=False,
             pool_recycle=1800,
@@ -225,6 +227,11 @@ def commit_soon(tx: Connection) -> None:
     """
     if not is_sqlite(tx):
         later(tx, "SET LOCAL synchronous_commit = off")
+
+
+def is_shared(tx: Connection) -> bool:
+    """Say whether a pooler such as PgBouncer shares PostgreSQL's sessions among clients."""
+    return not is_sqlite(tx) and _pipelined(tx).is_shared
 
 
 def _pipelined(tx: Connection) -> Pipelined:
