@@ -38,8 +38,8 @@ class CanvasError(Exception):
     """The server cannot be reached, or refuses what was asked; says why."""
 
 
-class _Away(CanvasError):
-    """The server does not answer now, as while it restarts."""
+class ServerAway(CanvasError):
+    """The server does not answer now, as while it restarts: send again, with an idempotency_key."""
 
 
 class RunFailed(CanvasError):
@@ -74,7 +74,7 @@ class Run:
 
         `timeout` is in seconds, None waits without end. Raises RunFailed for a run that ended
         without a result, TimeoutError when it has not ended in time. A server that restarts is
-        waited for, up to a minute; then CanvasError says that it does not answer.
+        waited for, up to a minute; then ServerAway says that it does not answer.
         """
         begun = heard = time.monotonic()
         pause = _FIRST_PAUSE
@@ -89,7 +89,7 @@ class Run:
                     problem = TimeoutError(
                         f"run {self.run_id} is {found['status']} after {timeout} s"
                     )
-                except _Away as away:
+                except ServerAway as away:
                     problem = away
                     if time.monotonic() - heard > _AWAY_SECONDS:
                         raise
@@ -137,6 +137,8 @@ def send(
     the run's event. A second send with the same `id` or `idempotency_key` within 24 hours starts
     nothing and returns the first one's run; with another signature it raises CanvasError.
     """
+    if not isinstance(signature, dict):  # Celery's signatures are
+        raise CanvasError("the signature must be Celery's, such as charge.s('A1') or a chain")
     name = app or getattr(getattr(signature, "app", None), "main", None)
     if not name:
         raise CanvasError("app is missing: name the connected Celery app, such as app='shop'")
@@ -172,7 +174,7 @@ def _call(
         answer = request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
     except requests.RequestException as error:
         away = isinstance(error, requests.ConnectionError | requests.Timeout)
-        raise (_Away if away else CanvasError)(f"{url} {_problem(error)}") from error
+        raise (ServerAway if away else CanvasError)(f"{url} {_problem(error)}") from error
     return _data(url, answer)
 
 
@@ -187,7 +189,9 @@ def _data(url: str, answer: requests.Response) -> _Json:
     if status == 401:
         raise CanvasError(f"{url} refuses this caller (401): {said or _NO_KEY}")
     if status in _AWAY:
-        raise _Away(f"{url} is away ({status}): {said or 'send again, with an idempotency_key'}")
+        raise ServerAway(
+            f"{url} is away ({status}): {said or 'send again, with an idempotency_key'}"
+        )
     if status >= 400 and said:
         raise CanvasError(str(said))
     data = told.get("data")

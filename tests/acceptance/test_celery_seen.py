@@ -51,6 +51,18 @@ def test_time_in_the_brokers_queue_is_told_from_running(client: Client, shop: Sh
     assert times == sorted(times)
 
 
+def test_failed_task_is_shown_with_its_error_and_its_arguments(client: Client) -> None:
+    run_id = client.start(chain(tasks.add.s(1, 2), tasks.refuse.si("no money")))
+    client.ended(run_id)
+    page = requests.get(f"{client.url}/runs/{run_id}", headers={"Run-Part": "panel"}, timeout=30)
+    for shown in ("Traceback", "raise ValueError(text)", 'aria-label="Input"', "no money"):
+        assert shown in page.text
+    [failed] = [one for one in client.run(run_id)["attempts"] if one["name"] == "refuse"]
+    asked = {"of": "step-input", "step": failed["step"]}
+    whole = requests.get(f"{client.url}/runs/{run_id}/value", params=asked, timeout=30)
+    assert whole.json() == {"args": ["no money"], "kwargs": {}}
+
+
 def test_celerys_own_retries_are_shown(client: Client) -> None:
     run_id = client.start(tasks.retrying.s("seen"))
     attempt = client.told(run_id, executions=3)

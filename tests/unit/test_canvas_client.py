@@ -39,6 +39,12 @@ def test_signature_that_is_nested_too_deep_is_named() -> None:
         canvas.send(nested, app="shop", url="http://127.0.0.1:1")
 
 
+@pytest.mark.parametrize("given", [add, add.delay, "shop.add", None, [add.s(1, 1)]])
+def test_what_is_no_signature_is_said(given: object) -> None:
+    with pytest.raises(canvas.CanvasError, match=r"must be Celery's, such as charge\.s"):
+        canvas.send(given, app="shop", url="http://127.0.0.1:1")
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8288", "localhost", "http://"])
 def test_address_that_is_no_url_is_named(url: str) -> None:
     with pytest.raises(canvas.CanvasError, match="is no URL of a server: set INNGEST_BASE_URL"):
@@ -130,7 +136,7 @@ def test_result_outlasts_a_restart_of_the_server(other: str, answers: list[bytes
 
 
 def test_server_that_stays_away_is_told_at_the_deadline() -> None:
-    with pytest.raises(canvas.CanvasError, match="does not answer"):
+    with pytest.raises(canvas.ServerAway, match="does not answer"):
         canvas.Run("01J", "http://127.0.0.1:1").result(timeout=0.05)
 
 
@@ -139,6 +145,6 @@ def test_send_to_a_server_that_is_away_says_what_to_do(
 ) -> None:
     answers.append(b"")
     with pytest.raises(
-        canvas.CanvasError, match=r"away \(503\): send again, with an idempotency_key"
+        canvas.ServerAway, match=r"away \(503\): send again, with an idempotency_key"
     ):
         canvas.send(add.s(1, 1), url=other)

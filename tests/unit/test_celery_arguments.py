@@ -37,6 +37,15 @@ def test_expression_without_a_list_or_object_is_refused(task: CeleryTask, messag
     assert message in refused.value.message
 
 
+@pytest.mark.parametrize("data", [{"kwarg": {}}, {"args": [1], "order": 5}, {"_other": 1}])
+def test_data_that_an_invoked_task_would_not_get_is_refused(data: dict[str, object]) -> None:
+    event = {"name": "inngest/function.invoked", "data": {**data, "_inngest": {}}}
+    with pytest.raises(Invalid) as refused:
+        signature(_of(CeleryTask("t")), [event], invoked=True, now=NOW)
+    assert refused.value.field == f"data.{max(data)}"
+    assert "write arguments into data.args, a list, or data.kwargs" in refused.value.message
+
+
 def test_whole_numbers_of_an_event_are_integers() -> None:
     """In expressions all numbers of an event are doubles; a task may need `range(count)`."""
     data = {"n": 5, "rate": 0.5, "rows": [1, 2.5], "big": 2**60}

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from inngest_py.cli import cli
+from inngest_py.cli.runs.shapes import line_of
 
 AWAY = "postgresql://user:hidden@127.0.0.1:1/x"
 KEYS = ("--event-key", "k", "--signing-key", "abcdef")
@@ -68,3 +69,16 @@ def test_a_settings_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
 )
 def test_an_event_that_cannot_be_sent_is_reported(args: tuple[str, ...], message: str) -> None:
     assert message in failed("send", "a/b", *args)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (None, ""),
+        ({"name": "ValueError", "message": "no\nmoney"}, "ValueError: no money"),
+        ({"error": {"name": "ValueError", "message": "no"}}, "ValueError: no"),
+        ({"error": "no", "name": "ValueError", "message": "no"}, "ValueError: no"),
+    ],
+)
+def test_error_of_an_attempt_is_a_line(error: object, line: str) -> None:
+    assert line_of(error) == line

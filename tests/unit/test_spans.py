@@ -53,6 +53,17 @@ def shape(span: Span) -> list[Any]:
     ]
 
 
+def test_task_that_failed_for_good_has_the_error_of_its_attempt() -> None:
+    """Its step has no result, unlike a step of an SDK that failed."""
+    failed = {"status": "failed", "has_error": True}
+    root = tree(RUN, [tried(1, **failed), tried(2, "b", op="CeleryTask", **failed)], [])
+    assert [child.output for child in root.children] == [
+        Output(RUN_ID, "a"),
+        Output(RUN_ID, "b", 2),
+    ]
+    assert root.children[1].children[0].output == Output(RUN_ID, "b", 2)
+
+
 def test_the_root() -> None:
     root = tree(RUN, [tried(1), final(2)], [])
     assert (root.name, root.is_root, root.status) == ("Run", True, SpanStatus.COMPLETED)

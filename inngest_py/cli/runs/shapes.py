@@ -59,6 +59,8 @@ def line_of(error: object) -> str:
     """Write an error, as the server or an SDK has it, in one line."""
     if not isinstance(error, dict):
         return "" if error is None else _cut(str(error))
+    inner = error.get("error")
+    error = inner if isinstance(inner, dict) else error  # a function's is within its output
     name, message = str(error.get("name") or "Error"), str(error.get("message") or "")
     return _cut(f"{name}: {message}" if message else name)
 

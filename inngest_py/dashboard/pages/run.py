@@ -17,6 +17,7 @@ from ...domain.runs.runs import ENDED, RunStatus
 from ...domain.values import canonical, ids
 from ...engine.admin import why_run_waits
 from ...engine.admin.skip_wait import skip, waiting_steps
+from ...engine.work.celery_tasks import run_canvases
 from ...engine.work.end_run import cancel
 from ...storage.queries import event_lookups, run_detail, run_lookups, timeline_rows, timelines
 from ...storage.queries.errors import failed_runs
@@ -229,7 +230,7 @@ def run_value(run_id: str) -> Response:
             found = run_detail.run_input(tx, run_id, _WHOLE)
             return found[1][0] if found else None
         if of == "step-input":
-            return timeline_rows.step_input(tx, run_id, step or "")
+            return timeline_rows.step_input(tx, run_id, step or "") or _task_input(tx, run_id, step)
         if attempt is not None:
             return timeline_rows.attempt_error(tx, run_id, attempt)
         if step is not None:
@@ -243,6 +244,11 @@ def run_value(run_id: str) -> Response:
 
 
 _WHOLE = 2**30
+
+
+def _task_input(tx: Connection, run_id: str, step: str | None) -> str | None:
+    found = run_canvases.arguments(tx, context(), run_id, step or "")
+    return None if found is None else canonical.dumps(found).decode()
 
 
 def download(text: str, name: str) -> Response:

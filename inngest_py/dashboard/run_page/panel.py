@@ -10,7 +10,9 @@ from ...domain.reports.timeline import Span, StepOp
 from ...domain.runs import outputs
 from ...domain.runs import rerun as rules
 from ...domain.steps import tasks
+from ...engine.work.celery_tasks import run_canvases
 from ...storage.queries import run_detail
+from ..deps import context
 from . import values
 from .nodes import Kind, Node
 from .values import Value
@@ -72,8 +74,11 @@ def of_node(
 
     `typed` is what a form has sent.
     """
-    shown = values.of_span(tx, row, span)
     is_step = node is not None and node.kind is Kind.STEP
+    called_with = None
+    if is_step and span.step is not None and span.type == tasks.OP:
+        called_with = run_canvases.arguments(tx, context(), row["id"], span.step)
+    shown = values.of_span(tx, row, span, called_with)
     tried = span.children if is_step and span.step is not None else []
     told = tried[-_MOST_ATTEMPTS:]
     places = [one.output.attempt_id for one in told if one.output and one.output.attempt_id]
@@ -116,7 +121,13 @@ def _form(
         takes_input=language in rules.TAKE_INPUT and not waits,
         is_task=is_task,
         may_be_given=not waits and not is_task,
-        input=typed.get("input", ""),
+        input=typed.get("input", _called_with(shown) if is_task else ""),
         result=typed.get("result", stored.text if stored is not None else ""),
         is_giving="result" in typed,
     )
+
+
+def _called_with(shown: list[Value]) -> str:
+    """Write a task's arguments, for the field in which they are edited."""
+    found = next((one for one in shown if one.title == "Input" and not one.is_cut), None)
+    return "" if found is None else found.text

@@ -32,8 +32,11 @@ class Value:
         return self.error is None and self.size > words.MOST_SHOWN
 
 
-def of_span(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
-    """Read the inputs and outputs of a part of a run: the error first, then what went in."""
+def of_span(tx: Connection, row: RowMapping, span: Span, called_with: object = None) -> list[Value]:
+    """Read the inputs and outputs of a part of a run: the error first, then what went in.
+
+    `called_with` has the arguments of a step's task, None for another part.
+    """
     run_id, most = row["id"], words.MOST_SHOWN
     made: list[Value] = []
     if span.output is not None:
@@ -42,11 +45,11 @@ def of_span(tx: Connection, row: RowMapping, span: Span) -> list[Value]:
         text = canonical.dumps(span.error).decode()
         made.append(_value("Error", (text, len(text)), "", failed=True))
     given = run_detail.run_input(tx, run_id, most)
-    if given is not None and given[0] == span.step:
+    if given is not None and given[0] == span.step and called_with is None:
         href = url("run_value", run_id=run_id, of="input")
         made.append(_value("Input of the rerun", given[1], href))
     info = dict(span.info or {})
-    called_with = info.pop(_INPUT, None)
+    called_with = info.pop(_INPUT, called_with)
     if called_with is not None:
         text = canonical.dumps(called_with).decode()
         href = url("run_value", run_id=run_id, of="step-input", step=span.step)

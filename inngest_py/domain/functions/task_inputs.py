@@ -17,6 +17,7 @@ from .function_config import FunctionConfig
 from .triggers import CronTrigger, Trigger
 
 Event = Mapping[str, object]
+ROUTING = "_inngest"  # in an invocation's data: where its answer goes
 # each signature in another one takes three levels of JSON, and its arguments take some more
 MOST_SIGNATURE_LEVELS = 3 * MAX_LEVELS + MOST_LEVELS + 10
 TOO_DEEP = f"signature is nested deeper than {MAX_LEVELS} signatures: make it flatter"
@@ -37,6 +38,7 @@ def signature(
             raise Invalid("data.signature is missing: give the canvas", field="data.signature")
         return _signature(given["signature"])
     if invoked:
+        _check_known(given)
         args, kwargs = given.get("args"), given.get("kwargs")
         places = {"args": "data.args", "kwargs": "data.kwargs"}
     else:
@@ -53,6 +55,15 @@ def signature(
     if not invoked:
         options |= _options(config, events[0])
     return {"task": task.task, "args": args or [], "kwargs": kwargs or {}, "options": options}
+
+
+def _check_known(given: Mapping[str, object]) -> None:
+    """Refuse data that the task would not get."""
+    unknown = sorted(given.keys() - {"args", "kwargs", ROUTING})
+    if unknown:
+        place = f"data.{unknown[0][:64]}"
+        fix = "write arguments into data.args, a list, or data.kwargs, an object"
+        raise Invalid(f"{place} is not known here: {fix}", field=place)
 
 
 def as_text(signature: object) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from ..reply.timeouts import CANCELLATION
 from ..runs.runs import ENDED, RunStatus
+from ..steps import tasks
 from ..values import ids
 from . import task_spans
 from .timeline import EndedAttempt, Output, Pending, Span, SpanStatus, StepOp, TimelineRun
@@ -242,7 +243,9 @@ def _attempt_span(
 
 
 def _output(run: TimelineRun, row: EndedAttempt, *, final: bool) -> Output | None:
-    if row.has_error and (row.status == "errored" or row.op in (EXECUTION, CANCELLATION)):
+    # a task that failed for good has no result: only its attempt has the error
+    own = row.status == "errored" or row.op in (EXECUTION, CANCELLATION, tasks.OP)
+    if row.has_error and own:
         return Output(run.id, row.step, row.id)
     if row.step is None:
         return Output(run.id) if final and run.has_output else None

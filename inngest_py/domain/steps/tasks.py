@@ -48,6 +48,17 @@ def result_from_json(stored: str) -> object:
     return Skipped(found["skipped"]) if "skipped" in found else found["data"]
 
 
+def is_result(stored: str) -> bool:
+    """Say whether a step stores a result, and not the error of a task that has failed."""
+    return "data" in canonical.loads(stored)
+
+
+def edited_from_json(stored: str) -> interpret.Edited:
+    """Read the new arguments that a rerun gives to its step: a list, or an object of both."""
+    given = canonical.loads(stored)["input"]
+    return {"args": given} if isinstance(given, list) else given
+
+
 def with_deadline(call: Call, since: datetime) -> Call:
     """Write `expires` as a time where it is a number of seconds, which count from `since`."""
     seconds = call.options.get("expires")

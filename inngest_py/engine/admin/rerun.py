@@ -5,7 +5,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
 
-from ...domain.canvas.nodes import Canvas
 from ...domain.errors import Invalid, NotFound
 from ...domain.events.user_events import Event, repeated
 from ...domain.reports.timeline import GIVEN_BY
@@ -17,7 +16,6 @@ from ...domain.steps import tasks
 from ...domain.values import canonical
 from ...storage.db.row_types import RowValues
 from ...storage.events import events, waits
-from ...storage.flow import event_batches
 from ...storage.operations import reruns
 from ...storage.queue import queue_items
 from ...storage.queue.queue_items import ItemRow
@@ -33,7 +31,7 @@ from ..runtime import audit
 from ..runtime.audit import Actor
 from ..runtime.catalog import Function
 from ..runtime.context import Context
-from ..work.celery_tasks import canvases, workflows
+from ..work.celery_tasks import run_canvases
 
 
 def rerun(
@@ -203,17 +201,8 @@ def _steps_before(
     task = function.config.celery
     if task is None:
         return step, earlier
-    if task.workflow:
-        canvas = workflows.read(tx, run_id, task.queue)
-    else:
-        canvas = _canvas(tx, function, source, now)
+    canvas = run_canvases.of_run(tx, function, source, run_id, now)
     return step, sorted(tasks.kept(canvas, step).intersection(reruns.stack(tx, run_id, tasks.OP)))
-
-
-def _canvas(tx: Connection, function: Function, source: RowMapping, now: datetime) -> Canvas:
-    batch = event_batches.payloads(tx, [source["batch_id"]]) if source["batch_id"] else {}
-    payloads = batch.get(source["batch_id"], [source["event_payload"]])
-    return canvases.read(function.config, source["event_name"], payloads, now)
 
 
 def _copy_steps(

@@ -26,11 +26,12 @@ _UNNAMED = ("Execution", "StepPlanned", "StepError", "StepFailed")
 _OPS = {ItemKind.SLEEP.value: "Sleep", ItemKind.TASK.value: tasks.OP}
 
 
-def source(tx: Connection, run_id: str) -> RowMapping | None:
+def source(tx: Connection, run_id: str, *, locked: bool = True) -> RowMapping | None:
     """Read a run for its rerun; None when there is no such run.
 
     `event_name` is None when the event is deleted; `archived_at` is the function's. Locks the run's
-    row, so that it and its event cannot be pruned meanwhile; the lock lets the run continue.
+    row, so that it and its event cannot be pruned meanwhile; the lock lets the run continue. A
+    page, which only reads, takes none.
     """
     query = (
         select(
@@ -40,6 +41,9 @@ def source(tx: Connection, run_id: str) -> RowMapping | None:
             _runs.c.correlation_id,
             _runs.c.batch_id,
             _runs.c.cron,
+            _runs.c.input,
+            _runs.c.input_step,
+            _runs.c.state_bytes,
             FunctionRow.slug.label("function_slug"),
             FunctionRow.version.label("current_version"),
             FunctionRow.limits_revision,
@@ -51,8 +55,9 @@ def source(tx: Connection, run_id: str) -> RowMapping | None:
         .join(FunctionRow, FunctionRow.id == _runs.c.function_id)
         .outerjoin(EventRow, EventRow.id == _runs.c.event_id)
         .where(_runs.c.id == run_id)
-        .with_for_update(read=True, key_share=True, of=_runs)
     )
+    if locked:
+        query = query.with_for_update(read=True, key_share=True, of=_runs)
     return tx.execute(query).mappings().first()
 
 

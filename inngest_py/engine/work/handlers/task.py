@@ -115,8 +115,7 @@ def _edited(job: Job, canvas: Canvas) -> dict[str, interpret.Edited]:
     run = job.run
     if run.input is None:
         return {}
-    given = canonical.loads(run.input)["input"]
-    new: interpret.Edited = {"args": given} if isinstance(given, list) else given
+    new = tasks.edited_from_json(run.input)
     paths = (path for path, _, _ in interpret.tasks(canvas))
     return {path: new for path in paths if tasks.step_of(path) == run.input_step}
 
