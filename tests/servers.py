@@ -54,6 +54,11 @@ class Postgres:
         """The data directory."""
         return self.folder / "data"
 
+    @property
+    def programs(self) -> Path:
+        """The folder of its programs: pg_dump and others."""
+        return self._bin
+
     def url(self, database: str = "postgres") -> str:
         """The SQLAlchemy URL of one database."""
         return f"postgresql://postgres@{LOOPBACK}:{self.port}/{database}"

@@ -13,6 +13,8 @@ _MODULES = {
     "worker": "worker",
     "check": "check",
     "db": "db",
+    "backup": "data.backups",
+    "restore": "data.backups",
     "send": "events.commands",
     "events": "events.commands",
     "runs": "runs.commands",

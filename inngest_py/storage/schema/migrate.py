@@ -61,10 +61,11 @@ def _oldest(connection: Connection, revision: str) -> int:
 def current(db: Database) -> str | None:
     """Return the database's revision; None when it has no schema."""
     with db.reading() as connection:
-        return _current(connection)
+        return revision_of(connection)
 
 
-def _current(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision that a connection sees; None when the database has no schema."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -79,7 +80,7 @@ def is_newer(at: str | None) -> bool:
 def refuse_newer(db: Database) -> bool:
     """Say whether a newer version made the schema; raises Conflict if this one cannot use it."""
     with db.reading() as connection:
-        at = _current(connection)
+        at = revision_of(connection)
         if not is_newer(at):
             return False
         oldest = meta.value(connection, _OLDEST)
@@ -104,17 +105,23 @@ def unready(db: Database) -> str | None:
     return f"{found}, and {mine} is needed: start a server, or run inngest-py db upgrade"
 
 
-def upgrade(db: Database) -> None:
+def make(db: Database, revision: str) -> None:
+    """Make the schema of a revision in a database without one. Raises as upgrade() does."""
+    if revision != head() or not _create(db):
+        upgrade(db, revision)
+
+
+def upgrade(db: Database, to: str | None = None) -> None:
     """Bring the schema to head, each migration under a lock, so that one process runs it.
 
-    A newer schema stays. Raises Conflict when it cannot be used, or is another program's. On
-    PostgreSQL it waits for the locks of others for _LOCK_SECONDS, then rolls back and tries again,
-    as often as it takes.
+    `to` is an older revision to end at. A newer schema stays. Raises Conflict when it cannot be
+    used, or is another program's. On PostgreSQL it waits for the locks of others for _LOCK_SECONDS,
+    then rolls back and tries again, as often as it takes.
     """
     logged = False
     while not refuse_newer(db):
         try:
-            while _migrate_once(db):
+            while _migrate_once(db, to or head()):
                 pass
             return
         except DBAPIError as error:
@@ -126,15 +133,18 @@ def upgrade(db: Database) -> None:
             time.sleep(_LOCK_DELAY)
 
 
-def _migrate_once(db: Database) -> bool:
-    """Run the next migration, or build the index that it needs; say whether there was one."""
+def _migrate_once(db: Database, to: str) -> bool:
+    """Run the next migration, `to` being the last; say whether there was one.
+
+    It may build the index that the migration needs instead.
+    """
     try:
         with db.transaction() as connection:
             _lock(connection)
             limit_locks(connection, _LOCK_SECONDS)
             foreign_tables.refuse(connection)
-            at = _current(connection) or ""
-            following = [revision for revision in _revisions() if revision > at]
+            at = revision_of(connection) or ""
+            following = [revision for revision in _revisions() if at < revision <= to]
             if following:
                 _run(connection, following[0])
     except index_builds.IndexMissing as missing:

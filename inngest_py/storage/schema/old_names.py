@@ -11,6 +11,7 @@ from ..db.dialects import is_sqlite
 _VIEWS = (
     "CREATE VIEW pauses AS SELECT * FROM waits",  # its migration, 0026, says when it may go
 )
+NAMES = frozenset({"pauses"})
 
 
 def add_views(connection: Connection) -> None:

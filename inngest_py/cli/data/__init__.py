@@ -1,0 +1,1 @@
+"""Commands about all that an installation has: its backups, and whether it is sound."""

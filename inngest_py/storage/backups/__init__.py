@@ -1,0 +1,1 @@
+"""Copies of whole installations: backups, and what is read back from them."""
