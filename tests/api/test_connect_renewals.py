@@ -20,7 +20,7 @@ from inngest_py.domain.connect.messages_pb2 import (
 )
 from inngest_py.domain.connect.messages_pb2 import GatewayMessageType as Kind
 from inngest_py.domain.limits import MAX_RESPONSE_BYTES
-from tests.api.raw_workers import frame, next_message, ready
+from tests.api.raw_workers import closed, frame, next_message, ready
 from tests.processes import Server, wait_until
 
 
@@ -100,3 +100,14 @@ def test_an_answer_may_be_no_larger_than_over_http(server: Server) -> None:
     assert run["status"] == "Failed"
     assert run["output"]["error"]["name"] == "output_too_large"
     made.close()
+
+
+def test_an_answer_in_too_large_a_message_ends_its_call(server: Server) -> None:
+    """The worker has no other way to hear of it: it would send as much again."""
+    made, asked, event_id = begun(server)
+    body = b'"' + b"x" * (MAX_RESPONSE_BYTES + 1) + b'"'
+    answer = SDKResponse(request_id=asked.request_id, status=SDKResponseStatus.DONE, body=body)
+    made.send(frame(Kind.WORKER_REPLY, answer))
+    assert closed(made) == (1009, "MESSAGE_TOO_LARGE")
+    run = ended(server, event_id)
+    assert (run["status"], run["output"]["error"]["name"]) == ("Failed", "output_too_large")

@@ -218,6 +218,19 @@ def test_without_a_worker_a_run_waits_and_says_why(bench: Bench) -> None:
     assert (run["status"], run["output"]) == ("Completed", {"held": "worker-2"})
 
 
+def test_an_answer_that_is_too_large_fails_its_run_alone(bench: Bench) -> None:
+    """It closes the connection, over which the worker would send it again and again."""
+    worker = bench.worker()
+    other = bench.begin()
+    wait_until(lambda: bench.begun() == ["worker-1"], 15, "the step begun")
+    run = bench.api.run(bench.api.send(f"{bench.kind}/oversized"), timeout=60)
+    assert (run["status"], run["output"]["error"]["name"]) == ("Failed", "output_too_large")
+    assert [one["attempt"] for one in worker.effects(run["run_id"])] == [0, 1]
+    bench.open()
+    assert bench.api.run(other, timeout=60)["status"] == "Completed", bench.log()
+    assert bench.begun() == ["worker-1"]
+
+
 def test_a_worker_that_stops_ends_its_calls_and_gets_no_more(bench: Bench) -> None:
     first = bench.worker()
     event = bench.begin()

@@ -24,9 +24,8 @@ from ...domain.connect.actions import (
     Sync,
 )
 from ...domain.connect.calls import Request
-from ...domain.connect.codes import LOST, Ending
+from ...domain.connect.codes import LOST, MESSAGE_TOO_LARGE, Ending
 from ...domain.connect.gateway_connection import GatewayConnection
-from ...domain.connect.messages_pb2 import SDKResponse
 from ...domain.errors import Invalid
 from ...domain.reply.read import Reply
 from ...engine.connect import answers, apps
@@ -104,7 +103,7 @@ class Session:
         elif isinstance(arrived, Closed):
             self._closed = arrived
         elif isinstance(arrived, TooLarge):
-            self._do(self.machine.too_large)
+            self._do(self.machine.too_large, arrived.head)
         elif isinstance(arrived, str):
             self._do(self.machine.receive_text)
 
@@ -184,7 +183,7 @@ class Session:
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Answer):
-            self._answer(action.response)
+            self._answer(action)
         elif isinstance(action, Sync):
             self._spawn(lambda: self._sync(action))
         elif isinstance(action, StatusChanged):
@@ -275,15 +274,15 @@ class Session:
     def _acknowledge(self, request_id: str) -> None:
         self._try(self.machine.acknowledge, request_id)
 
-    def _answer(self, response: SDKResponse) -> None:
+    def _answer(self, action: Answer) -> None:
         """Hand an answer to the call that waits for it; if none does here, look in the database.
 
         The first is done by the reading greenlet: were there a switch for each answer of those that
         have been read together, most would be committed one by one.
         """
-        reply = calls.reply_of(response)
-        if not self._ctx.connections.answer(response.request_id, reply, self.connected):
-            request_id = response.request_id
+        request_id = action.response.request_id
+        reply = calls.reply_of(action.response, is_cut=action.is_cut)
+        if not self._ctx.connections.answer(request_id, reply, self.connected):
             self._spawn(lambda: self._store_answer(request_id, reply), len(reply.body))
 
     def _store_answer(self, request_id: str, reply: Reply) -> None:
@@ -375,9 +374,9 @@ class Session:
 
     def _leave_calls(self, connected: Connected, *, paused: bool) -> None:
         """Have its calls wait to be heard of over another connection, or lose them."""
-        # a worker that closes properly lives on, and reports over its next connection
+        # a worker that closes properly, or sends too much, lives on, and reports over its next one
         closed = self._closed is not None and self._closed.code is not None
-        lives = closed and not paused
+        lives = (closed or self._closed_because == MESSAGE_TOO_LARGE.reason) and not paused
         # one that has paused has ended its calls: only answers that are being read are missing
         gone_after = _READ_SECONDS if closed and paused else GONE_AFTER
         unacked = frozenset(name for name, one in self.machine.in_flight.items() if not one.acked)

@@ -24,6 +24,9 @@ from websockets.typing import Subprotocol
 from .resting import Resting
 
 _CHUNK = 64 * 1024
+_HEAD_BYTES = 256  # what is told of a message over the limit
+_MASK_BYTES = 4
+_MOST_HEADER_BYTES = 14
 _NO_FRAME = "not a WebSocket's frame"
 _log = logging.getLogger("inngest_py.websockets")
 _log.setLevel(logging.WARNING)  # it tells of each handshake and of each end
@@ -37,8 +40,11 @@ class Closed:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
 class TooLarge:
-    """A message is over the limit; nothing of it is kept, and nothing after it is read."""
+    """A message is over the limit; only how it begins is kept, and nothing after it is read."""
+
+    head: bytes
 
 
 class Answered:
@@ -70,6 +76,7 @@ class WebSocket:
         self._protocol = Protocol(Side.SERVER, max_size=most_bytes, logger=_log)
         self._parts: list[bytes] = []  # of a message in fragments
         self._is_text = self._is_dropping = False
+        self._refused: bytearray | None = None  # of a message over the limit: mask and head
 
     def accept(self, subprotocol: str | None) -> bool:
         """Answer the handshake; False, after an answer that says why, if it is not acceptable.
@@ -106,7 +113,12 @@ class WebSocket:
             return
         if self._is_dropping:
             return
+        if self._refused is not None:
+            self._refused += data
+            yield from self._refuse()
+            return
         protocol = self._protocol
+        begun = bytes(protocol.reader.buffer) if self.unread < _MOST_HEADER_BYTES else b""
         protocol.receive_data(data)
         frames, failure = protocol.events_received(), protocol.parser_exc
         if protocol.writes and not isinstance(failure, PayloadTooBig):
@@ -115,10 +127,29 @@ class WebSocket:
             if isinstance(frame, Frame):
                 yield from self._arrived(frame)
         if isinstance(failure, PayloadTooBig):
-            self._parts.clear()
-            yield TooLarge()
+            self._refused = self._beginning(begun + data, failure.size or 0)
+            yield from self._refuse()
         elif failure is not None:
             yield Closed(None, _NO_FRAME)
+
+    def _beginning(self, data: bytes, size: int) -> bytearray:
+        """Find the mask and the head of a message over the limit in what came last.
+
+        The library keeps nothing of it.
+        """
+        if self._parts:
+            return bytearray(bytes(_MASK_BYTES) + self._parts[0])
+        header = bytes([127 + 128]) + size.to_bytes(8, "big")
+        return bytearray(data.partition(header)[2])
+
+    def _refuse(self) -> Iterator[Arrived]:
+        """Tell of a message over the limit as soon as its head is there."""
+        if self._refused is None or len(self._refused) < _MASK_BYTES + _HEAD_BYTES:
+            return
+        mask, head = self._refused[:_MASK_BYTES], self._refused[_MASK_BYTES:][:_HEAD_BYTES]
+        self._refused, self._is_dropping = None, True
+        self._parts.clear()
+        yield TooLarge(bytes(byte ^ mask[at % _MASK_BYTES] for at, byte in enumerate(head)))
 
     def wake(self) -> bool:
         """Have what came, and what comes next, read at once; say whether it was not before."""

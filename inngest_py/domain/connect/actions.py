@@ -62,9 +62,10 @@ class GoesOn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Take a worker's answer, store it, then call acknowledge()."""
+    """Take a worker's answer, store it, then call acknowledge(); `is_cut` if it was too large."""
 
     response: SDKResponse
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ A request's id names its item, generation and lease, so that every process can t
 for.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -26,6 +27,9 @@ _STATUS = {
     SDKResponseStatus.DONE: 200,
     SDKResponseStatus.ERROR: 500,
 }
+# how WORKER_REPLY begins: its kind, its payload's length, and the length of the request's id.
+# protobuf reads whole messages only; all SDKs write the fields in the order of their numbers.
+_REPLY_HEAD = re.compile(rb"\x08\x06\x12[\x80-\xff]{0,9}[\x00-\x7f]\x0a([\x01-\x7f])", re.DOTALL)
 _MOST_HEADER_CHARS = 255
 _MOST_DIGITS = 10
 
@@ -104,10 +108,24 @@ def read_response(payload: bytes) -> SDKResponse:
     return found
 
 
-def reply_of(response: SDKResponse) -> Reply:
+def read_cut_response(head: bytes) -> SDKResponse | None:
+    """Read which request a WORKER_REPLY answers from how it begins; None if it is none."""
+    found = _REPLY_HEAD.match(head)
+    if found is None:
+        return None
+    request_id = head[found.end() :][: found[1][0]].decode("ascii", "replace")
+    try:
+        read_request_id(request_id)
+    except Invalid:
+        return None
+    return SDKResponse(request_id=request_id)
+
+
+def reply_of(response: SDKResponse, *, is_cut: bool = False) -> Reply:
     """Read a worker's reply as the HTTP answer that it stands for (§5).
 
-    One that is larger than an answer may be over HTTP is too large here as well.
+    One that is larger than an answer may be over HTTP is too large here as well, and so is one that
+    is cut, because its message was.
     """
     headers = {
         "x-inngest-sdk": response.sdk_version[:_MOST_HEADER_CHARS] or "connect",
@@ -120,6 +138,6 @@ def reply_of(response: SDKResponse) -> Reply:
         headers["x-inngest-no-retry"] = "true" if response.no_retry else "false"
     if response.retry_after:
         headers["retry-after"] = response.retry_after[:_MOST_HEADER_CHARS]
-    if len(response.body) > MAX_RESPONSE_BYTES:
+    if is_cut or len(response.body) > MAX_RESPONSE_BYTES:
         return Reply(status, headers, too_large=True)
     return Reply(status, headers, response.body)

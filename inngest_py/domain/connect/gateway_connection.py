@@ -30,6 +30,7 @@ from .codes import Ending
 from .messages_pb2 import (
     ConnectMessage,
     GatewayConnectionReadyData,
+    SDKResponse,
     SystemError,
     WorkerReplyAckData,
     WorkerRequestAckData,
@@ -190,9 +191,11 @@ class GatewayConnection:
         """Close after an error of our own."""
         return self._close(codes.INTERNAL_ERROR)
 
-    def too_large(self) -> list[Action]:
-        """Close after a message that is over the limit."""
-        return self._close(codes.MESSAGE_TOO_LARGE)
+    def too_large(self, head: bytes = b"") -> list[Action]:
+        """Close after a message that is over the limit; an answer ends its call by its head."""
+        close = self._close(codes.MESSAGE_TOO_LARGE)
+        cut = calls.read_cut_response(head) if self.worker and close else None
+        return close if cut is None else [self._answered(cut, is_cut=True), *close]
 
     def send(self, request: Request, now: datetime) -> list[Action]:
         """Send a request; it counts as in flight from now on.
@@ -352,10 +355,13 @@ class GatewayConnection:
 
     def _reply(self, payload: bytes, _now: datetime) -> list[Action]:
         response = calls.read_response(payload)
+        return [self._answered(response)]
+
+    def _answered(self, response: SDKResponse, *, is_cut: bool = False) -> Answer:
         known = self.in_flight.get(response.request_id)
         if known is not None:
             known.acked = known.answered = True
-        return [Answer(response)]
+        return Answer(response, is_cut)
 
     def _get_ready(self) -> list[Action]:
         return self._become(Status.DRAINING if self.is_held else Status.READY)

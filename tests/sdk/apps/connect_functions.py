@@ -29,6 +29,7 @@ def define(client: inngest.Inngest, effects: Effects, instance: str) -> Made:
             ("held", _held(effects, instance), 1, None),
             ("five", _five(effects, instance), 4, None),
             ("limited", _limited(effects), 4, one_at_a_time),
+            ("oversized", _oversized(effects), 1, None),
         )
     ]
 
@@ -80,3 +81,12 @@ def _limited(effects: Effects) -> Handler:
         await ctx.step.run("limited", body)
 
     return limited
+
+
+def _oversized(effects: Effects) -> Handler:
+    async def oversized(ctx: inngest.Context) -> Any:
+        """Answer with more than a message may have."""
+        effects.note(ctx.run_id, "oversized", ctx.attempt)
+        return "x" * 9_000_000
+
+    return oversized

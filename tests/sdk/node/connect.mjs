@@ -65,6 +65,13 @@ const limited = create(
     }),
 );
 
+// its answer is more than a message may have
+const oversized = create({ id: "oversized", retries: 1 }, `${id}/oversized`, ({ runId, attempt }) => {
+  const line = { run_id: runId, step: "oversized", attempt };
+  fs.appendFileSync(process.env.EFFECTS, `${JSON.stringify(line)}\n`);
+  return "x".repeat(9_000_000);
+});
+
 const functions = [
   ...define(sdk, create, client.id, process.env.EFFECTS),
   ...defineWaits(sdk, create, client.id),
@@ -72,6 +79,7 @@ const functions = [
   five,
   counted,
   limited,
+  oversized,
 ];
 const capacity = process.env.CAPACITY ? Number(process.env.CAPACITY) : undefined;
 const connection = await connect({
