@@ -131,9 +131,10 @@ kills: $(VENV)/.test-installed servers
 	  $(addprefix tests/acceptance/test_celery_,stops.py backlog.py) \
 	  tests/sdk/effects/test_outbox_kills.py $(OUTAGE)
 
-# Only those of connected workers: a quarter of an hour for each seed.
+# Only those of connected workers: an hour for each seed.
 kills-connect: $(VENV)/.test-installed
-	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v tests/acceptance/test_connect_kills.py $(OUTAGE)
+	INNGEST_KILLS=$(SEEDS) $(BIN)/python -m pytest -v \
+	  $(wildcard tests/acceptance/test_connect_*kills.py) $(OUTAGE)
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

@@ -38,14 +38,18 @@ class Network:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        for name in (self._router, self._name):
-            _ip("netns", "add", name)
-            self._stack.callback(_ip, "netns", "del", name)
-        self._link(self._first, None, self.address, self._router, self._near)
-        self._link(self._second, self._router, self._far, self._name, self._there)
-        _ip("route", "add", self._subnet, "via", self._near)
-        _ip("-n", self._name, "route", "add", "default", "via", self._far)
-        self.carry(True)
+        with ExitStack() as made:
+            for name in (self._router, self._name):
+                _ip("netns", "add", name)
+                made.callback(_ip, "netns", "del", name)
+            self._link(self._first, None, self.address, self._router, self._near)
+            # with its namespace it would go some time later, and the next network has its name
+            made.callback(_ip, "link", "del", self._first)
+            self._link(self._second, self._router, self._far, self._name, self._there)
+            _ip("route", "add", self._subnet, "via", self._near)
+            _ip("-n", self._name, "route", "add", "default", "via", self._far)
+            self.carry(True)
+            self._stack = made.pop_all()
         return self
 
     def _link(self, name: str, one: str | None, address: str, other: str, its: str) -> None:

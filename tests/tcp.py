@@ -11,6 +11,7 @@ from typing import Self
 from .processes import LOOPBACK
 
 _CHUNK = 65536
+_UNSENT_BYTES = 4 * 2**20
 
 
 class Wire:
@@ -20,9 +21,9 @@ class Wire:
     answered where `answered` is set, which the client does not hear, else without passing them on.
     """
 
-    def __init__(self, to_port: int) -> None:
+    def __init__(self, to_port: int, host: str = LOOPBACK) -> None:
         self.to_port = to_port  # another one is for connections that come later
-        self._listener = socket.create_server((LOOPBACK, 0))
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         self.silent = False
         self.cuts: bytes | None = None
@@ -50,6 +51,9 @@ class Wire:
 
     def _join(self, client: socket.socket) -> None:
         server = socket.create_connection((LOOPBACK, self.to_port))
+        for link in (client, server):
+            # one end that does not read must not keep us from all others
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT_BYTES)
         self._peers |= {client: server, server: client}
         for link in (client, server):
             self._selector.register(link, selectors.EVENT_READ)
@@ -98,8 +102,8 @@ class Wire:
 class Balancer(Wire):
     """Carries each connection to the next of some ports, or to the first after it that accepts."""
 
-    def __init__(self, ports: Sequence[int]) -> None:
-        super().__init__(ports[0])
+    def __init__(self, ports: Sequence[int], host: str = LOOPBACK) -> None:
+        super().__init__(ports[0], host)
         self.ports = list(ports)
         self._next = 0
 

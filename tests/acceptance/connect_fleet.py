@@ -10,7 +10,16 @@ from pathlib import Path
 
 import requests
 
-from tests.acceptance.raw_app import Cut, Effect, all_completed, only_where_cut, post_events, seed
+from tests.acceptance.raw_app import (
+    Cut,
+    Effect,
+    all_completed,
+    only_where_cut,
+    post_events,
+    seed,
+    show,
+)
+from tests.namespaces import Network
 from tests.processes import LOOPBACK, START_SECONDS, Process, Server, Tool, wait_until
 from tests.sdk.connect_worker import ConnectWorker
 from tests.tcp import Balancer
@@ -18,6 +27,8 @@ from tests.tcp import Balancer
 STEPS = 5
 # between the begin of a step and the commit of its answer, beside what its body takes
 _LONGEST = 4.0
+# a server that is alone leaves what it had to its workers for 45 s after its start
+_STANDS = 150.0
 WORKERS = 2
 _AT_ONCE, _MOST_UNDER_WAY = 5, 50  # runs
 
@@ -25,13 +36,19 @@ _AT_ONCE, _MOST_UNDER_WAY = 5, 50  # runs
 class Fleet:
     """One embedded server, or two API processes and a worker of ours; connected workers of an app.
 
-    The workers and the senders of events come through a balancer.
+    The workers and the senders of events come through a balancer; with a network, the first
+    worker comes over that.
     """
 
     def __init__(
-        self, folder: Path, kind: str, urls: tuple[str, str] | None, env: dict[str, str]
+        self,
+        folder: Path,
+        kind: str,
+        urls: tuple[str, str] | None,
+        env: dict[str, str],
+        network: Network | None = None,
     ) -> None:
-        self._folder, self.kind = folder, kind
+        self._folder, self.kind, self._network = folder, kind, network
         given: dict[str, str | None] = {"INNGEST_DEV": "1", "INNGEST_RETRY_INTERVAL": "1", **env}
         self.engine: Tool | None = None
         if urls is None:
@@ -43,8 +60,9 @@ class Fleet:
                 Server("api", log=folder / f"api-{number}.log", env=given) for number in (1, 2)
             ]
             self.engine = Tool("worker", log=folder / "engine.log", env=given)
-        self.balancer = Balancer([one.port for one in self.gateways])
-        self.url = f"http://{LOOPBACK}:{self.balancer.port}"
+        host = LOOPBACK if network is None else network.address
+        self.balancer = Balancer([one.port for one in self.gateways], host)
+        self.url = f"http://{host}:{self.balancer.port}"
         self.workers: list[ConnectWorker] = []
         self.sent: list[str] = []
         self.cuts: list[Cut] = []
@@ -62,10 +80,16 @@ class Fleet:
     def _is_ready(self) -> bool:
         return bool(requests.get(f"{self.url}/health", timeout=5).json()["workers"])
 
-    def add_worker(self) -> ConnectWorker:
+    def add_worker(self, version: str | None = None) -> ConnectWorker:
         """Start one more connected worker, and wait until it is ready."""
+        far = None if self.workers else self._network
         made = ConnectWorker(
-            self.url, self._folder, kind=self.kind, instance=f"worker-{len(self.workers) + 1}"
+            self.url,
+            self._folder,
+            {"APP_VERSION": version},
+            kind=self.kind,
+            instance=f"worker-{len(self.workers) + 1}",
+            prefix=() if far is None else far.prefix,
         )
         self.workers.append(made)
         return made.start()
@@ -111,7 +135,19 @@ class Fleet:
     def progress(self, count: int = 1) -> None:
         """Wait until so many more steps run than have run when this is called."""
         before = len(self.effects())
-        wait_until(lambda: len(self.effects()) >= before + count, 60, "a step to run")
+        wait_until(lambda: len(self.effects()) >= before + count, _STANDS, "a step to run")
+
+    def settle(self) -> None:
+        """Wait until all steps that have run until now are answered: each run has gone on."""
+        now, over = time.time(), set[str]()
+
+        def answered() -> bool:
+            last = {one.run: one.at for one in self.effects()}  # lines are in order
+            left = [run for run, at in last.items() if at < now and run not in over]
+            over.update(run for run in left if show(self.url, run)["status"] == "completed")
+            return over.issuperset(left)
+
+        wait_until(answered, _STANDS, "the steps to be answered")
 
     def check(self, takes: float, timeout: float) -> int:
         """Wait for all runs; say how many steps ran again. No attempt may be used up."""
@@ -134,10 +170,14 @@ class Fleet:
 
 @contextmanager
 def fleet(
-    folder: Path, kind: str, urls: tuple[str, str] | None, env: dict[str, str]
+    folder: Path,
+    kind: str,
+    urls: tuple[str, str] | None,
+    env: dict[str, str],
+    network: Network | None = None,
 ) -> Iterator[Fleet]:
     """Make and start a fleet, and kill it at the end."""
-    made = Fleet(folder, kind, urls, env)
+    made = Fleet(folder, kind, urls, env, network)
     with ExitStack() as stack:
         stack.enter_context(made.balancer)
         for part in made.gateways:

@@ -1,26 +1,31 @@
 """The network between a connected worker and its gateway drops packets, and both live on.
 
-`make kills` runs this: a dead connection is noticed after 50 seconds.
+`make kills-connect` runs this: a dead connection is noticed after 50 seconds.
 """
 
+import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.full_size import FULL
+from tests.acceptance.connect_fleet import fleet
+from tests.acceptance.full_size import FULL, SEEDS
 from tests.namespaces import Network, can_make_namespaces
 from tests.processes import Server, wait_until
 from tests.sdk.client import Api
 from tests.sdk.connect_worker import CONNECTED, ConnectWorker, ready_workers
+from tests.servers import Postgres, Valkey
 
 pytestmark = [
-    pytest.mark.skipif(not FULL, reason="takes two minutes: make kills"),
+    pytest.mark.skipif(not FULL, reason="takes two minutes: make kills-connect"),
     pytest.mark.skipif(not can_make_namespaces(), reason="no network namespaces here"),
 ]
 # five heartbeats of ten seconds, two for the close, nine for the worker to be heard of
 NOTICED = 50 + 2 + 9
 SHORT = 12
+RUNS, TAKES, PATIENCE = 200, 0.3, 300.0
 
 
 @pytest.fixture
@@ -69,3 +74,34 @@ def test_a_silent_network_is_noticed(network: Network, tmp_path: Path, kind: str
         wait_until(lambda: "far" in ready_workers(server.url), 90, "the worker is back")
         assert {line["attempt"] for line in near.effects()} == {0}
         assert len(near.effects()) == 4
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+@pytest.mark.parametrize("form", ["embedded", "several"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_runs_survive_a_silent_network(
+    network: Network,
+    form: str,
+    kind: str,
+    seed: int,
+    postgres: Postgres,
+    valkey: Valkey,
+    tmp_path: Path,
+) -> None:
+    """A short silence costs nothing; in a long one, the other worker gets what the far one had."""
+    chance = random.Random(seed)
+    urls = None if form == "embedded" else (postgres.create_database(), valkey.url)
+
+    def be_silent(seconds: float) -> None:
+        network.carry(False)
+        threading.Event().wait(seconds)
+        network.carry(True)
+
+    with fleet(tmp_path, kind, urls, {}, network) as parts:
+        with parts.load(RUNS, TAKES, chance):
+            parts.progress(RUNS)
+            be_silent(SHORT)
+            parts.settle()  # TCP sends again as late as after another silence of that length
+            parts.hit(lambda: be_silent(NOTICED + 15))
+            parts.progress(RUNS)
+        parts.check(TAKES, PATIENCE)

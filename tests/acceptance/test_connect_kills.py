@@ -57,6 +57,17 @@ def killed(*victims: Process) -> Callable[[], None]:
     return run
 
 
+def stopped(*victims: Process) -> Callable[[], None]:
+    """Make what asks processes to stop at the same time, and waits until they have."""
+
+    def run() -> None:
+        for victim in victims:
+            os.kill(victim.pid, signal.SIGTERM)
+        wait_until(lambda: not any(one.running for one in victims), 60, "all to stop")
+
+    return run
+
+
 @on(("embedded", "python-connect"), ("several", "ts-connect"))
 @seeded
 def test_runs_survive_kills(parts: Fleet, form: str, seed: int) -> None:
@@ -94,19 +105,57 @@ def test_what_a_killed_gateway_had_does_not_run_again(parts: Fleet, seed: int) -
 @on(("several", "python-connect"))
 @seeded
 def test_a_rolling_deploy_costs_nothing(parts: Fleet, seed: int) -> None:
-    """Slow: gateways and workers are replaced one after the other, under load."""
+    """Slow: gateways, workers of ours and connected ones are replaced one by one, under load."""
     with parts.load(RUNS, TAKES, random.Random(seed)):
-        for _ in range(ROUNDS):
+        for version in range(ROUNDS):
             for gateway in parts.gateways:
                 parts.progress()
                 assert gateway.terminate() == 0, parts.logs()
                 gateway.start()
+            if parts.engine is not None:
+                parts.progress()
+                assert parts.engine.terminate() == 0, parts.logs()
+                parts.engine.start()
             for worker in [one for one in parts.workers if one.running]:
                 parts.progress()
-                parts.add_worker()
+                parts.add_worker(str(version))
                 os.kill(worker.pid, signal.SIGTERM)
                 wait_until(lambda: not worker.running, 60, "the old worker to end")  # noqa: B023
     assert parts.check(TAKES, PATIENCE) == 0
+
+
+@pytest.mark.skipif(not FULL, reason="takes half a minute: make kills-connect")
+@on()
+@seeded
+def test_all_that_stops_at_once_loses_nothing(parts: Fleet, seed: int) -> None:
+    """As if a machine with all of it shut down: each part has its own time to stop."""
+    with parts.load(RUNS, TAKES, random.Random(seed)):
+        parts.progress(_BETWEEN)
+        parts.hit(stopped(*parts.gateways, *parts.workers))
+        for gateway in parts.gateways:
+            gateway.start()
+        for _ in range(2):
+            parts.add_worker()
+        parts.progress(_BETWEEN)
+    parts.check(TAKES, PATIENCE)
+
+
+@pytest.mark.skipif(not FULL, reason="takes half a minute: make kills-connect")
+@on()
+@seeded
+def test_a_gateway_that_stands_still_costs_no_attempt(parts: Fleet, seed: int) -> None:
+    """Its workers go elsewhere if they can; what it had may run again there."""
+
+    def stand_still() -> None:
+        parts.gateways[-1].suspend()
+        threading.Event().wait(STOPPED)
+        parts.gateways[-1].resume()
+
+    with parts.load(RUNS, TAKES, random.Random(seed)):
+        parts.progress(_BETWEEN)
+        parts.hit(stand_still)
+        parts.progress(_BETWEEN)
+    parts.check(TAKES, PATIENCE)
 
 
 @pytest.mark.skipif(not FULL, reason="takes half a minute: make kills-connect")
