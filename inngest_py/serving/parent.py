@@ -47,7 +47,7 @@ class Parent:
         log_and_count()
         self._prepare()
         self._stopping.waits = False
-        folder = self._folder = Path(tempfile.mkdtemp(prefix="inngest-metrics-"))
+        folder = self._folder = _folder_of_metrics()
         try:
             self._processes = processes = self._listen(folder)
             processes.start()
@@ -93,6 +93,15 @@ class Parent:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(1)
+
+
+def _folder_of_metrics() -> Path:
+    """Make the folder in which the processes count together. Raises ClickException."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="inngest-metrics-"))
+    except OSError as error:
+        text = f"several API processes count in files of a temporary folder: {error.strerror}"
+        raise click.ClickException(f"{text}; name a folder in TMPDIR that can be written") from None
 
 
 def _check(settings: Settings, ctx: Context) -> None:
