@@ -1,5 +1,6 @@
 """The pager: whatever the windows and the budget, the pages hold each row that fits once."""
 
+import itertools
 from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any
@@ -58,15 +59,24 @@ def test_pages_hold_each_row_that_fits_once(count: int) -> None:
         assert not read[-1].stopped
 
 
-def test_search_without_time_looks_at_one_window_and_goes_on() -> None:
+def test_search_without_time_looks_at_one_row_and_goes_on() -> None:
     """The time is up at once, but each page gets one row further, so a client reaches the end."""
-    left = iter([1.0, *[-1.0] * 10_000])
+    left = itertools.count(1.0, -1.0)
     budget = Budget(5, 5, 100, lambda: next(left))
     read = list(pages(fetch_of(12, every=1), 4, budget, 3))
     assert [row["id"] for page in read for row in page.rows] == [0, 3, 6, 9]
     ends = [page.end[0] for page in read if page.end is not None]
     assert all(before < after for before, after in pairwise(ends))
     assert all(page.stopped for page in read[:-1])
+    assert [page.scanned for page in read[:3]] == [1, 1, 1]
+
+
+def test_a_window_that_came_late_is_judged_for_a_while_all_the_same() -> None:
+    left = iter([0.1, *[-0.5] * 4, -0.6])
+    budget = Budget(50, 50, 100, lambda: next(left))
+    page = next(pages(fetch_of(100, every=10), 10, budget, 1))
+    assert [row["id"] for row in page.rows] == [0, 10, 20, 30]
+    assert (page.stopped, page.end, page.scanned) == (True, [30], 4)
 
 
 def test_windows_grow_while_there_is_time() -> None:
