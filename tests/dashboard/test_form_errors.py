@@ -82,7 +82,7 @@ def test_a_filter_says_what_is_wrong_at_its_field(
         ("/events/send", {"name": "a/b", "data": f"{{{EVIL}"}, "data", "data is not JSON"),
         ("/events/send", {"name": "a/b", "user": "[1"}, "user", "user is not JSON"),
         ("/events/send", {"name": ""}, "name", "name"),
-        ("/functions/<f>/invoke", {"data": "{1"}, "data", "the data is not JSON"),
+        ("/functions/<f>/invoke", {"data": "{1"}, "data", "the data is not JSON: unexpected"),
         ("/functions/<f>/limits", {"limits": "{1"}, "limits", "not JSON"),
         ("/functions/<f>/limits", {"limits": "{}", "term": "1y"}, "term", "term must be one of"),
         ("/runs/<r>/rerun", {"data": "{1"}, "data", "the data is not JSON"),

@@ -9,7 +9,7 @@ from inngest_py.engine.operations import walk
 from inngest_py.engine.upkeep.errors import grouping
 from inngest_py.storage.queries.errors import failed_runs as failed_runs_of
 from tests.engine.harness import sequence
-from tests.factories import reply
+from tests.factories import op, reply
 
 from .conftest import EVIL, Site, failing, run_ids
 
@@ -82,6 +82,19 @@ def test_all_runs_of_an_error_run_again(site: Site) -> None:
     begun = site.post("/operations", **(asked(text) | {"name": ""})).location
     finish(site)
     assert "2 of 2 done: 2 run again. Their runs now: 2 completed." in site.get(begun)
+
+
+def test_a_rerun_that_sleeps_says_so(site: Site) -> None:
+    failed_runs(site, 1)
+    site.engine.sdk.script = lambda *_: reply(206, [op("Sleep", "nap", name="3d")])
+    begun = site.post("/operations", **asked(site.get("/operations/new?kind=rerun&status=failed")))
+    finish(site)
+    shown = site.get(begun.location)
+    assert "Their runs now: 1 sleeping." in shown
+    assert '<td><span class="status sleeping">' in shown
+    assert re.search(r"operation</a>: <a [^>]+>sleeping</a>", site.get("/runs?status=failed"))
+    told = site.client.get(f"/v1{begun.location}/results").json["data"][0]
+    assert (told["status"], told["phase"]) == ("running", "sleeping")
 
 
 def test_the_name_of_an_operation_fits_the_form_that_sends_it_back(site: Site) -> None:

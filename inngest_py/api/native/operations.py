@@ -143,7 +143,10 @@ class PreviewAnswer(Schema):
 
 
 class Result(Schema):
-    """What became of a run or an event; `run_id` is the run that was made, `status` its status."""
+    """What became of a run or an event; `run_id` is the run that was made, `status` its status.
+
+    `phase` is what that run does if it has not ended.
+    """
 
     id = fields.String(required=True)
     outcome = fields.String(required=True, validate=validate.OneOf(list(Outcome)))
@@ -151,6 +154,7 @@ class Result(Schema):
     was = fields.String(required=True, allow_none=True)
     run_id = fields.String(required=True, allow_none=True)
     status = fields.String(required=True, allow_none=True)
+    phase = fields.String(required=True, allow_none=True)
     function = fields.String(required=True, allow_none=True)
     at = fields.String(required=True)
 
@@ -309,7 +313,7 @@ def results(query: _Page, operation_id: str) -> Response:
             outcome=query.get("outcome"),
             status=query.get("status"),
         )
-    same = ("id", "outcome", "reason", "was", "run_id", "status")
+    same = ("id", "outcome", "reason", "was", "run_id", "status", "phase")
     rows = [
         {
             **{name: row[name] for name in same},

@@ -95,7 +95,7 @@ def read(content: bytes) -> list[JsonObject]:
     except Invalid as error:
         lines = [(number, line) for number, line in _lines(content) if line.strip()]
         if len(lines) < 2:
-            raise click.UsageError(f"--file is not JSON: {error.message}") from None
+            raise click.UsageError(f"--file {canonical.told(error)}") from None
         found = [_line(number, line) for number, line in lines]
     events: list[JsonObject] = found if isinstance(found, list) else [found]
     for number, event in enumerate(events, start=1):
@@ -114,4 +114,4 @@ def _line(number: int, line: bytes) -> object:
     try:
         return canonical.loads(line)
     except Invalid as error:
-        raise click.UsageError(f"line {number} of --file is not JSON: {error.message}") from None
+        raise click.UsageError(f"line {number} of --file {canonical.told(error)}") from None

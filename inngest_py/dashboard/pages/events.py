@@ -165,7 +165,7 @@ def _json(text: str, name: str) -> object:
     try:
         return canonical.loads(text)
     except Invalid as error:
-        raise Invalid(f"{name} is not JSON: {error.message}", field=name) from None
+        raise Invalid(f"{name} {canonical.told(error)}", field=name) from None
 
 
 def _indented(value: object) -> str:

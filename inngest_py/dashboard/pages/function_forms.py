@@ -79,4 +79,4 @@ def _data(text: str) -> object:
     try:
         return canonical.loads(text) if text else {}
     except Invalid as error:
-        raise Invalid(f"the data is not JSON: {error.message}", field="data") from None
+        raise Invalid(f"the data {canonical.told(error)}", field="data") from None

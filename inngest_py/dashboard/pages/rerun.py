@@ -100,4 +100,4 @@ def _json(text: str, name: str) -> object:
     try:
         return canonical.loads(text)
     except Invalid as error:
-        raise Invalid(f"the {name} is not JSON: {error.message}", field=name) from None
+        raise Invalid(f"the {name} {canonical.told(error)}", field=name) from None

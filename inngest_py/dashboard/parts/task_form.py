@@ -111,7 +111,7 @@ def _json(name: str, text: str) -> object:
     try:
         return canonical.loads(text)
     except Invalid as error:
-        raise Invalid(f"is not JSON: {error.message}", field=name) from None
+        raise Invalid(canonical.told(error), field=name) from None
 
 
 def field_of(error: Invalid) -> str:

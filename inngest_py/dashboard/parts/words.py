@@ -107,7 +107,7 @@ def bounded(value: int, most: int) -> str:
 
 def size(characters: int) -> str:
     """Write the length of a value."""
-    if characters < 10_000:
+    if characters < 1_000_000:
         return f"{number(characters)} characters"
     return f"{characters / 1_000_000:.2f} million characters"
 

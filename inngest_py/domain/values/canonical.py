@@ -114,6 +114,11 @@ def _exact_integer(digits: str) -> int:
     return int(digits)
 
 
+def told(error: Invalid) -> str:
+    """Word an error of `loads` as what is wrong with a text that the caller names before it."""
+    return error.message.removeprefix("this ").removeprefix("the JSON ")
+
+
 def size(text: str) -> int:
     """Count the bytes of JSON text in UTF-8, as it is sent."""
     return len(text) if text.isascii() else len(text.encode())

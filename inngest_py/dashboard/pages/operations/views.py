@@ -210,7 +210,7 @@ def _show(
             return None
         return Shown(
             row,
-            operation_list.statuses(tx, operation_id),
+            operation_list.statuses(tx, operation_id, by_phase=True),
             operation_list.reasons(tx, operation_id),
             operation_list.results(tx, operation_id, first=_PAGE, after=after, outcome=outcome),
             _error_of(tx, _selection(row)),

@@ -13,10 +13,11 @@ from ...operations.operations import OperationItemRow, OperationRow
 from ...runs.runs import RunRow
 from .. import paging
 from ..paging import Order, Page, Position
+from ..run_columns import phase, runs
 
 _rows, _items = table_of(OperationRow), table_of(OperationItemRow)
-_runs, _functions = table_of(RunRow), table_of(FunctionRow)
-_again = _runs.alias("again")
+_functions = table_of(FunctionRow)
+_was = table_of(RunRow).alias("was")
 NEWEST = Order((Key("id", _rows.c.id),))
 # items are handled in the order of their ids
 RESULTS = Order((Key("id", _items.c.item_id, descending=False),))
@@ -49,7 +50,7 @@ def results(
     """List what became of an operation's items.
 
     `was` is the status of an item that is a run, `status` the one of the run that was made of it;
-    null when it has been deleted meanwhile.
+    null when it has been deleted meanwhile. `phase` is what that run does if it has not ended.
     """
     query = (
         select(
@@ -58,35 +59,39 @@ def results(
             _items.c.outcome,
             _items.c.reason,
             _items.c.at,
-            _runs.c.status.label("was"),
-            _again.c.status.label("status"),
+            _was.c.status.label("was"),
+            runs.c.status.label("status"),
+            phase.label("phase"),
             _functions.c.slug.label("function_slug"),
         )
-        .outerjoin(_runs, _runs.c.id == _items.c.item_id)
-        .outerjoin(_again, _again.c.id == _items.c.run_id)
+        .outerjoin(_was, _was.c.id == _items.c.item_id)
+        .outerjoin(runs, runs.c.id == _items.c.run_id)
         .outerjoin(
-            _functions, _functions.c.id == func.coalesce(_again.c.function_id, _runs.c.function_id)
+            _functions, _functions.c.id == func.coalesce(runs.c.function_id, _was.c.function_id)
         )
         .where(_items.c.operation_id == operation_id)
     )
     if outcome is not None:
         query = query.where(_items.c.outcome == outcome)
     if status is not None:
-        query = query.where(_again.c.status == status)
+        query = query.where(runs.c.status == status)
     return paging.page_of(tx, query, RESULTS, first=first, after=after)
 
 
-def statuses(tx: Connection, operation_id: str) -> Counter[str]:
+def statuses(tx: Connection, operation_id: str, *, by_phase: bool = False) -> Counter[str]:
     """Count the runs that an operation made by the status that they have now.
 
     Counts the last MOST_COUNTED of its items at most; a run that is deleted counts as `deleted`.
+    With `by_phase`, runs that have not ended count by their phase.
     """
     made = (_items.c.operation_id == operation_id, _items.c.run_id.is_not(None))
     last = select(_items.c.run_id).where(*made).order_by(_items.c.item_id.desc())
     found = last.limit(MOST_COUNTED).subquery()
-    status = func.coalesce(_runs.c.status, "deleted")
-    query = select(status, func.count()).select_from(found)
-    query = query.outerjoin(_runs, _runs.c.id == found.c.run_id).group_by(status)
+    now = (phase, runs.c.status) if by_phase else (runs.c.status,)
+    each = select(func.coalesce(*now, "deleted").label("word")).select_from(found)
+    each = each.outerjoin(runs, runs.c.id == found.c.run_id)
+    words = each.subquery()
+    query = select(words.c.word, func.count()).group_by(words.c.word)
     return Counter({row[0]: row[1] for row in tx.execute(query)})
 
 
@@ -115,11 +120,14 @@ def last_reruns(tx: Connection, run_ids: Sequence[str]) -> dict[str, RowMapping]
     """Find the newest rerun of each of some runs, with the operation that made it, if one did."""
     if not run_ids:
         return {}
-    newest = select(func.max(_runs.c.id)).where(_runs.c.original_run_id.in_(list(run_ids)))
-    newest = newest.group_by(_runs.c.original_run_id)
+    newest = select(func.max(runs.c.id)).where(runs.c.original_run_id.in_(list(run_ids)))
+    newest = newest.group_by(runs.c.original_run_id)
     query = (
-        select(_runs.c.id, _runs.c.original_run_id, _runs.c.status, _items.c.operation_id)
-        .outerjoin(_items, _items.c.run_id == _runs.c.id)
-        .where(_runs.c.id.in_(newest))
+        select(
+            *(runs.c.id, runs.c.original_run_id, runs.c.status, phase.label("phase")),
+            _items.c.operation_id,
+        )
+        .outerjoin(_items, _items.c.run_id == runs.c.id)
+        .where(runs.c.id.in_(newest))
     )
     return {row["original_run_id"]: row for row in tx.execute(query).mappings()}
