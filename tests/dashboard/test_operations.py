@@ -139,6 +139,8 @@ def test_replay_events_from_the_functions_page(site: Site) -> None:
     text = site.get(f"{form}&since=1h&events=a/b")
     assert "<h1>Replay 1 event to app-fn?</h1>" in text
     begun = site.post("/operations", **asked(text)).location
+    for page in (text, site.get(begun)):
+        assert re.search(r'<dt>From</dt><dd class="wide"><time datetime="', page)
     finish(site)
     assert "1 of 1 done: 1 replayed. Their runs now: 1 completed." in site.get(begun)
     made = run_ids(site)[0]

@@ -57,6 +57,11 @@ def timed(text: str, runs: Sequence[str] = ()) -> Markup:
     return Markup("").join([*parts, escape(text[place:])])
 
 
+def instant(text: str) -> Markup:
+    """Show a time that is stored as text, in the reader's zone."""
+    return moment(datetime.fromisoformat(text))
+
+
 def duration(value: timedelta | float | None) -> str:
     """Write a duration in its two largest units; a number is milliseconds."""
     if value is None:
@@ -165,6 +170,7 @@ FILTERS = {
     "kind": kind,
     "state": state,
     "moment": moment,
+    "instant": instant,
     "stamp": stamp,
     "timed": timed,
     "duration": duration,

@@ -21,7 +21,7 @@ _was = table_of(RunRow).alias("was")
 NEWEST = Order((Key("id", _rows.c.id),))
 # items are handled in the order of their ids
 RESULTS = Order((Key("id", _items.c.item_id, descending=False),))
-# so many results are read to count their statuses: 25 ms at most
+# so many results are read to count their statuses: 12 ms, and 46 if all of them are live
 MOST_COUNTED = 10_000
 
 
