@@ -77,6 +77,22 @@ def test_a_page_says_since_when_the_server_is_gone(server: Server, page: Page) -
     expect(told).to_be_hidden()
 
 
+def test_a_page_says_so_too_if_the_server_is_silent(server: Server, page: Page) -> None:
+    page.clock.install()
+    page.goto(server.url)
+    expect(page.locator("#live-dot[data-state=live]")).to_be_visible()
+    told = page.get_by_text("Not connected since")
+    page.clock.fast_forward(40_000)
+    expect(told).to_be_hidden()
+    server.suspend()
+    try:
+        page.clock.fast_forward(60_000)
+        expect(told).to_be_visible()
+    finally:
+        server.resume()
+    expect(told).to_be_hidden()
+
+
 def test_error_pages_have_a_heading(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV")
     expect(page.get_by_role("heading", level=1)).to_contain_text("does not exist")

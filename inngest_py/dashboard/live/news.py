@@ -17,6 +17,7 @@ from ...storage.queries import figures
 _EVERY_SECONDS = 1.0
 # news are sent this often anyway: a cancelled run or a lost worker makes no new id
 _AT_LEAST_SECONDS = 10.0
+# the page's script calls a server gone that says nothing for 45 s
 _KEEP_ALIVE_SECONDS = 15.0
 _RECONNECT_SECONDS = 600.0
 _MOST_FIRST = 2**40  # a browser's numbers are exact up to 2**53
@@ -80,7 +81,7 @@ class Pulse:
                         _KEEP_ALIVE_SECONDS,
                     )
                     news, seen = self._version != seen, self._version
-                yield "event: news\ndata: \n\n" if news else ": alive\n\n"
+                yield f"event: {'news' if news else 'alive'}\ndata: \n\n"
         finally:
             with self._changed:
                 self._viewers -= 1

@@ -102,6 +102,8 @@
 
   // --- news --------------------------------------------------------------------------------
   let source = null;
+  let heard = Date.now();
+  const SILENCE = 45_000; // the server says something every 15 s
   const dot = document.getElementById("live-dot");
 
   function showState(state) {
@@ -126,6 +128,7 @@
     if (!path || source) return;
     source = new EventSource(path);
     source.onopen = () => {
+      heard = Date.now();
       if (dot?.dataset.state === "not connected") document.body.dispatchEvent(new Event("news"));
       showState("live");
     };
@@ -136,8 +139,22 @@
         setTimeout(() => document.hidden || listen(), 5000);
       }
     };
-    source.addEventListener("news", () => document.body.dispatchEvent(new Event("news")));
+    source.addEventListener("alive", () => { heard = Date.now(); });
+    source.addEventListener("news", () => {
+      heard = Date.now();
+      document.body.dispatchEvent(new Event("news"));
+    });
   }
+
+  // a server that hangs, and a network that is cut, close no connection
+  setInterval(() => {
+    if (!source || Date.now() - heard < SILENCE) return;
+    source.close();
+    source = null;
+    heard = Date.now(); // the next connection gets as long
+    showState("not connected");
+    listen();
+  }, 5000);
 
   // a browser opens at most six connections to a server: hidden tabs close theirs
   document.addEventListener("visibilitychange", () => {
