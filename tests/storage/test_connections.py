@@ -63,6 +63,22 @@ def test_kernel_notices_a_network_that_drops_packets(postgres_url: str) -> None:
     db.close()
 
 
+def test_what_keeps_a_process_busy_is_no_silence(postgres_url: str) -> None:
+    """In greenlets: the loop's time stands still meanwhile. Imports may take so long."""
+    db = Database(postgres_url, limits=HASTY)
+
+    def compute(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+
+    compute(2.2)  # as long as a new connection may take
+    assert shown(db, "SELECT 1") == "1"
+    compute(4.2)  # as long as a statement may take
+    assert shown(db, "SELECT 2") == "2"
+    db.close()
+
+
 def test_parameters_of_the_url_override_ours(postgres_url: str) -> None:
     db = Database(f"{postgres_url}?tcp_user_timeout=3000&keepalives_idle=7")
     assert option(db, socket.IPPROTO_TCP, TCP_USER_TIMEOUT) == 3000
