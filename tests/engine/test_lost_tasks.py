@@ -356,7 +356,7 @@ def test_failure_without_an_answer_outlasts_an_outage(
         [message] = engine.take()
         sent_tasks.run_once(engine.ctx)
         watcher = Watcher(engine.app(), lambda: engine.ctx)
-        watcher._unanswered[message.task_id] = 0.0, {"name": "NotRegistered", "message": "no"}
+        watcher._unanswered[message.task_id] = 0.0, {"name": "TaskRevoked", "message": "no"}
         with db.transaction() as tx:
             tx.execute(text(_REFUSES_TWICE))
         for _ in range(2):
@@ -364,7 +364,7 @@ def test_failure_without_an_answer_outlasts_an_outage(
                 watcher._fail_unanswered(engine.ctx)
         watcher._fail_unanswered(engine.ctx)
         error = canonical.loads(engine.run(run_id)["output"])["error"]
-        assert error["name"] == "NotRegistered"
+        assert error["name"] == "TaskRevoked"
         assert not watcher._unanswered
 
 

@@ -26,11 +26,15 @@ TIMED_OUT = "TaskTimeout"  # of one that has not ended within its time
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt of a task failed; `traceback` is the worker's, as text."""
+    """Why an attempt of a task failed; `traceback` is the worker's, as text.
+
+    With `is_loss` it did not fail: the task or its answer was lost.
+    """
 
     name: str
     message: str
     traceback: str | None = None
+    is_loss: bool = False
 
     def to_json(self) -> str:
         """Write the error as steps and runs store it."""

@@ -26,10 +26,9 @@ from ...runtime.jobs import Job
 from .. import run_item, signals
 from ..claims import load
 from ..handlers.policy import retry_policy
-from ..handlers.task_rules import rules_of
 from ..writes import Applied, Call, PlanWrite
 from . import canvases, task_jobs, workflows
-from .task_failures import failed, failure_of, times_lost, unknown_failure
+from .task_failures import failed, failed_or_lost, failure_of, times_lost, unknown_failure
 from .write_together import write_together
 
 
@@ -254,11 +253,8 @@ def _decided(ctx: Context, found: _Found) -> Plan:
         failure = (
             failure_of(found.error) if found.error else unknown_failure(name, found.answer.origin)
         )
-        policy = rules_of(ctx, job, found.call.name).policy
-        if job.item.attempt:  # attempts that were lost are no retries
-            lost = ctx.committer.read(lambda tx: times_lost(tx, job))
-            policy = replace(policy, retries=policy.retries + lost)
-        return task_answers.failed(failed(ctx, job, found.call, failure), policy, ctx.jitter())
+        lost = ctx.committer.read(lambda tx: times_lost(tx, job, found.call))
+        return failed_or_lost(ctx, job, found.call, failure, lost)
     if found.answer.unreadable is not None:
         problem = found.answer.unreadable
         raise Invalid(f"the result of task {found.call.label!r} cannot be stored: {problem}")

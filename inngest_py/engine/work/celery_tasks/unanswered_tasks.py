@@ -1,7 +1,7 @@
 """Tasks of Celery apps that end without an answer: lost, expired, or failed in silence."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -21,7 +21,7 @@ from .. import run_item, signals
 from ..claims import load
 from ..handlers.task_rules import rules_of
 from ..writes import Call, PlanWrite
-from .task_failures import expired, failed, failure_of, times_lost
+from .task_failures import expired, failed, failed_or_lost, failure_of, times_lost
 from .write_together import write_together
 
 _TOGETHER = 100  # attempts that are ended in one transaction
@@ -76,15 +76,11 @@ def end_failed(ctx: Context, errors: Mapping[str, JsonObject]) -> None:
     for part in _parts(errors):
         endings: list[_Ending] = []
         for one in _unanswered(ctx, part):
-            policy = rules_of(ctx, one.job, one.call.name).policy
-            policy = replace(policy, retries=policy.retries + one.before)
             failure = failure_of(errors[one.name])
             made = (
                 expired(ctx, one.job, one.call)
                 if failure.name == EXPIRED
-                else task_answers.failed(
-                    failed(ctx, one.job, one.call, failure), policy, ctx.jitter()
-                )
+                else failed_or_lost(ctx, one.job, one.call, failure, one.before)
             )
             endings.append((one.job, made, Call(one.sent, ctx.now())))
         _end(ctx, endings)
@@ -109,7 +105,7 @@ def _unanswered(ctx: Context, names: Sequence[str]) -> list[_Unanswered]:
                 continue
             if job.function.config.celery is not None:
                 call = tasks.call_from_json(job.item.opts or "")
-                found.append(_Unanswered(name, job, call, task.sent, times_lost(tx, job)))
+                found.append(_Unanswered(name, job, call, task.sent, times_lost(tx, job, call)))
         return found
 
     return ctx.committer.read(read)
