@@ -66,7 +66,9 @@ class ScalingShown(openapi.Body):
     slots_needed = fields.Integer(required=True)
     slots_per_worker = fields.Integer(required=True)
     slots_alive = fields.Integer(required=True)
-    slots_busy = fields.Float(required=True, metadata={"description": "in the last minutes"})
+    slots_busy = fields.Float(
+        required=True, metadata={"description": "on average of the last minutes, or now if more"}
+    )
     seconds_per_item = fields.Float(
         required=True, allow_none=True, metadata={"description": "null while nothing was measured"}
     )
@@ -102,6 +104,7 @@ def _shown(query: _Wanted) -> Response:
 def _load(tx: Connection, now: datetime, due: list[ItemsOfKind], in_flight: int) -> WorkLoad:
     alive = worker_list.alive(tx, now)
     kept = slots.kept(tx, now)
+    leased = queue_stats.leased_by_worker(tx)
     oldest = min((one.oldest for one in due if one.oldest is not None), default=None)
     count = sum(one.count for one in due)
     return WorkLoad(
@@ -110,7 +113,8 @@ def _load(tx: Connection, now: datetime, due: list[ItemsOfKind], in_flight: int)
         oldest=None if oldest is None else max(now - oldest, timedelta(0)),
         in_flight=in_flight,
         per_item=kept.per_item,
-        busy=kept.busy,
+        # an SDK's own calls and tasks that a Celery app has are leased by nobody of ours
+        busy=max(kept.busy, sum(leased.get(row["id"], 0) for row in alive)),
         workers=len(alive),
         slots=sum(row["concurrency"] for row in alive),
     )

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from inngest_py.storage.operations import workers
 from tests.api.conftest import Service
@@ -56,9 +57,28 @@ def test_a_backlog(service: Service) -> None:
     assert shown["queues"] == [
         {"queue": "start", "due": 12, "oldest_seconds": 20, "in_flight": 0},
     ]
-    assert shown["reason"].startswith("0.0 slots were busy lately; 12 due items wait")
+    assert shown["reason"].startswith("0.0 slots are busy; 12 due items wait")
     shown = service.client.get("/v1/scaling").json["data"]
     assert (shown["workers"], shown["slots_per_worker"]) == (1, 15)
+
+
+def test_calls_that_have_not_ended_keep_their_slots(service: Service) -> None:
+    """Nothing was measured of them yet."""
+    _alive(service, 4)
+    for _ in range(6):
+        service.engine.start()
+    now = service.engine.now
+    with service.engine.ctx.db.transaction() as tx:
+        tx.execute(
+            text(
+                "UPDATE queue_items SET state = 'leased', worker = 'w0', lease_id = id,"
+                " lease_until = due_at WHERE id IN (SELECT id FROM queue_items ORDER BY id LIMIT 4)"
+            )
+        )
+    service.engine.now = now + timedelta(seconds=1)
+    shown = service.client.get("/v1/scaling").json["data"]
+    assert (shown["in_flight"], shown["slots_busy"], shown["due"]) == (4, 4, 2)
+    assert (shown["slots_needed"], shown["workers"]) == (6, 2)
 
 
 @pytest.mark.parametrize("query", ["within=0", "within=soon", "slots=0", "slots=-1"])

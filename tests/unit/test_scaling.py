@@ -109,7 +109,7 @@ def test_examples(load: WorkLoad, workers: int) -> None:
 def test_the_reason_has_the_figures() -> None:
     load = replace(IDLE, due=6_000, oldest=seconds(30), busy=60.0, in_flight=97)
     assert advise(load, slots_per_worker=100).reason == (
-        "60.0 slots were busy lately; 6000 due items wait, the oldest for 30 s, and should be done"
+        "60.0 slots are busy; 6000 due items wait, the oldest for 30 s, and should be done"
         " within 30 s, where each keeps a slot for 1 s; with a fifth to spare, that needs 325 slots"
         " of 100 a worker; 1 worker with 100 slots alive now"
     )

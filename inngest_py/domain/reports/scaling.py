@@ -1,7 +1,7 @@
 """How many workers the backlog needs, and why. Pure.
 
-The rule: the slots that were busy lately must stay free for what comes, and the items that are due
-must be done before the oldest of them has waited for too long. A slot is one call in flight.
+The rule: the slots that are busy are not to be had, and the items that are due must be done before
+the oldest of them has waited for too long. A slot is one call in flight.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,9 @@ class WorkLoad:
     `due` items wait for a worker, the oldest for `oldest` (None without any); with `is_more` there
     are more than were counted. Items in the waiting line of a limit do not count: more workers do
     not let them in. `in_flight` items are being worked on. `per_item` is how long an item keeps a
-    slot, and `busy` how many slots were busy at a time, both over the last minutes; `per_item` is
-    None if there was no item. `workers` are alive, with `slots` together.
+    slot, over the last minutes; None if there was no item. `busy` is how many slots were busy at a
+    time meanwhile, or are now if that is more: calls of hours count before they end. `workers` are
+    alive, with `slots` together.
     """
 
     due: int
@@ -63,7 +64,7 @@ def advise(load: WorkLoad, *, slots_per_worker: int, within: timedelta = WITHIN)
 
 
 def _reason(load: WorkLoad, slots: int, slots_per_worker: int, left: timedelta) -> str:
-    said = [f"{load.busy:.1f} slots were busy lately", _due(load, left)]
+    said = [f"{load.busy:.1f} slots are busy", _due(load, left)]
     planned = f"with a fifth to spare, that needs {_many(slots, 'slot')}"
     said.append(f"{planned} of {slots_per_worker} a worker")
     said.append(f"{_many(load.workers, 'worker')} with {_many(load.slots, 'slot')} alive now")
