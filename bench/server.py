@@ -59,7 +59,7 @@ class App:
         def ready() -> bool:
             return bool(fetch(f"{self.url}/connected")["ready"] >= self.connected)
 
-        wait_until(ready, 120, f"{count} connected workers")
+        wait_until(ready, 300, f"{count} connected workers")
 
     def register(self, server: str, functions: Iterable[str]) -> None:
         """Tell the server of the functions."""

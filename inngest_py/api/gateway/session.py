@@ -200,12 +200,14 @@ class Session:
     def _sync(self, action: Sync) -> None:
         worker = action.worker
         try:
-            groups, newest = apps.sync(self._ctx, worker)
-            before = apps.store(self._ctx, worker, groups)
+            with self._load.turns:
+                if self._closing or self._closed is not None:  # while it waited for its turn
+                    return
+                groups, newest = apps.sync(self._ctx, worker)
+                before = apps.store(self._ctx, worker, groups)
             self.machine.is_held = before.is_drained
         except Invalid as error:
-            code, message = error.code or "config_invalid", error.message
-            self._try(self.machine.sync_failed, code, message)
+            self._try(self.machine.sync_failed, error.code or "config_invalid", error.message)
             return
         except Exception as error:
             observe.event("connect.failed", level=40, **logged(error))
@@ -242,13 +244,12 @@ class Session:
             self._ctx.connections.open(self.connected)
         else:
             self.connected.is_ready = False
-        its = (self.connected.id,)
-        threading.Thread(target=self._store_status, args=its, daemon=True).start()
+        threading.Thread(target=self._store_status, args=(self.connected.id,), daemon=True).start()
 
     def _store_status(self, connection: str) -> None:
         """Write the status as it is now, one after another: an earlier one must not come last."""
         try:
-            with self._storing:
+            with self._storing, self._load.turns:
                 now, reason = self.machine.status, self._closed_because
                 apps.note_status(self._ctx, connection, now, reason)
         except SQLAlchemyError as error:  # only pages and inspection show it
