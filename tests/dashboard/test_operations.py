@@ -82,6 +82,7 @@ def test_all_runs_of_an_error_run_again(site: Site) -> None:
     begun = site.post("/operations", **(asked(text) | {"name": ""})).location
     finish(site)
     assert "2 of 2 done: 2 run again. Their runs now: 2 completed." in site.get(begun)
+    assert "Run all again" not in site.get(f"/errors/{error_id}")  # none is left
 
 
 def test_a_rerun_that_sleeps_says_so(site: Site) -> None:

@@ -265,7 +265,7 @@ def test_waiting_lines_are_shown_with_their_keys(site: Site) -> None:
         site.engine.start(data={"tenant": tenant})
     site.engine.drain()
     page = site.get("/queues").split('id="lines"')[1].split("</section>")[0]
-    assert "throttle, 1 per period" in page
+    assert "throttle, 1 start in 1h" in page
     site.engine.register(concurrency=[limit])
     for _ in range(2):
         site.engine.start(data={"tenant": EVIL})

@@ -4,7 +4,7 @@ For people: read without locks, so a line may have changed meanwhile.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping
 
@@ -21,13 +21,14 @@ class WaitingLine:
     """A waiting line: the function of its first run, the limit, its key and value, the runs in it.
 
     `limit` is the number that the function has now, None if it does not have that limit any more,
-    and for a broker that is away; `value` is None without a key, and if the event is too large to
-    be read for it.
+    and for a broker that is away; `period` is a throttle's. `value` is None without a key, and if
+    the event is too large to be read for it.
     """
 
     function: Function
     kind: str  # throttle, steps, runs or broker
     limit: int | None
+    period: timedelta | None
     key: str | None
     value: str | None
     count: int
@@ -42,7 +43,7 @@ def longest(tx: Connection, now: datetime, most: int) -> list[WaitingLine]:
 
 def _line(row: RowMapping, now: datetime) -> WaitingLine:
     function, gate = function_of(row), row["gate"]
-    config = limits.effective(function, now)
+    config, period = limits.effective(function, now), None
     if gate.startswith(slots.PREFIXES):
         kind = "runs" if gate.startswith("run:") else "steps"
         slot = slots.entry(gate, function.id, config.concurrency, config.run_concurrency)
@@ -52,8 +53,9 @@ def _line(row: RowMapping, now: datetime) -> WaitingLine:
     else:
         kind, throttle = "throttle", config.throttle
         limit, key = (None, None) if throttle is None else (throttle.limit, throttle.key)
+        period = None if throttle is None else throttle.period
     value = None
     if key is not None and row["payload"] is not None:
         value = keys.text(key, canonical.loads(row["payload"]), now)
     count, oldest, run = row["waiting"], row["oldest"], row["first_run"]
-    return WaitingLine(function, kind, limit, key, value, count, oldest, run)
+    return WaitingLine(function, kind, limit, period, key, value, count, oldest, run)
