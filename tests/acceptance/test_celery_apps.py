@@ -260,12 +260,24 @@ def test_killed_worker_loses_no_run(client: Client, shop: Shop) -> None:
         wait_until(
             lambda: sum(one.startswith("begin k") for one in shop.effects) == 4, 50, "four tasks"
         )
+        # else the killed worker may not have been asked before, and nobody knows what it ran
+        held = wait_until(lambda: _run_by(client, "two@shop"), 60, "what the worker runs")
         worker.kill9()
     for n in range(4):
         (shop.folder / f"release-k{n}").touch()
     outputs = [client.ended(run_id, 120)["status"] for run_id in ids]
     assert outputs == ["completed"] * 4
-    lost = [one for run_id in ids for one in client.run(run_id)["attempts"] if one["error"]]
-    assert len(lost) == 2
-    assert all(one["error"]["name"] == "TaskLost" for one in lost)
-    assert all("worker" in one["error"]["message"] for one in lost)
+    errors = [one["error"] for run_id in ids for one in client.run(run_id)["attempts"]]
+    lost = [error for error in errors if error]
+    assert all(error["name"] == "TaskLost" for error in lost)
+    # on a machine with too much to do, the other worker may not be heard of in time, either
+    killed = [error for error in lost if "worker two@shop" in error["message"]]
+    assert len(killed) == len(held), lost
+
+
+def _run_by(client: Client, host: str) -> list[str]:
+    """List what a worker of the shop runs, when all its processes have a task."""
+    [shop] = [app for app in client.apps() if app["name"] == "shop"]
+    [worker] = [one for one in shop["worker_details"] if one["name"] == host] or [{"running": []}]
+    running = [task["id"] for task in worker["running"]]
+    return running if len(running) == 2 else []
