@@ -173,3 +173,17 @@ def test_a_client_command_does_not_import_the_servers_code() -> None:
         [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_embedded_server_loads_no_driver_of_other_servers() -> None:
+    """Nor what Redis' package brings: 14 MB, of a process that has SQLite and its own broker."""
+    asked = (
+        "import sys; from gevent import monkey;"
+        " monkey.patch_all(); import inngest_py.cli.serve, inngest_py.cli.server;"
+        " from inngest_py.storage.db.session import Database; Database('sqlite://').create_all();"
+        " print([name for name in ('psycopg2', 'redis', 'opentelemetry') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -45,7 +45,13 @@ LATE = {
     ],
     # after the other server's set-up; for types
     "inngest_py/serving/hosted.py": ["hosted_process", "hosted_process"],
+    # psycopg2 only for PostgreSQL; for types
+    "inngest_py/storage/db/session.py": ["connection", ".", "connection"],
     "inngest_py/storage/schema/migrate.py": ["alembic", "alembic.config"],  # slow: rarely needed
+    "inngest_py/tasks/celery_apps/brokers.py": ["."],  # Redis' package only for who has it
+    "inngest_py/tasks/celery_apps/service.py": [  # only for who has a Celery app; for types
+        *("answers", "watching") * 2,
+    ],
     "inngest_py/testing/__init__.py": [  # for types; what is used loads the engine
         *("cases", "errors", "harness", "importlib"),
     ],

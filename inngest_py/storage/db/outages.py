@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ... import observe
-from .sockets import Silent
 
 
 class Fault(Enum):
@@ -179,10 +178,10 @@ def _name(error: BaseException) -> str:
 
 def public_message(error: BaseException) -> str:
     """Write an outage's message for HTTP clients: what is wrong, without names and paths."""
-    found = fault(error)
-    if isinstance(error, NoAnswer) or isinstance(getattr(error, "orig", None), Silent):
+    found, orig = fault(error), getattr(error, "orig", None)
+    if isinstance(error, NoAnswer) or getattr(orig, "is_silence", False):
         return "the database does not answer in time"
-    codes = (getattr(getattr(error, "orig", None), name, None) for name in _NUMBERS)
+    codes = (getattr(orig, name, None) for name in _NUMBERS)
     known = {code & 0xFF if isinstance(code, int) else code for code in codes}
     if known.intersection(_FULL):
         return "the database cannot store anything: its disk is full"

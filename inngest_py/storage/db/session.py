@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVarTuple, cast
+from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,16 +31,18 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import StaticPool
 
 from ... import observe
-from . import sockets, sqlite_writer
+from . import sqlite_writer
 from .clock import Clock
 from .columns import Base
-from .connection import Pipelined
 from .dialects import is_sqlite
 from .outages import Outage
 from .pools import PoolSize
 from .row_types import Parameters, RowValues, Statement
 from .server_limits import ServerLimits
 from .sqlite_writer import SqliteWriter
+
+if TYPE_CHECKING:
+    from .connection import Pipelined
 
 Columns = TypeVarTuple("Columns")
 _CLOCK = select(func.clock_timestamp())
@@ -97,6 +99,9 @@ class Database:
             self.file.parent.mkdir(parents=True, exist_ok=True)
 
     def _postgres(self, pool: PoolSize, limits: ServerLimits) -> Engine:
+        from . import sockets  # psycopg2 takes 5 MB, which SQLite does not need
+        from .connection import Pipelined
+
         sockets.install()
         engine = create_engine(
             self.url,
@@ -115,7 +120,7 @@ class Database:
         )
 
         @event.listens_for(engine, "connect")
-        def _set_up(connection: Pipelined, _record: object) -> None:
+        def _set_up(connection: "Pipelined", _record: object) -> None:
             connection.set_up(self.clock)
 
         return engine
@@ -234,8 +239,8 @@ def is_shared(tx: Connection) -> bool:
     return not is_sqlite(tx) and _pipelined(tx).is_shared
 
 
-def _pipelined(tx: Connection) -> Pipelined:
-    return cast(Pipelined, tx.connection.dbapi_connection)
+def _pipelined(tx: Connection) -> "Pipelined":
+    return cast("Pipelined", tx.connection.dbapi_connection)
 
 
 def lift_time_limits(tx: Connection) -> None:

@@ -21,7 +21,9 @@ _READ, _WRITE = 1, 2  # events of gevent's loop
 
 
 class Silent(OperationalError):
-    """PostgreSQL did not answer in time."""
+    """PostgreSQL did not answer in time; known by `is_silence` where psycopg2 is not loaded."""
+
+    is_silence = True
 
 
 class Waiter(Protocol):

@@ -13,7 +13,6 @@ from kombu.messaging import Producer
 
 from ...domain.values import canonical
 from ...engine.runtime.celery_apps import BrokerAway, CeleryApp, TaskMessage
-from . import redis_sender
 from .questions import JsonControl
 from .task_messages import CONTENT_ENCODING, CONTENT_TYPE, Writer, Written
 
@@ -135,6 +134,8 @@ class _Broker:
     def _send(self, producer: Producer, messages: Sequence[TaskMessage]) -> None:
         written = [self._writer.write(message) for message in messages]
         if self._by_redis:
+            from . import redis_sender  # 8 MB with Redis' own packages
+
             redis_sender.send(producer, written, None if self._declared else self._answers)
             self._declared = True
             return

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -10,9 +11,11 @@ from ...engine.apps import celery_apps
 from ...engine.runtime.celery_apps import CeleryApp
 from ...engine.runtime.context import Context
 from ...storage.db.outages import outage
-from .answers import Answers
 from .brokers import UNUSABLE
-from .watching import Watcher
+
+if TYPE_CHECKING:
+    from .answers import Answers
+    from .watching import Watcher
 
 _LOOK_SECONDS = 2.0
 
@@ -57,13 +60,20 @@ class CeleryAppsService:
         self._refused &= wanted
         for app in wanted.difference(self._kept, self._refused):
             try:
-                pair = Answers(app, self._context), Watcher(app, self._context)
+                pair = self._pair(app)
             except Exception as error:  # kombu refuses the URL or the options: others go on
                 self._refuse(ctx, app, error)
                 continue
             for one in pair:
                 one.start()
             self._kept[app] = pair
+
+    def _pair(self, app: CeleryApp) -> tuple["Answers", "Watcher"]:
+        """Make what an app needs; who has no Celery app loads none of it, nor Redis' packages."""
+        from .answers import Answers
+        from .watching import Watcher
+
+        return Answers(app, self._context), Watcher(app, self._context)
 
     def _refuse(self, ctx: Context, app: CeleryApp, error: Exception) -> None:
         """Say that an app's settings cannot be used, without their text; it may hold a password."""
