@@ -3,6 +3,10 @@
 `tests/unit/test_cli.py` and the tests of servers start it as users do.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from click.testing import CliRunner, Result
 
 from inngest_py.cli import cli
@@ -16,7 +20,21 @@ def command(*args: str, given: str = "") -> Result:
 
     An exception that the command line lets through fails the test.
     """
-    done = CliRunner(env=dict.fromkeys(_OURS)).invoke(cli, args, given, prog_name="inngest-py")
+    with _logs_as_before():
+        done = CliRunner(env=dict.fromkeys(_OURS)).invoke(cli, args, given, prog_name="inngest-py")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done
+
+
+@contextmanager
+def _logs_as_before() -> Iterator[None]:
+    """Undo what a command sets up for logs: later tests of this process look at what is logged."""
+    root, ours = logging.getLogger(), logging.getLogger("inngest_py")
+    handlers, levels = list(root.handlers), (root.level, ours.level)
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        for logger, level in zip((root, ours), levels, strict=True):
+            logger.setLevel(level)

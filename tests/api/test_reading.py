@@ -254,7 +254,7 @@ def test_runs_are_paged_and_filtered(service: Service, run: str) -> None:
     "query",
     [
         "limit=0",
-        "limit=101",
+        "limit=501",
         "limit=x",
         f"limit={'9' * 5000}",
         "status=none",

@@ -29,10 +29,10 @@ def test_who_collects_nothing_is_left_alone() -> None:
 def test_commands_are_loaded_so(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[bool] = []
 
-    def load(name: str, package: str) -> object:
+    def load(name: str) -> object:
         found.append(gc.isenabled())
         return type("Module", (), {"send": name})
 
-    monkeypatch.setattr("inngest_py.cli.import_module", load)
+    monkeypatch.setattr("inngest_py.cli.lazy.import_module", load)
     cli.get_command(None, "send")  # type: ignore[arg-type]
     assert (found, gc.isenabled()) == ([False], True)
